@@ -1,0 +1,44 @@
+# One virtual environment, made by uv from the pinned closure in requirements.txt.
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# Threads: two cores are enough for three hospitals; more threads than cores spin on each other.
+export OMP_NUM_THREADS ?= 2
+export PYTHONPATH := $(CURDIR)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all check lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.installed ## make the virtual environment (once, about two minutes)
+
+$(VENV)/.installed: requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed (looked for '$(PYTHON)'); set PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet "uv>=0.5"
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --compile-bytecode -r requirements.txt
+	touch $@
+
+demo: setup ## three hospitals, one study, into out/demo (DATA=folder|file.npz TEST=... for your own pictures)
+	$(BIN)/python -m researcher demo --out out/demo $(if $(DATA),--data "$(DATA)") $(if $(TEST),--test "$(TEST)") $(ARGS)
+
+test: setup ## the tests, without the slow and real-data ones
+	$(BIN)/python -m pytest -m "not slow and not real_data" $(ARGS)
+
+test-all: setup ## every test, the slow and real-data ones too
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: ## resolve pyproject.toml into requirements.txt
+	$(BIN)/python -c "import tomllib; print('\n'.join(tomllib.load(open('pyproject.toml','rb'))['tool']['wanwu']['overrides']['packages']))" > $(VENV)/overrides.txt
+	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --override $(VENV)/overrides.txt \
+	  --no-emit-index-url --no-header -o requirements.txt
+
+clean: ## remove what the demo and the tests wrote
+	rm -rf out state .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,124 @@
+"""What a hospital allows for a dataset. Set by the hospital, readable by researchers, never theirs to change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from policies import validate
+from policies.errors import LimitExceeded, PlanError
+from policies.plan import TrainingPlan
+
+
+@dataclass(frozen=True)
+class PrivacyBudget:
+    """An amount of (epsilon, delta)-differential privacy, per privacy unit."""
+
+    epsilon: float
+    delta: float
+
+    def __post_init__(self) -> None:
+        validate.number("epsilon", self.epsilon, low=0, high=1e6, open_low=True)
+        validate.number("delta", self.delta, low=0, high=0.1, open_low=True)
+
+
+@dataclass(frozen=True)
+class DatasetLimits:
+    """The hospital's limits for one dataset.
+
+    Attributes:
+        total: All that may ever be spent on this dataset, by anyone.
+        max_study_epsilon: Most epsilon that one study may reserve, at total.delta.
+        max_researcher_epsilon: Most epsilon that one researcher's studies may reserve together, at total.delta.
+        min_noise_multiplier: Least noise multiplier of a plan.
+        max_rounds: Most rounds of a plan.
+        max_steps: Most optimiser steps of a plan, over all rounds.
+        min_public_size: Least public size; a smaller dataset is not published.
+        allow_non_private: Whether plans without differential privacy may run at all.
+        model_sources: Where a model may come from; `built_in` means the platform's own models.
+    """
+
+    total: PrivacyBudget = field(default_factory=lambda: PrivacyBudget(8.0, 1e-5))
+    max_study_epsilon: float = 8.0
+    max_researcher_epsilon: float = 8.0
+    min_noise_multiplier: float = 0.5
+    max_rounds: int = 500
+    max_steps: int = 20_000
+    min_public_size: int = 50
+    allow_non_private: bool = False
+    model_sources: tuple[str, ...] = ("built_in",)
+
+    def __post_init__(self) -> None:
+        validate.number("max_study_epsilon", self.max_study_epsilon, low=0, high=1e6, open_low=True)
+        validate.number("max_researcher_epsilon", self.max_researcher_epsilon, low=0, high=1e6, open_low=True)
+        validate.number("min_noise_multiplier", self.min_noise_multiplier, low=0, high=1e6)
+        validate.integer("max_rounds", self.max_rounds, low=1, high=10_000)
+        validate.integer("max_steps", self.max_steps, low=1, high=1_000_000)
+        validate.integer("min_public_size", self.min_public_size, low=1, high=10**9)
+        validate.boolean("allow_non_private", self.allow_non_private)
+        object.__setattr__(self, "model_sources", tuple(self.model_sources))
+        for source in self.model_sources:
+            validate.choice("model_sources", source, ("built_in",))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; `total` becomes {epsilon, delta}."""
+        return {**asdict(self), "model_sources": list(self.model_sources)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Reads what `to_dict` writes, or a part of it: a missing name takes its default.
+
+        Raises:
+            PlanError: An unknown name or a value out of range.
+        """
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise PlanError(f"Unknown limit {unknown[0]!r}; known are {', '.join(sorted(known))}.")
+        built = dict(values)
+        if "total" in built:
+            total = built["total"]
+            if not isinstance(total, Mapping) or set(total) != {"epsilon", "delta"}:
+                raise PlanError(f"total must be {{epsilon, delta}}, got {total!r}.")
+            built["total"] = PrivacyBudget(**total)
+        return cls(**built)
+
+    def check(self, plan: TrainingPlan, *, unit: str) -> None:
+        """Refuses a plan outside these limits. What it costs is checked against the ledger, not here.
+
+        Args:
+            plan: The plan that was submitted.
+            unit: The dataset's privacy unit.
+
+        Raises:
+            LimitExceeded: With what was expected, what came and what to change.
+        """
+        if plan.rounds > self.max_rounds:
+            raise LimitExceeded(
+                f"The hospital allows at most {self.max_rounds} rounds, the plan has {plan.rounds}."
+            )
+        if plan.total_steps > self.max_steps:
+            raise LimitExceeded(
+                f"The hospital allows at most {self.max_steps} steps over all rounds, the plan has "
+                f"{plan.rounds} x {plan.steps_per_round} = {plan.total_steps}. Lower rounds or steps_per_round."
+            )
+        if plan.privacy is None:
+            if not self.allow_non_private:
+                raise LimitExceeded(
+                    "The hospital trains with differential privacy only, the plan has none. Give the plan a PrivacySpec."
+                )
+            return
+        if plan.privacy.noise_multiplier < self.min_noise_multiplier:
+            raise LimitExceeded(
+                f"The hospital asks for a noise_multiplier of at least {self.min_noise_multiplier:g}, the plan has "
+                f"{plan.privacy.noise_multiplier:g}. Raise it, and with it the number of steps the budget allows."
+            )
+        if plan.privacy.delta > self.total.delta:
+            raise LimitExceeded(
+                f"The hospital states epsilon at delta {self.total.delta:g}, the plan asks for {plan.privacy.delta:g}. "
+                f"Lower privacy.delta to {self.total.delta:g}."
+            )
+        if plan.privacy.unit != unit:
+            raise LimitExceeded(
+                f"The dataset's privacy unit is a {unit}, the plan says {plan.privacy.unit}. Set privacy.unit to '{unit}'."
+            )

@@ -1,0 +1,244 @@
+"""What a study is: frozen values that a researcher proposes, a hospital reads, and a run obeys.
+
+A plan crosses the boundary inwards as JSON, pinned in the code request. It is the whole of what differs between
+two requests, so its digest stands for what was approved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Self
+
+from policies import validate
+from policies.errors import PlanError
+
+PLAN_VERSION = 1
+UNITS = ("picture", "patient")
+SCHEDULES = ("constant", "cosine")
+AUGMENTATIONS = ("none", "flips", "flips_and_turns")
+MAX_ROUNDS = 10_000
+MAX_STEPS = 1_000_000
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Which model is trained.
+
+    Attributes:
+        name: A name from `datasites.training.models.MODELS`.
+        image_shape: (height, width, channels) in pixels.
+        num_classes: Size of the last layer.
+        options: Further settings of that model, name → scalar; each model names those it takes.
+    """
+
+    name: str
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    options: Mapping[str, str | int | float | bool] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        validate.name("model.name", self.name)
+        if not isinstance(self.image_shape, list | tuple) or len(self.image_shape) != 3:
+            raise PlanError(
+                f"model.image_shape must be (height, width, channels), got {self.image_shape!r}."
+            )
+        for axis, size, high in zip(
+            ("height", "width", "channels"), self.image_shape, (4096, 4096, 4), strict=True
+        ):
+            validate.integer(f"model.image_shape {axis}", size, low=1, high=high)
+        validate.integer("model.num_classes", self.num_classes, low=2, high=10_000)
+        if not isinstance(self.options, Mapping):
+            raise PlanError(f"model.options must be a table of names and values, got {self.options!r}.")
+        for key, value in self.options.items():
+            validate.name("a name in model.options", key)
+            if not isinstance(value, str | int | float | bool):
+                raise PlanError(f"model.options.{key} must be text, a number or true/false, got {value!r}.")
+        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        object.__setattr__(self, "options", types.MappingProxyType(dict(sorted(self.options.items()))))
+
+
+@dataclass(frozen=True)
+class PrivacySpec:
+    """What makes training differentially private. Opacus' spellings.
+
+    Attributes:
+        noise_multiplier: Standard deviation of the noise on a step's summed gradients, over max_grad_norm.
+        max_grad_norm: L2 bound C on what one privacy unit adds to a step.
+        delta: The delta at which epsilon is stated; the hospital fixes the largest it accepts.
+        unit: What one record is: a `picture`, or a `patient` with all their pictures.
+    """
+
+    noise_multiplier: float
+    max_grad_norm: float
+    delta: float
+    unit: str = "picture"
+
+    def __post_init__(self) -> None:
+        validate.number("privacy.noise_multiplier", self.noise_multiplier, low=0, high=1e6, open_low=True)
+        validate.number("privacy.max_grad_norm", self.max_grad_norm, low=0, high=1e6, open_low=True)
+        validate.number("privacy.delta", self.delta, low=0, high=0.1, open_low=True)
+        validate.choice("privacy.unit", self.unit, UNITS)
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """How fast, never how private: settings that change no number of the result's distribution.
+
+    Attributes:
+        device: `auto` takes a GPU where the hospital leases one, `cpu` never does.
+        physical_batch_size: Pictures in memory at once; a step's logical batch is split into such parts.
+        timeout_seconds: Wall clock for one round, after which the run fails and nothing leaves.
+    """
+
+    device: str = "auto"
+    physical_batch_size: int = 64
+    timeout_seconds: int = 3600
+
+    def __post_init__(self) -> None:
+        validate.choice("run.device", self.device, ("auto", "cpu"))
+        validate.integer("run.physical_batch_size", self.physical_batch_size, low=1, high=65_536)
+        validate.integer("run.timeout_seconds", self.timeout_seconds, low=1, high=7 * 24 * 3600)
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """One study at one hospital: what is trained, for how long, how privately.
+
+    A round is `steps_per_round` optimiser steps of SGD; each step draws every privacy unit with probability
+    `sample_rate` (Poisson sampling). `privacy=None` trains without differential privacy, which a hospital
+    refuses unless its limits allow it.
+
+    Attributes:
+        study: Name of the study, the same at every hospital.
+        dataset: Name of the hospital's dataset.
+        model: Which model.
+        rounds: Number of rounds that one approval covers.
+        steps_per_round: Optimiser steps in one round at the hospital.
+        sample_rate: Poisson probability q that a unit joins a step, in (0, 1].
+        learning_rate: Of SGD, in the first round.
+        learning_rate_schedule: `constant`, or `cosine` from learning_rate towards 0 over the study's steps.
+        momentum: Of SGD, in [0, 1); the buffer starts at zero in each round.
+        weight_decay: L2 penalty added to the (noised) gradient.
+        proximal_mu: FedProx's term: pull towards the round's global weights (Li et al., MLSys 2020); 0 is FedAvg.
+        augmentation: Random change of each drawn picture: `none`, `flips`, `flips_and_turns`.
+        privacy: The privacy settings, or None.
+        run: The performance settings.
+    """
+
+    study: str
+    dataset: str
+    model: ModelSpec
+    rounds: int
+    steps_per_round: int
+    sample_rate: float
+    learning_rate: float
+    learning_rate_schedule: str = "constant"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    proximal_mu: float = 0.0
+    augmentation: str = "none"
+    privacy: PrivacySpec | None = None
+    run: RunSpec = field(default_factory=RunSpec)
+
+    def __post_init__(self) -> None:
+        validate.name("study", self.study)
+        validate.name("dataset", self.dataset)
+        validate.integer("rounds", self.rounds, low=1, high=MAX_ROUNDS)
+        validate.integer("steps_per_round", self.steps_per_round, low=1, high=MAX_STEPS)
+        validate.number("sample_rate", self.sample_rate, low=0, high=1, open_low=True)
+        validate.number("learning_rate", self.learning_rate, low=0, high=1e4, open_low=True)
+        validate.choice("learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
+        validate.number("momentum", self.momentum, low=0, high=1, open_high=True)
+        validate.number("weight_decay", self.weight_decay, low=0, high=1e4)
+        validate.number("proximal_mu", self.proximal_mu, low=0, high=1e4)
+        validate.choice("augmentation", self.augmentation, AUGMENTATIONS)
+        for name, value, kind in (("model", self.model, ModelSpec), ("run", self.run, RunSpec)):
+            if not isinstance(value, kind):
+                raise PlanError(f"{name} must be a {kind.__name__}, got {value!r}.")
+        if self.privacy is not None and not isinstance(self.privacy, PrivacySpec):
+            raise PlanError(f"privacy must be a PrivacySpec or None, got {self.privacy!r}.")
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps over all rounds."""
+        return self.rounds * self.steps_per_round
+
+    def with_dataset(self, dataset: str) -> TrainingPlan:
+        """The same study on a dataset of another name."""
+        return replace(self, dataset=dataset)
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, no spaces; equal plans give equal text."""
+        return canonical_json({"kind": "training", "version": PLAN_VERSION, **_plain(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads a plan back.
+
+        Raises:
+            PlanError: Not JSON, another kind or version, an unknown or missing field, a value out of range.
+        """
+        try:
+            values = json.loads(text, parse_constant=_refuse_constant)
+        except (json.JSONDecodeError, RecursionError, TypeError) as error:
+            raise PlanError("A plan must be a JSON object as TrainingPlan.to_json() writes it.") from error
+        if not isinstance(values, dict):
+            raise PlanError(f"A plan must be a JSON object, got {type(values).__name__}.")
+        if values.pop("kind", None) != "training" or values.pop("version", None) != PLAN_VERSION:
+            raise PlanError(f"Expected a plan of kind 'training' and version {PLAN_VERSION}.")
+        return _build(cls, values, "")
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, in hexadecimal."""
+        return sha256_text(self.to_json())
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces; refuses NaN and infinities."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+
+
+def sha256_text(text: str) -> str:
+    """SHA-256 of UTF-8 text, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _refuse_constant(constant: str) -> float:
+    raise PlanError(f"A plan may not hold {constant}; every number must be finite.")
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _build(cls: type, values: Any, where: str) -> Any:
+    """Builds the dataclass `cls` from a dict, refusing unknown and missing fields by name."""
+    if not isinstance(values, dict):
+        raise PlanError(f"{where or 'plan'} must be a JSON object, got {type(values).__name__}.")
+    hints = typing.get_type_hints(cls)
+    known = {f.name for f in fields(cls)}
+    if unknown := sorted(set(values) - known):
+        raise PlanError(
+            f"Unknown field {where}{unknown[0]!r} in the plan; known are {', '.join(sorted(known))}."
+        )
+    if missing := sorted(known - set(values)):
+        raise PlanError(f"Missing field {where}{missing[0]!r} in the plan.")
+    built = {}
+    for key, value in values.items():
+        nested = [t for t in (hints[key], *typing.get_args(hints[key])) if is_dataclass(t)]
+        optional = type(None) in typing.get_args(hints[key])
+        if nested and not (optional and value is None):
+            value = _build(typing.cast(type, nested[0]), value, f"{where}{key}.")
+        built[key] = value
+    return cls(**built)
