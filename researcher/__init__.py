@@ -1,0 +1,1 @@
+"""The researcher's side: plans studies, averages client updates, reports; never sees a private row."""

@@ -1,0 +1,44 @@
+"""Files of the researcher's side that are either the old ones or the new ones, never half of each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from policies.errors import ConfigError
+
+
+def write(path: Path | str, content: bytes | str) -> Path:
+    """Writes `content` (text as UTF-8) beside `path` and moves it into place; makes the folder if needed.
+
+    Raises:
+        ConfigError: The folder or the file cannot be written.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror}). Choose a folder you may write to.") from error
+    finally:
+        with contextlib.suppress(OSError):  # it is gone once it has become `path`
+            part.unlink()
+    return path
+
+
+def read(path: Path | str) -> bytes:
+    """The file's content.
+
+    Raises:
+        ConfigError: It is not there or cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}).") from error

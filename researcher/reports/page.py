@@ -1,0 +1,186 @@
+"""`report.html`: one page about a study, complete in itself. Shows what `StudyResult` holds, escaped."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from researcher import atomic_file
+from researcher.history import PHASES, PrivacySpent
+from researcher.reports import settings, wording
+from researcher.reports.plots import MANY_CLASSES
+from researcher.reports.result import StudyResult
+
+ALT = {
+    "accuracy": "Test accuracy of the global model by round, and of each hospital alone",
+    "macro_f1": "Macro F1 of the global model by round, and of each hospital alone",
+    "confusion": "Confusion matrix of the global model on the public hold-out",
+    "privacy": "Epsilon spent at each hospital by round",
+}
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def write_page(path: Path | str, result: StudyResult, plots: Mapping[str, Path]) -> Path:
+    """Writes the page: inline style, embedded pictures, no script, no request to anywhere.
+
+    Args:
+        path: Of the page.
+        result: What it tells.
+        plots: Name of the plot → PNG file, as `write_plots` returns them.
+
+    Raises:
+        ConfigError: A plot cannot be read, or the page cannot be written.
+    """
+    page = _TEMPLATES.get_template("page.html.jinja").render(
+        study=result.plan.study,
+        finished=result.finished,
+        summary=wording.summary(result),
+        headline=_headline(result),
+        plots=_plots(result, plots),
+        **_hospitals(result),
+        guarantee=wording.guarantee(result),
+        **_time(result),
+        skips=[
+            {"round": r.round, "datasite": name, "reason": reason}
+            for r in result.rounds
+            for name, reason in r.skipped.items()
+        ],
+        rounds=_rounds(result),
+        settings=settings.of_plan(result.plan),
+        **settings.of_hosts(result.versions),
+        digest=result.plan.digest(),
+    )
+    return atomic_file.write(path, page)
+
+
+def _headline(result: StudyResult) -> list[dict[str, str]]:
+    final, rounds = result.final, wording.count(len(result.rounds), "round")
+    time = wording.seconds(sum(r.seconds["total"] for r in result.rounds))
+    figures = (
+        ("Test accuracy", f"{final.test_accuracy:.3f}", wording.against(result, "accuracy")),
+        ("Macro F1", f"{final.macro_f1:.3f}", wording.against(result, "macro_f1")),
+        ("Epsilon, highest", _worst(result)["epsilon"], wording.privacy_note(result)),
+        ("Time", time, f"{rounds}, {wording.size(result.bytes_per_round)} each"),
+    )
+    return [{"name": name, "value": value, "note": note} for name, value, note in figures]
+
+
+def _plots(result: StudyResult, plots: Mapping[str, Path]) -> list[dict[str, Any]]:
+    wide = {"confusion"} if len(result.class_names) > MANY_CLASSES else set()
+    order = sorted((name for name in ALT if name in plots), key=lambda name: name in wide)
+    return [
+        {
+            "base64": base64.b64encode(atomic_file.read(plots[name])).decode(),
+            "alt": ALT[name],
+            "wide": name in wide,
+        }
+        for name in order
+    ]
+
+
+def _hospitals(result: StudyResult) -> dict[str, Any]:
+    rows = []
+    for name in result.datasites:
+        alone = result.local_only.get(name)
+        rows.append(
+            {
+                "name": name,
+                "public_size": f"{result.public_sizes[name]:,}",
+                "rounds": sum(name in r.datasites for r in result.rounds),
+                **_spent(result.privacy[name], private=name not in result.not_private),
+                "total": _spent(result.privacy_total.get(name))["epsilon"],
+                "accuracy": f"{alone.accuracy:.3f}" if alone else "–",
+                "macro_f1": f"{alone.macro_f1:.3f}" if alone else "–",
+            }
+        )
+    total = {
+        "public_size": f"{sum(result.public_sizes.values()):,}",
+        "rounds": len(result.rounds),
+        **_worst(result),
+        "total": _spent(wording.highest(result.privacy_total))["epsilon"],
+        "accuracy": f"{result.final.test_accuracy:.3f}",
+        "macro_f1": f"{result.final.macro_f1:.3f}",
+    }
+    return {
+        "hospitals": rows,
+        "total": total,
+        "has_total": bool(result.privacy_total),
+        "has_local": bool(result.local_only),
+        "hospitals_note": wording.hospitals_note(result),
+    }
+
+
+def _worst(result: StudyResult) -> dict[str, str]:
+    if result.not_private:
+        return _spent(None, private=False)
+    return _spent(wording.highest(result.privacy))
+
+
+def _spent(spent: PrivacySpent | None, *, private: bool = True) -> dict[str, str]:
+    """Without a cost: infinite where training was not private, a dash where there was none."""
+    if spent is None:
+        return {"epsilon": "–" if private else "∞", "delta": "–", "unit": "–"}
+    return {
+        "epsilon": wording.epsilon(spent.epsilon),
+        "delta": wording.number(spent.delta),
+        "unit": spent.unit,
+    }
+
+
+def _time(result: StudyResult) -> dict[str, Any]:
+    parts = {phase: [r.seconds[phase] for r in result.rounds] for phase in PHASES[:-1]}
+    totals = [r.seconds["total"] for r in result.rounds]
+    parts["other"] = [max(0.0, total - sum(known)) for total, *known in zip(totals, *parts.values(), strict=True)]
+    whole = sum(sum(spent) for spent in parts.values()) or 1.0
+    phases = []
+    for phase, spent in parts.items():
+        share = sum(spent) / whole
+        phases.append(
+            {
+                "name": phase,
+                "percent": f"{100 * share:.2f}",
+                "share": f"{share:.0%}",
+                **_amounts(spent, wording.seconds),
+            }
+        )
+    traffic = [
+        {"name": "whole round", **_amounts(totals, wording.seconds)},
+        {"name": "sent to hospitals", **_amounts([r.bytes_up for r in result.rounds], wording.size)},
+        {"name": "received from hospitals", **_amounts([r.bytes_down for r in result.rounds], wording.size)},
+    ]
+    text = "Share of the study's time: " + ", ".join(f"{part['name']} {part['share']}" for part in phases)
+    return {"phases": phases, "traffic": traffic, "bar_text": text}
+
+
+def _amounts(values: Sequence[float], written: Callable[[float], str]) -> dict[str, str]:
+    return {
+        "mean": written(sum(values) / len(values)),
+        "longest": written(max(values)),
+        "sum": written(sum(values)),
+    }
+
+
+def _rounds(result: StudyResult) -> list[dict[str, Any]]:
+    return [
+        {
+            "round": r.round,
+            "accuracy": f"{r.test_accuracy:.3f}",
+            "macro_f1": f"{r.macro_f1:.3f}",
+            "epsilon": wording.epsilon(max(r.epsilon.values())) if r.epsilon else "–",
+            "datasites": len(r.datasites),
+            "seconds": wording.seconds(r.seconds["total"]),
+            "sent": wording.size(r.bytes_up),
+            "received": wording.size(r.bytes_down),
+        }
+        for r in result.rounds
+    ]

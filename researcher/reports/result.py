@@ -1,0 +1,125 @@
+"""A finished study as one value and as `result.json`. Made of released numbers only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from policies.errors import FederationError
+from policies.plan import TrainingPlan
+from researcher import atomic_file
+from researcher.evaluation import Evaluation
+from researcher.history import History, PrivacySpent, RoundRecord
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """All that a report tells of a study.
+
+    Attributes:
+        plan: What was approved; where datasets have other names, that of any one hospital.
+        class_names: Of the classes, in the order of the confusion matrix.
+        parameters: How many numbers were trained.
+        public_sizes: Datasite → declared number of privacy units; names all datasites of the study, in order.
+        privacy: Datasite → what the study spent there; None where training was not private, or never ran.
+        history: At least one round.
+        local_only: Datasite → how the same plan does on its pictures alone; may name fewer datasites.
+        privacy_total: Datasite → what study and local-only baseline spent together; empty if not known.
+        versions: Host → component → version.
+        finished: When, for people, such as `4 May 2027, 10:21`.
+    """
+
+    plan: TrainingPlan
+    class_names: tuple[str, ...]
+    parameters: int
+    public_sizes: Mapping[str, int]
+    privacy: Mapping[str, PrivacySpent | None]
+    history: History
+    local_only: Mapping[str, Evaluation] = field(default_factory=dict)
+    privacy_total: Mapping[str, PrivacySpent | None] = field(default_factory=dict)
+    versions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    finished: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.rounds:
+            raise FederationError("A study has a result after its first round, none is done.")
+        known = set(self.public_sizes)
+        if set(self.privacy) != known:
+            raise FederationError(
+                f"Expected privacy for {', '.join(sorted(known))}, got {', '.join(sorted(self.privacy))}."
+            )
+        for name in ("local_only", "privacy_total"):
+            if unknown := sorted(set(getattr(self, name)) - known):
+                raise FederationError(f"{name} names {unknown[0]!r}, which is no datasite of the study.")
+        if len(self.class_names) != len(self.final.confusion):
+            raise FederationError(
+                f"Expected {len(self.final.confusion)} class names, a row of the confusion matrix each, "
+                f"got {len(self.class_names)}."
+            )
+
+    @property
+    def datasites(self) -> tuple[str, ...]:
+        """Names of the study's datasites."""
+        return tuple(self.public_sizes)
+
+    @property
+    def rounds(self) -> list[RoundRecord]:
+        """The rounds, in order."""
+        return self.history.records
+
+    @property
+    def final(self) -> RoundRecord:
+        """The last round: its scores are the global model's."""
+        return self.rounds[-1]
+
+    @property
+    def not_private(self) -> tuple[str, ...]:
+        """Datasites whose updates are in the global model, where something has no known privacy cost."""
+        took_part = {name for record in self.rounds for name in record.datasites}
+        return tuple(
+            name
+            for name in self.datasites
+            if name in took_part and None in (self.privacy[name], self.privacy_total.get(name, self.privacy[name]))
+        )
+
+    @property
+    def bytes_per_round(self) -> int:
+        """Mean bytes of a round, both ways, all datasites together."""
+        return round(sum(r.bytes_up + r.bytes_down for r in self.rounds) / len(self.rounds))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `result.json` holds them."""
+        return {
+            "datasites": list(self.datasites),
+            "rounds": len(self.rounds),
+            "privacy": _spent(self.privacy),
+            "test_accuracy": [r.test_accuracy for r in self.rounds],
+            "macro_f1": [r.macro_f1 for r in self.rounds],
+            "local_only_accuracy": {name: e.accuracy for name, e in self.local_only.items()},
+            "round_seconds": [dict(r.seconds) for r in self.rounds],
+            "bytes_per_round": self.bytes_per_round,
+            "model": self.plan.model.name,
+            "parameters": self.parameters,
+            "class_names": list(self.class_names),
+            "confusion": [list(row) for row in self.final.confusion],
+            "local_only_macro_f1": {name: e.macro_f1 for name, e in self.local_only.items()},
+            "privacy_total": _spent(self.privacy_total),
+            "versions": {host: dict(versions) for host, versions in self.versions.items()},
+            "plan": json.loads(self.plan.to_json()),
+        }
+
+
+def write_result(path: Path | str, result: StudyResult) -> Path:
+    """Writes `result.json`: the study's numbers for programs.
+
+    Raises:
+        ConfigError: The folder cannot be written.
+    """
+    return atomic_file.write(path, json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n")
+
+
+def _spent(privacy: Mapping[str, PrivacySpent | None]) -> dict[str, Any]:
+    return {name: None if spent is None else asdict(spent) for name, spent in privacy.items()}

@@ -1,0 +1,43 @@
+"""A plan's settings and the versions in use as rows of a table; both are public."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from policies.plan import TrainingPlan
+from researcher.reports import wording
+
+
+def of_plan(plan: TrainingPlan) -> list[tuple[str, str]]:
+    """Every field of the plan but its name: (path of the field, value)."""
+    values = json.loads(plan.to_json())
+    for known in ("kind", "version", "study"):
+        del values[known]
+    return [(" ".join(path).replace("_", " "), text) for path, text in _leaves(values, ())]
+
+
+def of_hosts(versions: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """`components`, sorted, and a row for each set of hosts with the same versions of them."""
+    components = sorted({name for found in versions.values() for name in found})
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for host, found in versions.items():
+        rows.setdefault(tuple(found.get(name, "–") for name in components), []).append(host)
+    return {
+        "components": components,
+        "versions": [{"host": ", ".join(hosts), "found": found} for found, hosts in rows.items()],
+    }
+
+
+def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Plain fields first, then the nested ones, each sorted by name."""
+    if isinstance(value, dict):
+        for key in sorted(value, key=lambda key: (isinstance(value[key], dict), key)):
+            yield from _leaves(value[key], (*path, key))
+    elif isinstance(value, list):
+        yield path, " × ".join(str(item) for item in value)
+    elif value is None or isinstance(value, bool):
+        yield path, {None: "none", True: "yes", False: "no"}[value]
+    else:
+        yield path, wording.number(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,136 @@
+"""How a report says things: numbers with units, and what the guarantee means in plain words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from researcher.history import PrivacySpent
+from researcher.reports.result import StudyResult
+
+MOST_CLASSES_NAMED = 8
+
+
+def summary(result: StudyResult) -> str:
+    """What was trained, on what, where and for how long."""
+    model = result.plan.model
+    height, width, channels = model.image_shape
+    kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+    classes = f"{len(result.class_names)} classes"
+    if len(result.class_names) <= MOST_CLASSES_NAMED:
+        classes += f" ({', '.join(result.class_names)})"
+    return (
+        f"A {model.name} of {result.parameters:,} parameters that tells {classes} apart in "
+        f"{height} × {width} {kind} pictures, trained at {count(len(result.datasites), 'hospital')} over "
+        f"{count(len(result.rounds), 'round')}. The pictures stayed where they are."
+    )
+
+
+def guarantee(result: StudyResult) -> str:
+    """Two sentences: what one privacy unit is promised by all that was released, and what it is not."""
+    if result.not_private:
+        return (
+            f"Training was not differentially private at {', '.join(result.not_private)}: what was released "
+            "may reveal single pictures from there. This report promises nothing about them."
+        )
+    spent = [cost for cost in (*result.privacy_total.values(), *result.privacy.values()) if cost]
+    worst = max(spent, key=lambda cost: cost.epsilon)
+    what = "all that this study released" + (", baselines included," if result.privacy_total else "")
+    by_picture = any(cost.unit == "picture" for cost in spent)
+    unit = "one picture" if by_picture else "one patient with all their pictures"
+    limit = "all pictures of one patient together" if by_picture else "a patient's pictures elsewhere"
+    return (
+        f"Adding or removing {unit} at a hospital changes the probability of any conclusion from {what} "
+        f"by a factor of at most {_factor(worst.epsilon)} (e to the power of epsilon, "
+        f"{epsilon(worst.epsilon)}), apart from a remainder of at most {number(max(cost.delta for cost in spent))}. "
+        f"This covers neither {limit} nor what holds for people in general, and where hospitals share "
+        "patients, their epsilons add."
+    )
+
+
+def hospitals_note(result: StudyResult) -> str:
+    """How to read the table of hospitals."""
+    notes = [
+        "Public size is what a hospital declares; the true number stays private.",
+        "Epsilon is what the study spent there over all rounds, as the hospital's ledger composes it.",
+        "Between hospitals with different patients the highest counts.",
+    ]
+    if result.privacy_total:
+        notes.append("“With baseline” includes what training on that hospital's pictures alone spent.")
+    if result.local_only:
+        notes.append("Alone: the same plan on one hospital's pictures, scored on the same public hold-out.")
+    return " ".join(notes)
+
+
+def against(result: StudyResult, score: str) -> str:
+    """What a headline score is to be compared with: the best hospital alone, and guessing."""
+    notes = []
+    if result.local_only:
+        best = max(result.local_only, key=lambda name: getattr(result.local_only[name], score))
+        notes.append(f"best hospital alone: {getattr(result.local_only[best], score):.3f} ({best})")
+    if score == "accuracy":
+        rows = [sum(row) for row in result.final.confusion]
+        notes.append(f"always the commonest class: {max(rows) / max(sum(rows), 1):.3f}")
+    else:
+        notes.append("rare classes count as much as common ones")
+    return "; ".join(notes)
+
+
+def privacy_note(result: StudyResult) -> str:
+    """What the headline epsilon is of."""
+    worst = None if result.not_private else highest(result.privacy)
+    if worst is None:
+        return "not differentially private"
+    note = f"at delta {number(worst.delta)}, per {worst.unit}"
+    if total := highest(result.privacy_total):
+        note += f"; {epsilon(total.epsilon)} with the local-only baselines"
+    return note
+
+
+def highest(privacy: Mapping[str, PrivacySpent | None]) -> PrivacySpent | None:
+    """The worst of what is known of several hospitals; None if nothing is."""
+    return max((cost for cost in privacy.values() if cost), key=lambda cost: cost.epsilon, default=None)
+
+
+def epsilon(value: float) -> str:
+    """Rounded up, so that a report never promises more than was kept."""
+    return f"{math.ceil(round(100 * value, 6)) / 100:.2f}"
+
+
+def number(value: float) -> str:
+    """As people write it: 1e-5, 0.25, 2."""
+    mantissa, _, exponent = f"{value:.12g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+
+
+def seconds(value: float) -> str:
+    """A duration in the unit that suits it."""
+    if value < 1:
+        return f"{1000 * value:.0f} ms"
+    if value < 100:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def size(value: float) -> str:
+    """Bytes in the decimal unit that suits them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def count(many: int, noun: str) -> str:
+    """`1 round`, `2 rounds`."""
+    return f"{many:,} {noun}{'' if many == 1 else 's'}"
+
+
+def _factor(power: float) -> str:
+    """e to `power`, rounded up."""
+    if power > 20:
+        return "over a hundred million"
+    factor = round(math.exp(power), 6)
+    return f"{math.ceil(factor):,}" if factor >= 10 else f"{math.ceil(10 * factor) / 10:.1f}"

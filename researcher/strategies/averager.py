@@ -1,0 +1,56 @@
+"""The weighted mean of client updates, one at a time. Only released updates and public sizes come in here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from policies.errors import InputRefused, NotEnoughDatasites
+from researcher.strategies.state import ClientUpdate, Weights, check_update
+
+
+class Averager:
+    """Sums weighted updates in float64, so that memory does not grow with the number of datasites.
+
+    An update is checked whole before any of it is added: one that is refused leaves the mean as it was.
+    """
+
+    def __init__(self, like: Mapping[str, np.ndarray]) -> None:
+        """Starts at zero.
+
+        Args:
+            like: Arrays with the names and shapes that every update must have, such as the global weights.
+        """
+        self._sums: Weights = {name: np.zeros(array.shape, dtype=np.float64) for name, array in like.items()}
+        self._weight = 0.0
+        self._datasites: set[str] = set()
+
+    @property
+    def datasites(self) -> tuple[str, ...]:
+        """Names of the datasites in the mean so far, sorted."""
+        return tuple(sorted(self._datasites))
+
+    def add(self, update: ClientUpdate) -> None:
+        """Takes one update into the mean.
+
+        Raises:
+            InputRefused: A second update of a datasite, or one that `check_update` refuses.
+        """
+        if update.datasite in self._datasites:
+            raise InputRefused(f"{update.datasite!r} sent two client updates in one round, expected one.")
+        check_update(update, self._sums)
+        for name, array in update.update.items():
+            self._sums[name] += np.multiply(array, update.weight, dtype=np.float64)
+        self._weight += update.weight
+        self._datasites.add(update.datasite)
+
+    def result(self) -> Weights:
+        """The weighted mean, name → float64 array; round it once, after adding it to what it belongs to.
+
+        Raises:
+            NotEnoughDatasites: No update was added.
+        """
+        if not self._datasites:
+            raise NotEnoughDatasites("A mean needs at least one client update, none was added.")
+        return {name: total / self._weight for name, total in self._sums.items()}

@@ -1,0 +1,78 @@
+"""Federated averaging. Works on client updates that a hospital already released, so it costs no privacy.
+
+McMahan, Moore, Ramage, Hampson, Agüera y Arcas, "Communication-Efficient Learning of Deep Networks from
+Decentralized Data", AISTATS 2017; with server momentum as FedAvgM: Hsu, Qi, Brown, "Measuring the Effects of
+Non-Identical Data Distribution for Federated Visual Classification", 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from policies import validate
+from policies.errors import InputRefused
+from researcher.strategies.averager import Averager
+from researcher.strategies.state import ClientUpdate, ServerState
+
+_MOMENTUM = "momentum"
+
+
+@dataclass(frozen=True)
+class FedAvg:
+    """Moves the global weights by the mean update, each datasite weighted by its public size.
+
+    With mean update d: velocity = server_momentum · velocity + d; weights += server_learning_rate · velocity.
+
+    Attributes:
+        server_learning_rate: Factor on the mean update; 1 is plain federated averaging.
+        server_momentum: Share of the last velocity that is kept, in [0, 1); 0 is plain federated averaging.
+    """
+
+    server_learning_rate: float = 1.0
+    server_momentum: float = 0.0
+
+    def __post_init__(self) -> None:
+        validate.number("server_learning_rate", self.server_learning_rate, low=0, high=1e4, open_low=True)
+        validate.number("server_momentum", self.server_momentum, low=0, high=1, open_high=True)
+
+    def init(self, weights: Mapping[str, np.ndarray]) -> ServerState:
+        """The state before the first round: `weights` copied to float32, velocity zero."""
+        return ServerState({name: np.array(array, dtype=np.float32) for name, array in weights.items()})
+
+    def apply(self, state: ServerState, updates: Iterable[ClientUpdate]) -> ServerState:
+        """The state after one round; `state` itself stays as it is.
+
+        Args:
+            state: The state that the updates started from.
+            updates: At least one, each of another datasite; an iterator is read one at a time.
+
+        Raises:
+            InputRefused: An update does not fit the global model, or the new weights overflow float32.
+            NotEnoughDatasites: There was no update.
+        """
+        averager = Averager(state.weights)
+        for update in updates:
+            averager.add(update)
+        step = averager.result()
+        slots = {}
+        if self.server_momentum:
+            velocity = state.slots.get(_MOMENTUM, {})
+            step = {name: self.server_momentum * velocity.get(name, 0) + mean for name, mean in step.items()}
+            slots = {_MOMENTUM: {name: _to_float32(name, array) for name, array in step.items()}}
+        weights = {
+            name: _to_float32(name, array + self.server_learning_rate * step[name])
+            for name, array in state.weights.items()
+        }
+        return ServerState(weights, state.round + 1, slots)
+
+
+def _to_float32(name: str, array: np.ndarray) -> np.ndarray:
+    """Rounds to float32; refuses what overflows it."""
+    with np.errstate(over="ignore"):
+        rounded = np.asarray(array, dtype=np.float32)
+    if not np.isfinite(rounded).all():
+        raise InputRefused(f"The new global weights {name!r} overflow float32. Lower the learning rate and resume.")
+    return rounded

@@ -1,0 +1,78 @@
+"""What a strategy holds between rounds: global weights and client updates, all of it already released."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from policies.errors import InputRefused
+
+Weights = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ClientUpdate:
+    """What one datasite released in one round.
+
+    Attributes:
+        datasite: Name of the datasite.
+        update: Trained minus global weights, name → float32 array of the global weight's shape.
+        weight: The hospital's public size; never the true number of its pictures.
+    """
+
+    datasite: str
+    update: Weights
+    weight: float
+
+
+def check_update(update: ClientUpdate, like: Mapping[str, np.ndarray]) -> None:
+    """Refuses an update that cannot be averaged into weights with the names and shapes of `like`.
+
+    Raises:
+        InputRefused: A weight that is not positive and finite; names, shapes or dtypes other than declared; a
+            value that is not finite.
+    """
+    who = f"The client update of {update.datasite!r}"
+    if not math.isfinite(update.weight) or update.weight <= 0:
+        raise InputRefused(f"{who} needs a weight above 0, its public size, got {update.weight!r}.")
+    if missing := sorted(like.keys() - update.update.keys()):
+        raise InputRefused(f"{who} lacks {missing[0]!r}; it must hold every parameter of the global model.")
+    if unknown := sorted(update.update.keys() - like.keys()):
+        raise InputRefused(f"{who} holds {unknown[0]!r}, which the global model does not have.")
+    for name, array in update.update.items():
+        shape = like[name].shape
+        if array.shape != shape or array.dtype != np.float32:
+            raise InputRefused(f"{who} must hold {name!r} as float32 {shape}, got {array.dtype} {array.shape}.")
+        if not np.isfinite(array).all():
+            raise InputRefused(f"{who} holds a value in {name!r} that is not finite; leave it out.")
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """All that a strategy needs to go on; saving it is a checkpoint.
+
+    Attributes:
+        weights: The global model, name → float32 array.
+        round: Rounds applied so far; 0 before the first.
+        slots: What else a strategy remembers, such as `{"momentum": {name: float32 array}}`.
+    """
+
+    weights: Weights
+    round: int = 0
+    slots: Mapping[str, Weights] = field(default_factory=dict)
+
+
+class Strategy(Protocol):
+    """An averaging algorithm: pure functions on an explicit state, itself frozen settings."""
+
+    def init(self, weights: Mapping[str, np.ndarray]) -> ServerState:
+        """The state before the first round."""
+        ...
+
+    def apply(self, state: ServerState, updates: Iterable[ClientUpdate]) -> ServerState:
+        """The state after one round with these updates, read one at a time."""
+        ...

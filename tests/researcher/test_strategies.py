@@ -1,0 +1,159 @@
+"""Federated averaging on models of three numbers, each result worked out by hand."""
+
+import math
+import weakref
+
+import numpy as np
+import pytest
+
+from policies.errors import InputRefused, NotEnoughDatasites, PlanError
+from researcher.strategies import Averager, ClientUpdate, FedAvg, ServerState, build
+
+
+def three(*values: float) -> dict[str, np.ndarray]:
+    return {"w": np.array(values, dtype=np.float32)}
+
+
+def from_a(*values: float, weight: float = 1.0) -> ClientUpdate:
+    return ClientUpdate("a", three(*values), weight)
+
+
+def from_b(*values: float, weight: float = 1.0) -> ClientUpdate:
+    return ClientUpdate("b", three(*values), weight)
+
+
+def test_the_mean_is_weighted_by_public_size():
+    strategy = FedAvg()
+    state = strategy.init(three(10, 20, 30))
+    # (1·[1, 2, 3] + 3·[5, 6, 7]) / 4 = [4, 5, 6]
+    after = strategy.apply(state, [from_a(1, 2, 3, weight=1), from_b(5, 6, 7, weight=3)])
+    assert after.weights["w"].tolist() == [14, 25, 36]
+    assert after.weights["w"].dtype == np.float32
+    assert (state.round, after.round) == (0, 1)
+
+
+def test_a_round_leaves_the_state_before_it_as_it_was():
+    given = three(10, 20, 30)
+    strategy = FedAvg()
+    state = strategy.init(given)
+    strategy.apply(state, [from_a(1, 1, 1)])
+    given["w"][0] = 99
+    assert state.weights["w"].tolist() == [10, 20, 30]
+
+
+def test_half_the_server_learning_rate_goes_half_the_way():
+    strategy = build("fed_avg", server_learning_rate=0.5)
+    after = strategy.apply(strategy.init(three(0, 0, 0)), [from_a(2, 4, 8)])
+    assert after.weights["w"].tolist() == [1, 2, 4]
+
+
+def test_server_momentum_keeps_half_of_the_last_velocity():
+    strategy = FedAvg(server_momentum=0.5)
+    state = strategy.init(three(0, 0, 0))
+    state = strategy.apply(state, [from_a(2, 4, 0)])  # velocity [2, 4, 0]
+    assert state.weights["w"].tolist() == [2, 4, 0]
+    state = strategy.apply(state, [from_a(2, 0, 0)])  # velocity [1, 2, 0] + [2, 0, 0] = [3, 2, 0]
+    assert state.weights["w"].tolist() == [5, 6, 0]
+    assert state.slots["momentum"]["w"].tolist() == [3, 2, 0]
+
+
+def test_plain_averaging_remembers_nothing():
+    strategy = FedAvg()
+    assert strategy.apply(strategy.init(three(0, 0, 0)), [from_a(1, 1, 1)]).slots == {}
+
+
+def test_the_sum_is_kept_in_double_precision():
+    # In float32, 2^24 + 1 is 2^24 again, and the mean would lose both ones.
+    averager = Averager(three(0))
+    for name, value in (("a", 2**24), ("b", 1), ("c", 1)):
+        averager.add(ClientUpdate(name, three(value), 1.0))
+    assert averager.result()["w"].tolist() == [(2**24 + 2) / 3]
+    assert averager.result()["w"].dtype == np.float64
+
+
+def test_updates_are_read_one_at_a_time():
+    made, most = [], 0
+
+    def stream():
+        nonlocal most
+        for k in range(5):
+            update = ClientUpdate(f"datasite-{k}", three(k, k, k), 1.0)
+            made.append(weakref.ref(update.update["w"]))
+            most = max(most, sum(one() is not None for one in made))
+            yield update
+            del update
+
+    after = FedAvg().apply(ServerState(three(0, 0, 0)), stream())
+    assert after.weights["w"].tolist() == [2, 2, 2]
+    assert most == 2  # the one just made, and the one before it, which the loop has not let go yet
+
+
+def test_a_single_number_is_averaged_too():
+    scalar = {"s": np.float32(0).reshape(())}
+    update = ClientUpdate("a", {"s": np.array(2, dtype=np.float32)}, 5.0)
+    after = FedAvg().apply(FedAvg().init(scalar), [update])
+    assert (after.weights["s"].shape, float(after.weights["s"])) == ((), 2.0)
+
+
+@pytest.mark.parametrize(
+    ("update", "told"),
+    [
+        (from_a(1, 1, 1, weight=0), "public size"),
+        (from_a(1, 1, 1, weight=-1), "public size"),
+        (from_a(1, 1, 1, weight=math.nan), "public size"),
+        (from_a(1, 1, 1, weight=math.inf), "public size"),
+        (from_a(1, math.nan, 1), "not finite"),
+        (from_a(1, math.inf, 1), "not finite"),
+        (from_a(1, 1), r"\(3,\)"),
+        (ClientUpdate("a", {}, 1.0), "lacks 'w'"),
+        (ClientUpdate("a", three(1, 1, 1) | {"extra": np.zeros(1, np.float32)}, 1.0), "holds 'extra'"),
+        (ClientUpdate("a", {"w": np.ones(3)}, 1.0), "float64"),
+    ],
+)
+def test_an_update_that_does_not_fit_is_refused_and_leaves_the_mean_as_it_was(update, told):
+    averager = Averager(three(0, 0, 0))
+    averager.add(from_b(1, 2, 3))
+    with pytest.raises(InputRefused, match=told):
+        averager.add(update)
+    assert averager.result()["w"].tolist() == [1, 2, 3]
+    assert averager.datasites == ("b",)
+
+
+def test_an_update_with_one_bad_tensor_adds_none_of_its_good_ones():
+    two = {"first": np.zeros(1, np.float32), "second": np.zeros(1, np.float32)}
+    averager = Averager(two)
+    averager.add(ClientUpdate("b", {name: array + 1 for name, array in two.items()}, 1.0))
+    bad = {"first": np.full(1, 9, np.float32), "second": np.full(1, np.nan, np.float32)}
+    with pytest.raises(InputRefused):
+        averager.add(ClientUpdate("a", bad, 1.0))
+    assert {name: array.tolist() for name, array in averager.result().items()} == {
+        "first": [1],
+        "second": [1],
+    }
+
+
+def test_a_datasite_counts_once():
+    averager = Averager(three(0, 0, 0))
+    averager.add(from_a(1, 1, 1))
+    with pytest.raises(InputRefused, match="two client updates"):
+        averager.add(from_a(5, 5, 5))
+
+
+def test_no_update_is_no_round():
+    with pytest.raises(NotEnoughDatasites):
+        FedAvg().apply(FedAvg().init(three(0, 0, 0)), [])
+
+
+def test_weights_beyond_float32_are_refused():
+    state = FedAvg().init(three(3e38, 0, 0))
+    with pytest.raises(InputRefused, match="overflow"):
+        FedAvg().apply(state, [from_a(3e38, 0, 0)])
+
+
+def test_unknown_strategies_and_settings_are_named():
+    with pytest.raises(PlanError, match="fed_avg"):
+        build("fed_magic")
+    with pytest.raises(PlanError, match="'momentum'"):
+        build("fed_avg", momentum=0.9)
+    with pytest.raises(PlanError, match="server_momentum"):
+        build("fed_avg", server_momentum=1.0)
