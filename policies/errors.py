@@ -211,7 +211,7 @@ class OutputRefused(ContractError):
 
 
 class FederationError(WanwuError):
-    """A datasite cannot be reached or used from the researcher's side."""
+    """A datasite cannot be used from the researcher's side."""
 
     code = "WW701"
 
@@ -226,6 +226,12 @@ class NotEnoughDatasites(FederationError):
     """Fewer datasites than `min_clients` delivered an update for a round."""
 
     code = "WW703"
+
+
+class DatasiteUnreachable(FederationError):
+    """A datasite does not answer at all; it may be starting again."""
+
+    code = "WW705"
 
 
 class SignInFailed(FederationError):

@@ -44,9 +44,7 @@ class ModelSpec:
     def __post_init__(self) -> None:
         validate.name("model.name", self.name)
         if not isinstance(self.image_shape, list | tuple) or len(self.image_shape) != 3:
-            raise PlanError(
-                f"model.image_shape must be (height, width, channels), got {self.image_shape!r}."
-            )
+            raise PlanError(f"model.image_shape must be (height, width, channels), got {self.image_shape!r}.")
         for axis, size, high in zip(
             ("height", "width", "channels"), self.image_shape, (4096, 4096, 4), strict=True
         ):

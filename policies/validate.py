@@ -27,7 +27,9 @@ def number(
     field: str, value: Any, *, low: float, high: float, open_low: bool = False, open_high: bool = False
 ) -> float:
     """Returns `value` as a float if it is a finite number between `low` and `high`."""
-    bounds = f"{'above' if open_low else 'at least'} {low:g} and {'below' if open_high else 'at most'} {high:g}"
+    bounds = (
+        f"{'above' if open_low else 'at least'} {low:g} and {'below' if open_high else 'at most'} {high:g}"
+    )
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         _fail(field, f"a number {bounds}", value)
     too_low = value <= low if open_low else value < low

@@ -1,0 +1,261 @@
+"""The ledger's file: an append-only, hash-chained SQLite table. It stays in the hospital.
+
+Three things must agree before anything is read or appended: each row with its own hash, each row with the
+hash of the row before it, and the whole with the *head*, a small file beside the database that holds how many
+rows there were and the last one's hash. The head shows rows that are missing at the end, which a chain alone
+cannot. It is written after each commit: a crash in between leaves it one row behind, which the next append
+puts right. A head that is further behind, or ahead of the table, is a broken ledger.
+
+The chain has no key. It shows damage and edits; it does not stop someone who rewrites both files as a whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from policies.errors import LedgerBroken
+from policies.plan import canonical_json, sha256_text
+
+GENESIS = "0" * 64
+BUSY_SECONDS = 60.0
+_SCHEMA = Path(__file__).with_name("schema.sql")
+_COLUMNS = ("sequence", "at", "kind", "fingerprint", "request_id", "round_index", "body", "previous", "hash")
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM entries ORDER BY sequence"  # noqa: S608 - constant names
+_INSERT = f"INSERT INTO entries ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What is to be appended; the chain adds the sequence, the time and the hashes."""
+
+    kind: str
+    fingerprint: str
+    request_id: str
+    body: Mapping[str, Any]
+    round_index: int | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row, verified. `at` is UTC, ISO 8601; the rest is as in schema.sql."""
+
+    sequence: int
+    at: str
+    kind: str
+    fingerprint: str
+    request_id: str
+    round_index: int | None
+    body: Mapping[str, Any]
+    previous: str
+    hash: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """How many rows there are, and the last one's hash."""
+
+    count: int
+    hash: str
+
+
+class Chain:
+    """The file and its head. Each call opens the file anew, so any thread and process may use it."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens the chain at `path`, or starts an empty one where neither file nor head exists yet.
+
+        Raises:
+            LedgerBroken: The files cannot be made. A broken chain is reported by `entries` and `append`.
+        """
+        self.path = path
+        self.head_path = path.with_suffix(".head")
+        self._lock_path = path.with_suffix(".lock")
+        with self._as_broken(), locked(self._lock_path):
+            if not self.head_path.exists() and not path.exists():
+                self._write_head(Head(0, GENESIS))
+            if self._is_unfinished():
+                self._create()
+
+    def entries(self) -> tuple[Entry, ...]:
+        """All entries, in order.
+
+        Raises:
+            LedgerBroken: The chain does not verify; the private text names the first bad entry.
+        """
+        with self._as_broken(), locked(self._lock_path, shared=True), closing(self._connect()) as connection:
+            return self._verified(connection, self._read_head(), "BEGIN")
+
+    def append(self, decide: Callable[[tuple[Entry, ...]], Draft | None]) -> tuple[Entry, ...]:
+        """Shows `decide` all entries and appends what it returns, if anything, with nothing in between.
+
+        Guarantees:
+            Between what `decide` sees and what is appended, no other thread or process appends. On return the
+            new entry is on disk.
+
+        Returns:
+            All entries, the new one last.
+
+        Raises:
+            LedgerBroken: The chain does not verify, or cannot be written.
+        """
+        with self._as_broken(), locked(self._lock_path), closing(self._connect()) as connection:
+            head = self._read_head()
+            entries = self._verified(connection, head, "BEGIN IMMEDIATE")
+            if head != _head(entries):
+                self._write_head(_head(entries))  # first, so that it is never more than one row behind
+            draft = decide(entries)
+            if draft is None:
+                return entries
+            row = _row(draft, _head(entries))
+            connection.execute(_INSERT, row)
+            connection.execute("COMMIT")
+            entries = (*entries, _entry(row))
+            self._write_head(_head(entries))
+            return entries
+
+    def _verified(self, connection: sqlite3.Connection, head: Head, begin: str) -> tuple[Entry, ...]:
+        """All entries, within the transaction that `begin` begins."""
+        entries: list[Entry] = []
+        previous = GENESIS
+        try:
+            connection.execute(begin)
+            for row in connection.execute(_SELECT):
+                entry = self._verify_row(row, len(entries) + 1, previous)
+                entries.append(entry)
+                previous = entry.hash
+                if entry.sequence == head.count and entry.hash != head.hash:
+                    raise self._broken(f"entry {entry.sequence} is not the one that {self.head_path.name} names")
+        except sqlite3.Error as error:
+            raise self._broken(f"entry {len(entries) + 1} cannot be read ({error})") from error
+        if len(entries) < head.count:
+            raise self._broken(
+                f"entry {len(entries) + 1} is missing: {self.head_path.name} counts {head.count} entries, "
+                f"the table holds {len(entries)}; its end was cut off"
+            )
+        if len(entries) > head.count + 1:
+            raise self._broken(
+                f"entry {head.count + 2} is not accounted for: {self.head_path.name} counts {head.count} only"
+            )
+        return tuple(entries)
+
+    def _verify_row(self, row: tuple[Any, ...], sequence: int, previous: str) -> Entry:
+        if row[0] != sequence:
+            raise self._broken(f"entry {sequence} is missing: entry {row[0]} follows entry {sequence - 1}")
+        try:
+            entry = _entry(row)
+            intact = row[-1] == _hash(row)
+        except (TypeError, ValueError) as error:
+            raise self._broken(f"entry {sequence} was changed: it cannot be read ({error})") from error
+        if not intact:
+            raise self._broken(f"entry {sequence} was changed: its hash does not fit what it says")
+        if row[-2] != previous:
+            raise self._broken(f"entry {sequence} does not continue entry {sequence - 1}: one of the two was replaced")
+        return entry
+
+    def _is_unfinished(self) -> bool:
+        """Whether nobody yet, or a crash, left the table to be made. Damage is not unfinished."""
+        try:
+            if self._read_head() != Head(0, GENESIS):
+                return False
+            if not self.path.exists():
+                return True
+            with closing(self._connect()) as connection:
+                return connection.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
+        except (LedgerBroken, sqlite3.Error):
+            return False  # `entries` and `append` report it
+
+    def _create(self) -> None:
+        os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
+        with closing(self._connect()) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(f"BEGIN; {_SCHEMA.read_text()} COMMIT;")
+
+    def _connect(self) -> sqlite3.Connection:
+        uri = f"{self.path.absolute().as_uri()}?mode=rw"
+        try:
+            connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+            connection.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error as error:
+            raise self._broken(f"entry 1 cannot be read, nor any after it ({error})") from error
+        return connection
+
+    def _read_head(self) -> Head:
+        try:
+            values = json.loads(self.head_path.read_text())
+            return Head(count=int(values["count"]), hash=str(values["hash"]))
+        except (OSError, LookupError, ValueError, TypeError) as error:
+            raise self._broken(f"{self.head_path.name} cannot be read ({error!r})") from error
+
+    def _write_head(self, head: Head) -> None:
+        """Replaces the head as a whole, so that a crash leaves the old one or the new one, on disk."""
+        temporary = self.head_path.with_suffix(".head.new")
+        with open(os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:  # noqa: PTH123
+            file.write(canonical_json({"count": head.count, "hash": head.hash}))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.head_path)
+        folder = os.open(self.head_path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    @contextmanager
+    def _as_broken(self) -> Iterator[None]:
+        """Turns what SQLite and the file system raise into `LedgerBroken`: unreadable counts as edited."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise self._broken(f"the file cannot be used ({error})") from error
+
+    def _broken(self, what: str) -> LedgerBroken:
+        return LedgerBroken(
+            "The hospital's privacy ledger does not verify; every run is refused. Ask the hospital's admin.",
+            private=f"{self.path.name}: {what}. Stop the datasite and restore {self.path.name} and "
+            f"{self.head_path.name} together from a backup that holds every entry. What is not restored is "
+            f"lost to the accounting: if in doubt, publish the dataset no more.",
+        )
+
+
+@contextmanager
+def locked(lock: Path, *, shared: bool = False) -> Iterator[None]:
+    """Holds a lock file among threads and processes; the system frees it when its holder dies."""
+    descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _head(entries: tuple[Entry, ...]) -> Head:
+    return Head(len(entries), entries[-1].hash) if entries else Head(0, GENESIS)
+
+
+def _row(draft: Draft, head: Head) -> tuple[Any, ...]:
+    at = datetime.now(UTC).isoformat(timespec="microseconds")
+    body = canonical_json(dict(draft.body))
+    unsealed = (
+        *(head.count + 1, at, draft.kind, draft.fingerprint, draft.request_id, draft.round_index),
+        *(body, head.hash),
+    )
+    return (*unsealed, _hash((*unsealed, "")))
+
+
+def _hash(row: tuple[Any, ...]) -> str:
+    """SHA-256 over every column but the hash itself."""
+    return sha256_text(canonical_json(dict(zip(_COLUMNS[:-1], row[:-1], strict=True))))
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    return Entry(**{**values, "body": json.loads(values["body"])})

@@ -1,0 +1,273 @@
+"""The privacy ledger: what each dataset's budget was spent on. What is left of it may be told outside.
+
+An approval reserves the request's whole envelope, each round commits what it ran before its update may leave,
+and the end of a study releases what it did not use. A crash between any two of these leaves more charged than
+spent, never less.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from policies import validate
+from policies.accountant import epsilon_spent
+from policies.budget import DatasetLimits
+from policies.chain import Chain, Draft, Entry, locked
+from policies.errors import BudgetExceeded, LimitExceeded, NotReserved, PlanError, RequestAltered
+from policies.reservations import CommittedRound, Reservation, reservations, steps_to_json
+from policies.steps import GaussianSteps, merged
+
+Accountant = Callable[[Sequence[GaussianSteps], float], float]
+
+
+class Ledger:
+    """The ledger of one datasite. Any thread and process may use the same file at once.
+
+    Every method but `__init__` verifies the whole chain first and raises LedgerBroken if it does not hold.
+    """
+
+    def __init__(self, path: Path, epsilon: Accountant = epsilon_spent) -> None:
+        """Opens the ledger at `path` (its head and lock files lie beside it), or starts an empty one.
+
+        Args:
+            path: The SQLite file, made with mode 0600. On a local disk: network file systems lock badly.
+            epsilon: Computes epsilon from a history and a delta.
+
+        Raises:
+            LedgerBroken: The file cannot be made.
+        """
+        self._chain = Chain(path)
+        self._reserving = path.with_suffix(".reserving")
+        self._epsilon = epsilon
+
+    def reserve(
+        self,
+        *,
+        fingerprint: str,
+        dataset: str,
+        request_id: str,
+        study: str,
+        researcher: str,
+        plan_digest: str,
+        spend: Iterable[GaussianSteps],
+        rounds: int,
+        limits: DatasetLimits,
+    ) -> Reservation:
+        """Reserves a request's whole envelope, if the dataset's, study's and researcher's budgets hold it.
+
+        Guarantees:
+            With what is charged already, composed at `limits.total.delta`, the envelope stays within
+            `limits.total` for the dataset, `max_study_epsilon` for the researcher's study and
+            `max_researcher_epsilon` for the researcher; also when many processes reserve at once. Reserving
+            the same again changes nothing.
+
+        Args:
+            fingerprint: SHA-256 of the picture store; the budget's key.
+            dataset: The dataset's name, for display.
+            request_id: Of the code request.
+            study: Name of the study.
+            researcher: Who asked.
+            plan_digest: SHA-256 of the approved plan.
+            spend: All steps of all rounds; empty for a plan without differential privacy.
+            rounds: How many rounds the envelope is for.
+            limits: The hospital's limits for the dataset.
+
+        Raises:
+            BudgetExceeded: It does not fit.
+            LimitExceeded: It has no differential privacy and the hospital does not allow that.
+            NotReserved: The request was released before.
+            RequestAltered: The request is reserved with other content.
+            PlanError: An argument out of range.
+        """
+        envelope = merged(spend)
+        wanted = Reservation(
+            request_id=_text("request_id", request_id),
+            fingerprint=validate.digest("fingerprint", fingerprint),
+            dataset=validate.name("dataset", dataset),
+            study=validate.name("study", study),
+            researcher=_text("researcher", researcher),
+            plan_digest=validate.digest("plan_digest", plan_digest),
+            spend=envelope,
+            rounds=validate.integer("rounds", rounds, low=1, high=10**6),
+            non_private=not envelope,
+        )
+        if wanted.non_private and not limits.allow_non_private:
+            raise LimitExceeded(
+                "The hospital trains with differential privacy only, the request has none. Give the plan a PrivacySpec."
+            )
+        # Nobody else reserves meanwhile. Rounds may be committed and requests released, which only frees
+        # budget: what is found to fit outside the chain's own lock still fits when it is appended.
+        with locked(self._reserving):
+            standing = reservations(self._chain.entries())
+            if held := standing.get(wanted.request_id):
+                return _same(held, wanted)
+            self._check_budget(wanted, standing.values(), limits)
+            draft = Draft("reserve", wanted.fingerprint, wanted.request_id, wanted.body())
+            self._chain.append(lambda _: draft)
+        return wanted
+
+    def commit(self, *, request_id: str, round_index: int, spend: GaussianSteps | None, update_digest: str) -> None:
+        """Charges one round for good. Its update may leave the hospital after this returns, and not before.
+
+        Guarantees:
+            A round is charged once; the same round with the same update again changes nothing. What a
+            request's rounds spend together stays within its envelope.
+
+        Args:
+            request_id: Of the code request.
+            round_index: From 0.
+            spend: What the round ran; None without differential privacy.
+            update_digest: SHA-256 of the update that is to leave.
+
+        Raises:
+            NotReserved: No live reservation covers this.
+            RoundRefused: The round is committed with another update or spend.
+            PlanError: An update digest that is none.
+        """
+        validate.digest("update_digest", update_digest)
+
+        def decide(entries: tuple[Entry, ...]) -> Draft | None:
+            held = _held(entries, request_id)
+            if held.has_committed(round_index, spend, update_digest):
+                return None
+            held.check_commit(round_index, spend)
+            spent = None if spend is None else steps_to_json(spend)
+            body = {"spend": spent, "update_digest": update_digest}
+            return Draft("commit", held.fingerprint, request_id, body, round_index)
+
+        self._chain.append(decide)
+
+    def release(self, request_id: str, reason: str) -> None:
+        """Ends a request: what its rounds did not use is free again, what they used stays charged for ever.
+
+        Guarantees:
+            No round of the request can be committed afterwards. Releasing again changes nothing.
+
+        Raises:
+            NotReserved: No such reservation.
+            PlanError: A reason that is not a short text.
+        """
+        _text("reason", reason, longest=2000)
+
+        def decide(entries: tuple[Entry, ...]) -> Draft | None:
+            held = _held(entries, request_id)
+            if held.released is not None:
+                return None
+            return Draft("release", held.fingerprint, request_id, {"reason": reason})
+
+        self._chain.append(decide)
+
+    def committed(self, request_id: str, round_index: int) -> str | None:
+        """The digest of the update that the round gave, or None if it was not committed."""
+        done = self._rounds(request_id).get(round_index)
+        return None if done is None else done.update_digest
+
+    def committed_history(self, request_id: str) -> tuple[GaussianSteps, ...]:
+        """What a request's rounds really ran so far."""
+        held = self.reservations().get(request_id)
+        return () if held is None else held.committed_spend
+
+    def history(
+        self,
+        fingerprint: str,
+        *,
+        study: str | None = None,
+        researcher: str | None = None,
+        request_id: str | None = None,
+    ) -> tuple[GaussianSteps, ...]:
+        """What is charged to a dataset, or to a part of those who use it.
+
+        Guarantees:
+            A live reservation counts with its whole envelope, a released one with the rounds it committed.
+            Requests without differential privacy add nothing: see `Reservation.non_private`.
+        """
+        chosen = {"study": study, "researcher": researcher, "request_id": request_id}
+        return _charged(
+            held
+            for held in self.reservations().values()
+            if held.fingerprint == fingerprint
+            and all(value is None or getattr(held, name) == value for name, value in chosen.items())
+        )
+
+    def reservations(self) -> dict[str, Reservation]:
+        """All reservations by request, oldest first, with the rounds they committed."""
+        return reservations(self._chain.entries())
+
+    def entries(self) -> tuple[Entry, ...]:
+        """All entries, oldest first."""
+        return self._chain.entries()
+
+    def verify(self) -> None:
+        """Checks every entry.
+
+        Raises:
+            LedgerBroken: The private text names the first bad entry; the public one says nothing of it.
+        """
+        self.reservations()
+
+    def _rounds(self, request_id: str) -> Mapping[int, CommittedRound]:
+        held = self.reservations().get(request_id)
+        return {} if held is None else held.committed
+
+    def _check_budget(self, wanted: Reservation, standing: Iterable[Reservation], limits: DatasetLimits) -> None:
+        on_dataset = [held for held in standing if held.fingerprint == wanted.fingerprint]
+        by_researcher = [held for held in on_dataset if held.researcher == wanted.researcher]
+        of_study = [held for held in by_researcher if held.study == wanted.study]
+        dataset = f"dataset '{wanted.dataset}'"
+        for held, most, owner in (
+            (on_dataset, limits.total.epsilon, dataset),
+            (by_researcher, limits.max_researcher_epsilon, f"this researcher on {dataset}"),
+            (of_study, limits.max_study_epsilon, f"study '{wanted.study}' on {dataset}"),
+        ):
+            self._check_fits(_charged(held), wanted.spend, most, limits.total.delta, owner)
+
+    def _check_fits(
+        self,
+        charged: tuple[GaussianSteps, ...],
+        spend: tuple[GaussianSteps, ...],
+        most: float,
+        delta: float,
+        owner: str,
+    ) -> None:
+        if not spend:
+            return
+        after = self._epsilon(merged((*charged, *spend)), delta)
+        if after <= most:
+            return
+        before = self._epsilon(charged, delta)
+        # Rounded apart, so that the two figures never look as if it fitted; a billionth is arithmetic, not need.
+        needed = f"{math.ceil((after - before) * 100 - 1e-7) / 100:.2f}" if math.isfinite(after) else "without bound"
+        left = math.floor(max(most - before, 0.0) * 100 + 1e-7) / 100
+        raise BudgetExceeded(
+            f"Budget exceeded: this request needs epsilon {needed}, {left:.2f} is left for {owner} "
+            f"(delta {delta:g}). Lower the rounds or ask the hospital.".replace("e-0", "e-")
+        )
+
+
+def _charged(held: Iterable[Reservation]) -> tuple[GaussianSteps, ...]:
+    return merged(part for reservation in held for part in reservation.charged)
+
+
+def _held(entries: tuple[Entry, ...], request_id: str) -> Reservation:
+    held = reservations(entries).get(request_id)
+    if held is None:
+        raise NotReserved("No budget is reserved for this request. It must be approved before it can run.")
+    return held
+
+
+def _same(held: Reservation, wanted: Reservation) -> Reservation:
+    if not held.covers_same(wanted):
+        raise RequestAltered(
+            "This request holds a reservation with other content. Submit what changed as a new request."
+        )
+    if held.released is not None:
+        raise NotReserved("This request has ended and its reservation is released. Submit a new request.")
+    return held
+
+
+def _text(field: str, value: object, *, longest: int = 200) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > longest or not value.isprintable():
+        raise PlanError(f"{field} must be 1 to {longest} printable characters, got {value!r:.80}.")
+    return value

@@ -1,0 +1,171 @@
+"""Weights as they cross the boundary, in either direction: safetensors, exactly the declared float32 arrays.
+
+Read strictly: what the format allows but a plan does not declare (metadata, gaps, other types, other names)
+is refused. Written canonically: equal arrays give equal bytes, so that no byte can carry anything else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Shapes = Mapping[str, tuple[int, ...]]
+_ALIGNMENT = 8
+_BYTES_PER_VALUE = 4
+# Room for one array's line in the header, besides its name: type, sizes, offsets, and spaces between them.
+_HEADER_BYTES_PER_ARRAY = 512
+
+
+class Malformed(Exception):
+    """Bytes or arrays are not what was declared. The contracts turn it into their own errors."""
+
+
+def canonical_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The one safetensors file of these arrays: sorted by name, little-endian float32, no metadata.
+
+    Args:
+        arrays: Name → float32, of any shape.
+    """
+    header: dict[str, Any] = {}
+    offset = 0
+    for name in sorted(arrays):
+        end = offset + arrays[name].size * _BYTES_PER_VALUE
+        header[name] = {"dtype": "F32", "shape": list(arrays[name].shape), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    values = [np.ascontiguousarray(arrays[name], dtype="<f4").tobytes() for name in sorted(arrays)]
+    return b"".join((len(text).to_bytes(8, "little"), text, *values))
+
+
+def read_weights(source: Path | bytes, expected: Shapes, *, max_bytes: int) -> dict[str, np.ndarray]:
+    """Reads exactly the expected arrays out of a safetensors file, sorted by name.
+
+    Args:
+        source: The file, which must not be a link, or its bytes.
+        expected: Name → shape.
+        max_bytes: Largest file.
+
+    Raises:
+        Malformed: Anything else than the expected arrays, finite, one after the other, with nothing between,
+            before or behind them.
+    """
+    content = bytearray(source) if isinstance(source, bytes) else _read_file(source, max_bytes)
+    if len(content) > max_bytes:
+        raise Malformed(f"the file has {len(content)} bytes, {max_bytes} are allowed")
+    header, start = _read_header(content, expected)
+    check_names(header, expected)
+    offsets = {}
+    for name, entry in header.items():
+        offsets[name] = _check_entry(name, entry, expected[name])
+    _check_packed(offsets, len(content) - start)
+    arrays = {}
+    for name in sorted(expected):
+        begin, end = offsets[name]
+        values = np.frombuffer(memoryview(content)[start + begin : start + end], "<f4")
+        arrays[name] = np.require(values, np.float32, ("ALIGNED", "WRITEABLE")).reshape(expected[name])
+    check_finite(arrays)
+    return arrays
+
+
+def check_names(names: Mapping[str, Any], expected: Shapes) -> None:
+    """Refuses a missing and an undeclared name.
+
+    Raises:
+        Malformed: Naming the first of them.
+    """
+    if missing := sorted(set(expected) - set(names)):
+        raise Malformed(f"{missing[0]!r} is missing")
+    if unknown := sorted(set(names) - set(expected)):
+        raise Malformed(f"{unknown[0]!r:.200} is not among the declared names")
+
+
+def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuses NaN and infinities.
+
+    Raises:
+        Malformed: Naming the first array with one.
+    """
+    for name, values in arrays.items():
+        if not np.isfinite(values).all():
+            raise Malformed(f"{name!r} holds values that are not finite")
+
+
+def _read_file(path: Path, max_bytes: int) -> bytearray:
+    """The file's bytes, if it is a plain file of at most `max_bytes`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise Malformed(f"the file cannot be opened ({error.strerror})") from error
+    with open(descriptor, "rb") as file:  # noqa: PTH123
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise Malformed("it is not a plain file")
+        if about.st_size > max_bytes:
+            raise Malformed(f"the file has {about.st_size} bytes, {max_bytes} are allowed")
+        content = bytearray(about.st_size)
+        if file.readinto(content) != about.st_size or file.read(1):
+            raise Malformed("the file changed while it was read")
+        return content
+
+
+def _read_header(content: bytearray, expected: Shapes) -> tuple[dict[str, Any], int]:
+    """The header, and where the data begins."""
+    most = (
+        sum(len(name.encode()) * 6 + _HEADER_BYTES_PER_ARRAY for name in expected) + _HEADER_BYTES_PER_ARRAY
+    )
+    size = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or size > min(most, len(content) - 8):
+        raise Malformed("its header is longer than the declared arrays need, or than the file")
+    try:
+        header = json.loads(content[8 : 8 + size].decode(), object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("its header is not the JSON of a safetensors file") from error
+    if not isinstance(header, dict):
+        raise Malformed("its header is not a table")
+    return header, 8 + size
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a name appears twice")
+    return table
+
+
+def _check_entry(name: str, entry: Any, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Where the array lies, as (begin, end) in bytes, if it has the type and the shape that it should."""
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise Malformed(f"the header's entry of {name!r} is not one of an array")
+    if entry["dtype"] != "F32":
+        raise Malformed(f"{name!r} must be float32")
+    if not _whole_numbers(entry["shape"]) or tuple(entry["shape"]) != tuple(shape):
+        raise Malformed(f"{name!r} must have the shape {tuple(shape)}")
+    offsets = entry["data_offsets"]
+    if not _whole_numbers(offsets) or len(offsets) != 2:
+        raise Malformed(f"the offsets of {name!r} are not two whole numbers")
+    if offsets[1] - offsets[0] != math.prod(shape) * _BYTES_PER_VALUE:
+        raise Malformed(f"the offsets of {name!r} do not fit its shape")
+    return offsets[0], offsets[1]
+
+
+def _whole_numbers(values: Any) -> bool:
+    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
+
+
+def _check_packed(offsets: Mapping[str, tuple[int, int]], size: int) -> None:
+    """Refuses gaps, overlaps and bytes behind the last array."""
+    position = 0
+    for begin, end in sorted(offsets.values()):
+        if begin != position:
+            raise Malformed("its arrays overlap or have unused bytes between them")
+        position = end
+    if position != size:
+        raise Malformed("it is cut off or has unused bytes at its end")
