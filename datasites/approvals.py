@@ -1,0 +1,102 @@
+"""The hospital's decisions on code requests, each with the digest of all that it covers."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from policies.plan import TrainingPlan, canonical_json, sha256_text
+
+_SCHEMA = (Path(__file__).parent / "approvals.sql").read_text()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision. The columns of approvals.sql."""
+
+    request_id: str
+    decision: str
+    digest: str
+    code_id: str
+    account: str
+    researcher: str
+    dataset: str
+    fingerprint: str
+    plan: str
+    shapes: str
+    decided_by: str
+    decided_at: str
+    reason: str
+
+    @property
+    def training_plan(self) -> TrainingPlan:
+        """The plan that was decided on."""
+        return TrainingPlan.from_json(self.plan)
+
+    @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the parameters that may leave."""
+        return {name: tuple(shape) for name, shape in json.loads(self.shapes).items()}
+
+
+def digest(
+    *, plan: str, raw_code: str, parsed_code: str, policies: str, asset: str, fingerprint: str, account: str
+) -> str:
+    """SHA-256 over everything that one approval covers.
+
+    Guarantees:
+        Two requests have the same digest only if plan, code as written, code as it would run, input and output
+        policies, asset, picture store and account are the same.
+    """
+    return sha256_text(
+        canonical_json(
+            {
+                "plan": plan,
+                "raw_code": raw_code,
+                "parsed_code": parsed_code,
+                "policies": policies,
+                "asset": asset,
+                "fingerprint": fingerprint,
+                "account": account,
+            }
+        )
+    )
+
+
+class Approvals:
+    """The table of decisions of one datasite."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        path.chmod(0o600)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.executescript(_SCHEMA)
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Closes the file."""
+        with self._lock:
+            self._connection.close()
+
+    def record(self, decision: Decision) -> None:
+        """Writes a decision; a later one on the same request replaces it."""
+        values = tuple(vars(decision).values())
+        with self._lock:
+            self._connection.execute(f"INSERT OR REPLACE INTO decisions VALUES ({','.join('?' * len(values))})", values)  # noqa: S608
+
+    def of_request(self, request_id: str) -> Decision | None:
+        """The decision on a request, if any."""
+        return self._one("request_id", request_id)
+
+    def of_code(self, code_id: str) -> Decision | None:
+        """The decision on the request that carries this code, if any."""
+        return self._one("code_id", code_id)
+
+    def _one(self, column: str, value: str) -> Decision | None:
+        with self._lock:
+            row = self._connection.execute(f"SELECT * FROM decisions WHERE {column}=?", (value,)).fetchone()  # noqa: S608
+        return Decision(*row) if row else None

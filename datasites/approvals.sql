@@ -1,0 +1,16 @@
+-- What the hospital decided on a code request, and exactly what that decision covers.
+CREATE TABLE IF NOT EXISTS decisions (
+    request_id   TEXT PRIMARY KEY,
+    decision     TEXT NOT NULL CHECK (decision IN ('approved', 'denied', 'ended')),
+    digest       TEXT NOT NULL,      -- over plan, stub, parsed code, policies, asset and store fingerprint
+    code_id      TEXT NOT NULL,      -- PySyft's identifier of the code
+    account      TEXT NOT NULL,      -- public key of the researcher's account, hexadecimal
+    researcher   TEXT NOT NULL,      -- e-mail address
+    dataset      TEXT NOT NULL,
+    fingerprint  TEXT NOT NULL,      -- of the picture store
+    plan         TEXT NOT NULL,      -- JSON
+    shapes       TEXT NOT NULL,      -- JSON: names and shapes of the parameters that may leave
+    decided_by   TEXT NOT NULL,
+    decided_at   TEXT NOT NULL,      -- UTC
+    reason       TEXT NOT NULL
+);

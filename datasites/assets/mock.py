@@ -1,0 +1,81 @@
+"""The mock twin: pictures made from a dataset's schema alone, so it may cross the boundary. No row is ever read here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasites.assets.pictures import MAX_CHANNELS, MAX_SIDE_PIXELS, check_class_names
+from policies import validate
+from policies.errors import DataError, PlanError
+
+_KNOTS = 4  # random values along each axis that a blob is interpolated from
+
+
+@dataclass(frozen=True, eq=False)
+class MockPictures:
+    """Pictures that show nothing.
+
+    Attributes:
+        images: uint8, (count, H, W, C).
+        labels: int64, (count,), every class at least once.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+
+def make_mock(schema: Mapping[str, Any], *, count: int = 32, seed: int = 0) -> MockPictures:
+    """Makes smooth random blobs in the shape of a dataset.
+
+    Args:
+        schema: What `StoreManifest.schema` returns; only `image_shape` and `class_names` are used.
+        count: Number of pictures; raised to the number of classes, so that each has one.
+        seed: Another seed makes other blobs.
+
+    Raises:
+        DataError: The schema lacks a part, or a value is out of range.
+
+    Guarantees:
+        The result is a function of image shape, number of classes, count and seed, and of nothing else.
+    """
+    height, width, channels, num_classes = _shape(schema)
+    try:
+        validate.integer("count", count, low=1, high=100_000)
+        validate.integer("seed", seed, low=0, high=2**63)
+    except PlanError as error:
+        raise DataError(error.public) from error
+    rng = np.random.default_rng(seed)
+    count = max(count, num_classes)
+    labels = rng.permutation(np.arange(count, dtype=np.int64) % num_classes)
+    knots = rng.random((count, channels, _KNOTS, _KNOTS), dtype=np.float32)
+    blobs = _interpolation(height) @ knots @ _interpolation(width).T
+    images = np.rint(255 * blobs).astype(np.uint8).transpose(0, 2, 3, 1)
+    return MockPictures(np.ascontiguousarray(images), labels)
+
+
+def _shape(schema: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    try:
+        sides = tuple(schema["image_shape"])
+        class_names = check_class_names(schema["class_names"])
+        if len(sides) != 3:
+            raise DataError(f"image_shape must be (height, width, channels), got {sides!r}.")
+        for axis, size, high in zip(
+            ("height", "width", "channels"), sides, (MAX_SIDE_PIXELS, MAX_SIDE_PIXELS, MAX_CHANNELS), strict=True
+        ):
+            validate.integer(f"image_shape {axis}", size, low=1, high=high)
+    except (KeyError, TypeError) as error:
+        raise DataError("A schema must hold image_shape and class_names, this one does not.") from error
+    except PlanError as error:
+        raise DataError(error.public) from error
+    return *sides, len(class_names)
+
+
+def _interpolation(size: int) -> NDArray[np.float32]:
+    """Weights of the knots at each of `size` pixels, (size, knots); each row sums to 1."""
+    at = np.linspace(0, _KNOTS - 1, size)[:, None] - np.arange(_KNOTS)[None, :]
+    return np.maximum(0, 1 - np.abs(at)).astype(np.float32)

@@ -1,0 +1,102 @@
+"""Pictures as a hospital reads them, before ingestion. They are private rows and never cross the boundary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.errors import DataError
+
+MAX_SIDE_PIXELS = 4096
+MAX_CHANNELS = 4
+MAX_CLASSES = 10_000
+MAX_CLASS_NAME = 64
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SourcePictures:
+    """Pictures of one size with their classes, all in memory.
+
+    Attributes:
+        images: uint8, (N, H, W, C).
+        labels: int64, (N,), indices into `class_names`.
+        class_names: Public names of the classes, in label order; a class may have no picture.
+        patients: Private: whose picture each one is, (N,); None where the source does not say.
+
+    Raises:
+        DataError: A part has another type, shape or range than this.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    patients: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", check_class_names(self.class_names))
+        _check_images(self.images)
+        _check_labels(self.labels, len(self.images), len(self.class_names))
+        if self.patients is not None:
+            _check_patients(self.patients, len(self.images))
+
+    def __repr__(self) -> str:
+        return f"SourcePictures(image_shape={self.image_shape}, class_names={self.class_names})"
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) in pixels."""
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
+
+
+def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the names as a tuple if they can be shown to researchers.
+
+    Raises:
+        DataError: Not 2 to `MAX_CLASSES` different names of 1 to `MAX_CLASS_NAME` printable characters.
+    """
+    names = tuple(class_names)
+    if isinstance(class_names, str) or not 2 <= len(names) <= MAX_CLASSES:
+        raise DataError(f"Pictures must have 2 to {MAX_CLASSES} classes. Name each class, or give each a folder.")
+    for name in names:
+        if not isinstance(name, str) or not name.isprintable() or not 1 <= len(name.strip()) <= MAX_CLASS_NAME:
+            raise DataError(
+                f"A class name must be 1 to {MAX_CLASS_NAME} printable characters, since researchers see it. "
+                "Rename the class.",
+                private=f"Class name {name!r}.",
+            )
+    if repeated := [name for name, times in Counter(names).items() if times > 1]:
+        raise DataError(
+            "Each class must have a name of its own, one came twice. Rename the class.",
+            private=f"Class name {repeated[0]!r}.",
+        )
+    return names
+
+
+def _check_images(images: NDArray[np.uint8]) -> None:
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
+        raise DataError("Pictures must be one uint8 array of shape (N, height, width, channels).")
+    count, height, width, channels = images.shape
+    if count < 1:
+        raise DataError("There must be at least one picture, none came. Check the path and its layout.")
+    if not (1 <= height <= MAX_SIDE_PIXELS and 1 <= width <= MAX_SIDE_PIXELS and 1 <= channels <= MAX_CHANNELS):
+        raise DataError(
+            f"Pictures must have sides of 1 to {MAX_SIDE_PIXELS} pixels and 1 to {MAX_CHANNELS} channels, got "
+            f"{height} x {width} x {channels}."
+        )
+
+
+def _check_labels(labels: NDArray[np.int64], count: int, num_classes: int) -> None:
+    if not isinstance(labels, np.ndarray) or labels.dtype != np.int64 or labels.shape != (count,):
+        raise DataError("Labels must be one int64 array with one label for each picture.")
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise DataError(f"Labels must lie from 0 to {num_classes - 1}, one for each class name.")
+
+
+def _check_patients(patients: tuple[str, ...], count: int) -> None:
+    if len(patients) != count or not all(isinstance(patient, str) and patient for patient in patients):
+        raise DataError("Each picture must name its patient, or none may. Fill the missing patient identifiers.")

@@ -1,0 +1,108 @@
+"""Sums that need torch, done in a process of their own, so that the datasite itself stays small and starts fast.
+
+It is given plans and histories, never a path to a picture.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache
+from typing import Any
+
+from policies.accountant import GaussianSteps
+from policies.plan import ModelSpec, TrainingPlan
+
+IDLE_SECONDS = 60.0
+
+
+class Calculator:
+    """Computes epsilons and parameter shapes; its process ends after `IDLE_SECONDS` without a question."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        self._timer: threading.Timer | None = None
+        self._lock = threading.Lock()
+        self._remembered: dict[tuple[tuple[GaussianSteps, ...], float], float] = {}
+
+    def epsilon_spent(self, history: Sequence[GaussianSteps], delta: float) -> float:
+        """Same as `policies.accountant.epsilon_spent`; answers that were given before cost nothing."""
+        key = (tuple(history), delta)
+        if not key[0]:
+            return 0.0
+        if key not in self._remembered:
+            self._remembered[key] = float(self._ask(_epsilon_spent, *key))
+        return self._remembered[key]
+
+    def shapes(self, plan: TrainingPlan) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the parameters that the plan trains.
+
+        Raises:
+            PlanError: The plan names a model or an option that does not exist.
+        """
+        return dict(self._ask(_shapes, plan.to_json()))
+
+    def stop(self) -> None:
+        """Ends the process."""
+        with self._lock:
+            self._end()
+
+    def _ask(self, function: Any, *arguments: Any) -> Any:
+        with self._lock:
+            for last_try in (False, True):
+                pool = self._running()
+                try:
+                    return pool.submit(function, *arguments).result()
+                except BrokenProcessPool:
+                    self._end()
+                    if last_try:
+                        raise
+                finally:
+                    self._end_later()
+
+    def _running(self) -> ProcessPoolExecutor:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        return self._pool
+
+    def _end_later(self) -> None:
+        self._timer = threading.Timer(IDLE_SECONDS, self.stop)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+
+def _epsilon_spent(history: tuple[GaussianSteps, ...], delta: float) -> float:
+    from policies.accountant import epsilon_spent
+
+    return epsilon_spent(history, delta)
+
+
+def _shapes(plan: str) -> dict[str, tuple[int, ...]]:
+    return _shapes_of(TrainingPlan.from_json(plan).model)
+
+
+@lru_cache(maxsize=1)
+def _torch_ready() -> bool:
+    import torch
+
+    torch.set_num_threads(1)
+    return True
+
+
+def _shapes_of(model: ModelSpec) -> dict[str, tuple[int, ...]]:
+    _torch_ready()
+    from datasites.training.models import trainable_shapes
+
+    return {name: tuple(shape) for name, shape in trainable_shapes(model).items()}

@@ -1,0 +1,217 @@
+"""A datasite's settings: each with its default, unit and help, read from TOML and checked before anything starts."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from policies import validate
+from policies.budget import DatasetLimits
+from policies.errors import ConfigError, PlanError
+from policies.plan import UNITS
+
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}\.[a-z]{2,}")
+
+
+def setting(help_text: str, **kwargs: Any) -> Any:
+    """A dataclass field that carries its help text."""
+    return field(metadata={"help": help_text}, **kwargs)
+
+
+@dataclass(frozen=True)
+class DatasiteConfig:
+    """One hospital's datasite. The help of each setting stands in `docs/ref-settings.md`, made from here."""
+
+    name: str = setting("Name of the datasite: lower-case letters, digits, '_', '.', '-'.")
+    port: int = setting("TCP port for researchers.", default=8081)
+    host: str = setting(
+        "Address to listen on. Only loopback is accepted until mutual TLS is configured.", default="127.0.0.1"
+    )
+    console_port: int = setting(
+        "TCP port of the admin API, on loopback; 0 takes any free one and writes it to identity/console.json.",
+        default=0,
+    )
+    data_path: str = setting("Pictures: a folder with a subfolder per class, or an .npz file.", default="")
+    site: str = setting("Which hospital's pictures, where data_path holds several.", default="")
+    dataset: str = setting("Name of the dataset that is published.", default="pictures")
+    class_names: tuple[str, ...] = setting(
+        "Class names in label order; the data's own if empty. Give it where a hospital lacks a class.",
+        default=(),
+    )
+    image_size: tuple[int, int] = setting(
+        "Height and width in pixels to resize to; (0, 0) keeps the data's own size.", default=(0, 0)
+    )
+    unit: str = setting("Privacy unit: 'picture', or 'patient' where the data names patients.", default="picture")
+    public_size: int = setting(
+        "Size of the dataset that is made public; 0 rounds the number of units down to one digit.", default=0
+    )
+    researchers: tuple[str, ...] = setting(
+        "E-mail addresses of researchers whose accounts are made at the first start.", default=()
+    )
+    max_update_bytes: int = setting("Most bytes of one set of weights, in or out.", default=1 << 30)
+    concurrent_runs: int = setting("Runs at once.", default=1)
+    threads_per_run: int = setting("CPU threads of one run.", default=1)
+    limits: DatasetLimits = setting(
+        "What researchers may spend and do: see docs/ref-policies.md.", default_factory=DatasetLimits
+    )
+
+    def __post_init__(self) -> None:
+        try:
+            validate.name("name", self.name)
+            validate.name("dataset", self.dataset)
+            validate.integer("port", self.port, low=1, high=65_535)
+            validate.integer("console_port", self.console_port, low=0, high=65_535)
+            validate.choice("unit", self.unit, UNITS)
+            validate.integer("public_size", self.public_size, low=0, high=10**9)
+            validate.integer("max_update_bytes", self.max_update_bytes, low=1024, high=1 << 40)
+            validate.integer("concurrent_runs", self.concurrent_runs, low=1, high=64)
+            validate.integer("threads_per_run", self.threads_per_run, low=1, high=256)
+            _texts("class_names", self.class_names)
+            _texts("researchers", self.researchers)
+            _texts("data_path, site", (self.data_path, self.site))
+            if not isinstance(self.image_size, list | tuple) or len(self.image_size) != 2:
+                raise PlanError(f"image_size must be [height, width], got {self.image_size!r}.")
+            for size in self.image_size:
+                validate.integer("image_size", size, low=0, high=4096)
+            if not isinstance(self.limits, DatasetLimits):
+                raise PlanError(f"limits must be a table of limits, got {self.limits!r}.")
+        except PlanError as error:
+            raise ConfigError(error.public) from error
+        for name in ("class_names", "image_size", "researchers"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for email in self.researchers:
+            check_email(email)
+        if not _is_loopback(self.host):
+            raise ConfigError(
+                f"host is {self.host!r}, but without mutual TLS a datasite listens on loopback only. Set host to "
+                "127.0.0.1 and put a TLS-terminating, client-authenticating proxy or tunnel in front."
+            )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], *, where: str = "config") -> Self:
+        """Builds a config from plain values, with `limits` as a table.
+
+        Raises:
+            ConfigError: An unknown setting, a missing name, a value out of range.
+        """
+        known = [f.name for f in fields(cls)]
+        if unknown := sorted(set(values) - set(known)):
+            raise ConfigError(f"Unknown setting {unknown[0]!r} in {where}; known are {', '.join(known)}.")
+        required = {f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING}
+        if missing := sorted(required - set(values)):
+            raise ConfigError(f"Setting {missing[0]!r} is missing in {where}.")
+        built = dict(values)
+        if isinstance(built.get("limits"), Mapping):
+            try:
+                built["limits"] = DatasetLimits.from_dict(built["limits"])
+            except (PlanError, TypeError) as error:
+                raise ConfigError(f"In the limits of {where}: {error}") from error
+        return cls(**built)
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Self:
+        """Reads one datasite's config.toml.
+
+        Raises:
+            ConfigError: The file is missing, not TOML, or holds a wrong setting.
+        """
+        return cls.from_dict(read_toml(path), where=path.name)
+
+    def to_toml(self) -> str:
+        """TOML that `from_toml` reads back."""
+        lines = []
+        for f in fields(self):
+            if f.name != "limits":
+                lines += [f"# {f.metadata['help']}", f"{f.name} = {_toml(getattr(self, f.name))}"]
+        limits = self.limits.to_dict()
+        total = limits.pop("total")
+        lines += ["", "[limits]", *(f"{key} = {_toml(value)}" for key, value in limits.items())]
+        lines += [f"total = {{ epsilon = {_toml(total['epsilon'])}, delta = {_toml(total['delta'])} }}", ""]
+        return "\n".join(lines)
+
+
+def read_hospitals(path: Path) -> list[DatasiteConfig]:
+    """Reads a hospitals.toml: one table per hospital, named after it. Relative data paths are from the file's folder.
+
+    Raises:
+        ConfigError: The file is missing, not TOML, empty, or holds a wrong setting; names or ports that repeat.
+    """
+    hospitals = []
+    for name, values in read_toml(path).items():
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{path.name}: expected a table [{name}], got {name} = {values!r}.")
+        settings = {"name": name, **values}
+        if settings.get("data_path") and not Path(settings["data_path"]).is_absolute():
+            settings["data_path"] = str((path.parent / settings["data_path"]).resolve())
+        hospitals.append(DatasiteConfig.from_dict(settings, where=f"[{name}] of {path.name}"))
+    if not hospitals:
+        raise ConfigError(f"{path.name} names no hospital. Add a table such as [hospital_a] with port and data_path.")
+    check_distinct(hospitals)
+    return hospitals
+
+
+def check_distinct(hospitals: list[DatasiteConfig]) -> None:
+    """Refuses hospitals that share a name or a port."""
+    for what in ("name", "port"):
+        seen: dict[Any, str] = {}
+        for hospital in hospitals:
+            value = getattr(hospital, what)
+            if value in seen:
+                raise ConfigError(f"Two hospitals have the {what} {value}: give each its own.")
+            seen[value] = hospital.name
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Reads a TOML file.
+
+    Raises:
+        ConfigError: It is missing, unreadable, or not TOML.
+    """
+    try:
+        with path.open("rb") as stream:
+            return tomllib.load(stream)
+    except FileNotFoundError as error:
+        raise ConfigError(f"No file {path}. Give the path of a TOML file.") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+
+
+def check_email(email: str) -> str:
+    """Returns `email` if it looks like an address.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    if not isinstance(email, str) or not _EMAIL.fullmatch(email):
+        raise ConfigError(f"Expected an e-mail address such as researcher@university.org, got {email!r}.")
+    return email
+
+
+def _texts(name: str, values: Any) -> None:
+    if not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
+        raise PlanError(f"{name} must be a list of texts, got {values!r}.")
+
+
+def _is_loopback(host: Any) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return repr(value)

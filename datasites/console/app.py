@@ -1,0 +1,138 @@
+"""The admin API of a running datasite: JSON, on loopback, for whoever can read the token in the state folder.
+
+It never leaves the hospital. The command line speaks to it.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Body, FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from datasites.accounts import Accounts
+from datasites.calculator import Calculator
+from datasites.http_errors import add_error_handlers
+from datasites.requests import RequestBook
+from datasites.runs.queue import Run, RunQueue
+from datasites.runs.supervisor import Supervisor
+from policies.budget import DatasetLimits
+from policies.errors import RequestUnknown, SignInFailed
+from policies.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Console:
+    """What the admin API works on."""
+
+    name: str
+    token: str
+    admin: str
+    fingerprints: dict[str, str]
+    limits: DatasetLimits
+    book: RequestBook
+    accounts: Accounts
+    queue: RunQueue
+    supervisor: Supervisor
+    ledger: Ledger
+    calculator: Calculator
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All runs, for the hospital's eyes."""
+        return [{**vars(run), "queue_position": self.queue.position(run)} for run in self.queue.list()]
+
+    def cancel(self, run_id: str) -> dict[str, Any]:
+        """Cancels a queued or running run.
+
+        Raises:
+            RequestUnknown: No run has that identifier.
+        """
+        run = self.queue.by_id(run_id)
+        if run is None:
+            raise RequestUnknown(f"There is no run {run_id!r}.")
+        self.supervisor.cancel(run, by="the hospital")
+        return vars(self._again(run))
+
+    def budget(self) -> list[dict[str, Any]]:
+        """What each dataset's budget is, what is charged, and what is left."""
+        total = self.limits.total
+        rows = []
+        for name, fingerprint in self.fingerprints.items():
+            charged = self.calculator.epsilon_spent(self.ledger.history(fingerprint), total.delta)
+            rows.append(
+                {
+                    "dataset": name,
+                    "epsilon_total": total.epsilon,
+                    "epsilon_charged": charged,
+                    "epsilon_left": max(total.epsilon - charged, 0.0),
+                    "delta": total.delta,
+                }
+            )
+        return rows
+
+    def _again(self, run: Run) -> Run:
+        return self.queue.by_id(run.id) or run
+
+
+def make_app(console: Console) -> FastAPI:
+    """The app that listens on the console's port."""
+    app = FastAPI(title=f"wanwu console of {console.name}", docs_url=None, redoc_url=None, openapi_url=None)
+    add_error_handlers(app)
+    router = APIRouter(prefix="/admin/v1")
+
+    async def answer(request: Request, work: Callable[[], Any]) -> JSONResponse:
+        given = request.headers.get("authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {console.token}".encode()):
+            raise SignInFailed("The admin API needs the token from the datasite's state folder.")
+        return JSONResponse(await run_in_threadpool(work))
+
+    @router.get("/requests")
+    async def requests(request: Request) -> JSONResponse:
+        return await answer(request, lambda: [card.to_dict() for card in console.book.cards()])
+
+    @router.get("/requests/{request_id}")
+    async def show(request: Request, request_id: str) -> JSONResponse:
+        return await answer(request, lambda: console.book.card(request_id).to_dict())
+
+    @router.post("/requests/{request_id}/approve")
+    async def approve(request: Request, request_id: str) -> JSONResponse:
+        return await answer(request, lambda: console.book.approve(request_id, by=console.admin).to_dict())
+
+    @router.post("/requests/{request_id}/deny")
+    async def deny(request: Request, request_id: str, reason: str = Body(embed=True)) -> JSONResponse:
+        return await answer(request, lambda: console.book.deny(request_id, reason=reason, by=console.admin).to_dict())
+
+    @router.post("/requests/{request_id}/end")
+    async def end(request: Request, request_id: str, reason: str = Body(embed=True)) -> JSONResponse:
+        def work() -> dict[str, Any]:
+            console.book.end(request_id, by=console.admin, reason=reason)
+            return console.book.card(request_id).to_dict()
+
+        return await answer(request, work)
+
+    @router.get("/researchers")
+    async def researchers(request: Request) -> JSONResponse:
+        return await answer(request, console.accounts.researchers)
+
+    @router.post("/researchers")
+    async def add_researcher(request: Request, email: str = Body(embed=True)) -> JSONResponse:
+        return await answer(request, lambda: {"file": str(console.accounts.add_researcher(email))})
+
+    @router.get("/runs")
+    async def runs(request: Request) -> JSONResponse:
+        return await answer(request, console.runs)
+
+    @router.post("/runs/{run_id}/cancel")
+    async def cancel(request: Request, run_id: str) -> JSONResponse:
+        return await answer(request, lambda: console.cancel(run_id))
+
+    @router.get("/budget")
+    async def budget(request: Request) -> JSONResponse:
+        return await answer(request, console.budget)
+
+    app.include_router(router)
+    return app

@@ -1,0 +1,126 @@
+"""A PySyft datasite narrowed to what the platform uses. Everything else that PySyft answers over the wire is refused.
+
+Admins do not work through this port at all: the hospital's own tools call PySyft inside the datasite's process.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from syft.server.datasite import Datasite
+from syft.service.code.user_code import SubmitUserCode
+from syft.service.response import SyftError
+from syft.service.user.user_roles import ServiceRole
+
+from policies.errors import NotAllowed, RequestError, WanwuError
+
+# What a researcher's client calls in the platform's own way of working, path by path.
+RESEARCHER_PATHS = frozenset(
+    {
+        "user.get_current_user",
+        "metadata.get_metadata",
+        "dataset.get_all",
+        "action.get_mock",
+        "action.set",
+        "action.get",
+        "action.has_storage_permission",
+        "code.request_code_execution",
+        "code.call",
+    }
+)
+_CODE_CALL_ARGUMENTS = frozenset({"uid", "asset", "ticket", "communication_protocol"})
+
+
+@dataclass(frozen=True)
+class Call:
+    """The PySyft call that is being served in this thread.
+
+    Attributes:
+        account: Public key of the calling account, hexadecimal.
+        code_id: PySyft's identifier of the called code.
+    """
+
+    account: str
+    code_id: str
+
+
+current_call: ContextVar[Call | None] = ContextVar("current_call", default=None)
+_by_the_hospital: ContextVar[bool] = ContextVar("by_the_hospital", default=False)
+
+
+@contextmanager
+def by_the_hospital() -> Iterator[None]:
+    """PySyft calls made inside, in this thread, are the datasite's own, and pass the gate. No route sets this."""
+    token = _by_the_hospital.set(True)
+    try:
+        yield
+    finally:
+        _by_the_hospital.reset(token)
+
+
+class GuardedDatasite(Datasite):
+    """PySyft's datasite with one gate in front of every call.
+
+    Guarantees:
+        Only signed, blocking calls, addressed to this server, by a researcher's account, of a path in
+        `RESEARCHER_PATHS` reach PySyft. Submitted code passes `check_submission`, called code `check_call`.
+    """
+
+    check_submission: Callable[[SubmitUserCode], None]
+    check_call: Callable[[Call], None]
+    lock: threading.RLock
+
+    def handle_api_call_with_unsigned_result(self, api_call: Any, *args: Any, **kwargs: Any) -> Any:
+        """Refuses what is not allowed, with a reason; serves the rest one call at a time."""
+        with self.lock:
+            if _by_the_hospital.get():
+                return super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
+            try:
+                call = self._gate(api_call)
+            except WanwuError as error:
+                return SyftError(message=f"{error.code}: {error.public}")
+            except Exception:  # noqa: BLE001 - the gate fails closed, whatever went wrong
+                return SyftError(message=f"{NotAllowed.code}: The call could not be checked and is refused.")
+            token = current_call.set(call)
+            try:
+                return super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
+            finally:
+                current_call.reset(token)
+
+    def _gate(self, api_call: Any) -> Call | None:
+        if not getattr(api_call, "is_valid", False) or not hasattr(api_call, "credentials"):
+            raise NotAllowed("A call must be signed with the account's key. Sign in again.")
+        message = api_call.message
+        if message.server_uid != self.id:
+            raise NotAllowed("The call is addressed to another datasite. Connect to this one.")
+        role = self.get_role_for_credentials(api_call.credentials)
+        if role is not ServiceRole.DATA_SCIENTIST:
+            raise NotAllowed("This port serves researchers' accounts only, added by the hospital's admin.")
+        if message.path not in RESEARCHER_PATHS:
+            raise NotAllowed(f"The path {message.path!r} is not open to researchers. Use the platform's own client.")
+        if not message.blocking:
+            raise NotAllowed("Queued calls are closed; training runs through approved code requests.")
+        if message.path == "code.request_code_execution":
+            self.check_submission(_submitted_code(message))
+        if message.path == "code.call":
+            return self._check_code_call(message, str(api_call.credentials))
+        return None
+
+    def _check_code_call(self, message: Any, account: str) -> Call:
+        if message.args or not set(message.kwargs) <= _CODE_CALL_ARGUMENTS or "uid" not in message.kwargs:
+            raise NotAllowed("A round passes the asset and its ticket, nothing else.")
+        call = Call(account=account, code_id=str(message.kwargs["uid"]))
+        self.check_call(call)
+        return call
+
+
+def _submitted_code(message: Any) -> SubmitUserCode:
+    sent = [value for value in (*message.args, *message.kwargs.values()) if isinstance(value, SubmitUserCode)]
+    if len(sent) != 1:
+        raise RequestError("A code request carries exactly one piece of code. Use the platform's own client.")
+    return sent[0]

@@ -1,0 +1,181 @@
+"""A datasite's state folder and its identity: made once, readable by the hospital's own account only.
+
+Nothing here leaves the hospital but the credentials that an admin hands to a researcher.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from policies.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """Where everything of one datasite lies. It can be stopped, copied, and started elsewhere."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The datasite's name."""
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        """The datasite's settings, TOML."""
+        return self.path / "config.toml"
+
+    @property
+    def identity(self) -> Path:
+        """Keys and the admin's password."""
+        return self.path / "identity"
+
+    @property
+    def credentials(self) -> Path:
+        """One file for each researcher, to be handed over."""
+        return self.path / "credentials"
+
+    @property
+    def syft(self) -> Path:
+        """PySyft's own database and files."""
+        return self.path / "syft"
+
+    @property
+    def store(self) -> Path:
+        """One picture store for each dataset."""
+        return self.path / "store"
+
+    @property
+    def blobs(self) -> Path:
+        """Weights in and updates out, a folder for each researcher."""
+        return self.path / "blobs"
+
+    @property
+    def scratch(self) -> Path:
+        """One folder for each run in progress."""
+        return self.path / "scratch"
+
+    @property
+    def logs(self) -> Path:
+        """The hospital's own logs."""
+        return self.path / "logs"
+
+    @property
+    def ledger(self) -> Path:
+        """What was reserved and spent."""
+        return self.path / "ledger.sqlite"
+
+    @property
+    def runs(self) -> Path:
+        """The run queue."""
+        return self.path / "runs.sqlite"
+
+    @property
+    def approvals(self) -> Path:
+        """What was decided, and what exactly it covered."""
+        return self.path / "approvals.sqlite"
+
+    @property
+    def audit(self) -> Path:
+        """The hash-chained log of events."""
+        return self.path / "audit.log"
+
+    @property
+    def console(self) -> Path:
+        """Where the running datasite's admin API listens, and the token for it."""
+        return self.identity / "console.json"
+
+    def create(self) -> None:
+        """Makes the folders, mode 0700."""
+        for folder in (
+            self.path,
+            self.identity,
+            self.credentials,
+            self.syft,
+            self.store,
+            self.blobs,
+            self.scratch,
+            self.logs,
+        ):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What makes a datasite the same one after a restart.
+
+    Attributes:
+        server_uid: PySyft's identifier of the server, 32 hexadecimal digits.
+        signing_seed: ed25519 seed of the server, hexadecimal.
+        admin_email: The admin's PySyft account.
+        admin_password: Generated, never printed.
+    """
+
+    server_uid: str
+    signing_seed: str
+    admin_email: str
+    admin_password: str
+
+
+def load_or_create(state: StateFolder) -> Identity:
+    """Returns the datasite's identity, made at the first start.
+
+    Raises:
+        ConfigError: The identity file exists and cannot be read.
+    """
+    state.create()
+    file = state.identity / "datasite.json"
+    if file.exists():
+        try:
+            return Identity(**json.loads(file.read_text()))
+        except (ValueError, TypeError, OSError) as error:
+            raise ConfigError(
+                f"The identity of datasite '{state.name}' cannot be read. Restore {file.name} from a backup; without "
+                "it the datasite's accounts and approvals are lost.",
+                private=str(error),
+            ) from error
+    identity = Identity(
+        server_uid=_new_uid(),
+        signing_seed=secrets.token_hex(32),
+        admin_email=f"admin@{state.name.replace('_', '-')}.org",
+        admin_password=secrets.token_urlsafe(24),
+    )
+    write_private(file, json.dumps(asdict(identity), indent=2))
+    return identity
+
+
+def write_private(file: Path, text: str) -> None:
+    """Writes a file that only this account may read (0600), whole or not at all."""
+    aside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    aside.replace(file)
+
+
+def environment(state: StateFolder, identity: Identity) -> dict[str, str]:
+    """The variables that PySyft reads once, when it is imported."""
+    return {
+        "SERVER_UID": identity.server_uid,
+        "SERVER_PRIVATE_KEY": identity.signing_seed,
+        "SYFT_TEMP_ROOT": str(state.syft.resolve()),
+        "DEFAULT_ROOT_EMAIL": identity.admin_email,
+        "DEFAULT_ROOT_PASSWORD": identity.admin_password,
+    }
+
+
+def _new_uid() -> str:
+    """A UUID4 that begins with a letter: SQLite turns one of digits alone into a number, and PySyft then fails."""
+    while True:
+        uid = uuid.uuid4().hex
+        if uid[0] in "abcdef" and not uid.isdigit():
+            return uid

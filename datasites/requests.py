@@ -1,0 +1,348 @@
+"""Code requests, from submission to decision. What a person approves here is the whole of what may run later.
+
+A request is canonical when it is exactly the platform's stub over one of this datasite's assets with a plan that
+reads as one. Only canonical requests can be submitted and approved; the digest of everything that was shown is
+recorded at approval and computed again before each round.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from syft.service.code.user_code import SubmitUserCode
+
+from datasites.approvals import Approvals, Decision
+from datasites.assets.publish import PublishedDataset
+from datasites.audit import AuditLog
+from datasites.calculator import Calculator
+from datasites.canonical import CanonicalRequest, RequestReader, admin_context, code_id
+from datasites.guard import Call
+from policies.accountant import plan_spend
+from policies.budget import DatasetLimits
+from policies.errors import (
+    RequestAltered,
+    RequestDenied,
+    RequestError,
+    RequestNotCanonical,
+    RequestPending,
+    RequestUnknown,
+    WanwuError,
+)
+from policies.ledger import Ledger
+from policies.plan import TrainingPlan, canonical_json
+
+
+@dataclass(frozen=True)
+class RequestCard:
+    """What a hospital's reviewer sees of a request. Plain values, ready for the terminal, JSON or a page.
+
+    Attributes:
+        id: The request's identifier.
+        state: `pending`, `approved`, `denied` or `ended`.
+        researcher: E-mail address of the account that asks.
+        submitted: When, UTC.
+        plan: The plan, as plain values; empty when it cannot be read.
+        epsilon: What the study would cost, at the dataset's delta; None without differential privacy.
+        epsilon_left: What is left of the dataset's budget before this request is charged.
+        delta: At which both are stated.
+        parameters: How many numbers one update holds.
+        finding: Why the request cannot be approved; empty when it can.
+        reason: The decision's reason.
+        decided_by: Who decided.
+        digest: Over all that the decision covers.
+    """
+
+    id: str
+    state: str
+    researcher: str
+    submitted: str
+    plan: dict[str, Any]
+    epsilon: float | None
+    epsilon_left: float
+    delta: float
+    parameters: int
+    finding: str
+    reason: str
+    decided_by: str
+    digest: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+class RequestBook:
+    """The code requests of one datasite."""
+
+    def __init__(
+        self,
+        server: Any,
+        *,
+        datasets: Mapping[str, PublishedDataset],
+        limits: DatasetLimits,
+        approvals: Approvals,
+        ledger: Ledger,
+        calculator: Calculator,
+        audit: AuditLog,
+    ) -> None:
+        self._server, self._limits = server, limits
+        self._reader = RequestReader(server, datasets)
+        self._approvals, self._ledger, self._calculator, self._audit = approvals, ledger, calculator, audit
+
+    # --- submission --------------------------------------------------------------------------------------
+
+    def check_submission(self, code: SubmitUserCode) -> None:
+        """Refuses code that could not be approved, before PySyft keeps it.
+
+        Raises:
+            WanwuError: Not the stub, no such dataset, a plan that does not read, or one outside the limits.
+        """
+        plan, dataset = self._reader.read_submission(code)
+        self._limits.check(plan, unit=dataset.manifest.unit)
+        self._check_data(plan, dataset)
+        self._audit.write("request submitted", plan=plan.digest(), study=plan.study, dataset=plan.dataset)
+
+    # --- looking -----------------------------------------------------------------------------------------
+
+    def cards(self) -> list[RequestCard]:
+        """All requests, oldest first."""
+        return [self._card(request) for request in self._reader.all()]
+
+    def card(self, request_id: str) -> RequestCard:
+        """One request.
+
+        Raises:
+            RequestUnknown: There is none with that identifier, or the beginning of it names several.
+        """
+        return self._card(self._reader.find(request_id))
+
+    def state_of(self, request_id: str) -> tuple[str, str]:
+        """(`pending` | `approved` | `denied` | `ended`, reason) without any sum."""
+        decision = self._approvals.of_request(request_id)
+        return ("pending", "") if decision is None else (decision.decision, decision.reason)
+
+    def owner_of(self, request_id: str) -> str:
+        """Public key of the account that submitted the request."""
+        return str(self._reader.find(request_id).requesting_user_verify_key)
+
+    # --- deciding ----------------------------------------------------------------------------------------
+
+    def approve(self, request_id: str, *, by: str) -> RequestCard:
+        """Reserves the study's whole cost in the ledger, records what was approved, and tells PySyft.
+
+        Guarantees:
+            The reservation precedes the approval: an approved request never stands without its budget. Repeating
+            a half-done approval completes it and reserves nothing twice.
+
+        Raises:
+            RequestNotCanonical: It is not exactly the platform's stub and a plan.
+            RequestDenied: It was denied before; ask the researcher to submit again.
+            BudgetExceeded: The budget does not suffice.
+            LimitExceeded: The plan is outside the dataset's limits.
+        """
+        request = self._reader.find(request_id)
+        known = self._approvals.of_request(str(request.id))
+        if known is not None and known.decision != "approved":
+            raise RequestDenied(f"The request was {known.decision} before. Ask the researcher to submit it again.")
+        checked = self._reader.read(request)
+        plan, manifest = checked.plan, checked.dataset.manifest
+        self._limits.check(plan, unit=manifest.unit)
+        self._check_data(plan, checked.dataset)
+        shapes = self._calculator.shapes(plan)
+        self._ledger.reserve(
+            fingerprint=manifest.fingerprint,
+            dataset=manifest.name,
+            request_id=checked.request_id,
+            study=plan.study,
+            researcher=checked.researcher,
+            plan_digest=plan.digest(),
+            spend=plan_spend(plan),
+            rounds=plan.rounds,
+            limits=self._limits,
+        )
+        self._record(checked, "approved", by=by, reason="", shapes=shapes)
+        with self._server.lock:
+            self._server.services.request.apply(admin_context(self._server), request.id)
+        self._audit.write("request approved", request=checked.request_id, by=by, digest=checked.digest)
+        return self.card(checked.request_id)
+
+    def deny(self, request_id: str, *, reason: str, by: str) -> RequestCard:
+        """Denies a request; the researcher is told the reason. The ledger is not touched.
+
+        Raises:
+            RequestError: The request is approved already, or the reason is empty.
+        """
+        if not reason.strip():
+            raise RequestError("A denial needs a reason, which the researcher will read. Give one.")
+        request = self._reader.find(request_id)
+        request_id = str(request.id)
+        if self.state_of(request_id)[0] == "approved":
+            raise RequestError("The request is approved. End it instead: what it has not used becomes free again.")
+        try:
+            checked = self._reader.read(request)
+        except WanwuError:
+            checked = None
+        if checked is None:
+            self._approvals.record(_denied_unread(request, by=by, reason=reason))
+        else:
+            self._record(checked, "denied", by=by, reason=reason, shapes={})
+        with self._server.lock:
+            self._server.services.request.undo(admin_context(self._server), request.id, reason)
+        self._audit.write("request denied", request=request_id, by=by, reason=reason)
+        return self.card(request_id)
+
+    def end(self, request_id: str, *, by: str, reason: str) -> None:
+        """Ends an approved request: no further round, and what it has not used becomes free again."""
+        decision = self._approvals.of_request(str(self._reader.find(request_id).id))
+        if decision is None or decision.decision != "approved":
+            raise RequestError("Only an approved request can be ended.")
+        self._approvals.record(replace(decision, decision="ended", reason=reason))
+        self._ledger.release(request_id=decision.request_id, reason=reason)
+        self._audit.write("request ended", request=decision.request_id, by=by, reason=reason)
+
+    # --- before a round ----------------------------------------------------------------------------------
+
+    def check_call(self, call: Call) -> None:
+        """Refuses a called code that is not approved as it stands now; see `approved`."""
+        self.approved(call)
+
+    def approved(self, call: Call) -> Decision:
+        """Returns the approval that a call stands under, after computing its digest again.
+
+        Guarantees:
+            Returns only if the request was approved, the calling account is the one it was approved for, and plan,
+            code, policies, asset and picture store are what the approval covered.
+
+        Raises:
+            RequestPending, RequestDenied, RequestAltered, RequestUnknown
+        """
+        decision = self._approvals.of_code(call.code_id)
+        if decision is None:
+            raise RequestPending("The hospital has not approved this request yet. Wait for its decision.")
+        if decision.decision != "approved":
+            raise RequestDenied(f"The hospital {decision.decision} this request: {decision.reason}")
+        if decision.account != call.account:
+            raise RequestUnknown("This account has no such request.")
+        try:
+            checked = self._reader.read(self._reader.find(decision.request_id))
+        except RequestNotCanonical as error:
+            raise self._altered(decision) from error
+        if checked.digest != decision.digest or checked.code_id != call.code_id:
+            raise self._altered(decision)
+        return decision
+
+    def _altered(self, decision: Decision) -> RequestAltered:
+        self._audit.write("request altered after approval", request=decision.request_id)
+        return RequestAltered(
+            "What would run is not what the hospital approved. Submit the plan again for a new decision."
+        )
+
+    def _check_data(self, plan: TrainingPlan, dataset: PublishedDataset) -> None:
+        """Refuses a plan whose model does not fit the dataset's pictures."""
+        manifest = dataset.manifest
+        expected = (tuple(manifest.image_shape), len(manifest.class_names))
+        if (plan.model.image_shape, plan.model.num_classes) != expected:
+            raise RequestError(
+                f"The dataset has pictures of {expected[0]} in {expected[1]} classes, the plan's model takes "
+                f"{plan.model.image_shape} and {plan.model.num_classes}. Take both from the dataset's schema."
+            )
+
+    def _card(self, request: Any) -> RequestCard:
+        request_id, delta = str(request.id), self._limits.total.delta
+        state, reason = self.state_of(request_id)
+        decision = self._approvals.of_request(request_id)
+        plan: dict[str, Any] = {}
+        epsilon, epsilon_left, parameters, finding, covered = None, 0.0, 0, "", ""
+        try:
+            checked = self._reader.read(request)
+            plan, covered = _plan_values(checked.plan), checked.digest
+            shapes = self._calculator.shapes(checked.plan)
+            parameters = sum(math.prod(shape) for shape in shapes.values())
+            if spend := plan_spend(checked.plan):
+                epsilon = self._calculator.epsilon_spent(spend, delta)
+            epsilon_left = self.epsilon_left(checked.dataset)
+            self._limits.check(checked.plan, unit=checked.dataset.manifest.unit)
+        except WanwuError as error:
+            finding = f"{error.code}: {error.public}"
+        return RequestCard(
+            id=request_id,
+            state=state,
+            researcher=str(request.requesting_user_email),
+            submitted=str(request.request_time),
+            plan=plan,
+            epsilon=epsilon,
+            epsilon_left=epsilon_left,
+            delta=delta,
+            parameters=parameters,
+            finding=finding,
+            reason=reason,
+            decided_by=decision.decided_by if decision else "",
+            digest=covered,
+        )
+
+    def epsilon_left(self, dataset: PublishedDataset) -> float:
+        """What is left of the dataset's total, as a difference of epsilons at its delta: an orientation, not a sum
+        that further studies can be added to."""
+        history = self._ledger.history(dataset.manifest.fingerprint)
+        spent = self._calculator.epsilon_spent(history, self._limits.total.delta)
+        return max(self._limits.total.epsilon - spent, 0.0)
+
+    def _record(
+        self,
+        checked: CanonicalRequest,
+        decision: str,
+        *,
+        by: str,
+        reason: str,
+        shapes: Mapping[str, tuple[int, ...]],
+    ) -> None:
+        manifest = checked.dataset.manifest
+        self._approvals.record(
+            Decision(
+                request_id=checked.request_id,
+                decision=decision,
+                digest=checked.digest,
+                code_id=checked.code_id,
+                account=checked.account,
+                researcher=checked.researcher,
+                dataset=manifest.name,
+                fingerprint=manifest.fingerprint,
+                plan=checked.plan.to_json(),
+                shapes=canonical_json({name: list(shape) for name, shape in shapes.items()}),
+                decided_by=by,
+                decided_at=_now(),
+                reason=reason,
+            )
+        )
+
+
+def _plan_values(plan: TrainingPlan) -> dict[str, Any]:
+    return dict(json.loads(plan.to_json()))
+
+
+def _denied_unread(request: Any, *, by: str, reason: str) -> Decision:
+    """The decision on a request that does not read as one: it holds nothing but who, when and why."""
+    return Decision(
+        request_id=str(request.id),
+        decision="denied",
+        digest="",
+        code_id=str(code_id(request)),
+        account=str(request.requesting_user_verify_key),
+        researcher=str(request.requesting_user_email),
+        dataset="",
+        fingerprint="",
+        plan="",
+        shapes="{}",
+        decided_by=by,
+        decided_at=_now(),
+        reason=reason,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

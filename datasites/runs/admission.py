@@ -1,0 +1,62 @@
+"""Decides whether a round may be queued. Everything is checked again here; nothing is spent yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from datasites.approvals import Decision
+from datasites.audit import AuditLog
+from datasites.runs.blobs import BlobStore
+from datasites.runs.queue import RunQueue
+from policies.errors import RequestAltered, RoundRefused
+from policies.inputs import Ticket, check_weights
+from policies.ledger import Ledger
+
+
+class Admission:
+    """The gate between an approved request's call and the run queue."""
+
+    def __init__(
+        self,
+        *,
+        approval: Callable[[], Decision],
+        queue: RunQueue,
+        blobs: BlobStore,
+        ledger: Ledger,
+        audit: AuditLog,
+        max_update_bytes: int,
+    ) -> None:
+        self._approval, self._queue, self._blobs = approval, queue, blobs
+        self._ledger, self._audit, self._max_update_bytes = ledger, audit, max_update_bytes
+
+    def __call__(self, plan_text: str, ticket_text: str) -> dict[str, Any]:
+        """Queues the round that the ticket names and returns the run's public fields.
+
+        Guarantees:
+            A round is queued only under a live approval of exactly this plan, within its number of rounds, with the
+            ledger's chain intact and with weights that are what the plan declares. A refusal spends nothing.
+
+        Raises:
+            WanwuError: With the reason for the refusal.
+        """
+        decision = self._approval()
+        if plan_text != decision.plan:
+            raise RequestAltered("The round carries another plan than the hospital approved.")
+        plan, ticket = decision.training_plan, Ticket.parse(ticket_text)
+        if ticket.round >= plan.rounds:
+            raise RoundRefused(
+                f"The hospital approved rounds 0 to {plan.rounds - 1}, the ticket asks for round {ticket.round}. "
+                "Submit a new request for more rounds."
+            )
+        self._ledger.verify()
+        weights = self._blobs.path(decision.account, ticket.weights)
+        check_weights(weights, decision.parameter_shapes, max_bytes=self._max_update_bytes)
+        run = self._queue.enqueue(
+            request_id=decision.request_id,
+            round_index=ticket.round,
+            account=decision.account,
+            weights=ticket.weights,
+        )
+        self._audit.write("round asked for", request=decision.request_id, round=ticket.round, run=run.id)
+        return run.public(queue_position=self._queue.position(run))

@@ -1,0 +1,209 @@
+"""The run queue: a SQLite table that survives the datasite, idempotent on (request, round)."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from policies.errors import RoundRefused
+
+_SCHEMA = (Path(__file__).parent / "queue.sql").read_text()
+ACTIVE = ("queued", "running")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One round of one request, as the queue knows it. The columns of queue.sql."""
+
+    id: str
+    request_id: str
+    round: int
+    account: str
+    weights: str
+    state: str
+    attempt: int
+    progress: float
+    reason: str
+    code: str
+    update_digest: str
+    created: float
+    started: float
+    ended: float
+    version: int
+
+    def public(self, *, queue_position: int = 0) -> dict[str, Any]:
+        """What a researcher may see: the declared public fields of a run, nothing else."""
+        return {
+            "run": self.id,
+            "round": self.round,
+            "state": self.state,
+            "attempt": self.attempt,
+            "progress": self.progress,
+            "reason": self.reason,
+            "code": self.code,
+            "update": self.update_digest,
+            "queue_position": queue_position,
+            "version": self.version,
+        }
+
+
+class RunQueue:
+    """The queue of one datasite. One process owns it; its threads share it."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        path.chmod(0o600)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.executescript(_SCHEMA)
+        self._lock = threading.Condition()
+
+    def close(self) -> None:
+        """Closes the file."""
+        with self._lock:
+            self._connection.close()
+
+    def recover(self) -> int:
+        """Queues again what was running when the datasite stopped; nothing of it had left. Returns how many."""
+        with self._transaction():
+            cursor = self._connection.execute(
+                "UPDATE runs SET state='queued', progress=0, attempt=attempt+1, version=version+1 WHERE state='running'"
+            )
+        return cursor.rowcount
+
+    def enqueue(self, *, request_id: str, round_index: int, account: str, weights: str) -> Run:
+        """Queues a round, or returns the run that already stands for it.
+
+        A run that failed or was cancelled is queued again as its next attempt. A finished one is returned as it
+        is, with its stored update.
+
+        Raises:
+            RoundRefused: The round is queued, running or finished with other weights.
+        """
+        with self._transaction():
+            found = self._find(request_id, round_index)
+            if found is None:
+                values = (secrets.token_hex(8), request_id, round_index, account, weights)
+                self._connection.execute(
+                    "INSERT INTO runs VALUES (?,?,?,?,?,'queued',1,0,'','','',?,0,0,1)",
+                    (*values, time.time()),
+                )
+            elif found.state in ("failed", "cancelled"):
+                self._connection.execute(
+                    "UPDATE runs SET state='queued', weights=?, attempt=attempt+1, progress=0, reason='', code='', "
+                    "created=?, started=0, ended=0, version=version+1 WHERE id=?",
+                    (weights, time.time(), found.id),
+                )
+            elif found.weights != weights:
+                raise RoundRefused(
+                    f"Round {round_index} is {found.state} with other weights. A round runs once; take its update, or "
+                    "go on with the next round."
+                )
+            run = self._find(request_id, round_index)
+        if run is None:
+            raise RoundRefused("The run could not be queued.")
+        return run
+
+    def take(self) -> Run | None:
+        """Marks the oldest queued run as running and returns it; None when there is none."""
+        with self._transaction():
+            row = self._connection.execute(
+                "SELECT id FROM runs WHERE state='queued' ORDER BY created LIMIT 1"
+            ).fetchone()
+            if row is None:
+                return None
+            self._connection.execute(
+                "UPDATE runs SET state='running', started=?, version=version+1 WHERE id=?",
+                (time.time(), row[0]),
+            )
+            return self._by_id(row[0])
+
+    def has_work(self) -> bool:
+        """Whether a run waits. Call it inside `wait` only."""
+        return self._connection.execute("SELECT 1 FROM runs WHERE state='queued'").fetchone() is not None
+
+    def progress(self, run_id: str, share: float) -> None:
+        """Records how much of a running run is done, in tenths."""
+        tenths = min(max(int(share * 10), 0), 10) / 10
+        with self._transaction():
+            self._connection.execute(
+                "UPDATE runs SET progress=?, version=version+1 WHERE id=? AND state='running' AND progress<>?",
+                (tenths, run_id, tenths),
+            )
+
+    def finish(self, run_id: str, update_digest: str) -> None:
+        """Marks a running run as done."""
+        self._end(run_id, "done", code="", reason="", update=update_digest)
+
+    def fail(self, run_id: str, *, code: str, reason: str, state: str = "failed") -> None:
+        """Marks a queued or running run as failed or cancelled, with a public reason."""
+        self._end(run_id, state, code=code, reason=reason, update="")
+
+    def find(self, request_id: str, round_index: int) -> Run | None:
+        """The run of a round, if any."""
+        with self._lock:
+            return self._find(request_id, round_index)
+
+    def by_id(self, run_id: str) -> Run | None:
+        """The run with that identifier, if any."""
+        with self._lock:
+            return self._by_id(run_id)
+
+    def list(self, request_id: str | None = None) -> list[Run]:
+        """All runs, or those of a request, oldest first."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT * FROM runs WHERE ?1 IS NULL OR request_id=?1 ORDER BY created, round", (request_id,)
+            ).fetchall()
+        return [Run(*row) for row in rows]
+
+    def position(self, run: Run) -> int:
+        """How many runs stand before a queued one."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT count(*) FROM runs WHERE state='running' OR (state='queued' AND created<?)",
+                (run.created,),
+            ).fetchone()
+        return int(row[0]) if run.state == "queued" else 0
+
+    def wait(self, changed: Callable[[], bool], timeout_seconds: float) -> None:
+        """Blocks until `changed()` holds or the time is up; looks again after each change of the queue."""
+        with self._lock:
+            self._lock.wait_for(changed, timeout=timeout_seconds)
+
+    def _end(self, run_id: str, state: str, *, code: str, reason: str, update: str) -> None:
+        with self._transaction():
+            self._connection.execute(
+                "UPDATE runs SET state=?, code=?, reason=?, update_digest=?, ended=?, version=version+1, "
+                "progress=CASE WHEN ?='done' THEN 1 ELSE progress END WHERE id=? AND state IN ('queued','running')",
+                (state, code, reason, update, time.time(), state, run_id),
+            )
+
+    def _find(self, request_id: str, round_index: int) -> Run | None:
+        row = self._connection.execute(
+            "SELECT * FROM runs WHERE request_id=? AND round=?", (request_id, round_index)
+        ).fetchone()
+        return Run(*row) if row else None
+
+    def _by_id(self, run_id: str) -> Run | None:
+        row = self._connection.execute("SELECT * FROM runs WHERE id=?", (run_id,)).fetchone()
+        return Run(*row) if row else None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+            self._lock.notify_all()

@@ -1,0 +1,196 @@
+"""Takes runs from the queue, gives each to a process of its own, and lets out what the output contract allows.
+
+The order at a run's end is fixed: contract, blob, ledger, queue. Stopped between any two of them, the next start
+finds either a run to do again, of which nothing had left, or a charged update to hand out again.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasites.audit import AuditLog
+from datasites.runs.blobs import BlobStore
+from datasites.runs.process import Job, Nursery
+from datasites.runs.queue import ACTIVE, Run, RunQueue
+from policies.accountant import round_spend
+from policies.errors import RunCancelled, RunFailed, WanwuError
+from policies.ledger import Ledger
+from policies.outputs import read_update
+from policies.plan import TrainingPlan
+from policies.weights import canonical_bytes
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ApprovedRun:
+    """What the supervisor needs to know of the approval that a run stands under.
+
+    Attributes:
+        plan: The approved plan.
+        store: Folder of the picture store.
+        shapes: Names and shapes of the parameters that may leave.
+    """
+
+    plan: TrainingPlan
+    store: Path
+    shapes: dict[str, tuple[int, ...]]
+
+
+class Supervisor:
+    """Runs the queue of one datasite with `concurrent_runs` threads, each watching one runner process."""
+
+    def __init__(
+        self,
+        *,
+        queue: RunQueue,
+        blobs: BlobStore,
+        ledger: Ledger,
+        audit: AuditLog,
+        approved: Callable[[Run], ApprovedRun],
+        scratch: Path,
+        logs: Path,
+        max_update_bytes: int,
+        concurrent_runs: int = 1,
+        threads_per_run: int = 1,
+    ) -> None:
+        self._queue, self._blobs, self._ledger, self._audit = queue, blobs, ledger, audit
+        self._approved = approved
+        self._scratch = scratch
+        self._max_update_bytes = max_update_bytes
+        self._nursery = Nursery(log=logs / "runs.log", threads=threads_per_run)
+        self._stopping = threading.Event()
+        self._workers = [
+            threading.Thread(target=self._work, name=f"runs-{index}", daemon=True) for index in range(concurrent_runs)
+        ]
+
+    def start(self) -> None:
+        """Queues again what a stop interrupted, and begins."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir(mode=0o700)
+        if interrupted := self._queue.recover():
+            self._audit.write("runs queued again after a restart", count=interrupted)
+        for worker in self._workers:
+            worker.start()
+
+    def stop(self) -> None:
+        """Ends running processes; their runs are queued again at the next start."""
+        self._stopping.set()
+        for worker in self._workers:
+            worker.join(timeout=15)
+        self._nursery.stop()
+
+    def cancel(self, run: Run, *, by: str) -> None:
+        """Cancels a queued or running run; a running one's process group ends within a second."""
+        if run.state in ACTIVE:
+            self._queue.fail(
+                run.id,
+                code=RunCancelled.code,
+                reason=f"Cancelled by {by}; nothing left the hospital and nothing was spent.",
+                state="cancelled",
+            )
+            self._audit.write("run cancelled", run=run.id, by=by)
+
+    def _work(self) -> None:
+        self._nursery.warm_up()
+        while not self._stopping.is_set():
+            run = self._queue.take()
+            if run is None:
+                self._queue.wait(self._queue.has_work, timeout_seconds=0.5)
+            else:
+                self._execute(run)
+
+    def _execute(self, run: Run) -> None:
+        scratch = self._scratch / run.id
+        try:
+            stored = self._ledger.committed(request_id=run.request_id, round_index=run.round)
+            if stored is None:
+                scratch.mkdir(mode=0o700)
+                stored = self._train(run, scratch)
+            self._queue.finish(run.id, stored)
+            self._audit.write("run done", run=run.id, request=run.request_id, round=run.round, update=stored)
+        except _Stopping:
+            return
+        except WanwuError as error:
+            self._fail(run, error)
+        except Exception as error:
+            log.exception("run %s failed", run.id)
+            self._fail(
+                run,
+                RunFailed(
+                    "The run failed at the hospital; nothing left it. Ask the hospital to look at its log.",
+                    private=repr(error),
+                ),
+            )
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _train(self, run: Run, scratch: Path) -> str:
+        approved = self._approved(run)
+        job = Job(
+            plan=approved.plan.to_json(),
+            round=run.round,
+            store=str(approved.store.resolve()),
+            weights=str(self._blobs.path(run.account, run.weights).resolve()),
+            result=str((scratch / "update.safetensors").resolve()),
+        )
+        process = self._nursery.start()
+        self._audit.write(
+            "run started",
+            run=run.id,
+            request=run.request_id,
+            round=run.round,
+            attempt=run.attempt,
+            pid=process.pid,
+        )
+        process.execute(
+            job,
+            timeout_seconds=approved.plan.run.timeout_seconds,
+            cancelled=lambda: self._is_cancelled(run.id),
+            progress=lambda share: self._queue.progress(run.id, share),
+        )
+        return self._release(run, approved, Path(job.result))
+
+    def _release(self, run: Run, approved: ApprovedRun, result: Path) -> str:
+        """Checks the result against the output contract, charges the round, and makes the update readable.
+
+        Guarantees:
+            Nothing is readable before the ledger has committed the round. What leaves is the datasite's own
+            serialisation of exactly the declared parameters.
+        """
+        update = read_update(result, approved.shapes, max_bytes=self._max_update_bytes)
+        digest = self._blobs.put(run.account, canonical_bytes(update))
+        self._ledger.commit(
+            request_id=run.request_id,
+            round_index=run.round,
+            spend=round_spend(approved.plan),
+            update_digest=digest,
+        )
+        return digest
+
+    def _is_cancelled(self, run_id: str) -> bool:
+        if self._stopping.is_set():
+            raise _Stopping
+        run = self._queue.by_id(run_id)
+        return run is None or run.state != "running"
+
+    def _fail(self, run: Run, error: WanwuError) -> None:
+        self._queue.fail(run.id, code=error.code, reason=error.public)
+        self._audit.write(
+            "run failed",
+            run=run.id,
+            request=run.request_id,
+            round=run.round,
+            code=error.code,
+            detail=error.private,
+        )
+        log.warning("run %s: %s %s", run.id, error.public, error.private)
+
+
+class _Stopping(Exception):
+    """The datasite is stopping: leave the run as it is."""

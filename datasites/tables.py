@@ -1,0 +1,121 @@
+"""The hospital's terminal: requests, budgets and runs as tables. For the hospital's own eyes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+_STATES = {
+    "pending": "yellow",
+    "approved": "green",
+    "done": "green",
+    "running": "cyan",
+    "denied": "red",
+    "failed": "red",
+}
+
+
+def request_table(cards: list[dict[str, Any]]) -> Table:
+    """One line a request."""
+    table = _table("request", "state", "researcher", "study", "dataset", "model", "rounds", "epsilon", "left")
+    for card in cards:
+        plan = card["plan"]
+        table.add_row(
+            card["id"][:8],
+            _state(card["state"]),
+            card["researcher"],
+            plan.get("study", "?"),
+            plan.get("dataset", "?"),
+            plan.get("model", {}).get("name", "?"),
+            str(plan.get("rounds", "?")),
+            _epsilon(card["epsilon"]),
+            f"{card['epsilon_left']:.2f}",
+        )
+    return table
+
+
+def request_card(card: dict[str, Any]) -> Group:
+    """All that a reviewer needs to decide on one request."""
+    plan = card["plan"]
+    head = Table(box=None, show_header=False, pad_edge=False)
+    rows = [
+        ("request", card["id"]),
+        ("state", card["state"] + (f": {card['reason']}" if card["reason"] else "")),
+        ("researcher", card["researcher"]),
+        ("submitted", card["submitted"]),
+        ("digest", card["digest"]),
+        (
+            "cost",
+            f"{_epsilon(card['epsilon'])} of {card['epsilon_left']:.2f} epsilon left, delta {card['delta']:g}",
+        ),
+        ("an update holds", f"{card['parameters']:,} numbers"),
+    ]
+    if card["finding"]:
+        rows.append(("finding", card["finding"]))
+    for name, value in rows:
+        head.add_row(Text(name, style="dim"), Text(str(value)))
+    details = _table("plan", "value")
+    for name, value in _flat(plan):
+        details.add_row(name, value)
+    return Group(head, details)
+
+
+def budget_table(rows: list[dict[str, Any]]) -> Table:
+    """One line a dataset."""
+    table = _table("dataset", "epsilon in all", "charged", "left", "delta")
+    for row in rows:
+        table.add_row(
+            row["dataset"],
+            f"{row['epsilon_total']:.2f}",
+            f"{row['epsilon_charged']:.2f}",
+            f"{row['epsilon_left']:.2f}",
+            f"{row['delta']:g}",
+        )
+    return table
+
+
+def run_table(rows: list[dict[str, Any]]) -> Table:
+    """One line a run."""
+    table = _table("run", "request", "round", "state", "attempt", "progress", "seconds", "reason")
+    for row in rows:
+        seconds = f"{row['ended'] - row['started']:.1f}" if row["ended"] and row["started"] else ""
+        table.add_row(
+            row["id"],
+            row["request_id"][:8],
+            str(row["round"]),
+            _state(row["state"]),
+            str(row["attempt"]),
+            f"{row['progress']:.0%}",
+            seconds,
+            row["reason"],
+        )
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _state(state: str) -> Text:
+    return Text(state, style=_STATES.get(state, ""))
+
+
+def _epsilon(value: float | None) -> str:
+    return "not private" if value is None else f"{value:.2f}"
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            rows += _flat(value, f"{prefix}{name}.")
+        else:
+            rows.append((f"{prefix}{name}", str(value)))
+    return rows

@@ -1,0 +1,191 @@
+"""One round of a study at one hospital. What it returns, the client update, is all that may leave.
+
+The update is made of the declared parameters alone. The loss, the batches, the optimiser's state and the
+random keys end with the call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from datasites.training.data import LabelledPictures, augment, check_augmentation, to_tensor
+from datasites.training.dp_sgd import EngineFactory, OpacusHooks
+from datasites.training.models import build_model, load_weights, read_weights
+from datasites.training.noise import NoisyOptimizer
+from datasites.training.randomness import SecureRandom
+from datasites.training.sampler import poisson_steps
+from policies.errors import DataError, PlanError, RoundRefused
+from policies.plan import PrivacySpec, TrainingPlan
+
+Progress = Callable[[int, int], None]
+_Step = Callable[[np.ndarray], None]
+
+
+def train_round(
+    plan: TrainingPlan,
+    round_index: int,
+    global_weights: Mapping[str, np.ndarray],
+    pictures: LabelledPictures,
+    *,
+    progress: Progress = lambda done, total: None,
+    random: SecureRandom | None = None,
+    engine: EngineFactory = OpacusHooks,
+) -> dict[str, np.ndarray]:
+    """Trains the global weights on the hospital's pictures for `plan.steps_per_round` steps.
+
+    Guarantees:
+        With `plan.privacy`, the returned update is the outcome of exactly `plan.steps_per_round`
+        Poisson-sampled Gaussian steps at (noise_multiplier, sample_rate), per privacy unit of `pictures`:
+        each drawn unit adds one gradient, clipped to at most max_grad_norm, to a sum that is noised before
+        anything else reads it. Scale and number of steps depend on the plan and the public size alone.
+        Nothing is kept from one call to the next. Without `plan.privacy` there is no guarantee.
+
+    Args:
+        plan: What was approved.
+        round_index: From 0 to plan.rounds - 1.
+        global_weights: float32 by name, exactly the model's parameters.
+        pictures: The hospital's pictures, their classes and their privacy units.
+        progress: Told (steps done, steps in the round) after each step.
+        random: Draws the sample and the noise; a fresh generator keyed by the operating system if None.
+            Anything else is for tests and the audit.
+        engine: Computes clipped sums; for tests, the audit and benchmarks.
+
+    Returns:
+        The client update: trained minus global weights, float32, by name.
+
+    Raises:
+        PlanError: The model does not exist, or does not fit the pictures.
+        DataError: The dataset has classes that the model does not know.
+        RoundRefused: `round_index` is not a round of the plan.
+        InputRefused: The global weights are not the model's.
+    """
+    _check(plan, round_index, pictures)
+    device = "cuda" if plan.run.device == "auto" and torch.cuda.is_available() else "cpu"
+    model = build_model(plan.model)
+    load_weights(model, global_weights)
+    model.to(device).train()
+    random = SecureRandom() if random is None else random
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=plan.learning_rate,
+        momentum=plan.momentum,
+        weight_decay=plan.weight_decay,
+    )
+    batches = _Batches(plan, pictures, random, device)
+    if plan.privacy is None:
+        step = _plain_step(plan, model, optimizer, batches)
+    else:
+        step = _private_step(plan, plan.privacy, model, optimizer, batches, engine)
+    drawn = poisson_steps(pictures.units, sample_rate=plan.sample_rate, steps=plan.steps_per_round, random=random)
+    for number, chosen in enumerate(drawn):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate_at(plan, round_index * plan.steps_per_round + number)
+        step(chosen)
+        progress(number + 1, plan.steps_per_round)
+    trained = read_weights(model)
+    return {name: trained[name] - np.asarray(global_weights[name]) for name in trained}
+
+
+def learning_rate_at(plan: TrainingPlan, step: int) -> float:
+    """The learning rate of a step of the study, counted from 0 over all rounds."""
+    if plan.learning_rate_schedule == "constant":
+        return plan.learning_rate
+    return plan.learning_rate * (1 + math.cos(math.pi * step / plan.total_steps)) / 2
+
+
+def _check(plan: TrainingPlan, round_index: int, pictures: LabelledPictures) -> None:
+    if not 0 <= round_index < plan.rounds:
+        raise RoundRefused(f"The study has rounds 0 to {plan.rounds - 1}, got round {round_index}.")
+    shape = tuple(pictures.images.shape[1:])
+    if shape != plan.model.image_shape:
+        raise PlanError(
+            f"model.image_shape is {plan.model.image_shape}, the dataset's pictures are {shape}. Set it to {shape}."
+        )
+    check_augmentation(plan.augmentation, height=shape[0], width=shape[1])
+    if int(pictures.labels.max()) >= plan.model.num_classes:
+        raise DataError(
+            f"The dataset has more classes than model.num_classes, {plan.model.num_classes}. Set it to the "
+            "number of classes in the dataset's schema."
+        )
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """Reads the pictures of a logical batch in physical batches, changed by the plan's augmentation."""
+
+    plan: TrainingPlan
+    pictures: LabelledPictures
+    random: SecureRandom
+    device: str
+
+    def __call__(self, chosen: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        size = self.plan.run.physical_batch_size
+        for start in range(0, len(chosen), size):
+            part = np.sort(chosen[start : start + size])  # a memory map is read front to back
+            images = augment(to_tensor(self.pictures.images[part]), self.plan.augmentation, self.random)
+            labels = torch.from_numpy(self.pictures.labels[part])
+            yield images.to(self.device), labels.to(self.device)
+
+
+def _pull(plan: TrainingPlan, model: nn.Module) -> Callable[[], None]:
+    """FedProx's term on the gradient: mu times the way from the round's global weights."""
+    parameters = list(model.parameters())
+    start = [p.detach().clone() for p in parameters] if plan.proximal_mu else []
+
+    def add() -> None:
+        for parameter, origin in zip(parameters, start, strict=False):
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter.detach() - origin, alpha=plan.proximal_mu)
+
+    return add
+
+
+def _private_step(
+    plan: TrainingPlan,
+    privacy: PrivacySpec,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: _Batches,
+    engine: EngineFactory,
+) -> _Step:
+    """A step of DP-SGD on a logical batch, in physical batches."""
+    gradients = engine(model, privacy.max_grad_norm)
+    noisy = NoisyOptimizer(
+        optimizer,
+        noise_multiplier=privacy.noise_multiplier,
+        max_grad_norm=privacy.max_grad_norm,
+        expected_batch=plan.sample_rate * batches.pictures.public_size,
+        random=batches.random,
+        after_noise=_pull(plan, model),
+    )
+
+    def step(chosen: np.ndarray) -> None:
+        sums = [torch.zeros_like(p, dtype=torch.float64) for p in model.parameters()]
+        for images, labels in batches(chosen):
+            for total, part in zip(sums, gradients.clipped_sum(images, labels), strict=True):
+                total += part
+        noisy.step_with(sums)
+
+    return step
+
+
+def _plain_step(plan: TrainingPlan, model: nn.Module, optimizer: torch.optim.Optimizer, batches: _Batches) -> _Step:
+    """A step of SGD on the mean gradient of a logical batch; an empty one has gradient zero."""
+    pull = _pull(plan, model)
+
+    def step(chosen: np.ndarray) -> None:
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        for images, labels in batches(chosen):
+            (F.cross_entropy(model(images), labels, reduction="sum") / len(chosen)).backward()
+        pull()
+        optimizer.step()
+
+    return step

@@ -1,0 +1,38 @@
+"""Who joins a step. Neither the batches nor their sizes cross the hospital's boundary.
+
+Sampling by privacy unit: a unit with many pictures is drawn as often as one with a single picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from datasites.training.randomness import SecureRandom
+
+
+def poisson_steps(units: np.ndarray, *, sample_rate: float, steps: int, random: SecureRandom) -> Iterator[np.ndarray]:
+    """Yields the pictures of each step.
+
+    Guarantees:
+        Exactly `steps` batches, whatever the data. In each, every unit is drawn with probability
+        `sample_rate`, independently of all other units and steps, and a drawn unit contributes exactly one
+        of its own pictures, each with the same probability. Batches that happen to be empty are yielded as
+        well.
+
+    Args:
+        units: int64, (N,), privacy unit of each picture, 0 .. U-1, each with at least one picture.
+        sample_rate: Poisson probability q, in (0, 1].
+        steps: Number of batches.
+        random: Makes the draws.
+
+    Yields:
+        int64, (B,), indices of pictures; B varies from 0 to U.
+    """
+    by_unit = np.argsort(units, kind="stable")
+    pictures_of = np.bincount(units)
+    first = np.cumsum(pictures_of) - pictures_of
+    for _ in range(steps):
+        drawn = np.flatnonzero(random.bernoulli(sample_rate, len(pictures_of)))
+        yield by_unit[first[drawn] + random.integers(pictures_of[drawn])]

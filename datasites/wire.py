@@ -1,0 +1,190 @@
+"""The datasite's own routes for researchers: weights in, updates and progress out. Every request is signed.
+
+What is answered here has left the hospital: public fields of runs, public texts of errors, blobs of the same account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from datasites.approvals import Approvals
+from datasites.assets.publish import PublishedDataset
+from datasites.audit import AuditLog
+from datasites.calculator import Calculator
+from datasites.requests import RequestBook
+from datasites.runs.blobs import BlobStore
+from datasites.runs.queue import Run, RunQueue
+from datasites.runs.supervisor import Supervisor
+from policies import versions
+from policies.budget import DatasetLimits
+from policies.errors import RequestUnknown, SignInFailed
+from policies.ledger import Ledger
+from policies.plan import TrainingPlan
+from policies.signatures import BODY, SignatureCheck
+
+PREFIX = "/wanwu/v1"
+MAX_WAIT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Researcher:
+    """Who signed a request: the account's public key and its address."""
+
+    account: str
+    email: str
+
+
+@dataclass(frozen=True)
+class Wire:
+    """What the routes work on."""
+
+    name: str
+    email_of: Callable[[str], str]
+    datasets: dict[str, PublishedDataset]
+    limits: DatasetLimits
+    book: RequestBook
+    approvals: Approvals
+    queue: RunQueue
+    blobs: BlobStore
+    ledger: Ledger
+    calculator: Calculator
+    supervisor: Supervisor
+    audit: AuditLog
+
+    def describe(self) -> dict[str, Any]:
+        """What a researcher may know before asking for anything."""
+        return {
+            "datasite": self.name,
+            "versions": dict(versions.installed()),
+            "datasets": {name: published.manifest.schema() for name, published in self.datasets.items()},
+            "limits": self.limits.to_dict(),
+        }
+
+    def budget(self, name: str) -> dict[str, Any]:
+        """What is left of a dataset's privacy budget."""
+        published = self.datasets.get(name)
+        if published is None:
+            raise RequestUnknown(f"There is no dataset {name!r} here.")
+        return {
+            "epsilon_total": self.limits.total.epsilon,
+            "epsilon_left": self.book.epsilon_left(published),
+            "delta": self.limits.total.delta,
+        }
+
+    def request(self, request_id: str, who: Researcher) -> dict[str, Any]:
+        """State of one of the researcher's requests, with the hospital's reason."""
+        self._own(request_id, who)
+        state, reason = self.book.state_of(request_id)
+        return {"request": request_id, "state": state, "reason": reason}
+
+    def run(self, request_id: str, round_index: int, who: Researcher) -> dict[str, Any]:
+        """Public fields of one round's run; when done, with the epsilon spent so far on this request."""
+        self._own(request_id, who)
+        run = self._find(request_id, round_index)
+        answer = run.public(queue_position=self.queue.position(run))
+        if run.state == "done":
+            answer["epsilon_spent"] = self._epsilon_spent(request_id)
+        return answer
+
+    def wait(self, request_id: str, round_index: int, who: Researcher, seen: int, seconds: float) -> dict[str, Any]:
+        """As `run`, once the run has changed since version `seen` or the time is up."""
+        self._own(request_id, who)
+        self.queue.wait(lambda: self._version(request_id, round_index) > seen, min(seconds, MAX_WAIT_SECONDS))
+        return self.run(request_id, round_index, who)
+
+    def cancel(self, request_id: str, round_index: int, who: Researcher) -> dict[str, Any]:
+        """Cancels a queued or running round."""
+        self._own(request_id, who)
+        self.supervisor.cancel(self._find(request_id, round_index), by="the researcher")
+        return self.run(request_id, round_index, who)
+
+    def end(self, request_id: str, who: Researcher) -> dict[str, Any]:
+        """Ends a study that needs no more rounds, so that the budget it did not use becomes free."""
+        self._own(request_id, who)
+        self.book.end(request_id, by=who.email, reason="The researcher ended the study.")
+        return self.request(request_id, who)
+
+    def _own(self, request_id: str, who: Researcher) -> None:
+        decision = self.approvals.of_request(request_id)
+        owner = decision.account if decision else self.book.owner_of(request_id)
+        if owner != who.account or (decision is None and len(request_id) != 32):
+            raise RequestUnknown("This account has no such request.")
+
+    def _find(self, request_id: str, round_index: int) -> Run:
+        run = self.queue.find(request_id, round_index)
+        if run is None:
+            raise RequestUnknown(f"Round {round_index} of this request was not asked for yet.")
+        return run
+
+    def _version(self, request_id: str, round_index: int) -> int:
+        run = self.queue.find(request_id, round_index)
+        return 0 if run is None else run.version
+
+    def _epsilon_spent(self, request_id: str) -> float | None:
+        decision = self.approvals.of_request(request_id)
+        plan: TrainingPlan | None = decision.training_plan if decision else None
+        if plan is None or plan.privacy is None:
+            return None
+        return self.calculator.epsilon_spent(self.ledger.committed_history(request_id), plan.privacy.delta)
+
+
+def make_routes(wire: Wire) -> APIRouter:
+    """The routes, under `PREFIX`."""
+    router = APIRouter(prefix=PREFIX)
+    signatures = SignatureCheck()
+
+    def signer(request: Request) -> Researcher:
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        account = signatures.verify(request.headers, request.method, path)
+        return Researcher(account, wire.email_of(account))
+
+    async def answer(request: Request, work: Callable[[Researcher], Any]) -> JSONResponse:
+        who = await run_in_threadpool(signer, request)
+        return JSONResponse(await run_in_threadpool(work, who))
+
+    @router.get("/info")
+    async def info(request: Request) -> JSONResponse:
+        return await answer(request, lambda who: wire.describe())
+
+    @router.get("/datasets/{name}/budget")
+    async def budget(request: Request, name: str) -> JSONResponse:
+        return await answer(request, lambda who: wire.budget(name))
+
+    @router.get("/requests/{request_id}")
+    async def request_state(request: Request, request_id: str) -> JSONResponse:
+        return await answer(request, lambda who: wire.request(request_id, who))
+
+    @router.post("/requests/{request_id}/end")
+    async def end(request: Request, request_id: str) -> JSONResponse:
+        return await answer(request, lambda who: wire.end(request_id, who))
+
+    @router.get("/requests/{request_id}/rounds/{round_index}")
+    async def run(
+        request: Request, request_id: str, round_index: int, seen: int = -1, wait: float = 0.0
+    ) -> JSONResponse:
+        return await answer(request, lambda who: wire.wait(request_id, round_index, who, seen, wait))
+
+    @router.post("/requests/{request_id}/rounds/{round_index}/cancel")
+    async def cancel(request: Request, request_id: str, round_index: int) -> JSONResponse:
+        return await answer(request, lambda who: wire.cancel(request_id, round_index, who))
+
+    @router.put("/blobs/{digest}", status_code=201)
+    async def put_blob(request: Request, digest: str) -> JSONResponse:
+        who = await run_in_threadpool(signer, request)
+        if request.headers.get(BODY) != digest:
+            raise SignInFailed("The signature covers another body than the blob's digest names. Sign in again.")
+        size = await wire.blobs.receive(who.account, digest, request.stream())
+        return JSONResponse({"digest": digest, "bytes": size}, status_code=201)
+
+    @router.get("/blobs/{digest}")
+    async def get_blob(request: Request, digest: str) -> FileResponse:
+        who = await run_in_threadpool(signer, request)
+        return FileResponse(wire.blobs.path(who.account, digest), media_type="application/octet-stream")
+
+    return router
