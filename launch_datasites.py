@@ -1,0 +1,245 @@
+"""Starts hospital datasites and stops them together.
+
+    python launch_datasites.py                                    three demo hospitals with drawn blood cells
+    python launch_datasites.py --data_path FOLDER_OR_NPZ          one datasite for each hospital found in the data
+    python launch_datasites.py --config hospitals.toml            the hospitals described there
+    python launch_datasites.py --name hospital_a --port 8081 --data_path DIR      one hospital, its own pictures
+
+Each datasite is a process of its own with a state folder of its own. Started again over existing state, it finds its
+datasets, accounts and approvals as they were. Ctrl-C or SIGTERM stops them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+from datasites.config import DatasiteConfig, check_distinct, read_hospitals
+from datasites.identity import StateFolder
+from policies.errors import ConfigError, WanwuError
+
+DEMO_RESEARCHER = "researcher@university.org"
+READY_SECONDS = 120.0
+_PROJECT = Path(__file__).resolve().parent
+
+
+@dataclass
+class Started:
+    """One datasite that was started."""
+
+    config: DatasiteConfig
+    state: StateFolder
+    process: subprocess.Popen[bytes]
+
+
+class _Stop(Exception):
+    """A signal asked for the end."""
+
+
+def main() -> int:
+    """Starts what the arguments name, waits for the end, stops it all; returns the exit status."""
+    options = _options()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _raise_stop)
+    started: list[Started] = []
+    try:
+        configs = _hospitals(options)
+        states = _check(configs, options.state)
+        for config, state in zip(configs, states, strict=True):
+            started.append(_start(config, state))
+        _wait_until_ready(started)
+        _print_overview(started)
+        _wait_for_the_end(started)
+    except _Stop:
+        print("Stopping ...", flush=True)
+    except WanwuError as error:
+        print(f"{error.code}: {error.public}", file=sys.stderr)
+        return 1
+    finally:
+        _stop(started)
+    return 0
+
+
+def _hospitals(options: argparse.Namespace) -> list[DatasiteConfig]:
+    """The hospitals that the arguments ask for."""
+    from datasites.assets.sources import list_sites
+
+    if options.config:
+        if options.name or options.data_path:
+            raise ConfigError("--config already names the hospitals. Leave out --name and --data_path.")
+        return read_hospitals(options.config)
+    if options.name:
+        return [_one_hospital(options)]
+    data = options.data_path or _drawn_pictures(options.state)
+    if not data.exists():
+        raise ConfigError(f"No pictures at {data}. Give an existing folder or .npz file.")
+    names = list_sites(data)
+    if len(names) < 2:
+        raise ConfigError(
+            f"{data} holds {len(names)} hospital(s); without --name there must be two or more: a subfolder for each in "
+            "a folder, or different 'sites' in an .npz file."
+        )
+    return [
+        DatasiteConfig(
+            name=name.lower().replace(" ", "_"),
+            port=options.port + index,
+            data_path=str(data.resolve()),
+            site=name,
+            researchers=tuple(options.researcher or [DEMO_RESEARCHER]),
+        )
+        for index, name in enumerate(names)
+    ]
+
+
+def _one_hospital(options: argparse.Namespace) -> DatasiteConfig:
+    """The hospital that --name names: as it was described before, with what the arguments say now."""
+    state = StateFolder(options.state / options.name)
+    known = DatasiteConfig.from_toml(state.config) if state.config.exists() else DatasiteConfig(name=options.name)
+    changes: dict[str, object] = {"port": options.port}
+    if options.data_path:
+        changes["data_path"] = str(options.data_path.resolve())
+    if options.researcher:
+        changes["researchers"] = tuple(options.researcher)
+    return replace(known, **changes)  # type: ignore[arg-type]
+
+
+def _drawn_pictures(states: Path) -> Path:
+    """The demo's drawn pictures and their public hold-out, as .npz files beside the state folders."""
+    from datasites.assets.demo import write_demo
+
+    return write_demo(states / "drawn")
+
+
+def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
+    """Checks everything that can be checked before anything starts, then writes the configs."""
+    from datasites.prepare import check_data, write_config
+    from datasites.server import listen
+
+    check_distinct(configs)
+    folders = [StateFolder(states / config.name) for config in configs]
+    for config, state in zip(configs, folders, strict=True):
+        listen(config.host, config.port).close()
+        check_data(state, config)
+    for config, state in zip(configs, folders, strict=True):
+        write_config(state, config)
+    return folders
+
+
+def _start(config: DatasiteConfig, state: StateFolder) -> Started:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "datasites", "serve", "--stop_with_stdin", "--state", str(state.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(_PROJECT)},
+        start_new_session=True,
+    )
+    return Started(config, state, process)
+
+
+def _wait_until_ready(started: list[Started]) -> None:
+    """Returns when every datasite has said that it is ready.
+
+    Raises:
+        ConfigError: One ended instead, or none of them did in time.
+    """
+    deadline = time.monotonic() + READY_SECONDS
+    waiting = {one.process.stdout: one for one in started}
+    with selectors.DefaultSelector() as selector:
+        for stream in waiting:
+            selector.register(stream, selectors.EVENT_READ)  # type: ignore[arg-type]
+        while waiting:
+            ready = selector.select(timeout=max(deadline - time.monotonic(), 0))
+            if not ready:
+                names = ", ".join(one.config.name for one in waiting.values())
+                raise ConfigError(
+                    f"Not ready within {READY_SECONDS:g} seconds: {names}. Look at logs/ in its state folder."
+                )
+            for key, _ in ready:
+                one = waiting[key.fileobj]  # type: ignore[index]
+                if not key.fileobj.readline().startswith(b"ready"):  # type: ignore[union-attr]
+                    _raise_failure(one)
+                selector.unregister(key.fileobj)
+                del waiting[key.fileobj]  # type: ignore[arg-type]
+
+
+def _raise_failure(one: Started) -> NoReturn:
+    text = one.process.stderr.read().decode(errors="replace").strip()  # type: ignore[union-attr]
+    said = [line for line in text.splitlines() if line.startswith("WW")]
+    reason = said[-1] if said else f"look at {one.state.logs / 'datasite.log'}"
+    raise ConfigError(f"Datasite '{one.config.name}' did not start: {reason}")
+
+
+def _print_overview(started: list[Started]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("datasite", "address", "dataset", "credentials (handed to researchers, mode 0600)"):
+        table.add_column(column, overflow="fold")
+    for one in started:
+        address = f"http://{one.config.host}:{one.config.port}"
+        table.add_row(one.config.name, address, one.config.dataset, f"{one.state.credentials}/")
+    console = Console()
+    console.print(table)
+    console.print(
+        "Hospital's side:    python -m datasites requests --state", f"{started[0].state.path}", soft_wrap=True
+    )
+    console.print("All datasites are ready. Ctrl-C stops them.")
+    sys.stdout.flush()
+
+
+def _wait_for_the_end(started: list[Started]) -> None:
+    while True:
+        for one in started:
+            if one.process.poll() is not None:
+                raise ConfigError(
+                    f"Datasite '{one.config.name}' ended by itself; the others are stopped too. Look at "
+                    f"{one.state.logs / 'datasite.log'}."
+                )
+        time.sleep(0.3)
+
+
+def _stop(started: list[Started]) -> None:
+    """Ends every datasite that was started: asks first, insists after a while."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    for one in started:
+        if one.process.poll() is None:
+            one.process.terminate()
+    for one in started:
+        try:
+            one.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(one.process.pid, signal.SIGKILL)
+            one.process.wait()
+
+
+def _raise_stop(number: int, frame: object) -> NoReturn:
+    raise _Stop
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, prog="launch_datasites.py"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="hospitals.toml: a table for each hospital")
+    parser.add_argument("--name", help="start one hospital of this name")
+    parser.add_argument("--port", type=int, default=8081, help="its port, or the first of several (default 8081)")
+    parser.add_argument("--data_path", type=Path, metavar="PATH", help="pictures: a folder, or an .npz file")
+    parser.add_argument("--state", type=Path, default=Path("state"), help="folder of the state folders (default state)")
+    parser.add_argument("--researcher", action="append", metavar="EMAIL", help="make an account (may be repeated)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

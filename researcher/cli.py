@@ -1,0 +1,252 @@
+"""The researcher's commands."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from policies.errors import WanwuError
+
+if TYPE_CHECKING:
+    from researcher.federation import Federation
+    from researcher.study import Study
+
+_CREDENTIALS = "state/*/credentials/*.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    warnings.filterwarnings("ignore", module=r"(syft|opacus|requests)\..*")
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    try:
+        options.command(options)
+    except WanwuError as error:
+        print(f"{error.code}: {error.public}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted. What was reached is saved; run the command again to go on.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def catalog(options: argparse.Namespace) -> None:
+    """Shows what the hospitals publish and what is left of their budgets."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in (
+        "datasite",
+        "dataset",
+        "pictures",
+        "classes",
+        "unit",
+        "public size",
+        "epsilon left",
+        "least noise",
+    ):
+        table.add_column(column, overflow="fold")
+    with _connect(options) as federation:
+        for dataset in federation.datasets():
+            budget = federation.hospitals[dataset.datasite].wire.budget(dataset.name)
+            table.add_row(
+                dataset.datasite,
+                dataset.name,
+                "x".join(map(str, dataset.image_shape)),
+                ", ".join(dataset.class_names),
+                dataset.unit,
+                str(dataset.public_size),
+                f"{budget['epsilon_left']:.2f} of {budget['epsilon_total']:g}",
+                f"{dataset.limits['min_noise_multiplier']:g}",
+            )
+    Console().print(table)
+
+
+def submit(options: argparse.Namespace) -> None:
+    """Submits a study to every hospital and returns; the hospitals decide."""
+    with _connect(options) as federation:
+        _submit(options, federation)
+
+
+def status(options: argparse.Namespace) -> None:
+    """Shows what the hospitals decided."""
+    from researcher.study import Study
+
+    with _connect(options) as federation:
+        study = Study.load(federation, options.out)
+        for name, (state, reason) in study.decisions().items():
+            print(f"{name}: {study.requests[name].request_id[:8]} {state} {reason}".rstrip())
+
+
+def train(options: argparse.Namespace) -> None:
+    """Submits the study unless that was done, waits for the decisions, and runs the rounds."""
+    from rich.console import Console
+
+    from researcher.hold_out import load_hold_out
+    from researcher.study import STUDY_FILE, Study
+    from researcher.training_session import train_study
+
+    with _connect(options) as federation:
+        if (options.out / STUDY_FILE).exists():
+            study = Study.load(federation, options.out)
+        else:
+            study = _submit(options, federation)
+        info = next(iter(federation.hospitals.values())).datasets[study.plan.dataset]
+        hold_out = load_hold_out(options.test, class_names=info.class_names)
+        train_study(
+            study,
+            hold_out,
+            console=Console(),
+            min_clients=options.min_clients,
+            seed=options.seed,
+            out=options.out,
+        )
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Evaluates a saved global model on a hold-out."""
+    from researcher.checkpoints import load_model
+    from researcher.evaluation import evaluate as score
+    from researcher.hold_out import load_hold_out
+
+    checkpoint = load_model(options.model_file)
+    hold_out = load_hold_out(options.test, class_names=checkpoint.class_names)
+    scores = score(checkpoint.model, checkpoint.weights, hold_out)
+    print(
+        json.dumps(
+            {
+                "accuracy": scores.accuracy,
+                "macro_f1": scores.macro_f1,
+                "recall": dict(zip(checkpoint.class_names, map(float, scores.recall), strict=True)),
+                "pictures": len(hold_out.labels),
+            },
+            indent=2,
+        )
+    )
+
+
+def end(options: argparse.Namespace) -> None:
+    """Tells the hospitals that no further round comes; what was reserved and not used becomes free."""
+    from researcher.study import Study
+
+    with _connect(options) as federation:
+        Study.load(federation, options.out).end()
+
+
+def demo(options: argparse.Namespace) -> None:
+    """Runs the main job: hospitals, a study, approvals, rounds, a report."""
+    from researcher.demo import run_demo
+
+    run_demo(
+        data=options.data,
+        test=options.test,
+        out=options.out,
+        num_rounds=options.num_rounds,
+        port=options.port,
+    )
+
+
+def _connect(options: argparse.Namespace) -> Federation:
+    from researcher.federation import Federation
+
+    return Federation.connect(options.credentials or [_CREDENTIALS])
+
+
+def _submit(options: argparse.Namespace, federation: Federation) -> Study:
+    from researcher.planning import Wishes, make_plan, study_epsilon
+    from researcher.study import Study
+
+    wishes = Wishes(
+        study=options.study,
+        model=options.model,
+        num_rounds=options.num_rounds,
+        local_epochs=options.local_epochs,
+        sample_rate=options.sample_rate,
+        epsilon=None if options.no_dp else options.epsilon,
+        noise_multiplier=None if options.no_dp else options.noise_multiplier,
+        delta=options.delta,
+        max_grad_norm=options.max_grad_norm,
+        learning_rate=options.learning_rate,
+        momentum=options.momentum,
+        augmentation=options.augmentation,
+    )
+    plan = make_plan(wishes, [d for d in federation.datasets() if not options.dataset or d.name == options.dataset])
+    study = Study.submit(federation, plan, options.out)
+    epsilon = study_epsilon(plan)
+    cost = "without differential privacy" if epsilon is None else f"epsilon {epsilon:.2f} at delta {options.delta:g}"
+    print(f"Submitted '{plan.study}': {plan.rounds} rounds of {plan.steps_per_round} steps, {cost}.")
+    for name, request in study.requests.items():
+        print(f"  {name}: request {request.request_id[:8]}, waiting for the hospital's decision")
+    return study
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m researcher", description=__doc__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    access = argparse.ArgumentParser(add_help=False)
+    access.add_argument(
+        "--credentials",
+        nargs="+",
+        metavar="FILE",
+        help=f"credentials files or a pattern (default {_CREDENTIALS})",
+    )
+    kept = argparse.ArgumentParser(add_help=False)
+    kept.add_argument("--out", type=Path, default=Path("out/study"), help="folder of the study (default out/study)")
+
+    def add(name: str, command: Callable[[argparse.Namespace], None], *parents: Any) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, parents=list(parents), help=command.__doc__)
+        added.set_defaults(command=command)
+        return added
+
+    wishes = argparse.ArgumentParser(add_help=False)
+    _add_wishes(wishes)
+    add("catalog", catalog, access)
+    add("submit", submit, access, kept, wishes)
+    add("status", status, access, kept)
+    training = add("train", train, access, kept, wishes)
+    training.add_argument("--min_clients", type=int, default=2, help="least hospitals in a round (default 2)")
+    training.add_argument("--test", type=Path, required=True, help="public hold-out: a folder or an .npz file")
+    training.add_argument("--seed", type=int, default=0, help="of the initial weights (default 0)")
+    add("end", end, access, kept)
+    scoring = add("evaluate", evaluate)
+    scoring.add_argument("model_file", type=Path, help="global model, .safetensors")
+    scoring.add_argument("--test", type=Path, required=True, help="public hold-out: a folder or an .npz file")
+    showing = add("demo", demo)
+    showing.add_argument("--data", type=Path, help="FOLDER/<hospital>/<class>/* or an .npz file (default: drawn)")
+    showing.add_argument("--test", type=Path, help="public hold-out in the same form")
+    showing.add_argument("--out", type=Path, default=Path("out/demo"), help="where to write (default out/demo)")
+    showing.add_argument("--num_rounds", type=int, help="rounds (default: the recipe's)")
+    showing.add_argument("--port", type=int, default=8081, help="first port of the hospitals (default 8081)")
+    return parser
+
+
+def _add_wishes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--study", default="study", help="name of the study")
+    parser.add_argument("--dataset", help="name of the dataset, where a hospital publishes several")
+    parser.add_argument("--model", default="small_cnn", help="model (default small_cnn)")
+    parser.add_argument("--num_rounds", type=int, default=5, help="rounds (default 5)")
+    parser.add_argument("--local_epochs", type=float, default=1.0, help="passes over the pictures a round (default 1)")
+    parser.add_argument("--sample_rate", type=float, default=0.1, help="share of the units a step draws (default 0.1)")
+    parser.add_argument("--epsilon", type=float, default=3.0, help="cost of the whole study (default 3)")
+    parser.add_argument("--noise_multiplier", type=float, help="the noise itself, instead of --epsilon")
+    parser.add_argument("--delta", type=float, default=1e-5, help="at which epsilon is stated (default 1e-5)")
+    parser.add_argument("--max_grad_norm", type=float, default=1.0, help="clipping bound (default 1)")
+    parser.add_argument("--learning_rate", type=float, default=0.5, help="of the local optimiser (default 0.5)")
+    parser.add_argument("--momentum", type=float, default=0.0, help="of the local optimiser (default 0)")
+    parser.add_argument(
+        "--augmentation",
+        default="none",
+        choices=("none", "flips", "flips_and_turns"),
+        help="of drawn pictures",
+    )
+    parser.add_argument("--no-dp", action="store_true", help="no differential privacy; most hospitals refuse that")

@@ -1,0 +1,102 @@
+"""From a plan to a PySyft code request, and from an approved request to one round of it."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import syft as sy
+from syft.service.code.user_code import SubmitUserCode
+from syft.service.policy.policy import MixedInputPolicy, SingleExecutionExactOutput
+from syft.types.errors import SyftException
+
+from policies import stub
+from policies.errors import DatasiteUnreachable, FederationError
+from policies.inputs import Ticket
+from policies.plan import TrainingPlan
+from researcher.wire import raise_answer
+
+# PySyft's client keeps process-wide registries; calls take milliseconds, so they go one at a time.
+_one_at_a_time = threading.RLock()
+
+
+@dataclass(frozen=True)
+class CodeRequest:
+    """A submitted request: its identifier at the datasite, and the name of its stub."""
+
+    request_id: str
+    function: str
+
+
+def submit(client: Any, asset: Any, plan: TrainingPlan) -> CodeRequest:
+    """Submits the stub with this plan pinned to this asset.
+
+    Args:
+        client: PySyft client of the researcher's account.
+        asset: The dataset's PySyft asset.
+        plan: What to ask for.
+
+    Raises:
+        WanwuError: What the datasite refused it with.
+    """
+    name = stub.new_name(plan.digest())
+    with _quietly():
+        policy = MixedInputPolicy(asset=asset, plan=sy.Constant(val=plan.to_json()), ticket=str, client=client)
+        output = SingleExecutionExactOutput()
+        code = SubmitUserCode(
+            code=stub.source(name),
+            func_name=name,
+            signature=_signature(),
+            input_policy_type=type(policy),
+            input_policy_init_kwargs=policy.init_kwargs,
+            output_policy_type=type(output),
+            output_policy_init_kwargs=getattr(output, "init_kwargs", {}),
+            input_kwargs=list(stub.ARGUMENTS),
+        )
+        request = client.code.request_code_execution(code)
+    return CodeRequest(request_id=str(request.id), function=name)
+
+
+def call(client: Any, asset: Any, request: CodeRequest, ticket: Ticket) -> dict[str, Any]:
+    """Asks for one round; returns the run's public fields.
+
+    Raises:
+        WanwuError: What the datasite refused the round with.
+    """
+    with _quietly():
+        if not hasattr(client.code, request.function):
+            client.refresh()
+        result = getattr(client.code, request.function)(asset=asset, ticket=ticket.to_text())
+        answer = json.loads(str(result.get()))
+    if "error" in answer:
+        raise_answer(answer["code"], answer["error"])
+    return dict(answer)
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """One PySyft call at a time, its printed output dropped and its refusals raised as the platform's errors."""
+    with _one_at_a_time, contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            yield
+        except SyftException as error:
+            code, _, text = str(error.public_message).partition(": ")
+            if code.startswith("WW"):
+                raise_answer(code, text)
+            raise FederationError(f"The datasite refused the call: {error.public_message}") from error
+        except OSError as error:
+            raise DatasiteUnreachable(f"The datasite cannot be reached ({type(error).__name__}).") from error
+        except AttributeError as error:
+            raise FederationError("The datasite does not offer this request to this account.") from error
+
+
+def _signature() -> inspect.Signature:
+    return inspect.Signature(
+        [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in stub.ARGUMENTS]
+    )

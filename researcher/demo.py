@@ -1,0 +1,238 @@
+"""The main job in one command: hospitals, a study, their approvals, its rounds, a report.
+
+The hospitals' side is driven as its people would drive it, by the platform's own commands in processes of their own;
+this process is the researcher's, and sees of the hospitals only what a researcher sees.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from policies.errors import ConfigError
+from policies.plan import TrainingPlan
+from researcher.evaluation import Evaluation, evaluate
+from researcher.federation import Federation
+from researcher.history import PrivacySpent
+from researcher.hold_out import HoldOut, load_hold_out
+from researcher.planning import Wishes, make_plan, study_epsilon
+from researcher.study import Study
+from researcher.terminal import RoundDisplay
+from researcher.training_session import result_of, wait_and_run, write_all
+
+_PROJECT = Path(__file__).resolve().parents[1]
+EPSILON, DELTA = 8.0, 1e-5
+MIN_CLIENTS = 2
+
+
+def run_demo(
+    *, data: Path | None, test: Path | None, out: Path, num_rounds: int | None = None, port: int = 8081
+) -> None:
+    """Runs the main job and writes `out`.
+
+    Args:
+        data: Pictures of several hospitals, a folder or an .npz file; None draws them.
+        test: Public hold-out in the same form; needed with `data`.
+        out: Folder to write; what an earlier demo left there is replaced.
+        num_rounds: Rounds, or the recipe's if None.
+        port: The first hospital's port.
+
+    Raises:
+        ConfigError: `data` without `test`, or a path that is not there.
+        WanwuError: Whatever goes wrong on the way.
+    """
+    console = Console()
+    _check_paths(data, test)
+    begun = time.monotonic()
+    out.mkdir(parents=True, exist_ok=True)
+    states = out / "state"
+    shutil.rmtree(states, ignore_errors=True)
+    shutil.rmtree(out / "studies", ignore_errors=True)
+    console.rule("[bold]Hospitals start their datasites", align="left")
+    with _hospitals(states, data, port, console):
+        test = test or states / "drawn" / "hold_out.npz"
+        with Federation.connect(str(states / "*" / "credentials" / "*.json")) as federation:
+            _study(federation, states, out, test, num_rounds, console)
+    console.print(f"\nThe whole demo took {time.monotonic() - begun:.0f} s. Look at {out / 'report.html'}")
+
+
+def _study(
+    federation: Federation, states: Path, out: Path, test: Path, num_rounds: int | None, console: Console
+) -> None:
+    datasets = federation.datasets()
+    wishes = recipe([dataset.public_size for dataset in datasets], given=test.parent.name != "drawn")
+    if num_rounds is not None:
+        wishes = replace(wishes, num_rounds=num_rounds)
+    console.rule("[bold]The researcher plans and submits", align="left")
+    plan = make_plan(wishes, datasets)
+    hold_out = load_hold_out(test, class_names=datasets[0].class_names)
+    _print_plan(plan, console)
+    study = Study.submit(federation, plan, out / "studies" / "all")
+    alone = {
+        name: Study.submit(federation.only(name), replace(plan, study=f"{plan.study}-{name}"), out / "studies" / name)
+        for name in federation.hospitals
+    }
+    console.rule("[bold]Each hospital's admin reviews and approves", align="left")
+    _approve(states, [study, *alone.values()], console)
+    console.rule("[bold]Rounds", align="left")
+    state, history = wait_and_run(study, hold_out, console=console, min_clients=MIN_CLIENTS, seed=0)
+    console.rule("[bold]For comparison: the same plan at each hospital alone", align="left")
+    local_only, spent = _alone(alone, hold_out, console)
+    total = {name: _together(study.privacy(history)[name], spent[name], plan) for name in spent}
+    result = replace(result_of(study, state, history, hold_out), local_only=local_only, privacy_total=total)
+    write_all(out, study, state, history, result)
+    console.rule("[bold]Result", align="left")
+    console.print(f"  all hospitals together   accuracy [bold]{result.final.test_accuracy:.3f}[/bold]", highlight=False)
+    for name, scores in local_only.items():
+        console.print(f"  {name + ' alone':<24} accuracy {scores.accuracy:.3f}", highlight=False)
+    for one in (study, *alone.values()):
+        one.end()
+
+
+def recipe(public_sizes: list[int], *, given: bool) -> Wishes:
+    """The demo's plan: chosen on the drawn pictures, see docs/decisions; `given` data gets more rounds.
+
+    Half of the hospital's budget goes to the common study, half to the same study at that hospital alone.
+    """
+    return Wishes(
+        study="blood-cells" if not given else "demo",
+        model="small_cnn",
+        num_rounds=20 if given else 6,
+        local_epochs=2.0,
+        sample_rate=0.2,
+        epsilon=EPSILON,
+        delta=DELTA,
+        repetitions=2,
+        learning_rate=1.0,
+        momentum=0.5,
+        augmentation="flips_and_turns",
+    )
+
+
+def _alone(
+    studies: dict[str, Study], hold_out: HoldOut, console: Console
+) -> tuple[dict[str, Evaluation], dict[str, PrivacySpent | None]]:
+    """Runs each hospital's own study, all at the same time, and scores what it ends with."""
+    from datasites.training.models import initial_weights
+
+    plan = next(iter(studies.values())).plan
+    with RoundDisplay(console, list(studies), rounds=plan.rounds) as display:
+
+        def run(name: str) -> tuple[Evaluation, PrivacySpent | None]:
+            study = studies[name]
+            state, history = study.run(
+                hold_out=hold_out,
+                initial_weights=initial_weights(study.plan.model, 0),
+                min_clients=1,
+                on_event=display.on_event,
+            )
+            return evaluate(study.plan.model, state.weights, hold_out), study.privacy(history)[name]
+
+        with ThreadPoolExecutor(len(studies)) as pool:
+            found = dict(zip(studies, pool.map(run, studies), strict=True))
+    return {name: scores for name, (scores, _) in found.items()}, {name: spent for name, (_, spent) in found.items()}
+
+
+def _together(first: PrivacySpent | None, second: PrivacySpent | None, plan: TrainingPlan) -> PrivacySpent | None:
+    """What both studies spent at one hospital: their steps composed, not their epsilons added."""
+    if first is None or second is None or plan.privacy is None:
+        return None
+    epsilon = study_epsilon(replace(plan, rounds=2 * plan.rounds))
+    return PrivacySpent(float(epsilon or 0.0), plan.privacy.delta, plan.privacy.unit)
+
+
+def _print_plan(plan: TrainingPlan, console: Console) -> None:
+    epsilon = study_epsilon(plan)
+    noise = f"noise multiplier {plan.privacy.noise_multiplier:.2f}" if plan.privacy else "no noise"
+    cost = "without differential privacy" if epsilon is None else f"epsilon {epsilon:.2f} at delta {DELTA:g}"
+    console.print(
+        f"  {plan.model.name} on '{plan.dataset}': {plan.rounds} rounds of {plan.steps_per_round} steps, sample rate "
+        f"{plan.sample_rate:g}, {noise}: {cost} for each study",
+        highlight=False,
+    )
+
+
+# --- the hospitals' side, by its own commands --------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _hospitals(states: Path, data: Path | None, port: int, console: Console) -> Iterator[None]:
+    """Runs launch_datasites.py beside this process; its output is the hospitals' part of the demo's terminal."""
+    command = [
+        sys.executable,
+        str(_PROJECT / "launch_datasites.py"),
+        "--state",
+        str(states),
+        "--port",
+        str(port),
+    ]
+    if data is not None:
+        command += ["--data_path", str(data)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment(), start_new_session=True)
+    lines: list[str] = []
+    ready = threading.Event()
+
+    def relay() -> None:
+        for line in process.stdout or ():
+            lines.append(line)
+            if not ready.is_set() and not line.startswith("All datasites are ready"):
+                console.print(line.rstrip(), highlight=False, markup=False)
+            else:
+                ready.set()
+        ready.set()
+
+    threading.Thread(target=relay, daemon=True).start()
+    try:
+        with console.status("Hospitals read their pictures and start ..."):
+            ready.wait()
+        if process.poll() is not None or not any(line.startswith("All datasites") for line in lines):
+            raise ConfigError("The hospitals did not start; the line above says why.")
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+
+
+def _approve(states: Path, studies: list[Study], console: Console) -> None:
+    """Approves every request as each hospital's admin would, through the hospital's command line."""
+    for study in studies:
+        for name, request in study.requests.items():
+            command = [
+                sys.executable,
+                "-m",
+                "datasites",
+                "approve",
+                request.request_id,
+                "--state",
+                str(states / name),
+            ]
+            done = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
+            if done.returncode != 0:
+                raise ConfigError(f"{name} could not approve '{study.plan.study}': {done.stderr.strip()}")
+            console.print(f"  [green]{name}[/green]  {study.plan.study}: {done.stdout.strip()}", highlight=False)
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(_PROJECT)}
+
+
+def _check_paths(data: Path | None, test: Path | None) -> None:
+    if data is not None and test is None:
+        raise ConfigError("Give a public hold-out for your pictures too: TEST=path, in the same form as DATA.")
+    if test is not None and data is None:
+        raise ConfigError("TEST= goes with DATA=: the drawn pictures bring their own hold-out.")
+    for name, path in (("DATA", data), ("TEST", test)):
+        if path is not None and not path.exists():
+            raise ConfigError(f"{name}: no such path, {path}.")

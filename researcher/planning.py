@@ -1,0 +1,115 @@
+"""From what a researcher wants (rounds, local epochs, an epsilon) to a plan with every value written out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from policies.accountant import GaussianSteps, calibrate_noise
+from policies.budget import PrivacyBudget
+from policies.errors import FederationError, PlanError
+from policies.plan import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
+from researcher.federation import DatasetInfo
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the researcher chooses; the rest of the plan follows from it and from the datasets' schema.
+
+    Attributes:
+        study: Name of the study.
+        model: Name of the model.
+        options: The model's options.
+        num_rounds: Rounds.
+        local_epochs: Expected passes over a hospital's pictures in one round.
+        sample_rate: Poisson probability of a unit to join a step.
+        epsilon: What the whole study may cost at each hospital; None for no differential privacy.
+        noise_multiplier: Instead of epsilon: the noise itself.
+        delta: At which epsilon is stated.
+        repetitions: How many studies of this length the epsilon has to cover.
+        max_grad_norm: Clipping bound.
+        learning_rate, momentum, schedule, augmentation: Of the local optimiser.
+        run: Performance settings.
+    """
+
+    study: str = "study"
+    model: str = "small_cnn"
+    options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    num_rounds: int = 5
+    local_epochs: float = 1.0
+    sample_rate: float = 0.1
+    epsilon: float | None = 8.0
+    noise_multiplier: float | None = None
+    delta: float = 1e-5
+    repetitions: int = 1
+    max_grad_norm: float = 1.0
+    learning_rate: float = 0.5
+    schedule: str = "cosine"
+    momentum: float = 0.0
+    augmentation: str = "none"
+    run: RunSpec = field(default_factory=RunSpec)
+
+
+def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
+    """The plan that fulfils the wishes on these datasets, which must agree in what a model sees of them.
+
+    Raises:
+        FederationError: The datasets differ in name, classes, picture shape or unit.
+        PlanError: A wish is out of range.
+        BudgetTooSmall: No noise keeps the study within the epsilon.
+    """
+    first = _agreeing(datasets)
+    if wishes.local_epochs <= 0 or not 0 < wishes.sample_rate <= 1:
+        raise PlanError(
+            f"local_epochs must be above 0 and sample_rate in (0, 1], got "
+            f"{wishes.local_epochs} and {wishes.sample_rate}."
+        )
+    steps = max(1, round(wishes.local_epochs / wishes.sample_rate))
+    return TrainingPlan(
+        study=wishes.study,
+        dataset=first.name,
+        model=ModelSpec(wishes.model, first.image_shape, len(first.class_names), dict(wishes.options)),
+        rounds=wishes.num_rounds,
+        steps_per_round=steps,
+        sample_rate=wishes.sample_rate,
+        learning_rate=wishes.learning_rate,
+        learning_rate_schedule=wishes.schedule,
+        momentum=wishes.momentum,
+        augmentation=wishes.augmentation,
+        privacy=_privacy(wishes, first.unit, steps * wishes.num_rounds),
+        run=wishes.run,
+    )
+
+
+def _privacy(wishes: Wishes, unit: str, steps: int) -> PrivacySpec | None:
+    noise = wishes.noise_multiplier
+    if noise is None:
+        if wishes.epsilon is None:
+            return None
+        budget = PrivacyBudget(wishes.epsilon, wishes.delta)
+        noise = calibrate_noise(budget, sample_rate=wishes.sample_rate, steps=steps * wishes.repetitions)
+    return PrivacySpec(noise, wishes.max_grad_norm, wishes.delta, unit)
+
+
+def study_epsilon(plan: TrainingPlan) -> float | None:
+    """What the whole study costs at each hospital; None without differential privacy."""
+    from policies.accountant import epsilon_spent
+
+    if plan.privacy is None:
+        return None
+    steps = GaussianSteps(plan.privacy.noise_multiplier, plan.sample_rate, plan.total_steps)
+    return epsilon_spent((steps,), plan.privacy.delta)
+
+
+def _agreeing(datasets: Sequence[DatasetInfo]) -> DatasetInfo:
+    if not datasets:
+        raise FederationError("No dataset to plan for. Connect to at least one hospital that publishes one.")
+    first = datasets[0]
+    for other in datasets[1:]:
+        for what in ("name", "class_names", "image_shape", "unit"):
+            if getattr(first, what) != getattr(other, what):
+                raise FederationError(
+                    f"The datasets differ in {what}: {getattr(first, what)} at {first.datasite}, "
+                    f"{getattr(other, what)} at {other.datasite}. One study needs the same at every hospital."
+                )
+    return first

@@ -1,0 +1,130 @@
+"""The researcher's side of a datasite's own routes: weights out, updates and progress in, each request signed."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from policies import errors
+from policies.errors import DatasiteUnreachable, FederationError, WanwuError
+from policies.signatures import EMPTY_BODY, sign
+
+_PREFIX = "/wanwu/v1"
+CHUNK_BYTES = 1 << 20
+
+
+class Wire:
+    """One datasite's routes, for one account."""
+
+    def __init__(self, url: str, seed: bytes, *, timeout_seconds: float = 60.0) -> None:
+        self.url = url
+        self._seed = seed
+        self._http = httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=False)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def info(self) -> dict[str, Any]:
+        """Versions, datasets and limits of the datasite."""
+        return self._json("GET", "/info")
+
+    def budget(self, dataset: str) -> dict[str, Any]:
+        """What is left of a dataset's privacy budget."""
+        return self._json("GET", f"/datasets/{dataset}/budget")
+
+    def request(self, request_id: str) -> dict[str, Any]:
+        """State of a code request and the hospital's reason."""
+        return self._json("GET", f"/requests/{request_id}")
+
+    def end(self, request_id: str) -> dict[str, Any]:
+        """Ends an approved request."""
+        return self._json("POST", f"/requests/{request_id}/end")
+
+    def run(self, request_id: str, round_index: int, *, seen: int = -1, wait_seconds: float = 0.0) -> dict[str, Any]:
+        """Public fields of a round's run, once it changed since version `seen` or the time is up."""
+        return self._json("GET", f"/requests/{request_id}/rounds/{round_index}?seen={seen}&wait={wait_seconds:g}")
+
+    def cancel(self, request_id: str, round_index: int) -> dict[str, Any]:
+        """Cancels a round."""
+        return self._json("POST", f"/requests/{request_id}/rounds/{round_index}/cancel")
+
+    def put_blob(self, content: bytes) -> str:
+        """Uploads bytes and returns their digest."""
+        digest = hashlib.sha256(content).hexdigest()
+        self._send("PUT", f"/blobs/{digest}", body_sha256=digest, content=content)
+        return digest
+
+    def get_blob(self, digest: str, file: Path, *, max_bytes: int) -> int:
+        """Downloads a blob into `file`, checks its digest, and returns its size in bytes.
+
+        Raises:
+            FederationError: It is larger than `max_bytes`, or its digest is another.
+        """
+        path = f"{_PREFIX}/blobs/{digest}"
+        size, running = 0, hashlib.sha256()
+        try:
+            with (
+                self._http.stream("GET", path, headers=sign(self._seed, "GET", path)) as answer,
+                file.open("wb") as stream,
+            ):
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise _error(answer)
+                for chunk in answer.iter_bytes(CHUNK_BYTES):
+                    size += len(chunk)
+                    if size > max_bytes:
+                        raise FederationError(f"{self.url} sent more than {max_bytes} bytes for an update.")
+                    running.update(chunk)
+                    stream.write(chunk)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+        if running.hexdigest() != digest:
+            raise FederationError(f"{self.url} sent an update that does not have its digest. Ask for it again.")
+        return size
+
+    def _json(self, method: str, path: str) -> dict[str, Any]:
+        content = self._send(method, path).json()
+        if not isinstance(content, dict):
+            raise FederationError(f"{self.url} gave an answer that this version does not understand.")
+        return content
+
+    def _send(
+        self, method: str, path: str, *, body_sha256: str = EMPTY_BODY, content: bytes | None = None
+    ) -> httpx.Response:
+        path = f"{_PREFIX}{path}"
+        try:
+            answer = self._http.request(
+                method, path, headers=sign(self._seed, method, path, body_sha256), content=content
+            )
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+        if answer.status_code >= 400:
+            raise _error(answer)
+        return answer
+
+    def _unreachable(self, error: Exception) -> DatasiteUnreachable:
+        return DatasiteUnreachable(f"{self.url} cannot be reached ({type(error).__name__}). Is the datasite running?")
+
+
+def raise_answer(code: str, text: str) -> None:
+    """Raises what a datasite answered as the error class with that code."""
+    raise _of_code(code, text)
+
+
+def _error(answer: httpx.Response) -> WanwuError:
+    try:
+        content = answer.json()
+        return _of_code(str(content["code"]), str(content["error"]))
+    except (ValueError, KeyError, TypeError):
+        return FederationError(f"The datasite answered with HTTP status {answer.status_code}.")
+
+
+def _of_code(code: str, text: str) -> WanwuError:
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, WanwuError) and kind.code == code:
+            return kind(text)
+    return FederationError(text)

@@ -1,0 +1,271 @@
+"""What a datasite refuses, over real sockets, each with a reason and without spending anything."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import syft as sy
+from hospitals import RESEARCHER, STRANGER, Hospital, small_plan
+from syft.service.policy.policy import MixedInputPolicy
+from syft.types.uid import UID
+
+from policies.errors import (
+    BlobUnknown,
+    BudgetExceeded,
+    InputRefused,
+    LimitExceeded,
+    NotAllowed,
+    RequestError,
+    RequestNotCanonical,
+    RequestUnknown,
+)
+from policies.inputs import Ticket
+from policies.plan import ModelSpec, PrivacySpec
+from policies.signatures import sign
+from policies.weights import canonical_bytes
+from researcher import code_requests
+from researcher.federation import Federation
+from researcher.study import Study
+
+
+@pytest.fixture
+def north(north_only: Federation) -> Any:
+    return north_only.hospitals["north"]
+
+
+@pytest.fixture(scope="module")
+def stranger(hospitals: dict[str, Hospital]) -> Any:
+    with Federation.connect(hospitals["north"].credentials(STRANGER)) as connected:
+        yield connected.hospitals["north"]
+
+
+def _approved(hospitals: dict[str, Hospital], federation: Federation, name: str, folder: Path) -> Study:
+    study = Study.submit(federation, small_plan(federation, study=name), folder)
+    hospitals["north"].admin("approve", study.requests["north"].request_id)
+    return study
+
+
+# --- at submission -----------------------------------------------------------------------------------------
+
+
+def test_a_plan_without_differential_privacy_is_refused_at_submission(north_only: Federation) -> None:
+    with pytest.raises(LimitExceeded, match="differential privacy only"):
+        north_only.submit(small_plan(north_only, study="bare", privacy=None))
+
+
+def test_a_plan_with_less_noise_than_allowed_is_refused_at_submission(north_only: Federation) -> None:
+    quiet = PrivacySpec(noise_multiplier=0.1, max_grad_norm=1.0, delta=1e-5)
+    with pytest.raises(LimitExceeded, match=r"at least 0\.5"):
+        north_only.submit(small_plan(north_only, study="quiet", privacy=quiet))
+
+
+def test_a_plan_for_other_pictures_is_refused_at_submission(north_only: Federation) -> None:
+    other = ModelSpec("small_cnn", (32, 32, 3), 2)
+    with pytest.raises(RequestError, match="schema"):
+        north_only.submit(small_plan(north_only, study="other-shape", model=other))
+
+
+def test_a_plan_with_an_unknown_model_cannot_be_approved(
+    hospitals: dict[str, Hospital], north_only: Federation, tmp_path: Path
+) -> None:
+    unknown = ModelSpec("huge_cnn", (16, 16, 1), 2)
+    study = Study.submit(north_only, small_plan(north_only, study="unknown", model=unknown), tmp_path)
+    refused = hospitals["north"].admin("approve", study.requests["north"].request_id, check=False)
+    assert refused.returncode == 1 and "huge_cnn" in refused.stderr
+
+
+def test_code_that_is_not_the_stub_is_refused_at_submission(north: Any, north_only: Federation) -> None:
+    plan = small_plan(north_only, study="own-code")
+
+    def wanwu_own(asset: Any, plan: Any, ticket: Any) -> Any:
+        return plan
+
+    policy = MixedInputPolicy(
+        asset=north.asset(plan.dataset), plan=sy.Constant(val=plan.to_json()), ticket=str, client=north.client
+    )
+    code = sy.syft_function(input_policy=policy)(wanwu_own)
+    with pytest.raises(sy.SyftException, match=RequestNotCanonical.code):
+        north.client.code.request_code_execution(code)
+
+
+def test_an_asset_that_is_not_the_plans_dataset_is_refused_at_submission(north: Any, north_only: Federation) -> None:
+    class Elsewhere:
+        action_id = UID()
+
+    plan = small_plan(north_only, study="other-asset")
+    with pytest.raises(RequestNotCanonical):
+        code_requests.submit(north.client, Elsewhere.action_id, plan)
+
+
+def test_a_study_beyond_the_budget_is_refused_at_approval_with_what_is_left(
+    hospitals: dict[str, Hospital], north_only: Federation, tmp_path: Path
+) -> None:
+    costly = PrivacySpec(noise_multiplier=0.6, max_grad_norm=1.0, delta=1e-5)
+    plan = small_plan(north_only, study="costly", privacy=costly, steps_per_round=300)
+    study = Study.submit(north_only, plan, tmp_path)
+    entries = hospitals["north"].ledger_entries()
+    refused = hospitals["north"].admin("approve", study.requests["north"].request_id, check=False)
+    assert refused.returncode == 1 and refused.stderr.startswith(BudgetExceeded.code)
+    assert hospitals["north"].ledger_entries() == entries
+    assert study.decisions() == {"north": ("pending", "")}
+
+
+# --- at a round --------------------------------------------------------------------------------------------
+
+
+def test_a_plan_with_other_values_cannot_be_passed_to_an_approved_request(
+    hospitals: dict[str, Hospital], north: Any, north_only: Federation, tmp_path: Path
+) -> None:
+    study = _approved(hospitals, north_only, "other-plan", tmp_path)
+    other = small_plan(north_only, study="other-plan", rounds=50)
+    north.client.refresh()
+    call = getattr(north.client.code, study.requests["north"].function)
+    ticket = Ticket(0, north.wire.put_blob(b"x")).to_text()
+    with pytest.raises(sy.SyftException, match=NotAllowed.code):
+        call(asset=north.asset("pictures"), plan=other.to_json(), ticket=ticket)
+
+
+def test_weights_of_other_shapes_are_refused(
+    hospitals: dict[str, Hospital], north: Any, north_only: Federation, tmp_path: Path
+) -> None:
+    import numpy as np
+
+    study = _approved(hospitals, north_only, "other-weights", tmp_path)
+    digest = north.wire.put_blob(canonical_bytes({"w": np.zeros(3, np.float32)}))
+    with pytest.raises(InputRefused):
+        code_requests.call(north.client, north.asset("pictures"), study.requests["north"], Ticket(0, digest))
+    with pytest.raises(BlobUnknown):
+        code_requests.call(north.client, north.asset("pictures"), study.requests["north"], Ticket(0, "0" * 64))
+
+
+def test_another_researcher_reaches_neither_request_nor_runs_nor_blobs(
+    hospitals: dict[str, Hospital], north: Any, stranger: Any, north_only: Federation, tmp_path: Path
+) -> None:
+    study = _approved(hospitals, north_only, "not-yours", tmp_path)
+    request = study.requests["north"]
+    digest = north.wire.put_blob(b"weights of the researcher")
+    for ask in (
+        lambda: stranger.wire.request(request.request_id),
+        lambda: stranger.wire.run(request.request_id, 0),
+        lambda: stranger.wire.end(request.request_id),
+    ):
+        with pytest.raises(RequestUnknown):
+            ask()
+    with pytest.raises(BlobUnknown):
+        stranger.wire.get_blob(digest, tmp_path / "blob", max_bytes=1000)
+    assert not hasattr(stranger.client.code, request.function)
+
+
+def test_a_request_that_was_changed_after_its_approval_is_refused(
+    hospitals: dict[str, Hospital], north: Any, north_only: Federation, tmp_path: Path
+) -> None:
+    """The store fingerprint is one of the things that an approval covers; here the approved record is of another."""
+    import sqlite3
+
+    study = _approved(hospitals, north_only, "changed", tmp_path)
+    request = study.requests["north"]
+    with sqlite3.connect(hospitals["north"].state / "approvals.sqlite") as table:
+        table.execute("UPDATE decisions SET digest=? WHERE request_id=?", ("0" * 64, request.request_id))
+    digest = north.wire.put_blob(b"x")
+    with pytest.raises(RequestError, match="not what the hospital approved"):
+        code_requests.call(north.client, north.asset("pictures"), request, Ticket(0, digest))
+    assert hospitals["north"].events("request altered after approval")
+
+
+# --- at the door -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/api/v2/stream/x/y/", "/api/v2/", "/admin/v1/requests"])
+def test_routes_that_the_platform_does_not_use_do_not_exist(north: Any, path: str) -> None:
+    assert httpx.get(north.wire.url + path, trust_env=False).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/api/v2/register", "/api/v2/forgot_password", "/api/v2/reset_password"])
+def test_nobody_signs_up_or_resets_a_password_over_the_wire(north: Any, path: str) -> None:
+    assert httpx.post(north.wire.url + path, content=b"{}", trust_env=False).status_code == 404
+
+
+def test_guests_and_the_admin_are_not_served_on_the_researchers_port(
+    hospitals: dict[str, Hospital], north: Any
+) -> None:
+    import json
+
+    identity = json.loads((hospitals["north"].state / "identity" / "datasite.json").read_text())
+    host, port = north.wire.url.removeprefix("http://").split(":")
+    with pytest.raises(sy.SyftException, match=NotAllowed.code):
+        sy.login(
+            url=f"http://{host}", port=int(port), email=identity["admin_email"], password=identity["admin_password"]
+        ).users.get_all()
+    guest = sy.login_as_guest(url=f"http://{host}", port=int(port))
+    with pytest.raises(sy.SyftException, match=NotAllowed.code):
+        guest.api.services.dataset.get_all()
+
+
+@pytest.mark.parametrize("path", ["users", "settings", "worker_pools", "jobs", "notifications", "projects"])
+def test_services_that_a_study_does_not_need_are_closed_to_researchers(north: Any, path: str) -> None:
+    service = {"worker_pools": "worker_pool", "projects": "project"}.get(path, path)
+    found = getattr(north.client.api.services, service.rstrip("s"), None) or getattr(north.client.api.services, service)
+    with pytest.raises((sy.SyftException, AttributeError)):
+        found.get_all()
+
+
+def test_a_queued_call_is_refused(
+    hospitals: dict[str, Hospital], north: Any, north_only: Federation, tmp_path: Path
+) -> None:
+    study = _approved(hospitals, north_only, "queued", tmp_path)
+    north.client.refresh()
+    call = getattr(north.client.code, study.requests["north"].function)
+    with pytest.raises(sy.SyftException, match=NotAllowed.code):
+        call(asset=north.asset("pictures"), ticket=Ticket(0, "0" * 64).to_text(), blocking=False)
+
+
+def test_an_oversized_call_is_refused_before_it_is_parsed(north: Any) -> None:
+    answer = httpx.post(north.wire.url + "/api/v2/api_call", content=b"\0" * (1 << 20 | 1), trust_env=False)
+    assert answer.status_code == 413
+
+
+def test_own_routes_take_signed_requests_only_and_each_once(north: Any) -> None:
+    path = "/wanwu/v1/info"
+    assert httpx.get(north.wire.url + path, trust_env=False).status_code == 401
+    headers = sign(north.wire._seed, "GET", path)
+    assert httpx.get(north.wire.url + path, headers=headers, trust_env=False).status_code == 200
+    assert httpx.get(north.wire.url + path, headers=headers, trust_env=False).status_code == 401
+    unknown = sign(b"\1" * 32, "GET", path)
+    assert httpx.get(north.wire.url + path, headers=unknown, trust_env=False).status_code == 401
+
+
+def test_a_blob_that_is_not_what_was_announced_never_shows(north: Any, tmp_path: Path) -> None:
+    digest = "ab" * 32
+    path = f"/wanwu/v1/blobs/{digest}"
+    headers = sign(north.wire._seed, "PUT", path, digest)
+    answer = httpx.put(north.wire.url + path, headers=headers, content=b"something else", trust_env=False)
+    assert answer.status_code == 422 and answer.json()["code"] == "WW503"
+    with pytest.raises(BlobUnknown):
+        north.wire.get_blob(digest, tmp_path / "blob", max_bytes=1000)
+
+
+def test_the_admin_api_wants_its_token(hospitals: dict[str, Hospital]) -> None:
+    import json
+
+    access = json.loads((hospitals["north"].state / "identity" / "console.json").read_text())
+    assert httpx.get(f"{access['url']}/admin/v1/requests", trust_env=False).status_code == 401
+
+
+def test_nobody_else_on_the_machine_can_read_a_state_folder(hospitals: dict[str, Hospital]) -> None:
+    for path in (hospitals["north"].state, *hospitals["north"].state.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_passwords_and_keys_are_in_no_log(hospitals: dict[str, Hospital]) -> None:
+    import json
+
+    state = hospitals["north"].state
+    secrets = [json.loads(hospitals["north"].credentials(RESEARCHER).read_text())["password"]]
+    identity = json.loads((state / "identity" / "datasite.json").read_text())
+    secrets += [identity["admin_password"], identity["signing_seed"]]
+    logs = [*(state / "logs").iterdir(), state / "audit.log", state / "config.toml"]
+    assert not [log for log in logs for secret in secrets if secret in log.read_text(errors="replace")]

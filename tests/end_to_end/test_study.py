@@ -1,0 +1,217 @@
+"""The main job over real sockets: submit, approve, rounds, evaluation, and what a study survives."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hospitals import Hospital, small_plan, wait_for
+
+from policies.accountant import GaussianSteps, epsilon_spent
+from policies.errors import NotEnoughDatasites, RequestDenied, RequestPending, RoundRefused, RunFailed
+from policies.inputs import Ticket
+from policies.weights import canonical_bytes
+from researcher import code_requests
+from researcher.federation import Federation
+from researcher.remote_round import Patience
+from researcher.study import Study
+
+
+def _approve(study: Study, hospitals: dict[str, Hospital], *names: str) -> None:
+    for name in names or study.requests:
+        hospitals[name].admin("approve", study.requests[name].request_id)
+
+
+def _initial(study: Study, seed: int = 0) -> dict[str, np.ndarray]:
+    from datasites.training.models import initial_weights
+
+    return initial_weights(study.plan.model, seed)
+
+
+def _ask(study: Study, name: str, round_index: int, weights: bytes | None = None) -> dict[str, Any]:
+    hospital = study.federation.hospitals[name]
+    digest = hospital.wire.put_blob(weights or canonical_bytes(_initial(study)))
+    asset = hospital.asset(study.plan.dataset)
+    return code_requests.call(hospital.client, asset, study.requests[name], Ticket(round_index, digest))
+
+
+def _finished(study: Study, name: str, round_index: int) -> dict[str, Any]:
+    wire, request = study.federation.hospitals[name].wire, study.requests[name]
+
+    def ended() -> dict[str, Any] | None:
+        run = wire.run(request.request_id, round_index, wait_seconds=1.0)
+        return run if run["state"] in ("done", "failed", "cancelled") else None
+
+    return dict(wait_for(ended))
+
+
+def test_two_rounds_at_two_hospitals_teach_the_global_model(
+    hospitals: dict[str, Hospital], federation: Federation, hold_out: Any, tmp_path: Path
+) -> None:
+    plan = small_plan(federation, study="teaches", learning_rate=1.0, steps_per_round=5)
+    study = Study.submit(federation, plan, tmp_path)
+    assert set(study.decisions().values()) == {("pending", "")}
+    _approve(study, hospitals)
+    before = hospitals["north"].ledger_entries()
+
+    state, history = study.run(hold_out=hold_out, initial_weights=_initial(study))
+
+    assert state.round == len(history) == 2
+    assert all(record.datasites == ("north", "south") for record in history.records)
+    assert history.records[-1].bytes_up > 0 and history.records[-1].bytes_down > 0
+    privacy = plan.privacy
+    assert privacy is not None
+    for done, record in enumerate(history.records, start=1):
+        steps = GaussianSteps(privacy.noise_multiplier, plan.sample_rate, done * plan.steps_per_round)
+        expected = epsilon_spent([steps], privacy.delta)
+        assert record.epsilon == pytest.approx({"north": expected, "south": expected})
+    assert hospitals["north"].ledger_entries() == before + 2
+
+
+def test_a_finished_round_is_handed_out_again_and_spends_once(
+    hospitals: dict[str, Hospital], north_only: Federation, tmp_path: Path
+) -> None:
+    study = Study.submit(north_only, small_plan(north_only, study="again"), tmp_path)
+    _approve(study, hospitals)
+    _ask(study, "north", 0)
+    first = _finished(study, "north", 0)
+    entries = hospitals["north"].ledger_entries()
+    assert _ask(study, "north", 0)["update"] == first["update"]
+    assert hospitals["north"].ledger_entries() == entries
+    with pytest.raises(RoundRefused, match="other weights"):
+        _ask(study, "north", 0, canonical_bytes(_initial(study, seed=5)))
+
+
+def test_a_round_before_the_decision_is_refused_and_runs_nothing(
+    hospitals: dict[str, Hospital], north_only: Federation, tmp_path: Path
+) -> None:
+    study = Study.submit(north_only, small_plan(north_only, study="early"), tmp_path)
+    entries = hospitals["north"].ledger_entries()
+    with pytest.raises(RequestPending):
+        _ask(study, "north", 0)
+    assert hospitals["north"].ledger_entries() == entries
+    assert not [run for run in hospitals["north"].admin_json("runs") if run["request_id"] in str(study.requests)]
+
+
+def test_a_denied_request_tells_its_reason_and_leaves_the_ledger_unchanged(
+    hospitals: dict[str, Hospital], north_only: Federation, hold_out: Any, tmp_path: Path
+) -> None:
+    study = Study.submit(north_only, small_plan(north_only, study="denied"), tmp_path)
+    entries = hospitals["north"].ledger_entries()
+    hospitals["north"].admin("deny", study.requests["north"].request_id, "--reason", "Ask the ethics board first.")
+    assert study.decisions() == {"north": ("denied", "Ask the ethics board first.")}
+    with pytest.raises(RequestDenied, match="ethics board"):
+        _ask(study, "north", 0)
+    with pytest.raises(RequestDenied, match="min_clients"):
+        study.run(hold_out=hold_out, initial_weights=_initial(study), min_clients=1)
+    assert hospitals["north"].ledger_entries() == entries
+    late = hospitals["north"].admin("approve", study.requests["north"].request_id, check=False)
+    assert late.returncode == 1 and "WW403" in late.stderr
+
+
+def test_a_study_goes_on_without_a_hospital_that_denied_it(
+    hospitals: dict[str, Hospital], federation: Federation, hold_out: Any, tmp_path: Path
+) -> None:
+    study = Study.submit(federation, small_plan(federation, study="partly"), tmp_path)
+    _approve(study, hospitals, "north")
+    hospitals["south"].admin("deny", study.requests["south"].request_id, "--reason", "Not this month.")
+    with pytest.raises(RequestDenied, match="min_clients is 2"):
+        study.run(hold_out=hold_out, initial_weights=_initial(study), min_clients=2)
+    _, history = study.run(hold_out=hold_out, initial_weights=_initial(study), min_clients=1, rounds=1)
+    assert history.records[0].datasites == ("north",)
+    assert history.records[0].skipped == {"south": "denied Not this month."}
+
+
+def test_a_round_beyond_the_approved_number_is_refused(
+    hospitals: dict[str, Hospital], north_only: Federation, tmp_path: Path
+) -> None:
+    study = Study.submit(north_only, small_plan(north_only, study="beyond"), tmp_path)
+    _approve(study, hospitals)
+    with pytest.raises(RoundRefused, match="rounds 0 to 1"):
+        _ask(study, "north", 2)
+
+
+def test_a_datasite_that_restarts_between_rounds_goes_on(
+    hospitals: dict[str, Hospital], federation: Federation, hold_out: Any, tmp_path: Path
+) -> None:
+    study = Study.submit(federation, small_plan(federation, study="restarted"), tmp_path)
+    _approve(study, hospitals)
+    study.run(hold_out=hold_out, initial_weights=_initial(study), rounds=1)
+    hospitals["north"].stop(signal.SIGKILL)
+    hospitals["north"].start()
+    hospitals["north"].wait_until_ready()
+
+    _, history = study.run(hold_out=hold_out, initial_weights={})
+
+    assert [record.datasites for record in history.records] == [("north", "south")] * 2
+
+
+def test_a_datasite_killed_in_the_middle_of_a_round_finishes_it_after_its_restart(
+    hospitals: dict[str, Hospital], north_only: Federation, tmp_path: Path
+) -> None:
+    plan = small_plan(north_only, study="interrupted", steps_per_round=1500, rounds=1)
+    study = Study.submit(north_only, plan, tmp_path)
+    _approve(study, hospitals)
+    _ask(study, "north", 0)
+    wire, request_id = north_only.hospitals["north"].wire, study.requests["north"].request_id
+    wait_for(lambda: wire.run(request_id, 0)["state"] == "running")
+    hospitals["north"].stop(signal.SIGKILL)
+    hospitals["north"].start()
+    hospitals["north"].wait_until_ready()
+    again = wire.run(request_id, 0)
+    assert again["attempt"] == 2 and again["state"] in ("queued", "running")
+    wire.cancel(request_id, 0)
+
+
+def test_a_killed_runner_fails_its_run_with_a_public_reason_and_the_next_attempt_works(
+    hospitals: dict[str, Hospital], north_only: Federation, tmp_path: Path
+) -> None:
+    plan = small_plan(north_only, study="killed", steps_per_round=400, rounds=1)
+    study = Study.submit(north_only, plan, tmp_path)
+    _approve(study, hospitals)
+    entries = hospitals["north"].ledger_entries()
+    run = _ask(study, "north", 0)["run"]
+
+    def started() -> list[int]:
+        return [event["pid"] for event in hospitals["north"].events("run started") if event["run"] == run]
+
+    os.kill(wait_for(started)[0], signal.SIGKILL)
+    failed = _finished(study, "north", 0)
+    assert (failed["state"], failed["code"]) == ("failed", RunFailed.code)
+    assert "nothing left it" in failed["reason"]
+    assert hospitals["north"].ledger_entries() == entries
+    _ask(study, "north", 0)
+    done = _finished(study, "north", 0)
+    assert (done["state"], done["attempt"]) == ("done", 2)
+
+
+def test_a_cancelled_run_ends_at_once_and_spends_nothing(
+    hospitals: dict[str, Hospital], north_only: Federation, tmp_path: Path
+) -> None:
+    plan = small_plan(north_only, study="cancelled", steps_per_round=1500, rounds=1)
+    study = Study.submit(north_only, plan, tmp_path)
+    _approve(study, hospitals)
+    entries = hospitals["north"].ledger_entries()
+    run = _ask(study, "north", 0)["run"]
+    events = wait_for(lambda: [e for e in hospitals["north"].events("run started") if e["run"] == run])
+    hospitals["north"].admin("cancel", run)
+    assert _finished(study, "north", 0)["state"] == "cancelled"
+    wait_for(lambda: not Path(f"/proc/{events[0]['pid']}").exists())
+    assert hospitals["north"].ledger_entries() == entries
+
+
+def test_a_round_that_too_few_hospitals_deliver_changes_nothing(
+    hospitals: dict[str, Hospital], federation: Federation, hold_out: Any, tmp_path: Path
+) -> None:
+    study = Study.submit(federation, small_plan(federation, study="too-few"), tmp_path)
+    _approve(study, hospitals)
+    hospitals["south"].admin("end", study.requests["south"].request_id, "--reason", "The scanner is being replaced.")
+    patience = Patience(attempts=1, unreachable_seconds=1)
+    study._taking_part = lambda min_clients: ["north", "south"]  # type: ignore[method-assign]
+    with pytest.raises(NotEnoughDatasites, match="scanner"):
+        study.run(hold_out=hold_out, initial_weights=_initial(study), patience=patience)
+    assert not (tmp_path / "state.json").exists()

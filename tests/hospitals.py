@@ -1,0 +1,139 @@
+"""Datasites for tests: real PySyft, real sockets, real processes, small pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PROJECT = Path(__file__).resolve().parents[1]
+RESEARCHER, STRANGER = "researcher@university.org", "stranger@university.org"
+CLASSES = ("dark", "bright")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def draw_pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two classes that a model can tell apart after a few steps: dark and bright pictures, 16x16x1."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, count)
+    images = rng.normal(80 + 96 * labels[:, None, None, None], 25, (count, 16, 16, 1))
+    return images.clip(0, 255).astype(np.uint8), labels.astype(np.int64)
+
+
+def write_pictures(file: Path, *, sites: tuple[str, ...], each: int = 150) -> None:
+    drawn = [draw_pictures(each, seed) for seed in range(len(sites))]
+    np.savez(
+        file,
+        images=np.concatenate([images for images, _ in drawn]),
+        labels=np.concatenate([labels for _, labels in drawn]),
+        sites=np.repeat(sites, each),
+        class_names=np.array(CLASSES),
+    )
+
+
+def command(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Runs one of the platform's commands to its end."""
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT, timeout=120
+    )
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@dataclass
+class Hospital:
+    """One datasite of a test, with its admin's command line."""
+
+    state: Path
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "datasites", "serve", "--stop_with_stdin", "--state", str(self.state)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=ENVIRONMENT,
+            start_new_session=True,
+        )
+
+    def wait_until_ready(self) -> None:
+        assert self.process and self.process.stdout
+        line = self.process.stdout.readline()
+        assert line.startswith(b"ready"), (self.state / "logs" / "datasite.log").read_text()
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        if self.process is None:
+            return
+        self.process.send_signal(number)
+        self.process.wait(timeout=30)
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream
+            stream.close()
+        self.process = None
+
+    def admin(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return command("-m", "datasites", *arguments, "--state", self.state, check=check)
+
+    def admin_json(self, *arguments: str) -> Any:
+        return json.loads(self.admin(*arguments, "--json").stdout)
+
+    def ledger_entries(self) -> int:
+        from policies.ledger import Ledger
+
+        return len(Ledger(self.state / "ledger.sqlite").entries())
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        lines = (self.state / "audit.log").read_text().splitlines()
+        return [entry for entry in map(json.loads, lines) if entry["event"] == name]
+
+    def credentials(self, email: str = RESEARCHER) -> Path:
+        return self.state / "credentials" / f"{email}.json"
+
+
+def make_hospital(folder: Path, name: str, data: Path) -> Hospital:
+    state = folder / name
+    options = ["--port", str(free_port()), "--data_path", data, "--site", name, "--state", state, "--name", name]
+    people = ["--researcher", RESEARCHER, "--researcher", STRANGER]
+    command("-m", "datasites", "init", *options, *people)
+    return Hospital(state)
+
+
+def small_plan(federation: Any, *, study: str, **changes: Any) -> Any:
+    """Two short rounds that cost little: many studies fit into the hospitals' budget."""
+    from researcher.planning import Wishes, make_plan
+
+    wishes = Wishes(
+        study=study,
+        options={"width": 4},
+        num_rounds=2,
+        local_epochs=0.4,
+        sample_rate=0.2,
+        noise_multiplier=12.0,
+        learning_rate=2.0,
+    )
+    made = make_plan(wishes, federation.datasets())
+    return replace(made, **changes) if changes else made
+
+
+def wait_for(what: Any, *, seconds: float = 30.0) -> Any:
+    """Polls until `what()` is true, and returns that."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
