@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -70,6 +71,7 @@ def main() -> int:
 
 def _hospitals(options: argparse.Namespace) -> list[DatasiteConfig]:
     """The hospitals that the arguments ask for."""
+    from datasites.assets.forms import common_form
     from datasites.assets.sources import list_sites
 
     if options.config:
@@ -87,9 +89,16 @@ def _hospitals(options: argparse.Namespace) -> list[DatasiteConfig]:
             f"{data} holds {len(names)} hospital(s); without --name there must be two or more: a subfolder for each in "
             "a folder, or different 'sites' in an .npz file."
         )
+    size, channels = common_form(data) if data.is_dir() else ((0, 0), 0)
+    if options.image_size:
+        size = (options.image_size, options.image_size)
+    elif any(size):
+        print(f"The pictures differ in size; all are resized to {size[0]}x{size[1]} (--image_size chooses another).")
     return [
         DatasiteConfig(
-            name=name.lower().replace(" ", "_"),
+            image_size=size,
+            channels=channels,
+            name=_datasite_name(name),
             port=options.port + index,
             data_path=str(data.resolve()),
             site=name,
@@ -99,6 +108,11 @@ def _hospitals(options: argparse.Namespace) -> list[DatasiteConfig]:
     ]
 
 
+def _datasite_name(hospital: str) -> str:
+    """A datasite's name from a hospital's, as a folder or a file calls it."""
+    return re.sub(r"[^a-z0-9_.-]+", "_", hospital.lower()).strip("_.-") or "hospital"
+
+
 def _one_hospital(options: argparse.Namespace) -> DatasiteConfig:
     """The hospital that --name names: as it was described before, with what the arguments say now."""
     state = StateFolder(options.state / options.name)
@@ -106,6 +120,8 @@ def _one_hospital(options: argparse.Namespace) -> DatasiteConfig:
     changes: dict[str, object] = {"port": options.port}
     if options.data_path:
         changes["data_path"] = str(options.data_path.resolve())
+    if options.image_size:
+        changes["image_size"] = (options.image_size, options.image_size)
     if options.researcher:
         changes["researchers"] = tuple(options.researcher)
     return replace(known, **changes)  # type: ignore[arg-type]
@@ -236,6 +252,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--name", help="start one hospital of this name")
     parser.add_argument("--port", type=int, default=8081, help="its port, or the first of several (default 8081)")
     parser.add_argument("--data_path", type=Path, metavar="PATH", help="pictures: a folder, or an .npz file")
+    parser.add_argument("--image_size", type=int, metavar="PIXELS", help="resize a folder's pictures to this square")
     parser.add_argument("--state", type=Path, default=Path("state"), help="folder of the state folders (default state)")
     parser.add_argument("--researcher", action="append", metavar="EMAIL", help="make an account (may be repeated)")
     return parser.parse_args()

@@ -8,7 +8,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from policies.plan import TrainingPlan, canonical_json, sha256_text
+from policies.plan_json import canonical_json, sha256_text
+from policies.plans import Plan, parse
 
 _SCHEMA = (Path(__file__).parent / "approvals.sql").read_text()
 
@@ -32,14 +33,22 @@ class Decision:
     reason: str
 
     @property
-    def training_plan(self) -> TrainingPlan:
+    def approved_plan(self) -> Plan:
         """The plan that was decided on."""
-        return TrainingPlan.from_json(self.plan)
+        return parse(self.plan)
 
     @property
-    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the parameters that may leave."""
-        return {name: tuple(shape) for name, shape in json.loads(self.shapes).items()}
+    def inputs(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the arrays that must come in."""
+        return self._shapes("inputs")
+
+    @property
+    def outputs(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the arrays that may leave."""
+        return self._shapes("outputs")
+
+    def _shapes(self, which: str) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(shape) for name, shape in json.loads(self.shapes)[which].items()}
 
 
 def digest(

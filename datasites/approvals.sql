@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS decisions (
     dataset      TEXT NOT NULL,
     fingerprint  TEXT NOT NULL,      -- of the picture store
     plan         TEXT NOT NULL,      -- JSON
-    shapes       TEXT NOT NULL,      -- JSON: names and shapes of the parameters that may leave
+    shapes       TEXT NOT NULL,      -- JSON: names and shapes of what comes in and may leave
     decided_by   TEXT NOT NULL,
     decided_at   TEXT NOT NULL,      -- UTC
     reason       TEXT NOT NULL

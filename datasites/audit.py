@@ -27,8 +27,8 @@ class AuditLog:
         self._lock = threading.Lock()
         self._head = verify(path)
 
-    def write(self, event: str, **details: str | int | float | bool | None) -> None:
-        """Appends one event and syncs it to disk."""
+    def write(self, event: str, **details: str | int | float | bool | None) -> str:
+        """Appends one event, syncs it to disk, and returns its hash."""
         with self._lock:
             entry = {
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -45,6 +45,7 @@ class AuditLog:
             finally:
                 os.close(descriptor)
             self._head = digest
+            return digest
 
     def tail(self, count: int) -> list[dict[str, Any]]:
         """The last `count` events, oldest first."""

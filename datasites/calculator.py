@@ -10,13 +10,25 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from policies.accountant import GaussianSteps
-from policies.plan import ModelSpec, TrainingPlan
+from policies.plan import ModelSpec
+from policies.plans import Plan
+from policies.release_plans import EvaluationPlan, StatisticsPlan
 
 IDLE_SECONDS = 60.0
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class DeclaredShapes:
+    """Names and shapes of the arrays that a plan's round takes in and lets out."""
+
+    inputs: Shapes
+    outputs: Shapes
 
 
 class Calculator:
@@ -37,13 +49,16 @@ class Calculator:
             self._remembered[key] = float(self._ask(_epsilon_spent, *key))
         return self._remembered[key]
 
-    def shapes(self, plan: TrainingPlan) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the parameters that the plan trains.
+    def shapes(self, plan: Plan) -> DeclaredShapes:
+        """Names and shapes of what the plan takes in and lets out.
 
         Raises:
             PlanError: The plan names a model or an option that does not exist.
         """
-        return dict(self._ask(_shapes, plan.to_json()))
+        if isinstance(plan, StatisticsPlan):
+            return DeclaredShapes({}, plan.outputs)
+        parameters: dict[str, tuple[int, ...]] = self._ask(_parameter_shapes, plan.model)
+        return DeclaredShapes(parameters, plan.outputs if isinstance(plan, EvaluationPlan) else parameters)
 
     def stop(self) -> None:
         """Ends the process."""
@@ -89,10 +104,6 @@ def _epsilon_spent(history: tuple[GaussianSteps, ...], delta: float) -> float:
     return epsilon_spent(history, delta)
 
 
-def _shapes(plan: str) -> dict[str, tuple[int, ...]]:
-    return _shapes_of(TrainingPlan.from_json(plan).model)
-
-
 @lru_cache(maxsize=1)
 def _torch_ready() -> bool:
     import torch
@@ -101,7 +112,7 @@ def _torch_ready() -> bool:
     return True
 
 
-def _shapes_of(model: ModelSpec) -> dict[str, tuple[int, ...]]:
+def _parameter_shapes(model: ModelSpec) -> dict[str, tuple[int, ...]]:
     _torch_ready()
     from datasites.training.models import trainable_shapes
 

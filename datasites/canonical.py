@@ -20,7 +20,8 @@ from datasites.approvals import digest
 from datasites.assets.publish import PublishedDataset
 from policies import stub
 from policies.errors import RequestNotCanonical, RequestUnknown
-from policies.plan import TrainingPlan, sha256_text
+from policies.plan_json import sha256_text
+from policies.plans import Plan, parse
 
 _NOT_CANONICAL = (
     "The request is not the platform's stub with a plan, and cannot be approved. Submit it with Federation.submit()."
@@ -45,7 +46,7 @@ class CanonicalRequest:
     code_id: str
     account: str
     researcher: str
-    plan: TrainingPlan
+    plan: Plan
     dataset: PublishedDataset
     digest: str
 
@@ -77,7 +78,7 @@ class RequestReader:
             raise RequestUnknown(f"{'More than one' if found else 'No'} request begins with {request_id!r}.")
         return found[0]
 
-    def read_submission(self, code: SubmitUserCode) -> tuple[TrainingPlan, PublishedDataset]:
+    def read_submission(self, code: SubmitUserCode) -> tuple[Plan, PublishedDataset]:
         """Plan and dataset of code that is being submitted.
 
         Raises:
@@ -124,7 +125,7 @@ class RequestReader:
             ),
         )
 
-    def _read_rules(self, rules_by_server: Any) -> tuple[TrainingPlan, PublishedDataset]:
+    def _read_rules(self, rules_by_server: Any) -> tuple[Plan, PublishedDataset]:
         """Plan and dataset from an input policy's rules, which must be exactly asset, plan and ticket."""
         _require(isinstance(rules_by_server, dict) and len(rules_by_server) == 1)
         (identity, rules), *_ = rules_by_server.items()
@@ -134,7 +135,7 @@ class RequestReader:
         _require(type(asset) is Matches and isinstance(asset.val, UID))
         _require(type(plan) is Constant and isinstance(plan.val, str) and plan.requires_input is False)
         _require(type(ticket) is UserOwned and ticket.type is str)
-        parsed = TrainingPlan.from_json(plan.val)
+        parsed = parse(plan.val)
         _require(parsed.to_json() == plan.val)
         dataset = self._datasets.get(parsed.dataset)
         if dataset is None or dataset.asset_uid != str(asset.val):

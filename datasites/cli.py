@@ -57,6 +57,7 @@ def init(options: argparse.Namespace) -> None:
         "data_path": str(Path(options.data_path).resolve()) if options.data_path else None,
         "site": options.site,
         "dataset": options.dataset,
+        "unit": options.unit,
         "researchers": tuple(options.researcher) or None,
     }
     config = replace(config, **{key: value for key, value in given.items() if value})
@@ -160,6 +161,23 @@ def budget(options: argparse.Namespace) -> None:
     _print(options, _call(options, "GET", "/budget"), budget_table)
 
 
+def limits(options: argparse.Namespace) -> None:
+    """Shows the dataset's limits, or changes some of them."""
+    from datasites.tables import limits_table
+
+    changes = dict(_assignment(text) for text in options.set)
+    answer = _call(options, "POST", "/limits", changes) if changes else _call(options, "GET", "/limits")
+    _print(options, answer, limits_table)
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except ValueError as error:
+        raise ConfigError(f"Expected NAME=VALUE such as max_rounds=100, got {text!r}.") from error
+
+
 def runs(options: argparse.Namespace) -> None:
     """Lists runs."""
     from datasites.tables import run_table
@@ -208,6 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("--data_path", help="folder with a subfolder per class, or an .npz file")
     new.add_argument("--site", default="", help="which hospital's pictures, where data_path holds several")
     new.add_argument("--dataset", default="", help="name of the published dataset")
+    new.add_argument("--unit", choices=("picture", "patient"), help="privacy unit (default picture)")
     new.add_argument(
         "--researcher", action="append", default=[], metavar="EMAIL", help="make an account at first start"
     )
@@ -225,6 +244,9 @@ def _parser() -> argparse.ArgumentParser:
         decided.add_argument("request", help="identifier, or its beginning")
         decided.add_argument("--reason", required=True, help="the researcher will read it")
     add("budget", budget)
+    add("limits", limits).add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="epsilon=10, max_rounds=100, ... (repeatable)"
+    )
     add("runs", runs)
     add("cancel", cancel).add_argument("run", help="identifier of the run")
     people = group("researchers", "Researchers' accounts.")
@@ -288,7 +310,7 @@ def _cost(card: dict[str, Any]) -> str:
 
 
 def _stop_with_stdin() -> None:
-    while sys.stdin.buffer.read(1):
+    while os.read(0, 1):
         continue
     os.kill(os.getpid(), signal.SIGTERM)
 

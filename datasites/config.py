@@ -46,6 +46,7 @@ class DatasiteConfig:
     image_size: tuple[int, int] = setting(
         "Height and width in pixels to resize to; (0, 0) keeps the data's own size.", default=(0, 0)
     )
+    channels: int = setting("1 (grey) or 3 (colour) to convert a folder's pictures to; 0 keeps their own.", default=0)
     unit: str = setting("Privacy unit: 'picture', or 'patient' where the data names patients.", default="picture")
     public_size: int = setting(
         "Size of the dataset that is made public; 0 rounds the number of units down to one digit.", default=0
@@ -67,6 +68,8 @@ class DatasiteConfig:
             validate.integer("port", self.port, low=1, high=65_535)
             validate.integer("console_port", self.console_port, low=0, high=65_535)
             validate.choice("unit", self.unit, UNITS)
+            if self.channels not in (0, 1, 3):
+                raise PlanError(f"channels must be 0, 1 or 3, got {self.channels!r}.")
             validate.integer("public_size", self.public_size, low=0, high=10**9)
             validate.integer("max_update_bytes", self.max_update_bytes, low=1024, high=1 << 40)
             validate.integer("concurrent_runs", self.concurrent_runs, low=1, high=64)

@@ -51,6 +51,7 @@ def ingest_pictures(state: StateFolder, config: DatasiteConfig) -> StoreManifest
         site=config.site or None,
         classes=config.class_names or None,
         image_size=config.image_size if any(config.image_size) else None,
+        channels=config.channels or None,
     )
     return ingest(
         source,

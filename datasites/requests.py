@@ -19,11 +19,11 @@ from syft.service.code.user_code import SubmitUserCode
 from datasites.approvals import Approvals, Decision
 from datasites.assets.publish import PublishedDataset
 from datasites.audit import AuditLog
-from datasites.calculator import Calculator
+from datasites.calculator import Calculator, DeclaredShapes
 from datasites.canonical import CanonicalRequest, RequestReader, admin_context, code_id
 from datasites.guard import Call
+from datasites.hospital_limits import HospitalLimits
 from policies.accountant import plan_spend
-from policies.budget import DatasetLimits
 from policies.errors import (
     RequestAltered,
     RequestDenied,
@@ -34,7 +34,9 @@ from policies.errors import (
     WanwuError,
 )
 from policies.ledger import Ledger
-from policies.plan import TrainingPlan, canonical_json
+from policies.plan_json import canonical_json
+from policies.plans import Plan
+from policies.release_plans import StatisticsPlan
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class RequestCard:
         epsilon: What the study would cost, at the dataset's delta; None without differential privacy.
         epsilon_left: What is left of the dataset's budget before this request is charged.
         delta: At which both are stated.
-        parameters: How many numbers one update holds.
+        numbers: How many numbers leave in one round.
         finding: Why the request cannot be approved; empty when it can.
         reason: The decision's reason.
         decided_by: Who decided.
@@ -65,7 +67,7 @@ class RequestCard:
     epsilon: float | None
     epsilon_left: float
     delta: float
-    parameters: int
+    numbers: int
     finding: str
     reason: str
     decided_by: str
@@ -84,7 +86,7 @@ class RequestBook:
         server: Any,
         *,
         datasets: Mapping[str, PublishedDataset],
-        limits: DatasetLimits,
+        limits: HospitalLimits,
         approvals: Approvals,
         ledger: Ledger,
         calculator: Calculator,
@@ -103,8 +105,7 @@ class RequestBook:
             WanwuError: Not the stub, no such dataset, a plan that does not read, or one outside the limits.
         """
         plan, dataset = self._reader.read_submission(code)
-        self._limits.check(plan, unit=dataset.manifest.unit)
-        self._check_data(plan, dataset)
+        self._check(plan, dataset)
         self._audit.write("request submitted", plan=plan.digest(), study=plan.study, dataset=plan.dataset)
 
     # --- looking -----------------------------------------------------------------------------------------
@@ -151,8 +152,7 @@ class RequestBook:
             raise RequestDenied(f"The request was {known.decision} before. Ask the researcher to submit it again.")
         checked = self._reader.read(request)
         plan, manifest = checked.plan, checked.dataset.manifest
-        self._limits.check(plan, unit=manifest.unit)
-        self._check_data(plan, checked.dataset)
+        self._check(plan, checked.dataset)
         shapes = self._calculator.shapes(plan)
         self._ledger.reserve(
             fingerprint=manifest.fingerprint,
@@ -163,7 +163,7 @@ class RequestBook:
             plan_digest=plan.digest(),
             spend=plan_spend(plan),
             rounds=plan.rounds,
-            limits=self._limits,
+            limits=self._limits.current,
         )
         self._record(checked, "approved", by=by, reason="", shapes=shapes)
         with self._server.lock:
@@ -190,7 +190,7 @@ class RequestBook:
         if checked is None:
             self._approvals.record(_denied_unread(request, by=by, reason=reason))
         else:
-            self._record(checked, "denied", by=by, reason=reason, shapes={})
+            self._record(checked, "denied", by=by, reason=reason, shapes=DeclaredShapes({}, {}))
         with self._server.lock:
             self._server.services.request.undo(admin_context(self._server), request.id, reason)
         self._audit.write("request denied", request=request_id, by=by, reason=reason)
@@ -242,31 +242,33 @@ class RequestBook:
             "What would run is not what the hospital approved. Submit the plan again for a new decision."
         )
 
-    def _check_data(self, plan: TrainingPlan, dataset: PublishedDataset) -> None:
-        """Refuses a plan whose model does not fit the dataset's pictures."""
+    def _check(self, plan: Plan, dataset: PublishedDataset) -> None:
+        """Refuses a plan outside the limits, and one whose model does not fit the dataset's pictures."""
         manifest = dataset.manifest
+        self._limits.current.check(plan, unit=manifest.unit, public_size=manifest.public_size)
+        about = plan if isinstance(plan, StatisticsPlan) else plan.model
         expected = (tuple(manifest.image_shape), len(manifest.class_names))
-        if (plan.model.image_shape, plan.model.num_classes) != expected:
+        if (about.image_shape, about.num_classes) != expected:
             raise RequestError(
-                f"The dataset has pictures of {expected[0]} in {expected[1]} classes, the plan's model takes "
-                f"{plan.model.image_shape} and {plan.model.num_classes}. Take both from the dataset's schema."
+                f"The dataset has pictures of {expected[0]} in {expected[1]} classes, the plan is for "
+                f"{about.image_shape} and {about.num_classes}. Take both from the dataset's schema."
             )
 
     def _card(self, request: Any) -> RequestCard:
-        request_id, delta = str(request.id), self._limits.total.delta
+        request_id, delta = str(request.id), self._limits.current.total.delta
         state, reason = self.state_of(request_id)
         decision = self._approvals.of_request(request_id)
         plan: dict[str, Any] = {}
-        epsilon, epsilon_left, parameters, finding, covered = None, 0.0, 0, "", ""
+        epsilon, epsilon_left, numbers, finding, covered = None, 0.0, 0, "", ""
         try:
             checked = self._reader.read(request)
             plan, covered = _plan_values(checked.plan), checked.digest
             shapes = self._calculator.shapes(checked.plan)
-            parameters = sum(math.prod(shape) for shape in shapes.values())
+            numbers = sum(math.prod(shape) for shape in shapes.outputs.values())
             if spend := plan_spend(checked.plan):
                 epsilon = self._calculator.epsilon_spent(spend, delta)
             epsilon_left = self.epsilon_left(checked.dataset)
-            self._limits.check(checked.plan, unit=checked.dataset.manifest.unit)
+            self._check(checked.plan, checked.dataset)
         except WanwuError as error:
             finding = f"{error.code}: {error.public}"
         return RequestCard(
@@ -278,7 +280,7 @@ class RequestBook:
             epsilon=epsilon,
             epsilon_left=epsilon_left,
             delta=delta,
-            parameters=parameters,
+            numbers=numbers,
             finding=finding,
             reason=reason,
             decided_by=decision.decided_by if decision else "",
@@ -289,8 +291,8 @@ class RequestBook:
         """What is left of the dataset's total, as a difference of epsilons at its delta: an orientation, not a sum
         that further studies can be added to."""
         history = self._ledger.history(dataset.manifest.fingerprint)
-        spent = self._calculator.epsilon_spent(history, self._limits.total.delta)
-        return max(self._limits.total.epsilon - spent, 0.0)
+        spent = self._calculator.epsilon_spent(history, self._limits.current.total.delta)
+        return max(self._limits.current.total.epsilon - spent, 0.0)
 
     def _record(
         self,
@@ -299,7 +301,7 @@ class RequestBook:
         *,
         by: str,
         reason: str,
-        shapes: Mapping[str, tuple[int, ...]],
+        shapes: DeclaredShapes,
     ) -> None:
         manifest = checked.dataset.manifest
         self._approvals.record(
@@ -313,7 +315,7 @@ class RequestBook:
                 dataset=manifest.name,
                 fingerprint=manifest.fingerprint,
                 plan=checked.plan.to_json(),
-                shapes=canonical_json({name: list(shape) for name, shape in shapes.items()}),
+                shapes=canonical_json(asdict(shapes)),
                 decided_by=by,
                 decided_at=_now(),
                 reason=reason,
@@ -321,7 +323,7 @@ class RequestBook:
         )
 
 
-def _plan_values(plan: TrainingPlan) -> dict[str, Any]:
+def _plan_values(plan: Plan) -> dict[str, Any]:
     return dict(json.loads(plan.to_json()))
 
 
@@ -337,7 +339,7 @@ def _denied_unread(request: Any, *, by: str, reason: str) -> Decision:
         dataset="",
         fingerprint="",
         plan="",
-        shapes="{}",
+        shapes=canonical_json(asdict(DeclaredShapes({}, {}))),
         decided_by=by,
         decided_at=_now(),
         reason=reason,

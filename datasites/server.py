@@ -29,6 +29,7 @@ from datasites.assets.store import open_store
 from datasites.audit import AuditLog
 from datasites.calculator import Calculator
 from datasites.config import DatasiteConfig
+from datasites.hospital_limits import HospitalLimits
 from datasites.http_errors import add_error_handlers
 from datasites.identity import StateFolder, write_private
 from datasites.runs import entry
@@ -54,6 +55,7 @@ class RunningDatasite:
         self.state, self.config = state, config
         self.identity = identities.load_or_create(state)
         self.audit = AuditLog(state.audit)
+        self.limits = HospitalLimits(state, config, self.audit)
         self.calculator = Calculator()
         self.ledger = Ledger(state.ledger, epsilon=self.calculator.epsilon_spent)
         self.approvals = Approvals(state.approvals)
@@ -82,6 +84,7 @@ class RunningDatasite:
         from datasites.accounts import Accounts
         from datasites.assets.publish import publish
         from datasites.console.app import Console, make_app
+        from datasites.receipts import Receipts
         from datasites.requests import RequestBook
 
         lock = threading.RLock()
@@ -100,7 +103,7 @@ class RunningDatasite:
         book = RequestBook(
             server,
             datasets=datasets,
-            limits=self.config.limits,
+            limits=self.limits,
             approvals=self.approvals,
             ledger=self.ledger,
             calculator=self.calculator,
@@ -129,7 +132,7 @@ class RunningDatasite:
             name=self.config.name,
             email_of=self.accounts.email,
             datasets=datasets,
-            limits=self.config.limits,
+            limits=self.limits,
             book=book,
             approvals=self.approvals,
             queue=self.queue,
@@ -137,7 +140,14 @@ class RunningDatasite:
             ledger=self.ledger,
             calculator=self.calculator,
             supervisor=self.supervisor,
-            audit=self.audit,
+            receipts=Receipts(
+                datasite=self.config.name,
+                seed=bytes.fromhex(self.identity.signing_seed),
+                approvals=self.approvals,
+                ledger=self.ledger,
+                calculator=self.calculator,
+                audit=self.audit,
+            ),
         )
         self.token = secrets.token_urlsafe(32)
         console = Console(
@@ -145,7 +155,7 @@ class RunningDatasite:
             token=self.token,
             admin=self.identity.admin_email,
             fingerprints={name: published.manifest.fingerprint for name, published in datasets.items()},
-            limits=self.config.limits,
+            limits=self.limits,
             book=book,
             accounts=self.accounts,
             queue=self.queue,
@@ -160,9 +170,9 @@ class RunningDatasite:
         if decision is None or decision.decision != "approved":
             raise RequestDenied("The request is not approved any more.")
         return ApprovedRun(
-            plan=decision.training_plan,
+            plan=decision.approved_plan,
             store=self.state.store / decision.dataset,
-            shapes=decision.parameter_shapes,
+            outputs=decision.outputs,
         )
 
     def serve(self, *, ready: Callable[[], None]) -> None:

@@ -21,7 +21,7 @@ _STATES = {
 
 def request_table(cards: list[dict[str, Any]]) -> Table:
     """One line a request."""
-    table = _table("request", "state", "researcher", "study", "dataset", "model", "rounds", "epsilon", "left")
+    table = _table("request", "state", "researcher", "study", "kind", "dataset", "model", "rounds", "epsilon", "left")
     for card in cards:
         plan = card["plan"]
         table.add_row(
@@ -29,8 +29,9 @@ def request_table(cards: list[dict[str, Any]]) -> Table:
             _state(card["state"]),
             card["researcher"],
             plan.get("study", "?"),
+            plan.get("kind", "?"),
             plan.get("dataset", "?"),
-            plan.get("model", {}).get("name", "?"),
+            plan.get("model", {}).get("name", "–"),
             str(plan.get("rounds", "?")),
             _epsilon(card["epsilon"]),
             f"{card['epsilon_left']:.2f}",
@@ -52,7 +53,7 @@ def request_card(card: dict[str, Any]) -> Group:
             "cost",
             f"{_epsilon(card['epsilon'])} of {card['epsilon_left']:.2f} epsilon left, delta {card['delta']:g}",
         ),
-        ("an update holds", f"{card['parameters']:,} numbers"),
+        ("a round releases", f"{card['numbers']:,} numbers"),
     ]
     if card["finding"]:
         rows.append(("finding", card["finding"]))
@@ -64,17 +65,36 @@ def request_card(card: dict[str, Any]) -> Group:
     return Group(head, details)
 
 
-def budget_table(rows: list[dict[str, Any]]) -> Table:
-    """One line a dataset."""
-    table = _table("dataset", "epsilon in all", "charged", "left", "delta")
+def budget_table(rows: list[dict[str, Any]]) -> Group:
+    """For each dataset one line, and one for each study that is charged to it."""
+    datasets = _table("dataset", "epsilon in all", "charged", "left", "delta")
+    studies = _table("dataset", "researcher", "study", "charged", "rounds run", "reserved", "")
     for row in rows:
-        table.add_row(
+        datasets.add_row(
             row["dataset"],
             f"{row['epsilon_total']:.2f}",
             f"{row['epsilon_charged']:.2f}",
             f"{row['epsilon_left']:.2f}",
             f"{row['delta']:g}",
         )
+        for study in row["studies"]:
+            studies.add_row(
+                row["dataset"],
+                study["researcher"],
+                study["study"],
+                _epsilon(None if study["non_private"] else study["epsilon_charged"]),
+                str(study["rounds_run"]),
+                str(study["rounds_reserved"]),
+                "ended" if study["ended"] else "",
+            )
+    return Group(datasets, studies) if studies.row_count else Group(datasets)
+
+
+def limits_table(limits: dict[str, Any]) -> Table:
+    """One line a limit."""
+    table = _table("limit", "value")
+    for name, value in _flat(limits):
+        table.add_row(name, value)
     return table
 
 

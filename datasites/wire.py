@@ -15,17 +15,16 @@ from starlette.concurrency import run_in_threadpool
 
 from datasites.approvals import Approvals
 from datasites.assets.publish import PublishedDataset
-from datasites.audit import AuditLog
 from datasites.calculator import Calculator
+from datasites.hospital_limits import HospitalLimits
+from datasites.receipts import Receipts
 from datasites.requests import RequestBook
 from datasites.runs.blobs import BlobStore
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import Supervisor
 from policies import versions
-from policies.budget import DatasetLimits
 from policies.errors import RequestUnknown, SignInFailed
 from policies.ledger import Ledger
-from policies.plan import TrainingPlan
 from policies.signatures import BODY, SignatureCheck
 
 PREFIX = "/wanwu/v1"
@@ -47,7 +46,7 @@ class Wire:
     name: str
     email_of: Callable[[str], str]
     datasets: dict[str, PublishedDataset]
-    limits: DatasetLimits
+    limits: HospitalLimits
     book: RequestBook
     approvals: Approvals
     queue: RunQueue
@@ -55,7 +54,7 @@ class Wire:
     ledger: Ledger
     calculator: Calculator
     supervisor: Supervisor
-    audit: AuditLog
+    receipts: Receipts
 
     def describe(self) -> dict[str, Any]:
         """What a researcher may know before asking for anything."""
@@ -63,7 +62,8 @@ class Wire:
             "datasite": self.name,
             "versions": dict(versions.installed()),
             "datasets": {name: published.manifest.schema() for name, published in self.datasets.items()},
-            "limits": self.limits.to_dict(),
+            "limits": self.limits.current.to_dict(),
+            "public_key": self.receipts.public_key,
         }
 
     def budget(self, name: str) -> dict[str, Any]:
@@ -72,9 +72,9 @@ class Wire:
         if published is None:
             raise RequestUnknown(f"There is no dataset {name!r} here.")
         return {
-            "epsilon_total": self.limits.total.epsilon,
+            "epsilon_total": self.limits.current.total.epsilon,
             "epsilon_left": self.book.epsilon_left(published),
-            "delta": self.limits.total.delta,
+            "delta": self.limits.current.total.delta,
         }
 
     def request(self, request_id: str, who: Researcher) -> dict[str, Any]:
@@ -110,6 +110,11 @@ class Wire:
         self.book.end(request_id, by=who.email, reason="The researcher ended the study.")
         return self.request(request_id, who)
 
+    def receipt(self, request_id: str, who: Researcher) -> dict[str, Any]:
+        """The signed privacy receipt of one of the researcher's requests."""
+        self._own(request_id, who)
+        return {"receipt": self.receipts.issue(request_id)}
+
     def _own(self, request_id: str, who: Researcher) -> None:
         decision = self.approvals.of_request(request_id)
         owner = decision.account if decision else self.book.owner_of(request_id)
@@ -128,7 +133,7 @@ class Wire:
 
     def _epsilon_spent(self, request_id: str) -> float | None:
         decision = self.approvals.of_request(request_id)
-        plan: TrainingPlan | None = decision.training_plan if decision else None
+        plan = decision.approved_plan if decision else None
         if plan is None or plan.privacy is None:
             return None
         return self.calculator.epsilon_spent(self.ledger.committed_history(request_id), plan.privacy.delta)
@@ -163,6 +168,10 @@ def make_routes(wire: Wire) -> APIRouter:
     @router.post("/requests/{request_id}/end")
     async def end(request: Request, request_id: str) -> JSONResponse:
         return await answer(request, lambda who: wire.end(request_id, who))
+
+    @router.get("/requests/{request_id}/receipt")
+    async def receipt(request: Request, request_id: str) -> JSONResponse:
+        return await answer(request, lambda who: wire.receipt(request_id, who))
 
     @router.get("/requests/{request_id}/rounds/{round_index}")
     async def run(

@@ -13,7 +13,7 @@ from functools import lru_cache
 from policies import renyi, validate
 from policies.budget import PrivacyBudget
 from policies.errors import BudgetTooSmall
-from policies.plan import TrainingPlan
+from policies.plans import Plan
 from policies.prv import PRV_EPSILON_ERROR, prv_epsilon
 from policies.steps import GaussianSteps, merged
 
@@ -35,18 +35,18 @@ RELATIVE_TOLERANCE = 1e-3
 _ROUNDING_ALLOWANCE = 1e-6
 
 
-def plan_spend(plan: TrainingPlan) -> tuple[GaussianSteps, ...]:
+def plan_spend(plan: Plan) -> tuple[GaussianSteps, ...]:
     """What all rounds of a plan spend at one hospital; empty for a plan without differential privacy."""
     if plan.privacy is None:
         return ()
-    return (GaussianSteps(plan.privacy.noise_multiplier, plan.sample_rate, plan.total_steps),)
+    return (GaussianSteps(plan.privacy.noise_multiplier, plan.steps[0], plan.total_steps),)
 
 
-def round_spend(plan: TrainingPlan) -> GaussianSteps | None:
+def round_spend(plan: Plan) -> GaussianSteps | None:
     """What one round of a plan spends at one hospital; None for a plan without differential privacy."""
     if plan.privacy is None:
         return None
-    return GaussianSteps(plan.privacy.noise_multiplier, plan.sample_rate, plan.steps_per_round)
+    return GaussianSteps(plan.privacy.noise_multiplier, *plan.steps)
 
 
 def epsilon_spent(history: Iterable[GaussianSteps], delta: float) -> float:

@@ -8,7 +8,9 @@ from typing import Any, Self
 
 from policies import validate
 from policies.errors import LimitExceeded, PlanError
-from policies.plan import TrainingPlan
+from policies.plan import PrivacySpec, TrainingPlan
+from policies.plans import Plan
+from policies.release_plans import ReleaseSpec
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class DatasetLimits:
         max_rounds: Most rounds of a plan.
         max_steps: Most optimiser steps of a plan, over all rounds.
         min_public_size: Least public size; a smaller dataset is not published.
+        min_release_size: Least public size of a dataset whose counts are released: evaluations and statistics.
         allow_non_private: Whether plans without differential privacy may run at all.
         model_sources: Where a model may come from; `built_in` means the platform's own models.
     """
@@ -46,6 +49,7 @@ class DatasetLimits:
     max_rounds: int = 500
     max_steps: int = 20_000
     min_public_size: int = 50
+    min_release_size: int = 100
     allow_non_private: bool = False
     model_sources: tuple[str, ...] = ("built_in",)
 
@@ -56,6 +60,7 @@ class DatasetLimits:
         validate.integer("max_rounds", self.max_rounds, low=1, high=10_000)
         validate.integer("max_steps", self.max_steps, low=1, high=1_000_000)
         validate.integer("min_public_size", self.min_public_size, low=1, high=10**9)
+        validate.integer("min_release_size", self.min_release_size, low=1, high=10**9)
         validate.boolean("allow_non_private", self.allow_non_private)
         object.__setattr__(self, "model_sources", tuple(self.model_sources))
         for source in self.model_sources:
@@ -83,42 +88,58 @@ class DatasetLimits:
             built["total"] = PrivacyBudget(**total)
         return cls(**built)
 
-    def check(self, plan: TrainingPlan, *, unit: str) -> None:
+    def check(self, plan: Plan, *, unit: str, public_size: int) -> None:
         """Refuses a plan outside these limits. What it costs is checked against the ledger, not here.
 
         Args:
             plan: The plan that was submitted.
             unit: The dataset's privacy unit.
+            public_size: The dataset's public size.
 
         Raises:
             LimitExceeded: With what was expected, what came and what to change.
         """
-        if plan.rounds > self.max_rounds:
+        self._check_length(plan)
+        if isinstance(plan, TrainingPlan):
+            self._check_sources()
+        elif public_size < self.min_release_size:
             raise LimitExceeded(
-                f"The hospital allows at most {self.max_rounds} rounds, the plan has {plan.rounds}."
-            )
-        if plan.total_steps > self.max_steps:
-            raise LimitExceeded(
-                f"The hospital allows at most {self.max_steps} steps over all rounds, the plan has "
-                f"{plan.rounds} x {plan.steps_per_round} = {plan.total_steps}. Lower rounds or steps_per_round."
+                f"The hospital releases counts of datasets with a public size of at least {self.min_release_size}, "
+                f"this one has {public_size}. Evaluate on a public hold-out instead."
             )
         if plan.privacy is None:
             if not self.allow_non_private:
                 raise LimitExceeded(
-                    "The hospital trains with differential privacy only, the plan has none. Give the plan a PrivacySpec."
+                    "The hospital trains with differential privacy only, the plan has none. Give it a PrivacySpec."
                 )
             return
-        if plan.privacy.noise_multiplier < self.min_noise_multiplier:
+        self._check_privacy(plan.privacy, unit)
+
+    def _check_length(self, plan: Plan) -> None:
+        if plan.rounds > self.max_rounds:
+            raise LimitExceeded(f"The hospital allows at most {self.max_rounds} rounds, the plan has {plan.rounds}.")
+        if plan.total_steps > self.max_steps:
+            raise LimitExceeded(
+                f"The hospital allows at most {self.max_steps} steps over all rounds, the plan has "
+                f"{plan.total_steps} in {plan.rounds} rounds. Lower the rounds or the steps of each."
+            )
+
+    def _check_sources(self) -> None:
+        if "built_in" not in self.model_sources:
+            raise LimitExceeded("The hospital trains no built-in model on this dataset. Ask which sources it allows.")
+
+    def _check_privacy(self, privacy: PrivacySpec | ReleaseSpec, unit: str) -> None:
+        if privacy.noise_multiplier < self.min_noise_multiplier:
             raise LimitExceeded(
                 f"The hospital asks for a noise_multiplier of at least {self.min_noise_multiplier:g}, the plan has "
-                f"{plan.privacy.noise_multiplier:g}. Raise it, and with it the number of steps the budget allows."
+                f"{privacy.noise_multiplier:g}. Raise it, and with it the number of steps the budget allows."
             )
-        if plan.privacy.delta > self.total.delta:
+        if privacy.delta > self.total.delta:
             raise LimitExceeded(
-                f"The hospital states epsilon at delta {self.total.delta:g}, the plan asks for {plan.privacy.delta:g}. "
+                f"The hospital states epsilon at delta {self.total.delta:g}, the plan asks for {privacy.delta:g}. "
                 f"Lower privacy.delta to {self.total.delta:g}."
             )
-        if plan.privacy.unit != unit:
+        if privacy.unit != unit:
             raise LimitExceeded(
-                f"The dataset's privacy unit is a {unit}, the plan says {plan.privacy.unit}. Set privacy.unit to '{unit}'."
+                f"The dataset's privacy unit is a {unit}, the plan says {privacy.unit}. Set privacy.unit to '{unit}'."
             )

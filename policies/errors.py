@@ -102,6 +102,12 @@ class NotReserved(BudgetError):
     code = "WW305"
 
 
+class ReceiptInvalid(BudgetError):
+    """A receipt was not signed by that datasite, was changed, or contradicts itself."""
+
+    code, status = "WW306", 422
+
+
 # --- requests ------------------------------------------------------------------------------------------------
 
 

@@ -81,6 +81,4 @@ def check_weights(source: Path | bytes, expected: Shapes, *, max_bytes: int) -> 
     try:
         return read_weights(source, expected, max_bytes=max_bytes)
     except Malformed as error:
-        raise InputRefused(
-            f"The weights of this round are refused: {error}. Send the plan's parameters."
-        ) from error
+        raise InputRefused(f"The weights of this round are refused: {error}. Send the plan's parameters.") from error

@@ -6,18 +6,30 @@ two requests, so its digest stands for what was approved.
 
 from __future__ import annotations
 
-import hashlib
-import json
+import math
 import types
-import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
 
-from policies import validate
+from policies import plan_json, validate
 from policies.errors import PlanError
+from policies.plan_json import canonical_json, sha256_text
 
-PLAN_VERSION = 1
+__all__ = [
+    "AUGMENTATIONS",
+    "MAX_ROUNDS",
+    "MAX_STEPS",
+    "SCHEDULES",
+    "UNITS",
+    "ModelSpec",
+    "PrivacySpec",
+    "RunSpec",
+    "TrainingPlan",
+    "canonical_json",
+    "sha256_text",
+]
+
 UNITS = ("picture", "patient")
 SCHEDULES = ("constant", "cosine")
 AUGMENTATIONS = ("none", "flips", "flips_and_turns")
@@ -45,19 +57,23 @@ class ModelSpec:
         validate.name("model.name", self.name)
         if not isinstance(self.image_shape, list | tuple) or len(self.image_shape) != 3:
             raise PlanError(f"model.image_shape must be (height, width, channels), got {self.image_shape!r}.")
-        for axis, size, high in zip(
-            ("height", "width", "channels"), self.image_shape, (4096, 4096, 4), strict=True
-        ):
+        for axis, size, high in zip(("height", "width", "channels"), self.image_shape, (4096, 4096, 4), strict=True):
             validate.integer(f"model.image_shape {axis}", size, low=1, high=high)
         validate.integer("model.num_classes", self.num_classes, low=2, high=10_000)
         if not isinstance(self.options, Mapping):
             raise PlanError(f"model.options must be a table of names and values, got {self.options!r}.")
         for key, value in self.options.items():
             validate.name("a name in model.options", key)
-            if not isinstance(value, str | int | float | bool):
+            if not isinstance(value, str | int | float | bool) or (
+                isinstance(value, float) and not math.isfinite(value)
+            ):
                 raise PlanError(f"model.options.{key} must be text, a number or true/false, got {value!r}.")
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
         object.__setattr__(self, "options", types.MappingProxyType(dict(sorted(self.options.items()))))
+
+    def __reduce__(self) -> tuple[type[ModelSpec], tuple[object, ...]]:
+        """Between processes the options travel as a plain table."""
+        return ModelSpec, (self.name, self.image_shape, self.num_classes, dict(self.options))
 
 
 @dataclass(frozen=True)
@@ -77,9 +93,17 @@ class PrivacySpec:
     unit: str = "picture"
 
     def __post_init__(self) -> None:
-        validate.number("privacy.noise_multiplier", self.noise_multiplier, low=0, high=1e6, open_low=True)
-        validate.number("privacy.max_grad_norm", self.max_grad_norm, low=0, high=1e6, open_low=True)
-        validate.number("privacy.delta", self.delta, low=0, high=0.1, open_low=True)
+        object.__setattr__(
+            self,
+            "noise_multiplier",
+            validate.number("privacy.noise_multiplier", self.noise_multiplier, low=0, high=1e6, open_low=True),
+        )
+        object.__setattr__(
+            self,
+            "max_grad_norm",
+            validate.number("privacy.max_grad_norm", self.max_grad_norm, low=0, high=1e6, open_low=True),
+        )
+        object.__setattr__(self, "delta", validate.number("privacy.delta", self.delta, low=0, high=0.1, open_low=True))
         validate.choice("privacy.unit", self.unit, UNITS)
 
 
@@ -128,6 +152,8 @@ class TrainingPlan:
         run: The performance settings.
     """
 
+    kind: ClassVar[str] = "training"
+
     study: str
     dataset: str
     model: ModelSpec
@@ -148,12 +174,16 @@ class TrainingPlan:
         validate.name("dataset", self.dataset)
         validate.integer("rounds", self.rounds, low=1, high=MAX_ROUNDS)
         validate.integer("steps_per_round", self.steps_per_round, low=1, high=MAX_STEPS)
-        validate.number("sample_rate", self.sample_rate, low=0, high=1, open_low=True)
-        validate.number("learning_rate", self.learning_rate, low=0, high=1e4, open_low=True)
+        object.__setattr__(
+            self, "sample_rate", validate.number("sample_rate", self.sample_rate, low=0, high=1, open_low=True)
+        )
+        object.__setattr__(
+            self, "learning_rate", validate.number("learning_rate", self.learning_rate, low=0, high=1e4, open_low=True)
+        )
         validate.choice("learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
-        validate.number("momentum", self.momentum, low=0, high=1, open_high=True)
-        validate.number("weight_decay", self.weight_decay, low=0, high=1e4)
-        validate.number("proximal_mu", self.proximal_mu, low=0, high=1e4)
+        object.__setattr__(self, "momentum", validate.number("momentum", self.momentum, low=0, high=1, open_high=True))
+        object.__setattr__(self, "weight_decay", validate.number("weight_decay", self.weight_decay, low=0, high=1e4))
+        object.__setattr__(self, "proximal_mu", validate.number("proximal_mu", self.proximal_mu, low=0, high=1e4))
         validate.choice("augmentation", self.augmentation, AUGMENTATIONS)
         for name, value, kind in (("model", self.model, ModelSpec), ("run", self.run, RunSpec)):
             if not isinstance(value, kind):
@@ -170,73 +200,24 @@ class TrainingPlan:
         """The same study on a dataset of another name."""
         return replace(self, dataset=dataset)
 
+    @property
+    def steps(self) -> tuple[float, int]:
+        """(Poisson sample rate, Gaussian steps) of one round, for the accountant."""
+        return self.sample_rate, self.steps_per_round
+
     def to_json(self) -> str:
-        """Canonical JSON: sorted keys, no spaces; equal plans give equal text."""
-        return canonical_json({"kind": "training", "version": PLAN_VERSION, **_plain(self)})
+        """Canonical JSON: equal plans give equal text."""
+        return plan_json.dump(self.kind, self)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads a plan back.
+        """Reads a training plan back.
 
         Raises:
             PlanError: Not JSON, another kind or version, an unknown or missing field, a value out of range.
         """
-        try:
-            values = json.loads(text, parse_constant=_refuse_constant)
-        except (json.JSONDecodeError, RecursionError, TypeError) as error:
-            raise PlanError("A plan must be a JSON object as TrainingPlan.to_json() writes it.") from error
-        if not isinstance(values, dict):
-            raise PlanError(f"A plan must be a JSON object, got {type(values).__name__}.")
-        if values.pop("kind", None) != "training" or values.pop("version", None) != PLAN_VERSION:
-            raise PlanError(f"Expected a plan of kind 'training' and version {PLAN_VERSION}.")
-        return _build(cls, values, "")
+        return plan_json.load(text, {cls.kind: cls})
 
     def digest(self) -> str:
         """SHA-256 of the canonical JSON, in hexadecimal."""
         return sha256_text(self.to_json())
-
-
-def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces; refuses NaN and infinities."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
-
-
-def sha256_text(text: str) -> str:
-    """SHA-256 of UTF-8 text, in hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _refuse_constant(constant: str) -> float:
-    raise PlanError(f"A plan may not hold {constant}; every number must be finite.")
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _build(cls: type, values: Any, where: str) -> Any:
-    """Builds the dataclass `cls` from a dict, refusing unknown and missing fields by name."""
-    if not isinstance(values, dict):
-        raise PlanError(f"{where or 'plan'} must be a JSON object, got {type(values).__name__}.")
-    hints = typing.get_type_hints(cls)
-    known = {f.name for f in fields(cls)}
-    if unknown := sorted(set(values) - known):
-        raise PlanError(
-            f"Unknown field {where}{unknown[0]!r} in the plan; known are {', '.join(sorted(known))}."
-        )
-    if missing := sorted(known - set(values)):
-        raise PlanError(f"Missing field {where}{missing[0]!r} in the plan.")
-    built = {}
-    for key, value in values.items():
-        nested = [t for t in (hints[key], *typing.get_args(hints[key])) if is_dataclass(t)]
-        optional = type(None) in typing.get_args(hints[key])
-        if nested and not (optional and value is None):
-            value = _build(typing.cast(type, nested[0]), value, f"{where}{key}.")
-        built[key] = value
-    return cls(**built)

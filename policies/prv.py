@@ -43,9 +43,7 @@ def prv_epsilon(history: Sequence[GaussianSteps], delta: float) -> float | None:
     try:
         with np.errstate(all="ignore"):
             epsilon = float(
-                accountant.get_epsilon(
-                    delta, eps_error=PRV_EPSILON_ERROR, delta_error=delta * PRV_DELTA_ERROR_SHARE
-                )
+                accountant.get_epsilon(delta, eps_error=PRV_EPSILON_ERROR, delta_error=delta * PRV_DELTA_ERROR_SHARE)
             )
     except (ArithmeticError, LookupError, MemoryError, RuntimeError, ValueError, IntegrationWarning):
         return None

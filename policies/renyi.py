@@ -101,9 +101,7 @@ def _one_step(noise_multiplier: float, sample_rate: float) -> Any:
     divergences = np.full(len(ORDERS), math.inf)
     for index, order in enumerate(ORDERS):
         try:
-            value = float(
-                compute_rdp(q=sample_rate, noise_multiplier=noise_multiplier, steps=1, orders=order)
-            )
+            value = float(compute_rdp(q=sample_rate, noise_multiplier=noise_multiplier, steps=1, orders=order))
         except (ArithmeticError, ValueError):
             continue
         if not math.isnan(value):

@@ -27,10 +27,8 @@ def number(
     field: str, value: Any, *, low: float, high: float, open_low: bool = False, open_high: bool = False
 ) -> float:
     """Returns `value` as a float if it is a finite number between `low` and `high`."""
-    bounds = (
-        f"{'above' if open_low else 'at least'} {low:g} and {'below' if open_high else 'at most'} {high:g}"
-    )
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    bounds = f"{'above' if open_low else 'at least'} {low:g} and {'below' if open_high else 'at most'} {high:g}"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         _fail(field, f"a number {bounds}", value)
     too_low = value <= low if open_low else value < low
     too_high = value >= high if open_high else value > high
@@ -65,3 +63,10 @@ def boolean(field: str, value: Any) -> bool:
     if not isinstance(value, bool):
         _fail(field, "true or false", value)
     return value
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False

@@ -104,23 +104,24 @@ def _read_file(path: Path, max_bytes: int) -> bytearray:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise Malformed(f"the file cannot be opened ({error.strerror})") from error
-    with open(descriptor, "rb") as file:  # noqa: PTH123
+    try:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             raise Malformed("it is not a plain file")
         if about.st_size > max_bytes:
             raise Malformed(f"the file has {about.st_size} bytes, {max_bytes} are allowed")
-        content = bytearray(about.st_size)
-        if file.readinto(content) != about.st_size or file.read(1):
-            raise Malformed("the file changed while it was read")
-        return content
+        with open(descriptor, "rb", closefd=False) as file:
+            content = bytearray(about.st_size)
+            if file.readinto(content) != about.st_size or file.read(1):
+                raise Malformed("the file changed while it was read")
+            return content
+    finally:
+        os.close(descriptor)
 
 
 def _read_header(content: bytearray, expected: Shapes) -> tuple[dict[str, Any], int]:
     """The header, and where the data begins."""
-    most = (
-        sum(len(name.encode()) * 6 + _HEADER_BYTES_PER_ARRAY for name in expected) + _HEADER_BYTES_PER_ARRAY
-    )
+    most = sum(len(name.encode()) * 6 + _HEADER_BYTES_PER_ARRAY for name in expected) + _HEADER_BYTES_PER_ARRAY
     size = int.from_bytes(content[:8], "little")
     if len(content) < 8 or size > min(most, len(content) - 8):
         raise Malformed("its header is longer than the declared arrays need, or than the file")

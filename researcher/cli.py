@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from policies.errors import WanwuError
+from policies.errors import ConfigError, WanwuError
 
 if TYPE_CHECKING:
     from researcher.federation import Federation
@@ -102,7 +102,7 @@ def train(options: argparse.Namespace) -> None:
         else:
             study = _submit(options, federation)
         info = next(iter(federation.hospitals.values())).datasets[study.plan.dataset]
-        hold_out = load_hold_out(options.test, class_names=info.class_names)
+        hold_out = load_hold_out(options.test, class_names=info.class_names, image_shape=info.image_shape)
         train_study(
             study,
             hold_out,
@@ -120,7 +120,7 @@ def evaluate(options: argparse.Namespace) -> None:
     from researcher.hold_out import load_hold_out
 
     checkpoint = load_model(options.model_file)
-    hold_out = load_hold_out(options.test, class_names=checkpoint.class_names)
+    hold_out = load_hold_out(options.test, class_names=checkpoint.class_names, image_shape=checkpoint.model.image_shape)
     scores = score(checkpoint.model, checkpoint.weights, hold_out)
     print(
         json.dumps(
@@ -133,6 +133,30 @@ def evaluate(options: argparse.Namespace) -> None:
             indent=2,
         )
     )
+
+
+def receipts(options: argparse.Namespace) -> None:
+    """Fetches the hospitals' signed privacy receipts of the study, with their public keys."""
+    from researcher.submission import Submission
+
+    with _connect(options) as federation:
+        for file in Submission.load(federation, options.out).receipts(options.out / "receipts"):
+            print(file)
+
+
+def verify_receipt(options: argparse.Namespace) -> None:
+    """Checks a receipt with the datasite's published key alone."""
+    from policies.receipt import verify
+
+    try:
+        key = options.key.read_text().strip() if options.key.is_file() else str(options.key)
+        receipt = verify(options.file.read_text(), key)
+    except OSError as error:
+        raise ConfigError(f"{error.filename} cannot be read.") from error
+    cost = "without differential privacy"
+    if receipt.epsilon is not None:
+        cost = f"epsilon {receipt.epsilon:.3f} at delta {receipt.delta:g} per {receipt.unit}"
+    print(f"Valid: {receipt.datasite} states {len(receipt.rounds)} round(s) of '{receipt.study}', {cost}.")
 
 
 def end(options: argparse.Namespace) -> None:
@@ -218,6 +242,12 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--test", type=Path, required=True, help="public hold-out: a folder or an .npz file")
     training.add_argument("--seed", type=int, default=0, help="of the initial weights (default 0)")
     add("end", end, access, kept)
+    add("receipts", receipts, access, kept)
+    paper = commands.add_parser("receipt", help="A privacy receipt.").add_subparsers(required=True, metavar="COMMAND")
+    checking = paper.add_parser("verify", help=verify_receipt.__doc__)
+    checking.set_defaults(command=verify_receipt)
+    checking.add_argument("file", type=Path, help="the receipt")
+    checking.add_argument("--key", type=Path, required=True, help="the datasite's public key: a file, or hexadecimal")
     scoring = add("evaluate", evaluate)
     scoring.add_argument("model_file", type=Path, help="global model, .safetensors")
     scoring.add_argument("--test", type=Path, required=True, help="public hold-out: a folder or an .npz file")

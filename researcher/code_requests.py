@@ -19,7 +19,7 @@ from syft.types.errors import SyftException
 from policies import stub
 from policies.errors import DatasiteUnreachable, FederationError
 from policies.inputs import Ticket
-from policies.plan import TrainingPlan
+from policies.plans import Plan
 from researcher.wire import raise_answer
 
 # PySyft's client keeps process-wide registries; calls take milliseconds, so they go one at a time.
@@ -34,7 +34,7 @@ class CodeRequest:
     function: str
 
 
-def submit(client: Any, asset: Any, plan: TrainingPlan) -> CodeRequest:
+def submit(client: Any, asset: Any, plan: Plan) -> CodeRequest:
     """Submits the stub with this plan pinned to this asset.
 
     Args:

@@ -77,7 +77,7 @@ def _study(
         wishes = replace(wishes, num_rounds=num_rounds)
     console.rule("[bold]The researcher plans and submits", align="left")
     plan = make_plan(wishes, datasets)
-    hold_out = load_hold_out(test, class_names=datasets[0].class_names)
+    hold_out = load_hold_out(test, class_names=datasets[0].class_names, image_shape=datasets[0].image_shape)
     _print_plan(plan, console)
     study = Study.submit(federation, plan, out / "studies" / "all")
     alone = {

@@ -25,7 +25,7 @@ from policies.errors import (
     VersionMismatch,
     WanwuError,
 )
-from policies.plan import TrainingPlan
+from policies.plans import Plan
 from researcher import code_requests
 from researcher.wire import Wire
 
@@ -100,6 +100,7 @@ class Hospital:
                 f"{credentials.url} is datasite '{info['datasite']}', the credentials are for '{self.name}'."
             )
         self.versions: dict[str, str] = info["versions"]
+        self.public_key = str(info["public_key"])
         self.datasets = {
             name: DatasetInfo(
                 datasite=self.name,
@@ -173,7 +174,7 @@ class Federation:
         """The same connections to some of the hospitals."""
         return Federation(self.hospitals[name] for name in names)
 
-    def submit(self, plan: TrainingPlan) -> dict[str, code_requests.CodeRequest]:
+    def submit(self, plan: Plan) -> dict[str, code_requests.CodeRequest]:
         """Submits the plan to every hospital; returns the request at each.
 
         Raises:

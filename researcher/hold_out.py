@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from policies.errors import DataError
 
@@ -49,7 +49,12 @@ class HoldOut:
         object.__setattr__(self, "class_names", tuple(self.class_names))
 
 
-def load_hold_out(path: Path | str, *, class_names: Sequence[str] | None = None) -> HoldOut:
+def load_hold_out(
+    path: Path | str,
+    *,
+    class_names: Sequence[str] | None = None,
+    image_shape: tuple[int, int, int] | None = None,
+) -> HoldOut:
     """Reads a hold-out in the forms that hospitals' pictures have.
 
     Args:
@@ -57,6 +62,8 @@ def load_hold_out(path: Path | str, *, class_names: Sequence[str] | None = None)
             `<hospital>/<class>/*.png|jpg`, in which all pictures have one size.
         class_names: The classes in the order of the model's outputs. Without them a folder's classes are
             sorted by name, and an `.npz` without names has `0`, `1`, ...
+        image_shape: (height, width, channels) that a folder's pictures are brought to, as the hospitals do it; by
+            default all must have one size.
 
     Raises:
         DataError: Not one of these forms, or a class that is not in class_names.
@@ -64,7 +71,7 @@ def load_hold_out(path: Path | str, *, class_names: Sequence[str] | None = None)
     path = Path(path)
     names = None if class_names is None else tuple(class_names)
     if path.is_dir():
-        return _from_folder(path, names)
+        return _from_folder(path, names, image_shape)
     if path.suffix == ".npz" and path.is_file():
         return _from_npz(path, names)
     raise DataError(f"A hold-out must be an .npz file or a folder of class folders, {path} is neither.")
@@ -86,7 +93,7 @@ def _from_npz(path: Path, class_names: tuple[str, ...] | None) -> HoldOut:
     return HoldOut(images, _positions(own, class_names)[hold_out.labels], class_names)
 
 
-def _from_folder(root: Path, class_names: tuple[str, ...] | None) -> HoldOut:
+def _from_folder(root: Path, class_names: tuple[str, ...] | None, image_shape: tuple[int, int, int] | None) -> HoldOut:
     folders = _class_folders(root)
     own = tuple(sorted({folder.name for folder in folders}))
     names = own if class_names is None else class_names
@@ -94,7 +101,7 @@ def _from_folder(root: Path, class_names: tuple[str, ...] | None) -> HoldOut:
     images, labels = [], []
     for folder in folders:
         for file in _pictures(folder):
-            images.append(_read(file))
+            images.append(_read(file, image_shape))
             labels.append(position[folder.name])
             if images[-1].shape != images[0].shape:
                 raise DataError(
@@ -117,11 +124,16 @@ def _pictures(folder: Path) -> Iterator[Path]:
     return (file for file in sorted(folder.iterdir()) if file.suffix.lower() in PICTURE_SUFFIXES)
 
 
-def _read(file: Path) -> np.ndarray:
-    """One picture as uint8, (H, W, C): C is 1 for grey pictures, else 3."""
+def _read(file: Path, image_shape: tuple[int, int, int] | None) -> np.ndarray:
+    """One picture as uint8, (H, W, C): brought to `image_shape`, or C is 1 for grey pictures, else 3."""
     try:
-        with Image.open(file) as picture:
-            array = np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
+        with Image.open(file) as opened:
+            picture = ImageOps.exif_transpose(opened)
+            grey = picture.mode in ("1", "L") if image_shape is None else image_shape[2] == 1
+            if image_shape is not None and picture.size != image_shape[1::-1]:
+                picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+                picture = picture.resize(image_shape[1::-1], Image.Resampling.BILINEAR)
+            array = np.asarray(picture.convert("L" if grey else "RGB"))
     except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise DataError(f"{file} cannot be read as a picture. Remove or replace it.") from error
     return array[:, :, None] if array.ndim == 2 else array

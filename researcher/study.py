@@ -6,123 +6,31 @@ One approval at each hospital covers all rounds. A hospital that fails a round i
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 
-from policies.errors import ConfigError, NotEnoughDatasites, RequestDenied, WanwuError
+from policies.errors import NotEnoughDatasites, WanwuError
 from policies.plan import TrainingPlan
 from policies.weights import canonical_bytes
-from researcher import atomic_file
 from researcher.checkpoints import load_state, save_state
-from researcher.code_requests import CodeRequest
 from researcher.evaluation import evaluate
-from researcher.federation import Federation
 from researcher.history import History, PrivacySpent, RoundRecord
 from researcher.hold_out import HoldOut
 from researcher.remote_round import DatasiteRound, Patience, RemoteRound, RoundEvent
 from researcher.strategies import ClientUpdate, FedAvg, ServerState, Strategy, check_update
+from researcher.submission import STUDY_FILE, Submission
 
-STUDY_FILE = "study.json"
+__all__ = ["STUDY_FILE", "Study"]
+
 OnEvent = Callable[[RoundEvent], None]
 
 
-@dataclass
-class Study:
-    """One plan at several hospitals.
-
-    Attributes:
-        federation: The connected hospitals.
-        plan: What was submitted to each.
-        requests: Datasite → its code request.
-        folder: Where the study is kept; it can be continued from there.
-    """
-
-    federation: Federation
-    plan: TrainingPlan
-    requests: Mapping[str, CodeRequest]
-    folder: Path
-    _skipped: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def submit(cls, federation: Federation, plan: TrainingPlan, folder: Path | str) -> Self:
-        """Submits the plan to all hospitals of the federation.
-
-        Raises:
-            ConfigError: The folder already holds a study.
-            WanwuError: What a hospital refused the plan with.
-        """
-        folder = Path(folder)
-        if (folder / STUDY_FILE).exists():
-            raise ConfigError(f"{folder} already holds a study. Continue it, or choose another folder.")
-        requests = federation.submit(plan)
-        values = {
-            "plan": plan.to_json(),
-            "requests": {name: asdict(request) for name, request in requests.items()},
-        }
-        atomic_file.write(folder / STUDY_FILE, json.dumps(values, indent=2))
-        return cls(federation, plan, requests, folder)
-
-    @classmethod
-    def load(cls, federation: Federation, folder: Path | str) -> Self:
-        """Takes up a submitted study from its folder.
-
-        Raises:
-            ConfigError: There is none, or it names a hospital that the federation is not connected to.
-        """
-        folder = Path(folder)
-        try:
-            values = json.loads((folder / STUDY_FILE).read_text())
-            requests = {name: CodeRequest(**request) for name, request in values["requests"].items()}
-            plan = TrainingPlan.from_json(values["plan"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{folder} holds no study. Submit one first.") from error
-        if missing := sorted(set(requests) - set(federation.hospitals)):
-            raise ConfigError(f"The study runs at {', '.join(missing)} too. Connect with its credentials.")
-        return cls(federation, plan, requests, folder)
-
-    # --- decisions ---------------------------------------------------------------------------------------
-
-    def decisions(self) -> dict[str, tuple[str, str]]:
-        """Datasite → (`pending` | `approved` | `denied` | `ended`, the hospital's reason)."""
-        answers = {
-            name: self.federation.hospitals[name].wire.request(request.request_id)
-            for name, request in self.requests.items()
-        }
-        return {name: (answer["state"], answer["reason"]) for name, answer in answers.items()}
-
-    def wait_for_decisions(
-        self,
-        *,
-        timeout_seconds: float = 24 * 3600,
-        poll_seconds: float = 2.0,
-        on_change: Callable[[dict[str, tuple[str, str]]], None] = lambda decisions: None,
-    ) -> dict[str, tuple[str, str]]:
-        """Returns the decisions once every hospital has made one, or the time is up."""
-        deadline, last = time.monotonic() + timeout_seconds, None
-        while True:
-            decisions = self.decisions()
-            if decisions != last:
-                on_change(decisions)
-                last = decisions
-            if all(state != "pending" for state, _ in decisions.values()) or time.monotonic() > deadline:
-                return decisions
-            time.sleep(poll_seconds)
-
-    def end(self) -> None:
-        """Tells every hospital that no further round comes: what was reserved and not used becomes free."""
-        for name, (state, _) in self.decisions().items():
-            if state == "approved":
-                self.federation.hospitals[name].wire.end(self.requests[name].request_id)
-
-    # --- rounds ------------------------------------------------------------------------------------------
+class Study(Submission[TrainingPlan]):
+    """A training plan at several hospitals, over its rounds."""
 
     def run(
         self,
@@ -153,39 +61,25 @@ class Study:
             NotEnoughDatasites: A round got fewer updates; what was reached is saved, and `run` goes on from it.
         """
         strategy, patience = strategy or FedAvg(), patience or Patience()
-        taking_part = self._taking_part(min_clients)
+        taking_part, absent = self.approved(min_clients)
         saved = load_state(self.folder, plan_digest=self.plan.digest())
         state, history = saved if saved else (strategy.init(initial_weights), History())
         with ThreadPoolExecutor(max_workers=len(taking_part)) as pool:
             while state.round < min(rounds or self.plan.rounds, self.plan.rounds):
                 state, record = self._one_round(
-                    state, history, pool, taking_part, strategy, hold_out, min_clients, patience, on_event
+                    state, pool, taking_part, absent, strategy, hold_out, min_clients, patience, on_event
                 )
                 history.append(record)
                 save_state(self.folder, state, history, plan_digest=self.plan.digest())
                 on_round(record)
         return state, history
 
-    def _taking_part(self, min_clients: int) -> list[str]:
-        decisions = self.decisions()
-        approved = [name for name, (state, _) in decisions.items() if state == "approved"]
-        if len(approved) < max(min_clients, 1):
-            told = "; ".join(f"{name}: {state} {reason}".strip() for name, (state, reason) in decisions.items())
-            raise RequestDenied(
-                f"{len(approved)} hospital(s) approved and min_clients is {min_clients} ({told}). Wait for more "
-                "decisions, or lower min_clients."
-            )
-        self._skipped = {
-            name: f"{state} {reason}".strip() for name, (state, reason) in decisions.items() if name not in approved
-        }
-        return approved
-
     def _one_round(
         self,
         state: ServerState,
-        history: History,
         pool: ThreadPoolExecutor,
         taking_part: list[str],
+        absent: Mapping[str, str],
         strategy: Strategy,
         hold_out: HoldOut,
         min_clients: int,
@@ -213,7 +107,7 @@ class Study:
             for name in taking_part
         }
         results: dict[str, DatasiteRound] = {}
-        skipped = dict(self._skipped)
+        skipped = dict(absent)
         arrived = time.monotonic()
         try:
             updates = self._arriving(futures, results, skipped, min_clients, state)
@@ -271,8 +165,6 @@ class Study:
                 f"Round {state.round + 1} got {len(results)} update(s), min_clients is {min_clients} ({told}). Nothing "
                 "is lost: run the study again to go on."
             )
-
-    # --- afterwards --------------------------------------------------------------------------------------
 
     def privacy(self, history: History) -> dict[str, PrivacySpent | None]:
         """Datasite → what its ledger says that the study spent; None where training was not private."""

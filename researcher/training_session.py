@@ -81,3 +81,4 @@ def write_all(out: Path, study: Study, state: ServerState, history: History, res
     )
     save_model(out / MODEL_FILE, checkpoint)
     write_report(out, result)
+    study.receipts(out / "receipts")

@@ -40,6 +40,10 @@ class Wire:
         """State of a code request and the hospital's reason."""
         return self._json("GET", f"/requests/{request_id}")
 
+    def receipt(self, request_id: str) -> str:
+        """The signed privacy receipt of a request."""
+        return str(self._json("GET", f"/requests/{request_id}/receipt")["receipt"])
+
     def end(self, request_id: str) -> dict[str, Any]:
         """Ends an approved request."""
         return self._json("POST", f"/requests/{request_id}/end")

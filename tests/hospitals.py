@@ -105,11 +105,11 @@ class Hospital:
         return self.state / "credentials" / f"{email}.json"
 
 
-def make_hospital(folder: Path, name: str, data: Path) -> Hospital:
+def make_hospital(folder: Path, name: str, data: Path, *, unit: str = "picture") -> Hospital:
     state = folder / name
     options = ["--port", str(free_port()), "--data_path", data, "--site", name, "--state", state, "--name", name]
     people = ["--researcher", RESEARCHER, "--researcher", STRANGER]
-    command("-m", "datasites", "init", *options, *people)
+    command("-m", "datasites", "init", *options, *people, "--unit", unit)
     return Hospital(state)
 
 

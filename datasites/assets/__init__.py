@@ -1,1 +1,1 @@
-"""From a hospital's pictures to its picture store and its mock. Only a store's schema and the mock may cross the boundary."""
+"""From a hospital's pictures to its store and its mock. Only the schema and the mock may cross the boundary."""

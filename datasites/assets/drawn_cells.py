@@ -13,23 +13,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from datasites.assets.drawn_shapes import AXIS, SIZE, Floats, blob, grain, normal, per_picture, spread, uniform
 from policies.errors import DataError
 
-Floats = NDArray[np.float32]
 Pictures = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 RGB = tuple[float, float, float]
 
-SIZE = 32
 CLASS_NAMES = ("platelet", "red_cell", "white_cell")
+PART = 256  # pictures drawn at once; larger parts leave the processor's cache
 
 # How hard the pictures are: the spread between pictures of one class at one hospital. Raise to make it harder.
-STAIN_SPREAD = 0.14  # standard deviation of the log of each dye's strength
+STAIN_SPREAD = 0.12  # standard deviation of the log of each dye's strength
 ZOOM_SPREAD = 0.09  # standard deviation of the log of the magnification
 CENTRE_SPREAD_PIXELS = 1.8  # standard deviation of the cell's position, on each axis
 NEIGHBOURS = 2  # most red cells beside the cell
-CLOSENESS = 1.0  # distance of a neighbour's centre, over the sum of both radii
-MIN_BLUR, MAX_BLUR = 0.0, 0.8  # share of the blurred picture in the picture, added to the hospital's own
+CLOSENESS = 1.0  # least distance of a neighbour's centre, over the sum of both radii
+MIN_BLUR, MAX_BLUR = -0.2, 0.6  # share of the blurred picture in the picture, added to the hospital's own
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ DEMO_HOSPITALS = (
     HospitalStyle(
         name="hospital_a",  # a warm lamp; mostly red cells
         stain=Stain(eosin=(0.12, 0.42, 0.36), azure=(0.80, 1.02, 0.26), light=(0.95, 0.92, 0.87), brightness=0.94),
-        class_mix=(0.12, 0.76, 0.12),
+        class_mix=(0.14, 0.72, 0.14),
     ),
     HospitalStyle(
         name="hospital_b",  # a dim, bluish lamp and a heavy hand with eosin; mostly platelets
         stain=Stain(eosin=(0.19, 0.60, 0.38), azure=(0.92, 0.96, 0.30), light=(0.86, 0.93, 0.97), brightness=0.80),
-        class_mix=(0.76, 0.12, 0.12),
+        class_mix=(0.72, 0.14, 0.14),
         magnification=0.9,
         blur=0.35,
         noise=5.0,
@@ -95,7 +95,7 @@ DEMO_HOSPITALS = (
             brightness=0.86,
             contrast=0.82,
         ),
-        class_mix=(0.12, 0.12, 0.76),
+        class_mix=(0.14, 0.14, 0.72),
         magnification=1.1,
         noise=6.0,
     ),
@@ -125,7 +125,7 @@ def draw(style: HospitalStyle, count: int, seed: int) -> tuple[Pictures, Labels]
 def draw_hold_out(count: int, seed: int) -> tuple[Pictures, Labels]:
     """Draws a hold-out in which every demo hospital and every class is equally frequent.
 
-    It shares no picture with `draw`, whatever the seeds.
+    Its random numbers are not those of `draw` at any seed, so it repeats no training picture.
 
     Returns:
         images: uint8, (count, 32, 32, 3).
@@ -154,9 +154,8 @@ def _generator(count: int, seed: int, stream: str) -> np.random.Generator:
 
 def _draw(rng: np.random.Generator, style: HospitalStyle, labels: Labels) -> Pictures:
     images = np.empty((len(labels), SIZE, SIZE, 3), dtype=np.uint8)
-    for part in np.array_split(
-        np.arange(len(labels)), max(1, len(labels) // 256)
-    ):  # small parts stay in the processor's cache
+    for start in range(0, len(labels), PART):
+        part = slice(start, start + PART)
         images[part] = _expose(rng, style, *_smear(rng, style.magnification, labels[part]))
     return images
 
@@ -177,48 +176,48 @@ class _Place:
 
 
 _Cell = tuple[Floats, Floats, Floats]
-_AXIS = (np.arange(SIZE, dtype=np.float32) - (SIZE - 1) / 2)[None, :]
 
 
 def _platelet(rng: np.random.Generator, place: _Place) -> _Cell:
     n = len(place.x)
-    radius = np.clip(3.3 * place.zoom * _spread(rng, n, 0.35), 1.6, 8.5)
-    first, _ = _blob(rng, place.x, place.y, radius, wobble=0.12, soft=2.0)
-    reach = radius * _uniform(rng, n, 0.6, 1.4)
-    turn = _uniform(rng, n, 0, 2 * np.pi)
+    radius: Floats = np.clip(3.3 * place.zoom * spread(rng, n, 0.35), 1.6, 8.5)
+    first, _ = blob(rng, place.x, place.y, radius, wobble=0.12, soft=2.0)
+    reach = radius * uniform(rng, n, 0.6, 1.4)
+    turn = uniform(rng, n, 0, 2 * np.pi)
     x, y = place.x + reach * np.cos(turn), place.y + reach * np.sin(turn)
-    second, _ = _blob(rng, x, y, radius * 0.8, wobble=0.12, soft=2.0)
-    clump = np.maximum(first, second * _map(_uniform(rng, n, 0, 1) < 0.35))
-    azure = clump * (_map(_uniform(rng, n, 0.25, 0.65)) + 0.5 * _grain(rng, n, 12))
+    second, _ = blob(rng, x, y, radius * 0.8, wobble=0.12, soft=2.0)
+    clump: Floats = np.maximum(first, second * per_picture(uniform(rng, n, 0, 1) < 0.35))
+    azure = clump * (per_picture(uniform(rng, n, 0.25, 0.65)) + 0.5 * grain(rng, n, 12))
     return 0.15 * clump, azure, radius
 
 
 def _red_cell(rng: np.random.Generator, place: _Place) -> _Cell:
     n = len(place.x)
-    radius = 8.4 * place.zoom * _spread(rng, n, 0.14)
-    body, rim = _blob(rng, place.x, place.y, radius, stretch=0.10)
-    pallor = _map(_uniform(rng, n, 0.0, 1.0)) * np.exp(-np.square(rim / _map(_uniform(rng, n, 0.35, 0.65))))
-    young = _map(np.square(_uniform(rng, n, 0.0, 0.6)))  # young red cells still take some azure
+    radius = 8.4 * place.zoom * spread(rng, n, 0.14)
+    body, rim = blob(rng, place.x, place.y, radius, stretch=0.10)
+    width = per_picture(uniform(rng, n, 0.35, 0.65))
+    pallor = per_picture(uniform(rng, n, 0.0, 1.0)) * np.exp(-np.square(rim / width))
+    young = per_picture(np.square(uniform(rng, n, 0.0, 0.5)))  # young red cells still take some azure
     return body * (1 - pallor), body * young, radius
 
 
 def _white_cell(rng: np.random.Generator, place: _Place) -> _Cell:
     n = len(place.x)
-    radius = 11.0 * place.zoom * _spread(rng, n, 0.16)
-    body, _ = _blob(rng, place.x, place.y, radius, wobble=0.05)
-    lobed = _uniform(rng, n, 0, 1) < 0.55
-    nucleus, _ = _blob(rng, place.x, place.y, radius * _uniform(rng, n, 0.66, 0.9), wobble=0.06)
-    nucleus *= _map(~lobed)
-    turn, bend = _uniform(rng, n, 0, 2 * np.pi), _uniform(rng, n, 1.0, 1.7)
+    radius = 11.0 * place.zoom * spread(rng, n, 0.16)
+    body, _ = blob(rng, place.x, place.y, radius, wobble=0.05)
+    lobed = uniform(rng, n, 0, 1) < 0.55
+    nucleus, _ = blob(rng, place.x, place.y, radius * uniform(rng, n, 0.66, 0.9), wobble=0.06)
+    nucleus *= per_picture(~lobed)
+    turn, bend = uniform(rng, n, 0, 2 * np.pi), uniform(rng, n, 1.0, 1.7)
     for lobe in range(4):  # a lobed nucleus: up to four lobes along an arc
         angle = turn + lobe * bend
         x, y = place.x + 0.46 * radius * np.cos(angle), place.y + 0.46 * radius * np.sin(angle)
-        blob, _ = _blob(rng, x, y, radius * _uniform(rng, n, 0.32, 0.46), wobble=0.06)
-        shown = lobed & ((lobe < 2) | (_uniform(rng, n, 0, 1) < 0.6))
-        nucleus = np.maximum(nucleus, blob * _map(shown))
+        part, _ = blob(rng, x, y, radius * uniform(rng, n, 0.32, 0.46), wobble=0.06)
+        shown = lobed & ((lobe < 2) | (uniform(rng, n, 0, 1) < 0.6))
+        nucleus = np.maximum(nucleus, part * per_picture(shown))
     bare = body * (1 - nucleus)
-    eosin = bare * _map(np.square(_uniform(rng, n, 0, 0.9))) * (0.4 + 1.2 * _grain(rng, n, 16))
-    azure = bare * _map(_uniform(rng, n, 0.06, 0.35)) + nucleus * (0.5 + 0.6 * _grain(rng, n, 9))
+    eosin = bare * per_picture(np.square(uniform(rng, n, 0, 0.9))) * (0.4 + 1.2 * grain(rng, n, 16))
+    azure = bare * per_picture(uniform(rng, n, 0.06, 0.35)) + nucleus * (0.5 + 0.6 * grain(rng, n, 9))
     return eosin, azure, radius
 
 
@@ -232,9 +231,9 @@ def _smear(rng: np.random.Generator, magnification: float, labels: Labels) -> tu
     """The eosin and azure maps of pictures of the given classes."""
     n = len(labels)
     place = _Place(
-        x=CENTRE_SPREAD_PIXELS * _normal(rng, n),
-        y=CENTRE_SPREAD_PIXELS * _normal(rng, n),
-        zoom=np.float32(magnification) * _spread(rng, n, ZOOM_SPREAD),
+        x=CENTRE_SPREAD_PIXELS * normal(rng, n),
+        y=CENTRE_SPREAD_PIXELS * normal(rng, n),
+        zoom=np.float32(magnification) * spread(rng, n, ZOOM_SPREAD),
     )
     eosin, azure = np.zeros((2, n, SIZE, SIZE), dtype=np.float32)
     radius = np.empty(n, dtype=np.float32)
@@ -242,11 +241,11 @@ def _smear(rng: np.random.Generator, magnification: float, labels: Labels) -> tu
         chosen = labels == label
         eosin[chosen], azure[chosen], radius[chosen] = cell(rng, place[chosen])
     for _ in range(NEIGHBOURS):
-        turn = _uniform(rng, n, 0, 2 * np.pi)
-        away = (radius + 8.4 * place.zoom) * _uniform(rng, n, CLOSENESS, 1.6)
+        turn = uniform(rng, n, 0, 2 * np.pi)
+        away = (radius + 8.4 * place.zoom) * uniform(rng, n, CLOSENESS, 1.6)
         beside = _Place(place.x + away * np.cos(turn), place.y + away * np.sin(turn), place.zoom)
         pink, violet, _ = _red_cell(rng, beside)
-        shown = _map(_uniform(rng, n, 0, 1) < 0.5)
+        shown = per_picture(uniform(rng, n, 0, 1) < 0.5)
         eosin += pink * shown
         azure += violet * shown
     return eosin, azure
@@ -255,12 +254,12 @@ def _smear(rng: np.random.Generator, magnification: float, labels: Labels) -> tu
 def _expose(rng: np.random.Generator, style: HospitalStyle, eosin: Floats, azure: Floats) -> Pictures:
     """The picture of two dye maps under one hospital's lamp, lens and camera: uint8, (n, 32, 32, 3)."""
     n, stain = len(eosin), style.stain
-    eosin = eosin * _map(stain.contrast * _spread(rng, n, STAIN_SPREAD))
-    azure = azure * _map(stain.contrast * _spread(rng, n, STAIN_SPREAD))
-    blur = _map(np.clip(style.blur + _uniform(rng, n, MIN_BLUR, MAX_BLUR) - 0.2, 0, 1))
-    lamp = 255 * stain.brightness * _spread(rng, n, 0.06)
-    slope_x, slope_y = 0.002 * _normal(rng, n), 0.002 * _normal(rng, n)  # uneven light over the field
-    shade = _map(lamp) * (1 + _map(slope_x) * _AXIS + _map(slope_y) * _AXIS.T)
+    eosin = eosin * per_picture(stain.contrast * spread(rng, n, STAIN_SPREAD))
+    azure = azure * per_picture(stain.contrast * spread(rng, n, STAIN_SPREAD))
+    blur = per_picture(np.clip(style.blur + uniform(rng, n, MIN_BLUR, MAX_BLUR), 0, 1))
+    lamp = 255 * stain.brightness * spread(rng, n, 0.06)
+    slope_x, slope_y = 0.002 * normal(rng, n), 0.002 * normal(rng, n)  # uneven light over the field
+    shade = per_picture(lamp) * (1 + per_picture(slope_x) * AXIS + per_picture(slope_y) * AXIS.T)
     images = np.empty((n, SIZE, SIZE, 3), dtype=np.uint8)
     for channel in range(3):
         light = shade * stain.light[channel] * np.exp(-eosin * stain.eosin[channel] - azure * stain.azure[channel])
@@ -272,66 +271,9 @@ def _expose(rng: np.random.Generator, style: HospitalStyle, eosin: Floats, azure
 
 def _lens() -> Floats:
     """A matrix that blurs along one axis with a binomial kernel of five pixels; each row sums to 1."""
-    offset = np.abs(_AXIS - _AXIS.T).astype(np.int64)
+    offset = np.abs(AXIS - AXIS.T).astype(np.int64)
     matrix = np.asarray([6, 4, 1, 0], dtype=np.float32)[np.minimum(offset, 3)]
     return np.asarray(matrix / matrix.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 _LENS = _lens()
-
-
-def _blob(
-    rng: np.random.Generator,
-    x: Floats,
-    y: Floats,
-    radius: Floats,
-    *,
-    stretch: float = 0.08,
-    wobble: float = 0.04,
-    soft: float = 1.0,
-) -> tuple[Floats, Floats]:
-    """A rounded outline, anti-aliased over `soft` pixels, float32 (n, 32, 32) each.
-
-    Returns:
-        inside: Coverage of each pixel, 0 to 1.
-        rim: Distance from the blob's middle, 1 on its outline.
-    """
-    n = len(x)
-    turn, aspect = _uniform(rng, n, 0, np.pi), _spread(rng, n, stretch)
-    cos, sin = np.cos(turn), np.sin(turn)
-    dx, dy = _AXIS[None] - _map(x), _AXIS.T[None] - _map(y)
-    u = (_map(cos) * dx + _map(sin) * dy) * _map(aspect)
-    v = (_map(cos) * dy - _map(sin) * dx) / _map(aspect)
-    angle = np.arctan2(v, u)
-    outline = 1 + np.float32(wobble) * (
-        _map(_normal(rng, n)) * np.cos(2 * angle + _map(turn))
-        + _map(_normal(rng, n)) * np.cos(3 * angle + _map(_uniform(rng, n, 0, 6.28)))
-    )
-    rim = np.hypot(u, v) / (_map(radius) * np.clip(outline, 0.5, 1.5))
-    inside = np.clip((1 - rim) * _map(radius) / soft + 0.5, 0, 1)
-    return inside, rim
-
-
-def _grain(rng: np.random.Generator, n: int, knots: int) -> Floats:
-    """Smooth random texture from 0 to 1, float32 (n, 32, 32): `knots` random values along each axis, interpolated."""
-    at = np.linspace(0, knots - 1, SIZE)[:, None] - np.arange(knots)[None, :]
-    weights = np.maximum(0, 1 - np.abs(at)).astype(np.float32)
-    return np.asarray(weights @ rng.random((n, knots, knots), dtype=np.float32) @ weights.T)
-
-
-def _uniform(rng: np.random.Generator, n: int, low: float, high: float) -> Floats:
-    return np.float32(low) + np.float32(high - low) * rng.random(n, dtype=np.float32)
-
-
-def _normal(rng: np.random.Generator, n: int) -> Floats:
-    return rng.standard_normal(n, dtype=np.float32)
-
-
-def _spread(rng: np.random.Generator, n: int, log_deviation: float) -> Floats:
-    """Random factors around 1."""
-    return np.exp(np.float32(log_deviation) * _normal(rng, n))
-
-
-def _map(values: NDArray[np.generic]) -> Floats:
-    """One value a picture, shaped to multiply maps of all pixels."""
-    return values.astype(np.float32)[:, None, None]

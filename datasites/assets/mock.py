@@ -1,4 +1,4 @@
-"""The mock twin: pictures made from a dataset's schema alone, so it may cross the boundary. No row is ever read here."""
+"""The mock twin: pictures made from a schema alone, so it may cross the boundary. No row is ever read here."""
 
 from __future__ import annotations
 

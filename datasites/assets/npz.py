@@ -1,4 +1,4 @@
-"""Reads pictures from an .npz file, whole or one hospital's. Nothing is unpickled, nothing crosses the boundary here."""
+"""Reads pictures from an .npz file, whole or one hospital's: private rows, which stay inside. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -58,9 +58,10 @@ def npz_sites(file: Path) -> list[str]:
 
 def _load(file: Path, keys: tuple[str, ...]) -> dict[str, Array]:
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            if isinstance(archive, np.ndarray):
-                raise DataError("Expected an .npz file of several arrays, got a single array.", private=str(file))
+        archive = np.load(file, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise DataError("Expected an .npz file of several arrays, got a single array.", private=str(file))
+        with archive:
             return {key: archive[key] for key in keys if key in archive.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(

@@ -1,109 +1,32 @@
 """The picture store: a hospital's pictures, memory-mapped, without file names or patient identifiers.
 
-Only what `StoreManifest.schema` returns may cross the boundary; pictures, labels, units and counts never do.
+Nothing of a store crosses the boundary but what `StoreManifest.schema` returns.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasites.assets.pictures import SourcePictures, check_class_names
+from datasites.assets.manifest import StoreManifest, fingerprint, rows_digest
+from datasites.assets.pictures import SourcePictures
+from datasites.assets.private_folder import only_writer, write_folder
 from policies import validate
 from policies.errors import DataError, PlanError, StoreBroken
-from policies.plan import UNITS, canonical_json
+from policies.plan import UNITS
 
-STORE_VERSION = 1
+__all__ = ["PictureStore", "StoreManifest", "fingerprint", "ingest", "open_store", "rows_digest"]
+
 MANIFEST = "manifest.json"
 ARRAYS = {"images": np.dtype(np.uint8), "labels": np.dtype(np.int64), "units": np.dtype(np.int64)}
-
-
-@dataclass(frozen=True)
-class StoreManifest:
-    """What a store holds.
-
-    Attributes:
-        name: Public: the dataset's name.
-        class_names: Public: names of the classes, in label order.
-        image_shape: Public: (height, width, channels) in pixels.
-        unit: Public: the privacy unit, a `picture` or a `patient` with all their pictures.
-        public_size: Public: the declared number of units.
-        num_pictures: Private: rows in the store.
-        num_units: Private: units in the store.
-        fingerprint: Private: `fingerprint` of the pictures; copies of a dataset share it, and so a privacy ledger.
-        rows_digest: Private: SHA-256 of labels and units as stored.
-        version: Of the store's format.
-    """
-
-    name: str
-    class_names: tuple[str, ...]
-    image_shape: tuple[int, int, int]
-    unit: str
-    public_size: int
-    num_pictures: int = field(repr=False)
-    num_units: int = field(repr=False)
-    fingerprint: str = field(repr=False)
-    rows_digest: str = field(repr=False)
-    version: int = STORE_VERSION
-
-    def __post_init__(self) -> None:
-        validate.name("name", self.name)
-        object.__setattr__(self, "class_names", check_class_names(self.class_names))
-        object.__setattr__(self, "image_shape", tuple(self.image_shape))
-        if len(self.image_shape) != 3:
-            raise DataError("image_shape must be (height, width, channels).")
-        for size in self.image_shape:
-            validate.integer("image_shape", size, low=1, high=4096)
-        validate.choice("unit", self.unit, UNITS)
-        for count in ("public_size", "num_pictures", "num_units"):
-            validate.integer(count, getattr(self, count), low=1, high=10**9)
-        validate.digest("fingerprint", self.fingerprint)
-        validate.digest("rows_digest", self.rows_digest)
-        validate.integer("version", self.version, low=STORE_VERSION, high=STORE_VERSION)
-
-    def schema(self) -> dict[str, Any]:
-        """The public part, as plain values.
-
-        Guarantees:
-            No value in it is computed from pictures, labels or patients, except the image shape and, where the
-            hospital declared no public size, the number of units rounded down to one significant digit.
-        """
-        public = ("name", "class_names", "image_shape", "unit", "public_size", "version")
-        values = {key: getattr(self, key) for key in public}
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
-
-    def to_json(self) -> str:
-        """Canonical JSON of all fields, for the store's own folder."""
-        return canonical_json(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> StoreManifest:
-        """Reads what `to_json` writes.
-
-        Raises:
-            StoreBroken: Not that.
-        """
-        try:
-            values = json.loads(text)
-            if set(values) != {f.name for f in fields(cls)}:
-                raise DataError("The manifest must hold exactly its known fields.")
-            return cls(**values)
-        except (ValueError, TypeError, RecursionError, PlanError, DataError) as error:
-            raise StoreBroken(
-                "The store's manifest cannot be read. Restore the store from a copy, or ingest the pictures anew.",
-                private=str(error),
-            ) from error
+_ROWS = 512  # written at a time
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -192,10 +115,10 @@ def ingest(
     )
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _only_ingestion_in(folder.parent):
+        with only_writer(folder.parent):
             if folder.exists():
                 return _existing(folder, manifest, source, keep_public_size=public_size is None)
-            _write_whole(folder, manifest, source.images[order], labels, units)
+            _write(folder, manifest, source.images, order, labels, units)
     except OSError as error:
         raise DataError(
             "The store cannot be written. Check the state folder's rights and the free disk space.",
@@ -233,29 +156,10 @@ def open_store(folder: Path) -> PictureStore:
     return PictureStore(manifest, images, labels, units)
 
 
-def fingerprint(images: NDArray[np.uint8]) -> str:
-    """Names a set of pictures by its content, whatever their order, labels, file names or dataset name.
-
-    It is the SHA-256 of the sorted SHA-256 of each picture's shape and pixels. A single changed or missing picture
-    changes it, so it recognises a copy, not an overlap.
-
-    Args:
-        images: uint8, (N, H, W, C).
-    """
-    shape = np.asarray(images.shape[1:], dtype="<u4").tobytes()
-    digests = sorted(hashlib.sha256(shape + np.asarray(image).tobytes()).digest() for image in images)
-    return hashlib.sha256(b"".join(digests)).hexdigest()
-
-
-def rows_digest(labels: NDArray[np.int64], units: NDArray[np.int64]) -> str:
-    """SHA-256 of labels and units in their order; both int64, (N,)."""
-    return hashlib.sha256(labels.astype("<i8").tobytes() + units.astype("<i8").tobytes()).hexdigest()
-
-
 def _public_size(num_units: int, declared: int | None, least: int) -> int:
     if num_units < least:
         raise DataError(
-            f"A dataset must hold at least {least} units of privacy to be published, this one holds fewer. "
+            f"A dataset must hold at least {least} privacy units to be published, this one holds fewer. "
             "Add pictures, or let the hospital lower min_public_size."
         )
     digit = 10 ** (len(str(num_units)) - 1)
@@ -279,19 +183,6 @@ def _units(source: SourcePictures, unit: str, order: NDArray[np.int64]) -> NDArr
     number = {patient: index for index, patient in enumerate(dict.fromkeys(source.patients))}
     fresh = _random_order(len(number))
     return np.asarray([fresh[number[source.patients[row]]] for row in order], dtype=np.int64)
-
-
-@contextmanager
-def _only_ingestion_in(parent: Path) -> Iterator[None]:
-    """Holds a lock that the operating system drops when the process ends, however it ends."""
-    lock = os.open(parent, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise DataError("Another ingestion is writing to this folder. Wait until it has ended.") from error
-    finally:
-        os.close(lock)
 
 
 def _existing(
@@ -321,41 +212,32 @@ def _labelled(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> list[tupl
     return sorted(zip(digests, labels.tolist(), strict=True))
 
 
-def _write_whole(folder: Path, manifest: StoreManifest, *arrays: NDArray[Any]) -> None:
-    """Writes aside, then renames: a crash leaves no half store, and what it left aside is removed next time."""
-    aside = folder.with_name(f".{folder.name}.partial")
-    if aside.exists():
-        shutil.rmtree(aside)
-    aside.mkdir(mode=0o700)
-    try:
-        for name, array in zip(ARRAYS, arrays, strict=True):
-            with _private_file(aside / f"{name}.npy") as file:
-                np.lib.format.write_array(file, array, allow_pickle=False)
-        with _private_file(aside / MANIFEST) as file:
-            file.write(manifest.to_json().encode("ascii"))
-        _sync(aside)
-        aside.rename(folder)
-        _sync(folder.parent)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
+def _write(
+    folder: Path,
+    manifest: StoreManifest,
+    images: NDArray[np.uint8],
+    order: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    units: NDArray[np.int64],
+) -> None:
+    write_folder(
+        folder,
+        {
+            "images.npy": partial(_write_rows, array=images, order=order),
+            "labels.npy": partial(np.lib.format.write_array, array=labels, allow_pickle=False),
+            "units.npy": partial(np.lib.format.write_array, array=units, allow_pickle=False),
+            MANIFEST: lambda file: file.write(manifest.to_json().encode("ascii")),
+        },
+    )
 
 
-@contextmanager
-def _private_file(path: Path) -> Iterator[BinaryIO]:
-    """A new file that only this account can read, safely on disk at the end."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _write_rows(file: BinaryIO, array: NDArray[Any], order: NDArray[np.int64]) -> None:
+    """Writes `array[order]` as .npy, a few rows in memory at a time."""
+    descr = np.lib.format.dtype_to_descr(array.dtype)
+    header = {"descr": descr, "fortran_order": False, "shape": array.shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    for start in range(0, len(order), _ROWS):
+        file.write(array[order[start : start + _ROWS]].tobytes())
 
 
 def _open_array(file: Path) -> NDArray[Any]:

@@ -16,13 +16,14 @@ from starlette.concurrency import run_in_threadpool
 
 from datasites.accounts import Accounts
 from datasites.calculator import Calculator
+from datasites.hospital_limits import HospitalLimits
 from datasites.http_errors import add_error_handlers
 from datasites.requests import RequestBook
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import Supervisor
-from policies.budget import DatasetLimits
 from policies.errors import RequestUnknown, SignInFailed
 from policies.ledger import Ledger
+from policies.steps import GaussianSteps
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Console:
     token: str
     admin: str
     fingerprints: dict[str, str]
-    limits: DatasetLimits
+    limits: HospitalLimits
     book: RequestBook
     accounts: Accounts
     queue: RunQueue
@@ -58,11 +59,11 @@ class Console:
         return vars(self._again(run))
 
     def budget(self) -> list[dict[str, Any]]:
-        """What each dataset's budget is, what is charged, and what is left."""
-        total = self.limits.total
+        """What each dataset's budget is, what is charged, by whom, and what is left."""
+        total = self.limits.current.total
         rows = []
         for name, fingerprint in self.fingerprints.items():
-            charged = self.calculator.epsilon_spent(self.ledger.history(fingerprint), total.delta)
+            charged = self._epsilon(self.ledger.history(fingerprint))
             rows.append(
                 {
                     "dataset": name,
@@ -70,9 +71,33 @@ class Console:
                     "epsilon_charged": charged,
                     "epsilon_left": max(total.epsilon - charged, 0.0),
                     "delta": total.delta,
+                    "studies": self._studies(fingerprint),
                 }
             )
         return rows
+
+    def _studies(self, fingerprint: str) -> list[dict[str, Any]]:
+        """One row for each researcher and study: what is charged, and how many of the reserved rounds ran."""
+        held = [one for one in self.ledger.reservations().values() if one.fingerprint == fingerprint]
+        rows = []
+        for researcher, study in dict.fromkeys((one.researcher, one.study) for one in held):
+            own = [one for one in held if (one.researcher, one.study) == (researcher, study)]
+            charged = self.ledger.history(fingerprint, researcher=researcher, study=study)
+            rows.append(
+                {
+                    "researcher": researcher,
+                    "study": study,
+                    "epsilon_charged": self._epsilon(charged),
+                    "rounds_reserved": sum(one.rounds for one in own),
+                    "rounds_run": sum(len(one.committed) for one in own),
+                    "ended": all(one.released is not None for one in own),
+                    "non_private": any(one.non_private for one in own),
+                }
+            )
+        return rows
+
+    def _epsilon(self, history: tuple[GaussianSteps, ...]) -> float:
+        return self.calculator.epsilon_spent(history, self.limits.current.total.delta)
 
     def _again(self, run: Run) -> Run:
         return self.queue.by_id(run.id) or run
@@ -133,6 +158,14 @@ def make_app(console: Console) -> FastAPI:
     @router.get("/budget")
     async def budget(request: Request) -> JSONResponse:
         return await answer(request, console.budget)
+
+    @router.get("/limits")
+    async def limits(request: Request) -> JSONResponse:
+        return await answer(request, lambda: console.limits.current.to_dict())
+
+    @router.post("/limits")
+    async def change_limits(request: Request, changes: dict[str, Any]) -> JSONResponse:
+        return await answer(request, lambda: console.limits.change(changes, by=console.admin).to_dict())
 
     app.include_router(router)
     return app

@@ -43,7 +43,7 @@ class Admission:
         decision = self._approval()
         if plan_text != decision.plan:
             raise RequestAltered("The round carries another plan than the hospital approved.")
-        plan, ticket = decision.training_plan, Ticket.parse(ticket_text)
+        plan, ticket = decision.approved_plan, Ticket.parse(ticket_text)
         if ticket.round >= plan.rounds:
             raise RoundRefused(
                 f"The hospital approved rounds 0 to {plan.rounds - 1}, the ticket asks for round {ticket.round}. "
@@ -51,7 +51,7 @@ class Admission:
             )
         self._ledger.verify()
         weights = self._blobs.path(decision.account, ticket.weights)
-        check_weights(weights, decision.parameter_shapes, max_bytes=self._max_update_bytes)
+        check_weights(weights, decision.inputs, max_bytes=self._max_update_bytes)
         run = self._queue.enqueue(
             request_id=decision.request_id,
             round_index=ticket.round,

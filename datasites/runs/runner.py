@@ -20,7 +20,7 @@ def import_training() -> None:
     import opacus  # noqa: F401
     import safetensors.numpy  # noqa: F401
 
-    import datasites.training.local_round  # noqa: F401
+    import datasites.training.jobs  # noqa: F401
 
 
 def main() -> None:
@@ -39,8 +39,8 @@ def _train(job: dict[str, str | int], progress: TextIO) -> None:
 
     from datasites.assets.store import open_store
     from datasites.training.data import LabelledPictures
-    from datasites.training.local_round import train_round
-    from policies.plan import TrainingPlan
+    from datasites.training.jobs import run_round
+    from policies.plans import parse
     from policies.weights import canonical_bytes
 
     _limit_threads()
@@ -48,8 +48,8 @@ def _train(job: dict[str, str | int], progress: TextIO) -> None:
     pictures = LabelledPictures(
         images=store.images, labels=store.labels, units=store.units, public_size=store.manifest.public_size
     )
-    update = train_round(
-        TrainingPlan.from_json(str(job["plan"])),
+    update = run_round(
+        parse(str(job["plan"])),
         int(job["round"]),
         load_file(str(job["weights"])),
         pictures,
@@ -67,7 +67,7 @@ def _take_standard_output() -> TextIO:
 
 def _end_with_the_datasite() -> None:
     """Ends this process when the datasite's end of the pipe closes."""
-    while sys.stdin.read(1):
+    while os.read(0, 1):
         continue
     os._exit(1)
 

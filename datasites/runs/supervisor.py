@@ -6,6 +6,7 @@ finds either a run to do again, of which nothing had left, or a charged update t
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 import threading
@@ -18,13 +19,16 @@ from datasites.runs.blobs import BlobStore
 from datasites.runs.process import Job, Nursery
 from datasites.runs.queue import ACTIVE, Run, RunQueue
 from policies.accountant import round_spend
-from policies.errors import RunCancelled, RunFailed, WanwuError
+from policies.errors import OutputRefused, RunCancelled, RunFailed, WanwuError
 from policies.ledger import Ledger
 from policies.outputs import read_update
-from policies.plan import TrainingPlan
+from policies.plans import Plan
 from policies.weights import canonical_bytes
 
 log = logging.getLogger(__name__)
+
+# Stands in the ledger for an update that the output contract refused.
+NOTHING_LEFT = hashlib.sha256(b"").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,12 @@ class ApprovedRun:
     Attributes:
         plan: The approved plan.
         store: Folder of the picture store.
-        shapes: Names and shapes of the parameters that may leave.
+        outputs: Names and shapes of the arrays that may leave.
     """
 
-    plan: TrainingPlan
+    plan: Plan
     store: Path
-    shapes: dict[str, tuple[int, ...]]
+    outputs: dict[str, tuple[int, ...]]
 
 
 class Supervisor:
@@ -109,6 +113,8 @@ class Supervisor:
         scratch = self._scratch / run.id
         try:
             stored = self._ledger.committed(request_id=run.request_id, round_index=run.round)
+            if stored == NOTHING_LEFT:
+                raise OutputRefused("The round ran and its result may not leave; it is charged and is not run again.")
             if stored is None:
                 scratch.mkdir(mode=0o700)
                 stored = self._train(run, scratch)
@@ -161,17 +167,21 @@ class Supervisor:
 
         Guarantees:
             Nothing is readable before the ledger has committed the round. What leaves is the datasite's own
-            serialisation of exactly the declared parameters.
+            serialisation of exactly the declared arrays. A result that the contract refuses is charged too, since
+            the refusal tells something of it.
         """
-        update = read_update(result, approved.shapes, max_bytes=self._max_update_bytes)
+        try:
+            update = read_update(result, approved.outputs, max_bytes=self._max_update_bytes)
+        except OutputRefused:
+            self._commit(run, approved, NOTHING_LEFT)
+            raise
         digest = self._blobs.put(run.account, canonical_bytes(update))
-        self._ledger.commit(
-            request_id=run.request_id,
-            round_index=run.round,
-            spend=round_spend(approved.plan),
-            update_digest=digest,
-        )
+        self._commit(run, approved, digest)
         return digest
+
+    def _commit(self, run: Run, approved: ApprovedRun, digest: str) -> None:
+        spend = round_spend(approved.plan)
+        self._ledger.commit(request_id=run.request_id, round_index=run.round, spend=spend, update_digest=digest)
 
     def _is_cancelled(self, run_id: str) -> bool:
         if self._stopping.is_set():

@@ -205,13 +205,17 @@ def test_a_cancelled_run_ends_at_once_and_spends_nothing(
 
 
 def test_a_round_that_too_few_hospitals_deliver_changes_nothing(
-    hospitals: dict[str, Hospital], federation: Federation, hold_out: Any, tmp_path: Path
+    hospitals: dict[str, Hospital],
+    federation: Federation,
+    hold_out: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     study = Study.submit(federation, small_plan(federation, study="too-few"), tmp_path)
     _approve(study, hospitals)
     hospitals["south"].admin("end", study.requests["south"].request_id, "--reason", "The scanner is being replaced.")
     patience = Patience(attempts=1, unreachable_seconds=1)
-    study._taking_part = lambda min_clients: ["north", "south"]  # type: ignore[method-assign]
+    monkeypatch.setattr(study, "approved", lambda min_clients: (["north", "south"], {}))
     with pytest.raises(NotEnoughDatasites, match="scanner"):
         study.run(hold_out=hold_out, initial_weights=_initial(study), patience=patience)
     assert not (tmp_path / "state.json").exists()

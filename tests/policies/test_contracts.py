@@ -66,11 +66,11 @@ def test_equal_arrays_give_equal_bytes_whatever_their_order_and_layout() -> None
     assert canonical_bytes(turned) == canonical_bytes(weights())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(
     st.dictionaries(
         st.text(st.characters(codec="utf-8"), max_size=8),
-        st.lists(st.floats(-1e30, 1e30, width=32), max_size=5),
+        st.lists(st.floats(-(2.0**100), 2.0**100, width=32, allow_subnormal=False), max_size=5),
         max_size=4,
     )
 )
@@ -193,7 +193,7 @@ def test_a_file_over_the_limit_is_refused_and_one_at_the_limit_is_not(read: Read
         read(content, tmp_path, max_bytes=len(content) - 1)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.data())
 def test_no_bytes_make_the_reader_fail_in_another_way(data: st.DataObject) -> None:
     """Any single changed byte, and any cut, is read as the declared arrays or refused by name."""
@@ -334,7 +334,7 @@ def test_any_other_ticket_is_refused(text: Any) -> None:
 
 
 def test_refused_weights_say_what_was_expected() -> None:
-    with pytest.raises(InputRefused, match="'scale' is missing"):
+    with pytest.raises(InputRefused, match=r"'head\.bias' is missing"):
         check_weights(canonical_bytes({}), SHAPES, max_bytes=ROOM)
     with pytest.raises(InputRefused, match=r"'head\.bias' must have the shape \(2,\)"):
         check_weights(

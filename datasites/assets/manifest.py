@@ -1,0 +1,114 @@
+"""What a picture store says about itself. Of a manifest only its schema may cross the boundary; its counts never do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasites.assets.pictures import check_class_names
+from policies import validate
+from policies.errors import DataError, PlanError, StoreBroken
+from policies.plan import UNITS, canonical_json
+
+STORE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class StoreManifest:
+    """What a store holds.
+
+    Attributes:
+        name: Public: the dataset's name.
+        class_names: Public: names of the classes, in label order.
+        image_shape: Public: (height, width, channels) in pixels.
+        unit: Public: the privacy unit, a `picture` or a `patient` with all their pictures.
+        public_size: Public: the declared number of units.
+        num_pictures: Private: rows in the store.
+        num_units: Private: units in the store.
+        fingerprint: Private: `fingerprint` of the pictures; copies of a dataset share it, and so a privacy ledger.
+        rows_digest: Private: SHA-256 of labels and units as stored.
+        version: Of the store's format.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    unit: str
+    public_size: int
+    num_pictures: int = field(repr=False)
+    num_units: int = field(repr=False)
+    fingerprint: str = field(repr=False)
+    rows_digest: str = field(repr=False)
+    version: int = STORE_VERSION
+
+    def __post_init__(self) -> None:
+        validate.name("name", self.name)
+        object.__setattr__(self, "class_names", check_class_names(self.class_names))
+        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        if len(self.image_shape) != 3:
+            raise DataError("image_shape must be (height, width, channels).")
+        for size in self.image_shape:
+            validate.integer("image_shape", size, low=1, high=4096)
+        validate.choice("unit", self.unit, UNITS)
+        for count in ("public_size", "num_pictures", "num_units"):
+            validate.integer(count, getattr(self, count), low=1, high=10**9)
+        validate.digest("fingerprint", self.fingerprint)
+        validate.digest("rows_digest", self.rows_digest)
+        validate.integer("version", self.version, low=STORE_VERSION, high=STORE_VERSION)
+
+    def schema(self) -> dict[str, Any]:
+        """The public part, as plain values.
+
+        Guarantees:
+            No value in it is computed from pictures, labels or patients, except the image shape and, where the
+            hospital declared no public size, the number of units rounded down to one significant digit.
+        """
+        public = ("name", "class_names", "image_shape", "unit", "public_size", "version")
+        values = {key: getattr(self, key) for key in public}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+    def to_json(self) -> str:
+        """Canonical JSON of all fields, for the store's own folder."""
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> StoreManifest:
+        """Reads what `to_json` writes.
+
+        Raises:
+            StoreBroken: Not that.
+        """
+        try:
+            values = json.loads(text)
+            if set(values) != {f.name for f in fields(cls)}:
+                raise DataError("The manifest must hold exactly its known fields.")
+            return cls(**values)
+        except (ValueError, TypeError, RecursionError, PlanError, DataError) as error:
+            raise StoreBroken(
+                "The store's manifest cannot be read. Restore the store from a copy, or ingest the pictures anew.",
+                private=str(error),
+            ) from error
+
+
+def fingerprint(images: NDArray[np.uint8]) -> str:
+    """Names a set of pictures by its content, whatever their order, labels, file names or dataset name.
+
+    It is the SHA-256 of the sorted SHA-256 of each picture's shape and pixels. A single changed or missing picture
+    changes it, so it recognises a copy, not an overlap.
+
+    Args:
+        images: uint8, (N, H, W, C).
+    """
+    shape = np.asarray(images.shape[1:], dtype="<u4").tobytes()
+    digests = sorted(hashlib.sha256(shape + np.asarray(image).tobytes()).digest() for image in images)
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def rows_digest(labels: NDArray[np.int64], units: NDArray[np.int64]) -> str:
+    """SHA-256 of labels and units in their order; both int64, (N,)."""
+    return hashlib.sha256(labels.astype("<i8").tobytes() + units.astype("<i8").tobytes()).hexdigest()

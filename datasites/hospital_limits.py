@@ -1,0 +1,52 @@
+"""The hospital's limits while the datasite runs: from its config, changed by its admin alone, written back at once.
+
+A change never touches what was reserved before: an approved study keeps its envelope.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from datasites.audit import AuditLog
+from datasites.config import DatasiteConfig
+from datasites.identity import StateFolder, write_private
+from policies.budget import DatasetLimits
+from policies.errors import ConfigError, PlanError
+
+
+class HospitalLimits:
+    """The limits in force, for every part of a datasite that asks."""
+
+    def __init__(self, state: StateFolder, config: DatasiteConfig, audit: AuditLog) -> None:
+        self._state, self._config, self._audit = state, config, audit
+        self._lock = threading.Lock()
+
+    @property
+    def current(self) -> DatasetLimits:
+        """The limits in force now."""
+        return self._config.limits
+
+    def change(self, changes: Mapping[str, Any], *, by: str) -> DatasetLimits:
+        """Puts some limits to other values, `epsilon` and `delta` being those of the total.
+
+        Raises:
+            ConfigError: An unknown limit, or a value out of range; nothing is changed.
+        """
+        with self._lock:
+            values = self.current.to_dict()
+            for name, value in changes.items():
+                if name in ("epsilon", "delta"):
+                    values["total"] = {**values["total"], name: value}
+                else:
+                    values[name] = value
+            try:
+                config = replace(self._config, limits=DatasetLimits.from_dict(values))
+            except (PlanError, TypeError) as error:
+                raise ConfigError(f"The limits stay as they are: {error}") from error
+            write_private(self._state.config, config.to_toml())
+            self._config = config
+            self._audit.write("limits changed", by=by, changes=", ".join(f"{k}={v}" for k, v in changes.items()))
+            return config.limits

@@ -1,0 +1,53 @@
+"""What a run does, by the kind of its plan. What it returns is all that may leave, after the output contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from datasites.training.data import LabelledPictures
+from datasites.training.local_round import Progress, train_round
+from datasites.training.private_evaluation import evaluate_privately
+from datasites.training.private_statistics import summarise_privately
+from policies.errors import InputRefused, RoundRefused
+from policies.plan import TrainingPlan
+from policies.plans import Plan
+from policies.release_plans import EvaluationPlan
+
+
+def run_round(
+    plan: Plan,
+    round_index: int,
+    weights: Mapping[str, np.ndarray],
+    pictures: LabelledPictures,
+    *,
+    progress: Progress = lambda done, total: None,
+) -> dict[str, np.ndarray]:
+    """Runs one round of an approved plan on the hospital's pictures.
+
+    Args:
+        plan: What was approved, of any kind.
+        round_index: From 0 to plan.rounds - 1.
+        weights: float32 by name, exactly the model's parameters; none for statistics, which have no model.
+        pictures: The hospital's pictures, their classes and their privacy units.
+        progress: Told (done, total).
+
+    Returns:
+        float32 by name: the client update of a training plan, else the noised sums in `plan.outputs`.
+
+    Raises:
+        RoundRefused: `round_index` is not a round of the plan.
+        PlanError: The plan does not fit the pictures or their classes, or names no known model.
+        DataError: A training plan knows fewer classes than the dataset has.
+        InputRefused: The weights are not the model's.
+    """
+    if isinstance(plan, TrainingPlan):
+        return train_round(plan, round_index, weights, pictures, progress=progress)
+    if not 0 <= round_index < plan.rounds:
+        raise RoundRefused(f"The plan has rounds 0 to {plan.rounds - 1}, got round {round_index}.")
+    if isinstance(plan, EvaluationPlan):
+        return evaluate_privately(plan, weights, pictures, progress=progress)
+    if weights:
+        raise InputRefused("Statistics have no model and take no weights. Send none.")
+    return summarise_privately(plan, pictures, progress=progress)

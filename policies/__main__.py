@@ -1,0 +1,81 @@
+"""`python -m policies`: checks by hand what the tests check of the privacy that a hospital promises.
+
+An entry point, and so the one place in this package that reaches into another: it hands the hospital's trainer to the
+audit. Only drawn pictures are used; nothing private is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from policies.errors import ConfigError, WanwuError
+
+NOT_PASSED, NOT_RUN = 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status: 0, 1 for an audit that did not pass, 2 for one that could not run."""
+    options = _parser().parse_args(arguments)
+    try:
+        return audit(options)
+    except WanwuError as error:
+        print(f"{error.code}: {error.public}", file=sys.stderr)
+        return NOT_RUN
+
+
+def audit(options: argparse.Namespace) -> int:
+    """Audits one round of the training that hospitals run, and says what it found as JSON."""
+    from datasites.training.audit import MAX_NOISE_Z, run_audit
+
+    result = run_audit(broken=options.fault, unit=options.unit, seed=options.seed)
+    text = json.dumps(result.to_dict())
+    if options.json:
+        _write(options.json, text + "\n")
+    if options.picture:
+        from policies.audit_picture import write_picture
+
+        subject = "Sound training" if options.fault is None else f"Training with {options.fault}"
+        title = f"{subject} (unit: {options.unit}): the audit {'passes' if result.passed else 'does not pass'}"
+        write_picture(options.picture, result, title=title, max_noise_z=MAX_NOISE_Z)
+    print(text)
+    return 0 if result.passed else NOT_PASSED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m policies", description="Checks of the privacy that is promised.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    command = commands.add_parser(
+        "audit",
+        help="measure from outside how much one round of training gives away",
+        description="Exits with 0 if the audit passes, 1 if it does not, 2 if it could not run.",
+    )
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the result there as well")
+    command.add_argument("--picture", type=Path, metavar="FILE.png", help="draw the canaries' scores there")
+    command.add_argument("--unit", default="picture", help="privacy unit: picture (default) or patient")
+    command.add_argument(
+        "--break",
+        dest="fault",
+        metavar="FAULT",
+        help="build a fault in, which must not pass: "
+        "noise_off, half_noise, noise_over_batch, no_clip, batch_clip or reseed",
+    )
+    command.add_argument(
+        "--seed", type=int, help="repeat the same audit; without it, randomness is the operating system's, as in a run"
+    )
+    return parser
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    except OSError as error:
+        raise ConfigError(f"The result cannot be written to {path}: {error.strerror}. Give another path.") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

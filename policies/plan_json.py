@@ -1,0 +1,93 @@
+"""Plans as canonical JSON and back: equal plans give equal text, and what does not read exactly is refused by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import typing
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
+
+from policies.errors import PlanError
+
+PLAN_VERSION = 1
+_T = TypeVar("_T")
+
+
+def dump(kind: str, plan: Any) -> str:
+    """Canonical JSON of a plan: sorted keys, no spaces, its kind and version beside its fields."""
+    return canonical_json({"kind": kind, "version": PLAN_VERSION, **_plain(plan)})
+
+
+def load(text: str, kinds: Mapping[str, type[_T]]) -> _T:
+    """Reads a plan of one of these kinds back.
+
+    Args:
+        text: What `dump` wrote.
+        kinds: Kind → dataclass.
+
+    Raises:
+        PlanError: Not JSON, another kind or version, an unknown or missing field, a value out of range.
+    """
+    try:
+        values = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError, TypeError) as error:
+        raise PlanError("A plan must be a JSON object as its to_json() writes it.") from error
+    if not isinstance(values, dict):
+        raise PlanError(f"A plan must be a JSON object, got {type(values).__name__}.")
+    kind, version = values.pop("kind", None), values.pop("version", None)
+    if not isinstance(kind, str) or kind not in kinds or version != PLAN_VERSION:
+        raise PlanError(f"Expected a plan of kind {' or '.join(kinds)} and version {PLAN_VERSION}.")
+    return typing.cast(_T, _build(kinds[kind], values, ""))
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces; refuses NaN and infinities."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+
+
+def sha256_text(text: str) -> str:
+    """SHA-256 of UTF-8 text, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise PlanError("A plan may name each field once only; one comes twice.")
+    return values
+
+
+def _refuse_constant(constant: str) -> float:
+    raise PlanError(f"A plan may not hold {constant}; every number must be finite.")
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _build(cls: type, values: Any, where: str) -> Any:
+    """Builds the dataclass `cls` from a dict, refusing unknown and missing fields by name."""
+    if not isinstance(values, dict):
+        raise PlanError(f"{where or 'plan'} must be a JSON object, got {type(values).__name__}.")
+    hints = typing.get_type_hints(cls)
+    known = {f.name for f in fields(cls)}
+    if unknown := sorted(set(values) - known):
+        raise PlanError(f"Unknown field {where}{unknown[0]!r} in the plan; known are {', '.join(sorted(known))}.")
+    if missing := sorted(known - set(values)):
+        raise PlanError(f"Missing field {where}{missing[0]!r} in the plan.")
+    built = {}
+    for key, value in values.items():
+        nested = [t for t in (hints[key], *typing.get_args(hints[key])) if is_dataclass(t)]
+        optional = type(None) in typing.get_args(hints[key])
+        if nested and not (optional and value is None):
+            value = _build(typing.cast(type, nested[0]), value, f"{where}{key}.")
+        built[key] = value
+    return cls(**built)

@@ -1,0 +1,76 @@
+"""The mock is made from the schema and from nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from datasites.assets.mock import make_mock
+from datasites.assets.pictures import SourcePictures
+from datasites.assets.store import ingest
+from policies.errors import DataError
+
+SCHEMA: dict[str, Any] = {"image_shape": [20, 12, 3], "class_names": ["a", "b", "c"]}
+
+
+def source(seed: int, count: int) -> SourcePictures:
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(count, dtype=np.int64) % 2)
+    return SourcePictures(rng.integers(0, 256, (count, 5, 6, 1), dtype=np.uint8), labels, ("x", "y"))
+
+
+def test_two_datasets_of_one_schema_have_the_same_mock(tmp_path: Path) -> None:
+    first = ingest(source(0, 210), tmp_path / "one", name="cells")
+    second = ingest(source(1, 290), tmp_path / "two", name="cells")
+    assert first.fingerprint != second.fingerprint
+    assert first.schema() == second.schema()
+    mocks = [make_mock(manifest.schema()) for manifest in (first, second)]
+    assert np.array_equal(mocks[0].images, mocks[1].images)
+    assert np.array_equal(mocks[0].labels, mocks[1].labels)
+
+
+def test_it_has_the_datasets_form_and_every_class() -> None:
+    mock = make_mock(SCHEMA, count=7)
+    assert (mock.images.dtype, mock.images.shape) == (np.uint8, (7, 20, 12, 3))
+    assert (mock.labels.dtype, sorted(mock.labels.tolist())) == (np.int64, [0, 0, 0, 1, 1, 2, 2])
+
+
+def test_there_are_never_fewer_pictures_than_classes() -> None:
+    assert sorted(make_mock(SCHEMA, count=1).labels.tolist()) == [0, 1, 2]
+
+
+def test_neighbouring_pixels_are_alike_and_distant_ones_are_not() -> None:
+    images = make_mock({"image_shape": (64, 64, 1), "class_names": ("a", "b")}).images.astype(int)
+    # 4 knots over 63 pixels: a step of one pixel is at most 255 * 3 / 63 = 12.1 and rounding 1
+    assert np.abs(np.diff(images, axis=2)).max() <= 13
+    assert images.max() - images.min() > 200
+
+
+def test_another_seed_makes_other_blobs() -> None:
+    assert not np.array_equal(make_mock(SCHEMA, seed=0).images, make_mock(SCHEMA, seed=1).images)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image_shape": None},
+        {"image_shape": (2, 2)},
+        {"image_shape": (0, 2, 3)},
+        {"image_shape": (2, 2, 5)},
+        {"image_shape": (2, 5000, 3)},
+        {"image_shape": (2.5, 2, 3)},
+        {"class_names": ["a"]},
+        {"class_names": None},
+    ],
+)
+def test_a_schema_that_is_none_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(DataError):
+        make_mock({**SCHEMA, **change})
+
+
+def test_a_count_or_seed_out_of_range_is_refused() -> None:
+    with pytest.raises(DataError, match="count must be a whole number from 1"):
+        make_mock(SCHEMA, count=0)
+    with pytest.raises(DataError, match="seed must be a whole number from 0"):
+        make_mock(SCHEMA, seed=-1)

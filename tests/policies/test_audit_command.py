@@ -1,0 +1,135 @@
+"""`python -m policies audit`: what it prints, writes and draws, and how it exits."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from policies.__main__ import main
+from policies.audit_picture import picture
+
+PROJECT = Path(__file__).resolve().parents[2]
+FAULTS = ("noise_off", "half_noise", "noise_over_batch", "no_clip", "batch_clip", "reseed")
+KEYS = ["claimed_epsilon", "one_run_lower_bound", "gaussian_lower_bound", "noise_z", "passed"]
+
+
+def audit(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, float | bool]]:
+    status = main(["audit", "--seed", "1", *arguments])
+    return status, json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("unit", ["picture", "patient"])
+def test_the_training_that_hospitals_run_passes(unit, capsys):
+    status, found = audit(capsys, "--unit", unit)
+    assert status == 0
+    assert found["passed"] is True
+    assert list(found) == KEYS
+    assert found["claimed_epsilon"] == 1.0
+    assert max(found["one_run_lower_bound"], found["gaussian_lower_bound"]) <= 1.0
+    assert abs(found["noise_z"]) < 4
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_that_is_built_in_fails_the_audit(fault, capsys):
+    status, found = audit(capsys, "--break", fault)
+    assert status == 1
+    assert found["passed"] is False
+
+
+def test_the_module_runs_alone_and_exits_with_what_it_found(tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-m", "policies", "audit", "--json", "out/audit.json", "--break", "noise_off"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == (tmp_path / "out" / "audit.json").read_text()
+    assert list(json.loads(done.stdout)) == KEYS
+
+
+def test_the_same_seed_repeats_an_audit(capsys):
+    assert audit(capsys) == audit(capsys)
+
+
+def test_the_json_file_is_what_was_printed_and_its_folders_are_made(tmp_path, capsys):
+    file = tmp_path / "new" / "folder" / "audit.json"
+    _, found = audit(capsys, "--json", str(file))
+    assert json.loads(file.read_text()) == found
+
+
+def test_the_picture_is_a_png_whose_folders_are_made(tmp_path, capsys):
+    file = tmp_path / "new" / "scores.png"
+    audit(capsys, "--picture", str(file))
+    with Image.open(file) as image:
+        assert image.format == "PNG"
+        assert image.width > image.height > 500
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--break", "everything"], "WW101"),
+        (["--unit", "ward"], "WW101"),
+        (["--json", "{file}/audit.json"], "WW801"),
+        (["--picture", "{file}/audit.png"], "WW801"),
+    ],
+)
+def test_an_audit_that_cannot_run_is_neither_passed_nor_failed(arguments, code, tmp_path, capsys):
+    file = tmp_path / "file"
+    file.touch()
+    assert main(["audit", "--seed", "1", *(argument.format(file=file) for argument in arguments)]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"{code}: ")
+    assert not printed.out
+
+
+# --- the drawing --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Found:
+    claimed_epsilon: float = 1.0
+    one_run_lower_bound: float = 0.2
+    gaussian_lower_bound: float = 0.3
+    noise_z: float = 0.5
+    passed: bool = True
+    included_scores: np.ndarray = 10 + 20 * np.sin(np.arange(500.0))
+    excluded_scores: np.ndarray = 20 * np.sin(np.arange(500.0))
+    expected_spread: float = 20.0
+
+
+def drawn(found: Found) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(picture(found, title="An audit", max_noise_z=4.0))).convert("RGB")).astype(int)
+
+
+def reddish(found: Found) -> int:
+    """Pixels in the colour of a check that does not hold."""
+    return int((np.abs(drawn(found) - (0xA3, 0x24, 0x3B)).sum(axis=2) < 20).sum())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"one_run_lower_bound": 1.01}, {"gaussian_lower_bound": 7.0}, {"noise_z": -4.1}, {"noise_z": 200.0}],
+)
+def test_the_picture_marks_a_check_that_does_not_hold_and_no_other(wrong):
+    assert reddish(Found()) == 0
+    assert reddish(replace(Found(), **wrong)) > 100
+
+
+def test_equal_results_give_equal_pictures_and_other_scores_others():
+    assert np.array_equal(drawn(Found()), drawn(Found()))
+    assert not np.array_equal(drawn(Found()), drawn(replace(Found(), included_scores=np.zeros(500))))
+
+
+@pytest.mark.parametrize("scores", [np.zeros(3), np.array([1e4]), np.linspace(-1e6, 1e6, 9)])
+def test_scores_far_from_what_should_be_are_drawn_too(scores):
+    image = drawn(replace(Found(), included_scores=scores, excluded_scores=-scores, expected_spread=math.sqrt(2)))
+    assert image.std() > 1

@@ -1,0 +1,134 @@
+"""Renders the parts of the reference pages that the code itself knows: settings, limits and commands.
+
+    python tests/references.py        writes them into docs/, between their markers
+
+`tests/docs/test_references.py` fails while a page says something else than the code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from unittest import mock
+
+PROJECT = Path(__file__).resolve().parents[1]
+if __name__ == "__main__":
+    sys.path.insert(0, str(PROJECT))
+
+import launch_datasites  # noqa: E402
+from datasites import cli as datasites_cli  # noqa: E402
+from datasites.config import DatasiteConfig  # noqa: E402
+from policies.budget import DatasetLimits  # noqa: E402
+from researcher import cli as researcher_cli  # noqa: E402
+
+Row = tuple[str, str, str]
+_ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
+_BLOCK = re.compile(r"(<!-- made from the code: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def settings() -> list[Row]:
+    """Each setting of a datasite: name, default as TOML, help."""
+    defaults = _toml(DatasiteConfig(name="x").to_toml().split("[limits]")[0]) | {"name": ""}
+    helps = {f.name: str(f.metadata["help"]) for f in fields(DatasiteConfig)}
+    return [(name, defaults[name], helps[name]) for name in helps if name != "limits"]
+
+
+def limits() -> list[Row]:
+    """Each limit of a dataset: name, default as TOML, what its class says of it."""
+    defaults = _toml(DatasiteConfig(name="x").to_toml().split("[limits]")[1])
+    told = {name: " ".join(text.split()) for name, text in _ATTRIBUTE.findall(inspect.getdoc(DatasetLimits) or "")}
+    return [(f.name, defaults[f.name], told[f.name]) for f in fields(DatasetLimits)]
+
+
+def programs() -> dict[str, argparse.ArgumentParser]:
+    """How each program is called, and its parser."""
+    with mock.patch.object(argparse.ArgumentParser, "parse_args", lambda self: self):
+        launcher = launch_datasites._options()
+    assert isinstance(launcher, argparse.ArgumentParser)
+    return {
+        "python launch_datasites.py": launcher,
+        "python -m datasites": datasites_cli._parser(),
+        "python -m researcher": researcher_cli._parser(),
+    }
+
+
+def commands(call: str, parser: argparse.ArgumentParser, text: str = "") -> Iterator[tuple[str, str, list[Row]]]:
+    """Each command that a program has: how it is called, what it does, its arguments."""
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not groups:
+        yield call, text, [_argument(action) for action in parser._actions if action.dest != "help"]
+    for group in groups:
+        helps = {choice.dest: choice.help or "" for choice in group._choices_actions}
+        for name, inner in group.choices.items():
+            yield from commands(f"{call} {name}", inner, helps[name])
+
+
+def render(page: str) -> str:
+    """The page with the parts between its markers made anew."""
+    return _BLOCK.sub(lambda found: f"{found[1]}{_PARTS[found[2]]()}\n{found[3]}", page)
+
+
+def pages() -> list[Path]:
+    """The pages that have such parts."""
+    return [page for page in sorted((PROJECT / "docs").glob("ref-*.md")) if _BLOCK.search(page.read_text())]
+
+
+def _argument(action: argparse.Action) -> Row:
+    name = ", ".join(action.option_strings) or str(action.metavar or action.dest)
+    if action.option_strings and action.nargs != 0:
+        value = "|".join(map(str, action.choices)) if action.choices else action.metavar or action.dest.upper()
+        name += f" {value}"
+    needed = "required" if action.option_strings and action.required else ""
+    return name, needed, action.help or ""
+
+
+def _toml(text: str) -> dict[str, str]:
+    lines = [line for line in text.splitlines() if " = " in line and not line.startswith("#")]
+    return dict(line.split(" = ", 1) for line in lines)
+
+
+def _table(rows: list[Row], *head: str) -> str:
+    told = [(f"`{name}`", f"`{default}`" if default else "", text) for name, default, text in rows]
+    return _lines([head, ("---", "---", "---"), *told])
+
+
+def _arguments(rows: list[Row]) -> str:
+    told = [(f"`{name}`", f"{text} ({needed})" if needed else text) for name, needed, text in rows]
+    return _lines([("argument", "what it is"), ("---", "---"), *told])
+
+
+def _lines(rows: list[tuple[str, ...]]) -> str:
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def _commands_of(call: str) -> str:
+    """All commands of a program; arguments that every one takes are told once."""
+    found = list(commands(call, programs()[call]))
+    if len(found) == 1:
+        return _arguments(found[0][2])
+    shared = [row for row in found[0][2] if all(row in rows for _, _, rows in found)]
+    told = ["Every command takes these:", _arguments(shared)] if shared else []
+    for command, text, rows in found:
+        own = [row for row in rows if row not in shared]
+        told += [f"### {command}", text, *([_arguments(own)] if own else [])]
+    return "\n\n".join(told)
+
+
+_PARTS = {
+    "settings": lambda: _table(settings(), "setting", "default", "what it is"),
+    "limits": lambda: _table(limits(), "limit", "default", "what it is"),
+    "launcher": lambda: _commands_of("python launch_datasites.py"),
+    "datasites": lambda: _commands_of("python -m datasites"),
+    "researcher": lambda: _commands_of("python -m researcher"),
+}
+
+
+if __name__ == "__main__":
+    for page in pages():
+        page.write_text(render(page.read_text()))
+        print(f"Written: {page.relative_to(PROJECT)}")
