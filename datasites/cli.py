@@ -98,6 +98,8 @@ def serve(options: argparse.Namespace) -> None:
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
     datasite = RunningDatasite(state, config)
     datasite.serve(ready=lambda: print(f"ready http://{config.host}:{config.port}", file=terminal, flush=True))
+    terminal.flush()
+    os._exit(0)  # all is closed and on disk; taking PySyft's modules apart would take another three seconds
 
 
 def verify_audit(options: argparse.Namespace) -> None:

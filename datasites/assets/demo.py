@@ -36,5 +36,5 @@ def write_demo(folder: Path) -> Path:
 def _save(file: Path, **arrays: np.ndarray) -> None:
     aside = file.with_name(f".{file.name}")
     with aside.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(stream, **arrays)
     aside.replace(file)

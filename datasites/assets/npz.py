@@ -58,10 +58,10 @@ def npz_sites(file: Path) -> list[str]:
 
 def _load(file: Path, keys: tuple[str, ...]) -> dict[str, Array]:
     try:
-        archive = np.load(file, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            raise DataError("Expected an .npz file of several arrays, got a single array.", private=str(file))
-        with archive:
+        with file.open("rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise DataError("Expected an .npz file of several arrays, got a single array.", private=str(file))
             return {key: archive[key] for key in keys if key in archive.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(

@@ -56,8 +56,8 @@ class Nursery:
         self._lock = threading.Lock()
 
     def warm_up(self) -> None:
-        """Starts the nursery unless it runs."""
-        with self._lock:
+        """Starts the nursery unless it runs. A failure is left to the first run, which reports it."""
+        with self._lock, contextlib.suppress(OSError, EOFError):
             self._running()
 
     def start(self) -> RunnerProcess:
@@ -84,7 +84,9 @@ class Nursery:
         return RunnerProcess(pid, jobs=job_write, progress=progress_read, end=self._end)
 
     def stop(self) -> None:
-        """Ends the nursery. Runners end by themselves when their pipes close."""
+        """Ends the nursery, also while it is still importing. Runners end by themselves when their pipes close."""
+        if self._process is not None:
+            self._process.kill()
         with self._lock:
             if self._control is not None:
                 self._control.close()

@@ -178,6 +178,11 @@ class RunQueue:
         with self._lock:
             self._lock.wait_for(changed, timeout=timeout_seconds)
 
+    def wake(self) -> None:
+        """Makes whoever waits look again."""
+        with self._lock:
+            self._lock.notify_all()
+
     def _end(self, run_id: str, state: str, *, code: str, reason: str, update: str) -> None:
         with self._transaction():
             self._connection.execute(

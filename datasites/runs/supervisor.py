@@ -85,6 +85,8 @@ class Supervisor:
     def stop(self) -> None:
         """Ends running processes; their runs are queued again at the next start."""
         self._stopping.set()
+        self._queue.wake()
+        self._nursery.stop()
         for worker in self._workers:
             worker.join(timeout=15)
         self._nursery.stop()
@@ -105,9 +107,12 @@ class Supervisor:
         while not self._stopping.is_set():
             run = self._queue.take()
             if run is None:
-                self._queue.wait(self._queue.has_work, timeout_seconds=0.5)
+                self._queue.wait(self._is_needed, timeout_seconds=5.0)
             else:
                 self._execute(run)
+
+    def _is_needed(self) -> bool:
+        return self._stopping.is_set() or self._queue.has_work()
 
     def _execute(self, run: Run) -> None:
         scratch = self._scratch / run.id
