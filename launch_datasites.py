@@ -188,9 +188,12 @@ def _wait_until_ready(started: list[Started]) -> None:
 
 
 def _raise_failure(one: Started) -> NoReturn:
-    text = one.process.stderr.read().decode(errors="replace").strip()  # type: ignore[union-attr]
+    text = one.process.stderr.read().decode(errors="replace")  # type: ignore[union-attr]
+    log = one.state.logs / "datasite.log"
+    if log.exists():
+        text += log.read_text(errors="replace")
     said = [line for line in text.splitlines() if line.startswith("WW")]
-    reason = said[-1] if said else f"look at {one.state.logs / 'datasite.log'}"
+    reason = said[-1] if said else f"look at {log}"
     raise ConfigError(f"Datasite '{one.config.name}' did not start: {reason}")
 
 

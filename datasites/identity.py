@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import uuid
 from dataclasses import asdict, dataclass
@@ -144,7 +145,7 @@ def load_or_create(state: StateFolder) -> Identity:
     identity = Identity(
         server_uid=_new_uid(),
         signing_seed=secrets.token_hex(32),
-        admin_email=f"admin@{state.name.replace('_', '-')}.org",
+        admin_email=f"admin@{_domain_label(state.name)}.org",
         admin_password=secrets.token_urlsafe(24),
     )
     write_private(file, json.dumps(asdict(identity), indent=2))
@@ -171,6 +172,11 @@ def environment(state: StateFolder, identity: Identity) -> dict[str, str]:
         "DEFAULT_ROOT_EMAIL": identity.admin_email,
         "DEFAULT_ROOT_PASSWORD": identity.admin_password,
     }
+
+
+def _domain_label(name: str) -> str:
+    """A datasite's name as PySyft takes it behind an @."""
+    return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-") or "datasite"
 
 
 def _new_uid() -> str:
