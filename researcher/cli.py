@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 import warnings
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     warnings.filterwarnings("ignore", module=r"(syft|opacus|requests)\..*")
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # a datasite that is out of reach is told once, by us
     try:
         options.command(options)
     except WanwuError as error:
@@ -113,26 +115,37 @@ def train(options: argparse.Namespace) -> None:
         )
 
 
+def statistics(options: argparse.Namespace) -> None:
+    """Asks the hospitals for noised class counts and picture statistics, before a study is spent on them."""
+    from rich.console import Console
+
+    from researcher import counts_cli
+
+    with _connect(options) as federation:
+        counts_cli.statistics(federation, options, Console())
+
+
 def evaluate(options: argparse.Namespace) -> None:
-    """Evaluates a saved global model on a hold-out."""
+    """Evaluates a saved global model on a public hold-out, or with --at_hospitals on the hospitals' own pictures."""
+    from rich.console import Console
+
+    from researcher import counts_cli
     from researcher.checkpoints import load_model
     from researcher.evaluation import evaluate as score
     from researcher.hold_out import load_hold_out
 
     checkpoint = load_model(options.model_file)
+    if options.at_hospitals:
+        with _connect(options) as federation:
+            counts_cli.evaluate_at_hospitals(federation, checkpoint, options, Console())
+        return
+    if options.test is None:
+        raise ConfigError("Give a public hold-out with --test, or --at_hospitals.")
     hold_out = load_hold_out(options.test, class_names=checkpoint.class_names, image_shape=checkpoint.model.image_shape)
     scores = score(checkpoint.model, checkpoint.weights, hold_out)
-    print(
-        json.dumps(
-            {
-                "accuracy": scores.accuracy,
-                "macro_f1": scores.macro_f1,
-                "recall": dict(zip(checkpoint.class_names, map(float, scores.recall), strict=True)),
-                "pictures": len(hold_out.labels),
-            },
-            indent=2,
-        )
-    )
+    recall = dict(zip(checkpoint.class_names, map(float, scores.recall), strict=True))
+    summary = {"accuracy": scores.accuracy, "macro_f1": scores.macro_f1, "recall": recall}
+    print(json.dumps({**summary, "pictures": len(hold_out.labels)}, indent=2))
 
 
 def receipts(options: argparse.Namespace) -> None:
@@ -248,9 +261,18 @@ def _parser() -> argparse.ArgumentParser:
     checking.set_defaults(command=verify_receipt)
     checking.add_argument("file", type=Path, help="the receipt")
     checking.add_argument("--key", type=Path, required=True, help="the datasite's public key: a file, or hexadecimal")
-    scoring = add("evaluate", evaluate)
+    counting = argparse.ArgumentParser(add_help=False)
+    counting.add_argument("--study", default="study", help="name of the study that pays for it")
+    counting.add_argument("--dataset", help="name of the dataset, where a hospital publishes several")
+    counting.add_argument("--noise_multiplier", type=float, default=20.0, help="noise on the counts (default 20)")
+    counting.add_argument("--delta", type=float, default=1e-5, help="at which epsilon is stated (default 1e-5)")
+    surveying = add("statistics", statistics, access, counting)
+    surveying.add_argument("--out", type=Path, default=Path("out/statistics"), help="folder (default out/statistics)")
+    scoring = add("evaluate", evaluate, access, counting)
     scoring.add_argument("model_file", type=Path, help="global model, .safetensors")
-    scoring.add_argument("--test", type=Path, required=True, help="public hold-out: a folder or an .npz file")
+    scoring.add_argument("--test", type=Path, help="public hold-out: a folder or an .npz file")
+    scoring.add_argument("--at_hospitals", action="store_true", help="on the hospitals' pictures; needs their approval")
+    scoring.add_argument("--out", type=Path, default=Path("out/evaluation"), help="folder (default out/evaluation)")
     showing = add("demo", demo)
     showing.add_argument("--data", type=Path, help="FOLDER/<hospital>/<class>/* or an .npz file (default: drawn)")
     showing.add_argument("--test", type=Path, help="public hold-out in the same form")

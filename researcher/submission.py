@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
-from policies.errors import ConfigError, RequestDenied
+from policies.errors import ConfigError, DatasiteUnreachable, RequestDenied
 from policies.plans import Plan, parse
 from researcher import atomic_file
 from researcher.code_requests import CodeRequest
@@ -90,12 +90,17 @@ class Submission(Generic[P]):
         """Returns the decisions once every hospital has made one, or the time is up."""
         deadline, last = time.monotonic() + timeout_seconds, None
         while True:
-            decisions = self.decisions()
-            if decisions != last:
-                on_change(decisions)
-                last = decisions
-            if all(state != "pending" for state, _ in decisions.values()) or time.monotonic() > deadline:
-                return decisions
+            try:
+                decisions = self.decisions()
+            except DatasiteUnreachable:  # it may be starting again; deciding takes people longer than that
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                if decisions != last:
+                    on_change(decisions)
+                    last = decisions
+                if all(state != "pending" for state, _ in decisions.values()) or time.monotonic() > deadline:
+                    return decisions
             time.sleep(poll_seconds)
 
     def receipts(self, folder: Path | str) -> list[Path]:
