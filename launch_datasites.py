@@ -136,8 +136,8 @@ def _drawn_pictures(states: Path) -> Path:
 
 def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
     """Checks everything that can be checked before anything starts, then writes the configs."""
+    from datasites.listening import listen
     from datasites.prepare import check_data, write_config
-    from datasites.server import listen
 
     check_distinct(configs)
     folders = [StateFolder(states / config.name) for config in configs]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasites.sqlite_file import open_private
 from policies.plan_json import canonical_json, sha256_text
 from policies.plans import Plan, parse
 
@@ -79,11 +79,7 @@ class Approvals:
     """The table of decisions of one datasite."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        path.chmod(0o600)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
-        self._connection.executescript(_SCHEMA)
+        self._connection = open_private(path, _SCHEMA)
         self._lock = threading.Lock()
 
     def close(self) -> None:

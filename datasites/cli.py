@@ -88,8 +88,9 @@ def serve(options: argparse.Namespace) -> None:
     os.umask(0o077)
     state = _state(options)
     config = DatasiteConfig.from_toml(state.config)
+    from datasites.listening import listen
     from datasites.prepare import ingest_pictures
-    from datasites.server import RunningDatasite, listen
+    from datasites.server import RunningDatasite
 
     listen(config.host, config.port).close()
     ingest_pictures(state, config)

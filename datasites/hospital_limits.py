@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from datasites.assets.store import StoreManifest
 from datasites.audit import AuditLog
 from datasites.config import DatasiteConfig
 from datasites.identity import StateFolder, write_private
 from policies.budget import DatasetLimits
-from policies.errors import ConfigError, PlanError
+from policies.errors import ConfigError, PlanError, RequestError
+from policies.plans import Plan
+from policies.release_plans import StatisticsPlan
 
 
 class HospitalLimits:
@@ -28,6 +31,21 @@ class HospitalLimits:
     def current(self) -> DatasetLimits:
         """The limits in force now."""
         return self._config.limits
+
+    def check(self, plan: Plan, manifest: StoreManifest) -> None:
+        """Refuses a plan outside the limits, and one that is for other pictures than the dataset's.
+
+        Raises:
+            LimitExceeded, RequestError: With what was expected, what came and what to change.
+        """
+        self.current.check(plan, unit=manifest.unit, public_size=manifest.public_size)
+        about = plan if isinstance(plan, StatisticsPlan) else plan.model
+        expected = (tuple(manifest.image_shape), len(manifest.class_names))
+        if (about.image_shape, about.num_classes) != expected:
+            raise RequestError(
+                f"The dataset has pictures of {expected[0]} in {expected[1]} classes, the plan is for "
+                f"{about.image_shape} and {about.num_classes}. Take both from the dataset's schema."
+            )
 
     def change(self, changes: Mapping[str, Any], *, by: str) -> DatasetLimits:
         """Puts some limits to other values, `epsilon` and `delta` being those of the total.

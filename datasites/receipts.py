@@ -1,8 +1,7 @@
 """Privacy receipts: what one study cost at this datasite, signed, for whoever holds the datasite's public key.
 
 A receipt crosses the boundary. It names rounds, noise and digests that the researcher knows already, and the dataset
-only
-by a mark under the hospital's own key.
+only by a mark under the hospital's own key.
 """
 
 from __future__ import annotations
@@ -10,30 +9,17 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from datasites.approvals import Approvals
-from datasites.audit import AuditLog
-from datasites.calculator import Calculator
+from datasites.books import Books
 from policies import versions
 from policies.errors import RequestUnknown
-from policies.ledger import Ledger
 from policies.receipt import Receipt, RoundEntry, dataset_mark, public_key, sign
 
 
 class Receipts:
     """Issues the receipts of one datasite."""
 
-    def __init__(
-        self,
-        *,
-        datasite: str,
-        seed: bytes,
-        approvals: Approvals,
-        ledger: Ledger,
-        calculator: Calculator,
-        audit: AuditLog,
-    ) -> None:
-        self._datasite, self._seed = datasite, seed
-        self._approvals, self._ledger, self._calculator, self._audit = approvals, ledger, calculator, audit
+    def __init__(self, datasite: str, seed: bytes, books: Books) -> None:
+        self._datasite, self._seed, self._books = datasite, seed, books
 
     @property
     def public_key(self) -> str:
@@ -50,14 +36,14 @@ class Receipts:
             RequestUnknown: The request was not approved.
             LedgerBroken: The ledger does not verify.
         """
-        decision = self._approvals.of_request(request_id)
-        reservation = self._ledger.reservations().get(request_id)
+        decision = self._books.approvals.of_request(request_id)
+        reservation = self._books.ledger.reservations().get(request_id)
         if decision is None or decision.decision == "denied" or reservation is None:
             raise RequestUnknown("There is a receipt for approved requests only.")
         plan = decision.approved_plan
         epsilon = None
         if plan.privacy is not None:
-            epsilon = self._calculator.epsilon_spent(reservation.committed_spend, plan.privacy.delta)
+            epsilon = self._books.calculator.epsilon_spent(reservation.committed_spend, plan.privacy.delta)
         rounds = tuple(
             RoundEntry(
                 round=index,
@@ -68,7 +54,7 @@ class Receipts:
             )
             for index, done in sorted(reservation.committed.items())
         )
-        head = self._audit.write("receipt issued", request=request_id, rounds=len(rounds))
+        head = self._books.audit.write("receipt issued", request=request_id, rounds=len(rounds))
         receipt = Receipt(
             datasite=self._datasite,
             request_id=request_id,

@@ -7,22 +7,20 @@ recorded at approval and computed again before each round.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from syft.service.code.user_code import SubmitUserCode
 
-from datasites.approvals import Approvals, Decision
+from datasites.approvals import Decision
 from datasites.assets.publish import PublishedDataset
-from datasites.audit import AuditLog
-from datasites.calculator import Calculator, DeclaredShapes
+from datasites.books import Books
+from datasites.calculator import DeclaredShapes
 from datasites.canonical import CanonicalRequest, RequestReader, admin_context, code_id
+from datasites.cards import RequestCard, make_card
 from datasites.guard import Call
-from datasites.hospital_limits import HospitalLimits
 from policies.accountant import plan_spend
 from policies.errors import (
     RequestAltered,
@@ -33,68 +31,15 @@ from policies.errors import (
     RequestUnknown,
     WanwuError,
 )
-from policies.ledger import Ledger
 from policies.plan_json import canonical_json
-from policies.plans import Plan
-from policies.release_plans import StatisticsPlan
-
-
-@dataclass(frozen=True)
-class RequestCard:
-    """What a hospital's reviewer sees of a request. Plain values, ready for the terminal, JSON or a page.
-
-    Attributes:
-        id: The request's identifier.
-        state: `pending`, `approved`, `denied` or `ended`.
-        researcher: E-mail address of the account that asks.
-        submitted: When, UTC.
-        plan: The plan, as plain values; empty when it cannot be read.
-        epsilon: What the study would cost, at the dataset's delta; None without differential privacy.
-        epsilon_left: What is left of the dataset's budget before this request is charged.
-        delta: At which both are stated.
-        numbers: How many numbers leave in one round.
-        finding: Why the request cannot be approved; empty when it can.
-        reason: The decision's reason.
-        decided_by: Who decided.
-        digest: Over all that the decision covers.
-    """
-
-    id: str
-    state: str
-    researcher: str
-    submitted: str
-    plan: dict[str, Any]
-    epsilon: float | None
-    epsilon_left: float
-    delta: float
-    numbers: int
-    finding: str
-    reason: str
-    decided_by: str
-    digest: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 class RequestBook:
     """The code requests of one datasite."""
 
-    def __init__(
-        self,
-        server: Any,
-        *,
-        datasets: Mapping[str, PublishedDataset],
-        limits: HospitalLimits,
-        approvals: Approvals,
-        ledger: Ledger,
-        calculator: Calculator,
-        audit: AuditLog,
-    ) -> None:
-        self._server, self._limits = server, limits
+    def __init__(self, server: Any, datasets: Mapping[str, PublishedDataset], books: Books) -> None:
+        self._server, self._books = server, books
         self._reader = RequestReader(server, datasets)
-        self._approvals, self._ledger, self._calculator, self._audit = approvals, ledger, calculator, audit
 
     # --- submission --------------------------------------------------------------------------------------
 
@@ -105,14 +50,14 @@ class RequestBook:
             WanwuError: Not the stub, no such dataset, a plan that does not read, or one outside the limits.
         """
         plan, dataset = self._reader.read_submission(code)
-        self._check(plan, dataset)
-        self._audit.write("request submitted", plan=plan.digest(), study=plan.study, dataset=plan.dataset)
+        self._books.limits.check(plan, dataset.manifest)
+        self._books.audit.write("request submitted", plan=plan.digest(), study=plan.study, dataset=plan.dataset)
 
     # --- looking -----------------------------------------------------------------------------------------
 
     def cards(self) -> list[RequestCard]:
         """All requests, oldest first."""
-        return [self._card(request) for request in self._reader.all()]
+        return [make_card(request, self._reader, self._books) for request in self._reader.all()]
 
     def card(self, request_id: str) -> RequestCard:
         """One request.
@@ -120,11 +65,11 @@ class RequestBook:
         Raises:
             RequestUnknown: There is none with that identifier, or the beginning of it names several.
         """
-        return self._card(self._reader.find(request_id))
+        return make_card(self._reader.find(request_id), self._reader, self._books)
 
     def state_of(self, request_id: str) -> tuple[str, str]:
         """(`pending` | `approved` | `denied` | `ended`, reason) without any sum."""
-        decision = self._approvals.of_request(request_id)
+        decision = self._books.approvals.of_request(request_id)
         return ("pending", "") if decision is None else (decision.decision, decision.reason)
 
     def owner_of(self, request_id: str) -> str:
@@ -147,14 +92,14 @@ class RequestBook:
             LimitExceeded: The plan is outside the dataset's limits.
         """
         request = self._reader.find(request_id)
-        known = self._approvals.of_request(str(request.id))
+        known = self._books.approvals.of_request(str(request.id))
         if known is not None and known.decision != "approved":
             raise RequestDenied(f"The request was {known.decision} before. Ask the researcher to submit it again.")
         checked = self._reader.read(request)
         plan, manifest = checked.plan, checked.dataset.manifest
-        self._check(plan, checked.dataset)
-        shapes = self._calculator.shapes(plan)
-        self._ledger.reserve(
+        self._books.limits.check(plan, manifest)
+        shapes = self._books.calculator.shapes(plan)
+        self._books.ledger.reserve(
             fingerprint=manifest.fingerprint,
             dataset=manifest.name,
             request_id=checked.request_id,
@@ -163,12 +108,12 @@ class RequestBook:
             plan_digest=plan.digest(),
             spend=plan_spend(plan),
             rounds=plan.rounds,
-            limits=self._limits.current,
+            limits=self._books.limits.current,
         )
         self._record(checked, "approved", by=by, reason="", shapes=shapes)
         with self._server.lock:
             self._server.services.request.apply(admin_context(self._server), request.id)
-        self._audit.write("request approved", request=checked.request_id, by=by, digest=checked.digest)
+        self._books.audit.write("request approved", request=checked.request_id, by=by, digest=checked.digest)
         return self.card(checked.request_id)
 
     def deny(self, request_id: str, *, reason: str, by: str) -> RequestCard:
@@ -188,22 +133,22 @@ class RequestBook:
         except WanwuError:
             checked = None
         if checked is None:
-            self._approvals.record(_denied_unread(request, by=by, reason=reason))
+            self._books.approvals.record(_denied_unread(request, by=by, reason=reason))
         else:
             self._record(checked, "denied", by=by, reason=reason, shapes=DeclaredShapes({}, {}))
         with self._server.lock:
             self._server.services.request.undo(admin_context(self._server), request.id, reason)
-        self._audit.write("request denied", request=request_id, by=by, reason=reason)
+        self._books.audit.write("request denied", request=request_id, by=by, reason=reason)
         return self.card(request_id)
 
     def end(self, request_id: str, *, by: str, reason: str) -> None:
         """Ends an approved request: no further round, and what it has not used becomes free again."""
-        decision = self._approvals.of_request(str(self._reader.find(request_id).id))
+        decision = self._books.approvals.of_request(str(self._reader.find(request_id).id))
         if decision is None or decision.decision != "approved":
             raise RequestError("Only an approved request can be ended.")
-        self._approvals.record(replace(decision, decision="ended", reason=reason))
-        self._ledger.release(request_id=decision.request_id, reason=reason)
-        self._audit.write("request ended", request=decision.request_id, by=by, reason=reason)
+        self._books.approvals.record(replace(decision, decision="ended", reason=reason))
+        self._books.ledger.release(request_id=decision.request_id, reason=reason)
+        self._books.audit.write("request ended", request=decision.request_id, by=by, reason=reason)
 
     # --- before a round ----------------------------------------------------------------------------------
 
@@ -221,7 +166,7 @@ class RequestBook:
         Raises:
             RequestPending, RequestDenied, RequestAltered, RequestUnknown
         """
-        decision = self._approvals.of_code(call.code_id)
+        decision = self._books.approvals.of_code(call.code_id)
         if decision is None:
             raise RequestPending("The hospital has not approved this request yet. Wait for its decision.")
         if decision.decision != "approved":
@@ -237,62 +182,10 @@ class RequestBook:
         return decision
 
     def _altered(self, decision: Decision) -> RequestAltered:
-        self._audit.write("request altered after approval", request=decision.request_id)
+        self._books.audit.write("request altered after approval", request=decision.request_id)
         return RequestAltered(
             "What would run is not what the hospital approved. Submit the plan again for a new decision."
         )
-
-    def _check(self, plan: Plan, dataset: PublishedDataset) -> None:
-        """Refuses a plan outside the limits, and one whose model does not fit the dataset's pictures."""
-        manifest = dataset.manifest
-        self._limits.current.check(plan, unit=manifest.unit, public_size=manifest.public_size)
-        about = plan if isinstance(plan, StatisticsPlan) else plan.model
-        expected = (tuple(manifest.image_shape), len(manifest.class_names))
-        if (about.image_shape, about.num_classes) != expected:
-            raise RequestError(
-                f"The dataset has pictures of {expected[0]} in {expected[1]} classes, the plan is for "
-                f"{about.image_shape} and {about.num_classes}. Take both from the dataset's schema."
-            )
-
-    def _card(self, request: Any) -> RequestCard:
-        request_id, delta = str(request.id), self._limits.current.total.delta
-        state, reason = self.state_of(request_id)
-        decision = self._approvals.of_request(request_id)
-        plan: dict[str, Any] = {}
-        epsilon, epsilon_left, numbers, finding, covered = None, 0.0, 0, "", ""
-        try:
-            checked = self._reader.read(request)
-            plan, covered = _plan_values(checked.plan), checked.digest
-            shapes = self._calculator.shapes(checked.plan)
-            numbers = sum(math.prod(shape) for shape in shapes.outputs.values())
-            if spend := plan_spend(checked.plan):
-                epsilon = self._calculator.epsilon_spent(spend, delta)
-            epsilon_left = self.epsilon_left(checked.dataset)
-            self._check(checked.plan, checked.dataset)
-        except WanwuError as error:
-            finding = f"{error.code}: {error.public}"
-        return RequestCard(
-            id=request_id,
-            state=state,
-            researcher=str(request.requesting_user_email),
-            submitted=str(request.request_time),
-            plan=plan,
-            epsilon=epsilon,
-            epsilon_left=epsilon_left,
-            delta=delta,
-            numbers=numbers,
-            finding=finding,
-            reason=reason,
-            decided_by=decision.decided_by if decision else "",
-            digest=covered,
-        )
-
-    def epsilon_left(self, dataset: PublishedDataset) -> float:
-        """What is left of the dataset's total, as a difference of epsilons at its delta: an orientation, not a sum
-        that further studies can be added to."""
-        history = self._ledger.history(dataset.manifest.fingerprint)
-        spent = self._calculator.epsilon_spent(history, self._limits.current.total.delta)
-        return max(self._limits.current.total.epsilon - spent, 0.0)
 
     def _record(
         self,
@@ -304,7 +197,7 @@ class RequestBook:
         shapes: DeclaredShapes,
     ) -> None:
         manifest = checked.dataset.manifest
-        self._approvals.record(
+        self._books.approvals.record(
             Decision(
                 request_id=checked.request_id,
                 decision=decision,
@@ -321,10 +214,6 @@ class RequestBook:
                 reason=reason,
             )
         )
-
-
-def _plan_values(plan: Plan) -> dict[str, Any]:
-    return dict(json.loads(plan.to_json()))
 
 
 def _denied_unread(request: Any, *, by: str, reason: str) -> Decision:

@@ -8,18 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import secrets
-import signal
-import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
@@ -27,20 +24,25 @@ from datasites import identity as identities
 from datasites.approvals import Approvals, Decision
 from datasites.assets.store import open_store
 from datasites.audit import AuditLog
+from datasites.books import Books
 from datasites.calculator import Calculator
 from datasites.config import DatasiteConfig
 from datasites.hospital_limits import HospitalLimits
 from datasites.http_errors import add_error_handlers
 from datasites.identity import StateFolder, write_private
+from datasites.listening import listen, serve_until_told
 from datasites.runs import entry
 from datasites.runs.admission import Admission
 from datasites.runs.blobs import BlobStore
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import ApprovedRun, Supervisor
-from policies.errors import ConfigError, RequestDenied, RequestPending
+from policies.errors import RequestDenied, RequestPending
 from policies.ledger import Ledger
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from datasites.accounts import Accounts
+    from datasites.assets.publish import PublishedDataset
+    from datasites.requests import RequestBook
 
 SYFT_PREFIX = "/api/v2"
 # Of PySyft's routes, those that a researcher's client needs. The others do not exist here.
@@ -54,18 +56,22 @@ class RunningDatasite:
     def __init__(self, state: StateFolder, config: DatasiteConfig) -> None:
         self.state, self.config = state, config
         self.identity = identities.load_or_create(state)
-        self.audit = AuditLog(state.audit)
-        self.limits = HospitalLimits(state, config, self.audit)
-        self.calculator = Calculator()
-        self.ledger = Ledger(state.ledger, epsilon=self.calculator.epsilon_spent)
-        self.approvals = Approvals(state.approvals)
+        self.token = secrets.token_urlsafe(32)
+        audit, calculator = AuditLog(state.audit), Calculator()
+        self.books = Books(
+            limits=HospitalLimits(state, config, audit),
+            approvals=Approvals(state.approvals),
+            ledger=Ledger(state.ledger, epsilon=calculator.epsilon_spent),
+            calculator=calculator,
+            audit=audit,
+        )
         self.queue = RunQueue(state.runs)
         self.blobs = BlobStore(state.blobs, max_bytes=config.max_update_bytes)
         self.supervisor = Supervisor(
             queue=self.queue,
             blobs=self.blobs,
-            ledger=self.ledger,
-            audit=self.audit,
+            ledger=self.books.ledger,
+            audit=audit,
             approved=self._approved_run,
             scratch=state.scratch,
             logs=state.logs,
@@ -73,107 +79,11 @@ class RunningDatasite:
             concurrent_runs=config.concurrent_runs,
             threads_per_run=config.threads_per_run,
         )
-        self.app, self.console_app = self._build()
-
-    def _build(self) -> tuple[FastAPI, FastAPI]:
-        """Starts PySyft and builds both apps. PySyft reads its environment when imported."""
-        os.environ.update(identities.environment(self.state, self.identity))
-        with _without_torch():
-            from datasites.guard import GuardedDatasite, current_call
-        from datasites import wire
-        from datasites.accounts import Accounts
-        from datasites.assets.publish import publish
-        from datasites.console.app import Console, make_app
-        from datasites.receipts import Receipts
-        from datasites.requests import RequestBook
-
-        lock = threading.RLock()
-        GuardedDatasite.lock = lock
-        server = GuardedDatasite(
-            name=self.config.name, n_consumers=0, create_producer=False, dev_mode=False, log_level="ERROR"
-        )
-        _make_private(self.state.syft)
-        self.accounts = Accounts(server, self.state, url=f"http://{self.config.host}:{self.config.port}")
-        self.accounts.close_sign_up()
-        for email in self.config.researchers:
-            self.accounts.add_researcher(email)
-        store = self.state.store / self.config.dataset
-        manifest = open_store(store).manifest
-        datasets = {manifest.name: publish(server, manifest, store)}
-        book = RequestBook(
-            server,
-            datasets=datasets,
-            limits=self.limits,
-            approvals=self.approvals,
-            ledger=self.ledger,
-            calculator=self.calculator,
-            audit=self.audit,
-        )
-        server.check_submission = book.check_submission
-        server.check_call = book.check_call
-
-        def approval() -> Decision:
-            call = current_call.get()
-            if call is None:
-                raise RequestPending("A round can only be asked for through an approved code request.")
-            return book.approved(call)
-
-        entry.install(
-            Admission(
-                approval=approval,
-                queue=self.queue,
-                blobs=self.blobs,
-                ledger=self.ledger,
-                audit=self.audit,
-                max_update_bytes=self.config.max_update_bytes,
-            )
-        )
-        wired = wire.Wire(
-            name=self.config.name,
-            email_of=self.accounts.email,
-            datasets=datasets,
-            limits=self.limits,
-            book=book,
-            approvals=self.approvals,
-            queue=self.queue,
-            blobs=self.blobs,
-            ledger=self.ledger,
-            calculator=self.calculator,
-            supervisor=self.supervisor,
-            receipts=Receipts(
-                datasite=self.config.name,
-                seed=bytes.fromhex(self.identity.signing_seed),
-                approvals=self.approvals,
-                ledger=self.ledger,
-                calculator=self.calculator,
-                audit=self.audit,
-            ),
-        )
-        self.token = secrets.token_urlsafe(32)
-        console = Console(
-            name=self.config.name,
-            token=self.token,
-            admin=self.identity.admin_email,
-            fingerprints={name: published.manifest.fingerprint for name, published in datasets.items()},
-            limits=self.limits,
-            book=book,
-            accounts=self.accounts,
-            queue=self.queue,
-            supervisor=self.supervisor,
-            ledger=self.ledger,
-            calculator=self.calculator,
-        )
-        return _researcher_app(server, wired), make_app(console)
-
-    def _approved_run(self, run: Run) -> ApprovedRun:
-        decision = self.approvals.of_request(run.request_id)
-        if decision is None or decision.decision != "approved":
-            raise RequestDenied("The request is not approved any more.")
-        return ApprovedRun(
-            plan=decision.approved_plan,
-            store=self.state.store / decision.dataset,
-            outputs=decision.outputs,
-        )
+        server = self._start_pysyft()
+        accounts, datasets, book = self._open(server)
+        self._admit_rounds(book)
+        self.app = self._researcher_app(server, accounts, datasets, book)
+        self.console_app = self._console_app(accounts, datasets, book)
 
     def serve(self, *, ready: Callable[[], None]) -> None:
         """Listens on both ports until SIGTERM or SIGINT, then stops cleanly. Calls `ready` once both are open.
@@ -186,9 +96,9 @@ class RunningDatasite:
         host, port = console.getsockname()[:2]
         write_private(self.state.console, json.dumps({"url": f"http://{host}:{port}", "token": self.token}))
         self.supervisor.start()
-        self.audit.write("datasite started", name=self.config.name, port=self.config.port)
+        self.books.audit.write("datasite started", name=self.config.name, port=self.config.port)
         try:
-            asyncio.run(_serve(((self.app, researchers), (self.console_app, console)), ready))
+            asyncio.run(serve_until_told(((self.app, researchers), (self.console_app, console)), ready))
         finally:
             self.stop()
 
@@ -196,98 +106,139 @@ class RunningDatasite:
         """Ends runs and closes files. What was running is queued again at the next start."""
         self.state.console.unlink(missing_ok=True)
         self.supervisor.stop()
-        self.calculator.stop()
-        self.audit.write("datasite stopped", name=self.config.name)
+        self.books.calculator.stop()
+        self.books.audit.write("datasite stopped", name=self.config.name)
         self.queue.close()
-        self.approvals.close()
+        self.books.approvals.close()
 
+    # --- putting it together -----------------------------------------------------------------------------
 
-def listen(host: str, port: int) -> socket.socket:
-    """An open socket.
+    def _start_pysyft(self) -> Any:
+        """PySyft's server behind the gate. It reads its environment when it is imported, hence here."""
+        os.environ.update(identities.environment(self.state, self.identity))
+        with _without_torch():
+            from datasites.guard import GuardedDatasite
+        GuardedDatasite.lock = threading.RLock()
+        server = GuardedDatasite(
+            name=self.config.name, n_consumers=0, create_producer=False, dev_mode=False, log_level="ERROR"
+        )
+        for name in identities.environment(self.state, self.identity):
+            os.environ.pop(name)
+        _make_private(self.state.syft)
+        return server
 
-    Raises:
-        ConfigError: The port is taken, or may not be opened.
-    """
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-        sock.listen(128)
-    except OSError as error:
-        sock.close()
-        raise ConfigError(
-            f"Port {port} on {host} cannot be opened: {error.strerror}. Stop what listens there, "
-            "or choose another port."
-        ) from error
-    return sock
+    def _open(self, server: Any) -> tuple[Accounts, dict[str, PublishedDataset], RequestBook]:
+        """Accounts made, dataset published, and the book of requests in front of every submission and call."""
+        from datasites.accounts import Accounts
+        from datasites.assets.publish import publish
+        from datasites.requests import RequestBook
 
+        accounts = Accounts(server, self.state, url=f"http://{self.config.host}:{self.config.port}")
+        accounts.close_sign_up()
+        for email in self.config.researchers:
+            accounts.add_researcher(email)
+        store = self.state.store / self.config.dataset
+        manifest = open_store(store).manifest
+        datasets = {manifest.name: publish(server, manifest, store)}
+        book = RequestBook(server, datasets, self.books)
+        server.check_submission, server.check_call = book.check_submission, book.check_call
+        return accounts, datasets, book
 
-def _researcher_app(server: Any, wired: Any) -> FastAPI:
-    """PySyft's few routes and the datasite's own, with a limit on what a call may send."""
-    import warnings
+    def _admit_rounds(self, book: RequestBook) -> None:
+        """Lets the stub reach the run queue, on behalf of whoever's call PySyft is serving."""
+        from datasites.guard import current_call
 
-    from syft.server.routes import make_routes as syft_routes
+        def approval() -> Decision:
+            call = current_call.get()
+            if call is None:
+                raise RequestPending("A round can only be asked for through an approved code request.")
+            return book.approved(call)
 
-    from datasites import wire
-
-    app = FastAPI(title="wanwu datasite", docs_url=None, redoc_url=None, openapi_url=None)
-    add_error_handlers(app)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        routes = syft_routes(worker=server)
-        routes.routes = [route for route in routes.routes if getattr(route, "path", "") in SYFT_ROUTES]
-        app.include_router(routes, prefix=SYFT_PREFIX)
-    app.include_router(wire.make_routes(wired))
-
-    @app.middleware("http")
-    async def limit_body(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        if request.url.path.startswith(SYFT_PREFIX) and request.method != "GET":
-            length = request.headers.get("content-length", "")
-            if not length.isdigit() or int(length) > MAX_CALL_BYTES:
-                text = f"A call must say its length and have at most {MAX_CALL_BYTES} bytes."
-                return JSONResponse({"code": "WW600", "error": text}, status_code=413)
-        return await call_next(request)
-
-    return app
-
-
-async def _serve(apps: tuple[tuple[FastAPI, socket.socket], ...], ready: Callable[[], None]) -> None:
-    """Runs one uvicorn for each app in this event loop until a signal arrives."""
-    servers = [
-        uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_level="warning",
-                access_log=False,
-                lifespan="off",
-                server_header=False,
-                date_header=False,
+        entry.install(
+            Admission(
+                approval=approval,
+                queue=self.queue,
+                blobs=self.blobs,
+                ledger=self.books.ledger,
+                audit=self.books.audit,
+                max_update_bytes=self.config.max_update_bytes,
             )
         )
-        for app, _ in apps
-    ]
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-    with contextlib.ExitStack() as stack:
-        tasks = []
-        for server, (_, sock) in zip(servers, apps, strict=True):
-            server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
-            stack.callback(sock.close)
-            tasks.append(asyncio.create_task(server.serve(sockets=[sock])))
-        while not all(server.started for server in servers):
-            await asyncio.sleep(0.01)
-        ready()
-        await stopping.wait()
-        for server in servers:
-            server.should_exit = True
-            server.force_exit = True
-        await asyncio.gather(*tasks)
+
+    def _researcher_app(
+        self, server: Any, accounts: Accounts, datasets: dict[str, PublishedDataset], book: RequestBook
+    ) -> FastAPI:
+        from datasites import wire
+        from datasites.receipts import Receipts
+
+        app = FastAPI(title="wanwu datasite", docs_url=None, redoc_url=None, openapi_url=None)
+        add_error_handlers(app)
+        _add_pysyft_routes(app, server)
+        wired = wire.Wire(
+            name=self.config.name,
+            email_of=accounts.email,
+            datasets=datasets,
+            books=self.books,
+            book=book,
+            queue=self.queue,
+            blobs=self.blobs,
+            supervisor=self.supervisor,
+            receipts=Receipts(self.config.name, bytes.fromhex(self.identity.signing_seed), self.books),
+        )
+        app.include_router(wire.make_routes(wired))
+        app.middleware("http")(_limit_calls)
+        return app
+
+    def _console_app(self, accounts: Accounts, datasets: dict[str, PublishedDataset], book: RequestBook) -> FastAPI:
+        from datasites.console.app import Console, make_app
+
+        return make_app(
+            Console(
+                name=self.config.name,
+                token=self.token,
+                admin=self.identity.admin_email,
+                fingerprints={name: published.manifest.fingerprint for name, published in datasets.items()},
+                books=self.books,
+                book=book,
+                accounts=accounts,
+                queue=self.queue,
+                supervisor=self.supervisor,
+            )
+        )
+
+    def _approved_run(self, run: Run) -> ApprovedRun:
+        decision = self.books.approvals.of_request(run.request_id)
+        if decision is None or decision.decision != "approved":
+            raise RequestDenied("The request is not approved any more.")
+        return ApprovedRun(
+            plan=decision.approved_plan,
+            store=self.state.store / decision.dataset,
+            outputs=decision.outputs,
+        )
+
+
+def _add_pysyft_routes(app: FastAPI, server: Any) -> None:
+    from syft.server.routes import make_routes
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        routes = make_routes(worker=server)
+        routes.routes = [route for route in routes.routes if getattr(route, "path", "") in SYFT_ROUTES]
+        app.include_router(routes, prefix=SYFT_PREFIX)
+
+
+async def _limit_calls(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Refuses what is too large for a call before PySyft reads it."""
+    if request.url.path.startswith(SYFT_PREFIX) and request.method != "GET":
+        length = request.headers.get("content-length", "")
+        if not length.isdigit() or int(length) > MAX_CALL_BYTES:
+            text = f"A call must say its length and have at most {MAX_CALL_BYTES} bytes."
+            return JSONResponse({"code": "WW600", "error": text}, status_code=413)
+    return await call_next(request)
 
 
 @contextlib.contextmanager
-def _without_torch() -> Any:
+def _without_torch() -> Iterator[None]:
     """Imports inside find no torch. PySyft takes it when it is there, at half a gigabyte and three seconds a server,
     to read and write tensors, which no call on a datasite may carry anyway."""
     if "torch" in sys.modules:

@@ -13,10 +13,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from datasites.approvals import Approvals
 from datasites.assets.publish import PublishedDataset
-from datasites.calculator import Calculator
-from datasites.hospital_limits import HospitalLimits
+from datasites.books import Books
 from datasites.receipts import Receipts
 from datasites.requests import RequestBook
 from datasites.runs.blobs import BlobStore
@@ -24,7 +22,6 @@ from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import Supervisor
 from policies import versions
 from policies.errors import RequestUnknown, SignInFailed
-from policies.ledger import Ledger
 from policies.signatures import BODY, SignatureCheck
 
 PREFIX = "/wanwu/v1"
@@ -46,13 +43,10 @@ class Wire:
     name: str
     email_of: Callable[[str], str]
     datasets: dict[str, PublishedDataset]
-    limits: HospitalLimits
+    books: Books
     book: RequestBook
-    approvals: Approvals
     queue: RunQueue
     blobs: BlobStore
-    ledger: Ledger
-    calculator: Calculator
     supervisor: Supervisor
     receipts: Receipts
 
@@ -62,7 +56,7 @@ class Wire:
             "datasite": self.name,
             "versions": dict(versions.installed()),
             "datasets": {name: published.manifest.schema() for name, published in self.datasets.items()},
-            "limits": self.limits.current.to_dict(),
+            "limits": self.books.limits.current.to_dict(),
             "public_key": self.receipts.public_key,
         }
 
@@ -72,9 +66,9 @@ class Wire:
         if published is None:
             raise RequestUnknown(f"There is no dataset {name!r} here.")
         return {
-            "epsilon_total": self.limits.current.total.epsilon,
-            "epsilon_left": self.book.epsilon_left(published),
-            "delta": self.limits.current.total.delta,
+            "epsilon_total": self.books.limits.current.total.epsilon,
+            "epsilon_left": self.books.epsilon_left(published.manifest.fingerprint),
+            "delta": self.books.limits.current.total.delta,
         }
 
     def request(self, request_id: str, who: Researcher) -> dict[str, Any]:
@@ -116,7 +110,7 @@ class Wire:
         return {"receipt": self.receipts.issue(request_id)}
 
     def _own(self, request_id: str, who: Researcher) -> None:
-        decision = self.approvals.of_request(request_id)
+        decision = self.books.approvals.of_request(request_id)
         owner = decision.account if decision else self.book.owner_of(request_id)
         if owner != who.account or (decision is None and len(request_id) != 32):
             raise RequestUnknown("This account has no such request.")
@@ -132,11 +126,11 @@ class Wire:
         return 0 if run is None else run.version
 
     def _epsilon_spent(self, request_id: str) -> float | None:
-        decision = self.approvals.of_request(request_id)
+        decision = self.books.approvals.of_request(request_id)
         plan = decision.approved_plan if decision else None
         if plan is None or plan.privacy is None:
             return None
-        return self.calculator.epsilon_spent(self.ledger.committed_history(request_id), plan.privacy.delta)
+        return self.books.calculator.epsilon_spent(self.books.ledger.committed_history(request_id), plan.privacy.delta)
 
 
 def make_routes(wire: Wire) -> APIRouter:

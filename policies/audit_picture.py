@@ -83,7 +83,7 @@ def picture(result: Measured, *, title: str, max_noise_z: float) -> bytes:
         figure = Figure(figsize=SIZE_INCHES, dpi=DPI)
         _write(figure, 0.19, 0.3, title, size=14, weight="bold")
         _write(
-            figure, 0.13, 0.56, "Scores of canaries in one update; line: the noise that should be there", colour=MUTED
+            figure, 0.19, 0.56, "Scores of canaries in one update; line: the noise that should be there", colour=MUTED
         )
         lower = figure.add_axes((0.025, 0.118, 0.63, 0.29))
         upper = figure.add_axes((0.025, 0.492, 0.63, 0.29), sharex=lower)

@@ -66,12 +66,14 @@ def public_key(seed: bytes) -> str:
 def sign(receipt: Receipt, seed: bytes) -> str:
     """Writes a receipt as indented JSON with its signature, ed25519 (RFC 8032).
 
+    Its epsilon is taken as it is, so that a datasite can have it computed elsewhere; `verify` computes it again.
+
     Args:
         receipt: What is to be signed.
         seed: The datasite's ed25519 seed, 32 bytes.
 
     Raises:
-        ReceiptInvalid: The receipt contradicts itself; no datasite signs such a one.
+        ReceiptInvalid: The receipt contradicts its plan or itself; no datasite signs such a one.
     """
     _check_consistent(receipt)
     signature = Ed25519PrivateKey.from_private_bytes(seed).sign(_signed_bytes(receipt))
@@ -104,6 +106,7 @@ def verify(content: str | bytes, public_key_hex: str) -> Receipt:
     except (InvalidSignature, ValueError) as error:
         raise ReceiptInvalid(_refusal("it is not what was signed")) from error
     _check_consistent(receipt)
+    _check_epsilon(receipt)
     return receipt
 
 
@@ -154,17 +157,14 @@ def _check_consistent(receipt: Receipt) -> None:
         _refuse("its rounds are not rounds of its plan, each once and in order")
     if any(entry.spend != declared for entry in receipt.rounds):
         _refuse("a round did not run with the noise, sample rate and steps of its plan")
-    _check_epsilon(receipt, private=declared is not None)
+    if receipt.delta != (plan["privacy"] or {}).get("delta") or (receipt.epsilon is None) != (declared is None):
+        _refuse("it must state an epsilon at its plan's delta, or neither without differential privacy")
 
 
-def _check_epsilon(receipt: Receipt, *, private: bool) -> None:
-    """Refuses an epsilon that the rounds exceed, or one where there is no differential privacy."""
-    if not private:
-        if receipt.epsilon is not None or receipt.delta is not None:
-            _refuse("it states an epsilon, but its plan has no differential privacy")
-        return
+def _check_epsilon(receipt: Receipt) -> None:
+    """Refuses an epsilon that the rounds exceed."""
     if receipt.epsilon is None or receipt.delta is None:
-        _refuse("it states no epsilon and delta, but its plan has differential privacy")
+        return
     computed = epsilon_spent(receipt.spend, receipt.delta)
     if receipt.epsilon < computed * (1 - _ROUNDING):
         _refuse(

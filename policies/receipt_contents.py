@@ -13,12 +13,9 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from policies import validate
-from policies.accountant import epsilon_spent
 from policies.errors import PlanError
 from policies.plan import UNITS
 from policies.plan_json import canonical_json
-from policies.plans import Plan
-from policies.reservations import CommittedRound, Reservation
 from policies.steps import GaussianSteps, merged
 
 RECEIPT_VERSION = 1
@@ -57,14 +54,6 @@ class RoundEntry:
             return None
         # One of them may still be None here; GaussianSteps refuses that by name.
         return GaussianSteps(self.noise_multiplier, self.sample_rate, self.steps)  # type: ignore[arg-type]
-
-    @classmethod
-    def of_committed(cls, index: int, done: CommittedRound) -> Self:
-        """What the ledger knows of a round."""
-        if done.spend is None:
-            return cls(index, None, None, None, done.update_digest)
-        spend = done.spend
-        return cls(index, spend.noise_multiplier, spend.sample_rate, spend.steps, done.update_digest)
 
 
 @dataclass(frozen=True)
@@ -144,34 +133,6 @@ class Receipt:
     def spend(self) -> tuple[GaussianSteps, ...]:
         """What all rounds spent, for the accountant."""
         return merged(entry.spend for entry in self.rounds if entry.spend is not None)
-
-    @classmethod
-    def of_reservation(cls, held: Reservation, plan: Plan, *, delta: float, **others: Any) -> Self:
-        """What the ledger knows of a request, as a receipt.
-
-        Args:
-            held: The request's reservation, with its committed rounds.
-            plan: The approved plan.
-            delta: At which the hospital states epsilon.
-            **others: datasite, dataset_mark, unit, approver, approved_at, approval_digest, versions, audit_head and
-                issued_at, as in the class.
-
-        Raises:
-            PlanError: A field out of range.
-        """
-        return cls(
-            request_id=held.request_id,
-            study=held.study,
-            researcher=held.researcher,
-            dataset=held.dataset,
-            plan=json.loads(plan.to_json()),
-            plan_digest=held.plan_digest,
-            rounds=tuple(RoundEntry.of_committed(index, done) for index, done in sorted(held.committed.items())),
-            epsilon=None if held.non_private else epsilon_spent(held.committed_spend, delta),
-            delta=None if held.non_private else delta,
-            state="approved" if held.released is None else "ended",
-            **others,
-        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values in reading order, for JSON."""

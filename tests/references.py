@@ -23,6 +23,7 @@ if __name__ == "__main__":
 import launch_datasites  # noqa: E402
 from datasites import cli as datasites_cli  # noqa: E402
 from datasites.config import DatasiteConfig  # noqa: E402
+from policies import __main__ as policies_cli  # noqa: E402
 from policies.budget import DatasetLimits  # noqa: E402
 from researcher import cli as researcher_cli  # noqa: E402
 
@@ -54,6 +55,7 @@ def programs() -> dict[str, argparse.ArgumentParser]:
         "python launch_datasites.py": launcher,
         "python -m datasites": datasites_cli._parser(),
         "python -m researcher": researcher_cli._parser(),
+        "python -m policies": policies_cli._parser(),
     }
 
 
@@ -109,9 +111,9 @@ def _lines(rows: list[tuple[str, ...]]) -> str:
 def _commands_of(call: str) -> str:
     """All commands of a program; arguments that every one takes are told once."""
     found = list(commands(call, programs()[call]))
-    if len(found) == 1:
+    if found[0][0] == call:
         return _arguments(found[0][2])
-    shared = [row for row in found[0][2] if all(row in rows for _, _, rows in found)]
+    shared = [row for row in found[0][2] if len(found) > 1 and all(row in rows for _, _, rows in found)]
     told = ["Every command takes these:", _arguments(shared)] if shared else []
     for command, text, rows in found:
         own = [row for row in rows if row not in shared]
@@ -125,6 +127,7 @@ _PARTS = {
     "launcher": lambda: _commands_of("python launch_datasites.py"),
     "datasites": lambda: _commands_of("python -m datasites"),
     "researcher": lambda: _commands_of("python -m researcher"),
+    "policies": lambda: _commands_of("python -m policies"),
 }
 
 

@@ -15,15 +15,12 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from datasites.accounts import Accounts
-from datasites.calculator import Calculator
-from datasites.hospital_limits import HospitalLimits
+from datasites.books import Books
 from datasites.http_errors import add_error_handlers
 from datasites.requests import RequestBook
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import Supervisor
 from policies.errors import RequestUnknown, SignInFailed
-from policies.ledger import Ledger
-from policies.steps import GaussianSteps
 
 
 @dataclass(frozen=True)
@@ -34,13 +31,11 @@ class Console:
     token: str
     admin: str
     fingerprints: dict[str, str]
-    limits: HospitalLimits
+    books: Books
     book: RequestBook
     accounts: Accounts
     queue: RunQueue
     supervisor: Supervisor
-    ledger: Ledger
-    calculator: Calculator
 
     def runs(self) -> list[dict[str, Any]]:
         """All runs, for the hospital's eyes."""
@@ -60,10 +55,10 @@ class Console:
 
     def budget(self) -> list[dict[str, Any]]:
         """What each dataset's budget is, what is charged, by whom, and what is left."""
-        total = self.limits.current.total
+        total = self.books.limits.current.total
         rows = []
         for name, fingerprint in self.fingerprints.items():
-            charged = self._epsilon(self.ledger.history(fingerprint))
+            charged = self.books.epsilon(self.books.ledger.history(fingerprint))
             rows.append(
                 {
                     "dataset": name,
@@ -78,16 +73,16 @@ class Console:
 
     def _studies(self, fingerprint: str) -> list[dict[str, Any]]:
         """One row for each researcher and study: what is charged, and how many of the reserved rounds ran."""
-        held = [one for one in self.ledger.reservations().values() if one.fingerprint == fingerprint]
+        held = [one for one in self.books.ledger.reservations().values() if one.fingerprint == fingerprint]
         rows = []
         for researcher, study in dict.fromkeys((one.researcher, one.study) for one in held):
             own = [one for one in held if (one.researcher, one.study) == (researcher, study)]
-            charged = self.ledger.history(fingerprint, researcher=researcher, study=study)
+            charged = self.books.ledger.history(fingerprint, researcher=researcher, study=study)
             rows.append(
                 {
                     "researcher": researcher,
                     "study": study,
-                    "epsilon_charged": self._epsilon(charged),
+                    "epsilon_charged": self.books.epsilon(charged),
                     "rounds_reserved": sum(one.rounds for one in own),
                     "rounds_run": sum(len(one.committed) for one in own),
                     "ended": all(one.released is not None for one in own),
@@ -95,9 +90,6 @@ class Console:
                 }
             )
         return rows
-
-    def _epsilon(self, history: tuple[GaussianSteps, ...]) -> float:
-        return self.calculator.epsilon_spent(history, self.limits.current.total.delta)
 
     def _again(self, run: Run) -> Run:
         return self.queue.by_id(run.id) or run
@@ -161,11 +153,11 @@ def make_app(console: Console) -> FastAPI:
 
     @router.get("/limits")
     async def limits(request: Request) -> JSONResponse:
-        return await answer(request, lambda: console.limits.current.to_dict())
+        return await answer(request, lambda: console.books.limits.current.to_dict())
 
     @router.post("/limits")
     async def change_limits(request: Request, changes: dict[str, Any]) -> JSONResponse:
-        return await answer(request, lambda: console.limits.change(changes, by=console.admin).to_dict())
+        return await answer(request, lambda: console.books.limits.change(changes, by=console.admin).to_dict())
 
     app.include_router(router)
     return app

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasites.sqlite_file import open_private
 from policies.errors import RoundRefused
 
 _SCHEMA = (Path(__file__).parent / "queue.sql").read_text()
@@ -58,11 +58,7 @@ class RunQueue:
     """The queue of one datasite. One process owns it; its threads share it."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        path.chmod(0o600)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
-        self._connection.executescript(_SCHEMA)
+        self._connection = open_private(path, _SCHEMA)
         self._lock = threading.Condition()
 
     def close(self) -> None:

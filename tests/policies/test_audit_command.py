@@ -7,7 +7,7 @@ import math
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasites.training.audit_faults import FAULTS
 from policies.__main__ import main
 from policies.audit_picture import picture
 
 PROJECT = Path(__file__).resolve().parents[2]
-FAULTS = ("noise_off", "half_noise", "noise_over_batch", "no_clip", "batch_clip", "reseed")
 KEYS = ["claimed_epsilon", "one_run_lower_bound", "gaussian_lower_bound", "noise_z", "passed"]
 
 
@@ -53,6 +53,13 @@ def test_the_module_runs_alone_and_exits_with_what_it_found(tmp_path):
     assert done.returncode == 1, done.stderr
     assert done.stdout == (tmp_path / "out" / "audit.json").read_text()
     assert list(json.loads(done.stdout)) == KEYS
+
+
+def test_the_help_names_each_fault(capsys):
+    with pytest.raises(SystemExit):
+        main(["audit", "--help"])
+    help_text = capsys.readouterr().out
+    assert all(fault in help_text for fault in FAULTS)
 
 
 def test_the_same_seed_repeats_an_audit(capsys):
@@ -101,8 +108,8 @@ class Found:
     gaussian_lower_bound: float = 0.3
     noise_z: float = 0.5
     passed: bool = True
-    included_scores: np.ndarray = 10 + 20 * np.sin(np.arange(500.0))
-    excluded_scores: np.ndarray = 20 * np.sin(np.arange(500.0))
+    included_scores: np.ndarray = field(default_factory=lambda: 10 + 20 * np.sin(np.arange(500.0)))
+    excluded_scores: np.ndarray = field(default_factory=lambda: 20 * np.sin(np.arange(500.0)))
     expected_spread: float = 20.0
 
 

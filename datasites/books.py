@@ -1,0 +1,33 @@
+"""What a datasite remembers and reckons with: its limits, decisions, ledger and audit log, and who does the sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from datasites.approvals import Approvals
+from datasites.audit import AuditLog
+from datasites.calculator import Calculator
+from datasites.hospital_limits import HospitalLimits
+from policies.ledger import Ledger
+from policies.steps import GaussianSteps
+
+
+@dataclass(frozen=True)
+class Books:
+    """The books of one datasite, for every part that reads or writes them."""
+
+    limits: HospitalLimits
+    approvals: Approvals
+    ledger: Ledger
+    calculator: Calculator
+    audit: AuditLog
+
+    def epsilon(self, history: tuple[GaussianSteps, ...]) -> float:
+        """What a history costs at the dataset's delta."""
+        return self.calculator.epsilon_spent(history, self.limits.current.total.delta)
+
+    def epsilon_left(self, fingerprint: str) -> float:
+        """What is left of a dataset's total, as a difference of epsilons at its delta: an orientation, not a sum that
+        further studies can be added to."""
+        spent = self.epsilon(self.ledger.history(fingerprint))
+        return max(self.limits.current.total.epsilon - spent, 0.0)

@@ -1,0 +1,81 @@
+"""What a hospital's reviewer sees of a code request: what runs, what it costs, and why it could not be approved."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from datasites.books import Books
+from datasites.canonical import RequestReader
+from policies.accountant import plan_spend
+from policies.errors import WanwuError
+
+
+@dataclass(frozen=True)
+class RequestCard:
+    """One request. Plain values, ready for the terminal, JSON or a page.
+
+    Attributes:
+        id: The request's identifier.
+        state: `pending`, `approved`, `denied` or `ended`.
+        researcher: E-mail address of the account that asks.
+        submitted: When, UTC.
+        reason: The decision's reason.
+        decided_by: Who decided.
+        delta: At which epsilons are stated.
+        plan: The plan, as plain values; empty when it cannot be read.
+        epsilon: What the study would cost; None without differential privacy.
+        epsilon_left: What is left of the dataset's budget.
+        numbers: How many numbers leave in one round.
+        digest: Over all that a decision covers.
+        finding: Why the request cannot be approved; empty when it can.
+    """
+
+    id: str
+    state: str
+    researcher: str
+    submitted: str
+    reason: str
+    decided_by: str
+    delta: float
+    plan: dict[str, Any] = field(default_factory=dict)
+    epsilon: float | None = None
+    epsilon_left: float = 0.0
+    numbers: int = 0
+    digest: str = ""
+    finding: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def make_card(request: Any, reader: RequestReader, books: Books) -> RequestCard:
+    """The card of one of PySyft's requests."""
+    decision = books.approvals.of_request(str(request.id))
+    known: dict[str, Any] = {
+        "id": str(request.id),
+        "state": decision.decision if decision else "pending",
+        "researcher": str(request.requesting_user_email),
+        "submitted": str(request.request_time),
+        "reason": decision.reason if decision else "",
+        "decided_by": decision.decided_by if decision else "",
+        "delta": books.limits.current.total.delta,
+    }
+    read: dict[str, Any] = {}
+    finding = ""
+    try:
+        canonical = reader.read(request)
+        plan, manifest = canonical.plan, canonical.dataset.manifest
+        read = {"plan": json.loads(plan.to_json()), "digest": canonical.digest}
+        read["epsilon_left"] = books.epsilon_left(manifest.fingerprint)
+        if spend := plan_spend(plan):
+            read["epsilon"] = books.epsilon(spend)
+        shapes = books.calculator.shapes(plan)
+        read["numbers"] = sum(math.prod(shape) for shape in shapes.outputs.values())
+        books.limits.check(plan, manifest)
+    except WanwuError as error:
+        finding = f"{error.code}: {error.public}"
+    return RequestCard(**known, **read, finding=finding)
