@@ -336,9 +336,7 @@ def test_a_round_has_all_three_numbers_or_none(counted):
 
 # --- round trips --------------------------------------------------------------------------------------------
 
-printable = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40).filter(
-    lambda text: text.isprintable() and bool(text.strip())
-)
+printable = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=40)
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 times = st.datetimes(timezones=st.just(UTC)).map(lambda time: time.isoformat())
 
