@@ -7,10 +7,10 @@ export OMP_NUM_THREADS ?= 2
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check lock clean
+.PHONY: help setup demo test test-all test-faults check lock clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.installed ## make the virtual environment (once, about two minutes)
 
@@ -29,6 +29,9 @@ test: setup ## the tests, without the slow and real-data ones
 
 test-all: setup ## every test, the slow and real-data ones too
 	$(BIN)/python -m pytest $(ARGS)
+
+test-faults: setup ## 200 kills at random moments over studies at three hospitals; prints what was lost (FAULTS=...)
+	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/under_fire.py $(or $(FAULTS),--hospitals 3 --kills 200)
 
 check: setup ## ruff and mypy
 	$(BIN)/ruff check .

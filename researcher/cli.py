@@ -95,8 +95,11 @@ def train(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from researcher.hold_out import load_hold_out
+    from researcher.strategies import FedAvg
     from researcher.study import STUDY_FILE, Study
     from researcher.training_session import train_study
+
+    strategy = FedAvg(server_momentum=options.server_momentum)
 
     with _connect(options) as federation:
         if (options.out / STUDY_FILE).exists():
@@ -112,6 +115,7 @@ def train(options: argparse.Namespace) -> None:
             min_clients=options.min_clients,
             seed=options.seed,
             out=options.out,
+            strategy=strategy,
         )
 
 
@@ -201,6 +205,7 @@ def _connect(options: argparse.Namespace) -> Federation:
 
 def _submit(options: argparse.Namespace, federation: Federation) -> Study:
     from researcher.planning import Wishes, make_plan, study_epsilon
+    from researcher.reports import wording
     from researcher.study import Study
 
     wishes = Wishes(
@@ -220,7 +225,11 @@ def _submit(options: argparse.Namespace, federation: Federation) -> Study:
     plan = make_plan(wishes, [d for d in federation.datasets() if not options.dataset or d.name == options.dataset])
     study = Study.submit(federation, plan, options.out)
     epsilon = study_epsilon(plan)
-    cost = "without differential privacy" if epsilon is None else f"epsilon {epsilon:.2f} at delta {options.delta:g}"
+    cost = (
+        "without differential privacy"
+        if epsilon is None
+        else f"epsilon {wording.epsilon(epsilon)} at delta {options.delta:g}"
+    )
     print(f"Submitted '{plan.study}': {plan.rounds} rounds of {plan.steps_per_round} steps, {cost}.")
     for name, request in study.requests.items():
         print(f"  {name}: request {request.request_id[:8]}, waiting for the hospital's decision")
@@ -253,6 +262,9 @@ def _parser() -> argparse.ArgumentParser:
     training = add("train", train, access, kept, wishes)
     training.add_argument("--min_clients", type=int, default=2, help="least hospitals in a round (default 2)")
     training.add_argument("--test", type=Path, required=True, help="public hold-out: a folder or an .npz file")
+    training.add_argument(
+        "--server_momentum", type=float, default=0.0, help="share of the last mean update that is kept (default 0)"
+    )
     training.add_argument("--seed", type=int, default=0, help="of the initial weights (default 0)")
     add("end", end, access, kept)
     add("receipts", receipts, access, kept)

@@ -46,7 +46,7 @@ def submit(client: Any, asset: Any, plan: Plan) -> CodeRequest:
         WanwuError: What the datasite refused it with.
     """
     name = stub.new_name(plan.digest())
-    with _quietly():
+    with quietly():
         policy = MixedInputPolicy(asset=asset, plan=sy.Constant(val=plan.to_json()), ticket=str, client=client)
         output = SingleExecutionExactOutput()
         code = SubmitUserCode(
@@ -69,7 +69,7 @@ def call(client: Any, asset: Any, request: CodeRequest, ticket: Ticket) -> dict[
     Raises:
         WanwuError: What the datasite refused the round with.
     """
-    with _quietly():
+    with quietly():
         if not hasattr(client.code, request.function):
             client.refresh()
         result = getattr(client.code, request.function)(asset=asset, ticket=ticket.to_text())
@@ -80,8 +80,13 @@ def call(client: Any, asset: Any, request: CodeRequest, ticket: Ticket) -> dict[
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """One PySyft call at a time, its printed output dropped and its refusals raised as the platform's errors."""
+def quietly() -> Iterator[None]:
+    """One PySyft call at a time, its printed output dropped and its refusals raised as the platform's errors.
+
+    Raises:
+        DatasiteUnreachable: The datasite does not answer.
+        WanwuError: What the datasite refused the call with.
+    """
     with _one_at_a_time, contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         try:
             yield

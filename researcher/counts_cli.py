@@ -44,8 +44,8 @@ def statistics(federation: Federation, options: argparse.Namespace, console: Con
         table.add_row(
             name,
             *(_count(count) for count in found.class_counts),
-            " ".join(f"{mean.value:.2f}" for mean in found.channel_mean),
-            " ".join(f"{spread.value:.2f}" for spread in found.channel_std),
+            " ".join(map(_level, found.channel_mean)),
+            " ".join(map(_level, found.channel_std)),
             f"{released.epsilon[name]:.2f}",
         )
     console.print(table)
@@ -124,6 +124,11 @@ def _share(interval: Interval) -> str:
 
 def _count(interval: Interval) -> str:
     return f"{interval.value:.0f} [dim]{max(interval.low, 0):.0f}–{interval.high:.0f}[/dim]"
+
+
+def _level(interval: Interval) -> str:
+    """A number in [0, 1] with its interval: where noise hides it, the interval is what can be said."""
+    return f"{interval.value:.2f} [dim]{interval.low:.2f}–{interval.high:.2f}[/dim]"
 
 
 def _table(*columns: str) -> Table:

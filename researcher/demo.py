@@ -28,6 +28,8 @@ from researcher.federation import Federation
 from researcher.history import PrivacySpent
 from researcher.hold_out import HoldOut, load_hold_out
 from researcher.planning import Wishes, make_plan, study_epsilon
+from researcher.reports import wording
+from researcher.strategies import FedAvg, Strategy
 from researcher.study import Study
 from researcher.terminal import RoundDisplay
 from researcher.training_session import result_of, wait_and_run, write_all
@@ -35,6 +37,7 @@ from researcher.training_session import result_of, wait_and_run, write_all
 _PROJECT = Path(__file__).resolve().parents[1]
 EPSILON, DELTA = 8.0, 1e-5
 MIN_CLIENTS = 2
+_PICTURES_FOR_FULL_RATE = 8000  # with fewer, the noise in a step's mean grows, and the step has to shrink with it
 
 
 def run_demo(
@@ -72,7 +75,8 @@ def _study(
     federation: Federation, states: Path, out: Path, test: Path, num_rounds: int | None, console: Console
 ) -> None:
     datasets = federation.datasets()
-    wishes = recipe([dataset.public_size for dataset in datasets], given=test.parent.name != "drawn")
+    sizes = [dataset.public_size for dataset in datasets]
+    wishes, server_momentum = recipe(sizes, given=test.parent.name != "drawn")
     if num_rounds is not None:
         wishes = replace(wishes, num_rounds=num_rounds)
     console.rule("[bold]The researcher plans and submits", align="left")
@@ -87,9 +91,10 @@ def _study(
     console.rule("[bold]Each hospital's admin reviews and approves", align="left")
     _approve(states, [study, *alone.values()], console)
     console.rule("[bold]Rounds", align="left")
-    state, history = wait_and_run(study, hold_out, console=console, min_clients=MIN_CLIENTS, seed=0)
+    strategy = FedAvg(server_momentum=server_momentum)
+    state, history = wait_and_run(study, hold_out, console=console, min_clients=MIN_CLIENTS, seed=0, strategy=strategy)
     console.rule("[bold]For comparison: the same plan at each hospital alone", align="left")
-    local_only, spent = _alone(alone, hold_out, console)
+    local_only, spent = _alone(alone, hold_out, strategy, console)
     total = {name: _together(study.privacy(history)[name], spent[name], plan) for name in spent}
     result = replace(result_of(study, state, history, hold_out), local_only=local_only, privacy_total=total)
     write_all(out, study, state, history, result)
@@ -101,15 +106,15 @@ def _study(
         one.end()
 
 
-def recipe(public_sizes: list[int], *, given: bool) -> Wishes:
-    """The demo's plan: chosen on the drawn pictures, see docs/decisions; `given` data gets more rounds.
+def recipe(public_sizes: list[int], *, given: bool) -> tuple[Wishes, float]:
+    """The demo's plan and server momentum, drawn or `given` pictures: how its values were found is docs/decisions/0010.
 
     Half of the hospital's budget goes to the common study, half to the same study at that hospital alone.
     """
-    return Wishes(
-        study="blood-cells" if not given else "demo",
+    wishes = Wishes(
+        study="demo" if given else "blood-cells",
         model="small_cnn",
-        num_rounds=20 if given else 6,
+        num_rounds=6,
         local_epochs=2.0,
         sample_rate=0.2,
         epsilon=EPSILON,
@@ -119,10 +124,14 @@ def recipe(public_sizes: list[int], *, given: bool) -> Wishes:
         momentum=0.5,
         augmentation="flips_and_turns",
     )
+    if not given:
+        return wishes, 0.0
+    rate = min(1.0, sum(public_sizes) / _PICTURES_FOR_FULL_RATE)
+    return replace(wishes, num_rounds=100, local_epochs=0.4, learning_rate=rate, momentum=0.0), 0.9
 
 
 def _alone(
-    studies: dict[str, Study], hold_out: HoldOut, console: Console
+    studies: dict[str, Study], hold_out: HoldOut, strategy: Strategy, console: Console
 ) -> tuple[dict[str, Evaluation], dict[str, PrivacySpent | None]]:
     """Runs each hospital's own study, all at the same time, and scores what it ends with."""
     from datasites.training.models import initial_weights
@@ -135,6 +144,7 @@ def _alone(
             state, history = study.run(
                 hold_out=hold_out,
                 initial_weights=initial_weights(study.plan.model, 0),
+                strategy=strategy,
                 min_clients=1,
                 on_event=display.on_event,
             )
@@ -156,7 +166,9 @@ def _together(first: PrivacySpent | None, second: PrivacySpent | None, plan: Tra
 def _print_plan(plan: TrainingPlan, console: Console) -> None:
     epsilon = study_epsilon(plan)
     noise = f"noise multiplier {plan.privacy.noise_multiplier:.2f}" if plan.privacy else "no noise"
-    cost = "without differential privacy" if epsilon is None else f"epsilon {epsilon:.2f} at delta {DELTA:g}"
+    cost = (
+        "without differential privacy" if epsilon is None else f"epsilon {wording.epsilon(epsilon)} at delta {DELTA:g}"
+    )
     console.print(
         f"  {plan.model.name} on '{plan.dataset}': {plan.rounds} rounds of {plan.steps_per_round} steps, sample rate "
         f"{plan.sample_rate:g}, {noise}: {cost} for each study",

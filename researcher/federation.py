@@ -116,19 +116,30 @@ class Hospital:
         self._assets: dict[str, Any] = {}
 
     def asset(self, dataset: str) -> Any:
-        """The dataset's PySyft asset."""
+        """The dataset's PySyft asset.
+
+        Raises:
+            FederationError: The datasite publishes no such dataset.
+            DatasiteUnreachable: The datasite does not answer.
+        """
         if dataset not in self._assets:
             if dataset not in self.datasets:
                 raise FederationError(
                     f"Datasite '{self.name}' has no dataset '{dataset}'; it has {', '.join(self.datasets) or 'none'}."
                 )
-            with contextlib.redirect_stdout(io.StringIO()):
+            with code_requests.quietly():
                 self._assets[dataset] = self.client.datasets[dataset].assets[0]
         return self._assets[dataset]
 
     def mock(self, dataset: str) -> Mock:
-        """The dataset's mock twin."""
-        twin = self.asset(dataset).mock
+        """The dataset's mock twin.
+
+        Raises:
+            WanwuError: As `asset`.
+        """
+        asset = self.asset(dataset)
+        with code_requests.quietly():
+            twin = asset.mock
         return Mock(images=np.asarray(twin["images"]), labels=np.asarray(twin["labels"]))
 
     def close(self) -> None:

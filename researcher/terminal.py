@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from researcher.history import RoundRecord
 from researcher.remote_round import RoundEvent
+from researcher.reports import wording
 
 _WORDS = {
     "sending": "sending weights",
@@ -67,7 +68,7 @@ class RoundDisplay:
     def on_round(self, record: RoundRecord) -> None:
         """Prints a finished round."""
         spent = list(record.epsilon.values())
-        cost = f"  epsilon {max(spent):5.2f}" if spent else ""
+        cost = f"  epsilon {wording.epsilon(max(spent)):>5}" if spent else ""
         self._console.print(
             f"  round {record.round:>3}/{self._rounds}  accuracy [bold]{record.test_accuracy:.3f}[/bold]  macro F1 "
             f"{record.macro_f1:.3f}{cost}  {record.seconds['total']:5.1f} s",

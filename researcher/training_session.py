@@ -12,7 +12,7 @@ from researcher.checkpoints import Checkpoint, save_model
 from researcher.history import History
 from researcher.hold_out import HoldOut
 from researcher.reports import StudyResult, write_report
-from researcher.strategies import ServerState
+from researcher.strategies import ServerState, Strategy
 from researcher.study import Study
 from researcher.terminal import RoundDisplay
 
@@ -20,7 +20,14 @@ MODEL_FILE = "global_model.safetensors"
 
 
 def wait_and_run(
-    study: Study, hold_out: HoldOut, *, console: Console, min_clients: int, seed: int, title: str = ""
+    study: Study,
+    hold_out: HoldOut,
+    *,
+    console: Console,
+    min_clients: int,
+    seed: int,
+    strategy: Strategy | None = None,
+    title: str = "",
 ) -> tuple[ServerState, History]:
     """Waits for the hospitals' decisions, then runs the rounds with a progress display."""
     from datasites.training.models import initial_weights
@@ -34,6 +41,7 @@ def wait_and_run(
         return study.run(
             hold_out=hold_out,
             initial_weights=initial_weights(study.plan.model, seed),
+            strategy=strategy,
             min_clients=min_clients,
             on_event=display.on_event,
             on_round=display.on_round,
@@ -41,10 +49,19 @@ def wait_and_run(
 
 
 def train_study(
-    study: Study, hold_out: HoldOut, *, console: Console, min_clients: int, seed: int, out: Path
+    study: Study,
+    hold_out: HoldOut,
+    *,
+    console: Console,
+    min_clients: int,
+    seed: int,
+    out: Path,
+    strategy: Strategy | None = None,
 ) -> StudyResult:
     """Runs a study and writes its model, numbers, curves and report into `out`."""
-    state, history = wait_and_run(study, hold_out, console=console, min_clients=min_clients, seed=seed)
+    state, history = wait_and_run(
+        study, hold_out, console=console, min_clients=min_clients, seed=seed, strategy=strategy
+    )
     result = result_of(study, state, history, hold_out)
     write_all(out, study, state, history, result)
     console.print(f"Written to {out}/: report.html, result.json, {MODEL_FILE}")

@@ -1,0 +1,75 @@
+"""Privacy receipts of real studies: fetched over the wire, checked with the published key alone."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hospitals import Hospital, command, small_plan
+
+from datasites import audit
+from policies.accountant import GaussianSteps, epsilon_spent
+from policies.errors import ReceiptInvalid
+from policies.receipt import verify
+from researcher.federation import Federation
+from researcher.study import Study
+
+
+@pytest.fixture
+def ended(hospitals: dict[str, Hospital], federation: Federation, hold_out: Any, tmp_path: Path) -> Study:
+    """A study of two rounds, one of which ran before it was ended."""
+    from datasites.training.models import initial_weights
+
+    study = Study.submit(federation, small_plan(federation, study="with-receipt"), tmp_path / "study")
+    for name, request in study.requests.items():
+        hospitals[name].admin("approve", request.request_id)
+    study.run(hold_out=hold_out, initial_weights=initial_weights(study.plan.model, 0), rounds=1)
+    study.end()
+    return study
+
+
+def test_a_receipt_states_what_ran_and_what_that_cost(
+    hospitals: dict[str, Hospital], ended: Study, tmp_path: Path
+) -> None:
+    ended.receipts(tmp_path)
+    for name, hospital in hospitals.items():
+        key = ended.federation.hospitals[name].public_key
+        receipt = verify((tmp_path / f"{name}.receipt.json").read_text(), key)
+        privacy = ended.plan.privacy
+        assert privacy is not None
+        steps = GaussianSteps(privacy.noise_multiplier, ended.plan.sample_rate, ended.plan.steps_per_round)
+        assert receipt.epsilon == pytest.approx(epsilon_spent([steps], privacy.delta))
+        assert (receipt.datasite, receipt.state, receipt.unit) == (name, "ended", "picture")
+        assert receipt.plan_digest == ended.plan.digest()
+        (entry,) = receipt.rounds
+        assert list((hospital.state / "blobs").rglob(f"{entry.update_digest}*"))
+        assert receipt.audit_head in {event["hash"] for event in hospital.events("receipt issued")}
+        audit.verify(hospital.state / "audit.log")
+
+
+def test_the_command_checks_a_receipt_with_the_published_key_alone(ended: Study, tmp_path: Path) -> None:
+    ended.receipts(tmp_path)
+    key = ended.federation.hospitals["north"].public_key
+    said = command("-m", "researcher", "receipt", "verify", tmp_path / "north.receipt.json", "--key", key).stdout
+    assert "Valid" in said and "1 round" in said
+    other = ended.federation.hospitals["south"].public_key
+    refused = command(
+        "-m", "researcher", "receipt", "verify", tmp_path / "north.receipt.json", "--key", other, check=False
+    )
+    assert refused.returncode == 1 and "another key" in refused.stderr
+
+
+def test_any_changed_byte_makes_a_receipt_invalid(ended: Study, tmp_path: Path) -> None:
+    ended.receipts(tmp_path)
+    content = (tmp_path / "north.receipt.json").read_bytes()
+    key = ended.federation.hospitals["north"].public_key
+    chosen = random.Random(0)
+    for position in chosen.sample(range(len(content)), 300):
+        changed = bytearray(content)
+        changed[position] ^= 1 << chosen.randrange(8)
+        with pytest.raises(ReceiptInvalid):
+            verify(bytes(changed), key)
+    assert json.loads(content)["public_key"] == key
