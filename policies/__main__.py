@@ -15,6 +15,7 @@ from pathlib import Path
 from policies.errors import ConfigError, WanwuError
 
 NOT_PASSED, NOT_RUN = 1, 2
+DEFAULT_PICTURE = Path("out/audit.png")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,12 +36,14 @@ def audit(options: argparse.Namespace) -> int:
     text = json.dumps(result.to_dict())
     if options.json:
         _write(options.json, text + "\n")
-    if options.picture:
+    picture = options.picture or (options.json.with_suffix(".png") if options.json else DEFAULT_PICTURE)
+    if not options.no_picture:
         from policies.audit_picture import write_picture
 
         subject = "Sound training" if options.fault is None else f"Training with {options.fault}"
         title = f"{subject} (unit: {options.unit}): the audit {'passes' if result.passed else 'does not pass'}"
-        write_picture(options.picture, result, title=title, max_noise_z=MAX_NOISE_Z)
+        write_picture(picture, result, title=title, max_noise_z=MAX_NOISE_Z)
+        print(f"Drawn: {picture}", file=sys.stderr)
     print(text)
     return 0 if result.passed else NOT_PASSED
 
@@ -54,7 +57,13 @@ def _parser() -> argparse.ArgumentParser:
         description="Exits with 0 if the audit passes, 1 if it does not, 2 if it could not run.",
     )
     command.add_argument("--json", type=Path, metavar="FILE", help="write the result there as well")
-    command.add_argument("--picture", type=Path, metavar="FILE.png", help="draw the canaries' scores there")
+    command.add_argument(
+        "--picture",
+        type=Path,
+        metavar="FILE.png",
+        help="where the canaries' scores are drawn (default: beside --json, else out/audit.png)",
+    )
+    command.add_argument("--no_picture", action="store_true", help="draw nothing")
     command.add_argument("--unit", default="picture", help="privacy unit: picture (default) or patient")
     command.add_argument(
         "--break",

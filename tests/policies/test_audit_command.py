@@ -24,7 +24,7 @@ KEYS = ["claimed_epsilon", "one_run_lower_bound", "gaussian_lower_bound", "noise
 
 
 def audit(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, float | bool]]:
-    status = main(["audit", "--seed", "1", *arguments])
+    status = main(["audit", "--seed", "1", *(arguments if "--picture" in arguments else (*arguments, "--no_picture"))])
     return status, json.loads(capsys.readouterr().out)
 
 
@@ -53,6 +53,13 @@ def test_the_module_runs_alone_and_exits_with_what_it_found(tmp_path):
     assert done.returncode == 1, done.stderr
     assert done.stdout == (tmp_path / "out" / "audit.json").read_text()
     assert list(json.loads(done.stdout)) == KEYS
+    assert (tmp_path / "out" / "audit.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_a_path_the_picture_is_drawn_under_out(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["audit", "--seed", "1"]) == 0
+    assert (tmp_path / "out" / "audit.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_help_names_each_fault(capsys):
