@@ -114,6 +114,7 @@ class DatasetLimits:
                 )
             return
         self._check_privacy(plan.privacy, unit)
+        self._check_delta(public_size)
 
     def _check_length(self, plan: Plan) -> None:
         if plan.rounds > self.max_rounds:
@@ -142,4 +143,12 @@ class DatasetLimits:
         if privacy.unit != unit:
             raise LimitExceeded(
                 f"The dataset's privacy unit is a {unit}, the plan says {privacy.unit}. Set privacy.unit to '{unit}'."
+            )
+
+    def _check_delta(self, public_size: int) -> None:
+        """A delta of 1/N would let a mechanism hand out one of N records whole, and still keep its promise."""
+        if self.total.delta * public_size >= 1:
+            raise LimitExceeded(
+                f"The hospital's delta is {self.total.delta:g}, which promises nothing to {public_size} units: it "
+                f"must be below 1/{public_size}. Ask the hospital to lower it."
             )

@@ -121,3 +121,11 @@ def test_limits_out_of_range_are_refused(values: dict[str, Any]) -> None:
 def test_a_budget_out_of_range_is_refused(epsilon: float, delta: float) -> None:
     with pytest.raises(PlanError):
         PrivacyBudget(epsilon, delta)
+
+
+@pytest.mark.parametrize("public_size", [100, 1000])
+def test_a_delta_that_could_give_a_whole_record_away_refuses_every_private_plan(public_size: int) -> None:
+    limits = replace(LIMITS, total=PrivacyBudget(8.0, 0.01))
+    with pytest.raises(LimitExceeded, match=f"below 1/{public_size}"):
+        limits.check(PLAN, unit="patient", public_size=public_size)
+    limits.check(PLAN, unit="patient", public_size=99)
