@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from datasites import ledger_witness
 from datasites.approvals import Approvals
 from datasites.audit import AuditLog
 from datasites.calculator import Calculator
+from datasites.counted_events import CountedEvents
 from datasites.hospital_limits import HospitalLimits
 from policies.ledger import Ledger
 from policies.steps import GaussianSteps
@@ -21,6 +23,11 @@ class Books:
     ledger: Ledger
     calculator: Calculator
     audit: AuditLog
+    counted: CountedEvents
+
+    def witness(self) -> dict[str, str | int]:
+        """Details for an audit event that name the ledger's head as it is now."""
+        return ledger_witness.head_of(self.ledger)
 
     def epsilon(self, history: tuple[GaussianSteps, ...]) -> float:
         """What a history costs at the dataset's delta."""

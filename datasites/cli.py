@@ -13,8 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from datasites import upkeep_cli
 from datasites.config import DatasiteConfig
 from datasites.identity import StateFolder
+from datasites.state_option import chosen_state
 from policies.errors import ConfigError, WanwuError
 
 Command = Callable[[argparse.Namespace], None]
@@ -90,9 +92,13 @@ def serve(options: argparse.Namespace) -> None:
     config = DatasiteConfig.from_toml(state.config)
     from datasites.listening import listen
     from datasites.prepare import ingest_pictures
+    from datasites.running import hold
     from datasites.server import RunningDatasite
+    from datasites.state_version import check_version
 
+    check_version(state)
     listen(config.host, config.port).close()
+    hold(state)
     ingest_pictures(state, config)
     terminal = _log_to(state.logs / "datasite.log")
     if options.stop_with_stdin:
@@ -101,13 +107,6 @@ def serve(options: argparse.Namespace) -> None:
     datasite.serve(ready=lambda: print(f"ready http://{config.host}:{config.port}", file=terminal, flush=True))
     terminal.flush()
     os._exit(0)  # all is closed and on disk; taking PySyft's modules apart would take another three seconds
-
-
-def verify_audit(options: argparse.Namespace) -> None:
-    """Checks the audit log's chain."""
-    from datasites.audit import verify
-
-    print(f"The audit log's chain holds; its head is {verify(_state(options).audit)[:16]}.")
 
 
 def verify_ledger(options: argparse.Namespace) -> None:
@@ -256,17 +255,12 @@ def _parser() -> argparse.ArgumentParser:
     add("add", add_researcher, people).add_argument("email")
     add("list", list_researchers, people)
     add("verify", verify_ledger, group("ledger", "The privacy ledger."))
-    add("verify", verify_audit, group("audit", "The audit log."))
+    upkeep_cli.add_commands(add, group)
     return parser
 
 
 def _state(options: argparse.Namespace) -> StateFolder:
-    if options.state is None and not options.name:
-        raise ConfigError("Say which datasite: --name hospital_a, or --state with its state folder.")
-    state = StateFolder(options.state or Path("state") / options.name)
-    if options.command is not init and not state.config.exists():
-        raise ConfigError(f"No datasite at {state.path}. Run 'python -m datasites init' or launch_datasites.py first.")
-    return state
+    return chosen_state(options, must_exist=options.command is not init)
 
 
 def _call(options: argparse.Namespace, method: str, path: str, body: dict[str, Any] | None = None) -> Any:

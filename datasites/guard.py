@@ -73,6 +73,7 @@ class GuardedDatasite(Datasite):
 
     check_submission: Callable[[SubmitUserCode], None]
     check_call: Callable[[Call], None]
+    refused: Callable[[WanwuError, str], None]
     lock: threading.RLock
 
     def handle_api_call_with_unsigned_result(self, api_call: Any, *args: Any, **kwargs: Any) -> Any:
@@ -83,6 +84,7 @@ class GuardedDatasite(Datasite):
             try:
                 call = self._gate(api_call)
             except WanwuError as error:
+                self.refused(error, str(getattr(api_call, "credentials", "")))
                 return SyftError(message=f"{error.code}: {error.public}")
             except Exception:  # noqa: BLE001 - the gate fails closed, whatever went wrong
                 return SyftError(message=f"{NotAllowed.code}: The call could not be checked and is refused.")

@@ -64,7 +64,7 @@ class HospitalLimits:
                 config = replace(self._config, limits=DatasetLimits.from_dict(values))
             except (PlanError, TypeError) as error:
                 raise ConfigError(f"The limits stay as they are: {error}") from error
+            self._audit.write("limits changed", by=by, changes=", ".join(f"{k}={v}" for k, v in changes.items()))
             write_private(self._state.config, config.to_toml())
             self._config = config
-            self._audit.write("limits changed", by=by, changes=", ".join(f"{k}={v}" for k, v in changes.items()))
             return config.limits

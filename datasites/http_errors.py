@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+from collections.abc import Callable
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from policies.errors import WanwuError
+from policies.errors import StorageUnavailable, WanwuError
 
 log = logging.getLogger(__name__)
 
 
-def add_error_handlers(app: FastAPI) -> None:
-    """Makes every error of the app answer as `{"code": .., "error": ..}`, with nothing private in it."""
+def add_error_handlers(app: FastAPI, refused: Callable[[WanwuError], None] = lambda error: None) -> None:
+    """Makes every error of the app answer as `{"code": .., "error": ..}`, with nothing private in it.
+
+    Args:
+        app: The app.
+        refused: Told of every error of the platform, to count it.
+    """
 
     @app.exception_handler(WanwuError)
     async def known(request: Request, error: WanwuError) -> JSONResponse:
         if error.private:
             log.warning("%s %s: %s", request.method, request.url.path, error.private)
+        await run_in_threadpool(refused, error)
         return JSONResponse(error.to_json(), status_code=error.status)
+
+    @app.exception_handler(sqlite3.OperationalError)
+    @app.exception_handler(OSError)
+    async def storage(request: Request, error: Exception) -> JSONResponse:
+        log.error("%s %s", request.method, request.url.path, exc_info=error)
+        unavailable = StorageUnavailable(
+            "The hospital's disk does not take what this needs. Nothing half-done is kept; asking again later is safe."
+        )
+        return JSONResponse(unavailable.to_json(), status_code=unavailable.status)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:

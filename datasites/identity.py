@@ -148,6 +148,9 @@ def load_or_create(state: StateFolder) -> Identity:
         admin_email=f"admin@{_domain_label(state.name)}.org",
         admin_password=secrets.token_urlsafe(24),
     )
+    from datasites.state_version import write_version
+
+    write_version(state.path)
     write_private(file, json.dumps(asdict(identity), indent=2))
     return identity
 

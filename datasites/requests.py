@@ -82,8 +82,9 @@ class RequestBook:
         """Reserves the study's whole cost in the ledger, records what was approved, and tells PySyft.
 
         Guarantees:
-            The reservation precedes the approval: an approved request never stands without its budget. Repeating
-            a half-done approval completes it and reserves nothing twice.
+            The reservation precedes the approval, and so does its entry in the audit log: an approved request never
+            stands without its budget or without a trace. Repeating a half-done approval completes it and reserves
+            nothing twice.
 
         Raises:
             RequestNotCanonical: It is not exactly the platform's stub and a plan.
@@ -99,7 +100,7 @@ class RequestBook:
         plan, manifest = checked.plan, checked.dataset.manifest
         self._books.limits.check(plan, manifest)
         shapes = self._books.calculator.shapes(plan)
-        self._books.ledger.reserve(
+        reserved = self._books.ledger.reserve(
             fingerprint=manifest.fingerprint,
             dataset=manifest.name,
             request_id=checked.request_id,
@@ -110,10 +111,18 @@ class RequestBook:
             rounds=plan.rounds,
             limits=self._books.limits.current,
         )
+        self._books.audit.write(
+            "request approved",
+            request=checked.request_id,
+            by=by,
+            digest=checked.digest,
+            fingerprint=manifest.fingerprint,
+            reserved=canonical_json(reserved.body()),
+            **self._books.witness(),
+        )
         self._record(checked, "approved", by=by, reason="", shapes=shapes)
         with self._server.lock:
             self._server.services.request.apply(admin_context(self._server), request.id)
-        self._books.audit.write("request approved", request=checked.request_id, by=by, digest=checked.digest)
         return self.card(checked.request_id)
 
     def deny(self, request_id: str, *, reason: str, by: str) -> RequestCard:
@@ -138,7 +147,7 @@ class RequestBook:
             self._record(checked, "denied", by=by, reason=reason, shapes=DeclaredShapes({}, {}))
         with self._server.lock:
             self._server.services.request.undo(admin_context(self._server), request.id, reason)
-        self._books.audit.write("request denied", request=request_id, by=by, reason=reason)
+        self._books.audit.write("request denied", request=request_id, by=by, reason=reason, **self._books.witness())
         return self.card(request_id)
 
     def end(self, request_id: str, *, by: str, reason: str) -> None:
@@ -148,7 +157,9 @@ class RequestBook:
             raise RequestError("Only an approved request can be ended.")
         self._books.approvals.record(replace(decision, decision="ended", reason=reason))
         self._books.ledger.release(request_id=decision.request_id, reason=reason)
-        self._books.audit.write("request ended", request=decision.request_id, by=by, reason=reason)
+        self._books.audit.write(
+            "request ended", request=decision.request_id, by=by, reason=reason, **self._books.witness()
+        )
 
     # --- before a round ----------------------------------------------------------------------------------
 

@@ -21,12 +21,15 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from datasites import identity as identities
+from datasites import ledger_witness
 from datasites.approvals import Approvals, Decision
 from datasites.assets.store import open_store
 from datasites.audit import AuditLog
+from datasites.audit_chain import read as read_audit
 from datasites.books import Books
 from datasites.calculator import Calculator
 from datasites.config import DatasiteConfig
+from datasites.counted_events import CountedEvents
 from datasites.hospital_limits import HospitalLimits
 from datasites.http_errors import add_error_handlers
 from datasites.identity import StateFolder, write_private
@@ -36,7 +39,8 @@ from datasites.runs.admission import Admission
 from datasites.runs.blobs import BlobStore
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import ApprovedRun, Supervisor
-from policies.errors import RequestDenied, RequestPending
+from datasites.traffic import counting_refusals
+from policies.errors import AuditUnavailable, LedgerBroken, RequestDenied, RequestPending
 from policies.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -64,7 +68,10 @@ class RunningDatasite:
             ledger=Ledger(state.ledger, epsilon=calculator.epsilon_spent),
             calculator=calculator,
             audit=audit,
+            counted=CountedEvents(audit),
         )
+        events = read_audit(state.audit, keep=ledger_witness.is_witness).entries
+        ledger_witness.check(self.books.ledger.entries(), events)
         self.queue = RunQueue(state.runs)
         self.blobs = BlobStore(state.blobs, max_bytes=config.max_update_bytes)
         self.supervisor = Supervisor(
@@ -96,7 +103,7 @@ class RunningDatasite:
         host, port = console.getsockname()[:2]
         write_private(self.state.console, json.dumps({"url": f"http://{host}:{port}", "token": self.token}))
         self.supervisor.start()
-        self.books.audit.write("datasite started", name=self.config.name, port=self.config.port)
+        self.books.audit.write("datasite started", name=self.config.name, port=self.config.port, **self.books.witness())
         try:
             asyncio.run(serve_until_told(((self.app, researchers), (self.console_app, console)), ready))
         finally:
@@ -107,7 +114,9 @@ class RunningDatasite:
         self.state.console.unlink(missing_ok=True)
         self.supervisor.stop()
         self.books.calculator.stop()
-        self.books.audit.write("datasite stopped", name=self.config.name)
+        self.books.counted.flush()
+        with contextlib.suppress(AuditUnavailable, LedgerBroken):  # a full disk must not keep a datasite from stopping
+            self.books.audit.write("datasite stopped", name=self.config.name, **self.books.witness())
         self.queue.close()
         self.books.approvals.close()
 
@@ -132,6 +141,7 @@ class RunningDatasite:
         from datasites.accounts import Accounts
         from datasites.assets.publish import publish
         from datasites.requests import RequestBook
+        from datasites.traffic import Traffic
 
         accounts = Accounts(server, self.state, url=f"http://{self.config.host}:{self.config.port}")
         accounts.close_sign_up()
@@ -142,6 +152,9 @@ class RunningDatasite:
         datasets = {manifest.name: publish(server, manifest, store)}
         book = RequestBook(server, datasets, self.books)
         server.check_submission, server.check_call = book.check_submission, book.check_call
+        traffic = Traffic(self.books.counted, accounts)
+        server.refused = traffic.refused_call
+        traffic.watch_sign_ins(server)
         return accounts, datasets, book
 
     def _admit_rounds(self, book: RequestBook) -> None:
@@ -154,16 +167,15 @@ class RunningDatasite:
                 raise RequestPending("A round can only be asked for through an approved code request.")
             return book.approved(call)
 
-        entry.install(
-            Admission(
-                approval=approval,
-                queue=self.queue,
-                blobs=self.blobs,
-                ledger=self.books.ledger,
-                audit=self.books.audit,
-                max_update_bytes=self.config.max_update_bytes,
-            )
+        admission = Admission(
+            approval=approval,
+            queue=self.queue,
+            blobs=self.blobs,
+            ledger=self.books.ledger,
+            audit=self.books.audit,
+            max_update_bytes=self.config.max_update_bytes,
         )
+        entry.install(counting_refusals(self.books.counted, admission))
 
     def _researcher_app(
         self, server: Any, accounts: Accounts, datasets: dict[str, PublishedDataset], book: RequestBook
@@ -172,7 +184,7 @@ class RunningDatasite:
         from datasites.receipts import Receipts
 
         app = FastAPI(title="wanwu datasite", docs_url=None, redoc_url=None, openapi_url=None)
-        add_error_handlers(app)
+        add_error_handlers(app, lambda error: self.books.counted.add("call refused", code=error.code))
         _add_pysyft_routes(app, server)
         wired = wire.Wire(
             name=self.config.name,

@@ -16,7 +16,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,6 +122,37 @@ class Chain:
             self._write_head(_head(entries))
             return entries
 
+    @contextmanager
+    def nobody_else(self, lock: Path) -> Iterator[None]:
+        """Holds a lock file beside the chain.
+
+        Raises:
+            LedgerBroken: It cannot be made, as on a read-only disk.
+        """
+        with ExitStack() as held:
+            with self._as_broken():
+                held.enter_context(locked(lock))
+            yield
+
+    def copy_to(self, path: Path) -> Head:
+        """Copies the table to `path` and the head beside it, as they are at one moment; the copy is verified.
+
+        Returns:
+            The copy's head.
+
+        Raises:
+            LedgerBroken: The chain does not verify, or the copy cannot be written.
+        """
+        with self._as_broken(), locked(self._lock_path, shared=True), closing(self._connect()) as connection:
+            head = _head(self._verified(connection, self._read_head(), "BEGIN"))
+            connection.execute("COMMIT")
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            with closing(sqlite3.connect(path)) as copy:
+                connection.backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")
+            _write_head(path.with_suffix(".head"), head)
+        return head
+
     def _verified(self, connection: sqlite3.Connection, head: Head, begin: str) -> tuple[Entry, ...]:
         """All entries, within the transaction that `begin` begins."""
         entries: list[Entry] = []
@@ -196,18 +227,7 @@ class Chain:
             raise self._broken(f"{self.head_path.name} cannot be read ({error!r})") from error
 
     def _write_head(self, head: Head) -> None:
-        """Replaces the head as a whole, so that a crash leaves the old one or the new one, on disk."""
-        temporary = self.head_path.with_suffix(".head.new")
-        with open(os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:  # noqa: PTH123
-            file.write(canonical_json({"count": head.count, "hash": head.hash}))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.head_path)
-        folder = os.open(self.head_path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _write_head(self.head_path, head)
 
     @contextmanager
     def _as_broken(self) -> Iterator[None]:
@@ -235,6 +255,21 @@ def locked(lock: Path, *, shared: bool = False) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _write_head(path: Path, head: Head) -> None:
+    """Replaces the head as a whole, so that a crash leaves the old one or the new one, on disk."""
+    temporary = path.with_suffix(".head.new")
+    with open(os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:  # noqa: PTH123
+        file.write(canonical_json({"count": head.count, "hash": head.hash}))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _head(entries: tuple[Entry, ...]) -> Head:

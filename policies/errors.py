@@ -253,3 +253,33 @@ class ConfigError(WanwuError):
     """A setting, a port, a path or a state folder is not usable."""
 
     code = "WW801"
+
+
+class AuditBroken(ConfigError):
+    """The audit log was changed, cut, or is torn."""
+
+    code = "WW820"
+
+
+class AuditUnavailable(ConfigError):
+    """The audit log cannot be written: nothing is done that must stand in it."""
+
+    code, status = "WW821", 503
+
+
+class StorageUnavailable(ConfigError):
+    """The hospital's disk is full, read-only or broken."""
+
+    code, status = "WW822", 503
+
+
+class StateVersionMismatch(ConfigError):
+    """A state folder was made by another version than this one works with."""
+
+    code = "WW823"
+
+
+class BackupRefused(ConfigError):
+    """A backup is torn, changed or would be restored at the cost of what was spent since."""
+
+    code = "WW824"

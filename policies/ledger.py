@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from policies import validate
 from policies.accountant import epsilon_spent
 from policies.budget import DatasetLimits
-from policies.chain import Chain, Draft, Entry, locked
+from policies.chain import Chain, Draft, Entry
 from policies.errors import BudgetExceeded, LimitExceeded, NotReserved, PlanError, RequestAltered
 from policies.reservations import CommittedRound, Reservation, reservations, steps_to_json
 from policies.steps import GaussianSteps, merged
@@ -99,7 +100,7 @@ class Ledger:
             )
         # Nobody else reserves meanwhile. Rounds may be committed and requests released, which only frees
         # budget: what is found to fit outside the chain's own lock still fits when it is appended.
-        with locked(self._reserving):
+        with self._chain.nobody_else(self._reserving):
             standing = reservations(self._chain.entries())
             if held := standing.get(wanted.request_id):
                 return _same(held, wanted)
@@ -207,6 +208,32 @@ class Ledger:
         """
         self.reservations()
 
+    def copy_to(self, path: Path) -> tuple[int, str]:
+        """Copies the ledger, file and head, to `path`; returns how many entries the copy has and the last one's hash.
+
+        Guarantees:
+            The copy verifies, and holds every entry that was on disk when this was called.
+        """
+        head = self._chain.copy_to(path)
+        return head.count, head.hash
+
+    def recharge(self, reservations_lost: Iterable[Reservation]) -> int:
+        """Appends reservations that another copy of this ledger held, whole and whatever the limits; returns how many.
+
+        They were approved, and may have been spent, after this copy was made. Those that the ledger holds already are
+        left as they are.
+
+        Guarantees:
+            Each one counts with its whole envelope from now on.
+        """
+        appended = 0
+        for lost in reservations_lost:
+            draft = Draft("reserve", lost.fingerprint, lost.request_id, lost.body())
+            before = len(self._chain.entries())
+            after = self._chain.append(partial(_unless_held, draft))
+            appended += len(after) - before
+        return appended
+
     def _rounds(self, request_id: str) -> Mapping[int, CommittedRound]:
         held = self.reservations().get(request_id)
         return {} if held is None else held.committed
@@ -265,6 +292,10 @@ def _same(held: Reservation, wanted: Reservation) -> Reservation:
     if held.released is not None:
         raise NotReserved("This request has ended and its reservation is released. Submit a new request.")
     return held
+
+
+def _unless_held(draft: Draft, entries: tuple[Entry, ...]) -> Draft | None:
+    return None if draft.request_id in reservations(entries) else draft
 
 
 def _text(field: str, value: object, *, longest: int = 200) -> str:

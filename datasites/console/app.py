@@ -98,7 +98,7 @@ class Console:
 def make_app(console: Console) -> FastAPI:
     """The app that listens on the console's port."""
     app = FastAPI(title=f"wanwu console of {console.name}", docs_url=None, redoc_url=None, openapi_url=None)
-    add_error_handlers(app)
+    add_error_handlers(app, lambda error: console.books.counted.add("admin's call refused", code=error.code))
     router = APIRouter(prefix="/admin/v1")
 
     async def answer(request: Request, work: Callable[[], Any]) -> JSONResponse:

@@ -1,7 +1,7 @@
 """Takes runs from the queue, gives each to a process of its own, and lets out what the output contract allows.
 
-The order at a run's end is fixed: contract, blob, ledger, queue. Stopped between any two of them, the next start
-finds either a run to do again, of which nothing had left, or a charged update to hand out again.
+The order at a run's end is fixed: contract, blob, ledger, audit log, queue. Stopped between any two of them, the next
+start finds either a run to do again, of which nothing had left, or a charged update to hand out again.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
+import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from datasites.audit import AuditLog
+from datasites.ledger_witness import head_of
 from datasites.runs.blobs import BlobStore
 from datasites.runs.process import Job, Nursery
 from datasites.runs.queue import ACTIVE, Run, RunQueue
@@ -26,6 +28,9 @@ from policies.plans import Plan
 from policies.weights import canonical_bytes
 
 log = logging.getLogger(__name__)
+
+# How long to wait with a run whose end cannot be written down, before it is looked at again.
+RETRY_SECONDS = 10.0
 
 # Stands in the ledger for an update that the output contract refused.
 NOTHING_LEFT = hashlib.sha256(b"").hexdigest()
@@ -104,12 +109,19 @@ class Supervisor:
 
     def _work(self) -> None:
         self._nursery.warm_up()
+        unsettled: Run | None = None
         while not self._stopping.is_set():
-            run = self._queue.take()
-            if run is None:
-                self._queue.wait(self._is_needed, timeout_seconds=5.0)
-            else:
+            try:
+                run = unsettled or self._queue.take()
+                if run is None:
+                    self._queue.wait(self._is_needed, timeout_seconds=5.0)
+                    continue
+                unsettled = run
                 self._execute(run)
+                unsettled = None
+            except (sqlite3.Error, OSError):  # a full or read-only disk: nothing is lost, the run is taken up again
+                log.exception("the run queue cannot be written; trying again in %g seconds", RETRY_SECONDS)
+                self._stopping.wait(RETRY_SECONDS)
 
     def _is_needed(self) -> bool:
         return self._stopping.is_set() or self._queue.has_work()
@@ -123,12 +135,14 @@ class Supervisor:
             if stored is None:
                 scratch.mkdir(mode=0o700)
                 stored = self._train(run, scratch)
+            self._write_done(run, stored)
             self._queue.finish(run.id, stored)
-            self._audit.write("run done", run=run.id, request=run.request_id, round=run.round, update=stored)
         except _Stopping:
             return
         except WanwuError as error:
             self._fail(run, error)
+        except sqlite3.Error:
+            raise
         except Exception as error:
             log.exception("run %s failed", run.id)
             self._fail(
@@ -171,9 +185,9 @@ class Supervisor:
         """Checks the result against the output contract, charges the round, and makes the update readable.
 
         Guarantees:
-            Nothing is readable before the ledger has committed the round. What leaves is the datasite's own
-            serialisation of exactly the declared arrays. A result that the contract refuses is charged too, since
-            the refusal tells something of it.
+            Nothing is readable before the ledger has committed the round and the audit log names it. What leaves is the
+            datasite's own serialisation of exactly the declared arrays. A result that the contract refuses is charged
+            too, since the refusal tells something of it.
         """
         try:
             update = read_update(result, approved.outputs, max_bytes=self._max_update_bytes)
@@ -194,17 +208,27 @@ class Supervisor:
         run = self._queue.by_id(run_id)
         return run is None or run.state != "running"
 
-    def _fail(self, run: Run, error: WanwuError) -> None:
-        self._queue.fail(run.id, code=error.code, reason=error.public)
+    def _write_done(self, run: Run, digest: str) -> None:
+        """Names the release and the ledger's head in the audit log, before anyone can read the update."""
         self._audit.write(
-            "run failed",
-            run=run.id,
-            request=run.request_id,
-            round=run.round,
-            code=error.code,
-            detail=error.private,
+            "run done", run=run.id, request=run.request_id, round=run.round, update=digest, **head_of(self._ledger)
         )
+
+    def _fail(self, run: Run, error: WanwuError) -> None:
         log.warning("run %s: %s %s", run.id, error.public, error.private)
+        try:
+            self._audit.write(
+                "run failed",
+                run=run.id,
+                request=run.request_id,
+                round=run.round,
+                code=error.code,
+                detail=error.private,
+                **head_of(self._ledger),
+            )
+        except WanwuError as unwritten:  # nothing was let out: the failure itself need not wait for the log
+            log.warning("run %s: its failure is not in the audit log: %s", run.id, unwritten.private)
+        self._queue.fail(run.id, code=error.code, reason=error.public)
 
 
 class _Stopping(Exception):

@@ -1,0 +1,122 @@
+"""Checks of a datasite's ports and processes, whether it runs or not."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from datasites.doctor.finding import OK, PROBLEM, WARNING, Finding, Patient
+from datasites.listening import listen
+from policies.errors import ConfigError
+
+RENEW_DAYS = 30
+
+
+def ports(patient: Patient) -> Iterator[Finding]:
+    """Whether the researchers' port is this datasite's, or free for it."""
+    host, port = patient.config.host, patient.config.port
+    if patient.running:
+        yield _answers("researchers' port", host, port)
+        yield _answers("console's port", "127.0.0.1", patient.console_port)
+        return
+    try:
+        listen(host, port).close()
+    except ConfigError:
+        yield Finding("researchers' port", PROBLEM, f"{port} is taken by another program", "Stop it, or take another.")
+    else:
+        yield Finding("researchers' port", OK, f"{port} is free; the datasite is not running")
+
+
+def certificates(patient: Patient) -> Iterator[Finding]:
+    """When the certificates in identity/ expire."""
+    now = datetime.now(UTC)
+    for file in sorted(patient.state.identity.glob("*.crt")):
+        ends = x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc
+        told = f"{file.name} is valid until {ends:%Y-%m-%d}"
+        if ends <= now:
+            advice = "Start the datasite again, which renews its own; docs/ref-cli.md has the commands."
+            yield Finding("certificate", PROBLEM, f"{file.name} expired on {ends:%Y-%m-%d}", advice)
+        elif (ends - now).days < RENEW_DAYS:
+            yield Finding("certificate", WARNING, told, "Start the datasite again, which renews its own.")
+        else:
+            yield Finding("certificate", OK, told)
+
+
+def processes(patient: Patient) -> Iterator[Finding]:
+    """Whether a process of this datasite was left behind by one that is gone."""
+    own = {pid: parent for pid, parent in _all_processes().items() if _belongs(pid, patient)}
+    if patient.running:
+        servers = [pid for pid in own if _serves(pid)]
+        orphans = sorted(pid for pid in own if not _descends(pid, servers, own))
+    else:
+        orphans = sorted(own)
+    if orphans:
+        text = f"left behind by a datasite that is gone: {', '.join(map(str, orphans))}"
+        yield Finding("processes", PROBLEM, text, f"kill {' '.join(map(str, orphans))}")
+    else:
+        yield Finding("processes", OK, f"{len(own)} of this datasite" if patient.running else "none left behind")
+
+
+def _answers(name: str, host: str, port: int) -> Finding:
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError as error:
+        return Finding(name, PROBLEM, f"{port} does not answer: {error.strerror or error}", "See logs/datasite.log.")
+    return Finding(name, OK, f"{port} answers")
+
+
+def _all_processes() -> dict[int, int]:
+    """Process → parent."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                found[int(folder.name)] = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except (OSError, ValueError, IndexError):
+                continue  # it has ended meanwhile
+    return found
+
+
+def _belongs(pid: int, patient: Patient) -> bool:
+    """Whether a process works in this datasite's folder, as nurseries and runners do, or serves it."""
+    state = patient.state.path.resolve()
+    try:
+        if Path(f"/proc/{pid}/cwd").readlink().is_relative_to(state) and pid != os.getpid():
+            return _is_python(pid)
+    except OSError:
+        return False
+    return _serves(pid) and any(_same(argument, pid, state) for argument in _arguments(pid))
+
+
+def _same(argument: str, pid: int, state: Path) -> bool:
+    try:
+        return bool(argument) and (Path(f"/proc/{pid}/cwd").readlink() / argument).resolve() == state
+    except OSError:
+        return False
+
+
+def _is_python(pid: int) -> bool:
+    return "python" in (_arguments(pid) or [""])[0]
+
+
+def _serves(pid: int) -> bool:
+    arguments = _arguments(pid)
+    return "serve" in arguments and "datasites" in arguments
+
+
+def _descends(pid: int, servers: list[int], own: dict[int, int]) -> bool:
+    while pid not in servers and pid in own:
+        pid = own[pid]
+    return pid in servers
+
+
+def _arguments(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+    except OSError:
+        return []

@@ -1,0 +1,143 @@
+"""The hospital's commands that keep a datasite well: its audit log, backups, versions, and a doctor's round.
+
+None of them needs a running datasite, all of them work beside one. What they print is for the hospital's own people.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from datasites.state_option import chosen_state
+from policies.errors import BackupRefused
+
+
+def verify_audit(options: argparse.Namespace) -> None:
+    """Checks the audit log's chain, and the ledger against it."""
+    from datasites import ledger_witness
+    from datasites.audit_chain import read, verify
+    from policies.ledger import Ledger
+
+    state = chosen_state(options)
+    head = verify(state.audit)
+    print(f"The audit log's chain holds: {head.entries} entries, its head is {head.hash[:16]}.")
+    if state.ledger.exists():
+        events = read(state.audit, keep=ledger_witness.is_witness).entries
+        unknown = ledger_witness.check(Ledger(state.ledger).entries(), events)
+        print(f"The ledger is the one that the log names; {unknown} of its entries came after the last it names.")
+
+
+def export_audit(options: argparse.Namespace) -> None:
+    """Writes the audit log, or some days of it, to a file for an auditor."""
+    from datasites.audit_export import export
+
+    count = export(chosen_state(options).audit, options.file, since=options.since, until=options.until)
+    print(f"{count} events written to {options.file}; its last line holds their digest.")
+
+
+def backup(options: argparse.Namespace) -> None:
+    """Backs up the datasite, running or not, into a folder of backups."""
+    from datasites.backup import back_up
+
+    made = back_up(chosen_state(options), options.folder)
+    size = sum(entry.bytes for entry in made.manifest.files.values())
+    print(f"{made.folder}: {len(made.manifest.files)} files, {size / 1e6:.1f} MB, {made.linked} as in the last backup.")
+    print(f"  ledger {_head(made.manifest.ledger_entries, made.manifest.ledger_head)}")
+    print(f"  audit log {_head(made.manifest.audit_entries, made.manifest.audit_head)}")
+    if made.manifest.missing_blobs:
+        print(f"  {made.manifest.missing_blobs} blobs of unfinished studies had expired and are not in it.")
+
+
+def restore(options: argparse.Namespace) -> None:
+    """Makes a new state folder from a backup; says what was spent since, or charges it."""
+    from datasites.backup import latest
+    from datasites.backup_manifest import BackupManifest
+    from datasites.restore import Since, restore
+
+    made_at = BackupManifest.read(latest(options.folder)).made_at
+    if not (options.nothing_since or options.lost or options.accept_loss):
+        raise BackupRefused(
+            f"The backup was made at {made_at}; its ledger does not know what was spent after that. Say what holds: "
+            "--nothing_since, if the datasite did not run since; --lost FOLDER, with what is left of its state folder; "
+            "or --accept_loss, if nothing is left."
+        )
+    since = Since.NOTHING if options.nothing_since else Since.LOST_BOOKS if options.lost else Since.UNKNOWN
+    done = restore(options.folder, chosen_state(options, must_exist=False).path, since=since, lost=options.lost)
+    print(f"Restored {done.state.path} from the backup of {made_at}: the ledger has {done.ledger_entries} entries.")
+    if done.newer_ledger:
+        print("  The ledger is the lost datasite's own, which knows all that was spent.")
+    for study in done.closed:
+        print(f"  Closed and charged in full: {study}")
+    if done.recharged:
+        print(f"  Charged in full: {done.recharged} approvals after the backup, which the lost audit log names.")
+    if since is Since.UNKNOWN:
+        print(f"  Not counted: studies approved after {made_at}. Ask the researchers for their receipts, and lower the")
+        print("  dataset's total by what they name. Accounts and certificates revoked since are valid again.")
+    print("Never start the lost datasite again. To go on: python -m datasites doctor, then serve.")
+
+
+def migrate(options: argparse.Namespace) -> None:
+    """Brings an older state folder to this program's version, after a backup."""
+    from datasites.migrations import migrate
+    from datasites.state_version import STATE_VERSION
+
+    state = chosen_state(options)
+    before, folder = migrate(state, options.backup)
+    if folder is None:
+        print(f"{state.path} has version {before} already; nothing was done.")
+        return
+    print(f"{state.path} was of version {before} and now is of {STATE_VERSION}. The backup before that: {folder}")
+
+
+def doctor(options: argparse.Namespace) -> None:
+    """Looks the datasite over, running or not: its machine, books, ports. Status 1 if there is a problem."""
+    from datasites.doctor.examination import examine
+    from datasites.doctor.finding import PROBLEM, Patient
+
+    findings = []
+    for finding in examine(Patient(chosen_state(options))):
+        findings.append(finding)
+        if not options.json:
+            advice = f"\n           {finding.advice}" if finding.advice else ""
+            print(f"{finding.level:<8} {finding.check}: {finding.text}{advice}", flush=True)
+    if options.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    if any(finding.level == PROBLEM for finding in findings):
+        sys.exit(1)
+
+
+def _head(entries: int, head: str) -> str:
+    return f"{entries} entries, head {head[:16]}"
+
+
+def add_commands(add: Callable[..., argparse.ArgumentParser], group: Callable[[str, str], Any]) -> None:
+    """Adds these commands to the hospital's parser."""
+    add("backup", backup).add_argument("folder", type=Path, help="folder of this datasite's backups")
+    restoring = add("restore", restore)
+    restoring.add_argument("folder", type=Path, help="a backup, or a folder of backups: the last one is taken")
+    told = restoring.add_mutually_exclusive_group()
+    told.add_argument("--nothing_since", action="store_true", help="the datasite did not run since the backup")
+    told.add_argument("--lost", type=Path, metavar="FOLDER", help="what is left of the lost state folder")
+    told.add_argument("--accept_loss", action="store_true", help="nobody knows what was spent since the backup")
+    add("doctor", doctor)
+    moving = add("migrate", migrate)
+    moving.add_argument("--backup", type=Path, required=True, metavar="FOLDER", help="where to back up to before")
+    audit = group("audit", "The audit log.")
+    add("verify", verify_audit, audit)
+    exporting = add("export", export_audit, audit)
+    exporting.add_argument("file", type=Path, help="file to write: .csv for CSV, else JSON lines")
+    exporting.add_argument("--since", type=_day, metavar="DAY", help="first day, as 2026-11-23 (UTC)")
+    exporting.add_argument("--until", type=_day, metavar="DAY", help="last day, included")
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected a day such as 2026-11-23, got {text!r}") from error

@@ -1,0 +1,228 @@
+"""A full, read-only or failing disk: what must be written down first is refused, and nothing on disk is corrupted."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from books import FINGERPRINT, LIMITS, ledger_of, run_round, tenth_a_step
+from hospitals import ENVIRONMENT, wait_for
+
+from datasites.audit import AuditLog
+from datasites.audit_chain import read, verify
+from datasites.identity import StateFolder
+from datasites.runs import supervisor as supervision
+from datasites.runs.blobs import BlobStore
+from datasites.runs.queue import RunQueue
+from datasites.runs.supervisor import Supervisor
+from policies.accountant import GaussianSteps
+from policies.errors import AuditUnavailable, LedgerBroken
+from policies.ledger import Ledger
+
+FILL_THE_LOG = """
+import resource, sys
+from pathlib import Path
+from datasites.audit import AuditLog
+from policies.errors import AuditUnavailable
+log = AuditLog(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))
+written = 0
+try:
+    while written < 100:
+        log.write("event", number=written)
+        written += 1
+except AuditUnavailable:
+    print(written)
+"""
+
+
+def test_a_log_at_the_largest_size_a_file_may_have_refuses_and_holds(tmp_path: Path) -> None:
+    file = tmp_path / "audit.log"
+    done = subprocess.run(
+        [sys.executable, "-c", FILL_THE_LOG, str(file)], capture_output=True, text=True, env=ENVIRONMENT, timeout=60
+    )
+    written = int(done.stdout)
+    assert 0 < written < 100
+    assert verify(file).entries == written
+    assert file.stat().st_size <= 4000
+    AuditLog(file).write("room again")
+    assert verify(file).entries == written + 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 256 kB of its own."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this account may not mount a disk")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def reserve(ledger: Ledger, request: str) -> None:
+    ledger.reserve(
+        fingerprint=FINGERPRINT,
+        dataset="pictures",
+        request_id=request,
+        study="study",
+        researcher="ada@example.org",
+        plan_digest="c" * 64,
+        spend=(GaussianSteps(1.0, 0.1, 1),),
+        rounds=1,
+        limits=LIMITS,
+    )
+
+
+def test_a_full_disk_refuses_reservations_commits_and_events_and_breaks_none_of_the_books(small_disk: Path) -> None:
+    ledger, log = Ledger(small_disk / "ledger.sqlite", tenth_a_step), AuditLog(small_disk / "audit.log")
+    reserve(ledger, "first")
+    log.write("first")
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as stream, pytest.raises(OSError, match="No space left"):
+        while True:
+            stream.write(b"x" * 4096)
+    with pytest.raises(AuditUnavailable):
+        for _ in range(100):
+            log.write("event")
+    held = ["first"]
+    with pytest.raises(LedgerBroken):
+        for number in range(100):
+            reserve(ledger, f"more-{number}")
+            held.append(f"more-{number}")
+    filler.unlink()
+    ledger.verify()
+    assert list(ledger.reservations()) == held
+    verify(small_disk / "audit.log")
+    reserve(ledger, "last")
+    log.write("last")
+    assert "last" in ledger.reservations()
+    assert read(small_disk / "audit.log").entries[-1]["event"] == "last"
+
+
+def test_a_read_only_disk_refuses_and_is_still_readable(small_disk: Path) -> None:
+    ledger, log = Ledger(small_disk / "ledger.sqlite", tenth_a_step), AuditLog(small_disk / "audit.log")
+    reserve(ledger, "first")
+    log.write("first")
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(AuditUnavailable):
+        log.write("second")
+    with pytest.raises(LedgerBroken):
+        reserve(ledger, "second")
+    assert verify(small_disk / "audit.log").entries == 1
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    reserve(ledger, "second")
+    assert set(ledger.reservations()) == {"first", "second"}
+
+
+# --- a run's end on a disk that fails -----------------------------------------------------------------------------
+
+
+class NoNursery:
+    """Starts nothing: the runs here were charged before, and are only to be handed out."""
+
+    def __init__(self, **_: Any) -> None:
+        pass
+
+    def warm_up(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.fixture
+def waiting(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Supervisor, RunQueue]]:
+    """A round that the ledger has charged and whose run waits in the queue, as after a crash between the two."""
+    monkeypatch.setattr(supervision, "Nursery", NoNursery)
+    monkeypatch.setattr(supervision, "RETRY_SECONDS", 0.05)
+    update = hashlib.sha256(b"update").hexdigest()
+    ledger = ledger_of(state)
+    ledger.commit(request_id="one", round_index=2, spend=GaussianSteps(1.0, 0.1, 1), update_digest=update)
+    queue = RunQueue(state.runs)
+    queue.enqueue(request_id="one", round_index=2, account="e" * 64, weights="f" * 64)
+    made = Supervisor(
+        queue=queue,
+        blobs=BlobStore(state.blobs, max_bytes=1000),
+        ledger=ledger,
+        audit=AuditLog(state.audit),
+        approved=lambda run: pytest.fail("nothing is to be trained"),
+        scratch=state.scratch,
+        logs=state.logs,
+        max_update_bytes=1000,
+    )
+    yield made, queue
+    made.stop()
+    queue.close()
+
+
+def found(queue: RunQueue) -> str:
+    run = queue.find("one", 2)
+    assert run
+    return run.state
+
+
+def test_an_update_is_not_handed_out_while_the_audit_log_cannot_be_written(
+    state: StateFolder, waiting: tuple[Supervisor, RunQueue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, queue = waiting
+    before = state.audit.read_bytes()
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.pwrite", full)
+        supervisor.start()
+        wait_for(lambda: found(queue) == "failed")
+    run = queue.find("one", 2)
+    assert run and run.code == "WW821" and run.update_digest == ""
+    assert state.audit.read_bytes() == before
+    queue.enqueue(request_id="one", round_index=2, account="e" * 64, weights="f" * 64)
+    wait_for(lambda: found(queue) == "done")
+    assert read(state.audit).entries[-1]["event"] == "run done"
+
+
+def test_a_queue_that_cannot_be_written_is_tried_again_and_no_run_is_lost(
+    state: StateFolder, waiting: tuple[Supervisor, RunQueue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, queue = waiting
+    finish, failed = queue.finish, []
+
+    def full(run_id: str, digest: str) -> None:
+        if len(failed) < 3:
+            failed.append(run_id)
+            raise sqlite3.OperationalError("database or disk is full")
+        finish(run_id, digest)
+
+    monkeypatch.setattr(queue, "finish", full)
+    supervisor.start()
+    wait_for(lambda: found(queue) == "done")
+    assert len(failed) == 3
+    assert len(ledger_of(state).reservations()["one"].committed) == 3
+
+
+def test_a_wall_clock_that_jumps_back_moves_neither_chain(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries follow each other by hash and number, not by time."""
+    from datetime import UTC, datetime
+
+    class Jumped(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return datetime(2001, 1, 1, tzinfo=UTC)
+
+    monkeypatch.setattr("datasites.audit.datetime", Jumped)
+    monkeypatch.setattr("policies.chain.datetime", Jumped)
+    run_round(state, "one", 2)
+    monkeypatch.undo()
+    run_round(state, "one", 3)
+    ledger_of(state).verify()
+    assert len(ledger_of(state).reservations()["one"].committed) == 4
+    verify(state.audit)
