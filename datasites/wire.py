@@ -5,6 +5,7 @@ What is answered here has left the hospital: public fields of runs, public texts
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,7 @@ class Wire:
             "datasets": {name: published.manifest.schema() for name, published in self.datasets.items()},
             "limits": self.books.limits.current.to_dict(),
             "public_key": self.receipts.public_key,
+            "time": int(time.time()),
         }
 
     def budget(self, name: str) -> dict[str, Any]:

@@ -74,6 +74,22 @@ def catalog(options: argparse.Namespace) -> None:
     Console().print(table)
 
 
+def check(options: argparse.Namespace) -> None:
+    """Looks at every hospital before a study: reachable, versions, clock, speed, datasets. Status 1 on a problem."""
+    from rich.console import Console
+
+    from researcher.federation import check_all
+    from researcher.hospital_check import table
+
+    checks = check_all(options.files or [_CREDENTIALS])
+    if options.json:
+        print(json.dumps([one.to_dict() for one in checks], indent=2))
+    else:
+        Console().print(table(checks))
+    if any(one.problems for one in checks):
+        sys.exit(1)
+
+
 def submit(options: argparse.Namespace) -> None:
     """Submits a study to every hospital and returns; the hospitals decide."""
     with _connect(options) as federation:
@@ -257,6 +273,11 @@ def _parser() -> argparse.ArgumentParser:
     wishes = argparse.ArgumentParser(add_help=False)
     _add_wishes(wishes)
     add("catalog", catalog, access)
+    looking = add("check", check)
+    looking.add_argument(
+        "files", nargs="*", metavar="CREDENTIALS", help=f"credentials files or patterns (default {_CREDENTIALS})"
+    )
+    looking.add_argument("--json", action="store_true", help="print JSON instead of a table")
     add("submit", submit, access, kept, wishes)
     add("status", status, access, kept)
     training = add("train", train, access, kept, wishes)

@@ -9,7 +9,7 @@ import json
 import urllib.parse
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ from policies.errors import (
 )
 from policies.plans import Plan
 from researcher import code_requests
+from researcher.hospital_check import HospitalCheck, check_hospital, contract_problems, unreachable
 from researcher.wire import Wire
 
 
@@ -94,6 +95,7 @@ class Hospital:
         self.wire = Wire(credentials.url, seed)
         self.name = credentials.datasite
         self.email = credentials.email
+        self.certificate = str(getattr(credentials, "certificate", ""))
         info = self.wire.info()
         if info["datasite"] != self.name:
             raise FederationError(
@@ -185,6 +187,14 @@ class Federation:
         """The same connections to some of the hospitals."""
         return Federation(self.hospitals[name] for name in names)
 
+    def check(self) -> list[HospitalCheck]:
+        """Looks at every hospital before anything is submitted; what is wrong stands in each one's `problems`."""
+        contract = contract_problems(self.datasets())
+        return [
+            replace(check, problems=(*check.problems, *contract.get(check.datasite, ())))
+            for check in (check_hospital(one, certificate=one.certificate) for one in self.hospitals.values())
+        ]
+
     def submit(self, plan: Plan) -> dict[str, code_requests.CodeRequest]:
         """Submits the plan to every hospital; returns the request at each.
 
@@ -209,6 +219,25 @@ class Federation:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def check_all(credentials: str | Path | Iterable[str | Path | Credentials]) -> list[HospitalCheck]:
+    """As `Federation.check`, also where some hospitals cannot be reached: they are in the answer, with the reason.
+
+    Raises:
+        ConfigError: No such file, or not a credentials file.
+    """
+    connected: list[Hospital] = []
+    failed: dict[str, HospitalCheck] = {}
+    given = list(_all(credentials))
+    for one in given:
+        try:
+            connected.append(Hospital(one))
+        except WanwuError as error:
+            failed[one.datasite] = unreachable(one.datasite, one.url, error)
+    with Federation(connected) as federation:
+        checked = {check.datasite: check for check in federation.check()}
+    return [checked.get(one.datasite) or failed[one.datasite] for one in given]
 
 
 def _all(credentials: str | Path | Iterable[str | Path | Credentials]) -> Iterator[Credentials]:
