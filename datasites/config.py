@@ -10,6 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from datasites.runs.limits import RunLimits
 from policies import validate
 from policies.budget import DatasetLimits
 from policies.errors import ConfigError, PlanError
@@ -57,6 +58,21 @@ class DatasiteConfig:
     max_update_bytes: int = setting("Most bytes of one set of weights, in or out.", default=1 << 30)
     concurrent_runs: int = setting("Runs at once.", default=1)
     threads_per_run: int = setting("CPU threads of one run.", default=1)
+    require_sandbox: bool = setting(
+        "Refuse runs where the machine lacks a piece of the sandbox, rather than run them less closed in.", default=True
+    )
+    memory_bytes_per_run: int = setting("Most memory of one run, in bytes, beyond its libraries.", default=8 << 30)
+    cpu_seconds_per_run: int = setting(
+        "Most processor time of one run, in seconds, all its threads together.", default=2 * 86_400
+    )
+    wall_seconds_per_run: int = setting(
+        "Longest time of one run, in seconds; a plan's own timeout may be shorter.", default=86_400
+    )
+    processes_per_run: int = setting("Most processes and threads of one run.", default=128)
+    scratch_bytes_per_run: int = setting(
+        "Most bytes that one run may write; they are its result, so at least max_update_bytes.", default=2 << 30
+    )
+    runs_per_gpu: int = setting("Runs that share a GPU at once; 0 leases none, and runs take the CPU.", default=1)
     limits: DatasetLimits = setting(
         "What researchers may spend and do: see docs/ref-policies.md.", default_factory=DatasetLimits
     )
@@ -74,6 +90,7 @@ class DatasiteConfig:
             validate.integer("max_update_bytes", self.max_update_bytes, low=1024, high=1 << 40)
             validate.integer("concurrent_runs", self.concurrent_runs, low=1, high=64)
             validate.integer("threads_per_run", self.threads_per_run, low=1, high=256)
+            self._check_run_limits()
             _texts("class_names", self.class_names)
             _texts("researchers", self.researchers)
             _texts("data_path, site", (self.data_path, self.site))
@@ -94,6 +111,21 @@ class DatasiteConfig:
                 f"host is {self.host!r}, but without mutual TLS a datasite listens on loopback only. Set host to "
                 "127.0.0.1 and put a TLS-terminating, client-authenticating proxy or tunnel in front."
             )
+
+    @property
+    def run_limits(self) -> RunLimits:
+        """The most that one run may take."""
+        return RunLimits(**{limit.name: getattr(self, limit.name) for limit in fields(RunLimits)})
+
+    def _check_run_limits(self) -> None:
+        if not isinstance(self.require_sandbox, bool):
+            raise PlanError(f"require_sandbox must be true or false, got {self.require_sandbox!r}.")
+        validate.integer("memory_bytes_per_run", self.memory_bytes_per_run, low=1 << 28, high=1 << 44)
+        validate.integer("cpu_seconds_per_run", self.cpu_seconds_per_run, low=1, high=10**9)
+        validate.integer("wall_seconds_per_run", self.wall_seconds_per_run, low=1, high=10**8)
+        validate.integer("processes_per_run", self.processes_per_run, low=self.threads_per_run + 8, high=1 << 16)
+        validate.integer("scratch_bytes_per_run", self.scratch_bytes_per_run, low=self.max_update_bytes, high=1 << 44)
+        validate.integer("runs_per_gpu", self.runs_per_gpu, low=0, high=64)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, where: str = "config") -> Self:

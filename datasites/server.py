@@ -37,6 +37,8 @@ from datasites.listening import listen, serve_until_told
 from datasites.runs import entry
 from datasites.runs.admission import Admission
 from datasites.runs.blobs import BlobStore
+from datasites.runs.gpus import GpuLeases, find_gpus
+from datasites.runs.process import Nursery
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import ApprovedRun, Supervisor
 from datasites.traffic import counting_refusals
@@ -57,7 +59,7 @@ MAX_CALL_BYTES = 1 << 20
 class RunningDatasite:
     """A datasite's parts, put together. Construct it, then `serve`."""
 
-    def __init__(self, state: StateFolder, config: DatasiteConfig) -> None:
+    def __init__(self, state: StateFolder, config: DatasiteConfig, *, nursery: Nursery | None = None) -> None:
         self.state, self.config = state, config
         self.identity = identities.load_or_create(state)
         self.token = secrets.token_urlsafe(32)
@@ -80,11 +82,13 @@ class RunningDatasite:
             ledger=self.books.ledger,
             audit=audit,
             approved=self._approved_run,
-            scratch=state.scratch,
-            logs=state.logs,
+            state=state,
+            nursery=nursery or Nursery(log=state.logs / "runs.log", threads=config.threads_per_run),
+            limits=config.run_limits,
+            gpus=GpuLeases(find_gpus(), share=config.runs_per_gpu),
+            require_sandbox=config.require_sandbox,
             max_update_bytes=config.max_update_bytes,
             concurrent_runs=config.concurrent_runs,
-            threads_per_run=config.threads_per_run,
         )
         server = self._start_pysyft()
         accounts, datasets, book = self._open(server)

@@ -192,6 +192,12 @@ class BlobUnknown(BlobError):
     code, status = "WW504", 404
 
 
+class SandboxMissing(RunError):
+    """The hospital's machine lacks a piece of the sandbox that its settings ask for: runs are refused."""
+
+    code, status = "WW505", 503
+
+
 # --- contracts -----------------------------------------------------------------------------------------------
 
 

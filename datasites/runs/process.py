@@ -1,7 +1,7 @@
 """Runner processes, seen from the datasite: one for each run, given one job, watched, and ended with its group.
 
 They are born in a nursery that imported what training needs, so that a round does not pay for that. Neither gets a key,
-a password or an address of the datasite; their output goes to the hospital's log.
+a password or an address of the datasite, and what a run prints goes nowhere.
 """
 
 from __future__ import annotations
@@ -10,20 +10,28 @@ import contextlib
 import json
 import os
 import selectors
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from datasites.runs.nursery import CONTROL, END, PID, START, end_group
-from datasites.runs.runner import DONE
+from datasites.runs.nursery import CONTROL, END, PID, START
+from datasites.runs.runner import DONE, ERROR, MISSING
+from datasites.runs.sandbox import PROJECT, Confinement, missing_pieces
 from policies.errors import RunCancelled, RunFailed
 
-_PROJECT = Path(__file__).resolve().parents[2]
+# What the nursery's process runs, once it has its orders' socket.
+PROGRAM = "from datasites.runs.nursery import main; main()"
+_MAX_LINE_BYTES = 1024
+_NO_RESULT = (
+    "The run ended at the hospital without a result; nothing left it and nothing was spent. Ask for the round again, "
+    "or ask the hospital to look at its log."
+)
 _NOT_STARTED = "The run could not be started at the hospital; nothing was spent. Ask for the round again."
 
 
@@ -36,7 +44,8 @@ class Job:
         round: Round index, from 0.
         store: Folder of the picture store.
         weights: File with the round's global weights, safetensors.
-        result: File to write the client update to, safetensors.
+        result: File to make and write the client update to, safetensors.
+        confinement: How the run is closed in.
     """
 
     plan: str
@@ -44,13 +53,25 @@ class Job:
     store: str
     weights: str
     result: str
+    confinement: Confinement
+
+    def to_line(self) -> bytes:
+        """The job as its pipe takes it."""
+        return json.dumps({**vars(self), "confinement": self.confinement.to_json()}).encode() + b"\n"
 
 
 class Nursery:
     """The process that runners are forked from; started when it is first needed, and again if it died."""
 
-    def __init__(self, *, log: Path, threads: int) -> None:
-        self._log, self._threads = log, threads
+    def __init__(self, *, log: Path, threads: int, program: str = PROGRAM) -> None:
+        """Starts nothing yet.
+
+        Args:
+            log: The hospital's log of runs.
+            threads: CPU threads of one run.
+            program: Python of the nursery's process; tests bring one whose runs do something else than training.
+        """
+        self._log, self._threads, self._program = log, threads, program
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._lock = threading.Lock()
@@ -60,8 +81,11 @@ class Nursery:
         with self._lock, contextlib.suppress(OSError, EOFError):
             self._running()
 
-    def start(self) -> RunnerProcess:
+    def start(self, *, group: int | None = None) -> RunnerProcess:
         """A new runner, waiting for its job.
+
+        Args:
+            group: An open `cgroup.procs` of the control group that it enters, if there is one.
 
         Raises:
             RunFailed: None could be started.
@@ -71,8 +95,12 @@ class Nursery:
         try:
             with self._lock:
                 control = self._running()
-                socket.send_fds(control, [START], [job_read, progress_write])
+                pipes = [job_read, progress_write]
+                socket.send_fds(control, [START], pipes if group is None else [*pipes, group])
                 pid = self._answer(control)
+                if pid == 0:
+                    raise ProcessLookupError("the nursery's log says why")
+                handle = os.pidfd_open(pid)
         except (OSError, EOFError) as error:
             os.close(job_write)
             os.close(progress_read)
@@ -81,7 +109,7 @@ class Nursery:
         finally:
             os.close(job_read)
             os.close(progress_write)
-        return RunnerProcess(pid, jobs=job_write, progress=progress_read, end=self._end)
+        return RunnerProcess(pid, handle, jobs=job_write, progress=progress_read, end=self._end)
 
     def stop(self) -> None:
         """Ends the nursery, also while it is still importing. Runners end by themselves when their pipes close."""
@@ -103,7 +131,7 @@ class Nursery:
         descriptor = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _START.format(inherited=theirs.fileno(), control=CONTROL)],
+                [sys.executable, "-c", _TAKE_CONTROL.format(theirs.fileno(), CONTROL) + self._program],
                 stdin=subprocess.DEVNULL,
                 stdout=descriptor,
                 stderr=descriptor,
@@ -120,15 +148,16 @@ class Nursery:
         self._control = ours
         return ours
 
-    def _end(self, pid: int) -> None:
-        """Kills a runner's group; through the nursery, which is its parent, as long as that lives."""
+    def _end(self, pid: int, handle: int) -> None:
+        """Kills a runner with all it started: itself at once, the rest through the nursery, as long as that lives."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        os.close(handle)
         with self._lock:
             if self._control is not None:
                 with contextlib.suppress(OSError, EOFError):
                     self._control.sendall(END + PID.pack(pid))
                     self._answer(self._control)
-                    return
-            end_group(pid)
 
     @staticmethod
     def _answer(control: socket.socket) -> int:
@@ -144,9 +173,9 @@ class Nursery:
 class RunnerProcess:
     """One runner, from its birth to the end of its process group."""
 
-    def __init__(self, pid: int, *, jobs: int, progress: int, end: Callable[[int], None]) -> None:
+    def __init__(self, pid: int, handle: int, *, jobs: int, progress: int, end: Callable[[int, int], None]) -> None:
         self.pid = pid
-        self._jobs, self._progress, self._end = jobs, progress, end
+        self._handle, self._jobs, self._progress, self._end = handle, jobs, progress, end
 
     def execute(
         self,
@@ -156,28 +185,25 @@ class RunnerProcess:
         cancelled: Callable[[], bool],
         progress: Callable[[float], None],
     ) -> None:
-        """Gives the runner its job and returns when the result is written and its process group is gone.
+        """Gives the runner its job and returns when the result is written and all its processes are gone.
 
         Raises:
             RunFailed: The process ended without a result, or took too long.
+            SandboxMissing: It could not be closed in.
             RunCancelled: `cancelled()` became true.
         """
         deadline = time.monotonic() + timeout_seconds
         try:
-            os.write(self._jobs, json.dumps(asdict(job)).encode() + b"\n")
+            _write(self._jobs, job.to_line())
             done = self._watch(deadline, timeout_seconds, cancelled, progress)
         except BrokenPipeError as error:
             raise RunFailed(_NOT_STARTED, private=str(error)) from error
         finally:
-            self._end(self.pid)
+            self._end(self.pid, self._handle)
             os.close(self._jobs)
             os.close(self._progress)
         if not done:
-            raise RunFailed(
-                "The run ended at the hospital without a result; nothing left it and nothing was spent. Ask for the "
-                "round again, or ask the hospital to look at its log.",
-                private="the runner ended before it was done",
-            )
+            raise RunFailed(_NO_RESULT, private="the runner ended before it was done")
 
     def _watch(
         self,
@@ -195,8 +221,8 @@ class RunnerProcess:
                     raise RunCancelled("The run was cancelled; nothing left the hospital and nothing was spent.")
                 if time.monotonic() > deadline:
                     raise RunFailed(
-                        f"The round took longer than the plan's timeout of {timeout_seconds:g} seconds; nothing left "
-                        "the hospital. Lower steps_per_round or raise run.timeout_seconds."
+                        f"The round took longer than the {timeout_seconds:g} seconds that the plan and the hospital "
+                        "give it; nothing left the hospital. Lower steps_per_round or raise run.timeout_seconds."
                     )
                 if not selector.select(timeout=0.2):
                     continue
@@ -204,22 +230,43 @@ class RunnerProcess:
                 if not chunk:
                     return False
                 *lines, pending = (pending + chunk).split(b"\n")
-                pending = pending[-64:]
+                pending = pending[:_MAX_LINE_BYTES]
                 for line in lines:
-                    if line == DONE.encode():
+                    if _ends(line[:_MAX_LINE_BYTES].decode("ascii", "replace"), progress):
                         return True
-                    with contextlib.suppress(ValueError):
-                        progress(float(line))
 
 
-_START = "import os; os.dup2({inherited}, {control}); from datasites.runs.nursery import main; main()"
+def _ends(line: str, progress: Callable[[float], None]) -> bool:
+    """What a runner says: that it is done, how far it is, or why it ends. The last is for the hospital's log alone.
+
+    Raises:
+        RunFailed: It ends with an error.
+        SandboxMissing: It could not be closed in.
+    """
+    if line.startswith(MISSING):
+        raise missing_pieces({}, told=line.removeprefix(MISSING))
+    if line.startswith(ERROR):
+        raise RunFailed(_NO_RESULT, private=f"the run ended with {line.removeprefix(ERROR)}")
+    with contextlib.suppress(ValueError):
+        share = float(line)
+        if 0.0 <= share <= 1.0:
+            progress(share)
+    return line == DONE
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(descriptor, content) :]
+
+
+_TAKE_CONTROL = "import os; os.dup2({0}, {1})\n"
 
 
 def _clean_environment(threads: int) -> dict[str, str]:
-    names = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "VIRTUAL_ENV")
+    names = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
     return {
         **{name: os.environ[name] for name in names if name in os.environ},
-        "PYTHONPATH": str(_PROJECT),
+        "PYTHONPATH": str(PROJECT),
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),

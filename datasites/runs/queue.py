@@ -107,19 +107,20 @@ class RunQueue:
             raise RoundRefused("The run could not be queued.")
         return run
 
-    def take(self) -> Run | None:
-        """Marks the oldest queued run as running and returns it; None when there is none."""
+    def waiting(self) -> tuple[Run, ...]:
+        """The queued runs, oldest first."""
+        with self._lock:
+            rows = self._connection.execute("SELECT * FROM runs WHERE state='queued' ORDER BY created").fetchall()
+        return tuple(Run(*row) for row in rows)
+
+    def take(self, run_id: str) -> Run | None:
+        """Marks a queued run as running and returns it; None when it is not queued any more."""
         with self._transaction():
-            row = self._connection.execute(
-                "SELECT id FROM runs WHERE state='queued' ORDER BY created LIMIT 1"
-            ).fetchone()
-            if row is None:
-                return None
-            self._connection.execute(
-                "UPDATE runs SET state='running', started=?, version=version+1 WHERE id=?",
-                (time.time(), row[0]),
+            cursor = self._connection.execute(
+                "UPDATE runs SET state='running', started=?, version=version+1 WHERE id=? AND state='queued'",
+                (time.time(), run_id),
             )
-            return self._by_id(row[0])
+            return self._by_id(run_id) if cursor.rowcount else None
 
     def has_work(self) -> bool:
         """Whether a run waits. Call it inside `wait` only."""

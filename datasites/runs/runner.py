@@ -1,18 +1,52 @@
-"""The program of a runner process: reads one job, trains one round on private pictures, writes the update, ends.
+"""The program of a runner process: opens one job's inputs, is closed in, trains one round, writes the update, ends.
 
-What it prints, warns or raises goes to the hospital's log. Towards the datasite it says only how far it is.
+Towards the datasite it says how far it is, and at the end which kind of error there was; the text of an exception and
+whatever is printed ends here, since either may hold anything of the pictures.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
-import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, Any
 
-DONE = "done"
+from datasites.runs import sandbox
+from datasites.runs.sandbox import Confinement
+from policies.errors import SandboxMissing
+
+if TYPE_CHECKING:
+    from datasites.assets.store import PictureStore
+
+DONE, ERROR, MISSING = "done", "error ", "missing "
+JOBS, PROGRESS = 0, 1  # where a runner is born with its two pipes
+_MAX_TEXT = 600
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """What a run has, once it is closed in.
+
+    Attributes:
+        plan: The approved plan as JSON.
+        round: Round index, from 0.
+        store: The open pictures.
+        weights: The round's global weights, safetensors.
+        progress: Told the share of the steps that are done.
+    """
+
+    plan: str
+    round: int
+    store: PictureStore
+    weights: bytes
+    progress: Callable[[float], None]
+
+
+# Runs inside the sandbox; returns the bytes of the result.
+Work = Callable[[RunInputs], bytes]
 
 
 def import_training() -> None:
@@ -20,56 +54,118 @@ def import_training() -> None:
     import opacus  # noqa: F401
     import safetensors.numpy  # noqa: F401
 
+    import datasites.assets.store
     import datasites.training.jobs  # noqa: F401
 
 
-def main() -> None:
-    """Runs one job, given as a JSON line on standard input; says `DONE` when the result is written."""
-    progress = _take_standard_output()
-    line = sys.stdin.readline()
+def main(work: Work, missing: dict[str, str]) -> None:
+    """Runs one job, given as a JSON line on `JOBS`; says `DONE` when the result is written.
+
+    Args:
+        work: What to do, inside the sandbox.
+        missing: Namespaces that could not be had: name → why.
+    """
+    say = _Progress(os.dup(PROGRESS))
+    line = _read_line(JOBS)
     if not line:
         return
-    threading.Thread(target=_end_with_the_datasite, daemon=True).start()
-    _train(json.loads(line), progress)
-    print(DONE, file=progress, flush=True)
+    job = json.loads(line)
+    try:
+        inputs, result = _open(job, say)
+        _silence()
+        sandbox.enter(Confinement.from_json(job["confinement"]), missing)
+    except SandboxMissing as error:
+        say.line(MISSING + error.private)
+        return
+    except Exception as error:
+        say.line(ERROR + _place(error))
+        raise
+    try:
+        content = memoryview(work(inputs))
+        while content:
+            content = content[os.write(result, content) :]
+    except BaseException as error:  # noqa: BLE001 - it ends here, whatever it is; its text may hold pictures
+        say.line(ERROR + _place(error))
+    else:
+        say.line(DONE)
 
 
-def _train(job: dict[str, str | int], progress: TextIO) -> None:
-    from safetensors.numpy import load_file
+def train(inputs: RunInputs) -> bytes:
+    """One round of an approved plan: the client update, or noised counts, as canonical safetensors."""
+    from safetensors.numpy import load
 
-    from datasites.assets.store import open_store
     from datasites.training.data import LabelledPictures
     from datasites.training.jobs import run_round
     from policies.plans import parse
     from policies.weights import canonical_bytes
 
     _limit_threads()
-    store = open_store(Path(str(job["store"])))
+    store = inputs.store
     pictures = LabelledPictures(
         images=store.images, labels=store.labels, units=store.units, public_size=store.manifest.public_size
     )
     update = run_round(
-        parse(str(job["plan"])),
-        int(job["round"]),
-        load_file(str(job["weights"])),
+        parse(inputs.plan),
+        inputs.round,
+        load(inputs.weights),
         pictures,
-        progress=lambda step, steps: print(step / steps, file=progress, flush=True),
+        progress=lambda step, steps: inputs.progress(step / steps),
     )
-    Path(str(job["result"])).write_bytes(canonical_bytes(update))
+    return canonical_bytes(update)
 
 
-def _take_standard_output() -> TextIO:
-    """Keeps standard output for progress alone; whatever else prints goes to standard error, the hospital's log."""
-    progress = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    return progress
+class _Progress:
+    """The pipe to the datasite."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def line(self, text: str) -> None:
+        plain = "".join(sign if " " <= sign <= "~" else "?" for sign in text)
+        os.write(self._descriptor, plain[:_MAX_TEXT].encode() + b"\n")
+
+    def share(self, done: float) -> None:
+        self.line(repr(float(done)))
 
 
-def _end_with_the_datasite() -> None:
-    """Ends this process when the datasite's end of the pipe closes."""
-    while os.read(0, 1):
-        continue
-    os._exit(1)
+def _open(job: dict[str, Any], say: _Progress) -> tuple[RunInputs, int]:
+    """Opens what the run may have; afterwards it can open nothing more."""
+    from datasites.assets.store import open_store
+
+    inputs = RunInputs(
+        plan=job["plan"],
+        round=job["round"],
+        store=open_store(Path(job["store"])),
+        weights=Path(job["weights"]).read_bytes(),
+        progress=say.share,
+    )
+    result = os.open(job["result"], os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    return inputs, result
+
+
+def _silence() -> None:
+    """Input and both outputs lead nowhere from here on."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def _place(error: BaseException) -> str:
+    """The kind of an error and where it was raised, without its text."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    places = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
+    return f"{type(error).__name__} at {places}"
+
+
+def _read_line(descriptor: int) -> bytes:
+    content = b""
+    while not content.endswith(b"\n"):
+        chunk = os.read(descriptor, 1 << 16)
+        if not chunk:
+            return b""
+        content += chunk
+    return content
 
 
 def _limit_threads() -> None:

@@ -6,20 +6,27 @@ start finds either a run to do again, of which nothing had left, or a charged up
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
+import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from datasites.audit import AuditLog
+from datasites.identity import StateFolder
 from datasites.ledger_witness import head_of
 from datasites.runs.blobs import BlobStore
+from datasites.runs.cgroups import DelegatedGroup, find_delegated
+from datasites.runs.gpus import Gpu, GpuLeases
+from datasites.runs.limits import RunLimits
 from datasites.runs.process import Job, Nursery
 from datasites.runs.queue import ACTIVE, Run, RunQueue
+from datasites.runs.sandbox import Confinement, Piece, draw_uid, missing_pieces, sandbox_report
 from policies.accountant import round_spend
 from policies.errors import OutputRefused, RunCancelled, RunFailed, WanwuError
 from policies.ledger import Ledger
@@ -62,24 +69,31 @@ class Supervisor:
         ledger: Ledger,
         audit: AuditLog,
         approved: Callable[[Run], ApprovedRun],
-        scratch: Path,
-        logs: Path,
+        state: StateFolder,
+        nursery: Nursery,
+        limits: RunLimits,
+        gpus: GpuLeases,
+        require_sandbox: bool,
         max_update_bytes: int,
         concurrent_runs: int = 1,
-        threads_per_run: int = 1,
     ) -> None:
         self._queue, self._blobs, self._ledger, self._audit = queue, blobs, ledger, audit
         self._approved = approved
-        self._scratch = scratch
+        self._state, self._scratch = state.path, state.scratch
+        self._limits, self._gpus, self._require_sandbox = limits, gpus, require_sandbox
+        self._group: DelegatedGroup | None = None
+        self._lacking: dict[str, str] = {}
+        self._taking = threading.Lock()
         self._max_update_bytes = max_update_bytes
-        self._nursery = Nursery(log=logs / "runs.log", threads=threads_per_run)
+        self._nursery = nursery
         self._stopping = threading.Event()
         self._workers = [
             threading.Thread(target=self._work, name=f"runs-{index}", daemon=True) for index in range(concurrent_runs)
         ]
 
     def start(self) -> None:
-        """Queues again what a stop interrupted, and begins."""
+        """Says which pieces of the sandbox are missing, queues again what a stop interrupted, and begins."""
+        self._look_at_sandbox(sandbox_report())
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(mode=0o700)
         if interrupted := self._queue.recover():
@@ -107,26 +121,85 @@ class Supervisor:
             )
             self._audit.write("run cancelled", run=run.id, by=by)
 
+    def _look_at_sandbox(self, report: tuple[Piece, ...]) -> None:
+        """Keeps, logs and records what runs on this machine lack, and what is done about it."""
+        missing = {piece.piece: piece.why for piece in report if not piece.present}
+        self._lacking = {piece.piece: piece.why for piece in report if piece.required and not piece.present}
+        if "control group" not in missing:
+            try:
+                group = find_delegated()
+                group.prepare()
+                self._group = group
+            except OSError as error:
+                missing["control group"] = str(error)
+        if not self._lacking:
+            answer = "runs are closed in"
+        else:
+            answer = "runs are refused" if self._require_sandbox else "runs are closed in less than they should be"
+        for piece, why in missing.items():
+            log.log(logging.WARNING if piece in self._lacking else logging.INFO, "sandbox: no %s: %s", piece, why)
+        log.log(logging.WARNING if self._lacking else logging.INFO, "sandbox: %s", answer)
+        self._audit.write("sandbox looked at", missing=", ".join(sorted(missing)), answer=answer)
+
     def _work(self) -> None:
         self._nursery.warm_up()
         unsettled: Run | None = None
         while not self._stopping.is_set():
             try:
-                run = unsettled or self._queue.take()
-                if run is None:
-                    self._queue.wait(self._is_needed, timeout_seconds=5.0)
+                taken = self._again(unsettled) if unsettled else self._take()
+                if taken is None:
+                    self._rest()
                     continue
-                unsettled = run
-                self._execute(run)
+                unsettled = taken[0]
+                self._execute(*taken)
                 unsettled = None
             except (sqlite3.Error, OSError):  # a full or read-only disk: nothing is lost, the run is taken up again
                 log.exception("the run queue cannot be written; trying again in %g seconds", RETRY_SECONDS)
                 self._stopping.wait(RETRY_SECONDS)
 
+    def _rest(self) -> None:
+        """Waits until there may be something to do."""
+        if self._queue.waiting():
+            self._queue.wait(self._freed_since(self._gpus.version), timeout_seconds=1.0)
+        else:
+            self._queue.wait(self._is_needed, timeout_seconds=5.0)
+
+    def _take(self) -> tuple[Run, tuple[Gpu, ...]] | None:
+        """The oldest run that can be run now, with the GPU that it was leased; None if none can."""
+        with self._taking:
+            for run in self._queue.waiting():
+                gpus = self._gpus.take(wanted=self._wants_gpu(run))
+                if gpus is None:
+                    continue
+                taken = None
+                try:
+                    taken = self._queue.take(run.id)
+                finally:
+                    if taken is None:
+                        self._gpus.give_back(gpus)
+                if taken is not None:
+                    return taken, gpus
+        return None
+
+    def _wants_gpu(self, run: Run) -> bool:
+        try:
+            return self._approved(run).plan.run.device != "cpu"
+        except WanwuError:
+            return False  # it will be refused with that reason
+
+    def _freed_since(self, version: int) -> Callable[[], bool]:
+        """Whether a GPU came free, for whoever waits for one."""
+        return lambda: self._stopping.is_set() or self._gpus.version != version
+
+    def _again(self, run: Run) -> tuple[Run, tuple[Gpu, ...]] | None:
+        """A run whose end could not be written down, with a new lease of its GPU; None while there is none."""
+        gpus = self._gpus.take(wanted=self._wants_gpu(run))
+        return None if gpus is None else (run, gpus)
+
     def _is_needed(self) -> bool:
         return self._stopping.is_set() or self._queue.has_work()
 
-    def _execute(self, run: Run) -> None:
+    def _execute(self, run: Run, gpus: tuple[Gpu, ...]) -> None:
         scratch = self._scratch / run.id
         try:
             stored = self._ledger.committed(request_id=run.request_id, round_index=run.round)
@@ -134,7 +207,7 @@ class Supervisor:
                 raise OutputRefused("The round ran and its result may not leave; it is charged and is not run again.")
             if stored is None:
                 scratch.mkdir(mode=0o700)
-                stored = self._train(run, scratch)
+                stored = self._train(run, scratch, gpus)
             self._write_done(run, stored)
             self._queue.finish(run.id, stored)
         except _Stopping:
@@ -154,17 +227,54 @@ class Supervisor:
             )
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+            self._gpus.give_back(gpus)
+            self._queue.wake()
 
-    def _train(self, run: Run, scratch: Path) -> str:
-        approved = self._approved(run)
+    def _train(self, run: Run, scratch: Path, gpus: tuple[Gpu, ...]) -> str:
+        approved, confinement = self._approved(run), self._confine(gpus)
         job = Job(
             plan=approved.plan.to_json(),
             round=run.round,
             store=str(approved.store.resolve()),
             weights=str(self._blobs.path(run.account, run.weights).resolve()),
             result=str((scratch / "update.safetensors").resolve()),
+            confinement=confinement,
         )
-        process = self._nursery.start()
+        with self._entrance(run) as group:
+            self._run(job, run, group, approved.plan.run.timeout_seconds)
+        return self._release(run, approved, Path(job.result))
+
+    def _confine(self, gpus: tuple[Gpu, ...]) -> Confinement:
+        """How a run is closed in.
+
+        Raises:
+            SandboxMissing: A piece is missing that the settings ask for.
+        """
+        lacking = dict(self._lacking)
+        if gpus and self._group is None:
+            lacking["control group"] = "only it limits the memory of a run with a GPU"
+        if lacking and self._require_sandbox:
+            raise missing_pieces(lacking)
+        return Confinement(self._limits, self._require_sandbox, self._state.resolve(), draw_uid(), gpus)
+
+    @contextlib.contextmanager
+    def _entrance(self, run: Run) -> Iterator[int | None]:
+        """The open door of the run's control group, where there are any; the group ends afterwards, with all in it."""
+        if self._group is None:
+            yield None
+            return
+        group = self._group.make(run.id, self._limits)
+        try:
+            entrance = group.entrance()
+            try:
+                yield entrance
+            finally:
+                os.close(entrance)
+        finally:
+            group.end()
+
+    def _run(self, job: Job, run: Run, group: int | None, timeout_seconds: float) -> None:
+        process = self._nursery.start(group=group)
         self._audit.write(
             "run started",
             run=run.id,
@@ -175,11 +285,10 @@ class Supervisor:
         )
         process.execute(
             job,
-            timeout_seconds=approved.plan.run.timeout_seconds,
+            timeout_seconds=min(timeout_seconds, self._limits.wall_seconds_per_run),
             cancelled=lambda: self._is_cancelled(run.id),
             progress=lambda share: self._queue.progress(run.id, share),
         )
-        return self._release(run, approved, Path(job.result))
 
     def _release(self, run: Run, approved: ApprovedRun, result: Path) -> str:
         """Checks the result against the output contract, charges the round, and makes the update readable.

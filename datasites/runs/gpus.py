@@ -1,0 +1,69 @@
+"""GPUs of the hospital's machine, and who has one: a run sees the one it was leased, and no other."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_UUID = re.compile(r"^GPU UUID:\s*(GPU-[0-9a-fA-F-]+)\s*$", re.MULTILINE)
+_MINOR = re.compile(r"^Device Minor:\s*(\d+)\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU: the driver's number of its device file, and the identifier that CUDA takes whatever the order is."""
+
+    minor: int
+    uuid: str
+
+
+def find_gpus(driver: Path = Path("/proc/driver/nvidia/gpus")) -> tuple[Gpu, ...]:
+    """The machine's NVIDIA GPUs, as its driver lists them, by device number."""
+    found = []
+    for file in driver.glob("*/information"):
+        text = file.read_text(errors="replace")
+        uuid, minor = _UUID.search(text), _MINOR.search(text)
+        if uuid and minor:
+            found.append(Gpu(int(minor[1]), uuid[1]))
+    return tuple(sorted(found, key=lambda gpu: gpu.minor))
+
+
+class GpuLeases:
+    """Which run has which GPU: at most `share` runs on each. Threads share it.
+
+    Attributes:
+        version: Counts the leases that ended.
+    """
+
+    def __init__(self, gpus: Iterable[Gpu], *, share: int = 1) -> None:
+        self._free = dict.fromkeys(gpus, share) if share else {}
+        self._lock = threading.Lock()
+        self.version = 0
+
+    def take(self, *, wanted: bool) -> tuple[Gpu, ...] | None:
+        """Leases what a run needs.
+
+        Args:
+            wanted: Whether the run takes a GPU where there is one.
+
+        Returns:
+            The GPUs it got, none on a machine without; None if it must wait for one.
+        """
+        with self._lock:
+            if not wanted or not self._free:
+                return ()
+            gpu = max(self._free, key=lambda one: (self._free[one], -one.minor))
+            if self._free[gpu] == 0:
+                return None
+            self._free[gpu] -= 1
+            return (gpu,)
+
+    def give_back(self, gpus: Iterable[Gpu]) -> None:
+        """Ends a lease."""
+        with self._lock:
+            for gpu in gpus:
+                self._free[gpu] += 1
+            self.version += 1

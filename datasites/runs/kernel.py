@@ -1,0 +1,72 @@
+"""Calls to the Linux kernel that Python has no function for; with them a run is closed in before it sees any code."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import lru_cache
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
+PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 22, 24, 38, 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+CLONE_NEWUSER, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWIPC = 0x1000_0000, 0x4000_0000, 0x2000_0000, 0x0800_0000
+_CAPABILITY_VERSION_3 = 0x2008_0522
+_LAST_CAPABILITY = 63
+
+
+@lru_cache(maxsize=1)
+def libc() -> ctypes.CDLL:
+    """The C library, with errno kept. Load it before a process is closed in."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def syscall(number: int, *arguments: object) -> int:
+    """Calls the kernel by number.
+
+    Raises:
+        OSError: The kernel refused.
+    """
+    return _checked(libc().syscall(ctypes.c_long(number), *arguments), f"syscall {number}")
+
+
+def prctl(option: int, value: object = 0, argument: object = 0) -> int:
+    """Sets an attribute of this process.
+
+    Raises:
+        OSError: The kernel refused.
+    """
+    unsigned = [ctypes.c_ulong(item) if isinstance(item, int) else item for item in (value, argument, 0, 0)]
+    return _checked(libc().prctl(ctypes.c_int(option), *unsigned), f"prctl {option}")
+
+
+def unshare(flags: int) -> None:
+    """Gives this process namespaces of its own.
+
+    Raises:
+        OSError: The kernel refused.
+    """
+    _checked(libc().unshare(ctypes.c_int(flags)), f"unshare {flags:#x}")
+
+
+def drop_capabilities() -> None:
+    """Gives up every capability, for this process and for whatever it might execute.
+
+    Raises:
+        OSError: The kernel refused.
+    """
+    for capability in range(_LAST_CAPABILITY + 1):
+        try:
+            prctl(PR_CAPBSET_DROP, capability)
+        except OSError:
+            break  # past the last one that this kernel knows, or not allowed to; then there is none to inherit
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    none = (ctypes.c_uint32 * 6)()
+    _checked(libc().capset(header, none), "capset")
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return int(result)

@@ -1,0 +1,72 @@
+"""What one run may take of the hospital's machine: memory, time, threads, bytes written."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+OPEN_FILES = 256
+
+
+@dataclass(frozen=True)
+class RunLimits:
+    """The most that one run may take; each stands for the setting of the same name.
+
+    Attributes:
+        memory_bytes_per_run: Memory beyond the imported libraries.
+        cpu_seconds_per_run: Processor time, all threads together.
+        wall_seconds_per_run: Time on the clock.
+        processes_per_run: Processes and threads.
+        scratch_bytes_per_run: Bytes written: the result, and nothing else.
+    """
+
+    memory_bytes_per_run: int
+    cpu_seconds_per_run: int
+    wall_seconds_per_run: int
+    processes_per_run: int
+    scratch_bytes_per_run: int
+
+    def apply(self, *, address_space: bool) -> None:
+        """Sets the kernel's limits for this process and its children; they can be lowered, never raised again.
+
+        Args:
+            address_space: Whether memory is limited by the address space, which is exact for one process on a CPU.
+                A GPU's driver reserves far more addresses than memory, so runs with one get a limit on private data.
+
+        Raises:
+            OSError: The kernel refused.
+        """
+        for kind, most in (
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_CPU, self.cpu_seconds_per_run),
+            (resource.RLIMIT_FSIZE, self.scratch_bytes_per_run),
+            (resource.RLIMIT_NPROC, self.processes_per_run),
+            (resource.RLIMIT_NOFILE, OPEN_FILES),
+            (resource.RLIMIT_MSGQUEUE, 0),
+            (_memory_kind(address_space), _taken(address_space) + self.memory_bytes_per_run),
+        ):
+            _, hard = resource.getrlimit(kind)
+            at_most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            try:
+                resource.setrlimit(kind, (at_most, at_most))
+            except ValueError as error:
+                raise OSError(f"resource limit {kind}: {error}") from error
+
+
+def prefer_as_victim() -> None:
+    """Tells the kernel to end this process first, not the datasite, when memory runs out."""
+    Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _memory_kind(address_space: bool) -> int:
+    return resource.RLIMIT_AS if address_space else resource.RLIMIT_DATA
+
+
+def _taken(address_space: bool) -> int:
+    """Bytes that the imported libraries take already."""
+    field = "VmSize:" if address_space else "VmData:"
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/self/status does not tell {field}")
