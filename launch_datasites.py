@@ -103,6 +103,7 @@ def _hospitals(options: argparse.Namespace) -> list[DatasiteConfig]:
             data_path=str(data.resolve()),
             site=name,
             researchers=tuple(options.researcher or [DEMO_RESEARCHER]),
+            require_sandbox=options.data_path is not None,
         )
         for index, name in enumerate(names)
     ]

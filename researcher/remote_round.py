@@ -49,6 +49,7 @@ class RoundEvent:
         state: `sending`, `queued`, `running`, `receiving`, `done`, `failed`, `cancelled` or `unreachable`.
         progress: Share of the local steps taken, in [0, 1].
         reason: Public reason of a failure.
+        queue_position: Runs before this one, while it is queued.
     """
 
     datasite: str
@@ -56,6 +57,7 @@ class RoundEvent:
     state: str
     progress: float = 0.0
     reason: str = ""
+    queue_position: int = 0
 
 
 @dataclass
@@ -154,7 +156,7 @@ class RemoteRound:
                 started = time.monotonic()
             if run["state"] in _ENDED:
                 return run, started or time.monotonic()
-            self._say(run["state"], run["progress"])
+            self._say(run["state"], run["progress"], queue_position=run["queue_position"])
             if time.monotonic() > deadline:
                 raise FederationError(
                     f"The round took longer than {self.patience.round_timeout_seconds:g} seconds. Raise the timeout."
@@ -177,5 +179,6 @@ class RemoteRound:
                 self._say("unreachable", reason=error.public)
                 time.sleep(1.0)
 
-    def _say(self, state: str, progress: float = 0.0, reason: str = "") -> None:
-        self.on_event(RoundEvent(self.hospital.name, self.round_index, state, progress, reason))
+    def _say(self, state: str, progress: float = 0.0, reason: str = "", queue_position: int = 0) -> None:
+        event = RoundEvent(self.hospital.name, self.round_index, state, progress, reason, queue_position)
+        self.on_event(event)

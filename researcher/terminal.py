@@ -60,7 +60,7 @@ class RoundDisplay:
             self._bars[event.datasite],
             completed=event.progress,
             round=event.round + 1,
-            state=_WORDS.get(event.state, event.state),
+            state=_words(event),
         )
         if event.state == "failed" and event.reason:
             self._console.print(f"  [red]{event.datasite}[/red]: {event.reason}", highlight=False)
@@ -76,3 +76,9 @@ class RoundDisplay:
         )
         for name, reason in record.skipped.items():
             self._console.print(f"    [yellow]without {name}[/yellow]: {reason}", highlight=False)
+
+
+def _words(event: RoundEvent) -> str:
+    """What a hospital is doing; a queued run says how many stand before it."""
+    waits = f", {event.queue_position} before" if event.queue_position else ""
+    return _WORDS.get(event.state, event.state) + waits

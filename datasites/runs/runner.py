@@ -50,12 +50,14 @@ Work = Callable[[RunInputs], bytes]
 
 
 def import_training() -> None:
-    """Imports what a run needs, before there is one."""
+    """Imports all that a run needs, before there is one: an account of its own may not be able to read libraries."""
+    import encodings.ascii  # noqa: F401
+
     import opacus  # noqa: F401
     import safetensors.numpy  # noqa: F401
 
-    import datasites.assets.store
-    import datasites.training.jobs  # noqa: F401
+    import policies.plans
+    import policies.weights  # noqa: F401
 
 
 def main(work: Work, missing: dict[str, str]) -> None:
@@ -153,8 +155,8 @@ def _silence() -> None:
 
 def _place(error: BaseException) -> str:
     """The kind of an error and where it was raised, without its text."""
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    places = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
+    frames = list(traceback.walk_tb(error.__traceback__))[-3:]
+    places = ", ".join(f"{Path(frame.f_code.co_filename).name}:{line}" for frame, line in reversed(frames))
     return f"{type(error).__name__} at {places}"
 
 

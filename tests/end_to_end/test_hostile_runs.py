@@ -1,0 +1,136 @@
+"""A real datasite whose runs are hostile: it goes on serving, and the researcher learns the public reason only."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hospitals import ENVIRONMENT, PROJECT, Hospital, make_hospital, small_plan, wait_for
+
+from datasites.runs.sandbox import sandbox_report
+from policies.errors import OutputRefused, RunFailed
+from policies.inputs import Ticket
+from policies.weights import canonical_bytes
+
+LACKING = [piece for piece in sandbox_report() if piece.required and not piece.present]
+CANARY = "c4n4ry-of-one-patient"
+
+pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"this machine lacks {LACKING}")
+
+
+class HostileHospital(Hospital):
+    """Its runs do what their study's name says."""
+
+    def start(self) -> None:
+        with (self.state / "logs" / "datasite.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, PROJECT / "tests" / "runs" / "hostile_datasite.py", self.state],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=ENVIRONMENT,
+                start_new_session=True,
+            )
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator[Hospital]:
+    made = make_hospital(tmp_path_factory.mktemp("hostile"), "north", pictures)
+    config = made.state / "config.toml"
+    text = config.read_text()
+    for setting, value in (("memory_bytes_per_run", 1 << 29), ("max_update_bytes", 1 << 22)):
+        text = "\n".join(f"{setting} = {value}" if line.startswith(setting) else line for line in text.splitlines())
+    text = text.replace("scratch_bytes_per_run = 2147483648", f"scratch_bytes_per_run = {1 << 22}")
+    config.write_text(text)
+    hostile = HostileHospital(made.state)
+    hostile.start()
+    hostile.wait_until_ready()
+    yield hostile
+    hostile.stop()
+
+
+@pytest.fixture(scope="module")
+def researcher(hospital: Hospital) -> Iterator[Any]:
+    from researcher.federation import Federation
+
+    with Federation.connect(hospital.credentials()) as connected:
+        yield connected
+
+
+def _ask(researcher: Any, hospital: Hospital, study_name: str, folder: Path, **changes: Any) -> tuple[Any, str, str]:
+    """Submits, approves and asks for the first round: the wire, the request, the run."""
+    from researcher import code_requests
+    from researcher.study import Study
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        study = Study.submit(researcher, small_plan(researcher, study=study_name, **changes), folder)
+        request = study.requests["north"]
+        hospital.admin("approve", request.request_id)
+        north = researcher.hospitals["north"]
+        weights = canonical_bytes(_initial(study))
+        digest = north.wire.put_blob(weights)
+        answer = code_requests.call(north.client, north.asset("pictures"), request, Ticket(round=0, weights=digest))
+    return north.wire, request.request_id, answer["run"]
+
+
+def _initial(study: Any) -> Any:
+    from datasites.training.models import initial_weights
+
+    return initial_weights(study.plan.model, seed=1)
+
+
+def _ended(wire: Any, request: str) -> dict[str, Any]:
+    def state() -> Any:
+        run = wire.run(request, 0)
+        return run if run["state"] not in ("queued", "running") else None
+
+    ended: dict[str, Any] = wait_for(state, seconds=90)
+    return ended
+
+
+@pytest.mark.parametrize(
+    ("attack", "code"),
+    [
+        ("raise_data", RunFailed.code),
+        ("fill_memory", RunFailed.code),
+        ("fill_the_disk", RunFailed.code),
+        ("print_data", OutputRefused.code),
+        ("say_data", OutputRefused.code),
+    ],
+)
+def test_a_hostile_run_ends_with_a_public_reason_and_tells_nothing(
+    hospital: Hospital, researcher: Any, tmp_path: Path, attack: str, code: str
+) -> None:
+    wire, request, _ = _ask(researcher, hospital, attack, tmp_path)
+    ended = _ended(wire, request)
+    assert (ended["state"], ended["code"], ended["update"]) == ("failed", code, "")
+    assert ended["reason"]
+    assert CANARY not in json.dumps(ended)
+    for log in (hospital.state / "audit.log", *(hospital.state / "logs").iterdir()):
+        assert CANARY not in log.read_text(errors="replace"), log
+
+
+def test_a_sleeping_run_is_cancelled_and_gone_while_the_next_waits_in_its_place(
+    hospital: Hospital, researcher: Any, tmp_path: Path
+) -> None:
+    wire, request, run = _ask(researcher, hospital, "sleep", tmp_path / "sleep")
+    started = wait_for(lambda: [event for event in hospital.events("run started") if event["run"] == run])
+    wire_next, next_request, _ = _ask(researcher, hospital, "teaches", tmp_path / "next")
+    assert wire_next.run(next_request, 0)["queue_position"] == 1
+    wire.cancel(request, 0)
+    assert _ended(wire, request)["state"] == "cancelled"
+    wait_for(lambda: not Path(f"/proc/{started[0]['pid']}").exists())
+    assert _ended(wire_next, next_request)["state"] == "done"
+
+
+def test_the_datasite_said_at_its_start_what_its_sandbox_lacks(hospital: Hospital) -> None:
+    event = hospital.events("sandbox looked at")[0]
+    assert event["answer"] == "runs are closed in"
+    assert "file rules" not in event["missing"]

@@ -1,0 +1,59 @@
+"""A datasite as `python -m datasites serve` starts it, whose runs do what their study's name says instead of training.
+
+python tests/runs/hostile_datasite.py STATE
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from hostile import ATTACKS, attack  # noqa: E402
+
+from datasites.runs import runner  # noqa: E402
+from datasites.runs.runner import RunInputs  # noqa: E402
+
+PROGRAM = f"""
+import sys
+sys.path.insert(0, {str(HERE)!r})
+from hostile_datasite import by_study
+from datasites.runs.nursery import main
+main(by_study)
+"""
+
+
+def by_study(inputs: RunInputs) -> bytes:
+    """The attack that the study is named after; any other study trains."""
+    study = json.loads(inputs.plan)["study"]
+    if study not in ATTACKS:
+        return runner.train(inputs)
+    return attack(RunInputs(study, inputs.round, inputs.store, b"{}", inputs.progress))
+
+
+def main(path: Path) -> None:
+    from datasites.cli import _stop_with_stdin
+    from datasites.config import DatasiteConfig
+    from datasites.identity import StateFolder
+    from datasites.prepare import ingest_pictures
+    from datasites.runs.process import Nursery
+    from datasites.server import RunningDatasite
+
+    os.umask(0o077)
+    state = StateFolder(path)
+    config = DatasiteConfig.from_toml(state.config)
+    ingest_pictures(state, config)
+    threading.Thread(target=_stop_with_stdin, daemon=True).start()
+    nursery = Nursery(log=state.logs / "runs.log", threads=1, program=PROGRAM)
+    datasite = RunningDatasite(state, config, nursery=nursery)
+    datasite.serve(ready=lambda: print("ready", flush=True))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
