@@ -28,15 +28,13 @@ class HostileHospital(Hospital):
     """Its runs do what their study's name says."""
 
     def start(self) -> None:
-        with (self.state / "logs" / "datasite.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, PROJECT / "tests" / "runs" / "hostile_datasite.py", self.state],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=ENVIRONMENT,
-                start_new_session=True,
-            )
+        self.process = subprocess.Popen(
+            [sys.executable, PROJECT / "tests" / "runs" / "hostile_datasite.py", self.state],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=ENVIRONMENT,
+            start_new_session=True,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +48,11 @@ def hospital(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterat
     config.write_text(text)
     hostile = HostileHospital(made.state)
     hostile.start()
-    hostile.wait_until_ready()
-    yield hostile
-    hostile.stop()
+    try:
+        hostile.wait_until_ready()
+        yield hostile
+    finally:
+        hostile.stop()
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_a_sleeping_run_is_cancelled_and_gone_while_the_next_waits_in_its_place(
     wire.cancel(request, 0)
     assert _ended(wire, request)["state"] == "cancelled"
     wait_for(lambda: not Path(f"/proc/{started[0]['pid']}").exists())
-    assert _ended(wire_next, next_request)["state"] == "done"
+    assert _ended(wire_next, next_request)["state"] == "done", [(event["code"], event["detail"]) for event in hospital.events("run failed")]
 
 
 def test_the_datasite_said_at_its_start_what_its_sandbox_lacks(hospital: Hospital) -> None:
