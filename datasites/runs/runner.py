@@ -6,6 +6,7 @@ whatever is printed ends here, since either may hold anything of the pictures.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import traceback
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 DONE, ERROR, MISSING = "done", "error ", "missing "
 JOBS, PROGRESS = 0, 1  # where a runner is born with its two pipes
 _MAX_TEXT = 600
+_NEEDED = (
+    "encodings.ascii",
+    "opacus",
+    "safetensors.numpy",
+    "datasites.assets.store",
+    "datasites.training.jobs",
+    "policies.plans",
+    "policies.weights",
+)
 
 
 @dataclass(frozen=True)
@@ -51,13 +61,8 @@ Work = Callable[[RunInputs], bytes]
 
 def import_training() -> None:
     """Imports all that a run needs, before there is one: an account of its own may not be able to read libraries."""
-    import encodings.ascii  # noqa: F401
-
-    import opacus  # noqa: F401
-    import safetensors.numpy  # noqa: F401
-
-    import policies.plans
-    import policies.weights  # noqa: F401
+    for name in _NEEDED:
+        importlib.import_module(name)
 
 
 def main(work: Work, missing: dict[str, str]) -> None:

@@ -127,7 +127,7 @@ def test_a_sleeping_run_is_cancelled_and_gone_while_the_next_waits_in_its_place(
     wire.cancel(request, 0)
     assert _ended(wire, request)["state"] == "cancelled"
     wait_for(lambda: not Path(f"/proc/{started[0]['pid']}").exists())
-    assert _ended(wire_next, next_request)["state"] == "done", [(event["code"], event["detail"]) for event in hospital.events("run failed")]
+    assert _ended(wire_next, next_request)["state"] == "done"
 
 
 def test_the_datasite_said_at_its_start_what_its_sandbox_lacks(hospital: Hospital) -> None:

@@ -283,3 +283,30 @@ def test_gpus_are_found_as_the_driver_lists_them(tmp_path: Path) -> None:
         )
     assert find_gpus(tmp_path) == (Gpu(0, "GPU-0a0"), Gpu(1, "GPU-0a1"))
     assert find_gpus(tmp_path / "none") == ()
+
+
+# --- what a run needs is there before it is closed in -------------------------------------------------------------
+
+
+def test_no_kind_of_run_imports_anything_after_the_nursery_did() -> None:
+    program = """
+import numpy as np
+from datasites.runs import runner
+runner.import_training()
+from datasites.training.data import LabelledPictures
+from datasites.training.models import MODELS, build_model, read_weights
+from policies.plan import ModelSpec, PrivacySpec, TrainingPlan
+from policies.weights import canonical_bytes
+pictures = LabelledPictures(np.zeros((40, 32, 32, 3), np.uint8), np.arange(40) % 2, np.arange(40), 40)
+before = set(sys.modules)
+class Store:
+    images, labels, units, manifest = pictures.images, pictures.labels, pictures.units, pictures
+for name in MODELS:
+    model = ModelSpec(name, (32, 32, 3), 2)
+    weights = read_weights(build_model(model))
+    for privacy in (PrivacySpec(1.0, 1.0, 1e-5), None):
+        plan = TrainingPlan("s", "d", model, 1, 1, 0.2, 0.1, momentum=0.9, augmentation="flips", privacy=privacy)
+        runner.train(runner.RunInputs(plan.to_json(), 0, Store, canonical_bytes(weights), lambda share: None))
+print(sorted(set(sys.modules) - before))
+"""
+    assert said(program) == "[]"
