@@ -97,7 +97,7 @@ def run_round(state: StateFolder, request: str, index: int, *, steps: int = 1) -
         (folder / digest).write_bytes(content)
     queue = RunQueue(state.runs)
     queue.enqueue(request_id=request, round_index=index, account=ACCOUNT, weights=digests[0])
-    run = queue.take()
+    run = queue.take(queue.waiting()[0].id)
     assert run
     ledger = ledger_of(state)
     spend = GaussianSteps(1.0, 0.1, steps)

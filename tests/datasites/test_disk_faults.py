@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from books import FINGERPRINT, LIMITS, ledger_of, run_round, tenth_a_step
@@ -19,6 +18,8 @@ from datasites.audit_chain import read, verify
 from datasites.identity import StateFolder
 from datasites.runs import supervisor as supervision
 from datasites.runs.blobs import BlobStore
+from datasites.runs.gpus import GpuLeases
+from datasites.runs.limits import RunLimits
 from datasites.runs.queue import RunQueue
 from datasites.runs.supervisor import Supervisor
 from policies.accountant import GaussianSteps
@@ -128,9 +129,6 @@ def test_a_read_only_disk_refuses_and_is_still_readable(small_disk: Path) -> Non
 class NoNursery:
     """Starts nothing: the runs here were charged before, and are only to be handed out."""
 
-    def __init__(self, **_: Any) -> None:
-        pass
-
     def warm_up(self) -> None:
         pass
 
@@ -141,7 +139,6 @@ class NoNursery:
 @pytest.fixture
 def waiting(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Supervisor, RunQueue]]:
     """A round that the ledger has charged and whose run waits in the queue, as after a crash between the two."""
-    monkeypatch.setattr(supervision, "Nursery", NoNursery)
     monkeypatch.setattr(supervision, "RETRY_SECONDS", 0.05)
     update = hashlib.sha256(b"update").hexdigest()
     ledger = ledger_of(state)
@@ -154,8 +151,11 @@ def waiting(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[tup
         ledger=ledger,
         audit=AuditLog(state.audit),
         approved=lambda run: pytest.fail("nothing is to be trained"),
-        scratch=state.scratch,
-        logs=state.logs,
+        state=state,
+        nursery=NoNursery(),  # type: ignore[arg-type]
+        limits=RunLimits(1 << 30, 60, 60, 8, 1000),
+        gpus=GpuLeases(()),
+        require_sandbox=False,
         max_update_bytes=1000,
     )
     yield made, queue

@@ -87,7 +87,7 @@ def test_a_waiting_run_of_a_closed_study_does_not_start_again(state: StateFolder
     back_up(state, tmp_path / "backups")
     done = restore(tmp_path / "backups", tmp_path / "new", since=Since.UNKNOWN)
     queue = RunQueue(done.state.runs)
-    assert queue.take() is None
+    assert not queue.waiting()
     run = queue.find("one", 2)
     assert run and run.state == "cancelled" and "restored" in run.reason
     queue.close()
