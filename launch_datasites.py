@@ -207,8 +207,7 @@ def _print_overview(started: list[Started]) -> None:
     for column in ("datasite", "address", "dataset", "credentials (handed to researchers, mode 0600)"):
         table.add_column(column, overflow="fold")
     for one in started:
-        address = f"http://{one.config.host}:{one.config.port}"
-        table.add_row(one.config.name, address, one.config.dataset, f"{one.state.credentials}/")
+        table.add_row(one.config.name, one.config.url, one.config.dataset, f"{one.state.credentials}/")
     console = Console()
     console.print(table)
     console.print(
@@ -258,7 +257,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data_path", type=Path, metavar="PATH", help="pictures: a folder, or an .npz file")
     parser.add_argument("--image_size", type=int, metavar="PIXELS", help="resize a folder's pictures to this square")
     parser.add_argument("--state", type=Path, default=Path("state"), help="folder of the state folders (default state)")
-    parser.add_argument("--researcher", action="append", metavar="EMAIL", help="make an account (may be repeated)")
+    parser.add_argument("--researcher", action="append", metavar="EMAIL", help="enrol at first start (may be repeated)")
     return parser.parse_args()
 
 

@@ -11,19 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from syft.service.settings.settings import ServerSettingsUpdate
+from syft.service.user.user import UserUpdate
 from syft.service.user.user_roles import ServiceRole
 
+from datasites.audit import AuditLog
 from datasites.canonical import admin_context
 from datasites.config import check_email
+from datasites.enrolment import Enrolment
 from datasites.identity import StateFolder, write_private
-from policies.errors import ConfigError, SignInFailed
+from policies.errors import AccountUnknown, SignInFailed
 
 
 class Accounts:
     """The accounts of one datasite."""
 
-    def __init__(self, server: Any, state: StateFolder, *, url: str) -> None:
+    def __init__(self, server: Any, state: StateFolder, *, url: str, enrolment: Enrolment, audit: AuditLog) -> None:
         self._server, self._state, self._url = server, state, url
+        self._enrolment, self._audit = enrolment, audit
+        self.check_own = enrolment.check_own
         self._emails: dict[str, str] = {}
 
     def close_sign_up(self) -> None:
@@ -35,27 +40,77 @@ class Accounts:
         """Where the credentials of a researcher lie."""
         return self._state.credentials / f"{email}.json"
 
-    def add_researcher(self, email: str) -> Path:
-        """Adds a researcher's account and returns the file with its credentials.
+    def enrol_first(self, emails: tuple[str, ...]) -> None:
+        """Enrols those who never were. Whoever was revoked stays so, also where the settings still name them."""
+        for email in emails:
+            if not self._enrolment.known(email) or email not in self.researchers():
+                self.enrol(email)
+
+    def enrol(self, email: str) -> Path:
+        """Makes a researcher's account if there is none, and a new certificate in any case.
+
+        Returns:
+            The file to hand over: address, password, the hospital's certificate, the researcher's, and its key.
 
         Raises:
-            ConfigError: Not an address, or the account exists and its credentials are not here any more.
+            ConfigError: Not an address.
         """
         file = self.credentials_file(check_email(email))
         with self._server.lock:
-            known = email in self.researchers()
-            if known and not file.exists():
-                raise ConfigError(f"The account {email} exists, but its credentials file does not. Restore it.")
-            if not known:
-                self._create(email, self._write_credentials(file, email))
+            password = self._write_credentials(file, email)
+            if email in self.researchers():
+                self._set_password(email, password)
+            else:
+                self._create(email, password)
+        self._audit.write("researcher enrolled", researcher=email)
         return file
 
+    def revoke(self, email: str) -> int:
+        """Ends a researcher's access at once: certificates, open connections, password and credentials file.
+
+        Guarantees:
+            After the return nothing that this researcher holds opens the datasite; only `enrol` does again.
+
+        Returns:
+            How many valid certificates there were.
+
+        Raises:
+            AccountUnknown: No such researcher.
+        """
+        if not self._enrolment.known(email) and email not in self.researchers():
+            raise AccountUnknown(f"There is no researcher {email} here.")
+        ended = self._enrolment.revoke(email)
+        self._audit.write("researcher revoked", researcher=email)
+        with self._server.lock:
+            self.credentials_file(check_email(email)).unlink(missing_ok=True)
+            if email in self.researchers():
+                self._set_password(email, secrets.token_urlsafe(24))
+        return ended
+
+    def people(self) -> list[dict[str, Any]]:
+        """Each researcher's address, whether its certificate is valid, expired or revoked, and until when."""
+        return self._enrolment.people()
+
     def _write_credentials(self, file: Path, email: str) -> str:
-        """Writes a new account's credentials before the account is made: a crash between loses nothing."""
-        password = secrets.token_urlsafe(24)
-        credentials = {"datasite": self._state.name, "url": self._url, "email": email, "password": password}
+        """Writes the credentials before the account is made or changed: a crash between loses nothing."""
+        password = _password_in(file) or secrets.token_urlsafe(24)
+        made = self._enrolment.issue(email)
+        credentials = {
+            "datasite": self._state.name,
+            "url": self._url,
+            "email": email,
+            "password": password,
+            "authority": self._enrolment.authority_pem,
+            "certificate": made.certificate_pem,
+            "key": made.key_pem,
+        }
         write_private(file, json.dumps(credentials, indent=2))
         return password
+
+    def _set_password(self, email: str, password: str) -> None:
+        user = next(user for user in self._users() if user.email == email)
+        update = UserUpdate(password=password)
+        self._server.services.user.update(admin_context(self._server), uid=user.id, user_update=update)
 
     def _create(self, email: str, password: str) -> None:
         self._server.services.user.create(
@@ -70,6 +125,17 @@ class Accounts:
     def researchers(self) -> list[str]:
         """E-mail addresses of all researchers' accounts."""
         return sorted(user.email for user in self._users() if user.role is ServiceRole.DATA_SCIENTIST)
+
+    def own_email(self, account: str) -> str:
+        """As `email`, if the request being served came with that address's own certificate.
+
+        Raises:
+            SignInFailed: The key belongs to no researcher.
+            CertificateRefused: It belongs to another one than the certificate does.
+        """
+        email = self.email(account)
+        self.check_own(email)
+        return email
 
     def email(self, account: str) -> str:
         """The address that belongs to an account's public key.
@@ -91,3 +157,11 @@ class Accounts:
 
     def _users(self) -> list[Any]:
         return list(self._server.services.user.stash.get_all(self._server.verify_key).unwrap())
+
+
+def _password_in(file: Path) -> str | None:
+    """The password in a credentials file that lies here, so that the account's earlier file goes on working."""
+    try:
+        return str(json.loads(file.read_text())["password"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -104,7 +104,7 @@ def serve(options: argparse.Namespace) -> None:
     if options.stop_with_stdin:
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
     datasite = RunningDatasite(state, config)
-    datasite.serve(ready=lambda: print(f"ready http://{config.host}:{config.port}", file=terminal, flush=True))
+    datasite.serve(ready=lambda: print(f"ready {config.url}", file=terminal, flush=True))
     terminal.flush()
     os._exit(0)  # all is closed and on disk; taking PySyft's modules apart would take another three seconds
 
@@ -193,15 +193,23 @@ def cancel(options: argparse.Namespace) -> None:
     print(f"Run {run['id']} is {run['state']}.")
 
 
-def add_researcher(options: argparse.Namespace) -> None:
-    """Adds a researcher's account."""
+def enrol(options: argparse.Namespace) -> None:
+    """Gives a researcher an account and a certificate; again, a new certificate."""
     answer = _call(options, "POST", "/researchers", {"email": options.email})
-    print(f"Account {options.email} is ready. Hand over this file on a safe way: {answer['file']}")
+    print(f"{options.email} is enrolled. Hand over this file, and only this one, on a safe way: {answer['file']}")
 
 
-def list_researchers(options: argparse.Namespace) -> None:
-    """Lists researchers' accounts."""
-    print("\n".join(_call(options, "GET", "/researchers")) or "No researcher has an account yet.")
+def revoke(options: argparse.Namespace) -> None:
+    """Ends a researcher's access at once, open connections included."""
+    _call(options, "POST", "/researchers/revoke", {"email": options.email})
+    print(f"{options.email} has no access any more. Approved studies stay reserved until you end them.")
+
+
+def researchers(options: argparse.Namespace) -> None:
+    """Lists researchers and until when their certificates are valid."""
+    from datasites.tables import researcher_table
+
+    _print(options, _call(options, "GET", "/researchers"), researcher_table)
 
 
 # --- the parser ------------------------------------------------------------------------------------------
@@ -229,9 +237,7 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("--site", default="", help="which hospital's pictures, where data_path holds several")
     new.add_argument("--dataset", default="", help="name of the published dataset")
     new.add_argument("--unit", choices=("picture", "patient"), help="privacy unit (default picture)")
-    new.add_argument(
-        "--researcher", action="append", default=[], metavar="EMAIL", help="make an account at first start"
-    )
+    new.add_argument("--researcher", action="append", default=[], metavar="EMAIL", help="enrol at first start")
     add("ingest", ingest)
     add("serve", serve).add_argument(
         "--stop_with_stdin",
@@ -251,9 +257,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("runs", runs)
     add("cancel", cancel).add_argument("run", help="identifier of the run")
-    people = group("researchers", "Researchers' accounts.")
-    add("add", add_researcher, people).add_argument("email")
-    add("list", list_researchers, people)
+    add("enrol", enrol).add_argument("email", help="the researcher's address")
+    add("revoke", revoke).add_argument("email", help="the researcher's address")
+    add("researchers", researchers)
     add("verify", verify_ledger, group("ledger", "The privacy ledger."))
     upkeep_cli.add_commands(add, group)
     return parser

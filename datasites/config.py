@@ -16,7 +16,8 @@ from policies.budget import DatasetLimits
 from policies.errors import ConfigError, PlanError
 from policies.plan import UNITS
 
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}\.[a-z]{2,}")
+_EMAIL = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,63}@[a-z0-9][a-z0-9.-]{0,200}\.[a-z]{2,}")
+_HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
 
 def setting(help_text: str, **kwargs: Any) -> Any:
@@ -31,8 +32,14 @@ class DatasiteConfig:
     name: str = setting("Name of the datasite: lower-case letters, digits, '_', '.', '-'.")
     port: int = setting("TCP port for researchers.", default=8081)
     host: str = setting(
-        "Address to listen on. Only loopback is accepted until mutual TLS is configured.", default="127.0.0.1"
+        "Address to listen on: loopback, one of the machine's, or 0.0.0.0 for all of them (then set public_names).",
+        default="127.0.0.1",
     )
+    public_names: tuple[str, ...] = setting(
+        "Names or addresses that researchers dial, preferred first; host if empty. The certificate is for them.",
+        default=(),
+    )
+    certificate_days: int = setting("Days that a researcher's certificate is valid.", default=90)
     console_port: int = setting(
         "TCP port of the admin API, on loopback; 0 takes any free one and writes it to identity/console.json.",
         default=0,
@@ -93,6 +100,8 @@ class DatasiteConfig:
             self._check_run_limits()
             _texts("class_names", self.class_names)
             _texts("researchers", self.researchers)
+            _texts("public_names", self.public_names)
+            validate.integer("certificate_days", self.certificate_days, low=1, high=825)
             _texts("data_path, site", (self.data_path, self.site))
             if not isinstance(self.image_size, list | tuple) or len(self.image_size) != 2:
                 raise PlanError(f"image_size must be [height, width], got {self.image_size!r}.")
@@ -102,15 +111,29 @@ class DatasiteConfig:
                 raise PlanError(f"limits must be a table of limits, got {self.limits!r}.")
         except PlanError as error:
             raise ConfigError(error.public) from error
-        for name in ("class_names", "image_size", "researchers"):
+        for name in ("class_names", "image_size", "researchers", "public_names"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for email in self.researchers:
             check_email(email)
-        if not _is_loopback(self.host):
+        for address in (self.host, *self.public_names):
+            _check_host(address)
+        if _is_everywhere(self.host) and not self.public_names:
             raise ConfigError(
-                f"host is {self.host!r}, but without mutual TLS a datasite listens on loopback only. Set host to "
-                "127.0.0.1 and put a TLS-terminating, client-authenticating proxy or tunnel in front."
+                f"host is {self.host!r}, which nobody can dial. Set public_names to what researchers dial, such as "
+                '["datasite.hospital.org"].'
             )
+
+    @property
+    def dialled(self) -> tuple[str, ...]:
+        """The names and addresses that the server's certificate is for, the preferred one first."""
+        own = () if _is_everywhere(self.host) else (self.host,)
+        return tuple(dict.fromkeys((*self.public_names, *own)))
+
+    @property
+    def url(self) -> str:
+        """Where researchers reach the datasite."""
+        name = self.dialled[0]
+        return f"https://{f'[{name}]' if ':' in name else name}:{self.port}"
 
     @property
     def run_limits(self) -> RunLimits:
@@ -234,11 +257,21 @@ def _texts(name: str, values: Any) -> None:
         raise PlanError(f"{name} must be a list of texts, got {values!r}.")
 
 
-def _is_loopback(host: Any) -> bool:
+def _check_host(address: Any) -> None:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(address)
+    except ValueError as error:
+        if not isinstance(address, str) or not _HOST_NAME.fullmatch(address):
+            raise ConfigError(
+                f"Expected an address such as 192.0.2.7 or a name such as datasite.hospital.org, got {address!r}."
+            ) from error
+
+
+def _is_everywhere(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
     except ValueError:
-        return host == "localhost"
+        return False
 
 
 def _toml(value: Any) -> str:

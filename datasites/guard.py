@@ -67,10 +67,12 @@ class GuardedDatasite(Datasite):
     """PySyft's datasite with one gate in front of every call.
 
     Guarantees:
-        Only signed, blocking calls, addressed to this server, by a researcher's account, of a path in
-        `RESEARCHER_PATHS` reach PySyft. Submitted code passes `check_submission`, called code `check_call`.
+        Only signed, blocking calls, addressed to this server, by a researcher's account over a connection with that
+        account's own certificate, of a path in `RESEARCHER_PATHS` reach PySyft. Submitted code passes
+        `check_submission`, called code `check_call`.
     """
 
+    check_account: Callable[[str], object]
     check_submission: Callable[[SubmitUserCode], None]
     check_call: Callable[[Call], None]
     refused: Callable[[WanwuError, str], None]
@@ -94,6 +96,16 @@ class GuardedDatasite(Datasite):
             finally:
                 current_call.reset(token)
 
+    def get_api(self, for_user: Any = None, communication_protocol: Any = None) -> Any:
+        """PySyft's description of its services, cut down to what a researcher's call may reach: small, thus quick."""
+        with self.lock:
+            api = super().get_api(for_user, communication_protocol)
+        if for_user == self.verify_key:  # the hospital's own client, inside the process
+            return api
+        api.endpoints = {path: end for path, end in api.endpoints.items() if end.service_path in RESEARCHER_PATHS}
+        api.lib_endpoints = {}
+        return api
+
     def _gate(self, api_call: Any) -> Call | None:
         if not getattr(api_call, "is_valid", False) or not hasattr(api_call, "credentials"):
             raise NotAllowed("A call must be signed with the account's key. Sign in again.")
@@ -103,6 +115,7 @@ class GuardedDatasite(Datasite):
         role = self.get_role_for_credentials(api_call.credentials)
         if role is not ServiceRole.DATA_SCIENTIST:
             raise NotAllowed("This port serves researchers' accounts only, added by the hospital's admin.")
+        self.check_account(str(api_call.credentials))
         if message.path not in RESEARCHER_PATHS:
             raise NotAllowed(f"The path {message.path!r} is not open to researchers. Use the platform's own client.")
         if not message.blocking:

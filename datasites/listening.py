@@ -1,4 +1,7 @@
-"""Sockets and servers: two apps in one event loop, each on a socket that was opened before anything else started."""
+"""Sockets and servers: two in one event loop, each on a socket that was opened before anything else started.
+
+What may pass the researchers' one is decided in `datasites/door.py`; the console's stays on loopback.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from fastapi import FastAPI
 
 from policies.errors import ConfigError
 
-Listening = tuple[FastAPI, socket.socket]
+Listening = tuple[uvicorn.Server, socket.socket]
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -22,7 +25,7 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         ConfigError: The port is taken, or may not be opened.
     """
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))
@@ -36,15 +39,15 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-async def serve_until_told(apps: tuple[Listening, ...], ready: Callable[[], None]) -> None:
-    """Serves each app on its socket until SIGTERM or SIGINT; calls `ready` once all of them answer."""
-    servers = [uvicorn.Server(_settings(app)) for app, _ in apps]
+async def serve_until_told(listening: tuple[Listening, ...], ready: Callable[[], None]) -> None:
+    """Runs each server on its socket until SIGTERM or SIGINT; calls `ready` once all of them answer."""
+    servers = [server for server, _ in listening]
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     with contextlib.ExitStack() as stack:
         tasks = []
-        for server, (_, sock) in zip(servers, apps, strict=True):
+        for server, sock in listening:
             server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
             stack.callback(sock.close)
             tasks.append(asyncio.create_task(server.serve(sockets=[sock])))
@@ -58,7 +61,10 @@ async def serve_until_told(apps: tuple[Listening, ...], ready: Callable[[], None
         await asyncio.gather(*tasks)
 
 
-def _settings(app: FastAPI) -> uvicorn.Config:
-    return uvicorn.Config(
-        app, log_level="warning", access_log=False, lifespan="off", server_header=False, date_header=False
+def plain_server(app: FastAPI) -> uvicorn.Server:
+    """A server without TLS, for loopback only."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app, log_level="warning", access_log=False, lifespan="off", server_header=False, date_header=False
+        )
     )

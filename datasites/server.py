@@ -1,6 +1,6 @@
 """One running datasite: PySyft's server, its own routes, the admin API and the run queue, in one process.
 
-Two ports: researchers' (PySyft's routes, cut down, and the datasite's own), and the console's on loopback.
+Two ports: researchers' (mutual TLS; PySyft's routes, cut down, and the datasite's own), and the console's on loopback.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import secrets
+import socket
 import sys
 import threading
 import warnings
@@ -17,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from datasites import identity as identities
@@ -30,10 +31,12 @@ from datasites.books import Books
 from datasites.calculator import Calculator
 from datasites.config import DatasiteConfig
 from datasites.counted_events import CountedEvents
+from datasites.door import DoorServer, server_context
+from datasites.enrolment import Enrolment
 from datasites.hospital_limits import HospitalLimits
 from datasites.http_errors import add_error_handlers
 from datasites.identity import StateFolder, write_private
-from datasites.listening import listen, serve_until_told
+from datasites.listening import listen, plain_server, serve_until_told
 from datasites.runs import entry
 from datasites.runs.admission import Admission
 from datasites.runs.blobs import BlobStore
@@ -62,6 +65,8 @@ class RunningDatasite:
     def __init__(self, state: StateFolder, config: DatasiteConfig, *, nursery: Nursery | None = None) -> None:
         self.state, self.config = state, config
         self.identity = identities.load_or_create(state)
+        self.enrolment = Enrolment(state, days=config.certificate_days)
+        self.enrolment.prepare_server(config.dialled)
         self.token = secrets.token_urlsafe(32)
         audit, calculator = AuditLog(state.audit), Calculator()
         self.books = Books(
@@ -109,9 +114,14 @@ class RunningDatasite:
         self.supervisor.start()
         self.books.audit.write("datasite started", name=self.config.name, port=self.config.port, **self.books.witness())
         try:
-            asyncio.run(serve_until_told(((self.app, researchers), (self.console_app, console)), ready))
+            asyncio.run(self._serve(researchers, console, ready))
         finally:
             self.stop()
+
+    async def _serve(self, researchers: socket.socket, console: socket.socket, ready: Callable[[], None]) -> None:
+        context = server_context(self.enrolment.authority_pem, *self.enrolment.server_files)
+        door = DoorServer(self.app, researchers, self.enrolment, context)
+        await serve_until_told(((door, researchers), (plain_server(self.console_app), console)), ready)
 
     def stop(self) -> None:
         """Ends runs and closes files. What was running is queued again at the next start."""
@@ -147,10 +157,9 @@ class RunningDatasite:
         from datasites.requests import RequestBook
         from datasites.traffic import Traffic
 
-        accounts = Accounts(server, self.state, url=f"http://{self.config.host}:{self.config.port}")
+        accounts = Accounts(server, self.state, url=self.config.url, enrolment=self.enrolment, audit=self.books.audit)
         accounts.close_sign_up()
-        for email in self.config.researchers:
-            accounts.add_researcher(email)
+        accounts.enrol_first(self.config.researchers)
         store = self.state.store / self.config.dataset
         manifest = open_store(store).manifest
         datasets = {manifest.name: publish(server, manifest, store)}
@@ -159,6 +168,7 @@ class RunningDatasite:
         traffic = Traffic(self.books.counted, accounts)
         server.refused = traffic.refused_call
         traffic.watch_sign_ins(server)
+        server.check_account = accounts.own_email
         return accounts, datasets, book
 
     def _admit_rounds(self, book: RequestBook) -> None:
@@ -189,10 +199,10 @@ class RunningDatasite:
 
         app = FastAPI(title="wanwu datasite", docs_url=None, redoc_url=None, openapi_url=None)
         add_error_handlers(app, lambda error: self.books.counted.add("call refused", code=error.code))
-        _add_pysyft_routes(app, server)
+        _add_pysyft_routes(app, server, accounts)
         wired = wire.Wire(
             name=self.config.name,
-            email_of=accounts.email,
+            email_of=accounts.own_email,
             datasets=datasets,
             books=self.books,
             book=book,
@@ -233,14 +243,16 @@ class RunningDatasite:
         )
 
 
-def _add_pysyft_routes(app: FastAPI, server: Any) -> None:
+def _add_pysyft_routes(app: FastAPI, server: Any, accounts: Accounts) -> None:
     from syft.server.routes import make_routes
+
+    from datasites.own_account import own_account_only
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         routes = make_routes(worker=server)
         routes.routes = [route for route in routes.routes if getattr(route, "path", "") in SYFT_ROUTES]
-        app.include_router(routes, prefix=SYFT_PREFIX)
+        app.include_router(routes, prefix=SYFT_PREFIX, dependencies=[Depends(own_account_only(accounts))])
 
 
 async def _limit_calls(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

@@ -116,6 +116,15 @@ def run_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
+def researcher_table(rows: list[dict[str, Any]]) -> Table:
+    """One line a researcher: the newest certificate."""
+    table = _table("researcher", "certificate", "issued", "expires", "days left")
+    for row in rows:
+        days = str(row["days_left"]) if row["state"] == "valid" else ""
+        table.add_row(row["email"], _state(row["state"]), row["issued"][:10], row["expires"][:10], days)
+    return table
+
+
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column in columns:

@@ -252,6 +252,24 @@ class SignInFailed(FederationError):
     code, status = "WW704", 401
 
 
+class CertificateRefused(FederationError):
+    """The researcher's certificate is expired, revoked, not the hospital's, or another account's."""
+
+    code, status = "WW711", 403
+
+
+class DatasiteNotTrusted(FederationError):
+    """What answers at a datasite's address is not the hospital that the credentials are for."""
+
+    code = "WW712"
+
+
+class AccountUnknown(FederationError):
+    """The hospital has no researcher with that address."""
+
+    code, status = "WW713", 404
+
+
 # --- configuration -------------------------------------------------------------------------------------------
 
 

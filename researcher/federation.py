@@ -5,55 +5,24 @@ from __future__ import annotations
 import contextlib
 import glob
 import io
-import json
-import urllib.parse
 import warnings
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import syft as sy
 
 from policies import versions
-from policies.errors import (
-    ConfigError,
-    DatasiteUnreachable,
-    FederationError,
-    SignInFailed,
-    VersionMismatch,
-    WanwuError,
-)
+from policies.errors import FederationError, VersionMismatch, WanwuError
 from policies.plans import Plan
 from researcher import code_requests
+from researcher.credentials import Credentials
 from researcher.hospital_check import HospitalCheck, check_hospital, contract_problems, unreachable
+from researcher.pysyft_connection import sign_in
+from researcher.secure_channel import SecureChannel
 from researcher.wire import Wire
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """What a hospital's admin hands to a researcher."""
-
-    datasite: str
-    url: str
-    email: str
-    password: str
-
-    @classmethod
-    def from_file(cls, path: Path) -> Self:
-        """Reads a credentials file.
-
-        Raises:
-            ConfigError: It is missing or not a credentials file.
-        """
-        try:
-            return cls(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError) as error:
-            raise ConfigError(f"{path} is not a credentials file of a datasite.") from error
-
-    def __repr__(self) -> str:
-        return f"Credentials(datasite={self.datasite!r}, url={self.url!r}, email={self.email!r})"
 
 
 @dataclass(frozen=True)
@@ -91,16 +60,21 @@ class Hospital:
     """One connected datasite: PySyft for governance, its own routes for bytes and progress."""
 
     def __init__(self, credentials: Credentials) -> None:
-        self.client, seed = _sign_in(credentials)
-        self.wire = Wire(credentials.url, seed)
         self.name = credentials.datasite
         self.email = credentials.email
-        self.certificate = str(getattr(credentials, "certificate", ""))
-        info = self.wire.info()
-        if info["datasite"] != self.name:
-            raise FederationError(
-                f"{credentials.url} is datasite '{info['datasite']}', the credentials are for '{self.name}'."
-            )
+        self.certificate = credentials.certificate
+        self.channel = SecureChannel(credentials)
+        try:
+            self.client, seed = sign_in(self.channel, credentials)
+            self.wire = Wire(self.channel, seed)
+            info = self.wire.info()
+            if info["datasite"] != self.name:
+                raise FederationError(
+                    f"{credentials.url} is datasite '{info['datasite']}', the credentials are for '{self.name}'."
+                )
+        except BaseException:
+            self.close()
+            raise
         self.versions: dict[str, str] = info["versions"]
         self.public_key = str(info["public_key"])
         self.datasets = {
@@ -146,7 +120,7 @@ class Hospital:
 
     def close(self) -> None:
         """Closes the connections."""
-        self.wire.close()
+        self.channel.close()
 
 
 class Federation:
@@ -157,22 +131,23 @@ class Federation:
 
     @classmethod
     def connect(cls, credentials: str | Path | Iterable[str | Path | Credentials]) -> Self:
-        """Connects to the hospitals whose credentials are given.
+        """Connects to the hospitals whose credentials are given, to all at the same time.
 
         Args:
             credentials: Files or a pattern such as `state/*/credentials/me@university.org.json`, or `Credentials`.
 
         Raises:
             ConfigError: No such file, or not a credentials file.
-            SignInFailed: A datasite does not accept them.
+            SignInFailed: A datasite does not accept the account.
+            CertificateRefused: A certificate is expired or revoked, or the datasite does not take it.
+            DatasiteNotTrusted: What answers at an address is another hospital, or nobody's datasite.
             VersionMismatch: A datasite runs a version that this one does not work with.
-            FederationError: A datasite cannot be reached.
+            DatasiteUnreachable: Nothing answers there.
         """
-        hospitals: list[Hospital] = []
+        hospitals = _connect_to_all(list(_all(credentials)))
         try:
-            for one in _all(credentials):
-                hospitals.append(Hospital(one))
-                _check_versions(hospitals[-1])
+            for hospital in hospitals:
+                _check_versions(hospital)
         except BaseException:
             for hospital in hospitals:
                 hospital.close()
@@ -251,27 +226,22 @@ def _all(credentials: str | Path | Iterable[str | Path | Credentials]) -> Iterat
             yield Credentials.from_file(Path(file))
 
 
-def _sign_in(credentials: Credentials) -> tuple[Any, bytes]:
-    """A PySyft client of the account and the account's ed25519 seed."""
-    url = urllib.parse.urlsplit(credentials.url)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            client = sy.login(
-                url=f"{url.scheme}://{url.hostname}",
-                port=url.port,
-                email=credentials.email,
-                password=credentials.password,
-            )
-    except sy.SyftException as error:
-        raise SignInFailed(f"Datasite '{credentials.datasite}' did not accept the credentials.") from error
-    except OSError as error:
-        raise DatasiteUnreachable(
-            f"Datasite '{credentials.datasite}' at {credentials.url} cannot be reached. Is it running?"
-        ) from error
-    if client is None:
-        raise SignInFailed(f"Datasite '{credentials.datasite}' did not accept the credentials.")
-    return client, bytes(client.credentials.signing_key)
+def _connect_to_all(credentials: list[Credentials]) -> list[Hospital]:
+    """Connects side by side: most of the time goes by in the datasites. Raises the first one's error, in order."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(),
+        ThreadPoolExecutor(max(len(credentials), 1)) as pool,
+    ):
+        warnings.simplefilter("ignore")
+        connecting = [pool.submit(Hospital, one) for one in credentials]
+    failed = [error for one in connecting if (error := one.exception()) is not None]
+    if failed:
+        for one in connecting:
+            if one.exception() is None:
+                one.result().close()
+        raise failed[0]
+    return [one.result() for one in connecting]
 
 
 def _check_versions(hospital: Hospital) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 
 from policies import errors
-from policies.errors import DatasiteUnreachable, FederationError, WanwuError
+from policies.errors import FederationError, WanwuError
 from policies.signatures import EMPTY_BODY, sign
+from researcher.secure_channel import SecureChannel
 
 _PREFIX = "/wanwu/v1"
 CHUNK_BYTES = 1 << 20
@@ -19,14 +20,10 @@ CHUNK_BYTES = 1 << 20
 class Wire:
     """One datasite's routes, for one account."""
 
-    def __init__(self, url: str, seed: bytes, *, timeout_seconds: float = 60.0) -> None:
-        self.url = url
+    def __init__(self, channel: SecureChannel, seed: bytes) -> None:
+        self.url = channel.url
         self._seed = seed
-        self._http = httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=False)
-
-    def close(self) -> None:
-        """Closes the connections."""
-        self._http.close()
+        self._channel = channel
 
     def info(self) -> dict[str, Any]:
         """Versions, datasets and limits of the datasite."""
@@ -70,22 +67,19 @@ class Wire:
         """
         path = f"{_PREFIX}/blobs/{digest}"
         size, running = 0, hashlib.sha256()
-        try:
-            with (
-                self._http.stream("GET", path, headers=sign(self._seed, "GET", path)) as answer,
-                file.open("wb") as stream,
-            ):
-                if answer.status_code >= 400:
-                    answer.read()
-                    raise _error(answer)
-                for chunk in answer.iter_bytes(CHUNK_BYTES):
-                    size += len(chunk)
-                    if size > max_bytes:
-                        raise FederationError(f"{self.url} sent more than {max_bytes} bytes for an update.")
-                    running.update(chunk)
-                    stream.write(chunk)
-        except httpx.TransportError as error:
-            raise self._unreachable(error) from error
+        with (
+            self._channel.stream("GET", path, headers=sign(self._seed, "GET", path)) as answer,
+            file.open("wb") as stream,
+        ):
+            if answer.status_code >= 400:
+                answer.read()
+                raise answered_error(answer)
+            for chunk in answer.iter_bytes(CHUNK_BYTES):
+                size += len(chunk)
+                if size > max_bytes:
+                    raise FederationError(f"{self.url} sent more than {max_bytes} bytes for an update.")
+                running.update(chunk)
+                stream.write(chunk)
         if running.hexdigest() != digest:
             raise FederationError(f"{self.url} sent an update that does not have its digest. Ask for it again.")
         return size
@@ -100,18 +94,11 @@ class Wire:
         self, method: str, path: str, *, body_sha256: str = EMPTY_BODY, content: bytes | None = None
     ) -> httpx.Response:
         path = f"{_PREFIX}{path}"
-        try:
-            answer = self._http.request(
-                method, path, headers=sign(self._seed, method, path, body_sha256), content=content
-            )
-        except httpx.TransportError as error:
-            raise self._unreachable(error) from error
+        headers = sign(self._seed, method, path, body_sha256)
+        answer = self._channel.request(method, path, headers=headers, content=content)
         if answer.status_code >= 400:
-            raise _error(answer)
+            raise answered_error(answer)
         return answer
-
-    def _unreachable(self, error: Exception) -> DatasiteUnreachable:
-        return DatasiteUnreachable(f"{self.url} cannot be reached ({type(error).__name__}). Is the datasite running?")
 
 
 def raise_answer(code: str, text: str) -> None:
@@ -119,7 +106,8 @@ def raise_answer(code: str, text: str) -> None:
     raise _of_code(code, text)
 
 
-def _error(answer: httpx.Response) -> WanwuError:
+def answered_error(answer: httpx.Response) -> WanwuError:
+    """What a datasite answered as the error class with that code."""
     try:
         content = answer.json()
         return _of_code(str(content["code"]), str(content["error"]))

@@ -16,7 +16,7 @@ IMPORTS_SYFT = {
     "datasites/requests.py",
     "datasites/server.py",
     "researcher/code_requests.py",
-    "researcher/federation.py",
+    "researcher/pysyft_connection.py",
 }
 
 

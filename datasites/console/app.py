@@ -133,11 +133,15 @@ def make_app(console: Console) -> FastAPI:
 
     @router.get("/researchers")
     async def researchers(request: Request) -> JSONResponse:
-        return await answer(request, console.accounts.researchers)
+        return await answer(request, console.accounts.people)
 
     @router.post("/researchers")
-    async def add_researcher(request: Request, email: str = Body(embed=True)) -> JSONResponse:
-        return await answer(request, lambda: {"file": str(console.accounts.add_researcher(email))})
+    async def enrol(request: Request, email: str = Body(embed=True)) -> JSONResponse:
+        return await answer(request, lambda: {"file": str(console.accounts.enrol(email))})
+
+    @router.post("/researchers/revoke")
+    async def revoke(request: Request, email: str = Body(embed=True)) -> JSONResponse:
+        return await answer(request, lambda: {"certificates": console.accounts.revoke(email)})
 
     @router.get("/runs")
     async def runs(request: Request) -> JSONResponse:

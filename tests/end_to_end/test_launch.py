@@ -15,7 +15,17 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from hospitals import ENVIRONMENT, PROJECT, RESEARCHER, command, draw_pictures, free_port, wait_for, write_pictures
+from hospitals import (
+    ENVIRONMENT,
+    PROJECT,
+    RESEARCHER,
+    STRANGER,
+    command,
+    draw_pictures,
+    free_port,
+    wait_for,
+    write_pictures,
+)
 from PIL import Image
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -86,7 +96,7 @@ def test_the_demo_hospitals_start_print_where_they_are_and_stop_without_a_trace(
     assert len(children) >= 3
     for index, name in enumerate(("hospital_a", "hospital_b", "hospital_c")):
         credentials = tmp_path / name / "credentials" / f"{RESEARCHER}.json"
-        assert f"http://127.0.0.1:{first + index}" in shown and str(credentials.parent) in shown
+        assert f"https://127.0.0.1:{first + index}" in shown and str(credentials.parent) in shown
         assert stat.S_IMODE(credentials.stat().st_mode) == 0o600
         assert json.loads(credentials.read_text())["password"] not in shown
     assert _end(process, signal.SIGINT) == 0
@@ -103,8 +113,10 @@ def test_one_hospital_starts_again_over_its_state_with_its_accounts_and_dataset(
 
     write_pictures(tmp_path / "pictures.npz", sites=("only",))
     named = ("--state", tmp_path, "--name", "clinic_a", "--port", str(free_port()))
-    process = start(*named, "--data_path", tmp_path / "pictures.npz", "--researcher", RESEARCHER)
+    people = ("--researcher", RESEARCHER, "--researcher", STRANGER)
+    process = start(*named, "--data_path", tmp_path / "pictures.npz", *people)
     _read_until_ready(process)
+    command("-m", "datasites", "revoke", STRANGER, "--state", tmp_path / "clinic_a")
     credentials = tmp_path / "clinic_a" / "credentials" / f"{RESEARCHER}.json"
     before = credentials.read_text()
     os.kill(process.pid, signal.SIGKILL)  # its datasite notices, and ends too
@@ -115,6 +127,9 @@ def test_one_hospital_starts_again_over_its_state_with_its_accounts_and_dataset(
     process = start(*named)
     _read_until_ready(process)
     assert credentials.read_text() == before
+    assert not credentials.with_name(f"{STRANGER}.json").exists()  # revoked stays revoked, whatever the settings say
+    listed = json.loads(command("-m", "datasites", "researchers", "--json", "--state", tmp_path / "clinic_a").stdout)
+    assert {row["email"]: row["state"] for row in listed} == {RESEARCHER: "valid", STRANGER: "revoked"}
     with Federation.connect(credentials) as federation:
         assert [dataset.name for dataset in federation.datasets()] == ["pictures"]
     wrong = tmp_path / "wrong.json"
@@ -172,7 +187,7 @@ def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
         ("[a\nport = 1", "not valid TOML"),
         ("[a]\nport = 'x'", "port must be a whole number"),
         ("[a]\nporrt = 8081", "Unknown setting 'porrt'"),
-        ("[a]\nhost = '0.0.0.0'", "loopback"),
+        ("[a]\nhost = '0.0.0.0'", "public_names"),
         ("[a]\nport = 8081\n[b]\nport = 8081", "Two hospitals have the port 8081"),
         ("[a]\n[a.limits]\nmax_rounds = 0", "max_rounds must be a whole number"),
         ("", "names no hospital"),

@@ -10,18 +10,23 @@ import httpx
 import pytest
 import syft as sy
 from hospitals import RESEARCHER, STRANGER, Hospital, small_plan
+from syft.client.api import SyftAPICall
+from syft.client.datasite_client import DatasiteClient
+from syft.server.credentials import SyftSigningKey
 from syft.service.policy.policy import MixedInputPolicy
 from syft.types.uid import UID
 
 from policies.errors import (
     BlobUnknown,
     BudgetExceeded,
+    CertificateRefused,
     InputRefused,
     LimitExceeded,
     NotAllowed,
     RequestError,
     RequestNotCanonical,
     RequestUnknown,
+    SignInFailed,
 )
 from policies.inputs import Ticket
 from policies.plan import ModelSpec, PrivacySpec
@@ -29,6 +34,7 @@ from policies.signatures import sign
 from policies.weights import canonical_bytes
 from researcher import code_requests
 from researcher.federation import Federation
+from researcher.pysyft_connection import SecureConnection
 from researcher.study import Study
 
 
@@ -181,12 +187,12 @@ def test_a_request_that_was_changed_after_its_approval_is_refused(
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/api/v2/stream/x/y/", "/api/v2/", "/admin/v1/requests"])
 def test_routes_that_the_platform_does_not_use_do_not_exist(north: Any, path: str) -> None:
-    assert httpx.get(north.wire.url + path, trust_env=False).status_code == 404
+    assert north.channel.http.get(path).status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/api/v2/register", "/api/v2/forgot_password", "/api/v2/reset_password"])
 def test_nobody_signs_up_or_resets_a_password_over_the_wire(north: Any, path: str) -> None:
-    assert httpx.post(north.wire.url + path, content=b"{}", trust_env=False).status_code == 404
+    assert north.channel.http.post(path, content=b"{}").status_code == 404
 
 
 def test_guests_and_the_admin_are_not_served_on_the_researchers_port(
@@ -195,22 +201,27 @@ def test_guests_and_the_admin_are_not_served_on_the_researchers_port(
     import json
 
     identity = json.loads((hospitals["north"].state / "identity" / "datasite.json").read_text())
-    host, port = north.wire.url.removeprefix("http://").split(":")
-    with pytest.raises(sy.SyftException, match=NotAllowed.code):
-        sy.login(
-            url=f"http://{host}", port=int(port), email=identity["admin_email"], password=identity["admin_password"]
-        ).users.get_all()
-    guest = sy.login_as_guest(url=f"http://{host}", port=int(port))
-    with pytest.raises(sy.SyftException, match=NotAllowed.code):
-        guest.api.services.dataset.get_all()
+    connection = SecureConnection.over(north.channel)
+    with pytest.raises(CertificateRefused):
+        connection.login(identity["admin_email"], identity["admin_password"])
+    admin = SyftSigningKey.from_string(identity["signing_seed"])
+    for key in (admin, SyftSigningKey.generate()):
+        with pytest.raises(SignInFailed):
+            DatasiteClient(connection=connection, metadata=north.client.metadata, credentials=key)._fetch_api(key)
+        call = SyftAPICall(server_uid=north.client.id, path="dataset.get_all", args=[], kwargs={})
+        answer = connection.make_call(call.sign(credentials=key))
+        assert NotAllowed.code in str(answer.message.data)
 
 
-@pytest.mark.parametrize("path", ["users", "settings", "worker_pools", "jobs", "notifications", "projects"])
+@pytest.mark.parametrize(
+    "path", ["user.get_all", "settings.get", "worker_pool.get_all", "job.get_all", "notifications.get_all"]
+)
 def test_services_that_a_study_does_not_need_are_closed_to_researchers(north: Any, path: str) -> None:
-    service = {"worker_pools": "worker_pool", "projects": "project"}.get(path, path)
-    found = getattr(north.client.api.services, service.rstrip("s"), None) or getattr(north.client.api.services, service)
-    with pytest.raises((sy.SyftException, AttributeError)):
-        found.get_all()
+    module, name = path.split(".")
+    with pytest.raises(AttributeError):
+        getattr(getattr(north.client.api.services, module), name)
+    call = SyftAPICall(server_uid=north.client.id, path=path, args=[], kwargs={}).sign(north.client.credentials)
+    assert NotAllowed.code in str(north.client.connection.make_call(call).message.data)
 
 
 def test_a_queued_call_is_refused(
@@ -224,25 +235,25 @@ def test_a_queued_call_is_refused(
 
 
 def test_an_oversized_call_is_refused_before_it_is_parsed(north: Any) -> None:
-    answer = httpx.post(north.wire.url + "/api/v2/api_call", content=b"\0" * (1 << 20 | 1), trust_env=False)
+    answer = north.channel.http.post("/api/v2/api_call", content=b"\0" * (1 << 20 | 1))
     assert answer.status_code == 413
 
 
 def test_own_routes_take_signed_requests_only_and_each_once(north: Any) -> None:
     path = "/wanwu/v1/info"
-    assert httpx.get(north.wire.url + path, trust_env=False).status_code == 401
+    assert north.channel.http.get(path).status_code == 401
     headers = sign(north.wire._seed, "GET", path)
-    assert httpx.get(north.wire.url + path, headers=headers, trust_env=False).status_code == 200
-    assert httpx.get(north.wire.url + path, headers=headers, trust_env=False).status_code == 401
+    assert north.channel.http.get(path, headers=headers).status_code == 200
+    assert north.channel.http.get(path, headers=headers).status_code == 401
     unknown = sign(b"\1" * 32, "GET", path)
-    assert httpx.get(north.wire.url + path, headers=unknown, trust_env=False).status_code == 401
+    assert north.channel.http.get(path, headers=unknown).status_code == 401
 
 
 def test_a_blob_that_is_not_what_was_announced_never_shows(north: Any, tmp_path: Path) -> None:
     digest = "ab" * 32
     path = f"/wanwu/v1/blobs/{digest}"
     headers = sign(north.wire._seed, "PUT", path, digest)
-    answer = httpx.put(north.wire.url + path, headers=headers, content=b"something else", trust_env=False)
+    answer = north.channel.http.put(path, headers=headers, content=b"something else")
     assert answer.status_code == 422 and answer.json()["code"] == "WW503"
     with pytest.raises(BlobUnknown):
         north.wire.get_blob(digest, tmp_path / "blob", max_bytes=1000)

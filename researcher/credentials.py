@@ -1,0 +1,98 @@
+"""What a hospital's admin hands to a researcher: one file that opens one account at one datasite.
+
+It holds a password and a private key. It stays with the researcher, and nothing in it is printed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from cryptography import x509
+
+from policies.errors import CertificateRefused, ConfigError
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Credentials of one account at one datasite.
+
+    Attributes:
+        datasite: The datasite's name.
+        url: Where it is reached, https.
+        email: The account.
+        password: The account's.
+        authority: Certificate of the hospital's authority, PEM: what the datasite is recognised by.
+        certificate: The researcher's certificate, PEM.
+        key: Its private key, PEM.
+    """
+
+    datasite: str
+    url: str
+    email: str
+    password: str
+    authority: str
+    certificate: str
+    key: str
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, str):
+                raise ConfigError(f"{name} in a credentials file must be a text. Ask the hospital for the file again.")
+        if not self.url.startswith("https://"):
+            raise ConfigError(
+                f"The credentials for '{self.datasite}' are for {self.url}, without TLS. Ask the hospital for new ones."
+            )
+
+    @classmethod
+    def from_file(cls, path: Path) -> Self:
+        """Reads a credentials file.
+
+        Raises:
+            ConfigError: It is missing, not a credentials file, or one of a version without certificates.
+        """
+        try:
+            values = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path} is not a credentials file of a datasite.") from error
+        if isinstance(values, dict) and "password" in values and "certificate" not in values:
+            raise ConfigError(
+                f"{path} is of an older version, without a certificate. Ask the hospital to enrol you anew: "
+                "python -m datasites enrol."
+            )
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"{path} is not a credentials file of a datasite.") from error
+
+    def check_time(self, *, now: datetime | None = None) -> None:
+        """Returns if the certificate is valid by this machine's clock.
+
+        Raises:
+            CertificateRefused: It has expired, or its time has not begun.
+            ConfigError: It is not a certificate.
+        """
+        now = now or datetime.now(UTC)
+        try:
+            read = x509.load_pem_x509_certificate(self.certificate.encode())
+        except ValueError as error:
+            raise ConfigError(
+                f"The certificate in the credentials for '{self.datasite}' cannot be used. Ask the hospital for the "
+                "file again."
+            ) from error
+        if now >= read.not_valid_after_utc:
+            raise CertificateRefused(
+                f"The certificate for '{self.datasite}' has expired on {read.not_valid_after_utc:%Y-%m-%d}. Ask the "
+                "hospital for a new credentials file."
+            )
+        if now < read.not_valid_before_utc:
+            raise CertificateRefused(
+                f"The certificate for '{self.datasite}' is valid only from {read.not_valid_before_utc:%Y-%m-%d %H:%M} "
+                "UTC on. Check this machine's clock."
+            )
+
+    def __repr__(self) -> str:
+        return f"Credentials(datasite={self.datasite!r}, url={self.url!r}, email={self.email!r})"

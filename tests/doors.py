@@ -1,0 +1,142 @@
+"""A datasite's door for tests: the platform's own listening code over loopback, with a fake app behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datasites.certificates import Certified
+from datasites.door import DoorServer, server_context
+from datasites.enrolment import Enrolment, current_peer
+from datasites.identity import StateFolder
+from researcher.credentials import Credentials
+
+ANNA, BERT = "anna@university.org", "bert@university.org"
+
+
+def enrolment(folder: Path, *, name: str = "north", names: tuple[str, ...] = ("127.0.0.1",), **given: Any) -> Enrolment:
+    """A hospital's enrolment in a new state folder."""
+    state = StateFolder(folder / name)
+    state.create()
+    made = Enrolment(state, **given)
+    made.prepare_server(names)
+    return made
+
+
+@dataclass
+class App:
+    """A fake of all that lies behind the door: counts requests, and says whose they are."""
+
+    requests: int = 0
+    held: threading.Event = field(default_factory=threading.Event)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.requests += 1
+        peer = current_peer.get()
+        if scope["path"] == "/hold":
+            self.held.set()
+            await asyncio.sleep(60)
+        body = json.dumps({"peer": peer.email if peer else None}).encode()
+        head = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": body})
+
+
+@dataclass
+class OpenDoor:
+    """One that is being served."""
+
+    enrolment: Enrolment
+    app: App
+    port: int
+
+    def credentials(self, email: str = ANNA, *, made: Certified | None = None, **changed: str) -> Credentials:
+        made = made or self.enrolment.issue(email)
+        given = {
+            "datasite": "north",
+            "url": f"https://127.0.0.1:{self.port}",
+            "email": email,
+            "password": "",
+            "authority": self.enrolment.authority_pem,
+            "certificate": made.certificate_pem,
+            "key": made.key_pem,
+        }
+        return Credentials(**{**given, **changed})
+
+    def knock(self, context: ssl.SSLContext, *, source: str = "127.0.0.1") -> ssl.SSLSocket:
+        """A TLS connection of which the client's half of the handshake is done."""
+        raw = socket.create_connection(("127.0.0.1", self.port), timeout=10, source_address=(source, 0))
+        try:
+            return context.wrap_socket(raw, server_hostname="127.0.0.1")
+        except BaseException:
+            raw.close()
+            raise
+
+
+def ask(connection: ssl.SSLSocket, path: str = "/") -> bytes:
+    """What one request over an open connection is answered with; nothing if it is cut."""
+    answered = b""
+    try:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        while not answered.endswith(b"}") and (more := connection.recv(65536)):
+            answered += more
+    except (ConnectionError, ssl.SSLError):
+        pass
+    return answered
+
+
+@contextmanager
+def served(own: Enrolment) -> Iterator[OpenDoor]:
+    """Serves a door in a thread of its own."""
+    sock = socket.create_server(("127.0.0.1", 0))
+    app, loop = App(), asyncio.new_event_loop()
+    server = DoorServer(app, sock, own, server_context(own.authority_pem, *own.server_files))
+    server.force_exit = True
+    started = threading.Event()
+
+    async def serve() -> None:
+        serving = asyncio.create_task(server._serve([sock]))
+        while not server.started:
+            await asyncio.sleep(0.01)
+        started.set()
+        await serving
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.sleep(0.05)
+
+    def run() -> None:
+        loop.run_until_complete(serve())
+        loop.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert started.wait(10)
+    try:
+        yield OpenDoor(own, app, int(sock.getsockname()[1]))
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@contextmanager
+def counting_parser(monkeypatch: Any) -> Iterator[Callable[[], int]]:
+    """Counts the bytes that the HTTP parser is given."""
+    from datasites import door
+
+    seen, parse = [], door.AutoHTTPProtocol.data_received
+
+    def data_received(self: Any, data: bytes) -> None:
+        seen.append(len(data))
+        parse(self, data)
+
+    monkeypatch.setattr(door.AutoHTTPProtocol, "data_received", data_received)
+    yield lambda: sum(seen)
