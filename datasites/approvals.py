@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasites.consents import Consents
 from datasites.sqlite_file import open_private
 from policies.plan_json import canonical_json, sha256_text
 from policies.plans import Plan, parse
@@ -51,14 +52,12 @@ class Decision:
         return {name: tuple(shape) for name, shape in json.loads(self.shapes)[which].items()}
 
 
-def digest(
-    *, plan: str, raw_code: str, parsed_code: str, policies: str, asset: str, fingerprint: str, account: str
-) -> str:
+def digest(*, plan: str, raw_code: str, parsed_code: str, policies: str, asset: str, store: str, account: str) -> str:
     """SHA-256 over everything that one approval covers.
 
     Guarantees:
         Two requests have the same digest only if plan, code as written, code as it would run, input and output
-        policies, asset, picture store and account are the same.
+        policies, asset, picture store (its manifest: pixels, labels, units, public size) and account are the same.
     """
     return sha256_text(
         canonical_json(
@@ -68,11 +67,16 @@ def digest(
                 "parsed_code": parsed_code,
                 "policies": policies,
                 "asset": asset,
-                "fingerprint": fingerprint,
+                "store": store,
                 "account": account,
             }
         )
     )
+
+
+def sealed(request_digest: str, shapes: str) -> str:
+    """SHA-256 over a request's digest and the shapes, as JSON, of what may come in and leave."""
+    return sha256_text(canonical_json({"request": request_digest, "shapes": shapes}))
 
 
 class Approvals:
@@ -81,6 +85,7 @@ class Approvals:
     def __init__(self, path: Path) -> None:
         self._connection = open_private(path, _SCHEMA)
         self._lock = threading.Lock()
+        self.consents = Consents(self._connection, self._lock)
 
     def close(self) -> None:
         """Closes the file."""

@@ -14,3 +14,12 @@ CREATE TABLE IF NOT EXISTS decisions (
     decided_at   TEXT NOT NULL,      -- UTC
     reason       TEXT NOT NULL
 );
+
+-- Approvals given while more are needed: each person's counts once, for the card with that digest.
+CREATE TABLE IF NOT EXISTS consents (
+    request_id   TEXT NOT NULL,
+    person       TEXT NOT NULL,
+    digest       TEXT NOT NULL,
+    given_at     TEXT NOT NULL,      -- UTC
+    PRIMARY KEY (request_id, person)
+);

@@ -12,7 +12,7 @@ from typing import Any
 
 from syft.service.code.user_code import SubmitUserCode, UserCode, parse_user_code
 from syft.service.context import AuthedServiceContext
-from syft.service.policy.policy import Constant, Matches, MixedInputPolicy, UserOwned
+from syft.service.policy.policy import Constant, Matches, MixedInputPolicy, SingleExecutionExactOutput, UserOwned
 from syft.service.user.user_roles import ServiceRole
 from syft.types.uid import UID
 
@@ -86,6 +86,9 @@ class RequestReader:
             PlanError: The plan does not read.
         """
         _require(code.input_policy_type is MixedInputPolicy)
+        _require(
+            code.output_policy_type is SingleExecutionExactOutput and set(code.output_policy_init_kwargs) <= {"id"}
+        )
         plan, dataset = self._read_rules(code.input_policy_init_kwargs)
         _require(code.worker_pool_name is None and list(code.input_kwargs) == list(stub.ARGUMENTS))
         _require(stub.is_canonical(code.func_name, code.code, plan.digest()))
@@ -102,11 +105,15 @@ class RequestReader:
             policy = code.get_input_policy(admin_context(self._server))
         _require(code.input_policy_type is MixedInputPolicy and isinstance(policy, MixedInputPolicy))
         plan, dataset = self._read_rules(code.input_policy_init_kwargs)
+        _require(
+            code.output_policy_type is SingleExecutionExactOutput and set(code.output_policy_init_kwargs) <= {"id"}
+        )
         _require((plan, dataset) == self._read_rules(policy.kwarg_rules))
         account = str(request.requesting_user_verify_key)
         _require(account == str(code.user_verify_key))
         _require(stub.is_canonical(code.service_func_name, code.raw_code, plan.digest()))
-        _require(code.parsed_code == _parsed(code) and not code.nested_codes and not code.uses_datasite)
+        _require(code.unique_func_name == _executed_name(code) and code.parsed_code == _parsed(code))
+        _require(not code.nested_codes and not code.uses_datasite)
         return CanonicalRequest(
             request_id=str(request.id),
             code_id=str(code.id),
@@ -120,7 +127,7 @@ class RequestReader:
                 parsed_code=code.parsed_code,
                 policies=f"{code.input_policy_type.__name__}/{code.output_policy_type.__name__}",
                 asset=dataset.asset_uid,
-                fingerprint=dataset.manifest.fingerprint,
+                store=sha256_text(dataset.manifest.to_json()),
                 account=account,
             ),
         )
@@ -168,13 +175,23 @@ def _require(holds: bool) -> None:
         raise RequestNotCanonical(_NOT_CANONICAL)
 
 
+def _is_plain_output(code: SubmitUserCode | UserCode) -> bool:
+    """Whether the output policy is PySyft's own, with nothing set in it."""
+    return code.output_policy_type is SingleExecutionExactOutput and set(code.output_policy_init_kwargs) <= {"id"}
+
+
+def _executed_name(code: UserCode) -> str:
+    """The name under which PySyft would call the stub."""
+    code_hash = sha256_text(f"{code.raw_code}{code.user_verify_key}")
+    return f"user_func_{code.service_func_name}_{code.user_verify_key}_{code_hash}"
+
+
 def _parsed(code: UserCode) -> str:
     """What PySyft makes of the stub when it is left alone."""
-    code_hash = sha256_text(f"{code.raw_code}{code.user_verify_key}")
     return str(
         parse_user_code(
             raw_code=code.raw_code,
-            func_name=f"user_func_{code.service_func_name}_{code.user_verify_key}_{code_hash}",
+            func_name=_executed_name(code),
             original_func_name=code.service_func_name,
             function_input_kwargs=list(stub.ARGUMENTS),
         )

@@ -7,10 +7,12 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from datasites.approvals import sealed
 from datasites.books import Books
 from datasites.canonical import RequestReader
 from policies.accountant import plan_spend
 from policies.errors import WanwuError
+from policies.plan_json import canonical_json
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class RequestCard:
         epsilon_left: What is left of the dataset's budget.
         numbers: How many numbers leave in one round.
         digest: Over all that a decision covers.
+        approvals: Who has approved so far, while more approvals are needed.
+        approvals_needed: How many different people must approve.
         finding: Why the request cannot be approved; empty when it can.
     """
 
@@ -45,6 +49,8 @@ class RequestCard:
     epsilon_left: float = 0.0
     numbers: int = 0
     digest: str = ""
+    approvals: tuple[str, ...] = ()
+    approvals_needed: int = 1
     finding: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -62,6 +68,8 @@ def make_card(request: Any, reader: RequestReader, books: Books) -> RequestCard:
         "submitted": str(request.request_time),
         "reason": decision.reason if decision else "",
         "decided_by": decision.decided_by if decision else "",
+        "approvals": books.approvals.consents.of(str(request.id)) if decision is None else (),
+        "approvals_needed": books.limits.current.approvals_needed,
         "delta": books.limits.current.total.delta,
     }
     read: dict[str, Any] = {}
@@ -74,6 +82,7 @@ def make_card(request: Any, reader: RequestReader, books: Books) -> RequestCard:
         if spend := plan_spend(plan):
             read["epsilon"] = books.epsilon(spend)
         shapes = books.calculator.shapes(plan)
+        read["digest"] = sealed(canonical.digest, canonical_json(asdict(shapes)))
         read["numbers"] = sum(math.prod(shape) for shape in shapes.outputs.values())
         books.limits.check(plan, manifest)
     except WanwuError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -16,9 +17,11 @@ from typing import Any, TextIO
 from datasites import upkeep_cli
 from datasites.config import DatasiteConfig
 from datasites.identity import StateFolder
+from datasites.staff import ROLES
 from datasites.state_option import chosen_state
 from policies.errors import ConfigError, WanwuError
 
+STAFF_VARIABLE = "WANWU_STAFF"
 Command = Callable[[argparse.Namespace], None]
 
 
@@ -93,9 +96,10 @@ def serve(options: argparse.Namespace) -> None:
     from datasites.listening import listen
     from datasites.prepare import ingest_pictures
     from datasites.running import hold
-    from datasites.server import RunningDatasite
+    from datasites.server import RunningDatasite, refuse_dev_mode
     from datasites.state_version import check_version
 
+    refuse_dev_mode()
     check_version(state)
     listen(config.host, config.port).close()
     hold(state)
@@ -141,6 +145,10 @@ def show(options: argparse.Namespace) -> None:
 def approve(options: argparse.Namespace) -> None:
     """Approves a request and reserves its budget."""
     card = _call(options, "POST", f"/requests/{options.request}/approve")
+    if card["state"] == "pending":
+        given, needed = len(card["approvals"]), card["approvals_needed"]
+        print(f"Approval {given} of {needed} for {card['id'][:8]}; nothing is reserved before the last one.")
+        return
     print(f"Approved {card['id'][:8]}: {card['plan']['rounds']} rounds on '{card['plan']['dataset']}', {_cost(card)}.")
 
 
@@ -212,6 +220,37 @@ def researchers(options: argparse.Namespace) -> None:
     _print(options, _call(options, "GET", "/researchers"), researcher_table)
 
 
+def add_staff(options: argparse.Namespace) -> None:
+    """Makes an account for one of the hospital's people."""
+    answer = _call(options, "POST", "/staff", {"name": options.person, "role": options.role})
+    print(f"{options.person} is {options.role}. Hand over this file on a safe way, then delete it: {answer['file']}")
+
+
+def remove_staff(options: argparse.Namespace) -> None:
+    """Ends the account of one of the hospital's people at once."""
+    _call(options, "POST", f"/staff/{options.person}/remove")
+    print(f"{options.person} has no account any more.")
+
+
+def list_staff(options: argparse.Namespace) -> None:
+    """Lists the hospital's people with their roles."""
+    from datasites.tables import staff_table
+
+    _print(options, _call(options, "GET", "/staff"), staff_table)
+
+
+def show_audit(options: argparse.Namespace) -> None:
+    """Prints the last events of the audit log, a JSON line each."""
+    for event in _call(options, "GET", f"/audit?count={options.count}"):
+        print(json.dumps(event))
+
+
+def show_ledger(options: argparse.Namespace) -> None:
+    """Prints the privacy ledger's entries, a JSON line each."""
+    for entry in _call(options, "GET", "/ledger"):
+        print(json.dumps(entry))
+
+
 # --- the parser ------------------------------------------------------------------------------------------
 
 
@@ -220,6 +259,9 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--state", type=Path, help="the datasite's state folder")
     shared.add_argument("--name", help="short for --state state/NAME")
+    shared.add_argument(
+        "--as", dest="as_file", type=Path, metavar="FILE", help=f"your own token file (default: ${STAFF_VARIABLE})"
+    )
     shared.add_argument("--json", action="store_true", help="print JSON instead of a table")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -228,8 +270,12 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command)
         return added
 
+    groups: dict[str, Any] = {}
+
     def group(name: str, text: str) -> Any:
-        return commands.add_parser(name, help=text).add_subparsers(required=True, metavar="COMMAND")
+        if name not in groups:
+            groups[name] = commands.add_parser(name, help=text).add_subparsers(required=True, metavar="COMMAND")
+        return groups[name]
 
     new = add("init", init)
     new.add_argument("--port", type=int, default=8081, help="port for researchers (default 8081)")
@@ -260,8 +306,18 @@ def _parser() -> argparse.ArgumentParser:
     add("enrol", enrol).add_argument("email", help="the researcher's address")
     add("revoke", revoke).add_argument("email", help="the researcher's address")
     add("researchers", researchers)
-    add("verify", verify_ledger, group("ledger", "The privacy ledger."))
+    staff = group("staff", "The hospital's people: admins, reviewers, auditors.")
+    new_person = add("add", add_staff, staff)
+    new_person.add_argument("person", help="name, as decisions and receipts will state it")
+    new_person.add_argument("--role", required=True, choices=ROLES, help="what the person may do")
+    add("remove", remove_staff, staff).add_argument("person")
+    add("list", list_staff, staff)
+    ledger = group("ledger", "The privacy ledger.")
+    add("verify", verify_ledger, ledger)
+    add("show", show_ledger, ledger)
     upkeep_cli.add_commands(add, group)
+    shown = add("show", show_audit, group("audit", ""))
+    shown.add_argument("--count", type=int, default=100, help="how many (default 100)")
     return parser
 
 
@@ -278,9 +334,8 @@ def _call(options: argparse.Namespace, method: str, path: str, body: dict[str, A
     """
     import httpx
 
-    state = _state(options)
+    access = _access(options)
     try:
-        access = json.loads(state.console.read_text())
         answer = httpx.request(
             method,
             f"{access['url']}/admin/v1{path}",
@@ -290,11 +345,34 @@ def _call(options: argparse.Namespace, method: str, path: str, body: dict[str, A
             trust_env=False,
         )
     except (OSError, httpx.TransportError) as error:
-        raise ConfigError(f"Datasite '{state.name}' is not running. Start it, then try again.") from error
+        raise ConfigError("The datasite is not running. Start it, then try again.") from error
     content = answer.json()
     if answer.status_code >= 400:
         raise _Answered(content["code"], content["error"])
     return content
+
+
+def _access(options: argparse.Namespace) -> dict[str, str]:
+    """Address and token: of the person whose file is given, else of the state folder's owner.
+
+    Raises:
+        ConfigError: The person's file is not one, or the datasite is not running.
+    """
+    own = options.as_file or os.environ.get(STAFF_VARIABLE)
+    if not own:
+        state = _state(options)
+        try:
+            return dict(json.loads(state.console.read_text()))
+        except OSError as error:
+            raise ConfigError(f"Datasite '{state.name}' is not running. Start it, then try again.") from error
+    try:
+        access = dict(json.loads(Path(own).read_text()))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{own} is not a token file. Ask the hospital's admin for one.") from error
+    if options.state is not None or options.name:
+        with contextlib.suppress(OSError, ConfigError):
+            access["url"] = json.loads(_state(options).console.read_text())["url"]
+    return access
 
 
 def _print(options: argparse.Namespace, content: Any, table: Callable[[Any], Any]) -> None:

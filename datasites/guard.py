@@ -10,13 +10,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from inspect import Parameter, Signature
 from typing import Any
 
+from syft.client.api import SignedSyftAPICall, SyftAPI, SyftAPICall
 from syft.server.datasite import Datasite
 from syft.service.code.user_code import SubmitUserCode
 from syft.service.response import SyftError
 from syft.service.user.user_roles import ServiceRole
 
+from datasites import deserialiser
+from datasites.replays import SeenCalls
 from policies.errors import NotAllowed, RequestError, WanwuError
 
 # What a researcher's client calls in the platform's own way of working, path by path.
@@ -58,7 +62,8 @@ def by_the_hospital() -> Iterator[None]:
     """PySyft calls made inside, in this thread, are the datasite's own, and pass the gate. No route sets this."""
     token = _by_the_hospital.set(True)
     try:
-        yield
+        with deserialiser.own_values():
+            yield
     finally:
         _by_the_hospital.reset(token)
 
@@ -68,8 +73,8 @@ class GuardedDatasite(Datasite):
 
     Guarantees:
         Only signed, blocking calls, addressed to this server, by a researcher's account over a connection with that
-        account's own certificate, of a path in `RESEARCHER_PATHS` reach PySyft. Submitted code passes
-        `check_submission`, called code `check_call`.
+        account's own certificate, of a path in `RESEARCHER_PATHS`, seen for the first time and made of the types that
+        such calls are made of, reach PySyft. Submitted code passes `check_submission`, called code `check_call`.
     """
 
     check_account: Callable[[str], object]
@@ -77,6 +82,31 @@ class GuardedDatasite(Datasite):
     check_call: Callable[[Call], None]
     refused: Callable[[WanwuError, str], None]
     lock: threading.RLock
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        deserialiser.install()
+        self._seen_calls = SeenCalls()
+        super().__init__(*args, **kwargs)
+
+    def get_api(self, for_user: Any = None, communication_protocol: Any = None) -> SyftAPI:
+        """The calls that an account may make, as its client learns them: the platform's paths and its own requests.
+
+        Raises:
+            NotAllowed: The key belongs to no researcher's account.
+        """
+        if _by_the_hospital.get():
+            return super().get_api(for_user, communication_protocol)
+        with self.lock:
+            if for_user is None or self.get_role_for_credentials(for_user) is not ServiceRole.DATA_SCIENTIST:
+                raise NotAllowed("This port serves researchers' accounts only, added by the hospital's admin.")
+            api = super().get_api(for_user, communication_protocol)
+        api.endpoints = {
+            name: endpoint.model_copy(update={"warning": None, "signature": _without_types(endpoint.signature)})
+            for name, endpoint in api.endpoints.items()
+            if endpoint.service_path in RESEARCHER_PATHS
+        }
+        api.lib_endpoints = {}
+        return api
 
     def handle_api_call_with_unsigned_result(self, api_call: Any, *args: Any, **kwargs: Any) -> Any:
         """Refuses what is not allowed, with a reason; serves the rest one call at a time."""
@@ -96,26 +126,15 @@ class GuardedDatasite(Datasite):
             finally:
                 current_call.reset(token)
 
-    def get_api(self, for_user: Any = None, communication_protocol: Any = None) -> Any:
-        """PySyft's description of its services, cut down to what a researcher's call may reach: small, thus quick."""
-        with self.lock:
-            api = super().get_api(for_user, communication_protocol)
-        if for_user == self.verify_key:  # the hospital's own client, inside the process
-            return api
-        api.endpoints = {path: end for path, end in api.endpoints.items() if end.service_path in RESEARCHER_PATHS}
-        api.lib_endpoints = {}
-        return api
-
     def _gate(self, api_call: Any) -> Call | None:
-        if not getattr(api_call, "is_valid", False) or not hasattr(api_call, "credentials"):
-            raise NotAllowed("A call must be signed with the account's key. Sign in again.")
-        message = api_call.message
+        message = self._signed_message(api_call)
         if message.server_uid != self.id:
             raise NotAllowed("The call is addressed to another datasite. Connect to this one.")
         role = self.get_role_for_credentials(api_call.credentials)
         if role is not ServiceRole.DATA_SCIENTIST:
             raise NotAllowed("This port serves researchers' accounts only, added by the hospital's admin.")
         self.check_account(str(api_call.credentials))
+        self._seen_calls.check(str(api_call.credentials), api_call.serialized_message)
         if message.path not in RESEARCHER_PATHS:
             raise NotAllowed(f"The path {message.path!r} is not open to researchers. Use the platform's own client.")
         if not message.blocking:
@@ -126,12 +145,28 @@ class GuardedDatasite(Datasite):
             return self._check_code_call(message, str(api_call.credentials))
         return None
 
+    def _signed_message(self, api_call: Any) -> SyftAPICall:
+        """What the signature covers, read from the signed bytes and from nothing else."""
+        if type(api_call) is not SignedSyftAPICall or not api_call.is_valid:
+            raise NotAllowed("A call must be signed with the account's key. Sign in again.")
+        message = deserialiser.parse_call(api_call.serialized_message)
+        if type(message) is not SyftAPICall:
+            raise NotAllowed("A signed message must be a call. Use the platform's own client.")
+        api_call.cached_deseralized_message = message
+        return message
+
     def _check_code_call(self, message: Any, account: str) -> Call:
         if message.args or not set(message.kwargs) <= _CODE_CALL_ARGUMENTS or "uid" not in message.kwargs:
             raise NotAllowed("A round passes the asset and its ticket, nothing else.")
         call = Call(account=account, code_id=str(message.kwargs["uid"]))
         self.check_call(call)
         return call
+
+
+def _without_types(signature: Signature) -> Signature:
+    """Names, kinds and defaults of the arguments: a client then builds no type that only an annotation names."""
+    empty = Parameter.empty
+    return Signature([one.replace(annotation=empty) for one in signature.parameters.values()])
 
 
 def _submitted_code(message: Any) -> SubmitUserCode:

@@ -60,6 +60,7 @@ class HospitalLimits:
                     values["total"] = {**values["total"], name: value}
                 else:
                     values[name] = value
+            self._keep_approvals_needed(values)
             try:
                 config = replace(self._config, limits=DatasetLimits.from_dict(values))
             except (PlanError, TypeError) as error:
@@ -68,3 +69,12 @@ class HospitalLimits:
             write_private(self._state.config, config.to_toml())
             self._config = config
             return config.limits
+
+    def _keep_approvals_needed(self, values: Mapping[str, Any]) -> None:
+        """Whoever runs the datasite may lower it in its config.toml; no account may while requests are open."""
+        wanted = values["approvals_needed"]
+        if isinstance(wanted, int) and wanted < self.current.approvals_needed:
+            raise ConfigError(
+                "approvals_needed can be raised here, not lowered: else one person could do away with the other. "
+                "Change it in config.toml and start the datasite again."
+            )

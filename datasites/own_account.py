@@ -1,6 +1,7 @@
 """One researcher's certificate opens one researcher's account: checked before PySyft's routes are entered.
 
-The other checks of the same rule are in the guard, for each PySyft call, and at the datasite's own signed routes.
+The other checks of the same rule are in the guard, for each PySyft call, at sign-in, and at the datasite's own signed
+routes.
 """
 
 from __future__ import annotations
@@ -18,14 +19,11 @@ def own_account_only(accounts: Accounts) -> Callable[[Request], Awaitable[None]]
     """A dependency for PySyft's routes.
 
     Guarantees:
-        Nobody signs in as, or lists the services of, an account whose address is not the certificate's.
+        Nobody lists the services of an account whose address is not the certificate's.
     """
 
     async def check(request: Request) -> None:
-        if request.url.path.endswith("/login"):
-            sent = await request.json()
-            accounts.check_own(str(sent.get("email")) if isinstance(sent, dict) else "")
-        elif request.url.path.endswith("/api"):
+        if request.url.path.endswith("/api"):
             key = request.query_params.get("verify_key")
             if key is None:
                 raise CertificateRefused("The account's key is missing. Use the platform's own client.")

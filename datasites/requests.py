@@ -7,6 +7,7 @@ recorded at approval and computed again before each round.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from typing import Any
 
 from syft.service.code.user_code import SubmitUserCode
 
-from datasites.approvals import Decision
+from datasites.approvals import Decision, sealed
 from datasites.assets.publish import PublishedDataset
 from datasites.books import Books
 from datasites.calculator import DeclaredShapes
@@ -23,6 +24,8 @@ from datasites.cards import RequestCard, make_card
 from datasites.guard import Call
 from policies.accountant import plan_spend
 from policies.errors import (
+    NotAllowed,
+    PlanError,
     RequestAltered,
     RequestDenied,
     RequestError,
@@ -33,6 +36,8 @@ from policies.errors import (
 )
 from policies.plan_json import canonical_json
 
+_NO_SHAPES = canonical_json(asdict(DeclaredShapes({}, {})))
+
 
 class RequestBook:
     """The code requests of one datasite."""
@@ -40,6 +45,7 @@ class RequestBook:
     def __init__(self, server: Any, datasets: Mapping[str, PublishedDataset], books: Books) -> None:
         self._server, self._books = server, books
         self._reader = RequestReader(server, datasets)
+        self._deciding = threading.Lock()
 
     # --- submission --------------------------------------------------------------------------------------
 
@@ -78,28 +84,71 @@ class RequestBook:
 
     # --- deciding ----------------------------------------------------------------------------------------
 
-    def approve(self, request_id: str, *, by: str) -> RequestCard:
+    def approve(self, request_id: str, *, by: str, named: bool = False) -> RequestCard:
         """Reserves the study's whole cost in the ledger, records what was approved, and tells PySyft.
+
+        Where the limits ask for several approvals, each but the last is kept as a consent and changes nothing else.
 
         Guarantees:
             The reservation precedes the approval, and so does its entry in the audit log: an approved request never
             stands without its budget or without a trace. Repeating a half-done approval completes it and reserves
             nothing twice.
+            Nobody's consent counts twice, and a consent counts only for the card that was
+            shown when it was given.
+
+        Args:
+            request_id: The request, or the only beginning of it.
+            by: Who approves.
+            named: Whether `by` is a person with an own token; who only owns the state folder is not, and cannot
+                give one of several approvals.
 
         Raises:
             RequestNotCanonical: It is not exactly the platform's stub and a plan.
             RequestDenied: It was denied before; ask the researcher to submit again.
             BudgetExceeded: The budget does not suffice.
             LimitExceeded: The plan is outside the dataset's limits.
+            NotAllowed: Several approvals are needed, and `by` cannot give this one.
         """
-        request = self._reader.find(request_id)
-        known = self._books.approvals.of_request(str(request.id))
-        if known is not None and known.decision != "approved":
-            raise RequestDenied(f"The request was {known.decision} before. Ask the researcher to submit it again.")
-        checked = self._reader.read(request)
+        with self._deciding:
+            request = self._reader.find(request_id)
+            known = self._books.approvals.of_request(str(request.id))
+            if known is not None and known.decision != "approved":
+                raise RequestDenied(f"The request was {known.decision} before. Ask the researcher to submit it again.")
+            checked = self._reader.read(request)
+            self._books.limits.check(checked.plan, checked.dataset.manifest)
+            shapes = canonical_json(asdict(self._books.calculator.shapes(checked.plan)))
+            if known is None:
+                people = self._consented(checked.request_id, sealed(checked.digest, shapes), by=by, named=named)
+                if people is None:
+                    return self.card(checked.request_id)
+            else:
+                people = (known.decided_by,)
+            self._complete(request, checked, shapes, by=", ".join(people))
+            return self.card(checked.request_id)
+
+    def _consented(self, request_id: str, digest: str, *, by: str, named: bool) -> tuple[str, ...] | None:
+        """Keeps a consent to the card with that digest; returns who gave theirs once they suffice, else None."""
+        needed, consents = self._books.limits.current.approvals_needed, self._books.approvals.consents
+        if needed > 1 and not named:
+            raise NotAllowed(
+                f"This dataset needs {needed} people's approvals, each by an own token. Make them accounts with "
+                "'staff add' and let each approve with --as."
+            )
+        if outdated := consents.void_others(request_id, digest):
+            self._books.audit.write("approvals voided", request=request_id, of=", ".join(outdated), digest=digest)
+        if by in consents.of(request_id) and len(consents.of(request_id)) < needed:
+            raise NotAllowed(f"{by} has approved this request already. It needs {needed} different people.")
+        consents.add(request_id, person=by, digest=digest)
+        people = consents.of(request_id)
+        if len(people) < needed:
+            self._books.audit.write(
+                "request approved by one", request=request_id, by=by, given=len(people), needed=needed, digest=digest
+            )
+            return None
+        return people
+
+    def _complete(self, request: Any, checked: CanonicalRequest, shapes: str, *, by: str) -> None:
         plan, manifest = checked.plan, checked.dataset.manifest
-        self._books.limits.check(plan, manifest)
-        shapes = self._books.calculator.shapes(plan)
         reserved = self._books.ledger.reserve(
             fingerprint=manifest.fingerprint,
             dataset=manifest.name,
@@ -115,7 +164,7 @@ class RequestBook:
             "request approved",
             request=checked.request_id,
             by=by,
-            digest=checked.digest,
+            digest=sealed(checked.digest, shapes),
             fingerprint=manifest.fingerprint,
             reserved=canonical_json(reserved.body()),
             **self._books.witness(),
@@ -123,7 +172,6 @@ class RequestBook:
         self._record(checked, "approved", by=by, reason="", shapes=shapes)
         with self._server.lock:
             self._server.services.request.apply(admin_context(self._server), request.id)
-        return self.card(checked.request_id)
 
     def deny(self, request_id: str, *, reason: str, by: str) -> RequestCard:
         """Denies a request; the researcher is told the reason. The ledger is not touched.
@@ -133,22 +181,24 @@ class RequestBook:
         """
         if not reason.strip():
             raise RequestError("A denial needs a reason, which the researcher will read. Give one.")
-        request = self._reader.find(request_id)
-        request_id = str(request.id)
-        if self.state_of(request_id)[0] == "approved":
-            raise RequestError("The request is approved. End it instead: what it has not used becomes free again.")
-        try:
-            checked = self._reader.read(request)
-        except WanwuError:
-            checked = None
-        if checked is None:
-            self._books.approvals.record(_denied_unread(request, by=by, reason=reason))
-        else:
-            self._record(checked, "denied", by=by, reason=reason, shapes=DeclaredShapes({}, {}))
-        with self._server.lock:
-            self._server.services.request.undo(admin_context(self._server), request.id, reason)
-        self._books.audit.write("request denied", request=request_id, by=by, reason=reason, **self._books.witness())
-        return self.card(request_id)
+        with self._deciding:
+            request = self._reader.find(request_id)
+            request_id = str(request.id)
+            if self.state_of(request_id)[0] == "approved":
+                raise RequestError("The request is approved. End it instead: what it has not used becomes free again.")
+            try:
+                checked = self._reader.read(request)
+            except WanwuError:
+                checked = None
+            if checked is None:
+                self._books.approvals.record(_denied_unread(request, by=by, reason=reason))
+            else:
+                self._record(checked, "denied", by=by, reason=reason, shapes=_NO_SHAPES)
+            self._books.approvals.consents.void_others(request_id, "")
+            with self._server.lock:
+                self._server.services.request.undo(admin_context(self._server), request.id, reason)
+            self._books.audit.write("request denied", request=request_id, by=by, reason=reason, **self._books.witness())
+            return self.card(request_id)
 
     def end(self, request_id: str, *, by: str, reason: str) -> None:
         """Ends an approved request: no further round, and what it has not used becomes free again."""
@@ -178,17 +228,37 @@ class RequestBook:
             RequestPending, RequestDenied, RequestAltered, RequestUnknown
         """
         decision = self._books.approvals.of_code(call.code_id)
+        if decision is not None and decision.account != call.account:
+            raise RequestUnknown("This account has no such request.")
+        return self._as_approved(decision, code_id=call.code_id)
+
+    def approved_now(self, request_id: str) -> Decision:
+        """Returns the approval of a request for a run that is about to start; guarantees what `approved` does.
+
+        Raises:
+            RequestPending, RequestDenied, RequestAltered, RequestUnknown
+        """
+        decision = self._books.approvals.of_request(request_id)
+        return self._as_approved(decision, code_id=decision.code_id if decision else "")
+
+    def _as_approved(self, decision: Decision | None, *, code_id: str) -> Decision:
         if decision is None:
             raise RequestPending("The hospital has not approved this request yet. Wait for its decision.")
         if decision.decision != "approved":
             raise RequestDenied(f"The hospital {decision.decision} this request: {decision.reason}")
-        if decision.account != call.account:
-            raise RequestUnknown("This account has no such request.")
         try:
             checked = self._reader.read(self._reader.find(decision.request_id))
-        except RequestNotCanonical as error:
+        except (RequestNotCanonical, RequestUnknown, PlanError) as error:
             raise self._altered(decision) from error
-        if checked.digest != decision.digest or checked.code_id != call.code_id:
+        expected = _decision(
+            checked,
+            decision.decision,
+            by=decision.decided_by,
+            reason=decision.reason,
+            shapes=decision.shapes,
+            at=decision.decided_at,
+        )
+        if decision != expected or checked.code_id != code_id:
             raise self._altered(decision)
         return decision
 
@@ -198,33 +268,28 @@ class RequestBook:
             "What would run is not what the hospital approved. Submit the plan again for a new decision."
         )
 
-    def _record(
-        self,
-        checked: CanonicalRequest,
-        decision: str,
-        *,
-        by: str,
-        reason: str,
-        shapes: DeclaredShapes,
-    ) -> None:
-        manifest = checked.dataset.manifest
-        self._books.approvals.record(
-            Decision(
-                request_id=checked.request_id,
-                decision=decision,
-                digest=checked.digest,
-                code_id=checked.code_id,
-                account=checked.account,
-                researcher=checked.researcher,
-                dataset=manifest.name,
-                fingerprint=manifest.fingerprint,
-                plan=checked.plan.to_json(),
-                shapes=canonical_json(asdict(shapes)),
-                decided_by=by,
-                decided_at=_now(),
-                reason=reason,
-            )
-        )
+    def _record(self, checked: CanonicalRequest, decision: str, *, by: str, reason: str, shapes: str) -> None:
+        self._books.approvals.record(_decision(checked, decision, by=by, reason=reason, shapes=shapes, at=_now()))
+
+
+def _decision(checked: CanonicalRequest, decision: str, *, by: str, reason: str, shapes: str, at: str) -> Decision:
+    """The decision on a request as it stands now."""
+    manifest = checked.dataset.manifest
+    return Decision(
+        request_id=checked.request_id,
+        decision=decision,
+        digest=sealed(checked.digest, shapes),
+        code_id=checked.code_id,
+        account=checked.account,
+        researcher=checked.researcher,
+        dataset=manifest.name,
+        fingerprint=manifest.fingerprint,
+        plan=checked.plan.to_json(),
+        shapes=shapes,
+        decided_by=by,
+        decided_at=at,
+        reason=reason,
+    )
 
 
 def _denied_unread(request: Any, *, by: str, reason: str) -> Decision:
@@ -239,7 +304,7 @@ def _denied_unread(request: Any, *, by: str, reason: str) -> Decision:
         dataset="",
         fingerprint="",
         plan="",
-        shapes=canonical_json(asdict(DeclaredShapes({}, {}))),
+        shapes=_NO_SHAPES,
         decided_by=by,
         decided_at=_now(),
         reason=reason,

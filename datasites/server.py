@@ -14,12 +14,11 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastapi import Depends, FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import Depends, FastAPI
 
 from datasites import identity as identities
 from datasites import ledger_witness
@@ -32,6 +31,7 @@ from datasites.calculator import Calculator
 from datasites.config import DatasiteConfig
 from datasites.counted_events import CountedEvents
 from datasites.door import DoorServer, server_context
+from datasites.doorway import DATA_ONLY, OWN_PAGES, BodyLimit, enclose
 from datasites.enrolment import Enrolment
 from datasites.hospital_limits import HospitalLimits
 from datasites.http_errors import add_error_handlers
@@ -42,10 +42,12 @@ from datasites.runs.admission import Admission
 from datasites.runs.blobs import BlobStore
 from datasites.runs.gpus import GpuLeases, find_gpus
 from datasites.runs.process import Nursery
-from datasites.runs.queue import Run, RunQueue
-from datasites.runs.supervisor import ApprovedRun, Supervisor
+from datasites.runs.queue import RunQueue
+from datasites.runs.still_approved import StillApproved
+from datasites.runs.supervisor import Supervisor
+from datasites.staff import Staff
 from datasites.traffic import counting_refusals
-from policies.errors import AuditUnavailable, LedgerBroken, RequestDenied, RequestPending
+from policies.errors import AuditUnavailable, ConfigError, LedgerBroken, RequestPending
 from policies.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -54,8 +56,8 @@ if TYPE_CHECKING:
     from datasites.requests import RequestBook
 
 SYFT_PREFIX = "/api/v2"
-# Of PySyft's routes, those that a researcher's client needs. The others do not exist here.
-SYFT_ROUTES = frozenset({"/metadata", "/api", "/api_call", "/login"})
+# Of PySyft's routes, those that a researcher's client needs. The others do not exist here; signing in is our own.
+SYFT_ROUTES = frozenset({"/metadata", "/api", "/api_call"})
 MAX_CALL_BYTES = 1 << 20
 
 
@@ -68,6 +70,12 @@ class RunningDatasite:
         self.enrolment = Enrolment(state, days=config.certificate_days)
         self.enrolment.prepare_server(config.dialled)
         self.token = secrets.token_urlsafe(32)
+        self.staff = Staff(
+            state.identity / "staff.json",
+            state.credentials / "staff",
+            owner=self.identity.admin_email,
+            owner_token=self.token,
+        )
         audit, calculator = AuditLog(state.audit), Calculator()
         self.books = Books(
             limits=HospitalLimits(state, config, audit),
@@ -86,7 +94,7 @@ class RunningDatasite:
             blobs=self.blobs,
             ledger=self.books.ledger,
             audit=audit,
-            approved=self._approved_run,
+            approved=lambda run: self._still_approved(run),
             state=state,
             nursery=nursery or Nursery(log=state.logs / "runs.log", threads=config.threads_per_run),
             limits=config.run_limits,
@@ -98,6 +106,7 @@ class RunningDatasite:
         server = self._start_pysyft()
         accounts, datasets, book = self._open(server)
         self._admit_rounds(book)
+        self._still_approved = StillApproved(book.approved_now, datasets)
         self.app = self._researcher_app(server, accounts, datasets, book)
         self.console_app = self._console_app(accounts, datasets, book)
 
@@ -138,6 +147,7 @@ class RunningDatasite:
 
     def _start_pysyft(self) -> Any:
         """PySyft's server behind the gate. It reads its environment when it is imported, hence here."""
+        refuse_dev_mode()
         os.environ.update(identities.environment(self.state, self.identity))
         with _without_torch():
             from datasites.guard import GuardedDatasite
@@ -167,7 +177,6 @@ class RunningDatasite:
         server.check_submission, server.check_call = book.check_submission, book.check_call
         traffic = Traffic(self.books.counted, accounts)
         server.refused = traffic.refused_call
-        traffic.watch_sign_ins(server)
         server.check_account = accounts.own_email
         return accounts, datasets, book
 
@@ -194,12 +203,16 @@ class RunningDatasite:
     def _researcher_app(
         self, server: Any, accounts: Accounts, datasets: dict[str, PublishedDataset], book: RequestBook
     ) -> FastAPI:
-        from datasites import wire
+        from datasites import sign_in, wire
         from datasites.receipts import Receipts
 
         app = FastAPI(title="wanwu datasite", docs_url=None, redoc_url=None, openapi_url=None)
         add_error_handlers(app, lambda error: self.books.counted.add("call refused", code=error.code))
         _add_pysyft_routes(app, server, accounts)
+        signing_in = sign_in.SignIn(server, self.books.counted)
+        app.include_router(
+            sign_in.make_routes(signing_in, SYFT_PREFIX, peer_of=sign_in.network_peer, check_account=accounts.check_own)
+        )
         wired = wire.Wire(
             name=self.config.name,
             email_of=accounts.own_email,
@@ -212,35 +225,31 @@ class RunningDatasite:
             receipts=Receipts(self.config.name, bytes.fromhex(self.identity.signing_seed), self.books),
         )
         app.include_router(wire.make_routes(wired))
-        app.middleware("http")(_limit_calls)
+        limits = (
+            BodyLimit(f"{SYFT_PREFIX}/api_call", MAX_CALL_BYTES, ("POST",)),
+            BodyLimit(f"{wire.PREFIX}/blobs/", self.config.max_update_bytes, ("PUT",)),
+        )
+        enclose(app, limits=limits, content_policy=DATA_ONLY)
         return app
 
     def _console_app(self, accounts: Accounts, datasets: dict[str, PublishedDataset], book: RequestBook) -> FastAPI:
         from datasites.console.app import Console, make_app
 
-        return make_app(
+        app = make_app(
             Console(
                 name=self.config.name,
-                token=self.token,
-                admin=self.identity.admin_email,
+                staff=self.staff,
                 fingerprints={name: published.manifest.fingerprint for name, published in datasets.items()},
                 books=self.books,
                 book=book,
                 accounts=accounts,
                 queue=self.queue,
                 supervisor=self.supervisor,
+                url=lambda: str(json.loads(self.state.console.read_text())["url"]),
             )
         )
-
-    def _approved_run(self, run: Run) -> ApprovedRun:
-        decision = self.books.approvals.of_request(run.request_id)
-        if decision is None or decision.decision != "approved":
-            raise RequestDenied("The request is not approved any more.")
-        return ApprovedRun(
-            plan=decision.approved_plan,
-            store=self.state.store / decision.dataset,
-            outputs=decision.outputs,
-        )
+        enclose(app, limits=(), content_policy=OWN_PAGES)
+        return app
 
 
 def _add_pysyft_routes(app: FastAPI, server: Any, accounts: Accounts) -> None:
@@ -255,14 +264,14 @@ def _add_pysyft_routes(app: FastAPI, server: Any, accounts: Accounts) -> None:
         app.include_router(routes, prefix=SYFT_PREFIX, dependencies=[Depends(own_account_only(accounts))])
 
 
-async def _limit_calls(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Refuses what is too large for a call before PySyft reads it."""
-    if request.url.path.startswith(SYFT_PREFIX) and request.method != "GET":
-        length = request.headers.get("content-length", "")
-        if not length.isdigit() or int(length) > MAX_CALL_BYTES:
-            text = f"A call must say its length and have at most {MAX_CALL_BYTES} bytes."
-            return JSONResponse({"code": "WW600", "error": text}, status_code=413)
-    return await call_next(request)
+def refuse_dev_mode() -> None:
+    """PySyft's development mode weakens keys and shows exceptions; it is switched on by a variable of the environment.
+
+    Raises:
+        ConfigError: It is on.
+    """
+    if os.environ.get("DEV_MODE", "").lower() not in ("", "0", "false"):
+        raise ConfigError("The variable DEV_MODE is set, with which PySyft is not safe. Unset it and start again.")
 
 
 @contextlib.contextmanager

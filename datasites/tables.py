@@ -55,6 +55,9 @@ def request_card(card: dict[str, Any]) -> Group:
         ),
         ("a round releases", f"{card['numbers']:,} numbers"),
     ]
+    if card["state"] == "pending" and card["approvals_needed"] > 1:
+        given = ", ".join(card["approvals"]) or "nobody yet"
+        rows.append(("approvals", f"{len(card['approvals'])} of {card['approvals_needed']}: {given}"))
     if card["finding"]:
         rows.append(("finding", card["finding"]))
     for name, value in rows:
@@ -122,6 +125,14 @@ def researcher_table(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         days = str(row["days_left"]) if row["state"] == "valid" else ""
         table.add_row(row["email"], _state(row["state"]), row["issued"][:10], row["expires"][:10], days)
+    return table
+
+
+def staff_table(rows: list[dict[str, Any]]) -> Table:
+    """One line a person."""
+    table = _table("name", "role", "added", "by")
+    for row in rows:
+        table.add_row(row["name"], row["role"], row["added_at"], row["added_by"])
     return table
 
 

@@ -32,25 +32,6 @@ class Traffic:
         """Counts a refused PySyft call of whoever holds that public key."""
         self._counted.add("call refused", account=self._known(account), code=error.code)
 
-    def watch_sign_ins(self, server: Any) -> None:
-        """Counts each sign-in at the PySyft server, whether it was let in or not."""
-        service = server.services.user
-        exchange = service.exchange_credentials
-
-        def counted(context: Any) -> Any:
-            claimed = str(getattr(context.login_credentials, "email", ""))
-            with server.lock:
-                account = claimed if claimed in self._accounts.researchers() else ""
-            try:
-                answer = exchange(context)
-            except Exception:
-                self._counted.add("sign-in refused", account=account)
-                raise
-            self._counted.add("signed in", account=account)
-            return answer
-
-        service.exchange_credentials = counted
-
     def _known(self, account: str) -> str:
         try:
             return self._accounts.email(account)

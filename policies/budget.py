@@ -39,6 +39,7 @@ class DatasetLimits:
         min_public_size: Least public size; a smaller dataset is not published.
         min_release_size: Least public size of a dataset whose counts are released: evaluations and statistics.
         allow_non_private: Whether plans without differential privacy may run at all.
+        approvals_needed: How many different people of the hospital must approve a request.
         model_sources: Where a model may come from; `built_in` means the platform's own models.
     """
 
@@ -51,6 +52,7 @@ class DatasetLimits:
     min_public_size: int = 50
     min_release_size: int = 100
     allow_non_private: bool = False
+    approvals_needed: int = 1
     model_sources: tuple[str, ...] = ("built_in",)
 
     def __post_init__(self) -> None:
@@ -61,6 +63,7 @@ class DatasetLimits:
         validate.integer("max_steps", self.max_steps, low=1, high=1_000_000)
         validate.integer("min_public_size", self.min_public_size, low=1, high=10**9)
         validate.integer("min_release_size", self.min_release_size, low=1, high=10**9)
+        validate.integer("approvals_needed", self.approvals_needed, low=1, high=10)
         validate.boolean("allow_non_private", self.allow_non_private)
         object.__setattr__(self, "model_sources", tuple(self.model_sources))
         for source in self.model_sources:

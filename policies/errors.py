@@ -219,6 +219,18 @@ class OutputRefused(ContractError):
     code, status = "WW602", 500
 
 
+class MessageRefused(ContractError):
+    """A PySyft message holds a type or a field that no message of the platform does, or cannot be read."""
+
+    code = "WW603"
+
+
+class BodyTooLarge(ContractError):
+    """The body of an HTTP request is larger than its path takes."""
+
+    code, status = "WW604", 413
+
+
 # --- federation ----------------------------------------------------------------------------------------------
 
 

@@ -72,7 +72,7 @@ def call(client: Any, asset: Any, request: CodeRequest, ticket: Ticket) -> dict[
     with quietly():
         if not hasattr(client.code, request.function):
             client.refresh()
-        result = getattr(client.code, request.function)(asset=asset, ticket=ticket.to_text())
+        result = getattr(client.code, request.function)(asset=asset.action_id, ticket=ticket.to_text())
         answer = json.loads(str(result.get()))
     if "error" in answer:
         raise_answer(answer["code"], answer["error"])

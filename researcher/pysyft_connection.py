@@ -17,6 +17,7 @@ from syft.types.errors import SyftException
 from syft.types.server_url import ServerURL
 
 from policies.errors import FederationError, SignInFailed
+from researcher import deserialiser
 from researcher.credentials import Credentials
 from researcher.secure_channel import SecureChannel
 from researcher.wire import answered_error
@@ -69,6 +70,7 @@ def sign_in(channel: SecureChannel, credentials: Credentials) -> tuple[Any, byte
         SignInFailed: The datasite does not accept the account's password.
         WanwuError: What else the channel or the datasite refuses it with.
     """
+    deserialiser.install()
     connection = SecureConnection.over(channel)
     metadata = connection.get_server_metadata(None)
     try:

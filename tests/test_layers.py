@@ -12,10 +12,13 @@ IMPORTS_SYFT = {
     "datasites/accounts.py",
     "datasites/assets/publish.py",
     "datasites/canonical.py",
+    "datasites/deserialiser.py",
     "datasites/guard.py",
     "datasites/requests.py",
     "datasites/server.py",
+    "datasites/sign_in.py",
     "researcher/code_requests.py",
+    "researcher/deserialiser.py",
     "researcher/pysyft_connection.py",
 }
 

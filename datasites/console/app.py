@@ -1,12 +1,11 @@
-"""The admin API of a running datasite: JSON, on loopback, for whoever can read the token in the state folder.
+"""The admin API of a running datasite: JSON, on loopback, for the owner of the state folder and the hospital's staff.
 
-It never leaves the hospital. The command line speaks to it.
+It never leaves the hospital. The command line speaks to it. Each route names the roles that may use it.
 """
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +19,10 @@ from datasites.http_errors import add_error_handlers
 from datasites.requests import RequestBook
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import Supervisor
-from policies.errors import RequestUnknown, SignInFailed
+from datasites.staff import ADMIN, AUDITOR, REVIEWER, Person, Staff
+from policies.errors import RequestUnknown
+
+CHANGES, DECIDES, READS, AUDITS = (ADMIN,), (ADMIN, REVIEWER), (ADMIN, REVIEWER, AUDITOR), (ADMIN, AUDITOR)
 
 
 @dataclass(frozen=True)
@@ -28,14 +30,14 @@ class Console:
     """What the admin API works on."""
 
     name: str
-    token: str
-    admin: str
+    staff: Staff
     fingerprints: dict[str, str]
     books: Books
     book: RequestBook
     accounts: Accounts
     queue: RunQueue
     supervisor: Supervisor
+    url: Callable[[], str]
 
     def runs(self) -> list[dict[str, Any]]:
         """All runs, for the hospital's eyes."""
@@ -71,6 +73,24 @@ class Console:
             )
         return rows
 
+    def ledger(self) -> list[dict[str, Any]]:
+        """The ledger's entries, oldest first, after its chain was verified."""
+        self.books.ledger.verify()
+        return [{**vars(entry), "body": dict(entry.body)} for entry in self.books.ledger.entries()]
+
+    def add_staff(self, name: str, role: str, *, by: str) -> dict[str, Any]:
+        """Makes an account for one of the hospital's people."""
+        file = self.staff.add(name, role, by=by, url=self.url())
+        self.books.audit.write("staff added", name=name, role=role, by=by)
+        return {"file": str(file)}
+
+    def remove_staff(self, name: str, *, by: str) -> dict[str, Any]:
+        """Ends the account of one of the hospital's people; consents that nobody has completed end with it."""
+        self.staff.remove(name)
+        self.books.approvals.consents.drop(name)
+        self.books.audit.write("staff removed", name=name, by=by)
+        return {"name": name}
+
     def _studies(self, fingerprint: str) -> list[dict[str, Any]]:
         """One row for each researcher and study: what is charged, and how many of the reserved rounds ran."""
         held = [one for one in self.books.ledger.reservations().values() if one.fingerprint == fingerprint]
@@ -101,67 +121,91 @@ def make_app(console: Console) -> FastAPI:
     add_error_handlers(app, lambda error: console.books.counted.add("admin's call refused", code=error.code))
     router = APIRouter(prefix="/admin/v1")
 
-    async def answer(request: Request, work: Callable[[], Any]) -> JSONResponse:
-        given = request.headers.get("authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {console.token}".encode()):
-            raise SignInFailed("The admin API needs the token from the datasite's state folder.")
-        return JSONResponse(await run_in_threadpool(work))
+    async def answer(request: Request, roles: Sequence[str], work: Callable[[Person], Any]) -> JSONResponse:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        person = console.staff.of_token(token if scheme == "Bearer" else "")
+        person.must_be(*roles)
+        return JSONResponse(await run_in_threadpool(work, person))
 
     @router.get("/requests")
     async def requests(request: Request) -> JSONResponse:
-        return await answer(request, lambda: [card.to_dict() for card in console.book.cards()])
+        return await answer(request, DECIDES, lambda who: [card.to_dict() for card in console.book.cards()])
 
     @router.get("/requests/{request_id}")
     async def show(request: Request, request_id: str) -> JSONResponse:
-        return await answer(request, lambda: console.book.card(request_id).to_dict())
+        return await answer(request, DECIDES, lambda who: console.book.card(request_id).to_dict())
 
     @router.post("/requests/{request_id}/approve")
     async def approve(request: Request, request_id: str) -> JSONResponse:
-        return await answer(request, lambda: console.book.approve(request_id, by=console.admin).to_dict())
+        return await answer(
+            request, DECIDES, lambda who: console.book.approve(request_id, by=who.name, named=who.named).to_dict()
+        )
 
     @router.post("/requests/{request_id}/deny")
     async def deny(request: Request, request_id: str, reason: str = Body(embed=True)) -> JSONResponse:
-        return await answer(request, lambda: console.book.deny(request_id, reason=reason, by=console.admin).to_dict())
+        return await answer(
+            request, DECIDES, lambda who: console.book.deny(request_id, reason=reason, by=who.name).to_dict()
+        )
 
     @router.post("/requests/{request_id}/end")
     async def end(request: Request, request_id: str, reason: str = Body(embed=True)) -> JSONResponse:
-        def work() -> dict[str, Any]:
-            console.book.end(request_id, by=console.admin, reason=reason)
+        def work(who: Person) -> dict[str, Any]:
+            console.book.end(request_id, by=who.name, reason=reason)
             return console.book.card(request_id).to_dict()
 
-        return await answer(request, work)
+        return await answer(request, CHANGES, work)
 
     @router.get("/researchers")
     async def researchers(request: Request) -> JSONResponse:
-        return await answer(request, console.accounts.people)
+        return await answer(request, CHANGES, lambda who: console.accounts.people())
 
     @router.post("/researchers")
     async def enrol(request: Request, email: str = Body(embed=True)) -> JSONResponse:
-        return await answer(request, lambda: {"file": str(console.accounts.enrol(email))})
+        return await answer(request, CHANGES, lambda who: {"file": str(console.accounts.enrol(email))})
 
     @router.post("/researchers/revoke")
     async def revoke(request: Request, email: str = Body(embed=True)) -> JSONResponse:
-        return await answer(request, lambda: {"certificates": console.accounts.revoke(email)})
+        return await answer(request, CHANGES, lambda who: {"certificates": console.accounts.revoke(email)})
+
+    @router.get("/staff")
+    async def staff(request: Request) -> JSONResponse:
+        return await answer(request, CHANGES, lambda who: console.staff.list())
+
+    @router.post("/staff")
+    async def add_staff(request: Request, name: str = Body(), role: str = Body()) -> JSONResponse:
+        return await answer(request, CHANGES, lambda who: console.add_staff(name, role, by=who.name))
+
+    @router.post("/staff/{name}/remove")
+    async def remove_staff(request: Request, name: str) -> JSONResponse:
+        return await answer(request, CHANGES, lambda who: console.remove_staff(name, by=who.name))
 
     @router.get("/runs")
     async def runs(request: Request) -> JSONResponse:
-        return await answer(request, console.runs)
+        return await answer(request, CHANGES, lambda who: console.runs())
 
     @router.post("/runs/{run_id}/cancel")
     async def cancel(request: Request, run_id: str) -> JSONResponse:
-        return await answer(request, lambda: console.cancel(run_id))
+        return await answer(request, CHANGES, lambda who: console.cancel(run_id))
 
     @router.get("/budget")
     async def budget(request: Request) -> JSONResponse:
-        return await answer(request, console.budget)
+        return await answer(request, READS, lambda who: console.budget())
+
+    @router.get("/ledger")
+    async def ledger(request: Request) -> JSONResponse:
+        return await answer(request, AUDITS, lambda who: console.ledger())
+
+    @router.get("/audit")
+    async def audit(request: Request, count: int = 100) -> JSONResponse:
+        return await answer(request, AUDITS, lambda who: console.books.audit.tail(max(1, min(count, 100_000))))
 
     @router.get("/limits")
     async def limits(request: Request) -> JSONResponse:
-        return await answer(request, lambda: console.books.limits.current.to_dict())
+        return await answer(request, DECIDES, lambda who: console.books.limits.current.to_dict())
 
     @router.post("/limits")
     async def change_limits(request: Request, changes: dict[str, Any]) -> JSONResponse:
-        return await answer(request, lambda: console.books.limits.change(changes, by=console.admin).to_dict())
+        return await answer(request, CHANGES, lambda who: console.books.limits.change(changes, by=who.name).to_dict())
 
     app.include_router(router)
     return app

@@ -132,7 +132,7 @@ def test_a_plan_with_other_values_cannot_be_passed_to_an_approved_request(
     call = getattr(north.client.code, study.requests["north"].function)
     ticket = Ticket(0, north.wire.put_blob(b"x")).to_text()
     with pytest.raises(sy.SyftException, match=NotAllowed.code):
-        call(asset=north.asset("pictures"), plan=other.to_json(), ticket=ticket)
+        call(asset=north.asset("pictures").action_id, plan=other.to_json(), ticket=ticket)
 
 
 def test_weights_of_other_shapes_are_refused(
@@ -231,7 +231,7 @@ def test_a_queued_call_is_refused(
     north.client.refresh()
     call = getattr(north.client.code, study.requests["north"].function)
     with pytest.raises(sy.SyftException, match=NotAllowed.code):
-        call(asset=north.asset("pictures"), ticket=Ticket(0, "0" * 64).to_text(), blocking=False)
+        call(asset=north.asset("pictures").action_id, ticket=Ticket(0, "0" * 64).to_text(), blocking=False)
 
 
 def test_an_oversized_call_is_refused_before_it_is_parsed(north: Any) -> None:

@@ -1,0 +1,77 @@
+"""Computes an approval again right before its run starts, and looks whether the pictures are those it was given for.
+
+Between queueing and starting a plan, a policy, a decision or a store may have changed; then nothing runs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasites.approvals import Decision
+from datasites.assets.store import ARRAYS, MANIFEST, open_store
+from datasites.runs.queue import Run
+from datasites.runs.supervisor import ApprovedRun
+from policies.errors import RequestAltered, StoreBroken
+
+if TYPE_CHECKING:
+    from datasites.assets.publish import PublishedDataset
+
+Stamps = tuple[tuple[int, ...], ...]
+
+
+class StillApproved:
+    """What the supervisor asks before each run.
+
+    Args:
+        approved_now: Returns a request's approval after computing its digest again.
+        datasets: The published datasets, by name, with the manifests that the digest covers.
+    """
+
+    def __init__(self, approved_now: Callable[[str], Decision], datasets: Mapping[str, PublishedDataset]) -> None:
+        self._approved_now, self._datasets = approved_now, datasets
+        self._verified: dict[Path, Stamps] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, run: Run) -> ApprovedRun:
+        """Returns what the run may do.
+
+        Guarantees:
+            Returns only if the approval's digest, computed now, is the recorded one, and every picture, label and
+            unit on disk is what the published manifest was made from. A store is read in full again whenever the
+            system has noted a change of one of its files.
+
+        Raises:
+            RequestPending, RequestDenied, RequestAltered: There is no such approval, or it covers something else.
+            StoreBroken: The store on disk is not the published one.
+        """
+        decision = self._approved_now(run.request_id)
+        published = self._datasets.get(decision.dataset)
+        if published is None or decision.account != run.account:
+            raise RequestAltered("What would run is not what the hospital approved. Submit the plan again.")
+        self._check_store(published)
+        return ApprovedRun(plan=decision.approved_plan, store=published.store, outputs=decision.outputs)
+
+    def _check_store(self, published: PublishedDataset) -> None:
+        with self._lock:
+            stamps = _stamps(published.store)
+            if self._verified.get(published.store) == stamps:
+                return
+            store = open_store(published.store)
+            if store.manifest != published.manifest:
+                raise StoreBroken("The store on disk is not the one that was published. Restore it, or start anew.")
+            store.verify()
+            if _stamps(published.store) != stamps:
+                raise StoreBroken("The store changed while it was read. Try again when nothing writes to it.")
+            self._verified[published.store] = stamps
+
+
+def _stamps(store: Path) -> Stamps:
+    """What the system notes of each file: which it is, how long, and when it or its attributes last changed."""
+    try:
+        found = [(store / name).stat() for name in (MANIFEST, *(f"{array}.npy" for array in ARRAYS))]
+    except OSError as error:
+        raise StoreBroken("A file of the store is missing. Restore it from a copy.", private=str(error)) from error
+    return tuple((one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in found)

@@ -1,0 +1,94 @@
+"""Right before a run: the approval is computed again, and the pictures on disk are those that were published."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from datasites.assets.pictures import SourcePictures
+from datasites.assets.store import ingest
+from datasites.runs.still_approved import StillApproved
+from policies.errors import RequestAltered, RequestDenied, StoreBroken
+
+RUN: Any = SimpleNamespace(request_id="r1", account="ab")
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Any:
+    images = np.random.default_rng(0).integers(0, 256, (60, 4, 4, 1), dtype=np.uint8)
+    source = SourcePictures(images, np.arange(60, dtype=np.int64) % 2, ("a", "b"), None)
+    return SimpleNamespace(manifest=ingest(source, tmp_path / "cells", name="cells"), store=tmp_path / "cells")
+
+
+def decision(request_id: str = "r1", **changes: Any) -> Any:
+    known = {"request_id": request_id, "account": "ab", "dataset": "cells", "approved_plan": "plan", "outputs": {}}
+    return SimpleNamespace(**{**known, **changes})
+
+
+@pytest.fixture
+def check(published: Any) -> StillApproved:
+    return StillApproved(decision, {"cells": published})
+
+
+def rewrite(file: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    np.save(file, change(np.load(file)))
+
+
+def test_an_approved_run_on_the_published_pictures_may_start(check: StillApproved, published: Any) -> None:
+    approved = check(RUN)
+    assert (approved.plan, approved.store) == ("plan", published.store)
+    assert check(RUN) == approved
+
+
+def test_an_approval_that_does_not_hold_any_more_is_refused(published: Any) -> None:
+    def refuse(request_id: str) -> Any:
+        raise RequestDenied(f"{request_id} is ended.")
+
+    with pytest.raises(RequestDenied):
+        StillApproved(refuse, {"cells": published})(RUN)
+
+
+@pytest.mark.parametrize("changes", [{"dataset": "other"}, {"account": "cd"}])
+def test_an_approval_of_something_else_is_refused(published: Any, changes: dict[str, str]) -> None:
+    with pytest.raises(RequestAltered):
+        StillApproved(lambda request_id: decision(request_id, **changes), {"cells": published})(RUN)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("images.npy", lambda array: array ^ 1),
+        ("labels.npy", lambda array: 1 - array),
+        ("units.npy", lambda array: array[::-1].copy()),
+    ],
+)
+def test_pictures_labels_or_units_that_changed_since_the_last_run_are_refused(
+    check: StillApproved, published: Any, name: str, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    check(RUN)
+    rewrite(published.store / name, change)
+    with pytest.raises(StoreBroken):
+        check(RUN)
+
+
+def test_a_change_that_sets_the_files_time_back_is_seen(check: StillApproved, published: Any) -> None:
+    check(RUN)
+    file = published.store / "images.npy"
+    before = file.stat()
+    rewrite(file, lambda array: array ^ 1)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(StoreBroken):
+        check(RUN)
+
+
+def test_another_store_in_its_place_is_refused_though_it_is_whole(published: Any) -> None:
+    smaller = SimpleNamespace(manifest=replace(published.manifest, public_size=50), store=published.store)
+    with pytest.raises(StoreBroken, match="published"):
+        StillApproved(decision, {"cells": smaller})(RUN)
