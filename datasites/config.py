@@ -63,6 +63,19 @@ class DatasiteConfig:
         "E-mail addresses of researchers whose accounts are made at the first start.", default=()
     )
     max_update_bytes: int = setting("Most bytes of one set of weights, in or out.", default=1 << 30)
+    max_blob_bytes_per_researcher: int = setting(
+        "Most bytes of weights and updates that are kept for one researcher.", default=20 << 30
+    )
+    max_blob_bytes: int = setting(
+        "Most bytes of weights and updates that are kept for all researchers.", default=100 << 30
+    )
+    min_free_disk_bytes: int = setting(
+        "Bytes of the disk that weights and updates never take, so that the ledger and the queue have room.",
+        default=256 << 20,
+    )
+    blob_expiry_hours: int = setting(
+        "Hours that weights stay after they came, and updates after their study ended.", default=168
+    )
     concurrent_runs: int = setting("Runs at once.", default=1)
     threads_per_run: int = setting("CPU threads of one run.", default=1)
     require_sandbox: bool = setting(
@@ -95,6 +108,9 @@ class DatasiteConfig:
                 raise PlanError(f"channels must be 0, 1 or 3, got {self.channels!r}.")
             validate.integer("public_size", self.public_size, low=0, high=10**9)
             validate.integer("max_update_bytes", self.max_update_bytes, low=1024, high=1 << 40)
+            for name in ("max_blob_bytes_per_researcher", "max_blob_bytes", "min_free_disk_bytes"):
+                validate.integer(name, getattr(self, name), low=0, high=1 << 50)
+            validate.integer("blob_expiry_hours", self.blob_expiry_hours, low=1, high=100_000)
             validate.integer("concurrent_runs", self.concurrent_runs, low=1, high=64)
             validate.integer("threads_per_run", self.threads_per_run, low=1, high=256)
             self._check_run_limits()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import secrets
 import socket
@@ -39,21 +40,26 @@ from datasites.identity import StateFolder, write_private
 from datasites.listening import listen, plain_server, serve_until_told
 from datasites.runs import entry
 from datasites.runs.admission import Admission
-from datasites.runs.blobs import BlobStore
+from datasites.runs.blobs import BlobLimits, BlobStore
+from datasites.runs.expiry import Expiry
 from datasites.runs.gpus import GpuLeases, find_gpus
 from datasites.runs.process import Nursery
-from datasites.runs.queue import RunQueue
+from datasites.runs.queue import Run, RunQueue
 from datasites.runs.still_approved import StillApproved
 from datasites.runs.supervisor import Supervisor
 from datasites.staff import Staff
 from datasites.traffic import counting_refusals
+from policies.accountant import round_spend
 from policies.errors import AuditUnavailable, ConfigError, LedgerBroken, RequestPending
 from policies.ledger import Ledger
+from policies.steps import merged
 
 if TYPE_CHECKING:
     from datasites.accounts import Accounts
     from datasites.assets.publish import PublishedDataset
     from datasites.requests import RequestBook
+
+log = logging.getLogger(__name__)
 
 SYFT_PREFIX = "/api/v2"
 # Of PySyft's routes, those that a researcher's client needs. The others do not exist here; signing in is our own.
@@ -88,13 +94,14 @@ class RunningDatasite:
         events = read_audit(state.audit, keep=ledger_witness.is_witness).entries
         ledger_witness.check(self.books.ledger.entries(), events)
         self.queue = RunQueue(state.runs)
-        self.blobs = BlobStore(state.blobs, max_bytes=config.max_update_bytes)
+        self.blobs = BlobStore(state.blobs, limits=_blob_limits(config))
         self.supervisor = Supervisor(
             queue=self.queue,
             blobs=self.blobs,
             ledger=self.books.ledger,
             audit=audit,
             approved=lambda run: self._still_approved(run),
+            foresee=self._foresee_epsilon,
             state=state,
             nursery=nursery or Nursery(log=state.logs / "runs.log", threads=config.threads_per_run),
             limits=config.run_limits,
@@ -103,6 +110,7 @@ class RunningDatasite:
             max_update_bytes=config.max_update_bytes,
             concurrent_runs=config.concurrent_runs,
         )
+        self.expiry = Expiry(self.blobs, self.queue, self.books.approvals)
         server = self._start_pysyft()
         accounts, datasets, book = self._open(server)
         self._admit_rounds(book)
@@ -121,6 +129,7 @@ class RunningDatasite:
         host, port = console.getsockname()[:2]
         write_private(self.state.console, json.dumps({"url": f"http://{host}:{port}", "token": self.token}))
         self.supervisor.start()
+        self.expiry.start()
         self.books.audit.write("datasite started", name=self.config.name, port=self.config.port, **self.books.witness())
         try:
             asyncio.run(self._serve(researchers, console, ready))
@@ -135,6 +144,7 @@ class RunningDatasite:
     def stop(self) -> None:
         """Ends runs and closes files. What was running is queued again at the next start."""
         self.state.console.unlink(missing_ok=True)
+        self.expiry.stop()
         self.supervisor.stop()
         self.books.calculator.stop()
         self.books.counted.flush()
@@ -250,6 +260,28 @@ class RunningDatasite:
         )
         enclose(app, limits=(), content_policy=OWN_PAGES)
         return app
+
+    def _foresee_epsilon(self, run: Run) -> None:
+        """Computes what the request will have spent after this round, so that nobody waits for it then."""
+        decision = self.books.approvals.of_request(run.request_id)
+        spend = round_spend(decision.approved_plan) if decision else None
+        if decision is None or spend is None or decision.approved_plan.privacy is None:
+            return
+        history = merged((*self.books.ledger.committed_history(run.request_id), spend))
+        try:
+            self.books.calculator.epsilon_spent(history, decision.approved_plan.privacy.delta)
+        except Exception:  # it is computed again, and told, when somebody asks
+            log.exception("epsilon after run %s could not be computed ahead", run.id)
+
+
+def _blob_limits(config: DatasiteConfig) -> BlobLimits:
+    return BlobLimits(
+        max_bytes=config.max_update_bytes,
+        account_bytes=config.max_blob_bytes_per_researcher,
+        total_bytes=config.max_blob_bytes,
+        free_disk_bytes=config.min_free_disk_bytes,
+        expiry_seconds=config.blob_expiry_hours * 3600.0,
+    )
 
 
 def _add_pysyft_routes(app: FastAPI, server: Any, accounts: Accounts) -> None:

@@ -18,11 +18,11 @@ from datasites.assets.publish import PublishedDataset
 from datasites.books import Books
 from datasites.receipts import Receipts
 from datasites.requests import RequestBook
-from datasites.runs.blobs import BlobStore
+from datasites.runs.blobs import CHUNK_BYTES, BlobStore
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import Supervisor
 from policies import versions
-from policies.errors import RequestUnknown, SignInFailed
+from policies.errors import BlobError, RequestUnknown, SignInFailed
 from policies.signatures import BODY, SignatureCheck
 
 PREFIX = "/wanwu/v1"
@@ -184,12 +184,25 @@ def make_routes(wire: Wire) -> APIRouter:
         who = await run_in_threadpool(signer, request)
         if request.headers.get(BODY) != digest:
             raise SignInFailed("The signature covers another body than the blob's digest names. Sign in again.")
-        size = await wire.blobs.receive(who.account, digest, request.stream())
+        size = await wire.blobs.receive(who.account, digest, _length(request), request.stream())
         return JSONResponse({"digest": digest, "bytes": size}, status_code=201)
 
     @router.get("/blobs/{digest}")
     async def get_blob(request: Request, digest: str) -> FileResponse:
+        """Whole, or with a Range header the rest of a download that broke off (RFC 9110, 14)."""
         who = await run_in_threadpool(signer, request)
-        return FileResponse(wire.blobs.path(who.account, digest), media_type="application/octet-stream")
+        file = await run_in_threadpool(wire.blobs.path, who.account, digest)
+        return _Blob(file, media_type="application/octet-stream", headers={"etag": f'"{digest}"'})
 
     return router
+
+
+class _Blob(FileResponse):
+    chunk_size = CHUNK_BYTES
+
+
+def _length(request: Request) -> int:
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal() or len(length) > 15:
+        raise BlobError("An upload must say its length in Content-Length. Use the platform's own client.")
+    return int(length)

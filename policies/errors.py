@@ -198,6 +198,18 @@ class SandboxMissing(RunError):
     code, status = "WW505", 503
 
 
+class QuotaExceeded(BlobError):
+    """A blob does not fit into what the account, or the datasite, may keep."""
+
+    code, status = "WW508", 507
+
+
+class DiskFull(BlobError):
+    """The datasite's disk has no room for a blob, or takes none."""
+
+    code, status = "WW509", 507
+
+
 # --- contracts -----------------------------------------------------------------------------------------------
 
 

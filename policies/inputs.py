@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from policies import validate
+from policies import encodings, validate
 from policies.errors import InputRefused, PlanError
 from policies.plan import MAX_ROUNDS, canonical_json
 from policies.weights import Malformed, Shapes, read_weights
@@ -60,8 +62,10 @@ class Ticket:
         return cls(**values)
 
 
-def check_weights(source: Path | bytes, expected: Shapes, *, max_bytes: int) -> dict[str, np.ndarray]:
-    """Reads the global weights of a round, if they are exactly the parameters that the plan trains.
+def check_weights(
+    source: Path | bytes, expected: Shapes, *, max_bytes: int, encoding: str = "none"
+) -> dict[str, np.ndarray]:
+    """Reads weights into memory, if they are exactly the parameters that the plan trains.
 
     Guarantees:
         What is returned has the declared names and shapes, is float32 and finite, and came from at most
@@ -71,6 +75,7 @@ def check_weights(source: Path | bytes, expected: Shapes, *, max_bytes: int) -> 
         source: A safetensors file, or its bytes.
         expected: Name → shape of each parameter that the plan trains.
         max_bytes: Largest file.
+        encoding: How the plan says that they travel.
 
     Returns:
         Name → float32 array, sorted by name.
@@ -78,7 +83,41 @@ def check_weights(source: Path | bytes, expected: Shapes, *, max_bytes: int) -> 
     Raises:
         InputRefused: Naming what was expected.
     """
+    with _refusing():
+        if encoding == "none":
+            return read_weights(source, expected, max_bytes=max_bytes)
+        return encodings.decode(source, expected, encoding, max_bytes=max_bytes)
+
+
+def check_weights_file(file: Path, expected: Shapes, encoding: str, *, max_bytes: int) -> None:
+    """Refuses a file that is not exactly the declared weights, without ever holding it as a whole.
+
+    Guarantees:
+        As `check_weights`; what it decodes to is bounded by the declared shapes, whatever the file claims.
+
+    Raises:
+        InputRefused: Naming what was expected.
+    """
+    with _refusing():
+        encodings.check_file(file, expected, encoding, max_bytes=max_bytes)
+
+
+def decode_weights_file(file: Path, target: Path, expected: Shapes, encoding: str, *, max_bytes: int) -> None:
+    """Writes the declared weights that `file` encodes to `target`, as canonical safetensors.
+
+    Guarantees:
+        As `check_weights_file`.
+
+    Raises:
+        InputRefused: Naming what was expected.
+    """
+    with _refusing(), target.open("xb") as stream:
+        encodings.decode_file(file, expected, encoding, stream.write, max_bytes=max_bytes)
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
     try:
-        return read_weights(source, expected, max_bytes=max_bytes)
+        yield
     except Malformed as error:
         raise InputRefused(f"The weights of this round are refused: {error}. Send the plan's parameters.") from error

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from policies import encodings
 from policies.errors import OutputRefused
 from policies.weights import Malformed, Shapes, canonical_bytes, check_finite, check_names, read_weights
 
-__all__ = ["PUBLIC_RUN_FIELDS", "canonical_bytes", "check_run_fields", "check_update", "read_update"]
+__all__ = ["PUBLIC_RUN_FIELDS", "canonical_bytes", "check_run_fields", "check_update", "read_update", "release_update"]
 
 # All that a researcher is told of a run; `update` is the released update's digest, `reason` a public text.
 PUBLIC_RUN_FIELDS = ("run", "state", "round", "update", "progress", "reason", "attempt", "queue_position")
@@ -61,6 +62,31 @@ def read_update(path: Path, expected: Shapes, *, max_bytes: int) -> dict[str, np
     """
     try:
         return read_weights(path, expected, max_bytes=max_bytes)
+    except Malformed as error:
+        raise OutputRefused(_REFUSED, private=f"The update was refused: {error}.") from error
+
+
+def release_update(
+    path: Path, expected: Shapes, encoding: str, write: Callable[[bytes], object], *, max_bytes: int
+) -> None:
+    """Checks the file a run wrote and writes what may leave of it: the declared arrays in the plan's encoding.
+
+    Guarantees:
+        As `read_update`, in bounded memory. What was written may be read by others only after this returned.
+        An encoding is applied to values that passed, and is post-processing of them.
+
+    Args:
+        path: Of a plain file; a link is refused.
+        expected: Name → shape of each parameter that the plan trains.
+        encoding: The plan's `update_encoding`.
+        write: Takes the bytes, in order.
+        max_bytes: Largest file.
+
+    Raises:
+        OutputRefused: With the reason in the private text.
+    """
+    try:
+        encodings.encode_file(path, expected, encoding, write, max_bytes=max_bytes)
     except Malformed as error:
         raise OutputRefused(_REFUSED, private=f"The update was refused: {error}.") from error
 

@@ -18,6 +18,7 @@ from policies.plan_json import canonical_json, sha256_text
 
 __all__ = [
     "AUGMENTATIONS",
+    "ENCODINGS",
     "MAX_ROUNDS",
     "MAX_STEPS",
     "SCHEDULES",
@@ -33,6 +34,8 @@ __all__ = [
 UNITS = ("picture", "patient")
 SCHEDULES = ("constant", "cosine")
 AUGMENTATIONS = ("none", "flips", "flips_and_turns")
+# How weights and updates travel; `policies.encodings` says what each does.
+ENCODINGS = ("none", "zstd", "fp16", "int8")
 MAX_ROUNDS = 10_000
 MAX_STEPS = 1_000_000
 
@@ -148,6 +151,10 @@ class TrainingPlan:
         weight_decay: L2 penalty added to the (noised) gradient.
         proximal_mu: FedProx's term: pull towards the round's global weights (Li et al., MLSys 2020); 0 is FedAvg.
         augmentation: Random change of each drawn picture: `none`, `flips`, `flips_and_turns`.
+        weights_encoding: How the global weights come in: `none`, `zstd` (lossless), `fp16`, `int8` (stochastic
+            rounding). Training starts from what was decoded.
+        update_encoding: How the client update leaves, likewise; applied by the hospital after the output contract,
+            so it is post-processing and costs no privacy.
         privacy: The privacy settings, or None.
         run: The performance settings.
     """
@@ -166,6 +173,8 @@ class TrainingPlan:
     weight_decay: float = 0.0
     proximal_mu: float = 0.0
     augmentation: str = "none"
+    weights_encoding: str = "none"
+    update_encoding: str = "none"
     privacy: PrivacySpec | None = None
     run: RunSpec = field(default_factory=RunSpec)
 
@@ -185,6 +194,8 @@ class TrainingPlan:
         object.__setattr__(self, "weight_decay", validate.number("weight_decay", self.weight_decay, low=0, high=1e4))
         object.__setattr__(self, "proximal_mu", validate.number("proximal_mu", self.proximal_mu, low=0, high=1e4))
         validate.choice("augmentation", self.augmentation, AUGMENTATIONS)
+        validate.choice("weights_encoding", self.weights_encoding, ENCODINGS)
+        validate.choice("update_encoding", self.update_encoding, ENCODINGS)
         for name, value, kind in (("model", self.model, ModelSpec), ("run", self.run, RunSpec)):
             if not isinstance(value, kind):
                 raise PlanError(f"{name} must be a {kind.__name__}, got {value!r}.")

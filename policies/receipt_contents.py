@@ -31,7 +31,7 @@ class RoundEntry:
         noise_multiplier: As for the accountant; None without differential privacy, like the next two.
         sample_rate: Probability that a privacy unit joined a step.
         steps: How many steps.
-        update_digest: SHA-256 of the update that the round gave.
+        update_digest: SHA-256 of the update that the round gave: of the bytes that left, in the plan's encoding.
     """
 
     round: int

@@ -58,6 +58,8 @@ class EvaluationPlan:
     """
 
     kind: ClassVar[str] = "evaluation"
+    weights_encoding: ClassVar[str] = "none"
+    update_encoding: ClassVar[str] = "none"
 
     study: str
     dataset: str
@@ -127,6 +129,8 @@ class StatisticsPlan:
     """
 
     kind: ClassVar[str] = "statistics"
+    weights_encoding: ClassVar[str] = "none"
+    update_encoding: ClassVar[str] = "none"
 
     study: str
     dataset: str

@@ -6,13 +6,14 @@ is refused. Written canonically: equal arrays give equal bytes, so that no byte 
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -33,16 +34,22 @@ def canonical_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
     Args:
         arrays: Name → float32, of any shape.
     """
+    header = canonical_header({name: array.shape for name, array in arrays.items()})
+    values = [np.ascontiguousarray(arrays[name], dtype="<f4").data for name in sorted(arrays)]
+    return b"".join((header, *values))
+
+
+def canonical_header(shapes: Shapes) -> bytes:
+    """What the canonical file of arrays with these shapes begins with; the values follow, sorted by name."""
     header: dict[str, Any] = {}
     offset = 0
-    for name in sorted(arrays):
-        end = offset + arrays[name].size * _BYTES_PER_VALUE
-        header[name] = {"dtype": "F32", "shape": list(arrays[name].shape), "data_offsets": [offset, end]}
+    for name in sorted(shapes):
+        end = offset + math.prod(shapes[name]) * _BYTES_PER_VALUE
+        header[name] = {"dtype": "F32", "shape": list(shapes[name]), "data_offsets": [offset, end]}
         offset = end
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
-    values = [np.ascontiguousarray(arrays[name], dtype="<f4").tobytes() for name in sorted(arrays)]
-    return b"".join((len(text).to_bytes(8, "little"), text, *values))
+    return len(text).to_bytes(8, "little") + text
 
 
 def read_weights(source: Path | bytes, expected: Shapes, *, max_bytes: int) -> dict[str, np.ndarray]:
@@ -60,19 +67,37 @@ def read_weights(source: Path | bytes, expected: Shapes, *, max_bytes: int) -> d
     content = bytearray(source) if isinstance(source, bytes) else _read_file(source, max_bytes)
     if len(content) > max_bytes:
         raise Malformed(f"the file has {len(content)} bytes, {max_bytes} are allowed")
-    header, start = _read_header(content, expected)
-    check_names(header, expected)
-    offsets = {}
-    for name, entry in header.items():
-        offsets[name] = _check_entry(name, entry, expected[name])
-    _check_packed(offsets, len(content) - start)
+    start, offsets = check_header(
+        io.BytesIO(memoryview(content)[: _most_header_bytes(expected)]), len(content), expected
+    )
     arrays = {}
     for name in sorted(expected):
-        begin, end = offsets[name]
-        values = np.frombuffer(memoryview(content)[start + begin : start + end], "<f4")
+        begin = start + offsets[name]
+        values = np.frombuffer(memoryview(content)[begin : begin + math.prod(expected[name]) * _BYTES_PER_VALUE], "<f4")
         arrays[name] = np.require(values, np.float32, ("ALIGNED", "WRITEABLE")).reshape(expected[name])
     check_finite(arrays)
     return arrays
+
+
+def check_header(file: BinaryIO, size: int, expected: Shapes) -> tuple[int, dict[str, int]]:
+    """Reads a safetensors file's header, which must declare exactly the expected arrays, packed.
+
+    Args:
+        file: At its beginning.
+        size: Of the whole file, in bytes.
+        expected: Name → shape.
+
+    Returns:
+        Where the values begin, and by name where each array begins after that, in bytes.
+
+    Raises:
+        Malformed: Anything else.
+    """
+    header, start = _read_header(file, size, expected)
+    check_names(header, expected)
+    offsets = {name: _check_entry(name, entry, expected[name]) for name, entry in header.items()}
+    _check_packed(offsets, size - start)
+    return start, {name: begin for name, (begin, _) in offsets.items()}
 
 
 def check_names(names: Mapping[str, Any], expected: Shapes) -> None:
@@ -119,14 +144,17 @@ def _read_file(path: Path, max_bytes: int) -> bytearray:
         os.close(descriptor)
 
 
-def _read_header(content: bytearray, expected: Shapes) -> tuple[dict[str, Any], int]:
+def _most_header_bytes(expected: Shapes) -> int:
+    return 8 + sum(len(name.encode()) * 6 + _HEADER_BYTES_PER_ARRAY for name in expected) + _HEADER_BYTES_PER_ARRAY
+
+
+def _read_header(file: BinaryIO, total: int, expected: Shapes) -> tuple[dict[str, Any], int]:
     """The header, and where the data begins."""
-    most = sum(len(name.encode()) * 6 + _HEADER_BYTES_PER_ARRAY for name in expected) + _HEADER_BYTES_PER_ARRAY
-    size = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or size > min(most, len(content) - 8):
+    size = int.from_bytes(file.read(8), "little")
+    if total < 8 or size > min(_most_header_bytes(expected), total) - 8:
         raise Malformed("its header is longer than the declared arrays need, or than the file")
     try:
-        header = json.loads(content[8 : 8 + size].decode(), object_pairs_hook=_without_repeats)
+        header = json.loads(file.read(size).decode(), object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as error:
         raise Malformed("its header is not the JSON of a safetensors file") from error
     if not isinstance(header, dict):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from policies.encodings import ENCODINGS
 from policies.errors import ConfigError, WanwuError
 
 if TYPE_CHECKING:
@@ -237,6 +238,8 @@ def _submit(options: argparse.Namespace, federation: Federation) -> Study:
         learning_rate=options.learning_rate,
         momentum=options.momentum,
         augmentation=options.augmentation,
+        weights_encoding=options.weights_encoding,
+        update_encoding=options.update_encoding,
     )
     plan = make_plan(wishes, [d for d in federation.datasets() if not options.dataset or d.name == options.dataset])
     study = Study.submit(federation, plan, options.out)
@@ -334,4 +337,11 @@ def _add_wishes(parser: argparse.ArgumentParser) -> None:
         choices=("none", "flips", "flips_and_turns"),
         help="of drawn pictures",
     )
+    for what, told in (("weights", "global weights"), ("update", "client updates")):
+        parser.add_argument(
+            f"--{what}_encoding",
+            default="none",
+            choices=ENCODINGS,
+            help=f"how {told} travel: zstd is lossless, fp16 and int8 are rounded (default none)",
+        )
     parser.add_argument("--no-dp", action="store_true", help="no differential privacy; most hospitals refuse that")

@@ -29,6 +29,7 @@ class Wishes:
         repetitions: How many studies of this length the epsilon has to cover.
         max_grad_norm: Clipping bound.
         learning_rate, momentum, schedule, augmentation: Of the local optimiser.
+        weights_encoding, update_encoding: How global weights and client updates travel.
         run: Performance settings.
     """
 
@@ -47,6 +48,8 @@ class Wishes:
     schedule: str = "cosine"
     momentum: float = 0.0
     augmentation: str = "none"
+    weights_encoding: str = "none"
+    update_encoding: str = "none"
     run: RunSpec = field(default_factory=RunSpec)
 
 
@@ -76,6 +79,8 @@ def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
         learning_rate_schedule=wishes.schedule,
         momentum=wishes.momentum,
         augmentation=wishes.augmentation,
+        weights_encoding=wishes.weights_encoding,
+        update_encoding=wishes.update_encoding,
         privacy=_privacy(wishes, first.unit, steps * wishes.num_rounds),
         run=wishes.run,
     )

@@ -15,8 +15,7 @@ import numpy as np
 
 from policies.errors import NotEnoughDatasites, WanwuError
 from policies.release_plans import EvaluationPlan, StatisticsPlan
-from policies.weights import canonical_bytes
-from researcher.remote_round import Patience, RemoteRound, RoundEvent
+from researcher.remote_round import OutgoingWeights, Patience, RemoteRound, RoundEvent
 from researcher.submission import Submission
 
 Arrays = dict[str, np.ndarray]
@@ -70,7 +69,7 @@ class CountRequest(Submission[EvaluationPlan | StatisticsPlan]):
             NotEnoughDatasites: Too few answered.
         """
         names, absent = self.approved(min_clients)
-        content, stopping = canonical_bytes(weights or {}), threading.Event()
+        content, stopping = OutgoingWeights.encode(weights or {}, self.plan, round_index), threading.Event()
         arrays: dict[str, Arrays] = {}
         epsilon: dict[str, float] = {}
         skipped = dict(absent)
@@ -80,6 +79,7 @@ class CountRequest(Submission[EvaluationPlan | StatisticsPlan]):
                 hospital=self.federation.hospitals[name],
                 dataset=self.plan.dataset,
                 request=self.requests[name],
+                plan=self.plan,
                 round_index=round_index,
                 patience=patience or Patience(),
                 stopping=stopping,

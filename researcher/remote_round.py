@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import threading
 import time
@@ -9,12 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from policies.encodings import encode, largest_size
 from policies.errors import DatasiteUnreachable, FederationError, RunFailed
 from policies.inputs import Ticket, check_weights
+from policies.plans import Plan
+from policies.weights import Malformed
 from researcher import code_requests
 from researcher.code_requests import CodeRequest
 from researcher.federation import Hospital
@@ -60,9 +64,36 @@ class RoundEvent:
     queue_position: int = 0
 
 
+@dataclass(frozen=True)
+class OutgoingWeights:
+    """Global weights on their way to the hospitals: encoded once, the same bytes to each."""
+
+    content: bytes
+    digest: str
+
+    @classmethod
+    def encode(cls, arrays: Mapping[str, np.ndarray], plan: Plan, round_index: int) -> Self:
+        """The weights as the plan says they travel; a round that is asked for again gives the same bytes.
+
+        Args:
+            arrays: Name → float32.
+            plan: Says the encoding.
+            round_index: Together with the plan what stochastic rounding is drawn from.
+
+        Raises:
+            FederationError: A value is not finite.
+        """
+        seed = f"{plan.digest()}/{round_index}".encode() if plan.weights_encoding == "int8" else b""
+        try:
+            content = encode(arrays, plan.weights_encoding, seed=seed)
+        except Malformed as error:
+            raise FederationError(f"The global weights cannot be sent: {error}. Lower the learning rate.") from error
+        return cls(content, hashlib.sha256(content).hexdigest())
+
+
 @dataclass
 class DatasiteRound:
-    """What came back from one hospital, and what it took."""
+    """What came back from one hospital, and what it took. Bytes are those of the encoded weights and update."""
 
     update: dict[str, np.ndarray] | None
     bytes_up: int
@@ -88,16 +119,17 @@ class RemoteRound:
     hospital: Hospital
     dataset: str
     request: CodeRequest
+    plan: Plan
     round_index: int
     patience: Patience
     stopping: threading.Event
     on_event: Callable[[RoundEvent], None]
 
-    def run(self, weights: bytes, shapes: Mapping[str, tuple[int, ...]]) -> DatasiteRound:
+    def run(self, weights: OutgoingWeights, shapes: Mapping[str, tuple[int, ...]]) -> DatasiteRound:
         """Returns the client update of this round.
 
         Args:
-            weights: The global weights, safetensors.
+            weights: The global weights, encoded as the plan says.
             shapes: Names and shapes that the update must have.
 
         Raises:
@@ -113,13 +145,15 @@ class RemoteRound:
                     raise
         raise RunFailed("The hospital was not asked: Patience.attempts must be at least 1.")
 
-    def _attempt(self, weights: bytes, shapes: Mapping[str, tuple[int, ...]], deadline: float) -> DatasiteRound:
+    def _attempt(
+        self, weights: OutgoingWeights, shapes: Mapping[str, tuple[int, ...]], deadline: float
+    ) -> DatasiteRound:
         wire = self.hospital.wire
         self._say("sending")
         begun = time.monotonic()
-        digest = self._reaching(lambda: wire.put_blob(weights))
+        self._reaching(lambda: wire.put_blob(weights.content, digest=weights.digest))
         sent = time.monotonic()
-        ticket = Ticket(round=self.round_index, weights=digest)
+        ticket = Ticket(round=self.round_index, weights=weights.digest)
         self._reaching(
             lambda: code_requests.call(self.hospital.client, self.hospital.asset(self.dataset), self.request, ticket)
         )
@@ -128,16 +162,17 @@ class RemoteRound:
         if run["state"] != "done":
             raise_answer(run["code"], run["reason"])
         self._say("receiving", 1.0)
-        limit = 2 * len(weights) + (1 << 20)
+        encoding = self.plan.update_encoding
+        limit = largest_size(shapes, encoding)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "update"
             size = self._reaching(lambda: wire.get_blob(run["update"], file, max_bytes=limit))
-            update = check_weights(file, shapes, max_bytes=limit)
+            update = check_weights(file, shapes, max_bytes=limit, encoding=encoding)
         ended = time.monotonic()
         self._say("done", 1.0)
         return DatasiteRound(
             update=update,
-            bytes_up=len(weights),
+            bytes_up=len(weights.content),
             bytes_down=size,
             queue_seconds=started - sent,
             transfer_seconds=(sent - begun) + (ended - trained),

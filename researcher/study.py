@@ -15,12 +15,11 @@ import numpy as np
 
 from policies.errors import NotEnoughDatasites, WanwuError
 from policies.plan import TrainingPlan
-from policies.weights import canonical_bytes
 from researcher.checkpoints import load_state, save_state
 from researcher.evaluation import evaluate
 from researcher.history import History, PrivacySpent, RoundRecord
 from researcher.hold_out import HoldOut
-from researcher.remote_round import DatasiteRound, Patience, RemoteRound, RoundEvent
+from researcher.remote_round import DatasiteRound, OutgoingWeights, Patience, RemoteRound, RoundEvent
 from researcher.strategies import ClientUpdate, FedAvg, ServerState, Strategy, check_update
 from researcher.submission import STUDY_FILE, Submission
 
@@ -87,7 +86,7 @@ class Study(Submission[TrainingPlan]):
         on_event: OnEvent,
     ) -> tuple[ServerState, RoundRecord]:
         begun = time.monotonic()
-        weights = canonical_bytes(state.weights)
+        weights = OutgoingWeights.encode(state.weights, self.plan, state.round)
         shapes = {name: array.shape for name, array in state.weights.items()}
         stopping = threading.Event()
         futures = {
@@ -96,6 +95,7 @@ class Study(Submission[TrainingPlan]):
                     hospital=self.federation.hospitals[name],
                     dataset=self.plan.dataset,
                     request=self.requests[name],
+                    plan=self.plan,
                     round_index=state.round,
                     patience=patience,
                     stopping=stopping,

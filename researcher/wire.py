@@ -9,12 +9,13 @@ from typing import Any
 import httpx
 
 from policies import errors
-from policies.errors import FederationError, WanwuError
+from policies.errors import DatasiteUnreachable, FederationError, WanwuError
 from policies.signatures import EMPTY_BODY, sign
 from researcher.secure_channel import SecureChannel
 
 _PREFIX = "/wanwu/v1"
-CHUNK_BYTES = 1 << 20
+# HTTP: the range begins at the end of the file, or behind it.
+_NOTHING_BEHIND = 416
 
 
 class Wire:
@@ -53,36 +54,58 @@ class Wire:
         """Cancels a round."""
         return self._json("POST", f"/requests/{request_id}/rounds/{round_index}/cancel")
 
-    def put_blob(self, content: bytes) -> str:
-        """Uploads bytes and returns their digest."""
-        digest = hashlib.sha256(content).hexdigest()
+    def put_blob(self, content: bytes, *, digest: str = "") -> str:
+        """Uploads bytes and returns their digest, which may be given where it is known."""
+        digest = digest or hashlib.sha256(content).hexdigest()
         self._send("PUT", f"/blobs/{digest}", body_sha256=digest, content=content)
         return digest
 
     def get_blob(self, digest: str, file: Path, *, max_bytes: int) -> int:
         """Downloads a blob into `file`, checks its digest, and returns its size in bytes.
 
+        A download that breaks off goes on where it was, here or at the next call with the same file.
+
         Raises:
-            FederationError: It is larger than `max_bytes`, or its digest is another.
+            FederationError: It is larger than `max_bytes`, or its digest is another; the file is removed then.
+            DatasiteUnreachable: The connection broke and does not come back; the file holds what came.
         """
+        while True:
+            begun = file.stat().st_size if file.exists() else 0
+            try:
+                self._download(digest, file, begun, max_bytes)
+                break
+            except DatasiteUnreachable:
+                if not file.exists() or file.stat().st_size == begun:
+                    raise
+        with file.open("rb") as stream:
+            came = hashlib.file_digest(stream, "sha256").hexdigest()
+        if came != digest:
+            file.unlink()
+            raise FederationError(f"{self.url} sent an update that does not have its digest. Ask for it again.")
+        return file.stat().st_size
+
+    def _download(self, digest: str, file: Path, begun: int, max_bytes: int) -> None:
+        """Appends the bytes from `begun` on; writes the file anew if the datasite sends it whole."""
         path = f"{_PREFIX}/blobs/{digest}"
-        size, running = 0, hashlib.sha256()
-        with (
-            self._channel.stream("GET", path, headers=sign(self._seed, "GET", path)) as answer,
-            file.open("wb") as stream,
-        ):
+        headers = {**sign(self._seed, "GET", path), "accept-encoding": "identity"}
+        if begun:
+            headers["range"] = f"bytes={begun}-"
+        with self._channel.stream("GET", path, headers=headers) as answer:
+            if answer.status_code == _NOTHING_BEHIND:
+                return
             if answer.status_code >= 400:
                 answer.read()
                 raise answered_error(answer)
-            for chunk in answer.iter_bytes(CHUNK_BYTES):
-                size += len(chunk)
-                if size > max_bytes:
-                    raise FederationError(f"{self.url} sent more than {max_bytes} bytes for an update.")
-                running.update(chunk)
-                stream.write(chunk)
-        if running.hexdigest() != digest:
-            raise FederationError(f"{self.url} sent an update that does not have its digest. Ask for it again.")
-        return size
+            goes_on = answer.headers.get("content-range", "").startswith(f"bytes {begun}-")
+            size = begun if begun and goes_on else 0
+            with file.open("r+b" if size else "wb") as stream:
+                stream.seek(size)
+                for chunk in answer.iter_bytes():
+                    size += len(chunk)
+                    if size > max_bytes:
+                        file.unlink()
+                        raise FederationError(f"{self.url} sent more than {max_bytes} bytes for an update.")
+                    stream.write(chunk)
 
     def _json(self, method: str, path: str) -> dict[str, Any]:
         content = self._send(method, path).json()

@@ -9,8 +9,9 @@ from datasites.approvals import Decision
 from datasites.audit import AuditLog
 from datasites.runs.blobs import BlobStore
 from datasites.runs.queue import RunQueue
+from policies.encodings import largest_size
 from policies.errors import RequestAltered, RoundRefused
-from policies.inputs import Ticket, check_weights
+from policies.inputs import Ticket, check_weights_file
 from policies.ledger import Ledger
 
 
@@ -35,7 +36,8 @@ class Admission:
 
         Guarantees:
             A round is queued only under a live approval of exactly this plan, within its number of rounds, with the
-            ledger's chain intact and with weights that are what the plan declares. A refusal spends nothing.
+            ledger's chain intact, with weights that are what the plan declares, and with room for its update.
+            A refusal spends nothing.
 
         Raises:
             WanwuError: With the reason for the refusal.
@@ -51,7 +53,8 @@ class Admission:
             )
         self._ledger.verify()
         weights = self._blobs.path(decision.account, ticket.weights)
-        check_weights(weights, decision.inputs, max_bytes=self._max_update_bytes)
+        check_weights_file(weights, decision.inputs, plan.weights_encoding, max_bytes=self._max_update_bytes)
+        self._blobs.check_room(decision.account, largest_size(decision.outputs, plan.update_encoding))
         run = self._queue.enqueue(
             request_id=decision.request_id,
             round_index=ticket.round,

@@ -1,65 +1,106 @@
 """Content-addressed files: global weights that come in, client updates that go out. A folder for each account.
 
 A blob can be read only by the account it was put for, and a torn one never shows: it is written aside, synced and
-renamed once its digest is known to be right.
+renamed once its digest is known to be right. Nothing is ever in memory as a whole.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 import secrets
-from collections.abc import AsyncIterator
+import shutil
+import threading
+import time
+from collections.abc import AsyncIterator, Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from starlette.concurrency import run_in_threadpool
+
 from policies import validate
-from policies.errors import BlobError, BlobUnknown, PlanError
+from policies.errors import BlobError, BlobUnknown, DiskFull, PlanError, QuotaExceeded
 
 CHUNK_BYTES = 1 << 20
 
 
+@dataclass(frozen=True)
+class BlobLimits:
+    """How much may lie there, and how long.
+
+    Attributes:
+        max_bytes: Of one blob.
+        account_bytes: Of all blobs of one account.
+        total_bytes: Of all blobs of the datasite.
+        free_disk_bytes: What must stay free on the disk, for the ledger and the queue.
+        expiry_seconds: How long a blob stays after it was last needed.
+    """
+
+    max_bytes: int
+    account_bytes: int = 20 << 30
+    total_bytes: int = 100 << 30
+    free_disk_bytes: int = 0
+    expiry_seconds: float = 7 * 24 * 3600.0
+
+
 class BlobStore:
-    """The blobs of one datasite."""
+    """The blobs of one datasite. One process owns it; its threads share it."""
 
-    def __init__(self, folder: Path, *, max_bytes: int) -> None:
-        self._folder = folder
-        self._max_bytes = max_bytes
+    def __init__(self, folder: Path, *, limits: BlobLimits) -> None:
+        """Opens the store and removes what a stop left half-written."""
+        self._folder, self._limits = folder, limits
+        self._lock = threading.Lock()
+        self._used: dict[str, int] = {}
+        for file in list(folder.glob("*/.*")):
+            file.unlink()
+        for file in list(folder.glob("*/*")):
+            self._count(file.parent.name, file.stat().st_size)
 
-    async def receive(self, account: str, digest: str, chunks: AsyncIterator[bytes]) -> int:
-        """Stores a stream under its digest, in bounded memory, and returns its size in bytes.
+    # --- in ----------------------------------------------------------------------------------------------
+
+    async def receive(self, account: str, digest: str, size: int, chunks: AsyncIterator[bytes]) -> int:
+        """Stores a stream of `size` bytes under its digest, in bounded memory, and returns its size.
 
         Raises:
-            BlobError: It is too large, or its digest is not the announced one.
+            BlobError: It is too large, of another size, or its digest is not the announced one.
+            QuotaExceeded: The account or the datasite has no room left for it.
+            DiskFull: The disk has none.
         """
-        target = self._path(account, digest)
-        aside = self._aside(target)
-        size, running = 0, hashlib.sha256()
-        try:
-            with aside.open("xb") as stream:
-                async for chunk in chunks:
-                    size += len(chunk)
-                    if size > self._max_bytes:
-                        raise BlobError(f"A blob may have at most {self._max_bytes} bytes; the upload has more.")
-                    running.update(chunk)
-                    stream.write(chunk)
-                _sync(stream.fileno())
-            if running.hexdigest() != digest:
+        validate.digest("digest", digest)
+        with self._writing(account, size) as blob:
+            async for chunk in chunks:
+                blob.write(chunk)
+            if blob.size != size:
+                raise BlobError(f"The upload ended after {blob.size} of {size} bytes. Send it again.")
+            if blob.digest != digest:
                 raise BlobError("The upload does not have the digest it was announced with. Send it again.")
-            aside.replace(target)
-        finally:
-            aside.unlink(missing_ok=True)
+            await run_in_threadpool(blob.keep)
         return size
+
+    @contextlib.contextmanager
+    def write(self, account: str, *, at_most: int) -> Iterator[Blob]:
+        """A new blob to write to; it shows after its `keep`, and is gone without."""
+        with self._writing(account, at_most) as blob:
+            yield blob
 
     def put(self, account: str, content: bytes) -> str:
         """Stores bytes and returns their digest."""
-        digest = hashlib.sha256(content).hexdigest()
-        target = self._path(account, digest)
-        aside = self._aside(target)
-        with aside.open("xb") as stream:
-            stream.write(content)
-            _sync(stream.fileno())
-        aside.replace(target)
-        return digest
+        with self.write(account, at_most=len(content)) as blob:
+            blob.write(content)
+            return blob.keep()
+
+    def check_room(self, account: str, size: int) -> None:
+        """Refuses what could not be stored now.
+
+        Raises:
+            BlobError, QuotaExceeded, DiskFull
+        """
+        with self._reserved(account, size):
+            pass
+
+    # --- out ---------------------------------------------------------------------------------------------
 
     def path(self, account: str, digest: str) -> Path:
         """The file of a blob.
@@ -68,23 +109,138 @@ class BlobStore:
             BlobUnknown: This account has no such blob.
         """
         try:
-            file = self._path(account, digest)
+            validate.digest("digest", digest)
+            file = self._of_account(account) / digest
         except PlanError as error:
             raise BlobUnknown(error.public) from error
         if not file.is_file():
             raise BlobUnknown(f"No blob {digest[:12]}… for this account. Upload it first.")
         return file
 
-    def _path(self, account: str, digest: str) -> Path:
-        validate.digest("account", account)
-        validate.digest("digest", digest)
-        folder = self._folder / account[:32]
+    # --- expiry ------------------------------------------------------------------------------------------
+
+    def expire(self, needed: Collection[tuple[str, str]], *, now: float | None = None) -> int:
+        """Removes blobs that nobody needed for `expiry_seconds`; returns how many.
+
+        Args:
+            needed: (account, digest) of blobs that must stay. Their time begins anew with each call.
+            now: Seconds since the epoch; the clock if None.
+        """
+        now = time.time() if now is None else now
+        kept = {(account[:32], digest) for account, digest in needed}
+        removed = 0
+        for file in list(self._folder.glob("*/[!.]*")):
+            with contextlib.suppress(FileNotFoundError):
+                about = file.stat()
+                if (file.parent.name, file.name) in kept:
+                    os.utime(file, (now, now))
+                elif now - about.st_mtime > self._limits.expiry_seconds:
+                    file.unlink()
+                    self._count(file.parent.name, -about.st_size)
+                    removed += 1
+        return removed
+
+    # --- room --------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _writing(self, account: str, at_most: int) -> Iterator[Blob]:
+        folder = self._of_account(account)
         folder.mkdir(mode=0o700, exist_ok=True)
-        return folder / digest
+        with self._reserved(account, at_most), _disk_full_told():
+            blob = Blob(folder, at_most)
+            try:
+                yield blob
+            finally:
+                blob.close()
+                self._count(account, blob.added)
 
-    def _aside(self, target: Path) -> Path:
-        return target.with_name(f".{target.name[:16]}.{secrets.token_hex(8)}")
+    @contextlib.contextmanager
+    def _reserved(self, account: str, size: int) -> Iterator[None]:
+        """Room for `size` bytes is taken while this is open; who keeps them counts them before it closes."""
+        if not 0 <= size <= self._limits.max_bytes:
+            raise BlobError(f"A blob may have at most {self._limits.max_bytes} bytes; this one has {size}.")
+        with self._lock:
+            left = self._limits.account_bytes - self._used.get(account[:32], 0)
+            if size > left:
+                raise QuotaExceeded(
+                    f"{size} bytes do not fit: {max(left, 0)} of this account's {self._limits.account_bytes} are left. "
+                    "End studies that are over, or ask the hospital."
+                )
+            if size > self._limits.total_bytes - sum(self._used.values()):
+                raise QuotaExceeded("The datasite's room for weights and updates is used up. Ask the hospital.")
+            if size > shutil.disk_usage(self._folder).free - self._limits.free_disk_bytes:
+                raise DiskFull(_DISK_FULL)
+            self._used[account[:32]] = self._used.get(account[:32], 0) + size
+        try:
+            yield
+        finally:
+            self._count(account, -size)
+
+    def _count(self, account: str, size: int) -> None:
+        with self._lock:
+            self._used[account[:32]] = self._used.get(account[:32], 0) + size
+
+    def _of_account(self, account: str) -> Path:
+        return self._folder / validate.digest("account", account)[:32]
 
 
-def _sync(descriptor: int) -> None:
-    os.fsync(descriptor)
+class Blob:
+    """A blob that is being written. `BlobStore` makes them."""
+
+    def __init__(self, folder: Path, at_most: int) -> None:
+        self.size = 0
+        self.added = 0
+        self._folder, self._at_most = folder, at_most
+        self._running = hashlib.sha256()
+        self._aside = folder / f".{secrets.token_hex(16)}"
+        self._stream = self._aside.open("xb")
+
+    def write(self, chunk: bytes) -> None:
+        """Takes the next bytes.
+
+        Raises:
+            BlobError: They are more than was announced.
+        """
+        self.size += len(chunk)
+        if self.size > self._at_most:
+            raise BlobError(f"The blob was announced with {self._at_most} bytes; it has more.")
+        self._running.update(chunk)
+        self._stream.write(chunk)
+
+    @property
+    def digest(self) -> str:
+        """Of what was written so far."""
+        return self._running.hexdigest()
+
+    def keep(self) -> str:
+        """Makes the blob visible under its digest, on disk for good, and returns the digest."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        target = self._folder / self.digest
+        self.added = 0 if target.exists() else self.size
+        self._aside.replace(target)
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return self.digest
+
+    def close(self) -> None:
+        """Removes what was not kept."""
+        with contextlib.suppress(OSError):  # a full disk may refuse the last buffer too
+            self._stream.close()
+        self._aside.unlink(missing_ok=True)
+
+
+_DISK_FULL = "The datasite's disk has no room for this blob. Nothing was kept. Ask the hospital, and try again later."
+
+
+@contextlib.contextmanager
+def _disk_full_told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
+            raise DiskFull(_DISK_FULL, private=repr(error)) from error
+        raise

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasites.runs.nursery import CONTROL, END, PID, START
-from datasites.runs.runner import DONE, ERROR, MISSING
+from datasites.runs.runner import DONE, ERROR, MISSING, TRAINED
 from datasites.runs.sandbox import PROJECT, Confinement, missing_pieces
 from policies.errors import RunCancelled, RunFailed
 
@@ -247,6 +247,8 @@ def _ends(line: str, progress: Callable[[float], None]) -> bool:
         raise missing_pieces({}, told=line.removeprefix(MISSING))
     if line.startswith(ERROR):
         raise RunFailed(_NO_RESULT, private=f"the run ended with {line.removeprefix(ERROR)}")
+    if line.startswith(TRAINED):
+        log.info("a run trained in %s s", line.removeprefix(TRAINED))
     with contextlib.suppress(ValueError):
         share = float(line)
         if 0.0 <= share <= 1.0:

@@ -52,7 +52,9 @@ class StillApproved:
         if published is None or decision.account != run.account:
             raise RequestAltered("What would run is not what the hospital approved. Submit the plan again.")
         self._check_store(published)
-        return ApprovedRun(plan=decision.approved_plan, store=published.store, outputs=decision.outputs)
+        return ApprovedRun(
+            plan=decision.approved_plan, store=published.store, inputs=decision.inputs, outputs=decision.outputs
+        )
 
     def _check_store(self, published: PublishedDataset) -> None:
         with self._lock:

@@ -28,11 +28,12 @@ from datasites.runs.process import Job, Nursery
 from datasites.runs.queue import ACTIVE, Run, RunQueue
 from datasites.runs.sandbox import Confinement, Piece, draw_uid, missing_pieces, sandbox_report
 from policies.accountant import round_spend
+from policies.encodings import largest_size
 from policies.errors import OutputRefused, RunCancelled, RunFailed, WanwuError
+from policies.inputs import decode_weights_file
 from policies.ledger import Ledger
-from policies.outputs import read_update
+from policies.outputs import release_update
 from policies.plans import Plan
-from policies.weights import canonical_bytes
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +51,13 @@ class ApprovedRun:
     Attributes:
         plan: The approved plan.
         store: Folder of the picture store.
+        inputs: Names and shapes of the weights that come in.
         outputs: Names and shapes of the arrays that may leave.
     """
 
     plan: Plan
     store: Path
+    inputs: dict[str, tuple[int, ...]]
     outputs: dict[str, tuple[int, ...]]
 
 
@@ -75,10 +78,11 @@ class Supervisor:
         gpus: GpuLeases,
         require_sandbox: bool,
         max_update_bytes: int,
+        foresee: Callable[[Run], None] = lambda run: None,
         concurrent_runs: int = 1,
     ) -> None:
         self._queue, self._blobs, self._ledger, self._audit = queue, blobs, ledger, audit
-        self._approved = approved
+        self._approved, self._foresee = approved, foresee
         self._state, self._scratch = state.path, state.scratch
         self._limits, self._gpus, self._require_sandbox = limits, gpus, require_sandbox
         self._group: DelegatedGroup | None = None
@@ -236,7 +240,7 @@ class Supervisor:
             plan=approved.plan.to_json(),
             round=run.round,
             store=str(approved.store.resolve()),
-            weights=str(self._blobs.path(run.account, run.weights).resolve()),
+            weights=str(self._weights(run, approved, scratch).resolve()),
             result=str((scratch / "update.safetensors").resolve()),
             confinement=confinement,
         )
@@ -283,6 +287,8 @@ class Supervisor:
             attempt=run.attempt,
             pid=process.pid,
         )
+        # What the researcher is told after the round is computed meanwhile.
+        threading.Thread(target=self._foresee, args=(run,), daemon=True).start()
         process.execute(
             job,
             timeout_seconds=min(timeout_seconds, self._limits.wall_seconds_per_run),
@@ -290,20 +296,33 @@ class Supervisor:
             progress=lambda share: self._queue.progress(run.id, share),
         )
 
+    def _weights(self, run: Run, approved: ApprovedRun, scratch: Path) -> Path:
+        """The round's global weights as a safetensors file: the blob itself, or what it decodes to."""
+        blob = self._blobs.path(run.account, run.weights)
+        encoding = approved.plan.weights_encoding
+        if encoding == "none":
+            return blob
+        decoded = scratch / "weights.safetensors"
+        decode_weights_file(blob, decoded, approved.inputs, encoding, max_bytes=self._max_update_bytes)
+        return decoded
+
     def _release(self, run: Run, approved: ApprovedRun, result: Path) -> str:
         """Checks the result against the output contract, charges the round, and makes the update readable.
 
         Guarantees:
-            Nothing is readable before the ledger has committed the round and the audit log names it. What leaves is the
-            datasite's own serialisation of exactly the declared arrays. A result that the contract refuses is charged
-            too, since the refusal tells something of it.
+            Nobody knows the blob's digest, without which it cannot be read, before the ledger has committed the
+            round and the audit log names it. What leaves is the datasite's own serialisation of exactly the declared
+            arrays, in the plan's encoding; the digest in ledger and receipt is of these bytes. A result that the contract
+            refuses is charged too, since the refusal tells something of it.
         """
-        try:
-            update = read_update(result, approved.outputs, max_bytes=self._max_update_bytes)
-        except OutputRefused:
-            self._commit(run, approved, NOTHING_LEFT)
-            raise
-        digest = self._blobs.put(run.account, canonical_bytes(update))
+        shapes, encoding = approved.outputs, approved.plan.update_encoding
+        with self._blobs.write(run.account, at_most=largest_size(shapes, encoding)) as blob:
+            try:
+                release_update(result, shapes, encoding, blob.write, max_bytes=self._max_update_bytes)
+            except OutputRefused:
+                self._commit(run, approved, NOTHING_LEFT)
+                raise
+            digest = blob.keep()
         self._commit(run, approved, digest)
         return digest
 

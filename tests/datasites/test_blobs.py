@@ -1,0 +1,279 @@
+"""The blob store: what shows, what is left after a failure, how much fits, and how long it stays."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datasites.runs import blobs as module
+from datasites.runs.blobs import BlobLimits, BlobStore
+from datasites.runs.expiry import Expiry
+from policies.errors import BlobError, BlobUnknown, DiskFull, QuotaExceeded
+
+ALICE, BOB = "a" * 64, "b" * 64
+WEEK = 7 * 24 * 3600.0
+
+
+def store(folder: Path, **limits: Any) -> BlobStore:
+    return BlobStore(
+        folder, limits=BlobLimits(**{"max_bytes": 100, "account_bytes": 200, "total_bytes": 300, **limits})
+    )
+
+
+def receive(blobs: BlobStore, content: bytes, *, account: str = ALICE, digest: str = "", size: int = -1) -> str:
+    digest = digest or hashlib.sha256(content).hexdigest()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(content), 7):
+            yield content[start : start + 7]
+
+    asyncio.run(blobs.receive(account, digest, len(content) if size < 0 else size, chunks()))
+    return digest
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.rglob("*") if file.is_file())
+
+
+def test_a_blob_is_read_by_the_account_it_is_for_and_by_no_other(tmp_path: Path) -> None:
+    blobs = store(tmp_path)
+    digest = receive(blobs, b"weights")
+    assert blobs.path(ALICE, digest).read_bytes() == b"weights"
+    with pytest.raises(BlobUnknown):
+        blobs.path(BOB, digest)
+
+
+@pytest.mark.parametrize("digest", ["", "../" * 10, "0" * 63, "0" * 64])
+def test_what_is_no_blob_is_unknown(tmp_path: Path, digest: str) -> None:
+    with pytest.raises(BlobUnknown):
+        store(tmp_path).path(ALICE, digest)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"digest": "0" * 64}, {"size": 3}, {"size": 50}, {"size": 101}],
+    ids=["digest", "more", "less", "too large"],
+)
+def test_an_upload_that_is_not_what_was_announced_leaves_nothing(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    blobs = store(tmp_path)
+    with pytest.raises(BlobError):
+        receive(blobs, b"not these bytes", **wrong)
+    assert files(tmp_path) == []
+    for number in range(2):  # nor does it keep any room: two of a hundred bytes still fit
+        receive(blobs, bytes([number]) * 100)
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"first"
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        asyncio.run(store(tmp_path).receive(ALICE, "0" * 64, 10, chunks()))
+    assert files(tmp_path) == []
+
+
+def test_a_blob_does_not_show_before_it_is_whole(tmp_path: Path) -> None:
+    blobs = store(tmp_path)
+    digest = hashlib.sha256(b"update").hexdigest()
+    with blobs.write(ALICE, at_most=10) as blob:
+        blob.write(b"update")
+        with pytest.raises(BlobUnknown):
+            blobs.path(ALICE, digest)
+        assert blob.keep() == digest
+    assert blobs.path(ALICE, digest).read_bytes() == b"update"
+
+
+def test_a_blob_is_on_disk_before_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, bool]] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        name = os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))
+        seen.append((name[:1], any(not file.startswith(".") for file in files(tmp_path))))
+        real(descriptor)
+
+    monkeypatch.setattr(module.os, "fsync", fsync)
+    store(tmp_path).put(ALICE, b"update")
+    assert seen == [(".", False), ("a", True)]  # its content before the rename, the folder after it
+
+
+def test_what_a_stop_left_half_written_is_gone_at_the_next_start(tmp_path: Path) -> None:
+    blobs = store(tmp_path)
+    digest = blobs.put(ALICE, b"whole")
+    (tmp_path / ALICE[:32] / ".torn").write_bytes(b"half")
+    again = store(tmp_path)
+    assert files(tmp_path) == [digest]
+    assert again.path(ALICE, digest).read_bytes() == b"whole"
+
+
+# --- room ----------------------------------------------------------------------------------------------------
+
+
+def test_an_account_has_its_quota_and_no_more(tmp_path: Path) -> None:
+    blobs = store(tmp_path)
+    receive(blobs, b"1" * 100)
+    receive(blobs, b"2" * 99)
+    with pytest.raises(QuotaExceeded, match="1 of this account's 200"):
+        receive(blobs, b"33")
+    assert len(files(tmp_path)) == 2
+    receive(blobs, b"3")
+    receive(blobs, b"4" * 100, account=BOB)
+
+
+def test_the_datasite_has_its_quota_over_all_accounts(tmp_path: Path) -> None:
+    blobs = store(tmp_path)
+    for number, account in ((1, ALICE), (2, ALICE), (3, BOB)):
+        receive(blobs, bytes([number]) * 100, account=account)
+    with pytest.raises(QuotaExceeded, match="datasite's room"):
+        receive(blobs, b"4", account=BOB)
+
+
+def test_the_same_blob_again_takes_no_more_room(tmp_path: Path) -> None:
+    blobs = store(tmp_path)
+    for _ in range(5):
+        receive(blobs, b"1" * 90)
+    receive(blobs, b"2" * 100)
+
+
+def test_a_quota_counts_what_was_there_before_the_start(tmp_path: Path) -> None:
+    receive(store(tmp_path), b"1" * 100)
+    blobs = store(tmp_path)
+    receive(blobs, b"2" * 100)
+    with pytest.raises(QuotaExceeded):
+        receive(blobs, b"3")
+
+
+def test_uploads_at_once_share_the_quota(tmp_path: Path) -> None:
+    blobs = store(tmp_path)
+    with blobs.write(ALICE, at_most=100), blobs.write(ALICE, at_most=100):
+        with pytest.raises(QuotaExceeded):
+            blobs.check_room(ALICE, 1)
+        blobs.check_room(BOB, 100)
+    blobs.check_room(ALICE, 100)
+
+
+def test_a_disk_with_too_little_room_left_takes_no_blob(tmp_path: Path) -> None:
+    with pytest.raises(DiskFull):
+        receive(store(tmp_path, free_disk_bytes=1 << 60), b"weights")
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_disk_that_is_full_gives_a_named_error_and_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fsync(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    blobs = store(tmp_path)
+    monkeypatch.setattr(module.os, "fsync", fsync)
+    with pytest.raises(DiskFull) as full:
+        receive(blobs, b"weights")
+    assert os.strerror(number) not in full.value.public
+    assert files(tmp_path) == []
+
+
+def test_what_the_kernel_itself_refuses_to_write_gives_a_named_error(tmp_path: Path) -> None:
+    """This process may write no more than 10 bytes to a file."""
+    import resource
+    import signal
+
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, old[1]))
+    try:
+        with pytest.raises(DiskFull):
+            receive(store(tmp_path), b"w" * 50)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert files(tmp_path) == []
+
+
+# --- expiry --------------------------------------------------------------------------------------------------
+
+
+def test_a_blob_expires_after_its_time_and_frees_its_room(tmp_path: Path) -> None:
+    blobs = store(tmp_path)
+    digests = [receive(blobs, bytes([number]) * 100) for number in range(2)]
+    written = blobs.path(ALICE, digests[0]).stat().st_mtime
+    assert blobs.expire([], now=written + WEEK - 60) == 0
+    assert blobs.expire([], now=written + WEEK + 60) == 2
+    receive(blobs, b"3" * 100)
+
+
+def test_a_needed_blob_never_expires_and_its_time_begins_when_it_is_not_needed_any_more(tmp_path: Path) -> None:
+    blobs = store(tmp_path)
+    digest = receive(blobs, b"update")
+    written = blobs.path(ALICE, digest).stat().st_mtime
+    assert blobs.expire([(ALICE, digest)], now=written + 10 * WEEK) == 0
+    assert blobs.expire([], now=written + 11 * WEEK - 60) == 0
+    assert blobs.expire([], now=written + 11 * WEEK + 60) == 1
+
+
+def test_needed_by_one_account_is_not_needed_by_another(tmp_path: Path) -> None:
+    blobs = store(tmp_path)
+    digest = receive(blobs, b"shared")
+    receive(blobs, b"shared", account=BOB)
+    written = blobs.path(ALICE, digest).stat().st_mtime
+    assert blobs.expire([(ALICE, digest)], now=written + 2 * WEEK) == 1
+    assert blobs.path(ALICE, digest)
+
+
+class Decisions:
+    """Stands for the approvals: request → state."""
+
+    def __init__(self, **states: str) -> None:
+        self.states = states
+
+    def of_request(self, request_id: str) -> Any:
+        state = self.states.get(request_id)
+        return None if state is None else type("Decision", (), {"decision": state})()
+
+
+def test_an_update_outlives_its_study_by_the_grace_time_and_no_more(tmp_path: Path) -> None:
+    from datasites.runs.queue import RunQueue
+
+    (tmp_path / "blobs").mkdir()
+    blobs, queue = store(tmp_path / "blobs"), RunQueue(tmp_path / "runs.sqlite")
+    try:
+        weights = {name: receive(blobs, name.encode()) for name in ("live", "over", "waiting")}
+        update = {name: blobs.put(ALICE, b"update of " + name.encode()) for name in ("live", "over")}
+        for name in ("live", "over"):
+            run = queue.enqueue(request_id=name, round_index=0, account=ALICE, weights=weights[name])
+            assert queue.take() is not None
+            queue.finish(run.id, update[name])
+        queue.enqueue(request_id="live", round_index=1, account=ALICE, weights=weights["waiting"])
+        decisions = Decisions(live="approved", over="ended")
+        expiry = Expiry(blobs, queue, decisions)  # type: ignore[arg-type]
+        later = blobs.path(ALICE, update["live"]).stat().st_mtime + WEEK + 60
+        assert expiry.look(now=later) == 3
+        assert set(files(tmp_path / "blobs")) == {update["live"], weights["waiting"]}
+        decisions.states["live"] = "ended"
+        assert expiry.look(now=later + WEEK - 60) == 0
+        assert expiry.look(now=later + WEEK + 60) == 2
+    finally:
+        queue.close()
+
+
+def test_nothing_expires_when_it_cannot_be_found_out_what_is_needed(tmp_path: Path) -> None:
+    class Broken:
+        def list(self) -> Any:
+            raise OSError("disk")
+
+    blobs = store(tmp_path, expiry_seconds=-1.0)
+    digest = receive(blobs, b"update")
+    expiry = Expiry(blobs, Broken(), Decisions())  # type: ignore[arg-type]
+    expiry.start()
+    expiry.stop()
+    assert not [thread for thread in threading.enumerate() if thread.name == "expiry"]
+    assert blobs.path(ALICE, digest)
