@@ -14,6 +14,7 @@ from syft.service.code.user_code import SubmitUserCode, UserCode, parse_user_cod
 from syft.service.context import AuthedServiceContext
 from syft.service.policy.policy import Constant, Matches, MixedInputPolicy, SingleExecutionExactOutput, UserOwned
 from syft.service.user.user_roles import ServiceRole
+from syft.types.errors import SyftException
 from syft.types.uid import UID
 
 from datasites.approvals import digest
@@ -73,10 +74,20 @@ class RequestReader:
         Raises:
             RequestUnknown: There is none, or more than one.
         """
+        if len(request_id) == 32 and (exact := self._exactly(request_id)) is not None:
+            return exact
         found = [request for request in self.all() if request_id and str(request.id).startswith(request_id)]
         if len(found) != 1:
             raise RequestUnknown(f"{'More than one' if found else 'No'} request begins with {request_id!r}.")
         return found[0]
+
+    def _exactly(self, request_id: str) -> Any | None:
+        """The request with that whole identifier; the others need not be read for it."""
+        try:
+            with self._server.lock:
+                return self._server.services.request.stash.get_by_uid(self._server.verify_key, UID(request_id)).unwrap()
+        except (SyftException, ValueError):
+            return None
 
     def read_submission(self, code: SubmitUserCode) -> tuple[Plan, PublishedDataset]:
         """Plan and dataset of code that is being submitted.

@@ -17,6 +17,7 @@ IMPORTS_SYFT = {
     "datasites/requests.py",
     "datasites/server.py",
     "datasites/sign_in.py",
+    "datasites/tickets.py",
     "researcher/code_requests.py",
     "researcher/deserialiser.py",
     "researcher/pysyft_connection.py",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from policies.errors import RunError, WanwuError
@@ -16,6 +17,8 @@ from policies.plan import canonical_json
 log = logging.getLogger(__name__)
 Admit = Callable[[str, str], dict[str, Any]]
 _admit: Admit | None = None
+# Where the answer of the call that is being served in this thread is left for whoever replies to it.
+current_answers: ContextVar[list[str] | None] = ContextVar("current_answers", default=None)
 
 
 def install(admit: Admit) -> None:
@@ -29,6 +32,17 @@ def enter(asset: Mapping[str, Any], plan: str, ticket: str) -> str:
     try:
         if asset["kind"] != "private":
             return canonical_json({"state": "mock"})
+    except (KeyError, TypeError):
+        log.exception("round refused")
+        return canonical_json(RunError("The round names no asset of this datasite. Ask the hospital.").to_json())
+    answer = _decide(plan, ticket)
+    if (answers := current_answers.get()) is not None:
+        answers.append(answer)
+    return answer
+
+
+def _decide(plan: str, ticket: str) -> str:
+    try:
         if _admit is None:
             raise RunError("The datasite is not ready for runs yet. Ask again in a moment.")
         return canonical_json(_admit(plan, ticket))

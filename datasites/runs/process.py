@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import selectors
 import signal
@@ -24,6 +25,8 @@ from datasites.runs.nursery import CONTROL, END, PID, START
 from datasites.runs.runner import DONE, ERROR, MISSING, TRAINED
 from datasites.runs.sandbox import PROJECT, Confinement, missing_pieces
 from policies.errors import RunCancelled, RunFailed
+
+log = logging.getLogger(__name__)
 
 # What the nursery's process runs, once it has its orders' socket.
 PROGRAM = "from datasites.runs.nursery import main; main()"

@@ -312,8 +312,8 @@ class Supervisor:
         Guarantees:
             Nobody knows the blob's digest, without which it cannot be read, before the ledger has committed the
             round and the audit log names it. What leaves is the datasite's own serialisation of exactly the declared
-            arrays, in the plan's encoding; the digest in ledger and receipt is of these bytes. A result that the contract
-            refuses is charged too, since the refusal tells something of it.
+            arrays, in the plan's encoding; the digest in ledger and receipt is of these bytes. A result that the
+            contract refuses is charged too, since the refusal tells something of it.
         """
         shapes, encoding = approved.outputs, approved.plan.update_encoding
         with self._blobs.write(run.account, at_most=largest_size(shapes, encoding)) as blob:

@@ -1,0 +1,247 @@
+"""What a round costs besides training: three datasites on this machine, beside stock PySyft doing the same.
+
+    python tests/benchmarks/rounds.py        writes out/bench/round_overhead.json and prints what it measured
+
+It plays both sides, so it may read the hospitals' logs: how long training took stands there, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PROJECT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(PROJECT), str(PROJECT / "tests"), str(PROJECT / "tests" / "benchmarks")]
+
+import stock_pysyft  # noqa: E402
+from hospitals import Hospital, draw_pictures, make_hospital  # noqa: E402
+from resident_memory import Memory  # noqa: E402
+
+NAMES = ("north", "south", "west")
+PICTURES_EACH = 64
+ENCODINGS = ("none", "int8")
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A model of about `megabytes`: the small CNN with this width, and a head for so many classes."""
+
+    megabytes: int
+    width: int
+    num_classes: int
+
+
+PAYLOADS = (Payload(1, 64, 17), Payload(10, 192, 81), Payload(100, 256, 2610))
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of one hospital, in seconds."""
+
+    total: float
+    training: float
+    transferred_bytes: int
+
+    @property
+    def overhead(self) -> float:
+        return self.total - self.training
+
+
+def main() -> None:
+    """Measures and writes the result."""
+    options = _options()
+    rows: list[dict[str, Any]] = []
+    start: dict[str, Any] = {}
+    for payload in PAYLOADS:
+        if payload.megabytes in options.payloads:
+            own, start[f"{payload.megabytes} MB"] = measure(payload, options.rounds)
+            rows += own
+            _show(own)
+    for payload in PAYLOADS[:2]:
+        if payload.megabytes in options.payloads and not options.no_pysyft:
+            rows.append(stock_pysyft.measure(payload.megabytes, datasites=len(NAMES), rounds=options.pysyft_rounds))
+            _show(rows[-1:])
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "round_overhead.json").write_text(json.dumps(rows, indent=1) + "\n")
+    (options.out / "datasite_start.json").write_text(json.dumps(start, indent=1) + "\n")
+    print(json.dumps(start, indent=1))
+
+
+def measure(payload: Payload, rounds: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rows of `rounds` rounds with this payload in each of `ENCODINGS`, and what starting and connecting took."""
+    with tempfile.TemporaryDirectory() as folder:
+        hospitals = {name: _hospital(Path(folder), name, payload) for name in NAMES}
+        try:
+            ready = [_start(hospital) for hospital in hospitals.values()]
+            return _measure_running(payload, rounds, hospitals, ready, Path(folder))
+        finally:
+            for hospital in hospitals.values():
+                hospital.stop()
+
+
+def _measure_running(
+    payload: Payload, rounds: int, hospitals: dict[str, Hospital], ready: list[float], folder: Path
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    from researcher.federation import Federation
+
+    begun = time.monotonic()
+    with Federation.connect([hospital.credentials() for hospital in hospitals.values()]) as federation:
+        connected = time.monotonic() - begun
+        rows = [_rounds(payload, rounds, federation, hospitals, folder, encoding) for encoding in ENCODINGS]
+    start = {
+        "ready_seconds": [round(seconds, 2) for seconds in ready],
+        "connect_seconds": round(connected, 2),
+        "idle_rss_mb": rows[0].pop("idle_rss_mb"),
+    }
+    rows[1].pop("idle_rss_mb")
+    return rows, start
+
+
+def _rounds(
+    payload: Payload, rounds: int, federation: Any, hospitals: dict[str, Hospital], folder: Path, encoding: str
+) -> dict[str, Any]:
+    from datasites.training.models import initial_weights
+    from researcher.remote_round import OutgoingWeights
+    from researcher.study import Study
+
+    plan = _plan(payload, federation, rounds + 1, encoding)
+    study = Study.submit(federation, plan, folder / f"study-{encoding}")
+    for name, request in study.requests.items():
+        hospitals[name].admin("approve", request.request_id)
+    weights = initial_weights(plan.model, 0)
+    content = OutgoingWeights.encode(weights, plan, 0)
+    shapes = {name: array.shape for name, array in weights.items()}
+    memory = [Memory(hospital.process.pid) for hospital in hospitals.values() if hospital.process]
+    _one_round(study, hospitals, content, shapes, 0)
+    time.sleep(2.0)
+    idle = [one.now() for one in memory]
+    for one in memory:
+        one.reset()
+    done = [_one_round(study, hospitals, content, shapes, index) for index in range(1, rounds + 1)]
+    seconds = [max(one.overhead for one in of_round) for of_round in done]
+    study.end()
+    return {
+        "system": "wanwu",
+        "payload_mb": payload.megabytes,
+        "encoding": encoding,
+        "datasites": len(hospitals),
+        "seconds_per_round": round(statistics.median(seconds), 3),
+        "spread": [round(min(seconds), 3), round(max(seconds), 3)],
+        "rounds": rounds,
+        "training_seconds": round(statistics.median(one.training for of_round in done for one in of_round), 3),
+        "bytes_per_round": sum(one.transferred_bytes for one in done[0]),
+        "peak_rss_mb": round(max(one.peak() for one in memory), 1),
+        "rss_growth_mb": round(max(one.peak() - before for one, before in zip(memory, idle, strict=True)), 1),
+        "idle_rss_mb": [round(value, 1) for value in idle],
+    }
+
+
+def _one_round(
+    study: Any, hospitals: dict[str, Hospital], content: Any, shapes: dict[str, tuple[int, ...]], index: int
+) -> list[Round]:
+    """Every hospital's round, at once."""
+    from researcher.remote_round import Patience, RemoteRound
+
+    marks = {name: _training_lines(hospital) for name, hospital in hospitals.items()}
+
+    def ask(name: str) -> tuple[float, int]:
+        remote = RemoteRound(
+            hospital=study.federation.hospitals[name],
+            dataset=study.plan.dataset,
+            request=study.requests[name],
+            plan=study.plan,
+            round_index=index,
+            patience=Patience(attempts=1),
+            stopping=threading.Event(),
+            on_event=lambda event: None,
+        )
+        begun = time.monotonic()
+        answer = remote.run(content, shapes)
+        return time.monotonic() - begun, answer.bytes_up + answer.bytes_down
+
+    with ThreadPoolExecutor(len(hospitals)) as pool:
+        answers = dict(zip(hospitals, pool.map(ask, hospitals), strict=True))
+    return [
+        Round(total, _training_seconds(hospitals[name], marks[name]), size) for name, (total, size) in answers.items()
+    ]
+
+
+def _training_lines(hospital: Hospital) -> int:
+    log = hospital.state / "logs" / "runs.log"
+    return log.read_text().count("trained in ") if log.exists() else 0
+
+
+def _training_seconds(hospital: Hospital, before: int) -> float:
+    """What the hospital's own log says of the training since then."""
+    lines = [line for line in (hospital.state / "logs" / "runs.log").read_text().splitlines() if "trained in " in line]
+    return sum(float(line.split("trained in ")[1].split()[0]) for line in lines[before:])
+
+
+def _plan(payload: Payload, federation: Any, rounds: int, encoding: str) -> Any:
+    """One step a round with about one picture: the least that is still private training."""
+    from researcher.planning import Wishes, make_plan
+
+    wishes = Wishes(
+        study=f"overhead-{encoding}",
+        options={"width": payload.width},
+        num_rounds=rounds,
+        local_epochs=0.02,
+        sample_rate=0.02,
+        noise_multiplier=20.0,
+    )
+    plan = make_plan(wishes, federation.datasets())
+    return replace(plan, update_encoding=encoding, weights_encoding=encoding)
+
+
+def _hospital(folder: Path, name: str, payload: Payload) -> Hospital:
+    images, labels = draw_pictures(PICTURES_EACH, seed=len(name))
+    file = folder / f"{name}.npz"
+    np.savez(
+        file,
+        images=images,
+        labels=labels,
+        sites=np.repeat(name, PICTURES_EACH),
+        class_names=np.array([f"class_{number}" for number in range(payload.num_classes)]),
+    )
+    return make_hospital(folder, name, file)
+
+
+def _start(hospital: Hospital) -> float:
+    begun = time.monotonic()
+    hospital.start()
+    hospital.wait_until_ready()
+    return time.monotonic() - begun
+
+
+def _show(rows: Iterable[dict[str, Any]]) -> None:
+    for row in rows:
+        print(json.dumps(row), flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=PROJECT / "out" / "bench", help="folder for the result")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds after the warm-up")
+    parser.add_argument("--payloads", type=int, nargs="+", default=[1, 10, 100], help="megabytes, of 1, 10 and 100")
+    parser.add_argument("--no_pysyft", action="store_true", help="leave stock PySyft out")
+    parser.add_argument("--pysyft_rounds", type=int, default=3, help="rounds of stock PySyft after the warm-up")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        main()
