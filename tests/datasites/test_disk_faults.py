@@ -17,7 +17,7 @@ from datasites.audit import AuditLog
 from datasites.audit_chain import read, verify
 from datasites.identity import StateFolder
 from datasites.runs import supervisor as supervision
-from datasites.runs.blobs import BlobStore
+from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.gpus import GpuLeases
 from datasites.runs.limits import RunLimits
 from datasites.runs.queue import RunQueue
@@ -147,7 +147,7 @@ def waiting(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[tup
     queue.enqueue(request_id="one", round_index=2, account="e" * 64, weights="f" * 64)
     made = Supervisor(
         queue=queue,
-        blobs=BlobStore(state.blobs, max_bytes=1000),
+        blobs=BlobStore(state.blobs, limits=BlobLimits(max_bytes=1000)),
         ledger=ledger,
         audit=AuditLog(state.audit),
         approved=lambda run: pytest.fail("nothing is to be trained"),
