@@ -43,6 +43,11 @@ class GpuLeases:
         self._lock = threading.Lock()
         self.version = 0
 
+    @property
+    def present(self) -> bool:
+        """Whether there is any GPU to lease."""
+        return bool(self._free)
+
     def take(self, *, wanted: bool) -> tuple[Gpu, ...] | None:
         """Leases what a run needs.
 

@@ -187,7 +187,7 @@ class Supervisor:
 
     def _wants_gpu(self, run: Run) -> bool:
         try:
-            return self._approved(run).plan.run.device != "cpu"
+            return self._gpus.present and self._approved(run).plan.run.device != "cpu"
         except WanwuError:
             return False  # it will be refused with that reason
 

@@ -25,6 +25,7 @@ from datasites.http_errors import add_error_handlers
 from datasites.runs.blobs import BlobLimits, BlobStore
 from policies.errors import BlobError, BlobUnknown, DatasiteUnreachable, FederationError, QuotaExceeded
 from policies.signatures import sign
+from researcher.secure_channel import SecureChannel
 from researcher.wire import Wire
 
 SEED, OTHER = b"1" * 32, b"2" * 32
@@ -60,11 +61,20 @@ def datasite(blobs: BlobStore) -> Iterator[int]:
         thread.join(timeout=10)
 
 
+@contextlib.contextmanager
+def over(url: str, seed: bytes = SEED) -> Iterator[Wire]:
+    """The researcher's routes over the platform's own channel, but without TLS."""
+    channel = SecureChannel.__new__(SecureChannel)
+    channel.datasite, channel.url = "datasite", url
+    channel.http = httpx.Client(base_url=url, trust_env=False)
+    with contextlib.closing(channel):
+        yield Wire(channel, seed)
+
+
 @pytest.fixture
 def researcher(datasite: int) -> Iterator[Wire]:
-    connected = Wire(f"http://127.0.0.1:{datasite}", SEED)
-    yield connected
-    connected.close()
+    with over(f"http://127.0.0.1:{datasite}") as connected:
+        yield connected
 
 
 class BreakingLine:
@@ -111,20 +121,16 @@ def test_what_was_put_comes_back_whole_and_only_to_its_own_account(
     digest = researcher.put_blob(content)
     assert researcher.get_blob(digest, tmp_path / "blob", max_bytes=len(content)) == len(content)
     assert (tmp_path / "blob").read_bytes() == content
-    stranger = Wire(f"http://127.0.0.1:{datasite}", OTHER)
-    with pytest.raises(BlobUnknown):
+    with over(f"http://127.0.0.1:{datasite}", OTHER) as stranger, pytest.raises(BlobUnknown):
         stranger.get_blob(digest, tmp_path / "other", max_bytes=len(content))
-    stranger.close()
     assert not (tmp_path / "other").exists()
 
 
 def test_a_download_that_breaks_off_goes_on_where_it_was(researcher: Wire, datasite: int, tmp_path: Path) -> None:
     content = os.urandom(3 * MEGABYTE)
     digest = researcher.put_blob(content)
-    with BreakingLine(datasite, breaks_after=[MEGABYTE, MEGABYTE, 1 << 30]) as line:
-        through = Wire(line.url, SEED)
+    with BreakingLine(datasite, breaks_after=[MEGABYTE, MEGABYTE, 1 << 30]) as line, over(line.url) as through:
         through.get_blob(digest, tmp_path / "blob", max_bytes=len(content))
-        through.close()
     assert (tmp_path / "blob").read_bytes() == content
     assert line.connections == 3
     starts = [int(request.split(b"range: bytes=")[1].split(b"-")[0]) for request in line.requests[1:]]
@@ -137,11 +143,12 @@ def test_a_line_that_stays_broken_leaves_what_came_for_the_next_try(
     content = os.urandom(2 * MEGABYTE)
     digest = researcher.put_blob(content)
     file = tmp_path / "blob"
-    with BreakingLine(datasite, breaks_after=[MEGABYTE, 0]) as line:
-        through = Wire(line.url, SEED)
-        with pytest.raises(DatasiteUnreachable):
-            through.get_blob(digest, file, max_bytes=len(content))
-        through.close()
+    with (
+        BreakingLine(datasite, breaks_after=[MEGABYTE, 0]) as line,
+        over(line.url) as through,
+        pytest.raises(DatasiteUnreachable),
+    ):
+        through.get_blob(digest, file, max_bytes=len(content))
     came = file.stat().st_size
     assert 0 < came < MEGABYTE
     assert file.read_bytes() == content[:came]

@@ -250,7 +250,7 @@ def test_an_update_outlives_its_study_by_the_grace_time_and_no_more(tmp_path: Pa
         update = {name: blobs.put(ALICE, b"update of " + name.encode()) for name in ("live", "over")}
         for name in ("live", "over"):
             run = queue.enqueue(request_id=name, round_index=0, account=ALICE, weights=weights[name])
-            assert queue.take() is not None
+            assert queue.take(run.id) is not None
             queue.finish(run.id, update[name])
         queue.enqueue(request_id="live", round_index=1, account=ALICE, weights=weights["waiting"])
         decisions = Decisions(live="approved", over="ended")

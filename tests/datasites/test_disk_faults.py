@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import subprocess
 import sys
@@ -20,10 +21,10 @@ from datasites.runs import supervisor as supervision
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.gpus import GpuLeases
 from datasites.runs.limits import RunLimits
-from datasites.runs.queue import RunQueue
-from datasites.runs.supervisor import Supervisor
+from datasites.runs.queue import Run, RunQueue
+from datasites.runs.supervisor import ApprovedRun, Supervisor
 from policies.accountant import GaussianSteps
-from policies.errors import AuditUnavailable, LedgerBroken
+from policies.errors import AuditUnavailable, LedgerBroken, RequestPending
 from policies.ledger import Ledger
 
 FILL_THE_LOG = """
@@ -136,6 +137,10 @@ class NoNursery:
         pass
 
 
+def nothing_to_train(run: Run) -> ApprovedRun:
+    raise RequestPending("These runs were charged before; nothing is to be trained.")
+
+
 @pytest.fixture
 def waiting(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Supervisor, RunQueue]]:
     """A round that the ledger has charged and whose run waits in the queue, as after a crash between the two."""
@@ -150,7 +155,7 @@ def waiting(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[tup
         blobs=BlobStore(state.blobs, limits=BlobLimits(max_bytes=1000)),
         ledger=ledger,
         audit=AuditLog(state.audit),
-        approved=lambda run: pytest.fail("nothing is to be trained"),
+        approved=nothing_to_train,
         state=state,
         nursery=NoNursery(),  # type: ignore[arg-type]
         limits=RunLimits(1 << 30, 60, 60, 8, 1000),
@@ -173,10 +178,16 @@ def test_an_update_is_not_handed_out_while_the_audit_log_cannot_be_written(
     state: StateFolder, waiting: tuple[Supervisor, RunQueue], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     supervisor, queue = waiting
-    before = state.audit.read_bytes()
 
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
+    def runs_in_the_log() -> int:
+        return sum(entry["event"].startswith("run ") for entry in read(state.audit).entries)
+
+    before, write = runs_in_the_log(), os.pwrite
+
+    def full(descriptor: int, content: bytes, offset: int) -> int:
+        if b'"run ' in content:
+            raise OSError(28, "No space left on device")
+        return write(descriptor, content, offset)
 
     with monkeypatch.context() as patch:
         patch.setattr("os.pwrite", full)
@@ -184,7 +195,7 @@ def test_an_update_is_not_handed_out_while_the_audit_log_cannot_be_written(
         wait_for(lambda: found(queue) == "failed")
     run = queue.find("one", 2)
     assert run and run.code == "WW821" and run.update_digest == ""
-    assert state.audit.read_bytes() == before
+    assert runs_in_the_log() == before
     queue.enqueue(request_id="one", round_index=2, account="e" * 64, weights="f" * 64)
     wait_for(lambda: found(queue) == "done")
     assert read(state.audit).entries[-1]["event"] == "run done"

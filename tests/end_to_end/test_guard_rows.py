@@ -19,13 +19,15 @@ from typing import Any
 import httpx
 import pytest
 import syft as sy
-from hospitals import ENVIRONMENT, RESEARCHER, Hospital, command, small_plan
+from hospitals import ENVIRONMENT, RESEARCHER, STRANGER, Hospital, command, small_plan
 from syft.client.api import SyftAPICall
 
 from policies.errors import MessageRefused, NotAllowed, RequestAltered, SignInFailed
 from policies.inputs import Ticket
 from researcher import code_requests
+from researcher.credentials import Credentials
 from researcher.federation import Federation
+from researcher.secure_channel import SecureChannel
 from researcher.study import Study
 
 
@@ -42,7 +44,7 @@ def call(north: Any, path: str, **kwargs: Any) -> Any:
 
 
 def post(north: Any, body: bytes | Iterator[bytes]) -> httpx.Response:
-    return httpx.post(north.wire.url + "/api/v2/api_call", content=body, trust_env=False)
+    return north.channel.http.post("/api/v2/api_call", content=body)
 
 
 def approved(hospitals: dict[str, Hospital], federation: Federation, name: str, folder: Path) -> Study:
@@ -64,7 +66,7 @@ def test_the_platforms_own_calls_pass(north: Any) -> None:
 
 
 def test_a_type_outside_the_list_is_refused_before_anyone_is_asked_who_sent_it(north: Any) -> None:
-    with pytest.raises(OSError, match="422"):
+    with pytest.raises(MessageRefused):
         north.client.connection.make_call(datetime.date(2026, 1, 1))
     answer = post(north, sy.serialize(datetime.date(2026, 1, 1), to_bytes=True))
     assert (answer.status_code, answer.json()["code"]) == (422, MessageRefused.code)
@@ -137,44 +139,38 @@ def test_a_call_signed_by_nobodys_key_is_refused(north: Any) -> None:
 # --- accounts and the door -----------------------------------------------------------------------------------
 
 
-def sign_in(url: str, email: str, password: str = "wrong") -> bytes:
-    answer = httpx.post(url + "/api/v2/login", json={"email": email, "password": password}, timeout=60, trust_env=False)
-    return answer.content
+def sign_in(channel: SecureChannel, email: str, password: str = "wrong") -> httpx.Response:
+    return channel.request("POST", "/api/v2/login", json={"email": email, "password": password})
 
 
-def test_known_and_unknown_accounts_get_the_same_answer_and_tries_slow_down(
-    hospitals: dict[str, Hospital],
-    north_only: Federation,
-) -> None:
-    """At `south`, so that no other test of `north` signs in while this peer has to wait."""
-    url = json.loads(hospitals["south"].credentials().read_text())["url"]
+def test_wrong_passwords_get_one_answer_and_tries_slow_down(hospitals: dict[str, Hospital]) -> None:
+    """As somebody who signs in nowhere else, since that account has to wait afterwards."""
+    credentials = Credentials.from_file(hospitals["south"].credentials(STRANGER))
+    with contextlib.closing(SecureChannel(credentials)) as channel:
+        answers = [sy.deserialize(sign_in(channel, STRANGER).content, from_bytes=True).message for _ in range(6)]
+    assert answers[0] == f"{SignInFailed.code}: The e-mail address or the password is not right."
+    assert "Try again in" in answers[-1]
+    assert hospitals["south"].events("sign-in refused")
 
-    identity = json.loads((hospitals["south"].state / "identity" / "datasite.json").read_text())
-    texts = {
-        sy.deserialize(sign_in(url, email), from_bytes=True).message
-        for email in (RESEARCHER, "nobody@university.org", identity["admin_email"])
-    }
-    assert texts == {f"{SignInFailed.code}: The e-mail address or the password is not right."}
-    for email in ("other@university.org", "nobody@university.org"):
-        answers = [sy.deserialize(sign_in(url, email), from_bytes=True).message for _ in range(6)]
-        assert "Try again in" in answers[-1]
-    assert len(hospitals["south"].events("sign-in refused")) >= 3
+
+def test_known_and_unknown_accounts_of_others_get_the_same_answer(hospitals: dict[str, Hospital], north: Any) -> None:
+    identity = json.loads((hospitals["north"].state / "identity" / "datasite.json").read_text())
+    others = (STRANGER, "nobody@university.org", identity["admin_email"])
+    answers = {(answer.status_code, answer.text) for answer in (sign_in(north.channel, email) for email in others)}
+    assert len(answers) == 1
+    assert next(iter(answers))[0] == 403
 
 
 @pytest.mark.parametrize("path", ["register", "forgot_password", "reset_password", "stream/x/y/", "metadata_capnp"])
 def test_routes_of_pysyft_that_a_study_does_not_need_do_not_exist(north: Any, path: str) -> None:
     for method in ("GET", "POST", "PUT"):
-        answer = httpx.request(method, f"{north.wire.url}/api/v2/{path}", trust_env=False)
+        answer = north.channel.http.request(method, f"/api/v2/{path}")
         assert answer.status_code in (404, 405)
 
 
 def test_an_account_that_is_no_researchers_learns_nothing_of_the_calls(north: Any) -> None:
-    answer = httpx.get(
-        f"{north.wire.url}/api/v2/api",
-        params={"verify_key": "ab" * 32, "communication_protocol": 1},
-        trust_env=False,
-    )
-    assert (answer.status_code, answer.json()["code"]) == (403, NotAllowed.code)
+    answer = north.channel.http.get("/api/v2/api", params={"verify_key": "ab" * 32, "communication_protocol": 1})
+    assert (answer.status_code, answer.json()["code"]) == (SignInFailed.status, SignInFailed.code)
 
 
 def test_a_body_in_chunks_is_bounded_too(north: Any) -> None:
@@ -183,8 +179,12 @@ def test_a_body_in_chunks_is_bounded_too(north: Any) -> None:
 
 def test_both_ports_send_the_headers_and_invite_no_other_origin(hospitals: dict[str, Hospital], north: Any) -> None:
     console = json.loads((hospitals["north"].state / "identity" / "console.json").read_text())["url"]
-    for url in (north.wire.url + "/api/v2/metadata", north.wire.url + "/nothing", console + "/admin/v1/requests"):
-        answer = httpx.get(url, headers={"origin": "https://example.org"}, trust_env=False)
+    origin = {"origin": "https://example.org"}
+    for answer in (
+        north.channel.http.get("/api/v2/metadata", headers=origin),
+        north.channel.http.get("/nothing", headers=origin),
+        httpx.get(console + "/admin/v1/requests", headers=origin, trust_env=False),
+    ):
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cache-control"] == "no-store"
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
@@ -212,7 +212,7 @@ def test_the_root_key_is_the_one_that_was_drawn_for_this_datasite(hospitals: dic
     for hospital in hospitals.values():
         seed = json.loads((hospital.state / "identity" / "datasite.json").read_text())["signing_seed"]
         keys.add(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(seed)).public_key().public_bytes_raw().hex())
-    metadata = httpx.get(north.wire.url + "/api/v2/metadata", trust_env=False).json()
+    metadata = north.channel.http.get("/api/v2/metadata").json()
     assert len(keys) == 2
     assert metadata["verify_key"] in keys
 
@@ -296,7 +296,7 @@ def test_an_auditor_reads_the_books_and_decides_nothing(
         assert NotAllowed.code in as_person(auditor, *refused).stderr, refused
     reviewer = people["dr.wu"]
     assert as_person(reviewer, "show", request_id).returncode == 0
-    for refused in (("limits", "--set", "max_rounds=2"), ("researchers", "list"), ("audit", "show")):
+    for refused in (("limits", "--set", "max_rounds=2"), ("researchers",), ("audit", "show")):
         assert NotAllowed.code in as_person(reviewer, *refused).stderr, refused
     assert as_person(reviewer, "approve", request_id).returncode == 0
     receipt = north_only.hospitals["north"].wire.receipt(request_id)

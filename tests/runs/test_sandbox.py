@@ -155,7 +155,8 @@ def test_the_researcher_reads_the_same_whatever_went_wrong(outcome: dict[str, An
 
 
 def test_an_early_end_leaves_no_more_than_what_was_written(outcome: dict[str, Any]) -> None:
-    assert outcome["attacks"]["pretend_to_be_done"]["bytes"] == 0
+    # "done" and a line's end: what the attack itself puts into its result, if it gets so far before it is ended.
+    assert outcome["attacks"]["pretend_to_be_done"]["bytes"] in (0, 5)
 
 
 def test_the_nursery_goes_on(outcome: dict[str, Any]) -> None:
