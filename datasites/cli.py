@@ -406,6 +406,7 @@ def _log_to(file: Path) -> TextIO:
     os.dup2(descriptor, 2)
     os.close(descriptor)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    logging.getLogger("datasites").setLevel(logging.INFO)  # also after PySyft has set the root logger's level
     for noisy in ("httpx", "syft", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     return terminal

@@ -179,15 +179,19 @@ def _one_round(
     ]
 
 
+def _log(hospital: Hospital) -> list[str]:
+    """What the hospital's own log says of training, a line each."""
+    lines = (hospital.state / "logs" / "datasite.log").read_text().splitlines()
+    return [line for line in lines if "trained in " in line]
+
+
 def _training_lines(hospital: Hospital) -> int:
-    log = hospital.state / "logs" / "runs.log"
-    return log.read_text().count("trained in ") if log.exists() else 0
+    return len(_log(hospital))
 
 
 def _training_seconds(hospital: Hospital, before: int) -> float:
-    """What the hospital's own log says of the training since then."""
-    lines = [line for line in (hospital.state / "logs" / "runs.log").read_text().splitlines() if "trained in " in line]
-    return sum(float(line.split("trained in ")[1].split()[0]) for line in lines[before:])
+    """Seconds of training since there were so many lines."""
+    return sum(float(line.split("trained in ")[1].split()[0]) for line in _log(hospital)[before:])
 
 
 def _plan(payload: Payload, federation: Any, rounds: int, encoding: str) -> Any:
