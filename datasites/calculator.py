@@ -6,6 +6,7 @@ It is given plans and histories, never a path to a picture.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -82,7 +83,9 @@ class Calculator:
         if self._timer is not None:
             self._timer.cancel()
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+            self._pool = ProcessPoolExecutor(
+                1, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_the_datasite
+            )
         return self._pool
 
     def _end_later(self) -> None:
@@ -96,6 +99,18 @@ class Calculator:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
+
+
+def _end_with_the_datasite() -> None:
+    """Ends this process when the datasite's is gone, however that ended: it waits for questions for ever otherwise."""
+    datasite = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if datasite is not None:
+            datasite.join()
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _epsilon_spent(history: tuple[GaussianSteps, ...], delta: float) -> float:

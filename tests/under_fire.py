@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from hospitals import CLASSES, Hospital, draw_pictures, make_hospital, small_plan, wait_for, write_pictures
 
 from datasites import audit
@@ -45,6 +46,7 @@ class Counts:
         rounds: Rounds that the researcher averaged.
         rounds_lost: Rounds of those that a hospital's ledger does not hold, or holds with another update.
         budget_mismatches: Studies that are charged other than what ran.
+        orphans: Processes of a killed datasite that were still there ten seconds later.
         wrong_models: Studies whose global model is not the mean of the updates that the ledgers name.
     """
 
@@ -56,6 +58,7 @@ class Counts:
     rounds: int = 0
     rounds_lost: int = 0
     budget_mismatches: int = 0
+    orphans: int = 0
     wrong_models: int = 0
 
 
@@ -115,10 +118,13 @@ class Fire:
 
     def _kill_the_datasite(self, hospital: Hospital) -> None:
         deciding = self.deciding.is_set()
+        assert hospital.process is not None
+        family = psutil.Process(hospital.process.pid).children(recursive=True)
         hospital.stop(signal.SIGKILL)
         self.counts.datasites_killed += 1
         self.counts.while_deciding += deciding
         self.counts.while_running += check_state(hospital)
+        self.counts.orphans += len(psutil.wait_procs(family, timeout=10)[1])
         begun = time.monotonic()
         hospital.start()
         hospital.wait_until_ready()
@@ -271,7 +277,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         counts = studies_under_fire(Path(folder), names=names, kills=options.kills, seed=options.seed)
     print(json.dumps(asdict(counts), indent=2))
-    return int(bool(counts.rounds_lost or counts.budget_mismatches or counts.wrong_models))
+    return int(bool(counts.rounds_lost or counts.budget_mismatches or counts.orphans or counts.wrong_models))
 
 
 if __name__ == "__main__":

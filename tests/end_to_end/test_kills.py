@@ -19,4 +19,4 @@ def test_kills_at_any_moment_lose_no_round_and_leave_no_less_charged_than_spent(
     counts = studies_under_fire(tmp_path, names=("east",), kills=kills, rounds=rounds, seed=seed)
     assert counts.datasites_killed + counts.runners_killed >= kills
     assert counts.rounds > 0
-    assert (counts.rounds_lost, counts.budget_mismatches, counts.wrong_models) == (0, 0, 0)
+    assert (counts.rounds_lost, counts.budget_mismatches, counts.wrong_models, counts.orphans) == (0, 0, 0, 0)

@@ -1,0 +1,36 @@
+"""The calculator's process: it answers, and it does not outlive its datasite."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+from hospitals import ENVIRONMENT
+
+# The process of a pool is started by the first question.
+DATASITE = """
+import time
+from datasites.calculator import Calculator
+from policies.accountant import GaussianSteps
+
+if __name__ == "__main__":
+    calculator = Calculator()
+    print(calculator.epsilon_spent((GaussianSteps(10.0, 1.0, 1),), 1e-5), flush=True)
+    time.sleep(600)
+"""
+
+
+def test_the_calculator_ends_with_a_killed_datasite(tmp_path: object) -> None:
+    program = os.path.join(str(tmp_path), "datasite.py")
+    with open(program, "w") as file:
+        file.write(DATASITE)
+    with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, env=ENVIRONMENT) as datasite:
+        assert datasite.stdout
+        assert 0 < float(datasite.stdout.readline()) < 1
+        family = psutil.Process(datasite.pid).children(recursive=True)
+        assert family
+        datasite.send_signal(signal.SIGKILL)
+    assert not psutil.wait_procs(family, timeout=20)[1]
