@@ -56,11 +56,11 @@ class Study(Submission[TrainingPlan]):
             on_round: Called after each round.
 
         Raises:
-            RequestDenied: Fewer than `min_clients` hospitals approved.
+            RequestDenied: Fewer than `min_clients` hospitals approved, or are there.
             NotEnoughDatasites: A round got fewer updates; what was reached is saved, and `run` goes on from it.
         """
         strategy, patience = strategy or FedAvg(), patience or Patience()
-        taking_part, absent = self.approved(min_clients)
+        taking_part, absent = self.approved(min_clients, unreachable_seconds=patience.unreachable_seconds)
         saved = load_state(self.folder, plan_digest=self.plan.digest())
         state, history = saved if saved else (strategy.init(initial_weights), History())
         with ThreadPoolExecutor(max_workers=len(taking_part)) as pool:

@@ -16,6 +16,7 @@ from researcher.code_requests import CodeRequest
 from researcher.federation import Federation
 
 STUDY_FILE = "study.json"
+_POLL_SECONDS = 0.5
 P = TypeVar("P", bound=Plan)
 
 
@@ -124,13 +125,16 @@ class Submission(Generic[P]):
             if state == "approved":
                 self.federation.hospitals[name].wire.end(self.requests[name].request_id)
 
-    def approved(self, min_clients: int) -> tuple[list[str], dict[str, str]]:
+    def approved(self, min_clients: int, *, unreachable_seconds: float = 60.0) -> tuple[list[str], dict[str, str]]:
         """(datasites that approved, the others with their state and reason).
+
+        A hospital that is out of reach may be starting again: it is waited for, then counted as not there.
 
         Raises:
             RequestDenied: Fewer than `min_clients` approved.
         """
-        decisions = self.decisions()
+        deadline = time.monotonic() + unreachable_seconds
+        decisions = {name: self._decision(name, deadline) for name in self.requests}
         names = [name for name, (state, _) in decisions.items() if state == "approved"]
         others = {name: f"{state} {why}".strip() for name, (state, why) in decisions.items() if name not in names}
         if len(names) < max(min_clients, 1):
@@ -140,3 +144,14 @@ class Submission(Generic[P]):
                 "decisions, or lower min_clients."
             )
         return names, others
+
+    def _decision(self, name: str, deadline: float) -> tuple[str, str]:
+        """One hospital's decision as in `decisions`, or `unreachable` if it did not answer until the deadline."""
+        while True:
+            try:
+                answer = self.federation.hospitals[name].wire.request(self.requests[name].request_id)
+                return answer["state"], answer["reason"]
+            except DatasiteUnreachable as error:
+                if time.monotonic() > deadline:
+                    return "unreachable", error.public
+                time.sleep(_POLL_SECONDS)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,18 @@ def make_hospital(folder: Path, name: str, data: Path, *, unit: str = "picture")
     options = ["--port", str(free_port()), "--data_path", data, "--site", name, "--state", state, "--name", name]
     people = ["--researcher", RESEARCHER, "--researcher", STRANGER]
     command("-m", "datasites", "init", *options, *people, "--unit", unit)
+    if not _sandbox_is_whole():
+        config = state / "config.toml"
+        config.write_text(config.read_text().replace("require_sandbox = true", "require_sandbox = false"))
     return Hospital(state)
+
+
+@cache
+def _sandbox_is_whole() -> bool:
+    """Whether this machine has every piece that runs need: the tests of the pieces are skipped where it has not."""
+    from datasites.runs.sandbox import sandbox_report
+
+    return all(piece.present for piece in sandbox_report() if piece.required)
 
 
 def small_plan(federation: Any, *, study: str, **changes: Any) -> Any:

@@ -68,7 +68,7 @@ class Fire:
 
     hospitals: dict[str, Hospital]
     kills: int
-    moments: random.Random
+    seed: int
     counts: Counts = field(default_factory=Counts)
     deciding: threading.Event = field(default_factory=threading.Event)
     failure: BaseException | None = None
@@ -82,14 +82,21 @@ class Fire:
     def burning(self) -> bool:
         return self.failure is None and self.killed < self.kills
 
-    def burn(self) -> None:
+    def light(self) -> list[threading.Thread]:
+        """Begins to kill, at every hospital by itself."""
+        threads = [threading.Thread(target=self._burn, args=(name,), daemon=True) for name in self.hospitals]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def _burn(self, name: str) -> None:
         """Kills until enough is killed; a check that fails on the way ends it, and ends the study too."""
+        hospital, moments = self.hospitals[name], random.Random(f"{self.seed} {name}")
         try:
             while self.burning:
                 # As long as a restart on this machine now takes, on average: half of the time something gets done.
-                time.sleep(self.moments.uniform(0.0, 2 * self.restart_seconds / len(self.hospitals)))
-                hospital = self.moments.choice(list(self.hospitals.values()))
-                if self.moments.random() < 0.3:
+                time.sleep(moments.uniform(0.0, 2 * self.restart_seconds))
+                if moments.random() < 0.5:
                     self._kill_a_runner(hospital)
                 else:
                     self._kill_the_datasite(hospital)
@@ -109,12 +116,15 @@ class Fire:
                 time.sleep(0.2)
 
     def _kill_a_runner(self, hospital: Hospital) -> None:
-        started = hospital.events("run started")[-1:]
-        if not started or not _is_python(started[0]["pid"]):
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(started[0]["pid"], signal.SIGKILL)
-            self.counts.runners_killed += 1
+        """Kills the next runner that is seen, if there is one within some seconds."""
+        for _ in range(100):
+            started = hospital.events("run started")[-1:]
+            if started and _is_python(started[0]["pid"]):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(started[0]["pid"], signal.SIGKILL)
+                    self.counts.runners_killed += 1
+                return
+            time.sleep(0.03)
 
     def _kill_the_datasite(self, hospital: Hospital) -> None:
         deciding = self.deciding.is_set()
@@ -222,14 +232,14 @@ def studies_under_fire(folder: Path, *, names: tuple[str, ...], kills: int, seed
     from researcher.federation import Federation
 
     with _hospitals(folder, names) as hospitals:
-        fire = Fire(hospitals, kills, random.Random(seed))
+        fire = Fire(hospitals, kills, seed)
         with Federation.connect([hospital.credentials() for hospital in hospitals.values()]) as federation:
-            burning = threading.Thread(target=fire.burn, daemon=True)
-            burning.start()
+            burning = fire.light()
             while fire.burning or not fire.counts.studies:
                 study_under_fire(federation, fire, folder / f"study-{fire.counts.studies}", rounds=rounds)
                 print(json.dumps(asdict(fire.counts)), file=sys.stderr, flush=True)
-            burning.join()
+            for one in burning:
+                one.join()
         for hospital in hospitals.values():
             hospital.stop()
             check_state(hospital)

@@ -215,7 +215,7 @@ def test_a_round_that_too_few_hospitals_deliver_changes_nothing(
     _approve(study, hospitals)
     hospitals["south"].admin("end", study.requests["south"].request_id, "--reason", "The scanner is being replaced.")
     patience = Patience(attempts=1, unreachable_seconds=1)
-    monkeypatch.setattr(study, "approved", lambda min_clients: (["north", "south"], {}))
+    monkeypatch.setattr(study, "approved", lambda min_clients, **_: (["north", "south"], {}))
     with pytest.raises(NotEnoughDatasites, match="scanner"):
         study.run(hold_out=hold_out, initial_weights=_initial(study), patience=patience)
     assert not (tmp_path / "state.json").exists()
