@@ -94,8 +94,8 @@ class Fire:
         hospital, moments = self.hospitals[name], random.Random(f"{self.seed} {name}")
         try:
             while self.burning:
-                # As long as a restart on this machine now takes, on average: half of the time something gets done.
-                time.sleep(moments.uniform(0.0, 2 * self.restart_seconds))
+                # In proportion to what a restart takes on this machine now: some of the time something gets done.
+                time.sleep(moments.uniform(0.0, self.restart_seconds))
                 if moments.random() < 0.5:
                     self._kill_a_runner(hospital)
                 else:
