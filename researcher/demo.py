@@ -29,7 +29,7 @@ from researcher.history import PrivacySpent
 from researcher.hold_out import HoldOut, load_hold_out
 from researcher.planning import Wishes, make_plan, study_epsilon
 from researcher.reports import wording
-from researcher.strategies import FedAvg, Strategy
+from researcher.strategies import FedAvg
 from researcher.study import Study
 from researcher.terminal import RoundDisplay
 from researcher.training_session import result_of, wait_and_run, write_all
@@ -37,6 +37,7 @@ from researcher.training_session import result_of, wait_and_run, write_all
 _PROJECT = Path(__file__).resolve().parents[1]
 EPSILON, DELTA = 8.0, 1e-5
 MIN_CLIENTS = 2
+_FEWER_ROUNDS_ALONE = 5
 _PICTURES_FOR_FULL_RATE = 8000  # with fewer, the noise in a step's mean grows, and the step has to shrink with it
 
 
@@ -85,7 +86,9 @@ def _study(
     _print_plan(plan, console)
     study = Study.submit(federation, plan, out / "studies" / "all")
     alone = {
-        name: Study.submit(federation.only(name), replace(plan, study=f"{plan.study}-{name}"), out / "studies" / name)
+        name: Study.submit(
+            federation.only(name), replace(plan_alone(plan), study=f"{plan.study}-{name}"), out / "studies" / name
+        )
         for name in federation.hospitals
     }
     console.rule("[bold]Each hospital's admin reviews and approves", align="left")
@@ -93,8 +96,8 @@ def _study(
     console.rule("[bold]Rounds", align="left")
     strategy = FedAvg(server_momentum=server_momentum)
     state, history = wait_and_run(study, hold_out, console=console, min_clients=MIN_CLIENTS, seed=0, strategy=strategy)
-    console.rule("[bold]For comparison: the same plan at each hospital alone", align="left")
-    local_only, spent = _alone(alone, hold_out, strategy, console)
+    console.rule("[bold]For comparison: as many steps, with the same noise, at each hospital alone", align="left")
+    local_only, spent = _alone(alone, hold_out, console)
     total = {name: _together(study.privacy(history)[name], spent[name], plan) for name in spent}
     result = replace(result_of(study, state, history, hold_out), local_only=local_only, privacy_total=total)
     write_all(out, study, state, history, result)
@@ -130,8 +133,24 @@ def recipe(public_sizes: list[int], *, given: bool) -> tuple[Wishes, float]:
     return replace(wishes, num_rounds=100, local_epochs=0.4, learning_rate=rate, momentum=0.0), 0.9
 
 
+def plan_alone(plan: TrainingPlan) -> TrainingPlan:
+    """The plan of the comparison: the same steps, sample rate and noise, so the same epsilon.
+
+    Many short rounds are there to keep hospitals from drifting apart. One hospital alone needs fewer, with the momentum
+    in its own steps.
+    """
+    if plan.rounds % _FEWER_ROUNDS_ALONE or plan.steps_per_round > 2:
+        return plan
+    return replace(
+        plan,
+        rounds=plan.rounds // _FEWER_ROUNDS_ALONE,
+        steps_per_round=plan.steps_per_round * _FEWER_ROUNDS_ALONE,
+        momentum=0.9,
+    )
+
+
 def _alone(
-    studies: dict[str, Study], hold_out: HoldOut, strategy: Strategy, console: Console
+    studies: dict[str, Study], hold_out: HoldOut, console: Console
 ) -> tuple[dict[str, Evaluation], dict[str, PrivacySpent | None]]:
     """Runs each hospital's own study, all at the same time, and scores what it ends with."""
     from datasites.training.models import initial_weights
@@ -144,7 +163,6 @@ def _alone(
             state, history = study.run(
                 hold_out=hold_out,
                 initial_weights=initial_weights(study.plan.model, 0),
-                strategy=strategy,
                 min_clients=1,
                 on_event=display.on_event,
             )

@@ -96,7 +96,7 @@ class Fire:
             while self.burning:
                 # In proportion to what a restart takes on this machine now: some of the time something gets done.
                 time.sleep(moments.uniform(0.0, self.restart_seconds))
-                if moments.random() < 0.5:
+                if moments.random() < 0.65:
                     self._kill_a_runner(hospital)
                 else:
                     self._kill_the_datasite(hospital)

@@ -26,7 +26,7 @@ class StudyResult:
         public_sizes: Datasite → declared number of privacy units; names all datasites of the study, in order.
         privacy: Datasite → what the study spent there; None where training was not private, or never ran.
         history: At least one round.
-        local_only: Datasite → how the same plan does on its pictures alone; may name fewer datasites.
+        local_only: Datasite → how as many steps at the same cost do on its pictures alone; may name fewer datasites.
         privacy_total: Datasite → what study and local-only baseline spent together; empty if not known.
         versions: Host → component → version.
         finished: When, for people, such as `4 May 2027, 10:21`.

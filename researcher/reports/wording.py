@@ -58,7 +58,9 @@ def hospitals_note(result: StudyResult) -> str:
     if result.privacy_total:
         notes.append("“With baseline” includes what training on that hospital's pictures alone spent.")
     if result.local_only:
-        notes.append("Alone: the same plan on one hospital's pictures, scored on the same public hold-out.")
+        notes.append(
+            "Alone: as many steps at the same cost on one hospital's pictures, scored on the same public hold-out."
+        )
     return " ".join(notes)
 
 
