@@ -28,7 +28,14 @@ def published(tmp_path: Path) -> Any:
 
 
 def decision(request_id: str = "r1", **changes: Any) -> Any:
-    known = {"request_id": request_id, "account": "ab", "dataset": "cells", "approved_plan": "plan", "outputs": {}}
+    known = {
+        "request_id": request_id,
+        "account": "ab",
+        "dataset": "cells",
+        "approved_plan": "plan",
+        "inputs": {},
+        "outputs": {},
+    }
     return SimpleNamespace(**{**known, **changes})
 
 

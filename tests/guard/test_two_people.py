@@ -54,9 +54,10 @@ class Book:
         books: Any = SimpleNamespace(
             limits=self.limits,
             approvals=self.approvals,
-            ledger=SimpleNamespace(reserve=lambda **values: self.reserved.append(values["request_id"])),
+            ledger=SimpleNamespace(reserve=self._reserve),
             calculator=SimpleNamespace(shapes=lambda plan: DeclaredShapes({}, {})),
             audit=SimpleNamespace(write=lambda event, **details: self.events.append(event)),
+            witness=dict,
         )
         done = SimpleNamespace(apply=lambda *_: None, undo=lambda *_: None)
         server = SimpleNamespace(lock=threading.RLock(), services=SimpleNamespace(request=done))
@@ -65,6 +66,10 @@ class Book:
         monkeypatch.setattr(module, "make_card", lambda request, reader, books: self.state())
         self.book = module.RequestBook(server, {}, books)
         self.reader = self.book._reader = Reader()  # type: ignore[assignment]
+
+    def _reserve(self, **values: Any) -> Any:
+        self.reserved.append(values["request_id"])
+        return SimpleNamespace(body=dict)
 
     def state(self) -> str:
         decision = self.approvals.of_request("r1")
