@@ -97,9 +97,7 @@ class RequestReader:
             PlanError: The plan does not read.
         """
         _require(code.input_policy_type is MixedInputPolicy)
-        _require(
-            code.output_policy_type is SingleExecutionExactOutput and set(code.output_policy_init_kwargs) <= {"id"}
-        )
+        _require(_is_plain_output(code))
         plan, dataset = self._read_rules(code.input_policy_init_kwargs)
         _require(code.worker_pool_name is None and list(code.input_kwargs) == list(stub.ARGUMENTS))
         _require(stub.is_canonical(code.func_name, code.code, plan.digest()))
@@ -116,9 +114,7 @@ class RequestReader:
             policy = code.get_input_policy(admin_context(self._server))
         _require(code.input_policy_type is MixedInputPolicy and isinstance(policy, MixedInputPolicy))
         plan, dataset = self._read_rules(code.input_policy_init_kwargs)
-        _require(
-            code.output_policy_type is SingleExecutionExactOutput and set(code.output_policy_init_kwargs) <= {"id"}
-        )
+        _require(_is_plain_output(code))
         _require((plan, dataset) == self._read_rules(policy.kwarg_rules))
         account = str(request.requesting_user_verify_key)
         _require(account == str(code.user_verify_key))
