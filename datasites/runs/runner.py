@@ -66,6 +66,7 @@ def import_training() -> None:
     """Imports all that a run needs, before there is one: an account of its own may not be able to read libraries."""
     for name in _NEEDED:
         importlib.import_module(name)
+    importlib.import_module("datasites.training.models").import_every_model()
 
 
 def main(work: Work, missing: dict[str, str]) -> None:
