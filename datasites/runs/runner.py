@@ -113,7 +113,12 @@ def train(inputs: RunInputs) -> bytes:
     _limit_threads()
     store = inputs.store
     pictures = LabelledPictures(
-        images=store.images, labels=store.labels, units=store.units, public_size=store.manifest.public_size
+        images=store.images,
+        labels=store.labels,
+        units=store.units,
+        public_size=store.manifest.public_size,
+        texts=store.texts,
+        text_form=store.manifest.text,
     )
     begun = time.monotonic()
     update = run_round(

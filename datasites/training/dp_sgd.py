@@ -22,10 +22,13 @@ from torch import nn
 CLIP_MARGIN = 1e-3
 
 
+Inputs = torch.Tensor | tuple[torch.Tensor, ...]
+
+
 class ClippedGradients(Protocol):
     """An engine: the sum of clipped per-picture gradients over one physical batch."""
 
-    def clipped_sum(self, images: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
+    def clipped_sum(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
         """Returns the sum over the pictures of each one's gradient, clipped over all parameters together.
 
         Guarantees:
@@ -34,7 +37,7 @@ class ClippedGradients(Protocol):
             finite contributes nothing. No pictures give zeros. Nothing is left behind for the next call.
 
         Args:
-            images: float32, (B, C, H, W).
+            images: float32, (B, C, H, W); or a tuple of such inputs, where the model takes one.
             labels: int64, (B,).
 
         Returns:
@@ -58,9 +61,9 @@ class OpacusHooks:
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self._bound = max_grad_norm * (1 - CLIP_MARGIN)
 
-    def clipped_sum(self, images: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
+    def clipped_sum(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
         """See `ClippedGradients.clipped_sum`."""
-        if len(images) == 0:
+        if len(labels) == 0:
             return [torch.zeros_like(p) for p in self._parameters]
         gradients = self._per_picture(images, labels)
         norms = torch.stack([g.flatten(1).norm(dim=1) for g in gradients], dim=1).norm(dim=1)
@@ -72,13 +75,13 @@ class OpacusHooks:
             sums.append(torch.einsum("b,b...->...", factors, gradient))
         return sums
 
-    def _per_picture(self, images: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
+    def _per_picture(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
         """Each parameter's gradient by picture, float32, (B, *shape). Leaves no gradient on the model."""
         self._clear()
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Full backward hook is firing", category=UserWarning)
-                logits = self._hooked(images.contiguous())
+                logits = self._hooked(_contiguous(images))
                 F.cross_entropy(logits.float(), labels, reduction="sum").backward()
             return [p.__dict__["grad_sample"].to(torch.float32) for p in self._parameters]
         finally:
@@ -93,6 +96,11 @@ class OpacusHooks:
             parameter.grad = None
             parameter.__dict__.pop("_current_grad_sample", None)
             parameter.__dict__.update(grad_sample=None, _forward_counter=0)  # Opacus' own marks
+
+
+def _contiguous(images: Inputs) -> Inputs:
+    """Opacus' rules read memory as if it were in the usual order."""
+    return tuple(part.contiguous() for part in images) if isinstance(images, tuple) else images.contiguous()
 
 
 def _convolution_gradients(

@@ -23,7 +23,10 @@ def test_every_model_stands_there() -> None:
     assert set(ROWS) == set(MODELS)
 
 
-@pytest.mark.parametrize("name", MODELS)
+PICTURES_ALONE = sorted(set(MODELS) - {"image_text"})
+
+
+@pytest.mark.parametrize("name", PICTURES_ALONE)
 def test_a_models_options_and_sizes_are_those_it_takes(name: str) -> None:
     _, sizes, options = ROWS[name]
     with pytest.raises(PlanError) as refused:
@@ -38,9 +41,17 @@ def test_a_models_options_and_sizes_are_those_it_takes(name: str) -> None:
                 trainable_shapes(ModelSpec(name, (size, size, 3), 2))
 
 
-@pytest.mark.parametrize("name", sorted(set(MODELS) - {"linear"}))
+@pytest.mark.parametrize("name", sorted(set(PICTURES_ALONE) - {"linear"}))
 def test_a_models_number_of_parameters_is_about_right(name: str) -> None:
     number, unit = ROWS[name][0].split()
     stated = float(number) * {"k": 1e3, "M": 1e6}[unit]
     shapes = trainable_shapes(ModelSpec(name, (64, 64, 3), 4))
     assert sum(math.prod(shape) for shape in shapes.values()) == pytest.approx(stated, rel=0.05)
+
+
+def test_the_options_of_the_model_that_reads_reports_are_those_it_takes() -> None:
+    from datasites.training.models.image_text import OPTIONS
+
+    assert sorted(re.findall(r"`(\w+)`", ROWS["image_text"][2])) == sorted(OPTIONS)
+    _, _, section = PAGE.partition("## Pictures and reports")
+    assert sorted(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == sorted(OPTIONS)

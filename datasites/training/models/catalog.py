@@ -20,6 +20,7 @@ Builder = Callable[[ModelSpec], nn.Module]
 # name → (module of this package, function in it)
 _PLACES = {
     "efficientnet_lite0": ("efficientnet_lite", "efficientnet_lite0"),
+    "image_text": ("image_text", "image_text"),
     "linear": ("linear", "linear"),
     "mobilenet_v3_large": ("mobilenet_v3", "mobilenet_v3_large"),
     "mobilenet_v3_small": ("mobilenet_v3", "mobilenet_v3_small"),
@@ -46,7 +47,8 @@ MODELS: dict[str, Builder] = {name: _builder(name) for name in _PLACES}
 def build_model(spec: ModelSpec) -> nn.Module:
     """Builds the model that a plan names, in train mode, with its usual random weights.
 
-    It takes float32, (B, C, H, W), as `to_tensor` makes them, and returns logits, float32, (B, num_classes).
+    It takes float32, (B, C, H, W), as `to_tensor` makes them, and returns logits, float32, (B, num_classes). A model of
+    pictures and reports (`image_text`) takes a tuple of these and tokens, whole numbers, (B, length).
 
     Raises:
         PlanError: An unknown model or option, or a picture size that the model does not take.
