@@ -67,7 +67,7 @@ def catalog(options: argparse.Namespace) -> None:
             table.add_row(
                 dataset.datasite,
                 dataset.name,
-                "x".join(map(str, dataset.image_shape)),
+                "x".join(map(str, dataset.image_shape)) + (f" and {dataset.text.length} words" if dataset.text else ""),
                 ", ".join(dataset.class_names),
                 dataset.unit,
                 str(dataset.public_size),
