@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from datasites.training.dp_sgd import EngineFactory
+from datasites.training.dp_sgd import EngineFactory, Inputs
 from datasites.training.randomness import SecureRandom
 from policies import validate
 
@@ -68,11 +68,11 @@ class _WrongClipping:
     def __init__(self, model: nn.Module, max_grad_norm: float, *, clip_mean: bool) -> None:
         self._model, self._bound, self._clip_mean = model, max_grad_norm, clip_mean
 
-    def clipped_sum(self, images: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
+    def clipped_sum(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
         """The sum over the batch, wrongly clipped."""
         loss = F.cross_entropy(self._model(images), labels, reduction="sum")
         sums = list(torch.autograd.grad(loss, list(self._model.parameters())))
         if not self._clip_mean:
             return sums
-        mean_norm = math.sqrt(sum(float(s.square().sum()) for s in sums)) / len(images)
+        mean_norm = math.sqrt(sum(float(s.square().sum()) for s in sums)) / len(labels)
         return [s * min(1.0, self._bound / mean_norm) for s in sums]

@@ -22,10 +22,13 @@ from torch import nn
 CLIP_MARGIN = 1e-3
 
 
+Inputs = torch.Tensor | tuple[torch.Tensor, ...]
+
+
 class ClippedGradients(Protocol):
     """An engine: the sum of clipped per-picture gradients over one physical batch."""
 
-    def clipped_sum(self, images: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
+    def clipped_sum(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
         """Returns the sum over the pictures of each one's gradient, clipped over all parameters together.
 
         Guarantees:
@@ -34,12 +37,33 @@ class ClippedGradients(Protocol):
             finite contributes nothing. No pictures give zeros. Nothing is left behind for the next call.
 
         Args:
-            images: float32, (B, C, H, W).
+            images: float32, (B, C, H, W); or a tuple of such inputs, where the model takes one. With V views of each
+                picture, (V * B, C, H, W): all pictures in one view, then all in the next. A picture's gradient is
+                then the mean over its views.
             labels: int64, (B,).
 
         Returns:
             float32, one tensor for each parameter that is trained, in the order of `model.parameters()`.
         """
+
+
+def clipping_factors(norms: torch.Tensor, max_grad_norm: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns by how much each picture's gradient is multiplied, and which gradients are not finite.
+
+    Guarantees:
+        A gradient of length `norms` times its factor is at most `max_grad_norm * (1 - CLIP_MARGIN)` long; the factor of
+        one that is not finite is 0.
+
+    Args:
+        norms: float32, (B,), each picture's gradient norm over all parameters.
+        max_grad_norm: L2 bound C.
+
+    Returns:
+        (float, (B,); bool, (B,)).
+    """
+    bound = max_grad_norm * (1 - CLIP_MARGIN)
+    broken = ~torch.isfinite(norms)
+    return (bound / norms.clamp(min=bound)).masked_fill(broken, 0.0), broken
 
 
 EngineFactory = Callable[[nn.Module, float], ClippedGradients]
@@ -56,31 +80,32 @@ class OpacusHooks:
     def __init__(self, model: nn.Module, max_grad_norm: float) -> None:
         self._hooked = _PerPictureGradients(model, loss_reduction="sum")
         self._parameters = [p for p in model.parameters() if p.requires_grad]
-        self._bound = max_grad_norm * (1 - CLIP_MARGIN)
+        self._max_grad_norm = max_grad_norm
 
-    def clipped_sum(self, images: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
+    def clipped_sum(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
         """See `ClippedGradients.clipped_sum`."""
-        if len(images) == 0:
+        if len(labels) == 0:
             return [torch.zeros_like(p) for p in self._parameters]
         gradients = self._per_picture(images, labels)
         norms = torch.stack([g.flatten(1).norm(dim=1) for g in gradients], dim=1).norm(dim=1)
-        broken = ~torch.isfinite(norms)
-        factors = (self._bound / norms.clamp(min=self._bound)).masked_fill(broken, 0.0)
+        factors, broken = clipping_factors(norms, self._max_grad_norm)
         sums = []
         for gradient in gradients:
             gradient[broken] = 0.0  # a factor of 0 is not enough: 0 times NaN is NaN
             sums.append(torch.einsum("b,b...->...", factors, gradient))
         return sums
 
-    def _per_picture(self, images: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
+    def _per_picture(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
         """Each parameter's gradient by picture, float32, (B, *shape). Leaves no gradient on the model."""
         self._clear()
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Full backward hook is firing", category=UserWarning)
-                logits = self._hooked(images.contiguous())
-                F.cross_entropy(logits.float(), labels, reduction="sum").backward()
-            return [p.__dict__["grad_sample"].to(torch.float32) for p in self._parameters]
+                logits = self._hooked(_contiguous(images))
+                views = len(logits) // len(labels)
+                (F.cross_entropy(logits.float(), labels.repeat(views), reduction="sum") / views).backward()
+            found = [p.__dict__["grad_sample"].to(torch.float32) for p in self._parameters]
+            return [g.view(views, len(labels), *g.shape[1:]).sum(0) for g in found] if views > 1 else found
         finally:
             self._clear()
 
@@ -93,6 +118,11 @@ class OpacusHooks:
             parameter.grad = None
             parameter.__dict__.pop("_current_grad_sample", None)
             parameter.__dict__.update(grad_sample=None, _forward_counter=0)  # Opacus' own marks
+
+
+def _contiguous(images: Inputs) -> Inputs:
+    """Opacus' rules read memory as if it were in the usual order."""
+    return tuple(part.contiguous() for part in images) if isinstance(images, tuple) else images.contiguous()
 
 
 def _convolution_gradients(
