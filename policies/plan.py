@@ -19,6 +19,7 @@ from policies.plan_json import canonical_json, sha256_text
 __all__ = [
     "AUGMENTATIONS",
     "ENCODINGS",
+    "ENGINES",
     "MAX_ROUNDS",
     "MAX_STEPS",
     "SCHEDULES",
@@ -34,6 +35,7 @@ __all__ = [
 UNITS = ("picture", "patient")
 SCHEDULES = ("constant", "cosine")
 AUGMENTATIONS = ("none", "flips", "flips_and_turns")
+ENGINES = ("book_keeping", "opacus")
 # How weights and updates travel; `policies.encodings` says what each does.
 ENCODINGS = ("none", "zstd", "fp16", "int8")
 MAX_ROUNDS = 10_000
@@ -116,17 +118,22 @@ class RunSpec:
 
     Attributes:
         device: `auto` takes a GPU where the hospital leases one, `cpu` never does.
-        physical_batch_size: Pictures in memory at once; a step's logical batch is split into such parts.
+        physical_batch_size: Most pictures in memory at once; a step's logical batch is split into such parts, or into
+            smaller ones where the hospital's memory asks for it.
         timeout_seconds: Wall clock for one round, after which the run fails and nothing leaves.
+        engine: What computes the clipped sums of a private step: `book_keeping`, or `opacus` for Opacus' hooks, which
+            are slower and need more memory. Both compute the same.
     """
 
     device: str = "auto"
     physical_batch_size: int = 64
     timeout_seconds: int = 3600
+    engine: str = "book_keeping"
 
     def __post_init__(self) -> None:
         validate.choice("run.device", self.device, ("auto", "cpu"))
         validate.integer("run.physical_batch_size", self.physical_batch_size, low=1, high=65_536)
+        validate.choice("run.engine", self.engine, ENGINES)
         validate.integer("run.timeout_seconds", self.timeout_seconds, low=1, high=7 * 24 * 3600)
 
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from datasites.training.audit_bounds import gaussian_lower_bound, noise_z, one_run_lower_bound
 from datasites.training.audit_faults import with_fault
+from datasites.training.book_keeping import BookKeeping
 from datasites.training.data import PIXEL_ZERO, LabelledPictures
-from datasites.training.dp_sgd import EngineFactory, OpacusHooks
+from datasites.training.dp_sgd import EngineFactory
 from datasites.training.local_round import train_round
 from datasites.training.randomness import SecureRandom
 from policies import validate
@@ -79,7 +80,7 @@ def run_audit(
     unit: str = "picture",
     seed: int | None = None,
     claimed_epsilon: float = 1.0,
-    engine: EngineFactory = OpacusHooks,
+    engine: EngineFactory = BookKeeping,
 ) -> AuditResult:
     """Audits one round of `train_round`.
 

@@ -37,12 +37,33 @@ class ClippedGradients(Protocol):
             finite contributes nothing. No pictures give zeros. Nothing is left behind for the next call.
 
         Args:
-            images: float32, (B, C, H, W); or a tuple of such inputs, where the model takes one.
+            images: float32, (B, C, H, W); or a tuple of such inputs, where the model takes one. With V views of each
+                picture, (V * B, C, H, W): all pictures in one view, then all in the next. A picture's gradient is
+                then the mean over its views.
             labels: int64, (B,).
 
         Returns:
             float32, one tensor for each parameter that is trained, in the order of `model.parameters()`.
         """
+
+
+def clipping_factors(norms: torch.Tensor, max_grad_norm: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns by how much each picture's gradient is multiplied, and which gradients are not finite.
+
+    Guarantees:
+        A gradient of length `norms` times its factor is at most `max_grad_norm * (1 - CLIP_MARGIN)` long; the factor of
+        one that is not finite is 0.
+
+    Args:
+        norms: float32, (B,), each picture's gradient norm over all parameters.
+        max_grad_norm: L2 bound C.
+
+    Returns:
+        (float, (B,); bool, (B,)).
+    """
+    bound = max_grad_norm * (1 - CLIP_MARGIN)
+    broken = ~torch.isfinite(norms)
+    return (bound / norms.clamp(min=bound)).masked_fill(broken, 0.0), broken
 
 
 EngineFactory = Callable[[nn.Module, float], ClippedGradients]
@@ -59,7 +80,7 @@ class OpacusHooks:
     def __init__(self, model: nn.Module, max_grad_norm: float) -> None:
         self._hooked = _PerPictureGradients(model, loss_reduction="sum")
         self._parameters = [p for p in model.parameters() if p.requires_grad]
-        self._bound = max_grad_norm * (1 - CLIP_MARGIN)
+        self._max_grad_norm = max_grad_norm
 
     def clipped_sum(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
         """See `ClippedGradients.clipped_sum`."""
@@ -67,8 +88,7 @@ class OpacusHooks:
             return [torch.zeros_like(p) for p in self._parameters]
         gradients = self._per_picture(images, labels)
         norms = torch.stack([g.flatten(1).norm(dim=1) for g in gradients], dim=1).norm(dim=1)
-        broken = ~torch.isfinite(norms)
-        factors = (self._bound / norms.clamp(min=self._bound)).masked_fill(broken, 0.0)
+        factors, broken = clipping_factors(norms, self._max_grad_norm)
         sums = []
         for gradient in gradients:
             gradient[broken] = 0.0  # a factor of 0 is not enough: 0 times NaN is NaN
@@ -82,8 +102,10 @@ class OpacusHooks:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Full backward hook is firing", category=UserWarning)
                 logits = self._hooked(_contiguous(images))
-                F.cross_entropy(logits.float(), labels, reduction="sum").backward()
-            return [p.__dict__["grad_sample"].to(torch.float32) for p in self._parameters]
+                views = len(logits) // len(labels)
+                (F.cross_entropy(logits.float(), labels.repeat(views), reduction="sum") / views).backward()
+            found = [p.__dict__["grad_sample"].to(torch.float32) for p in self._parameters]
+            return [g.view(views, len(labels), *g.shape[1:]).sum(0) for g in found] if views > 1 else found
         finally:
             self._clear()
 

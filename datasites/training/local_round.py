@@ -16,11 +16,13 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from datasites.training.data import LabelledPictures, augment, check_augmentation, to_tensor
-from datasites.training.dp_sgd import EngineFactory, OpacusHooks
+from datasites.training.dp_sgd import ClippedGradients, EngineFactory
+from datasites.training.engines import ENGINES
+from datasites.training.memory import InMemory, pictures_that_fit
 from datasites.training.models import build_model, load_weights, read_weights
 from datasites.training.noise import NoisyOptimizer
 from datasites.training.randomness import SecureRandom
-from datasites.training.reports import ModelInputs, texts_for, to_inputs
+from datasites.training.reports import ModelInputs, empty_inputs, texts_for, to_inputs
 from datasites.training.sampler import poisson_steps
 from policies.errors import DataError, PlanError, RoundRefused
 from policies.plan import PrivacySpec, TrainingPlan
@@ -37,7 +39,7 @@ def train_round(
     *,
     progress: Progress = lambda done, total: None,
     random: SecureRandom | None = None,
-    engine: EngineFactory = OpacusHooks,
+    engine: EngineFactory | None = None,
 ) -> dict[str, np.ndarray]:
     """Trains the global weights on the hospital's pictures for `plan.steps_per_round` steps.
 
@@ -56,7 +58,7 @@ def train_round(
         progress: Told (steps done, steps in the round) after each step.
         random: Draws the sample and the noise; a fresh generator keyed by the operating system if None.
             Anything else is for tests and the audit.
-        engine: Computes clipped sums; for tests, the audit and benchmarks.
+        engine: Computes clipped sums in place of the plan's engine; for tests, the audit and benchmarks.
 
     Returns:
         The client update: trained minus global weights, float32, by name.
@@ -83,7 +85,7 @@ def train_round(
     if plan.privacy is None:
         step = _plain_step(plan, model, optimizer, batches)
     else:
-        step = _private_step(plan, plan.privacy, model, optimizer, batches, engine)
+        step = _private_step(plan, plan.privacy, model, optimizer, batches, engine or ENGINES[plan.run.engine])
     drawn = poisson_steps(pictures.units, sample_rate=plan.sample_rate, steps=plan.steps_per_round, random=random)
     for number, chosen in enumerate(drawn):
         for group in optimizer.param_groups:
@@ -159,7 +161,7 @@ def _private_step(
     engine: EngineFactory,
 ) -> _Step:
     """A step of DP-SGD on a logical batch, in physical batches."""
-    gradients = engine(model, privacy.max_grad_norm)
+    gradients = _in_memory(plan, model, engine(model, privacy.max_grad_norm))
     noisy = NoisyOptimizer(
         optimizer,
         noise_multiplier=privacy.noise_multiplier,
@@ -170,13 +172,26 @@ def _private_step(
     )
 
     def step(chosen: np.ndarray) -> None:
-        sums = [torch.zeros_like(p, dtype=torch.float64) for p in model.parameters()]
+        sums: list[torch.Tensor] = []
         for images, labels in batches(chosen):
-            for total, part in zip(sums, gradients.clipped_sum(images, labels), strict=True):
-                total += part
-        noisy.step_with(sums)
+            parts = gradients.clipped_sum(images, labels)
+            for total, part in zip(sums, parts, strict=False):
+                total += part  # float32 is off by far less than CLIP_MARGIN
+            sums = sums or parts
+        noisy.step_with(sums or [torch.zeros_like(p) for p in model.parameters()])
 
     return step
+
+
+def _in_memory(plan: TrainingPlan, model: nn.Module, engine: ClippedGradients) -> InMemory:
+    """The engine, given no more pictures at once than memory holds."""
+    copies = 2 if plan.run.engine == "opacus" else 0
+    return InMemory(
+        engine,
+        most=pictures_that_fit(
+            model, empty_inputs(plan.model), most=plan.run.physical_batch_size, copies_of_weights=copies
+        ),
+    )
 
 
 def _plain_step(plan: TrainingPlan, model: nn.Module, optimizer: torch.optim.Optimizer, batches: _Batches) -> _Step:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
+import torch
 
+from datasites.training import gaussian
 from datasites.training.data import LabelledPictures
 from datasites.training.local_round import Progress
 from datasites.training.randomness import SecureRandom
@@ -80,7 +82,8 @@ def noised(
     """
     spread = plan.privacy.noise_multiplier * plan.sensitivity
     return {
-        name: (sums[name] + spread * random.normal(shape)).astype(np.float32) for name, shape in plan.outputs.items()
+        name: gaussian.noised(torch.from_numpy(np.asarray(sums[name]).reshape(shape)), spread, random).numpy()
+        for name, shape in plan.outputs.items()
     }
 
 

@@ -6,15 +6,15 @@ from itertools import pairwise
 
 import pytest
 import torch
-import torch.nn.functional as F
+from clipping_oracle import distance, norm_of, one_by_one
 from opacus import GradSampleModule
 from torch import nn
 
-from datasites.training.dp_sgd import CLIP_MARGIN, OpacusHooks
+from datasites.training.dp_sgd import CLIP_MARGIN
+from datasites.training.engines import ENGINES
 from datasites.training.models import build_model
 from policies.plan import ModelSpec
 
-ENGINES = {"opacus_hooks": OpacusHooks}
 SAME = 3e-6  # relative, in float64 models: engines take norms over a million values in float32
 
 
@@ -77,28 +77,6 @@ def small():
         torch.manual_seed(2)
         build, shape = MODELS["small_cnn"]
         return build(), torch.randn(6, *shape), torch.tensor([0, 1, 2, 0, 1, 2])
-
-
-def one_by_one(model, images, labels, bound):
-    """The definition, by plain autograd on one picture at a time, in float64."""
-    parameters = list(model.parameters())
-    sums = [torch.zeros_like(p, dtype=torch.float64) for p in parameters]
-    for i in range(len(images)):
-        loss = F.cross_entropy(model(images[i : i + 1]), labels[i : i + 1])
-        gradients = [g.double() for g in torch.autograd.grad(loss, parameters)]
-        norm = torch.stack([g.norm() for g in gradients]).norm().item()
-        factor = min(1.0, bound * (1 - CLIP_MARGIN) / norm)
-        for total, gradient in zip(sums, gradients, strict=True):
-            total += factor * gradient
-    return sums
-
-
-def norm_of(sums):
-    return torch.stack([s.double().norm() for s in sums]).norm().item()
-
-
-def distance(first, second):
-    return norm_of([a.double() - b.double() for a, b in zip(first, second, strict=True)])
 
 
 @pytest.mark.parametrize("bound", [0.5, 1e6])
@@ -164,6 +142,14 @@ def test_a_picture_whose_gradient_is_not_finite_contributes_nothing(engine, sett
     assert norm_of(alone) <= 0.5 and distance(got, expected) <= 0.5
     if value != 3e38:  # a finite picture may have a finite gradient, where a norm divides it away
         assert norm_of(alone) == 0 and distance(got, expected) < 1e-5
+
+
+def test_a_pictures_views_are_averaged_before_they_are_clipped(engine, setting):
+    model, images, labels = setting[0].double(), setting[1].double(), setting[2]
+    views = torch.cat([images, images.flip(2), 2 * images])
+    expected = one_by_one(model, views, labels, 0.5, views=3)
+    got = engine(model, 0.5).clipped_sum(views, labels)
+    assert distance(got, expected) < SAME * norm_of(expected)
 
 
 def test_no_pictures_give_zeros(engine, setting):

@@ -7,11 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from clipping_oracle import distance, norm_of, one_by_one
 
 from datasites.assets.drawn_reports import draw
 from datasites.training.data import LabelledPictures
-from datasites.training.dp_sgd import CLIP_MARGIN, OpacusHooks
+from datasites.training.dp_sgd import CLIP_MARGIN
+from datasites.training.engines import ENGINES
 from datasites.training.evaluation import predict
 from datasites.training.local_round import train_round
 from datasites.training.models import MODELS, build_model, initial_weights, trainable_shapes
@@ -25,7 +26,6 @@ from policies.plan import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
 from policies.release_plans import EvaluationPlan, ReleaseSpec
 from policies.tokeniser import TextForm, tokens
 
-ENGINES = {"opacus_hooks": OpacusHooks}
 FORM = TextForm(length=5, vocabulary=20)
 VARIANTS = {
     "words": {"width": 4},
@@ -59,27 +59,6 @@ def setting(request):
 
 def rows(inputs, chosen):
     return tuple(part[chosen] for part in inputs)
-
-
-def one_by_one(model, inputs, labels, bound):
-    """The definition, by plain autograd on one picture with its report at a time, in float64."""
-    parameters = list(model.parameters())
-    sums = [torch.zeros_like(p, dtype=torch.float64) for p in parameters]
-    for i in range(len(labels)):
-        loss = F.cross_entropy(model(rows(inputs, [i])), labels[i : i + 1])
-        gradients = [g.double() for g in torch.autograd.grad(loss, parameters)]
-        norm = torch.stack([g.norm() for g in gradients]).norm().item()
-        for total, gradient in zip(sums, gradients, strict=True):
-            total += min(1.0, bound * (1 - CLIP_MARGIN) / norm) * gradient
-    return sums
-
-
-def norm_of(sums):
-    return torch.stack([s.double().norm() for s in sums]).norm().item()
-
-
-def distance(first, second):
-    return norm_of([a.double() - b.double() for a, b in zip(first, second, strict=True)])
 
 
 # --- the contract of every engine, with a tuple ---

@@ -9,15 +9,17 @@ import pytest
 
 from datasites.training.audit import MAX_NOISE_Z, run_audit
 from datasites.training.audit_faults import FAULTS
+from datasites.training.engines import ENGINES
 from policies.errors import PlanError
 
 UNITS = ("picture", "patient")
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_sound_training_passes(unit, seed):
-    result = run_audit(unit=unit, seed=seed + 10 * UNITS.index(unit))
+def test_sound_training_passes(engine, unit, seed):
+    result = run_audit(unit=unit, seed=seed + 10 * UNITS.index(unit), engine=ENGINES[engine])
     assert result.passed
     assert result.claimed_epsilon == 1.0
 

@@ -1,0 +1,163 @@
+"""What one backward pass leaves about each trained parameter, until the clipped sums are taken. Never leaves.
+
+A *use* is one call of a layer with one parameter. It knows each picture's gradient without having to write it
+out: it can say how long each is, and add them up weighted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from torch import nn
+
+
+class Use(Protocol):
+    """One parameter in one call of a layer."""
+
+    def square_norms(self) -> torch.Tensor:
+        """Each picture's squared gradient norm, float32, (B,): the truth or, where rounding could hide it, more."""
+
+    def per_picture(self) -> torch.Tensor:
+        """Each picture's gradient, float32, (B, *shape)."""
+
+    def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
+        """The gradients' sum with weights `factors`, float32 (B,): float32, of the parameter's shape."""
+
+    def forget(self, pictures: torch.Tensor) -> None:
+        """Makes the gradients of `pictures`, bool (B,), zero, also where they are not finite."""
+
+
+class WrittenOut:
+    """The use whose gradients are held one by one.
+
+    Args:
+        gradients: float32, (B, *shape).
+    """
+
+    def __init__(self, gradients: torch.Tensor) -> None:
+        self._gradients = gradients
+
+    def square_norms(self) -> torch.Tensor:
+        """See `Use`."""
+        return torch.linalg.vector_norm(self._gradients.flatten(1), dim=1).square_()
+
+    def per_picture(self) -> torch.Tensor:
+        """See `Use`."""
+        return self._gradients
+
+    def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
+        """See `Use`."""
+        gradients = self._gradients
+        return (factors.to(gradients.dtype) @ gradients.flatten(1)).view(gradients.shape[1:])
+
+    def forget(self, pictures: torch.Tensor) -> None:
+        """See `Use`."""
+        self._gradients = self._gradients.clone()
+        self._gradients[pictures] = 0.0
+
+
+class Computed:
+    """A weight that the model computes from parameters, as weight standardisation does.
+
+    Args:
+        value: The weight, as the layer gets it.
+        sources: The parameters that it is computed from.
+    """
+
+    def __init__(self, value: torch.Tensor, sources: list[nn.Parameter]) -> None:
+        self.value = value
+        self.sources = sources
+
+    def back_to_sources(self, gradients: torch.Tensor) -> list[torch.Tensor]:
+        """Carries each picture's gradient, (B, *value.shape), back to the sources, (B, *source.shape) each."""
+        arguments = (self.value, self.sources, gradients.to(self.value.dtype))
+        return list(torch.autograd.grad(*arguments, retain_graph=True, is_grads_batched=True))
+
+
+class Book:
+    """The uses of one pass over one physical batch.
+
+    Args:
+        parameters: The trained parameters by name.
+        pictures: B, the number of pictures.
+        views: How many views of each picture the batch holds, the views being the slow axis: a picture's gradient
+            is the sum over its views.
+    """
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], *, pictures: int, views: int) -> None:
+        self.pictures = pictures
+        self.views = views
+        self.names = {id(parameter): name for name, parameter in parameters.items()}
+        self.computed: dict[int, Computed] = {}
+        self._parameters = list(parameters.values())
+        self._uses: dict[int, list[Use]] = {}
+        self._announced: Counter[int] = Counter()
+        self._square_norms: torch.Tensor | None = None
+
+    def is_trained(self, tensor: object) -> bool:
+        """Whether `tensor` is a trained parameter or computed from such alone."""
+        return id(tensor) in self.names or id(tensor) in self.computed
+
+    def announce(self, weight: torch.Tensor) -> None:
+        """Told in the forward pass that a layer uses `weight`."""
+        for parameter in self._behind(weight):
+            self._announced[id(parameter)] += 1
+
+    def is_used_once(self, weight: torch.Tensor) -> bool:
+        """Whether a use may stay unwritten: one parameter in one call."""
+        return id(weight) in self.names and self._announced[id(weight)] == 1
+
+    def enter(self, weight: torch.Tensor, use: Use) -> None:
+        """Told in the backward pass what a call left about `weight`."""
+        if id(weight) in self.computed:
+            sources = self.computed[id(weight)]
+            carried = sources.back_to_sources(use.per_picture())
+            for source, gradients in zip(sources.sources, carried, strict=True):
+                self._enter(source, WrittenOut(gradients.to(torch.float32)))
+        else:
+            self._enter(weight, use)
+
+    def square_norms(self) -> torch.Tensor:
+        """Each picture's squared gradient norm over all parameters, float32, (B,). Call once, after the pass."""
+        for key, uses in self._uses.items():
+            if self._announced[key] > 1:  # of gradients that add up, norms alone do not say how long the sum is
+                together = WrittenOut(torch.stack([use.per_picture() for use in uses]).sum(0))
+                self._uses[key] = [together]
+                self._count(together)
+        if self._square_norms is None:
+            device = self._parameters[0].device if self._parameters else torch.device("cpu")
+            return torch.zeros(self.pictures, device=device)
+        return self._square_norms
+
+    def forget(self, pictures: torch.Tensor) -> None:
+        """Makes the gradients of `pictures`, bool (B,), zero."""
+        for uses in self._uses.values():
+            for use in uses:
+                use.forget(pictures)
+
+    def weighted_sums(self, factors: torch.Tensor) -> list[torch.Tensor]:
+        """The sums with weights `factors`, (B,), for each parameter in order; each use is dropped once summed."""
+        sums = []
+        for parameter in self._parameters:
+            uses = self._uses.pop(id(parameter), [])
+            if uses:
+                sums.append(uses.pop().weighted_sum(factors).view(parameter.shape))
+            else:
+                sums.append(torch.zeros_like(parameter, dtype=torch.float32, memory_format=torch.contiguous_format))
+        return sums
+
+    def _enter(self, parameter: torch.Tensor, use: Use) -> None:
+        self._uses.setdefault(id(parameter), []).append(use)
+        if self._announced[id(parameter)] == 1:
+            self._count(use)
+
+    def _count(self, use: Use) -> None:
+        norms = use.square_norms()
+        self._square_norms = norms if self._square_norms is None else self._square_norms + norms
+
+    def _behind(self, weight: torch.Tensor) -> list[nn.Parameter]:
+        computed = self.computed.get(id(weight))
+        return [weight] if computed is None else computed.sources  # type: ignore[list-item]

@@ -1,0 +1,63 @@
+"""What the rules of all layers share: the precision they work in, and whose rows are whose."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+
+from datasites.training.book_keeping.book import Book
+from policies.errors import PlanError
+
+
+def working_dtype(inputs: torch.Tensor) -> torch.dtype:
+    """The precision in which a layer multiplies: autocast's where it is on, else that of its inputs."""
+    device = inputs.device.type
+    if device == "meta":
+        return inputs.dtype
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else inputs.dtype
+
+
+def without_autocast(tensor: torch.Tensor) -> AbstractContextManager[object]:
+    """A backward pass computes in the precision of what it was given."""
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
+def full(tensor: torch.Tensor) -> torch.Tensor:
+    """Float32, or float64 as it is: norms and sums in half precision would loosen the bound."""
+    return tensor if tensor.dtype == torch.float64 else tensor.to(torch.float32)
+
+
+def check_rows(book: Book, inputs: torch.Tensor, weight: torch.Tensor, kind: str) -> None:
+    """Refuses inputs whose first axis is not that of the pictures: rows could not be told apart.
+
+    Raises:
+        PlanError: With what the layer must be given.
+    """
+    rows = book.pictures * book.views
+    if inputs.dim() < 2 or inputs.shape[0] != rows:
+        raise PlanError(
+            f"Parameter {name_of(book, weight)!r}: the {kind} takes inputs of shape {tuple(inputs.shape)}, whose first "
+            f"axis is not the {rows} pictures of the batch. Keep the pictures on the first axis."
+        )
+
+
+def name_of(book: Book, tensor: object) -> str:
+    """The parameter's name, for messages."""
+    if id(tensor) in book.computed:
+        return book.names[id(book.computed[id(tensor)].sources[0])]
+    return book.names.get(id(tensor), "a parameter")
+
+
+def summed_over_views(rows: torch.Tensor, book: Book) -> torch.Tensor:
+    """Adds each picture's views up: (V * B, ...) → (B, ...)."""
+    if book.views == 1:
+        return rows
+    return rows.view(book.views, book.pictures, *rows.shape[1:]).sum(0)
+
+
+def positions_by_picture(rows: torch.Tensor, book: Book) -> torch.Tensor:
+    """Puts each picture's positions in all its views side by side: (V * B, ..., d) → (B, T, d)."""
+    if book.views > 1:
+        rows = rows.reshape(book.views, book.pictures, -1, rows.shape[-1]).transpose(0, 1)
+    return rows.reshape(book.pictures, -1, rows.shape[-1])

@@ -1,0 +1,105 @@
+"""The rule of embeddings: a picture's gradient touches only the rows of its own tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from datasites.training.book_keeping.book import Book, WrittenOut
+from datasites.training.book_keeping.calls import check_rows, full, name_of, positions_by_picture, without_autocast
+from datasites.training.book_keeping.gram import gram, square_norms_of
+from policies.errors import PlanError
+
+
+def embedding(
+    book: Book,
+    anchor: torch.Tensor,
+    input: torch.Tensor,
+    weight: torch.Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> torch.Tensor:
+    """`torch.nn.functional.embedding`, which enters what it uses into `book` on the way back."""
+    check_rows(book, input, weight, "embedding")
+    if max_norm is not None or scale_grad_by_freq or sparse:
+        raise PlanError(
+            f"Parameter {name_of(book, weight)!r}: an embedding with max_norm, scale_grad_by_freq or sparse is not "
+            "supported under differential privacy. Leave these settings at their defaults."
+        )
+    if padding_idx is not None and padding_idx < 0:
+        padding_idx += len(weight)
+    book.announce(weight)
+    return _Embedding.apply(anchor, input, _Call(book, weight, padding_idx))
+
+
+@dataclass(frozen=True)
+class _Call:
+    book: Book
+    weight: torch.Tensor
+    padding: int | None
+
+
+class _Embedding(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchor: torch.Tensor, tokens: torch.Tensor, call: _Call) -> torch.Tensor:
+        ctx.call = call
+        ctx.save_for_backward(tokens)
+        return F.embedding(tokens, call.weight)
+
+    @staticmethod
+    def backward(ctx: Any, outgoing: torch.Tensor) -> tuple[None, None, None]:
+        call, (tokens,) = ctx.call, ctx.saved_tensors
+        with without_autocast(outgoing):
+            outgoing = full(outgoing)
+            if call.padding is not None:
+                outgoing = outgoing.masked_fill((tokens == call.padding)[..., None], 0.0)
+            positions = positions_by_picture(outgoing, call.book)
+            own = positions_by_picture(tokens[..., None].to(torch.int64), call.book)[..., 0]
+            use = _Rows(own, positions, tuple(call.weight.shape))
+            once = call.book.is_used_once(call.weight)
+            call.book.enter(call.weight, use if once else WrittenOut(use.per_picture()))
+        return None, None, None
+
+
+class _Rows:
+    """An embedding's weight as a use.
+
+    Args:
+        tokens: int64, (B, T).
+        outgoing: float32, (B, T, D).
+        shape: (V, D) of the weight.
+    """
+
+    def __init__(self, tokens: torch.Tensor, outgoing: torch.Tensor, shape: tuple[int, ...]) -> None:
+        self._tokens = tokens
+        self._outgoing = outgoing
+        self._shape = shape
+
+    def square_norms(self) -> torch.Tensor:
+        """See `Use`."""
+        same = (self._tokens[:, :, None] == self._tokens[:, None, :]).to(self._outgoing.dtype)
+        return square_norms_of(same, gram(self._outgoing))
+
+    def per_picture(self) -> torch.Tensor:
+        """See `Use`."""
+        pictures, rows = len(self._tokens), self._shape[0]
+        offsets = torch.arange(pictures, device=self._tokens.device)[:, None] * rows
+        flat = self._outgoing.new_zeros(pictures * rows, self._shape[1])
+        flat.index_add_(0, (self._tokens + offsets).flatten(), self._outgoing.flatten(0, 1))
+        return flat.view(pictures, *self._shape)
+
+    def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
+        """See `Use`."""
+        weighted = self._outgoing * factors.to(self._outgoing.dtype)[:, None, None]
+        return self._outgoing.new_zeros(self._shape).index_add_(0, self._tokens.flatten(), weighted.flatten(0, 1))
+
+    def forget(self, pictures: torch.Tensor) -> None:
+        """See `Use`."""
+        self._outgoing = self._outgoing.clone()
+        self._outgoing[pictures] = 0.0

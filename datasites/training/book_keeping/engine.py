@@ -1,0 +1,94 @@
+"""Book-keeping DP-SGD: one backward pass, in which every layer notes what its clipped gradient can be made of.
+
+Bu, Wang, Zha and Karypis, "Differentially Private Optimization on Large Foundation Models at Small Cost", ICML 2023.
+In the pass each layer computes the gradient of its inputs alone and keeps either its per-picture gradients or its
+inputs and output gradients, whichever is cheaper. Then each picture's clipping factor is known, and every weight
+gradient is taken once, already clipped. No sum that is not clipped is ever formed, and nothing here leaves the process
+without noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from datasites.training.book_keeping.book import Book, WrittenOut
+from datasites.training.book_keeping.calls import without_autocast
+from datasites.training.book_keeping.interception import Interception
+from datasites.training.book_keeping.support import check_model, check_pictures_stay_apart, copied_parameters
+from datasites.training.dp_sgd import Inputs, clipping_factors
+
+
+class BookKeeping:
+    """The engine that hospitals run unless a plan names another. See `dp_sgd.ClippedGradients`.
+
+    Args:
+        model: In train mode; its weights are read, its `grad` left None.
+        max_grad_norm: L2 bound C.
+
+    Raises:
+        PlanError: A layer whose per-picture gradients it cannot tell, with its name and what to use instead.
+    """
+
+    def __init__(self, model: nn.Module, max_grad_norm: float) -> None:
+        check_model(model)
+        self._model = model
+        self._max_grad_norm = max_grad_norm
+        self._parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self._copied = copied_parameters(model)
+        self._checked: set[tuple[torch.Size, ...]] = set()
+
+    def clipped_sum(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
+        """See `ClippedGradients.clipped_sum`."""
+        if len(labels) == 0:
+            return [torch.zeros_like(p, memory_format=torch.contiguous_format) for p in self._parameters.values()]
+        self._check_once(images)
+        book = self._pass(images, labels)
+        with without_autocast(labels):
+            factors, broken = clipping_factors(book.square_norms().sqrt(), self._max_grad_norm)
+            if broken.any():
+                book.forget(broken)
+            return [total.to(torch.float32) for total in book.weighted_sums(factors)]
+
+    def _pass(self, images: Inputs, labels: torch.Tensor) -> Book:
+        """The forward and the backward pass; what is known of each parameter afterwards."""
+        rows = len(images[0]) if isinstance(images, tuple) else len(images)
+        views = rows // len(labels)
+        book = Book(self._parameters, pictures=len(labels), views=views)
+        anchor = torch.zeros((), device=labels.device, requires_grad=True)
+        copies = {name: _copies_of(self._parameters[name], rows) for name in self._copied}
+        with torch.enable_grad(), Interception(book, anchor, copies):
+            logits = torch.func.functional_call(self._model, copies, (images,))
+        loss = F.cross_entropy(logits.float(), labels.repeat(views), reduction="sum") / views
+        wanted = [anchor, *copies.values()]
+        found = torch.autograd.grad(loss, wanted, allow_unused=True)
+        _enter_copies(book, {n: self._parameters[n] for n in copies}, dict(zip(copies, found[1:], strict=True)))
+        return book
+
+    def _check_once(self, images: Inputs) -> None:
+        """Checks the model on inputs of a new shape, before it sees any of them."""
+        shapes = tuple(part.shape[1:] for part in (images if isinstance(images, tuple) else (images,)))
+        if shapes not in self._checked:
+            check_pictures_stay_apart(self._model, images)
+            self._checked.add(shapes)
+
+
+def _copies_of(parameter: nn.Parameter, rows: int) -> torch.Tensor:
+    """One copy of a parameter for each row of the batch, (rows, ...), all reading the same memory."""
+    return parameter.detach().expand(rows, *parameter.shape[1:]).requires_grad_()
+
+
+def _enter_copies(
+    book: Book, parameters: Mapping[str, nn.Parameter], gradients: Mapping[str, torch.Tensor | None]
+) -> None:
+    for name, gradient in gradients.items():
+        if gradient is None:
+            continue
+        rows = gradient.to(torch.float32) if gradient.dtype != torch.float64 else gradient
+        if book.views > 1:
+            rows = rows.view(book.views, book.pictures, *rows.shape[1:]).sum(0)
+        book.announce(parameters[name])
+        book.enter(parameters[name], WrittenOut(rows.unsqueeze(1)))

@@ -1,0 +1,111 @@
+"""The rule of linear layers: on the features of a picture or on those of each of its positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from datasites.training.book_keeping.book import Book, Use, WrittenOut
+from datasites.training.book_keeping.calls import (
+    check_rows,
+    full,
+    positions_by_picture,
+    summed_over_views,
+    without_autocast,
+    working_dtype,
+)
+from datasites.training.book_keeping.cost import writing_out_is_cheaper
+from datasites.training.book_keeping.gram import gram, square_norms_of
+
+
+def linear(
+    book: Book, anchor: torch.Tensor, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    """`torch.nn.functional.linear`, which enters what it uses into `book` on the way back."""
+    check_rows(book, input, weight, "linear layer")
+    call = _Call(book, weight, bias)
+    for tensor in (weight, bias):
+        if book.is_trained(tensor):
+            book.announce(tensor)  # type: ignore[arg-type]
+    return _Linear.apply(anchor, input, call)
+
+
+@dataclass(frozen=True)
+class _Call:
+    book: Book
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchor: torch.Tensor, inputs: torch.Tensor, call: _Call) -> torch.Tensor:
+        ctx.call, ctx.dtype = call, inputs.dtype
+        inputs = inputs.to(working_dtype(inputs))
+        if call.book.is_trained(call.weight):
+            ctx.save_for_backward(inputs)
+        bias = None if call.bias is None else call.bias.to(inputs.dtype)
+        return F.linear(inputs, call.weight.to(inputs.dtype), bias)
+
+    @staticmethod
+    def backward(ctx: Any, outgoing: torch.Tensor) -> tuple[None, torch.Tensor | None, None]:
+        call: _Call = ctx.call
+        with without_autocast(outgoing):
+            if ctx.saved_tensors:
+                call.book.enter(call.weight, _weight_use(call, ctx.saved_tensors[0], outgoing))
+            if call.bias is not None and call.book.is_trained(call.bias):
+                rows = full(outgoing).reshape(len(outgoing), -1, outgoing.shape[-1]).sum(dim=1)
+                call.book.enter(call.bias, WrittenOut(summed_over_views(rows, call.book)))
+            if not ctx.needs_input_grad[1]:
+                return None, None, None
+            return None, (outgoing @ call.weight.to(outgoing.dtype)).to(ctx.dtype), None
+
+
+def _weight_use(call: _Call, inputs: torch.Tensor, outgoing: torch.Tensor) -> Use:
+    inputs = positions_by_picture(full(inputs), call.book)
+    outgoing = positions_by_picture(full(outgoing), call.book)
+    use = SumOfOuterProducts(inputs, outgoing)
+    positions, width, height = inputs.shape[1], inputs.shape[2], outgoing.shape[2]
+    if not call.book.is_used_once(call.weight) or writing_out_is_cheaper(
+        product=positions * width * height, numbers=width * height, ghost=positions**2 * (width + height)
+    ):
+        return WrittenOut(use.per_picture())
+    return use
+
+
+class SumOfOuterProducts:
+    """The use whose gradient is a sum over positions of an output's gradient times an input.
+
+    Args:
+        inputs: float32, (B, T, d).
+        outgoing: float32, (B, T, p), gradients with respect to the outputs.
+    """
+
+    def __init__(self, inputs: torch.Tensor, outgoing: torch.Tensor) -> None:
+        self._inputs = inputs
+        self._outgoing = outgoing
+
+    def square_norms(self) -> torch.Tensor:
+        """See `Use`."""
+        if self._inputs.shape[1] == 1:
+            lengths = [torch.linalg.vector_norm(x.flatten(1), dim=1) for x in (self._inputs, self._outgoing)]
+            return (lengths[0] * lengths[1]).square_()
+        return square_norms_of(gram(self._inputs), gram(self._outgoing))
+
+    def per_picture(self) -> torch.Tensor:
+        """See `Use`."""
+        return torch.bmm(self._outgoing.transpose(1, 2), self._inputs)
+
+    def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
+        """See `Use`."""
+        weighted = self._outgoing * factors.to(self._outgoing.dtype)[:, None, None]
+        return weighted.flatten(0, 1).t() @ self._inputs.flatten(0, 1)
+
+    def forget(self, pictures: torch.Tensor) -> None:
+        """See `Use`."""
+        self._inputs, self._outgoing = self._inputs.clone(), self._outgoing.clone()
+        self._inputs[pictures] = 0.0
+        self._outgoing[pictures] = 0.0

@@ -1,0 +1,132 @@
+"""The rules of GroupNorm and LayerNorm: their scale and shift are small, so each picture's gradient is written out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from datasites.training.book_keeping.book import Book, WrittenOut
+from datasites.training.book_keeping.calls import check_rows, full, summed_over_views, without_autocast
+
+
+def group_norm(
+    book: Book,
+    anchor: torch.Tensor,
+    input: torch.Tensor,
+    num_groups: int,
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    eps: float = 1e-5,
+) -> torch.Tensor:
+    """`torch.nn.functional.group_norm`, which enters what it uses into `book` on the way back."""
+    call = _checked(book, input, weight, bias, eps, "GroupNorm")
+    return _GroupNorm.apply(anchor, input, num_groups, call)
+
+
+def layer_norm(
+    book: Book,
+    anchor: torch.Tensor,
+    input: torch.Tensor,
+    normalized_shape: Sequence[int],
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    eps: float = 1e-5,
+) -> torch.Tensor:
+    """`torch.nn.functional.layer_norm`, which enters what it uses into `book` on the way back."""
+    call = _checked(book, input, weight, bias, eps, "LayerNorm")
+    return _LayerNorm.apply(anchor, input, tuple(normalized_shape), call)
+
+
+@dataclass(frozen=True)
+class _Call:
+    book: Book
+    weight: torch.Tensor | None
+    bias: torch.Tensor | None
+    eps: float
+
+    def affine(self, dtype: torch.dtype) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Scale and shift in the precision of the computation."""
+        weight, bias = (None if t is None else t.detach().to(dtype) for t in (self.weight, self.bias))
+        return weight, bias
+
+    def enter(self, scales: torch.Tensor, shifts: torch.Tensor) -> None:
+        """Enters rows of gradients, (V * B, *shape) each, of what is trained."""
+        for tensor, rows in ((self.weight, scales), (self.bias, shifts)):
+            if tensor is not None and self.book.is_trained(tensor):
+                self.book.enter(tensor, WrittenOut(summed_over_views(rows, self.book)))
+
+
+def _checked(
+    book: Book, inputs: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float, kind: str
+) -> _Call:
+    for tensor in (weight, bias):
+        if tensor is not None and book.is_trained(tensor):
+            check_rows(book, inputs, tensor, kind)
+            book.announce(tensor)
+    return _Call(book, weight, bias, eps)
+
+
+class _GroupNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchor: torch.Tensor, inputs: torch.Tensor, groups: int, call: _Call) -> torch.Tensor:
+        ctx.call, ctx.groups, ctx.dtype = call, groups, inputs.dtype
+        values = full(inputs).contiguous()
+        rows, channels = values.shape[:2]
+        size = math.prod(values.shape[2:])
+        affine = call.affine(values.dtype)
+        out, means, scales = torch.native_group_norm(values, *affine, rows, channels, size, groups, call.eps)
+        ctx.save_for_backward(inputs, means, scales)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, outgoing: torch.Tensor) -> tuple[None, torch.Tensor, None, None]:
+        call, (inputs, means, scales) = ctx.call, ctx.saved_tensors
+        with without_autocast(outgoing):
+            values, outgoing = full(inputs).contiguous(), full(outgoing).contiguous()
+            rows, channels = values.shape[:2]
+            size = math.prod(values.shape[2:])
+            weight = call.affine(values.dtype)[0]
+            # As one picture with the channels of all: torch's own kernel then adds up nothing over pictures.
+            apart = (1, rows * channels, size)
+            found, by_scale, by_shift = torch.ops.aten.native_group_norm_backward(
+                outgoing.view(apart),
+                values.view(apart),
+                means.view(1, -1),
+                scales.view(1, -1),
+                None if weight is None else weight.repeat(rows),
+                *apart,
+                rows * ctx.groups,
+                [True, True, True],
+            )
+            call.enter(by_scale.view(rows, channels), by_shift.view(rows, channels))
+            return None, found.view(values.shape).to(ctx.dtype), None, None
+
+
+class _LayerNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, anchor: torch.Tensor, inputs: torch.Tensor, shape: tuple[int, ...], call: _Call
+    ) -> torch.Tensor:
+        ctx.call, ctx.shape, ctx.dtype = call, shape, inputs.dtype
+        values = full(inputs)
+        out, means, scales = torch.native_layer_norm(values, shape, *call.affine(values.dtype), call.eps)
+        ctx.save_for_backward(inputs, means, scales)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, outgoing: torch.Tensor) -> tuple[None, torch.Tensor, None, None]:
+        call, (inputs, means, scales) = ctx.call, ctx.saved_tensors
+        with without_autocast(outgoing):
+            values, outgoing = full(inputs), full(outgoing)
+            mask = [True, False, False]
+            settings = (ctx.shape, means, scales, *call.affine(values.dtype), mask)
+            found = torch.ops.aten.native_layer_norm_backward(outgoing, values, *settings)[0]
+            normalised = (values - means).mul_(scales)
+            positions = (len(values), -1, *ctx.shape)
+            by_scale = normalised.mul_(outgoing).reshape(positions).sum(dim=1)
+            call.enter(by_scale, outgoing.reshape(positions).sum(dim=1))
+            return None, found.to(ctx.dtype), None, None

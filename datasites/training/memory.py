@@ -1,0 +1,152 @@
+"""How many pictures are computed on at once: as many as fit. A choice of speed; nothing of it leaves.
+
+The logical batch, its sampling and what it costs stay as they are: only the parts in which its sum is taken change.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from datasites.training.dp_sgd import ClippedGradients, Inputs
+from policies.errors import RunError
+
+log = logging.getLogger(__name__)
+
+# Inputs, outputs and their gradients beside each other, and what a convolution needs to work in.
+_TIMES_FORWARD = 3
+_SHARE_OF_FREE = 0.6
+
+
+class InMemory:
+    """An engine that is given no more pictures at once than memory holds. See `dp_sgd.ClippedGradients`.
+
+    Guarantees:
+        The sum is over the same pictures, each clipped as ever, however often a part was taken in halves.
+
+    Args:
+        engine: What computes the sums.
+        most: Pictures to begin with.
+    """
+
+    def __init__(self, engine: ClippedGradients, *, most: int) -> None:
+        self._engine = engine
+        self.most = most
+
+    def clipped_sum(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
+        """See `ClippedGradients.clipped_sum`.
+
+        Raises:
+            RunError: Memory does not hold a single picture.
+        """
+        if len(labels) <= self.most:
+            try:
+                return self._engine.clipped_sum(images, labels)
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                if len(labels) == 1:
+                    raise RunError("The hospital's memory does not hold the model and one picture.") from None
+                self.most = len(labels) // 2
+        log.info("a step is taken in parts of %d pictures, which fit into memory", self.most)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        sums: list[torch.Tensor] = []
+        start = 0
+        while start < len(labels):
+            stop = start + self.most  # which a part that does not fit makes smaller
+            parts = self.clipped_sum(_rows(images, len(labels), start, stop), labels[start:stop])
+            sums = [total.add_(part) for total, part in zip(sums, parts, strict=True)] if sums else parts
+            start = stop
+        return sums
+
+
+def pictures_that_fit(model: nn.Module, images: Inputs, *, most: int, copies_of_weights: int = 0) -> int:
+    """Returns how many pictures, from 1 to `most`, a pass over the model has room for in free memory.
+
+    Args:
+        model: The model, on the device that counts.
+        images: One batch of inputs; only its shape is read.
+        most: The plan's limit.
+        copies_of_weights: Gradients as large as the model that an engine holds for each picture.
+    """
+    device = next(model.parameters()).device
+    each = _TIMES_FORWARD * bytes_of_forward(model, images)
+    each += copies_of_weights * sum(4 * p.numel() for p in model.parameters() if p.requires_grad)
+    free = free_bytes(device)
+    return most if free is None else max(1, min(most, int(_SHARE_OF_FREE * free / max(each, 1))))
+
+
+def bytes_of_forward(model: nn.Module, images: Inputs) -> int:
+    """Bytes that a forward pass makes for each picture; found by running the model without numbers."""
+    parts = images if isinstance(images, tuple) else (images,)
+    empty = tuple(torch.empty(2, *part.shape[1:], dtype=part.dtype, device="meta") for part in parts)
+    tensors = {n: torch.empty_like(t, device="meta") for n, t in [*model.named_parameters(), *model.named_buffers()]}
+    counter = _Counter()
+    with torch.no_grad(), counter:
+        torch.func.functional_call(model, tensors, (empty if isinstance(images, tuple) else empty[0],))
+    return counter.bytes // 2
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Free memory where `device` computes, or None where this process is not told."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    known = [value for value in (_available(), _below_the_limit()) if value is not None]
+    return min(known) if known else None
+
+
+class _Counter(TorchDispatchMode):
+    """Adds up the sizes of all that functions return; views count as well, which errs to the safe side."""
+
+    bytes = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for tensor in found if isinstance(found, tuple | list) else (found,):
+            if isinstance(tensor, torch.Tensor):
+                self.bytes += tensor.numel() * tensor.element_size()
+        return found
+
+
+def _available() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _below_the_limit() -> int | None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except OSError:
+        return None
+    return None if limit == resource.RLIM_INFINITY else max(0, limit - taken)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether the processor's or the GPU's memory was too small; torch has a class of its own for the latter alone."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _rows(images: Inputs, pictures: int, start: int, stop: int) -> Inputs:
+    """Some pictures of a batch, in all their views, which are the slow part of the first axis."""
+    if isinstance(images, tuple):
+        return tuple(_some(part, pictures, start, stop) for part in images)
+    return _some(images, pictures, start, stop)
+
+
+def _some(rows: torch.Tensor, pictures: int, start: int, stop: int) -> torch.Tensor:
+    if len(rows) == pictures:
+        return rows[start:stop]
+    return rows.view(-1, pictures, *rows.shape[1:])[:, start:stop].flatten(0, 1)

@@ -1,0 +1,35 @@
+"""What clipped sums are, by definition: plain autograd on one picture at a time."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from datasites.training.dp_sgd import CLIP_MARGIN
+
+
+def one_by_one(model, images, labels, bound, views=1):
+    """The sum over pictures of the gradient of the mean loss over a picture's views, clipped, in float64."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    sums = [torch.zeros_like(p, dtype=torch.float64) for p in parameters]
+    for i in range(len(labels)):
+        rows = [i + view * len(labels) for view in range(views)]
+        inputs = tuple(part[rows] for part in images) if isinstance(images, tuple) else images[rows]
+        loss = F.cross_entropy(model(inputs), labels[[i] * views])
+        found = torch.autograd.grad(loss, parameters, allow_unused=True)
+        gradients = [torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters, strict=True)]
+        norm = norm_of(gradients)
+        factor = min(1.0, bound * (1 - CLIP_MARGIN) / norm) if norm else 1.0
+        for total, gradient in zip(sums, gradients, strict=True):
+            total += factor * gradient.double()
+    return sums
+
+
+def norm_of(sums):
+    """L2 norm over all parameters together."""
+    return torch.stack([s.double().norm() for s in sums]).norm().item()
+
+
+def distance(first, second):
+    """L2 distance over all parameters together."""
+    return norm_of([a.double() - b.double() for a, b in zip(first, second, strict=True)])
