@@ -170,3 +170,36 @@ def test_weights_of_which_nothing_fits_are_refused():
     public = {"head.weight": torch.zeros(3, 4), "head.bias": torch.zeros(3)}
     with pytest.raises(InputRefused, match="Nothing"):
         fit_weights(ModelSpec("linear", (4, 4, 1), 2), public)
+
+
+def test_a_model_of_pictures_and_reports_takes_its_picture_encoders_public_weights():
+    form = {"text_length": 4, "vocabulary": 20, "tokeniser": "hashed_words_1"}
+    spec = ModelSpec("image_text", (64, 64, 1), 3, {**form, "picture_encoder": "resnet18"})
+    public = torchvision.models.resnet18().state_dict()
+    alone = fit_weights(ModelSpec("resnet18", (64, 64, 1), 3), public, normalisation=IMAGENET)
+    fitted = fit_weights(spec, public, seed=5, normalisation=IMAGENET)
+    drawn = initial_weights(spec, 5)
+    assert {n: v.shape for n, v in fitted.weights.items()} == trainable_shapes(spec)
+    assert np.array_equal(fitted.weights["picture.conv1.weight"], alone.weights["conv1.weight"])
+    assert fitted.changed == {"picture.conv1.weight": alone.changed["conv1.weight"]}
+    own = {name for name in drawn if not name.startswith("picture.")}
+    assert set(fitted.not_loaded) == own and "text.words.weight" in own
+    assert all(np.array_equal(fitted.weights[name], drawn[name]) for name in own)
+    assert all(np.array_equal(fitted.weights[f"picture.{n}"], v) for n, v in alone.weights.items() if "fc." not in n)
+    assert {"fc.weight", "fc.bias"} <= set(fitted.not_used)
+
+
+def test_a_global_model_of_pictures_and_reports_is_taken_whole():
+    form = {"text_length": 4, "vocabulary": 20, "tokeniser": "hashed_words_1"}
+    spec = ModelSpec("image_text", (16, 16, 1), 3, {**form, "width": 4})
+    before = initial_weights(spec, 1)
+    fitted = fit_weights(spec, {name: torch.from_numpy(value) for name, value in before.items()}, seed=2)
+    assert all(np.array_equal(fitted.weights[name], value) for name, value in before.items())
+    assert fitted.not_loaded == {} and fitted.not_used == ()
+
+
+def test_public_weights_of_another_network_than_the_picture_encoder_are_refused():
+    form = {"text_length": 4, "vocabulary": 20, "tokeniser": "hashed_words_1"}
+    spec = ModelSpec("image_text", (64, 64, 3), 3, {**form, "picture_encoder": "resnet18"})
+    with pytest.raises(InputRefused):
+        fit_weights(spec, torchvision.models.mobilenet_v3_small().state_dict())

@@ -16,7 +16,7 @@ from datasites.training.models.catalog import build_model
 from policies import validate
 from policies.errors import PlanError
 from policies.plan import ModelSpec
-from policies.tokeniser import PADDING, TextForm, text_form
+from policies.tokeniser import PADDING, TEXT_MODELS, TextForm, text_form
 
 OPTIONS = ("text_length", "tokeniser", "vocabulary", "picture_encoder", "text_features", "window")
 
@@ -102,16 +102,29 @@ def image_text(spec: ModelSpec) -> nn.Module:
     Raises:
         PlanError: An unknown or missing option, or one out of range.
     """
-    form = text_form(spec)
-    encoder = spec.options.get("picture_encoder", "small_cnn")
-    if form is None or not isinstance(encoder, str) or encoder == spec.name:
-        raise PlanError("model.options.picture_encoder must name a model for pictures, such as small_cnn.")
+    form, encoder = text_form(spec), picture_encoder(spec)
+    if form is None or encoder is None:
+        raise PlanError(f"Model {spec.name!r} does not take reports.")
     features = validate.integer("model.options.text_features", spec.options.get("text_features", 32), low=4, high=1024)
     window = validate.integer("model.options.window", spec.options.get("window", 1), low=1, high=8)
-    others = {name: value for name, value in spec.options.items() if name not in OPTIONS}
-    picture = build_model(ModelSpec(encoder, spec.image_shape, spec.num_classes, others))
+    picture = build_model(encoder)
     width = _without_head(picture, spec)
     return ImageText(picture, width, form, text_features=features, window=window, num_classes=spec.num_classes)
+
+
+def picture_encoder(spec: ModelSpec) -> ModelSpec | None:
+    """The model that encodes the pictures of a model of pictures and reports; None for every other model.
+
+    Raises:
+        PlanError: `picture_encoder` names no model for pictures.
+    """
+    if spec.name not in TEXT_MODELS:
+        return None
+    name = spec.options.get("picture_encoder", "small_cnn")
+    if not isinstance(name, str) or name in TEXT_MODELS:
+        raise PlanError("model.options.picture_encoder must name a model for pictures, such as small_cnn.")
+    others = {option: value for option, value in spec.options.items() if option not in OPTIONS}
+    return ModelSpec(name, spec.image_shape, spec.num_classes, others)
 
 
 def _without_head(picture: nn.Module, spec: ModelSpec) -> int:

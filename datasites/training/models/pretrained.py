@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from datasites.training.data import PIXEL_UNIT, PIXEL_ZERO
+from datasites.training.models.image_text import picture_encoder
 from datasites.training.models.weights import initial_weights
 from policies.errors import InputRefused
 from policies.plan import ModelSpec
@@ -64,7 +65,7 @@ def fit_weights(
     """Returns weights for the plan's model that start from public ones.
 
     Args:
-        spec: The model.
+        spec: The model. One of pictures and reports may take its picture encoder's public weights.
         public: Arrays by the names of timm, torchvision or this platform, as in a file of weights.
         seed: Of what starts at random.
         normalisation: How pictures were normalised for the public weights; None if as on this platform.
@@ -73,6 +74,9 @@ def fit_weights(
         PlanError: As `build_model`.
         InputRefused: The public weights are of another model, or not finite.
     """
+    encoder = picture_encoder(spec)
+    if encoder is not None and not set(public) >= {"head.weight", "text.words.weight"}:
+        return _beside_reports(spec, fit_weights(encoder, public, seed=seed, normalisation=normalisation), seed)
     layout = _LAYOUTS.get(spec.name, _Layout())
     counters = {name for name, array in public.items() if not array.is_floating_point()}
     arrays = layout.rename({n: a.detach().float() for n, a in public.items() if n not in counters})
@@ -99,6 +103,22 @@ def fit_weights(
             )
     _check(weights, not_loaded)
     return FittedWeights(weights, changed, not_loaded, tuple(sorted((set(arrays) | counters) - set(drawn))))
+
+
+def _beside_reports(spec: ModelSpec, fitted: FittedWeights, seed: int) -> FittedWeights:
+    """A picture encoder's public weights in the model that reads reports too; the rest starts at random."""
+    drawn, place = initial_weights(spec, seed), "picture."
+    known = {place + name: name for name in fitted.weights}
+    taken = {name: known[name] for name in drawn if name in known}
+    return FittedWeights(
+        weights={name: fitted.weights[taken[name]] if name in taken else start for name, start in drawn.items()},
+        changed={name: fitted.changed[own] for name, own in taken.items() if own in fitted.changed},
+        not_loaded={
+            **{name: fitted.not_loaded[own] for name, own in taken.items() if own in fitted.not_loaded},
+            **{name: "not of the picture encoder" for name in drawn if name not in taken},
+        },
+        not_used=tuple(sorted({*fitted.not_used, *(own for name, own in known.items() if name not in taken)})),
+    )
 
 
 def _check(weights: Mapping[str, np.ndarray], not_loaded: Mapping[str, str]) -> None:
