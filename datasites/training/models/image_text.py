@@ -15,6 +15,7 @@ from torch import nn
 from datasites.training.models.catalog import build_model
 from policies import validate
 from policies.errors import PlanError
+from policies.features import FEATURES_MODEL
 from policies.plan import ModelSpec
 from policies.tokeniser import PADDING, TextForm, text_form
 
@@ -104,7 +105,7 @@ def image_text(spec: ModelSpec) -> nn.Module:
     """
     form = text_form(spec)
     encoder = spec.options.get("picture_encoder", "small_cnn")
-    if form is None or not isinstance(encoder, str) or encoder == spec.name:
+    if form is None or not isinstance(encoder, str) or encoder in (spec.name, FEATURES_MODEL):
         raise PlanError("model.options.picture_encoder must name a model for pictures, such as small_cnn.")
     features = validate.integer("model.options.text_features", spec.options.get("text_features", 32), low=4, high=1024)
     window = validate.integer("model.options.window", spec.options.get("window", 1), low=1, high=8)
