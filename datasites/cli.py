@@ -20,6 +20,7 @@ from datasites.identity import StateFolder
 from datasites.staff import ROLES
 from datasites.state_option import chosen_state
 from policies.errors import ConfigError, WanwuError
+from policies.features import BACKBONES, NORMALISATIONS
 
 STAFF_VARIABLE = "WANWU_STAFF"
 Command = Callable[[argparse.Namespace], None]
@@ -87,6 +88,21 @@ def ingest(options: argparse.Namespace) -> None:
         f"{f', with reports of up to {manifest.text.length} words' if manifest.text else ''}. "
         f"Researchers see a public size of {manifest.public_size}."
     )
+
+
+def features(options: argparse.Namespace) -> None:
+    """Computes features of the dataset's pictures with a frozen public network, once, for studies that train a head."""
+    from datasites.assets.features import compute_features
+    from datasites.audit import AuditLog
+    from policies.features import FeatureSpec
+
+    os.umask(0o077)
+    state = _state(options)
+    spec = FeatureSpec(options.backbone, options.weights_sha256, options.input_size, options.normalisation)
+    folder = compute_features(state.store / DatasiteConfig.from_toml(state.config).dataset, spec, options.weights)
+    AuditLog(state.audit).write("features computed", features=spec.key, weights=spec.weights_sha256)
+    told = " ".join(f"--model_option {name}={value}" for name, value in spec.options.items())
+    print(f"{folder} holds them. Researchers name them with: --model features {told}")
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -286,6 +302,17 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("--unit", choices=("picture", "patient"), help="privacy unit (default picture)")
     new.add_argument("--researcher", action="append", default=[], metavar="EMAIL", help="enrol at first start")
     add("ingest", ingest)
+    public = add("features", features)
+    public.add_argument("--backbone", required=True, choices=sorted(BACKBONES), help="the network, as timm names it")
+    public.add_argument("--weights", required=True, type=Path, metavar="FILE", help="its public weights")
+    public.add_argument("--weights_sha256", required=True, metavar="HEX", help="of that file, as its publisher states")
+    public.add_argument("--input_size", type=int, default=224, help="side that pictures are resized to (default 224)")
+    public.add_argument(
+        "--normalisation",
+        choices=sorted(NORMALISATIONS),
+        default="imagenet",
+        help="of pictures, as the weights were made with (default imagenet)",
+    )
     add("serve", serve).add_argument(
         "--stop_with_stdin",
         action="store_true",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from datasites.assets.features import check_there
 from datasites.assets.store import StoreManifest
 from datasites.audit import AuditLog
 from datasites.config import DatasiteConfig
@@ -34,7 +35,7 @@ class HospitalLimits:
         return self._config.limits
 
     def check(self, plan: Plan, manifest: StoreManifest) -> None:
-        """Refuses a plan outside the limits, and one that is for other pictures or reports than the dataset's.
+        """Refuses a plan outside the limits, and one for other pictures, reports or features than the dataset's.
 
         Raises:
             LimitExceeded, RequestError, PlanError: With what was expected, what came and what to change.
@@ -49,6 +50,7 @@ class HospitalLimits:
             )
         if not isinstance(plan, StatisticsPlan):
             check_text(plan.model, manifest.text)
+            check_there(plan, self._state.store / self._config.dataset)
 
     def change(self, changes: Mapping[str, Any], *, by: str) -> DatasetLimits:
         """Puts some limits to other values, `epsilon` and `delta` being those of the total.

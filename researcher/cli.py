@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from researcher.study import Study
 
 _CREDENTIALS = "state/*/credentials/*.json"
+_BACKBONE_HELP = "public weights of a features model's backbone, to evaluate on the hold-out"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,6 +114,7 @@ def train(options: argparse.Namespace) -> None:
     """Submits the study unless that was done, waits for the decisions, and runs the rounds."""
     from rich.console import Console
 
+    from researcher.feature_hold_out import with_features
     from researcher.hold_out import load_hold_out
     from researcher.strategies import FedAvg
     from researcher.study import STUDY_FILE, Study
@@ -127,6 +129,7 @@ def train(options: argparse.Namespace) -> None:
             study = _submit(options, federation)
         info = next(iter(federation.hospitals.values())).datasets[study.plan.dataset]
         hold_out = load_hold_out(options.test, class_names=info.class_names, image_shape=info.image_shape)
+        hold_out = with_features(hold_out, study.plan.model, options.backbone_weights)
         train_study(
             study,
             hold_out,
@@ -156,6 +159,7 @@ def evaluate(options: argparse.Namespace) -> None:
     from researcher import counts_cli
     from researcher.checkpoints import load_model
     from researcher.evaluation import evaluate as score
+    from researcher.feature_hold_out import with_features
     from researcher.hold_out import load_hold_out
 
     checkpoint = load_model(options.model_file)
@@ -166,6 +170,7 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.test is None:
         raise ConfigError("Give a public hold-out with --test, or --at_hospitals.")
     hold_out = load_hold_out(options.test, class_names=checkpoint.class_names, image_shape=checkpoint.model.image_shape)
+    hold_out = with_features(hold_out, checkpoint.model, options.backbone_weights)
     scores = score(checkpoint.model, checkpoint.weights, hold_out)
     recall = dict(zip(checkpoint.class_names, map(float, scores.recall), strict=True))
     summary = {"accuracy": scores.accuracy, "macro_f1": scores.macro_f1, "recall": recall}
@@ -320,6 +325,7 @@ def _parser() -> argparse.ArgumentParser:
         help="public weights to start from: a file, timm:NAME, torchvision:NAME, or one of these names with =FILE",
     )
     training.add_argument("--initial_weights_sha256", metavar="HEX", help="of their file; needed with them")
+    training.add_argument("--backbone_weights", metavar="SOURCE", help=_BACKBONE_HELP)
     add("end", end, access, kept)
     add("receipts", receipts, access, kept)
     paper = commands.add_parser("receipt", help="A privacy receipt.").add_subparsers(required=True, metavar="COMMAND")
@@ -337,6 +343,7 @@ def _parser() -> argparse.ArgumentParser:
     scoring = add("evaluate", evaluate, access, counting)
     scoring.add_argument("model_file", type=Path, help="global model, .safetensors")
     scoring.add_argument("--test", type=Path, help="public hold-out: a folder or an .npz file")
+    scoring.add_argument("--backbone_weights", metavar="SOURCE", help=_BACKBONE_HELP)
     scoring.add_argument("--at_hospitals", action="store_true", help="on the hospitals' pictures; needs their approval")
     scoring.add_argument("--out", type=Path, default=Path("out/evaluation"), help="folder (default out/evaluation)")
     showing = add("demo", demo)

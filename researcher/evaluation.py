@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from policies.errors import DataError
+from policies.features import FeatureSpec
 from policies.plan import ModelSpec
 from policies.tokeniser import text_form, tokens
 from researcher.hold_out import HoldOut, load_hold_out
@@ -73,7 +74,14 @@ def evaluate(
 
 
 def _inputs(spec: ModelSpec, hold_out: HoldOut) -> Inputs:
-    form = text_form(spec)
+    reads, form = FeatureSpec.of(spec), text_form(spec)
+    if reads is not None:
+        if hold_out.features is None or hold_out.features.shape[1:] != (reads.width,):
+            raise DataError(
+                f"Model {spec.name!r} reads features of {reads.backbone!r}, the hold-out has none. Compute them with "
+                "the same public weights: --backbone_weights."
+            )
+        return hold_out.features[:, None, None, :]
     if form is None:
         return hold_out.images
     if hold_out.reports is None:

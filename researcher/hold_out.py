@@ -25,12 +25,14 @@ class HoldOut:
         labels: int64, (N,), each an index into class_names.
         class_names: Of the classes, in the order of the model's outputs.
         reports: What was written about each picture; None where there are pictures alone.
+        features: float32, (N, width), what a frozen public backbone says of each picture; None where not computed.
     """
 
     images: np.ndarray
     labels: np.ndarray
     class_names: tuple[str, ...]
     reports: tuple[str, ...] | None = None
+    features: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8 or not len(self.images):

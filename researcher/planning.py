@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from policies.accountant import GaussianSteps, calibrate_noise
 from policies.budget import PrivacyBudget
 from policies.errors import FederationError, PlanError
+from policies.features import check_features
 from policies.plan import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
 from policies.tokeniser import TEXT_MODELS, check_text
 from researcher.federation import DatasetInfo
@@ -75,7 +76,7 @@ def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
         options = {**first.text.options, **options}
     model = ModelSpec(wishes.model, first.image_shape, len(first.class_names), options)
     check_text(model, first.text)
-    return TrainingPlan(
+    plan = TrainingPlan(
         study=wishes.study,
         dataset=first.name,
         model=model,
@@ -91,6 +92,8 @@ def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
         privacy=_privacy(wishes, first.unit, steps * wishes.num_rounds),
         run=wishes.run,
     )
+    check_features(plan)
+    return plan
 
 
 def _privacy(wishes: Wishes, unit: str, steps: int) -> PrivacySpec | None:

@@ -13,12 +13,8 @@ besides how pictures were normalised; a file alone is taken to be made for pictu
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import pickle
 import re
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,27 +27,12 @@ from policies.plan import ModelSpec
 from researcher import atomic_file
 
 if TYPE_CHECKING:
-    import torch
-
     from datasites.training.models.pretrained import Normalisation
 
 RECORD_FILE = "initial_weights.json"
 LIBRARIES = ("timm", "torchvision")
-_MAX_BYTES = 4 << 30
 _EXAMPLES = ("resnet50_gn.a1h_in1k", "ResNet18_Weights.IMAGENET1K_V1")
 _HUB_FILE = "model.safetensors"
-
-# What torch's reader raises on bytes that are no state dict.
-_MALFORMED = (
-    pickle.UnpicklingError,
-    struct.error,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-)
 
 Download = Callable[["Source"], Path]
 
@@ -86,6 +67,14 @@ class Source:
         if not name:
             raise ConfigError(f"{text!r} names no weights. Give {library}:NAME as {library} names them.")
         return cls(library, name, Path(file) if file else None)
+
+    def get(self, download: Download | None = None) -> Path:
+        """The file, after `download` got it if it is not here; from the library's own server if None.
+
+        Raises:
+            ConfigError: It cannot be had.
+        """
+        return self.file or (download or download_weights)(self)
 
 
 @dataclass(frozen=True)
@@ -137,6 +126,7 @@ def load_initial_weights(
         InputRefused: The weights are of another model.
     """
     from datasites.training.models.pretrained import fit_weights
+    from datasites.training.models.public_weights import read_public_weights
 
     if not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise ConfigError(
@@ -145,13 +135,9 @@ def load_initial_weights(
         )
     wanted = Source.parse(source)
     normalisation = _normalisation(wanted)
-    file = wanted.file or (download or download_weights)(wanted)
-    content = _read(file)
-    came = hashlib.sha256(content).hexdigest()
-    if came != sha256:
-        raise ConfigError(f"The initial weights must have the SHA-256 {sha256}, got {came}. Nothing of them was read.")
-    fitted = fit_weights(spec, _arrays(file, content), seed=seed, normalisation=normalisation)
-    return InitialWeights(fitted.weights, source, came, fitted.changed, fitted.not_loaded, fitted.not_used)
+    arrays = read_public_weights(wanted.get(download), sha256=sha256)
+    fitted = fit_weights(spec, arrays, seed=seed, normalisation=normalisation)
+    return InitialWeights(fitted.weights, source, sha256, fitted.changed, fitted.not_loaded, fitted.not_used)
 
 
 def download_weights(source: Source) -> Path:
@@ -218,33 +204,3 @@ def _normalisation(source: Source) -> Normalisation | None:
             ) from error
         return Normalisation(tuple(transforms.mean), tuple(transforms.std))
     return None
-
-
-def _read(file: Path) -> bytes:
-    try:
-        if file.stat().st_size > _MAX_BYTES:
-            raise ConfigError(f"{file} has more than {_MAX_BYTES >> 30} GiB. Choose other weights.")
-        return file.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read ({error.strerror}).") from error
-
-
-def _arrays(file: Path, content: bytes) -> dict[str, torch.Tensor]:
-    """The arrays of a safetensors file, or of a state dict that torch saved, read without running any of its code.
-
-    Raises:
-        ConfigError: It is neither.
-    """
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        if file.suffix == ".safetensors":
-            return load(content)
-        arrays = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (SafetensorError, *_MALFORMED) as error:
-        raise ConfigError(f"{file} is neither a safetensors file nor a state dict of torch.") from error
-    if not isinstance(arrays, Mapping) or not all(isinstance(array, torch.Tensor) for array in arrays.values()):
-        raise ConfigError(f"{file} must hold a state dict alone: arrays by name.")
-    return dict(arrays)

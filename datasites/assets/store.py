@@ -146,8 +146,8 @@ def open_store(folder: Path) -> PictureStore:
     """
     try:
         manifest = StoreManifest.from_json((folder / MANIFEST).read_text(encoding="ascii"))
-        images, labels, units = (_open_array(folder / f"{array}.npy") for array in ARRAYS)
-        texts = None if manifest.text is None else _open_array(folder / f"{TEXTS}.npy")
+        images, labels, units = (open_array(folder / f"{array}.npy") for array in ARRAYS)
+        texts = None if manifest.text is None else open_array(folder / f"{TEXTS}.npy")
     except (OSError, ValueError, EOFError) as error:
         raise StoreBroken(
             "A file of the store is missing or damaged. Restore the store from a copy, or ingest the pictures anew.",
@@ -294,7 +294,12 @@ def _write_rows(file: BinaryIO, array: NDArray[Any], order: NDArray[np.int64]) -
         file.write(array[order[start : start + _ROWS]].tobytes())
 
 
-def _open_array(file: Path) -> NDArray[Any]:
+def open_array(file: Path) -> NDArray[Any]:
+    """A plain array's file, memory-mapped, read-only.
+
+    Raises:
+        OSError, ValueError, EOFError: It is not there, or not exactly one array.
+    """
     array = np.load(file, mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.memmap) or not array.flags.c_contiguous:
         raise ValueError(f"{file.name} is not a plain array")

@@ -21,6 +21,8 @@ from datasites.runs.sandbox import Confinement
 from policies.errors import SandboxMissing
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from datasites.assets.store import PictureStore
 
 DONE, ERROR, MISSING, TRAINED = "done", "error ", "missing ", "trained "
@@ -30,6 +32,7 @@ _NEEDED = (
     "encodings.ascii",
     "opacus",
     "safetensors.numpy",
+    "datasites.assets.features",
     "datasites.assets.store",
     "datasites.training.jobs",
     "policies.plans",
@@ -47,6 +50,7 @@ class RunInputs:
         store: The open pictures.
         weights: The round's global weights, safetensors.
         progress: Told the share of the steps that are done.
+        features: The open features, where the plan's model reads them instead of pictures.
         trained: Told the seconds that training took: for the hospital's log alone, since they depend on the pictures.
     """
 
@@ -55,6 +59,7 @@ class RunInputs:
     store: PictureStore
     weights: bytes
     progress: Callable[[float], None]
+    features: np.ndarray | None = None
     trained: Callable[[float], None] = lambda seconds: None
 
 
@@ -119,6 +124,7 @@ def train(inputs: RunInputs) -> bytes:
         public_size=store.manifest.public_size,
         texts=store.texts,
         text_form=store.manifest.text,
+        features=inputs.features,
     )
     begun = time.monotonic()
     update = run_round(
@@ -148,14 +154,20 @@ class _Progress:
 
 def _open(job: dict[str, Any], say: _Progress) -> tuple[RunInputs, int]:
     """Opens what the run may have; afterwards it can open nothing more."""
+    from datasites.assets.features import open_features
     from datasites.assets.store import open_store
+    from policies.features import check_features
+    from policies.plans import parse
 
+    folder, store = Path(job["store"]), open_store(Path(job["store"]))
+    wanted = check_features(parse(job["plan"]))
     inputs = RunInputs(
         plan=job["plan"],
         round=job["round"],
-        store=open_store(Path(job["store"])),
+        store=store,
         weights=Path(job["weights"]).read_bytes(),
         progress=say.share,
+        features=None if wanted is None else open_features(folder, wanted, store.manifest),
         trained=lambda seconds: say.line(f"{TRAINED}{seconds:.3f}"),
     )
     result = os.open(job["result"], os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

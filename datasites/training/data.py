@@ -29,6 +29,8 @@ class LabelledPictures:
         texts: int32, (N, length), the words of each picture's report as numbers; may be a memory map. None where
             there are no reports.
         text_form: What `texts` are; None where there are none.
+        features: float32, (N, width), what a frozen public backbone says of each picture; may be a memory map. None
+            where the model reads the pictures themselves.
     """
 
     images: np.ndarray
@@ -37,6 +39,7 @@ class LabelledPictures:
     public_size: int
     texts: np.ndarray | None = None
     text_form: TextForm | None = None
+    features: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8:
@@ -60,6 +63,10 @@ class LabelledPictures:
             wanted = (len(self.images), self.text_form.length)
             if self.texts.dtype != np.int32 or self.texts.shape != wanted:
                 raise DataError("There must be one row of int32 for each picture's report, as long as its form says.")
+        if self.features is not None and (
+            self.features.dtype != np.float32 or self.features.ndim != 2 or len(self.features) != len(self.images)
+        ):
+            raise DataError("There must be one row of float32 features for each picture.")
 
     @property
     def num_units(self) -> int:
@@ -71,9 +78,11 @@ def to_tensor(images: np.ndarray) -> torch.Tensor:
     """Returns pictures as a model takes them: float32, (B, C, H, W), contiguous, (byte - 128) / 64.
 
     Args:
-        images: uint8, (B, H, W, C).
+        images: uint8, (B, H, W, C); or float32, features, which stay as they are.
     """
     pictures = torch.from_numpy(np.array(images.transpose(0, 3, 1, 2), order="C")).to(torch.float32)
+    if images.dtype == np.float32:
+        return pictures
     return pictures.sub_(PIXEL_ZERO).div_(PIXEL_UNIT)
 
 

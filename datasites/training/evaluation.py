@@ -11,6 +11,7 @@ from datasites.training.data import to_tensor
 from datasites.training.models import build_model, load_weights
 from datasites.training.reports import to_inputs
 from policies.errors import DataError
+from policies.features import FeatureSpec
 from policies.plan import ModelSpec
 from policies.tokeniser import text_form
 
@@ -30,7 +31,8 @@ def predict(
         spec: The model.
         weights: float32 by name, exactly the model's parameters.
         images: uint8, (N, H, W, C) with the H, W, C of `spec`; may be a memory map. For a model that takes reports, a
-            tuple of these and tokens, whole numbers, (N, length), in the form that `spec` names.
+            tuple of these and tokens, whole numbers, (N, length), in the form that `spec` names. For a model that reads
+            features, these: float32, (N, 1, 1, width).
         device: Where torch computes.
 
     Returns:
@@ -43,9 +45,11 @@ def predict(
     """
     images, texts = images if isinstance(images, tuple) else (images, None)
     _check_texts(spec, images, texts)
-    if images.dtype != np.uint8 or images.shape[1:] != spec.image_shape:
+    reads = FeatureSpec.of(spec)
+    kind, shape = (np.uint8, spec.image_shape) if reads is None else (np.float32, (1, 1, reads.width))
+    if images.dtype != kind or images.shape[1:] != shape:
         raise DataError(
-            f"The model takes uint8 pictures of shape {spec.image_shape}, got {images.dtype} of {images.shape[1:]}."
+            f"The model takes {np.dtype(kind)} pictures of shape {shape}, got {images.dtype} of {images.shape[1:]}."
         )
     model = build_model(spec)
     load_weights(model, weights)

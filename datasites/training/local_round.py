@@ -18,6 +18,7 @@ from torch import nn
 from datasites.training.data import LabelledPictures, augment, check_augmentation, to_tensor
 from datasites.training.dp_sgd import ClippedGradients, EngineFactory
 from datasites.training.engines import ENGINES
+from datasites.training.features import pictures_for
 from datasites.training.memory import InMemory, pictures_that_fit
 from datasites.training.models import build_model, load_weights, read_weights
 from datasites.training.noise import NoisyOptimizer
@@ -25,6 +26,7 @@ from datasites.training.randomness import SecureRandom
 from datasites.training.reports import ModelInputs, empty_inputs, texts_for, to_inputs
 from datasites.training.sampler import poisson_steps
 from policies.errors import DataError, PlanError, RoundRefused
+from policies.features import check_features
 from policies.plan import PrivacySpec, TrainingPlan
 
 Progress = Callable[[int, int], None]
@@ -112,6 +114,8 @@ def _check(plan: TrainingPlan, round_index: int, pictures: LabelledPictures) -> 
             f"model.image_shape is {plan.model.image_shape}, the dataset's pictures are {shape}. Set it to {shape}."
         )
     texts_for(plan.model, pictures)
+    if check_features(plan) is not None:
+        pictures_for(plan.model, pictures)
     check_augmentation(plan.augmentation, height=shape[0], width=shape[1])
     if int(pictures.labels.max()) >= plan.model.num_classes:
         raise DataError(
@@ -130,11 +134,11 @@ class _Batches:
     device: str
 
     def __call__(self, chosen: np.ndarray) -> Iterator[tuple[ModelInputs, torch.Tensor]]:
-        texts = texts_for(self.plan.model, self.pictures)
+        texts, pictures = texts_for(self.plan.model, self.pictures), pictures_for(self.plan.model, self.pictures)
         size = self.plan.run.physical_batch_size
         for start in range(0, len(chosen), size):
             part = np.sort(chosen[start : start + size])  # a memory map is read front to back
-            images = augment(to_tensor(self.pictures.images[part]), self.plan.augmentation, self.random)
+            images = augment(to_tensor(pictures[part]), self.plan.augmentation, self.random)
             labels = torch.from_numpy(self.pictures.labels[part])
             yield to_inputs(images, None if texts is None else texts[part], self.device), labels.to(self.device)
 

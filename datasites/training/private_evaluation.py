@@ -6,16 +6,17 @@ one picture is added, if the answers depended on which pictures are computed tog
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
 
 from datasites.training.data import LabelledPictures, to_tensor
+from datasites.training.features import pictures_for
 from datasites.training.local_round import Progress
 from datasites.training.metrics import confusion_matrix
 from datasites.training.models import build_model, load_weights
+from datasites.training.placed_batches import placed_batches
 from datasites.training.private_release import check_schema, noised, one_picture_each, told_in_quarters
 from datasites.training.randomness import SecureRandom
 from datasites.training.reports import texts_for, to_inputs
@@ -119,14 +120,14 @@ def _probabilities(
     progress: Progress,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields indices of pictures with the probabilities of their classes, float32, (B, K), each in [0, 1]."""
-    images, texts = pictures.images, texts_for(plan.model, pictures)
+    images, texts = pictures_for(plan.model, pictures), texts_for(plan.model, pictures)
     device = "cuda" if plan.run.device == "auto" and torch.cuda.is_available() else "cpu"
     model = build_model(plan.model)
     load_weights(model, weights)
     model.to(device).eval()
     slots = min(plan.run.physical_batch_size, _MOST_SLOTS)
-    for rows, places in told_in_quarters(_batches(images, texts, chosen, slots), progress):
-        batch = np.zeros((slots, *images.shape[1:]), dtype=np.uint8)
+    for rows, places in told_in_quarters(placed_batches(images, chosen, slots, texts=texts), progress):
+        batch = np.zeros((slots, *images.shape[1:]), dtype=images.dtype)
         batch[places] = images[rows]
         words = None if texts is None else np.zeros((slots, texts.shape[1]), dtype=np.int32)
         if words is not None and texts is not None:
@@ -135,26 +136,3 @@ def _probabilities(
             logits = model(to_inputs(to_tensor(batch), words, device))
             shares = torch.softmax(logits, dim=1).cpu().numpy()[places]
         yield rows, np.clip(np.nan_to_num(shares, nan=0.0, posinf=0.0, neginf=0.0), 0.0, 1.0)
-
-
-def _batches(
-    images: np.ndarray, texts: np.ndarray | None, chosen: np.ndarray, slots: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Splits the chosen pictures into batches of pictures and their places in it.
-
-    Rounding differs with the size of a batch and the place in it. So every batch has one size, and a picture's place
-    follows from its own bytes and its report's: what the others are cannot change its answer.
-    """
-
-    def place(row: int) -> int:
-        written = b"" if texts is None else texts[row].tobytes()
-        return zlib.crc32(written, zlib.crc32(images[row].tobytes())) % slots
-
-    places = np.array([place(row) for row in chosen], dtype=np.int64)
-    by_place = np.argsort(places, kind="stable")
-    taken = np.bincount(places, minlength=slots)
-    turn = np.empty_like(places)
-    turn[by_place] = np.arange(len(chosen)) - np.repeat(np.cumsum(taken) - taken, taken)
-    by_turn = np.argsort(turn, kind="stable")
-    ends = np.cumsum(np.bincount(turn))
-    return [(chosen[part], places[part]) for part in np.split(by_turn, ends[:-1])]

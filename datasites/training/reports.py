@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from datasites.training.data import LabelledPictures
+from policies.features import FeatureSpec
 from policies.plan import ModelSpec
 from policies.tokeniser import check_text, text_form
 
@@ -45,13 +46,14 @@ def empty_inputs(model: ModelSpec, pictures: int = 1) -> ModelInputs:
     """Returns inputs without numbers, on torch's meta device: what tells sizes before there are pictures.
 
     Args:
-        model: Says the shape of pictures, and the form of reports where it takes them.
+        model: Says the shape of pictures or features, and the form of reports where it takes them.
         pictures: How many.
 
     Raises:
         PlanError: It takes reports, and its options do not say their form.
     """
-    height, width, channels = model.image_shape
+    features = FeatureSpec.of(model)
+    height, width, channels = model.image_shape if features is None else (1, 1, features.width)
     images = torch.empty(pictures, channels, height, width, device="meta")
     form = text_form(model)
     if form is None:

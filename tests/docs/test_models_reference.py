@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from datasites.training.models import MODELS, trainable_shapes
 from policies.errors import PlanError
+from policies.features import BACKBONES, NORMALISATIONS, FeatureSpec
 from policies.plan import ModelSpec
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "ref-models.md").read_text()
@@ -23,7 +25,7 @@ def test_every_model_stands_there() -> None:
     assert set(ROWS) == set(MODELS)
 
 
-PICTURES_ALONE = sorted(set(MODELS) - {"image_text"})
+PICTURES_ALONE = sorted(set(MODELS) - {"image_text", "features"})
 
 
 @pytest.mark.parametrize("name", PICTURES_ALONE)
@@ -55,3 +57,15 @@ def test_the_options_of_the_model_that_reads_reports_are_those_it_takes() -> Non
     assert sorted(re.findall(r"`(\w+)`", ROWS["image_text"][2])) == sorted(OPTIONS)
     _, _, section = PAGE.partition("## Pictures and reports")
     assert sorted(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == sorted(OPTIONS)
+
+
+def test_the_options_of_the_model_that_reads_features_are_those_it_takes() -> None:
+    options = [field.name for field in fields(FeatureSpec)]
+    assert sorted(re.findall(r"`(\w+)`", ROWS["features"][2])) == sorted(options)
+    section = PAGE.partition("## Features and a head")[2].partition("\n## ")[0]
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:]] for line in section.splitlines() if "| `" in line]
+    table = {name: cells for name, *cells in rows if name not in BACKBONES}
+    assert sorted(table) == sorted(options)
+    assert [table[name][0] for name in ("input_size", "normalisation")] == ["224", '"imagenet"']
+    assert table["normalisation"][1] == ", ".join(sorted(NORMALISATIONS))
+    assert {name: int(cells[0]) for name, *cells in rows if name in BACKBONES} == BACKBONES

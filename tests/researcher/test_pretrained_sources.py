@@ -140,7 +140,7 @@ def test_a_name_of_torchvision_is_downloaded_once_from_its_server(tmp_path, stat
 
 def test_the_digest_of_a_download_is_checked_too(file, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda repository, filename: str(file))
-    with pytest.raises(ConfigError, match="Nothing of them was read"):
+    with pytest.raises(ConfigError, match="Nothing of it was read"):
         load_initial_weights(SPEC, NAME, sha256="1" * 64)
 
 

@@ -295,11 +295,13 @@ from datasites.runs import runner
 runner.import_training()
 from datasites.training.data import LabelledPictures
 from datasites.training.models import MODELS, build_model, read_weights
+from policies.features import FeatureSpec
 from policies.plan import ModelSpec, PrivacySpec, TrainingPlan
 from policies.tokeniser import TextForm
 from policies.weights import canonical_bytes
 form = TextForm(length=4, vocabulary=16)
 pictures = LabelledPictures(np.zeros((40, 32, 32, 3), np.uint8), np.arange(40) % 2, np.arange(40), 40)
+options = {"features": FeatureSpec("resnet18", "0" * 64).options, "image_text": form.options}
 before = set(sys.modules)
 class Store:
     images, labels, units = pictures.images, pictures.labels, pictures.units
@@ -307,11 +309,13 @@ class Store:
     class manifest:
         public_size, text = 40, form
 for name in MODELS:
-    model = ModelSpec(name, (32, 32, 3), 2, form.options if name == "image_text" else {})
+    model = ModelSpec(name, (32, 32, 3), 2, options.get(name, {}))
+    features = np.zeros((40, 512), np.float32) if name == "features" else None
+    change = "none" if name == "features" else "flips"
     weights = read_weights(build_model(model))
     for privacy in (PrivacySpec(1.0, 1.0, 1e-5), None):
-        plan = TrainingPlan("s", "d", model, 1, 1, 0.2, 0.1, momentum=0.9, augmentation="flips", privacy=privacy)
-        runner.train(runner.RunInputs(plan.to_json(), 0, Store, canonical_bytes(weights), lambda share: None))
+        plan = TrainingPlan("s", "d", model, 1, 1, 0.2, 0.1, momentum=0.9, augmentation=change, privacy=privacy)
+        runner.train(runner.RunInputs(plan.to_json(), 0, Store, canonical_bytes(weights), lambda share: None, features))
 print(sorted(set(sys.modules) - before))
 """
     assert said(program) == "[]"

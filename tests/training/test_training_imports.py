@@ -10,7 +10,9 @@ import pytest
 
 import datasites.training
 
-ALLOWED = {"torch", "torchvision", "timm", "opacus", "numpy", "cryptography", "policies"} | set(sys.stdlib_module_names)
+ALLOWED = {"torch", "torchvision", "timm", "safetensors", "opacus", "numpy", "cryptography", "policies"} | set(
+    sys.stdlib_module_names
+)
 FILES = sorted(Path(next(iter(datasites.training.__path__))).rglob("*.py"))
 
 

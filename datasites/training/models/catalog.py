@@ -20,6 +20,7 @@ Builder = Callable[[ModelSpec], nn.Module]
 # name → (module of this package, function in it)
 _PLACES = {
     "efficientnet_lite0": ("efficientnet_lite", "efficientnet_lite0"),
+    "features": ("features", "features"),
     "image_text": ("image_text", "image_text"),
     "linear": ("linear", "linear"),
     "mobilenet_v3_large": ("mobilenet_v3", "mobilenet_v3_large"),

@@ -15,6 +15,7 @@ from torch import nn
 from datasites.training.models.catalog import build_model
 from policies import validate
 from policies.errors import PlanError
+from policies.features import FEATURES_MODEL
 from policies.plan import ModelSpec
 from policies.tokeniser import PADDING, TEXT_MODELS, TextForm, text_form
 
@@ -121,7 +122,7 @@ def picture_encoder(spec: ModelSpec) -> ModelSpec | None:
     if spec.name not in TEXT_MODELS:
         return None
     name = spec.options.get("picture_encoder", "small_cnn")
-    if not isinstance(name, str) or name in TEXT_MODELS:
+    if not isinstance(name, str) or name in (*TEXT_MODELS, FEATURES_MODEL):
         raise PlanError("model.options.picture_encoder must name a model for pictures, such as small_cnn.")
     others = {option: value for option, value in spec.options.items() if option not in OPTIONS}
     return ModelSpec(name, spec.image_shape, spec.num_classes, others)

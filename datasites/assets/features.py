@@ -1,0 +1,133 @@
+"""Features of a store's pictures, computed once by a frozen public backbone and kept beside them.
+
+They are as private as the pictures: nothing of them crosses the boundary but what training with noise releases. The
+hospital's own people compute them; a run reads them and can write nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasites.assets.manifest import StoreManifest
+from datasites.assets.private_folder import only_writer, write_folder
+from datasites.assets.store import open_array, open_store
+from policies.errors import DataError, LimitExceeded, StoreBroken
+from policies.features import FeatureSpec, check_features
+from policies.plan_json import canonical_json
+from policies.plans import Plan
+
+FOLDER = "features"
+ARRAY, RECORD = "features.npy", "features.json"
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What stands beside features: which they are, of which rows, and what their bytes are."""
+
+    features: dict
+    fingerprint: str
+    rows_digest: str
+    sha256: str
+
+
+def compute_features(store_folder: Path, spec: FeatureSpec, weights: Path) -> Path:
+    """Computes a store's features, or finds them there; returns their folder.
+
+    Guarantees:
+        They appear whole or not at all, in files that only the datasite's account can read. Each picture's features
+        follow from its own bytes and the public weights alone: see `datasites.training.models.backbone.features_of`.
+
+    Args:
+        store_folder: The store's folder.
+        spec: Which features.
+        weights: File with the backbone's public weights, of the SHA-256 that `spec` names.
+
+    Raises:
+        ConfigError: The file cannot be read or has another digest.
+        InputRefused: The weights are not the backbone's.
+        StoreBroken: The store, or features that are there, are damaged.
+        DataError: The features cannot be written.
+    """
+    from datasites.training.models.backbone import features_of, load_backbone
+    from datasites.training.models.public_weights import read_public_weights
+
+    store = open_store(store_folder)
+    folder = _folder(store_folder, spec)
+    if folder.exists():
+        open_features(store_folder, spec, store.manifest)
+        return folder
+    network = load_backbone(spec, read_public_weights(weights, sha256=spec.weights_sha256))
+    found = np.empty((len(store.images), spec.width), dtype=np.float32)
+    for rows, values in features_of(network, spec, store.images):
+        found[rows] = values
+    record = _Record(asdict(spec), store.manifest.fingerprint, store.manifest.rows_digest, _digest(found))
+    files: dict[str, Callable[[BinaryIO], object]] = {
+        ARRAY: partial(np.lib.format.write_array, array=found, allow_pickle=False),
+        RECORD: lambda file: file.write(canonical_json(asdict(record)).encode("ascii")),
+    }
+    try:
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        with only_writer(folder.parent):
+            write_folder(folder, files)
+    except OSError as error:
+        raise DataError(
+            "The features cannot be written. Check the state folder's rights and the free disk space.",
+            private=f"{folder}: {error}",
+        ) from error
+    return folder
+
+
+def open_features(store_folder: Path, spec: FeatureSpec, manifest: StoreManifest) -> NDArray[np.float32]:
+    """Opens a store's features, float32, (N, width), memory-mapped, read-only, after reading all of them once.
+
+    Raises:
+        StoreBroken: They are missing, damaged, or of other pictures.
+    """
+    folder = _folder(store_folder, spec)
+    told = "The dataset's features are missing or damaged. Remove their folder, and compute them again."
+    try:
+        record = _Record(**json.loads((folder / RECORD).read_text(encoding="ascii")))
+        array = open_array(folder / ARRAY)
+    except (OSError, ValueError, EOFError, TypeError) as error:
+        raise StoreBroken(told, private=f"{folder}: {type(error).__name__}: {error}") from error
+    if array.dtype != np.float32 or array.shape != (manifest.num_pictures, spec.width):
+        raise StoreBroken(told, private=f"{folder}: {array.dtype} {array.shape}")
+    expected = _Record(asdict(spec), manifest.fingerprint, manifest.rows_digest, _digest(array))
+    if record != expected:
+        raise StoreBroken(told, private=f"{folder}: {record}, expected {expected}")
+    return array
+
+
+def check_there(plan: Plan, store_folder: Path) -> None:
+    """Refuses a plan whose model reads features that the hospital has not computed.
+
+    Raises:
+        PlanError: No such features can be.
+        LimitExceeded: They are not there; which ones are is public, being the hospital's choice and no picture's.
+    """
+    spec = check_features(plan)
+    if spec is None or (_folder(store_folder, spec) / RECORD).is_file():
+        return
+    there = sorted(path.parent.name for path in (store_folder / FOLDER).glob(f"[!.]*/{RECORD}"))
+    raise LimitExceeded(
+        f"The hospital has no features {spec.key} of this dataset: {spec.backbone} with weights "
+        f"{spec.weights_sha256[:16]}..., {spec.input_size} pixels, {spec.normalisation}. It has "
+        f"{', '.join(there) or 'none'}. Ask the hospital to compute them with 'python -m datasites features'."
+    )
+
+
+def _folder(store_folder: Path, spec: FeatureSpec) -> Path:
+    return store_folder / FOLDER / spec.key
+
+
+def _digest(array: NDArray[np.float32]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()

@@ -1,0 +1,128 @@
+"""A study that trains a head on features: computed at two hospitals, named in the plan, over real sockets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import timm
+import torch
+from hospitals import Hospital, make_hospital
+
+from policies.errors import WanwuError
+from policies.features import FeatureSpec
+from policies.release_plans import EvaluationPlan, ReleaseSpec
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FeatureSpec]:
+    """A file of public weights: random ones, which is enough to tell dark from bright."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        state = timm.create_model("resnet18").state_dict()
+    file = tmp_path_factory.mktemp("public") / "resnet18.safetensors"
+    safetensors.torch.save_file(state, file)
+    return file, FeatureSpec("resnet18", hashlib.sha256(file.read_bytes()).hexdigest(), 32)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator[dict[str, Hospital]]:
+    folder = tmp_path_factory.mktemp("state")
+    made = {name: make_hospital(folder, name, pictures) for name in ("north", "south")}
+    for hospital in made.values():
+        hospital.start()
+    for hospital in made.values():
+        hospital.wait_until_ready()
+    yield made
+    for hospital in made.values():
+        hospital.stop()
+
+
+def compute(hospital: Hospital, public: tuple[Path, FeatureSpec], **changes: str) -> str:
+    values = {"backbone": "resnet18", "weights_sha256": public[1].weights_sha256, "input_size": "32", **changes}
+    arguments = [word for name, value in values.items() for word in (f"--{name}", value)]
+    done = hospital.admin("features", "--weights", str(public[0]), *arguments, check=False)
+    return done.stdout + done.stderr
+
+
+def test_a_head_on_features_is_trained_and_evaluated_where_the_pictures_are(
+    pair: dict[str, Hospital], public: tuple[Path, FeatureSpec], hold_out: object, tmp_path: Path
+) -> None:
+    from datasites.training.models import initial_weights
+    from researcher.feature_hold_out import with_features
+    from researcher.federation import Federation
+    from researcher.hold_out import HoldOut
+    from researcher.planning import Wishes, make_plan
+    from researcher.releases import CountRequest
+    from researcher.study import Study
+
+    assert isinstance(hold_out, HoldOut)
+    file, spec = public
+    with Federation.connect([hospital.credentials() for hospital in pair.values()]) as federation:
+        wishes = Wishes(
+            study="head",
+            model="features",
+            options=spec.options,
+            num_rounds=2,
+            local_epochs=2,
+            sample_rate=0.4,
+            noise_multiplier=4.0,
+        )
+        plan = make_plan(wishes, federation.datasets())
+        with pytest.raises(WanwuError, match=f"no features {spec.key}"):
+            Study.submit(federation, plan, tmp_path / "early")
+        for hospital in pair.values():
+            assert "WW801" in compute(hospital, public, weights_sha256="0" * 64)
+            assert f"--model_option weights_sha256={spec.weights_sha256}" in compute(hospital, public)
+            assert [event["features"] for event in hospital.events("features computed")] == [spec.key]
+        study = Study.submit(federation, plan, tmp_path / "study")
+        for name, request in study.requests.items():
+            pair[name].admin("approve", request.request_id)
+        seen = with_features(hold_out, plan.model, str(file))
+        state, history = study.run(hold_out=seen, initial_weights=initial_weights(plan.model, 0))
+        assert [len(record.datasites) for record in history.records] == [2, 2]
+        assert set(state.weights) == {"head.weight", "head.bias"}
+        assert history.records[-1].test_accuracy > 0.8
+        evaluation = EvaluationPlan("head", "pictures", plan.model, 1, ReleaseSpec(40.0, 1e-5))
+        request = CountRequest.submit(federation, evaluation, tmp_path / "evaluation")
+        for name, sent in request.requests.items():
+            pair[name].admin("approve", sent.request_id)
+        assert sorted(request.collect(state.weights).arrays) == ["north", "south"]
+
+
+def test_features_that_are_gone_stop_a_run_and_cost_nothing(
+    pair: dict[str, Hospital], public: tuple[Path, FeatureSpec], hold_out: object, tmp_path: Path
+) -> None:
+    from datasites.training.models import initial_weights
+    from researcher.feature_hold_out import with_features
+    from researcher.federation import Federation
+    from researcher.hold_out import HoldOut
+    from researcher.planning import Wishes, make_plan
+    from researcher.remote_round import Patience
+    from researcher.study import Study
+
+    assert isinstance(hold_out, HoldOut)
+    file, spec = public
+    north = pair["north"]
+    compute(north, public)
+    with Federation.connect(north.credentials()) as federation:
+        wishes = Wishes(study="gone", model="features", options=spec.options, num_rounds=1, noise_multiplier=12.0)
+        plan = make_plan(wishes, federation.datasets())
+        study = Study.submit(federation, plan, tmp_path / "study")
+        north.admin("approve", study.requests["north"].request_id)
+        spent, array = north.ledger_entries(), next((north.state / "store").rglob("features.npy"))
+        kept = array.read_bytes()
+        array.write_bytes(kept[:-4] + b"\0\0\0\1")
+        seen = with_features(hold_out, plan.model, str(file))
+        with pytest.raises(WanwuError, match="got 0 update"):
+            study.run(
+                hold_out=seen,
+                initial_weights=initial_weights(plan.model, 0),
+                min_clients=1,
+                patience=Patience(attempts=1),
+            )
+        assert north.ledger_entries() == spent
+        array.write_bytes(kept)
