@@ -83,7 +83,8 @@ def ingest(options: argparse.Namespace) -> None:
     height, width, channels = manifest.image_shape
     print(
         f"Dataset '{manifest.name}': {manifest.num_pictures} pictures of {height}x{width}x{channels} in "
-        f"{len(manifest.class_names)} classes, {manifest.num_units} units ({manifest.unit}). "
+        f"{len(manifest.class_names)} classes, {manifest.num_units} units ({manifest.unit})"
+        f"{f', with reports of up to {manifest.text.length} words' if manifest.text else ''}. "
         f"Researchers see a public size of {manifest.public_size}."
     )
 

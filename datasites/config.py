@@ -15,6 +15,7 @@ from policies import validate
 from policies.budget import DatasetLimits
 from policies.errors import ConfigError, PlanError
 from policies.plan import UNITS
+from policies.tokeniser import MAX_TEXT_LENGTH, MAX_VOCABULARY, TextForm
 
 _EMAIL = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,63}@[a-z0-9][a-z0-9.-]{0,200}\.[a-z]{2,}")
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
@@ -55,6 +56,14 @@ class DatasiteConfig:
         "Height and width in pixels to resize to; (0, 0) keeps the data's own size.", default=(0, 0)
     )
     channels: int = setting("1 (grey) or 3 (colour) to convert a folder's pictures to; 0 keeps their own.", default=0)
+    text_length: int = setting(
+        "Words of each picture's report that are kept, as numbers, for models that read reports; 0 leaves reports out.",
+        default=0,
+    )
+    text_vocabulary: int = setting(
+        "Numbers that words are hashed to, the same at every hospital of a study; fewer take less noise in training.",
+        default=2048,
+    )
     unit: str = setting("Privacy unit: 'picture', or 'patient' where the data names patients.", default="picture")
     public_size: int = setting(
         "Size of the dataset that is made public; 0 rounds the number of units down to one digit.", default=0
@@ -107,6 +116,8 @@ class DatasiteConfig:
             if self.channels not in (0, 1, 3):
                 raise PlanError(f"channels must be 0, 1 or 3, got {self.channels!r}.")
             validate.integer("public_size", self.public_size, low=0, high=10**9)
+            validate.integer("text_length", self.text_length, low=0, high=MAX_TEXT_LENGTH)
+            validate.integer("text_vocabulary", self.text_vocabulary, low=2, high=MAX_VOCABULARY)
             validate.integer("max_update_bytes", self.max_update_bytes, low=1024, high=1 << 40)
             for name in ("max_blob_bytes_per_researcher", "max_blob_bytes", "min_free_disk_bytes"):
                 validate.integer(name, getattr(self, name), low=0, high=1 << 50)
@@ -144,6 +155,11 @@ class DatasiteConfig:
         """The names and addresses that the server's certificate is for, the preferred one first."""
         own = () if _is_everywhere(self.host) else (self.host,)
         return tuple(dict.fromkeys((*self.public_names, *own)))
+
+    @property
+    def text(self) -> TextForm | None:
+        """The form in which reports are kept; None where they are left out."""
+        return TextForm(self.text_length, self.text_vocabulary) if self.text_length else None
 
     @property
     def url(self) -> str:

@@ -18,6 +18,7 @@ from policies.budget import DatasetLimits
 from policies.errors import ConfigError, PlanError, RequestError
 from policies.plans import Plan
 from policies.release_plans import StatisticsPlan
+from policies.tokeniser import check_text
 
 
 class HospitalLimits:
@@ -33,10 +34,10 @@ class HospitalLimits:
         return self._config.limits
 
     def check(self, plan: Plan, manifest: StoreManifest) -> None:
-        """Refuses a plan outside the limits, and one that is for other pictures than the dataset's.
+        """Refuses a plan outside the limits, and one that is for other pictures or reports than the dataset's.
 
         Raises:
-            LimitExceeded, RequestError: With what was expected, what came and what to change.
+            LimitExceeded, RequestError, PlanError: With what was expected, what came and what to change.
         """
         self.current.check(plan, unit=manifest.unit, public_size=manifest.public_size)
         about = plan if isinstance(plan, StatisticsPlan) else plan.model
@@ -46,6 +47,8 @@ class HospitalLimits:
                 f"The dataset has pictures of {expected[0]} in {expected[1]} classes, the plan is for "
                 f"{about.image_shape} and {about.num_classes}. Take both from the dataset's schema."
             )
+        if not isinstance(plan, StatisticsPlan):
+            check_text(plan.model, manifest.text)
 
     def change(self, changes: Mapping[str, Any], *, by: str) -> DatasetLimits:
         """Puts some limits to other values, `epsilon` and `delta` being those of the total.

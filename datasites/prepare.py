@@ -52,6 +52,7 @@ def ingest_pictures(state: StateFolder, config: DatasiteConfig) -> StoreManifest
         classes=config.class_names or None,
         image_size=config.image_size if any(config.image_size) else None,
         channels=config.channels or None,
+        reports=config.text is not None,
     )
     return ingest(
         source,
@@ -60,4 +61,5 @@ def ingest_pictures(state: StateFolder, config: DatasiteConfig) -> StoreManifest
         unit=config.unit,
         public_size=config.public_size or None,
         min_public_size=config.limits.min_public_size,
+        text=config.text,
     )

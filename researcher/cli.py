@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from policies.encodings import ENCODINGS
 from policies.errors import ConfigError, WanwuError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from researcher.federation import Federation
     from researcher.study import Study
 
@@ -65,7 +67,7 @@ def catalog(options: argparse.Namespace) -> None:
             table.add_row(
                 dataset.datasite,
                 dataset.name,
-                "x".join(map(str, dataset.image_shape)),
+                "x".join(map(str, dataset.image_shape)) + (f" and {dataset.text.length} words" if dataset.text else ""),
                 ", ".join(dataset.class_names),
                 dataset.unit,
                 str(dataset.public_size),
@@ -133,6 +135,7 @@ def train(options: argparse.Namespace) -> None:
             seed=options.seed,
             out=options.out,
             strategy=strategy,
+            initial_weights=_initial_weights(options, study),
         )
 
 
@@ -220,6 +223,26 @@ def _connect(options: argparse.Namespace) -> Federation:
     return Federation.connect(options.credentials or [_CREDENTIALS])
 
 
+def _initial_weights(options: argparse.Namespace, study: Study) -> Mapping[str, np.ndarray] | None:
+    """Public weights to start from, with their record in the study's folder; None to start at random, or to go on."""
+    from researcher.checkpoints import STATE_FILE
+    from researcher.pretrained import load_initial_weights
+
+    if options.initial_weights is None or (options.out / STATE_FILE).exists():
+        return None
+    public = load_initial_weights(
+        study.plan.model,
+        options.initial_weights,
+        sha256=options.initial_weights_sha256 or "",
+        seed=options.seed,
+    )
+    public.save_record(options.out)
+    loaded = len(public.weights) - len(public.not_loaded)
+    drawn = ", ".join(public.not_loaded) or "none"
+    print(f"Starting from {public.source}: {loaded} of {len(public.weights)} parameters; at random: {drawn}.")
+    return public.weights
+
+
 def _submit(options: argparse.Namespace, federation: Federation) -> Study:
     from researcher.planning import Wishes, make_plan, study_epsilon
     from researcher.reports import wording
@@ -228,6 +251,7 @@ def _submit(options: argparse.Namespace, federation: Federation) -> Study:
     wishes = Wishes(
         study=options.study,
         model=options.model,
+        options=dict(options.model_option),
         num_rounds=options.num_rounds,
         local_epochs=options.local_epochs,
         sample_rate=options.sample_rate,
@@ -290,6 +314,12 @@ def _parser() -> argparse.ArgumentParser:
         "--server_momentum", type=float, default=0.0, help="share of the last mean update that is kept (default 0)"
     )
     training.add_argument("--seed", type=int, default=0, help="of the initial weights (default 0)")
+    training.add_argument(
+        "--initial_weights",
+        metavar="SOURCE",
+        help="public weights to start from: a file, timm:NAME, torchvision:NAME, or one of these names with =FILE",
+    )
+    training.add_argument("--initial_weights_sha256", metavar="HEX", help="of their file; needed with them")
     add("end", end, access, kept)
     add("receipts", receipts, access, kept)
     paper = commands.add_parser("receipt", help="A privacy receipt.").add_subparsers(required=True, metavar="COMMAND")
@@ -318,10 +348,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _model_option(text: str) -> tuple[str, str | int | float | bool]:
+    """`NAME=VALUE` with a value as JSON has it, else as text."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    try:
+        read = json.loads(value)
+    except ValueError:
+        return name, value
+    return name, read if isinstance(read, str | int | float | bool) else value
+
+
 def _add_wishes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--study", default="study", help="name of the study")
     parser.add_argument("--dataset", help="name of the dataset, where a hospital publishes several")
     parser.add_argument("--model", default="small_cnn", help="model (default small_cnn)")
+    parser.add_argument(
+        "--model_option",
+        type=_model_option,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the model; may be given again",
+    )
     parser.add_argument("--num_rounds", type=int, default=5, help="rounds (default 5)")
     parser.add_argument("--local_epochs", type=float, default=1.0, help="passes over the pictures a round (default 1)")
     parser.add_argument("--sample_rate", type=float, default=0.1, help="share of the units a step draws (default 0.1)")

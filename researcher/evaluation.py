@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from policies.errors import DataError
 from policies.plan import ModelSpec
+from policies.tokeniser import text_form, tokens
 from researcher.hold_out import HoldOut, load_hold_out
 
 __all__ = ["Evaluation", "HoldOut", "Predict", "evaluate", "load_hold_out"]
 
-Predict = Callable[[ModelSpec, Mapping[str, np.ndarray], np.ndarray], np.ndarray]
+Inputs = np.ndarray | tuple[np.ndarray, np.ndarray]
+Predict = Callable[[ModelSpec, Mapping[str, np.ndarray], Any], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,12 @@ def evaluate(
     Args:
         spec: The model that the weights are of.
         weights: Name → float32 array.
-        hold_out: Pictures of the model's shape and classes.
-        predict: (spec, weights, images) → probabilities, (N, num_classes); the hospitals' own by default.
+        hold_out: Pictures of the model's shape and classes, with reports where it takes them.
+        predict: (spec, weights, images, or images and tokens) → probabilities, (N, num_classes); the hospitals' own
+            by default.
 
     Raises:
-        DataError: The hold-out has other classes or another shape than the model.
+        DataError: The hold-out has other classes or another shape than the model, or lacks reports.
     """
     from datasites.training import metrics
 
@@ -58,7 +62,7 @@ def evaluate(
             f"The model takes {spec.image_shape} pictures of {spec.num_classes} classes, the hold-out has "
             f"{hold_out.images.shape[1:]} of {len(hold_out.class_names)}."
         )
-    predicted = np.asarray((predict or _predict)(spec, weights, hold_out.images)).argmax(axis=1)
+    predicted = np.asarray((predict or _predict)(spec, weights, _inputs(spec, hold_out))).argmax(axis=1)
     confusion = metrics.confusion_matrix(hold_out.labels, predicted, spec.num_classes)
     return Evaluation(
         accuracy=float(metrics.accuracy(confusion)),
@@ -68,7 +72,19 @@ def evaluate(
     )
 
 
-def _predict(spec: ModelSpec, weights: Mapping[str, np.ndarray], images: np.ndarray) -> np.ndarray:
+def _inputs(spec: ModelSpec, hold_out: HoldOut) -> Inputs:
+    form = text_form(spec)
+    if form is None:
+        return hold_out.images
+    if hold_out.reports is None:
+        raise DataError(
+            f"Model {spec.name!r} takes a report beside each picture, the hold-out has pictures alone. Add 'reports' "
+            "to the .npz file or reports.csv to the folder."
+        )
+    return hold_out.images, tokens(hold_out.reports, form)
+
+
+def _predict(spec: ModelSpec, weights: Mapping[str, np.ndarray], images: Inputs) -> np.ndarray:
     from datasites.training import evaluation  # late: torch takes seconds to import
 
     return evaluation.predict(spec, weights, images)

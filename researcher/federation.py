@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import io
+import json
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ import numpy as np
 from policies import versions
 from policies.errors import FederationError, VersionMismatch, WanwuError
 from policies.plans import Plan
+from policies.tokeniser import TextForm
 from researcher import code_requests
 from researcher.credentials import Credentials
 from researcher.hospital_check import HospitalCheck, check_hospital, contract_problems, unreachable
@@ -37,6 +39,7 @@ class DatasetInfo:
         unit: The privacy unit, `picture` or `patient`.
         public_size: The declared size.
         limits: What the hospital allows, as `DatasetLimits.to_dict` gives it.
+        text: The form of the reports beside the pictures; None where there are none.
     """
 
     datasite: str
@@ -46,14 +49,16 @@ class DatasetInfo:
     unit: str
     public_size: int
     limits: dict[str, Any]
+    text: TextForm | None = None
 
 
 @dataclass(frozen=True)
 class Mock:
-    """A dataset's mock twin: invented pictures of the right shape, to rehearse on."""
+    """A dataset's mock twin: invented pictures, and reports where it has some, of the right shape, to rehearse on."""
 
     images: np.ndarray
     labels: np.ndarray
+    reports: tuple[str, ...] | None = None
 
 
 class Hospital:
@@ -86,6 +91,7 @@ class Hospital:
                 unit=schema["unit"],
                 public_size=int(schema["public_size"]),
                 limits=info["limits"],
+                text=TextForm.from_dict(schema.get("text")),
             )
             for name, schema in info["datasets"].items()
         }
@@ -116,7 +122,12 @@ class Hospital:
         asset = self.asset(dataset)
         with code_requests.quietly():
             twin = asset.mock
-        return Mock(images=np.asarray(twin["images"]), labels=np.asarray(twin["labels"]))
+        reports = twin.get("reports")
+        return Mock(
+            images=np.asarray(twin["images"]),
+            labels=np.asarray(twin["labels"]),
+            reports=None if reports is None else tuple(json.loads(str(reports))),
+        )
 
     def close(self) -> None:
         """Closes the connections."""

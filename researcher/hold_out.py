@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from policies.errors import DataError
+from policies.reports_file import REPORTS_FILE, read_reports
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -23,11 +24,13 @@ class HoldOut:
         images: uint8, (N, H, W, C), N >= 1.
         labels: int64, (N,), each an index into class_names.
         class_names: Of the classes, in the order of the model's outputs.
+        reports: What was written about each picture; None where there are pictures alone.
     """
 
     images: np.ndarray
     labels: np.ndarray
     class_names: tuple[str, ...]
+    reports: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8 or not len(self.images):
@@ -47,6 +50,10 @@ class HoldOut:
             )
         object.__setattr__(self, "labels", self.labels.astype(np.int64))
         object.__setattr__(self, "class_names", tuple(self.class_names))
+        if self.reports is not None:
+            if len(self.reports) != len(self.images) or not all(isinstance(text, str) for text in self.reports):
+                raise DataError(f"The hold-out needs {len(self.images)} texts as reports, one for each picture.")
+            object.__setattr__(self, "reports", tuple(self.reports))
 
 
 def load_hold_out(
@@ -58,8 +65,9 @@ def load_hold_out(
     """Reads a hold-out in the forms that hospitals' pictures have.
 
     Args:
-        path: An `.npz` with images, labels and optionally class_names; or a folder `<class>/*.png|jpg`, or
-            `<hospital>/<class>/*.png|jpg`, in which all pictures have one size.
+        path: An `.npz` with images, labels and optionally class_names and reports; or a folder `<class>/*.png|jpg`, or
+            `<hospital>/<class>/*.png|jpg`, in which all pictures have one size, with or without a `reports.csv` beside
+            the class folders.
         class_names: The classes in the order of the model's outputs. Without them a folder's classes are
             sorted by name, and an `.npz` without names has `0`, `1`, ...
         image_shape: (height, width, channels) that a folder's pictures are brought to, as the hospitals do it; by
@@ -82,15 +90,19 @@ def _from_npz(path: Path, class_names: tuple[str, ...] | None) -> HoldOut:
         with np.load(path, allow_pickle=False) as arrays:
             images, labels = arrays["images"], arrays["labels"]
             own = tuple(str(name) for name in arrays["class_names"]) if "class_names" in arrays else None
+            reports = arrays.get("reports")
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} must be an .npz with images and labels, without Python objects.") from error
+    if reports is not None and (reports.dtype.kind != "U" or reports.shape != (len(images),)):
+        raise DataError(f"{path}: reports must be one text for each picture, got {reports.dtype} {reports.shape}.")
+    written = None if reports is None else tuple(reports.tolist())
     if own is None:
         highest = int(labels.max()) if labels.size and labels.dtype.kind in "iu" else 0
-        return HoldOut(images, labels, class_names or tuple(str(k) for k in range(highest + 1)))
+        return HoldOut(images, labels, class_names or tuple(str(k) for k in range(highest + 1)), written)
     if class_names is None or own == class_names:
-        return HoldOut(images, labels, own)
+        return HoldOut(images, labels, own, written)
     hold_out = HoldOut(images, labels, own)
-    return HoldOut(images, _positions(own, class_names)[hold_out.labels], class_names)
+    return HoldOut(images, _positions(own, class_names)[hold_out.labels], class_names, written)
 
 
 def _from_folder(root: Path, class_names: tuple[str, ...] | None, image_shape: tuple[int, int, int] | None) -> HoldOut:
@@ -98,17 +110,35 @@ def _from_folder(root: Path, class_names: tuple[str, ...] | None, image_shape: t
     own = tuple(sorted({folder.name for folder in folders}))
     names = own if class_names is None else class_names
     position = dict(zip(own, _positions(own, names), strict=True))
-    images, labels = [], []
+    images, labels, files = [], [], []
     for folder in folders:
         for file in _pictures(folder):
             images.append(_read(file, image_shape))
             labels.append(position[folder.name])
+            files.append(file)
             if images[-1].shape != images[0].shape:
                 raise DataError(
                     f"All pictures of a hold-out must have one size, {file} has {images[-1].shape}, "
                     f"the first {images[0].shape}."
                 )
-    return HoldOut(np.stack(images), np.array(labels, dtype=np.int64), names)
+    return HoldOut(np.stack(images), np.array(labels, dtype=np.int64), names, _reports(files))
+
+
+def _reports(files: list[Path]) -> tuple[str, ...] | None:
+    """What `reports.csv` beside the class folders says of each file; None where no folder has one."""
+    tables = {}
+    for folder in {file.parent.parent for file in files}:
+        if (folder / REPORTS_FILE).is_file():
+            tables[folder] = read_reports(folder)
+    if not tables:
+        return None
+    found = []
+    for file in files:
+        report = tables.get(file.parent.parent, {}).get(f"{file.parent.name}/{file.name}")
+        if report is None:
+            raise DataError(f"{REPORTS_FILE} has no line for {file}. Every picture of a hold-out needs one, or none.")
+        found.append(report)
+    return tuple(found)
 
 
 def _class_folders(root: Path) -> list[Path]:

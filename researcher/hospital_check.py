@@ -41,6 +41,7 @@ class DatasetCheck:
     epsilon_left: float
     epsilon_total: float
     delta: float
+    text: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,7 @@ def _dataset(hospital: Hospital, dataset: DatasetInfo) -> DatasetCheck:
         epsilon_left=float(budget["epsilon_left"]),
         epsilon_total=float(budget["epsilon_total"]),
         delta=float(budget["delta"]),
+        text=None if dataset.text is None else dataset.text.to_dict(),
     )
 
 

@@ -9,6 +9,7 @@ from policies.accountant import GaussianSteps, calibrate_noise
 from policies.budget import PrivacyBudget
 from policies.errors import FederationError, PlanError
 from policies.plan import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
+from policies.tokeniser import TEXT_MODELS, check_text
 from researcher.federation import DatasetInfo
 
 
@@ -57,21 +58,27 @@ def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
     """The plan that fulfils the wishes on these datasets, which must agree in what a model sees of them.
 
     Raises:
-        FederationError: The datasets differ in name, classes, picture shape or unit.
-        PlanError: A wish is out of range.
+        FederationError: The datasets differ in name, classes, picture shape or unit, or, for a model that takes
+            reports, in their form.
+        PlanError: A wish is out of range, or the model takes reports and the datasets have none.
         BudgetTooSmall: No noise keeps the study within the epsilon.
     """
-    first = _agreeing(datasets)
+    first = _agreeing(datasets, with_text=wishes.model in TEXT_MODELS)
     if wishes.local_epochs <= 0 or not 0 < wishes.sample_rate <= 1:
         raise PlanError(
             f"local_epochs must be above 0 and sample_rate in (0, 1], got "
             f"{wishes.local_epochs} and {wishes.sample_rate}."
         )
     steps = max(1, round(wishes.local_epochs / wishes.sample_rate))
+    options = dict(wishes.options)
+    if wishes.model in TEXT_MODELS and first.text is not None:
+        options = {**first.text.options, **options}
+    model = ModelSpec(wishes.model, first.image_shape, len(first.class_names), options)
+    check_text(model, first.text)
     return TrainingPlan(
         study=wishes.study,
         dataset=first.name,
-        model=ModelSpec(wishes.model, first.image_shape, len(first.class_names), dict(wishes.options)),
+        model=model,
         rounds=wishes.num_rounds,
         steps_per_round=steps,
         sample_rate=wishes.sample_rate,
@@ -106,15 +113,16 @@ def study_epsilon(plan: TrainingPlan) -> float | None:
     return epsilon_spent((steps,), plan.privacy.delta)
 
 
-def _agreeing(datasets: Sequence[DatasetInfo]) -> DatasetInfo:
+def _agreeing(datasets: Sequence[DatasetInfo], *, with_text: bool) -> DatasetInfo:
     if not datasets:
         raise FederationError("No dataset to plan for. Connect to at least one hospital that publishes one.")
     first = datasets[0]
     for other in datasets[1:]:
-        for what in ("name", "class_names", "image_shape", "unit"):
+        for what in ("name", "class_names", "image_shape", "unit", *(("text",) if with_text else ())):
             if getattr(first, what) != getattr(other, what):
+                here, there = getattr(first, what) or "none", getattr(other, what) or "none"
                 raise FederationError(
-                    f"The datasets differ in {what}: {getattr(first, what)} at {first.datasite}, "
-                    f"{getattr(other, what)} at {other.datasite}. One study needs the same at every hospital."
+                    f"The datasets differ in {what}: {here} at {first.datasite}, {there} at {other.datasite}. One "
+                    "study needs the same at every hospital."
                 )
     return first

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from policies import versions
@@ -27,10 +29,14 @@ def wait_and_run(
     min_clients: int,
     seed: int,
     strategy: Strategy | None = None,
+    initial_weights: Mapping[str, np.ndarray] | None = None,
     title: str = "",
 ) -> tuple[ServerState, History]:
-    """Waits for the hospitals' decisions, then runs the rounds with a progress display."""
-    from datasites.training.models import initial_weights
+    """Waits for the hospitals' decisions, then runs the rounds with a progress display.
+
+    The first global model is `initial_weights`, or drawn from `seed` if there are none.
+    """
+    from datasites.training import models
 
     with console.status("Waiting for the hospitals' decisions ..."):
         decisions = study.wait_for_decisions()
@@ -40,7 +46,9 @@ def wait_and_run(
     with RoundDisplay(console, list(study.requests), rounds=study.plan.rounds, title=title) as display:
         return study.run(
             hold_out=hold_out,
-            initial_weights=initial_weights(study.plan.model, seed),
+            initial_weights=models.initial_weights(study.plan.model, seed)
+            if initial_weights is None
+            else initial_weights,
             strategy=strategy,
             min_clients=min_clients,
             on_event=display.on_event,
@@ -57,10 +65,17 @@ def train_study(
     seed: int,
     out: Path,
     strategy: Strategy | None = None,
+    initial_weights: Mapping[str, np.ndarray] | None = None,
 ) -> StudyResult:
     """Runs a study and writes its model, numbers, curves and report into `out`."""
     state, history = wait_and_run(
-        study, hold_out, console=console, min_clients=min_clients, seed=seed, strategy=strategy
+        study,
+        hold_out,
+        console=console,
+        min_clients=min_clients,
+        seed=seed,
+        strategy=strategy,
+        initial_weights=initial_weights,
     )
     result = result_of(study, state, history, hold_out)
     write_all(out, study, state, history, result)

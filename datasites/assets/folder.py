@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from datasites.assets.pictures import SourcePictures, check_class_names
 from policies.errors import DataError
+from policies.reports_file import read_reports
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 FORMATS = ("PNG", "JPEG")
@@ -38,6 +39,7 @@ def read_folders(
     classes: Sequence[str] | None = None,
     image_size: tuple[int, int] | None = None,
     channels: int | None = None,
+    reports: bool = False,
 ) -> SourcePictures:
     """Reads the pictures of several folders as one source.
 
@@ -48,6 +50,7 @@ def read_folders(
         classes: Class names in label order; by default the sorted names of all class folders.
         image_size: (height, width) that every picture is resized to; by default all must have the first one's.
         channels: 1 (grey) or 3 (red, green, blue); by default 1 if every file is grey, else 3.
+        reports: Also reads each picture's report from the `reports.csv` of its folder.
 
     Raises:
         DataError: A layout other than this, a class that is not in `classes`, no picture, pictures of several sizes,
@@ -60,7 +63,8 @@ def read_folders(
     if not files:
         raise DataError("The class folders must hold .png or .jpg pictures, none came. Check the path.")
     images = _read_all([file for file, _ in files], image_size, channels)
-    return SourcePictures(images, np.asarray([label for _, label in files], dtype=np.int64), names)
+    labels = np.asarray([label for _, label in files], dtype=np.int64)
+    return SourcePictures(images, labels, names, reports=_reports(folders, files) if reports else None)
 
 
 def class_folders(folders: Sequence[Path]) -> list[str]:
@@ -127,6 +131,23 @@ def _list_class(class_folder: Path, root: Path) -> Iterator[Path]:
             if not entry.is_file():
                 raise _unreadable(entry, "neither a file nor a link to one")
             yield entry
+
+
+def _reports(folders: Sequence[Path], files: Sequence[tuple[Path, int]]) -> tuple[str, ...]:
+    """The report of each file, from its folder's table."""
+    tables = {folder: read_reports(folder) for folder in folders}
+    found = []
+    for file, _ in files:
+        folder = file.parent.parent
+        report = tables[folder].get(f"{file.parent.name}/{file.name}")
+        if report is None:
+            raise DataError(
+                "reports.csv must name every picture, one is missing. Add its line; where nothing was written, leave "
+                "the report empty.",
+                private=f"File: {file}",
+            )
+        found.append(report)
+    return tuple(found)
 
 
 def _read_all(files: list[Path], image_size: tuple[int, int] | None, channels: int | None) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from datasites.assets.pictures import check_class_names
 from policies import validate
 from policies.errors import DataError, PlanError, StoreBroken
 from policies.plan import UNITS, canonical_json
+from policies.tokeniser import TextForm
 
 STORE_VERSION = 1
 
@@ -31,8 +32,9 @@ class StoreManifest:
         num_pictures: Private: rows in the store.
         num_units: Private: units in the store.
         fingerprint: Private: `fingerprint` of the pictures; copies of a dataset share it, and so a privacy ledger.
-        rows_digest: Private: SHA-256 of labels and units as stored.
+        rows_digest: Private: SHA-256 of labels, units and, where there are reports, their words, as stored.
         version: Of the store's format.
+        text: Public: the form of the reports; None where there are none.
     """
 
     name: str
@@ -45,6 +47,7 @@ class StoreManifest:
     fingerprint: str = field(repr=False)
     rows_digest: str = field(repr=False)
     version: int = STORE_VERSION
+    text: TextForm | None = None
 
     def __post_init__(self) -> None:
         validate.name("name", self.name)
@@ -60,21 +63,27 @@ class StoreManifest:
         validate.digest("fingerprint", self.fingerprint)
         validate.digest("rows_digest", self.rows_digest)
         validate.integer("version", self.version, low=STORE_VERSION, high=STORE_VERSION)
+        if self.text is not None and not isinstance(self.text, TextForm):
+            raise DataError("text must be a form of reports, or absent.")
 
     def schema(self) -> dict[str, Any]:
         """The public part, as plain values.
 
         Guarantees:
-            No value in it is computed from pictures, labels or patients, except the image shape and, where the
+            No value in it is computed from pictures, labels, reports or patients, except the image shape and, where the
             hospital declared no public size, the number of units rounded down to one significant digit.
         """
         public = ("name", "class_names", "image_shape", "unit", "public_size", "version")
         values = {key: getattr(self, key) for key in public}
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+        return plain if self.text is None else {**plain, "text": self.text.to_dict()}
 
     def to_json(self) -> str:
         """Canonical JSON of all fields, for the store's own folder."""
-        return canonical_json(asdict(self))
+        values = asdict(self)
+        if self.text is None:
+            del values["text"]  # so a store of pictures alone reads as it always did
+        return canonical_json(values)
 
     @classmethod
     def from_json(cls, text: str) -> StoreManifest:
@@ -85,9 +94,9 @@ class StoreManifest:
         """
         try:
             values = json.loads(text)
-            if set(values) != {f.name for f in fields(cls)}:
+            if {"text", *values} != {f.name for f in fields(cls)}:
                 raise DataError("The manifest must hold exactly its known fields.")
-            return cls(**values)
+            return cls(**{**values, "text": TextForm.from_dict(values.get("text"))})
         except (ValueError, TypeError, RecursionError, PlanError, DataError) as error:
             raise StoreBroken(
                 "The store's manifest cannot be read. Restore the store from a copy, or ingest the pictures anew.",
@@ -109,6 +118,9 @@ def fingerprint(images: NDArray[np.uint8]) -> str:
     return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
-def rows_digest(labels: NDArray[np.int64], units: NDArray[np.int64]) -> str:
-    """SHA-256 of labels and units in their order; both int64, (N,)."""
-    return hashlib.sha256(labels.astype("<i8").tobytes() + units.astype("<i8").tobytes()).hexdigest()
+def rows_digest(labels: NDArray[np.int64], units: NDArray[np.int64], texts: NDArray[np.int32] | None = None) -> str:
+    """SHA-256 of the rows in their order: labels and units, int64, (N,), and the reports' words, int32, (N, length)."""
+    digest = hashlib.sha256(labels.astype("<i8").tobytes() + units.astype("<i8").tobytes())
+    if texts is not None:
+        digest.update(texts.astype("<i4").tobytes())
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The mock twin: pictures made from a schema alone, so it may cross the boundary. No row is ever read here."""
+"""The mock twin: pictures and reports made from a schema alone, so it may cross the boundary. No row is read here."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 from datasites.assets.pictures import MAX_CHANNELS, MAX_SIDE_PIXELS, check_class_names
 from policies import validate
 from policies.errors import DataError, PlanError
+from policies.tokeniser import TextForm
 
 _KNOTS = 4  # random values along each axis that a blob is interpolated from
+# In the two languages of the platform; none of them says anything about a picture.
+_WORDS = ("the", "example", "shows", "nothing", "made", "up", "report", "此为", "示例", "报告", "并非", "真实", "记录")
+_MOST_WORDS = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,17 +27,19 @@ class MockPictures:
     Attributes:
         images: uint8, (count, H, W, C).
         labels: int64, (count,), every class at least once.
+        reports: Texts that say nothing, one for each picture; None where the dataset has no reports.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    reports: tuple[str, ...] | None = None
 
 
 def make_mock(schema: Mapping[str, Any], *, count: int = 32, seed: int = 0) -> MockPictures:
-    """Makes smooth random blobs in the shape of a dataset.
+    """Makes smooth random blobs in the shape of a dataset, and random words where it has reports.
 
     Args:
-        schema: What `StoreManifest.schema` returns; only `image_shape` and `class_names` are used.
+        schema: What `StoreManifest.schema` returns; only `image_shape`, `class_names` and `text` are used.
         count: Number of pictures; raised to the number of classes, so that each has one.
         seed: Another seed makes other blobs.
 
@@ -41,7 +47,8 @@ def make_mock(schema: Mapping[str, Any], *, count: int = 32, seed: int = 0) -> M
         DataError: The schema lacks a part, or a value is out of range.
 
     Guarantees:
-        The result is a function of image shape, number of classes, count and seed, and of nothing else.
+        The result is a function of image shape, number of classes, form of the reports, count and seed, and of
+        nothing else.
     """
     height, width, channels, num_classes = _shape(schema)
     try:
@@ -55,7 +62,7 @@ def make_mock(schema: Mapping[str, Any], *, count: int = 32, seed: int = 0) -> M
     knots = rng.random((count, channels, _KNOTS, _KNOTS), dtype=np.float32)
     blobs = _interpolation(height) @ knots @ _interpolation(width).T
     images = np.rint(255 * blobs).astype(np.uint8).transpose(0, 2, 3, 1)
-    return MockPictures(np.ascontiguousarray(images), labels)
+    return MockPictures(np.ascontiguousarray(images), labels, _reports(schema, count, rng))
 
 
 def _shape(schema: Mapping[str, Any]) -> tuple[int, int, int, int]:
@@ -73,6 +80,17 @@ def _shape(schema: Mapping[str, Any]) -> tuple[int, int, int, int]:
     except PlanError as error:
         raise DataError(error.public) from error
     return *sides, len(class_names)
+
+
+def _reports(schema: Mapping[str, Any], count: int, rng: np.random.Generator) -> tuple[str, ...] | None:
+    try:
+        form = TextForm.from_dict(schema.get("text"))
+    except PlanError as error:
+        raise DataError(error.public) from error
+    if form is None:
+        return None
+    lengths = rng.integers(1, min(form.length, _MOST_WORDS) + 1, count)
+    return tuple(" ".join(rng.choice(_WORDS, length)) for length in lengths)
 
 
 def _interpolation(size: int) -> NDArray[np.float32]:

@@ -15,10 +15,13 @@ from datasites.assets.pictures import SourcePictures, check_class_names
 from policies.errors import DataError
 
 KEYS = ("images", "labels", "sites", "groups", "class_names")
+REPORTS = "reports"
 Array = NDArray[Any]
 
 
-def read_npz(file: Path, *, site: str | None = None, classes: Sequence[str] | None = None) -> SourcePictures:
+def read_npz(
+    file: Path, *, site: str | None = None, classes: Sequence[str] | None = None, reports: bool = False
+) -> SourcePictures:
     """Reads `images` uint8 (N, H, W, C) or (N, H, W) and `labels` (N,), and, where present, the columns below.
 
     `sites` (N,) says whose picture each is, `groups` (N,) is the patient, `class_names` (K,) names the labels. The
@@ -28,21 +31,24 @@ def read_npz(file: Path, *, site: str | None = None, classes: Sequence[str] | No
         file: The .npz file.
         site: Reads only the rows with this value in `sites`; None reads all.
         classes: Class names in label order; by default `class_names`, else class_0, class_1 and so on.
+        reports: Also reads `reports` (N,), the text that was written about each picture.
 
     Raises:
         DataError: Not an .npz file, a missing or misshaped array, labels with gaps, or an unknown site.
     """
-    arrays = _load(file, KEYS)
+    arrays = _load(file, (*KEYS, REPORTS) if reports else KEYS)
     images, labels = _images(arrays), _labels(arrays)
     if len(images) != len(labels):
         raise DataError("'images' and 'labels' must be equally long, they are not.")
     names = _class_names(arrays, labels, classes)
     patients = _column(arrays, "groups", len(labels))
+    written = _reports(arrays, len(labels)) if reports else None
     if site is not None:
         chosen = _rows_of(site, _column(arrays, "sites", len(labels)))
         images, labels = images[chosen], labels[chosen]
         patients = None if patients is None else patients[chosen]
-    return SourcePictures(images, labels, names, None if patients is None else tuple(patients.tolist()))
+        written = None if written is None else written[chosen]
+    return SourcePictures(images, labels, names, _texts(patients), _texts(written))
 
 
 def npz_sites(file: Path) -> list[str]:
@@ -118,6 +124,22 @@ def _column(arrays: Mapping[str, Array], key: str, count: int) -> Array | None:
     if column.dtype.kind not in "Uiu" or column.shape != (count,):
         raise DataError(f"'{key}' must be one text or whole number for each picture.")
     return column.astype(np.str_)
+
+
+def _reports(arrays: Mapping[str, Array], count: int) -> Array:
+    if REPORTS not in arrays:
+        raise DataError(
+            "The .npz file must hold 'reports', since text_length is not 0; it does not. Add one text for each "
+            "picture, or set text_length to 0."
+        )
+    reports = arrays[REPORTS]
+    if reports.dtype.kind != "U" or reports.shape != (count,):
+        raise DataError("'reports' must be one text for each picture, as numpy's str_ of shape (N,).")
+    return reports
+
+
+def _texts(column: Array | None) -> tuple[str, ...] | None:
+    return None if column is None else tuple(column.tolist())
 
 
 def _rows_of(site: str, sites: Array | None) -> NDArray[np.bool_]:

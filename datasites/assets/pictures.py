@@ -26,6 +26,7 @@ class SourcePictures:
         labels: int64, (N,), indices into `class_names`.
         class_names: Public names of the classes, in label order; a class may have no picture.
         patients: Private: whose picture each one is, (N,); None where the source does not say.
+        reports: Private: what was written about each picture, (N,); None where no reports were read.
 
     Raises:
         DataError: A part has another type, shape or range than this.
@@ -35,6 +36,7 @@ class SourcePictures:
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     patients: tuple[str, ...] | None = None
+    reports: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", check_class_names(self.class_names))
@@ -42,6 +44,8 @@ class SourcePictures:
         _check_labels(self.labels, len(self.images), len(self.class_names))
         if self.patients is not None:
             _check_patients(self.patients, len(self.images))
+        if self.reports is not None:
+            _check_reports(self.reports, len(self.images))
 
     def __repr__(self) -> str:
         return f"SourcePictures(image_shape={self.image_shape}, class_names={self.class_names})"
@@ -100,3 +104,8 @@ def _check_labels(labels: NDArray[np.int64], count: int, num_classes: int) -> No
 def _check_patients(patients: tuple[str, ...], count: int) -> None:
     if len(patients) != count or not all(isinstance(patient, str) and patient for patient in patients):
         raise DataError("Each picture must name its patient, or none may. Fill the missing patient identifiers.")
+
+
+def _check_reports(reports: tuple[str, ...], count: int) -> None:
+    if len(reports) != count or not all(isinstance(report, str) for report in reports):
+        raise DataError("Each picture must have a report, or none may. Where nothing was written, leave it empty.")

@@ -1,6 +1,6 @@
 """Publishes a picture store as a PySyft dataset: the private asset is a pointer, its mock twin is made from the schema.
 
-No picture enters PySyft: the private part names the store, and only the hospital's runner opens it.
+No picture and no report enters PySyft: the private part names the store, and only the hospital's runner opens it.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def publish(server: Any, manifest: StoreManifest, store: Path) -> PublishedDatas
                     "schema": json.dumps(schema),
                     "images": mock.images,
                     "labels": mock.labels,
+                    **({} if mock.reports is None else {"reports": json.dumps(mock.reports)}),
                 },
             )
         )

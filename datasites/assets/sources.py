@@ -37,6 +37,7 @@ def read_source(
     classes: Sequence[str] | None = None,
     image_size: tuple[int, int] | None = None,
     channels: int | None = None,
+    reports: bool = False,
 ) -> SourcePictures:
     """Reads one hospital's pictures, or those of all hospitals of a source.
 
@@ -46,13 +47,14 @@ def read_source(
         classes: Class names in label order; by default those of the whole source, over all its hospitals.
         image_size: (height, width) to resize a folder's pictures to; an .npz file must have it already.
         channels: 1 (grey) or 3 to convert a folder's pictures to; an .npz file must have it already.
+        reports: Also reads each picture's report: `reports` of an .npz file, `reports.csv` of a hospital's folder.
 
     Raises:
         DataError: The source cannot be read as described, or holds no such hospital.
     """
     path = _existing(path)
     if path.is_file():
-        source = read_npz(path, site=site, classes=classes)
+        source = read_npz(path, site=site, classes=classes, reports=reports)
         _check_shape(source, image_size, channels)
         return source
     sites = list_sites(path)
@@ -66,6 +68,7 @@ def read_source(
         classes=class_folders(hospitals) if classes is None else classes,
         image_size=image_size,
         channels=channels,
+        reports=reports,
     )
 
 

@@ -1,4 +1,4 @@
-"""The picture store: a hospital's pictures, memory-mapped, without file names or patient identifiers.
+"""The picture store: a hospital's pictures, memory-mapped, without file names, patient identifiers or reports' wording.
 
 Nothing of a store crosses the boundary but what `StoreManifest.schema` returns.
 """
@@ -21,11 +21,13 @@ from datasites.assets.private_folder import only_writer, write_folder
 from policies import validate
 from policies.errors import DataError, PlanError, StoreBroken
 from policies.plan import UNITS
+from policies.tokeniser import TextForm, tokens
 
 __all__ = ["PictureStore", "StoreManifest", "fingerprint", "ingest", "open_store", "rows_digest"]
 
 MANIFEST = "manifest.json"
 ARRAYS = {"images": np.dtype(np.uint8), "labels": np.dtype(np.int64), "units": np.dtype(np.int64)}
+TEXTS = "texts"  # beside these, int32, where the manifest has a text
 _ROWS = 512  # written at a time
 
 
@@ -38,12 +40,15 @@ class PictureStore:
         images: uint8, (N, H, W, C), memory-mapped, read-only.
         labels: int64, (N,), memory-mapped, read-only.
         units: int64, (N,), memory-mapped, read-only: whose picture each one is, 0 to num_units - 1.
+        texts: int32, (N, length), memory-mapped, read-only: the words of each picture's report, as numbers; None
+            where there are no reports.
     """
 
     manifest: StoreManifest
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     units: NDArray[np.int64]
+    texts: NDArray[np.int32] | None = None
 
     def __repr__(self) -> str:
         return f"PictureStore({self.manifest!r})"
@@ -52,12 +57,14 @@ class PictureStore:
         """Reads every row and compares it with the manifest.
 
         Raises:
-            StoreBroken: A picture, label or unit is not what was ingested.
+            StoreBroken: A picture, label, unit or report is not what was ingested.
         """
         if fingerprint(self.images) != self.manifest.fingerprint:
             raise StoreBroken("The store's pictures are not those that were ingested. Restore it from a copy.")
-        if rows_digest(self.labels, self.units) != self.manifest.rows_digest:
-            raise StoreBroken("The store's labels or units are not those that were ingested. Restore it from a copy.")
+        if rows_digest(self.labels, self.units, self.texts) != self.manifest.rows_digest:
+            raise StoreBroken(
+                "The store's labels, units or reports are not those that were ingested. Restore it from a copy."
+            )
 
 
 def ingest(
@@ -68,6 +75,7 @@ def ingest(
     unit: str = "picture",
     public_size: int | None = None,
     min_public_size: int = 50,
+    text: TextForm | None = None,
 ) -> StoreManifest:
     """Writes pictures into a new store, or finds them already there.
 
@@ -82,14 +90,16 @@ def ingest(
         public_size: The number of units to declare; by default the true one rounded down to one significant digit,
             at least `min_public_size`.
         min_public_size: The fewest units that are published at all.
+        text: How reports are kept; None leaves them out.
 
     Raises:
-        DataError: Too few units, no patients for unit `patient`, a setting out of range, or the folder holds
-            something else.
+        DataError: Too few units, no patients for unit `patient`, no reports where they are to be kept, a setting out
+            of range, or the folder holds something else.
         StoreBroken: The folder holds a damaged store.
 
     Guarantees:
-        With unit `patient`, two pictures have the same unit if and only if they have the same patient.
+        With unit `patient`, two pictures have the same unit if and only if they have the same patient. The store is
+        named by its pictures alone: with and without reports, or with other ones, it shares a privacy ledger.
     """
     try:
         validate.name("name", name)
@@ -100,7 +110,7 @@ def ingest(
     except PlanError as error:
         raise DataError(error.public) from error
     order = _random_order(len(source.labels))
-    labels, units = source.labels[order], _units(source, unit, order)
+    labels, units, texts = source.labels[order], _units(source, unit, order), _texts(source, text)
     num_units = int(units.max()) + 1
     manifest = StoreManifest(
         name=name,
@@ -111,14 +121,15 @@ def ingest(
         num_pictures=len(labels),
         num_units=num_units,
         fingerprint=fingerprint(source.images),
-        rows_digest=rows_digest(labels, units),
+        rows_digest=rows_digest(labels, units, None if texts is None else texts[order]),
+        text=text,
     )
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with only_writer(folder.parent):
             if folder.exists():
-                return _existing(folder, manifest, source, keep_public_size=public_size is None)
-            _write(folder, manifest, source.images, order, labels, units)
+                return _existing(folder, manifest, source, texts, keep_public_size=public_size is None)
+            _write(folder, manifest, source.images, order, labels, units, texts)
     except OSError as error:
         raise DataError(
             "The store cannot be written. Check the state folder's rights and the free disk space.",
@@ -136,6 +147,7 @@ def open_store(folder: Path) -> PictureStore:
     try:
         manifest = StoreManifest.from_json((folder / MANIFEST).read_text(encoding="ascii"))
         images, labels, units = (_open_array(folder / f"{array}.npy") for array in ARRAYS)
+        texts = None if manifest.text is None else _open_array(folder / f"{TEXTS}.npy")
     except (OSError, ValueError, EOFError) as error:
         raise StoreBroken(
             "A file of the store is missing or damaged. Restore the store from a copy, or ingest the pictures anew.",
@@ -153,7 +165,37 @@ def open_store(folder: Path) -> PictureStore:
         raise StoreBroken("The store's labels are outside its classes. Restore it from a copy.", private=str(folder))
     if not np.array_equal(np.unique(units), np.arange(manifest.num_units)):
         raise StoreBroken("The store's units are not those it counts. Restore it from a copy.", private=str(folder))
-    return PictureStore(manifest, images, labels, units)
+    _check_texts(texts, manifest, folder)
+    return PictureStore(manifest, images, labels, units, texts)
+
+
+def array_files(manifest: StoreManifest) -> tuple[str, ...]:
+    """Names of the files that a store has beside its manifest."""
+    return tuple(f"{array}.npy" for array in (*ARRAYS, *(() if manifest.text is None else (TEXTS,))))
+
+
+def _check_texts(texts: NDArray[np.int32] | None, manifest: StoreManifest, folder: Path) -> None:
+    form = manifest.text
+    if form is None or texts is None:
+        return
+    right = texts.dtype == np.int32 and texts.shape == (manifest.num_pictures, form.length)
+    if not right or texts.min() < 0 or texts.max() >= form.vocabulary:
+        raise StoreBroken(
+            "The store's reports do not have the form that its manifest states. Restore it from a copy.",
+            private=f"{folder}: {texts.dtype} {texts.shape}, expected {form}",
+        )
+
+
+def _texts(source: SourcePictures, form: TextForm | None) -> NDArray[np.int32] | None:
+    """The reports' words in the source's order. What was written itself is not kept."""
+    if form is None:
+        return None
+    if source.reports is None:
+        raise DataError(
+            "The data must hold a report for each picture, since text_length is not 0. Add 'reports' to the .npz file "
+            "or reports.csv to the folder, or set text_length to 0."
+        )
+    return tokens(source.reports, form)
 
 
 def _public_size(num_units: int, declared: int | None, least: int) -> int:
@@ -186,7 +228,12 @@ def _units(source: SourcePictures, unit: str, order: NDArray[np.int64]) -> NDArr
 
 
 def _existing(
-    folder: Path, manifest: StoreManifest, source: SourcePictures, *, keep_public_size: bool
+    folder: Path,
+    manifest: StoreManifest,
+    source: SourcePictures,
+    texts: NDArray[np.int32] | None,
+    *,
+    keep_public_size: bool,
 ) -> StoreManifest:
     if not (folder / MANIFEST).is_file():
         raise DataError(
@@ -196,20 +243,24 @@ def _existing(
     store = open_store(folder)
     size = store.manifest.public_size if keep_public_size else manifest.public_size
     expected = replace(manifest, public_size=size, rows_digest=store.manifest.rows_digest)
-    same_labels = _labelled(store.images, store.labels) == _labelled(source.images, source.labels)
-    if expected != store.manifest or not same_labels:
+    if expected != store.manifest or _labelled(store.images, store.labels, store.texts) != _labelled(
+        source.images, source.labels, texts
+    ):
         raise DataError(
-            "The store already holds other pictures, or these with other labels or settings. "
+            "The store already holds other pictures, or these with other labels, reports or settings. "
             "Use a new name, or remove the store.",
             private=f"Folder: {folder}",
         )
     return store.manifest
 
 
-def _labelled(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> list[tuple[bytes, int]]:
-    """Pictures with their labels, in an order of their own."""
+def _labelled(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], texts: NDArray[np.int32] | None
+) -> list[tuple[bytes, int, bytes]]:
+    """Pictures with their labels and reports, in an order of their own."""
     digests = (hashlib.sha256(np.asarray(image).tobytes()).digest() for image in images)
-    return sorted(zip(digests, labels.tolist(), strict=True))
+    written = (b"" for _ in labels) if texts is None else (np.asarray(text).tobytes() for text in texts)
+    return sorted(zip(digests, labels.tolist(), written, strict=True))
 
 
 def _write(
@@ -219,13 +270,16 @@ def _write(
     order: NDArray[np.int64],
     labels: NDArray[np.int64],
     units: NDArray[np.int64],
+    texts: NDArray[np.int32] | None,
 ) -> None:
+    with_texts = {} if texts is None else {f"{TEXTS}.npy": partial(_write_rows, array=texts, order=order)}
     write_folder(
         folder,
         {
             "images.npy": partial(_write_rows, array=images, order=order),
             "labels.npy": partial(np.lib.format.write_array, array=labels, allow_pickle=False),
             "units.npy": partial(np.lib.format.write_array, array=units, allow_pickle=False),
+            **with_texts,
             MANIFEST: lambda file: file.write(manifest.to_json().encode("ascii")),
         },
     )

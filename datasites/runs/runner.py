@@ -66,6 +66,7 @@ def import_training() -> None:
     """Imports all that a run needs, before there is one: an account of its own may not be able to read libraries."""
     for name in _NEEDED:
         importlib.import_module(name)
+    importlib.import_module("datasites.training.models").import_every_model()
 
 
 def main(work: Work, missing: dict[str, str]) -> None:
@@ -112,7 +113,12 @@ def train(inputs: RunInputs) -> bytes:
     _limit_threads()
     store = inputs.store
     pictures = LabelledPictures(
-        images=store.images, labels=store.labels, units=store.units, public_size=store.manifest.public_size
+        images=store.images,
+        labels=store.labels,
+        units=store.units,
+        public_size=store.manifest.public_size,
+        texts=store.texts,
+        text_form=store.manifest.text,
     )
     begun = time.monotonic()
     update = run_round(

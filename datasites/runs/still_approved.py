@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasites.approvals import Decision
-from datasites.assets.store import ARRAYS, MANIFEST, open_store
+from datasites.assets.store import MANIFEST, array_files, open_store
 from datasites.runs.queue import Run
 from datasites.runs.supervisor import ApprovedRun
 from policies.errors import RequestAltered, StoreBroken
@@ -39,8 +39,8 @@ class StillApproved:
         """Returns what the run may do.
 
         Guarantees:
-            Returns only if the approval's digest, computed now, is the recorded one, and every picture, label and
-            unit on disk is what the published manifest was made from. A store is read in full again whenever the
+            Returns only if the approval's digest, computed now, is the recorded one, and every picture, label, unit
+            and report on disk is what the published manifest was made from. A store is read in full again whenever the
             system has noted a change of one of its files.
 
         Raises:
@@ -58,22 +58,22 @@ class StillApproved:
 
     def _check_store(self, published: PublishedDataset) -> None:
         with self._lock:
-            stamps = _stamps(published.store)
+            stamps = _stamps(published)
             if self._verified.get(published.store) == stamps:
                 return
             store = open_store(published.store)
             if store.manifest != published.manifest:
                 raise StoreBroken("The store on disk is not the one that was published. Restore it, or start anew.")
             store.verify()
-            if _stamps(published.store) != stamps:
+            if _stamps(published) != stamps:
                 raise StoreBroken("The store changed while it was read. Try again when nothing writes to it.")
             self._verified[published.store] = stamps
 
 
-def _stamps(store: Path) -> Stamps:
+def _stamps(published: PublishedDataset) -> Stamps:
     """What the system notes of each file: which it is, how long, and when it or its attributes last changed."""
     try:
-        found = [(store / name).stat() for name in (MANIFEST, *(f"{array}.npy" for array in ARRAYS))]
+        found = [(published.store / name).stat() for name in (MANIFEST, *array_files(published.manifest))]
     except OSError as error:
         raise StoreBroken("A file of the store is missing. Restore it from a copy.", private=str(error)) from error
     return tuple((one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in found)

@@ -1,4 +1,4 @@
-"""Labelled pictures as a run and a model take them. None of this crosses the hospital's boundary."""
+"""Labelled pictures, with or without reports, as a run takes them. None of this crosses the hospital's boundary."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from datasites.training.randomness import SecureRandom
 from policies import validate
 from policies.errors import DataError, PlanError
+from policies.tokeniser import TextForm
 
 # Public and the same for every hospital: a mean and spread measured on private pictures would be a release.
 PIXEL_ZERO = 128.0
@@ -25,12 +26,17 @@ class LabelledPictures:
         labels: int64, (N,), class of each picture, from 0.
         units: int64, (N,), privacy unit of each picture, 0 .. U-1; every unit has a picture.
         public_size: The number of units that the hospital declares. N and U themselves are private.
+        texts: int32, (N, length), the words of each picture's report as numbers; may be a memory map. None where
+            there are no reports.
+        text_form: What `texts` are; None where there are none.
     """
 
     images: np.ndarray
     labels: np.ndarray
     units: np.ndarray
     public_size: int
+    texts: np.ndarray | None = None
+    text_form: TextForm | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8:
@@ -48,6 +54,12 @@ class LabelledPictures:
         if present[0] != 0 or present[-1] != len(present) - 1:
             raise DataError("Units must be numbered 0 to U-1, each with at least one picture.")
         validate.integer("public_size", self.public_size, low=1, high=10**12)
+        if (self.texts is None) != (self.text_form is None):
+            raise DataError("Reports come with their form, and a form with its reports.")
+        if self.texts is not None and self.text_form is not None:
+            wanted = (len(self.images), self.text_form.length)
+            if self.texts.dtype != np.int32 or self.texts.shape != wanted:
+                raise DataError("There must be one row of int32 for each picture's report, as long as its form says.")
 
     @property
     def num_units(self) -> int:

@@ -22,6 +22,7 @@ from datasites.training.memory import InMemory, pictures_that_fit
 from datasites.training.models import build_model, load_weights, read_weights
 from datasites.training.noise import NoisyOptimizer
 from datasites.training.randomness import SecureRandom
+from datasites.training.reports import ModelInputs, empty_inputs, texts_for, to_inputs
 from datasites.training.sampler import poisson_steps
 from policies.errors import DataError, PlanError, RoundRefused
 from policies.plan import PrivacySpec, TrainingPlan
@@ -63,7 +64,7 @@ def train_round(
         The client update: trained minus global weights, float32, by name.
 
     Raises:
-        PlanError: The model does not exist, or does not fit the pictures.
+        PlanError: The model does not exist, or does not fit the pictures or their reports.
         DataError: The dataset has classes that the model does not know.
         RoundRefused: `round_index` is not a round of the plan.
         InputRefused: The global weights are not the model's.
@@ -110,6 +111,7 @@ def _check(plan: TrainingPlan, round_index: int, pictures: LabelledPictures) -> 
         raise PlanError(
             f"model.image_shape is {plan.model.image_shape}, the dataset's pictures are {shape}. Set it to {shape}."
         )
+    texts_for(plan.model, pictures)
     check_augmentation(plan.augmentation, height=shape[0], width=shape[1])
     if int(pictures.labels.max()) >= plan.model.num_classes:
         raise DataError(
@@ -127,13 +129,14 @@ class _Batches:
     random: SecureRandom
     device: str
 
-    def __call__(self, chosen: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def __call__(self, chosen: np.ndarray) -> Iterator[tuple[ModelInputs, torch.Tensor]]:
+        texts = texts_for(self.plan.model, self.pictures)
         size = self.plan.run.physical_batch_size
         for start in range(0, len(chosen), size):
             part = np.sort(chosen[start : start + size])  # a memory map is read front to back
             images = augment(to_tensor(self.pictures.images[part]), self.plan.augmentation, self.random)
             labels = torch.from_numpy(self.pictures.labels[part])
-            yield images.to(self.device), labels.to(self.device)
+            yield to_inputs(images, None if texts is None else texts[part], self.device), labels.to(self.device)
 
 
 def _pull(plan: TrainingPlan, model: nn.Module) -> Callable[[], None]:
@@ -182,12 +185,12 @@ def _private_step(
 
 def _in_memory(plan: TrainingPlan, model: nn.Module, engine: ClippedGradients) -> InMemory:
     """The engine, given no more pictures at once than memory holds."""
-    height, width, channels = plan.model.image_shape
-    images = torch.empty(1, channels, height, width, device="meta")
     copies = 2 if plan.run.engine == "opacus" else 0
     return InMemory(
         engine,
-        most=pictures_that_fit(model, images, most=plan.run.physical_batch_size, copies_of_weights=copies),
+        most=pictures_that_fit(
+            model, empty_inputs(plan.model), most=plan.run.physical_batch_size, copies_of_weights=copies
+        ),
     )
 
 

@@ -18,6 +18,7 @@ from datasites.training.metrics import confusion_matrix
 from datasites.training.models import build_model, load_weights
 from datasites.training.private_release import check_schema, noised, one_picture_each, told_in_quarters
 from datasites.training.randomness import SecureRandom
+from datasites.training.reports import texts_for, to_inputs
 from policies.release_plans import EvaluationPlan
 
 _MOST_SLOTS = 256
@@ -50,7 +51,7 @@ def evaluate_privately(
         float32 by name, exactly `plan.outputs`.
 
     Raises:
-        PlanError: The model does not exist, or does not fit the pictures and classes.
+        PlanError: The model does not exist, or does not fit the pictures, reports and classes.
         InputRefused: The weights are not the model's, or not finite.
     """
     check_schema(pictures, image_shape=plan.model.image_shape, num_classes=plan.model.num_classes)
@@ -91,7 +92,7 @@ def count_predictions(
     """
     predicted = np.zeros(len(pictures.labels), dtype=np.int64)
     scores = np.zeros(plan.outputs.get("scores", ()))
-    for rows, probabilities in _probabilities(plan, weights, pictures.images, chosen, progress):
+    for rows, probabilities in _probabilities(plan, weights, pictures, chosen, progress):
         predicted[rows] = probabilities.argmax(axis=1)
         if plan.score_bins:
             scores += _score_counts(pictures.labels[rows], probabilities, plan.score_bins)
@@ -113,31 +114,43 @@ def _score_counts(labels: np.ndarray, probabilities: np.ndarray, bins: int) -> n
 def _probabilities(
     plan: EvaluationPlan,
     weights: Mapping[str, np.ndarray],
-    images: np.ndarray,
+    pictures: LabelledPictures,
     chosen: np.ndarray,
     progress: Progress,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields indices of pictures with the probabilities of their classes, float32, (B, K), each in [0, 1]."""
+    images, texts = pictures.images, texts_for(plan.model, pictures)
     device = "cuda" if plan.run.device == "auto" and torch.cuda.is_available() else "cpu"
     model = build_model(plan.model)
     load_weights(model, weights)
     model.to(device).eval()
     slots = min(plan.run.physical_batch_size, _MOST_SLOTS)
-    for rows, places in told_in_quarters(_batches(images, chosen, slots), progress):
+    for rows, places in told_in_quarters(_batches(images, texts, chosen, slots), progress):
         batch = np.zeros((slots, *images.shape[1:]), dtype=np.uint8)
         batch[places] = images[rows]
+        words = None if texts is None else np.zeros((slots, texts.shape[1]), dtype=np.int32)
+        if words is not None and texts is not None:
+            words[places] = texts[rows]
         with torch.inference_mode():
-            shares = torch.softmax(model(to_tensor(batch).to(device)), dim=1).cpu().numpy()[places]
+            logits = model(to_inputs(to_tensor(batch), words, device))
+            shares = torch.softmax(logits, dim=1).cpu().numpy()[places]
         yield rows, np.clip(np.nan_to_num(shares, nan=0.0, posinf=0.0, neginf=0.0), 0.0, 1.0)
 
 
-def _batches(images: np.ndarray, chosen: np.ndarray, slots: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def _batches(
+    images: np.ndarray, texts: np.ndarray | None, chosen: np.ndarray, slots: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Splits the chosen pictures into batches of pictures and their places in it.
 
     Rounding differs with the size of a batch and the place in it. So every batch has one size, and a picture's place
-    follows from its own bytes: what the others are cannot change its answer.
+    follows from its own bytes and its report's: what the others are cannot change its answer.
     """
-    places = np.array([zlib.crc32(images[row].tobytes()) % slots for row in chosen], dtype=np.int64)
+
+    def place(row: int) -> int:
+        written = b"" if texts is None else texts[row].tobytes()
+        return zlib.crc32(written, zlib.crc32(images[row].tobytes())) % slots
+
+    places = np.array([place(row) for row in chosen], dtype=np.int64)
     by_place = np.argsort(places, kind="stable")
     taken = np.bincount(places, minlength=slots)
     turn = np.empty_like(places)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from policies.tokeniser import TEXT_MODELS
 from researcher.history import PrivacySpent
 from researcher.reports.result import StudyResult
 
@@ -16,13 +17,15 @@ def summary(result: StudyResult) -> str:
     model = result.plan.model
     height, width, channels = model.image_shape
     kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+    pictures = "pictures with their reports" if model.name in TEXT_MODELS else "pictures"
+    stayed = "pictures and reports" if model.name in TEXT_MODELS else "pictures"
     classes = f"{len(result.class_names)} classes"
     if len(result.class_names) <= MOST_CLASSES_NAMED:
         classes += f" ({', '.join(result.class_names)})"
     return (
         f"A {model.name} of {result.parameters:,} parameters that tells {classes} apart in "
-        f"{height} × {width} {kind} pictures, trained at {count(len(result.datasites), 'hospital')} over "
-        f"{count(len(result.rounds), 'round')}. The pictures stayed where they are."
+        f"{height} × {width} {kind} {pictures}, trained at {count(len(result.datasites), 'hospital')} over "
+        f"{count(len(result.rounds), 'round')}. The {stayed} stayed where they are."
     )
 
 
@@ -37,7 +40,8 @@ def guarantee(result: StudyResult) -> str:
     worst = max(spent, key=lambda cost: cost.epsilon)
     what = "all that this study released" + (", baselines included," if result.privacy_total else "")
     by_picture = any(cost.unit == "picture" for cost in spent)
-    unit = "one picture" if by_picture else "one patient with all their pictures"
+    with_report = " with its report" if result.plan.model.name in TEXT_MODELS else ""
+    unit = f"one picture{with_report}" if by_picture else "one patient with all their pictures"
     limit = "all pictures of one patient together" if by_picture else "a patient's pictures elsewhere"
     return (
         f"Adding or removing {unit} at a hospital changes the probability of any conclusion from {what} "

@@ -199,7 +199,7 @@ def test_the_same_pictures_under_another_name_or_setting_are_refused(tmp_path: P
     source = pictures(patients=60)
     ingest(source, tmp_path / "cells", name="cells", public_size=100)
     for settings in ({"name": "other"}, {"name": "cells", "unit": "patient"}, {"name": "cells", "public_size": 90}):
-        with pytest.raises(DataError, match="other labels or settings"):
+        with pytest.raises(DataError, match="other labels, reports or settings"):
             ingest(source, tmp_path / "cells", **settings)  # type: ignore[arg-type]
 
 
@@ -326,7 +326,9 @@ def test_arrays_of_another_type_are_noticed_on_opening(tmp_path: Path, name: str
         open_store(tmp_path / "cells")
 
 
-@pytest.mark.parametrize(("name", "message"), [("images", "pictures are not"), ("labels", "labels or units are not")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("images", "pictures are not"), ("labels", "labels, units or reports are not")]
+)
 def test_a_changed_row_is_noticed_by_verify(tmp_path: Path, name: str, message: str) -> None:
     ingest(pictures(), tmp_path / "cells", name="cells")
     open_store(tmp_path / "cells").verify()

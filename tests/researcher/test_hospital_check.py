@@ -28,6 +28,7 @@ def dataset(datasite: str = "north", **changes: Any) -> Any:
         "unit": "picture",
         "public_size": 100,
         "limits": LIMITS,
+        "text": None,
         **changes,
     }
     return SimpleNamespace(**values)

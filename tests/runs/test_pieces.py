@@ -296,13 +296,18 @@ runner.import_training()
 from datasites.training.data import LabelledPictures
 from datasites.training.models import MODELS, build_model, read_weights
 from policies.plan import ModelSpec, PrivacySpec, TrainingPlan
+from policies.tokeniser import TextForm
 from policies.weights import canonical_bytes
+form = TextForm(length=4, vocabulary=16)
 pictures = LabelledPictures(np.zeros((40, 32, 32, 3), np.uint8), np.arange(40) % 2, np.arange(40), 40)
 before = set(sys.modules)
 class Store:
-    images, labels, units, manifest = pictures.images, pictures.labels, pictures.units, pictures
+    images, labels, units = pictures.images, pictures.labels, pictures.units
+    texts = np.zeros((40, 4), np.int32)
+    class manifest:
+        public_size, text = 40, form
 for name in MODELS:
-    model = ModelSpec(name, (32, 32, 3), 2)
+    model = ModelSpec(name, (32, 32, 3), 2, form.options if name == "image_text" else {})
     weights = read_weights(build_model(model))
     for privacy in (PrivacySpec(1.0, 1.0, 1e-5), None):
         plan = TrainingPlan("s", "d", model, 1, 1, 0.2, 0.1, momentum=0.9, augmentation="flips", privacy=privacy)

@@ -10,8 +10,8 @@ import pytest
 
 import datasites.training
 
-ALLOWED = {"torch", "torchvision", "opacus", "numpy", "cryptography", "policies"} | set(sys.stdlib_module_names)
-FILES = sorted(Path(next(iter(datasites.training.__path__))).glob("*.py"))
+ALLOWED = {"torch", "torchvision", "timm", "opacus", "numpy", "cryptography", "policies"} | set(sys.stdlib_module_names)
+FILES = sorted(Path(next(iter(datasites.training.__path__))).rglob("*.py"))
 
 
 def imported(tree):

@@ -1,0 +1,56 @@
+"""Weights of models: drawn, read, and loaded after a check. Only a run's noised update takes them out of a hospital."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from datasites.training.models.catalog import build_model
+from policies.errors import InputRefused
+from policies.plan import ModelSpec
+
+
+def initial_weights(spec: ModelSpec, seed: int) -> dict[str, np.ndarray]:
+    """Returns the weights that a study starts from, float32 by name; the same for the same spec and seed.
+
+    Raises:
+        PlanError: As `build_model`.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build_model(spec)
+    return read_weights(model)
+
+
+def read_weights(model: nn.Module) -> dict[str, np.ndarray]:
+    """Returns a copy of every parameter, float32 by name."""
+    return {
+        name: parameter.detach().to("cpu", torch.float32, copy=True).numpy()
+        for name, parameter in model.named_parameters()
+    }
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
+    """Puts `weights` into `model`, where they are exactly its parameters.
+
+    Raises:
+        InputRefused: A name too many or missing, another shape or dtype, or a value that is not finite.
+    """
+    parameters = dict(model.named_parameters())
+    if wrong := sorted(set(weights) ^ set(parameters)):
+        kind = "missing" if wrong[0] in parameters else "unknown"
+        raise InputRefused(f"The weights do not fit the plan's model: parameter {wrong[0]!r} is {kind}.")
+    for name, parameter in parameters.items():
+        array, shape = np.asarray(weights[name]), tuple(parameter.shape)
+        if array.dtype != np.float32 or array.shape != shape:
+            raise InputRefused(
+                f"Parameter {name!r} must be float32 of shape {shape}, got {array.dtype} of shape {array.shape}."
+            )
+        if not np.isfinite(array).all():
+            raise InputRefused(f"Parameter {name!r} holds values that are not finite.")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(torch.from_numpy(np.array(weights[name])))
