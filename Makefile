@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 2
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-faults bench-rounds check lock clean
+.PHONY: help setup demo test test-all test-faults bench-rounds bench-engine check lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test-faults: setup ## 200 kills at random moments over studies at three hospital
 
 bench-rounds: setup ## fixed cost of a round, into out/bench (ARGS="--payloads 1 10")
 	$(BIN)/python tests/benchmarks/rounds.py $(ARGS)
+
+bench-engine: setup ## a private step beside a plain one, time and memory, into out/bench (ARGS="--models resnet18")
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/dp_engine.py $(ARGS)
 
 check: setup ## ruff and mypy
 	$(BIN)/ruff check .

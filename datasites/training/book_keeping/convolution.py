@@ -13,8 +13,11 @@ from datasites.training.book_keeping.book import Book, Use, WrittenOut
 from datasites.training.book_keeping.calls import check_rows, full, summed_over_views, without_autocast, working_dtype
 from datasites.training.book_keeping.cost import writing_out_is_cheaper
 from datasites.training.book_keeping.gram import gram, square_norms_of
+from datasites.training.book_keeping.linear import SumOfOuterProducts
 
 _backward = torch.ops.aten.convolution_backward
+# Multiplications from which one picture alone keeps the processor as busy as a group among many; measured.
+_LARGE_ALONE = 8_000_000
 
 
 def convolution(
@@ -107,6 +110,8 @@ class _Convolution(torch.autograd.Function):
 
 def _weight_use(call: _Call, inputs: torch.Tensor, outgoing: torch.Tensor) -> Use:
     use = _Patches(call, full(inputs), full(outgoing))
+    if use.is_linear and outgoing[0, 0].numel() == 1 and call.book.views == 1 and call.book.is_used_once(call.weight):
+        return SumOfOuterProducts(full(inputs).flatten(1).unsqueeze(1), full(outgoing).flatten(1).unsqueeze(1))
     if not call.book.is_used_once(call.weight) or not use.has_ghost_norm or use.writing_out_is_cheaper():
         return WrittenOut(use.per_picture())
     return use
@@ -143,10 +148,16 @@ class _Patches:
         else:
             ghost = positions**2 * (channels * taps + outputs)
         numbers = channels * taps * outputs
-        return writing_out_is_cheaper(product=positions * numbers, numbers=numbers, ghost=ghost)
+        kept = (self._inputs.numel() + self._outgoing.numel()) // self._call.book.pictures
+        return writing_out_is_cheaper(product=self._product(), numbers=numbers, ghost=ghost, kept=kept)
+
+    def _product(self) -> int:
+        """Multiplications of the weight gradient, for each picture."""
+        positions = self._call.book.views * math.prod(self._outgoing.shape[2:])
+        return positions * self._call.weight.numel()
 
     @property
-    def _is_linear(self) -> bool:
+    def is_linear(self) -> bool:
         """Whether it is a linear layer on each pixel."""
         one_pixel = all(size == 1 for size in self._kernel) and self._slides and not any(self._call.padding)
         return one_pixel and self._call.groups == 1
@@ -159,9 +170,14 @@ class _Patches:
     def per_picture(self) -> torch.Tensor:
         """See `Use`."""
         book, weight = self._call.book, self._call.weight
-        if self._is_linear:
+        if self.is_linear:
             inputs, outgoing = self._by_picture(self._inputs.flatten(2)), self._by_picture(self._outgoing.flatten(2))
             return torch.bmm(outgoing.transpose(1, 2), inputs).view(book.pictures, *weight.shape)
+        if book.views == 1 and self._call.groups == 1 and self._product() >= _LARGE_ALONE:
+            found = self._inputs.new_empty(book.pictures, *weight.shape)
+            for one, inputs, outgoing in zip(found, self._inputs.split(1), self._outgoing.split(1), strict=True):
+                one.copy_(self._call.backward(outgoing, inputs, found[0], groups=1, of_weight=True))
+            return found
         # As one convolution with a group for each picture, whose batch are the views.
         inputs = self._inputs.reshape(book.views, -1, *self._inputs.shape[2:])
         outgoing = self._outgoing.reshape(book.views, -1, *self._outgoing.shape[2:])
@@ -172,7 +188,9 @@ class _Patches:
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
         """See `Use`."""
-        weights = factors.to(self._outgoing.dtype).repeat(self._call.book.views)
+        views = self._call.book.views
+        weights = factors.to(self._outgoing.dtype)
+        weights = weights.repeat(views) if views > 1 else weights
         weighted = self._outgoing * weights.view(-1, *[1] * (self._outgoing.dim() - 1))
         shape = self._inputs.new_empty(1).expand(self._call.weight.shape)
         return self._call.backward(weighted, self._inputs, shape, groups=self._call.groups, of_weight=True)

@@ -13,12 +13,19 @@ _MULTIPLICATIONS_PER_NUMBER = 40.0
 _SLOWER_APART = 1.6
 
 
-def writing_out_is_cheaper(*, product: int, numbers: int, ghost: int) -> bool:
-    """Whether to hold a layer's per-picture gradients rather than their ghost norms.
+# How many times the size of its inputs and outputs a layer's written gradients may take.
+_MEMORY = 2
+
+
+def writing_out_is_cheaper(*, product: int, numbers: int, ghost: int, kept: int) -> bool:
+    """Whether to hold a layer's per-picture gradients rather than take their ghost norms.
 
     Args:
         product: Multiplications of the weight gradient, for each picture.
         numbers: Size of the weight.
         ghost: Multiplications of the ghost norm, for each picture.
+        kept: Size of the layer's inputs and outputs, for each picture, which the ghost norm has to keep.
     """
+    if numbers > _MEMORY * kept:
+        return False
     return _SLOWER_APART * product + _MULTIPLICATIONS_PER_NUMBER * numbers < product + ghost

@@ -70,7 +70,10 @@ def _weight_use(call: _Call, inputs: torch.Tensor, outgoing: torch.Tensor) -> Us
     use = SumOfOuterProducts(inputs, outgoing)
     positions, width, height = inputs.shape[1], inputs.shape[2], outgoing.shape[2]
     if not call.book.is_used_once(call.weight) or writing_out_is_cheaper(
-        product=positions * width * height, numbers=width * height, ghost=positions**2 * (width + height)
+        product=positions * width * height,
+        numbers=width * height,
+        ghost=positions**2 * (width + height),
+        kept=positions * (width + height),
     ):
         return WrittenOut(use.per_picture())
     return use

@@ -1,0 +1,335 @@
+"""What a private training step costs beside a plain one: time and memory, four ways, alternated in one run.
+
+    python tests/benchmarks/dp_engine.py     writes out/bench/dp_engine.json and prints what it measured
+
+A step is forward, backward, clipping, noise and the optimiser's step, on random pictures that are in memory already.
+Each case has processes of its own: one that times all ways in turn, and one for each way's memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(PROJECT)]
+
+ENGINES = ("sgd", "opacus_hooks", "opacus_ghost", "book_keeping")
+CLASSES = 9
+LEARNING_RATE, NOISE, BOUND = 1e-3, 1.0, 1.0
+
+Step = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model of `datasites.training.models` (`linear_head`: 1024 features), on square pictures of three channels."""
+
+    model: str
+    image_size: int
+    batch: int
+
+
+CASES = (
+    Case("linear_head", 32, 2048),
+    Case("small_cnn", 28, 256),
+    Case("small_cnn", 64, 128),
+    Case("mobilenet_v3_small", 28, 128),
+    Case("mobilenet_v3_small", 64, 128),
+    Case("mobilenet_v3_large", 64, 64),
+    Case("efficientnet_lite0", 64, 64),
+    Case("resnet18", 28, 256),
+    Case("resnet18", 64, 128),
+    Case("resnet50", 64, 64),
+    Case("vit_small", 64, 32),
+    Case("mobilenet_v3_small", 224, 16),
+    Case("efficientnet_lite0", 224, 16),
+    Case("resnet18", 224, 16),
+    Case("resnet50", 224, 16),
+    Case("vit_small", 224, 16),
+)
+
+
+def main() -> None:
+    """Runs the cases that the arguments name."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--models", nargs="*", help="only these models")
+    options.add_argument("--sizes", nargs="*", type=int, help="only pictures of so many pixels a side")
+    options.add_argument("--batch", type=int, help="pictures a step, in place of each case's own")
+    options.add_argument("--engines", nargs="*", choices=ENGINES, default=list(ENGINES), help="only these, beside sgd")
+    options.add_argument("--repeats", type=int, default=7, help="timed steps of each engine (7)")
+    options.add_argument("--threads", type=int, default=1, help="torch's threads on a CPU (1)")
+    options.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    options.add_argument("--bf16", action="store_true", help="under autocast to bfloat16")
+    options.add_argument("--out", type=Path, default=PROJECT / "out" / "bench" / "dp_engine.json")
+    chosen = options.parse_args()
+    engines = ["sgd", *(engine for engine in chosen.engines if engine != "sgd")]
+    rows: list[dict[str, Any]] = []
+    print(f"{'model':<20} {'size':>4} {'batch':>5}  {'engine':<13} {'s/step':>8} {'ratio':>6} {'MB':>7} {'ratio':>6}")
+    for case in CASES:
+        if (chosen.models and case.model not in chosen.models) or (
+            chosen.sizes and case.image_size not in chosen.sizes
+        ):
+            continue
+        if chosen.batch:
+            case = Case(case.model, case.image_size, chosen.batch)
+        found = _measured(case, engines, chosen)
+        rows += found
+        for row in found:
+            print(_line(row), flush=True)
+        chosen.out.parent.mkdir(parents=True, exist_ok=True)
+        chosen.out.write_text(json.dumps(rows, indent=1) + "\n")
+    print(f"written to {chosen.out}")
+
+
+def _measured(case: Case, engines: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
+    settings = (options.device, options.bf16, options.threads)
+    times, broken = _in_process(_timed, case, engines, options.repeats, *settings)
+    memory = {}
+    for engine in engines:
+        if engine in times:
+            memory[engine] = _in_process(_extra_memory, case, engine, *settings)
+    rows = []
+    for engine in engines:
+        row: dict[str, Any] = {**asdict(case), "engine": engine, "device": options.device, "bf16": options.bf16}
+        if engine in broken:
+            rows.append({**row, "error": broken[engine]})
+            continue
+        seconds = statistics.median(times[engine])
+        plain = statistics.median(times["sgd"])
+        rows.append(
+            {
+                **row,
+                "seconds_per_step": round(seconds, 5),
+                "ratio_to_sgd": round(seconds / plain, 3),
+                "images_per_second": round(case.batch / seconds, 1),
+                "extra_memory_mb": round(memory[engine] / 1e6, 1),
+                "memory_ratio_to_sgd": round(memory[engine] / max(memory["sgd"], 1), 3),
+            }
+        )
+        if engine == "book_keeping":
+            rows[-1]["noise_share"] = round(statistics.median(times["noise"]) / seconds, 3)
+    return rows
+
+
+def _line(row: dict[str, Any]) -> str:
+    head = f"{row['model']:<20} {row['image_size']:>4} {row['batch']:>5}  {row['engine']:<13}"
+    if "error" in row:
+        return f"{head} {row['error']}"
+    noise = f"  {row['noise_share']:.0%}" if "noise_share" in row else ""
+    return (
+        f"{head} {row['seconds_per_step']:>8.4f} {row['ratio_to_sgd']:>6.2f} {row['extra_memory_mb']:>7.0f} "
+        f"{row['memory_ratio_to_sgd']:>6.2f}{noise}"
+    )
+
+
+def _in_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls `function` in a fresh process, so that no case starts with the memory of another."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+def _timed(
+    case: Case, engines: list[str], repeats: int, device: str, bf16: bool, threads: int
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Seconds of each engine's steps, taken in turn; and what the engines said that cannot train the model."""
+    import torch
+
+    torch.set_num_threads(threads)
+    warnings.simplefilter("ignore")
+    steps: dict[str, Step] = {}
+    times: dict[str, list[float]] = {"noise": []}
+    broken: dict[str, str] = {}
+    for engine in engines:
+        try:
+            step = _step(case, engine, device, bf16, times["noise"])
+            step()
+            steps[engine] = step
+        except (RuntimeError, NotImplementedError, ValueError) as error:
+            broken[engine] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    times["noise"].clear()
+    for _ in range(repeats):
+        for engine, step in steps.items():
+            started = _clock(device)
+            step()
+            times.setdefault(engine, []).append(_clock(device) - started)
+    return times, broken
+
+
+def _extra_memory(case: Case, engine: str, device: str, bf16: bool, threads: int) -> int:
+    """Most bytes in use during steps, beyond what the libraries, the model and the pictures take."""
+    import torch
+
+    torch.set_num_threads(threads)
+    warnings.simplefilter("ignore")
+    _step(Case(case.model, case.image_size, 2), engine, device, bf16, [])()  # loads what a first step loads
+    step = _step(case, engine, device, bf16, [])
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        step()
+        step()
+        return int(torch.cuda.max_memory_allocated() - before)
+    before = _resident(peak=False)
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+    step()
+    step()
+    return max(0, _resident(peak=True) - before)
+
+
+def _clock(device: str) -> float:
+    """Processor seconds of this process on a CPU, seconds on the clock on a GPU."""
+    if device == "cpu":
+        return time.process_time()
+    import torch
+
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _resident(*, peak: bool) -> int:
+    field = "VmHWM:" if peak else "VmRSS:"
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _step(case: Case, engine: str, device: str, bf16: bool, noise_seconds: list[float]) -> Step:
+    """One step of an engine, ready to be called."""
+    import torch
+
+    torch.manual_seed(0)
+    model = _model(case).to(device).train()
+    images = torch.randn(case.batch, 3, case.image_size, case.image_size, device=device)
+    if case.model == "linear_head":
+        images = torch.randn(case.batch, 1024, device=device)
+    labels = torch.randint(0, CLASSES, (case.batch,), device=device)
+    ways = {"sgd": _sgd, "opacus_hooks": _opacus_hooks, "opacus_ghost": _opacus_ghost}
+    if engine == "book_keeping":
+        step = _book_keeping(model, images, labels, noise_seconds, device)
+    else:
+        step = ways[engine](model, images, labels)
+
+    def in_precision() -> None:
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+            step()
+
+    return in_precision
+
+
+def _model(case: Case) -> Any:
+    from torch import nn
+
+    from datasites.training.models import build_model
+    from policies.plan import ModelSpec
+
+    if case.model == "linear_head":
+        return nn.Linear(1024, CLASSES)
+    return build_model(ModelSpec(case.model, (case.image_size, case.image_size, 3), CLASSES))
+
+
+def _sgd(model: Any, images: Any, labels: Any) -> Step:
+    import torch
+    import torch.nn.functional as F
+
+    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+
+    return step
+
+
+def _opacus_hooks(model: Any, images: Any, labels: Any) -> Step:
+    """Opacus as it comes: its hooks, its optimiser, its noise from torch's generator."""
+    import torch
+    import torch.nn.functional as F
+    from opacus import GradSampleModule
+    from opacus.optimizers import DPOptimizer
+
+    hooked = GradSampleModule(model)
+    optimizer = DPOptimizer(
+        torch.optim.SGD(model.parameters(), lr=LEARNING_RATE),
+        noise_multiplier=NOISE,
+        max_grad_norm=BOUND,
+        expected_batch_size=len(labels),
+    )
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(hooked(images), labels).backward()
+        optimizer.step()
+
+    return step
+
+
+def _opacus_ghost(model: Any, images: Any, labels: Any) -> Step:
+    """Opacus' ghost clipping: two backward passes, no per-picture gradients where a layer has a norm rule."""
+    import torch
+    from opacus.grad_sample import GradSampleModuleFastGradientClipping
+    from opacus.optimizers import DPOptimizerFastGradientClipping
+    from opacus.utils.fast_gradient_clipping_utils import DPLossFastGradientClipping
+    from torch import nn
+
+    hooked = GradSampleModuleFastGradientClipping(model, max_grad_norm=BOUND, use_ghost_clipping=True)
+    optimizer = DPOptimizerFastGradientClipping(
+        torch.optim.SGD(model.parameters(), lr=LEARNING_RATE),
+        noise_multiplier=NOISE,
+        max_grad_norm=BOUND,
+        expected_batch_size=len(labels),
+    )
+    criterion = DPLossFastGradientClipping(hooked, optimizer, nn.CrossEntropyLoss())
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        criterion(hooked(images), labels).backward()
+        optimizer.step()
+
+    return step
+
+
+def _book_keeping(model: Any, images: Any, labels: Any, noise_seconds: list[float], device: str) -> Step:
+    """What a hospital runs: this project's engine, Opacus' optimiser, noise from the hospital's own generator."""
+    import torch
+
+    from datasites.training.book_keeping import BookKeeping
+    from datasites.training.noise import NoisyOptimizer
+    from datasites.training.randomness import SecureRandom
+
+    class Timed(NoisyOptimizer):
+        def add_noise(self) -> None:
+            started = _clock(device)
+            super().add_noise()
+            noise_seconds.append(_clock(device) - started)
+
+    engine = BookKeeping(model, BOUND)
+    optimizer = Timed(
+        torch.optim.SGD(model.parameters(), lr=LEARNING_RATE),
+        noise_multiplier=NOISE,
+        max_grad_norm=BOUND,
+        expected_batch=len(labels),
+        random=SecureRandom(),
+        after_noise=lambda: None,
+    )
+
+    def step() -> None:
+        optimizer.step_with(engine.clipped_sum(images, labels))
+
+    return step
+
+
+if __name__ == "__main__":
+    main()
