@@ -174,6 +174,18 @@ MODELS = {
         lambda: few_positions(nn.Conv2d(64, 64, (3, 2), padding=(2, 0), dilation=(2, 1)), features=128),
         pictures,
     ),
+    "kernel_beyond_the_picture": (
+        lambda: headed(nn.Conv2d(2, 64, 4, 4), nn.Conv2d(64, 64, 5, padding=2, groups=64), features=256),
+        pictures,
+    ),
+    "kernel_far_beyond_the_picture": (
+        lambda: headed(nn.Conv2d(2, 6, 8), nn.Conv2d(6, 64, (3, 5), padding=(1, 2)), features=64),
+        pictures,
+    ),
+    "kernel_with_gaps_beyond_the_picture": (
+        lambda: few_positions(nn.Conv2d(64, 64, 3, padding=2, dilation=2, stride=2), features=64),
+        pictures,
+    ),
     "groups": (
         lambda: headed(nn.Conv2d(2, 8, 3, stride=2, padding=1, groups=2), nn.Conv2d(8, 4, 3, groups=4), features=16),
         pictures,

@@ -1,0 +1,253 @@
+"""A convolution's weight as a use: products of gradients and patches, of which the norms or the sums are taken."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from datasites.training.book_keeping.book import Book, Use, WrittenOut
+from datasites.training.book_keeping.calls import full
+from datasites.training.book_keeping.cost import writing_out_is_cheaper
+from datasites.training.book_keeping.gram import gram, square_norms_of
+from datasites.training.book_keeping.linear import SumOfOuterProducts
+
+_backward = torch.ops.aten.convolution_backward
+# Multiplications from which one picture alone keeps the processor as busy as a group among many; measured.
+_LARGE_ALONE = 8_000_000
+
+
+@dataclass(frozen=True)
+class ConvolutionCall:
+    """One call of a convolution."""
+
+    book: Book
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the weight."""
+        return tuple(self.weight.shape)
+
+    def backward(
+        self, outgoing: torch.Tensor, inputs: torch.Tensor, weight: torch.Tensor, *, groups: int, of_weight: bool
+    ) -> torch.Tensor:
+        """The gradient with respect to the weight, or else to the inputs."""
+        nowhere = [0] * len(self.stride)
+        settings = (self.stride, self.padding, self.dilation, False, nowhere, groups)
+        found = _backward(outgoing, inputs, weight, None, *settings, [not of_weight, of_weight, False])
+        return found[1] if of_weight else found[0]
+
+
+def weight_use(call: ConvolutionCall, inputs: torch.Tensor, outgoing: torch.Tensor) -> Use:
+    """What a call leaves about its weight.
+
+    Args:
+        call: The layer's call.
+        inputs: (V * B, C, ...).
+        outgoing: (V * B, O, ...), gradients with respect to the outputs.
+    """
+    taps = _used_taps(call, inputs, outgoing)
+    if taps is None:
+        return _use(call, full(inputs), full(outgoing))
+    shape = (*call.shape[:2], *(len(axis) for axis in taps))
+    padding = tuple(p - axis[0] * step for p, axis, step in zip(call.padding, taps, call.dilation, strict=True))
+    small = _SmallerKernel(**{**vars(call), "padding": padding}, kept=shape)
+    return _Padded(_use(small, full(inputs), full(outgoing)), call.shape, taps)
+
+
+def _use(call: ConvolutionCall, inputs: torch.Tensor, outgoing: torch.Tensor) -> Use:
+    use = Patches(call, inputs, outgoing)
+    once = call.book.is_used_once(call.weight)
+    if use.is_linear and outgoing[0, 0].numel() == 1 and call.book.views == 1 and once:
+        return SumOfOuterProducts(inputs.flatten(1).unsqueeze(1), outgoing.flatten(1).unsqueeze(1))
+    if not once or not use.has_ghost_norm or use.writing_out_is_cheaper():
+        return WrittenOut(use.per_picture())
+    return use
+
+
+@dataclass(frozen=True)
+class _SmallerKernel(ConvolutionCall):
+    """The call as if the kernel had only the taps that ever meet a pixel."""
+
+    kept: tuple[int, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what is kept of the weight."""
+        return self.kept
+
+
+def _used_taps(call: ConvolutionCall, inputs: torch.Tensor, outgoing: torch.Tensor) -> list[range] | None:
+    """On each axis the taps that meet a pixel at some position; None where all do, as on any but the smallest pictures.
+
+    A kernel of 5 on a picture of 2 has two taps that only ever see padding: their gradient is zero.
+    """
+    used = []
+    settings = (call.shape[2:], call.stride, call.padding, call.dilation, inputs.shape[2:], outgoing.shape[2:])
+    for kernel, stride, padding, step, size, positions in zip(*settings, strict=True):
+        first = max(0, math.ceil((padding - (positions - 1) * stride) / step))
+        last = min(kernel - 1, (size - 1 + padding) // step)
+        before = padding - first * step
+        if first > last or before < 0 or (size + 2 * before - step * (last - first) - 1) // stride + 1 != positions:
+            return None
+        used.append(range(first, last + 1))
+    return None if tuple(map(len, used)) == call.shape[2:] else used
+
+
+class _Padded:
+    """A use of part of a kernel as one of the whole.
+
+    Args:
+        use: Of the part.
+        shape: Of the whole weight.
+        taps: Which part, on each axis.
+    """
+
+    def __init__(self, use: Use, shape: tuple[int, ...], taps: list[range]) -> None:
+        self._use = use
+        pairs = [(axis[0], size - axis[-1] - 1) for axis, size in zip(taps, shape[2:], strict=True)]
+        self._sides = [side for pair in reversed(pairs) for side in pair]
+        self._part = (*shape[:2], *(len(axis) for axis in taps))
+
+    def square_norms(self) -> torch.Tensor:
+        """See `Use`."""
+        return self._use.square_norms()
+
+    def per_picture(self) -> torch.Tensor:
+        """See `Use`."""
+        found = self._use.per_picture()
+        return F.pad(found.view(len(found), *self._part), self._sides)
+
+    def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
+        """See `Use`."""
+        return F.pad(self._use.weighted_sum(factors).view(self._part), self._sides)
+
+    def forget(self, pictures: torch.Tensor) -> None:
+        """See `Use`."""
+        self._use.forget(pictures)
+
+
+class Patches:
+    """A convolution's weight as a use: at each position a product of an output's gradient and a patch of the input.
+
+    Args:
+        call: The layer's call.
+        inputs: float32, (V * B, C, ...).
+        outgoing: float32, (V * B, O, ...), gradients with respect to the outputs.
+    """
+
+    def __init__(self, call: ConvolutionCall, inputs: torch.Tensor, outgoing: torch.Tensor) -> None:
+        self._call = call
+        self._inputs = inputs
+        self._outgoing = outgoing
+        self._kernel = call.shape[2:]
+        self._slides = all(step == 1 for step in call.stride)
+
+    @property
+    def has_ghost_norm(self) -> bool:
+        """Groups have small weights, three axes are rare: those are written out."""
+        return self._call.groups == 1 and len(self._kernel) == 2
+
+    def writing_out_is_cheaper(self) -> bool:
+        """By the shapes alone."""
+        views, taps = self._call.book.views, math.prod(self._kernel)
+        channels, outputs = self._inputs.shape[1], self._outgoing.shape[1]
+        positions = views * math.prod(self._outgoing.shape[2:])
+        if self._slides:
+            ghost = (views * math.prod(self._inputs.shape[2:])) ** 2 * channels + positions**2 * (outputs + 4 * taps)
+        else:
+            ghost = positions**2 * (channels * taps + outputs)
+        numbers = channels * taps * outputs
+        kept = (self._inputs.numel() + self._outgoing.numel()) // self._call.book.pictures
+        return writing_out_is_cheaper(product=self._product(), numbers=numbers, ghost=ghost, kept=kept)
+
+    def _product(self) -> int:
+        """Multiplications of the weight gradient, for each picture."""
+        positions = self._call.book.views * math.prod(self._outgoing.shape[2:])
+        return positions * math.prod(self._call.shape)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it is a linear layer on each pixel."""
+        one_pixel = all(size == 1 for size in self._kernel) and self._slides and not any(self._call.padding)
+        return one_pixel and self._call.groups == 1
+
+    def square_norms(self) -> torch.Tensor:
+        """See `Use`."""
+        outgoing = gram(self._by_picture(self._outgoing.flatten(2)))
+        return square_norms_of(self._gram_of_patches(), outgoing)
+
+    def per_picture(self) -> torch.Tensor:
+        """See `Use`."""
+        book, shape = self._call.book, self._call.shape
+        if self.is_linear:
+            inputs, outgoing = self._by_picture(self._inputs.flatten(2)), self._by_picture(self._outgoing.flatten(2))
+            return torch.bmm(outgoing.transpose(1, 2), inputs).view(book.pictures, *shape)
+        if book.views == 1 and self._call.groups == 1 and self._product() >= _LARGE_ALONE:
+            found = self._inputs.new_empty(book.pictures, *shape)
+            for one, inputs, outgoing in zip(found, self._inputs.split(1), self._outgoing.split(1), strict=True):
+                one.copy_(self._call.backward(outgoing, inputs, found[0], groups=1, of_weight=True))
+            return found
+        # As one convolution with a group for each picture, whose batch are the views.
+        inputs = self._inputs.reshape(book.views, -1, *self._inputs.shape[2:])
+        outgoing = self._outgoing.reshape(book.views, -1, *self._outgoing.shape[2:])
+        apart = self._inputs.new_empty(1).expand(book.pictures * shape[0], *shape[1:])
+        groups = book.pictures * self._call.groups
+        found = self._call.backward(outgoing, inputs, apart, groups=groups, of_weight=True)
+        return found.view(book.pictures, *shape)
+
+    def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
+        """See `Use`."""
+        views = self._call.book.views
+        weights = factors.to(self._outgoing.dtype)
+        weights = weights.repeat(views) if views > 1 else weights
+        weighted = self._outgoing * weights.view(-1, *[1] * (self._outgoing.dim() - 1))
+        empty = self._inputs.new_empty(1).expand(self._call.shape)
+        return self._call.backward(weighted, self._inputs, empty, groups=self._call.groups, of_weight=True)
+
+    def forget(self, pictures: torch.Tensor) -> None:
+        """See `Use`."""
+        rows = pictures.repeat(self._call.book.views)
+        self._inputs, self._outgoing = self._inputs.clone(), self._outgoing.clone()
+        self._inputs[rows] = 0.0
+        self._outgoing[rows] = 0.0
+
+    def _by_picture(self, rows: torch.Tensor) -> torch.Tensor:
+        """(V * B, d, T) → (B, V * T, d), a view where there is one view."""
+        book = self._call.book
+        if book.views == 1:
+            return rows.transpose(1, 2)
+        width, positions = rows.shape[1:]
+        apart = rows.view(book.views, book.pictures, width, positions).permute(1, 0, 3, 2)
+        return apart.reshape(book.pictures, book.views * positions, width)
+
+    def _gram_of_patches(self) -> torch.Tensor:
+        """Inner products of all pairs of a picture's patches, float32, (B, T, T)."""
+        if not self._slides:
+            settings = (self._kernel, self._call.dilation, self._call.padding, self._call.stride)
+            return gram(self._by_picture(F.unfold(self._inputs, *settings)))
+        pixels = gram(self._by_picture(self._inputs.flatten(2)))
+        return self._summed_over_taps(pixels)
+
+    def _summed_over_taps(self, pixels: torch.Tensor) -> torch.Tensor:
+        """From inner products of pixels to those of patches, which are sums of them."""
+        views, (height, width) = self._call.book.views, self._inputs.shape[2:]
+        (above, left), (down, right) = self._call.padding, self._call.dilation
+        pixels = pixels.view(-1, views, height, width, views, height, width)
+        if above or left:
+            pixels = F.pad(pixels, (left, left, above, above, 0, 0, left, left, above, above))
+        rows, columns = self._outgoing.shape[2:]
+        total = pixels.new_zeros(len(pixels), views, rows, columns, views, rows, columns)
+        for i in range(self._kernel[0]):
+            for j in range(self._kernel[1]):
+                y, x = slice(i * down, i * down + rows), slice(j * right, j * right + columns)
+                total += pixels[:, :, y, x, :, y, x]
+        return total.view(len(pixels), views * rows * columns, -1)
