@@ -21,6 +21,7 @@ from datasites.training.data import PIXEL_ZERO, LabelledPictures
 from datasites.training.dp_sgd import EngineFactory
 from datasites.training.local_round import train_round
 from datasites.training.randomness import SecureRandom
+from datasites.training.team import ALONE, Team
 from policies import validate
 from policies.plan import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
 
@@ -81,6 +82,7 @@ def run_audit(
     seed: int | None = None,
     claimed_epsilon: float = 1.0,
     engine: EngineFactory = BookKeeping,
+    team: Team = ALONE,
 ) -> AuditResult:
     """Audits one round of `train_round`.
 
@@ -90,6 +92,8 @@ def run_audit(
         seed: Makes the audit repeatable; None lets the trainer make its own generator, as hospitals do.
         claimed_epsilon: The noise is calibrated to this at delta 1e-5.
         engine: The engine to audit.
+        team: The processes that take the steps; all must call this with the same seed, and the first one's result
+            counts.
 
     Raises:
         PlanError: An unknown fault or unit.
@@ -101,7 +105,7 @@ def run_audit(
     if broken is not None:
         random, engine = with_fault(broken, random or SecureRandom(), engine, batch=_SAMPLE_RATE * _PUBLIC_SIZE)
     weights = {"head.weight": np.zeros((2, _SIDE**2), dtype=np.float32)}
-    update = train_round(plan, 0, weights, _canaries(took_part, unit), random=random, engine=engine)
+    update = train_round(plan, 0, weights, _canaries(took_part, unit), random=random, engine=engine, team=team)
     scores = _scores(plan, update)
     return _judge(claimed_epsilon, scores[took_part], scores[~took_part], plan)
 

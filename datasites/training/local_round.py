@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from datasites.training.noise import NoisyOptimizer
 from datasites.training.randomness import SecureRandom
 from datasites.training.reports import ModelInputs, empty_inputs, texts_for, to_inputs
 from datasites.training.sampler import poisson_steps
+from datasites.training.team import ALONE, Team
 from policies.errors import DataError, PlanError, RoundRefused
 from policies.features import check_features
 from policies.plan import PrivacySpec, TrainingPlan
@@ -42,6 +44,7 @@ def train_round(
     progress: Progress = lambda done, total: None,
     random: SecureRandom | None = None,
     engine: EngineFactory | None = None,
+    team: Team = ALONE,
 ) -> dict[str, np.ndarray]:
     """Trains the global weights on the hospital's pictures for `plan.steps_per_round` steps.
 
@@ -61,18 +64,22 @@ def train_round(
         random: Draws the sample and the noise; a fresh generator keyed by the operating system if None.
             Anything else is for tests and the audit.
         engine: Computes clipped sums in place of the plan's engine; for tests, the audit and benchmarks.
+        team: The processes that take this round's steps together. All call this with the same plan, weights and
+            pictures; the first one's update is the round's.
 
     Returns:
         The client update: trained minus global weights, float32, by name.
 
     Raises:
-        PlanError: The model does not exist, or does not fit the pictures or their reports.
+        PlanError: The model does not exist, or does not fit the pictures or their reports; or several processes train
+            without differential privacy.
         DataError: The dataset has classes that the model does not know.
         RoundRefused: `round_index` is not a round of the plan.
         InputRefused: The global weights are not the model's.
     """
     _check(plan, round_index, pictures)
-    device = "cuda" if plan.run.device == "auto" and torch.cuda.is_available() else "cpu"
+    on_gpu = plan.run.device == "auto" and torch.cuda.is_available()
+    device = (team.device or "cuda") if on_gpu else "cpu"
     model = build_model(plan.model)
     load_weights(model, global_weights)
     model.to(device).train()
@@ -85,11 +92,15 @@ def train_round(
     )
     batches = _Batches(plan, pictures, random, device)
     if plan.privacy is None:
+        if team.size > 1:
+            raise PlanError("Training without differential privacy takes one process. Start one.")
         step = _plain_step(plan, model, optimizer, batches)
     else:
-        step = _private_step(plan, plan.privacy, model, optimizer, batches, engine or ENGINES[plan.run.engine])
-    drawn = poisson_steps(pictures.units, sample_rate=plan.sample_rate, steps=plan.steps_per_round, random=random)
-    for number, chosen in enumerate(drawn):
+        step = _private_step(plan, plan.privacy, model, optimizer, batches, engine or ENGINES[plan.run.engine], team)
+    draw = partial(
+        poisson_steps, pictures.units, sample_rate=plan.sample_rate, steps=plan.steps_per_round, random=random
+    )
+    for number, chosen in enumerate(team.shares(draw, steps=plan.steps_per_round)):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate_at(plan, round_index * plan.steps_per_round + number)
         step(chosen)
@@ -163,6 +174,7 @@ def _private_step(
     optimizer: torch.optim.Optimizer,
     batches: _Batches,
     engine: EngineFactory,
+    team: Team,
 ) -> _Step:
     """A step of DP-SGD on a logical batch, in physical batches."""
     gradients = _in_memory(plan, model, engine(model, privacy.max_grad_norm))
@@ -182,7 +194,10 @@ def _private_step(
             for total, part in zip(sums, parts, strict=False):
                 total += part  # float32 is off by far less than CLIP_MARGIN
             sums = sums or parts
-        noisy.step_with(sums or [torch.zeros_like(p) for p in model.parameters()])
+        sums = team.total(sums or [torch.zeros_like(p) for p in model.parameters()])
+        if team.is_first:
+            noisy.step_with(sums)
+        team.follow(model)
 
     return step
 
