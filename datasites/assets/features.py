@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from datasites.assets.manifest import StoreManifest
 from datasites.assets.private_folder import only_writer, write_folder
 from datasites.assets.store import open_array, open_store
-from policies.errors import DataError, LimitExceeded, StoreBroken
+from policies.errors import DataError, LimitExceeded, PlanError, StoreBroken
 from policies.features import FeatureSpec, check_features
 from policies.plan_json import canonical_json
 from policies.plans import Plan
 
 FOLDER = "features"
 ARRAY, RECORD = "features.npy", "features.json"
+_BROKEN = "The dataset's features are missing or damaged. Remove their folder, and compute them again."
 
 
 @dataclass(frozen=True)
@@ -93,18 +94,30 @@ def open_features(store_folder: Path, spec: FeatureSpec, manifest: StoreManifest
         StoreBroken: They are missing, damaged, or of other pictures.
     """
     folder = _folder(store_folder, spec)
-    told = "The dataset's features are missing or damaged. Remove their folder, and compute them again."
     try:
         record = _Record(**json.loads((folder / RECORD).read_text(encoding="ascii")))
         array = open_array(folder / ARRAY)
     except (OSError, ValueError, EOFError, TypeError) as error:
-        raise StoreBroken(told, private=f"{folder}: {type(error).__name__}: {error}") from error
+        raise StoreBroken(_BROKEN, private=f"{folder}: {type(error).__name__}: {error}") from error
     if array.dtype != np.float32 or array.shape != (manifest.num_pictures, spec.width):
-        raise StoreBroken(told, private=f"{folder}: {array.dtype} {array.shape}")
+        raise StoreBroken(_BROKEN, private=f"{folder}: {array.dtype} {array.shape}")
     expected = _Record(asdict(spec), manifest.fingerprint, manifest.rows_digest, _digest(array))
     if record != expected:
-        raise StoreBroken(told, private=f"{folder}: {record}, expected {expected}")
+        raise StoreBroken(_BROKEN, private=f"{folder}: {record}, expected {expected}")
     return array
+
+
+def kept_features(store_folder: Path) -> tuple[FeatureSpec, ...]:
+    """Which features stand beside a store, by what their records say; `open_features` tells whether they are sound.
+
+    Raises:
+        StoreBroken: A record cannot be read.
+    """
+    records = sorted((store_folder / FOLDER).glob(f"[!.]*/{RECORD}"))
+    try:
+        return tuple(FeatureSpec(**json.loads(path.read_text(encoding="ascii"))["features"]) for path in records)
+    except (OSError, ValueError, KeyError, TypeError, PlanError) as error:
+        raise StoreBroken(_BROKEN, private=f"{store_folder / FOLDER}: {error}") from error
 
 
 def check_there(plan: Plan, store_folder: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from datasites import ledger_witness
+from datasites.assets.features import kept_features, open_features
 from datasites.assets.store import open_store
 from datasites.audit_chain import read, verify
 from datasites.doctor.finding import OK, PROBLEM, WARNING, Finding, Patient
@@ -49,6 +50,9 @@ def dataset(patient: Patient) -> Iterator[Finding]:
     store = open_store(folder)
     store.verify()
     yield Finding("dataset", OK, f"'{store.manifest.name}' is what was ingested, every picture of it")
+    for spec in kept_features(folder):
+        open_features(folder, spec, store.manifest)
+        yield Finding("features", OK, f"{spec.key} are what was computed, every number of them")
     if patient.config.dataset != store.manifest.name:
         text = f"the settings call it '{patient.config.dataset}', its manifest '{store.manifest.name}'"
         yield Finding("published", PROBLEM, text, "Put the old name back into config.toml.")

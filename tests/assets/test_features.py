@@ -14,7 +14,7 @@ import safetensors.torch
 import timm
 import torch
 
-from datasites.assets.features import ARRAY, FOLDER, RECORD, check_there, compute_features, open_features
+from datasites.assets.features import ARRAY, FOLDER, RECORD, check_there, compute_features, kept_features, open_features
 from datasites.assets.pictures import SourcePictures
 from datasites.assets.store import ingest, open_store
 from datasites.training.models.backbone import features_of, load_backbone
@@ -123,6 +123,19 @@ def test_a_plan_for_features_that_are_not_there_is_refused_with_those_that_are(
     check_there(plan(public[1]), store)
     with pytest.raises(LimitExceeded, match=f"It has {public[1].key}"):
         check_there(plan(replace(public[1], input_size=64)), store)
+
+
+def test_what_is_kept_is_listed_and_a_record_that_does_not_read_is_told(
+    store: Path, kept: Path, public: tuple[Path, FeatureSpec]
+) -> None:
+    assert kept_features(store) == (public[1],)
+    (kept / RECORD).write_text('{"features": {"backbone": "none"}}')
+    with pytest.raises(StoreBroken):
+        kept_features(store)
+
+
+def test_without_features_none_are_listed(store: Path) -> None:
+    assert kept_features(store) == ()
 
 
 def test_a_plan_for_pictures_needs_no_features(store: Path) -> None:

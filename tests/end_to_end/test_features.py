@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,8 @@ def test_a_head_on_features_is_trained_and_evaluated_where_the_pictures_are(
             assert "WW801" in compute(hospital, public, weights_sha256="0" * 64)
             assert f"--model_option weights_sha256={spec.weights_sha256}" in compute(hospital, public)
             assert [event["features"] for event in hospital.events("features computed")] == [spec.key]
+            findings = json.loads(hospital.admin("doctor", "--json", check=False).stdout)
+            assert [one["level"] for one in findings if one["check"] == "features"] == ["ok"]
         study = Study.submit(federation, plan, tmp_path / "study")
         for name, request in study.requests.items():
             pair[name].admin("approve", request.request_id)
