@@ -48,7 +48,7 @@ CASES = (
     Case("mobilenet_v3_small", 64, 128),
     Case("mobilenet_v3_large", 64, 64),
     Case("efficientnet_lite0", 64, 64),
-    Case("resnet18", 28, 256),
+    Case("resnet18", 28, 64),
     Case("resnet18", 64, 128),
     Case("resnet50", 64, 64),
     Case("vit_small", 64, 32),
@@ -67,7 +67,7 @@ def main() -> None:
     options.add_argument("--sizes", nargs="*", type=int, help="only pictures of so many pixels a side")
     options.add_argument("--batch", type=int, help="pictures a step, in place of each case's own")
     options.add_argument("--engines", nargs="*", choices=ENGINES, default=list(ENGINES), help="only these, beside sgd")
-    options.add_argument("--repeats", type=int, default=7, help="timed steps of each engine (7)")
+    options.add_argument("--repeats", type=int, default=5, help="timed steps of each engine (5)")
     options.add_argument("--threads", type=int, default=1, help="torch's threads on a CPU (1)")
     options.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options.add_argument("--bf16", action="store_true", help="under autocast to bfloat16")
