@@ -32,9 +32,6 @@ RESEARCHER_PATHS = frozenset(
         "metadata.get_metadata",
         "dataset.get_all",
         "action.get_mock",
-        "action.set",
-        "action.get",
-        "action.has_storage_permission",
         "code.request_code_execution",
         "code.call",
     }

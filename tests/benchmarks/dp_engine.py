@@ -41,7 +41,7 @@ class Case:
 
 
 CASES = (
-    Case("linear_head", 32, 2048),
+    Case("linear_head", 32, 8192),
     Case("small_cnn", 28, 256),
     Case("small_cnn", 64, 128),
     Case("mobilenet_v3_small", 28, 128),
