@@ -13,6 +13,7 @@ import math
 import numpy as np
 import torch
 
+from datasites.training import device_noise
 from datasites.training.randomness import SecureRandom
 
 # The step is about 2^-32 of the noise's spread. Rounding d numbers to it moves their norm by at most sqrt(d) * 2^-32 of
@@ -20,6 +21,7 @@ from datasites.training.randomness import SecureRandom
 # can take round to each multiple.
 _STEP_BITS = 32
 _BLOCK = 1 << 16
+_BLOCK_ON_DEVICE = 1 << 23
 
 
 def noised(sums: torch.Tensor, spread: float, random: SecureRandom) -> torch.Tensor:
@@ -39,17 +41,25 @@ def noised(sums: torch.Tensor, spread: float, random: SecureRandom) -> torch.Ten
     """
     step = 2.0 ** (math.floor(math.log2(spread)) - _STEP_BITS)
     flat = sums.detach().reshape(-1)
+    on_device = flat.device.type != "cpu"
+    add, block = (_add_on_device, _BLOCK_ON_DEVICE) if on_device else (_add, _BLOCK)
     out = torch.empty(flat.shape, dtype=torch.float32, device=flat.device)
-    for start in range(0, len(flat), _BLOCK):
-        part = flat[start : start + _BLOCK]
-        noise = random.normal((len(part),))
-        np.rint(np.multiply(noise, spread / step, out=noise), out=noise)
-        if flat.is_cuda:
-            exact = (part.to(torch.float64) / step).round_() + torch.from_numpy(noise).to(flat.device)
-            out[start : start + _BLOCK] = exact.mul_(step)
-        else:
-            rounded = part.numpy().astype(np.float64)
-            np.rint(np.divide(rounded, step, out=rounded), out=rounded)
-            np.multiply(np.add(rounded, noise, out=rounded), step, out=rounded)
-            out.numpy()[start : start + _BLOCK] = rounded
+    for start in range(0, len(flat), block):
+        add(flat[start : start + block], out[start : start + block], spread, step, random)
     return out.view(sums.shape)
+
+
+def _add(part: torch.Tensor, out: torch.Tensor, spread: float, step: float, random: SecureRandom) -> None:
+    """Writes a part with its noise, in memory that stays in the processor's cache."""
+    noise = random.normal((len(part),))
+    np.rint(np.multiply(noise, spread / step, out=noise), out=noise)
+    rounded = part.numpy().astype(np.float64)
+    np.rint(np.divide(rounded, step, out=rounded), out=rounded)
+    np.multiply(np.add(rounded, noise, out=rounded), step, out=rounded)
+    out.numpy()[:] = rounded
+
+
+def _add_on_device(part: torch.Tensor, out: torch.Tensor, spread: float, step: float, random: SecureRandom) -> None:
+    """The same on a GPU, with noise that is made there under a key of this call alone."""
+    noise = device_noise.normal(random.fresh_key(), len(part), part.device).mul_(spread / step).round_()
+    out.copy_((part.to(torch.float64) / step).round_().add_(noise).mul_(step))

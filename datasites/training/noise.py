@@ -11,7 +11,7 @@ from opacus.optimizers import DPOptimizerFastGradientClipping
 from datasites.training.gaussian import noised
 from datasites.training.randomness import SecureRandom
 
-_TOGETHER = 1 << 16
+_TOGETHER = {"cpu": 1 << 16, "cuda": 1 << 23}  # numbers that get their noise at once
 
 
 class NoisyOptimizer(DPOptimizerFastGradientClipping):
@@ -83,7 +83,8 @@ def _grouped(parameters: list[torch.nn.Parameter]) -> Iterator[list[torch.nn.Par
     """Neighbours of one device that are small: noise for a thousand numbers takes hardly less time than for many."""
     group: list[torch.nn.Parameter] = []
     for parameter in parameters:
-        if group and (sum(p.numel() for p in group) >= _TOGETHER or parameter.device != group[0].device):
+        enough = _TOGETHER.get(parameter.device.type, 1)
+        if group and (sum(p.numel() for p in group) >= enough or parameter.device != group[0].device):
             yield group
             group = []
         group.append(parameter)

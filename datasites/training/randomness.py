@@ -84,9 +84,19 @@ class SecureRandom:
             np.multiply(np.sin(angle, out=block[half:]), radius, out=block[half:])
         return out[:count].reshape(shape)
 
+    def fresh_key(self) -> bytes:
+        """Returns 32 bytes that are used for nothing else, to key a generator on a GPU with."""
+        return self._next_words(_KEY_BYTES // 8).tobytes()
+
     def _fill(self, out: np.ndarray) -> np.ndarray:
         """Fills float64 `out`, at most _BLOCK values, from [0, 1), and returns it."""
-        count = out.size
+        words = self._next_words(out.size)
+        np.right_shift(words, np.uint64(11), out=words)
+        np.copyto(out, words.view("<i8"))
+        return np.multiply(out, 2.0**-53, out=out)
+
+    def _next_words(self, count: int) -> np.ndarray:
+        """The keystream's next words of 64 bits, at most _BLOCK, in memory that the next call overwrites."""
         if os.getpid() != self._process:
             raise RunError("A random generator was used in another process than the one that keyed it.")
         size = 8 * count
@@ -95,9 +105,7 @@ class SecureRandom:
         self._used += size
         words = self._words[:count]
         self._cipher.update_into(_ZEROS[:size], words.view(np.uint8).data)
-        np.right_shift(words, np.uint64(11), out=words)
-        np.copyto(out, words.view("<i8"))
-        return np.multiply(out, 2.0**-53, out=out)
+        return words
 
     def _start(self, key: bytes) -> None:
         """Begins a fresh keystream; a key is used once, so the nonce may be constant."""
