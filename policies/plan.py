@@ -40,6 +40,7 @@ ENGINES = ("book_keeping", "opacus")
 ENCODINGS = ("none", "zstd", "fp16", "int8")
 MAX_ROUNDS = 10_000
 MAX_STEPS = 1_000_000
+MAX_VIEWS = 16
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,12 @@ class TrainingPlan:
         weight_decay: L2 penalty added to the (noised) gradient.
         proximal_mu: FedProx's term: pull towards the round's global weights (Li et al., MLSys 2020); 0 is FedAvg.
         augmentation: Random change of each drawn picture: `none`, `flips`, `flips_and_turns`.
+        augmentation_multiplicity: How many such changes of each drawn picture a step looks at; its gradient is their
+            mean, before it is clipped, so they cost no privacy (De et al., 2022).
+        server_momentum: What the researcher does with the mean update, for the reviewer to know: share of the last
+            one that is kept, in [0, 1). Post-processing of released updates, which costs no privacy.
+        server_averaging: Likewise: share of the last average that is kept, in [0, 1), where the global model is the
+            moving average of the rounds' weights; 0 is no average.
         weights_encoding: How the global weights come in: `none`, `zstd` (lossless), `fp16`, `int8` (stochastic
             rounding). Training starts from what was decoded.
         update_encoding: How the client update leaves, likewise; applied by the hospital after the output contract,
@@ -180,6 +187,9 @@ class TrainingPlan:
     weight_decay: float = 0.0
     proximal_mu: float = 0.0
     augmentation: str = "none"
+    augmentation_multiplicity: int = 1
+    server_momentum: float = 0.0
+    server_averaging: float = 0.0
     weights_encoding: str = "none"
     update_encoding: str = "none"
     privacy: PrivacySpec | None = None
@@ -201,6 +211,14 @@ class TrainingPlan:
         object.__setattr__(self, "weight_decay", validate.number("weight_decay", self.weight_decay, low=0, high=1e4))
         object.__setattr__(self, "proximal_mu", validate.number("proximal_mu", self.proximal_mu, low=0, high=1e4))
         validate.choice("augmentation", self.augmentation, AUGMENTATIONS)
+        validate.integer("augmentation_multiplicity", self.augmentation_multiplicity, low=1, high=MAX_VIEWS)
+        if self.augmentation_multiplicity > 1 and self.augmentation == "none":
+            raise PlanError(
+                f"augmentation_multiplicity is {self.augmentation_multiplicity}, but augmentation is 'none': all views "
+                "of a picture would be the same. Set it to 1, or choose an augmentation."
+            )
+        for name in ("server_momentum", "server_averaging"):
+            object.__setattr__(self, name, validate.number(name, getattr(self, name), low=0, high=1, open_high=True))
         validate.choice("weights_encoding", self.weights_encoding, ENCODINGS)
         validate.choice("update_encoding", self.update_encoding, ENCODINGS)
         for name, value, kind in (("model", self.model, ModelSpec), ("run", self.run, RunSpec)):

@@ -166,7 +166,7 @@ def _alone(
                 min_clients=1,
                 on_event=display.on_event,
             )
-            return evaluate(study.plan.model, state.weights, hold_out), study.privacy(history)[name]
+            return evaluate(study.plan.model, state.model, hold_out), study.privacy(history)[name]
 
         with ThreadPoolExecutor(len(studies)) as pool:
             found = dict(zip(studies, pool.map(run, studies), strict=True))

@@ -23,9 +23,14 @@ from researcher.remote_round import DatasiteRound, OutgoingWeights, Patience, Re
 from researcher.strategies import ClientUpdate, FedAvg, ServerState, Strategy, check_update
 from researcher.submission import STUDY_FILE, Submission
 
-__all__ = ["STUDY_FILE", "Study"]
+__all__ = ["STUDY_FILE", "Study", "strategy_of"]
 
 OnEvent = Callable[[RoundEvent], None]
+
+
+def strategy_of(plan: TrainingPlan) -> FedAvg:
+    """Federated averaging with the settings that stand in the plan."""
+    return FedAvg(server_momentum=plan.server_momentum, server_averaging=plan.server_averaging)
 
 
 class Study(Submission[TrainingPlan]):
@@ -48,7 +53,7 @@ class Study(Submission[TrainingPlan]):
         Args:
             hold_out: Public pictures that each global model is evaluated on.
             initial_weights: The global model before the first round; not read when the study is continued.
-            strategy: How updates are averaged; FedAvg if None.
+            strategy: How updates are averaged; FedAvg as the plan says if None.
             min_clients: Least number of hospitals whose update a round needs.
             rounds: Stop after this many rounds in all; the plan's if None.
             patience: How long to wait and how often to try again.
@@ -59,7 +64,7 @@ class Study(Submission[TrainingPlan]):
             RequestDenied: Fewer than `min_clients` hospitals approved, or are there.
             NotEnoughDatasites: A round got fewer updates; what was reached is saved, and `run` goes on from it.
         """
-        strategy, patience = strategy or FedAvg(), patience or Patience()
+        strategy, patience = strategy or strategy_of(self.plan), patience or Patience()
         taking_part, absent = self.approved(min_clients, unreachable_seconds=patience.unreachable_seconds)
         saved = load_state(self.folder, plan_digest=self.plan.digest())
         state, history = saved if saved else (strategy.init(initial_weights), History())
@@ -116,7 +121,7 @@ class Study(Submission[TrainingPlan]):
         finally:
             stopping.set()
         aggregated = time.monotonic()
-        scores = evaluate(self.plan.model, next_state.weights, hold_out)
+        scores = evaluate(self.plan.model, next_state.model, hold_out)
         slowest = max(results.values(), key=lambda one: one.arrived)
         record = RoundRecord(
             round=next_state.round,

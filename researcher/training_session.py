@@ -104,7 +104,7 @@ def result_of(study: Study, state: ServerState, history: History, hold_out: Hold
 def write_all(out: Path, study: Study, state: ServerState, history: History, result: StudyResult) -> None:
     """Writes the global model, `result.json`, the curves and the report."""
     checkpoint = Checkpoint(
-        weights=state.weights,
+        weights=state.model,
         model=study.plan.model,
         round=state.round,
         class_names=result.class_names,

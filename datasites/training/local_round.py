@@ -137,7 +137,10 @@ def _check(plan: TrainingPlan, round_index: int, pictures: LabelledPictures) -> 
 
 @dataclass(frozen=True)
 class _Batches:
-    """Reads the pictures of a logical batch in physical batches, changed by the plan's augmentation."""
+    """Reads the pictures of a logical batch in physical batches, changed by the plan's augmentation.
+
+    With several views of each picture, all pictures come in one view, then all in the next.
+    """
 
     plan: TrainingPlan
     pictures: LabelledPictures
@@ -149,9 +152,12 @@ class _Batches:
         size = self.plan.run.physical_batch_size
         for start in range(0, len(chosen), size):
             part = np.sort(chosen[start : start + size])  # a memory map is read front to back
-            images = augment(to_tensor(pictures[part]), self.plan.augmentation, self.random)
+            views = self.plan.augmentation_multiplicity
+            images = to_tensor(pictures[part])
+            images = augment(images.repeat(views, 1, 1, 1), self.plan.augmentation, self.random)
+            words = None if texts is None else np.tile(texts[part], (views, 1))
             labels = torch.from_numpy(self.pictures.labels[part])
-            yield to_inputs(images, None if texts is None else texts[part], self.device), labels.to(self.device)
+            yield to_inputs(images, words, self.device), labels.to(self.device)
 
 
 def _pull(plan: TrainingPlan, model: nn.Module) -> Callable[[], None]:
@@ -205,12 +211,10 @@ def _private_step(
 def _in_memory(plan: TrainingPlan, model: nn.Module, engine: ClippedGradients) -> InMemory:
     """The engine, given no more pictures at once than memory holds."""
     copies = 2 if plan.run.engine == "opacus" else 0
-    return InMemory(
-        engine,
-        most=pictures_that_fit(
-            model, empty_inputs(plan.model), most=plan.run.physical_batch_size, copies_of_weights=copies
-        ),
-    )
+    views = plan.augmentation_multiplicity
+    most = views * plan.run.physical_batch_size
+    fitting = pictures_that_fit(model, empty_inputs(plan.model), most=most, copies_of_weights=copies)
+    return InMemory(engine, most=max(1, fitting // views))
 
 
 def _plain_step(plan: TrainingPlan, model: nn.Module, optimizer: torch.optim.Optimizer, batches: _Batches) -> _Step:
@@ -221,7 +225,9 @@ def _plain_step(plan: TrainingPlan, model: nn.Module, optimizer: torch.optim.Opt
         for parameter in model.parameters():
             parameter.grad = torch.zeros_like(parameter)
         for images, labels in batches(chosen):
-            (F.cross_entropy(model(images), labels, reduction="sum") / len(chosen)).backward()
+            views = plan.augmentation_multiplicity
+            loss = F.cross_entropy(model(images), labels.repeat(views), reduction="sum")
+            (loss / (views * len(chosen))).backward()
         pull()
         optimizer.step()
 

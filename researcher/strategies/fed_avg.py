@@ -15,9 +15,10 @@ import numpy as np
 from policies import validate
 from policies.errors import InputRefused
 from researcher.strategies.averager import Averager
-from researcher.strategies.state import ClientUpdate, ServerState
+from researcher.strategies.state import AVERAGE, ClientUpdate, ServerState, Weights
 
 _MOMENTUM = "momentum"
+_FIRST_ROUNDS = 10  # in which the average follows faster
 
 
 @dataclass(frozen=True)
@@ -26,17 +27,26 @@ class FedAvg:
 
     With mean update d: velocity = server_momentum · velocity + d; weights += server_learning_rate · velocity.
 
+    With `server_averaging`, the model that is evaluated and given away is the moving average of these weights, while
+    the hospitals go on from the weights themselves. The mean over noisy steps has less noise than the last of them
+    (Polyak and Juditsky, 1992; for private training De et al., "Unlocking High-Accuracy Differentially Private Image
+    Classification through Scale", 2022).
+
     Attributes:
         server_learning_rate: Factor on the mean update; 1 is plain federated averaging.
         server_momentum: Share of the last velocity that is kept, in [0, 1); 0 is plain federated averaging.
+        server_averaging: Share of the last average that is kept, in [0, 1), at most (1 + t) / (10 + t) in round t, so
+            that the first weights are soon forgotten; 0 averages nothing.
     """
 
     server_learning_rate: float = 1.0
     server_momentum: float = 0.0
+    server_averaging: float = 0.0
 
     def __post_init__(self) -> None:
         validate.number("server_learning_rate", self.server_learning_rate, low=0, high=1e4, open_low=True)
         validate.number("server_momentum", self.server_momentum, low=0, high=1, open_high=True)
+        validate.number("server_averaging", self.server_averaging, low=0, high=1, open_high=True)
 
     def init(self, weights: Mapping[str, np.ndarray]) -> ServerState:
         """The state before the first round: `weights` copied to float32, velocity zero."""
@@ -57,7 +67,7 @@ class FedAvg:
         for update in updates:
             averager.add(update)
         step = averager.result()
-        slots = {}
+        slots: dict[str, Weights] = {}
         if self.server_momentum:
             velocity = state.slots.get(_MOMENTUM, {})
             step = {name: self.server_momentum * velocity.get(name, 0) + mean for name, mean in step.items()}
@@ -66,7 +76,17 @@ class FedAvg:
             name: _to_float32(name, array + self.server_learning_rate * step[name])
             for name, array in state.weights.items()
         }
+        if self.server_averaging:
+            slots[AVERAGE] = self._averaged(state, weights)
         return ServerState(weights, state.round + 1, slots)
+
+    def _averaged(self, state: ServerState, weights: Weights) -> Weights:
+        kept = min(self.server_averaging, (1 + state.round) / (_FIRST_ROUNDS + state.round))
+        last = state.slots.get(AVERAGE, state.weights)
+        return {
+            name: _to_float32(name, kept * last[name].astype(np.float64) + (1 - kept) * array)
+            for name, array in weights.items()
+        }
 
 
 def _to_float32(name: str, array: np.ndarray) -> np.ndarray:

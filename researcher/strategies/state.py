@@ -12,6 +12,7 @@ import numpy as np
 from policies.errors import InputRefused
 
 Weights = dict[str, np.ndarray]
+AVERAGE = "average"  # the slot of weights averaged over rounds
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ class ServerState:
     weights: Weights
     round: int = 0
     slots: Mapping[str, Weights] = field(default_factory=dict)
+
+    @property
+    def model(self) -> Weights:
+        """The weights to evaluate and to give away: the average over rounds where there is one, else the last."""
+        return self.slots.get(AVERAGE, self.weights)
 
 
 class Strategy(Protocol):

@@ -17,6 +17,7 @@ from policies.plan import (
     AUGMENTATIONS,
     MAX_ROUNDS,
     MAX_STEPS,
+    MAX_VIEWS,
     SCHEDULES,
     UNITS,
     ModelSpec,
@@ -83,7 +84,10 @@ plans = st.builds(
     momentum=st.floats(0, 0.999),
     weight_decay=st.floats(0, 1e4),
     proximal_mu=st.floats(0, 1e4),
-    augmentation=st.sampled_from(AUGMENTATIONS),
+    augmentation=st.sampled_from(AUGMENTATIONS[1:]),
+    augmentation_multiplicity=st.integers(1, MAX_VIEWS),
+    server_momentum=st.floats(0, 0.999),
+    server_averaging=st.floats(0, 0.999),
     privacy=st.one_of(st.none(), privacies),
     run=runs,
 )
@@ -105,7 +109,7 @@ def test_the_digest_is_the_sha256_of_the_text() -> None:
 def test_the_text_is_sorted_and_without_spaces() -> None:
     text = PLAN.to_json()
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
-    assert text.startswith('{"augmentation":"none","dataset":"smears","kind":"training",')
+    assert text.startswith('{"augmentation":"none","augmentation_multiplicity":1,"dataset":"smears","kind":"training",')
 
 
 @pytest.mark.parametrize(
@@ -124,6 +128,9 @@ def test_the_text_is_sorted_and_without_spaces() -> None:
         {"weight_decay": 0.1},
         {"proximal_mu": 0.1},
         {"augmentation": "flips"},
+        {"augmentation": "flips", "augmentation_multiplicity": 4},
+        {"server_momentum": 0.9},
+        {"server_averaging": 0.9},
         {"privacy": None},
         {"privacy": PrivacySpec(1.9, 1.0, 1e-5, "patient")},
         {"privacy": PrivacySpec(2.0, 1.1, 1e-5, "patient")},
@@ -196,6 +203,11 @@ def test_the_same_study_on_another_dataset_differs_in_its_name_alone() -> None:
         ("weight_decay", -1),
         ("proximal_mu", -1),
         ("augmentation", "mixup"),
+        ("augmentation_multiplicity", 0),
+        ("augmentation_multiplicity", MAX_VIEWS + 1),
+        ("augmentation_multiplicity", 2),  # of no augmentation
+        ("server_momentum", 1.0),
+        ("server_averaging", -0.1),
         ("model", None),
         ("model", "small_cnn"),
         ("model.name", "../x"),

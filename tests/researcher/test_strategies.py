@@ -57,6 +57,27 @@ def test_server_momentum_keeps_half_of_the_last_velocity():
     assert state.slots["momentum"]["w"].tolist() == [3, 2, 0]
 
 
+def test_the_average_follows_the_weights_and_does_not_lead_them():
+    strategy = FedAvg(server_averaging=0.5)
+    state = strategy.init(three(0, 0, 0))
+    assert state.model["w"].tolist() == [0, 0, 0]
+    state = strategy.apply(state, [from_a(10, 0, 0)])  # the first round keeps 1/10: 0.1 · 0 + 0.9 · 10
+    assert (state.weights["w"].tolist(), state.model["w"].tolist()) == ([10, 0, 0], [9, 0, 0])
+    state = strategy.apply(state, [from_a(1, 0, 0)])  # the second 2/11: 2/11 · 9 + 9/11 · 11
+    assert (state.weights["w"].tolist(), state.model["w"].tolist()) == ([11, 0, 0], [pytest.approx(117 / 11), 0, 0])
+
+
+def test_a_late_round_keeps_the_share_that_was_asked_for():
+    strategy, ones = FedAvg(server_averaging=0.5), three(1, 1, 1)
+    late = ServerState(ones, 1000, {"average": three(3, 3, 3)})
+    assert strategy.apply(late, [from_a(0, 2, 4)]).model["w"].tolist() == [2, 3, 4]
+
+
+def test_without_averaging_the_model_is_the_last_weights():
+    state = FedAvg().apply(FedAvg().init(three(0, 0, 0)), [from_a(1, 2, 3)])
+    assert state.model is state.weights
+
+
 def test_plain_averaging_remembers_nothing():
     strategy = FedAvg()
     assert strategy.apply(strategy.init(three(0, 0, 0)), [from_a(1, 1, 1)]).slots == {}

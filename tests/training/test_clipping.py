@@ -58,6 +58,7 @@ MODELS = {
         lambda: build_model(ModelSpec("vit_small", (28, 30, 2), 3, {"width": 64, "depth": 2, "patch_size": 8})),
         (2, 28, 30),
     ),
+    "scattering": (lambda: build_model(ModelSpec("scattering_linear", (20, 20, 2), 3, {"size": 24})), (2, 20, 20)),
     "grouped": (grouped, (2, 8, 8)),
 }
 

@@ -220,6 +220,43 @@ def test_physical_batches_do_not_change_the_result(privacy, augmentation):
     assert same == (augmentation == "none"), "augmentation must change something"
 
 
+@pytest.mark.parametrize("privacy", [None, PrivacySpec(1e-9, 0.05, 1e-5)])
+def test_the_views_of_a_picture_are_averaged_before_anything_is_clipped(privacy):
+    # The model is linear, so the mean gradient over the eight symmetries is that of the mean picture. Clipped after the
+    # mean it has length C; the mean of clipped ones would be shorter.
+    images = np.full((1, 4, 4, 1), 128, np.uint8)
+    images[0, 0, 0], images[0, 0, 1], images[0, 1, 1] = 255, 200, 30
+    model = ModelSpec("linear", (4, 4, 1), 2, {"bias": False})
+    start = {"head.weight": np.zeros((2, 16), np.float32)}
+    pictures = LabelledPictures(images, np.array([0]), np.arange(1), 1)
+    many = plan(model=model, privacy=privacy, augmentation="flips_and_turns", augmentation_multiplicity=16)
+    updates = [train_round(many, 0, start, pictures, random=random(seed))["head.weight"] for seed in range(200)]
+    square = (images[0, :, :, 0] - 128.0) / 64
+    views = [np.rot90(turned, k) for turned in (square, square.T) for k in range(4)]
+    direction = np.mean(views, axis=0).ravel()
+    length = 0.5 * 0.5 * direction if privacy is None else 0.5 * 0.05 * direction / np.linalg.norm(direction) / 2**0.5
+    got, sampling = np.mean(updates, axis=0), np.std(updates, axis=0).max() / 200**0.5
+    assert got[0] == pytest.approx(-got[1], abs=1e-6)
+    assert got[0] == pytest.approx(length, abs=0.02 * np.abs(length).max() + 4 * sampling)
+
+
+def test_views_change_neither_how_many_pictures_count_nor_the_scale():
+    start = initial_weights(CNN, 1)
+    symmetric = drawn(6, images=np.repeat(np.arange(0, 240, 40, dtype=np.uint8), 16 * 16 * 3).reshape(6, 16, 16, 3))
+    for privacy in (None, PrivacySpec(1e-9, 0.3, 1e-5)):
+        one, four = (
+            train_round(
+                plan(model=CNN, privacy=privacy, augmentation="flips", augmentation_multiplicity=views),
+                0,
+                start,
+                symmetric,
+                random=random(),
+            )
+            for views in (1, 4)
+        )
+        assert distance(one, four) < 1e-4
+
+
 def test_pictures_may_be_a_read_only_memory_map(tmp_path):
     np.save(tmp_path / "images.npy", drawn(6).images)
     mapped = drawn(6, images=np.load(tmp_path / "images.npy", mmap_mode="r"))

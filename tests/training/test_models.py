@@ -33,6 +33,8 @@ SPECS = [
     ModelSpec("mobilenet_v3_small", (64, 32, 3), 9, {"width": 0.5}),
     ModelSpec("vit_small", (33, 45, 2), 3, {"width": 64, "depth": 1}),
     ModelSpec("resnet18", (61, 129, 4), 3, {"width": 24}),
+    ModelSpec("scattering_linear", (32, 32, 3), 6),
+    ModelSpec("scattering_linear", (28, 40, 1), 2, {"size": 24}),
 ]
 DEEP = ("efficientnet_lite0", "mobilenet_v3_large", "mobilenet_v3_small", "resnet18", "resnet50", "vit_small")
 SPECS += [ModelSpec(name, (size, size, channels), 2) for name in DEEP for size, channels in SIZES]

@@ -27,6 +27,7 @@ _PLACES = {
     "mobilenet_v3_small": ("mobilenet_v3", "mobilenet_v3_small"),
     "resnet18": ("resnet", "resnet18"),
     "resnet50": ("resnet", "resnet50"),
+    "scattering_linear": ("scattering_linear", "scattering_linear"),
     "small_cnn": ("small_cnn", "small_cnn"),
     "vit_small": ("vision_transformer", "vit_small"),
 }

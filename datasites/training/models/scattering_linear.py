@@ -1,0 +1,99 @@
+"""A linear head on scattering features: a strong start without public weights. Only the head is trained, and travels.
+
+Public code; the features that it reads are as private as pictures.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from datasites.training.data import PIXEL_UNIT, PIXEL_ZERO
+from datasites.training.models.options import check_size, multiple_of, options_of
+from datasites.training.models.reference_pictures import reference_pictures
+from datasites.training.models.scattering import WIDTH, Scattering
+from policies.plan import ModelSpec
+
+_REFERENCES = 256
+_FAINT = 1e-4  # features under this are taken as they are, larger ones by their square root
+_FARTHEST = 4.0  # standard deviations of the reference pictures; what lies beyond is cut
+_RIDGE = 1.0  # added to the variances before they are evened out
+_AT_ONCE = 16  # pictures transformed together; more leave the processor's cache
+
+
+def scattering_linear(spec: ModelSpec) -> nn.Module:
+    """Softmax regression on scattering features, from weights of zero. Options: size (32, pixels to which pictures are
+    scaled before the transform)."""
+    size = multiple_of("size", options_of(spec, size=32)["size"], step=8, low=24, high=128)
+    check_size(spec, low=16, high=512)
+    channels = spec.image_shape[2]
+    head = nn.Linear(WIDTH * channels, spec.num_classes)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return nn.Sequential(OrderedDict(features=ScatteringFeatures(size), head=head))
+
+
+class ScatteringFeatures(nn.Module):
+    """Pictures to features, without a parameter: each picture's have mean 0 and variance 1 over themselves.
+
+    A feature's usual size, and how features go together, are read off drawn reference pictures: linear heads learn in
+    few noisy steps only from features that vary alike and apart from each other. Tramèr and Boneh measure this on the
+    private pictures, with noise; here it costs no privacy.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns (B, WIDTH * C), of the dtype of `images`, (B, C, H, W)."""
+        if images.is_meta:  # where only shapes are asked for
+            return images.new_empty(len(images), WIDTH * images.shape[1])
+        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+            parts = images.float().split(_AT_ONCE if images.device.type == "cpu" else 16 * _AT_ONCE)
+            found = torch.cat([self._features(part) for part in parts])
+        return found.to(images.dtype)
+
+    def _features(self, images: torch.Tensor) -> torch.Tensor:
+        transform, middle, evening = _fitted(self._size, images.device)
+        size = (self._size, self._size)
+        pictures = (images * PIXEL_UNIT + PIXEL_ZERO) / 255
+        if pictures.shape[2:] != size:
+            pictures = F.interpolate(pictures, size=size, mode="bilinear", antialias=True, align_corners=False)
+        channels = _colours(pictures)
+        found = _compressed(transform(channels.flatten(0, 1)))
+        standing = ((found - middle[0]) / middle[1]).clamp(-_FARTHEST, _FARTHEST) @ evening
+        return F.layer_norm(standing.reshape(len(images), -1), (WIDTH * channels.shape[1],))
+
+
+def _colours(pictures: torch.Tensor) -> torch.Tensor:
+    """Red, green and blue as lightness and two differences of colours; other channels as they are."""
+    if pictures.shape[1] != 3:
+        return pictures
+    red, green, blue = pictures.unbind(1)
+    return torch.stack([(red + green + blue) / 3, (red - green) / 2, (red + green) / 4 - blue / 2], dim=1)
+
+
+def _compressed(features: torch.Tensor) -> torch.Tensor:
+    return features / (features.abs() + _FAINT).sqrt()
+
+
+@lru_cache(maxsize=4)
+def _fitted(size: int, device: torch.device) -> tuple[Scattering, torch.Tensor, torch.Tensor]:
+    """The transform; mean and spread of each feature, (2, WIDTH); the matrix that evens them out, (WIDTH, WIDTH).
+
+    The matrix is the inverse root of the reference pictures' correlations, symmetric, so that rounding cannot turn it:
+    every hospital's features must mean the same.
+    """
+    transform = Scattering(size, torch.device("cpu"))
+    found = torch.cat([transform(part) for part in reference_pictures(_REFERENCES, size).split(_AT_ONCE)])
+    found = _compressed(found).double()
+    middle = torch.stack([found.mean(0), found.std(0) + _FAINT])
+    standing = ((found - middle[0]) / middle[1]).clamp(-_FARTHEST, _FARTHEST)
+    variances, directions = torch.linalg.eigh(standing.T @ standing / len(standing))
+    evening = directions * (variances.clamp(min=0) + _RIDGE).rsqrt() @ directions.T
+    return Scattering(size, device), middle.float().to(device), evening.float().to(device)
