@@ -74,13 +74,18 @@ class LabelledPictures:
         return int(self.units.max()) + 1
 
 
-def to_tensor(images: np.ndarray) -> torch.Tensor:
+def to_tensor(images: np.ndarray, device: str = "cpu") -> torch.Tensor:
     """Returns pictures as a model takes them: float32, (B, C, H, W), contiguous, (byte - 128) / 64.
 
     Args:
         images: uint8, (B, H, W, C); or float32, features, which stay as they are.
+        device: Where they are wanted; they travel as they are and are normalised there.
     """
-    pictures = torch.from_numpy(np.array(images.transpose(0, 3, 1, 2), order="C")).to(torch.float32)
+    if device == "cpu":
+        pictures = torch.from_numpy(np.array(images.transpose(0, 3, 1, 2), order="C")).to(torch.float32)
+    else:
+        travelling = torch.from_numpy(np.array(images)).pin_memory().to(device, non_blocking=True)
+        pictures = travelling.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
     if images.dtype == np.float32:
         return pictures
     return pictures.sub_(PIXEL_ZERO).div_(PIXEL_UNIT)

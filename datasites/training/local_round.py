@@ -7,8 +7,7 @@ random keys end with the call.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -16,15 +15,16 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from datasites.training.data import LabelledPictures, augment, check_augmentation, to_tensor
+from datasites.training.data import LabelledPictures, check_augmentation
 from datasites.training.dp_sgd import ClippedGradients, EngineFactory
 from datasites.training.engines import ENGINES
 from datasites.training.features import pictures_for
+from datasites.training.loader import Loader
 from datasites.training.memory import InMemory, pictures_that_fit
 from datasites.training.models import build_model, load_weights, read_weights
 from datasites.training.noise import NoisyOptimizer
 from datasites.training.randomness import SecureRandom
-from datasites.training.reports import ModelInputs, empty_inputs, texts_for, to_inputs
+from datasites.training.reports import empty_inputs, texts_for
 from datasites.training.sampler import poisson_steps
 from datasites.training.team import ALONE, Team
 from policies.errors import DataError, PlanError, RoundRefused
@@ -90,7 +90,7 @@ def train_round(
         momentum=plan.momentum,
         weight_decay=plan.weight_decay,
     )
-    batches = _Batches(plan, pictures, random, device)
+    batches = Loader(plan, pictures, random, device)
     if plan.privacy is None:
         if team.size > 1:
             raise PlanError("Training without differential privacy takes one process. Start one.")
@@ -135,31 +135,6 @@ def _check(plan: TrainingPlan, round_index: int, pictures: LabelledPictures) -> 
         )
 
 
-@dataclass(frozen=True)
-class _Batches:
-    """Reads the pictures of a logical batch in physical batches, changed by the plan's augmentation.
-
-    With several views of each picture, all pictures come in one view, then all in the next.
-    """
-
-    plan: TrainingPlan
-    pictures: LabelledPictures
-    random: SecureRandom
-    device: str
-
-    def __call__(self, chosen: np.ndarray) -> Iterator[tuple[ModelInputs, torch.Tensor]]:
-        texts, pictures = texts_for(self.plan.model, self.pictures), pictures_for(self.plan.model, self.pictures)
-        size = self.plan.run.physical_batch_size
-        for start in range(0, len(chosen), size):
-            part = np.sort(chosen[start : start + size])  # a memory map is read front to back
-            views = self.plan.augmentation_multiplicity
-            images = to_tensor(pictures[part])
-            images = augment(images.repeat(views, 1, 1, 1), self.plan.augmentation, self.random)
-            words = None if texts is None else np.tile(texts[part], (views, 1))
-            labels = torch.from_numpy(self.pictures.labels[part])
-            yield to_inputs(images, words, self.device), labels.to(self.device)
-
-
 def _pull(plan: TrainingPlan, model: nn.Module) -> Callable[[], None]:
     """FedProx's term on the gradient: mu times the way from the round's global weights."""
     parameters = list(model.parameters())
@@ -178,7 +153,7 @@ def _private_step(
     privacy: PrivacySpec,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    batches: _Batches,
+    batches: Loader,
     engine: EngineFactory,
     team: Team,
 ) -> _Step:
@@ -217,7 +192,7 @@ def _in_memory(plan: TrainingPlan, model: nn.Module, engine: ClippedGradients) -
     return InMemory(engine, most=max(1, fitting // views))
 
 
-def _plain_step(plan: TrainingPlan, model: nn.Module, optimizer: torch.optim.Optimizer, batches: _Batches) -> _Step:
+def _plain_step(plan: TrainingPlan, model: nn.Module, optimizer: torch.optim.Optimizer, batches: Loader) -> _Step:
     """A step of SGD on the mean gradient of a logical batch; an empty one has gradient zero."""
     pull = _pull(plan, model)
 

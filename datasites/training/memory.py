@@ -67,18 +67,21 @@ class InMemory:
         return sums
 
 
-def pictures_that_fit(model: nn.Module, images: Inputs, *, most: int, copies_of_weights: int = 0) -> int:
+def pictures_that_fit(
+    model: nn.Module, images: Inputs, *, most: int, views: int = 1, copies_of_weights: int = 0
+) -> int:
     """Returns how many pictures, from 1 to `most`, a pass over the model has room for in free memory.
 
     Args:
         model: The model, on the device that counts.
         images: One batch of inputs; only its shape is read.
         most: The plan's limit.
+        views: Of each picture.
         copies_of_weights: Gradients as large as the model that an engine holds for each picture.
     """
     device = next(model.parameters()).device
     each = _TIMES_FORWARD * bytes_of_forward(model, images)
-    each += copies_of_weights * sum(4 * p.numel() for p in model.parameters() if p.requires_grad)
+    each = views * (each + copies_of_weights * sum(4 * p.numel() for p in model.parameters() if p.requires_grad))
     free = free_bytes(device)
     return most if free is None else max(1, min(most, int(_SHARE_OF_FREE * free / max(each, 1))))
 
