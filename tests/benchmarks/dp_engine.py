@@ -14,6 +14,7 @@ import multiprocessing
 import resource
 import statistics
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -119,6 +120,9 @@ def _measured(case: Case, engines: list[str], options: argparse.Namespace) -> li
         )
         if engine == "book_keeping":
             rows[-1]["noise_share"] = round(statistics.median(times["noise"]) / seconds, 3)
+            if times["loading"]:
+                loading = statistics.median(times["loading"])
+                rows[-1]["loading_share"] = round(loading / (loading + seconds), 3)
     return rows
 
 
@@ -126,7 +130,8 @@ def _line(row: dict[str, Any]) -> str:
     head = f"{row['model']:<20} {row['image_size']:>4} {row['batch']:>5}  {row['engine']:<13}"
     if "error" in row:
         return f"{head} {row['error']}"
-    noise = f"  {row['noise_share']:.0%}" if "noise_share" in row else ""
+    noise = f"  noise {row['noise_share']:.0%}" if "noise_share" in row else ""
+    noise += f", loading {row['loading_share']:.0%}" if "loading_share" in row else ""
     return (
         f"{head} {row['seconds_per_step']:>8.4f} {row['ratio_to_sgd']:>6.2f} {row['extra_memory_mb']:>7.0f} "
         f"{row['memory_ratio_to_sgd']:>6.2f}{noise}"
@@ -163,7 +168,36 @@ def _timed(
             started = _clock(device)
             step()
             times.setdefault(engine, []).append(_clock(device) - started)
+    times["loading"] = [] if case.model == "linear_head" else _loading(case, device, repeats)
     return times, broken
+
+
+def _loading(case: Case, device: str, repeats: int) -> list[float]:
+    """Seconds of reading a step's pictures from a memory map, with the largest augmentation."""
+    import numpy as np
+
+    from datasites.training.data import LabelledPictures
+    from datasites.training.loader import Loader
+    from datasites.training.randomness import SecureRandom
+    from policies.plan import ModelSpec, RunSpec, TrainingPlan
+
+    spec = ModelSpec(case.model, (case.image_size, case.image_size, 3), CLASSES)
+    plan = TrainingPlan("s", "d", spec, 1, 1, 1.0, 0.1, augmentation="flips_and_turns", run=RunSpec(device="auto"))
+    with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+        shape = (2 * case.batch, case.image_size, case.image_size, 3)
+        np.save(file, np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+        file.flush()
+        stored = np.load(file.name, mmap_mode="r")
+        units = np.arange(len(stored))
+        pictures = LabelledPictures(stored, np.zeros(len(stored), dtype=np.int64), units, len(stored))
+        loader = Loader(plan, pictures, SecureRandom(), device)
+        times = []
+        for _ in range(repeats + 1):
+            started = _clock(device)
+            for _ in loader(np.random.default_rng(1).permutation(units)[: case.batch]):
+                pass
+            times.append(_clock(device) - started)
+    return times[1:]
 
 
 def _extra_memory(case: Case, engine: str, device: str, bf16: bool, threads: int) -> int:
