@@ -22,6 +22,7 @@ __all__ = [
     "ENGINES",
     "MAX_ROUNDS",
     "MAX_STEPS",
+    "PRECISIONS",
     "SCHEDULES",
     "UNITS",
     "ModelSpec",
@@ -36,6 +37,7 @@ UNITS = ("picture", "patient")
 SCHEDULES = ("constant", "cosine")
 AUGMENTATIONS = ("none", "flips", "flips_and_turns")
 ENGINES = ("book_keeping", "opacus")
+PRECISIONS = ("float32", "bfloat16")
 # How weights and updates travel; `policies.encodings` says what each does.
 ENCODINGS = ("none", "zstd", "fp16", "int8")
 MAX_ROUNDS = 10_000
@@ -115,7 +117,7 @@ class PrivacySpec:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """How fast, never how private: settings that change no number of the result's distribution.
+    """How fast, never how private.
 
     Attributes:
         device: `auto` takes a GPU where the hospital leases one, `cpu` never does.
@@ -124,17 +126,26 @@ class RunSpec:
         timeout_seconds: Wall clock for one round, after which the run fails and nothing leaves.
         engine: What computes the clipped sums of a private step: `book_keeping`, or `opacus` for Opacus' hooks, which
             are slower and need more memory. Both compute the same.
+        precision: In which a private step's model is computed, `float32`, or `bfloat16` where that is faster, as on
+            GPUs. Weights, norms, sums and noise are float32 or better in either.
     """
 
     device: str = "auto"
     physical_batch_size: int = 64
     timeout_seconds: int = 3600
     engine: str = "book_keeping"
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         validate.choice("run.device", self.device, ("auto", "cpu"))
         validate.integer("run.physical_batch_size", self.physical_batch_size, low=1, high=65_536)
         validate.choice("run.engine", self.engine, ENGINES)
+        validate.choice("run.precision", self.precision, PRECISIONS)
+        if self.engine == "opacus" and self.precision != "float32":
+            raise PlanError(
+                f"run.engine 'opacus' computes in float32 only, got run.precision {self.precision!r}. "
+                "Use engine 'book_keeping'."
+            )
         validate.integer("run.timeout_seconds", self.timeout_seconds, low=1, high=7 * 24 * 3600)
 
 

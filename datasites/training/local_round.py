@@ -171,7 +171,8 @@ def _private_step(
     def step(chosen: np.ndarray) -> None:
         sums: list[torch.Tensor] = []
         for images, labels in batches(chosen):
-            parts = gradients.clipped_sum(images, labels)
+            with torch.autocast(labels.device.type, torch.bfloat16, enabled=plan.run.precision == "bfloat16"):
+                parts = gradients.clipped_sum(images, labels)
             for total, part in zip(sums, parts, strict=False):
                 total += part  # float32 is off by far less than CLIP_MARGIN
             sums = sums or parts

@@ -230,6 +230,8 @@ def test_the_same_study_on_another_dataset_differs_in_its_name_alone() -> None:
         ("privacy", {}),
         ("run", None),
         ("run.device", "cuda"),
+        ("run.engine", "functorch"),
+        ("run.precision", "float16"),
         ("run.physical_batch_size", 0),
         ("run.timeout_seconds", 0),
         ("kind", "evaluation"),
@@ -277,3 +279,8 @@ def test_a_refusal_names_the_field_what_was_expected_and_what_came() -> None:
     with pytest.raises(PlanError) as refused:
         replace(PLAN, rounds=0)
     assert refused.value.public == "rounds must be a whole number from 1 to 10000, got 0."
+
+
+def test_opacus_hooks_are_not_asked_for_half_precision():
+    with pytest.raises(PlanError, match=r"float32 only.*book_keeping"):
+        RunSpec(engine="opacus", precision="bfloat16")

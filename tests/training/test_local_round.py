@@ -220,6 +220,27 @@ def test_physical_batches_do_not_change_the_result(privacy, augmentation):
     assert same == (augmentation == "none"), "augmentation must change something"
 
 
+@pytest.mark.parametrize(
+    ("engine", "precision"), [("book_keeping", "float32"), ("opacus", "float32"), ("book_keeping", "bfloat16")]
+)
+def test_engines_and_precisions_take_the_same_steps(engine, precision):
+    privacy = PrivacySpec(1e-6, 0.3, 1e-5)
+    usual, other = (
+        train_round(
+            plan(model=CNN, sample_rate=0.6, steps_per_round=3, privacy=privacy, run=run),
+            0,
+            initial_weights(CNN, 1),
+            drawn(20),
+            random=random(),
+        )
+        for run in (RunSpec("cpu"), RunSpec("cpu", engine=engine, precision=precision))
+    )
+    length = distance(usual, {name: 0 * value for name, value in usual.items()})
+    assert distance(usual, other) < (1e-4 if precision == "float32" else 0.05) * length
+    assert {value.dtype for value in other.values()} == {np.dtype(np.float32)}
+    assert (distance(usual, other) == 0) == (engine == "book_keeping" and precision == "float32"), "something else ran"
+
+
 @pytest.mark.parametrize("privacy", [None, PrivacySpec(1e-9, 0.05, 1e-5)])
 def test_the_views_of_a_picture_are_averaged_before_anything_is_clipped(privacy):
     # The model is linear, so the mean gradient over the eight symmetries is that of the mean picture. Clipped after the
