@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 2
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-faults bench-rounds bench-engine check lock clean
+.PHONY: help setup demo test test-all test-faults bench-rounds bench-engine bench-accuracy check lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ bench-rounds: setup ## fixed cost of a round, into out/bench (ARGS="--payloads 1
 
 bench-engine: setup ## a private step beside a plain one, time and memory, into out/bench (ARGS="--models resnet18")
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/dp_engine.py $(ARGS)
+
+bench-accuracy: setup ## accuracy of private studies on real pictures, into out/bench (ARGS="--seeds 1 --validation")
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/accuracy.py $(ARGS)
 
 check: setup ## ruff and mypy
 	$(BIN)/ruff check .

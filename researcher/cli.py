@@ -116,11 +116,8 @@ def train(options: argparse.Namespace) -> None:
 
     from researcher.feature_hold_out import with_features
     from researcher.hold_out import load_hold_out
-    from researcher.strategies import FedAvg
     from researcher.study import STUDY_FILE, Study
     from researcher.training_session import train_study
-
-    strategy = FedAvg(server_momentum=options.server_momentum)
 
     with _connect(options) as federation:
         if (options.out / STUDY_FILE).exists():
@@ -137,7 +134,6 @@ def train(options: argparse.Namespace) -> None:
             min_clients=options.min_clients,
             seed=options.seed,
             out=options.out,
-            strategy=strategy,
             initial_weights=_initial_weights(options, study),
         )
 
@@ -248,6 +244,30 @@ def _initial_weights(options: argparse.Namespace, study: Study) -> Mapping[str, 
     return public.weights
 
 
+_DERIVED = (
+    "local_epochs",
+    "sample_rate",
+    "noise_multiplier",
+    "max_grad_norm",
+    "learning_rate",
+    "momentum",
+    "augmentation_multiplicity",
+    "server_momentum",
+    "server_averaging",
+)
+"""Options that a recipe sets."""
+
+
+def _recipe(options: argparse.Namespace) -> str:
+    """The recipe, once no option contradicts it."""
+    plain = argparse.ArgumentParser()
+    _add_wishes(plain)
+    given = [name for name in _DERIVED if getattr(options, name) != plain.get_default(name)]
+    if options.recipe != "none" and given:
+        raise ConfigError(f"--{given[0]} is derived by --recipe {options.recipe}. Leave out one of the two.")
+    return str(options.recipe)
+
+
 def _submit(options: argparse.Namespace, federation: Federation) -> Study:
     from researcher.planning import Wishes, make_plan, study_epsilon
     from researcher.reports import wording
@@ -257,6 +277,7 @@ def _submit(options: argparse.Namespace, federation: Federation) -> Study:
         study=options.study,
         model=options.model,
         options=dict(options.model_option),
+        recipe=_recipe(options),
         num_rounds=options.num_rounds,
         local_epochs=options.local_epochs,
         sample_rate=options.sample_rate,
@@ -267,6 +288,9 @@ def _submit(options: argparse.Namespace, federation: Federation) -> Study:
         learning_rate=options.learning_rate,
         momentum=options.momentum,
         augmentation=options.augmentation,
+        augmentation_multiplicity=options.augmentation_multiplicity,
+        server_momentum=options.server_momentum,
+        server_averaging=options.server_averaging,
         weights_encoding=options.weights_encoding,
         update_encoding=options.update_encoding,
     )
@@ -315,9 +339,6 @@ def _parser() -> argparse.ArgumentParser:
     training = add("train", train, access, kept, wishes)
     training.add_argument("--min_clients", type=int, default=2, help="least hospitals in a round (default 2)")
     training.add_argument("--test", type=Path, required=True, help="public hold-out: a folder or an .npz file")
-    training.add_argument(
-        "--server_momentum", type=float, default=0.0, help="share of the last mean update that is kept (default 0)"
-    )
     training.add_argument("--seed", type=int, default=0, help="of the initial weights (default 0)")
     training.add_argument(
         "--initial_weights",
@@ -379,7 +400,13 @@ def _add_wishes(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="an option of the model; may be given again",
     )
-    parser.add_argument("--num_rounds", type=int, default=5, help="rounds (default 5)")
+    parser.add_argument(
+        "--recipe",
+        default="none",
+        choices=("none", "auto"),
+        help="auto: all settings of training from sizes, epsilon, delta, rounds and model (default none)",
+    )
+    parser.add_argument("--num_rounds", type=int, help="rounds (default 5, or the recipe's)")
     parser.add_argument("--local_epochs", type=float, default=1.0, help="passes over the pictures a round (default 1)")
     parser.add_argument("--sample_rate", type=float, default=0.1, help="share of the units a step draws (default 0.1)")
     parser.add_argument("--epsilon", type=float, default=3.0, help="cost of the whole study (default 3)")
@@ -393,6 +420,21 @@ def _add_wishes(parser: argparse.ArgumentParser) -> None:
         default="none",
         choices=("none", "flips", "flips_and_turns"),
         help="of drawn pictures",
+    )
+    parser.add_argument(
+        "--augmentation_multiplicity",
+        type=int,
+        default=1,
+        help="views of each drawn picture in a step (default 1)",
+    )
+    parser.add_argument(
+        "--server_momentum", type=float, default=0.0, help="share of the last mean update that is kept (default 0)"
+    )
+    parser.add_argument(
+        "--server_averaging",
+        type=float,
+        default=0.0,
+        help="share of the last average that the global model, averaged over rounds, keeps (default 0: no average)",
     )
     for what, told in (("weights", "global weights"), ("update", "client updates")):
         parser.add_argument(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from policies import validate
 from policies.accountant import GaussianSteps, calibrate_noise
 from policies.budget import PrivacyBudget
 from policies.errors import FederationError, PlanError
 from policies.features import check_features
 from policies.plan import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
 from policies.tokeniser import TEXT_MODELS, check_text
+from researcher import recipes
 from researcher.federation import DatasetInfo
 
 
@@ -22,7 +25,10 @@ class Wishes:
         study: Name of the study.
         model: Name of the model.
         options: The model's options.
-        num_rounds: Rounds.
+        recipe: `auto` derives all settings of training, the attributes from `local_epochs` to `server_averaging`
+            without `epsilon`, `delta`, `repetitions` and `augmentation`, by `researcher.recipes`; `none` takes them
+            from here.
+        num_rounds: Rounds; 5 if None, or the recipe's.
         local_epochs: Expected passes over a hospital's pictures in one round.
         sample_rate: Poisson probability of a unit to join a step.
         epsilon: What the whole study may cost at each hospital; None for no differential privacy.
@@ -31,6 +37,8 @@ class Wishes:
         repetitions: How many studies of this length the epsilon has to cover.
         max_grad_norm: Clipping bound.
         learning_rate, momentum, schedule, augmentation: Of the local optimiser.
+        augmentation_multiplicity: Views of each drawn picture in a step.
+        server_momentum, server_averaging: Of the researcher's federated averaging.
         weights_encoding, update_encoding: How global weights and client updates travel.
         run: Performance settings.
     """
@@ -38,7 +46,8 @@ class Wishes:
     study: str = "study"
     model: str = "small_cnn"
     options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    num_rounds: int = 5
+    recipe: str = "none"
+    num_rounds: int | None = None
     local_epochs: float = 1.0
     sample_rate: float = 0.1
     epsilon: float | None = 8.0
@@ -50,6 +59,9 @@ class Wishes:
     schedule: str = "cosine"
     momentum: float = 0.0
     augmentation: str = "none"
+    augmentation_multiplicity: int = 1
+    server_momentum: float = 0.0
+    server_averaging: float = 0.0
     weights_encoding: str = "none"
     update_encoding: str = "none"
     run: RunSpec = field(default_factory=RunSpec)
@@ -70,7 +82,6 @@ def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
             f"local_epochs must be above 0 and sample_rate in (0, 1], got "
             f"{wishes.local_epochs} and {wishes.sample_rate}."
         )
-    steps = max(1, round(wishes.local_epochs / wishes.sample_rate))
     options = dict(wishes.options)
     if wishes.model in TEXT_MODELS and first.text is not None:
         options = {**first.text.options, **options}
@@ -80,20 +91,43 @@ def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
         study=wishes.study,
         dataset=first.name,
         model=model,
-        rounds=wishes.num_rounds,
-        steps_per_round=steps,
-        sample_rate=wishes.sample_rate,
-        learning_rate=wishes.learning_rate,
-        learning_rate_schedule=wishes.schedule,
-        momentum=wishes.momentum,
         augmentation=wishes.augmentation,
         weights_encoding=wishes.weights_encoding,
         update_encoding=wishes.update_encoding,
-        privacy=_privacy(wishes, first.unit, steps * wishes.num_rounds),
         run=wishes.run,
+        **_training(wishes, model, datasets),
     )
     check_features(plan)
     return plan
+
+
+def _training(wishes: Wishes, model: ModelSpec, datasets: Sequence[DatasetInfo]) -> dict[str, Any]:
+    """The plan's settings of training: the recipe's, or the wishes'."""
+    unit = datasets[0].unit
+    if validate.choice("recipe", wishes.recipe, recipes.RECIPES) == "none":
+        rounds, steps = wishes.num_rounds or 5, max(1, round(wishes.local_epochs / wishes.sample_rate))
+        return {
+            "rounds": rounds,
+            "steps_per_round": steps,
+            "sample_rate": wishes.sample_rate,
+            "learning_rate": wishes.learning_rate,
+            "learning_rate_schedule": wishes.schedule,
+            "momentum": wishes.momentum,
+            "augmentation_multiplicity": wishes.augmentation_multiplicity,
+            "server_momentum": wishes.server_momentum,
+            "server_averaging": wishes.server_averaging,
+            "privacy": _privacy(wishes, unit, steps * rounds),
+        }
+    recipe = recipes.auto(
+        model,
+        [dataset.public_size for dataset in datasets],
+        epsilon=wishes.epsilon,
+        delta=wishes.delta,
+        rounds=wishes.num_rounds,
+        augmentation=wishes.augmentation,
+        repetitions=wishes.repetitions,
+    )
+    return recipe.settings(delta=wishes.delta, unit=unit)
 
 
 def _privacy(wishes: Wishes, unit: str, steps: int) -> PrivacySpec | None:
