@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from itertools import pairwise
 
 import pytest
@@ -168,6 +169,17 @@ def test_a_split_batch_gives_the_same_sum(engine, setting, cuts):
     parts = [gradients.clipped_sum(images[a:b], labels[a:b]) for a, b in pairwise(cuts)]
     got = [torch.stack(same).sum(0) for same in zip(*parts, strict=True)]
     assert distance(got, expected) < 1e-5
+
+
+def test_single_precision_gives_lengths_and_sums_to_a_hundred_thousandth(engine, setting):
+    model, images, labels = setting
+    exact, unclipped = copy.deepcopy(model).double(), engine(copy.deepcopy(model), 1e6)
+    expected = one_by_one(exact, images.double(), labels, 0.5)
+    assert distance(engine(model, 0.5).clipped_sum(images, labels), expected) < 1e-5 * norm_of(expected)
+    for i in range(len(images)):
+        length = norm_of(one_by_one(exact, images[i : i + 1].double(), labels[i : i + 1], 1e6))
+        alone = norm_of(unclipped.clipped_sum(images[i : i + 1], labels[i : i + 1]))
+        assert alone == pytest.approx(length, rel=1e-5)
 
 
 class Interrupted(Exception):
