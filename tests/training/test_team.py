@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -34,10 +36,14 @@ def found(tmp_path_factory):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
     command += ["--master-port", str(free_port()), str(PROJECT / "tests" / "team_rounds.py"), str(out)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(PROJECT)}
-    done = subprocess.run(
-        command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=240, check=False
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    settings = {"env": environment, "cwd": PROJECT, "stderr": subprocess.PIPE, "text": True}
+    torchrun = subprocess.Popen(command, start_new_session=True, **settings)
+    try:
+        _, said = torchrun.communicate(timeout=240)
+        assert torchrun.returncode == 0, said[-4000:]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(torchrun.pid, signal.SIGKILL)  # its processes too, where it was ended half way
     with np.load(out, allow_pickle=False) as values:
         return dict(values)
 
