@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from policies.encodings import ENCODINGS
 from policies.errors import ConfigError, WanwuError
+from policies.plan import ENGINES, PRECISIONS, RunSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -293,6 +294,9 @@ def _submit(options: argparse.Namespace, federation: Federation) -> Study:
         server_averaging=options.server_averaging,
         weights_encoding=options.weights_encoding,
         update_encoding=options.update_encoding,
+        run=RunSpec(
+            physical_batch_size=options.physical_batch_size, engine=options.engine, precision=options.precision
+        ),
     )
     plan = make_plan(wishes, [d for d in federation.datasets() if not options.dataset or d.name == options.dataset])
     study = Study.submit(federation, plan, options.out)
@@ -443,4 +447,7 @@ def _add_wishes(parser: argparse.ArgumentParser) -> None:
             choices=ENCODINGS,
             help=f"how {told} travel: zstd is lossless, fp16 and int8 are rounded (default none)",
         )
+    parser.add_argument("--engine", choices=ENGINES, default="book_keeping", help="of private steps, same results")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of a private step's model")
+    parser.add_argument("--physical_batch_size", type=int, default=64, help="most pictures in memory (default 64)")
     parser.add_argument("--no-dp", action="store_true", help="no differential privacy; most hospitals refuse that")
