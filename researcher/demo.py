@@ -28,8 +28,8 @@ from researcher.federation import Federation
 from researcher.history import PrivacySpent
 from researcher.hold_out import HoldOut, load_hold_out
 from researcher.planning import Wishes, make_plan, study_epsilon
+from researcher.recipes import auto
 from researcher.reports import wording
-from researcher.strategies import FedAvg
 from researcher.study import Study
 from researcher.terminal import RoundDisplay
 from researcher.training_session import result_of, wait_and_run, write_all
@@ -37,8 +37,7 @@ from researcher.training_session import result_of, wait_and_run, write_all
 _PROJECT = Path(__file__).resolve().parents[1]
 EPSILON, DELTA = 8.0, 1e-5
 MIN_CLIENTS = 2
-_FEWER_ROUNDS_ALONE = 5
-_PICTURES_FOR_FULL_RATE = 8000  # with fewer, the noise in a step's mean grows, and the step has to shrink with it
+_ROUNDS_OF_GIVEN = 50
 
 
 def run_demo(
@@ -76,8 +75,8 @@ def _study(
     federation: Federation, states: Path, out: Path, test: Path, num_rounds: int | None, console: Console
 ) -> None:
     datasets = federation.datasets()
-    sizes = [dataset.public_size for dataset in datasets]
-    wishes, server_momentum = recipe(sizes, given=test.parent.name != "drawn")
+    given = test.parent.name != "drawn"
+    wishes = recipe(given=given)
     if num_rounds is not None:
         wishes = replace(wishes, num_rounds=num_rounds)
     console.rule("[bold]The researcher plans and submits", align="left")
@@ -86,16 +85,17 @@ def _study(
     _print_plan(plan, console)
     study = Study.submit(federation, plan, out / "studies" / "all")
     alone = {
-        name: Study.submit(
-            federation.only(name), replace(plan_alone(plan), study=f"{plan.study}-{name}"), out / "studies" / name
+        one.datasite: Study.submit(
+            federation.only(one.datasite),
+            replace(plan_alone(plan, one.public_size, given=given), study=f"{plan.study}-{one.datasite}"),
+            out / "studies" / one.datasite,
         )
-        for name in federation.hospitals
+        for one in datasets
     }
     console.rule("[bold]Each hospital's admin reviews and approves", align="left")
     _approve(states, [study, *alone.values()], console)
     console.rule("[bold]Rounds", align="left")
-    strategy = FedAvg(server_momentum=server_momentum)
-    state, history = wait_and_run(study, hold_out, console=console, min_clients=MIN_CLIENTS, seed=0, strategy=strategy)
+    state, history = wait_and_run(study, hold_out, console=console, min_clients=MIN_CLIENTS, seed=0)
     console.rule("[bold]For comparison: as many steps, with the same noise, at each hospital alone", align="left")
     local_only, spent = _alone(alone, hold_out, console)
     total = {name: _together(study.privacy(history)[name], spent[name], plan) for name in spent}
@@ -109,44 +109,35 @@ def _study(
         one.end()
 
 
-def recipe(public_sizes: list[int], *, given: bool) -> tuple[Wishes, float]:
-    """The demo's plan and server momentum, drawn or `given` pictures: how its values were found is docs/decisions/0010.
+def recipe(*, given: bool) -> Wishes:
+    """The demo's plan, for drawn or `given` pictures: docs/decisions/0010 says how its values were found.
 
     Half of the hospital's budget goes to the common study, half to the same study at that hospital alone.
     """
-    wishes = Wishes(
-        study="demo" if given else "blood-cells",
+    wishes = Wishes(study="demo" if given else "blood-cells", epsilon=EPSILON, delta=DELTA, repetitions=2)
+    if given:
+        return replace(wishes, recipe="auto", model="scattering_linear", num_rounds=_ROUNDS_OF_GIVEN)
+    return replace(
+        wishes,
         model="small_cnn",
         num_rounds=6,
         local_epochs=2.0,
         sample_rate=0.2,
-        epsilon=EPSILON,
-        delta=DELTA,
-        repetitions=2,
         learning_rate=1.0,
         momentum=0.5,
         augmentation="flips_and_turns",
     )
-    if not given:
-        return wishes, 0.0
-    rate = min(1.0, sum(public_sizes) / _PICTURES_FOR_FULL_RATE)
-    return replace(wishes, num_rounds=100, local_epochs=0.4, learning_rate=rate, momentum=0.0), 0.9
 
 
-def plan_alone(plan: TrainingPlan) -> TrainingPlan:
+def plan_alone(plan: TrainingPlan, public_size: int, *, given: bool) -> TrainingPlan:
     """The plan of the comparison: the same steps, sample rate and noise, so the same epsilon.
 
-    Many short rounds are there to keep hospitals from drifting apart. One hospital alone needs fewer, with the momentum
-    in its own steps.
+    With fewer pictures the same noise weighs more, so the recipe takes smaller steps for one hospital alone.
     """
-    if plan.rounds % _FEWER_ROUNDS_ALONE or plan.steps_per_round > 2:
+    if not given:
         return plan
-    return replace(
-        plan,
-        rounds=plan.rounds // _FEWER_ROUNDS_ALONE,
-        steps_per_round=plan.steps_per_round * _FEWER_ROUNDS_ALONE,
-        momentum=0.9,
-    )
+    alone = auto(plan.model, [public_size], epsilon=EPSILON, delta=DELTA, rounds=plan.rounds, repetitions=2)
+    return replace(plan, learning_rate=min(plan.learning_rate, alone.learning_rate))
 
 
 def _alone(

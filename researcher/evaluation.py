@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from policies.errors import DataError
 from policies.features import FeatureSpec
 from policies.plan import ModelSpec
+from policies.plan_json import canonical_json
 from policies.tokeniser import text_form, tokens
 from researcher.hold_out import HoldOut, load_hold_out
 
@@ -63,7 +66,9 @@ def evaluate(
             f"The model takes {spec.image_shape} pictures of {spec.num_classes} classes, the hold-out has "
             f"{hold_out.images.shape[1:]} of {len(hold_out.class_names)}."
         )
-    predicted = np.asarray((predict or _predict)(spec, weights, _inputs(spec, hold_out))).argmax(axis=1)
+    inputs = _inputs(spec, hold_out)
+    given = predict(spec, weights, inputs) if predict else _predict(spec, weights, inputs, hold_out)
+    predicted = np.asarray(given).argmax(axis=1)
     confusion = metrics.confusion_matrix(hold_out.labels, predicted, spec.num_classes)
     return Evaluation(
         accuracy=float(metrics.accuracy(confusion)),
@@ -92,7 +97,17 @@ def _inputs(spec: ModelSpec, hold_out: HoldOut) -> Inputs:
     return hold_out.images, tokens(hold_out.reports, form)
 
 
-def _predict(spec: ModelSpec, weights: Mapping[str, np.ndarray], images: Inputs) -> np.ndarray:
+# A hold-out is scored after every round: what a fixed first part of the model makes of it is computed once.
+_FIXED: WeakKeyDictionary[HoldOut, dict[str, np.ndarray | None]] = WeakKeyDictionary()
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def _predict(spec: ModelSpec, weights: Mapping[str, np.ndarray], inputs: Inputs, hold_out: HoldOut) -> np.ndarray:
     from datasites.training import evaluation  # late: torch takes seconds to import
 
-    return evaluation.predict(spec, weights, images)
+    key = canonical_json([spec.name, spec.image_shape, dict(spec.options)])
+    with _ONE_AT_A_TIME:
+        known = _FIXED.setdefault(hold_out, {})
+        if key not in known:
+            known[key] = None if isinstance(inputs, tuple) else evaluation.fixed_features(spec, inputs)
+    return evaluation.predict(spec, weights, inputs, fixed=known[key])

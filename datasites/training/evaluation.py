@@ -9,6 +9,7 @@ import torch
 
 from datasites.training.data import to_tensor
 from datasites.training.models import build_model, load_weights
+from datasites.training.models.scattering_linear import ScatteringFeatures
 from datasites.training.reports import to_inputs
 from policies.errors import DataError
 from policies.features import FeatureSpec
@@ -23,6 +24,7 @@ def predict(
     weights: Mapping[str, np.ndarray],
     images: np.ndarray | tuple[np.ndarray, np.ndarray],
     *,
+    fixed: np.ndarray | None = None,
     device: str = "cpu",
 ) -> np.ndarray:
     """Returns the probability of each class for each picture.
@@ -33,6 +35,7 @@ def predict(
         images: uint8, (N, H, W, C) with the H, W, C of `spec`; may be a memory map. For a model that takes reports, a
             tuple of these and tokens, whole numbers, (N, length), in the form that `spec` names. For a model that reads
             features, these: float32, (N, 1, 1, width).
+        fixed: What `fixed_features` gave for these pictures, to spare computing it again; None computes what is needed.
         device: Where torch computes.
 
     Returns:
@@ -58,9 +61,32 @@ def predict(
     with torch.inference_mode():
         for start in range(0, len(images), _BATCH):
             part = slice(start, start + _BATCH)
-            logits = model(to_inputs(to_tensor(images[part]), None if texts is None else texts[part], device))
+            if fixed is not None:
+                logits = model.get_submodule("head")(torch.from_numpy(fixed[part]).to(device))
+            else:
+                logits = model(to_inputs(to_tensor(images[part]), None if texts is None else texts[part], device))
             probabilities[part] = torch.softmax(logits, dim=1).cpu().numpy()
     return probabilities
+
+
+def fixed_features(spec: ModelSpec, images: np.ndarray) -> np.ndarray | None:
+    """What a model's first part makes of pictures, where nothing in it is trained: the same in every round of a study.
+
+    Args:
+        spec: The model.
+        images: uint8, (N, H, W, C), public pictures.
+
+    Returns:
+        float32, (N, width), for `predict`; None where all parts of the model are trained.
+
+    Raises:
+        PlanError: The model does not exist.
+    """
+    first = dict(build_model(spec).named_children()).get("features")
+    if not isinstance(first, ScatteringFeatures):
+        return None
+    parts = range(0, len(images), _BATCH)
+    return np.concatenate([first(to_tensor(images[start : start + _BATCH])).numpy() for start in parts])
 
 
 def _check_texts(spec: ModelSpec, images: np.ndarray, texts: np.ndarray | None) -> None:

@@ -3,43 +3,47 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 
 import pytest
 
-from policies.plan import ModelSpec, PrivacySpec, TrainingPlan
+from policies.plan import TrainingPlan
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
     from researcher.demo import plan_alone, recipe
-
-PLAN = TrainingPlan(
-    study="demo",
-    dataset="pictures",
-    model=ModelSpec("small_cnn", (32, 32, 3), 6),
-    rounds=100,
-    steps_per_round=2,
-    sample_rate=0.2,
-    learning_rate=1.0,
-    privacy=PrivacySpec(2.5, 1.0, 1e-5),
-)
+    from researcher.federation import DatasetInfo
+    from researcher.planning import make_plan, study_epsilon
 
 
-@pytest.mark.parametrize("rounds", [5, 100, 7])
-def test_a_hospital_alone_takes_as_many_steps_with_the_same_noise(rounds: int) -> None:
-    plan = replace(PLAN, rounds=rounds)
-    alone = plan_alone(plan)
-    assert alone.total_steps == plan.total_steps
-    assert (alone.privacy, alone.sample_rate, alone.learning_rate) == (plan.privacy, plan.sample_rate, 1.0)
+def planned(*sizes: int, given: bool) -> TrainingPlan:
+    datasets = [
+        DatasetInfo(f"hospital-{n}", "cells", ("a", "b"), (32, 32, 3), "picture", size, {})
+        for n, size in enumerate(sizes)
+    ]
+    return make_plan(recipe(given=given), datasets)
 
 
-def test_a_study_of_long_rounds_is_compared_with_the_very_same_plan() -> None:
-    plan = replace(PLAN, rounds=10, steps_per_round=10)
-    assert plan_alone(plan) == plan
+@pytest.mark.parametrize("given", [True, False])
+def test_a_hospital_alone_takes_as_many_steps_with_the_same_noise(given: bool) -> None:
+    plan = planned(2000, 3000, given=given)
+    alone = plan_alone(plan, 2000, given=given)
+    same = ("model", "rounds", "steps_per_round", "sample_rate", "privacy", "momentum", "server_momentum")
+    assert [getattr(alone, name) for name in same] == [getattr(plan, name) for name in same]
 
 
-def test_with_few_pictures_the_rate_shrinks_in_proportion() -> None:
-    many, momentum = recipe([5000, 5000], given=True)
-    few, _ = recipe([500, 500], given=True)
-    assert (many.learning_rate, few.learning_rate, momentum) == (1.0, 0.125, 0.9)
-    assert many.repetitions == 2
+@pytest.mark.parametrize("given", [True, False])
+def test_study_and_comparison_together_keep_to_the_budget(given: bool) -> None:
+    plan = planned(2000, 3000, given=given)
+    spent = study_epsilon(plan)
+    assert spent is not None
+    assert spent < 8 * 0.75
+
+
+def test_one_hospitals_noise_asks_for_smaller_steps_than_that_of_all_together() -> None:
+    plan = planned(1000, 1000, 1000, 1000, given=True)
+    # A quarter of the pictures, so four times the noise in the mean; one hospital's instead of four, so half of that.
+    assert plan_alone(plan, 1000, given=True).learning_rate == pytest.approx(plan.learning_rate / 2, rel=0.02)
+
+
+def test_with_few_pictures_the_rate_shrinks() -> None:
+    assert planned(400, 400, given=True).learning_rate < planned(4000, 4000, given=True).learning_rate / 4

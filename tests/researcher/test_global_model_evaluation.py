@@ -43,6 +43,27 @@ def test_the_platforms_own_model_is_scored():
     assert scores.accuracy == 0.75
 
 
+def test_the_fixed_part_of_a_model_is_computed_once_for_a_hold_out_and_changes_no_score(monkeypatch):
+    from datasites.training import evaluation
+
+    spec = ModelSpec("scattering_linear", (24, 24, 1), 2, {"size": 24})
+    random = np.random.default_rng(1)
+    images = random.integers(0, 256, (9, 24, 24, 1), dtype=np.uint8)
+    pictures, others = (HoldOut(part, np.arange(len(part)) % 2, ("dark", "bright")) for part in (images, images[3:]))
+    rounds = [
+        {"head.weight": random.normal(size=(2, 235)).astype(np.float32), "head.bias": np.zeros(2, np.float32)}
+        for _ in range(3)
+    ]
+    expected = [evaluation.predict(spec, weights, images).argmax(1) for weights in rounds]
+    calls, compute = [], evaluation.fixed_features
+    monkeypatch.setattr(evaluation, "fixed_features", lambda spec, images: calls.append(1) or compute(spec, images))
+    for weights, found in zip(rounds, expected, strict=True):
+        scores = evaluate(spec, weights, pictures)
+        assert scores.accuracy == pytest.approx(np.mean(found == pictures.labels))
+        assert evaluate(spec, weights, others).accuracy == pytest.approx(np.mean(found[3:] == others.labels))
+    assert len(calls) == 2, "once for each hold-out"
+
+
 def test_a_hold_out_for_another_model_is_refused():
     with pytest.raises(DataError, match="3 classes"):
         evaluate(ModelSpec("linear", (1, 2, 1), 3), {}, hold_out([[1, 1]], [0]), predict=by_first_pixel)
