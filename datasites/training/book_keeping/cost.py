@@ -14,7 +14,7 @@ _SLOWER_APART = 1.6
 
 
 # How many times the size of its inputs and outputs a layer's written gradients may take.
-_MEMORY = 2
+_MEMORY = 4
 
 
 def writing_out_is_cheaper(*, product: int, numbers: int, ghost: int, kept: int) -> bool:
