@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,7 @@ class Job:
         weights: File with the round's global weights, safetensors.
         result: File to make and write the client update to, safetensors.
         confinement: How the run is closed in.
+        features: What the run reads beside the pictures: attributes of a `policies.features.FeatureSpec`, or None.
     """
 
     plan: str
@@ -57,6 +58,7 @@ class Job:
     weights: str
     result: str
     confinement: Confinement
+    features: Mapping[str, str | int] | None = None
 
     def to_line(self) -> bytes:
         """The job as its pipe takes it."""

@@ -156,18 +156,17 @@ def _open(job: dict[str, Any], say: _Progress) -> tuple[RunInputs, int]:
     """Opens what the run may have; afterwards it can open nothing more."""
     from datasites.assets.features import open_features
     from datasites.assets.store import open_store
-    from policies.features import check_features
-    from policies.plans import parse
+    from policies.features import FeatureSpec
 
     folder, store = Path(job["store"]), open_store(Path(job["store"]))
-    wanted = check_features(parse(job["plan"]))
+    wanted = job["features"]
     inputs = RunInputs(
         plan=job["plan"],
         round=job["round"],
         store=store,
         weights=Path(job["weights"]).read_bytes(),
         progress=say.share,
-        features=None if wanted is None else open_features(folder, wanted, store.manifest),
+        features=None if wanted is None else open_features(folder, FeatureSpec(**wanted), store.manifest),
         trained=lambda seconds: say.line(f"{TRAINED}{seconds:.3f}"),
     )
     result = os.open(job["result"], os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

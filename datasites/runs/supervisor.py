@@ -14,7 +14,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from datasites.audit import AuditLog
@@ -30,6 +30,7 @@ from datasites.runs.sandbox import Confinement, Piece, draw_uid, missing_pieces,
 from policies.accountant import round_spend
 from policies.encodings import largest_size
 from policies.errors import OutputRefused, RunCancelled, RunFailed, WanwuError
+from policies.features import check_features
 from policies.inputs import decode_weights_file
 from policies.ledger import Ledger
 from policies.outputs import release_update
@@ -243,6 +244,7 @@ class Supervisor:
             weights=str(self._weights(run, approved, scratch).resolve()),
             result=str((scratch / "update.safetensors").resolve()),
             confinement=confinement,
+            features=None if (wanted := check_features(approved.plan)) is None else asdict(wanted),
         )
         with self._entrance(run) as group:
             self._run(job, run, group, approved.plan.run.timeout_seconds)
