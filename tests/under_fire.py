@@ -46,7 +46,7 @@ class Counts:
         rounds: Rounds that the researcher averaged.
         rounds_lost: Rounds of those that a hospital's ledger does not hold, or holds with another update.
         budget_mismatches: Studies that are charged other than what ran.
-        orphans: Processes of a killed datasite that were still there ten seconds later.
+        orphans: Processes of a killed datasite that were still there thirty seconds later.
         wrong_models: Studies whose global model is not the mean of the updates that the ledgers name.
     """
 
@@ -134,7 +134,7 @@ class Fire:
         self.counts.datasites_killed += 1
         self.counts.while_deciding += deciding
         self.counts.while_running += check_state(hospital)
-        self.counts.orphans += len(psutil.wait_procs(family, timeout=10)[1])
+        self.counts.orphans += len(psutil.wait_procs(family, timeout=30)[1])
         begun = time.monotonic()
         hospital.start()
         hospital.wait_until_ready()
