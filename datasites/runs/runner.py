@@ -72,6 +72,7 @@ def import_training() -> None:
     for name in _NEEDED:
         importlib.import_module(name)
     importlib.import_module("datasites.training.models").import_every_model()
+    importlib.import_module("datasites.training.memory").keep_freed_memory()
 
 
 def main(work: Work, missing: dict[str, str]) -> None:
