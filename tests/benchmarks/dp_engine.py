@@ -210,9 +210,6 @@ def _extra_memory(case: Case, engine: str, device: str, bf16: bool, threads: int
     """Most bytes in use during steps, beyond what the libraries, the model and the pictures take."""
     import torch
 
-    from datasites.training.memory import keep_freed_memory
-
-    keep_freed_memory()  # as runs do; all engines gain by it
     torch.set_num_threads(threads)
     warnings.simplefilter("ignore")
     _step(Case(case.model, case.image_size, 2), engine, device, bf16, [])()  # loads what a first step loads
