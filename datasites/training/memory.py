@@ -6,7 +6,6 @@ The logical batch, its sampling and what it costs stay as they are: only the par
 from __future__ import annotations
 
 import ctypes
-import logging
 import resource
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from datasites.training.dp_sgd import ClippedGradients, Inputs
 from policies.errors import RunError
-
-log = logging.getLogger(__name__)
 
 # Inputs, outputs and their gradients beside each other, and what a convolution needs to work in.
 _TIMES_FORWARD = 3
@@ -57,7 +54,6 @@ class InMemory:
                 if len(labels) == 1:
                     raise RunError("The hospital's memory does not hold the model and one picture.") from None
                 self.most = len(labels) // 2
-        log.info("a step is taken in parts of %d pictures, which fit into memory", self.most)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         sums: list[torch.Tensor] = []

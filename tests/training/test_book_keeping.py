@@ -324,6 +324,19 @@ class PicturesSecond(nn.Module):
         return self.head(self.mixing(x).transpose(0, 1).mean(1))
 
 
+class WeightOfPictures(nn.Module):
+    """A layer whose weight comes from the pictures and whose bias is trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(128, 128)
+        self.bias = nn.Parameter(torch.zeros(CLASSES))
+
+    def forward(self, images):
+        x = self.first(images.flatten(1))
+        return F.linear(x, x[:CLASSES], self.bias)
+
+
 class InPlace(nn.Module):
     """Changes a weight on the way."""
 
@@ -346,6 +359,9 @@ class InPlace(nn.Module):
         (lambda: headed(Lambda(lambda x: x.flatten(2)), nn.LSTM(64, 2), features=4), "LSTM.*attention"),
         (lambda: headed(nn.MultiheadAttention(8, 2), features=4), "MultiheadAttention.*scaled_dot_product_attention"),
         (lambda: headed(nn.PReLU(), features=128), r"'0.weight'.*prelu.*opacus"),
+        (lambda: headed(nn.BatchNorm2d(2, affine=False), features=128), r"'0' \(BatchNorm2d\).*GroupNorm"),
+        (lambda: frozen(headed(nn.BatchNorm2d(2), features=128), "0.weight", "0.bias"), "BatchNorm2d.*GroupNorm"),
+        (WeightOfPictures, "'bias'.*linear"),
         (Multiplied, "'matrix'.*matmul.*engine 'opacus'"),
         (SpreadMultiplied, "'matrix'.*matmul.*may be added"),
         (SharedOverPictures, "'token'.*cat.*may be added"),
@@ -356,6 +372,14 @@ class InPlace(nn.Module):
 def test_what_has_no_rule_is_refused_by_name_with_what_to_use_instead(build, said):
     with pytest.raises(PlanError, match=said):
         BookKeeping(build(), 1.0).clipped_sum(pictures(), LABELS)
+
+
+def test_a_frozen_batch_norm_with_public_statistics_treats_each_picture_alone():
+    model = frozen(headed(nn.BatchNorm2d(2), features=128), "0.weight", "0.bias").double()
+    model[0].eval()
+    images = in_double(pictures())
+    expected = one_by_one(model, images, LABELS, 0.1)
+    assert distance(BookKeeping(model, 0.1).clipped_sum(images, LABELS), expected) < 1e-6 * norm_of(expected)
 
 
 @pytest.mark.parametrize("settings", [{"max_norm": 1.0}, {"scale_grad_by_freq": True}, {"sparse": True}])

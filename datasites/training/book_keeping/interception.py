@@ -80,6 +80,8 @@ class Interception(TorchFunctionMode):
         if not trained:
             return func(*args, **kwargs)
         if func in _RULES:
+            if any(tensor.requires_grad for tensor in tensors[1:] if not self._book.is_trained(tensor)):
+                raise self._refusal(func, trained[0])  # a weight made of pictures, whose gradient no rule follows
             return _RULES[func](self._book, self._anchor, *args, **kwargs)
         if len(trained) == len(tensors):
             return self._computed(func, args, kwargs, trained)
