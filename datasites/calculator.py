@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from policies.accountant import GaussianSteps
-from policies.plan import ModelSpec
+from policies.plan import ModelSpec, TrainingPlan
 from policies.plans import Plan
 from policies.release_plans import EvaluationPlan, StatisticsPlan
 
@@ -54,11 +54,13 @@ class Calculator:
         """Names and shapes of what the plan takes in and lets out.
 
         Raises:
-            PlanError: The plan names a model or an option that does not exist.
+            PlanError: The plan names a model or an option that does not exist, or its engine cannot train its model
+                with differential privacy.
         """
         if isinstance(plan, StatisticsPlan):
             return DeclaredShapes({}, plan.outputs)
-        parameters: dict[str, tuple[int, ...]] = self._ask(_parameter_shapes, plan.model)
+        engine = plan.run.engine if isinstance(plan, TrainingPlan) and plan.privacy is not None else None
+        parameters: Shapes = self._ask(_parameter_shapes, plan.model, engine)
         return DeclaredShapes(parameters, plan.outputs if isinstance(plan, EvaluationPlan) else parameters)
 
     def stop(self) -> None:
@@ -127,8 +129,13 @@ def _torch_ready() -> bool:
     return True
 
 
-def _parameter_shapes(model: ModelSpec) -> dict[str, tuple[int, ...]]:
+@lru_cache(maxsize=64)
+def _parameter_shapes(model: ModelSpec, engine: str | None) -> Shapes:
+    """The shapes of a model's parameters, once it is known that `engine` can train it, where one is named."""
     _torch_ready()
+    from datasites.training.engines import check_trainable
     from datasites.training.models import trainable_shapes
 
-    return {name: tuple(shape) for name, shape in trainable_shapes(model).items()}
+    if engine is not None:
+        check_trainable(model, engine)
+    return trainable_shapes(model)

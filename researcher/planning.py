@@ -73,7 +73,8 @@ def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
     Raises:
         FederationError: The datasets differ in name, classes, picture shape or unit, or, for a model that takes
             reports, in their form.
-        PlanError: A wish is out of range, or the model takes reports and the datasets have none.
+        PlanError: A wish is out of range, the model takes reports and the datasets have none, or the engine cannot
+            train the model with differential privacy.
         BudgetTooSmall: No noise keeps the study within the epsilon.
     """
     first = _agreeing(datasets, with_text=wishes.model in TEXT_MODELS)
@@ -98,6 +99,10 @@ def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
         **_training(wishes, model, datasets),
     )
     check_features(plan)
+    if plan.privacy is not None:
+        from datasites.training.engines import check_trainable  # late: torch takes seconds to import
+
+        check_trainable(model, plan.run.engine)
     return plan
 
 

@@ -1,8 +1,31 @@
-"""The engines that a plan can name. All keep the contract of `dp_sgd.ClippedGradients`."""
+"""The engines that a plan can name, and whether one can train a model. All keep `dp_sgd.ClippedGradients`' contract."""
 
 from __future__ import annotations
 
+import torch
+
 from datasites.training.book_keeping import BookKeeping
-from datasites.training.dp_sgd import EngineFactory, OpacusHooks
+from datasites.training.dp_sgd import EngineFactory
+from datasites.training.models import build_model
+from datasites.training.opacus_hooks import OpacusHooks
+from datasites.training.reports import empty_inputs
+from policies.plan import ModelSpec
 
 ENGINES: dict[str, EngineFactory] = {"book_keeping": BookKeeping, "opacus": OpacusHooks}
+
+
+def check_trainable(spec: ModelSpec, engine: str) -> None:
+    """Refuses a model that an engine cannot train. Reads no picture: model and inputs have shapes alone.
+
+    Args:
+        spec: The plan's model.
+        engine: One of `ENGINES`.
+
+    Raises:
+        PlanError: The layer's name, why it has no per-picture gradient, and what to use instead; or as `build_model`.
+    """
+    with torch.device("meta"):
+        model = build_model(spec).train()
+    trainer = ENGINES[engine](model, 1.0)
+    if isinstance(trainer, BookKeeping):
+        trainer.check(empty_inputs(spec))

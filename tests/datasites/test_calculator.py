@@ -8,7 +8,14 @@ import subprocess
 import sys
 
 import psutil
+import pytest
 from hospitals import ENVIRONMENT
+from torch import nn
+
+from datasites import calculator
+from datasites.training.models import MODELS
+from policies.errors import PlanError
+from policies.plan import ModelSpec
 
 # The process of a pool is started by the first question.
 DATASITE = """
@@ -34,3 +41,11 @@ def test_the_calculator_ends_with_a_killed_datasite(tmp_path: object) -> None:
         assert family
         datasite.send_signal(signal.SIGKILL)
     assert not psutil.wait_procs(family, timeout=20)[1]
+
+
+def test_shapes_are_not_told_of_a_model_that_the_engine_cannot_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = ModelSpec("mixing", (8, 8, 1), 3)
+    monkeypatch.setitem(MODELS, spec.name, lambda _: nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(64, 3)))
+    with pytest.raises(PlanError, match=r"'0'.*GroupNorm"):
+        calculator._parameter_shapes(spec, "book_keeping")
+    assert calculator._parameter_shapes(spec, None)["2.weight"] == (3, 64)

@@ -41,11 +41,25 @@ class BookKeeping:
         self._copied = copied_parameters(model)
         self._checked: set[tuple[torch.Size, ...]] = set()
 
+    def check(self, images: Inputs) -> None:
+        """Checks the model on inputs of this shape, before it sees any of them; a shape that passed is not tried again.
+
+        Args:
+            images: As `clipped_sum` takes them; only their shapes and types are read.
+
+        Raises:
+            PlanError: A layer whose per-picture gradients it cannot tell, with its name and what to use instead.
+        """
+        shapes = tuple(part.shape[1:] for part in (images if isinstance(images, tuple) else (images,)))
+        if shapes not in self._checked:
+            check_pictures_stay_apart(self._model, images)
+            self._checked.add(shapes)
+
     def clipped_sum(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
         """See `ClippedGradients.clipped_sum`."""
         if len(labels) == 0:
             return [torch.zeros_like(p, memory_format=torch.contiguous_format) for p in self._parameters.values()]
-        self._check_once(images)
+        self.check(images)
         book = self._pass(images, labels)
         with without_autocast(labels):
             factors, broken = clipping_factors(book.square_norms().sqrt(), self._max_grad_norm)
@@ -67,13 +81,6 @@ class BookKeeping:
         found = torch.autograd.grad(loss, wanted, allow_unused=True)
         _enter_copies(book, {n: self._parameters[n] for n in copies}, dict(zip(copies, found[1:], strict=True)))
         return book
-
-    def _check_once(self, images: Inputs) -> None:
-        """Checks the model on inputs of a new shape, before it sees any of them."""
-        shapes = tuple(part.shape[1:] for part in (images if isinstance(images, tuple) else (images,)))
-        if shapes not in self._checked:
-            check_pictures_stay_apart(self._model, images)
-            self._checked.add(shapes)
 
 
 def _copies_of(parameter: nn.Parameter, rows: int) -> torch.Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from datasites.training.dp_sgd import takes_the_batchs_statistics
 from policies.errors import PlanError
 
 _MIXES_PICTURES = "it mixes the pictures of a batch. Use GroupNorm in its place"
@@ -33,19 +34,13 @@ def check_model(model: nn.Module) -> None:
     """
     for name, module in model.named_modules():
         trained = any(parameter.requires_grad for parameter in module.parameters(recurse=False))
-        if not trained and not _takes_the_batchs_statistics(module):
+        if not trained and not takes_the_batchs_statistics(module):
             continue
         for kind, why in _UNSUPPORTED.items():
             if isinstance(module, kind):
                 raise PlanError(
                     f"Layer {name!r} ({type(module).__name__}) cannot be trained with differential privacy: {why}."
                 )
-
-
-def _takes_the_batchs_statistics(module: nn.Module) -> bool:
-    """Whether a picture's output depends on the other pictures, also where the layer has nothing to train."""
-    is_batch_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
-    return is_batch_norm and (module.training or module.running_mean is None)
 
 
 def copied_parameters(model: nn.Module) -> list[str]:
