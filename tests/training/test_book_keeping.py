@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from clipping_oracle import distance, norm_of, one_by_one
 from torch import nn
 
-from datasites.training.book_keeping import BookKeeping
+from datasites.training.book_keeping import BookKeeping, patches
 from datasites.training.book_keeping.gram import gram, square_norms_of
 from policies.errors import PlanError
 
@@ -230,6 +230,16 @@ def in_double(inputs):
     if isinstance(inputs, tuple):
         return tuple(map(in_double, inputs))
     return inputs.double() if inputs.is_floating_point() else inputs
+
+
+@pytest.mark.parametrize("name", ["convolution", "groups", "residual", "shared", "picture_and_words"])
+def test_convolutions_that_are_large_for_each_picture_are_taken_one_by_one(name, monkeypatch):
+    monkeypatch.setattr(patches, "_LARGE_ALONE", 0)
+    monkeypatch.setattr(patches, "_LARGE_ALONE_WITH_FEW_CHANNELS", 0)
+    build, inputs = MODELS[name]
+    model, images = build().double(), in_double(inputs())
+    expected = one_by_one(model, images, LABELS, 0.1)
+    assert distance(BookKeeping(model, 0.1).clipped_sum(images, LABELS), expected) < 1e-6 * norm_of(expected)
 
 
 @pytest.mark.filterwarnings(UNEVEN)

@@ -15,10 +15,15 @@ from datasites.training.book_keeping.gram import gram, square_norms_of
 from datasites.training.book_keeping.linear import SumOfOuterProducts
 
 _backward = torch.ops.aten.convolution_backward
-# Multiplications from which one picture alone keeps the processor as busy as a group among many; measured.
-_LARGE_ALONE = 8_000_000
-# Multiplications in a matrix product that take as long as an addition of inner products that lie apart; measured.
+# Multiplications from which one picture alone keeps the processor as busy as a group among many; measured. Groups of
+# few channels fill no register.
+_LARGE_ALONE = 25_000_000
+_LARGE_ALONE_WITH_FEW_CHANNELS = 4_000_000
+_FEW_CHANNELS = 16
+# Multiplications in a matrix product that take as long as an addition of inner products that lie apart, and as copying
+# a number of a patch; measured.
 _MULTIPLICATIONS_PER_ADDITION = 60
+_MULTIPLICATIONS_PER_COPY = 100
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,8 @@ class Patches:
             additions = _MULTIPLICATIONS_PER_ADDITION * taps if taps > 1 else 0
             ghost = pixels**2 * channels + positions**2 * (outputs + additions)
         else:
-            ghost = positions**2 * (channels * taps + outputs)
+            patches = positions * channels * taps
+            ghost = positions * patches + positions**2 * outputs + _MULTIPLICATIONS_PER_COPY * patches
         numbers = channels * taps * outputs
         kept = (self._inputs.numel() + self._outgoing.numel()) // self._call.book.pictures
         return writing_out_is_cheaper(product=self._product(), numbers=numbers, ghost=ghost, kept=kept)
@@ -177,6 +183,10 @@ class Patches:
         """Multiplications of the weight gradient, for each picture."""
         positions = self._call.book.views * math.prod(self._outgoing.shape[2:])
         return positions * math.prod(self._call.shape)
+
+    def _is_large_alone(self) -> bool:
+        few = self._inputs.shape[1] < _FEW_CHANNELS
+        return self._product() >= (_LARGE_ALONE_WITH_FEW_CHANNELS if few else _LARGE_ALONE)
 
     @property
     def is_linear(self) -> bool:
@@ -195,7 +205,7 @@ class Patches:
         if self.is_linear:
             inputs, outgoing = self._by_picture(self._inputs.flatten(2)), self._by_picture(self._outgoing.flatten(2))
             return torch.bmm(outgoing.transpose(1, 2), inputs).view(book.pictures, *shape)
-        if book.views == 1 and self._call.groups == 1 and self._product() >= _LARGE_ALONE:
+        if book.views == 1 and self._call.groups == 1 and self._is_large_alone():
             found = self._inputs.new_empty(book.pictures, *shape)
             for one, inputs, outgoing in zip(found, self._inputs.split(1), self._outgoing.split(1), strict=True):
                 one.copy_(self._call.backward(outgoing, inputs, found[0], groups=1, of_weight=True))
