@@ -57,7 +57,9 @@ class _Linear(torch.autograd.Function):
             if ctx.saved_tensors:
                 call.book.enter(call.weight, _weight_use(call, ctx.saved_tensors[0], outgoing))
             if call.bias is not None and call.book.is_trained(call.bias):
-                rows = full(outgoing).reshape(len(outgoing), -1, outgoing.shape[-1]).sum(dim=1)
+                rows = full(outgoing)
+                if rows.dim() > 2:
+                    rows = rows.flatten(1, -2).sum(dim=1)
                 call.book.enter(call.bias, WrittenOut(summed_over_views(rows, call.book)))
             if not ctx.needs_input_grad[1]:
                 return None, None, None
