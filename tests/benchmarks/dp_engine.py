@@ -9,6 +9,8 @@ Each case has processes of its own: one that times all ways in turn, and one for
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import json
 import multiprocessing
 import resource
@@ -30,6 +32,7 @@ ENGINES = ("sgd", "opacus_hooks", "opacus_ghost", "book_keeping")
 CLASSES = 9
 SLOW_SECONDS, SLOW_REPEATS = 4.0, 1  # an engine whose step takes longer is timed so often
 SHARE_OF_FREE = 0.8  # what a case may take of the machine's memory
+_MMAP_THRESHOLD = -3  # glibc's name for it in malloc.h
 LEARNING_RATE, NOISE, BOUND = 1e-3, 1.0, 1.0
 
 Step = Callable[[], None]
@@ -224,6 +227,7 @@ def _extra_memory(case: Case, engine: str, device: str, bf16: bool, threads: int
     """Most bytes in use during steps, beyond what the libraries, the model and the pictures take."""
     import torch
 
+    _give_freed_memory_back()
     torch.set_num_threads(threads)
     warnings.simplefilter("ignore")
     _step(Case(case.model, case.image_size, 2), engine, device, bf16, [])()  # loads what a first step loads
@@ -239,6 +243,12 @@ def _extra_memory(case: Case, engine: str, device: str, bf16: bool, threads: int
     step()
     step()
     return max(0, _resident(peak=True) - before)
+
+
+def _give_freed_memory_back() -> None:
+    """Lets the C library hand every block back that is freed, so that resident memory is what is in use."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 1 << 16)  # a fixed one; by itself it grows with what is freed
 
 
 def _clock(device: str) -> float:
