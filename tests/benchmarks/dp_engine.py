@@ -102,10 +102,7 @@ def main() -> None:
 def _measured(case: Case, engines: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
     settings = (options.device, options.bf16, options.threads)
     times, broken = _in_process(_timed, case, engines, options.repeats, *settings)
-    memory = {}
-    for engine in engines:
-        if engine in times:
-            memory[engine] = _in_process(_extra_memory, case, engine, *settings)
+    memory = {engine: _in_process(_extra_memory, case, engine, *settings) for engine in engines if engine in times}
     rows = []
     for engine in engines:
         row: dict[str, Any] = {**asdict(case), "engine": engine, "device": options.device, "bf16": options.bf16}
@@ -120,8 +117,7 @@ def _measured(case: Case, engines: list[str], options: argparse.Namespace) -> li
                 "seconds_per_step": round(seconds, 5),
                 "ratio_to_sgd": round(seconds / plain, 3),
                 "images_per_second": round(case.batch / seconds, 1),
-                "extra_memory_mb": round(memory[engine] / 1e6, 1),
-                "memory_ratio_to_sgd": round(memory[engine] / max(memory["sgd"], 1), 3),
+                **_memory_fields(memory[engine], memory["sgd"]),
             }
         )
         if engine == "book_keeping":
@@ -132,16 +128,22 @@ def _measured(case: Case, engines: list[str], options: argparse.Namespace) -> li
     return rows
 
 
+def _memory_fields(found: int | None, plain: int | None) -> dict[str, float | None]:
+    if found is None or plain is None:
+        return {"extra_memory_mb": None, "memory_ratio_to_sgd": None}
+    return {"extra_memory_mb": round(found / 1e6, 1), "memory_ratio_to_sgd": round(found / max(plain, 1), 3)}
+
+
 def _line(row: dict[str, Any]) -> str:
     head = f"{row['model']:<20} {row['image_size']:>4} {row['batch']:>5}  {row['engine']:<13}"
     if "error" in row:
         return f"{head} {row['error']}"
     noise = f"  noise {row['noise_share']:.0%}" if "noise_share" in row else ""
     noise += f", loading {row['loading_share']:.0%}" if "loading_share" in row else ""
-    return (
-        f"{head} {row['seconds_per_step']:>8.4f} {row['ratio_to_sgd']:>6.2f} {row['extra_memory_mb']:>7.0f} "
-        f"{row['memory_ratio_to_sgd']:>6.2f}{noise}"
-    )
+    time_columns = f"{head} {row['seconds_per_step']:>8.4f} {row['ratio_to_sgd']:>6.2f}"
+    if row["extra_memory_mb"] is None:
+        return f"{time_columns} more than {SHARE_OF_FREE:.0%} of the free memory"
+    return f"{time_columns} {row['extra_memory_mb']:>7.0f} {row['memory_ratio_to_sgd']:>6.2f}{noise}"
 
 
 def _in_process(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -223,8 +225,8 @@ def _loading(case: Case, device: str, repeats: int) -> list[float]:
     return times[1:]
 
 
-def _extra_memory(case: Case, engine: str, device: str, bf16: bool, threads: int) -> int:
-    """Most bytes in use during steps, beyond what the libraries, the model and the pictures take."""
+def _extra_memory(case: Case, engine: str, device: str, bf16: bool, threads: int) -> int | None:
+    """Most bytes in use during steps, beyond what the libraries, the model and the pictures take; None if too many."""
     import torch
 
     _give_freed_memory_back()
@@ -240,8 +242,11 @@ def _extra_memory(case: Case, engine: str, device: str, bf16: bool, threads: int
         return int(torch.cuda.max_memory_allocated() - before)
     before = _resident(peak=False)
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
-    step()
-    step()
+    try:
+        step()
+        step()
+    except (RuntimeError, MemoryError):
+        return None
     return max(0, _resident(peak=True) - before)
 
 
