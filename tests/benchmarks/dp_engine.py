@@ -184,17 +184,27 @@ def _timed(
             step()
             steps[engine] = step
         except (RuntimeError, NotImplementedError, ValueError, MemoryError) as error:
-            broken[engine] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            broken[engine] = _said(error)
     times["noise"].clear()
     for turn in range(repeats):
-        for engine, step in steps.items():
+        for engine, step in list(steps.items()):
             if turn >= SLOW_REPEATS and times[engine][0] > SLOW_SECONDS:
                 continue
             started = _clock(device)
-            step()
+            try:
+                step()
+            except (RuntimeError, MemoryError) as error:  # no room beside what the other engines keep
+                broken[engine] = _said(error)
+                del steps[engine]
+                times.pop(engine, None)
+                continue
             times.setdefault(engine, []).append(_clock(device) - started)
     times["loading"] = [] if case.model == "linear_head" else _loading(case, device, repeats)
     return times, broken
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0]}"
 
 
 def _loading(case: Case, device: str, repeats: int) -> list[float]:
@@ -341,6 +351,7 @@ def _opacus_hooks(model: Any, images: Any, labels: Any) -> Step:
         optimizer.zero_grad(set_to_none=True)
         F.cross_entropy(hooked(images), labels).backward()
         optimizer.step()
+        optimizer.zero_grad(set_to_none=True)  # or its gradients of each picture lie beside the next engine's
 
     return step
 
@@ -366,6 +377,7 @@ def _opacus_ghost(model: Any, images: Any, labels: Any) -> Step:
         optimizer.zero_grad(set_to_none=True)
         criterion(hooked(images), labels).backward()
         optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
     return step
 
