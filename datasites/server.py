@@ -243,7 +243,8 @@ class RunningDatasite:
         return app
 
     def _console_app(self, accounts: Accounts, datasets: dict[str, PublishedDataset], book: RequestBook) -> FastAPI:
-        from datasites.console.app import Console, make_app
+        from datasites.console.app import make_app
+        from datasites.console.console import Console
 
         app = make_app(
             Console(
