@@ -22,8 +22,9 @@ def serve(options: argparse.Namespace) -> None:
     config = DatasiteConfig.from_toml(state.config)
     from datasites.listening import listen
     from datasites.prepare import ingest_pictures
+    from datasites.pysyft_server import refuse_dev_mode
     from datasites.running import hold
-    from datasites.server import RunningDatasite, refuse_dev_mode
+    from datasites.server import RunningDatasite
     from datasites.state_version import check_version
 
     refuse_dev_mode()
