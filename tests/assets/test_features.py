@@ -12,8 +12,9 @@ import pytest
 import safetensors.torch
 
 from datasites.assets.features import ARRAY, FOLDER, RECORD, check_there, compute_features, kept_features, open_features
+from datasites.assets.ingestion import ingest
 from datasites.assets.pictures import SourcePictures
-from datasites.assets.store import ingest, open_store
+from datasites.assets.store import open_store
 from datasites.training.models.backbone import features_of, load_backbone
 from policies.errors import ConfigError, LimitExceeded, StoreBroken
 from policies.features import FeatureSpec
