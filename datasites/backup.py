@@ -17,6 +17,7 @@ from pathlib import Path
 
 import policies
 from datasites import ledger_witness
+from datasites.assets.private_folder import sync_folder
 from datasites.audit import AuditLog
 from datasites.audit_chain import locked, verify
 from datasites.backup_manifest import MANIFEST, BackedUpFile, BackupManifest, digest_of
@@ -130,7 +131,7 @@ def _write(state: StateFolder, backups: Path) -> MadeBackup:
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%fZ")
         final = backups / stamp
         partial.rename(final)
-        _sync_folder(backups)
+        sync_folder(backups)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -256,16 +257,8 @@ def _sync(folder: Path) -> None:
     for path in (*folder.rglob("*"), folder):
         if path.is_dir():
             path.chmod(0o700)
-            _sync_folder(path)
+            sync_folder(path)
         else:
             descriptor = os.open(path, os.O_RDONLY)
             os.fsync(descriptor)
             os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

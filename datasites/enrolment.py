@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -20,6 +19,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 
 from datasites import certificates
+from datasites.assets.private_folder import sync_folder
 from datasites.certificates import Certified
 from datasites.identity import StateFolder, write_private
 from policies.errors import CertificateRefused, ConfigError
@@ -216,7 +216,7 @@ class Enrolment:
     def _write(self, entries: dict[str, Entry]) -> None:
         """Writes the list whole, then takes it as the one that counts."""
         write_private(self._list_file, json.dumps([asdict(entry) for entry in entries.values()], indent=2))
-        _sync(self._folder)
+        sync_folder(self._folder)
         self._entries = entries
 
 
@@ -256,15 +256,7 @@ def _store(folder: Path, name: str, made: Certified) -> None:
             (folder / "server.crt").unlink()
     write_private(folder / f"{name}.key", made.key_pem)
     write_private(folder / f"{name}.crt", made.certificate_pem)
-    _sync(folder)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder)
 
 
 def _signed_by(made: Certified, authority: Certified) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from datasites import identity as identities
+from datasites.assets.ingestion import ingest
 from datasites.assets.sources import read_source
-from datasites.assets.store import StoreManifest, ingest, open_store
+from datasites.assets.store import StoreManifest, open_store
 from datasites.config import DatasiteConfig
 from datasites.identity import StateFolder, write_private
 from policies.errors import ConfigError

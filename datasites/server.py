@@ -9,17 +9,12 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import secrets
 import socket
-import sys
-import threading
-import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 
 from datasites import identity as identities
 from datasites import ledger_witness
@@ -38,6 +33,7 @@ from datasites.hospital_limits import HospitalLimits
 from datasites.http_errors import add_error_handlers
 from datasites.identity import StateFolder, write_private
 from datasites.listening import listen, plain_server, serve_until_told
+from datasites.pysyft_server import SYFT_PREFIX, add_pysyft_routes, start_pysyft
 from datasites.runs import entry
 from datasites.runs.admission import Admission
 from datasites.runs.blobs import BlobLimits, BlobStore
@@ -50,7 +46,7 @@ from datasites.runs.supervisor import Supervisor
 from datasites.staff import Staff
 from datasites.traffic import counting_refusals
 from policies.accountant import round_spend
-from policies.errors import AuditUnavailable, ConfigError, LedgerBroken, RequestPending
+from policies.errors import AuditUnavailable, LedgerBroken, RequestPending
 from policies.ledger import Ledger
 from policies.steps import merged
 
@@ -61,9 +57,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SYFT_PREFIX = "/api/v2"
-# Of PySyft's routes, those that a researcher's client needs. The others do not exist here; signing in is our own.
-SYFT_ROUTES = frozenset({"/metadata", "/api", "/api_call"})
 MAX_CALL_BYTES = 1 << 20
 
 
@@ -111,7 +104,7 @@ class RunningDatasite:
             concurrent_runs=config.concurrent_runs,
         )
         self.expiry = Expiry(self.blobs, self.queue, self.books.approvals)
-        server = self._start_pysyft()
+        server = start_pysyft(state, self.identity, name=config.name)
         accounts, datasets, book = self._open(server)
         self._admit_rounds(book)
         self._still_approved = StillApproved(book.approved_now, datasets)
@@ -154,21 +147,6 @@ class RunningDatasite:
         self.books.approvals.close()
 
     # --- putting it together -----------------------------------------------------------------------------
-
-    def _start_pysyft(self) -> Any:
-        """PySyft's server behind the gate. It reads its environment when it is imported, hence here."""
-        refuse_dev_mode()
-        os.environ.update(identities.environment(self.state, self.identity))
-        with _without_torch():
-            from datasites.guard import GuardedDatasite
-        GuardedDatasite.lock = threading.RLock()
-        server = GuardedDatasite(
-            name=self.config.name, n_consumers=0, create_producer=False, dev_mode=False, log_level="ERROR"
-        )
-        for name in identities.environment(self.state, self.identity):
-            os.environ.pop(name)
-        _make_private(self.state.syft)
-        return server
 
     def _open(self, server: Any) -> tuple[Accounts, dict[str, PublishedDataset], RequestBook]:
         """Accounts made, dataset published, and the book of requests in front of every submission and call."""
@@ -218,7 +196,7 @@ class RunningDatasite:
 
         app = FastAPI(title="wanwu datasite", docs_url=None, redoc_url=None, openapi_url=None)
         add_error_handlers(app, lambda error: self.books.counted.add("call refused", code=error.code))
-        _add_pysyft_routes(app, server, accounts)
+        add_pysyft_routes(app, server, accounts)
         signing_in = sign_in.SignIn(server, self.books.counted)
         app.include_router(
             sign_in.make_routes(signing_in, SYFT_PREFIX, peer_of=sign_in.network_peer, check_account=accounts.check_own)
@@ -243,7 +221,8 @@ class RunningDatasite:
         return app
 
     def _console_app(self, accounts: Accounts, datasets: dict[str, PublishedDataset], book: RequestBook) -> FastAPI:
-        from datasites.console.app import Console, make_app
+        from datasites.console.app import make_app
+        from datasites.console.console import Console
 
         app = make_app(
             Console(
@@ -282,45 +261,3 @@ def _blob_limits(config: DatasiteConfig) -> BlobLimits:
         free_disk_bytes=config.min_free_disk_bytes,
         expiry_seconds=config.blob_expiry_hours * 3600.0,
     )
-
-
-def _add_pysyft_routes(app: FastAPI, server: Any, accounts: Accounts) -> None:
-    from syft.server.routes import make_routes
-
-    from datasites.own_account import own_account_only
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        routes = make_routes(worker=server)
-        routes.routes = [route for route in routes.routes if getattr(route, "path", "") in SYFT_ROUTES]
-        app.include_router(routes, prefix=SYFT_PREFIX, dependencies=[Depends(own_account_only(accounts))])
-
-
-def refuse_dev_mode() -> None:
-    """PySyft's development mode weakens keys and shows exceptions; it is switched on by a variable of the environment.
-
-    Raises:
-        ConfigError: It is on.
-    """
-    if os.environ.get("DEV_MODE", "").lower() not in ("", "0", "false"):
-        raise ConfigError("The variable DEV_MODE is set, with which PySyft is not safe. Unset it and start again.")
-
-
-@contextlib.contextmanager
-def _without_torch() -> Iterator[None]:
-    """Imports inside find no torch. PySyft takes it when it is there, at half a gigabyte and three seconds a server,
-    to read and write tensors, which no call on a datasite may carry anyway."""
-    if "torch" in sys.modules:
-        yield
-        return
-    sys.modules["torch"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules["torch"]
-
-
-def _make_private(folder: Path) -> None:
-    """PySyft writes its database, with the accounts' keys in it, readable by everyone on the machine."""
-    for path in (folder, *folder.rglob("*")):
-        path.chmod(0o700 if path.is_dir() else 0o600)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from policies import plan_json, validate
@@ -242,10 +242,6 @@ class TrainingPlan:
     def total_steps(self) -> int:
         """Optimiser steps over all rounds."""
         return self.rounds * self.steps_per_round
-
-    def with_dataset(self, dataset: str) -> TrainingPlan:
-        """The same study on a dataset of another name."""
-        return replace(self, dataset=dataset)
 
     @property
     def steps(self) -> tuple[float, int]:

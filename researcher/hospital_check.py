@@ -9,7 +9,7 @@ import hashlib
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -194,47 +194,3 @@ def _certificate_days(certificate: str) -> int | None:
     except ValueError:
         return None
     return (ends - datetime.now(UTC)).days
-
-
-def table(checks: Sequence[HospitalCheck]) -> Any:
-    """The checks for a terminal: one line a hospital and dataset, then what is to be done."""
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("hospital", "state", "round trip", "up / down", "clock", "certificate", "dataset", "epsilon left"):
-        shown.add_column(column, overflow="fold")
-    for check in checks:
-        for dataset in check.datasets or (None,):
-            shown.add_row(Text(check.datasite), *_cells(check, dataset))
-    told = [
-        Text(f"{check.datasite}: {text}", style=colour)
-        for check in checks
-        for texts, colour in ((check.problems, "red"), (check.warnings, "yellow"))
-        for text in texts
-    ]
-    return Group(shown, *told)
-
-
-def _cells(check: HospitalCheck, dataset: DatasetCheck | None) -> list[Any]:
-    from rich.text import Text
-
-    state, colour = (
-        ("problem", "red") if check.problems else ("warning", "yellow") if check.warnings else ("ok", "green")
-    )
-    cells: list[Any] = [Text(state if check.reachable else "not usable", style=colour)]
-    if not check.reachable or dataset is None:
-        return cells
-    up, down = check.upload_mb_per_second or 0.0, check.download_mb_per_second or 0.0
-    clock, days = check.clock_difference_seconds, check.certificate_days
-    return [
-        *cells,
-        f"{(check.latency_seconds or 0.0) * 1000:.0f} ms",
-        f"{up:.0f} / {down:.0f} MB/s",
-        "" if clock is None else f"{clock:+.0f} s",
-        "" if days is None else f"{days} days",
-        f"{dataset.name} {'x'.join(map(str, dataset.image_shape))}, {dataset.unit}",
-        f"{dataset.epsilon_left:.2f} of {dataset.epsilon_total:g}",
-    ]

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,6 +32,19 @@ OnEvent = Callable[[RoundEvent], None]
 def strategy_of(plan: TrainingPlan) -> FedAvg:
     """Federated averaging with the settings that stand in the plan."""
     return FedAvg(server_momentum=plan.server_momentum, server_averaging=plan.server_averaging)
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """What is the same in all rounds of a run."""
+
+    taking_part: list[str]
+    absent: Mapping[str, str]
+    strategy: Strategy
+    hold_out: HoldOut
+    min_clients: int
+    patience: Patience
+    on_event: OnEvent
 
 
 class Study(Submission[TrainingPlan]):
@@ -64,68 +78,40 @@ class Study(Submission[TrainingPlan]):
             RequestDenied: Fewer than `min_clients` hospitals approved, or are there.
             NotEnoughDatasites: A round got fewer updates; what was reached is saved, and `run` goes on from it.
         """
-        strategy, patience = strategy or strategy_of(self.plan), patience or Patience()
+        patience = patience or Patience()
         taking_part, absent = self.approved(min_clients, unreachable_seconds=patience.unreachable_seconds)
+        terms = _Terms(
+            taking_part, absent, strategy or strategy_of(self.plan), hold_out, min_clients, patience, on_event
+        )
         saved = load_state(self.folder, plan_digest=self.plan.digest())
-        state, history = saved if saved else (strategy.init(initial_weights), History())
+        state, history = saved if saved else (terms.strategy.init(initial_weights), History())
         with ThreadPoolExecutor(max_workers=len(taking_part)) as pool:
             while state.round < min(rounds or self.plan.rounds, self.plan.rounds):
-                state, record = self._one_round(
-                    state, pool, taking_part, absent, strategy, hold_out, min_clients, patience, on_event
-                )
+                state, record = self._one_round(state, terms, pool)
                 history.append(record)
                 save_state(self.folder, state, history, plan_digest=self.plan.digest())
                 on_round(record)
         return state, history
 
     def _one_round(
-        self,
-        state: ServerState,
-        pool: ThreadPoolExecutor,
-        taking_part: list[str],
-        absent: Mapping[str, str],
-        strategy: Strategy,
-        hold_out: HoldOut,
-        min_clients: int,
-        patience: Patience,
-        on_event: OnEvent,
+        self, state: ServerState, terms: _Terms, pool: ThreadPoolExecutor
     ) -> tuple[ServerState, RoundRecord]:
         begun = time.monotonic()
-        weights = OutgoingWeights.encode(state.weights, self.plan, state.round)
-        shapes = {name: array.shape for name, array in state.weights.items()}
         stopping = threading.Event()
-        futures = {
-            pool.submit(
-                RemoteRound(
-                    hospital=self.federation.hospitals[name],
-                    dataset=self.plan.dataset,
-                    request=self.requests[name],
-                    plan=self.plan,
-                    round_index=state.round,
-                    patience=patience,
-                    stopping=stopping,
-                    on_event=on_event,
-                ).run,
-                weights,
-                shapes,
-            ): name
-            for name in taking_part
-        }
+        futures = self._ask(state, terms, pool, stopping)
         results: dict[str, DatasiteRound] = {}
-        skipped = dict(absent)
-        arrived = time.monotonic()
+        skipped = dict(terms.absent)
         try:
-            updates = self._arriving(futures, results, skipped, min_clients, state)
-            next_state = strategy.apply(state, updates)
-            arrived = max((one.arrived for one in results.values()), default=arrived)
+            updates = self._arriving(futures, results, skipped, terms.min_clients, state)
+            next_state = terms.strategy.apply(state, updates)
         finally:
             stopping.set()
         aggregated = time.monotonic()
-        scores = evaluate(self.plan.model, next_state.model, hold_out)
+        scores = evaluate(self.plan.model, next_state.model, terms.hold_out)
         slowest = max(results.values(), key=lambda one: one.arrived)
         record = RoundRecord(
             round=next_state.round,
-            datasites=tuple(name for name in taking_part if name in results),
+            datasites=tuple(name for name in terms.taking_part if name in results),
             test_accuracy=scores.accuracy,
             macro_f1=scores.macro_f1,
             confusion=scores.confusion,
@@ -133,7 +119,7 @@ class Study(Submission[TrainingPlan]):
                 "queue": slowest.queue_seconds,
                 "transfer": slowest.transfer_seconds,
                 "train": slowest.train_seconds,
-                "aggregate": aggregated - arrived,
+                "aggregate": aggregated - slowest.arrived,
                 "total": time.monotonic() - begun,
             },
             bytes_up=sum(one.bytes_up for one in results.values()),
@@ -142,6 +128,27 @@ class Study(Submission[TrainingPlan]):
             skipped=skipped,
         )
         return next_state, record
+
+    def _ask(
+        self, state: ServerState, terms: _Terms, pool: ThreadPoolExecutor, stopping: threading.Event
+    ) -> dict[Future[DatasiteRound], str]:
+        """Sends the global weights to every hospital at once; each answer will be that hospital's round."""
+        weights = OutgoingWeights.encode(state.weights, self.plan, state.round)
+        shapes = {name: array.shape for name, array in state.weights.items()}
+        asked = {}
+        for name in terms.taking_part:
+            there = RemoteRound(
+                hospital=self.federation.hospitals[name],
+                dataset=self.plan.dataset,
+                request=self.requests[name],
+                plan=self.plan,
+                round_index=state.round,
+                patience=terms.patience,
+                stopping=stopping,
+                on_event=terms.on_event,
+            )
+            asked[pool.submit(there.run, weights, shapes)] = name
+        return asked
 
     def _arriving(
         self,

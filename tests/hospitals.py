@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -19,7 +22,7 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parents[1]
 RESEARCHER, STRANGER = "researcher@university.org", "stranger@university.org"
 CLASSES = ("dark", "bright")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}  # wide tables
 
 
 def free_port() -> int:
@@ -87,6 +90,15 @@ class Hospital:
             stream.close()
         self.process = None
 
+    def configure(self, **settings: Any) -> None:
+        """Writes settings and limits into its config.toml, which is read at its start."""
+        config = self.state / "config.toml"
+        text = config.read_text()
+        for name, value in settings.items():
+            text, found = re.subn(f"^{name} = .*$", f"{name} = {json.dumps(value)}", text, flags=re.MULTILINE)
+            assert found == 1, name
+        config.write_text(text)
+
     def admin(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return command("-m", "datasites", *arguments, "--state", self.state, check=check)
 
@@ -111,10 +123,24 @@ def make_hospital(folder: Path, name: str, data: Path, *, unit: str = "picture")
     options = ["--port", str(free_port()), "--data_path", data, "--site", name, "--state", state, "--name", name]
     people = ["--researcher", RESEARCHER, "--researcher", STRANGER]
     command("-m", "datasites", "init", *options, *people, "--unit", unit)
+    hospital = Hospital(state)
     if not _sandbox_is_whole():
-        config = state / "config.toml"
-        config.write_text(config.read_text().replace("require_sandbox = true", "require_sandbox = false"))
-    return Hospital(state)
+        hospital.configure(require_sandbox=False)
+    return hospital
+
+
+@contextmanager
+def running(*hospitals: Hospital) -> Iterator[dict[str, Hospital]]:
+    """These datasites by name, started together and stopped whatever happens."""
+    try:
+        for hospital in hospitals:
+            hospital.start()
+        for hospital in hospitals:
+            hospital.wait_until_ready()
+        yield {hospital.state.name: hospital for hospital in hospitals}
+    finally:
+        for hospital in hospitals:
+            hospital.stop()
 
 
 @cache

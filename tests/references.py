@@ -21,11 +21,11 @@ if __name__ == "__main__":
     sys.path.insert(0, str(PROJECT))
 
 import launch_datasites  # noqa: E402
-from datasites import cli as datasites_cli  # noqa: E402
+from datasites.cli import program as datasites_program  # noqa: E402
 from datasites.config import DatasiteConfig  # noqa: E402
 from policies import __main__ as policies_cli  # noqa: E402
 from policies.budget import DatasetLimits  # noqa: E402
-from researcher import cli as researcher_cli  # noqa: E402
+from researcher.cli import program as researcher_program  # noqa: E402
 
 Row = tuple[str, str, str]
 _ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
@@ -53,8 +53,8 @@ def programs() -> dict[str, argparse.ArgumentParser]:
     assert isinstance(launcher, argparse.ArgumentParser)
     return {
         "python launch_datasites.py": launcher,
-        "python -m datasites": datasites_cli._parser(),
-        "python -m researcher": researcher_cli._parser(),
+        "python -m datasites": datasites_program.make_parser(),
+        "python -m researcher": researcher_program.make_parser(),
         "python -m policies": policies_cli._parser(),
     }
 

@@ -16,14 +16,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
-from hospitals import CLASSES, Hospital, draw_pictures, make_hospital, small_plan, wait_for, write_pictures
+from hospitals import CLASSES, Hospital, draw_pictures, make_hospital, running, small_plan, wait_for, write_pictures
 
 from datasites import audit
 from datasites.runs.queue import RunQueue
@@ -231,7 +231,9 @@ def studies_under_fire(folder: Path, *, names: tuple[str, ...], kills: int, seed
     """Runs studies one after another until `kills` kills are done, and the last study to its end."""
     from researcher.federation import Federation
 
-    with _hospitals(folder, names) as hospitals:
+    pictures = folder / "pictures.npz"
+    write_pictures(pictures, sites=names)
+    with running(*(make_hospital(folder, name, pictures) for name in names)) as hospitals:
         fire = Fire(hospitals, kills, seed)
         with Federation.connect([hospital.credentials() for hospital in hospitals.values()]) as federation:
             burning = fire.light()
@@ -244,22 +246,6 @@ def studies_under_fire(folder: Path, *, names: tuple[str, ...], kills: int, seed
             hospital.stop()
             check_state(hospital)
     return fire.counts
-
-
-@contextlib.contextmanager
-def _hospitals(folder: Path, names: tuple[str, ...]) -> Iterator[dict[str, Hospital]]:
-    pictures = folder / "pictures.npz"
-    write_pictures(pictures, sites=names)
-    hospitals = {name: make_hospital(folder, name, pictures) for name in names}
-    try:
-        for hospital in hospitals.values():
-            hospital.start()
-        for hospital in hospitals.values():
-            hospital.wait_until_ready()
-        yield hospitals
-    finally:
-        for hospital in hospitals.values():
-            hospital.stop()
 
 
 def _runs(hospital: Hospital) -> list[dict[str, Any]]:

@@ -51,9 +51,9 @@ def write_folder(folder: Path, files: Mapping[str, Callable[[BinaryIO], object]]
         for name, write in files.items():
             with _private_file(aside / name) as file:
                 write(file)
-        _sync(aside)
+        sync_folder(aside)
         aside.rename(folder)
-        _sync(folder.parent)
+        sync_folder(folder.parent)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
@@ -68,7 +68,8 @@ def _private_file(path: Path) -> Iterator[BinaryIO]:
         os.fsync(file.fileno())
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Puts a folder's own entries, what is in it under which name, safely on disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

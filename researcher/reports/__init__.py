@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-# PAGE
 from researcher.reports.page import write_page
 from researcher.reports.plots import write_plots
 from researcher.reports.result import StudyResult, write_result

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasites.assets.ingestion import ingest
 from datasites.assets.mock import make_mock
 from datasites.assets.sources import read_source
-from datasites.assets.store import ingest, open_store
+from datasites.assets.store import open_store
 from policies.errors import WanwuError
 
 CANARY = "zyzzyva-4711"

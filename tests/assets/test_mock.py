@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from datasites.assets.ingestion import ingest
 from datasites.assets.mock import make_mock
 from datasites.assets.pictures import SourcePictures
-from datasites.assets.store import ingest
 from policies.errors import DataError
 
 SCHEMA: dict[str, Any] = {"image_shape": [20, 12, 3], "class_names": ["a", "b", "c"]}

@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 
 from datasites.assets.drawn_reports import CLASS_NAMES, draw, write_example
+from datasites.assets.ingestion import ingest
 from datasites.assets.mock import make_mock
 from datasites.assets.pictures import SourcePictures
 from datasites.assets.sources import read_source
-from datasites.assets.store import StoreManifest, ingest, open_store
+from datasites.assets.store import StoreManifest, open_store
 from datasites.config import DatasiteConfig
 from datasites.identity import StateFolder
 from datasites.prepare import ingest_pictures

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from datasites.assets import private_folder
+from datasites.assets.ingestion import ingest
 from datasites.assets.pictures import SourcePictures
-from datasites.assets.store import StoreManifest, fingerprint, ingest, open_store
+from datasites.assets.store import StoreManifest, fingerprint, open_store
 from policies.errors import DataError, StoreBroken
 
 FILES = ["images.npy", "labels.npy", "manifest.json", "units.npy"]

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 from datasites.approvals import Approvals, Decision
+from datasites.assets.ingestion import ingest
 from datasites.assets.sources import read_source
-from datasites.assets.store import ingest
 from datasites.audit import AuditLog
 from datasites.config import DatasiteConfig
 from datasites.identity import StateFolder

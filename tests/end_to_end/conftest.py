@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hospitals import CLASSES, Hospital, draw_pictures, make_hospital, write_pictures
+from hospitals import CLASSES, Hospital, draw_pictures, make_hospital, running, write_pictures
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
@@ -26,14 +26,16 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hospitals(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator[dict[str, Hospital]]:
     """Two datasites, `north` and `south`; north may be restarted by a test that leaves it running."""
     folder = tmp_path_factory.mktemp("state")
-    started = {name: make_hospital(folder, name, pictures) for name in ("north", "south")}
-    for hospital in started.values():
-        hospital.start()
-    for hospital in started.values():
-        hospital.wait_until_ready()
-    yield started
-    for hospital in started.values():
-        hospital.stop()
+    with running(*(make_hospital(folder, name, pictures) for name in ("north", "south"))) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator[dict[str, Hospital]]:
+    """The same two with the same pictures, but of one module's own: it may change or spend what it likes."""
+    folder = tmp_path_factory.mktemp("pair")
+    with running(*(make_hospital(folder, name, pictures) for name in ("north", "south"))) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 import requests
-from hospitals import CLASSES, Hospital, draw_pictures, make_hospital, small_plan, wait_for
+from hospitals import CLASSES, Hospital, draw_pictures, make_hospital, running, small_plan, wait_for
 
 from policies.errors import InputRefused, LimitExceeded
 from policies.inputs import Ticket
@@ -46,10 +46,8 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
         class_names=np.array(CLASSES),
     )
     hospital = make_hospital(tmp_path_factory.mktemp("state"), "clinic", folder / f"{FILE_MARK}.npz", unit="patient")
-    hospital.start()
-    hospital.wait_until_ready()
-    yield hospital
-    hospital.stop()
+    with running(hospital):
+        yield hospital
 
 
 @pytest.fixture

@@ -2,55 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import safetensors.torch
-import timm
-import torch
-from hospitals import Hospital, make_hospital
+from hospitals import Hospital
 
 from policies.errors import WanwuError
 from policies.features import FeatureSpec
 from policies.release_plans import EvaluationPlan, ReleaseSpec
 
 
-@pytest.fixture(scope="module")
-def public(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FeatureSpec]:
-    """A file of public weights: random ones, which is enough to tell dark from bright."""
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        state = timm.create_model("resnet18").state_dict()
-    file = tmp_path_factory.mktemp("public") / "resnet18.safetensors"
-    safetensors.torch.save_file(state, file)
-    return file, FeatureSpec("resnet18", hashlib.sha256(file.read_bytes()).hexdigest(), 32)
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator[dict[str, Hospital]]:
-    folder = tmp_path_factory.mktemp("state")
-    made = {name: make_hospital(folder, name, pictures) for name in ("north", "south")}
-    for hospital in made.values():
-        hospital.start()
-    for hospital in made.values():
-        hospital.wait_until_ready()
-    yield made
-    for hospital in made.values():
-        hospital.stop()
-
-
-def compute(hospital: Hospital, public: tuple[Path, FeatureSpec], **changes: str) -> str:
-    values = {"backbone": "resnet18", "weights_sha256": public[1].weights_sha256, "input_size": "32", **changes}
+def compute(hospital: Hospital, backbone: tuple[Path, FeatureSpec], **changes: str) -> str:
+    values = {"backbone": "resnet18", "weights_sha256": backbone[1].weights_sha256, "input_size": "32", **changes}
     arguments = [word for name, value in values.items() for word in (f"--{name}", value)]
-    done = hospital.admin("features", "--weights", str(public[0]), *arguments, check=False)
+    done = hospital.admin("features", "--weights", str(backbone[0]), *arguments, check=False)
     return done.stdout + done.stderr
 
 
 def test_a_head_on_features_is_trained_and_evaluated_where_the_pictures_are(
-    pair: dict[str, Hospital], public: tuple[Path, FeatureSpec], hold_out: object, tmp_path: Path
+    pair: dict[str, Hospital], backbone: tuple[Path, FeatureSpec], hold_out: object, tmp_path: Path
 ) -> None:
     from datasites.training.models import initial_weights
     from researcher.feature_hold_out import with_features
@@ -61,7 +32,7 @@ def test_a_head_on_features_is_trained_and_evaluated_where_the_pictures_are(
     from researcher.study import Study
 
     assert isinstance(hold_out, HoldOut)
-    file, spec = public
+    file, spec = backbone
     with Federation.connect([hospital.credentials() for hospital in pair.values()]) as federation:
         wishes = Wishes(
             study="head",
@@ -76,8 +47,8 @@ def test_a_head_on_features_is_trained_and_evaluated_where_the_pictures_are(
         with pytest.raises(WanwuError, match=f"no features {spec.key}"):
             Study.submit(federation, plan, tmp_path / "early")
         for hospital in pair.values():
-            assert "WW801" in compute(hospital, public, weights_sha256="0" * 64)
-            assert f"--model_option weights_sha256={spec.weights_sha256}" in compute(hospital, public)
+            assert "WW801" in compute(hospital, backbone, weights_sha256="0" * 64)
+            assert f"--model_option weights_sha256={spec.weights_sha256}" in compute(hospital, backbone)
             assert [event["features"] for event in hospital.events("features computed")] == [spec.key]
             findings = json.loads(hospital.admin("doctor", "--json", check=False).stdout)
             assert [one["level"] for one in findings if one["check"] == "features"] == ["ok"]
@@ -97,7 +68,7 @@ def test_a_head_on_features_is_trained_and_evaluated_where_the_pictures_are(
 
 
 def test_features_that_are_gone_stop_a_run_and_cost_nothing(
-    pair: dict[str, Hospital], public: tuple[Path, FeatureSpec], hold_out: object, tmp_path: Path
+    pair: dict[str, Hospital], backbone: tuple[Path, FeatureSpec], hold_out: object, tmp_path: Path
 ) -> None:
     from datasites.training.models import initial_weights
     from researcher.feature_hold_out import with_features
@@ -108,9 +79,9 @@ def test_features_that_are_gone_stop_a_run_and_cost_nothing(
     from researcher.study import Study
 
     assert isinstance(hold_out, HoldOut)
-    file, spec = public
+    file, spec = backbone
     north = pair["north"]
-    compute(north, public)
+    compute(north, backbone)
     with Federation.connect(north.credentials()) as federation:
         wishes = Wishes(study="gone", model="features", options=spec.options, num_rounds=1, noise_multiplier=12.0)
         plan = make_plan(wishes, federation.datasets())

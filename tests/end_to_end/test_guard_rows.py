@@ -325,7 +325,6 @@ def test_two_people_approve_where_the_limits_ask_for_two(
         assert "raised here, not lowered" in hospital.admin("limits", "--set", "approvals_needed=1", check=False).stderr
     finally:
         hospital.stop()
-        config = hospital.state / "config.toml"
-        config.write_text(config.read_text().replace("approvals_needed = 2", "approvals_needed = 1"))
+        hospital.configure(approvals_needed=1)
         hospital.start()
         hospital.wait_until_ready()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hospitals import ENVIRONMENT, PROJECT, Hospital, make_hospital, small_plan, wait_for
+from hospitals import ENVIRONMENT, PROJECT, Hospital, make_hospital, running, small_plan, wait_for
 
 from datasites.runs.sandbox import sandbox_report
 from policies.errors import OutputRefused, RunFailed
@@ -40,19 +40,10 @@ class HostileHospital(Hospital):
 @pytest.fixture(scope="module")
 def hospital(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator[Hospital]:
     made = make_hospital(tmp_path_factory.mktemp("hostile"), "north", pictures)
-    config = made.state / "config.toml"
-    text = config.read_text()
-    for setting, value in (("memory_bytes_per_run", 1 << 29), ("max_update_bytes", 1 << 22)):
-        text = "\n".join(f"{setting} = {value}" if line.startswith(setting) else line for line in text.splitlines())
-    text = text.replace("scratch_bytes_per_run = 2147483648", f"scratch_bytes_per_run = {1 << 22}")
-    config.write_text(text)
+    made.configure(memory_bytes_per_run=1 << 29, max_update_bytes=1 << 22, scratch_bytes_per_run=1 << 22)
     hostile = HostileHospital(made.state)
-    hostile.start()
-    try:
-        hostile.wait_until_ready()
+    with running(hostile):
         yield hostile
-    finally:
-        hostile.stop()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hospitals import Hospital, make_hospital, small_plan
+from hospitals import Hospital, make_hospital, running, small_plan
 
 from datasites.assets.drawn_reports import SITES, write_example
 from policies.errors import FederationError, PlanError
@@ -34,17 +34,11 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def reading(tmp_path_factory: pytest.TempPathFactory, example: tuple[Path, Path]) -> Iterator[dict[str, Hospital]]:
     """Two hospitals that keep the reports beside their pictures."""
     folder = tmp_path_factory.mktemp("state")
-    made = {name: make_hospital(folder, name, example[0]) for name in SITES}
-    for hospital in made.values():
-        config = hospital.state / "config.toml"
-        lengths = config.read_text().replace("text_length = 0", "text_length = 12")
-        config.write_text(lengths.replace("text_vocabulary = 2048", "text_vocabulary = 128"))
-        hospital.start()
-    for hospital in made.values():
-        hospital.wait_until_ready()
-    yield made
-    for hospital in made.values():
-        hospital.stop()
+    made = [make_hospital(folder, name, example[0]) for name in SITES]
+    for hospital in made:
+        hospital.configure(text_length=FORM.length, text_vocabulary=FORM.vocabulary)
+    with running(*made) as started:
+        yield started
 
 
 def test_a_study_of_pictures_and_reports_runs_and_its_model_is_counted_at_the_hospitals(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hospitals import ENVIRONMENT, PROJECT, make_hospital, small_plan
+from hospitals import ENVIRONMENT, PROJECT, make_hospital, running, small_plan
 
 REAL_DATA = Path(os.environ.get("WANWU_REAL_DATA", PROJECT.parent / "shared" / "data"))
 pytestmark = [pytest.mark.real_data, pytest.mark.timeout(1800)]
@@ -46,29 +46,21 @@ def test_patients_of_chest_pictures_are_the_privacy_unit_from_card_to_receipt(tm
 
     chests = _set("cxr_hannover")
     hospital = make_hospital(tmp_path, "hannover", _one_site(chests / "train.npz", tmp_path), unit="patient")
-    config = hospital.state / "config.toml"
-    config.write_text(config.read_text().replace("min_public_size = 50", "min_public_size = 20"))
-    hospital.start()
-    hospital.wait_until_ready()
-    try:
-        with Federation.connect([hospital.credentials()]) as federation:
-            (info,) = federation.datasets()
-            patients = len(set(np.load(chests / "train.npz")["groups"].tolist()))
-            assert info.unit == "patient" and info.public_size <= patients
-            study = Study.submit(federation, small_plan(federation, study="chests"), tmp_path / "study")
-            request = study.requests["hannover"].request_id
-            assert hospital.admin_json("show", request)["plan"]["privacy"]["unit"] == "patient"
-            hospital.admin("approve", request)
-            hold_out = load_hold_out(chests / "test.npz", class_names=info.class_names, image_shape=info.image_shape)
-            _, history = study.run(
-                hold_out=hold_out, initial_weights=initial_weights(study.plan.model, 0), min_clients=1
-            )
-            assert study.privacy(history)["hannover"].unit == "patient"
-            study.receipts(tmp_path)
-            key = federation.hospitals["hannover"].public_key
-            assert verify((tmp_path / "hannover.receipt.json").read_text(), key).unit == "patient"
-    finally:
-        hospital.stop()
+    hospital.configure(min_public_size=20)
+    with running(hospital), Federation.connect([hospital.credentials()]) as federation:
+        (info,) = federation.datasets()
+        patients = len(set(np.load(chests / "train.npz")["groups"].tolist()))
+        assert info.unit == "patient" and info.public_size <= patients
+        study = Study.submit(federation, small_plan(federation, study="chests"), tmp_path / "study")
+        request = study.requests["hannover"].request_id
+        assert hospital.admin_json("show", request)["plan"]["privacy"]["unit"] == "patient"
+        hospital.admin("approve", request)
+        hold_out = load_hold_out(chests / "test.npz", class_names=info.class_names, image_shape=info.image_shape)
+        _, history = study.run(hold_out=hold_out, initial_weights=initial_weights(study.plan.model, 0), min_clients=1)
+        assert study.privacy(history)["hannover"].unit == "patient"
+        study.receipts(tmp_path)
+        key = federation.hospitals["hannover"].public_key
+        assert verify((tmp_path / "hannover.receipt.json").read_text(), key).unit == "patient"
 
 
 def _one_site(file: Path, folder: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import syft as sy
-from hospitals import RESEARCHER, Hospital, command, free_port, make_hospital, small_plan
+from hospitals import RESEARCHER, Hospital, command, free_port, make_hospital, running, small_plan
 
 from policies.errors import LimitExceeded, RequestDenied, WanwuError
 from policies.inputs import Ticket
@@ -30,10 +30,8 @@ def west(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("west")
     write_pictures(folder / "pictures.npz", sites=("west",))
     hospital = make_hospital(folder, "west", folder / "pictures.npz")
-    hospital.start()
-    hospital.wait_until_ready()
-    yield hospital
-    hospital.stop()
+    with running(hospital):
+        yield hospital
 
 
 @pytest.fixture
@@ -173,9 +171,8 @@ def test_a_datasite_does_not_start_on_an_older_ledger_than_its_audit_log_names(w
 def test_two_datasites_are_not_served_from_one_folder(west: Hospital, tmp_path: Path) -> None:
     config = west.state / "config.toml"
     text = config.read_text()
-    port = next(line for line in text.splitlines() if line.startswith("port = "))
     try:
-        config.write_text(text.replace(port, f"port = {free_port()}"))
+        west.configure(port=free_port())
         done = west.admin("serve", check=False)
     finally:
         config.write_text(text)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from datasites.assets.ingestion import ingest
 from datasites.assets.pictures import SourcePictures
-from datasites.assets.store import ingest
 from datasites.runs.still_approved import StillApproved
 from policies.errors import RequestAltered, RequestDenied, StoreBroken
 

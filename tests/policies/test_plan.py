@@ -172,12 +172,6 @@ def test_total_steps_are_rounds_times_steps() -> None:
     assert PLAN.total_steps == 30
 
 
-def test_the_same_study_on_another_dataset_differs_in_its_name_alone() -> None:
-    other = PLAN.with_dataset("other")
-    assert other.dataset == "other"
-    assert other.with_dataset("smears") == PLAN
-
-
 @pytest.mark.parametrize(
     ("path", "value"),
     [

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-import safetensors.torch
-import timm
-import torch
 
 from datasites.training.models import initial_weights
 from policies.errors import ConfigError, DataError
@@ -25,20 +21,14 @@ from researcher.hold_out import HoldOut
 CLASSES = ("dark", "bright")
 
 
-@pytest.fixture(scope="module")
-def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        state = timm.create_model("resnet18").state_dict()
-    file = tmp_path_factory.mktemp("public") / "model.safetensors"
-    safetensors.torch.save_file(state, file)
-    return file
+@pytest.fixture
+def public(backbone: tuple[Path, FeatureSpec]) -> Path:
+    return backbone[0]
 
 
 @pytest.fixture
-def model(public: Path) -> ModelSpec:
-    spec = FeatureSpec("resnet18", hashlib.sha256(public.read_bytes()).hexdigest(), 32)
-    return ModelSpec("features", (8, 8, 1), 2, spec.options)
+def model(backbone: tuple[Path, FeatureSpec]) -> ModelSpec:
+    return ModelSpec("features", (8, 8, 1), 2, backbone[1].options)
 
 
 @pytest.fixture

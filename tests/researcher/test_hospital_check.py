@@ -14,7 +14,8 @@ from rich.console import Console
 
 from policies import versions
 from policies.errors import DatasiteUnreachable
-from researcher.hospital_check import PROBE_BYTES, HospitalCheck, check_hospital, contract_problems, table
+from researcher.hospital_check import PROBE_BYTES, HospitalCheck, check_hospital, contract_problems
+from researcher.tables import check_table
 
 LIMITS = {"max_rounds": 5}
 
@@ -144,6 +145,6 @@ def test_the_table_shows_each_hospital_and_what_is_to_be_done() -> None:
     good = check(FakeWire())
     bad = replace(good, datasite="south", reachable=False, datasets=(), problems=("WW705: nothing answers",))
     console = Console(width=200, file=io.StringIO())
-    console.print(table([good, bad]))
+    console.print(check_table([good, bad]))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "1.50 of 8" in shown and "not usable" in shown and "south: WW705: nothing answers" in shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,16 +16,20 @@ from datasites.training.models import initial_weights
 from policies.errors import ConfigError
 from policies.plan import ModelSpec
 from researcher.checkpoints import STATE_FILE
-from researcher.cli import _initial_weights, _parser
+from researcher.cli.program import make_parser
+from researcher.cli.studies import first_weights
 from researcher.pretrained import RECORD_FILE
-from researcher.training_session import wait_and_run
+
+with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
+    warnings.simplefilter("ignore")
+    from researcher.training_session import wait_and_run
 
 SPEC = ModelSpec("linear", (4, 4, 1), 2)
 STUDY = SimpleNamespace(plan=SimpleNamespace(model=SPEC, rounds=1), requests={})
 
 
 def options(tmp_path, *more):
-    return _parser().parse_args(["train", "--out", str(tmp_path / "study"), "--test", "hold_out.npz", *more])
+    return make_parser().parse_args(["train", "--out", str(tmp_path / "study"), "--test", "hold_out.npz", *more])
 
 
 @pytest.fixture
@@ -37,7 +42,7 @@ def public(tmp_path):
 
 
 def test_public_weights_are_read_and_recorded_in_the_studys_folder(tmp_path, public, capsys):
-    got = _initial_weights(options(tmp_path, *public), STUDY)
+    got = first_weights(options(tmp_path, *public), STUDY)
     assert got is not None and np.array_equal(got["head.weight"], initial_weights(SPEC, 9)["head.weight"])
     record = json.loads((tmp_path / "study" / RECORD_FILE).read_text())
     assert (record["source"], record["sha256"], record["loaded"]) == (public[1], public[3], 2)
@@ -45,19 +50,19 @@ def test_public_weights_are_read_and_recorded_in_the_studys_folder(tmp_path, pub
 
 
 def test_without_them_a_study_starts_at_random(tmp_path):
-    assert _initial_weights(options(tmp_path), STUDY) is None
+    assert first_weights(options(tmp_path), STUDY) is None
 
 
 def test_a_study_that_goes_on_does_not_read_them_again(tmp_path, public):
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / STATE_FILE).write_text("{}")
-    assert _initial_weights(options(tmp_path, *public), STUDY) is None
+    assert first_weights(options(tmp_path, *public), STUDY) is None
     assert not (tmp_path / "study" / RECORD_FILE).exists()
 
 
 def test_without_a_digest_they_are_refused(tmp_path, public):
     with pytest.raises(ConfigError, match="SHA-256"):
-        _initial_weights(options(tmp_path, *public[:2]), STUDY)
+        first_weights(options(tmp_path, *public[:2]), STUDY)
 
 
 class FakeStudy(SimpleNamespace):

@@ -12,8 +12,8 @@ import huggingface_hub
 import numpy as np
 import pytest
 import safetensors.torch
-import timm
 import torch
+from public_weights import resnet18_state
 
 from policies.errors import ConfigError, InputRefused
 from policies.plan import ModelSpec
@@ -29,9 +29,7 @@ def digest(file: Path) -> str:
 
 @pytest.fixture(scope="module")
 def state() -> dict[str, torch.Tensor]:
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        return timm.create_model("resnet18").state_dict()
+    return resnet18_state()
 
 
 @pytest.fixture

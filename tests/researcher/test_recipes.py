@@ -15,7 +15,8 @@ from researcher.recipes import auto
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
-    from researcher.cli import _parser, _recipe
+    from researcher.cli.program import make_parser
+    from researcher.cli.wishes import chosen_recipe
     from researcher.federation import DatasetInfo
     from researcher.planning import Wishes, make_plan, study_epsilon
 
@@ -146,6 +147,6 @@ def test_without_a_recipe_the_wishes_count():
 
 def test_an_option_that_the_recipe_derives_is_refused_beside_it():
     arguments = ["submit", "--recipe", "auto", "--epsilon", "2", "--num_rounds", "20"]
-    assert _recipe(_parser().parse_args(arguments)) == "auto"
+    assert chosen_recipe(make_parser().parse_args(arguments)) == "auto"
     with pytest.raises(ConfigError, match="--learning_rate is derived"):
-        _recipe(_parser().parse_args([*arguments, "--learning_rate", "0.1"]))
+        chosen_recipe(make_parser().parse_args([*arguments, "--learning_rate", "0.1"]))

@@ -21,8 +21,8 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "tests" / "runs")]
 
 from hostile import ATTACKS, PROGRAM  # noqa: E402
 
+from datasites.assets.ingestion import ingest  # noqa: E402
 from datasites.assets.pictures import SourcePictures  # noqa: E402
-from datasites.assets.store import ingest  # noqa: E402
 from datasites.runs.limits import RunLimits  # noqa: E402
 from datasites.runs.process import Job, Nursery  # noqa: E402
 from datasites.runs.sandbox import Confinement, draw_uid  # noqa: E402

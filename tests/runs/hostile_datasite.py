@@ -37,7 +37,7 @@ def by_study(inputs: RunInputs) -> bytes:
 
 
 def main(path: Path) -> None:
-    from datasites.cli import _log_to, _stop_with_stdin
+    from datasites.cli.serving import log_to, stop_with_stdin
     from datasites.config import DatasiteConfig
     from datasites.identity import StateFolder
     from datasites.prepare import ingest_pictures
@@ -48,8 +48,8 @@ def main(path: Path) -> None:
     state = StateFolder(path)
     config = DatasiteConfig.from_toml(state.config)
     ingest_pictures(state, config)
-    terminal = _log_to(state.logs / "datasite.log")
-    threading.Thread(target=_stop_with_stdin, daemon=True).start()
+    terminal = log_to(state.logs / "datasite.log")
+    threading.Thread(target=stop_with_stdin, daemon=True).start()
     nursery = Nursery(log=state.logs / "runs.log", threads=1, program=PROGRAM)
     datasite = RunningDatasite(state, config, nursery=nursery)
     datasite.serve(ready=lambda: print("ready", file=terminal, flush=True))

@@ -7,6 +7,7 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from public_weights import resnet18_state
 
 from datasites.training.models.backbone import bare_backbone, features_of, load_backbone
 from policies.errors import InputRefused
@@ -18,9 +19,7 @@ SPEC = FeatureSpec("resnet18", "0" * 64, 32, "imagenet")
 @pytest.fixture(scope="module")
 def public():
     """Weights of a whole ResNet, with statistics that are not the initial ones."""
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        state = timm.create_model("resnet18").state_dict()
+    state = resnet18_state()
     for name, value in state.items():
         if "running_mean" in name:
             value.normal_(generator=torch.Generator().manual_seed(2)).mul_(0.1)

@@ -1,6 +1,6 @@
-"""The hospital's commands that keep a datasite well: its audit log, backups, versions, and a doctor's round.
+"""Commands that keep a datasite well: `backup`, `restore`, `doctor`, `migrate`. A backup is as private as the datasite.
 
-None of them needs a running datasite, all of them work beside one. What they print is for the hospital's own people.
+None of them needs a running datasite; `backup` and `doctor` work beside one.
 """
 
 from __future__ import annotations
@@ -8,37 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
-from typing import Any
 
-from datasites.state_option import chosen_state
+from datasites.cli.commands import Commands
+from datasites.cli.state_option import chosen_state
 from policies.errors import BackupRefused
-
-
-def verify_audit(options: argparse.Namespace) -> None:
-    """Checks the audit log's chain, and the ledger against it."""
-    from datasites import ledger_witness
-    from datasites.audit_chain import read, verify
-    from policies.ledger import Ledger
-
-    state = chosen_state(options)
-    head = verify(state.audit)
-    print(f"The audit log's chain holds: {head.entries} entries, its head is {head.hash[:16]}.")
-    if state.ledger.exists():
-        events = read(state.audit, keep=ledger_witness.is_witness).entries
-        unknown = ledger_witness.check(Ledger(state.ledger).entries(), events)
-        print(f"The ledger is the one that the log names; {unknown} of its entries came after the last it names.")
-
-
-def export_audit(options: argparse.Namespace) -> None:
-    """Writes the audit log, or some days of it, to a file for an auditor."""
-    from datasites.audit_export import export
-
-    count = export(chosen_state(options).audit, options.file, since=options.since, until=options.until)
-    print(f"{count} events written to {options.file}; its last line holds their digest.")
 
 
 def backup(options: argparse.Namespace) -> None:
@@ -116,28 +91,15 @@ def _head(entries: int, head: str) -> str:
     return f"{entries} entries, head {head[:16]}"
 
 
-def add_commands(add: Callable[..., argparse.ArgumentParser], group: Callable[[str, str], Any]) -> None:
-    """Adds these commands to the hospital's parser."""
-    add("backup", backup).add_argument("folder", type=Path, help="folder of this datasite's backups")
-    restoring = add("restore", restore)
+def add_commands(commands: Commands) -> None:
+    """Adds these commands to the program."""
+    commands.add("backup", backup).add_argument("folder", type=Path, help="folder of this datasite's backups")
+    restoring = commands.add("restore", restore)
     restoring.add_argument("folder", type=Path, help="a backup, or a folder of backups: the last one is taken")
     told = restoring.add_mutually_exclusive_group()
     told.add_argument("--nothing_since", action="store_true", help="the datasite did not run since the backup")
     told.add_argument("--lost", type=Path, metavar="FOLDER", help="what is left of the lost state folder")
     told.add_argument("--accept_loss", action="store_true", help="nobody knows what was spent since the backup")
-    add("doctor", doctor)
-    moving = add("migrate", migrate)
+    commands.add("doctor", doctor)
+    moving = commands.add("migrate", migrate)
     moving.add_argument("--backup", type=Path, required=True, metavar="FOLDER", help="where to back up to before")
-    audit = group("audit", "The audit log.")
-    add("verify", verify_audit, audit)
-    exporting = add("export", export_audit, audit)
-    exporting.add_argument("file", type=Path, help="file to write: .csv for CSV, else JSON lines")
-    exporting.add_argument("--since", type=_day, metavar="DAY", help="first day, as 2026-11-23 (UTC)")
-    exporting.add_argument("--until", type=_day, metavar="DAY", help="last day, included")
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected a day such as 2026-11-23, got {text!r}") from error

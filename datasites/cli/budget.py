@@ -1,0 +1,43 @@
+"""Commands about what datasets may cost: `budget`, `limits`. The hospital sets the limits; a change is logged."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from datasites.cli import console
+from datasites.cli.commands import Commands
+from policies.errors import ConfigError
+
+
+def budget(options: argparse.Namespace) -> None:
+    """Shows the privacy budget of each dataset."""
+    from datasites.tables import budget_table
+
+    console.show(options, console.call(options, "GET", "/budget"), budget_table)
+
+
+def limits(options: argparse.Namespace) -> None:
+    """Shows the dataset's limits, or changes some of them."""
+    from datasites.tables import limits_table
+
+    changes = dict(_assignment(text) for text in options.set)
+    call = ("POST", "/limits", changes) if changes else ("GET", "/limits")
+    console.show(options, console.call(options, *call), limits_table)
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except ValueError as error:
+        raise ConfigError(f"Expected NAME=VALUE such as max_rounds=100, got {text!r}.") from error
+
+
+def add_commands(commands: Commands) -> None:
+    """Adds these commands to the program."""
+    commands.add("budget", budget)
+    commands.add("limits", limits).add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="epsilon=10, max_rounds=100, ... (repeatable)"
+    )

@@ -1,0 +1,83 @@
+"""What a command asks of the running datasite: a call to its console on loopback, with a person's token."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from datasites.cli.commands import STAFF_VARIABLE
+from datasites.cli.state_option import chosen_state
+from policies.errors import ConfigError, WanwuError
+
+
+class _Answered(WanwuError):
+    """What the running datasite answered, under its own code."""
+
+    def __init__(self, code: str, public: str) -> None:
+        super().__init__(public)
+        self.code = code
+
+
+def call(options: argparse.Namespace, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    """Asks the running datasite's admin API.
+
+    Raises:
+        WanwuError: What the datasite answered.
+        ConfigError: It is not running.
+    """
+    import httpx
+
+    access = _access(options)
+    try:
+        answer = httpx.request(
+            method,
+            f"{access['url']}/admin/v1{path}",
+            json=body,
+            headers={"authorization": f"Bearer {access['token']}"},
+            timeout=120,
+            trust_env=False,
+        )
+    except (OSError, httpx.TransportError) as error:
+        raise ConfigError("The datasite is not running. Start it, then try again.") from error
+    content = answer.json()
+    if answer.status_code >= 400:
+        raise _Answered(content["code"], content["error"])
+    return content
+
+
+def show(options: argparse.Namespace, content: Any, table: Callable[[Any], Any]) -> None:
+    """Prints an answer as a table, or as it came with --json."""
+    if options.json:
+        print(json.dumps(content, indent=2))
+        return
+    from rich.console import Console
+
+    Console().print(table(content))
+
+
+def _access(options: argparse.Namespace) -> dict[str, str]:
+    """Address and token: of the person whose file is given, else of the state folder's owner.
+
+    Raises:
+        ConfigError: The person's file is not one, or the datasite is not running.
+    """
+    own = options.as_file or os.environ.get(STAFF_VARIABLE)
+    if not own:
+        state = chosen_state(options)
+        try:
+            return dict(json.loads(state.console.read_text()))
+        except OSError as error:
+            raise ConfigError(f"Datasite '{state.name}' is not running. Start it, then try again.") from error
+    try:
+        access = dict(json.loads(Path(own).read_text()))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{own} is not a token file. Ask the hospital's admin for one.") from error
+    if options.state is not None or options.name:
+        with contextlib.suppress(OSError, ConfigError):
+            access["url"] = json.loads(chosen_state(options).console.read_text())["url"]
+    return access

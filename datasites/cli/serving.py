@@ -1,0 +1,71 @@
+"""The command `serve`, and the log that it writes instead of the terminal. The log stays in the state folder."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import TextIO
+
+from datasites.cli.commands import Commands
+from datasites.cli.state_option import chosen_state
+from datasites.config import DatasiteConfig
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Serves the datasite until it is told to stop."""
+    os.umask(0o077)
+    state = chosen_state(options)
+    config = DatasiteConfig.from_toml(state.config)
+    from datasites.listening import listen
+    from datasites.prepare import ingest_pictures
+    from datasites.pysyft_server import refuse_dev_mode
+    from datasites.running import hold
+    from datasites.server import RunningDatasite
+    from datasites.state_version import check_version
+
+    refuse_dev_mode()
+    check_version(state)
+    listen(config.host, config.port).close()
+    hold(state)
+    ingest_pictures(state, config)
+    terminal = log_to(state.logs / "datasite.log")
+    if options.stop_with_stdin:
+        threading.Thread(target=stop_with_stdin, daemon=True).start()
+    datasite = RunningDatasite(state, config)
+    datasite.serve(ready=lambda: print(f"ready {config.url}", file=terminal, flush=True))
+    terminal.flush()
+    os._exit(0)  # all is closed and on disk; taking PySyft's modules apart would take another three seconds
+
+
+def stop_with_stdin() -> None:
+    """Waits until standard input closes, then asks this process to stop."""
+    while os.read(0, 1):
+        continue
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def log_to(file: Path) -> TextIO:
+    """Sends the log and both outputs to the hospital's log file; returns the terminal, for the `ready` line."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    terminal = os.fdopen(os.dup(1), "w")
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    logging.getLogger("datasites").setLevel(logging.INFO)  # also after PySyft has set the root logger's level
+    for noisy in ("httpx", "syft", "matplotlib"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    return terminal
+
+
+def add_commands(commands: Commands) -> None:
+    """Adds this command to the program."""
+    commands.add("serve", serve).add_argument(
+        "--stop_with_stdin",
+        action="store_true",
+        help="stop when standard input closes (used by launch_datasites.py)",
+    )

@@ -1,0 +1,49 @@
+"""What the admin API works on, and who may use it: each call carries a person's token, each route names its roles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from datasites.accounts import Accounts
+from datasites.books import Books
+from datasites.requests import RequestBook
+from datasites.runs.queue import RunQueue
+from datasites.runs.supervisor import Supervisor
+from datasites.staff import ADMIN, AUDITOR, REVIEWER, Person, Staff
+
+CHANGES, DECIDES, READS, AUDITS = (ADMIN,), (ADMIN, REVIEWER), (ADMIN, REVIEWER, AUDITOR), (ADMIN, AUDITOR)
+
+
+@dataclass(frozen=True)
+class Console:
+    """The parts of a running datasite that its people see and change."""
+
+    name: str
+    staff: Staff
+    fingerprints: dict[str, str]
+    books: Books
+    book: RequestBook
+    accounts: Accounts
+    queue: RunQueue
+    supervisor: Supervisor
+    url: Callable[[], str]
+
+    async def answer(self, request: Request, roles: Sequence[str], work: Callable[[Person], Any]) -> JSONResponse:
+        """Does the work for the person whose token the request carries.
+
+        Guarantees:
+            Nothing is read or changed before the token is known and its person has one of `roles`.
+
+        Raises:
+            WanwuError: The token is nobody's, the person's role is another, or what the work was refused with.
+        """
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        person = self.staff.of_token(token if scheme == "Bearer" else "")
+        person.must_be(*roles)
+        return JSONResponse(await run_in_threadpool(work, person))

@@ -1,0 +1,48 @@
+"""Routes about code requests. A reviewer sees the whole card; of a decision, the researcher reads the reason alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Body, Request
+from fastapi.responses import JSONResponse
+
+from datasites.console.console import CHANGES, DECIDES, Console
+from datasites.staff import Person
+
+
+def make_routes(console: Console) -> APIRouter:
+    """List, show, approve, deny, end."""
+    router, book = APIRouter(prefix="/requests"), console.book
+
+    @router.get("")
+    async def requests(request: Request) -> JSONResponse:
+        return await console.answer(request, DECIDES, lambda who: [card.to_dict() for card in book.cards()])
+
+    @router.get("/{request_id}")
+    async def show(request: Request, request_id: str) -> JSONResponse:
+        return await console.answer(request, DECIDES, lambda who: book.card(request_id).to_dict())
+
+    @router.post("/{request_id}/approve")
+    async def approve(request: Request, request_id: str) -> JSONResponse:
+        def work(who: Person) -> dict[str, Any]:
+            return book.approve(request_id, by=who.name, named=who.named).to_dict()
+
+        return await console.answer(request, DECIDES, work)
+
+    @router.post("/{request_id}/deny")
+    async def deny(request: Request, request_id: str, reason: str = Body(embed=True)) -> JSONResponse:
+        def work(who: Person) -> dict[str, Any]:
+            return book.deny(request_id, reason=reason, by=who.name).to_dict()
+
+        return await console.answer(request, DECIDES, work)
+
+    @router.post("/{request_id}/end")
+    async def end(request: Request, request_id: str, reason: str = Body(embed=True)) -> JSONResponse:
+        def work(who: Person) -> dict[str, Any]:
+            book.end(request_id, by=who.name, reason=reason)
+            return book.card(request_id).to_dict()
+
+        return await console.answer(request, CHANGES, work)
+
+    return router

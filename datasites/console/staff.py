@@ -1,0 +1,44 @@
+"""Routes about the hospital's own people. Only an admin's; a person's token goes into a file, not an answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Body, Request
+from fastapi.responses import JSONResponse
+
+from datasites.console.console import CHANGES, Console
+
+
+def make_routes(console: Console) -> APIRouter:
+    """List, add, remove."""
+    router = APIRouter(prefix="/staff")
+
+    @router.get("")
+    async def staff(request: Request) -> JSONResponse:
+        return await console.answer(request, CHANGES, lambda who: console.staff.list())
+
+    @router.post("")
+    async def add_staff(request: Request, name: str = Body(), role: str = Body()) -> JSONResponse:
+        return await console.answer(request, CHANGES, lambda who: _add(console, name, role, by=who.name))
+
+    @router.post("/{name}/remove")
+    async def remove_staff(request: Request, name: str) -> JSONResponse:
+        return await console.answer(request, CHANGES, lambda who: _remove(console, name, by=who.name))
+
+    return router
+
+
+def _add(console: Console, name: str, role: str, *, by: str) -> dict[str, Any]:
+    """Makes an account."""
+    file = console.staff.add(name, role, by=by, url=console.url())
+    console.books.audit.write("staff added", name=name, role=role, by=by)
+    return {"file": str(file)}
+
+
+def _remove(console: Console, name: str, *, by: str) -> dict[str, Any]:
+    """Ends an account; consents that nobody has completed end with it."""
+    console.staff.remove(name)
+    console.books.approvals.consents.drop(name)
+    console.books.audit.write("staff removed", name=name, by=by)
+    return {"name": name}

@@ -1,0 +1,40 @@
+"""Ledgers for tests: one dataset, one researcher, and an accountant whose sums a reader does by hand."""
+
+from __future__ import annotations
+
+from policies.accountant import GaussianSteps
+from policies.budget import DatasetLimits, PrivacyBudget
+from policies.ledger import Ledger
+
+FINGERPRINT, OTHER_FINGERPRINT = "a" * 64, "b" * 64
+UPDATE, OTHER_UPDATE = "1" * 64, "2" * 64
+LIMITS = DatasetLimits(PrivacyBudget(8.0, 1e-5))
+
+
+def steps(count: int, noise: float = 1.0) -> GaussianSteps:
+    return GaussianSteps(noise, 0.1, count)
+
+
+def hundredth_a_step(history: object, delta: float) -> float:
+    """An accountant to check by hand: epsilon 0.01 a step."""
+    return sum(part.steps for part in history) / 100  # type: ignore[attr-defined]
+
+
+def reserve(ledger: Ledger, request_id: str, count: int, **changes: object) -> object:
+    wanted = {
+        "fingerprint": FINGERPRINT,
+        "dataset": "chest-xray",
+        "request_id": request_id,
+        "study": "pneumonia",
+        "researcher": "ada@example.org",
+        "plan_digest": "c" * 64,
+        "spend": (steps(count),) if count else (),
+        "rounds": 4,
+        "limits": LIMITS,
+        **changes,
+    }
+    return ledger.reserve(**wanted)  # type: ignore[arg-type]
+
+
+def commit(ledger: Ledger, request_id: str, index: int, count: int, update: str = UPDATE) -> None:
+    ledger.commit(request_id=request_id, round_index=index, spend=steps(count), update_digest=update)

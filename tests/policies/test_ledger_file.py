@@ -1,0 +1,288 @@
+"""The ledger's file: it holds across processes and crashes, and a damaged one refuses everything."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sqlite3
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ledgers import FINGERPRINT, UPDATE, commit, hundredth_a_step, reserve, steps
+
+from policies.chain import Chain, Draft
+from policies.errors import LedgerBroken
+from policies.ledger import Ledger
+
+# --- the file ------------------------------------------------------------------------------------------------
+
+
+def test_every_file_of_the_ledger_is_its_owners_alone(ledger: Ledger, tmp_path: Path) -> None:
+    umask = os.umask(0)
+    try:
+        reserve(ledger, "one", 40)
+        names = {path.name for path in tmp_path.iterdir()}
+    finally:
+        os.umask(umask)
+    assert names == {"ledger.sqlite", "ledger.head", "ledger.lock", "ledger.reserving"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_the_file_is_write_ahead_logged(ledger: Ledger, tmp_path: Path) -> None:
+    assert run_sql(tmp_path, "PRAGMA journal_mode") == [("wal",)]
+
+
+def test_a_reopened_ledger_is_the_same_ledger(ledger: Ledger, tmp_path: Path) -> None:
+    reserve(ledger, "one", 40)
+    commit(ledger, "one", 0, 10)
+    again = Ledger(tmp_path / "ledger.sqlite", hundredth_a_step)
+    assert again.entries() == ledger.entries()
+    assert again.reservations() == ledger.reservations()
+
+
+def test_entries_carry_utc_times_and_an_unbroken_chain(ledger: Ledger) -> None:
+    reserve(ledger, "one", 40)
+    commit(ledger, "one", 0, 10)
+    first, second = ledger.entries()
+    assert (first.sequence, first.previous, second.sequence, second.previous) == (1, "0" * 64, 2, first.hash)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", first.at)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE entries SET body = '{}' WHERE sequence = 1",
+        "DELETE FROM entries WHERE sequence = 1",
+        "REPLACE INTO entries SELECT * FROM entries WHERE sequence = 1",
+        "INSERT INTO entries SELECT 9, at, kind, fingerprint, 'x', 1, body, previous, hash FROM entries",
+    ],
+)
+def test_the_table_itself_refuses_all_but_appending(ledger: Ledger, tmp_path: Path, statement: str) -> None:
+    reserve(ledger, "one", 40)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        run_sql(tmp_path, statement)
+    ledger.verify()
+
+
+def test_a_crash_between_a_commit_and_its_head_is_made_up_for(ledger: Ledger, tmp_path: Path) -> None:
+    head = tmp_path / "ledger.head"
+    reserve(ledger, "one", 40)
+    behind = head.read_bytes()
+    commit(ledger, "one", 0, 10)
+    head.write_bytes(behind)
+    ledger.verify()
+    assert ledger.committed("one", 0) == UPDATE
+    commit(ledger, "one", 0, 10)
+    assert head.read_bytes() != behind
+    run_sql(tmp_path, "DROP TRIGGER entries_are_never_deleted", "DELETE FROM entries WHERE sequence = 2")
+    with pytest.raises(LedgerBroken):
+        ledger.verify()
+
+
+@pytest.mark.parametrize("left_behind", ["head only", "empty table"])
+def test_a_crash_while_the_ledger_is_made_is_made_up_for(tmp_path: Path, left_behind: str) -> None:
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path)
+    path.unlink()
+    if left_behind == "empty table":
+        path.touch()
+    reserve(Ledger(path, hundredth_a_step), "one", 40)
+    assert Ledger(path).history(FINGERPRINT) == (steps(40),)
+
+
+def test_a_failing_disk_refuses_and_a_retry_charges_once(ledger: Ledger, tmp_path: Path) -> None:
+    reserve(ledger, "one", 40)
+    obstacle = tmp_path / "ledger.head.new"
+    obstacle.mkdir()  # the head cannot be written
+    with pytest.raises(LedgerBroken):
+        commit(ledger, "one", 0, 10)
+    obstacle.rmdir()
+    commit(ledger, "one", 0, 10)
+    assert ledger.committed_history("one") == (steps(10),)
+
+
+# --- damage --------------------------------------------------------------------------------------------------
+
+
+def run_sql(folder: Path, *statements: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(folder / "ledger.sqlite")
+    try:
+        rows = [row for statement in statements for row in connection.execute(statement).fetchall()]
+        connection.commit()
+        return rows
+    finally:
+        connection.close()
+
+
+def tamper(folder: Path, *statements: str) -> None:
+    """Changes the table the way someone would who has the file: triggers first."""
+    triggers = ("entries_are_never_updated", "entries_are_never_deleted", "entries_are_appended")
+    run_sql(folder, *(f"DROP TRIGGER {name}" for name in triggers), *statements)
+
+
+def edit_a_row(folder: Path) -> None:
+    tamper(folder, "UPDATE entries SET body = replace(body, '\"steps\":10', '\"steps\":1') WHERE sequence = 3")
+
+
+def edit_a_time(folder: Path) -> None:
+    tamper(folder, "UPDATE entries SET at = replace(at, '20', '19') WHERE sequence = 3")
+
+
+def remove_a_row(folder: Path) -> None:
+    tamper(folder, "DELETE FROM entries WHERE sequence = 3")
+
+
+def remove_and_renumber(folder: Path) -> None:
+    tamper(
+        folder,
+        "DELETE FROM entries WHERE sequence = 3",
+        "UPDATE entries SET sequence = sequence - 1 WHERE sequence > 3",
+    )
+
+
+def remove_the_last_row(folder: Path) -> None:
+    tamper(folder, "DELETE FROM entries WHERE sequence = 5")
+
+
+def remove_all_rows(folder: Path) -> None:
+    tamper(folder, "DELETE FROM entries")
+
+
+def drop_the_table(folder: Path) -> None:
+    run_sql(folder, "DROP TABLE entries")
+
+
+def make_text_of_it(folder: Path) -> None:
+    tamper(folder, "UPDATE entries SET body = 'not json' WHERE sequence = 3")
+
+
+def truncate_to_half(folder: Path) -> None:
+    path = folder / "ledger.sqlite"
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def truncate_to_nothing(folder: Path) -> None:
+    os.truncate(folder / "ledger.sqlite", 0)
+
+
+def overwrite_with_garbage(folder: Path) -> None:
+    (folder / "ledger.sqlite").write_bytes(b"garbage " * 4096)
+
+
+def remove_the_file(folder: Path) -> None:
+    (folder / "ledger.sqlite").unlink()
+
+
+def remove_the_head(folder: Path) -> None:
+    (folder / "ledger.head").unlink()
+
+
+def garble_the_head(folder: Path) -> None:
+    (folder / "ledger.head").write_text("{}")
+
+
+def reset_the_head(folder: Path) -> None:
+    (folder / "ledger.head").write_text('{"count":0,"hash":"' + "0" * 64 + '"}')
+
+
+def swap_the_head(folder: Path) -> None:
+    (folder / "ledger.head").write_text('{"count":5,"hash":"' + "e" * 64 + '"}')
+
+
+DAMAGE: list[tuple[Callable[[Path], None], str]] = [
+    (edit_a_row, "entry 3 was changed"),
+    (edit_a_time, "entry 3 was changed"),
+    (make_text_of_it, "entry 3 was changed"),
+    (remove_a_row, "entry 3 is missing"),
+    (remove_and_renumber, "entry 3 was changed"),
+    (remove_the_last_row, "entry 5 is missing"),
+    (remove_all_rows, "entry 1 is missing"),
+    (drop_the_table, "entry 1 cannot be read"),
+    (truncate_to_half, "entry 1 cannot be read"),
+    (truncate_to_nothing, "entry 1 cannot be read"),
+    (overwrite_with_garbage, "entry 1 cannot be read"),
+    (remove_the_file, "entry 1 cannot be read"),
+    (remove_the_head, "ledger.head cannot be read"),
+    (garble_the_head, "ledger.head cannot be read"),
+    (reset_the_head, "entry 2 is not accounted for"),
+    (swap_the_head, "entry 5 is not the one"),
+]
+
+
+@pytest.fixture(scope="module")
+def used_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five entries: two requests, two rounds, one release."""
+    folder = tmp_path_factory.mktemp("used")
+    ledger = Ledger(folder / "ledger.sqlite", hundredth_a_step)
+    reserve(ledger, "one", 40)
+    reserve(ledger, "two", 40, study="fractures")
+    commit(ledger, "one", 0, 10)
+    commit(ledger, "one", 1, 10)
+    ledger.release("two", "the study ended")
+    return folder
+
+
+@pytest.fixture
+def used(used_files: Path, tmp_path: Path) -> Ledger:
+    shutil.copytree(used_files, tmp_path, dirs_exist_ok=True)
+    return Ledger(tmp_path / "ledger.sqlite", hundredth_a_step)
+
+
+@pytest.mark.parametrize(("damage", "said"), DAMAGE, ids=[damage.__name__ for damage, _ in DAMAGE])
+def test_a_damaged_ledger_refuses_everything_and_tells_the_admin_why(
+    used: Ledger, tmp_path: Path, damage: Callable[[Path], None], said: str
+) -> None:
+    damage(tmp_path)
+    reopened = Ledger(tmp_path / "ledger.sqlite", hundredth_a_step)
+    for ledger in (used, reopened):
+        for use in (
+            ledger.verify,
+            ledger.entries,
+            lambda: ledger.history(FINGERPRINT),  # noqa: B023
+            lambda: ledger.committed("one", 0),  # noqa: B023
+            lambda: ledger.committed_history("one"),  # noqa: B023
+            lambda: commit(ledger, "one", 2, 10),  # noqa: B023
+            lambda: reserve(ledger, "three", 1),  # noqa: B023
+            lambda: ledger.release("one", "the study ended"),  # noqa: B023
+        ):
+            with pytest.raises(LedgerBroken) as broken:
+                use()
+            assert said in broken.value.private
+            assert not re.search(r"\d|sqlite|/", broken.value.public)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "said"), [(3, "entry 4 does not continue entry 3"), (5, "entry 5 is not the one")]
+)
+def test_a_forged_row_with_a_right_hash_breaks_what_follows_it(
+    used: Ledger, tmp_path: Path, sequence: int, said: str
+) -> None:
+    columns = ["sequence", "at", "kind", "fingerprint", "request_id", "round_index", "body", "previous"]
+    (row,) = run_sql(tmp_path, f"SELECT {', '.join(columns)} FROM entries WHERE sequence = {sequence}")
+    forged = {**dict(zip(columns, row, strict=True)), "body": "{}"}
+    text = json.dumps(forged, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    tamper(tmp_path, f"UPDATE entries SET body = '{{}}', hash = '{digest}' WHERE sequence = {sequence}")
+    with pytest.raises(LedgerBroken) as broken:
+        used.verify()
+    assert said in broken.value.private
+
+
+def test_an_entry_of_an_unknown_kind_of_content_refuses(ledger: Ledger, tmp_path: Path) -> None:
+    """A whole chain that another version wrote: it verifies, but nobody knows what it charges."""
+    Chain(tmp_path / "ledger.sqlite").append(lambda _: Draft("reserve", FINGERPRINT, "one", {"new": "field"}))
+    with pytest.raises(LedgerBroken) as broken:
+        ledger.verify()
+    assert "entry 1" in broken.value.private
+
+
+def test_a_commit_before_its_reservation_refuses(ledger: Ledger, tmp_path: Path) -> None:
+    body = {"spend": None, "update_digest": UPDATE}
+    Chain(tmp_path / "ledger.sqlite").append(lambda _: Draft("commit", FINGERPRINT, "one", body, 0))
+    with pytest.raises(LedgerBroken):
+        ledger.history(FINGERPRINT)
