@@ -102,6 +102,10 @@ class DatasiteConfig:
         "Most bytes that one run may write; they are its result, so at least max_update_bytes.", default=2 << 30
     )
     runs_per_gpu: int = setting("Runs that share a GPU at once; 0 leases none, and runs take the CPU.", default=1)
+    gpus_per_run: int = setting(
+        "Most GPUs of one run of private training: it waits until they are free, and trains in as many processes.",
+        default=1,
+    )
     limits: DatasetLimits = setting(
         "What researchers may spend and do: see docs/ref-policies.md.", default_factory=DatasetLimits
     )
@@ -178,7 +182,9 @@ class DatasiteConfig:
         validate.integer("memory_bytes_per_run", self.memory_bytes_per_run, low=1 << 28, high=1 << 44)
         validate.integer("cpu_seconds_per_run", self.cpu_seconds_per_run, low=1, high=10**9)
         validate.integer("wall_seconds_per_run", self.wall_seconds_per_run, low=1, high=10**8)
-        validate.integer("processes_per_run", self.processes_per_run, low=self.threads_per_run + 8, high=1 << 16)
+        validate.integer("gpus_per_run", self.gpus_per_run, low=1, high=64)
+        least = self.threads_per_run + 8 * self.gpus_per_run
+        validate.integer("processes_per_run", self.processes_per_run, low=least, high=1 << 16)
         validate.integer("scratch_bytes_per_run", self.scratch_bytes_per_run, low=self.max_update_bytes, high=1 << 44)
         validate.integer("runs_per_gpu", self.runs_per_gpu, low=0, high=64)
 

@@ -98,7 +98,7 @@ class RunningDatasite:
             state=state,
             nursery=nursery or Nursery(log=state.logs / "runs.log", threads=config.threads_per_run),
             limits=config.run_limits,
-            gpus=GpuLeases(find_gpus(), share=config.runs_per_gpu),
+            gpus=GpuLeases(find_gpus(), share=config.runs_per_gpu, per_run=config.gpus_per_run),
             require_sandbox=config.require_sandbox,
             max_update_bytes=config.max_update_bytes,
             concurrent_runs=config.concurrent_runs,

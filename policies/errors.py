@@ -210,6 +210,12 @@ class DiskFull(BlobError):
     code, status = "WW509", 507
 
 
+class TeamBroken(RunError):
+    """One of the processes that train together ended before the others."""
+
+    code, status = "WW510", 500
+
+
 # --- contracts -----------------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,11 @@
-"""A process of a team, started by torchrun in `test_team`: audits and rounds; the first one writes what it found."""
+"""A process of a team in `test_team`: audits and rounds; the first one writes what it found.
+
+torchrun starts all of them, or `python tests/team_rounds.py OUT forked` the first, which forks the other.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -15,7 +19,10 @@ from datasites.training.data import LabelledPictures
 from datasites.training.local_round import train_round
 from datasites.training.models import initial_weights
 from datasites.training.randomness import SecureRandom
+from datasites.training.shared_memory_team import SharedMemoryTeam
 from datasites.training.team import Team
+from datasites.training.team_memory import TeamMemory
+from datasites.training.torchrun_team import TorchrunTeam
 from policies.plan import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
 
 SPEC = ModelSpec("small_cnn", (16, 16, 1), 3, {"width": 4})
@@ -32,10 +39,9 @@ def small_round(team: Team, *, noise: float, rate: float = 0.5, seed: int = 1, s
     return train_round(plan, 0, initial_weights(SPEC, 0), pictures, random=random, team=team)
 
 
-def main() -> None:
-    """Writes the findings to the file that is named."""
+def find(team: Team) -> dict[str, np.ndarray]:
+    """What a team of any kind finds, by name."""
     torch.set_num_threads(1)
-    team = Team.of_torchrun()
     audits = [run_audit(unit=unit, seed=3, team=team) for unit in ("picture", "patient")]
     broken = run_audit(broken="no_clip", seed=3, team=team)
     found = {"size": np.array(team.size), "passed": np.array([a.passed for a in audits] + [broken.passed])}
@@ -46,10 +52,29 @@ def main() -> None:
         "all": small_round(team, noise=1e-6, rate=1.0),
     }.items():
         found |= {f"{name}.{key}": value for key, value in update.items()}
+    return found
+
+
+def by_torchrun(out: str) -> None:
+    """Writes the findings, in the first process."""
+    team = TorchrunTeam.join()
+    found = find(team)
     if team.is_first:
-        np.savez(sys.argv[1], **found)
+        np.savez(out, **found)
     torch.distributed.destroy_process_group()
 
 
+def forked(out: str) -> None:
+    """Forks the other process; writes the findings when it has ended well."""
+    memory = TeamMemory(2, parameters=5000, pictures=4000)
+    companion = os.fork()
+    team = SharedMemoryTeam(memory, 0 if companion else 1)
+    found = find(team)
+    if not companion:
+        os._exit(0)
+    assert os.waitpid(companion, 0)[1] == 0
+    np.savez(out, **found)
+
+
 if __name__ == "__main__":
-    main()
+    (forked if sys.argv[2:] == ["forked"] else by_torchrun)(sys.argv[1])

@@ -89,7 +89,7 @@ def memory(patient: Patient) -> Iterator[Finding]:
 
 
 def gpu(patient: Patient) -> Iterator[Finding]:
-    """Which GPUs there are."""
+    """Which GPUs there are, and whether there are as many as a run may take."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         yield Finding("GPU", OK, "none; runs use the CPU")
@@ -98,9 +98,14 @@ def gpu(patient: Patient) -> Iterator[Finding]:
     done = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=False)
     if done.returncode:
         yield Finding("GPU", WARNING, "nvidia-smi fails; runs use the CPU", "See what 'nvidia-smi' says.")
-    for number, line in enumerate(done.stdout.splitlines() if not done.returncode else ()):
+        return
+    lines, most = done.stdout.splitlines(), patient.config.gpus_per_run
+    for number, line in enumerate(lines):
         name, total, used = (part.strip() for part in line.split(","))
         yield Finding("GPU", OK, f"{number}: {name}, {total}, {used} in use")
+    if most > len(lines):
+        told = f"gpus_per_run is {most}, so private training takes all {len(lines)} and waits until they are free"
+        yield Finding("GPU", WARNING, told, "Lower gpus_per_run, or see whether the driver shows every GPU.")
 
 
 def sandbox(patient: Patient) -> Iterator[Finding]:

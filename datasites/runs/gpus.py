@@ -1,4 +1,4 @@
-"""GPUs of the hospital's machine, and who has one: a run sees the one it was leased, and no other."""
+"""GPUs of the hospital's machine, and who has one: a run sees those it was leased, and no other."""
 
 from __future__ import annotations
 
@@ -32,15 +32,17 @@ def find_gpus(driver: Path = Path("/proc/driver/nvidia/gpus")) -> tuple[Gpu, ...
 
 
 class GpuLeases:
-    """Which run has which GPU: at most `share` runs on each. Threads share it.
+    """Which run has which GPUs: at most `share` runs on each, at most `per_run` GPUs for each run. Threads share it.
 
     Attributes:
+        per_run: The most GPUs of a run: no more than the machine has.
         version: Counts the leases that ended.
     """
 
-    def __init__(self, gpus: Iterable[Gpu], *, share: int = 1) -> None:
+    def __init__(self, gpus: Iterable[Gpu], *, share: int = 1, per_run: int = 1) -> None:
         self._free = dict.fromkeys(gpus, share) if share else {}
         self._lock = threading.Lock()
+        self.per_run = min(per_run, len(self._free))
         self.version = 0
 
     @property
@@ -48,23 +50,23 @@ class GpuLeases:
         """Whether there is any GPU to lease."""
         return bool(self._free)
 
-    def take(self, *, wanted: bool) -> tuple[Gpu, ...] | None:
-        """Leases what a run needs.
+    def take(self, wanted: int) -> tuple[Gpu, ...] | None:
+        """Leases what a run needs, all of it at once: nobody holds a part and waits for the rest.
 
         Args:
-            wanted: Whether the run takes a GPU where there is one.
+            wanted: How many GPUs the run takes; it gets no more than `per_run`.
 
         Returns:
-            The GPUs it got, none on a machine without; None if it must wait for one.
+            Different GPUs, none on a machine without; None if the run must wait for them.
         """
         with self._lock:
-            if not wanted or not self._free:
-                return ()
-            gpu = max(self._free, key=lambda one: (self._free[one], -one.minor))
-            if self._free[gpu] == 0:
+            by_room = sorted(self._free, key=lambda one: (-self._free[one], one.minor))
+            taken = tuple(by_room[: min(wanted, self.per_run)])
+            if not all(self._free[gpu] for gpu in taken):
                 return None
-            self._free[gpu] -= 1
-            return (gpu,)
+            for gpu in taken:
+                self._free[gpu] -= 1
+            return taken
 
     def give_back(self, gpus: Iterable[Gpu]) -> None:
         """Ends a lease."""

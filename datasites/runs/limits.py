@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 OPEN_FILES = 256
@@ -26,6 +26,21 @@ class RunLimits:
     wall_seconds_per_run: int
     processes_per_run: int
     scratch_bytes_per_run: int
+
+    def part(self, processes: int, *, writes: bool, memory: bool) -> RunLimits:
+        """What one of a run's processes may take, so that all together take no more than the run may.
+
+        Args:
+            processes: How many the run has. The kernel counts them, and their threads, together as it is.
+            writes: Whether this one writes the result; the others write nothing.
+            memory: Whether memory is divided too: not where a control group holds all processes to it together.
+        """
+        return replace(
+            self,
+            cpu_seconds_per_run=max(1, self.cpu_seconds_per_run // processes),
+            memory_bytes_per_run=self.memory_bytes_per_run // (processes if memory else 1),
+            scratch_bytes_per_run=self.scratch_bytes_per_run if writes else 0,
+        )
 
     def apply(self, *, address_space: bool) -> None:
         """Sets the kernel's limits for this process and its children; they can be lowered, never raised again.

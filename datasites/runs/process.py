@@ -50,6 +50,8 @@ class Job:
         result: File to make and write the client update to, safetensors.
         confinement: How the run is closed in.
         features: What the run reads beside the pictures: attributes of a `policies.features.FeatureSpec`, or None.
+        processes: How many take the run's steps together, one for each GPU that it was leased. Said here, since a
+            runner reads no plan before it is closed in.
     """
 
     plan: str
@@ -59,6 +61,7 @@ class Job:
     result: str
     confinement: Confinement
     features: Mapping[str, str | int] | None = None
+    processes: int = 1
 
     def to_line(self) -> bytes:
         """The job as its pipe takes it."""

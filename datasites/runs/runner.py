@@ -1,5 +1,6 @@
 """The program of a runner process: opens one job's inputs, is closed in, trains one round, writes the update, ends.
 
+Where the run has several GPUs it is the first of several processes, each closed in, that take every step together.
 Towards the datasite it says how far it is, and at the end which kind of error there was; the text of an exception and
 whatever is printed ends here, since either may hold anything of the pictures.
 """
@@ -10,13 +11,13 @@ import importlib
 import json
 import os
 import time
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasites.runs import sandbox
+from datasites.runs import companions, sandbox
+from datasites.runs.last_words import last_words
 from datasites.runs.sandbox import Confinement
 from policies.errors import SandboxMissing
 
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from datasites.assets.store import PictureStore
+    from datasites.training.shared_memory_team import SharedMemoryTeam
 
 DONE, ERROR, MISSING, TRAINED = "done", "error ", "missing ", "trained "
 JOBS, PROGRESS = 0, 1  # where a runner is born with its two pipes
 _MAX_TEXT = 600
+_BYTES_OF_A_NUMBER = 4  # weights are float32, so a file of them has at least as many for each
 _NEEDED = (
     "encodings.ascii",
     "opacus",
@@ -35,6 +38,7 @@ _NEEDED = (
     "datasites.assets.features",
     "datasites.assets.store",
     "datasites.training.jobs",
+    "datasites.training.shared_memory_team",
     "policies.plans",
     "policies.weights",
 )
@@ -52,6 +56,7 @@ class RunInputs:
         progress: Told the share of the steps that are done.
         features: The open features, where the plan's model reads them instead of pictures.
         trained: Told the seconds that training took: for the hospital's log alone, since they depend on the pictures.
+        team: The processes of the run, where it has several; this one does the first's work or a companion's.
     """
 
     plan: str
@@ -61,6 +66,7 @@ class RunInputs:
     progress: Callable[[float], None]
     features: np.ndarray | None = None
     trained: Callable[[float], None] = lambda seconds: None
+    team: SharedMemoryTeam | None = None
 
 
 # Runs inside the sandbox; returns the bytes of the result.
@@ -88,23 +94,51 @@ def main(work: Work, missing: dict[str, str]) -> None:
         return
     job = json.loads(line)
     try:
-        inputs, result = _open(job, say)
-        _silence()
-        sandbox.enter(Confinement.from_json(job["confinement"]), missing)
+        inputs, result = _begin(job, say, work, missing)
     except SandboxMissing as error:
         say.line(MISSING + error.private)
         return
     except Exception as error:
-        say.line(ERROR + _place(error))
+        say.line(ERROR + last_words(error))
         raise
     try:
         content = memoryview(work(inputs))
         while content:
             content = content[os.write(result, content) :]
     except BaseException as error:  # noqa: BLE001 - it ends here, whatever it is; its text may hold pictures
-        say.line(ERROR + _place(error))
+        say.line(ERROR + last_words(error))
     else:
         say.line(DONE)
+
+
+def _begin(job: dict[str, Any], say: _Progress, work: Work, missing: dict[str, str]) -> tuple[RunInputs, int]:
+    """All that comes before the work: opens, forks companions where the job asks for them, and is closed in.
+
+    Guarantees:
+        No process of the run works before all of them are closed in. The first alone has the result's file and says
+        how far the run is.
+    """
+    processes, confinement = job["processes"], Confinement.from_json(job["confinement"])
+    inputs = _open(job, say)
+
+    def close_in(rank: int) -> None:
+        _silence()
+        sandbox.enter(confinement.of_process(rank, processes), missing)
+
+    def live(team: SharedMemoryTeam) -> None:
+        say.close()
+        close_in(team.rank)
+        team.gather()
+        work(replace(inputs, progress=lambda share: None, trained=lambda seconds: None, team=team))
+
+    if processes > 1:
+        room = {"parameters": len(inputs.weights) // _BYTES_OF_A_NUMBER, "pictures": len(inputs.store.labels)}
+        inputs = replace(inputs, team=companions.fork(processes, **room, live=live))
+    result = os.open(job["result"], os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    close_in(0)
+    if inputs.team is not None:
+        companions.wait_until_closed_in(inputs.team)
+    return inputs, result
 
 
 def train(inputs: RunInputs) -> bytes:
@@ -113,10 +147,12 @@ def train(inputs: RunInputs) -> bytes:
 
     from datasites.training.data import LabelledPictures
     from datasites.training.jobs import run_round
+    from datasites.training.team import ALONE
     from policies.plans import parse
     from policies.weights import canonical_bytes
 
-    _limit_threads()
+    team = inputs.team or ALONE
+    _limit_threads(team.size)
     store = inputs.store
     pictures = LabelledPictures(
         images=store.images,
@@ -134,6 +170,7 @@ def train(inputs: RunInputs) -> bytes:
         load(inputs.weights),
         pictures,
         progress=lambda step, steps: inputs.progress(step / steps),
+        team=team,
     )
     inputs.trained(time.monotonic() - begun)
     return canonical_bytes(update)
@@ -149,19 +186,22 @@ class _Progress:
         plain = "".join(sign if " " <= sign <= "~" else "?" for sign in text)
         os.write(self._descriptor, plain[:_MAX_TEXT].encode() + b"\n")
 
+    def close(self) -> None:
+        os.close(self._descriptor)
+
     def share(self, done: float) -> None:
         self.line(repr(float(done)))
 
 
-def _open(job: dict[str, Any], say: _Progress) -> tuple[RunInputs, int]:
-    """Opens what the run may have; afterwards it can open nothing more."""
+def _open(job: dict[str, Any], say: _Progress) -> RunInputs:
+    """Opens what all processes of the run may read."""
     from datasites.assets.features import open_features
     from datasites.assets.store import open_store
     from policies.features import FeatureSpec
 
     folder, store = Path(job["store"]), open_store(Path(job["store"]))
     wanted = job["features"]
-    inputs = RunInputs(
+    return RunInputs(
         plan=job["plan"],
         round=job["round"],
         store=store,
@@ -170,8 +210,6 @@ def _open(job: dict[str, Any], say: _Progress) -> tuple[RunInputs, int]:
         features=None if wanted is None else open_features(folder, FeatureSpec(**wanted), store.manifest),
         trained=lambda seconds: say.line(f"{TRAINED}{seconds:.3f}"),
     )
-    result = os.open(job["result"], os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    return inputs, result
 
 
 def _silence() -> None:
@@ -180,13 +218,6 @@ def _silence() -> None:
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
     os.close(nowhere)
-
-
-def _place(error: BaseException) -> str:
-    """The kind of an error and where it was raised, without its text."""
-    frames = list(traceback.walk_tb(error.__traceback__))[-3:]
-    places = ", ".join(f"{Path(frame.f_code.co_filename).name}:{line}" for frame, line in reversed(frames))
-    return f"{type(error).__name__} at {places}"
 
 
 def _read_line(descriptor: int) -> bytes:
@@ -199,7 +230,8 @@ def _read_line(descriptor: int) -> bytes:
     return content
 
 
-def _limit_threads() -> None:
+def _limit_threads(processes: int) -> None:
+    """The run's threads, divided among its processes."""
     import torch
 
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1")) // processes))

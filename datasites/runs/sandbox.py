@@ -2,7 +2,8 @@
 
 A run's process opens what it needs, then gives up, in this order: its environment, its outputs, its share of the
 machine beyond its limits, its account (when started as root), its capabilities, the file system and most system calls.
-What was open stays: the pictures, read-only; one file for the result; a pipe for progress.
+What was open stays: the pictures, read-only; one file for the result; a pipe for progress. Where a run has several
+processes, each is closed in by itself; the others than the first have neither file nor progress, but a pipe to it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -75,6 +76,18 @@ class Confinement:
     uid: int
     gpus: tuple[Gpu, ...] = ()
 
+    def of_process(self, rank: int, processes: int) -> Confinement:
+        """How one process of a run is closed in: with a GPU of its own, and its part of what the run may take.
+
+        Args:
+            rank: Which process, from 0; the first writes the result.
+            processes: How many the run has.
+        """
+        if processes == 1:
+            return self
+        limits = self.limits.part(processes, writes=rank == 0, memory=not self.gpus)
+        return replace(self, limits=limits, gpus=self.gpus[rank : rank + 1])
+
     def to_json(self) -> dict[str, object]:
         """Plain values, for the job's pipe."""
         return {
@@ -99,7 +112,7 @@ class Confinement:
 
 
 def enter(confinement: Confinement, missing: dict[str, str]) -> dict[str, str]:
-    """Closes this process in, for good. It must have one thread, and be the first of its namespaces.
+    """Closes this process in, for good. It must have one thread, and be the first of its namespaces or its child.
 
     Guarantees:
         If it returns with `confinement.required`, every required piece is in force. Whatever happens after it can

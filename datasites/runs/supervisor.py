@@ -34,6 +34,7 @@ from policies.features import check_features
 from policies.inputs import decode_weights_file
 from policies.ledger import Ledger
 from policies.outputs import release_update
+from policies.plan import TrainingPlan
 from policies.plans import Plan
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class Supervisor:
         self._group: DelegatedGroup | None = None
         self._lacking: dict[str, str] = {}
         self._taking = threading.Lock()
+        self._held_up: set[str] = set()  # runs that are not in the queue any more and wait for GPUs
         self._max_update_bytes = max_update_bytes
         self._nursery = nursery
         self._stopping = threading.Event()
@@ -170,11 +172,17 @@ class Supervisor:
             self._queue.wait(self._is_needed, timeout_seconds=5.0)
 
     def _take(self) -> tuple[Run, tuple[Gpu, ...]] | None:
-        """The oldest run that can be run now, with the GPU that it was leased; None if none can."""
+        """The oldest run that can be run now, with the GPUs that it was leased; None if none can.
+
+        While a run waits for its GPUs no younger one gets any: else one that takes several would wait for ever.
+        """
         with self._taking:
+            one_waits = bool(self._held_up)
             for run in self._queue.waiting():
-                gpus = self._gpus.take(wanted=self._wants_gpu(run))
+                wanted = self._wanted_gpus(run)
+                gpus = None if wanted and one_waits else self._gpus.take(wanted)
                 if gpus is None:
+                    one_waits = True
                     continue
                 taken = None
                 try:
@@ -186,20 +194,31 @@ class Supervisor:
                     return taken, gpus
         return None
 
-    def _wants_gpu(self, run: Run) -> bool:
+    def _wanted_gpus(self, run: Run) -> int:
+        """How many GPUs a run takes where there are any: several for private training, whose steps can be shared."""
+        if not self._gpus.present:
+            return 0
         try:
-            return self._gpus.present and self._approved(run).plan.run.device != "cpu"
+            plan = self._approved(run).plan
         except WanwuError:
-            return False  # it will be refused with that reason
+            return 0  # it will be refused with that reason
+        if plan.run.device == "cpu":
+            return 0
+        return self._gpus.per_run if isinstance(plan, TrainingPlan) and plan.privacy is not None else 1
 
     def _freed_since(self, version: int) -> Callable[[], bool]:
         """Whether a GPU came free, for whoever waits for one."""
         return lambda: self._stopping.is_set() or self._gpus.version != version
 
     def _again(self, run: Run) -> tuple[Run, tuple[Gpu, ...]] | None:
-        """A run whose end could not be written down, with a new lease of its GPU; None while there is none."""
-        gpus = self._gpus.take(wanted=self._wants_gpu(run))
-        return None if gpus is None else (run, gpus)
+        """A run whose end could not be written down, with a new lease of its GPUs; None while they are not free."""
+        with self._taking:
+            gpus = self._gpus.take(self._wanted_gpus(run))
+            if gpus is None:
+                self._held_up.add(run.id)
+                return None
+            self._held_up.discard(run.id)
+            return run, gpus
 
     def _is_needed(self) -> bool:
         return self._stopping.is_set() or self._queue.has_work()
@@ -245,6 +264,7 @@ class Supervisor:
             result=str((scratch / "update.safetensors").resolve()),
             confinement=confinement,
             features=None if (wanted := check_features(approved.plan)) is None else asdict(wanted),
+            processes=max(1, len(gpus)),
         )
         with self._entrance(run) as group:
             self._run(job, run, group, approved.plan.run.timeout_seconds)
@@ -288,6 +308,7 @@ class Supervisor:
             round=run.round,
             attempt=run.attempt,
             pid=process.pid,
+            gpus=len(job.confinement.gpus),
         )
         # What the researcher is told after the round is computed meanwhile.
         threading.Thread(target=self._foresee, args=(run,), daemon=True).start()

@@ -10,7 +10,8 @@ from datasites.training.data import LabelledPictures
 from datasites.training.local_round import Progress, train_round
 from datasites.training.private_evaluation import evaluate_privately
 from datasites.training.private_statistics import summarise_privately
-from policies.errors import InputRefused, RoundRefused
+from datasites.training.team import ALONE, Team
+from policies.errors import InputRefused, PlanError, RoundRefused
 from policies.plan import TrainingPlan
 from policies.plans import Plan
 from policies.release_plans import EvaluationPlan
@@ -23,6 +24,7 @@ def run_round(
     pictures: LabelledPictures,
     *,
     progress: Progress = lambda done, total: None,
+    team: Team = ALONE,
 ) -> dict[str, np.ndarray]:
     """Runs one round of an approved plan on the hospital's pictures.
 
@@ -32,18 +34,23 @@ def run_round(
         weights: float32 by name, exactly the model's parameters; none for statistics, which have no model.
         pictures: The hospital's pictures, their classes and their privacy units.
         progress: Told (done, total).
+        team: The processes that take a training plan's steps together; all call this, and the first one's result is
+            the round's. Other plans, and training without differential privacy, take one process.
 
     Returns:
         float32 by name: the client update of a training plan, else the noised sums in `plan.outputs`.
 
     Raises:
         RoundRefused: `round_index` is not a round of the plan.
-        PlanError: The plan does not fit the pictures or their classes, or names no known model.
+        PlanError: The plan does not fit the pictures or their classes, names no known model, or takes one process and
+            is given several.
         DataError: A training plan knows fewer classes than the dataset has.
         InputRefused: The weights are not the model's.
     """
     if isinstance(plan, TrainingPlan):
-        return train_round(plan, round_index, weights, pictures, progress=progress)
+        return train_round(plan, round_index, weights, pictures, progress=progress, team=team)
+    if team.size > 1:
+        raise PlanError("Evaluations and statistics take one process. Start one.")
     if not 0 <= round_index < plan.rounds:
         raise RoundRefused(f"The plan has rounds 0 to {plan.rounds - 1}, got round {round_index}.")
     if isinstance(plan, EvaluationPlan):

@@ -176,7 +176,7 @@ def _private_step(
             for total, part in zip(sums, parts, strict=False):
                 total += part  # float32 is off by far less than CLIP_MARGIN
             sums = sums or parts
-        sums = team.total(sums or [torch.zeros_like(p) for p in model.parameters()])
+        sums = team.total(sums or [torch.zeros_like(p) for p in model.parameters() if p.requires_grad])
         if team.is_first:
             noisy.step_with(sums)
         team.follow(model)

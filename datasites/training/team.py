@@ -7,49 +7,33 @@ result are those of one device.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import nn
 
 
-@dataclass(frozen=True)
-class Team:
-    """Which of a round's processes this one is.
+class Team(Protocol):
+    """Which of a round's processes this one is, and what it tells the others."""
 
-    Attributes:
-        rank: From 0; the first draws, adds noise and takes the steps.
-        size: Number of processes.
-        device: Where this one computes and what it sends with; None leaves that to the plan.
-    """
+    @property
+    def rank(self) -> int:
+        """From 0."""
 
-    rank: int = 0
-    size: int = 1
-    device: str | None = None
+    @property
+    def size(self) -> int:
+        """Number of processes."""
 
-    @classmethod
-    def of_torchrun(cls) -> Team:
-        """The processes that `torchrun` started: NCCL where there are GPUs, one for each process, else gloo.
-
-        Raises:
-            RuntimeError: This process was not started by torchrun.
-        """
-        on_gpus = torch.cuda.is_available()
-        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if on_gpus else "cpu"
-        if on_gpus:
-            torch.cuda.set_device(device)
-        if not dist.is_initialized():
-            dist.init_process_group("nccl" if on_gpus else "gloo")
-        return cls(dist.get_rank(), dist.get_world_size(), device)
+    @property
+    def device(self) -> str | None:
+        """The GPU that this process takes, as torch names it; None: the one that it sees."""
 
     @property
     def is_first(self) -> bool:
         """Whether this process draws, adds noise and takes the steps."""
-        return self.rank == 0
 
     def shares(self, drawn: Callable[[], Iterator[np.ndarray]], *, steps: int) -> Iterator[np.ndarray]:
         """Yields this process's share of each step's sample.
@@ -61,38 +45,37 @@ class Team:
             drawn: Draws the steps' samples, int64, (B,) each; called in the first process alone.
             steps: Number of samples.
         """
-        if self.size == 1:
-            yield from drawn()
-            return
-        samples = drawn() if self.is_first else None
-        for _ in range(steps):
-            sample = torch.from_numpy(next(samples)) if samples is not None else torch.empty(0, dtype=torch.int64)
-            length = torch.tensor([len(sample)], device=self.device)
-            dist.broadcast(length, src=0)
-            told = (
-                sample.to(self.device) if self.is_first else torch.empty(int(length), dtype=torch.int64).to(self.device)
-            )
-            dist.broadcast(told, src=0)
-            yield told.cpu().numpy()[self.rank :: self.size]
 
     def total(self, sums: list[torch.Tensor]) -> list[torch.Tensor]:
         """Adds up the processes' sums; what the first gets is the total, what the others get is of no use.
 
         Args:
-            sums: float32, one for each parameter, clipped and not yet noised.
+            sums: float32, one for each parameter that is trained, clipped and not yet noised; may be changed.
         """
-        if self.size == 1:
-            return sums
-        together = torch.cat([part.reshape(-1) for part in sums])
-        dist.reduce(together, dst=0)
-        parts = together.split([part.numel() for part in sums])
-        return [part.view(shape.shape) for part, shape in zip(parts, sums, strict=True)]
 
     def follow(self, model: nn.Module) -> None:
         """Gives every process the first one's parameters."""
-        if self.size > 1:
-            for parameter in model.parameters():
-                dist.broadcast(parameter.data, src=0)
 
 
-ALONE = Team()
+@dataclass(frozen=True)
+class Alone:
+    """One process that does it all."""
+
+    rank: int = 0
+    size: int = 1
+    device: str | None = None
+    is_first: bool = True
+
+    def shares(self, drawn: Callable[[], Iterator[np.ndarray]], *, steps: int) -> Iterator[np.ndarray]:
+        """See `Team.shares`."""
+        return drawn()
+
+    def total(self, sums: list[torch.Tensor]) -> list[torch.Tensor]:
+        """See `Team.total`."""
+        return sums
+
+    def follow(self, model: nn.Module) -> None:
+        """See `Team.follow`."""
+
+
+ALONE = Alone()

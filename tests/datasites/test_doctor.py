@@ -56,6 +56,21 @@ def test_a_file_that_others_may_read_is_a_problem(healthy: StateFolder) -> None:
     assert levels(healthy, books.rights) == {"rights": PROBLEM}
 
 
+def test_a_run_that_may_take_more_gpus_than_there_are_is_warned_of(
+    healthy: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'H200, 143771 MiB, 0 MiB'\necho 'H200, 143771 MiB, 5 MiB'\n")
+    tool.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert levels(healthy, machine.gpu) == {"GPU": OK}
+    for most, level in ((2, OK), (4, WARNING)):
+        text = DatasiteConfig.from_toml(healthy.config).to_toml()
+        lines = [f"gpus_per_run = {most}" if line.startswith("gpus_per_run") else line for line in text.splitlines()]
+        write_private(healthy.config, "\n".join(lines))
+        assert levels(healthy, machine.gpu) == {"GPU": level}, most
+
+
 def test_a_changed_picture_is_a_problem(healthy: StateFolder) -> None:
     images = healthy.store / "pictures" / "images.npy"
     images.write_bytes(images.read_bytes()[:-1] + b"\x07")

@@ -19,7 +19,7 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tests" / "runs")]
 
-from hostile import ATTACKS, PROGRAM  # noqa: E402
+from hostile import ATTACKS, PROGRAM, ROOM  # noqa: E402
 
 from datasites.assets.ingestion import ingest  # noqa: E402
 from datasites.assets.pictures import SourcePictures  # noqa: E402
@@ -34,6 +34,11 @@ LIMITS = RunLimits(
     wall_seconds_per_run=60,
     processes_per_run=40,
     scratch_bytes_per_run=4 << 20,
+)
+# What a run's second process tries too.
+BY_A_COMPANION = (
+    *("read", "list_folders", "change", "reach_out", "touch_processes", "start_processes", "undo_the_sandbox"),
+    *("fork_without_end", "look_around", "fill_the_disk", "print_data", "say_data", "raise_data", "sleep"),
 )
 ABSTRACT = f"wanwu-test-{os.getpid()}"
 
@@ -106,16 +111,18 @@ class Attacked:
             "pids": {"datasite": os.getpid(), "nursery": self.nursery._process.pid, "init": 1},
         }
 
-    def attack(self, name: str, *, limits: RunLimits = LIMITS, cancel_at: float | None = None) -> dict[str, Any]:
+    def attack(
+        self, name: str, *, limits: RunLimits = LIMITS, cancel_at: float | None = None, processes: int = 1
+    ) -> dict[str, Any]:
         """What came of an attack: `result` (what the hostile code returned), or the error's texts."""
         self.nursery.warm_up()
         self._count += 1
         scratch = self.state / "scratch" / str(self._count)
         scratch.mkdir()
         weights, result = self.state / "blobs" / "weights", scratch / "update"
-        weights.write_text(json.dumps(self.told()))
+        weights.write_text(json.dumps(self.told()).ljust(4 * ROOM))
         confinement = Confinement(limits, required=True, hidden=self.state.resolve(), uid=draw_uid())
-        job = Job(name, 0, str(self.store), str(weights), str(result), confinement)
+        job = Job(name, 0, str(self.store), str(weights), str(result), confinement, processes=processes)
         shares: list[float] = []
         came: dict[str, Any] = {}
         runner = self.nursery.start()
@@ -148,6 +155,9 @@ def main(folder: Path) -> None:
     busy = RunLimits(**{**vars(LIMITS), "cpu_seconds_per_run": 1})
     special = {"spin": {"limits": busy}, "pretend_to_be_done": {"limits": quick}, "sleep": {"cancel_at": 0.1}}
     came = {name: attacked.attack(name, **special.get(name, {})) for name in ATTACKS}  # type: ignore[arg-type]
+    for name in BY_A_COMPANION:
+        limits = quick if name == "sleep" else LIMITS
+        came[f"companion: {name}"] = attacked.attack(name, limits=limits, processes=2)
     came["sleep beyond the wall clock"] = attacked.attack("sleep", limits=quick)
     came["after all"] = attacked.attack("use_what_is_given")
     after = {str(secret): [secret.read_text(), oct(secret.stat().st_mode)] for secret in attacked.secrets}

@@ -19,7 +19,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from datasites.runs.runner import RunInputs
+from datasites.training.shared_memory_team import SharedMemoryTeam
 
 PROGRAM = f"""
 import sys
@@ -29,17 +33,32 @@ from datasites.runs.nursery import main
 main(attack)
 """
 CANARY = "c4n4ry-of-one-patient"
+ROOM = 1 << 16  # letters of a companion's answer; the weights' file is made long enough for as many numbers
 Told = dict[str, Any]
 
 
 def attack(inputs: RunInputs) -> bytes:
-    """Does what the plan's text names; the weights say with what."""
+    """Does what the plan's text names; the weights say with what. Where the run has a companion, that one does it."""
+    if inputs.team is None:
+        return _answer(inputs)
+    return _told_by_the_companion(inputs, inputs.team)
+
+
+def _answer(inputs: RunInputs) -> bytes:
     told = json.loads(inputs.weights)
     try:
         got = ATTACKS[inputs.plan](inputs, told)
     except OSError as error:
         return json.dumps({"refused": errno.errorcode.get(error.errno or 0, str(error))}).encode()
     return json.dumps({"got": got}).encode()
+
+
+def _told_by_the_companion(inputs: RunInputs, team: SharedMemoryTeam) -> bytes:
+    """The companion's answer, which comes as the sum over both: one number for each letter."""
+    answer = b"" if team.is_first else _answer(inputs)
+    letters = np.frombuffer(answer.ljust(ROOM, b"\0"), dtype=np.uint8).astype(np.float32)
+    (total,) = team.total([torch.from_numpy(letters)])
+    return total.numpy().astype(np.uint8).tobytes().rstrip(b"\0")
 
 
 def use_what_is_given(inputs: RunInputs, told: Told) -> Any:

@@ -183,8 +183,25 @@ def test_a_confinement_survives_the_jobs_pipe() -> None:
     assert Confinement.from_json(confinement.to_json()) == confinement
 
 
+def test_the_processes_of_a_run_share_its_limits_and_have_a_gpu_each() -> None:
+    limits = RunLimits(900, 60, 50, 40, 1000)
+    whole = Confinement(limits, True, Path("/state"), 61_300, (Gpu(0, "GPU-a"), Gpu(1, "GPU-b")))
+    assert whole.of_process(0, 1) == whole
+    first, second = whole.of_process(0, 2), whole.of_process(1, 2)
+    assert (first.gpus, second.gpus) == (whole.gpus[:1], whole.gpus[1:])
+    assert (first.limits, second.limits) == (RunLimits(900, 30, 50, 40, 1000), RunLimits(900, 30, 50, 40, 0))
+    on_the_cpu = Confinement(limits, True, Path("/state"), 61_300)
+    parts = [on_the_cpu.of_process(rank, 3).limits.memory_bytes_per_run for rank in range(3)]
+    assert parts == [300, 300, 300], "no control group is required there to hold them together"
+
+
 def test_the_settings_refuse_limits_that_no_run_fits_in() -> None:
-    for wrong in ({"processes_per_run": 8}, {"scratch_bytes_per_run": 1024}, {"require_sandbox": "yes"}):
+    for wrong in (
+        {"processes_per_run": 8},
+        {"gpus_per_run": 0},
+        {"scratch_bytes_per_run": 1024},
+        {"require_sandbox": "yes"},
+    ):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             DatasiteConfig(name="x", **wrong)  # type: ignore[arg-type]
     assert DatasiteConfig(name="x").require_sandbox
@@ -234,23 +251,52 @@ GPUS = (Gpu(0, "GPU-a"), Gpu(1, "GPU-b"))
 
 def test_one_run_has_a_gpu_and_the_next_waits() -> None:
     leases = GpuLeases(GPUS)
-    first, second = leases.take(wanted=True), leases.take(wanted=True)
+    first, second = leases.take(1), leases.take(1)
     assert [first, second] == [(GPUS[0],), (GPUS[1],)]
-    assert leases.take(wanted=True) is None
-    assert leases.take(wanted=False) == ()
+    assert leases.take(1) is None
+    assert leases.take(0) == ()
     leases.give_back(first or ())
-    assert leases.take(wanted=True) == (GPUS[0],)
+    assert leases.take(1) == (GPUS[0],)
 
 
 def test_a_share_is_spread_over_the_gpus() -> None:
     leases = GpuLeases(GPUS, share=2)
-    taken = [leases.take(wanted=True) for _ in range(5)]
+    taken = [leases.take(1) for _ in range(5)]
     assert taken == [(GPUS[0],), (GPUS[1],), (GPUS[0],), (GPUS[1],), None]
 
 
 @pytest.mark.parametrize(("gpus", "share"), [((), 1), (GPUS, 0)])
 def test_without_a_gpu_to_lease_no_run_waits_for_one(gpus: tuple[Gpu, ...], share: int) -> None:
-    assert GpuLeases(gpus, share=share).take(wanted=True) == ()
+    assert GpuLeases(gpus, share=share).take(1) == ()
+
+
+def test_a_run_has_different_gpus_and_gives_all_of_them_back() -> None:
+    leases = GpuLeases(GPUS, per_run=2)
+    assert leases.per_run == 2
+    taken = leases.take(2)
+    assert taken == GPUS
+    assert leases.take(1) is None
+    leases.give_back(taken or ())
+    assert leases.take(2) == GPUS
+
+
+def test_a_run_takes_all_that_it_needs_at_once_or_nothing() -> None:
+    leases = GpuLeases(GPUS, per_run=2)
+    one = leases.take(1)
+    assert leases.take(2) is None
+    assert leases.take(1) == (GPUS[1],), "waiting for two keeps none"
+    leases.give_back(one or ())
+    assert leases.take(2) is None
+
+
+@pytest.mark.parametrize(("per_run", "wanted", "got"), [(8, 8, 2), (1, 8, 1), (2, 1, 1), (2, 0, 0)])
+def test_a_run_gets_no_more_gpus_than_there_are_and_the_setting_says(per_run: int, wanted: int, got: int) -> None:
+    assert len(GpuLeases(GPUS, per_run=per_run).take(wanted) or ()) == got
+
+
+def test_shared_gpus_are_different_for_each_run() -> None:
+    leases = GpuLeases(GPUS, share=2, per_run=2)
+    assert [leases.take(2), leases.take(1), leases.take(2), leases.take(1)] == [GPUS, GPUS[:1], None, GPUS[1:]]
 
 
 def test_two_threads_never_have_one_gpu() -> None:
@@ -259,7 +305,7 @@ def test_two_threads_never_have_one_gpu() -> None:
     def work() -> None:
         nonlocal most, at_once
         for _ in range(300):
-            if taken := leases.take(wanted=True):
+            if taken := leases.take(1):
                 with lock:
                     at_once += 1
                     most = max(most, at_once)

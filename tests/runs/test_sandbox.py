@@ -76,9 +76,10 @@ def test_a_run_uses_what_it_was_given(outcome: dict[str, Any]) -> None:
     ],
 )
 def test_each_try_is_refused(outcome: dict[str, Any], name: str, tries: int) -> None:
-    answers = _got(outcome, name)
-    assert len(answers) == tries
-    assert {what: answer for what, answer in answers.items() if answer not in REFUSED} == {}
+    for process in ("", "companion: "):
+        answers = _got(outcome, process + name)
+        assert len(answers) == tries
+        assert {what: answer for what, answer in answers.items() if answer not in REFUSED} == {}
 
 
 def test_nothing_was_changed_made_or_reached_outside(outcome: dict[str, Any]) -> None:
@@ -101,13 +102,26 @@ def test_a_run_has_no_secrets_around_it_and_writes_to_two_places(outcome: dict[s
     assert around["pid"] == 1
 
 
+def test_a_runs_second_process_writes_to_the_first_alone_and_has_neither_result_nor_progress(
+    outcome: dict[str, Any],
+) -> None:
+    around, first = _got(outcome, "companion: look_around"), _got(outcome, "look_around")
+    kinds = [around["files"][str(descriptor)] for descriptor in around["writable"]]
+    character_device, pipe = "0o2", "0o1"
+    assert kinds == [character_device] * 3 + [pipe]
+    assert around["environment"] == first["environment"]
+    assert (around["uid"] == 0, around["pid"]) == (False, 2)
+    assert outcome["attacks"]["companion: fill_the_disk"]["bytes"] < 1 << 16
+    assert outcome["attacks"]["companion: sleep"]["shares"] == []
+
+
 def test_a_run_has_an_account_of_its_own_where_the_datasite_is_roots(outcome: dict[str, Any]) -> None:
     uid = _got(outcome, "look_around")["uid"]
     assert uid != 0
     assert (uid != outcome["uid"]) == (outcome["uid"] == 0)
 
 
-@pytest.mark.parametrize("name", ["fork_without_end", "become_a_daemon"])
+@pytest.mark.parametrize("name", ["fork_without_end", "become_a_daemon", "companion: fork_without_end"])
 def test_no_process_is_started(outcome: dict[str, Any], name: str) -> None:
     assert outcome["attacks"][name]["result"] == {"refused": "EPERM"}
 
@@ -141,17 +155,19 @@ def test_every_runner_is_gone_when_its_run_ends(outcome: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("name", ["print_data", "raise_data", "say_data"])
-def test_what_is_printed_raised_or_told_reaches_nobody(outcome: dict[str, Any], name: str) -> None:
-    came = outcome["attacks"][name]
+@pytest.mark.parametrize("process", ["", "companion: "])
+def test_what_is_printed_raised_or_told_reaches_nobody(outcome: dict[str, Any], process: str, name: str) -> None:
+    came = outcome["attacks"][process + name]
     assert CANARY not in came.get("public", "") + came.get("private", "")
     assert came["shares"] == []
     assert CANARY not in outcome["log"]
 
 
 def test_the_researcher_reads_the_same_whatever_went_wrong(outcome: dict[str, Any]) -> None:
-    failed = ("raise_data", "fill_memory", "fill_the_disk", "spin")
+    failed = ("raise_data", "fill_memory", "fill_the_disk", "spin", "companion: raise_data", "companion: say_data")
     assert len({outcome["attacks"][name]["public"] for name in failed}) == 1
     assert "ValueError" in outcome["attacks"]["raise_data"]["private"]
+    assert "another of its processes: ValueError" in outcome["attacks"]["companion: raise_data"]["private"]
 
 
 def test_an_early_end_leaves_no_more_than_what_was_written(outcome: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Two processes, started by torchrun, that take each step together: one mechanism, as on one device."""
+"""Two processes, of torchrun or forked, that take each step together: one mechanism, as on one device."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ import team_rounds
 from datasites.training.data import LabelledPictures
 from datasites.training.local_round import train_round
 from datasites.training.models import initial_weights
-from datasites.training.team import ALONE, Team
+from datasites.training.team import ALONE
+from datasites.training.torchrun_team import TorchrunTeam
 from policies.errors import PlanError
 from policies.plan import RunSpec, TrainingPlan
 
 PROJECT = Path(__file__).resolve().parents[2]
+ROUNDS = str(PROJECT / "tests" / "team_rounds.py")
 
 
 def free_port():
@@ -29,21 +31,25 @@ def free_port():
         return taken.getsockname()[1]
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def by_torchrun(out):
+    command = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
+    return [*command, "--master-port", str(free_port()), ROUNDS, out]
+
+
+@pytest.fixture(scope="module", params=[by_torchrun, lambda out: [ROUNDS, out, "forked"]], ids=["torchrun", "forked"])
+def found(tmp_path_factory, request):
     """What two processes found, by name."""
     out = tmp_path_factory.mktemp("team") / "found.npz"
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
-    command += ["--master-port", str(free_port()), str(PROJECT / "tests" / "team_rounds.py"), str(out)]
+    command = [sys.executable, *request.param(str(out))]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(PROJECT)}
     settings = {"env": environment, "cwd": PROJECT, "stderr": subprocess.PIPE, "text": True}
-    torchrun = subprocess.Popen(command, start_new_session=True, **settings)
+    first = subprocess.Popen(command, start_new_session=True, **settings)
     try:
-        _, said = torchrun.communicate(timeout=240)
-        assert torchrun.returncode == 0, said[-4000:]
+        _, said = first.communicate(timeout=240)
+        assert first.returncode == 0, said[-4000:]
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(torchrun.pid, signal.SIGKILL)  # its processes too, where it was ended half way
+            os.killpg(first.pid, signal.SIGKILL)  # its processes too, where it was ended half way
     with np.load(out, allow_pickle=False) as values:
         return dict(values)
 
@@ -68,7 +74,7 @@ def test_each_picture_is_in_one_share():
     sample = np.arange(7)
     shares = [sample[rank::3] for rank in range(3)]
     assert sorted(np.concatenate(shares)) == sample.tolist()
-    assert next(Team().shares(lambda: iter([sample]), steps=1)) is sample
+    assert next(ALONE.shares(lambda: iter([sample]), steps=1)) is sample
 
 
 def test_several_processes_without_privacy_are_refused():
@@ -77,4 +83,4 @@ def test_several_processes_without_privacy_are_refused():
         np.zeros((3, 16, 16, 1), dtype=np.uint8), np.zeros(3, dtype=np.int64), np.arange(3), public_size=3
     )
     with pytest.raises(PlanError, match="one process"):
-        train_round(plan, 0, initial_weights(team_rounds.SPEC, 0), pictures, team=Team(0, 2, "cpu"))
+        train_round(plan, 0, initial_weights(team_rounds.SPEC, 0), pictures, team=TorchrunTeam(0, 2, "cpu"))

@@ -1,0 +1,75 @@
+"""A team whose processes `torchrun` started. What they tell each other stays on the hospital's own machines.
+
+For training as a library. Runs of a datasite have no sockets, and take `shared_memory_team` instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import nn
+
+
+@dataclass(frozen=True)
+class TorchrunTeam:
+    """One process of a team that speaks by torch.distributed. See `team.Team`.
+
+    Attributes:
+        rank: From 0; the first draws, adds noise and takes the steps.
+        size: Number of processes.
+        device: Where this one computes and what it sends with.
+    """
+
+    rank: int
+    size: int
+    device: str
+
+    @classmethod
+    def join(cls) -> TorchrunTeam:
+        """The processes that `torchrun` started: NCCL where there are GPUs, one for each process, else gloo.
+
+        Raises:
+            RuntimeError: This process was not started by torchrun.
+        """
+        on_gpus = torch.cuda.is_available()
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if on_gpus else "cpu"
+        if on_gpus:
+            torch.cuda.set_device(device)
+        if not dist.is_initialized():
+            dist.init_process_group("nccl" if on_gpus else "gloo")
+        return cls(dist.get_rank(), dist.get_world_size(), device)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process draws, adds noise and takes the steps."""
+        return self.rank == 0
+
+    def shares(self, drawn: Callable[[], Iterator[np.ndarray]], *, steps: int) -> Iterator[np.ndarray]:
+        """See `Team.shares`."""
+        samples = drawn() if self.is_first else None
+        for _ in range(steps):
+            sample = torch.from_numpy(next(samples)) if samples is not None else torch.empty(0, dtype=torch.int64)
+            length = torch.tensor([len(sample)], device=self.device)
+            dist.broadcast(length, src=0)
+            told = (
+                sample.to(self.device) if self.is_first else torch.empty(int(length), dtype=torch.int64).to(self.device)
+            )
+            dist.broadcast(told, src=0)
+            yield told.cpu().numpy()[self.rank :: self.size]
+
+    def total(self, sums: list[torch.Tensor]) -> list[torch.Tensor]:
+        """See `Team.total`."""
+        together = torch.cat([part.reshape(-1) for part in sums])
+        dist.reduce(together, dst=0)
+        parts = together.split([part.numel() for part in sums])
+        return [part.view(shape.shape) for part, shape in zip(parts, sums, strict=True)]
+
+    def follow(self, model: nn.Module) -> None:
+        """See `Team.follow`."""
+        for parameter in model.parameters():
+            dist.broadcast(parameter.data, src=0)
