@@ -120,11 +120,13 @@ def recipe(*, given: bool) -> Wishes:
     return replace(
         wishes,
         model="small_cnn",
-        num_rounds=6,
+        num_rounds=10,
         local_epochs=2.0,
         sample_rate=0.2,
-        learning_rate=1.0,
-        momentum=0.5,
+        learning_rate=0.8,
+        schedule="cosine",
+        server_momentum=0.5,
+        server_averaging=0.5,
         augmentation="flips_and_turns",
     )
 
