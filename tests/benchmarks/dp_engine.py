@@ -33,7 +33,8 @@ CLASSES = 9
 SLOW_SECONDS, SLOW_REPEATS = 4.0, 1  # an engine whose step takes longer is timed so often
 SHARE_OF_FREE = 0.8  # what a case may take of the machine's memory
 _MMAP_THRESHOLD = -3  # glibc's name for it in malloc.h
-LEARNING_RATE, NOISE, BOUND = 1e-3, 1.0, 1.0
+LEARNING_RATE, BOUND = 1e-3, 1.0
+_PRIVACY = {"noise_multiplier": 1.0, "max_grad_norm": BOUND}
 
 Step = Callable[[], None]
 
@@ -324,11 +325,16 @@ def _model(case: Case) -> Any:
     return build_model(ModelSpec(case.model, (case.image_size, case.image_size, 3), CLASSES))
 
 
-def _sgd(model: Any, images: Any, labels: Any) -> Step:
+def _plain_optimizer(model: Any) -> Any:
     import torch
+
+    return torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
+
+
+def _sgd(model: Any, images: Any, labels: Any) -> Step:
     import torch.nn.functional as F
 
-    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
+    optimizer = _plain_optimizer(model)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -340,18 +346,12 @@ def _sgd(model: Any, images: Any, labels: Any) -> Step:
 
 def _opacus_hooks(model: Any, images: Any, labels: Any) -> Step:
     """Opacus as it comes: its hooks, its optimiser, its noise from torch's generator."""
-    import torch
     import torch.nn.functional as F
     from opacus import GradSampleModule
     from opacus.optimizers import DPOptimizer
 
     hooked = GradSampleModule(model)
-    optimizer = DPOptimizer(
-        torch.optim.SGD(model.parameters(), lr=LEARNING_RATE),
-        noise_multiplier=NOISE,
-        max_grad_norm=BOUND,
-        expected_batch_size=len(labels),
-    )
+    optimizer = DPOptimizer(_plain_optimizer(model), **_PRIVACY, expected_batch_size=len(labels))
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -364,19 +364,13 @@ def _opacus_hooks(model: Any, images: Any, labels: Any) -> Step:
 
 def _opacus_ghost(model: Any, images: Any, labels: Any) -> Step:
     """Opacus' ghost clipping: two backward passes, no per-picture gradients where a layer has a norm rule."""
-    import torch
     from opacus.grad_sample import GradSampleModuleFastGradientClipping
     from opacus.optimizers import DPOptimizerFastGradientClipping
     from opacus.utils.fast_gradient_clipping_utils import DPLossFastGradientClipping
     from torch import nn
 
     hooked = GradSampleModuleFastGradientClipping(model, max_grad_norm=BOUND, use_ghost_clipping=True)
-    optimizer = DPOptimizerFastGradientClipping(
-        torch.optim.SGD(model.parameters(), lr=LEARNING_RATE),
-        noise_multiplier=NOISE,
-        max_grad_norm=BOUND,
-        expected_batch_size=len(labels),
-    )
+    optimizer = DPOptimizerFastGradientClipping(_plain_optimizer(model), **_PRIVACY, expected_batch_size=len(labels))
     criterion = DPLossFastGradientClipping(hooked, optimizer, nn.CrossEntropyLoss())
 
     def step() -> None:
@@ -390,7 +384,6 @@ def _opacus_ghost(model: Any, images: Any, labels: Any) -> Step:
 
 def _book_keeping(model: Any, images: Any, labels: Any, noise_seconds: list[float], device: str) -> Step:
     """What a hospital runs: this project's engine, Opacus' optimiser, noise from the hospital's own generator."""
-    import torch
 
     from datasites.training.book_keeping import BookKeeping
     from datasites.training.noise import NoisyOptimizer
@@ -404,9 +397,8 @@ def _book_keeping(model: Any, images: Any, labels: Any, noise_seconds: list[floa
 
     engine = BookKeeping(model, BOUND)
     optimizer = Timed(
-        torch.optim.SGD(model.parameters(), lr=LEARNING_RATE),
-        noise_multiplier=NOISE,
-        max_grad_norm=BOUND,
+        _plain_optimizer(model),
+        **_PRIVACY,
         expected_batch=len(labels),
         random=SecureRandom(),
         after_noise=lambda: None,
