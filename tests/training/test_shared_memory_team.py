@@ -16,9 +16,12 @@ from policies.errors import TeamBroken
 
 
 @contextlib.contextmanager
-def team_of(size, companion, *, parameters=8, pictures=10):
-    """The first's place in a team whose other processes do `companion(team)`; none of them outlives the test."""
-    memory = TeamMemory(size, parameters=parameters, pictures=pictures)
+def team_of(size, companion, *, wait=False):
+    """The first's place in a team whose other processes do `companion(team)`; none of them outlives the test.
+
+    With `wait`, they have ended before the first begins.
+    """
+    memory = TeamMemory(size, parameters=8, pictures=10)
     forked = []
     for rank in range(1, size):
         if (child := os.fork()) == 0:
@@ -30,6 +33,8 @@ def team_of(size, companion, *, parameters=8, pictures=10):
                 os._exit(status)
         forked.append(child)
     first = SharedMemoryTeam(memory, 0)
+    for child in forked if wait else ():
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
     try:
         yield first
     finally:
@@ -96,11 +101,8 @@ def test_a_process_that_ended_is_noticed_and_its_reason_heard(does):
 
 
 def test_a_process_that_is_killed_is_noticed_when_it_is_told_something():
-    with team_of(3, end_at_once) as team:
-        for child in list_children():
-            os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-        with pytest.raises(TeamBroken) as broken:
-            next(team.shares(lambda: iter([np.arange(3)]), steps=1))
+    with team_of(3, end_at_once, wait=True) as team, pytest.raises(TeamBroken) as broken:
+        next(team.shares(lambda: iter([np.arange(3)]), steps=1))
     assert broken.value.private == ""
 
 
@@ -175,8 +177,3 @@ def test_a_sample_is_the_processes_own_copy():
     with pytest.raises(ValueError, match="broadcast"):
         memory.write_sample(np.arange(4))
     memory.lines(-1)
-
-
-def list_children():
-    with open(f"/proc/self/task/{os.getpid()}/children") as listed:
-        return [int(child) for child in listed.read().split()]
