@@ -48,6 +48,16 @@ class Case:
     batch: int
 
 
+@dataclass(frozen=True)
+class Setting:
+    """Where and how all ways compute."""
+
+    device: str
+    bf16: bool
+    channels_last: bool
+    threads: int
+
+
 CASES = (
     Case("linear_head", 32, 32768),
     Case("small_cnn", 28, 256),
@@ -85,6 +95,7 @@ def main() -> None:
     options.add_argument("--threads", type=int, default=1, help="torch's threads on a CPU (1)")
     options.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options.add_argument("--bf16", action="store_true", help="under autocast to bfloat16")
+    options.add_argument("--channels_last", action="store_true", help="model and pictures in that memory format")
     options.add_argument("--out", type=Path, default=PROJECT / "out" / "bench" / "dp_engine.json")
     chosen = options.parse_args()
     engines = ["sgd", *(engine for engine in chosen.engines if engine != "sgd")]
@@ -107,12 +118,12 @@ def main() -> None:
 
 
 def _measured(case: Case, engines: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
-    settings = (options.device, options.bf16, options.threads)
-    times, broken = _in_process(_timed, case, engines, options.repeats, *settings)
-    memory = {engine: _in_process(_extra_memory, case, engine, *settings) for engine in engines if engine in times}
+    setting = Setting(options.device, options.bf16, options.channels_last, options.threads)
+    times, broken = _in_process(_timed, case, engines, options.repeats, setting)
+    memory = {engine: _in_process(_extra_memory, case, engine, setting) for engine in engines if engine in times}
     rows = []
     for engine in engines:
-        row: dict[str, Any] = {**asdict(case), "engine": engine, "device": options.device, "bf16": options.bf16}
+        row: dict[str, Any] = {**asdict(case), "engine": engine, **asdict(setting)}
         if engine in broken:
             rows.append({**row, "error": broken[engine]})
             continue
@@ -172,7 +183,7 @@ def _stay_in_memory() -> None:
 
 
 def _timed(
-    case: Case, engines: list[str], repeats: int, device: str, bf16: bool, threads: int
+    case: Case, engines: list[str], repeats: int, setting: Setting
 ) -> tuple[dict[str, list[float]], dict[str, str]]:
     """Seconds of each engine's steps, taken in turn; and what the engines said that cannot train the model."""
     import torch
@@ -180,14 +191,14 @@ def _timed(
     from datasites.training.memory import keep_freed_memory
 
     keep_freed_memory()  # as runs do; all engines gain by it
-    torch.set_num_threads(threads)
+    torch.set_num_threads(setting.threads)
     warnings.simplefilter("ignore")
     steps: dict[str, Step] = {}
     times: dict[str, list[float]] = {"noise": []}
     broken: dict[str, str] = {}
     for engine in engines:
         try:
-            step = _step(case, engine, device, bf16, times["noise"])
+            step = _step(case, engine, setting, times["noise"])
             step()
             steps[engine] = step
         except (RuntimeError, NotImplementedError, ValueError, MemoryError) as error:
@@ -197,7 +208,7 @@ def _timed(
         for engine, step in list(steps.items()):
             if turn >= SLOW_REPEATS and times[engine][0] > SLOW_SECONDS:
                 continue
-            started = _clock(device)
+            started = _clock(setting.device)
             try:
                 step()
             except (RuntimeError, MemoryError) as error:  # no room beside what the other engines keep
@@ -205,8 +216,8 @@ def _timed(
                 del steps[engine]
                 times.pop(engine, None)
                 continue
-            times.setdefault(engine, []).append(_clock(device) - started)
-    times["loading"] = [] if case.model == "linear_head" else _loading(case, device, repeats)
+            times.setdefault(engine, []).append(_clock(setting.device) - started)
+    times["loading"] = [] if case.model == "linear_head" else _loading(case, setting.device, repeats)
     return times, broken
 
 
@@ -242,16 +253,16 @@ def _loading(case: Case, device: str, repeats: int) -> list[float]:
     return times[1:]
 
 
-def _extra_memory(case: Case, engine: str, device: str, bf16: bool, threads: int) -> int | None:
+def _extra_memory(case: Case, engine: str, setting: Setting) -> int | None:
     """Most bytes in use during steps, beyond what the libraries, the model and the pictures take; None if too many."""
     import torch
 
     _give_freed_memory_back()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(setting.threads)
     warnings.simplefilter("ignore")
-    _step(Case(case.model, case.image_size, 2), engine, device, bf16, [])()  # loads what a first step loads
-    step = _step(case, engine, device, bf16, [])
-    if device == "cuda":
+    _step(Case(case.model, case.image_size, 2), engine, setting, [])()  # loads what a first step loads
+    step = _step(case, engine, setting, [])
+    if setting.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         step()
@@ -291,13 +302,14 @@ def _resident(*, peak: bool) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _step(case: Case, engine: str, device: str, bf16: bool, noise_seconds: list[float]) -> Step:
+def _step(case: Case, engine: str, setting: Setting, noise_seconds: list[float]) -> Step:
     """One step of an engine, ready to be called."""
     import torch
 
     torch.manual_seed(0)
-    model = _model(case).to(device).train()
-    images = torch.randn(case.batch, 3, case.image_size, case.image_size, device=device)
+    device, order = setting.device, torch.channels_last if setting.channels_last else torch.contiguous_format
+    model = _model(case).to(device, memory_format=order).train()
+    images = torch.randn(case.batch, 3, case.image_size, case.image_size, device=device).to(memory_format=order)
     if case.model == "linear_head":
         images = torch.randn(case.batch, 1024, device=device)
     labels = torch.randint(0, CLASSES, (case.batch,), device=device)
@@ -308,7 +320,7 @@ def _step(case: Case, engine: str, device: str, bf16: bool, noise_seconds: list[
         step = ways[engine](model, images, labels)
 
     def in_precision() -> None:
-        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+        with torch.autocast(device, torch.bfloat16, enabled=setting.bf16):
             step()
 
     return in_precision
