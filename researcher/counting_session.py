@@ -13,7 +13,8 @@ from rich.console import Console
 
 from policies.errors import FederationError
 from policies.release_plans import EvaluationPlan, ReleaseSpec, StatisticsPlan
-from researcher.federation import DatasetInfo, Federation
+from researcher.federation import Federation
+from researcher.hospital import DatasetInfo
 from researcher.noised_metrics import NoisedAuroc, NoisedMetrics, auroc_of, metrics_of
 from researcher.noised_statistics import statistics_of
 from researcher.releases import CountRequest, Released

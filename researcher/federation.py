@@ -5,133 +5,20 @@ from __future__ import annotations
 import contextlib
 import glob
 import io
-import json
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
-
-import numpy as np
+from typing import Self
 
 from policies import versions
-from policies.errors import FederationError, VersionMismatch, WanwuError
+from policies.errors import VersionMismatch, WanwuError
 from policies.plans import Plan
-from policies.tokeniser import TextForm
 from researcher import code_requests
 from researcher.credentials import Credentials
+from researcher.hospital import DatasetInfo, Hospital
 from researcher.hospital_check import HospitalCheck, check_hospital, contract_problems, unreachable
-from researcher.pysyft_connection import sign_in
-from researcher.secure_channel import SecureChannel
-from researcher.wire import Wire
-
-
-@dataclass(frozen=True)
-class DatasetInfo:
-    """What a hospital publishes about a dataset.
-
-    Attributes:
-        datasite: Who publishes it.
-        name: Its name there.
-        class_names: In label order.
-        image_shape: (height, width, channels).
-        unit: The privacy unit, `picture` or `patient`.
-        public_size: The declared size.
-        limits: What the hospital allows, as `DatasetLimits.to_dict` gives it.
-        text: The form of the reports beside the pictures; None where there are none.
-    """
-
-    datasite: str
-    name: str
-    class_names: tuple[str, ...]
-    image_shape: tuple[int, int, int]
-    unit: str
-    public_size: int
-    limits: dict[str, Any]
-    text: TextForm | None = None
-
-
-@dataclass(frozen=True)
-class Mock:
-    """A dataset's mock twin: invented pictures, and reports where it has some, of the right shape, to rehearse on."""
-
-    images: np.ndarray
-    labels: np.ndarray
-    reports: tuple[str, ...] | None = None
-
-
-class Hospital:
-    """One connected datasite: PySyft for governance, its own routes for bytes and progress."""
-
-    def __init__(self, credentials: Credentials) -> None:
-        self.name = credentials.datasite
-        self.email = credentials.email
-        self.certificate = credentials.certificate
-        self.channel = SecureChannel(credentials)
-        try:
-            self.client, seed = sign_in(self.channel, credentials)
-            self.wire = Wire(self.channel, seed)
-            info = self.wire.info()
-            if info["datasite"] != self.name:
-                raise FederationError(
-                    f"{credentials.url} is datasite '{info['datasite']}', the credentials are for '{self.name}'."
-                )
-        except BaseException:
-            self.close()
-            raise
-        self.versions: dict[str, str] = info["versions"]
-        self.public_key = str(info["public_key"])
-        self.datasets = {
-            name: DatasetInfo(
-                datasite=self.name,
-                name=name,
-                class_names=tuple(schema["class_names"]),
-                image_shape=tuple(schema["image_shape"]),
-                unit=schema["unit"],
-                public_size=int(schema["public_size"]),
-                limits=info["limits"],
-                text=TextForm.from_dict(schema.get("text")),
-            )
-            for name, schema in info["datasets"].items()
-        }
-        self._assets: dict[str, Any] = {}
-
-    def asset(self, dataset: str) -> Any:
-        """The dataset's PySyft asset.
-
-        Raises:
-            FederationError: The datasite publishes no such dataset.
-            DatasiteUnreachable: The datasite does not answer.
-        """
-        if dataset not in self._assets:
-            if dataset not in self.datasets:
-                raise FederationError(
-                    f"Datasite '{self.name}' has no dataset '{dataset}'; it has {', '.join(self.datasets) or 'none'}."
-                )
-            with code_requests.quietly():
-                self._assets[dataset] = self.client.datasets[dataset].assets[0]
-        return self._assets[dataset]
-
-    def mock(self, dataset: str) -> Mock:
-        """The dataset's mock twin.
-
-        Raises:
-            WanwuError: As `asset`.
-        """
-        asset = self.asset(dataset)
-        with code_requests.quietly():
-            twin = asset.mock
-        reports = twin.get("reports")
-        return Mock(
-            images=np.asarray(twin["images"]),
-            labels=np.asarray(twin["labels"]),
-            reports=None if reports is None else tuple(json.loads(str(reports))),
-        )
-
-    def close(self) -> None:
-        """Closes the connections."""
-        self.channel.close()
 
 
 class Federation:

@@ -13,15 +13,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cryptography import x509
 
 from policies import versions
 from policies.errors import WanwuError
-
-if TYPE_CHECKING:
-    from researcher.federation import DatasetInfo, Hospital
+from researcher.hospital import DatasetInfo, Hospital
 
 PROBE_BYTES = 1 << 20
 PINGS = 5

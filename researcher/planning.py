@@ -14,7 +14,7 @@ from policies.features import check_features
 from policies.plan import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
 from policies.tokeniser import TEXT_MODELS, check_text
 from researcher import recipes
-from researcher.federation import DatasetInfo
+from researcher.hospital import DatasetInfo
 
 
 @dataclass(frozen=True)

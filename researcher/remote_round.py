@@ -21,7 +21,7 @@ from policies.plans import Plan
 from policies.weights import Malformed
 from researcher import code_requests
 from researcher.code_requests import CodeRequest
-from researcher.federation import Hospital
+from researcher.hospital import Hospital
 from researcher.wire import raise_answer
 
 _T = TypeVar("_T")

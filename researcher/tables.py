@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from researcher.federation import DatasetInfo
+    from researcher.hospital import DatasetInfo
     from researcher.hospital_check import DatasetCheck, HospitalCheck
     from researcher.intervals import Interval
     from researcher.noised_metrics import NoisedAuroc, NoisedMetrics

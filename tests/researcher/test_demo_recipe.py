@@ -11,7 +11,7 @@ from policies.plan import TrainingPlan
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
     from researcher.demo import plan_alone, recipe
-    from researcher.federation import DatasetInfo
+    from researcher.hospital import DatasetInfo
     from researcher.planning import make_plan, study_epsilon
 
 

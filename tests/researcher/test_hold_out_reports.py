@@ -21,7 +21,7 @@ from researcher.hold_out import HoldOut, load_hold_out
 
 with warnings.catch_warnings():  # of PySyft's own imports
     warnings.simplefilter("ignore")
-    from researcher.federation import DatasetInfo
+    from researcher.hospital import DatasetInfo
     from researcher.planning import Wishes, make_plan
 
 FORM = TextForm(length=4, vocabulary=50)

@@ -17,7 +17,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     warnings.simplefilter("ignore")
     from researcher.cli.program import make_parser
     from researcher.cli.wishes import chosen_recipe
-    from researcher.federation import DatasetInfo
+    from researcher.hospital import DatasetInfo
     from researcher.planning import Wishes, make_plan, study_epsilon
 
 DELTA = 1e-5
