@@ -18,7 +18,8 @@ from datasites.audit import AuditLog
 from datasites.canonical import admin_context
 from datasites.config import check_email
 from datasites.enrolment import Enrolment
-from datasites.identity import StateFolder, write_private
+from datasites.identity import StateFolder
+from datasites.private_file import write_private
 from policies.errors import AccountUnknown, SignInFailed
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from datasites.audit_chain import read
-from datasites.identity import write_private
+from datasites.private_file import write_private
 from policies.errors import ConfigError
 
 _COLUMNS = ("time", "event", "details", "previous", "hash")

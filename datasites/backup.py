@@ -21,7 +21,8 @@ from datasites.assets.private_folder import sync_folder
 from datasites.audit import AuditLog
 from datasites.audit_chain import locked, verify
 from datasites.backup_manifest import MANIFEST, BackedUpFile, BackupManifest, digest_of
-from datasites.identity import StateFolder, write_private
+from datasites.identity import StateFolder
+from datasites.private_file import write_private
 from datasites.state_version import read_version
 from policies.chain import GENESIS
 from policies.chain import locked as only_one

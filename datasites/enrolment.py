@@ -21,7 +21,8 @@ from cryptography.exceptions import InvalidSignature
 from datasites import certificates
 from datasites.assets.private_folder import sync_folder
 from datasites.certificates import Certified
-from datasites.identity import StateFolder, write_private
+from datasites.identity import StateFolder
+from datasites.private_file import write_private
 from policies.errors import CertificateRefused, ConfigError
 
 _UNKNOWN = "This certificate is not on the hospital's list. Ask the hospital to enrol you."

@@ -14,7 +14,8 @@ from datasites.assets.features import check_there
 from datasites.assets.store import StoreManifest
 from datasites.audit import AuditLog
 from datasites.config import DatasiteConfig
-from datasites.identity import StateFolder, write_private
+from datasites.identity import StateFolder
+from datasites.private_file import write_private
 from policies.budget import DatasetLimits
 from policies.errors import ConfigError, PlanError, RequestError
 from policies.plans import Plan

@@ -6,13 +6,14 @@ Nothing here leaves the hospital but the credentials that an admin hands to a re
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from datasites.private_file import write_private
+from datasites.state_version import write_version
 from policies.errors import ConfigError
 
 
@@ -148,22 +149,9 @@ def load_or_create(state: StateFolder) -> Identity:
         admin_email=f"admin@{_domain_label(state.name)}.org",
         admin_password=secrets.token_urlsafe(24),
     )
-    from datasites.state_version import write_version
-
     write_version(state.path)
     write_private(file, json.dumps(asdict(identity), indent=2))
     return identity
-
-
-def write_private(file: Path, text: str) -> None:
-    """Writes a file that only this account may read (0600), whole or not at all."""
-    aside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.replace(file)
 
 
 def environment(state: StateFolder, identity: Identity) -> dict[str, str]:

@@ -9,7 +9,8 @@ from datasites.assets.ingestion import ingest
 from datasites.assets.sources import read_source
 from datasites.assets.store import StoreManifest, open_store
 from datasites.config import DatasiteConfig
-from datasites.identity import StateFolder, write_private
+from datasites.identity import StateFolder
+from datasites.private_file import write_private
 from policies.errors import ConfigError
 
 

@@ -31,8 +31,9 @@ from datasites.doorway import DATA_ONLY, OWN_PAGES, BodyLimit, enclose
 from datasites.enrolment import Enrolment
 from datasites.hospital_limits import HospitalLimits
 from datasites.http_errors import add_error_handlers
-from datasites.identity import StateFolder, write_private
+from datasites.identity import StateFolder
 from datasites.listening import listen, plain_server, serve_until_told
+from datasites.private_file import write_private
 from datasites.pysyft_server import SYFT_PREFIX, add_pysyft_routes, start_pysyft
 from datasites.runs import entry
 from datasites.runs.admission import Admission

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from datasites.identity import write_private
+from datasites.private_file import write_private
 from policies import validate
 from policies.errors import ConfigError, NotAllowed, PlanError, SignInFailed
 

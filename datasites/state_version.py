@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 import policies
-from datasites.identity import StateFolder, write_private
+from datasites.private_file import write_private
 from policies.errors import StateVersionMismatch
 
 FILE = "version.json"
@@ -40,18 +40,18 @@ def write_version(folder: Path, version: int = STATE_VERSION) -> None:
     write_private(folder / FILE, json.dumps(values) + "\n")
 
 
-def check_version(state: StateFolder) -> None:
+def check_version(state: Path) -> None:
     """Refuses a state folder of another version.
 
     Raises:
         StateVersionMismatch: Says which version it has, and what to do.
     """
-    version = read_version(state.path)
-    refuse_newer(version, f"The state folder {state.path}")
+    version = read_version(state)
+    refuse_newer(version, f"The state folder {state}")
     if version < STATE_VERSION:
         raise StateVersionMismatch(
-            f"The state folder {state.path} has version {version}, this program works with {STATE_VERSION}. Migrate "
-            f"it, after a backup: python -m datasites migrate --backup FOLDER --state {state.path}"
+            f"The state folder {state} has version {version}, this program works with {STATE_VERSION}. Migrate "
+            f"it, after a backup: python -m datasites migrate --backup FOLDER --state {state}"
         )
 
 

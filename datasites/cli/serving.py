@@ -28,7 +28,7 @@ def serve(options: argparse.Namespace) -> None:
     from datasites.state_version import check_version
 
     refuse_dev_mode()
-    check_version(state)
+    check_version(state.path)
     listen(config.host, config.port).close()
     hold(state)
     ingest_pictures(state, config)

@@ -26,7 +26,7 @@ BACKUP_DAYS = 7
 def settings(patient: Patient) -> Iterator[Finding]:
     """Whether config.toml reads, and the state folder has this program's version."""
     yield Finding("settings", OK, f"datasite '{patient.config.name}', port {patient.config.port}")
-    check_version(patient.state)
+    check_version(patient.state.path)
     yield Finding("state version", OK, str(STATE_VERSION))
 
 

@@ -22,7 +22,8 @@ from datasites.config import DatasiteConfig
 from datasites.doctor import books, machine, network
 from datasites.doctor.examination import CHECKS, examine
 from datasites.doctor.finding import OK, PROBLEM, WARNING, Finding, Patient
-from datasites.identity import StateFolder, write_private
+from datasites.identity import StateFolder
+from datasites.private_file import write_private
 from datasites.restore import Since, restore
 from datasites.running import hold
 from policies.errors import ConfigError

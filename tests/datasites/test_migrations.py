@@ -38,19 +38,19 @@ def version_0(state: StateFolder) -> StateFolder:
 
 def test_a_new_state_folder_has_the_present_version(state: StateFolder) -> None:
     assert read_version(state.path) == STATE_VERSION == len(MIGRATIONS)
-    check_version(state)
+    check_version(state.path)
 
 
 def test_version_0_is_refused_with_the_command_that_migrates_it(version_0: StateFolder) -> None:
     with pytest.raises(StateVersionMismatch, match="python -m datasites migrate --backup FOLDER"):
-        check_version(version_0)
+        check_version(version_0.path)
 
 
 def test_version_0_is_backed_up_then_brought_to_the_present(version_0: StateFolder, tmp_path: Path) -> None:
     entries = ledger_of(version_0).entries()
     before, folder = migrate(version_0, tmp_path / "backups")
     assert before == 0
-    check_version(version_0)
+    check_version(version_0.path)
     assert folder and BackupManifest.read(folder).state_version == 0
     assert ledger_of(version_0).entries() == entries
     named = [event for event in read(version_0.audit).entries if event["event"] == "ledger's head first named"]
@@ -77,7 +77,7 @@ def test_a_migration_that_was_interrupted_goes_on(
     assert read_version(version_0.path) == 0
     monkeypatch.undo()
     migrate(version_0, tmp_path / "backups")
-    check_version(version_0)
+    check_version(version_0.path)
 
 
 def test_without_a_backup_nothing_is_migrated(version_0: StateFolder) -> None:
@@ -90,7 +90,7 @@ def test_without_a_backup_nothing_is_migrated(version_0: StateFolder) -> None:
 def test_a_state_of_a_newer_version_is_left_alone(state: StateFolder, tmp_path: Path) -> None:
     (state.path / "version.json").write_text(json.dumps({"state_version": STATE_VERSION + 1}))
     before = state.audit.read_bytes()
-    for work in (lambda: check_version(state), lambda: migrate(state, tmp_path / "backups")):
+    for work in (lambda: check_version(state.path), lambda: migrate(state, tmp_path / "backups")):
         with pytest.raises(StateVersionMismatch, match="Install the program that wrote it"):
             work()
     assert state.audit.read_bytes() == before and not (tmp_path / "backups").exists()
@@ -100,7 +100,7 @@ def test_a_state_of_a_newer_version_is_left_alone(state: StateFolder, tmp_path: 
 def test_a_version_that_cannot_be_read_is_refused(state: StateFolder, text: str) -> None:
     (state.path / "version.json").write_text(text)
     with pytest.raises(StateVersionMismatch, match="cannot be read"):
-        check_version(state)
+        check_version(state.path)
 
 
 def test_a_running_datasite_is_not_migrated(version_0: StateFolder, tmp_path: Path) -> None:
