@@ -125,8 +125,7 @@ def faults():
     for _ in range(5):
         torch.ones(1 << 24).sum()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-faults()
-print(faults())
+print(min(faults() for _ in range(8)))  # until small blocks have found places between the large ones
 """
     found = []
     for keep in ("", "keep_freed_memory()"):
