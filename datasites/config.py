@@ -17,7 +17,7 @@ from policies.errors import ConfigError, PlanError
 from policies.plan import UNITS
 from policies.tokeniser import MAX_TEXT_LENGTH, MAX_VOCABULARY, TextForm
 
-_EMAIL = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,63}@[a-z0-9][a-z0-9.-]{0,200}\.[a-z]{2,}")
+_EMAIL = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,63}@[a-z0-9][a-z0-9.-]{0,120}\.[a-z]{2,63}")
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
 
