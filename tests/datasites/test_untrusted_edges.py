@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile_texts import HOSTILE, raw_in
+from hostile_texts import HOSTILE, PLAIN, raw_in
 from rich.console import Console
 
 from datasites import audit_export, tables
@@ -22,7 +22,7 @@ from datasites.assets.pictures import check_class_names
 from datasites.audit import AuditLog
 from datasites.cli import console as console_calls
 from datasites.cli import requests, runs
-from datasites.config import check_email
+from datasites.config import DatasiteConfig, check_email
 from datasites.log_lines import LineFormatter
 from policies.errors import ConfigError, DataError, RequestError
 
@@ -186,11 +186,18 @@ def test_an_exported_audit_log_holds_no_formula_and_no_raw_character(text: str, 
         assert json.loads(rows[1][2])["study"] == text
 
 
-@pytest.mark.parametrize("reason", ["", "  \n", "x" * (MAX_REASON + 1)])
-def test_a_decision_takes_a_reason_of_bounded_length(reason: str) -> None:
-    with pytest.raises(RequestError, match="1 to 400 characters"):
+@pytest.mark.parametrize(
+    "reason", ["", "  \n", "x" * (MAX_REASON + 1), *(text for text in HOSTILE.values() if raw_in(text, lines=False))]
+)
+def test_a_decision_takes_a_reason_in_one_line_of_bounded_length(reason: str) -> None:
+    with pytest.raises(RequestError, match="1 to 400 characters") as refused:
         check_reason(reason)
-    check_reason("x" * MAX_REASON)
+    assert not raw_in(refused.value.public, lines=False)
+
+
+def test_a_decision_takes_a_reason_in_every_script() -> None:
+    for reason in ("x" * MAX_REASON, *PLAIN):
+        check_reason(reason)
 
 
 @pytest.mark.parametrize("text", [text for kind, text in HOSTILE.items() if kind != "long"])
@@ -199,6 +206,18 @@ def test_a_class_that_could_not_be_shown_is_not_ingested(text: str) -> None:
         assert not raw_in("".join(check_class_names(("良性", text))), lines=False)
     except DataError as error:
         assert not raw_in(error.public, lines=False)
+
+
+@pytest.mark.parametrize("text", [*HOSTILE.values(), *PLAIN], ids=[*HOSTILE, *PLAIN])
+def test_a_setting_named_after_a_folder_is_written_so_that_it_reads_back(text: str, tmp_path: Path) -> None:
+    try:
+        config = DatasiteConfig(name="north", site=text, class_names=(text, "b"))
+    except ConfigError as error:
+        assert not raw_in(error.public, lines=False) and "\ud800" in text
+        return
+    (tmp_path / "config.toml").write_text(config.to_toml())
+    assert not raw_in((tmp_path / "config.toml").read_text())
+    assert DatasiteConfig.from_toml(tmp_path / "config.toml") == config
 
 
 @pytest.mark.parametrize("text", [*HOSTILE.values(), "a@b." + "c" * 300, "a/../b@university.org"])
