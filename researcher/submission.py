@@ -77,9 +77,9 @@ class Submission(Generic[P]):
 
     def decisions(self) -> dict[str, tuple[str, str]]:
         """Datasite → (`pending` | `approved` | `denied` | `ended`, the hospital's reason)."""
-        return {name: self._ask(name) for name in self.requests}
+        return {name: self._told(name) for name in self.requests}
 
-    def _ask(self, name: str) -> tuple[str, str]:
+    def _told(self, name: str) -> tuple[str, str]:
         answer = self.federation.hospitals[name].wire.request(self.requests[name].request_id)
         return shown(answer["state"]), shown(answer["reason"])
 
@@ -151,7 +151,7 @@ class Submission(Generic[P]):
         """One hospital's decision as in `decisions`, or `unreachable` if it did not answer until the deadline."""
         while True:
             try:
-                return self._ask(name)
+                return self._told(name)
             except DatasiteUnreachable as error:
                 if time.monotonic() > deadline:
                     return "unreachable", error.public
