@@ -26,6 +26,7 @@ from typing import NoReturn
 from datasites.config import DatasiteConfig, check_distinct, read_hospitals
 from datasites.identity import StateFolder
 from policies.errors import ConfigError, WanwuError
+from policies.printing import say, say_error, show_everything
 
 DEMO_RESEARCHER = "researcher@university.org"
 READY_SECONDS = 120.0
@@ -47,6 +48,7 @@ class _Stop(Exception):
 
 def main() -> int:
     """Starts what the arguments name, waits for the end, stops it all; returns the exit status."""
+    show_everything()
     options = _options()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _raise_stop)
@@ -60,9 +62,9 @@ def main() -> int:
         _print_overview(started)
         _wait_for_the_end(started)
     except _Stop:
-        print("Stopping ...", flush=True)
+        say("Stopping ...")
     except WanwuError as error:
-        print(f"{error.code}: {error.public}", file=sys.stderr)
+        say_error(error)
         return 1
     finally:
         _stop(started)
@@ -93,7 +95,7 @@ def _hospitals(options: argparse.Namespace) -> list[DatasiteConfig]:
     if options.image_size:
         size = (options.image_size, options.image_size)
     elif any(size):
-        print(f"The pictures differ in size; all are resized to {size[0]}x{size[1]} (--image_size chooses another).")
+        say(f"The pictures differ in size; all are resized to {size[0]}x{size[1]} (--image_size chooses another).")
     return [
         DatasiteConfig(
             image_size=size,
@@ -199,16 +201,12 @@ def _raise_failure(one: Started) -> NoReturn:
 
 
 def _print_overview(started: list[Started]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    from policies.rich_terminal import PlainConsole, PlainTable
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("datasite", "address", "dataset", "credentials (handed to researchers, mode 0600)"):
-        table.add_column(column, overflow="fold")
+    table = PlainTable("datasite", "address", "dataset", "credentials (handed to researchers, mode 0600)")
     for one in started:
         table.add_row(one.config.name, one.config.url, one.config.dataset, f"{one.state.credentials}/")
-    console = Console()
+    console = PlainConsole()
     console.print(table)
     console.print(
         "Hospital's side:    python -m datasites requests --state", f"{started[0].state.path}", soft_wrap=True

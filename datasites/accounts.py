@@ -21,6 +21,7 @@ from datasites.enrolment import Enrolment
 from datasites.identity import StateFolder
 from datasites.private_file import write_private
 from policies.errors import AccountUnknown, SignInFailed
+from policies.inside_folder import inside
 
 
 class Accounts:
@@ -39,7 +40,7 @@ class Accounts:
 
     def credentials_file(self, email: str) -> Path:
         """Where the credentials of a researcher lie."""
-        return self._state.credentials / f"{email}.json"
+        return inside(self._state.credentials, f"{email}.json")
 
     def enrol_first(self, emails: tuple[str, ...]) -> None:
         """Enrols those who never were. Whoever was revoked stays so, also where the settings still name them."""

@@ -9,9 +9,12 @@ from pathlib import Path
 
 from datasites.consents import Consents
 from datasites.sqlite_file import open_private
+from policies.errors import RequestError
 from policies.plan_json import canonical_json, sha256_text
 from policies.plans import Plan, parse
+from policies.untrusted_text import is_plain
 
+MAX_REASON = 400
 _SCHEMA = (Path(__file__).parent / "approvals.sql").read_text()
 
 
@@ -50,6 +53,19 @@ class Decision:
 
     def _shapes(self, which: str) -> dict[str, tuple[int, ...]]:
         return {name: tuple(shape) for name, shape in json.loads(self.shapes)[which].items()}
+
+
+def check_reason(reason: str) -> None:
+    """Returns if a decision can be given this reason.
+
+    Raises:
+        RequestError: It is empty, too long, or holds what could not be shown as it is.
+    """
+    if not reason.strip() or len(reason) > MAX_REASON or not is_plain(reason):
+        raise RequestError(
+            f"A decision needs a reason of 1 to {MAX_REASON} characters in one line, none of them invisible, which the "
+            f"researcher will read; this one has {len(reason.strip())}. Give one."
+        )
 
 
 def digest(*, plan: str, raw_code: str, parsed_code: str, policies: str, asset: str, store: str, account: str) -> str:

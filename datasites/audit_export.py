@@ -17,6 +17,7 @@ from typing import Any
 from datasites.audit_chain import read
 from datasites.private_file import write_private
 from policies.errors import ConfigError
+from policies.untrusted_text import csv_cell
 
 _COLUMNS = ("time", "event", "details", "previous", "hash")
 
@@ -65,5 +66,5 @@ def _csv(entries: list[dict[str, Any]]) -> str:
     for entry in entries:
         details = {key: value for key, value in entry.items() if key not in _COLUMNS}
         cells = (entry["time"], entry["event"], json.dumps(details), entry["previous"], entry["hash"])
-        writer.writerow(cells)
+        writer.writerow(map(csv_cell, cells))
     return text.getvalue()

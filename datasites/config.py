@@ -17,7 +17,7 @@ from policies.errors import ConfigError, PlanError
 from policies.plan import UNITS
 from policies.tokeniser import MAX_TEXT_LENGTH, MAX_VOCABULARY, TextForm
 
-_EMAIL = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,63}@[a-z0-9][a-z0-9.-]{0,200}\.[a-z]{2,}")
+_EMAIL = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,63}@[a-z0-9][a-z0-9.-]{0,120}\.[a-z]{2,63}")
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
 
@@ -293,6 +293,8 @@ def check_email(email: str) -> str:
 def _texts(name: str, values: Any) -> None:
     if not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
         raise PlanError(f"{name} must be a list of texts, got {values!r}.")
+    if any("\ud800" <= one <= "\udfff" for value in values for one in value):
+        raise PlanError(f"{name} must be texts in UTF-8. Rename the folder or class that is not.")
 
 
 def _check_host(address: Any) -> None:
@@ -317,7 +319,8 @@ def _toml(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
+        shown = "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in escaped)
+        return f'"{shown}"'
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     return repr(value)

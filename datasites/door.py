@@ -163,6 +163,7 @@ class DoorServer(uvicorn.Server):
                 NamesPeer(app),
                 http=protocol,
                 ws="none",
+                log_config=None,
                 log_level="warning",
                 access_log=False,
                 lifespan="off",

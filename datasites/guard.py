@@ -184,6 +184,8 @@ def _without_types(signature: Signature) -> Signature:
 
 
 def _submitted_code(message: Any) -> SubmitUserCode:
+    if message.kwargs.get("reason") or len(message.args) > 1:
+        raise RequestError("A code request says nothing beside its plan. Use the platform's own client.")
     sent = [value for value in (*message.args, *message.kwargs.values()) if isinstance(value, SubmitUserCode)]
     if len(sent) != 1:
         raise RequestError("A code request carries exactly one piece of code. Use the platform's own client.")

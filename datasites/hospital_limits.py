@@ -18,6 +18,7 @@ from datasites.identity import StateFolder
 from datasites.private_file import write_private
 from policies.budget import DatasetLimits
 from policies.errors import ConfigError, PlanError, RequestError
+from policies.model_options import check_options
 from policies.plans import Plan
 from policies.release_plans import StatisticsPlan
 from policies.tokeniser import check_text
@@ -50,6 +51,7 @@ class HospitalLimits:
                 f"{about.image_shape} and {about.num_classes}. Take both from the dataset's schema."
             )
         if not isinstance(plan, StatisticsPlan):
+            check_options(plan.model)
             check_text(plan.model, manifest.text)
             check_there(plan, self._state.store / self._config.dataset)
 

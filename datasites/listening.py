@@ -65,6 +65,12 @@ def plain_server(app: FastAPI) -> uvicorn.Server:
     """A server without TLS, for loopback only."""
     return uvicorn.Server(
         uvicorn.Config(
-            app, log_level="warning", access_log=False, lifespan="off", server_header=False, date_header=False
+            app,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            date_header=False,
         )
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 from syft.service.code.user_code import SubmitUserCode
 
-from datasites.approvals import Decision, sealed
+from datasites.approvals import Decision, check_reason, sealed
 from datasites.assets.publish import PublishedDataset
 from datasites.books import Books
 from datasites.calculator import DeclaredShapes
@@ -177,10 +177,9 @@ class RequestBook:
         """Denies a request; the researcher is told the reason. The ledger is not touched.
 
         Raises:
-            RequestError: The request is approved already, or the reason is empty.
+            RequestError: The request is approved already, or the reason is empty or too long.
         """
-        if not reason.strip():
-            raise RequestError("A denial needs a reason, which the researcher will read. Give one.")
+        check_reason(reason)
         with self._deciding:
             request = self._reader.find(request_id)
             request_id = str(request.id)
@@ -201,7 +200,12 @@ class RequestBook:
             return self.card(request_id)
 
     def end(self, request_id: str, *, by: str, reason: str) -> None:
-        """Ends an approved request: no further round, and what it has not used becomes free again."""
+        """Ends an approved request: no further round, and what it has not used becomes free again.
+
+        Raises:
+            RequestError: It is not approved, or the reason is empty or too long.
+        """
+        check_reason(reason)
         decision = self._books.approvals.of_request(str(self._reader.find(request_id).id))
         if decision is None or decision.decision != "approved":
             raise RequestError("Only an approved request can be ended.")

@@ -17,6 +17,7 @@ from pathlib import Path
 from datasites.private_file import write_private
 from policies import validate
 from policies.errors import ConfigError, NotAllowed, PlanError, SignInFailed
+from policies.inside_folder import inside
 
 ADMIN, REVIEWER, AUDITOR = "admin", "reviewer", "auditor"
 ROLES = (ADMIN, REVIEWER, AUDITOR)
@@ -110,7 +111,7 @@ class Staff:
                 raise ConfigError(f"There is an account {name!r} already. Remove it first, or choose another name.")
             token = secrets.token_urlsafe(32)
             self._handover.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = self._handover / f"{name}.json"
+            file = inside(self._handover, f"{name}.json")
             write_private(file, json.dumps({"url": url, "name": name, "token": token}))
             now = datetime.now(UTC).isoformat(timespec="seconds")
             self._write({**accounts, name: _Account(name, role, _digest(token), now, by)})
@@ -127,7 +128,7 @@ class Staff:
             if accounts.pop(name, None) is None:
                 raise ConfigError(f"There is no account {name!r}.")
             self._write(accounts)
-            (self._handover / f"{name}.json").unlink(missing_ok=True)
+            inside(self._handover, f"{name}.json").unlink(missing_ok=True)
 
     def _accounts(self) -> dict[str, _Account]:
         if not self._file.exists():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Group
-from rich.table import Table
-from rich.text import Text
+
+from policies.rich_terminal import PlainTable, line
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _STATES = {
     "pending": "yellow",
@@ -19,9 +21,11 @@ _STATES = {
 }
 
 
-def request_table(cards: list[dict[str, Any]]) -> Table:
+def request_table(cards: list[dict[str, Any]]) -> PlainTable:
     """One line a request."""
-    table = _table("request", "state", "researcher", "study", "kind", "dataset", "model", "rounds", "epsilon", "left")
+    table = PlainTable(
+        "request", "state", "researcher", "study", "kind", "dataset", "model", "rounds", "epsilon", "left"
+    )
     for card in cards:
         plan = card["plan"]
         table.add_row(
@@ -42,7 +46,7 @@ def request_table(cards: list[dict[str, Any]]) -> Table:
 def request_card(card: dict[str, Any]) -> Group:
     """All that a reviewer needs to decide on one request."""
     plan = card["plan"]
-    head = Table(box=None, show_header=False, pad_edge=False)
+    head = PlainTable(box=None, show_header=False)
     rows = [
         ("request", card["id"]),
         ("state", card["state"] + (f": {card['reason']}" if card["reason"] else "")),
@@ -61,8 +65,8 @@ def request_card(card: dict[str, Any]) -> Group:
     if card["finding"]:
         rows.append(("finding", card["finding"]))
     for name, value in rows:
-        head.add_row(Text(name, style="dim"), Text(str(value)))
-    details = _table("plan", "value")
+        head.add_row(line((name, "dim")), str(value))
+    details = PlainTable("plan", "value")
     for name, value in _flat(plan):
         details.add_row(name, value)
     return Group(head, details)
@@ -70,8 +74,8 @@ def request_card(card: dict[str, Any]) -> Group:
 
 def budget_table(rows: list[dict[str, Any]]) -> Group:
     """For each dataset one line, and one for each study that is charged to it."""
-    datasets = _table("dataset", "epsilon in all", "charged", "left", "delta")
-    studies = _table("dataset", "researcher", "study", "charged", "rounds run", "reserved", "")
+    datasets = PlainTable("dataset", "epsilon in all", "charged", "left", "delta")
+    studies = PlainTable("dataset", "researcher", "study", "charged", "rounds run", "reserved", "")
     for row in rows:
         datasets.add_row(
             row["dataset"],
@@ -93,17 +97,17 @@ def budget_table(rows: list[dict[str, Any]]) -> Group:
     return Group(datasets, studies) if studies.row_count else Group(datasets)
 
 
-def limits_table(limits: dict[str, Any]) -> Table:
+def limits_table(limits: dict[str, Any]) -> PlainTable:
     """One line a limit."""
-    table = _table("limit", "value")
+    table = PlainTable("limit", "value")
     for name, value in _flat(limits):
         table.add_row(name, value)
     return table
 
 
-def run_table(rows: list[dict[str, Any]]) -> Table:
+def run_table(rows: list[dict[str, Any]]) -> PlainTable:
     """One line a run."""
-    table = _table("run", "request", "round", "state", "attempt", "progress", "seconds", "reason")
+    table = PlainTable("run", "request", "round", "state", "attempt", "progress", "seconds", "reason")
     for row in rows:
         seconds = f"{row['ended'] - row['started']:.1f}" if row["ended"] and row["started"] else ""
         table.add_row(
@@ -119,32 +123,25 @@ def run_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def researcher_table(rows: list[dict[str, Any]]) -> Table:
+def researcher_table(rows: list[dict[str, Any]]) -> PlainTable:
     """One line a researcher: the newest certificate."""
-    table = _table("researcher", "certificate", "issued", "expires", "days left")
+    table = PlainTable("researcher", "certificate", "issued", "expires", "days left")
     for row in rows:
         days = str(row["days_left"]) if row["state"] == "valid" else ""
         table.add_row(row["email"], _state(row["state"]), row["issued"][:10], row["expires"][:10], days)
     return table
 
 
-def staff_table(rows: list[dict[str, Any]]) -> Table:
+def staff_table(rows: list[dict[str, Any]]) -> PlainTable:
     """One line a person."""
-    table = _table("name", "role", "added", "by")
+    table = PlainTable("name", "role", "added", "by")
     for row in rows:
         table.add_row(row["name"], row["role"], row["added_at"], row["added_by"])
     return table
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
 def _state(state: str) -> Text:
-    return Text(state, style=_STATES.get(state, ""))
+    return line((state, _STATES.get(state, "")))
 
 
 def _epsilon(value: float | None) -> str:

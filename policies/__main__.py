@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from policies.errors import ConfigError, WanwuError
+from policies.printing import say, say_error, say_json, show_everything
 
 NOT_PASSED, NOT_RUN = 1, 2
 DEFAULT_PICTURE = Path("out/audit.png")
@@ -20,11 +21,12 @@ DEFAULT_PICTURE = Path("out/audit.png")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status: 0, 1 for an audit that did not pass, 2 for one that could not run."""
+    show_everything()
     options = _parser().parse_args(arguments)
     try:
         return audit(options)
     except WanwuError as error:
-        print(f"{error.code}: {error.public}", file=sys.stderr)
+        say_error(error)
         return NOT_RUN
 
 
@@ -33,9 +35,8 @@ def audit(options: argparse.Namespace) -> int:
     from datasites.training.audit import MAX_NOISE_Z, run_audit
 
     result = run_audit(broken=options.fault, unit=options.unit, seed=options.seed)
-    text = json.dumps(result.to_dict())
     if options.json:
-        _write(options.json, text + "\n")
+        _write(options.json, json.dumps(result.to_dict()) + "\n")
     picture = options.picture or (options.json.with_suffix(".png") if options.json else DEFAULT_PICTURE)
     if not options.no_picture:
         from policies.audit_picture import write_picture
@@ -43,8 +44,8 @@ def audit(options: argparse.Namespace) -> int:
         subject = "Sound training" if options.fault is None else f"Training with {options.fault}"
         title = f"{subject} (unit: {options.unit}): the audit {'passes' if result.passed else 'does not pass'}"
         write_picture(picture, result, title=title, max_noise_z=MAX_NOISE_Z)
-        print(f"Drawn: {picture}", file=sys.stderr)
-    print(text)
+        say(f"Drawn: {picture}", to_errors=True)
+    say_json(result.to_dict())
     return 0 if result.passed else NOT_PASSED
 
 

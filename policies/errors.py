@@ -15,6 +15,10 @@ Each class has a code, the same in the CLI, in JSON and in docs/ref-errors.md.
 
 from __future__ import annotations
 
+from policies.untrusted_text import shown
+
+MOST_CHARACTERS = 4000
+
 
 class WanwuError(Exception):
     """An error with two texts.
@@ -22,7 +26,8 @@ class WanwuError(Exception):
     Attributes:
         code: Stable identifier, `WWnnn`.
         status: HTTP status that the datasite's own routes answer with.
-        public: What was expected, what came (where public), what to do. Holds no value of private data.
+        public: What was expected, what came (where public), what to do. Holds no value of private data. It may quote
+            what somebody else wrote, so it is kept as `policies.untrusted_text` shows it.
         private: For the hospital's log only; empty when there is nothing to add.
     """
 
@@ -30,8 +35,8 @@ class WanwuError(Exception):
     status = 500
 
     def __init__(self, public: str, *, private: str = "") -> None:
-        super().__init__(public)
-        self.public = public
+        self.public = shown(public, most=MOST_CHARACTERS)
+        super().__init__(self.public)
         self.private = private
 
     def to_json(self) -> dict[str, str]:

@@ -6,7 +6,6 @@ two requests, so its digest stands for what was approved.
 
 from __future__ import annotations
 
-import math
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,6 +42,7 @@ ENCODINGS = ("none", "zstd", "fp16", "int8")
 MAX_ROUNDS = 10_000
 MAX_STEPS = 1_000_000
 MAX_VIEWS = 16
+MAX_OPTIONS = 16
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class ModelSpec:
         name: A name from `datasites.training.models.MODELS`.
         image_shape: (height, width, channels) in pixels.
         num_classes: Size of the last layer.
-        options: Further settings of that model, name → scalar; each model names those it takes.
+        options: Further settings of that model, name → word, number or true/false, few and short; see
+            `policies.model_options` for those that each model takes.
     """
 
     name: str
@@ -70,12 +71,10 @@ class ModelSpec:
         validate.integer("model.num_classes", self.num_classes, low=2, high=10_000)
         if not isinstance(self.options, Mapping):
             raise PlanError(f"model.options must be a table of names and values, got {self.options!r}.")
+        if len(self.options) > MAX_OPTIONS:
+            raise PlanError(f"model.options may name at most {MAX_OPTIONS} options, got {len(self.options)}.")
         for key, value in self.options.items():
-            validate.name("a name in model.options", key)
-            if not isinstance(value, str | int | float | bool) or (
-                isinstance(value, float) and not math.isfinite(value)
-            ):
-                raise PlanError(f"model.options.{key} must be text, a number or true/false, got {value!r}.")
+            validate.option(f"model.options.{validate.name('a name in model.options', key)}", value)
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
         object.__setattr__(self, "options", types.MappingProxyType(dict(sorted(self.options.items()))))
 

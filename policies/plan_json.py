@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from policies.errors import PlanError
 
 PLAN_VERSION = 1
+MAX_CHARACTERS = 20_000
 _T = TypeVar("_T")
 
 
@@ -30,6 +31,8 @@ def load(text: str, kinds: Mapping[str, type[_T]]) -> _T:
     Raises:
         PlanError: Not JSON, another kind or version, an unknown or missing field, a value out of range.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise PlanError(f"A plan has at most {MAX_CHARACTERS} characters, this one has {len(text)}.")
     try:
         values = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError, TypeError) as error:

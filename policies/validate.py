@@ -7,13 +7,18 @@ import re
 from typing import Any, NoReturn
 
 from policies.errors import PlanError
+from policies.untrusted_text import is_plain, shown
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,62}[a-z0-9])?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_MOST_OF_A_VALUE = 120
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+MAX_LABEL = 64
+MAX_NUMBER = 2**53
 
 
 def _fail(field: str, expected: str, value: Any) -> NoReturn:
-    raise PlanError(f"{field} must be {expected}, got {value!r}.")
+    raise PlanError(f"{field} must be {expected}, got {shown(repr(value), most=_MOST_OF_A_VALUE)}.")
 
 
 def integer(field: str, value: Any, *, low: int, high: int) -> int:
@@ -48,6 +53,27 @@ def name(field: str, value: Any) -> str:
     """Returns `value` if it is a short lower-case name: letters, digits, `_`, `.`, `-`; 1 to 64 characters."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         _fail(field, "1 to 64 of a-z, 0-9, '_', '.', '-', beginning and ending with a letter or digit", value)
+    return value
+
+
+def label(field: str, value: Any) -> str:
+    """Returns `value` if it is a name for people, in any script: 1 to 64 characters, none of which is obeyed."""
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_LABEL or not value.strip() or not is_plain(value):
+        _fail(field, f"1 to {MAX_LABEL} characters, none of them a control character or invisible", value)
+    return value
+
+
+def option(field: str, value: Any) -> str | int | float | bool:
+    """Returns `value` if it is a word for programs (1 to 100 of A-Z, a-z, 0-9, `_`, `.`, `-`), a number up to 2^53 or a
+    bool."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        if not -MAX_NUMBER <= value <= MAX_NUMBER:
+            _fail(field, "a number of at most 2^53", value)
+        return value
+    if not isinstance(value, str) or not _WORD.fullmatch(value):
+        _fail(field, "a word of 1 to 100 of A-Z, a-z, 0-9, '_', '.', '-', a number, or true/false", value)
     return value
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console
 
 from policies.errors import FederationError
 from policies.release_plans import EvaluationPlan, ReleaseSpec, StatisticsPlan
+from policies.rich_terminal import PlainConsole, line
 from researcher.federation import Federation
 from researcher.hospital import DatasetInfo
 from researcher.noised_metrics import NoisedAuroc, NoisedMetrics, auroc_of, metrics_of
@@ -48,7 +48,7 @@ class CountWishes:
         return ReleaseSpec(self.noise_multiplier, self.delta, info.unit)
 
 
-def ask_for_statistics(federation: Federation, wishes: CountWishes, *, out: Path, console: Console) -> None:
+def ask_for_statistics(federation: Federation, wishes: CountWishes, *, out: Path, console: PlainConsole) -> None:
     """Class counts, channel means and spreads of every hospital's pictures, with the noise in their intervals."""
     info = _dataset(federation, wishes.dataset)
     plan = StatisticsPlan(
@@ -65,7 +65,7 @@ def ask_for_statistics(federation: Federation, wishes: CountWishes, *, out: Path
 
 
 def ask_for_evaluation(
-    federation: Federation, checkpoint: Checkpoint, wishes: CountWishes, *, out: Path, console: Console
+    federation: Federation, checkpoint: Checkpoint, wishes: CountWishes, *, out: Path, console: PlainConsole
 ) -> None:
     """How a global model does on the hospitals' own pictures; every count carries the hospital's noise."""
     info = _dataset(federation, wishes.dataset)
@@ -97,7 +97,7 @@ def _collect(
     plan: EvaluationPlan | StatisticsPlan,
     folder: Path,
     weights: dict[str, np.ndarray] | None,
-    console: Console,
+    console: PlainConsole,
 ) -> Released:
     """Submits the plan unless the folder holds it already, waits for the decisions, and asks."""
     if (folder / STUDY_FILE).exists():
@@ -110,7 +110,7 @@ def _collect(
         request.wait_for_decisions()
         released = request.collect(weights)
     for name, reason in released.skipped.items():
-        console.print(f"  [yellow]without {name}[/yellow]: {reason}", highlight=False)
+        console.print(line("  ", (f"without {name}", "yellow"), f": {reason}"))
     return released
 
 

@@ -13,7 +13,8 @@ from typing import Self
 
 from cryptography import x509
 
-from policies.errors import CertificateRefused, ConfigError
+from policies import validate
+from policies.errors import CertificateRefused, ConfigError, PlanError
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Credentials:
     """Credentials of one account at one datasite.
 
     Attributes:
-        datasite: The datasite's name.
+        datasite: The datasite's name; files are named after it.
         url: Where it is reached, https.
         email: The account.
         password: The account's.
@@ -42,6 +43,10 @@ class Credentials:
         for name, value in vars(self).items():
             if not isinstance(value, str):
                 raise ConfigError(f"{name} in a credentials file must be a text. Ask the hospital for the file again.")
+        try:
+            validate.name("datasite", self.datasite)
+        except PlanError as error:
+            raise ConfigError(f"In a credentials file: {error.public} Ask the hospital for the file again.") from error
         if not self.url.startswith("https://"):
             raise ConfigError(
                 f"The credentials for '{self.datasite}' are for {self.url}, without TLS. Ask the hospital for new ones."

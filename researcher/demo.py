@@ -19,10 +19,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from policies.errors import ConfigError
+from policies.inside_folder import inside
 from policies.plan import TrainingPlan
+from policies.rich_terminal import PlainConsole, line
 from researcher.evaluation import Evaluation, evaluate
 from researcher.federation import Federation
 from researcher.history import PrivacySpent
@@ -56,30 +56,31 @@ def run_demo(
         ConfigError: `data` without `test`, or a path that is not there.
         WanwuError: Whatever goes wrong on the way.
     """
-    console = Console()
+    console = PlainConsole()
     _check_paths(data, test)
     begun = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     states = out / "state"
     shutil.rmtree(states, ignore_errors=True)
     shutil.rmtree(out / "studies", ignore_errors=True)
-    console.rule("[bold]Hospitals start their datasites", align="left")
+    console.rule("Hospitals start their datasites")
     with _hospitals(states, data, port, console):
         test = test or states / "drawn" / "hold_out.npz"
         with Federation.connect(str(states / "*" / "credentials" / "*.json")) as federation:
             _study(federation, states, out, test, num_rounds, console)
-    console.print(f"\nThe whole demo took {time.monotonic() - begun:.0f} s. Look at {out / 'report.html'}")
+    console.print()
+    console.print(f"The whole demo took {time.monotonic() - begun:.0f} s. Look at {out / 'report.html'}")
 
 
 def _study(
-    federation: Federation, states: Path, out: Path, test: Path, num_rounds: int | None, console: Console
+    federation: Federation, states: Path, out: Path, test: Path, num_rounds: int | None, console: PlainConsole
 ) -> None:
     datasets = federation.datasets()
     given = test.parent.name != "drawn"
     wishes = recipe(given=given)
     if num_rounds is not None:
         wishes = replace(wishes, num_rounds=num_rounds)
-    console.rule("[bold]The researcher plans and submits", align="left")
+    console.rule("The researcher plans and submits")
     plan = make_plan(wishes, datasets)
     hold_out = load_hold_out(test, class_names=datasets[0].class_names, image_shape=datasets[0].image_shape)
     _print_plan(plan, console)
@@ -88,23 +89,23 @@ def _study(
         one.datasite: Study.submit(
             federation.only(one.datasite),
             replace(plan_alone(plan, one.public_size, given=given), study=f"{plan.study}-{one.datasite}"),
-            out / "studies" / one.datasite,
+            inside(out / "studies", one.datasite),
         )
         for one in datasets
     }
-    console.rule("[bold]Each hospital's admin reviews and approves", align="left")
+    console.rule("Each hospital's admin reviews and approves")
     _approve(states, [study, *alone.values()], console)
-    console.rule("[bold]Rounds", align="left")
+    console.rule("Rounds")
     state, history = wait_and_run(study, hold_out, console=console, min_clients=MIN_CLIENTS, seed=0)
-    console.rule("[bold]For comparison: as many steps, with the same noise, at each hospital alone", align="left")
+    console.rule("For comparison: as many steps, with the same noise, at each hospital alone")
     local_only, spent = _alone(alone, hold_out, console)
     total = {name: _together(study.privacy(history)[name], spent[name], plan) for name in spent}
     result = replace(result_of(study, state, history, hold_out), local_only=local_only, privacy_total=total)
     write_all(out, study, state, history, result)
-    console.rule("[bold]Result", align="left")
-    console.print(f"  all hospitals together   accuracy [bold]{result.final.test_accuracy:.3f}[/bold]", highlight=False)
+    console.rule("Result")
+    console.print(line("  all hospitals together   accuracy ", (f"{result.final.test_accuracy:.3f}", "bold")))
     for name, scores in local_only.items():
-        console.print(f"  {name + ' alone':<24} accuracy {scores.accuracy:.3f}", highlight=False)
+        console.print(f"  {name + ' alone':<24} accuracy {scores.accuracy:.3f}")
     for one in (study, *alone.values()):
         one.end()
 
@@ -143,7 +144,7 @@ def plan_alone(plan: TrainingPlan, public_size: int, *, given: bool) -> Training
 
 
 def _alone(
-    studies: dict[str, Study], hold_out: HoldOut, console: Console
+    studies: dict[str, Study], hold_out: HoldOut, console: PlainConsole
 ) -> tuple[dict[str, Evaluation], dict[str, PrivacySpent | None]]:
     """Runs each hospital's own study, all at the same time, and scores what it ends with."""
     from datasites.training.models import initial_weights
@@ -174,7 +175,7 @@ def _together(first: PrivacySpent | None, second: PrivacySpent | None, plan: Tra
     return PrivacySpent(float(epsilon or 0.0), plan.privacy.delta, plan.privacy.unit)
 
 
-def _print_plan(plan: TrainingPlan, console: Console) -> None:
+def _print_plan(plan: TrainingPlan, console: PlainConsole) -> None:
     epsilon = study_epsilon(plan)
     noise = f"noise multiplier {plan.privacy.noise_multiplier:.2f}" if plan.privacy else "no noise"
     cost = (
@@ -182,8 +183,7 @@ def _print_plan(plan: TrainingPlan, console: Console) -> None:
     )
     console.print(
         f"  {plan.model.name} on '{plan.dataset}': {plan.rounds} rounds of {plan.steps_per_round} steps, sample rate "
-        f"{plan.sample_rate:g}, {noise}: {cost} for each study",
-        highlight=False,
+        f"{plan.sample_rate:g}, {noise}: {cost} for each study"
     )
 
 
@@ -191,7 +191,7 @@ def _print_plan(plan: TrainingPlan, console: Console) -> None:
 
 
 @contextlib.contextmanager
-def _hospitals(states: Path, data: Path | None, port: int, console: Console) -> Iterator[None]:
+def _hospitals(states: Path, data: Path | None, port: int, console: PlainConsole) -> Iterator[None]:
     """Runs launch_datasites.py beside this process; its output is the hospitals' part of the demo's terminal."""
     command = [
         sys.executable,
@@ -208,10 +208,10 @@ def _hospitals(states: Path, data: Path | None, port: int, console: Console) -> 
     ready = threading.Event()
 
     def relay() -> None:
-        for line in process.stdout or ():
-            lines.append(line)
-            if not ready.is_set() and not line.startswith("All datasites are ready"):
-                console.print(line.rstrip(), highlight=False, markup=False)
+        for said in process.stdout or ():
+            lines.append(said)
+            if not ready.is_set() and not said.startswith("All datasites are ready"):
+                console.print(said.rstrip())
             else:
                 ready.set()
         ready.set()
@@ -220,7 +220,7 @@ def _hospitals(states: Path, data: Path | None, port: int, console: Console) -> 
     try:
         with console.status("Hospitals read their pictures and start ..."):
             ready.wait()
-        if process.poll() is not None or not any(line.startswith("All datasites") for line in lines):
+        if process.poll() is not None or not any(said.startswith("All datasites") for said in lines):
             raise ConfigError("The hospitals did not start; the line above says why.")
         yield
     finally:
@@ -228,7 +228,7 @@ def _hospitals(states: Path, data: Path | None, port: int, console: Console) -> 
         process.wait(timeout=60)
 
 
-def _approve(states: Path, studies: list[Study], console: Console) -> None:
+def _approve(states: Path, studies: list[Study], console: PlainConsole) -> None:
     """Approves every request as each hospital's admin would, through the hospital's command line."""
     for study in studies:
         for name, request in study.requests.items():
@@ -239,12 +239,12 @@ def _approve(states: Path, studies: list[Study], console: Console) -> None:
                 "approve",
                 request.request_id,
                 "--state",
-                str(states / name),
+                str(inside(states, name)),
             ]
             done = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
             if done.returncode != 0:
                 raise ConfigError(f"{name} could not approve '{study.plan.study}': {done.stderr.strip()}")
-            console.print(f"  [green]{name}[/green]  {study.plan.study}: {done.stdout.strip()}", highlight=False)
+            console.print(line("  ", (name, "green"), f"  {study.plan.study}: {done.stdout.strip()}"))
 
 
 def _environment() -> dict[str, str]:

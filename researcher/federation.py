@@ -15,6 +15,7 @@ from typing import Self
 from policies import versions
 from policies.errors import VersionMismatch, WanwuError
 from policies.plans import Plan
+from policies.untrusted_text import shown
 from researcher import code_requests
 from researcher.credentials import Credentials
 from researcher.hospital import DatasetInfo, Hospital
@@ -149,4 +150,4 @@ def _check_versions(hospital: Hospital) -> None:
             raise VersionMismatch(
                 f"Datasite '{hospital.name}' does not fit this researcher: {mismatch}. Install the same."
             )
-        warnings.warn(f"Datasite '{hospital.name}': {mismatch}.", stacklevel=3)
+        warnings.warn(shown(f"Datasite '{hospital.name}': {mismatch}."), stacklevel=3)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from policies.errors import FederationError
+from policies import validate
+from policies.errors import FederationError, PlanError
+from policies.plan import UNITS, ModelSpec
 from policies.tokeniser import TextForm
+from policies.untrusted_text import shown
 from researcher import code_requests
 from researcher.credentials import Credentials
 from researcher.pysyft_connection import sign_in
@@ -41,6 +45,26 @@ class DatasetInfo:
     limits: dict[str, Any]
     text: TextForm | None = None
 
+    @classmethod
+    def read(cls, datasite: str, name: str, schema: Mapping[str, Any], limits: dict[str, Any]) -> Self:
+        """What a datasite says of a dataset, once its names can be shown and its sizes can be.
+
+        Raises:
+            PlanError, LookupError, TypeError, ValueError, AttributeError: It is something else.
+        """
+        classes = [validate.label("a class name", one) for one in schema["class_names"]]
+        shape = ModelSpec("of_a_dataset", schema["image_shape"], len(classes))  # the same bounds as in a plan
+        return cls(
+            datasite=datasite,
+            name=validate.name("a dataset's name", name),
+            class_names=tuple(classes),
+            image_shape=shape.image_shape,
+            unit=validate.choice("unit", schema["unit"], UNITS),
+            public_size=validate.integer("public_size", schema["public_size"], low=1, high=10**9),
+            limits=limits,
+            text=TextForm.from_dict(schema.get("text")),
+        )
+
 
 @dataclass(frozen=True)
 class Mock:
@@ -62,30 +86,27 @@ class Hospital:
         try:
             self.client, seed = sign_in(self.channel, credentials)
             self.wire = Wire(self.channel, seed)
-            info = self.wire.info()
-            if info["datasite"] != self.name:
-                raise FederationError(
-                    f"{credentials.url} is datasite '{info['datasite']}', the credentials are for '{self.name}'."
-                )
+            self._read(self.wire.info(), credentials.url)
         except BaseException:
             self.close()
             raise
-        self.versions: dict[str, str] = info["versions"]
-        self.public_key = str(info["public_key"])
-        self.datasets = {
-            name: DatasetInfo(
-                datasite=self.name,
-                name=name,
-                class_names=tuple(schema["class_names"]),
-                image_shape=tuple(schema["image_shape"]),
-                unit=schema["unit"],
-                public_size=int(schema["public_size"]),
-                limits=info["limits"],
-                text=TextForm.from_dict(schema.get("text")),
-            )
-            for name, schema in info["datasets"].items()
-        }
         self._assets: dict[str, Any] = {}
+
+    def _read(self, info: dict[str, Any], url: str) -> None:
+        """Takes what the datasite says of itself, names first: files here are named after them, and they are shown."""
+        try:
+            if info["datasite"] != self.name:
+                raise FederationError(f"{url} is datasite '{info['datasite']}', the credentials are for '{self.name}'.")
+            self.versions = {shown(name): shown(version) for name, version in dict(info["versions"]).items()}
+            self.public_key = validate.digest("public_key", info["public_key"])
+            self.datasets = {
+                name: DatasetInfo.read(self.name, name, schema, info["limits"])
+                for name, schema in info["datasets"].items()
+            }
+        except (PlanError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise FederationError(
+                f"Datasite '{self.name}' says something of itself that this version does not understand: {error}"
+            ) from error
 
     def asset(self, dataset: str) -> Any:
         """The dataset's PySyft asset.

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Generic, Self, TypeVar
 
 from policies.errors import ConfigError, DatasiteUnreachable, RequestDenied
+from policies.inside_folder import inside
 from policies.plans import Plan, parse
+from policies.untrusted_text import shown
 from researcher import atomic_file
 from researcher.code_requests import CodeRequest
 from researcher.federation import Federation
@@ -75,11 +77,11 @@ class Submission(Generic[P]):
 
     def decisions(self) -> dict[str, tuple[str, str]]:
         """Datasite → (`pending` | `approved` | `denied` | `ended`, the hospital's reason)."""
-        answers = {
-            name: self.federation.hospitals[name].wire.request(request.request_id)
-            for name, request in self.requests.items()
-        }
-        return {name: (answer["state"], answer["reason"]) for name, answer in answers.items()}
+        return {name: self._told(name) for name in self.requests}
+
+    def _told(self, name: str) -> tuple[str, str]:
+        answer = self.federation.hospitals[name].wire.request(self.requests[name].request_id)
+        return shown(answer["state"]), shown(answer["reason"])
 
     def wait_for_decisions(
         self,
@@ -115,8 +117,8 @@ class Submission(Generic[P]):
             if state in ("approved", "ended"):
                 hospital = self.federation.hospitals[name]
                 receipt = hospital.wire.receipt(self.requests[name].request_id)
-                written.append(atomic_file.write(Path(folder) / f"{name}.receipt.json", receipt))
-                atomic_file.write(Path(folder) / f"{name}.key", hospital.public_key + "\n")
+                written.append(atomic_file.write(inside(folder, f"{name}.receipt.json"), receipt))
+                atomic_file.write(inside(folder, f"{name}.key"), hospital.public_key + "\n")
         return written
 
     def end(self) -> None:
@@ -149,8 +151,7 @@ class Submission(Generic[P]):
         """One hospital's decision as in `decisions`, or `unreachable` if it did not answer until the deadline."""
         while True:
             try:
-                answer = self.federation.hospitals[name].wire.request(self.requests[name].request_id)
-                return answer["state"], answer["reason"]
+                return self._told(name)
             except DatasiteUnreachable as error:
                 if time.monotonic() > deadline:
                     return "unreachable", error.public

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Group
-from rich.table import Table
-from rich.text import Text
+
+from policies.rich_terminal import PlainTable, line
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from researcher.hospital import DatasetInfo
     from researcher.hospital_check import DatasetCheck, HospitalCheck
     from researcher.intervals import Interval
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
     from researcher.noised_statistics import ClassStatistics
 
 
-def catalog_table(offered: Iterable[tuple[DatasetInfo, Mapping[str, Any]]]) -> Table:
+def catalog_table(offered: Iterable[tuple[DatasetInfo, Mapping[str, Any]]]) -> PlainTable:
     """One line a dataset, with the budget that its hospital told beside it."""
-    shown = _table("datasite", "dataset", "pictures", "classes", "unit", "public size", "epsilon left", "least noise")
+    shown = PlainTable(
+        "datasite", "dataset", "pictures", "classes", "unit", "public size", "epsilon left", "least noise"
+    )
     for dataset, budget in offered:
         shown.add_row(
             dataset.datasite,
@@ -37,12 +40,14 @@ def catalog_table(offered: Iterable[tuple[DatasetInfo, Mapping[str, Any]]]) -> T
 
 def check_table(checks: Sequence[HospitalCheck]) -> Group:
     """One line a hospital and dataset, then what is to be done."""
-    shown = _table("hospital", "state", "round trip", "up / down", "clock", "certificate", "dataset", "epsilon left")
+    shown = PlainTable(
+        "hospital", "state", "round trip", "up / down", "clock", "certificate", "dataset", "epsilon left"
+    )
     for check in checks:
         for dataset in check.datasets or (None,):
-            shown.add_row(Text(check.datasite), *_cells(check, dataset))
+            shown.add_row(check.datasite, *_cells(check, dataset))
     told = [
-        Text(f"{check.datasite}: {text}", style=colour)
+        line((f"{check.datasite}: {text}", colour))
         for check in checks
         for texts, colour in ((check.problems, "red"), (check.warnings, "yellow"))
         for text in texts
@@ -52,15 +57,15 @@ def check_table(checks: Sequence[HospitalCheck]) -> Group:
 
 def statistics_table(
     found: Mapping[str, ClassStatistics], class_names: Sequence[str], epsilon: Mapping[str, float]
-) -> Table:
+) -> PlainTable:
     """One line a hospital: each class's count, the channels' means and spreads, and what it cost."""
-    shown = _table("datasite", *class_names, "channel mean", "channel spread", "epsilon")
+    shown = PlainTable("datasite", *class_names, "channel mean", "channel spread", "epsilon")
     for name, statistics in found.items():
         shown.add_row(
             name,
             *(_count(count) for count in statistics.class_counts),
-            " ".join(map(_level, statistics.channel_mean)),
-            " ".join(map(_level, statistics.channel_std)),
+            _levels(statistics.channel_mean),
+            _levels(statistics.channel_std),
             f"{epsilon[name]:.2f}",
         )
     return shown
@@ -68,9 +73,11 @@ def statistics_table(
 
 def evaluation_table(
     found: Mapping[str, tuple[NoisedMetrics, NoisedAuroc]], class_names: Sequence[str], epsilon: Mapping[str, float]
-) -> Table:
+) -> PlainTable:
     """One line a hospital, or several together, which have no epsilon of their own."""
-    shown = _table("datasite", "accuracy", "macro F1", "AUROC", *(f"recall {name}" for name in class_names), "epsilon")
+    shown = PlainTable(
+        "datasite", "accuracy", "macro F1", "AUROC", *(f"recall {name}" for name in class_names), "epsilon"
+    )
     for name, (metrics, auroc) in found.items():
         cost = f"{epsilon[name]:.2f}" if name in epsilon else ""
         shares = (metrics.accuracy, metrics.macro_f1, auroc.macro, *metrics.recall)
@@ -82,7 +89,7 @@ def _cells(check: HospitalCheck, dataset: DatasetCheck | None) -> list[Any]:
     state, colour = (
         ("problem", "red") if check.problems else ("warning", "yellow") if check.warnings else ("ok", "green")
     )
-    cells: list[Any] = [Text(state if check.reachable else "not usable", style=colour)]
+    cells: list[Any] = [line((state if check.reachable else "not usable", colour))]
     if not check.reachable or dataset is None:
         return cells
     up, down = check.upload_mb_per_second or 0.0, check.download_mb_per_second or 0.0
@@ -98,25 +105,22 @@ def _cells(check: HospitalCheck, dataset: DatasetCheck | None) -> list[Any]:
     ]
 
 
-def _share(interval: Interval) -> str:
-    return f"{interval.value:.3f} [dim]{interval.low:.2f}–{interval.high:.2f}[/dim]"
+def _share(interval: Interval) -> Text:
+    return line(f"{interval.value:.3f} ", (f"{interval.low:.2f}–{interval.high:.2f}", "dim"))
 
 
-def _count(interval: Interval) -> str:
-    return f"{interval.value:.0f} [dim]{max(interval.low, 0):.0f}–{interval.high:.0f}[/dim]"
+def _count(interval: Interval) -> Text:
+    return line(f"{interval.value:.0f} ", (f"{max(interval.low, 0):.0f}–{interval.high:.0f}", "dim"))
 
 
-def _level(interval: Interval) -> str:
-    """A number in [0, 1] with its interval: where noise hides it, the interval is what can be said."""
-    return f"{interval.value:.2f} [dim]{interval.low:.2f}–{interval.high:.2f}[/dim]"
+def _levels(intervals: Iterable[Interval]) -> Text:
+    """Numbers in [0, 1] with their intervals: where noise hides one, the interval is what can be said."""
+    parts: list[str | tuple[str, str]] = []
+    for interval in intervals:
+        parts += [f" {interval.value:.2f} " if parts else f"{interval.value:.2f} "]
+        parts += [(f"{interval.low:.2f}–{interval.high:.2f}", "dim")]
+    return line(*parts)
 
 
 def _shape(dataset: DatasetInfo | DatasetCheck) -> str:
     return "x".join(map(str, dataset.image_shape))
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from policies import versions
+from policies.rich_terminal import PlainConsole, line
 from researcher.checkpoints import Checkpoint, save_model
 from researcher.history import History
 from researcher.hold_out import HoldOut
@@ -25,7 +25,7 @@ def wait_and_run(
     study: Study,
     hold_out: HoldOut,
     *,
-    console: Console,
+    console: PlainConsole,
     min_clients: int,
     seed: int,
     strategy: Strategy | None = None,
@@ -42,7 +42,7 @@ def wait_and_run(
         decisions = study.wait_for_decisions()
     for name, (state, reason) in decisions.items():
         if state != "approved":
-            console.print(f"  [red]{name}[/red]: {state} {reason}")
+            console.print(line("  ", (name, "red"), f": {state} {reason}"))
     with RoundDisplay(console, list(study.requests), rounds=study.plan.rounds, title=title) as display:
         return study.run(
             hold_out=hold_out,
@@ -60,7 +60,7 @@ def train_study(
     study: Study,
     hold_out: HoldOut,
     *,
-    console: Console,
+    console: PlainConsole,
     min_clients: int,
     seed: int,
     out: Path,

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from policies.errors import ConfigError
+from policies.inside_folder import inside
 from researcher import atomic_file
 
 
@@ -44,7 +45,7 @@ def write(folder: Path, name: str, arrays: Mapping[str, np.ndarray]) -> WeightsF
     content = safetensors.save({key: np.asarray(array, dtype=np.float32, order="C") for key, array in arrays.items()})
     digest = hashlib.sha256(content).hexdigest()
     file = name.replace("{digest}", digest[:12])
-    atomic_file.write(folder / file, content)
+    atomic_file.write(inside(folder, file), content)
     return WeightsFile(file, digest, _shapes(arrays))
 
 
@@ -54,7 +55,7 @@ def read(folder: Path, about: WeightsFile) -> dict[str, np.ndarray]:
     Raises:
         ConfigError: It is missing, has another digest, or holds other than the named finite float32 arrays.
     """
-    path = folder / Path(about.file).name
+    path = inside(folder, about.file)
     content = atomic_file.read(path)
     if hashlib.sha256(content).hexdigest() != about.sha256:
         raise ConfigError(f"{path} is not the file that was saved: its SHA-256 is not {about.sha256}.")

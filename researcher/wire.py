@@ -10,7 +10,9 @@ import httpx
 
 from policies import errors
 from policies.errors import DatasiteUnreachable, FederationError, WanwuError
+from policies.receipt import MAX_RECEIPT_BYTES
 from policies.signatures import EMPTY_BODY, sign
+from policies.untrusted_text import is_plain
 from researcher.secure_channel import SecureChannel
 
 _PREFIX = "/wanwu/v1"
@@ -39,8 +41,15 @@ class Wire:
         return self._json("GET", f"/requests/{request_id}")
 
     def receipt(self, request_id: str) -> str:
-        """The signed privacy receipt of a request."""
-        return str(self._json("GET", f"/requests/{request_id}/receipt")["receipt"])
+        """The signed privacy receipt of a request, a text that can be printed as it is.
+
+        Raises:
+            FederationError: It is too large for one, or holds what a terminal would obey.
+        """
+        text = str(self._json("GET", f"/requests/{request_id}/receipt")["receipt"])
+        if len(text) > MAX_RECEIPT_BYTES or not all(map(is_plain, text.split("\n"))):
+            raise FederationError(f"{self.url} gave a receipt that cannot be one. Ask the hospital.")
+        return text
 
     def end(self, request_id: str) -> dict[str, Any]:
         """Ends an approved request."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.errors import DataError
+from policies import validate
+from policies.errors import DataError, PlanError
 
 MAX_SIDE_PIXELS = 4096
 MAX_CHANNELS = 4
 MAX_CLASSES = 10_000
-MAX_CLASS_NAME = 64
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,18 +61,20 @@ def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
     """Returns the names as a tuple if they can be shown to researchers.
 
     Raises:
-        DataError: Not 2 to `MAX_CLASSES` different names of 1 to `MAX_CLASS_NAME` printable characters.
+        DataError: Not 2 to `MAX_CLASSES` different names as `policies.validate.label` takes them.
     """
     names = tuple(class_names)
     if isinstance(class_names, str) or not 2 <= len(names) <= MAX_CLASSES:
         raise DataError(f"Pictures must have 2 to {MAX_CLASSES} classes. Name each class, or give each a folder.")
     for name in names:
-        if not isinstance(name, str) or not name.isprintable() or not 1 <= len(name.strip()) <= MAX_CLASS_NAME:
+        try:
+            validate.label("A class name", name)
+        except PlanError as error:
             raise DataError(
-                f"A class name must be 1 to {MAX_CLASS_NAME} printable characters, since researchers see it. "
+                f"A class name must be 1 to {validate.MAX_LABEL} printable characters, since researchers see it. "
                 "Rename the class.",
                 private=f"Class name {name!r}.",
-            )
+            ) from error
     if repeated := [name for name, times in Counter(names).items() if times > 1]:
         raise DataError(
             "Each class must have a name of its own, one came twice. Rename the class.",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from datetime import date
 from pathlib import Path
 
 from datasites.cli import console
 from datasites.cli.commands import Commands
 from datasites.cli.state_option import chosen_state
+from policies.printing import say, say_json
 
 
 def verify(options: argparse.Namespace) -> None:
@@ -19,11 +19,11 @@ def verify(options: argparse.Namespace) -> None:
 
     state = chosen_state(options)
     head = audit_chain.verify(state.audit)
-    print(f"The audit log's chain holds: {head.entries} entries, its head is {head.hash[:16]}.")
+    say(f"The audit log's chain holds: {head.entries} entries, its head is {head.hash[:16]}.")
     if state.ledger.exists():
         events = audit_chain.read(state.audit, keep=ledger_witness.is_witness).entries
         unknown = ledger_witness.check(Ledger(state.ledger).entries(), events)
-        print(f"The ledger is the one that the log names; {unknown} of its entries came after the last it names.")
+        say(f"The ledger is the one that the log names; {unknown} of its entries came after the last it names.")
 
 
 def export(options: argparse.Namespace) -> None:
@@ -31,13 +31,13 @@ def export(options: argparse.Namespace) -> None:
     from datasites import audit_export
 
     count = audit_export.export(chosen_state(options).audit, options.file, since=options.since, until=options.until)
-    print(f"{count} events written to {options.file}; its last line holds their digest.")
+    say(f"{count} events written to {options.file}; its last line holds their digest.")
 
 
 def show(options: argparse.Namespace) -> None:
     """Prints the last events of the audit log, a JSON line each."""
     for event in console.call(options, "GET", f"/audit?count={options.count}"):
-        print(json.dumps(event))
+        say_json(event)
 
 
 def add_commands(commands: Commands) -> None:

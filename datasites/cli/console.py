@@ -13,6 +13,7 @@ from typing import Any
 from datasites.cli.commands import STAFF_VARIABLE
 from datasites.cli.state_option import chosen_state
 from policies.errors import ConfigError, WanwuError
+from policies.printing import say_json
 
 
 class _Answered(WanwuError):
@@ -53,11 +54,11 @@ def call(options: argparse.Namespace, method: str, path: str, body: dict[str, An
 def show(options: argparse.Namespace, content: Any, table: Callable[[Any], Any]) -> None:
     """Prints an answer as a table, or as it came with --json."""
     if options.json:
-        print(json.dumps(content, indent=2))
+        say_json(content, indent=2)
         return
-    from rich.console import Console
+    from policies.rich_terminal import PlainConsole
 
-    Console().print(table(content))
+    PlainConsole().print(table(content))
 
 
 def _access(options: argparse.Namespace) -> dict[str, str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from datasites.cli import console
 from datasites.cli.commands import Commands
 from datasites.cli.state_option import chosen_state
 from policies.errors import ConfigError
+from policies.printing import say, say_json
 
 
 def verify(options: argparse.Namespace) -> None:
@@ -20,13 +20,13 @@ def verify(options: argparse.Namespace) -> None:
         raise ConfigError(f"No ledger at {state.ledger}: the datasite has not served yet.")
     ledger = Ledger(state.ledger)
     ledger.verify()
-    print(f"The ledger's chain holds: {len(ledger.entries())} entries.")
+    say(f"The ledger's chain holds: {len(ledger.entries())} entries.")
 
 
 def show(options: argparse.Namespace) -> None:
     """Prints the privacy ledger's entries, a JSON line each."""
     for entry in console.call(options, "GET", "/ledger"):
-        print(json.dumps(entry))
+        say_json(entry)
 
 
 def add_commands(commands: Commands) -> None:

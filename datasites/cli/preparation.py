@@ -12,6 +12,7 @@ from datasites.cli.state_option import chosen_state
 from datasites.config import DatasiteConfig
 from policies.errors import ConfigError
 from policies.features import BACKBONES, NORMALISATIONS
+from policies.printing import say
 
 
 def init(options: argparse.Namespace) -> None:
@@ -34,7 +35,7 @@ def init(options: argparse.Namespace) -> None:
         raise ConfigError(f"{state.config} exists already. Edit it, or choose another --state.")
     check_data(state, config)
     write_config(state, config)
-    print(f"Datasite '{config.name}' is described in {state.config}: read it, set its limits, then ingest and serve.")
+    say(f"Datasite '{config.name}' is described in {state.config}: read it, set its limits, then ingest and serve.")
 
 
 def ingest(options: argparse.Namespace) -> None:
@@ -44,7 +45,7 @@ def ingest(options: argparse.Namespace) -> None:
     state = chosen_state(options)
     manifest = ingest_pictures(state, DatasiteConfig.from_toml(state.config))
     height, width, channels = manifest.image_shape
-    print(
+    say(
         f"Dataset '{manifest.name}': {manifest.num_pictures} pictures of {height}x{width}x{channels} in "
         f"{len(manifest.class_names)} classes, {manifest.num_units} units ({manifest.unit})"
         f"{f', with reports of up to {manifest.text.length} words' if manifest.text else ''}. "
@@ -64,7 +65,7 @@ def features(options: argparse.Namespace) -> None:
     folder = compute_features(state.store / DatasiteConfig.from_toml(state.config).dataset, spec, options.weights)
     AuditLog(state.audit).write("features computed", features=spec.key, weights=spec.weights_sha256)
     told = " ".join(f"--model_option {name}={value}" for name, value in spec.options.items())
-    print(f"{folder} holds them. Researchers name them with: --model features {told}")
+    say(f"{folder} holds them. Researchers name them with: --model features {told}")
 
 
 def add_commands(commands: Commands) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datasites.cli import audit, budget, ledger, preparation, requests, researchers, runs, serving, staff, upkeep
 from datasites.cli.commands import Commands
 from policies.errors import WanwuError
+from policies.printing import say_error, show_everything
 
 DESCRIPTION = "The hospital's commands. What they print is for the hospital's own people."
 PARTS = (preparation, serving, requests, budget, runs, researchers, staff, ledger, upkeep, audit)
@@ -18,13 +19,12 @@ PARTS = (preparation, serving, requests, budget, runs, researchers, staff, ledge
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
+    show_everything()
     options = make_parser().parse_args(arguments)
     try:
         options.command(options)
     except WanwuError as error:
-        print(f"{error.code}: {error.public}", file=sys.stderr)
-        if error.private:
-            print(f"  ({error.private})", file=sys.stderr)
+        say_error(error, private=True)
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,6 +7,7 @@ from typing import Any
 
 from datasites.cli import console
 from datasites.cli.commands import Commands
+from policies.printing import say
 
 
 def requests(options: argparse.Namespace) -> None:
@@ -28,21 +29,21 @@ def approve(options: argparse.Namespace) -> None:
     card = console.call(options, "POST", f"/requests/{options.request}/approve")
     if card["state"] == "pending":
         given, needed = len(card["approvals"]), card["approvals_needed"]
-        print(f"Approval {given} of {needed} for {card['id'][:8]}; nothing is reserved before the last one.")
+        say(f"Approval {given} of {needed} for {card['id'][:8]}; nothing is reserved before the last one.")
         return
-    print(f"Approved {card['id'][:8]}: {card['plan']['rounds']} rounds on '{card['plan']['dataset']}', {_cost(card)}.")
+    say(f"Approved {card['id'][:8]}: {card['plan']['rounds']} rounds on '{card['plan']['dataset']}', {_cost(card)}.")
 
 
 def deny(options: argparse.Namespace) -> None:
     """Denies a request with a reason."""
     card = console.call(options, "POST", f"/requests/{options.request}/deny", {"reason": options.reason})
-    print(f"Denied {card['id'][:8]}: {card['reason']}")
+    say(f"Denied {card['id'][:8]}: {card['reason']}")
 
 
 def end(options: argparse.Namespace) -> None:
     """Ends an approved request; its unused budget becomes free."""
     card = console.call(options, "POST", f"/requests/{options.request}/end", {"reason": options.reason})
-    print(f"Ended {card['id'][:8]}: {card['reason']}")
+    say(f"Ended {card['id'][:8]}: {card['reason']}")
 
 
 def _cost(card: dict[str, Any]) -> str:

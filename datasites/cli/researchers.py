@@ -6,18 +6,19 @@ import argparse
 
 from datasites.cli import console
 from datasites.cli.commands import Commands
+from policies.printing import say
 
 
 def enrol(options: argparse.Namespace) -> None:
     """Gives a researcher an account and a certificate; again, a new certificate."""
     answer = console.call(options, "POST", "/researchers", {"email": options.email})
-    print(f"{options.email} is enrolled. Hand over this file, and only this one, on a safe way: {answer['file']}")
+    say(f"{options.email} is enrolled. Hand over this file, and only this one, on a safe way: {answer['file']}")
 
 
 def revoke(options: argparse.Namespace) -> None:
     """Ends a researcher's access at once, open connections included."""
     console.call(options, "POST", "/researchers/revoke", {"email": options.email})
-    print(f"{options.email} has no access any more. Approved studies stay reserved until you end them.")
+    say(f"{options.email} has no access any more. Approved studies stay reserved until you end them.")
 
 
 def researchers(options: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import argparse
 
 from datasites.cli import console
 from datasites.cli.commands import Commands
+from policies.printing import say
 
 
 def runs(options: argparse.Namespace) -> None:
@@ -18,7 +19,7 @@ def runs(options: argparse.Namespace) -> None:
 def cancel(options: argparse.Namespace) -> None:
     """Cancels a run."""
     run = console.call(options, "POST", f"/runs/{options.run}/cancel")
-    print(f"Run {run['id']} is {run['state']}.")
+    say(f"Run {run['id']} is {run['state']}.")
 
 
 def add_commands(commands: Commands) -> None:

@@ -13,6 +13,7 @@ from typing import TextIO
 from datasites.cli.commands import Commands
 from datasites.cli.state_option import chosen_state
 from datasites.config import DatasiteConfig
+from datasites.log_lines import LineFormatter
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -55,7 +56,9 @@ def log_to(file: Path) -> TextIO:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("datasites").setLevel(logging.INFO)  # also after PySyft has set the root logger's level
     for noisy in ("httpx", "syft", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.ERROR)

@@ -7,18 +7,19 @@ import argparse
 from datasites.cli import console
 from datasites.cli.commands import Commands
 from datasites.staff import ROLES
+from policies.printing import say
 
 
 def add_staff(options: argparse.Namespace) -> None:
     """Makes an account for one of the hospital's people."""
     answer = console.call(options, "POST", "/staff", {"name": options.person, "role": options.role})
-    print(f"{options.person} is {options.role}. Hand over this file on a safe way, then delete it: {answer['file']}")
+    say(f"{options.person} is {options.role}. Hand over this file on a safe way, then delete it: {answer['file']}")
 
 
 def remove_staff(options: argparse.Namespace) -> None:
     """Ends the account of one of the hospital's people at once."""
     console.call(options, "POST", f"/staff/{options.person}/remove")
-    print(f"{options.person} has no account any more.")
+    say(f"{options.person} has no account any more.")
 
 
 def list_staff(options: argparse.Namespace) -> None:

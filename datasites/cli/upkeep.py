@@ -6,7 +6,6 @@ None of them needs a running datasite; `backup` and `doctor` work beside one.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from datasites.cli.commands import Commands
 from datasites.cli.state_option import chosen_state
 from policies.errors import BackupRefused
+from policies.printing import say, say_json
 
 
 def backup(options: argparse.Namespace) -> None:
@@ -22,11 +22,11 @@ def backup(options: argparse.Namespace) -> None:
 
     made = back_up(chosen_state(options), options.folder)
     size = sum(entry.bytes for entry in made.manifest.files.values())
-    print(f"{made.folder}: {len(made.manifest.files)} files, {size / 1e6:.1f} MB, {made.linked} as in the last backup.")
-    print(f"  ledger {_head(made.manifest.ledger_entries, made.manifest.ledger_head)}")
-    print(f"  audit log {_head(made.manifest.audit_entries, made.manifest.audit_head)}")
+    say(f"{made.folder}: {len(made.manifest.files)} files, {size / 1e6:.1f} MB, {made.linked} as in the last backup.")
+    say(f"  ledger {_head(made.manifest.ledger_entries, made.manifest.ledger_head)}")
+    say(f"  audit log {_head(made.manifest.audit_entries, made.manifest.audit_head)}")
     if made.manifest.missing_blobs:
-        print(f"  {made.manifest.missing_blobs} blobs of unfinished studies had expired and are not in it.")
+        say(f"  {made.manifest.missing_blobs} blobs of unfinished studies had expired and are not in it.")
 
 
 def restore(options: argparse.Namespace) -> None:
@@ -44,17 +44,17 @@ def restore(options: argparse.Namespace) -> None:
         )
     since = Since.NOTHING if options.nothing_since else Since.LOST_BOOKS if options.lost else Since.UNKNOWN
     done = restore(options.folder, chosen_state(options, must_exist=False).path, since=since, lost=options.lost)
-    print(f"Restored {done.state.path} from the backup of {made_at}: the ledger has {done.ledger_entries} entries.")
+    say(f"Restored {done.state.path} from the backup of {made_at}: the ledger has {done.ledger_entries} entries.")
     if done.newer_ledger:
-        print("  The ledger is the lost datasite's own, which knows all that was spent.")
+        say("  The ledger is the lost datasite's own, which knows all that was spent.")
     for study in done.closed:
-        print(f"  Closed and charged in full: {study}")
+        say(f"  Closed and charged in full: {study}")
     if done.recharged:
-        print(f"  Charged in full: {done.recharged} approvals after the backup, which the lost audit log names.")
+        say(f"  Charged in full: {done.recharged} approvals after the backup, which the lost audit log names.")
     if since is Since.UNKNOWN:
-        print(f"  Not counted: studies approved after {made_at}. Ask the researchers for their receipts, and lower the")
-        print("  dataset's total by what they name. Accounts and certificates revoked since are valid again.")
-    print("Never start the lost datasite again. To go on: python -m datasites doctor, then serve.")
+        say(f"  Not counted: studies approved after {made_at}. Ask the researchers for their receipts, and lower the")
+        say("  dataset's total by what they name. Accounts and certificates revoked since are valid again.")
+    say("Never start the lost datasite again. To go on: python -m datasites doctor, then serve.")
 
 
 def migrate(options: argparse.Namespace) -> None:
@@ -65,9 +65,9 @@ def migrate(options: argparse.Namespace) -> None:
     state = chosen_state(options)
     before, folder = migrate(state, options.backup)
     if folder is None:
-        print(f"{state.path} has version {before} already; nothing was done.")
+        say(f"{state.path} has version {before} already; nothing was done.")
         return
-    print(f"{state.path} was of version {before} and now is of {STATE_VERSION}. The backup before that: {folder}")
+    say(f"{state.path} was of version {before} and now is of {STATE_VERSION}. The backup before that: {folder}")
 
 
 def doctor(options: argparse.Namespace) -> None:
@@ -79,10 +79,11 @@ def doctor(options: argparse.Namespace) -> None:
     for finding in examine(Patient(chosen_state(options))):
         findings.append(finding)
         if not options.json:
-            advice = f"\n           {finding.advice}" if finding.advice else ""
-            print(f"{finding.level:<8} {finding.check}: {finding.text}{advice}", flush=True)
+            say(f"{finding.level:<8} {finding.check}: {finding.text}")
+            if finding.advice:
+                say(f"           {finding.advice}")
     if options.json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+        say_json([asdict(finding) for finding in findings], indent=2)
     if any(finding.level == PROBLEM for finding in findings):
         sys.exit(1)
 

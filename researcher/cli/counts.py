@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from policies.errors import ConfigError
+from policies.printing import say_json
 from researcher.cli.access import connect, credentials_option
 from researcher.cli.commands import Commands, add_backbone_weights
 
@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 
 def statistics(options: argparse.Namespace) -> None:
     """Asks the hospitals for noised class counts and picture statistics, before a study is spent on them."""
-    from rich.console import Console
-
+    from policies.rich_terminal import PlainConsole
     from researcher.counting_session import ask_for_statistics
 
     with connect(options) as federation:
-        ask_for_statistics(federation, _wishes(options), out=options.out, console=Console())
+        ask_for_statistics(federation, _wishes(options), out=options.out, console=PlainConsole())
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -34,12 +33,11 @@ def evaluate(options: argparse.Namespace) -> None:
     if not options.at_hospitals:
         _evaluate_here(checkpoint, options)
         return
-    from rich.console import Console
-
+    from policies.rich_terminal import PlainConsole
     from researcher.counting_session import ask_for_evaluation
 
     with connect(options) as federation:
-        ask_for_evaluation(federation, checkpoint, _wishes(options), out=options.out, console=Console())
+        ask_for_evaluation(federation, checkpoint, _wishes(options), out=options.out, console=PlainConsole())
 
 
 def _evaluate_here(checkpoint: Checkpoint, options: argparse.Namespace) -> None:
@@ -55,7 +53,7 @@ def _evaluate_here(checkpoint: Checkpoint, options: argparse.Namespace) -> None:
     scores = score(checkpoint.model, checkpoint.weights, hold_out)
     recall = dict(zip(checkpoint.class_names, map(float, scores.recall), strict=True))
     summary = {"accuracy": scores.accuracy, "macro_f1": scores.macro_f1, "recall": recall}
-    print(json.dumps({**summary, "pictures": len(hold_out.labels)}, indent=2))
+    say_json({**summary, "pictures": len(hold_out.labels)}, indent=2)
 
 
 def _wishes(options: argparse.Namespace) -> CountWishes:

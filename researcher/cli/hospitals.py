@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
+from policies.printing import say_json
 from researcher.cli.access import CREDENTIALS, connect, credentials_option
 from researcher.cli.commands import Commands
 
 
 def catalog(options: argparse.Namespace) -> None:
     """Shows what the hospitals publish and what is left of their budgets."""
-    from rich.console import Console
-
+    from policies.rich_terminal import PlainConsole
     from researcher.tables import catalog_table
 
     with connect(options) as federation:
         wires = {name: hospital.wire for name, hospital in federation.hospitals.items()}
         shown = catalog_table((found, wires[found.datasite].budget(found.name)) for found in federation.datasets())
-    Console().print(shown)
+    PlainConsole().print(shown)
 
 
 def check(options: argparse.Namespace) -> None:
     """Looks at every hospital before a study: reachable, versions, clock, speed, datasets. Status 1 on a problem."""
-    from rich.console import Console
-
+    from policies.rich_terminal import PlainConsole
     from researcher.federation import check_all
     from researcher.tables import check_table
 
     checks = check_all(options.files or [CREDENTIALS])
     if options.json:
-        print(json.dumps([one.to_dict() for one in checks], indent=2))
+        say_json([one.to_dict() for one in checks], indent=2)
     else:
-        Console().print(check_table(checks))
+        PlainConsole().print(check_table(checks))
     if any(one.problems for one in checks):
         sys.exit(1)
 

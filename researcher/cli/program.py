@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Sequence
 
 from policies.errors import WanwuError
+from policies.printing import say, say_error, show_everything
 from researcher.cli import counts, demo, hospitals, receipts, studies
 from researcher.cli.commands import Commands
 
@@ -20,6 +21,7 @@ PARTS = (hospitals, studies, receipts, counts, demo)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
+    show_everything()
     options = make_parser().parse_args(arguments)
     warnings.filterwarnings("ignore", module=r"(syft|opacus|requests)\..*")
     warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -27,10 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.command(options)
     except WanwuError as error:
-        print(f"{error.code}: {error.public}", file=sys.stderr)
+        say_error(error)
         return 1
     except KeyboardInterrupt:
-        print("Interrupted. What was reached is saved; run the command again to go on.", file=sys.stderr)
+        say("Interrupted. What was reached is saved; run the command again to go on.", to_errors=True)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

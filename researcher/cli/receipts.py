@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from policies.errors import ConfigError
+from policies.printing import say
 from researcher.cli.access import connect, credentials_option
 from researcher.cli.commands import Commands, study_folder
 
@@ -16,7 +17,7 @@ def receipts(options: argparse.Namespace) -> None:
 
     with connect(options) as federation:
         for file in Submission.load(federation, options.out).receipts(options.out / "receipts"):
-            print(file)
+            say(file)
 
 
 def verify(options: argparse.Namespace) -> None:
@@ -31,7 +32,7 @@ def verify(options: argparse.Namespace) -> None:
     cost = "without differential privacy"
     if stated.epsilon is not None:
         cost = f"epsilon {stated.epsilon:.3f} at delta {stated.delta:g} per {stated.unit}"
-    print(f"Valid: {stated.datasite} states {len(stated.rounds)} round(s) of '{stated.study}', {cost}.")
+    say(f"Valid: {stated.datasite} states {len(stated.rounds)} round(s) of '{stated.study}', {cost}.")
 
 
 def add_commands(commands: Commands) -> None:

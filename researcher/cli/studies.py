@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from policies.printing import say
 from researcher.cli.access import connect, credentials_option
 from researcher.cli.commands import Commands, add_backbone_weights, study_folder
 from researcher.cli.wishes import add_wishes, wishes_of
@@ -31,13 +32,12 @@ def status(options: argparse.Namespace) -> None:
     with connect(options) as federation:
         study = Study.load(federation, options.out)
         for name, (state, reason) in study.decisions().items():
-            print(f"{name}: {study.requests[name].request_id[:8]} {state} {reason}".rstrip())
+            say(f"{name}: {study.requests[name].request_id[:8]} {state} {reason}".rstrip())
 
 
 def train(options: argparse.Namespace) -> None:
     """Submits the study unless that was done, waits for the decisions, and runs the rounds."""
-    from rich.console import Console
-
+    from policies.rich_terminal import PlainConsole
     from researcher.feature_hold_out import with_features
     from researcher.hold_out import load_hold_out
     from researcher.study import STUDY_FILE, Study
@@ -54,7 +54,7 @@ def train(options: argparse.Namespace) -> None:
         train_study(
             study,
             hold_out,
-            console=Console(),
+            console=PlainConsole(),
             min_clients=options.min_clients,
             seed=options.seed,
             out=options.out,
@@ -86,7 +86,7 @@ def first_weights(options: argparse.Namespace, study: Study) -> Mapping[str, np.
     public.save_record(options.out)
     loaded = len(public.weights) - len(public.not_loaded)
     drawn = ", ".join(public.not_loaded) or "none"
-    print(f"Starting from {public.source}: {loaded} of {len(public.weights)} parameters; at random: {drawn}.")
+    say(f"Starting from {public.source}: {loaded} of {len(public.weights)} parameters; at random: {drawn}.")
     return public.weights
 
 
@@ -104,9 +104,9 @@ def _submit(options: argparse.Namespace, federation: Federation) -> Study:
         if epsilon is None
         else f"epsilon {wording.epsilon(epsilon)} at delta {options.delta:g}"
     )
-    print(f"Submitted '{plan.study}': {plan.rounds} rounds of {plan.steps_per_round} steps, {cost}.")
+    say(f"Submitted '{plan.study}': {plan.rounds} rounds of {plan.steps_per_round} steps, {cost}.")
     for name, request in study.requests.items():
-        print(f"  {name}: request {request.request_id[:8]}, waiting for the hospital's decision")
+        say(f"  {name}: request {request.request_id[:8]}, waiting for the hospital's decision")
     return study
 
 

@@ -12,6 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from policies.untrusted_text import shown
+
 DPI = 200
 SIZE_INCHES = (6.4, 4.2)
 MOST_LABELS = 8
@@ -105,7 +107,8 @@ def colours(datasites: Sequence[str]) -> dict[str, str]:
 
 
 def short(name: str, most: int = 16) -> str:
-    """The name, its middle left out if it is too long for its place."""
+    """The name as it can be shown, its middle left out if it is too long for its place."""
+    name = shown(name)
     return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-(most // 2) :]}"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from policies.untrusted_text import shown
 from researcher import atomic_file
 from researcher.history import PHASES, PrivacySpent
 from researcher.reports import settings, wording
@@ -21,9 +22,22 @@ ALT = {
     "confusion": "Confusion matrix of the global model on the public hold-out",
     "privacy": "Epsilon spent at each hospital by round",
 }
+_MOST_IN_A_PLACE = 10_000  # a sentence may name many hospitals
+
+
+class _Base64(str):
+    """A picture's bytes, as long as they are; nothing that somebody wrote."""
+
+
+def _finalize(value: object) -> str:
+    """What every value on the page passes through, before it is escaped for HTML."""
+    return value if isinstance(value, _Base64) else shown(value, most=_MOST_IN_A_PLACE)
+
+
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,
+    finalize=_finalize,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -80,7 +94,7 @@ def _plots(result: StudyResult, plots: Mapping[str, Path]) -> list[dict[str, Any
     order = sorted((name for name in ALT if name in plots), key=lambda name: name in wide)
     return [
         {
-            "base64": base64.b64encode(atomic_file.read(plots[name])).decode(),
+            "base64": _Base64(base64.b64encode(atomic_file.read(plots[name])).decode()),
             "alt": ALT[name],
             "wide": name in wide,
         }

@@ -12,6 +12,7 @@ import pytest
 from datasites.training.models import MODELS, trainable_shapes
 from policies.errors import PlanError
 from policies.features import BACKBONES, NORMALISATIONS, FeatureSpec
+from policies.model_options import TEXT_FORM_OPTIONS, TEXT_OPTIONS
 from policies.plan import ModelSpec
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "ref-models.md").read_text()
@@ -52,11 +53,10 @@ def test_a_models_number_of_parameters_is_about_right(name: str) -> None:
 
 
 def test_the_options_of_the_model_that_reads_reports_are_those_it_takes() -> None:
-    from datasites.training.models.image_text import OPTIONS
-
-    assert sorted(re.findall(r"`(\w+)`", ROWS["image_text"][2])) == sorted(OPTIONS)
+    options = sorted((*TEXT_OPTIONS, *TEXT_FORM_OPTIONS))
+    assert sorted(re.findall(r"`(\w+)`", ROWS["image_text"][2])) == options
     _, _, section = PAGE.partition("## Pictures and reports")
-    assert sorted(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == sorted(OPTIONS)
+    assert sorted(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == options
 
 
 def test_the_options_of_the_model_that_reads_features_are_those_it_takes() -> None:

@@ -23,6 +23,7 @@ from policies.errors import (
     InputRefused,
     LimitExceeded,
     NotAllowed,
+    PlanError,
     RequestError,
     RequestNotCanonical,
     RequestUnknown,
@@ -75,13 +76,15 @@ def test_a_plan_for_other_pictures_is_refused_at_submission(north_only: Federati
         north_only.submit(small_plan(north_only, study="other-shape", model=other))
 
 
-def test_a_plan_with_an_unknown_model_cannot_be_approved(
-    hospitals: dict[str, Hospital], north_only: Federation, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "options"), [("huge_cnn", {}), ("small_cnn", {"depth": 3}), ("vit_small", {"width": 1})]
+)
+def test_a_plan_with_an_unknown_model_or_option_is_refused_at_submission(
+    north_only: Federation, name: str, options: dict[str, int]
 ) -> None:
-    unknown = ModelSpec("huge_cnn", (16, 16, 1), 2)
-    study = Study.submit(north_only, small_plan(north_only, study="unknown", model=unknown), tmp_path)
-    refused = hospitals["north"].admin("approve", study.requests["north"].request_id, check=False)
-    assert refused.returncode == 1 and "huge_cnn" in refused.stderr
+    unknown = ModelSpec(name, (16, 16, 1), 2, options)
+    with pytest.raises(PlanError, match=r"huge_cnn|depth|width"):
+        north_only.submit(small_plan(north_only, study="unknown", model=unknown))
 
 
 def test_code_that_is_not_the_stub_is_refused_at_submission(north: Any, north_only: Federation) -> None:

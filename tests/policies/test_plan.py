@@ -59,7 +59,12 @@ def read(values: Any) -> TrainingPlan:
 
 
 names = st.from_regex(r"[a-z0-9]([a-z0-9_.-]{0,20}[a-z0-9])?", fullmatch=True)
-scalars = st.one_of(st.booleans(), st.integers(-99, 99), st.floats(-9, 9), st.text(max_size=5))
+scalars = st.one_of(
+    st.booleans(),
+    st.integers(-99, 99),
+    st.floats(-9, 9),
+    st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,9}", fullmatch=True),
+)
 models = st.builds(
     ModelSpec,
     names,

@@ -206,9 +206,9 @@ def test_every_model_for_pictures_can_encode_them_beside_reports(encoder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"picture_encoder": "image_text"}, "must name a model for pictures"),
-        ({"picture_encoder": 3}, "must name a model for pictures"),
-        ({"picture_encoder": "unknown"}, "Unknown model 'unknown'"),
+        ({"picture_encoder": "image_text"}, "picture_encoder must be one of efficientnet_lite0"),
+        ({"picture_encoder": 3}, "picture_encoder must be one of efficientnet_lite0"),
+        ({"picture_encoder": "unknown"}, "picture_encoder must be one of efficientnet_lite0"),
         ({"text_features": 2}, "text_features"),
         ({"window": 0}, "window"),
         ({"width": 5}, "width"),

@@ -13,8 +13,8 @@ from timm.models import efficientnet
 from torch import nn
 
 from datasites.training.models.layers import group_norm, keep_inputs, with_first_convolution
-from datasites.training.models.options import check_size, has_small_stem, options_of
-from policies import validate
+from datasites.training.models.options import check_size, has_small_stem
+from policies.model_options import options_of
 from policies.plan import ModelSpec
 
 _GROUPS = 8  # divides every layer's channels, at every width
@@ -32,15 +32,14 @@ _STAGES = (
 
 def efficientnet_lite0(spec: ModelSpec) -> nn.Module:
     """3.4 M parameters at width 1. Options: width (1.0), stem (`auto`, `standard`, `small`)."""
-    options = options_of(spec, width=1.0, stem="auto")
-    width = validate.number("model.options.width", options["width"], low=0.25, high=2.0)
+    options = options_of(spec)
     check_size(spec, low=28, high=512)
     model = efficientnet.EfficientNet(
         efficientnet.decode_arch_def([[stage] for stage in _STAGES]),
         num_classes=spec.num_classes,
         in_chans=spec.image_shape[2],
         fix_stem=True,
-        round_chs_fn=partial(efficientnet.round_channels, multiplier=width),
+        round_chs_fn=partial(efficientnet.round_channels, multiplier=options["width"]),
         act_layer=nn.ReLU6,
         norm_layer=_norm_then_activation,
     )

@@ -13,13 +13,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from datasites.training.models.catalog import build_model
-from policies import validate
 from policies.errors import PlanError
-from policies.features import FEATURES_MODEL
+from policies.model_options import picture_encoder, text_options
 from policies.plan import ModelSpec
-from policies.tokeniser import PADDING, TEXT_MODELS, TextForm, text_form
-
-OPTIONS = ("text_length", "tokeniser", "vocabulary", "picture_encoder", "text_features", "window")
+from policies.tokeniser import PADDING, TextForm, text_form
 
 
 class ImageText(nn.Module):
@@ -106,26 +103,17 @@ def image_text(spec: ModelSpec) -> nn.Module:
     form, encoder = text_form(spec), picture_encoder(spec)
     if form is None or encoder is None:
         raise PlanError(f"Model {spec.name!r} does not take reports.")
-    features = validate.integer("model.options.text_features", spec.options.get("text_features", 32), low=4, high=1024)
-    window = validate.integer("model.options.window", spec.options.get("window", 1), low=1, high=8)
+    options = text_options(spec)
     picture = build_model(encoder)
     width = _without_head(picture, spec)
-    return ImageText(picture, width, form, text_features=features, window=window, num_classes=spec.num_classes)
-
-
-def picture_encoder(spec: ModelSpec) -> ModelSpec | None:
-    """The model that encodes the pictures of a model of pictures and reports; None for every other model.
-
-    Raises:
-        PlanError: `picture_encoder` names no model for pictures.
-    """
-    if spec.name not in TEXT_MODELS:
-        return None
-    name = spec.options.get("picture_encoder", "small_cnn")
-    if not isinstance(name, str) or name in (*TEXT_MODELS, FEATURES_MODEL):
-        raise PlanError("model.options.picture_encoder must name a model for pictures, such as small_cnn.")
-    others = {option: value for option, value in spec.options.items() if option not in OPTIONS}
-    return ModelSpec(name, spec.image_shape, spec.num_classes, others)
+    return ImageText(
+        picture,
+        width,
+        form,
+        text_features=options["text_features"],
+        window=options["window"],
+        num_classes=spec.num_classes,
+    )
 
 
 def _without_head(picture: nn.Module, spec: ModelSpec) -> int:
@@ -134,7 +122,7 @@ def _without_head(picture: nn.Module, spec: ModelSpec) -> int:
     name, head = layers[-1] if layers else ("", None)
     if head is None or not name or head.out_features != spec.num_classes:
         raise PlanError(
-            f"Model {spec.options.get('picture_encoder', 'small_cnn')!r} does not end in a linear layer and cannot "
+            f"Model {text_options(spec)['picture_encoder']!r} does not end in a linear layer and cannot "
             "encode pictures beside reports. Use small_cnn."
         )
     picture.set_submodule(name, nn.Identity())

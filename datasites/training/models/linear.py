@@ -6,14 +6,12 @@ from collections import OrderedDict
 
 from torch import nn
 
-from datasites.training.models.options import options_of
-from policies import validate
+from policies.model_options import options_of
 from policies.plan import ModelSpec
 
 
 def linear(spec: ModelSpec) -> nn.Module:
     """Softmax regression on pixels. Options: bias (true)."""
-    bias = validate.boolean("model.options.bias", options_of(spec, bias=True)["bias"])
     height, width, channels = spec.image_shape
-    head = nn.Linear(height * width * channels, spec.num_classes, bias=bias)
+    head = nn.Linear(height * width * channels, spec.num_classes, bias=options_of(spec)["bias"])
     return nn.Sequential(OrderedDict(flatten=nn.Flatten(), head=head))

@@ -13,8 +13,8 @@ from torch import nn
 from torchvision.models import mobilenetv3
 
 from datasites.training.models.layers import group_norm, keep_inputs, with_first_convolution
-from datasites.training.models.options import check_size, has_small_stem, options_of
-from policies import validate
+from datasites.training.models.options import check_size, has_small_stem
+from policies.model_options import options_of
 from policies.plan import ModelSpec
 
 _GROUPS = 8  # divides every layer's channels, at every width
@@ -31,12 +31,11 @@ def mobilenet_v3_large(spec: ModelSpec) -> nn.Module:
 
 
 def _mobilenet_v3(spec: ModelSpec, library: Callable[..., mobilenetv3.MobileNetV3]) -> nn.Module:
-    options = options_of(spec, width=1.0, stem="auto")
-    width = validate.number("model.options.width", options["width"], low=0.5, high=2.0)
+    options = options_of(spec)
     check_size(spec, low=28, high=512)
     model = library(
         weights=None,
-        width_mult=width,
+        width_mult=options["width"],
         num_classes=spec.num_classes,
         block=_ResidualOutOfPlace,
         norm_layer=partial(group_norm, most=_GROUPS),

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from datasites.training.data import PIXEL_UNIT, PIXEL_ZERO
-from datasites.training.models.image_text import picture_encoder
 from datasites.training.models.weights import initial_weights
 from policies.errors import InputRefused
+from policies.model_options import picture_encoder
 from policies.plan import ModelSpec
 
 Arrays = dict[str, torch.Tensor]

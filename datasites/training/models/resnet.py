@@ -12,7 +12,8 @@ from timm.models import resnet
 from torch import nn
 
 from datasites.training.models.layers import group_norm, keep_inputs, with_first_convolution
-from datasites.training.models.options import check_size, has_small_stem, multiple_of, options_of
+from datasites.training.models.options import check_size, has_small_stem
+from policies.model_options import options_of
 from policies.plan import ModelSpec
 
 _GROUPS = 32  # as in Wu and He's ResNets, whose public weights therefore fit
@@ -30,8 +31,8 @@ def resnet50(spec: ModelSpec) -> nn.Module:
 
 def _resnet(spec: ModelSpec, block: Any, repeats: tuple[int, ...]) -> nn.Module:
     """`width` is the first stage's; the small stem is a 3 x 3 convolution at stride 1, without pooling."""
-    options = options_of(spec, width=64, stem="auto")
-    width = multiple_of("width", options["width"], step=8, low=8, high=256)
+    options = options_of(spec)
+    width = options["width"]
     check_size(spec, low=28, high=512)
     model: Any = resnet.ResNet(
         block,

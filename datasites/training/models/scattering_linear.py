@@ -13,9 +13,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from datasites.training.data import PIXEL_UNIT, PIXEL_ZERO
-from datasites.training.models.options import check_size, multiple_of, options_of
+from datasites.training.models.options import check_size
 from datasites.training.models.reference_pictures import reference_pictures
 from datasites.training.models.scattering import WIDTH, Scattering
+from policies.model_options import options_of
 from policies.plan import ModelSpec
 
 _REFERENCES = 256
@@ -28,7 +29,7 @@ _AT_ONCE = 16  # pictures transformed together; more leave the processor's cache
 def scattering_linear(spec: ModelSpec) -> nn.Module:
     """Softmax regression on scattering features, from weights of zero. Options: size (32, pixels to which pictures are
     scaled before the transform)."""
-    size = multiple_of("size", options_of(spec, size=32)["size"], step=8, low=24, high=128)
+    size = options_of(spec)["size"]
     check_size(spec, low=16, high=512)
     channels = spec.image_shape[2]
     head = nn.Linear(WIDTH * channels, spec.num_classes)

@@ -6,8 +6,8 @@ from collections import OrderedDict
 
 from torch import nn
 
-from datasites.training.models.options import check_size, multiple_of, options_of
-from policies import validate
+from datasites.training.models.options import check_size
+from policies.model_options import options_of
 from policies.plan import ModelSpec
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
@@ -19,9 +19,8 @@ def small_cnn(spec: ModelSpec) -> nn.Module:
     Options: activation (`tanh`, which suits clipped gradients, or `relu`), width (16; channels of the first
     layer).
     """
-    options = options_of(spec, activation="tanh", width=16)
-    activation = _ACTIVATIONS[validate.choice("model.options.activation", options["activation"], tuple(_ACTIVATIONS))]
-    width = multiple_of("width", options["width"], step=4, low=4, high=256)
+    options = options_of(spec)
+    activation, width = _ACTIVATIONS[options["activation"]], options["width"]
     check_size(spec, low=16, high=224)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     incoming = spec.image_shape[2]

@@ -14,8 +14,8 @@ import torch.nn.functional as F  # noqa: N812
 from timm.models.vision_transformer import Block
 from torch import nn
 
-from datasites.training.models.options import check_size, multiple_of, options_of
-from policies import validate
+from datasites.training.models.options import check_size
+from policies.model_options import options_of
 from policies.plan import ModelSpec
 
 _HEAD_WIDTH = 64
@@ -28,14 +28,13 @@ def vit_small(spec: ModelSpec) -> nn.Module:
     Options: patch_size (0: follows from the picture's longer side: 4 up to 32 pixels, 8 up to 128, else 16),
     depth (12; blocks), width (384; one attention head for 64).
     """
-    options = options_of(spec, patch_size=0, depth=12, width=384)
+    options = options_of(spec)
     check_size(spec, low=28, high=512)
-    patch_size = validate.integer("model.options.patch_size", options["patch_size"], low=0, high=32)
     return VisionTransformer(
         spec,
-        patch_size=patch_size or patch_size_for(spec.image_shape),
-        depth=validate.integer("model.options.depth", options["depth"], low=1, high=24),
-        width=multiple_of("width", options["width"], step=_HEAD_WIDTH, low=_HEAD_WIDTH, high=1024),
+        patch_size=options["patch_size"] or patch_size_for(spec.image_shape),
+        depth=options["depth"],
+        width=options["width"],
     )
 
 

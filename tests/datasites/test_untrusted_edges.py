@@ -1,0 +1,226 @@
+"""A hostile text in every field that the hospital's people see, in the terminal, the log, a CSV: nothing is obeyed."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import csv
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hostile_texts import HOSTILE, PLAIN, raw_in
+from rich.console import Console
+
+from datasites import audit_export, tables
+from datasites.approvals import MAX_REASON, check_reason
+from datasites.assets.pictures import check_class_names
+from datasites.audit import AuditLog
+from datasites.cli import console as console_calls
+from datasites.cli import requests, runs
+from datasites.config import DatasiteConfig, check_email
+from datasites.log_lines import LineFormatter
+from policies.errors import ConfigError, DataError, RequestError
+
+CARD = {
+    "id": "0123456789abcdef",
+    "state": "pending",
+    "researcher": "r@university.org",
+    "submitted": "2026-11-27",
+    "reason": "why",
+    "decided_by": "admin",
+    "delta": 1e-5,
+    "plan": {
+        "study": "cells",
+        "kind": "training",
+        "dataset": "smears",
+        "rounds": 3,
+        "model": {"name": "small_cnn", "options": {"width": 16, "activation": "tanh"}},
+    },
+    "epsilon": 1.0,
+    "epsilon_left": 2.0,
+    "numbers": 10,
+    "digest": "ab",
+    "approvals": ["first"],
+    "approvals_needed": 2,
+    "finding": "WW101: no",
+}
+BUDGET = [
+    {
+        "dataset": "smears",
+        "epsilon_total": 1.0,
+        "epsilon_charged": 0.5,
+        "epsilon_left": 0.5,
+        "delta": 1e-5,
+        "studies": [
+            {
+                "researcher": "r@university.org",
+                "study": "cells",
+                "epsilon_charged": 0.5,
+                "rounds_reserved": 1,
+                "rounds_run": 1,
+                "ended": False,
+                "non_private": False,
+            }
+        ],
+    }
+]
+RUNS = [
+    {
+        "id": "run",
+        "request_id": "request",
+        "round": 0,
+        "state": "failed",
+        "attempt": 1,
+        "progress": 0.5,
+        "started": 1.0,
+        "ended": 2.0,
+        "reason": "why",
+    }
+]
+RESEARCHERS = [{"email": "r@university.org", "state": "valid", "issued": "now", "expires": "then", "days_left": 3}]
+STAFF = [{"name": "anna", "role": "admin", "added_at": "now", "added_by": "owner"}]
+LIMITS = {"models": ["small_cnn"], "total": {"epsilon": 1.0}, "unit": "picture"}
+SHOWN = {
+    "card": (tables.request_card, CARD),
+    "requests": (tables.request_table, [CARD]),
+    "budget": (tables.budget_table, BUDGET),
+    "runs": (tables.run_table, RUNS),
+    "researchers": (tables.researcher_table, RESEARCHERS),
+    "staff": (tables.staff_table, STAFF),
+    "limits": (tables.limits_table, LIMITS),
+}
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every text in plain values."""
+    if isinstance(value, str):
+        yield path
+    elif isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(inner, (*path, key))
+
+
+def with_text(value: Any, text: str, *, kept: tuple[str, ...] = ()) -> Any:
+    """Plain values with another text in every place but the `kept` ones."""
+    changed = copy.deepcopy(value)
+    for path in places(value):
+        where = changed
+        for key in path[:-1]:
+            where = where[key]
+        if path[-1] not in kept:
+            where[path[-1]] = text
+    return changed
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("name", SHOWN)
+def test_no_table_of_the_hospital_obeys_a_text(name: str, kind: str) -> None:
+    table, value = SHOWN[name]
+    for kept in ((), ("state",)):  # a card has other lines while it is pending
+        stream = io.StringIO()
+        Console(file=stream, width=400, force_terminal=True).print(table(with_text(value, HOSTILE[kind], kept=kept)))
+        assert not raw_in(stream.getvalue())
+        assert len(stream.getvalue()) < 40_000
+        stream.getvalue().encode()
+
+
+def test_the_name_of_an_option_is_shown_like_its_value() -> None:
+    texts = {text[:2000]: text for text in HOSTILE.values()}
+    stream = io.StringIO()
+    card = {**CARD, "plan": {**CARD["plan"], **texts, "model": texts}}
+    Console(file=stream, width=400).print(tables.request_card(card), tables.limits_table(texts))
+    assert not raw_in(stream.getvalue())
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_the_commands_print_what_they_were_answered_and_obey_nothing(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers: dict[str, Any] = {"state": "approved", "id": text, "reason": text, "email": text, "file": text}
+    answers |= {"plan": {"rounds": text, "dataset": text}, "epsilon": None, "approvals": [], "approvals_needed": 1}
+    monkeypatch.setattr(console_calls, "call", lambda *arguments, **named: answers)
+    options = argparse.Namespace(request="x", reason="y", run="z", json=False)
+    for command in (requests.approve, requests.deny, requests.end, runs.cancel):
+        command(options)
+    assert not raw_in(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_an_event_of_the_log_is_one_line_and_a_traceback_is_set_in(text: str) -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(LineFormatter())
+    log = logging.Logger("of this test")
+    log.addHandler(handler)
+    log.warning("%s was refused", text)
+    try:
+        raise ValueError(text)
+    except ValueError:
+        log.exception("it failed", stack_info=True)
+    lines = stream.getvalue().splitlines()
+    assert not raw_in(stream.getvalue())
+    assert [("of this test" in line, line.startswith("  | ")) for line in lines[:2]] == [(True, False)] * 2
+    assert all(line.startswith("  | ") for line in lines[2:])
+
+
+def test_the_log_that_is_served_with_writes_its_lines_this_way() -> None:
+    source = (Path(console_calls.__file__).parent / "serving.py").read_text()
+    assert "setFormatter(LineFormatter())" in source
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_an_exported_audit_log_holds_no_formula_and_no_raw_character(text: str, tmp_path: Path) -> None:
+    log = AuditLog(tmp_path / "audit.log")
+    log.write(text, reason=text, study=text)
+    for file in (tmp_path / "export.csv", tmp_path / "export.jsonl"):
+        audit_export.export(tmp_path / "audit.log", file)
+        assert not raw_in(file.read_text())
+    rows = list(csv.reader((tmp_path / "export.csv").read_text().splitlines()))
+    assert all(cell[:1] not in tuple("=+-@") for row in rows for cell in row if cell)
+    if len(text) < 1000:
+        assert json.loads(rows[1][2])["study"] == text
+
+
+@pytest.mark.parametrize(
+    "reason", ["", "  \n", "x" * (MAX_REASON + 1), *(text for text in HOSTILE.values() if raw_in(text, lines=False))]
+)
+def test_a_decision_takes_a_reason_in_one_line_of_bounded_length(reason: str) -> None:
+    with pytest.raises(RequestError, match="1 to 400 characters") as refused:
+        check_reason(reason)
+    assert not raw_in(refused.value.public, lines=False)
+
+
+def test_a_decision_takes_a_reason_in_every_script() -> None:
+    for reason in ("x" * MAX_REASON, *PLAIN):
+        check_reason(reason)
+
+
+@pytest.mark.parametrize("text", [text for kind, text in HOSTILE.items() if kind != "long"])
+def test_a_class_that_could_not_be_shown_is_not_ingested(text: str) -> None:
+    try:
+        assert not raw_in("".join(check_class_names(("良性", text))), lines=False)
+    except DataError as error:
+        assert not raw_in(error.public, lines=False)
+
+
+@pytest.mark.parametrize("text", [*HOSTILE.values(), *PLAIN], ids=[*HOSTILE, *PLAIN])
+def test_a_setting_named_after_a_folder_is_written_so_that_it_reads_back(text: str, tmp_path: Path) -> None:
+    try:
+        config = DatasiteConfig(name="north", site=text, class_names=(text, "b"))
+    except ConfigError as error:
+        assert not raw_in(error.public, lines=False) and "\ud800" in text
+        return
+    (tmp_path / "config.toml").write_text(config.to_toml())
+    assert not raw_in((tmp_path / "config.toml").read_text())
+    assert DatasiteConfig.from_toml(tmp_path / "config.toml") == config
+
+
+@pytest.mark.parametrize("text", [*HOSTILE.values(), "a@b." + "c" * 300, "a/../b@university.org"])
+def test_no_hostile_text_is_a_researchers_address(text: str) -> None:
+    with pytest.raises(ConfigError):
+        check_email(text)

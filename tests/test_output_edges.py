@@ -1,0 +1,118 @@
+"""What leaves by the few edges that show texts safely, read from the sources: a new call site cannot go around them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+FILES = sorted(
+    [PROJECT / "launch_datasites.py"]
+    + [file for package in ("policies", "datasites", "researcher") for file in (PROJECT / package).rglob("*.py")]
+)
+PRINTS = {
+    "policies/printing.py",
+    "datasites/cli/serving.py",  # the one line `ready URL`, of the hospital's own address
+}
+MAKES_RICH = {"policies/rich_terminal.py"}
+WRITES_STREAMS = {
+    "datasites/runs/sandbox.py",  # JSON for the datasite's own process
+}
+OBEYED_BY_RICH = {"Console", "Table", "Text", "Markup", "Panel", "Prompt", "print", "escape", "Markdown", "inspect"}
+
+
+def _code(file: Path) -> Iterator[ast.AST]:
+    """All nodes but those that only a type checker reads."""
+    waiting: list[ast.AST] = [ast.parse(file.read_text())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        yield node
+        waiting += ast.iter_child_nodes(node)
+
+
+def _named(node: ast.AST) -> str:
+    return ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
+
+
+def _where(found: dict[str, list[int]]) -> dict[str, list[int]]:
+    return {name: lines for name, lines in found.items() if lines}
+
+
+def _calls(*names: str) -> dict[str, list[int]]:
+    return _where(
+        {
+            str(file.relative_to(PROJECT)): [
+                node.lineno for node in _code(file) if isinstance(node, ast.Call) and _named(node.func) in names
+            ]
+            for file in FILES
+        }
+    )
+
+
+def test_nothing_prints_but_the_one_place_that_shows_texts() -> None:
+    assert set(_calls("print")) == PRINTS
+
+
+def test_nothing_writes_to_the_terminals_streams() -> None:
+    writes = _calls("sys.stdout.write", "sys.stderr.write", "sys.stdout.buffer.write", "os.system")
+    assert set(writes) == WRITES_STREAMS
+
+
+def test_only_one_module_makes_what_rich_prints() -> None:
+    for file in FILES:
+        imported = [
+            alias.name
+            for node in _code(file)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "rich"
+            for alias in node.names
+        ]
+        if str(file.relative_to(PROJECT)) not in MAKES_RICH:
+            assert not OBEYED_BY_RICH & set(imported), file
+        assert not any(
+            alias.name.split(".")[0] == "rich"
+            for node in _code(file)
+            if isinstance(node, ast.Import)
+            for alias in node.names
+        ), file
+
+
+def test_columns_of_progress_read_no_markup() -> None:
+    for file in FILES:
+        for node in _code(file):
+            if isinstance(node, ast.Call) and _named(node.func) == "TextColumn" and "fields" in ast.unparse(node):
+                given = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                assert given.get("markup") == "False" or ">3" in ast.unparse(node), (file, node.lineno)
+
+
+def test_the_one_page_escapes_and_shows_every_value() -> None:
+    made = _calls("Environment")
+    assert set(made) == {"researcher/reports/page.py"}
+    from researcher.reports.page import _TEMPLATES
+
+    page = _TEMPLATES.from_string("{{ text }}{{ 'a\u202eb' }}").render(text="<b>\x1b")
+    assert page == "&lt;b&gt;\\x1ba\\u202eb"
+    assert "| safe" not in (PROJECT / "researcher" / "reports" / "page.html.jinja").read_text().replace(
+        "|safe", "| safe"
+    )
+
+
+def test_no_class_shows_itself_in_a_notebook_by_html_of_its_own() -> None:
+    for file in FILES:
+        made = [node.name for node in _code(file) if isinstance(node, ast.FunctionDef)]
+        assert not [name for name in made if name.startswith("_repr_")], file
+
+
+def test_spreadsheets_are_written_through_cells() -> None:
+    for name in _calls("csv.writer", "csv.DictWriter"):
+        assert "csv_cell" in (PROJECT / name).read_text(), name
+
+
+def test_every_program_shows_its_last_words_too() -> None:
+    programs = {"launch_datasites.py", "policies/__main__.py", "datasites/cli/program.py", "researcher/cli/program.py"}
+    assert set(_calls("show_everything")) == programs
+    assert {"datasites/door.py", "datasites/listening.py"} <= {
+        name for name in _calls("uvicorn.Config") if "log_config=None" in (PROJECT / name).read_text()
+    }
