@@ -167,7 +167,7 @@ class Supervisor:
 
     def _train(self, run: Run, scratch: Path, gpus: tuple[Gpu, ...]) -> str:
         """Runs a round; returns the digest of its update, which nobody knows, at a time of the public grid."""
-        with self._held_back(run):
+        with contextlib.ExitStack() as taken, self._held_back(run):
             approved = self._approved(run)
             scratch.mkdir(mode=0o700)
             job = Job(
@@ -180,20 +180,21 @@ class Supervisor:
                 features=None if (wanted := check_features(approved.plan)) is None else asdict(wanted),
                 processes=max(1, len(gpus)),
             )
-            # Room for the update is taken before anything is read: that there is none is no way to run again.
+            # Room for the update is taken before anything is read, so that a lack of it is no way to run again; and it
+            # is given back after the end has shown, so that what is left of a quota does not show it earlier.
             room = largest_size(approved.outputs, approved.plan.update_encoding)
-            with self._blobs.write(run.account, at_most=room) as blob:
-                with self._enclosure.entrance(run.id) as group:
-                    self._run(job, run, group, approved.plan)
-                return self._release(approved, Path(job.result), blob)
+            blob = taken.enter_context(self._blobs.write(run.account, at_most=room))
+            with self._enclosure.entrance(run.id) as group:
+                self._run(job, run, group, approved.plan)
+            return self._release(approved, Path(job.result), blob)
 
     @contextlib.contextmanager
     def _held_back(self, run: Run) -> Iterator[None]:
         """Holds the end of what is done here back, whatever it is, until the public grid's next time.
 
         Guarantees:
-            Queue, ledger, audit log and GPUs show a run's end at times of the grid only, counted from its start, or
-            when it is cancelled.
+            Queue, ledger, audit log, quotas and GPUs show a run's end at times of the grid only, counted from its
+            start, or when it is cancelled.
 
         Raises:
             _Stopping: The datasite stops meanwhile; the end is not to be written down.

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from hospitals import wait_for
 
 from datasites.audit_chain import read
 from datasites.ledger_witness import check
+from datasites.receipts import Receipts
 from datasites.runs import supervisor as supervision
+from policies.accountant import epsilon_spent
 from policies.errors import (
     AuditUnavailable,
     DiskFull,
@@ -25,7 +28,9 @@ from policies.errors import (
     RunLost,
     SandboxMissing,
 )
+from policies.receipt import verify
 from policies.reservations import NOTHING_LEFT
+from policies.steps import GaussianSteps
 
 STEPS = PLAN.steps_per_round
 
@@ -282,3 +287,49 @@ def test_a_study_is_never_charged_more_rounds_than_it_reserved(datasite: Datasit
         datasite.ask(PLAN.rounds)
     datasite.ledger.release(REQUEST, "the study ended")
     assert sum(part.steps for part in datasite.ledger.history("a" * 64)) == PLAN.rounds * STEPS
+
+
+# --- what receipts say --------------------------------------------------------------------------------------------
+
+
+def test_a_receipt_states_a_round_from_its_start_on_whatever_comes_of_it(datasite: Datasite) -> None:
+    """Running, lost and delivered: charged alike, and the first two cannot be told apart."""
+    running: list[tuple[str, ...]] = []
+
+    def run(cancelled: object, progress: object) -> None:
+        running.append(stated(datasite))
+        raise RunFailed("It ended.")
+
+    datasite.nursery.during = run
+    datasite.ask()
+    datasite.execute()
+    assert running == [(NOTHING_LEFT,)] and stated(datasite) == (NOTHING_LEFT,)
+    datasite.nursery.during = lambda cancelled, progress: None
+    datasite.ask(1)
+    datasite.execute(1)
+    assert stated(datasite) == (NOTHING_LEFT, datasite.run(1).update_digest)
+
+
+def stated(datasite: Datasite) -> tuple[str, ...]:
+    """The updates' digests in a receipt that verifies, whose epsilon is that of all rounds in it."""
+    decision = SimpleNamespace(
+        decision="approved",
+        approved_plan=PLAN,
+        researcher="ada@example.org",
+        dataset="d",
+        fingerprint="a" * 64,
+        decided_by="Grace Hopper",
+        decided_at="2026-05-01T09:00:00+00:00",
+        digest="d" * 64,
+    )
+    books: Any = SimpleNamespace(
+        approvals=SimpleNamespace(of_request=lambda request_id: decision),
+        ledger=datasite.ledger,
+        calculator=SimpleNamespace(epsilon_spent=epsilon_spent),
+        audit=datasite.audit,
+    )
+    receipts = Receipts("north", bytes(range(32)), books)
+    receipt = verify(receipts.issue(REQUEST), receipts.public_key)
+    spend = GaussianSteps(2.0, 0.2, STEPS * len(receipt.rounds))
+    assert receipt.epsilon == pytest.approx(epsilon_spent([spend], 1e-5))
+    return tuple(entry.update_digest for entry in receipt.rounds)

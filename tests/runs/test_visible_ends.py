@@ -90,6 +90,29 @@ def test_all_that_shows_a_runs_end_is_written_at_a_time_of_the_grid(
     assert times == pytest.approx([begun + visible_seconds(seconds)] * 3, abs=1e-9)
 
 
+@pytest.mark.parametrize("ends", ["done", "failed"])
+def test_an_accounts_quota_shows_no_end_earlier(
+    datasite: Datasite, clock: Clock, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    used: list[int] = []
+
+    def run(cancelled: object, progress: object) -> None:
+        used.append(sum(datasite.blobs._used.values()))
+        if ends == "failed":
+            raise RunFailed("It ended.")
+
+    def wait(changed: Callable[[], bool], timeout_seconds: float) -> None:
+        used.append(sum(datasite.blobs._used.values()))
+        clock.wait(changed, timeout_seconds)
+
+    monkeypatch.setattr(datasite.queue, "wait", wait)
+    datasite.nursery.during = run
+    datasite.ask()
+    datasite.execute()
+    assert datasite.run().state == ends
+    assert len(used) > 1 and len(set(used)) == 1
+
+
 def test_a_cancelled_run_is_not_waited_for(datasite: Datasite, clock: Clock) -> None:
     def run(cancelled: object, progress: object) -> None:
         clock.seconds += 100.0
