@@ -15,6 +15,7 @@ from datasites.backup import back_up
 from datasites.identity import StateFolder
 from datasites.running import refuse_running
 from datasites.state_version import STATE_VERSION, read_version, refuse_newer, write_version
+from policies.chain_migration import renew_table
 from policies.ledger import Ledger
 
 Migration = Callable[[StateFolder], None]
@@ -28,7 +29,16 @@ def name_the_ledgers_head(state: StateFolder) -> None:
         AuditLog(state.audit).write("ledger's head first named", **ledger_witness.head_of(ledger))
 
 
-MIGRATIONS: tuple[Migration, ...] = (name_the_ledgers_head,)
+def let_the_ledger_hold_starts(state: StateFolder) -> None:
+    """1 to 2: rounds are charged when they start; the ledger's table takes such entries, and keeps what it has."""
+    if state.ledger.exists():
+        ledger = Ledger(state.ledger)
+        ledger.verify()
+        renew_table(state.ledger)
+        ledger.verify()
+
+
+MIGRATIONS: tuple[Migration, ...] = (name_the_ledgers_head, let_the_ledger_hold_starts)
 
 
 def migrate(state: StateFolder, backups: Path) -> tuple[int, Path | None]:

@@ -27,10 +27,11 @@ class Receipts:
         return public_key(self._seed)
 
     def issue(self, request_id: str) -> str:
-        """The signed receipt of an approved or ended request, over the rounds that ran so far.
+        """The signed receipt of an approved or ended request, over the rounds that were charged so far.
 
         Guarantees:
-            States every round that the ledger has committed for the request, and the epsilon that they compose to.
+            States every round that the ledger has charged to the request, whatever came of it, and the epsilon that
+            they compose to. A round that gave nothing has the digest of no bytes, and so has one that is running.
 
         Raises:
             RequestUnknown: The request was not approved.
@@ -43,7 +44,7 @@ class Receipts:
         plan = decision.approved_plan
         epsilon = None
         if plan.privacy is not None:
-            epsilon = self._books.calculator.epsilon_spent(reservation.committed_spend, plan.privacy.delta)
+            epsilon = self._books.calculator.epsilon_spent(reservation.spent, plan.privacy.delta)
         rounds = tuple(
             RoundEntry(
                 round=index,
@@ -52,7 +53,7 @@ class Receipts:
                 steps=done.spend.steps if done.spend else None,
                 update_digest=done.update_digest,
             )
-            for index, done in sorted(reservation.committed.items())
+            for index, done in reservation.rounds_charged.items()
         )
         head = self._books.audit.write("receipt issued", request=request_id, rounds=len(rounds))
         receipt = Receipt(

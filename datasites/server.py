@@ -46,10 +46,8 @@ from datasites.runs.still_approved import StillApproved
 from datasites.runs.supervisor import Supervisor
 from datasites.staff import Staff
 from datasites.traffic import counting_refusals
-from policies.accountant import round_spend
 from policies.errors import AuditUnavailable, LedgerBroken, RequestPending
 from policies.ledger import Ledger
-from policies.steps import merged
 
 if TYPE_CHECKING:
     from datasites.accounts import Accounts
@@ -244,12 +242,12 @@ class RunningDatasite:
     def _foresee_epsilon(self, run: Run) -> None:
         """Computes what the request will have spent after this round, so that nobody waits for it then."""
         decision = self.books.approvals.of_request(run.request_id)
-        spend = round_spend(decision.approved_plan) if decision else None
-        if decision is None or spend is None or decision.approved_plan.privacy is None:
+        if decision is None or decision.approved_plan.privacy is None:
             return
-        history = merged((*self.books.ledger.committed_history(run.request_id), spend))
         try:
-            self.books.calculator.epsilon_spent(history, decision.approved_plan.privacy.delta)
+            self.books.calculator.epsilon_spent(
+                self.books.ledger.spent(run.request_id), decision.approved_plan.privacy.delta
+            )
         except Exception:  # it is computed again, and told, when somebody asks
             log.exception("epsilon after run %s could not be computed ahead", run.id)
 

@@ -22,7 +22,7 @@ from datasites.runs.blobs import CHUNK_BYTES, BlobStore
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import Supervisor
 from policies import versions
-from policies.errors import BlobError, RequestUnknown, SignInFailed
+from policies.errors import BlobError, RequestUnknown, RunLost, SignInFailed
 from policies.signatures import BODY, SignatureCheck
 
 PREFIX = "/wanwu/v1"
@@ -80,11 +80,11 @@ class Wire:
         return {"request": request_id, "state": state, "reason": reason}
 
     def run(self, request_id: str, round_index: int, who: Researcher) -> dict[str, Any]:
-        """Public fields of one round's run; when done, with the epsilon spent so far on this request."""
+        """Public fields of one round's run; when it is done or lost, with the epsilon spent so far on this request."""
         self._own(request_id, who)
         run = self._find(request_id, round_index)
         answer = run.public(queue_position=self.queue.position(run))
-        if run.state == "done":
+        if run.state == "done" or run.code == RunLost.code:
             answer["epsilon_spent"] = self._epsilon_spent(request_id)
         return answer
 
@@ -95,7 +95,7 @@ class Wire:
         return self.run(request_id, round_index, who)
 
     def cancel(self, request_id: str, round_index: int, who: Researcher) -> dict[str, Any]:
-        """Cancels a queued or running round."""
+        """Cancels a queued or running round; one that has started stays charged and is over."""
         self._own(request_id, who)
         self.supervisor.cancel(self._find(request_id, round_index), by="the researcher")
         return self.run(request_id, round_index, who)
@@ -132,7 +132,7 @@ class Wire:
         plan = decision.approved_plan if decision else None
         if plan is None or plan.privacy is None:
             return None
-        return self.books.calculator.epsilon_spent(self.books.ledger.committed_history(request_id), plan.privacy.delta)
+        return self.books.calculator.epsilon_spent(self.books.ledger.spent(request_id), plan.privacy.delta)
 
 
 def make_routes(wire: Wire) -> APIRouter:

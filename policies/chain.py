@@ -27,7 +27,7 @@ from policies.plan import canonical_json, sha256_text
 
 GENESIS = "0" * 64
 BUSY_SECONDS = 60.0
-_SCHEMA = Path(__file__).with_name("schema.sql")
+SCHEMA = Path(__file__).with_name("schema.sql")
 _COLUMNS = ("sequence", "at", "kind", "fingerprint", "request_id", "round_index", "body", "previous", "hash")
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM entries ORDER BY sequence"  # noqa: S608 - constant names
 _INSERT = f"INSERT INTO entries ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
@@ -208,7 +208,7 @@ class Chain:
         os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
         with closing(self._connect()) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(f"BEGIN; {_SCHEMA.read_text()} COMMIT;")
+            connection.executescript(f"BEGIN; {SCHEMA.read_text()} COMMIT;")
 
     def _connect(self) -> sqlite3.Connection:
         uri = f"{self.path.absolute().as_uri()}?mode=rw"

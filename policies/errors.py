@@ -153,7 +153,7 @@ class RequestNotCanonical(RequestError):
 
 
 class RoundRefused(RequestError):
-    """A round outside the approved number, or a repeat with other weights."""
+    """A round outside the approved number, or one that was asked for with other weights before."""
 
     code = "WW406"
 
@@ -174,13 +174,19 @@ class RunError(WanwuError):
 
 
 class RunFailed(RunError):
-    """A run ended without an update; nothing left the hospital."""
+    """A run could not be started; nothing was read and nothing was spent."""
 
     code = "WW501"
 
 
+class RunLost(RunFailed):
+    """A run that had started ended without an update: its round is charged, and is not run again."""
+
+    code = "WW511"
+
+
 class RunCancelled(RunError):
-    """A run was cancelled by the hospital or by the researcher who asked for it."""
+    """A run was cancelled, by the hospital or by the researcher who asked for it, before it started."""
 
     code, status = "WW502", 409
 

@@ -1,26 +1,24 @@
 """The privacy ledger: what each dataset's budget was spent on. What is left of it may be told outside.
 
-An approval reserves the request's whole envelope, each round commits what it ran before its update may leave,
-and the end of a study releases what it did not use. A crash between any two of these leaves more charged than
-spent, never less.
+An approval reserves the request's whole envelope; each round is charged when it starts, before it reads a picture, and
+commits the update that it gave before that may leave; the end of a study releases what it did not use. A crash between
+any two of these leaves more charged than spent, never less.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 from policies import validate
 from policies.accountant import epsilon_spent
 from policies.budget import DatasetLimits
+from policies.budget_room import Accountant, charged, check_room
 from policies.chain import Chain, Draft, Entry
-from policies.errors import BudgetExceeded, LimitExceeded, NotReserved, PlanError, RequestAltered
-from policies.reservations import CommittedRound, Reservation, reservations, steps_to_json
+from policies.errors import LimitExceeded, NotReserved, PlanError, RequestAltered
+from policies.reservations import Reservation, reservations, steps_to_json
 from policies.steps import GaussianSteps, merged
-
-Accountant = Callable[[Sequence[GaussianSteps], float], float]
 
 
 class Ledger:
@@ -98,45 +96,77 @@ class Ledger:
             raise LimitExceeded(
                 "The hospital trains with differential privacy only, the request has none. Give the plan a PrivacySpec."
             )
-        # Nobody else reserves meanwhile. Rounds may be committed and requests released, which only frees
+        # Nobody else reserves meanwhile. Rounds may start and requests be released, which only frees
         # budget: what is found to fit outside the chain's own lock still fits when it is appended.
         with self._chain.nobody_else(self._reserving):
             standing = reservations(self._chain.entries())
             if held := standing.get(wanted.request_id):
                 return _same(held, wanted)
-            self._check_budget(wanted, standing.values(), limits)
+            check_room(wanted, standing.values(), limits, self._epsilon)
             draft = Draft("reserve", wanted.fingerprint, wanted.request_id, wanted.body())
             self._chain.append(lambda _: draft)
         return wanted
 
-    def commit(self, *, request_id: str, round_index: int, spend: GaussianSteps | None, update_digest: str) -> None:
-        """Charges one round for good. Its update may leave the hospital after this returns, and not before.
+    def start(
+        self, *, request_id: str, round_index: int, spend: GaussianSteps | None, weights_digest: str
+    ) -> tuple[Entry, ...]:
+        """Charges one round for good and pins the weights that it runs with. It may read pictures after this returns.
 
         Guarantees:
-            A round is charged once; the same round with the same update again changes nothing. What a
-            request's rounds spend together stays within its envelope.
+            A round is charged once, whatever comes of it. Until it has ended, the same round with the same weights
+            again changes nothing; with other weights it never runs. What a request's rounds spend together stays
+            within its envelope.
 
         Args:
             request_id: Of the code request.
             round_index: From 0.
-            spend: What the round ran; None without differential privacy.
-            update_digest: SHA-256 of the update that is to leave.
+            spend: What the round runs; None without differential privacy.
+            weights_digest: SHA-256 of the global weights that came in, as they travelled.
+
+        Returns:
+            All entries, the round's among them.
 
         Raises:
             NotReserved: No live reservation covers this.
-            RoundRefused: The round is committed with another update or spend.
+            RoundRefused: The round has started with other weights or another spend, or has ended.
+            PlanError: A weights digest that is none.
+        """
+        validate.digest("weights_digest", weights_digest)
+
+        def decide(entries: tuple[Entry, ...]) -> Draft | None:
+            held = _held(entries, request_id)
+            if held.has_started(round_index, spend, weights_digest):
+                return None
+            held.check_start(round_index, spend)
+            spent = None if spend is None else steps_to_json(spend)
+            body = {"spend": spent, "weights_digest": weights_digest}
+            return Draft("start", held.fingerprint, request_id, body, round_index)
+
+        return self._chain.append(decide)
+
+    def commit(self, *, request_id: str, round_index: int, update_digest: str) -> None:
+        """Ends a started round for good. Its update may leave the hospital after this returns, and not before.
+
+        Guarantees:
+            A round ends once; the same round with the same update again changes nothing.
+
+        Args:
+            request_id: Of the code request.
+            round_index: From 0.
+            update_digest: SHA-256 of the update that is to leave; `NOTHING_LEFT` where none does.
+
+        Raises:
+            NotReserved: No live reservation covers this, or the round has not started.
+            RoundRefused: The round has ended with another update.
             PlanError: An update digest that is none.
         """
         validate.digest("update_digest", update_digest)
 
         def decide(entries: tuple[Entry, ...]) -> Draft | None:
             held = _held(entries, request_id)
-            if held.has_committed(round_index, spend, update_digest):
+            if held.has_committed(round_index, update_digest):
                 return None
-            held.check_commit(round_index, spend)
-            spent = None if spend is None else steps_to_json(spend)
-            body = {"spend": spent, "update_digest": update_digest}
-            return Draft("commit", held.fingerprint, request_id, body, round_index)
+            return Draft("commit", held.fingerprint, request_id, {"update_digest": update_digest}, round_index)
 
         self._chain.append(decide)
 
@@ -144,7 +174,7 @@ class Ledger:
         """Ends a request: what its rounds did not use is free again, what they used stays charged for ever.
 
         Guarantees:
-            No round of the request can be committed afterwards. Releasing again changes nothing.
+            No round of the request can start or give an update afterwards. Releasing again changes nothing.
 
         Raises:
             NotReserved: No such reservation.
@@ -160,15 +190,22 @@ class Ledger:
 
         self._chain.append(decide)
 
+    def started(self, request_id: str, round_index: int) -> str | None:
+        """The digest of the weights that the round is pinned to, or None if it was not charged at a start."""
+        held = self.reservations().get(request_id)
+        begun = None if held is None else held.started.get(round_index)
+        return None if begun is None else begun.weights_digest
+
     def committed(self, request_id: str, round_index: int) -> str | None:
-        """The digest of the update that the round gave, or None if it was not committed."""
-        done = self._rounds(request_id).get(round_index)
+        """The digest of the update that the round gave, or None if it has not ended."""
+        held = self.reservations().get(request_id)
+        done = None if held is None else held.committed.get(round_index)
         return None if done is None else done.update_digest
 
-    def committed_history(self, request_id: str) -> tuple[GaussianSteps, ...]:
-        """What a request's rounds really ran so far."""
+    def spent(self, request_id: str) -> tuple[GaussianSteps, ...]:
+        """What a request's rounds are charged so far."""
         held = self.reservations().get(request_id)
-        return () if held is None else held.committed_spend
+        return () if held is None else held.spent
 
     def history(
         self,
@@ -181,11 +218,11 @@ class Ledger:
         """What is charged to a dataset, or to a part of those who use it.
 
         Guarantees:
-            A live reservation counts with its whole envelope, a released one with the rounds it committed.
+            A live reservation counts with its whole envelope, a released one with every round that it started.
             Requests without differential privacy add nothing: see `Reservation.non_private`.
         """
         chosen = {"study": study, "researcher": researcher, "request_id": request_id}
-        return _charged(
+        return charged(
             held
             for held in self.reservations().values()
             if held.fingerprint == fingerprint
@@ -193,7 +230,7 @@ class Ledger:
         )
 
     def reservations(self) -> dict[str, Reservation]:
-        """All reservations by request, oldest first, with the rounds they committed."""
+        """All reservations by request, oldest first, with their rounds."""
         return reservations(self._chain.entries())
 
     def entries(self) -> tuple[Entry, ...]:
@@ -233,48 +270,6 @@ class Ledger:
             after = self._chain.append(partial(_unless_held, draft))
             appended += len(after) - before
         return appended
-
-    def _rounds(self, request_id: str) -> Mapping[int, CommittedRound]:
-        held = self.reservations().get(request_id)
-        return {} if held is None else held.committed
-
-    def _check_budget(self, wanted: Reservation, standing: Iterable[Reservation], limits: DatasetLimits) -> None:
-        on_dataset = [held for held in standing if held.fingerprint == wanted.fingerprint]
-        by_researcher = [held for held in on_dataset if held.researcher == wanted.researcher]
-        of_study = [held for held in by_researcher if held.study == wanted.study]
-        dataset = f"dataset '{wanted.dataset}'"
-        for held, most, owner in (
-            (on_dataset, limits.total.epsilon, dataset),
-            (by_researcher, limits.max_researcher_epsilon, f"this researcher on {dataset}"),
-            (of_study, limits.max_study_epsilon, f"study '{wanted.study}' on {dataset}"),
-        ):
-            self._check_fits(_charged(held), wanted.spend, most, limits.total.delta, owner)
-
-    def _check_fits(
-        self,
-        charged: tuple[GaussianSteps, ...],
-        spend: tuple[GaussianSteps, ...],
-        most: float,
-        delta: float,
-        owner: str,
-    ) -> None:
-        if not spend:
-            return
-        after = self._epsilon(merged((*charged, *spend)), delta)
-        if after <= most:
-            return
-        before = self._epsilon(charged, delta)
-        # Rounded apart, so that the two figures never look as if it fitted; a billionth is arithmetic, not need.
-        needed = f"{math.ceil((after - before) * 100 - 1e-7) / 100:.2f}" if math.isfinite(after) else "without bound"
-        left = math.floor(max(most - before, 0.0) * 100 + 1e-7) / 100
-        raise BudgetExceeded(
-            f"Budget exceeded: this request needs epsilon {needed}, {left:.2f} is left for {owner} "
-            f"(delta {delta:g}). Lower the rounds or ask the hospital.".replace("e-0", "e-")
-        )
-
-
-def _charged(held: Iterable[Reservation]) -> tuple[GaussianSteps, ...]:
-    return merged(part for reservation in held for part in reservation.charged)
 
 
 def _held(entries: tuple[Entry, ...], request_id: str) -> Reservation:

@@ -14,8 +14,9 @@ from policies.weights import Malformed, Shapes, canonical_bytes, check_finite, c
 
 __all__ = ["PUBLIC_RUN_FIELDS", "canonical_bytes", "check_run_fields", "check_update", "read_update", "release_update"]
 
-# All that a researcher is told of a run; `update` is the released update's digest, `reason` a public text.
-PUBLIC_RUN_FIELDS = ("run", "state", "round", "update", "progress", "reason", "attempt", "queue_position")
+# All that a researcher is told of a run; `update` is the released update's digest, `reason` a public text. None of them
+# changes while a run is running: neither progress nor tries can be seen.
+PUBLIC_RUN_FIELDS = ("run", "round", "state", "code", "reason", "update", "queue_position", "version", "epsilon_spent")
 _REFUSED = (
     "The run's result is not exactly the declared parameters, so it stays in the hospital. "
     "Ask the hospital: its log says what was wrong."

@@ -24,14 +24,15 @@ STATES = ("approved", "ended")
 
 @dataclass(frozen=True)
 class RoundEntry:
-    """One round that ran.
+    """One round that was charged.
 
     Attributes:
         round: From 0.
         noise_multiplier: As for the accountant; None without differential privacy, like the next two.
         sample_rate: Probability that a privacy unit joined a step.
         steps: How many steps.
-        update_digest: SHA-256 of the update that the round gave: of the bytes that left, in the plan's encoding.
+        update_digest: SHA-256 of the update that the round gave: of the bytes that left, in the plan's encoding; of no
+            bytes where it gave none.
     """
 
     round: int
@@ -73,7 +74,7 @@ class Receipt:
         approver: Who approved it, for the hospital.
         approved_at: When: ISO 8601, with its time zone.
         approval_digest: Over all that the approval covered.
-        rounds: The rounds that ran, in order.
+        rounds: The rounds that were charged, in order.
         epsilon: What they spent together at `delta`, per privacy unit; None without differential privacy.
         delta: At which epsilon is stated; None without differential privacy.
         state: `approved` while more rounds may follow, `ended` when none can.

@@ -35,7 +35,8 @@ class RoundRecord:
 
     Attributes:
         round: 1 for the first: the number of rounds in the global model that the scores are of.
-        datasites: Those whose client update is in the mean.
+        datasites: Those whose client update is in the mean; none in a round that was given up, after which the global
+            model is what it was before.
         test_accuracy: Of the global model after the round, on the public hold-out.
         macro_f1: Likewise.
         confusion: Likewise, (num_classes, num_classes): rows are true classes, columns predicted.
@@ -60,8 +61,8 @@ class RoundRecord:
     def __post_init__(self) -> None:
         if set(self.seconds) != set(PHASES):
             raise FederationError(f"seconds must name {', '.join(PHASES)}, got {', '.join(self.seconds)}.")
-        if not self.datasites:
-            raise FederationError(f"Round {self.round} needs at least one datasite whose update is in the mean.")
+        if not self.datasites and not self.skipped:
+            raise FederationError(f"Round {self.round} names no datasite: neither one in the mean nor one without.")
         numbers = (self.test_accuracy, self.macro_f1, *self.seconds.values(), *self.epsilon.values())
         if not all(math.isfinite(number) for number in numbers):
             raise FederationError(f"Round {self.round} holds a number that is not finite.")

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from policies.encodings import encode, largest_size
-from policies.errors import DatasiteUnreachable, FederationError, RunFailed
+from policies.errors import DatasiteUnreachable, FederationError, RunFailed, RunLost
 from policies.inputs import Ticket, check_weights
 from policies.plans import Plan
 from policies.weights import Malformed
@@ -34,7 +34,7 @@ class Patience:
 
     Attributes:
         round_timeout_seconds: Wall clock for one hospital's round, queue and transfer included.
-        attempts: How often a hospital is asked for a round whose run failed.
+        attempts: How often a hospital is asked for a round whose run could not be started, which costs nothing.
         unreachable_seconds: How long a datasite may be out of reach, such as in a restart.
     """
 
@@ -51,7 +51,6 @@ class RoundEvent:
         datasite: Which hospital.
         round: Rounds before this one; the ticket's number.
         state: `sending`, `queued`, `running`, `receiving`, `done`, `failed`, `cancelled` or `unreachable`.
-        progress: Share of the local steps taken, in [0, 1].
         reason: Public reason of a failure.
         queue_position: Runs before this one, while it is queued.
     """
@@ -59,7 +58,6 @@ class RoundEvent:
     datasite: str
     round: int
     state: str
-    progress: float = 0.0
     reason: str = ""
     queue_position: int = 0
 
@@ -114,7 +112,20 @@ class DatasiteRound:
 
 @dataclass
 class RemoteRound:
-    """One hospital's part of a round."""
+    """One hospital's part of a round.
+
+    Attributes:
+        hospital: Which.
+        dataset: Name of its dataset.
+        request: The approved code request.
+        plan: The approved plan.
+        round_index: The ticket's number.
+        patience: How long to wait and how often to try.
+        stopping: Set when the round ends without this hospital.
+        on_event: Told what the hospital is doing.
+        epsilon: What the hospital's ledger says that the request has spent, once the round has ended there; also of a
+            round that gave nothing.
+    """
 
     hospital: Hospital
     dataset: str
@@ -124,6 +135,7 @@ class RemoteRound:
     patience: Patience
     stopping: threading.Event
     on_event: Callable[[RoundEvent], None]
+    epsilon: float | None = None
 
     def run(self, weights: OutgoingWeights, shapes: Mapping[str, tuple[int, ...]]) -> DatasiteRound:
         """Returns the client update of this round.
@@ -133,7 +145,8 @@ class RemoteRound:
             shapes: Names and shapes that the update must have.
 
         Raises:
-            WanwuError: The hospital refused, its run failed as often as `attempts` allows, or the time is up.
+            RunLost: The round was charged and gave nothing; the hospital runs it no more.
+            WanwuError: The hospital refused, its run could not be started in `attempts` tries, or the time is up.
         """
         deadline = time.monotonic() + self.patience.round_timeout_seconds
         for last_try in [False] * (self.patience.attempts - 1) + [True]:
@@ -141,7 +154,7 @@ class RemoteRound:
                 return self._attempt(weights, shapes, deadline)
             except RunFailed as error:
                 self._say("failed", reason=error.public)
-                if last_try or time.monotonic() > deadline:
+                if last_try or isinstance(error, RunLost) or time.monotonic() > deadline:
                     raise
         raise RunFailed("The hospital was not asked: Patience.attempts must be at least 1.")
 
@@ -159,9 +172,10 @@ class RemoteRound:
         )
         run, started = self._follow(deadline)
         trained = time.monotonic()
+        self.epsilon = run.get("epsilon_spent")
         if run["state"] != "done":
             raise_answer(run["code"], run["reason"])
-        self._say("receiving", 1.0)
+        self._say("receiving")
         encoding = self.plan.update_encoding
         limit = largest_size(shapes, encoding)
         with tempfile.TemporaryDirectory() as folder:
@@ -169,7 +183,7 @@ class RemoteRound:
             size = self._reaching(lambda: wire.get_blob(run["update"], file, max_bytes=limit))
             update = check_weights(file, shapes, max_bytes=limit, encoding=encoding)
         ended = time.monotonic()
-        self._say("done", 1.0)
+        self._say("done")
         return DatasiteRound(
             update=update,
             bytes_up=len(weights.content),
@@ -177,7 +191,7 @@ class RemoteRound:
             queue_seconds=started - sent,
             transfer_seconds=(sent - begun) + (ended - trained),
             train_seconds=trained - started,
-            epsilon=run.get("epsilon_spent"),
+            epsilon=self.epsilon,
             arrived=ended,
         )
 
@@ -191,7 +205,7 @@ class RemoteRound:
                 started = time.monotonic()
             if run["state"] in _ENDED:
                 return run, started or time.monotonic()
-            self._say(run["state"], run["progress"], queue_position=run["queue_position"])
+            self._say(run["state"], queue_position=run["queue_position"])
             if time.monotonic() > deadline:
                 raise FederationError(
                     f"The round took longer than {self.patience.round_timeout_seconds:g} seconds. Raise the timeout."
@@ -214,6 +228,6 @@ class RemoteRound:
                 self._say("unreachable", reason=error.public)
                 time.sleep(1.0)
 
-    def _say(self, state: str, progress: float = 0.0, reason: str = "", queue_position: int = 0) -> None:
-        event = RoundEvent(self.hospital.name, self.round_index, state, progress, reason, queue_position)
+    def _say(self, state: str, reason: str = "", queue_position: int = 0) -> None:
+        event = RoundEvent(self.hospital.name, self.round_index, state, reason, queue_position)
         self.on_event(event)

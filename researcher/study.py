@@ -1,7 +1,8 @@
 """A study over its rounds: send the global weights, wait, average what comes back, evaluate, save, go on.
 
 One approval at each hospital covers all rounds. A hospital that fails a round is skipped in it, as long as
-`min_clients` deliver; a study that stops goes on from its folder.
+`min_clients` deliver. A round that was charged and gave nothing is lost there for good: where too few others deliver,
+the round is given up and the study goes on with the next. A study that stops goes on from its folder.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from policies.errors import NotEnoughDatasites, WanwuError
+from policies.errors import NotEnoughDatasites, RunLost, WanwuError
 from policies.plan import TrainingPlan
 from researcher.checkpoints import load_state, save_state
 from researcher.evaluation import evaluate
@@ -47,6 +48,30 @@ class _Terms:
     on_event: OnEvent
 
 
+@dataclass(frozen=True)
+class _Came:
+    """What came of a round: hospital → its part of it, or why it has none."""
+
+    results: dict[str, DatasiteRound]
+    skipped: dict[str, str]
+
+    def seconds(self, aggregated: float) -> dict[str, float]:
+        """Of the slowest hospital that delivered, and of what came after it until `aggregated`."""
+        if not self.results:
+            return dict.fromkeys(("queue", "transfer", "train", "aggregate"), 0.0)
+        slowest = max(self.results.values(), key=lambda one: one.arrived)
+        return {
+            "queue": slowest.queue_seconds,
+            "transfer": slowest.transfer_seconds,
+            "train": slowest.train_seconds,
+            "aggregate": aggregated - slowest.arrived,
+        }
+
+
+class _GivenUp(Exception):
+    """Too few hospitals delivered, and those that are missing have lost the round: no more will come of it."""
+
+
 class Study(Submission[TrainingPlan]):
     """A training plan at several hospitals, over its rounds."""
 
@@ -76,7 +101,8 @@ class Study(Submission[TrainingPlan]):
 
         Raises:
             RequestDenied: Fewer than `min_clients` hospitals approved, or are there.
-            NotEnoughDatasites: A round got fewer updates; what was reached is saved, and `run` goes on from it.
+            NotEnoughDatasites: A round got fewer updates and may get more when it is asked for again; what was reached
+                is saved, and `run` goes on from it.
         """
         patience = patience or Patience()
         taking_part, absent = self.approved(min_clients, unreachable_seconds=patience.unreachable_seconds)
@@ -98,40 +124,35 @@ class Study(Submission[TrainingPlan]):
     ) -> tuple[ServerState, RoundRecord]:
         begun = time.monotonic()
         stopping = threading.Event()
-        futures = self._ask(state, terms, pool, stopping)
-        results: dict[str, DatasiteRound] = {}
-        skipped = dict(terms.absent)
+        asked = self._ask(state, terms, pool, stopping)
+        came = _Came({}, dict(terms.absent))
         try:
-            updates = self._arriving(futures, results, skipped, terms.min_clients, state)
-            next_state = terms.strategy.apply(state, updates)
+            next_state = terms.strategy.apply(state, self._arriving(asked, came, terms.min_clients, state))
+            averaged = tuple(name for name in terms.taking_part if name in came.results)
+        except _GivenUp:
+            next_state, averaged = replace(state, round=state.round + 1), ()
+            came.skipped.update(dict.fromkeys(came.results, "its update came, for a round that was given up"))
         finally:
             stopping.set()
         aggregated = time.monotonic()
         scores = evaluate(self.plan.model, next_state.model, terms.hold_out)
-        slowest = max(results.values(), key=lambda one: one.arrived)
         record = RoundRecord(
             round=next_state.round,
-            datasites=tuple(name for name in terms.taking_part if name in results),
+            datasites=averaged,
             test_accuracy=scores.accuracy,
             macro_f1=scores.macro_f1,
             confusion=scores.confusion,
-            seconds={
-                "queue": slowest.queue_seconds,
-                "transfer": slowest.transfer_seconds,
-                "train": slowest.train_seconds,
-                "aggregate": aggregated - slowest.arrived,
-                "total": time.monotonic() - begun,
-            },
-            bytes_up=sum(one.bytes_up for one in results.values()),
-            bytes_down=sum(one.bytes_down for one in results.values()),
-            epsilon={name: one.epsilon for name, one in results.items() if one.epsilon is not None},
-            skipped=skipped,
+            seconds={**came.seconds(aggregated), "total": time.monotonic() - begun},
+            bytes_up=sum(one.bytes_up for one in came.results.values()),
+            bytes_down=sum(one.bytes_down for one in came.results.values()),
+            epsilon={there.hospital.name: there.epsilon for there in asked.values() if there.epsilon is not None},
+            skipped=came.skipped,
         )
         return next_state, record
 
     def _ask(
         self, state: ServerState, terms: _Terms, pool: ThreadPoolExecutor, stopping: threading.Event
-    ) -> dict[Future[DatasiteRound], str]:
+    ) -> dict[Future[DatasiteRound], RemoteRound]:
         """Sends the global weights to every hospital at once; each answer will be that hospital's round."""
         weights = OutgoingWeights.encode(state.weights, self.plan, state.round)
         shapes = {name: array.shape for name, array in state.weights.items()}
@@ -147,36 +168,41 @@ class Study(Submission[TrainingPlan]):
                 stopping=stopping,
                 on_event=terms.on_event,
             )
-            asked[pool.submit(there.run, weights, shapes)] = name
+            asked[pool.submit(there.run, weights, shapes)] = there
         return asked
 
     def _arriving(
         self,
-        futures: Mapping[Future[DatasiteRound], str],
-        results: dict[str, DatasiteRound],
-        skipped: dict[str, str],
+        asked: Mapping[Future[DatasiteRound], RemoteRound],
+        came: _Came,
         min_clients: int,
         state: ServerState,
     ) -> Iterator[ClientUpdate]:
         """Client updates in the order in which they arrive; raises at the end if they were too few."""
-        for future in as_completed(futures):
-            name = futures[future]
+        lost = 0
+        for future in as_completed(asked):
+            name = asked[future].hospital.name
             size = self.federation.hospitals[name].datasets[self.plan.dataset].public_size
             try:
                 arrived = future.result()
                 update = ClientUpdate(name, arrived.take_update(), float(size))
                 check_update(update, state.weights)
             except WanwuError as error:
-                skipped[name] = f"{error.code}: {error.public}"
+                lost += isinstance(error, RunLost)
+                came.skipped[name] = f"{error.code}: {error.public}"
                 continue
-            results[name] = arrived
+            came.results[name] = arrived
             yield update
-        if len(results) < max(min_clients, 1):
-            told = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
-            raise NotEnoughDatasites(
-                f"Round {state.round + 1} got {len(results)} update(s), min_clients is {min_clients} ({told}). Nothing "
-                "is lost: run the study again to go on."
-            )
+        needed, got = max(min_clients, 1), len(came.results)
+        if got >= needed:
+            return
+        if got + lost >= needed > len(asked) - lost:
+            raise _GivenUp
+        told = "; ".join(f"{name}: {reason}" for name, reason in came.skipped.items())
+        raise NotEnoughDatasites(
+            f"Round {state.round + 1} got {got} update(s), min_clients is {min_clients} ({told}). What came is kept at "
+            "the hospitals and costs nothing more: run the study again to go on."
+        )
 
     def privacy(self, history: History) -> dict[str, PrivacySpent | None]:
         """Datasite → what its ledger says that the study spent; None where training was not private."""

@@ -1,11 +1,11 @@
-"""What a study looks like in the terminal: a progress bar for each hospital, a line for each round."""
+"""What a study looks like in the terminal: what each hospital is doing and for how long, a line for each round."""
 
 from __future__ import annotations
 
 from types import TracebackType
 from typing import Self
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from policies.rich_terminal import PlainConsole, line
 from policies.untrusted_text import shown
@@ -26,21 +26,24 @@ _WORDS = {
 
 
 class RoundDisplay:
-    """Progress bars for the hospitals of one study; use it as a context manager."""
+    """A line for each hospital of one study, with the time that it has been in a round by this machine's clock.
+
+    How far a hospital is nobody is told. Use it as a context manager.
+    """
 
     def __init__(self, console: PlainConsole, datasites: list[str], *, rounds: int, title: str = "") -> None:
         self._console, self._rounds = console, rounds
         self._progress = Progress(
             TextColumn("  {task.fields[name]:<14}", markup=False),
             TextColumn("round {task.fields[round]:>3}/{task.fields[rounds]}"),
-            BarColumn(bar_width=24),
+            SpinnerColumn(),
             TextColumn("{task.fields[state]:<22}", markup=False),
             TimeElapsedColumn(),
             console=console,
             transient=True,
         )
-        self._bars: dict[str, TaskID] = {
-            name: self._progress.add_task("", total=1.0, name=shown(name), round=1, rounds=rounds, state="waiting")
+        self._lines: dict[str, TaskID] = {
+            name: self._progress.add_task("", total=None, name=shown(name), round=1, rounds=rounds, state="waiting")
             for name in datasites
         }
         if title:
@@ -56,18 +59,17 @@ class RoundDisplay:
         self._progress.stop()
 
     def on_event(self, event: RoundEvent) -> None:
-        """Moves a hospital's bar."""
-        self._progress.update(
-            self._bars[event.datasite],
-            completed=event.progress,
-            round=event.round + 1,
-            state=_words(event),
-        )
+        """Changes a hospital's line; its clock starts anew with each round."""
+        row = self._lines[event.datasite]
+        if event.state == "sending":
+            self._progress.reset(row)
+        self._progress.update(row, round=event.round + 1, state=_words(event))
         if event.state == "failed" and event.reason:
             self._console.print(line("  ", (event.datasite, "red"), f": {event.reason}"))
 
     def on_round(self, record: RoundRecord) -> None:
         """Prints a finished round."""
+        given_up = "" if record.datasites else "  given up: the model is as it was"
         spent = list(record.epsilon.values())
         cost = f"  epsilon {wording.epsilon(max(spent)):>5}" if spent else ""
         self._console.print(
@@ -75,6 +77,7 @@ class RoundDisplay:
                 f"  round {record.round:>3}/{self._rounds}  accuracy ",
                 (f"{record.test_accuracy:.3f}", "bold"),
                 f"  macro F1 {record.macro_f1:.3f}{cost}  {record.seconds['total']:5.1f} s",
+                (given_up, "red"),
             )
         )
         for name, reason in record.skipped.items():
@@ -83,5 +86,5 @@ class RoundDisplay:
 
 def _words(event: RoundEvent) -> str:
     """What a hospital is doing; a queued run says how many stand before it."""
-    waits = f", {event.queue_position} before" if event.queue_position else ""
+    waits = f", {shown(str(event.queue_position), most=12)} before" if event.queue_position else ""
     return _WORDS.get(event.state, shown(event.state, most=40)) + waits

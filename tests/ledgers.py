@@ -8,6 +8,7 @@ from policies.ledger import Ledger
 
 FINGERPRINT, OTHER_FINGERPRINT = "a" * 64, "b" * 64
 UPDATE, OTHER_UPDATE = "1" * 64, "2" * 64
+WEIGHTS, OTHER_WEIGHTS = "3" * 64, "4" * 64
 LIMITS = DatasetLimits(PrivacyBudget(8.0, 1e-5))
 
 
@@ -36,5 +37,12 @@ def reserve(ledger: Ledger, request_id: str, count: int, **changes: object) -> o
     return ledger.reserve(**wanted)  # type: ignore[arg-type]
 
 
+def start(ledger: Ledger, request_id: str, index: int, count: int, weights: str = WEIGHTS) -> None:
+    ledger.start(request_id=request_id, round_index=index, spend=steps(count), weights_digest=weights)
+
+
 def commit(ledger: Ledger, request_id: str, index: int, count: int, update: str = UPDATE) -> None:
-    ledger.commit(request_id=request_id, round_index=index, spend=steps(count), update_digest=update)
+    """A whole round: started unless it was, and ended."""
+    if ledger.committed(request_id, index) is None:
+        start(ledger, request_id, index, count)
+    ledger.commit(request_id=request_id, round_index=index, update_digest=update)

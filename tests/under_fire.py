@@ -39,13 +39,14 @@ class Counts:
 
     Attributes:
         datasites_killed: SIGKILLs of a datasite's process, at any moment of submission, approval, run and commit.
-        runners_killed: SIGKILLs of a runner's process.
+        runners_killed: SIGKILLs of a runner's process; a round that it had started is lost and stays charged.
         while_deciding: Kills of a datasite while an admin's approval was on its way.
         while_running: Kills of a datasite while it had a run queued or running.
         studies: Studies that were run to their end.
-        rounds: Rounds that the researcher averaged.
-        rounds_lost: Rounds of those that a hospital's ledger does not hold, or holds with another update.
-        budget_mismatches: Studies that are charged other than what ran.
+        rounds: Rounds that the studies went through.
+        rounds_given_up: Rounds of those that a killed runner lost: charged, and without an update.
+        rounds_lost: Rounds of the others that a hospital's ledger does not hold with an update.
+        budget_mismatches: Studies that are charged other than one round for each of their rounds.
         orphans: Processes of a killed datasite that were still there thirty seconds later.
         wrong_models: Studies whose global model is not the mean of the updates that the ledgers name.
     """
@@ -56,6 +57,7 @@ class Counts:
     while_running: int = 0
     studies: int = 0
     rounds: int = 0
+    rounds_given_up: int = 0
     rounds_lost: int = 0
     budget_mismatches: int = 0
     orphans: int = 0
@@ -160,7 +162,8 @@ def check_state(hospital: Hospital) -> bool:
             assert committed[run["round"]].update_digest == run["update_digest"], "a done round is not charged"
     for reservation in held.values():
         charged = sum(part.steps for part in reservation.charged)
-        assert charged >= STEPS * len(reservation.committed), "less is charged than was spent"
+        assert charged >= STEPS * len(reservation.started), "less is charged than was spent"
+        assert set(reservation.committed) <= set(reservation.started), "a round ended that was not charged"
     return active
 
 
@@ -188,7 +191,7 @@ def study_under_fire(federation: Any, fire: Fire, folder: Path, *, rounds: int) 
         raise fire.failure
     fire.counts.studies += 1
     fire.counts.rounds += len(history)
-    _check_study(fire, study, first, state.weights)
+    _check_study(fire, study, history, first, state.weights)
     fire.again(study.end)
 
 
@@ -201,8 +204,11 @@ def _approve(hospital: Hospital, request: Any) -> bool:
     )
 
 
-def _check_study(fire: Fire, study: Any, first: dict[str, np.ndarray], last: dict[str, np.ndarray]) -> None:
+def _check_study(
+    fire: Fire, study: Any, history: Any, first: dict[str, np.ndarray], last: dict[str, np.ndarray]
+) -> None:
     """Adds to the counts what is missing, wrongly charged or wrongly averaged, by the hospitals' own books."""
+    from policies.reservations import NOTHING_LEFT
     from policies.weights import read_weights
 
     weights = {name: array.astype(np.float64) for name, array in first.items()}
@@ -212,17 +218,21 @@ def _check_study(fire: Fire, study: Any, first: dict[str, np.ndarray], last: dic
         name: Ledger(hospital.state / "ledger.sqlite").reservations()[study.requests[name].request_id]
         for name, hospital in fire.hospitals.items()
     }
-    for index in range(study.plan.rounds):
+    for index, record in enumerate(history.records):
+        gave = {name: held[name].rounds_charged[index].update_digest for name in fire.hospitals}
+        if not record.datasites:
+            fire.counts.rounds_given_up += 1
+            fire.counts.rounds_lost += NOTHING_LEFT not in gave.values()
+            continue
         for name, hospital in fire.hospitals.items():
-            if index not in held[name].committed:
+            if (digest := gave[name]) == NOTHING_LEFT:
                 fire.counts.rounds_lost += 1
                 continue
-            digest = held[name].committed[index].update_digest
             (file,) = (hospital.state / "blobs").rglob(f"{digest}*")
             for parameter, array in read_weights(file, shapes, max_bytes=1 << 24).items():
                 weights[parameter] += array * (sizes[name] / sum(sizes.values()))
     for reservation in held.values():
-        charged = sum(part.steps for part in reservation.charged)
+        charged = sum(part.steps for part in reservation.spent)
         fire.counts.budget_mismatches += charged != study.plan.rounds * study.plan.steps_per_round
     fire.counts.wrong_models += not all(np.allclose(weights[name], last[name], rtol=1e-4, atol=1e-5) for name in last)
 

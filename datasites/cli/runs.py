@@ -17,7 +17,7 @@ def runs(options: argparse.Namespace) -> None:
 
 
 def cancel(options: argparse.Namespace) -> None:
-    """Cancels a run."""
+    """Cancels a run. One that has started stays charged, and its round is not run again."""
     run = console.call(options, "POST", f"/runs/{options.run}/cancel")
     say(f"Run {run['id']} is {run['state']}.")
 

@@ -50,7 +50,7 @@ def _budgets(console: Console) -> list[dict[str, Any]]:
 
 
 def _studies(books: Books, fingerprint: str) -> list[dict[str, Any]]:
-    """One row for each researcher and study: what is charged, and how many of the reserved rounds ran."""
+    """One row for each researcher and study: what is charged, and how many of the reserved rounds were charged."""
     held = [one for one in books.ledger.reservations().values() if one.fingerprint == fingerprint]
     rows = []
     for researcher, study in dict.fromkeys((one.researcher, one.study) for one in held):
@@ -62,7 +62,7 @@ def _studies(books: Books, fingerprint: str) -> list[dict[str, Any]]:
                 "study": study,
                 "epsilon_charged": books.epsilon(charged),
                 "rounds_reserved": sum(one.rounds for one in own),
-                "rounds_run": sum(len(one.committed) for one in own),
+                "rounds_run": sum(len(one.rounds_charged) for one in own),
                 "ended": all(one.released is not None for one in own),
                 "non_private": any(one.non_private for one in own),
             }

@@ -13,6 +13,7 @@ from policies.encodings import largest_size
 from policies.errors import RequestAltered, RoundRefused
 from policies.inputs import Ticket, check_weights_file
 from policies.ledger import Ledger
+from policies.reservations import NOTHING_LEFT
 
 
 class Admission:
@@ -36,8 +37,9 @@ class Admission:
 
         Guarantees:
             A round is queued only under a live approval of exactly this plan, within its number of rounds, with the
-            ledger's chain intact, with weights that are what the plan declares, and with room for its update.
-            A refusal spends nothing.
+            ledger's chain intact, with weights that are what the plan declares, and with room for its update. A round
+            that has started is queued again with the same weights only, and not at all once it has ended: then the run
+            is returned as it ended. A refusal spends nothing.
 
         Raises:
             WanwuError: With the reason for the refusal.
@@ -51,15 +53,35 @@ class Admission:
                 f"The hospital approved rounds 0 to {plan.rounds - 1}, the ticket asks for round {ticket.round}. "
                 "Submit a new request for more rounds."
             )
-        self._ledger.verify()
+        ended = self._has_ended(decision.request_id, ticket)
         weights = self._blobs.path(decision.account, ticket.weights)
         check_weights_file(weights, decision.inputs, plan.weights_encoding, max_bytes=self._max_update_bytes)
-        self._blobs.check_room(decision.account, largest_size(decision.outputs, plan.update_encoding))
-        run = self._queue.enqueue(
-            request_id=decision.request_id,
-            round_index=ticket.round,
-            account=decision.account,
-            weights=ticket.weights,
-        )
+        run = self._queue.find(decision.request_id, ticket.round) if ended else None
+        if run is None:
+            self._blobs.check_room(decision.account, largest_size(decision.outputs, plan.update_encoding))
+            run = self._queue.enqueue(
+                request_id=decision.request_id,
+                round_index=ticket.round,
+                account=decision.account,
+                weights=ticket.weights,
+            )
         self._audit.write("round asked for", request=decision.request_id, round=ticket.round, run=run.id)
         return run.public(queue_position=self._queue.position(run))
+
+    def _has_ended(self, request_id: str, ticket: Ticket) -> bool:
+        """Whether the round was charged and gave nothing, so that it never runs again.
+
+        Raises:
+            RoundRefused: It has started with other weights.
+            LedgerBroken: The ledger does not verify.
+        """
+        held = self._ledger.reservations().get(request_id)
+        if held is None:
+            return False
+        begun, done = held.started.get(ticket.round), held.committed.get(ticket.round)
+        if begun is not None and begun.weights_digest != ticket.weights:
+            raise RoundRefused(
+                f"Round {ticket.round} was charged when it started with other weights, and runs with no others. Go on "
+                "with the next round."
+            )
+        return done is not None and done.update_digest == NOTHING_LEFT

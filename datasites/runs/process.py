@@ -1,4 +1,4 @@
-"""Runner processes, seen from the datasite: one for each run, given one job, watched, and ended with its group.
+"""Runner processes, seen from the datasite: one for each run, given one job, told to go, watched, ended with its group.
 
 They are born in a nursery that imported what training needs, so that a round does not pay for that. Neither gets a key,
 a password or an address of the datasite, and what a run prints goes nowhere.
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasites.runs.nursery import CONTROL, END, PID, START
-from datasites.runs.runner import DONE, ERROR, MISSING, TRAINED
+from datasites.runs.runner import DONE, ERROR, GO, MISSING, READY, TRAINED
 from datasites.runs.sandbox import PROJECT, Confinement, missing_pieces
 from policies.errors import RunCancelled, RunFailed
 
@@ -32,10 +32,10 @@ log = logging.getLogger(__name__)
 PROGRAM = "from datasites.runs.nursery import main; main()"
 _MAX_LINE_BYTES = 1024
 _NO_RESULT = (
-    "The run ended at the hospital without a result; nothing left it and nothing was spent. Ask for the round again, "
-    "or ask the hospital to look at its log."
+    "The run ended at the hospital without a result; nothing left it. Ask the hospital to look at its log if that "
+    "happens again."
 )
-_NOT_STARTED = "The run could not be started at the hospital; nothing was spent. Ask for the round again."
+_NOT_STARTED = "The run could not be started at the hospital; it read nothing. Ask for the round again."
 
 
 @dataclass(frozen=True)
@@ -189,44 +189,59 @@ class RunnerProcess:
         self,
         job: Job,
         *,
+        begin: Callable[[], None],
         timeout_seconds: float,
         cancelled: Callable[[], bool],
         progress: Callable[[float], None],
     ) -> None:
         """Gives the runner its job and returns when the result is written and all its processes are gone.
 
+        Args:
+            job: What it is to do.
+            begin: Called when the runner is closed in and has read nothing yet; it works once this has returned.
+            timeout_seconds: How long it may take to close itself in, and again to do its work.
+            cancelled: Asked again and again.
+            progress: Told the share of the work that is done.
+
         Raises:
-            RunFailed: The process ended without a result, or took too long.
+            RunFailed: The process could not be started, or ended without a result, or took too long.
             SandboxMissing: It could not be closed in.
             RunCancelled: `cancelled()` became true.
         """
-        deadline = time.monotonic() + timeout_seconds
         try:
-            _write(self._jobs, job.to_line())
-            done = self._watch(deadline, timeout_seconds, cancelled, progress)
-        except BrokenPipeError as error:
-            raise RunFailed(_NOT_STARTED, private=str(error)) from error
+            self._order(job.to_line(), _NOT_STARTED)
+            if not self._watch(READY, timeout_seconds, cancelled, lambda share: None):
+                raise RunFailed(_NOT_STARTED, private="the runner ended before it was ready")
+            begin()
+            self._order(GO, _NO_RESULT)
+            if not self._watch(DONE, timeout_seconds, cancelled, progress):
+                raise RunFailed(_NO_RESULT, private="the runner ended before it was done")
         finally:
             self._end(self.pid, self._handle)
             os.close(self._jobs)
             os.close(self._progress)
-        if not done:
-            raise RunFailed(_NO_RESULT, private="the runner ended before it was done")
+
+    def _order(self, content: bytes, refusal: str) -> None:
+        try:
+            while content:
+                content = content[os.write(self._jobs, content) :]
+        except BrokenPipeError as error:
+            raise RunFailed(refusal, private=str(error)) from error
 
     def _watch(
         self,
-        deadline: float,
+        awaited: str,
         timeout_seconds: float,
         cancelled: Callable[[], bool],
         progress: Callable[[float], None],
     ) -> bool:
-        """Reads shares between 0 and 1 until the runner says `DONE` or closes its output; returns whether it did."""
-        pending = b""
+        """Reads shares between 0 and 1 until the runner says `awaited` or ends; returns whether it said it."""
+        pending, deadline = b"", time.monotonic() + timeout_seconds
         with selectors.DefaultSelector() as selector:
             selector.register(self._progress, selectors.EVENT_READ)
             while True:
                 if cancelled():
-                    raise RunCancelled("The run was cancelled; nothing left the hospital and nothing was spent.")
+                    raise RunCancelled("The run was cancelled; nothing left the hospital.")
                 if time.monotonic() > deadline:
                     raise RunFailed(
                         f"The round took longer than the {timeout_seconds:g} seconds that the plan and the hospital "
@@ -240,12 +255,12 @@ class RunnerProcess:
                 *lines, pending = (pending + chunk).split(b"\n")
                 pending = pending[:_MAX_LINE_BYTES]
                 for line in lines:
-                    if _ends(line[:_MAX_LINE_BYTES].decode("ascii", "replace"), progress):
+                    if _heard(line[:_MAX_LINE_BYTES].decode("ascii", "replace"), progress) == awaited:
                         return True
 
 
-def _ends(line: str, progress: Callable[[float], None]) -> bool:
-    """What a runner says: that it is done, how far it is, or why it ends. The last is for the hospital's log alone.
+def _heard(line: str, progress: Callable[[float], None]) -> str:
+    """What a runner says: that it is ready or done, how far it is, or why it ends, for the hospital's log alone.
 
     Raises:
         RunFailed: It ends with an error.
@@ -261,12 +276,7 @@ def _ends(line: str, progress: Callable[[float], None]) -> bool:
         share = float(line)
         if 0.0 <= share <= 1.0:
             progress(share)
-    return line == DONE
-
-
-def _write(descriptor: int, content: bytes) -> None:
-    while content:
-        content = content[os.write(descriptor, content) :]
+    return line
 
 
 _TAKE_CONTROL = "import os; os.dup2({0}, {1})\n"

@@ -39,15 +39,17 @@ class Run:
     version: int
 
     def public(self, *, queue_position: int = 0) -> dict[str, Any]:
-        """What a researcher may see: the declared public fields of a run, nothing else."""
+        """What a researcher may see: the declared public fields of a run, nothing else.
+
+        Guarantees:
+            Between a run's visible start and its visible end none of them changes: they tell nothing of how far it is.
+        """
         return {
             "run": self.id,
             "round": self.round,
             "state": self.state,
-            "attempt": self.attempt,
-            "progress": self.progress,
-            "reason": self.reason,
             "code": self.code,
+            "reason": self.reason,
             "update": self.update_digest,
             "queue_position": queue_position,
             "version": self.version,
@@ -67,7 +69,7 @@ class RunQueue:
             self._connection.close()
 
     def recover(self) -> int:
-        """Queues again what was running when the datasite stopped; nothing of it had left. Returns how many."""
+        """Queues again what was running when the datasite stopped; nothing of it had been seen. Returns how many."""
         with self._transaction():
             cursor = self._connection.execute(
                 "UPDATE runs SET state='queued', progress=0, attempt=attempt+1, version=version+1 WHERE state='running'"
@@ -77,8 +79,8 @@ class RunQueue:
     def enqueue(self, *, request_id: str, round_index: int, account: str, weights: str) -> Run:
         """Queues a round, or returns the run that already stands for it.
 
-        A run that failed or was cancelled is queued again as its next attempt. A finished one is returned as it
-        is, with its stored update.
+        A run that failed or was cancelled is queued again as its next attempt; whether its round may run at all is for
+        the ledger to say. A finished one is returned as it is, with its stored update.
 
         Raises:
             RoundRefused: The round is queued, running or finished with other weights.
@@ -127,12 +129,11 @@ class RunQueue:
         return self._connection.execute("SELECT 1 FROM runs WHERE state='queued'").fetchone() is not None
 
     def progress(self, run_id: str, share: float) -> None:
-        """Records how much of a running run is done, in tenths."""
+        """Records how much of a running run is done, in tenths, for the hospital's people: no version is counted."""
         tenths = min(max(int(share * 10), 0), 10) / 10
         with self._transaction():
             self._connection.execute(
-                "UPDATE runs SET progress=?, version=version+1 WHERE id=? AND state='running' AND progress<>?",
-                (tenths, run_id, tenths),
+                "UPDATE runs SET progress=? WHERE id=? AND state='running' AND progress<>?", (tenths, run_id, tenths)
             )
 
     def finish(self, run_id: str, update_digest: str) -> None:

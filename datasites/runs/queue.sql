@@ -7,13 +7,13 @@ CREATE TABLE IF NOT EXISTS runs (
     weights         TEXT NOT NULL,      -- digest of the global weights that came in
     state           TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
     attempt         INTEGER NOT NULL,
-    progress        REAL NOT NULL,      -- share of the steps that were taken, in tenths
+    progress        REAL NOT NULL,      -- share of the steps that were taken, in tenths; for the hospital alone, like attempt
     reason          TEXT NOT NULL,      -- public
     code            TEXT NOT NULL,      -- public error code, or empty
     update_digest   TEXT NOT NULL,
     created         REAL NOT NULL,      -- seconds since the epoch
     started         REAL NOT NULL,
     ended           REAL NOT NULL,
-    version         INTEGER NOT NULL,   -- counts the changes of this row
+    version         INTEGER NOT NULL,   -- counts the changes of this row that may be seen outside
     UNIQUE (request_id, round)
 );

@@ -1,5 +1,7 @@
 """The program of a runner process: opens one job's inputs, is closed in, trains one round, writes the update, ends.
 
+Closed in, it says so and waits: it works once the datasite has charged the round and says go.
+
 Where the run has several GPUs it is the first of several processes, each closed in, that take every step together.
 Towards the datasite it says how far it is, and at the end which kind of error there was; the text of an exception and
 whatever is printed ends here, since either may hold anything of the pictures.
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     from datasites.assets.store import PictureStore
     from datasites.training.shared_memory_team import SharedMemoryTeam
 
-DONE, ERROR, MISSING, TRAINED = "done", "error ", "missing ", "trained "
+READY, DONE, ERROR, MISSING, TRAINED = "ready", "done", "error ", "missing ", "trained "
+GO = b"go\n"
 JOBS, PROGRESS = 0, 1  # where a runner is born with its two pipes
 _MAX_TEXT = 600
 _BYTES_OF_A_NUMBER = 4  # weights are float32, so a file of them has at least as many for each
@@ -82,26 +85,35 @@ def import_training() -> None:
 
 
 def main(work: Work, missing: dict[str, str]) -> None:
-    """Runs one job, given as a JSON line on `JOBS`; says `DONE` when the result is written.
+    """Runs one job, given as a JSON line on `JOBS`; says `READY` before it works and `DONE` when the result is written.
+
+    Guarantees:
+        No process of the run works before the datasite has said `GO`.
 
     Args:
         work: What to do, inside the sandbox.
         missing: Namespaces that could not be had: name → why.
     """
-    say = _Progress(os.dup(PROGRESS))
-    line = _read_line(JOBS)
+    say, orders = _Progress(os.dup(PROGRESS)), os.dup(JOBS)
+    line = _read_line(orders)
     if not line:
         return
     job = json.loads(line)
     try:
-        inputs, result = _begin(job, say, work, missing)
+        inputs, result = _begin(job, say, orders, work, missing)
     except SandboxMissing as error:
         say.line(MISSING + error.private)
         return
     except Exception as error:
         say.line(ERROR + last_words(error))
         raise
+    say.line(READY)
+    if _read_line(orders) != GO:
+        return
+    os.close(orders)
     try:
+        if inputs.team is not None:
+            inputs.team.gather()  # the others wait for this
         content = memoryview(work(inputs))
         while content:
             content = content[os.write(result, content) :]
@@ -111,12 +123,14 @@ def main(work: Work, missing: dict[str, str]) -> None:
         say.line(DONE)
 
 
-def _begin(job: dict[str, Any], say: _Progress, work: Work, missing: dict[str, str]) -> tuple[RunInputs, int]:
+def _begin(
+    job: dict[str, Any], say: _Progress, orders: int, work: Work, missing: dict[str, str]
+) -> tuple[RunInputs, int]:
     """All that comes before the work: opens, forks companions where the job asks for them, and is closed in.
 
     Guarantees:
-        No process of the run works before all of them are closed in. The first alone has the result's file and says
-        how far the run is.
+        No process of the run works before all of them are closed in and the first has said go. The first alone has
+        the result's file, is told to go, and says how far the run is.
     """
     processes, confinement = job["processes"], Confinement.from_json(job["confinement"])
     inputs = _open(job, say)
@@ -127,8 +141,10 @@ def _begin(job: dict[str, Any], say: _Progress, work: Work, missing: dict[str, s
 
     def live(team: SharedMemoryTeam) -> None:
         say.close()
+        os.close(orders)
         close_in(team.rank)
-        team.gather()
+        for _ in ("closed in", "go"):
+            team.gather()
         work(replace(inputs, progress=lambda share: None, trained=lambda seconds: None, team=team))
 
     if processes > 1:

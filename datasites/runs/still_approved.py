@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from datasites.approvals import Decision
 from datasites.assets.store import MANIFEST, array_files, open_store
 from datasites.runs.queue import Run
-from datasites.runs.supervisor import ApprovedRun
+from datasites.runs.turns import ApprovedRun
 from policies.errors import RequestAltered, StoreBroken
 
 if TYPE_CHECKING:

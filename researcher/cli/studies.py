@@ -26,13 +26,19 @@ def submit(options: argparse.Namespace) -> None:
 
 
 def status(options: argparse.Namespace) -> None:
-    """Shows what the hospitals decided."""
+    """Shows what the hospitals decided, how many rounds are done, and which a hospital was missing from, and why."""
+    from researcher.checkpoints import load_state
     from researcher.study import Study
 
     with connect(options) as federation:
         study = Study.load(federation, options.out)
         for name, (state, reason) in study.decisions().items():
             say(f"{name}: {study.requests[name].request_id[:8]} {state} {reason}".rstrip())
+    if saved := load_state(options.out, plan_digest=study.plan.digest()):
+        say(f"{len(saved[1])} of {study.plan.rounds} rounds done")
+        for record in saved[1].records:
+            for name, reason in record.skipped.items():
+                say(f"round {record.round} without {name}: {reason}")
 
 
 def train(options: argparse.Namespace) -> None:

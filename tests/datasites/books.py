@@ -101,7 +101,8 @@ def run_round(state: StateFolder, request: str, index: int, *, steps: int = 1) -
     assert run
     ledger = ledger_of(state)
     spend = GaussianSteps(1.0, 0.1, steps)
-    ledger.commit(request_id=request, round_index=index, spend=spend, update_digest=digests[1])
+    ledger.start(request_id=request, round_index=index, spend=spend, weights_digest=digests[0])
+    ledger.commit(request_id=request, round_index=index, update_digest=digests[1])
     AuditLog(state.audit).write("run done", request=request, round=index, update=digests[1], **head_of(ledger))
     queue.finish(run.id, digests[1])
     queue.close()

@@ -22,7 +22,8 @@ from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.gpus import GpuLeases
 from datasites.runs.limits import RunLimits
 from datasites.runs.queue import Run, RunQueue
-from datasites.runs.supervisor import ApprovedRun, Supervisor
+from datasites.runs.supervisor import Supervisor
+from datasites.runs.turns import ApprovedRun
 from policies.accountant import GaussianSteps
 from policies.errors import AuditUnavailable, LedgerBroken, RequestPending
 from policies.ledger import Ledger
@@ -147,7 +148,9 @@ def waiting(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[tup
     monkeypatch.setattr(supervision, "RETRY_SECONDS", 0.05)
     update = hashlib.sha256(b"update").hexdigest()
     ledger = ledger_of(state)
-    ledger.commit(request_id="one", round_index=2, spend=GaussianSteps(1.0, 0.1, 1), update_digest=update)
+    spend = GaussianSteps(1.0, 0.1, 1)
+    ledger.start(request_id="one", round_index=2, spend=spend, weights_digest="f" * 64)
+    ledger.commit(request_id="one", round_index=2, update_digest=update)
     queue = RunQueue(state.runs)
     queue.enqueue(request_id="one", round_index=2, account="e" * 64, weights="f" * 64)
     made = Supervisor(

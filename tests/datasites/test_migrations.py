@@ -5,27 +5,29 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from books import ledger_of
+from books import ledger_of, run_round
 
 from datasites import ledger_witness, migrations
+from datasites.audit import AuditLog
 from datasites.audit_chain import read
 from datasites.backup import latest
 from datasites.backup_manifest import BackupManifest
 from datasites.identity import StateFolder
 from datasites.migrations import MIGRATIONS, migrate
 from datasites.running import hold, is_running
-from datasites.state_version import STATE_VERSION, check_version, read_version
-from policies.errors import BackupRefused, ConfigError, StateVersionMismatch
+from datasites.state_version import STATE_VERSION, check_version, read_version, write_version
+from policies.errors import BackupRefused, ConfigError, LedgerBroken, StateVersionMismatch
+from policies.steps import GaussianSteps
 
 
 @pytest.fixture
 def version_0(state: StateFolder) -> StateFolder:
     """A state folder as it was before there were versions: no version.json, no heads in the audit log."""
-    from datasites.audit import AuditLog
-
     (state.path / "version.json").unlink()
     events = read(state.audit).entries
     state.audit.unlink()
@@ -56,6 +58,31 @@ def test_version_0_is_backed_up_then_brought_to_the_present(version_0: StateFold
     named = [event for event in read(version_0.audit).entries if event["event"] == "ledger's head first named"]
     assert [event["ledger_entries"] for event in named] == [len(entries)]
     assert ledger_witness.check(entries, read(version_0.audit).entries) == 0
+
+
+def test_a_ledger_of_version_1_takes_rounds_that_start(state: StateFolder, tmp_path: Path) -> None:
+    """Its table is made anew as it was before rounds were charged at their start."""
+    with closing(sqlite3.connect(state.ledger)) as table:
+        made_by = table.execute("SELECT sql FROM sqlite_schema WHERE name='entries'").fetchone()[0]
+        table.executescript(
+            "CREATE TEMP TABLE kept AS SELECT * FROM entries WHERE kind = 'reserve'; DROP TABLE main.entries;"
+            f"{made_by.replace(chr(39) + 'start' + chr(39) + ', ', '')}; INSERT INTO main.entries SELECT * FROM kept;"
+        )
+    head = {"count": 1, "hash": ""}
+    with closing(sqlite3.connect(state.ledger)) as table:
+        head["hash"] = table.execute("SELECT hash FROM entries").fetchone()[0]
+    state.ledger.with_suffix(".head").write_text(json.dumps(head))
+    state.audit.unlink()
+    AuditLog(state.audit).write("datasite started")
+    write_version(state.path, 1)
+    entries = ledger_of(state).entries()
+    with pytest.raises(LedgerBroken):
+        run_round(state, "one", 2)
+    migrate(state, tmp_path / "backups")
+    assert ledger_of(state).entries() == entries
+    state.runs.unlink()
+    run_round(state, "one", 2)
+    assert ledger_of(state).spent("one") == (GaussianSteps(1.0, 0.1, 1),)
 
 
 def test_migrating_what_is_up_to_date_does_nothing(state: StateFolder, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hospitals import ENVIRONMENT, PROJECT, Hospital, make_hospital, running, small_plan, wait_for
 
 from datasites.runs.sandbox import sandbox_report
-from policies.errors import OutputRefused, RunFailed
+from policies.errors import RunLost
 from policies.inputs import Ticket
 from policies.weights import canonical_bytes
 
@@ -86,22 +86,13 @@ def _ended(wire: Any, request: str) -> dict[str, Any]:
     return ended
 
 
-@pytest.mark.parametrize(
-    ("attack", "code"),
-    [
-        ("raise_data", RunFailed.code),
-        ("fill_memory", RunFailed.code),
-        ("fill_the_disk", RunFailed.code),
-        ("print_data", OutputRefused.code),
-        ("say_data", OutputRefused.code),
-    ],
-)
+@pytest.mark.parametrize("attack", ["raise_data", "fill_memory", "fill_the_disk", "print_data", "say_data"])
 def test_a_hostile_run_ends_with_a_public_reason_and_tells_nothing(
-    hospital: Hospital, researcher: Any, tmp_path: Path, attack: str, code: str
+    hospital: Hospital, researcher: Any, tmp_path: Path, attack: str
 ) -> None:
     wire, request, _ = _ask(researcher, hospital, attack, tmp_path)
     ended = _ended(wire, request)
-    assert (ended["state"], ended["code"], ended["update"]) == ("failed", code, "")
+    assert (ended["state"], ended["code"], ended["update"]) == ("failed", RunLost.code, "")
     assert ended["reason"]
     assert CANARY not in json.dumps(ended)
     for log in (hospital.state / "audit.log", *(hospital.state / "logs").iterdir()):

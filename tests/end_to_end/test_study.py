@@ -12,8 +12,11 @@ import pytest
 from hospitals import Hospital, small_plan, wait_for
 
 from policies.accountant import GaussianSteps, epsilon_spent
-from policies.errors import NotEnoughDatasites, RequestDenied, RequestPending, RoundRefused, RunFailed
+from policies.errors import NotEnoughDatasites, RequestDenied, RequestPending, RoundRefused, RunLost
 from policies.inputs import Ticket
+from policies.ledger import Ledger
+from policies.receipt import verify
+from policies.reservations import NOTHING_LEFT
 from policies.weights import canonical_bytes
 from researcher import code_requests
 from researcher.federation import Federation
@@ -37,6 +40,10 @@ def _ask(study: Study, name: str, round_index: int, weights: bytes | None = None
     digest = hospital.wire.put_blob(weights or canonical_bytes(_initial(study)))
     asset = hospital.asset(study.plan.dataset)
     return code_requests.call(hospital.client, asset, study.requests[name], Ticket(round_index, digest))
+
+
+def _entries(hospital: Hospital) -> Any:
+    return Ledger(hospital.state / "ledger.sqlite").entries()
 
 
 def _finished(study: Study, name: str, round_index: int) -> dict[str, Any]:
@@ -69,7 +76,7 @@ def test_two_rounds_at_two_hospitals_teach_the_global_model(
         steps = GaussianSteps(privacy.noise_multiplier, plan.sample_rate, done * plan.steps_per_round)
         expected = epsilon_spent([steps], privacy.delta)
         assert record.epsilon == pytest.approx({"north": expected, "south": expected})
-    assert hospitals["north"].ledger_entries() == before + 2
+    assert hospitals["north"].ledger_entries() == before + 4
 
 
 def test_a_finished_round_is_handed_out_again_and_spends_once(
@@ -158,50 +165,62 @@ def test_a_datasite_killed_in_the_middle_of_a_round_finishes_it_after_its_restar
     _approve(study, hospitals)
     _ask(study, "north", 0)
     wire, request_id = north_only.hospitals["north"].wire, study.requests["north"].request_id
-    wait_for(lambda: wire.run(request_id, 0)["state"] == "running")
+    wait_for(lambda: [event for event in hospitals["north"].events("run started") if event["request"] == request_id])
     hospitals["north"].stop(signal.SIGKILL)
     hospitals["north"].start()
     hospitals["north"].wait_until_ready()
-    again = wire.run(request_id, 0)
-    assert again["attempt"] == 2 and again["state"] in ("queued", "running")
+    assert wire.run(request_id, 0)["state"] in ("queued", "running")
+    with pytest.raises(RoundRefused, match="other weights"):
+        _ask(study, "north", 0, canonical_bytes(_initial(study, seed=5)))
     wire.cancel(request_id, 0)
+    kinds = [entry.kind for entry in _entries(hospitals["north"]) if entry.request_id == request_id]
+    assert kinds == ["reserve", "start", "commit"], "it ran twice and is charged once"
 
 
-def test_a_killed_runner_fails_its_run_with_a_public_reason_and_the_next_attempt_works(
-    hospitals: dict[str, Hospital], north_only: Federation, tmp_path: Path
+def test_a_killed_runner_loses_its_round_which_the_receipt_states_and_the_study_goes_on(
+    hospitals: dict[str, Hospital], north_only: Federation, hold_out: Any, tmp_path: Path
 ) -> None:
-    plan = small_plan(north_only, study="killed", steps_per_round=400, rounds=1)
+    plan = small_plan(north_only, study="killed", steps_per_round=400)
     study = Study.submit(north_only, plan, tmp_path)
     _approve(study, hospitals)
-    entries = hospitals["north"].ledger_entries()
     run = _ask(study, "north", 0)["run"]
 
     def started() -> list[int]:
         return [event["pid"] for event in hospitals["north"].events("run started") if event["run"] == run]
 
     os.kill(wait_for(started)[0], signal.SIGKILL)
-    failed = _finished(study, "north", 0)
-    assert (failed["state"], failed["code"]) == ("failed", RunFailed.code)
-    assert "nothing left it" in failed["reason"]
-    assert hospitals["north"].ledger_entries() == entries
-    _ask(study, "north", 0)
-    done = _finished(study, "north", 0)
-    assert (done["state"], done["attempt"]) == ("done", 2)
+    lost = _finished(study, "north", 0)
+    assert (lost["state"], lost["code"]) == ("failed", RunLost.code)
+    assert "nothing left it" in lost["reason"] and "is not run again" in lost["reason"]
+    assert _ask(study, "north", 0)["state"] == "failed"
+    with pytest.raises(RoundRefused, match="other weights"):
+        _ask(study, "north", 0, canonical_bytes(_initial(study, seed=5)))
+
+    state, history = study.run(hold_out=hold_out, initial_weights=_initial(study), min_clients=1)
+
+    assert state.round == 2
+    assert [record.datasites for record in history.records] == [(), ("north",)]
+    assert history.records[0].skipped["north"].startswith(RunLost.code)
+    assert history.records[0].epsilon == {"north": pytest.approx(lost["epsilon_spent"])}
+    (written,) = study.receipts(tmp_path)
+    receipt = verify(written.read_text(), north_only.hospitals["north"].public_key)
+    assert [entry.update_digest == NOTHING_LEFT for entry in receipt.rounds] == [True, False]
+    assert receipt.epsilon == pytest.approx(history.records[1].epsilon["north"])
 
 
-def test_a_cancelled_run_ends_at_once_and_spends_nothing(
+def test_a_cancelled_run_ends_at_once_and_stays_charged(
     hospitals: dict[str, Hospital], north_only: Federation, tmp_path: Path
 ) -> None:
     plan = small_plan(north_only, study="cancelled", steps_per_round=1500, rounds=1)
     study = Study.submit(north_only, plan, tmp_path)
     _approve(study, hospitals)
-    entries = hospitals["north"].ledger_entries()
     run = _ask(study, "north", 0)["run"]
     events = wait_for(lambda: [e for e in hospitals["north"].events("run started") if e["run"] == run])
     hospitals["north"].admin("cancel", run)
-    assert _finished(study, "north", 0)["state"] == "cancelled"
+    ended = _finished(study, "north", 0)
+    assert (ended["state"], ended["code"]) == ("cancelled", RunLost.code)
     wait_for(lambda: not Path(f"/proc/{events[0]['pid']}").exists())
-    assert hospitals["north"].ledger_entries() == entries
+    assert [entry.kind for entry in _entries(hospitals["north"])][-2:] == ["start", "commit"]
 
 
 def test_a_round_that_too_few_hospitals_deliver_changes_nothing(

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from policies.accountant import GaussianSteps, epsilon_spent
 from policies.budget import DatasetLimits, PrivacyBudget
+from policies.budget_room import Accountant
 from policies.errors import BudgetExceeded
-from policies.ledger import Accountant, Ledger
+from policies.ledger import Ledger
 
 FINGERPRINT = "f" * 64
 ROOM = 10
@@ -69,9 +70,9 @@ def _reserve_one(path: Path, number: int, accountant: Accountant, spend: Gaussia
 
 
 def kill(path: Path, kills: int, seed: int) -> dict[str, int]:
-    """Kills a process at a random moment of reserving, committing and releasing, `kills` times, on one ledger."""
+    """Kills a process at a random moment of reserving, starting, committing and releasing, `kills` times."""
     moments = random.Random(seed)
-    seen = {"kills": 0, "reserved": 0, "committed": 0, "released": 0, "unfinished": 0}
+    seen = {"kills": 0, "reserved": 0, "started": 0, "committed": 0, "released": 0, "unfinished": 0}
     for attempt in range(kills):
         said = _killed(path, attempt, moments.randrange(1, 12), moments.uniform(0.0, 0.01))
         before = seen["reserved"]
@@ -82,6 +83,10 @@ def kill(path: Path, kills: int, seed: int) -> dict[str, int]:
                 seen["reserved"] += 1
                 if held[request_id].released is None and charged != 40:
                     raise SystemExit(f"{request_id} is charged {charged} steps, it holds 40")
+            elif action == "started":
+                seen["started"] += 1
+                if held[request_id].started[round_index[0]].weights_digest != "e" * 64:
+                    raise SystemExit(f"the started round {round_index} of {request_id} is lost")
             elif action == "committed":
                 seen["committed"] += 1
                 if held[request_id].committed[round_index[0]].update_digest != "d" * 64:
@@ -89,7 +94,7 @@ def kill(path: Path, kills: int, seed: int) -> dict[str, int]:
             else:
                 seen["released"] += 1
         for request_id, reservation in held.items():
-            spent = sum(10 for action, said_of, *_ in said if action == "committed" and said_of == request_id)
+            spent = sum(10 for action, said_of, *_ in said if action == "started" and said_of == request_id)
             charged = sum(part.steps for part in reservation.charged)
             if charged < spent:
                 raise SystemExit(f"{request_id} spent {spent} steps and is charged {charged}")
@@ -140,7 +145,9 @@ def _use_until_killed(path: Path, attempt: int, write: int) -> None:
         _say(write, "reserved", request_id)
         for index in range(number % 4):
             steps = GaussianSteps(1.0, 0.1, 10)
-            ledger.commit(request_id=request_id, round_index=index, spend=steps, update_digest="d" * 64)
+            ledger.start(request_id=request_id, round_index=index, spend=steps, weights_digest="e" * 64)
+            _say(write, "started", request_id, index)
+            ledger.commit(request_id=request_id, round_index=index, update_digest="d" * 64)
             _say(write, "committed", request_id, index)
         if number % 2:
             ledger.release(request_id, "the study ended")

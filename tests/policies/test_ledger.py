@@ -7,12 +7,25 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ledgers import FINGERPRINT, OTHER_FINGERPRINT, OTHER_UPDATE, UPDATE, commit, hundredth_a_step, reserve, steps
+from ledgers import (
+    FINGERPRINT,
+    OTHER_FINGERPRINT,
+    OTHER_UPDATE,
+    OTHER_WEIGHTS,
+    UPDATE,
+    WEIGHTS,
+    commit,
+    hundredth_a_step,
+    reserve,
+    start,
+    steps,
+)
 
 from policies.accountant import GaussianSteps
 from policies.budget import DatasetLimits, PrivacyBudget
 from policies.errors import BudgetExceeded, LimitExceeded, NotReserved, PlanError, RequestAltered, RoundRefused
 from policies.ledger import Ledger
+from policies.reservations import NOTHING_LEFT
 
 # --- reserving -----------------------------------------------------------------------------------------------
 
@@ -21,7 +34,7 @@ def test_a_live_reservation_charges_its_whole_envelope(ledger: Ledger) -> None:
     held = reserve(ledger, "one", 40)
     assert held.spend == (steps(40),)
     assert ledger.history(FINGERPRINT) == (steps(40),)
-    assert ledger.committed_history("one") == ()
+    assert ledger.spent("one") == ()
 
 
 def test_the_refusal_says_what_is_needed_what_is_left_and_what_to_do(ledger: Ledger) -> None:
@@ -98,7 +111,7 @@ def test_reserving_the_same_again_changes_nothing(ledger: Ledger) -> None:
     again = reserve(ledger, "one", 700)
     assert again.covers_same(first)
     assert again.committed[0].update_digest == UPDATE
-    assert len(ledger.entries()) == 2
+    assert len(ledger.entries()) == 3
 
 
 @pytest.mark.parametrize(
@@ -179,60 +192,103 @@ def test_a_committed_round_is_remembered_by_its_update(ledger: Ledger) -> None:
     assert ledger.committed("one", 2) == UPDATE
     assert ledger.committed("one", 1) is None
     assert ledger.committed("none", 0) is None
-    assert ledger.committed_history("one") == (steps(10),)
+    assert ledger.spent("one") == (steps(10),)
     assert ledger.history(FINGERPRINT) == (steps(40),)
 
 
-def test_the_same_round_is_charged_once(ledger: Ledger) -> None:
+def test_a_round_is_charged_when_it_starts_and_only_then(ledger: Ledger) -> None:
+    reserve(ledger, "one", 40)
+    start(ledger, "one", 0, 10)
+    assert ledger.spent("one") == (steps(10),)
+    assert ledger.committed("one", 0) is None
+    ledger.commit(request_id="one", round_index=0, update_digest=UPDATE)
+    assert ledger.spent("one") == (steps(10),)
+
+
+def test_a_started_round_is_pinned_to_its_weights(ledger: Ledger) -> None:
+    reserve(ledger, "one", 40)
+    start(ledger, "one", 0, 10)
+    start(ledger, "one", 0, 10)
+    with pytest.raises(RoundRefused, match="other weights"):
+        start(ledger, "one", 0, 10, OTHER_WEIGHTS)
+    with pytest.raises(RoundRefused):
+        start(ledger, "one", 0, 9)
+    assert ledger.started("one", 0) == WEIGHTS
+    assert ledger.started("one", 1) is None
+    assert ledger.spent("one") == (steps(10),)
+    assert [entry.kind for entry in ledger.entries()] == ["reserve", "start"]
+
+
+def test_a_round_that_gave_nothing_is_charged_and_never_starts_again(ledger: Ledger) -> None:
+    reserve(ledger, "one", 40)
+    start(ledger, "one", 0, 10)
+    ledger.commit(request_id="one", round_index=0, update_digest=NOTHING_LEFT)
+    for weights in (WEIGHTS, OTHER_WEIGHTS):
+        with pytest.raises(RoundRefused, match="ended and was charged"):
+            start(ledger, "one", 0, 10, weights)
+    with pytest.raises(RoundRefused):
+        ledger.commit(request_id="one", round_index=0, update_digest=UPDATE)
+    ledger.release("one", "the study ended")
+    assert ledger.history(FINGERPRINT) == (steps(10),)
+
+
+def test_the_same_round_ends_once(ledger: Ledger) -> None:
     reserve(ledger, "one", 40)
     commit(ledger, "one", 0, 10)
     commit(ledger, "one", 0, 10)
-    assert ledger.committed_history("one") == (steps(10),)
-    assert len(ledger.entries()) == 2
+    assert ledger.spent("one") == (steps(10),)
+    assert len(ledger.entries()) == 3
 
 
-def test_a_round_has_one_update_and_one_spend(ledger: Ledger) -> None:
+def test_a_round_has_one_update(ledger: Ledger) -> None:
     reserve(ledger, "one", 40)
     commit(ledger, "one", 0, 10)
     with pytest.raises(RoundRefused):
         commit(ledger, "one", 0, 10, OTHER_UPDATE)
-    with pytest.raises(RoundRefused):
-        commit(ledger, "one", 0, 9)
     assert ledger.committed("one", 0) == UPDATE
 
 
-def test_what_no_approval_covers_is_not_committed(ledger: Ledger) -> None:
+def test_a_round_that_never_started_gives_no_update(ledger: Ledger) -> None:
+    reserve(ledger, "one", 40)
+    with pytest.raises(NotReserved, match="not started"):
+        ledger.commit(request_id="one", round_index=0, update_digest=UPDATE)
+    assert len(ledger.entries()) == 1
+
+
+def test_what_no_approval_covers_does_not_start(ledger: Ledger) -> None:
     reserve(ledger, "one", 40)
     with pytest.raises(NotReserved, match="must be approved"):
-        commit(ledger, "unknown", 0, 10)
+        start(ledger, "unknown", 0, 10)
     with pytest.raises(NotReserved, match="rounds 0 to 3, got round 4"):
-        commit(ledger, "one", 4, 10)
+        start(ledger, "one", 4, 10)
     with pytest.raises(NotReserved):
-        commit(ledger, "one", -1, 10)
+        start(ledger, "one", -1, 10)
     with pytest.raises(NotReserved):
-        commit(ledger, "one", True, 10)
+        start(ledger, "one", True, 10)
+    with pytest.raises(PlanError):
+        start(ledger, "one", 0, 10, "short")
     assert len(ledger.entries()) == 1
 
 
 def test_rounds_together_never_exceed_the_envelope(ledger: Ledger) -> None:
     reserve(ledger, "one", 40)
-    commit(ledger, "one", 0, 30)
+    start(ledger, "one", 0, 30)
     with pytest.raises(NotReserved, match="more than is left"):
-        commit(ledger, "one", 1, 11)
-    commit(ledger, "one", 1, 10)
-    assert ledger.committed_history("one") == (steps(40),)
+        start(ledger, "one", 1, 11)
+    start(ledger, "one", 1, 10)
+    assert ledger.spent("one") == (steps(40),)
 
 
-def test_less_noise_than_reserved_is_not_committed(ledger: Ledger) -> None:
+def test_less_noise_than_reserved_does_not_start(ledger: Ledger) -> None:
     reserve(ledger, "one", 40)
     with pytest.raises(NotReserved, match=r"noise multiplier 0.5"):
-        ledger.commit(request_id="one", round_index=0, spend=steps(1, noise=0.5), update_digest=UPDATE)
+        ledger.start(request_id="one", round_index=0, spend=steps(1, noise=0.5), weights_digest=WEIGHTS)
 
 
-def test_a_round_without_privacy_is_not_committed_on_a_private_reservation(ledger: Ledger) -> None:
+def test_a_round_without_privacy_does_not_start_on_a_private_reservation(ledger: Ledger) -> None:
     reserve(ledger, "one", 40)
     with pytest.raises(NotReserved):
-        ledger.commit(request_id="one", round_index=0, spend=None, update_digest=UPDATE)
+        ledger.start(request_id="one", round_index=0, spend=None, weights_digest=WEIGHTS)
 
 
 # --- ending --------------------------------------------------------------------------------------------------
@@ -248,16 +304,19 @@ def test_release_frees_what_was_not_used_and_keeps_what_was(ledger: Ledger) -> N
         reserve(ledger, "three", 1)
 
 
-def test_nothing_is_committed_after_release(ledger: Ledger) -> None:
+def test_nothing_starts_or_gives_an_update_after_release(ledger: Ledger) -> None:
     reserve(ledger, "one", 40)
     commit(ledger, "one", 0, 10)
+    start(ledger, "one", 2, 10)
     ledger.release("one", "the study ended")
     with pytest.raises(NotReserved, match="ended"):
-        commit(ledger, "one", 1, 10)
+        start(ledger, "one", 1, 10)
+    with pytest.raises(NotReserved, match="ended"):
+        ledger.commit(request_id="one", round_index=2, update_digest=UPDATE)
     with pytest.raises(NotReserved, match="ended"):
         reserve(ledger, "one", 40)
-    commit(ledger, "one", 0, 10)  # what was charged before stays an answer to a retry
-    assert ledger.history(FINGERPRINT) == (steps(10),)
+    commit(ledger, "one", 0, 10)  # what had ended before stays an answer to a retry
+    assert ledger.history(FINGERPRINT) == (steps(20),)
 
 
 def test_releasing_again_changes_nothing_and_an_unknown_request_cannot_be_released(ledger: Ledger) -> None:
@@ -284,9 +343,10 @@ def test_a_request_without_privacy_needs_the_hospitals_leave(ledger: Ledger) -> 
 def test_a_request_without_privacy_is_recorded_as_such(ledger: Ledger) -> None:
     held = reserve(ledger, "one", 0, limits=DatasetLimits(allow_non_private=True))
     assert held.non_private
-    ledger.commit(request_id="one", round_index=0, spend=None, update_digest=UPDATE)
+    ledger.start(request_id="one", round_index=0, spend=None, weights_digest=WEIGHTS)
+    ledger.commit(request_id="one", round_index=0, update_digest=UPDATE)
     with pytest.raises(NotReserved):
-        commit(ledger, "one", 1, 1)
-    assert [entry.body.get("non_private") for entry in ledger.entries()] == [True, None]
+        start(ledger, "one", 1, 1)
+    assert [entry.body.get("non_private") for entry in ledger.entries()] == [True, None, None]
     assert ledger.committed("one", 0) == UPDATE
     assert ledger.history(FINGERPRINT) == ()

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ledgers import FINGERPRINT, UPDATE, commit, hundredth_a_step, reserve, steps
+from ledgers import FINGERPRINT, UPDATE, WEIGHTS, commit, hundredth_a_step, reserve, start, steps
 
-from policies.chain import Chain, Draft
-from policies.errors import LedgerBroken
+from policies.chain import SCHEMA, Chain, Draft
+from policies.chain_migration import renew_table
+from policies.errors import LedgerBroken, RoundRefused
 from policies.ledger import Ledger
 
 # --- the file ------------------------------------------------------------------------------------------------
@@ -47,7 +48,7 @@ def test_a_reopened_ledger_is_the_same_ledger(ledger: Ledger, tmp_path: Path) ->
 
 def test_entries_carry_utc_times_and_an_unbroken_chain(ledger: Ledger) -> None:
     reserve(ledger, "one", 40)
-    commit(ledger, "one", 0, 10)
+    start(ledger, "one", 0, 10)
     first, second = ledger.entries()
     assert (first.sequence, first.previous, second.sequence, second.previous) == (1, "0" * 64, 2, first.hash)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", first.at)
@@ -73,10 +74,10 @@ def test_a_crash_between_a_commit_and_its_head_is_made_up_for(ledger: Ledger, tm
     head = tmp_path / "ledger.head"
     reserve(ledger, "one", 40)
     behind = head.read_bytes()
-    commit(ledger, "one", 0, 10)
+    start(ledger, "one", 0, 10)
     head.write_bytes(behind)
     ledger.verify()
-    assert ledger.committed("one", 0) == UPDATE
+    assert ledger.started("one", 0) == WEIGHTS
     commit(ledger, "one", 0, 10)
     assert head.read_bytes() != behind
     run_sql(tmp_path, "DROP TRIGGER entries_are_never_deleted", "DELETE FROM entries WHERE sequence = 2")
@@ -103,7 +104,7 @@ def test_a_failing_disk_refuses_and_a_retry_charges_once(ledger: Ledger, tmp_pat
         commit(ledger, "one", 0, 10)
     obstacle.rmdir()
     commit(ledger, "one", 0, 10)
-    assert ledger.committed_history("one") == (steps(10),)
+    assert ledger.spent("one") == (steps(10),)
 
 
 # --- damage --------------------------------------------------------------------------------------------------
@@ -216,13 +217,12 @@ DAMAGE: list[tuple[Callable[[Path], None], str]] = [
 
 @pytest.fixture(scope="module")
 def used_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five entries: two requests, two rounds, one release."""
+    """Five entries: two requests, a round that started and ended, one release."""
     folder = tmp_path_factory.mktemp("used")
     ledger = Ledger(folder / "ledger.sqlite", hundredth_a_step)
     reserve(ledger, "one", 40)
     reserve(ledger, "two", 40, study="fractures")
     commit(ledger, "one", 0, 10)
-    commit(ledger, "one", 1, 10)
     ledger.release("two", "the study ended")
     return folder
 
@@ -245,7 +245,7 @@ def test_a_damaged_ledger_refuses_everything_and_tells_the_admin_why(
             ledger.entries,
             lambda: ledger.history(FINGERPRINT),  # noqa: B023
             lambda: ledger.committed("one", 0),  # noqa: B023
-            lambda: ledger.committed_history("one"),  # noqa: B023
+            lambda: ledger.spent("one"),  # noqa: B023
             lambda: commit(ledger, "one", 2, 10),  # noqa: B023
             lambda: reserve(ledger, "three", 1),  # noqa: B023
             lambda: ledger.release("one", "the study ended"),  # noqa: B023
@@ -284,5 +284,60 @@ def test_an_entry_of_an_unknown_kind_of_content_refuses(ledger: Ledger, tmp_path
 def test_a_commit_before_its_reservation_refuses(ledger: Ledger, tmp_path: Path) -> None:
     body = {"spend": None, "update_digest": UPDATE}
     Chain(tmp_path / "ledger.sqlite").append(lambda _: Draft("commit", FINGERPRINT, "one", body, 0))
+    with pytest.raises(LedgerBroken):
+        ledger.history(FINGERPRINT)
+
+
+# --- ledgers of older versions -------------------------------------------------------------------------------
+
+OLDER_KINDS = "CHECK (kind IN ('reserve', 'commit', 'release'))"
+OLDER_INDICES = (
+    "CREATE UNIQUE INDEX one_reservation_and_one_release ON entries (request_id, kind) WHERE kind != 'commit'",
+    "CREATE UNIQUE INDEX one_commit_a_round ON entries (request_id, round_index) WHERE kind = 'commit'",
+)
+
+
+@pytest.fixture
+def older(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """A ledger of a version that charged rounds at their end: its table knows no start."""
+    text = re.sub(r"CHECK \(kind IN [^)]*\)\)", OLDER_KINDS, SCHEMA.read_text())
+    text = re.sub(r"CREATE UNIQUE INDEX [^;]*;", "", text) + ";\n".join((*OLDER_INDICES, ""))
+    (tmp_path / "schema.sql").write_text(text)
+    with monkeypatch.context() as patch:
+        patch.setattr("policies.chain.SCHEMA", tmp_path / "schema.sql")
+        made = Ledger(tmp_path / "ledger.sqlite", hundredth_a_step)
+    reserve(made, "one", 40)
+    body = {"spend": {"noise_multiplier": 1.0, "sample_rate": 0.1, "steps": 10}, "update_digest": UPDATE}
+    Chain(tmp_path / "ledger.sqlite").append(lambda _: Draft("commit", FINGERPRINT, "one", body, 0))
+    return made
+
+
+def test_a_round_that_an_older_version_charged_at_its_end_stays_charged(older: Ledger) -> None:
+    assert older.spent("one") == (steps(10),)
+    assert older.committed("one", 0) == UPDATE
+    assert older.started("one", 0) is None
+    with pytest.raises(RoundRefused, match="ended"):
+        start(older, "one", 0, 10)
+
+
+def test_an_older_table_is_made_anew_with_every_entry_as_it_was(older: Ledger, tmp_path: Path) -> None:
+    before = older.entries()
+    with pytest.raises(LedgerBroken):
+        start(older, "one", 1, 10)
+    for _ in range(2):
+        renew_table(tmp_path / "ledger.sqlite")
+    assert older.entries() == before
+    start(older, "one", 1, 10)
+    assert older.spent("one") == (steps(20),)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        run_sql(tmp_path, "DELETE FROM entries WHERE sequence = 1")
+
+
+def test_two_starts_of_one_round_refuse(ledger: Ledger, tmp_path: Path) -> None:
+    reserve(ledger, "one", 40)
+    start(ledger, "one", 0, 10)
+    (entry,) = [entry for entry in ledger.entries() if entry.kind == "start"]
+    run_sql(tmp_path, "DROP INDEX one_start_and_one_commit_a_round")
+    Chain(tmp_path / "ledger.sqlite").append(lambda _: Draft("start", FINGERPRINT, "one", entry.body, 0))
     with pytest.raises(LedgerBroken):
         ledger.history(FINGERPRINT)

@@ -60,12 +60,17 @@ def test_rounds_come_one_after_the_other(number):
         {"seconds": {"total": 1.0}},
         {"test_accuracy": float("nan")},
         {"epsilon": {"a": float("inf")}},
-        {"datasites": ()},
+        {"datasites": (), "skipped": {}},
     ],
 )
 def test_a_record_without_sense_is_refused(changes):
     with pytest.raises(FederationError):
         record(1, **changes)
+
+
+def test_a_round_that_was_given_up_is_a_round_without_datasites():
+    history = History([record(1), record(2, datasites=())])
+    assert History.from_json(history.to_json()) == history
 
 
 def test_a_record_cannot_be_changed_afterwards():

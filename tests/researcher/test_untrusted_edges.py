@@ -103,8 +103,8 @@ def test_the_progress_of_a_study_obeys_no_text(text: str) -> None:
     stream = io.StringIO()
     console = PlainConsole(file=stream, width=400, force_terminal=True)
     with RoundDisplay(console, [text], rounds=3, title=text) as display:
-        display.on_event(RoundEvent(text, 0, text, 0.5, text))
-        display.on_event(RoundEvent(text, 0, "failed", 0.5, text))
+        display.on_event(RoundEvent(text, 0, text, text, text))
+        display.on_event(RoundEvent(text, 0, "failed", text))
         display.on_round(record(text))
         display._progress.refresh()
     kept = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", stream.getvalue()).replace("\r", "")  # rich moves the cursor

@@ -130,6 +130,7 @@ class Attacked:
         try:
             runner.execute(
                 job,
+                begin=lambda: None,
                 timeout_seconds=limits.wall_seconds_per_run,
                 cancelled=lambda: cancel_at is not None and bool(shares) and shares[-1] >= cancel_at,
                 progress=shares.append,

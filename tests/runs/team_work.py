@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -57,12 +58,15 @@ def fixed_round(inputs: RunInputs) -> bytes:
 
 
 def look_around(inputs: RunInputs) -> bytes:
-    """What each process sees of GPUs and limits, told by the first."""
+    """When each process began to work, and what it sees of GPUs and limits, told by the first."""
     import resource
+
+    began = time.monotonic()
 
     team = inputs.team
     assert team is not None
     own = {
+        "began": began,
         "gpus": os.environ["CUDA_VISIBLE_DEVICES"],
         "threads": torch.get_num_threads(),
         "processor": resource.getrlimit(resource.RLIMIT_CPU)[0],

@@ -26,7 +26,8 @@ from datasites.runs.limits import RunLimits
 from datasites.runs.process import Job, Nursery
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.sandbox import sandbox_report
-from datasites.runs.supervisor import ApprovedRun, Supervisor
+from datasites.runs.supervisor import Supervisor
+from datasites.runs.turns import ApprovedRun
 from datasites.training.models import initial_weights
 from policies.accountant import round_spend
 from policies.budget import DatasetLimits, PrivacyBudget
@@ -207,7 +208,7 @@ def test_a_run_whose_end_could_not_be_written_is_not_overtaken_either(
     refused.wait()
     one = datasite.ask(PLAIN)
     wait_for(lambda: held.begun() == [(two, 2), (one, 1)])
-    wait_for(lambda: datasite.supervisor._held_up)
+    wait_for(lambda: datasite.supervisor._turns._held_up)
     younger = datasite.ask(PLAIN)
     version = datasite.leases.version
     held.go[younger].set()
@@ -215,7 +216,7 @@ def test_a_run_whose_end_could_not_be_written_is_not_overtaken_either(
     wait_for(lambda: datasite.state(younger) == "failed")
     assert held.begun()[2:] == [(two, 2), (younger, 1)]
     assert datasite.leases.version == version + 3
-    assert not datasite.supervisor._held_up
+    assert not datasite.supervisor._turns._held_up
 
 
 LACKING = [piece for piece in sandbox_report() if piece.required and not piece.present]
@@ -243,7 +244,7 @@ def test_a_round_of_two_processes_is_accepted_and_charged_once(make: Callable[..
     wait_for(lambda: datasite.state(0) not in ("queued", "running"))
     run = datasite.queue.find("request-0", 0)
     assert run and run.state == "done", (run, (tmp_path / "runs.log").read_text())
-    assert datasite.ledger.committed_history("request-0") == (spend,)
+    assert datasite.ledger.spent("request-0") == (spend,)
     update = load(datasite.blobs.path(ACCOUNT, run.update_digest).read_bytes())
     assert all(np.isfinite(values).all() and np.abs(values).max() > 0 for values in update.values())
     wait_for(lambda: datasite.leases.take(2) == GPUS)

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from datasites.runs.limits import RunLimits
 from datasites.runs.process import Job, Nursery
 from datasites.runs.sandbox import Confinement, draw_uid, sandbox_report
 from datasites.training.models import initial_weights
-from policies.errors import RunCancelled, RunFailed, SandboxMissing
+from policies.errors import RoundRefused, RunCancelled, RunFailed, SandboxMissing
 from policies.plan import ModelSpec, PrivacySpec, TrainingPlan
 from policies.weights import canonical_bytes
 
@@ -58,6 +59,7 @@ class Machine:
         limits: RunLimits = LIMITS,
         when_half: Callable[[psutil.Process], object] = lambda runner: None,
         cancelled: Callable[[], bool] = lambda: False,
+        begin: Callable[[], None] = lambda: None,
     ) -> bytes:
         """A run's result; `when_half` is given its first process when that says that it is half done."""
         scratch = Path(self.folder / "scratch" / os.urandom(4).hex())
@@ -78,6 +80,7 @@ class Machine:
         first = psutil.Process(runner.pid)
         runner.execute(
             job,
+            begin=begin,
             timeout_seconds=limits.wall_seconds_per_run,
             cancelled=cancelled,
             progress=lambda share: self._half(first, when_half) if share == 0.5 else None,
@@ -135,6 +138,29 @@ def test_each_process_has_a_gpu_of_its_own_and_its_part_of_the_limits(machine: M
     assert [one["gpus"] for one in seen] == ["GPU-00", "GPU-01", "GPU-02"]
     assert [one["processor"] for one in seen] == [20, 20, 20]
     assert [one["written"] for one in seen] == [4 << 20, 0, 0]
+
+
+def test_no_process_of_a_run_works_before_it_is_told_to_go(machine: Machine) -> None:
+    told: list[float] = []
+
+    def begin() -> None:
+        time.sleep(0.3)  # long enough for a process that does not wait
+        told.append(time.monotonic())
+
+    seen = json.loads(machine.run("look", processes=3, begin=begin))
+    assert len(seen) == 3
+    assert all(one["began"] > told[0] for one in seen)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_that_is_not_told_to_go_does_nothing(machine: Machine, processes: int) -> None:
+    def refuse() -> None:
+        raise RoundRefused("It is charged with other weights.")
+
+    machine.watched = []
+    with pytest.raises(RoundRefused):
+        machine.run("stop", processes=processes, begin=refuse)
+    assert machine.watched == []
 
 
 def kill_a_companion(first: psutil.Process) -> None:

@@ -1,0 +1,75 @@
+"""How this machine closes runs in: what its sandbox lacks, and the control group that a run gets."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from datasites.audit import AuditLog
+from datasites.runs.cgroups import DelegatedGroup, find_delegated
+from datasites.runs.gpus import Gpu
+from datasites.runs.limits import RunLimits
+from datasites.runs.sandbox import Confinement, Piece, draw_uid, missing_pieces
+
+log = logging.getLogger(__name__)
+
+
+class Enclosure:
+    """The pieces that this machine has, looked at once, and the confinement of each run."""
+
+    def __init__(self, state: Path, limits: RunLimits, *, required: bool) -> None:
+        self._state, self._limits, self._required = state, limits, required
+        self._group: DelegatedGroup | None = None
+        self._lacking: dict[str, str] = {}
+
+    def look(self, report: tuple[Piece, ...], audit: AuditLog) -> None:
+        """Keeps, logs and records what runs on this machine lack, and what is done about it."""
+        missing = {piece.piece: piece.why for piece in report if not piece.present}
+        self._lacking = {piece.piece: piece.why for piece in report if piece.required and not piece.present}
+        if "control group" not in missing:
+            try:
+                group = find_delegated()
+                group.prepare()
+                self._group = group
+            except OSError as error:
+                missing["control group"] = str(error)
+        if not self._lacking:
+            answer = "runs are closed in"
+        else:
+            answer = "runs are refused" if self._required else "runs are closed in less than they should be"
+        for piece, why in missing.items():
+            log.log(logging.WARNING if piece in self._lacking else logging.INFO, "sandbox: no %s: %s", piece, why)
+        log.log(logging.WARNING if self._lacking else logging.INFO, "sandbox: %s", answer)
+        audit.write("sandbox looked at", missing=", ".join(sorted(missing)), answer=answer)
+
+    def confine(self, gpus: tuple[Gpu, ...]) -> Confinement:
+        """How a run is closed in.
+
+        Raises:
+            SandboxMissing: A piece is missing that the settings ask for.
+        """
+        lacking = dict(self._lacking)
+        if gpus and self._group is None:
+            lacking["control group"] = "only it limits the memory of a run with a GPU"
+        if lacking and self._required:
+            raise missing_pieces(lacking)
+        return Confinement(self._limits, self._required, self._state.resolve(), draw_uid(), gpus)
+
+    @contextlib.contextmanager
+    def entrance(self, run_id: str) -> Iterator[int | None]:
+        """The open door of the run's control group, where there are any; the group ends afterwards, with all in it."""
+        if self._group is None:
+            yield None
+            return
+        group = self._group.make(run_id, self._limits)
+        try:
+            entrance = group.entrance()
+            try:
+                yield entrance
+            finally:
+                os.close(entrance)
+        finally:
+            group.end()
