@@ -14,7 +14,7 @@ from datasites.private_file import write_private
 from policies.errors import StateVersionMismatch
 
 FILE = "version.json"
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 def read_version(folder: Path) -> int:

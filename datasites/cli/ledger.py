@@ -8,17 +8,14 @@ import json
 from datasites.cli import console
 from datasites.cli.commands import Commands
 from datasites.cli.state_option import chosen_state
-from policies.errors import ConfigError
 
 
 def verify(options: argparse.Namespace) -> None:
-    """Checks the ledger's chain."""
-    from policies.ledger import Ledger
+    """Checks the ledger's chain and its sealed end."""
+    from datasites.kept_books import open_ledger
 
     state = chosen_state(options)
-    if not state.ledger.exists():
-        raise ConfigError(f"No ledger at {state.ledger}: the datasite has not served yet.")
-    ledger = Ledger(state.ledger)
+    ledger = open_ledger(state)
     ledger.verify()
     print(f"The ledger's chain holds: {len(ledger.entries())} entries.")
 

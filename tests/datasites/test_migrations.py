@@ -8,28 +8,30 @@ import os
 from pathlib import Path
 
 import pytest
-from books import ledger_of
+from books import as_before_seals, ledger_of, run_round
 
-from datasites import ledger_witness, migrations
+from datasites import agreement, ledger_witness, migrations
+from datasites import identity as identities
 from datasites.audit_chain import read
 from datasites.backup import latest
 from datasites.backup_manifest import BackupManifest
 from datasites.identity import StateFolder
+from datasites.kept_books import open_audit
 from datasites.migrations import MIGRATIONS, migrate
 from datasites.running import hold, is_running
 from datasites.state_version import STATE_VERSION, check_version, read_version
-from policies.errors import BackupRefused, ConfigError, StateVersionMismatch
+from policies.chain import Chain
+from policies.errors import AuditBroken, BackupRefused, BooksDisagree, ConfigError, StateVersionMismatch, WanwuError
 
 
 @pytest.fixture
 def version_0(state: StateFolder) -> StateFolder:
     """A state folder as it was before there were versions: no version.json, no heads in the audit log."""
-    from datasites.audit import AuditLog
-
+    as_before_seals(state)
     (state.path / "version.json").unlink()
     events = read(state.audit).entries
     state.audit.unlink()
-    log = AuditLog(state.audit)
+    log = open_audit(state)
     for event in events:
         kept = {key: value for key, value in event.items() if key not in ("time", "event", "previous", "hash")}
         log.write(event["event"], **{key: kept[key] for key in kept if not key.startswith("ledger_")})
@@ -121,3 +123,95 @@ def test_a_running_datasite_is_not_migrated(version_0: StateFolder, tmp_path: Pa
 def test_each_migration_says_which_versions_it_joins() -> None:
     for version, migration in enumerate(MIGRATIONS):
         assert f"{version} to {version + 1}:" in (inspect.getdoc(migration) or "")
+
+
+# --- 1 to 2: sealed books ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def version_1(state: StateFolder) -> StateFolder:
+    return as_before_seals(state)
+
+
+def test_version_1_is_sealed_and_goes_on(version_1: StateFolder, tmp_path: Path) -> None:
+    with pytest.raises(BooksDisagree):
+        agreement.check(version_1)
+    migrate(version_1, tmp_path / "backups")
+    assert identities.load(version_1).books
+    agreement.check(version_1)
+    run_round(version_1, "one", 2)
+    agreement.check(version_1)
+
+
+def test_a_datasite_of_version_1_that_never_served_gets_its_empty_books(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "north")
+    identities.load_or_create(state)
+    as_before_seals(state)
+    for book in state.books:
+        book.unlink(missing_ok=True)
+    (state.path / "config.toml").write_text('name = "north"')
+    migrate(state, tmp_path / "backups")
+    agreement.check(state)
+    assert [event["event"] for event in read(state.audit).entries] == ["backup made", "state migrated"]
+
+
+@pytest.mark.parametrize("book", ["ledger", "approvals", "runs"])
+def test_version_1_with_a_book_missing_is_not_sealed(version_1: StateFolder, tmp_path: Path, book: str) -> None:
+    (version_1.syft / "pysyft.db").touch()  # it has served
+    getattr(version_1, book).unlink()
+    with pytest.raises(WanwuError):
+        migrate(version_1, tmp_path / "backups")
+    assert read_version(version_1.path) == 1 and not identities.load(version_1).books
+
+
+def test_version_1_whose_ledger_lacks_a_study_is_not_sealed(version_1: StateFolder, tmp_path: Path) -> None:
+    for path in version_1.path.glob("ledger.*"):
+        path.unlink()
+    Chain.begin(version_1.ledger, None)
+    with pytest.raises(BooksDisagree) as refused:
+        migrate(version_1, tmp_path / "backups")
+    assert "the ledger has no reservation for it" in refused.value.private
+    assert not identities.load(version_1).books
+
+
+@pytest.mark.parametrize("last", ["the ledger's seal", "the audit log's seal", "what is last known"])
+def test_sealing_that_was_interrupted_begins_again(
+    version_1: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    stop = {
+        "the ledger's seal": "datasites.audit.AuditLog.seal",
+        "the audit log's seal": "datasites.last_known.write",
+        "what is last known": "datasites.identity.save",
+    }
+
+    def power_fails(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stop[last], power_fails)
+        with pytest.raises(KeyboardInterrupt):
+            migrate(version_1, tmp_path / "backups")
+    migrate(version_1, tmp_path / "backups")
+    agreement.check(version_1)
+
+
+def test_a_log_that_was_cut_between_two_tries_is_not_sealed(
+    version_1: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def power_fails(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("datasites.last_known.write", power_fails)
+        with pytest.raises(KeyboardInterrupt):
+            migrate(version_1, tmp_path / "backups")
+    lines = version_1.audit.read_text().splitlines(keepends=True)
+    version_1.audit.write_text("".join(lines[:-1]))
+    with pytest.raises(AuditBroken):
+        migrate(version_1, tmp_path / "backups")
+
+
+def test_an_approval_that_an_older_restore_left_behind_is_ended(version_1: StateFolder, tmp_path: Path) -> None:
+    ledger_of(version_1).release("one", "The study ended.")
+    migrate(version_1, tmp_path / "backups")
+    agreement.check(version_1)
