@@ -54,7 +54,9 @@ class Receipts:
             )
             for index, done in sorted(reservation.committed.items())
         )
-        head = self._books.audit.write("receipt issued", request=request_id, rounds=len(rounds))
+        head = self._books.audit.write(
+            "receipt issued", request=request_id, rounds=len(rounds), **self._books.witness()
+        )
         receipt = Receipt(
             datasite=self._datasite,
             request_id=request_id,
