@@ -138,7 +138,8 @@ class AuditLog:
 
     def _seal_end(self, announced: str = "") -> None:
         if self._seal is not None:
-            self._head_file.write(Head(self._head.entries, self._head.hash, announced))
+            head = Head(self._head.entries, self._head.hash, announced)
+            self._head_file.write(head, sync=bool(announced))
 
     def _catch_up(self, file: int) -> None:
         """Reads what other processes have written since, and repairs what one of them left torn."""

@@ -134,7 +134,7 @@ class Chain:
             connection.execute(_INSERT, row)
             connection.execute("COMMIT")
             entries = (*entries, _entry(row))
-            self._head_file.write(_head(entries))
+            self._head_file.write(_head(entries), sync=False)
             return entries
 
     @contextmanager

@@ -90,8 +90,13 @@ class HeadFile:
             raise HeadBroken(f"{self.path.name} was not written by this datasite: its seal does not fit")
         return head
 
-    def write(self, head: Head) -> None:
-        """Puts `head` in the old one's place, on disk when this returns.
+    def write(self, head: Head, *, sync: bool = True) -> None:
+        """Puts `head` in the old one's place.
+
+        Args:
+            head: What it says now.
+            sync: Whether it is on disk when this returns. Counting an entry that was announced can do without: what
+                a loss of power leaves is the announcement.
 
         Raises:
             OSError: The file is missing, or the disk takes nothing.
@@ -104,6 +109,7 @@ class HeadFile:
             written = 0
             while written < len(record):
                 written += os.pwrite(descriptor, record[written:], written)
-            os.fsync(descriptor)
+            if sync:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)

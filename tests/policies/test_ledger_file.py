@@ -77,7 +77,7 @@ def test_a_crash_between_a_commit_and_its_head_is_made_up_for(
     reserve(ledger, "one", 40)
     heads, write = [], HeadFile.write
 
-    def crash(self: HeadFile, head: Head) -> None:
+    def crash(self: HeadFile, head: Head, **_: bool) -> None:
         heads.append(head)
         if not head.announced:
             raise OSError("the machine lost its power")
