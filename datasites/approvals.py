@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from datasites.sqlite_file import open_private
 from policies.errors import RequestError
 from policies.plan_json import canonical_json, sha256_text
 from policies.plans import Plan, parse
+from policies.reservations import Reservation
 from policies.untrusted_text import is_plain
 
 MAX_REASON = 400
@@ -93,6 +97,17 @@ def digest(*, plan: str, raw_code: str, parsed_code: str, policies: str, asset: 
 def sealed(request_digest: str, shapes: str) -> str:
     """SHA-256 over a request's digest and the shapes, as JSON, of what may come in and leave."""
     return sha256_text(canonical_json({"request": request_digest, "shapes": shapes}))
+
+
+def end_released(path: Path, held: Mapping[str, Reservation]) -> None:
+    """Ends the approvals whose reservation was released: the ledger came from a later time than the table."""
+    with closing(sqlite3.connect(path)) as table, table:
+        for request, reservation in held.items():
+            if reservation.released is not None:
+                table.execute(
+                    "UPDATE decisions SET decision='ended', reason=? WHERE decision='approved' AND request_id=?",
+                    (reservation.released, request),
+                )
 
 
 class Approvals:

@@ -11,10 +11,12 @@ import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from datasites.audit_chain import AuditHead, entry_hash, follow, locked, verify
-from policies.errors import AuditBroken, AuditUnavailable
+from datasites.audit_chain import AuditHead, broken, check_end, entry_hash, follow, head_file, locked, verify
+from policies.errors import AuditUnavailable
+from policies.head_file import Head
+from policies.seal import Seal
 
 __all__ = ["AuditLog", "verify"]
 
@@ -25,25 +27,66 @@ Detail = str | int | float | bool | None
 class AuditLog:
     """An append-only, hash-chained log. Any thread and process may write it, anyone may verify it."""
 
-    def __init__(self, path: Path) -> None:
-        """Opens the log at `path`, or starts one with the first event.
+    def __init__(self, path: Path, seal: Seal | None = None) -> None:
+        """Opens the log at `path`, which `begin` has made.
+
+        Args:
+            path: The log; its head and lock files lie beside it.
+            seal: The datasite's; None for a log from before state version 2, which begins with its first event.
 
         Raises:
-            AuditBroken: Names the first line that does not hold.
+            AuditBroken: The log is missing, was cut, or has a line that does not hold.
             AuditUnavailable: It cannot be read or repaired.
         """
-        self._path = path
+        self._path, self._seal = path, seal
+        self._head_file = head_file(path, seal)
         self._lock = threading.Lock()
         self._head = AuditHead()
+        if seal is None and self._head_file.path.exists():
+            raise broken(f"{self._head_file.path.name} is sealed, and the identity knows of no sealed books")
         with self._lock:
             self._with_file(self._catch_up)
+
+    @classmethod
+    def begin(cls, path: Path, seal: Seal) -> Self:
+        """Makes an empty log where there is none.
+
+        Raises:
+            AuditUnavailable: It exists, or cannot be made.
+        """
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            head_file(path, seal).begin()
+        except OSError as error:
+            raise _unavailable(path, error) from error
+        return cls(path, seal)
+
+    @property
+    def head(self) -> AuditHead:
+        """Where the log ended when this object last read or wrote it."""
+        return self._head
+
+    def seal(self, seal: Seal) -> None:
+        """Gives a log from before state version 2 its sealed head.
+
+        Raises:
+            AuditUnavailable: It has one, or it cannot be written.
+        """
+
+        def begin_head(file: int) -> None:
+            self._catch_up(file)
+            head_file(self._path, seal).begin(Head(self._head.entries, self._head.hash))
+
+        with self._lock:
+            self._with_file(begin_head)
 
     def write(self, event: str, **details: Detail) -> str:
         """Appends one event and returns its hash.
 
         Guarantees:
-            On return the event is on disk and follows every event before it. On an error nothing is left of it, or a
-            torn line, which the next event puts aside and reports.
+            On return the event is on disk and follows every event before it, and its end is sealed. On an error
+            nothing is left of it, or a torn line, which the next event puts aside and reports; or, where only the
+            head could not be written, the whole event.
 
         Raises:
             AuditBroken: The log was changed or cut since the last event.
@@ -61,17 +104,15 @@ class AuditLog:
     def _with_file(self, work: Any) -> Any:
         try:
             with locked(self._path):
-                file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+                file = os.open(self._path, os.O_RDWR | (os.O_CREAT if self._seal is None else 0), 0o600)
                 try:
                     return work(file)
                 finally:
                     os.close(file)
+        except FileNotFoundError as error:
+            raise broken("it is missing, and a datasite that has one never begins another") from error
         except OSError as error:
-            raise AuditUnavailable(
-                "The hospital's audit log cannot be written, so nothing is done that must stand in it. Ask again "
-                "later; the hospital's admin finds the cause with 'python -m datasites doctor'.",
-                private=f"{self._path.name}: {error.strerror or error}",
-            ) from error
+            raise _unavailable(self._path, error) from error
 
     def _append(self, file: int, event: str, details: dict[str, Detail]) -> str:
         self._catch_up(file)
@@ -83,28 +124,34 @@ class AuditLog:
         }
         digest = entry_hash(entry)
         line = json.dumps({**entry, "hash": digest}).encode() + b"\n"
+        self._seal_end(announced=digest)
         try:
             _write_all(file, line, self._head.size)
             os.fsync(file)
         except OSError:
             os.ftruncate(file, self._head.size)
             raise
-        self._head = AuditHead(self._head.entries + 1, digest, self._head.size + len(line))
+        size = self._head.size + len(line)
+        self._head = AuditHead(self._head.entries + 1, digest, size, before=self._head.hash)
+        self._seal_end()
         return digest
+
+    def _seal_end(self, announced: str = "") -> None:
+        if self._seal is not None:
+            head = Head(self._head.entries, self._head.hash, announced)
+            self._head_file.write(head, sync=bool(announced))
 
     def _catch_up(self, file: int) -> None:
         """Reads what other processes have written since, and repairs what one of them left torn."""
         size = os.fstat(file).st_size
         if size < self._head.size:
-            raise AuditBroken(
-                f"The audit log ends before line {self._head.entries}: it was cut or replaced. Restore it from a "
-                "backup."
-            )
+            raise broken(f"it ends before line {self._head.entries}: it was cut or replaced")
         if size == self._head.size:
-            return
+            return check_end(self._path, self._head, self._seal)
         with os.fdopen(os.dup(file), "rb") as stream:
             stream.seek(self._head.size)
             lines = follow(stream, self._head, keep=lambda entry: False)
+        check_end(self._path, lines.head, self._seal)
         self._head = lines.head
         if lines.torn:
             self._put_aside(file, lines.torn)
@@ -121,6 +168,14 @@ class AuditLog:
         os.fsync(file)
         digest = hashlib.sha256(torn).hexdigest()
         self._append(file, "audit log repaired", {"torn_bytes": len(torn), "torn_sha256": digest})
+
+
+def _unavailable(log: Path, error: OSError) -> AuditUnavailable:
+    return AuditUnavailable(
+        "The hospital's audit log cannot be written, so nothing is done that must stand in it. Ask again "
+        "later; the hospital's admin finds the cause with 'python -m datasites doctor'.",
+        private=f"{log.name}: {error.strerror or error}",
+    )
 
 
 def _write_all(file: int, content: bytes, offset: int) -> None:

@@ -17,12 +17,15 @@ from typing import Any
 from datasites.audit_chain import read
 from datasites.private_file import write_private
 from policies.errors import ConfigError
+from policies.seal import Seal
 from policies.untrusted_text import csv_cell
 
 _COLUMNS = ("time", "event", "details", "previous", "hash")
 
 
-def export(log: Path, file: Path, *, since: date | None = None, until: date | None = None) -> int:
+def export(
+    log: Path, file: Path, *, seal: Seal | None = None, since: date | None = None, until: date | None = None
+) -> int:
     """Writes the events of some days, both included, in UTC, and a digest line; returns how many events.
 
     The last line names the number of events, the log's head, and the SHA-256 of all bytes above it.
@@ -30,6 +33,7 @@ def export(log: Path, file: Path, *, since: date | None = None, until: date | No
     Args:
         log: The audit log.
         file: To write, mode 0600: CSV where its name ends in .csv, else JSON lines.
+        seal: The datasite's, with which a missing log and one that was cut are refused.
         since: First day; None for the log's first.
         until: Last day; None for today.
 
@@ -39,7 +43,7 @@ def export(log: Path, file: Path, *, since: date | None = None, until: date | No
     """
     if file.exists():
         raise ConfigError(f"{file} exists already. Choose another name.")
-    lines = read(log)
+    lines = read(log, seal=seal)
     chosen = [entry for entry in lines.entries if _within(entry, since, until)]
     as_csv = file.suffix.lower() == ".csv"
     body = _csv(chosen) if as_csv else "".join(f"{json.dumps(entry)}\n" for entry in chosen)

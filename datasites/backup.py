@@ -18,16 +18,15 @@ from pathlib import Path
 import policies
 from datasites import ledger_witness
 from datasites.assets.private_folder import sync_folder
-from datasites.audit import AuditLog
-from datasites.audit_chain import locked, verify
+from datasites.audit_chain import check_end, head_file, locked, verify
 from datasites.backup_manifest import MANIFEST, BackedUpFile, BackupManifest, digest_of
 from datasites.identity import StateFolder
+from datasites.kept_books import open_audit, open_ledger, seal_of
 from datasites.private_file import write_private
 from datasites.state_version import read_version
-from policies.chain import GENESIS
 from policies.chain import locked as only_one
 from policies.errors import BackupRefused
-from policies.ledger import Ledger
+from policies.head_file import GENESIS, Head
 
 # Made anew at each start, or of no use elsewhere.
 LEFT_OUT_FOLDERS = ("scratch", "logs", "blobs")
@@ -87,11 +86,11 @@ def back_up(state: StateFolder, backups: Path) -> MadeBackup:
 
     Raises:
         BackupRefused: It cannot be written, or lies within the state folder.
-        LedgerBroken, AuditBroken: A chain does not hold; nothing is kept.
+        LedgerBroken, AuditBroken: A chain does not hold, or is missing; nothing is kept.
     """
     if backups.resolve().is_relative_to(state.path.resolve()):
         raise BackupRefused("A backup within the state folder is none. Choose another folder, best on another disk.")
-    audit = AuditLog(state.audit)
+    audit = open_audit(state)
     try:
         backups.mkdir(mode=0o700, parents=True, exist_ok=True)
         with only_one(backups / ".lock"):
@@ -142,9 +141,8 @@ def _write(state: StateFolder, backups: Path) -> MadeBackup:
 def _copy_all(copying: _Copying) -> BackupManifest:
     """Copies everything in the order that keeps the copy safe; see the module."""
     state = copying.state
-    last = (state.approvals, state.runs, state.audit, state.ledger, state.ledger.with_suffix(".head"))
     for source in _plain_files(state):
-        if source not in last:
+        if source not in state.books:
             copying.add(source)
     for table in (state.approvals, state.runs):
         if table.exists():
@@ -205,24 +203,29 @@ def _needed_blobs(copied: Path) -> list[tuple[str, str]]:
 
 
 def _add_audit(copying: _Copying) -> tuple[int, str]:
-    source = copying.state.audit
-    if not source.exists():
+    source, seal = copying.state.audit, seal_of(copying.state)
+    if seal is None and not source.exists():
         return 0, GENESIS
     target = copying.target / source.name
     with locked(source, shared=True):
         _copy(source, target)
-    head = verify(target)
+        end = verify(target)
+        if seal is not None:
+            check_end(source, end, seal)
+            head_file(target, seal).begin(Head(end.entries, end.hash))
     target.with_suffix(".lock").unlink(missing_ok=True)
-    copying.files[source.name] = BackedUpFile(digest_of(target), target.stat().st_size)
-    return head.entries, head.hash
+    for path in (target, target.with_suffix(".head")):
+        if path.exists():
+            copying.files[path.name] = BackedUpFile(digest_of(path), path.stat().st_size)
+    return end.entries, end.hash
 
 
 def _add_ledger(copying: _Copying) -> tuple[int, str]:
     source = copying.state.ledger
-    if not source.exists():
+    if seal_of(copying.state) is None and not source.exists():
         return 0, GENESIS
     target = copying.target / source.name
-    head = Ledger(source).copy_to(target)
+    head = open_ledger(copying.state).copy_to(target)
     for path in (target, target.with_suffix(".head")):
         copying.files[path.name] = BackedUpFile(digest_of(path), path.stat().st_size, write_ahead=path == target)
     return head

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from policies.chain import GENESIS, Entry
+from policies.chain import Entry
 from policies.errors import LedgerBroken
+from policies.head_file import GENESIS
 from policies.ledger import Ledger
 
 ENTRIES, HEAD = "ledger_entries", "ledger_head"
@@ -18,8 +19,7 @@ RESTORED = "restored from a backup"  # this event names the head anew: what was 
 
 def head_of(ledger: Ledger) -> dict[str, str | int]:
     """The details of an audit event that name the ledger's head as it is now."""
-    entries = ledger.entries()
-    return named(len(entries), entries[-1].hash if entries else GENESIS)
+    return named(*ledger.head())
 
 
 def named(entries: int, head: str) -> dict[str, str | int]:

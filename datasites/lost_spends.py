@@ -19,6 +19,7 @@ from policies.chain import Entry
 from policies.errors import AuditBroken, BackupRefused, LedgerBroken, PlanError
 from policies.ledger import Ledger
 from policies.reservations import Reservation
+from policies.seal import Seal
 from policies.steps import GaussianSteps
 
 
@@ -30,26 +31,30 @@ class LostBooks:
         ledger: Its ledger, if that holds and goes on from the backup's.
         audit: Its audit log's bytes, whole lines only, if they hold and go on from the backup's.
         approved: Every reservation that its audit log names; empty without one.
+        complete: Whether both hold to their sealed ends, so that the ledger knows all that was spent. A ledger alone
+            may be an older copy.
     """
 
-    ledger: Path | None
-    audit: bytes | None
-    approved: tuple[Reservation, ...]
+    ledger: Ledger | None = None
+    audit: bytes | None = None
+    approved: tuple[Reservation, ...] = ()
+    complete: bool = False
 
 
-def lost_books(lost: Path, ledger: tuple[Entry, ...], audit_head: str) -> LostBooks:
+def lost_books(lost: Path, ledger: tuple[Entry, ...], audit_head: str, seal: Seal | None) -> LostBooks:
     """Looks for the newest books in the folder of a lost datasite.
 
     Args:
         lost: Its state folder, or what is left of it.
         ledger: The backup's entries.
         audit_head: The hash of the backup's last event.
+        seal: The datasite's, from the backup: the lost folder's own identity may be gone.
 
     Raises:
         BackupRefused: Neither its ledger nor its audit log holds and goes on from the backup's.
     """
     state = StateFolder(lost)
-    newest = state.ledger if _goes_on(state.ledger, ledger) else None
+    newest = _ledger_that_goes_on(state.ledger, ledger, seal)
     audit = _audit_that_goes_on(state.audit, audit_head)
     if newest is None and audit is None:
         raise BackupRefused(
@@ -59,29 +64,38 @@ def lost_books(lost: Path, ledger: tuple[Entry, ...], audit_head: str) -> LostBo
     events = follow(io.BytesIO(audit), AuditHead()).entries if audit else ()
     if newest is not None and not _knows_all(newest, events):
         newest = None
-    return LostBooks(newest, audit, tuple(_reservation(event) for event in events if "reserved" in event))
+    approved = tuple(_reservation(event) for event in events if "reserved" in event)
+    complete = newest is not None and audit is not None and _is_whole(state.audit, seal)
+    return LostBooks(newest, audit, approved, complete)
 
 
-def _goes_on(path: Path, entries: tuple[Entry, ...]) -> bool:
-    if not path.exists():
-        return False
+def _ledger_that_goes_on(path: Path, entries: tuple[Entry, ...], seal: Seal | None) -> Ledger | None:
+    ledger = Ledger(path, seal=seal)
     try:
-        found = Ledger(path).entries()
+        return ledger if path.exists() and ledger.entries()[: len(entries)] == entries else None
     except LedgerBroken:
-        return False
-    return found[: len(entries)] == entries
+        return None
 
 
-def _knows_all(path: Path, events: tuple[dict[str, Any], ...]) -> bool:
+def _knows_all(ledger: Ledger, events: tuple[dict[str, Any], ...]) -> bool:
     """Whether a ledger holds every entry that the log names; one that does not is older than the log."""
     try:
-        ledger_witness.check(Ledger(path).entries(), events)
+        ledger_witness.check(ledger.entries(), events)
     except LedgerBroken:
         return False
     return True
 
 
+def _is_whole(audit: Path, seal: Seal | None) -> bool:
+    try:
+        read(audit, lambda entry: False, seal)
+    except AuditBroken:
+        return False
+    return True
+
+
 def _audit_that_goes_on(path: Path, head: str) -> bytes | None:
+    """The log's bytes, whether or not its end is sealed: all that it names is charged, and more never harms."""
     try:
         lines = read(path)
     except AuditBroken:

@@ -55,7 +55,9 @@ class Receipts:
             )
             for index, done in reservation.rounds_charged.items()
         )
-        head = self._books.audit.write("receipt issued", request=request_id, rounds=len(rounds))
+        head = self._books.audit.write(
+            "receipt issued", request=request_id, rounds=len(rounds), **self._books.witness()
+        )
         receipt = Receipt(
             datasite=self._datasite,
             request_id=request_id,

@@ -3,11 +3,13 @@
 A backup's ledger does not know what was spent after it was made. So the hospital says which of three things holds:
 nothing was (a planned move); the lost folder still has books that know it; or nobody knows. In the two latter cases
 every study that the backup's ledger holds open is closed with its whole reservation charged for good, since some of its
-rounds may have run and would run again. With the lost ledger itself that is not needed: it knows each round.
+rounds may have run and would run again. With the lost ledger itself, and the lost audit log that names its end, that is
+not needed: it knows each round.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import shutil
@@ -18,14 +20,16 @@ from enum import Enum
 from pathlib import Path
 
 from datasites import ledger_witness
-from datasites.audit import AuditLog
-from datasites.audit_chain import verify
+from datasites.approvals import end_released
+from datasites.audit_chain import AuditHead, follow, head_file
 from datasites.backup import latest
 from datasites.backup_manifest import BackupManifest, digest_of
 from datasites.identity import StateFolder
+from datasites.kept_books import open_audit, open_ledger, read_audit, seal_of
 from datasites.lost_spends import LostBooks, lost_books
 from datasites.state_version import refuse_newer
-from policies.errors import BackupRefused, LedgerBroken
+from policies.errors import BackupRefused, WanwuError
+from policies.head_file import Head
 from policies.ledger import Ledger
 
 REASON = "The hospital restored its datasite from a backup. What was reserved stays charged; submit the study again."
@@ -109,9 +113,9 @@ def _refuse_existing(target: Path, manifest: BackupManifest) -> None:
     there = "something else"
     if (target / "ledger.sqlite").exists():
         try:
-            count = len(Ledger(target / "ledger.sqlite").entries())
+            count = len(open_ledger(StateFolder(target)).entries())
             there = f"a datasite whose ledger has {count} entries, the backup's has {manifest.ledger_entries}"
-        except LedgerBroken:
+        except WanwuError:
             there = "a datasite whose ledger does not verify"
     raise BackupRefused(
         f"{target} holds {there}. A restore never overwrites: what was spent there would be forgotten. Move it aside, "
@@ -137,32 +141,34 @@ def _copy(folder: Path, state: StateFolder, manifest: BackupManifest) -> None:
 
 def _check_books(state: StateFolder, manifest: BackupManifest, lost: Path | None) -> LostBooks:
     """Verifies both chains, and takes what a lost folder's books know beyond them."""
-    head = verify(state.audit)
+    seal = seal_of(state)
+    head = read_audit(state, lambda entry: False).head
     if (head.entries, head.hash) != (manifest.audit_entries, manifest.audit_head):
         raise BackupRefused("The backup's audit log is not the one that its manifest names. Take another backup.")
-    if not manifest.ledger_entries and not state.ledger.exists():
-        return LostBooks(None, None, ())
-    ledger = Ledger(state.ledger)
-    entries = ledger.entries()
-    witness = ledger_witness.head_of(ledger)
-    if witness != ledger_witness.named(manifest.ledger_entries, manifest.ledger_head):
+    if seal is None and not manifest.ledger_entries and not state.ledger.exists():
+        return LostBooks()
+    ledger = open_ledger(state)
+    if ledger.head() != (manifest.ledger_entries, manifest.ledger_head):
         raise BackupRefused("The backup's ledger is not the one that its manifest names. Take another backup.")
     if lost is None:
-        return LostBooks(None, None, ())
-    books = lost_books(lost, entries, head.hash)
+        return LostBooks()
+    books = lost_books(lost, ledger.entries(), head.hash, seal)
     if books.audit is not None:
         state.audit.write_bytes(books.audit)
+        if seal is not None:
+            end = follow(io.BytesIO(books.audit), AuditHead()).head
+            head_file(state.audit, seal).write(Head(end.entries, end.hash))
     if books.ledger is not None:
         for path in (state.ledger, state.ledger.with_suffix(".head")):
             path.unlink()
-        Ledger(books.ledger).copy_to(state.ledger)
-        _bring_updates(state, books.ledger.parent)
+        books.ledger.copy_to(state.ledger)
+        _bring_updates(state, lost)
     return books
 
 
 def _bring_updates(state: StateFolder, lost: Path) -> None:
     """Brings the updates that the newer ledger has charged and the backup lacks, to be handed out again."""
-    open_ones = [held for held in Ledger(state.ledger).reservations().values() if held.released is None]
+    open_ones = [held for held in open_ledger(state).reservations().values() if held.released is None]
     charged = {done.update_digest for held in open_ones for done in held.committed.values()}
     for source in (lost / "blobs").glob("*/*"):
         target = state.blobs / source.parent.name / source.name
@@ -179,12 +185,14 @@ def _settle(
     closed: tuple[str, ...] = ()
     recharged, witness = 0, {}
     if state.ledger.exists():
-        ledger = Ledger(state.ledger)
+        ledger = open_ledger(state)
         recharged = ledger.recharge(books.approved)
-        if since is not Since.NOTHING and not newer:
+        if since is not Since.NOTHING and not books.complete:
             closed = _close_open_studies(state, ledger)
+        if state.approvals.exists():
+            end_released(state.approvals, ledger.reservations())
         witness = ledger_witness.head_of(ledger)
-    AuditLog(state.audit).write(
+    open_audit(state).write(
         ledger_witness.RESTORED,
         backup_made_at=manifest.made_at,
         backup_ledger_entries=manifest.ledger_entries,

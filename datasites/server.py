@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
+from datasites import agreement, last_known
 from datasites import identity as identities
-from datasites import ledger_witness
 from datasites.approvals import Approvals, Decision
 from datasites.assets.store import open_store
-from datasites.audit import AuditLog
-from datasites.audit_chain import read as read_audit
 from datasites.books import Books
 from datasites.calculator import Calculator
 from datasites.config import DatasiteConfig
@@ -32,6 +30,7 @@ from datasites.enrolment import Enrolment
 from datasites.hospital_limits import HospitalLimits
 from datasites.http_errors import add_error_handlers
 from datasites.identity import StateFolder
+from datasites.kept_books import open_audit, open_ledger
 from datasites.listening import listen, plain_server, serve_until_told
 from datasites.private_file import write_private
 from datasites.pysyft_server import SYFT_PREFIX, add_pysyft_routes, start_pysyft
@@ -46,8 +45,7 @@ from datasites.runs.still_approved import StillApproved
 from datasites.runs.supervisor import Supervisor
 from datasites.staff import Staff
 from datasites.traffic import counting_refusals
-from policies.errors import AuditUnavailable, LedgerBroken, RequestPending
-from policies.ledger import Ledger
+from policies.errors import AuditUnavailable, BooksDisagree, LedgerBroken, RequestPending
 
 if TYPE_CHECKING:
     from datasites.accounts import Accounts
@@ -65,6 +63,7 @@ class RunningDatasite:
     def __init__(self, state: StateFolder, config: DatasiteConfig, *, nursery: Nursery | None = None) -> None:
         self.state, self.config = state, config
         self.identity = identities.load_or_create(state)
+        agreement.check(state)
         self.enrolment = Enrolment(state, days=config.certificate_days)
         self.enrolment.prepare_server(config.dialled)
         self.token = secrets.token_urlsafe(32)
@@ -74,17 +73,15 @@ class RunningDatasite:
             owner=self.identity.admin_email,
             owner_token=self.token,
         )
-        audit, calculator = AuditLog(state.audit), Calculator()
+        audit, calculator = open_audit(state), Calculator()
         self.books = Books(
             limits=HospitalLimits(state, config, audit),
             approvals=Approvals(state.approvals),
-            ledger=Ledger(state.ledger, epsilon=calculator.epsilon_spent),
+            ledger=open_ledger(state, calculator.epsilon_spent),
             calculator=calculator,
             audit=audit,
             counted=CountedEvents(audit),
         )
-        events = read_audit(state.audit, keep=ledger_witness.is_witness).entries
-        ledger_witness.check(self.books.ledger.entries(), events)
         self.queue = RunQueue(state.runs)
         self.blobs = BlobStore(state.blobs, limits=_blob_limits(config))
         self.supervisor = Supervisor(
@@ -123,6 +120,7 @@ class RunningDatasite:
         self.supervisor.start()
         self.expiry.start()
         self.books.audit.write("datasite started", name=self.config.name, port=self.config.port, **self.books.witness())
+        self._remember_books()
         try:
             asyncio.run(self._serve(researchers, console, ready))
         finally:
@@ -140,10 +138,15 @@ class RunningDatasite:
         self.supervisor.stop()
         self.books.calculator.stop()
         self.books.counted.flush()
-        with contextlib.suppress(AuditUnavailable, LedgerBroken):  # a full disk must not keep a datasite from stopping
+        # A full disk must not keep a datasite from stopping.
+        with contextlib.suppress(AuditUnavailable, LedgerBroken, BooksDisagree, OSError):
             self.books.audit.write("datasite stopped", name=self.config.name, **self.books.witness())
+            self._remember_books()
         self.queue.close()
         self.books.approvals.close()
+
+    def _remember_books(self) -> None:
+        last_known.write(self.state, self.identity.seal, self.books.ledger, self.books.audit)
 
     # --- putting it together -----------------------------------------------------------------------------
 

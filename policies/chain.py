@@ -3,10 +3,11 @@
 Three things must agree before anything is read or appended: each row with its own hash, each row with the
 hash of the row before it, and the whole with the *head*, a small file beside the database that holds how many
 rows there were and the last one's hash. The head shows rows that are missing at the end, which a chain alone
-cannot. It is written after each commit: a crash in between leaves it one row behind, which the next append
-puts right. A head that is further behind, or ahead of the table, is a broken ledger.
+cannot. It announces each row before it is written and counts it afterwards: a crash in between leaves it one
+announced row behind, which the next append puts right. Any other head is a broken ledger.
 
-The chain has no key. It shows damage and edits; it does not stop someone who rewrites both files as a whole.
+The chain's hashes have no key; its head is sealed under the datasite's. So a shorter or another history cannot be
+written by somebody who has the files only. It can still be an older copy of both, which other books show.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from policies.errors import LedgerBroken
+from policies.head_file import GENESIS, Head, HeadBroken, HeadFile
 from policies.plan import canonical_json, sha256_text
+from policies.seal import Seal
 
-GENESIS = "0" * 64
+BOOK = "ledger"
 BUSY_SECONDS = 60.0
 SCHEMA = Path(__file__).with_name("schema.sql")
 _COLUMNS = ("sequence", "at", "kind", "fingerprint", "request_id", "round_index", "body", "previous", "hash")
@@ -59,31 +62,45 @@ class Entry:
     hash: str
 
 
-@dataclass(frozen=True)
-class Head:
-    """How many rows there are, and the last one's hash."""
-
-    count: int
-    hash: str
-
-
 class Chain:
     """The file and its head. Each call opens the file anew, so any thread and process may use it."""
 
-    def __init__(self, path: Path) -> None:
-        """Opens the chain at `path`, or starts an empty one where neither file nor head exists yet.
+    def __init__(self, path: Path, seal: Seal | None) -> None:
+        """Opens the chain at `path`, which `begin` has made. What is missing or broken shows at its first use.
+
+        Args:
+            path: The SQLite file.
+            seal: The datasite's; None for a ledger from before state version 2.
+        """
+        self.path, self._seal = path, seal
+        self._head_file = HeadFile(path.with_suffix(".head"), BOOK, seal)
+        self._lock_path = path.with_suffix(".lock")
+
+    @classmethod
+    def begin(cls, path: Path, seal: Seal | None) -> Self:
+        """Makes an empty chain where there is none.
 
         Raises:
-            LedgerBroken: The files cannot be made. A broken chain is reported by `entries` and `append`.
+            LedgerBroken: The file or its head exists, or cannot be made.
         """
-        self.path = path
-        self.head_path = path.with_suffix(".head")
-        self._lock_path = path.with_suffix(".lock")
-        with self._as_broken(), locked(self._lock_path):
-            if not self.head_path.exists() and not path.exists():
-                self._write_head(Head(0, GENESIS))
-            if self._is_unfinished():
-                self._create()
+        made = cls(path, seal)
+        with made._as_broken():
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            with closing(made._connect()) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(f"BEGIN; {SCHEMA.read_text()} COMMIT;")
+            made._head_file.begin()
+        return made
+
+    def seal(self, seal: Seal) -> None:
+        """Seals the head of a chain that has none, once the chain verifies; sealing again changes nothing.
+
+        Raises:
+            LedgerBroken: The chain does not verify, or the head cannot be written.
+        """
+        with self._as_broken(), locked(self._lock_path), closing(self._connect()) as connection:
+            head = _head(self._verified(connection, self._read_head(), "BEGIN"))
+            HeadFile(self._head_file.path, BOOK, seal).write(head)
 
     def entries(self) -> tuple[Entry, ...]:
         """All entries, in order.
@@ -108,18 +125,16 @@ class Chain:
             LedgerBroken: The chain does not verify, or cannot be written.
         """
         with self._as_broken(), locked(self._lock_path), closing(self._connect()) as connection:
-            head = self._read_head()
-            entries = self._verified(connection, head, "BEGIN IMMEDIATE")
-            if head != _head(entries):
-                self._write_head(_head(entries))  # first, so that it is never more than one row behind
+            entries = self._verified(connection, self._read_head(), "BEGIN IMMEDIATE")
             draft = decide(entries)
             if draft is None:
                 return entries
             row = _row(draft, _head(entries))
+            self._head_file.write(replace(_head(entries), announced=row[-1]))
             connection.execute(_INSERT, row)
             connection.execute("COMMIT")
             entries = (*entries, _entry(row))
-            self._write_head(_head(entries))
+            self._head_file.write(_head(entries), sync=False)
             return entries
 
     @contextmanager
@@ -150,7 +165,7 @@ class Chain:
             with closing(sqlite3.connect(path)) as copy:
                 connection.backup(copy)
                 copy.execute("PRAGMA journal_mode = DELETE")
-            _write_head(path.with_suffix(".head"), head)
+            HeadFile(path.with_suffix(".head"), BOOK, self._seal).begin(head)
         return head
 
     def _verified(self, connection: sqlite3.Connection, head: Head, begin: str) -> tuple[Entry, ...]:
@@ -164,18 +179,20 @@ class Chain:
                 entries.append(entry)
                 previous = entry.hash
                 if entry.sequence == head.count and entry.hash != head.hash:
-                    raise self._broken(f"entry {entry.sequence} is not the one that {self.head_path.name} names")
+                    raise self._broken(f"entry {entry.sequence} is not the one that {self._head_name} names")
         except sqlite3.Error as error:
             raise self._broken(f"entry {len(entries) + 1} cannot be read ({error})") from error
         if len(entries) < head.count:
             raise self._broken(
-                f"entry {len(entries) + 1} is missing: {self.head_path.name} counts {head.count} entries, "
+                f"entry {len(entries) + 1} is missing: {self._head_name} counts {head.count} entries, "
                 f"the table holds {len(entries)}; its end was cut off"
             )
-        if len(entries) > head.count + 1:
-            raise self._broken(
-                f"entry {head.count + 2} is not accounted for: {self.head_path.name} counts {head.count} only"
-            )
+        # From before state version 2, a head announced nothing: there, any one row may follow it.
+        uncounted = [entry.hash for entry in entries[head.count :]]
+        allowed = uncounted[:1] if self._seal is None else [head.announced]
+        if uncounted and uncounted != allowed:
+            first = head.count + 1 + (uncounted[0] == allowed[0])
+            raise self._broken(f"entry {first} is not accounted for: {self._head_name} counts {head.count} only")
         return tuple(entries)
 
     def _verify_row(self, row: tuple[Any, ...], sequence: int, previous: str) -> Entry:
@@ -192,24 +209,6 @@ class Chain:
             raise self._broken(f"entry {sequence} does not continue entry {sequence - 1}: one of the two was replaced")
         return entry
 
-    def _is_unfinished(self) -> bool:
-        """Whether nobody yet, or a crash, left the table to be made. Damage is not unfinished."""
-        try:
-            if self._read_head() != Head(0, GENESIS):
-                return False
-            if not self.path.exists():
-                return True
-            with closing(self._connect()) as connection:
-                return connection.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
-        except (LedgerBroken, sqlite3.Error):
-            return False  # `entries` and `append` report it
-
-    def _create(self) -> None:
-        os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
-        with closing(self._connect()) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(f"BEGIN; {SCHEMA.read_text()} COMMIT;")
-
     def _connect(self) -> sqlite3.Connection:
         uri = f"{self.path.absolute().as_uri()}?mode=rw"
         try:
@@ -221,13 +220,13 @@ class Chain:
 
     def _read_head(self) -> Head:
         try:
-            values = json.loads(self.head_path.read_text())
-            return Head(count=int(values["count"]), hash=str(values["hash"]))
-        except (OSError, LookupError, ValueError, TypeError) as error:
-            raise self._broken(f"{self.head_path.name} cannot be read ({error!r})") from error
+            return self._head_file.read()
+        except HeadBroken as error:
+            raise self._broken(str(error)) from error
 
-    def _write_head(self, head: Head) -> None:
-        _write_head(self.head_path, head)
+    @property
+    def _head_name(self) -> str:
+        return self._head_file.path.name
 
     @contextmanager
     def _as_broken(self) -> Iterator[None]:
@@ -241,7 +240,7 @@ class Chain:
         return LedgerBroken(
             "The hospital's privacy ledger does not verify; every run is refused. Ask the hospital's admin.",
             private=f"{self.path.name}: {what}. Stop the datasite and restore {self.path.name} and "
-            f"{self.head_path.name} together from a backup that holds every entry. What is not restored is "
+            f"{self._head_name} together from a backup that holds every entry. What is not restored is "
             f"lost to the accounting: if in doubt, publish the dataset no more.",
         )
 
@@ -255,21 +254,6 @@ def locked(lock: Path, *, shared: bool = False) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _write_head(path: Path, head: Head) -> None:
-    """Replaces the head as a whole, so that a crash leaves the old one or the new one, on disk."""
-    temporary = path.with_suffix(".head.new")
-    with open(os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:  # noqa: PTH123
-        file.write(canonical_json({"count": head.count, "hash": head.hash}))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _head(entries: tuple[Entry, ...]) -> Head:

@@ -348,3 +348,9 @@ class BackupRefused(ConfigError):
     """A backup is torn, changed or would be restored at the cost of what was spent since."""
 
     code = "WW824"
+
+
+class BooksDisagree(ConfigError):
+    """A datasite's books do not tell one story, or one is missing: nothing is served."""
+
+    code = "WW830"

@@ -17,7 +17,9 @@ from policies.budget import DatasetLimits
 from policies.budget_room import Accountant, charged, check_room
 from policies.chain import Chain, Draft, Entry
 from policies.errors import LimitExceeded, NotReserved, PlanError, RequestAltered
+from policies.head_file import GENESIS
 from policies.reservations import Reservation, reservations, steps_to_json
+from policies.seal import Seal
 from policies.steps import GaussianSteps, merged
 
 
@@ -27,17 +29,15 @@ class Ledger:
     Every method but `__init__` verifies the whole chain first and raises LedgerBroken if it does not hold.
     """
 
-    def __init__(self, path: Path, epsilon: Accountant = epsilon_spent) -> None:
-        """Opens the ledger at `path` (its head and lock files lie beside it), or starts an empty one.
+    def __init__(self, path: Path, epsilon: Accountant = epsilon_spent, *, seal: Seal | None = None) -> None:
+        """Opens the ledger at `path`, which `Chain.begin` has made; its head and lock files lie beside it.
 
         Args:
-            path: The SQLite file, made with mode 0600. On a local disk: network file systems lock badly.
+            path: The SQLite file. On a local disk: network file systems lock badly.
             epsilon: Computes epsilon from a history and a delta.
-
-        Raises:
-            LedgerBroken: The file cannot be made.
+            seal: The datasite's. Without it a sealed ledger is refused.
         """
-        self._chain = Chain(path)
+        self._chain = Chain(path, seal)
         self._reserving = path.with_suffix(".reserving")
         self._epsilon = epsilon
 
@@ -236,6 +236,11 @@ class Ledger:
     def entries(self) -> tuple[Entry, ...]:
         """All entries, oldest first."""
         return self._chain.entries()
+
+    def head(self) -> tuple[int, str]:
+        """How many entries there are, and the last one's hash."""
+        entries = self.entries()
+        return len(entries), entries[-1].hash if entries else GENESIS
 
     def verify(self) -> None:
         """Checks every entry.

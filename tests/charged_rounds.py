@@ -8,6 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from ledgers import ledger_at
+
 from datasites.audit import AuditLog
 from datasites.identity import StateFolder
 from datasites.runs.admission import Admission
@@ -151,7 +153,7 @@ class Datasite:
 def open_datasite(state: StateFolder, nursery: Scripted, **options: Any) -> Datasite:
     """Opens the parts over a state folder; `options` are the supervisor's."""
     queue, blobs = RunQueue(state.runs), BlobStore(state.blobs, limits=BlobLimits(max_bytes=1 << 20))
-    ledger, audit = Ledger(state.ledger, _tenth_a_step), AuditLog(state.audit)
+    ledger, audit = ledger_at(state.ledger, _tenth_a_step), AuditLog(state.audit)
     supervisor = Supervisor(
         queue=queue,
         blobs=blobs,

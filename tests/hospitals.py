@@ -106,9 +106,10 @@ class Hospital:
         return json.loads(self.admin(*arguments, "--json").stdout)
 
     def ledger_entries(self) -> int:
-        from policies.ledger import Ledger
+        from datasites.identity import StateFolder
+        from datasites.kept_books import open_ledger
 
-        return len(Ledger(self.state / "ledger.sqlite").entries())
+        return len(open_ledger(StateFolder(self.state)).entries())
 
     def events(self, name: str) -> list[dict[str, Any]]:
         lines = (self.state / "audit.log").read_text().splitlines()

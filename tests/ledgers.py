@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from policies.accountant import GaussianSteps
 from policies.budget import DatasetLimits, PrivacyBudget
-from policies.ledger import Ledger
+from policies.chain import Chain
+from policies.ledger import Accountant, Ledger
+from policies.seal import Seal
 
 FINGERPRINT, OTHER_FINGERPRINT = "a" * 64, "b" * 64
 UPDATE, OTHER_UPDATE = "1" * 64, "2" * 64
 WEIGHTS, OTHER_WEIGHTS = "3" * 64, "4" * 64
 LIMITS = DatasetLimits(PrivacyBudget(8.0, 1e-5))
+SEAL = Seal(b"s" * 32)
 
 
 def steps(count: int, noise: float = 1.0) -> GaussianSteps:
@@ -19,6 +24,13 @@ def steps(count: int, noise: float = 1.0) -> GaussianSteps:
 def hundredth_a_step(history: object, delta: float) -> float:
     """An accountant to check by hand: epsilon 0.01 a step."""
     return sum(part.steps for part in history) / 100  # type: ignore[attr-defined]
+
+
+def ledger_at(path: Path, accountant: Accountant = hundredth_a_step) -> Ledger:
+    """The ledger at `path`, sealed, begun if there is none yet."""
+    if not path.exists():
+        Chain.begin(path, SEAL)
+    return Ledger(path, accountant, seal=SEAL)
 
 
 def reserve(ledger: Ledger, request_id: str, count: int, **changes: object) -> object:

@@ -25,10 +25,11 @@ import numpy as np
 import psutil
 from hospitals import CLASSES, Hospital, draw_pictures, make_hospital, running, small_plan, wait_for, write_pictures
 
-from datasites import audit
+from datasites.audit_chain import verify
+from datasites.identity import StateFolder
+from datasites.kept_books import open_ledger, seal_of
 from datasites.runs.queue import RunQueue
 from policies.errors import DatasiteUnreachable
-from policies.ledger import Ledger
 
 STEPS = 2
 
@@ -150,9 +151,10 @@ def check_state(hospital: Hospital) -> bool:
         AssertionError: A run is done whose round is not charged.
         WanwuError: The ledger or the audit log does not verify.
     """
-    ledger = Ledger(hospital.state / "ledger.sqlite")
+    state = StateFolder(hospital.state)
+    ledger = open_ledger(state)
     ledger.verify()
-    audit.verify(hospital.state / "audit.log")
+    verify(state.audit, seal_of(state))
     held = ledger.reservations()
     active = False
     for run in _runs(hospital):
@@ -215,7 +217,7 @@ def _check_study(
     shapes = {name: array.shape for name, array in first.items()}
     sizes = {name: hospital.datasets["pictures"].public_size for name, hospital in study.federation.hospitals.items()}
     held = {
-        name: Ledger(hospital.state / "ledger.sqlite").reservations()[study.requests[name].request_id]
+        name: open_ledger(StateFolder(hospital.state)).reservations()[study.requests[name].request_id]
         for name, hospital in fire.hospitals.items()
     }
     for index, record in enumerate(history.records):

@@ -13,24 +13,26 @@ from policies.printing import say, say_json
 
 
 def verify(options: argparse.Namespace) -> None:
-    """Checks the audit log's chain, and the ledger against it."""
+    """Checks the audit log's chain and its sealed end, and the ledger against it."""
     from datasites import audit_chain, ledger_witness
-    from policies.ledger import Ledger
+    from datasites.kept_books import open_ledger, read_audit, seal_of
 
     state = chosen_state(options)
-    head = audit_chain.verify(state.audit)
+    head = audit_chain.verify(state.audit, seal_of(state))
     say(f"The audit log's chain holds: {head.entries} entries, its head is {head.hash[:16]}.")
-    if state.ledger.exists():
-        events = audit_chain.read(state.audit, keep=ledger_witness.is_witness).entries
-        unknown = ledger_witness.check(Ledger(state.ledger).entries(), events)
-        say(f"The ledger is the one that the log names; {unknown} of its entries came after the last it names.")
+    events = read_audit(state, ledger_witness.is_witness).entries
+    unknown = ledger_witness.check(open_ledger(state).entries(), events)
+    say(f"The ledger is the one that the log names; {unknown} of its entries came after the last it names.")
 
 
 def export(options: argparse.Namespace) -> None:
     """Writes the audit log, or some days of it, to a file for an auditor."""
     from datasites import audit_export
+    from datasites.kept_books import seal_of
 
-    count = audit_export.export(chosen_state(options).audit, options.file, since=options.since, until=options.until)
+    state = chosen_state(options)
+    days = {"since": options.since, "until": options.until}
+    count = audit_export.export(state.audit, options.file, seal=seal_of(state), **days)
     say(f"{count} events written to {options.file}; its last line holds their digest.")
 
 

@@ -56,14 +56,14 @@ def ingest(options: argparse.Namespace) -> None:
 def features(options: argparse.Namespace) -> None:
     """Computes features of the dataset's pictures with a frozen public network, once, for studies that train a head."""
     from datasites.assets.features import compute_features
-    from datasites.audit import AuditLog
+    from datasites.kept_books import open_audit
     from policies.features import FeatureSpec
 
     os.umask(0o077)
     state = chosen_state(options)
     spec = FeatureSpec(options.backbone, options.weights_sha256, options.input_size, options.normalisation)
     folder = compute_features(state.store / DatasiteConfig.from_toml(state.config).dataset, spec, options.weights)
-    AuditLog(state.audit).write("features computed", features=spec.key, weights=spec.weights_sha256)
+    open_audit(state).write("features computed", features=spec.key, weights=spec.weights_sha256)
     told = " ".join(f"--model_option {name}={value}" for name, value in spec.options.items())
     say(f"{folder} holds them. Researchers name them with: --model features {told}")
 

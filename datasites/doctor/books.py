@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from datasites import ledger_witness
+from datasites import agreement, ledger_witness
 from datasites.assets.features import kept_features, open_features
 from datasites.assets.store import open_store
-from datasites.audit_chain import read, verify
+from datasites.audit_chain import verify
 from datasites.doctor.finding import OK, PROBLEM, WARNING, Finding, Patient
+from datasites.kept_books import open_ledger, read_audit, seal_of
 from datasites.restore import Since
 from datasites.state_version import STATE_VERSION, check_version
-from policies.ledger import Ledger
 
 BACKUP_DAYS = 7
 
@@ -69,13 +69,10 @@ def dataset(patient: Patient) -> Iterator[Finding]:
 
 def ledger(patient: Patient) -> Iterator[Finding]:
     """Whether the ledger's chain holds, and it is the one that the audit log names."""
-    if not patient.state.ledger.exists():
-        yield Finding("ledger", OK, "none yet; it begins at the first 'serve'")
-        return
-    books = Ledger(patient.state.ledger)
+    books = open_ledger(patient.state)
     books.verify()
     entries = books.entries()
-    unknown = ledger_witness.check(entries, read(patient.state.audit, keep=ledger_witness.is_witness).entries)
+    unknown = ledger_witness.check(entries, read_audit(patient.state, ledger_witness.is_witness).entries)
     told = f"{len(entries)} entries, the chain holds"
     if unknown > patient.config.concurrent_runs + 1:
         text = f"{told}, but the audit log does not know the last {unknown}: its end may be missing"
@@ -86,16 +83,32 @@ def ledger(patient: Patient) -> Iterator[Finding]:
 
 def audit(patient: Patient) -> Iterator[Finding]:
     """Whether the audit log's chain holds."""
-    head = verify(patient.state.audit)
+    head = verify(patient.state.audit, seal_of(patient.state))
     yield Finding("audit log", OK, f"{head.entries} entries, the chain holds, head {head.hash[:16]}")
     if patient.state.audit.with_suffix(".torn").exists():
         text = "a torn line was put aside in audit.torn"
         yield Finding("audit log", WARNING, text, "Its end was lost in a crash; look at it, then move it elsewhere.")
 
 
+def agreeing(patient: Patient) -> Iterator[Finding]:
+    """Whether all books tell one story: what a datasite checks before it serves."""
+    found = _mismatches(patient)
+    if found and patient.running:  # its books were read one after the other while it wrote them
+        found = [one for one in _mismatches(patient) if one in found]
+    for one in found:
+        yield Finding("books", PROBLEM, one, "Nothing is served like this. See docs/how-to-back-up-and-restore.md.")
+    if not found:
+        told = "decisions, runs, ledger and audit log agree"
+        yield Finding("books", OK, f"{told}; receipts show more: python -m datasites ledger verify --receipts FOLDER")
+
+
+def _mismatches(patient: Patient) -> list[str]:
+    return list(agreement.mismatches(agreement.read_contents(patient.state)))
+
+
 def backups(patient: Patient) -> Iterator[Finding]:
     """When the last backup was made, and what a restore has left unknown."""
-    events = read(patient.state.audit).entries
+    events = read_audit(patient.state).entries
     made = [event for event in events if event["event"] == "backup made"]
     advice = "python -m datasites backup FOLDER"
     if not made:

@@ -24,6 +24,7 @@ CHECKS: tuple[Check, ...] = (
     books.dataset,
     books.ledger,
     books.audit,
+    books.agreeing,
     books.backups,
     network.ports,
     network.certificates,

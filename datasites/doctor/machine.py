@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from datasites.audit_chain import read
 from datasites.doctor.finding import OK, PROBLEM, WARNING, Finding, Patient
+from datasites.kept_books import read_audit
 from policies import versions
-from policies.errors import AuditBroken
+from policies.errors import ConfigError
 
 GIB = 1 << 30
 LEAST_FREE = GIB // 4
@@ -127,8 +127,8 @@ def sandbox(patient: Patient) -> Iterator[Finding]:
 
 def _last_event(patient: Patient) -> datetime | None:
     try:
-        entries = read(patient.state.audit).entries
-    except AuditBroken:
+        entries = read_audit(patient.state).entries
+    except ConfigError:
         return None  # another check says so
     return datetime.fromisoformat(str(entries[-1]["time"])) if entries else None
 

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from datasites.approvals import Approvals, Decision
 from datasites.assets.ingestion import ingest
 from datasites.assets.sources import read_source
-from datasites.audit import AuditLog
 from datasites.config import DatasiteConfig
 from datasites.identity import StateFolder
+from datasites.kept_books import open_audit, open_ledger
 from datasites.ledger_witness import head_of
 from datasites.prepare import write_config
 from datasites.runs.queue import RunQueue
+from datasites.state_version import write_version
 from policies.accountant import GaussianSteps
 from policies.budget import DatasetLimits, PrivacyBudget
 from policies.ledger import Ledger
-from policies.plan import canonical_json
+from policies.plan import ModelSpec, PrivacySpec, TrainingPlan, canonical_json
 
 LIMITS = DatasetLimits(PrivacyBudget(8.0, 1e-5))
 FINGERPRINT, ACCOUNT = "a" * 64, "e" * 64
+MODEL = ModelSpec("linear", (8, 8, 1), 2)
+PLAN = TrainingPlan("pneumonia", "pictures", MODEL, 4, 1, 0.1, 0.5, privacy=PrivacySpec(1.0, 1.0, 1e-5, "picture"))
 
 
 def tenth_a_step(history: object, delta: float) -> float:
@@ -30,7 +34,7 @@ def tenth_a_step(history: object, delta: float) -> float:
 
 
 def ledger_of(state: StateFolder) -> Ledger:
-    return Ledger(state.ledger, tenth_a_step)
+    return open_ledger(state, tenth_a_step)
 
 
 def make_state(folder: Path, pictures: Path) -> StateFolder:
@@ -39,26 +43,26 @@ def make_state(folder: Path, pictures: Path) -> StateFolder:
     config = DatasiteConfig(name="north", data_path=str(pictures), site="north")
     write_config(state, config)
     ingest(read_source(pictures, site="north"), state.store / "pictures", name="pictures")
-    AuditLog(state.audit).write("datasite started")
+    open_audit(state).write("datasite started")
     (state.logs / "datasite.log").write_text("a line")
     return state
 
 
 def approve(state: StateFolder, request: str, *, steps: int = 4, rounds: int = 4, study: str = "pneumonia") -> None:
     """What an approval leaves in the books."""
-    ledger = ledger_of(state)
+    ledger, plan = ledger_of(state), replace(PLAN, study=study, rounds=rounds)
     held = ledger.reserve(
         fingerprint=FINGERPRINT,
         dataset="pictures",
         request_id=request,
         study=study,
         researcher="ada@example.org",
-        plan_digest="c" * 64,
+        plan_digest=plan.digest(),
         spend=(GaussianSteps(1.0, 0.1, steps),),
         rounds=rounds,
         limits=LIMITS,
     )
-    AuditLog(state.audit).write(
+    open_audit(state).write(
         "request approved",
         request=request,
         fingerprint=FINGERPRINT,
@@ -78,7 +82,7 @@ def approve(state: StateFolder, request: str, *, steps: int = 4, rounds: int = 4
             account=ACCOUNT,
             dataset="pictures",
             fingerprint=FINGERPRINT,
-            plan="{}",
+            plan=plan.to_json(),
             shapes=shapes,
             reason="",
             **people,
@@ -103,7 +107,21 @@ def run_round(state: StateFolder, request: str, index: int, *, steps: int = 1) -
     spend = GaussianSteps(1.0, 0.1, steps)
     ledger.start(request_id=request, round_index=index, spend=spend, weights_digest=digests[0])
     ledger.commit(request_id=request, round_index=index, update_digest=digests[1])
-    AuditLog(state.audit).write("run done", request=request, round=index, update=digests[1], **head_of(ledger))
+    named = {"run": run.id, "request": request, "round": index}
+    open_audit(state).write("run done", **named, update=digests[1], **head_of(ledger))
     queue.finish(run.id, digests[1])
     queue.close()
     return digests[1]
+
+
+def as_before_seals(state: StateFolder) -> StateFolder:
+    """The same folder as a program of state version 1 left it: no head sealed, no word of the books in the identity."""
+    count, digest = ledger_of(state).head()
+    state.ledger.with_suffix(".head").write_text(canonical_json({"count": count, "hash": digest}))
+    state.audit.with_suffix(".head").unlink()
+    (state.identity / "books.json").unlink()
+    identity = json.loads((state.identity / "datasite.json").read_text())
+    del identity["books"]
+    (state.identity / "datasite.json").write_text(json.dumps(identity))
+    write_version(state.path, 1)
+    return state

@@ -19,8 +19,8 @@ from datasites.audit_chain import read, verify
 from datasites.backup import back_up, latest
 from datasites.backup_manifest import MANIFEST, BackupManifest
 from datasites.identity import StateFolder
+from datasites.kept_books import open_ledger
 from policies.errors import AuditBroken, BackupRefused, LedgerBroken
-from policies.ledger import Ledger
 
 
 def test_a_backup_holds_what_a_datasite_needs_and_nothing_that_is_made_anew(state: StateFolder, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_backups_taken_while_rounds_are_charged_know_each_round_that_they_name(
         shutil.copytree(backup.folder, copy)
         committed = {
             (request, index)
-            for request, held in Ledger(copy / "ledger.sqlite").reservations().items()
+            for request, held in open_ledger(StateFolder(copy)).reservations().items()
             for index in held.committed
         }
         with closing(sqlite3.connect(copy / "runs.sqlite")) as table:

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from books import FINGERPRINT, LIMITS, ledger_of, run_round, tenth_a_step
 from hospitals import ENVIRONMENT, wait_for
+from ledgers import SEAL, ledger_at
 
 from datasites.audit import AuditLog
 from datasites.audit_chain import read, verify
 from datasites.identity import StateFolder
+from datasites.kept_books import open_audit
 from datasites.runs import supervisor as supervision
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.gpus import GpuLeases
@@ -33,7 +35,8 @@ import resource, sys
 from pathlib import Path
 from datasites.audit import AuditLog
 from policies.errors import AuditUnavailable
-log = AuditLog(Path(sys.argv[1]))
+from policies.seal import Seal
+log = AuditLog.begin(Path(sys.argv[1]), Seal(b"s" * 32))
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))
 written = 0
 try:
@@ -52,10 +55,10 @@ def test_a_log_at_the_largest_size_a_file_may_have_refuses_and_holds(tmp_path: P
     )
     written = int(done.stdout)
     assert 0 < written < 100
-    assert verify(file).entries == written
+    assert verify(file, SEAL).entries == written
     assert file.stat().st_size <= 4000
-    AuditLog(file).write("room again")
-    assert verify(file).entries == written + 1
+    AuditLog(file, SEAL).write("room again")
+    assert verify(file, SEAL).entries == written + 1
 
 
 @pytest.fixture
@@ -85,7 +88,8 @@ def reserve(ledger: Ledger, request: str) -> None:
 
 
 def test_a_full_disk_refuses_reservations_commits_and_events_and_breaks_none_of_the_books(small_disk: Path) -> None:
-    ledger, log = Ledger(small_disk / "ledger.sqlite", tenth_a_step), AuditLog(small_disk / "audit.log")
+    ledger = ledger_at(small_disk / "ledger.sqlite", tenth_a_step)
+    log = AuditLog.begin(small_disk / "audit.log", SEAL)
     reserve(ledger, "first")
     log.write("first")
     filler = small_disk / "filler"
@@ -103,7 +107,7 @@ def test_a_full_disk_refuses_reservations_commits_and_events_and_breaks_none_of_
     filler.unlink()
     ledger.verify()
     assert list(ledger.reservations()) == held
-    verify(small_disk / "audit.log")
+    verify(small_disk / "audit.log", SEAL)
     reserve(ledger, "last")
     log.write("last")
     assert "last" in ledger.reservations()
@@ -111,7 +115,8 @@ def test_a_full_disk_refuses_reservations_commits_and_events_and_breaks_none_of_
 
 
 def test_a_read_only_disk_refuses_and_is_still_readable(small_disk: Path) -> None:
-    ledger, log = Ledger(small_disk / "ledger.sqlite", tenth_a_step), AuditLog(small_disk / "audit.log")
+    ledger = ledger_at(small_disk / "ledger.sqlite", tenth_a_step)
+    log = AuditLog.begin(small_disk / "audit.log", SEAL)
     reserve(ledger, "first")
     log.write("first")
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
@@ -119,7 +124,7 @@ def test_a_read_only_disk_refuses_and_is_still_readable(small_disk: Path) -> Non
         log.write("second")
     with pytest.raises(LedgerBroken):
         reserve(ledger, "second")
-    assert verify(small_disk / "audit.log").entries == 1
+    assert verify(small_disk / "audit.log", SEAL).entries == 1
     subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
     reserve(ledger, "second")
     assert set(ledger.reservations()) == {"first", "second"}
@@ -157,7 +162,7 @@ def waiting(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[tup
         queue=queue,
         blobs=BlobStore(state.blobs, limits=BlobLimits(max_bytes=1000)),
         ledger=ledger,
-        audit=AuditLog(state.audit),
+        audit=open_audit(state),
         approved=nothing_to_train,
         state=state,
         nursery=NoNursery(),  # type: ignore[arg-type]

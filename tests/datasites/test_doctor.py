@@ -95,19 +95,27 @@ def test_an_older_ledger_than_the_audit_log_names_is_a_problem(healthy: StateFol
     assert levels(healthy, books.ledger) == {"ledger": PROBLEM}
 
 
-def test_an_audit_log_whose_end_was_cut_off_is_noticed(healthy: StateFolder) -> None:
+def test_an_audit_log_whose_end_was_cut_off_is_a_problem(healthy: StateFolder) -> None:
+    lines = healthy.audit.read_text().splitlines(keepends=True)
+    healthy.audit.write_text("".join(lines[:-1]))
+    assert levels(healthy, books.audit) == {"audit": PROBLEM}
+
+
+def test_an_older_copy_of_the_audit_log_and_its_head_is_noticed_by_the_ledger(healthy: StateFolder) -> None:
+    files = (healthy.audit, healthy.audit.with_suffix(".head"))
+    older = [file.read_bytes() for file in files]
     for index in (2, 3):
         run_round(healthy, "one", index)
     approve(healthy, "two", study="other")
-    lines = healthy.audit.read_text().splitlines(keepends=True)
-    healthy.audit.write_text("".join(lines[:-3]))
+    for file, content in zip(files, older, strict=True):
+        file.write_bytes(content)
     assert levels(healthy, books.ledger, books.audit) == {"ledger": WARNING, "audit log": OK}
 
 
 def test_a_changed_audit_log_is_a_problem(healthy: StateFolder) -> None:
     healthy.audit.write_text(healthy.audit.read_text().replace("run done", "run gone", 1))
     (found,) = examine(Patient(healthy), (books.audit,))
-    assert found.level == PROBLEM and "line 3" in found.text
+    assert found.level == PROBLEM and "line 3" in found.advice
 
 
 def test_the_last_backups_age_is_told(healthy: StateFolder, tmp_path: Path) -> None:

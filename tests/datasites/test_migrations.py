@@ -10,28 +10,37 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from books import ledger_of, run_round
+from books import as_before_seals, ledger_of, run_round
 
-from datasites import ledger_witness, migrations
-from datasites.audit import AuditLog
+from datasites import agreement, ledger_witness, migrations
+from datasites import identity as identities
 from datasites.audit_chain import read
 from datasites.backup import latest
 from datasites.backup_manifest import BackupManifest
 from datasites.identity import StateFolder
+from datasites.kept_books import open_audit
 from datasites.migrations import MIGRATIONS, migrate
 from datasites.running import hold, is_running
-from datasites.state_version import STATE_VERSION, check_version, read_version, write_version
-from policies.errors import BackupRefused, ConfigError, LedgerBroken, StateVersionMismatch
-from policies.steps import GaussianSteps
+from datasites.state_version import STATE_VERSION, check_version, read_version
+from policies.chain import Chain
+from policies.errors import (
+    AuditBroken,
+    BackupRefused,
+    BooksDisagree,
+    ConfigError,
+    StateVersionMismatch,
+    WanwuError,
+)
 
 
 @pytest.fixture
 def version_0(state: StateFolder) -> StateFolder:
     """A state folder as it was before there were versions: no version.json, no heads in the audit log."""
+    as_before_seals(state)
     (state.path / "version.json").unlink()
     events = read(state.audit).entries
     state.audit.unlink()
-    log = AuditLog(state.audit)
+    log = open_audit(state)
     for event in events:
         kept = {key: value for key, value in event.items() if key not in ("time", "event", "previous", "hash")}
         log.write(event["event"], **{key: kept[key] for key in kept if not key.startswith("ledger_")})
@@ -58,31 +67,6 @@ def test_version_0_is_backed_up_then_brought_to_the_present(version_0: StateFold
     named = [event for event in read(version_0.audit).entries if event["event"] == "ledger's head first named"]
     assert [event["ledger_entries"] for event in named] == [len(entries)]
     assert ledger_witness.check(entries, read(version_0.audit).entries) == 0
-
-
-def test_a_ledger_of_version_1_takes_rounds_that_start(state: StateFolder, tmp_path: Path) -> None:
-    """Its table is made anew as it was before rounds were charged at their start."""
-    with closing(sqlite3.connect(state.ledger)) as table:
-        made_by = table.execute("SELECT sql FROM sqlite_schema WHERE name='entries'").fetchone()[0]
-        table.executescript(
-            "CREATE TEMP TABLE kept AS SELECT * FROM entries WHERE kind = 'reserve'; DROP TABLE main.entries;"
-            f"{made_by.replace(chr(39) + 'start' + chr(39) + ', ', '')}; INSERT INTO main.entries SELECT * FROM kept;"
-        )
-    head = {"count": 1, "hash": ""}
-    with closing(sqlite3.connect(state.ledger)) as table:
-        head["hash"] = table.execute("SELECT hash FROM entries").fetchone()[0]
-    state.ledger.with_suffix(".head").write_text(json.dumps(head))
-    state.audit.unlink()
-    AuditLog(state.audit).write("datasite started")
-    write_version(state.path, 1)
-    entries = ledger_of(state).entries()
-    with pytest.raises(LedgerBroken):
-        run_round(state, "one", 2)
-    migrate(state, tmp_path / "backups")
-    assert ledger_of(state).entries() == entries
-    state.runs.unlink()
-    run_round(state, "one", 2)
-    assert ledger_of(state).spent("one") == (GaussianSteps(1.0, 0.1, 1),)
 
 
 def test_migrating_what_is_up_to_date_does_nothing(state: StateFolder, tmp_path: Path) -> None:
@@ -148,3 +132,112 @@ def test_a_running_datasite_is_not_migrated(version_0: StateFolder, tmp_path: Pa
 def test_each_migration_says_which_versions_it_joins() -> None:
     for version, migration in enumerate(MIGRATIONS):
         assert f"{version} to {version + 1}:" in (inspect.getdoc(migration) or "")
+
+
+# --- 1 to 2: sealed books ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def version_1(state: StateFolder) -> StateFolder:
+    return as_before_seals(state)
+
+
+def test_version_1_is_sealed_and_goes_on(version_1: StateFolder, tmp_path: Path) -> None:
+    with pytest.raises(BooksDisagree):
+        agreement.check(version_1)
+    migrate(version_1, tmp_path / "backups")
+    assert identities.load(version_1).books
+    agreement.check(version_1)
+    run_round(version_1, "one", 2)
+    agreement.check(version_1)
+
+
+def test_a_ledger_of_version_1_takes_rounds_that_start(version_1: StateFolder, tmp_path: Path) -> None:
+    """Its table is made anew as it was before rounds were charged at their start."""
+    entries = ledger_of(version_1).entries()
+    with closing(sqlite3.connect(version_1.ledger)) as table:
+        made_by = table.execute("SELECT sql FROM sqlite_schema WHERE name='entries'").fetchone()[0]
+        older = made_by.replace("'start', ", "").replace("CREATE TABLE entries", "CREATE TABLE older")
+        assert "'start'" not in older
+        table.executescript(
+            f"PRAGMA ignore_check_constraints = ON; {older}; INSERT INTO older SELECT * FROM entries;"
+            "DROP TABLE main.entries; ALTER TABLE older RENAME TO entries;"
+        )
+    migrate(version_1, tmp_path / "backups")
+    assert ledger_of(version_1).entries() == entries
+    run_round(version_1, "one", 2)
+    agreement.check(version_1)
+
+
+def test_a_datasite_of_version_1_that_never_served_gets_its_empty_books(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "north")
+    identities.load_or_create(state)
+    as_before_seals(state)
+    for book in state.books:
+        book.unlink(missing_ok=True)
+    (state.path / "config.toml").write_text('name = "north"')
+    migrate(state, tmp_path / "backups")
+    agreement.check(state)
+    assert [event["event"] for event in read(state.audit).entries] == ["backup made", "state migrated"]
+
+
+@pytest.mark.parametrize("book", ["ledger", "approvals", "runs"])
+def test_version_1_with_a_book_missing_is_not_sealed(version_1: StateFolder, tmp_path: Path, book: str) -> None:
+    (version_1.syft / "pysyft.db").touch()  # it has served
+    getattr(version_1, book).unlink()
+    with pytest.raises(WanwuError):
+        migrate(version_1, tmp_path / "backups")
+    assert read_version(version_1.path) == 1 and not identities.load(version_1).books
+
+
+def test_version_1_whose_ledger_lacks_a_study_is_not_sealed(version_1: StateFolder, tmp_path: Path) -> None:
+    for path in version_1.path.glob("ledger.*"):
+        path.unlink()
+    Chain.begin(version_1.ledger, None)
+    with pytest.raises(BooksDisagree) as refused:
+        migrate(version_1, tmp_path / "backups")
+    assert "the ledger has no reservation for it" in refused.value.private
+    assert not identities.load(version_1).books
+
+
+@pytest.mark.parametrize("last", ["the ledger's seal", "the audit log's seal", "what is last known"])
+def test_sealing_that_was_interrupted_begins_again(
+    version_1: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    stop = {
+        "the ledger's seal": "datasites.audit.AuditLog.seal",
+        "the audit log's seal": "datasites.last_known.write",
+        "what is last known": "datasites.identity.save",
+    }
+
+    def power_fails(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stop[last], power_fails)
+        with pytest.raises(KeyboardInterrupt):
+            migrate(version_1, tmp_path / "backups")
+    migrate(version_1, tmp_path / "backups")
+    agreement.check(version_1)
+
+
+def test_a_log_that_was_cut_between_two_tries_is_not_sealed(
+    version_1: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def power_fails(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("datasites.last_known.write", power_fails)
+        with pytest.raises(KeyboardInterrupt):
+            migrate(version_1, tmp_path / "backups")
+    lines = version_1.audit.read_text().splitlines(keepends=True)
+    version_1.audit.write_text("".join(lines[:-1]))
+    with pytest.raises(AuditBroken):
+        migrate(version_1, tmp_path / "backups")
+
+
+def test_an_approval_that_an_older_restore_left_behind_is_ended(version_1: StateFolder, tmp_path: Path) -> None:
+    ledger_of(version_1).release("one", "The study ended.")
+    migrate(version_1, tmp_path / "backups")
+    agreement.check(version_1)

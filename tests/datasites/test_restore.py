@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 from books import ACCOUNT, approve, ledger_of, run_round
 
-from datasites import ledger_witness
+from datasites import agreement, ledger_witness
 from datasites.approvals import Approvals
 from datasites.assets.store import open_store
-from datasites.audit import AuditLog
 from datasites.audit_chain import read, verify
 from datasites.backup import MadeBackup, back_up
 from datasites.identity import StateFolder
+from datasites.kept_books import open_audit, seal_of
 from datasites.restore import Since, restore
 from datasites.runs.queue import RunQueue
 from policies.accountant import GaussianSteps
+from policies.chain import Chain
 from policies.errors import BackupRefused, LedgerBroken, StateVersionMismatch
 
 
@@ -127,6 +128,46 @@ def test_without_the_lost_ledger_its_audit_log_charges_what_was_approved_since(
     ledger_witness.check(ledger_of(done.state).entries(), read(done.state.audit).entries)
 
 
+@pytest.mark.parametrize("gone", ["audit.log", "audit.head"])
+def test_a_lost_ledger_without_the_end_of_its_audit_log_is_taken_and_its_open_studies_are_charged_in_full(
+    state: StateFolder, made: MadeBackup, tmp_path: Path, gone: str
+) -> None:
+    """It may be an older copy: nothing that is left names its end."""
+    run_round(state, "one", 2)
+    approve(state, "two", steps=3, study="later")
+    (state.path / gone).unlink()
+    done = restore(made.folder, tmp_path / "new", since=Since.LOST_BOOKS, lost=state.path)
+    assert done.newer_ledger
+    assert done.closed == ("ada@example.org: pneumonia", "ada@example.org: later")
+    assert charged(done.state) == 7
+    assert ledger_of(done.state).committed("one", 2) is not None
+    agreement.check(done.state)
+
+
+def test_a_study_that_ended_after_the_backup_is_ended_after_a_restore_with_the_lost_books(
+    state: StateFolder, made: MadeBackup, tmp_path: Path
+) -> None:
+    ledger = ledger_of(state)
+    ledger.release("one", "the study ended")
+    open_audit(state).write("request ended", request="one", **ledger_witness.head_of(ledger))
+    done = restore(made.folder, tmp_path / "new", since=Since.LOST_BOOKS, lost=state.path)
+    assert decision(done.state, "one") == "ended"
+    agreement.check(done.state)
+
+
+@pytest.mark.parametrize("since", list(Since))
+def test_what_is_restored_agrees_with_itself_and_runs_on(
+    state: StateFolder, made: MadeBackup, tmp_path: Path, since: Since
+) -> None:
+    run_round(state, "one", 2)
+    lost = state.path if since is Since.LOST_BOOKS else None
+    done = restore(made.folder, tmp_path / "new", since=since, lost=lost)
+    agreement.check(done.state)
+    if since is not Since.UNKNOWN:
+        run_round(done.state, "one", 3)
+        agreement.check(done.state)
+
+
 def test_a_lost_ledger_that_is_older_than_its_audit_log_is_not_taken(
     state: StateFolder, made: MadeBackup, tmp_path: Path
 ) -> None:
@@ -217,6 +258,7 @@ def test_an_older_ledger_put_in_place_by_hand_is_noticed(state: StateFolder, mad
 def test_a_ledger_written_anew_as_a_whole_is_noticed(state: StateFolder) -> None:
     for path in state.path.glob("ledger.*"):
         path.unlink()
+    Chain.begin(state.ledger, seal_of(state))
     ledger = ledger_of(state)
     from books import FINGERPRINT, LIMITS
 
@@ -241,5 +283,5 @@ def test_a_ledger_written_anew_as_a_whole_is_noticed(state: StateFolder) -> None
 def test_an_entry_that_a_crash_kept_from_the_log_is_counted_not_refused(state: StateFolder) -> None:
     ledger_of(state).release("one", "ended")
     assert ledger_witness.check(ledger_of(state).entries(), read(state.audit).entries) == 1
-    AuditLog(state.audit).write("request ended", **ledger_witness.head_of(ledger_of(state)))
+    open_audit(state).write("request ended", **ledger_witness.head_of(ledger_of(state)))
     assert ledger_witness.check(ledger_of(state).entries(), read(state.audit).entries) == 0

@@ -139,6 +139,26 @@ def test_one_hospital_starts_again_over_its_state_with_its_accounts_and_dataset(
     assert _end(process) == 0
 
 
+def test_a_hospital_whose_books_vanished_is_not_started_as_a_new_one(start: Start, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "pictures.npz", sites=("only",))
+    named = ("--state", tmp_path, "--name", "clinic_a", "--port", str(free_port()))
+    process = start(*named, "--data_path", tmp_path / "pictures.npz")
+    _read_until_ready(process)
+    assert _end(process) == 0
+    state = tmp_path / "clinic_a"
+    command("-m", "datasites", "backup", tmp_path / "backups", "--state", state)
+    books = ("ledger.sqlite", "ledger.head", "audit.log", "audit.head", "approvals.sqlite", "runs.sqlite")
+    for name in books:
+        (state / name).unlink(missing_ok=True)
+    with pytest.raises(AssertionError, match=r"Datasite 'clinic_a' did not start: WW830: .* Ask the hospital's admin"):
+        _read_until_ready(start(*named))
+    assert not any((state / name).exists() for name in books)
+    state.rename(tmp_path / "lost")
+    command("-m", "datasites", "restore", tmp_path / "backups", "--state", state, "--accept_loss")
+    found = json.loads(command("-m", "datasites", "doctor", "--json", "--state", state, check=False).stdout)
+    assert [one["level"] for one in found if one["check"] in ("ledger", "audit log", "books")] == ["ok"] * 3
+
+
 def test_a_folder_of_pictures_of_several_sizes_and_hospitals_is_taken_as_it_is(start: Start, tmp_path: Path) -> None:
     for index, hospital in enumerate(("St. Anna", "Charité 2")):
         images, labels = draw_pictures(60, seed=index)

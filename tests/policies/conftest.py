@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ledgers import hundredth_a_step
+from ledgers import ledger_at
 
 from policies.ledger import Ledger
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger.sqlite", hundredth_a_step)
+    return ledger_at(tmp_path / "ledger.sqlite")

@@ -14,11 +14,14 @@ from pathlib import Path
 from policies.accountant import GaussianSteps, epsilon_spent
 from policies.budget import DatasetLimits, PrivacyBudget
 from policies.budget_room import Accountant
+from policies.chain import Chain
 from policies.errors import BudgetExceeded
 from policies.ledger import Ledger
+from policies.seal import Seal
 
 FINGERPRINT = "f" * 64
 ROOM = 10
+SEAL = Seal(b"s" * 32)
 
 
 def hundredth_a_step(history: Sequence[GaussianSteps], delta: float) -> float:
@@ -28,7 +31,7 @@ def hundredth_a_step(history: Sequence[GaussianSteps], delta: float) -> float:
 
 def race(path: Path, processes: int, accountant: Accountant, spend: GaussianSteps, total: float) -> int:
     """How many of `processes` that reserve at the same moment get a reservation."""
-    Ledger(path)
+    Chain.begin(path, SEAL)
     start, go = os.pipe()
     children = []
     for number in range(processes):
@@ -42,7 +45,7 @@ def race(path: Path, processes: int, accountant: Accountant, spend: GaussianStep
     answers = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     if set(answers) - {0, 1}:
         raise SystemExit(f"a racer ended with an error: {answers}")
-    held = Ledger(path).reservations()
+    held = Ledger(path, seal=SEAL).reservations()
     if len(held) != answers.count(0):
         raise SystemExit(f"{answers.count(0)} racers were told that they reserved, the ledger holds {len(held)}")
     return len(held)
@@ -50,7 +53,7 @@ def race(path: Path, processes: int, accountant: Accountant, spend: GaussianStep
 
 def _reserve_one(path: Path, number: int, accountant: Accountant, spend: GaussianSteps, total: float) -> int:
     try:
-        Ledger(path, accountant).reserve(
+        Ledger(path, accountant, seal=SEAL).reserve(
             fingerprint=FINGERPRINT,
             dataset="chest-xray",
             request_id=f"request-{number}",
@@ -71,6 +74,7 @@ def _reserve_one(path: Path, number: int, accountant: Accountant, spend: Gaussia
 
 def kill(path: Path, kills: int, seed: int) -> dict[str, int]:
     """Kills a process at a random moment of reserving, starting, committing and releasing, `kills` times."""
+    Chain.begin(path, SEAL)
     moments = random.Random(seed)
     seen = {"kills": 0, "reserved": 0, "started": 0, "committed": 0, "released": 0, "unfinished": 0}
     for attempt in range(kills):
@@ -104,7 +108,7 @@ def kill(path: Path, kills: int, seed: int) -> dict[str, int]:
 
 
 def _ledger(path: Path) -> Ledger:
-    ledger = Ledger(path, hundredth_a_step)
+    ledger = Ledger(path, hundredth_a_step, seal=SEAL)
     ledger.verify()
     return ledger
 
@@ -127,7 +131,7 @@ def _killed(path: Path, attempt: int, after_words: int, after_seconds: float) ->
 
 
 def _use_until_killed(path: Path, attempt: int, write: int) -> None:
-    ledger = Ledger(path, hundredth_a_step)
+    ledger = Ledger(path, hundredth_a_step, seal=SEAL)
     limits = DatasetLimits(PrivacyBudget(1e6, 1e-5), max_study_epsilon=1e6, max_researcher_epsilon=1e6)
     for number in range(10_000):
         request_id = f"{attempt}-{number}"

@@ -15,13 +15,13 @@ from ledgers import (
     UPDATE,
     WEIGHTS,
     commit,
-    hundredth_a_step,
+    ledger_at,
     reserve,
     start,
     steps,
 )
 
-from policies.accountant import GaussianSteps
+from policies.accountant import GaussianSteps, epsilon_spent
 from policies.budget import DatasetLimits, PrivacyBudget
 from policies.errors import BudgetExceeded, LimitExceeded, NotReserved, PlanError, RequestAltered, RoundRefused
 from policies.ledger import Ledger
@@ -133,7 +133,7 @@ def test_a_reserved_request_cannot_be_reserved_with_other_content(ledger: Ledger
 
 @pytest.mark.parametrize("epsilon", [math.nan, math.inf])
 def test_an_epsilon_that_is_not_a_number_fits_nowhere(tmp_path: Path, epsilon: float) -> None:
-    ledger = Ledger(tmp_path / "ledger.sqlite", lambda history, delta: epsilon if history else 0.0)
+    ledger = ledger_at(tmp_path / "ledger.sqlite", lambda history, delta: epsilon if history else 0.0)
     with pytest.raises(BudgetExceeded, match=r"needs epsilon without bound, 8.00 is left"):
         reserve(ledger, "one", 1)
 
@@ -160,7 +160,7 @@ def test_a_malformed_reservation_is_refused(ledger: Ledger, change: dict[str, ob
 
 def test_studies_are_composed_and_not_added(tmp_path: Path) -> None:
     """Full batches, signal 1 each: 4.4 for one, 6.6 for two where adding says 8.8, 8.5 for three."""
-    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger = ledger_at(tmp_path / "ledger.sqlite", epsilon_spent)
     signal_one = (GaussianSteps(10.0, 1.0, 100),)
     reserve(ledger, "one", 1, spend=signal_one)
     reserve(ledger, "two", 1, spend=signal_one)
@@ -170,11 +170,11 @@ def test_studies_are_composed_and_not_added(tmp_path: Path) -> None:
 
 def test_threads_reserving_at_once_cannot_overdraw(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
-    Ledger(path)
+    ledger_at(path)
 
     def try_one(number: int) -> bool:
         try:
-            reserve(Ledger(path, hundredth_a_step), f"request-{number}", 200, study=f"study-{number}")
+            reserve(ledger_at(path), f"request-{number}", 200, study=f"study-{number}")
         except BudgetExceeded:
             return False
         return True

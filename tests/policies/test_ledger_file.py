@@ -13,12 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ledgers import FINGERPRINT, UPDATE, WEIGHTS, commit, hundredth_a_step, reserve, start, steps
+from ledgers import FINGERPRINT, SEAL, UPDATE, commit, ledger_at, reserve, start, steps
 
 from policies.chain import SCHEMA, Chain, Draft
 from policies.chain_migration import renew_table
 from policies.errors import LedgerBroken, RoundRefused
+from policies.head_file import Head, HeadBroken, HeadFile
 from policies.ledger import Ledger
+from policies.seal import Seal
 
 # --- the file ------------------------------------------------------------------------------------------------
 
@@ -41,7 +43,7 @@ def test_the_file_is_write_ahead_logged(ledger: Ledger, tmp_path: Path) -> None:
 def test_a_reopened_ledger_is_the_same_ledger(ledger: Ledger, tmp_path: Path) -> None:
     reserve(ledger, "one", 40)
     commit(ledger, "one", 0, 10)
-    again = Ledger(tmp_path / "ledger.sqlite", hundredth_a_step)
+    again = ledger_at(tmp_path / "ledger.sqlite")
     assert again.entries() == ledger.entries()
     assert again.reservations() == ledger.reservations()
 
@@ -70,41 +72,115 @@ def test_the_table_itself_refuses_all_but_appending(ledger: Ledger, tmp_path: Pa
     ledger.verify()
 
 
-def test_a_crash_between_a_commit_and_its_head_is_made_up_for(ledger: Ledger, tmp_path: Path) -> None:
-    head = tmp_path / "ledger.head"
+def test_a_crash_between_a_commit_and_its_head_is_made_up_for(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reserve(ledger, "one", 40)
-    behind = head.read_bytes()
     start(ledger, "one", 0, 10)
-    head.write_bytes(behind)
+    heads, write = [], HeadFile.write
+
+    def crash(self: HeadFile, head: Head, **_: bool) -> None:
+        heads.append(head)
+        if not head.announced:
+            raise OSError("the machine lost its power")
+        write(self, head)
+
+    monkeypatch.setattr(HeadFile, "write", crash)
+    with pytest.raises(LedgerBroken):
+        commit(ledger, "one", 0, 10)
+    monkeypatch.undo()
+    assert [bool(head.announced) for head in heads] == [True, False]
     ledger.verify()
-    assert ledger.started("one", 0) == WEIGHTS
-    commit(ledger, "one", 0, 10)
-    assert head.read_bytes() != behind
-    run_sql(tmp_path, "DROP TRIGGER entries_are_never_deleted", "DELETE FROM entries WHERE sequence = 2")
+    assert ledger.committed("one", 0) == UPDATE
+    ledger.release("one", "the study ended")
+    run_sql(tmp_path, "DROP TRIGGER entries_are_never_deleted", "DELETE FROM entries WHERE sequence = 4")
     with pytest.raises(LedgerBroken):
         ledger.verify()
 
 
-@pytest.mark.parametrize("left_behind", ["head only", "empty table"])
-def test_a_crash_while_the_ledger_is_made_is_made_up_for(tmp_path: Path, left_behind: str) -> None:
-    path = tmp_path / "ledger.sqlite"
-    Ledger(path)
-    path.unlink()
-    if left_behind == "empty table":
-        path.touch()
-    reserve(Ledger(path, hundredth_a_step), "one", 40)
-    assert Ledger(path).history(FINGERPRINT) == (steps(40),)
-
-
-def test_a_failing_disk_refuses_and_a_retry_charges_once(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_crash_before_a_commit_leaves_an_announced_entry_that_was_never_written(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reserve(ledger, "one", 40)
-    obstacle = tmp_path / "ledger.head.new"
-    obstacle.mkdir()  # the head cannot be written
-    with pytest.raises(LedgerBroken):
-        commit(ledger, "one", 0, 10)
-    obstacle.rmdir()
+    with monkeypatch.context() as patch:
+        patch.setattr("policies.chain._INSERT", "INSERT INTO nowhere VALUES (1)")
+        with pytest.raises(LedgerBroken):
+            commit(ledger, "one", 0, 10)
+    ledger.verify()
+    assert ledger.committed("one", 0) is None
     commit(ledger, "one", 0, 10)
     assert ledger.spent("one") == (steps(10),)
+
+
+def test_a_failing_disk_refuses_and_a_retry_charges_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    reserve(ledger, "one", 40)
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)  # the head cannot be written
+        with pytest.raises(LedgerBroken):
+            commit(ledger, "one", 0, 10)
+    commit(ledger, "one", 0, 10)
+    assert ledger.spent("one") == (steps(10),)
+
+
+@pytest.mark.parametrize("missing", [("sqlite", "head"), ("sqlite",), ("head",)])
+def test_a_ledger_that_is_gone_is_never_begun_anew(ledger: Ledger, tmp_path: Path, missing: tuple[str, ...]) -> None:
+    reserve(ledger, "one", 40)
+    for suffix in missing:
+        (tmp_path / f"ledger.{suffix}").unlink()
+    again = Ledger(tmp_path / "ledger.sqlite", seal=SEAL)
+    for use in (again.verify, lambda: reserve(again, "two", 1)):
+        with pytest.raises(LedgerBroken):
+            use()
+
+
+def test_an_existing_ledger_is_not_begun_over(ledger: Ledger, tmp_path: Path) -> None:
+    reserve(ledger, "one", 40)
+    with pytest.raises(LedgerBroken):
+        Chain.begin(tmp_path / "ledger.sqlite", SEAL)
+    ledger.verify()
+
+
+# --- the seal ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", [None, Seal(b"o" * 32)], ids=["none", "another datasite's"])
+def test_a_sealed_ledger_is_not_opened_without_its_own_seal(ledger: Ledger, tmp_path: Path, key: Seal | None) -> None:
+    reserve(ledger, "one", 40)
+    with pytest.raises(LedgerBroken):
+        Ledger(tmp_path / "ledger.sqlite", seal=key).verify()
+
+
+@pytest.mark.parametrize("key", [None, Seal(b"o" * 32)], ids=["unsealed", "under another key"])
+def test_a_shorter_chain_that_verifies_is_refused_where_its_head_was_not_sealed_by_the_datasite(
+    ledger: Ledger, tmp_path: Path, key: Seal | None
+) -> None:
+    """Its last entry is cut off, and a head of the right length and hash written, by whoever has no key."""
+    reserve(ledger, "one", 40)
+    commit(ledger, "one", 0, 10)
+    first = ledger.entries()[0]
+    run_sql(tmp_path, "DROP TRIGGER entries_are_never_deleted", "DELETE FROM entries WHERE sequence = 2")
+    HeadFile(tmp_path / "ledger.head", "ledger", key).write(Head(1, first.hash))
+    with pytest.raises(LedgerBroken):
+        ledger.verify()
+
+
+def test_an_entry_that_was_appended_without_the_seal_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    reserve(ledger, "one", 40)
+    kept = (tmp_path / "ledger.head").read_bytes()
+    ledger.release("one", "the study ended")
+    (tmp_path / "ledger.head").write_bytes(kept)
+    with pytest.raises(LedgerBroken) as broken:
+        ledger.verify()
+    assert "entry 2 is not accounted for" in broken.value.private
+
+
+def test_a_seal_of_one_book_does_not_fit_another(ledger: Ledger, tmp_path: Path) -> None:
+    with pytest.raises(HeadBroken):
+        HeadFile(tmp_path / "ledger.head", "audit log", SEAL).read()
 
 
 # --- damage --------------------------------------------------------------------------------------------------
@@ -192,7 +268,7 @@ def reset_the_head(folder: Path) -> None:
 
 
 def swap_the_head(folder: Path) -> None:
-    (folder / "ledger.head").write_text('{"count":5,"hash":"' + "e" * 64 + '"}')
+    HeadFile(folder / "ledger.head", "ledger", SEAL).write(Head(5, "e" * 64))
 
 
 DAMAGE: list[tuple[Callable[[Path], None], str]] = [
@@ -210,7 +286,7 @@ DAMAGE: list[tuple[Callable[[Path], None], str]] = [
     (remove_the_file, "entry 1 cannot be read"),
     (remove_the_head, "ledger.head cannot be read"),
     (garble_the_head, "ledger.head cannot be read"),
-    (reset_the_head, "entry 2 is not accounted for"),
+    (reset_the_head, "ledger.head was not written by this datasite"),
     (swap_the_head, "entry 5 is not the one"),
 ]
 
@@ -219,7 +295,7 @@ DAMAGE: list[tuple[Callable[[Path], None], str]] = [
 def used_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five entries: two requests, a round that started and ended, one release."""
     folder = tmp_path_factory.mktemp("used")
-    ledger = Ledger(folder / "ledger.sqlite", hundredth_a_step)
+    ledger = ledger_at(folder / "ledger.sqlite")
     reserve(ledger, "one", 40)
     reserve(ledger, "two", 40, study="fractures")
     commit(ledger, "one", 0, 10)
@@ -230,7 +306,7 @@ def used_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def used(used_files: Path, tmp_path: Path) -> Ledger:
     shutil.copytree(used_files, tmp_path, dirs_exist_ok=True)
-    return Ledger(tmp_path / "ledger.sqlite", hundredth_a_step)
+    return ledger_at(tmp_path / "ledger.sqlite")
 
 
 @pytest.mark.parametrize(("damage", "said"), DAMAGE, ids=[damage.__name__ for damage, _ in DAMAGE])
@@ -238,7 +314,7 @@ def test_a_damaged_ledger_refuses_everything_and_tells_the_admin_why(
     used: Ledger, tmp_path: Path, damage: Callable[[Path], None], said: str
 ) -> None:
     damage(tmp_path)
-    reopened = Ledger(tmp_path / "ledger.sqlite", hundredth_a_step)
+    reopened = Ledger(tmp_path / "ledger.sqlite", seal=SEAL)
     for ledger in (used, reopened):
         for use in (
             ledger.verify,
@@ -275,7 +351,7 @@ def test_a_forged_row_with_a_right_hash_breaks_what_follows_it(
 
 def test_an_entry_of_an_unknown_kind_of_content_refuses(ledger: Ledger, tmp_path: Path) -> None:
     """A whole chain that another version wrote: it verifies, but nobody knows what it charges."""
-    Chain(tmp_path / "ledger.sqlite").append(lambda _: Draft("reserve", FINGERPRINT, "one", {"new": "field"}))
+    Chain(tmp_path / "ledger.sqlite", SEAL).append(lambda _: Draft("reserve", FINGERPRINT, "one", {"new": "field"}))
     with pytest.raises(LedgerBroken) as broken:
         ledger.verify()
     assert "entry 1" in broken.value.private
@@ -283,7 +359,7 @@ def test_an_entry_of_an_unknown_kind_of_content_refuses(ledger: Ledger, tmp_path
 
 def test_a_commit_before_its_reservation_refuses(ledger: Ledger, tmp_path: Path) -> None:
     body = {"spend": None, "update_digest": UPDATE}
-    Chain(tmp_path / "ledger.sqlite").append(lambda _: Draft("commit", FINGERPRINT, "one", body, 0))
+    Chain(tmp_path / "ledger.sqlite", SEAL).append(lambda _: Draft("commit", FINGERPRINT, "one", body, 0))
     with pytest.raises(LedgerBroken):
         ledger.history(FINGERPRINT)
 
@@ -305,10 +381,10 @@ def older(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     (tmp_path / "schema.sql").write_text(text)
     with monkeypatch.context() as patch:
         patch.setattr("policies.chain.SCHEMA", tmp_path / "schema.sql")
-        made = Ledger(tmp_path / "ledger.sqlite", hundredth_a_step)
+        made = ledger_at(tmp_path / "ledger.sqlite")
     reserve(made, "one", 40)
     body = {"spend": {"noise_multiplier": 1.0, "sample_rate": 0.1, "steps": 10}, "update_digest": UPDATE}
-    Chain(tmp_path / "ledger.sqlite").append(lambda _: Draft("commit", FINGERPRINT, "one", body, 0))
+    Chain(tmp_path / "ledger.sqlite", SEAL).append(lambda _: Draft("commit", FINGERPRINT, "one", body, 0))
     return made
 
 
@@ -338,6 +414,6 @@ def test_two_starts_of_one_round_refuse(ledger: Ledger, tmp_path: Path) -> None:
     start(ledger, "one", 0, 10)
     (entry,) = [entry for entry in ledger.entries() if entry.kind == "start"]
     run_sql(tmp_path, "DROP INDEX one_start_and_one_commit_a_round")
-    Chain(tmp_path / "ledger.sqlite").append(lambda _: Draft("start", FINGERPRINT, "one", entry.body, 0))
+    Chain(tmp_path / "ledger.sqlite", SEAL).append(lambda _: Draft("start", FINGERPRINT, "one", entry.body, 0))
     with pytest.raises(LedgerBroken):
         ledger.history(FINGERPRINT)

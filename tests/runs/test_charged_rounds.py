@@ -14,7 +14,7 @@ from charged_rounds import ACCOUNT, PLAN, REQUEST, Datasite, make_datasite
 from hospitals import wait_for
 
 from datasites.audit_chain import read
-from datasites.ledger_witness import check
+from datasites.ledger_witness import check, head_of
 from datasites.receipts import Receipts
 from datasites.runs import supervisor as supervision
 from policies.accountant import epsilon_spent
@@ -327,6 +327,7 @@ def stated(datasite: Datasite) -> tuple[str, ...]:
         ledger=datasite.ledger,
         calculator=SimpleNamespace(epsilon_spent=epsilon_spent),
         audit=datasite.audit,
+        witness=lambda: head_of(datasite.ledger),
     )
     receipts = Receipts("north", bytes(range(32)), books)
     receipt = verify(receipts.issue(REQUEST), receipts.public_key)

@@ -17,8 +17,8 @@ from safetensors.numpy import load
 
 from datasites.assets.ingestion import ingest
 from datasites.assets.pictures import SourcePictures
-from datasites.audit import AuditLog
-from datasites.identity import StateFolder
+from datasites.identity import StateFolder, load_or_create
+from datasites.kept_books import open_audit, open_ledger
 from datasites.runs import supervisor as supervision
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.gpus import Gpu, GpuLeases
@@ -109,13 +109,13 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Datasite]]:
 
     def with_nursery(nursery: Any) -> Datasite:
         state = StateFolder(tmp_path / "north")
-        state.create()
+        load_or_create(state)
         images, labels = draw_pictures(60, 1)
         ingest(SourcePictures(images, labels, ("dark", "bright"), None), state.store / "d", name="d")
         shapes = {name: values.shape for name, values in initial_weights(SPEC, 0).items()}
         leases, plans = GpuLeases(GPUS, per_run=2), []
         queue, blobs = RunQueue(state.runs), BlobStore(state.blobs, limits=BlobLimits(max_bytes=1 << 20))
-        ledger = Ledger(state.ledger, lambda history, delta: sum(part.steps for part in history) / 10)
+        ledger = open_ledger(state, lambda history, delta: sum(part.steps for part in history) / 10)
 
         def approved(run: Run) -> ApprovedRun:
             return ApprovedRun(plans[run.round], state.store / "d", shapes, shapes)
@@ -124,7 +124,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Datasite]]:
             queue=queue,
             blobs=blobs,
             ledger=ledger,
-            audit=AuditLog(state.audit),
+            audit=open_audit(state),
             approved=approved,
             state=state,
             nursery=nursery,
