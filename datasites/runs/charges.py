@@ -39,7 +39,7 @@ class RoundCharges:
     def __init__(self, queue: RunQueue, ledger: Ledger, audit: AuditLog) -> None:
         self._queue, self._ledger, self._audit = queue, ledger, audit
         self._deciding = threading.Lock()
-        self._going: set[str] = set()  # runs of this process that were told to go
+        self._going: set[str] = set()  # runs that were told to go and have not ended yet
 
     def start(self, run: Run, spend: GaussianSteps | None, **told: int) -> None:
         """Charges a run's round and pins its weights; the run may read pictures after this returns.
@@ -84,6 +84,11 @@ class RoundCharges:
             self._ledger.commit(request_id=run.request_id, round_index=run.round, update_digest=update_digest)
             self._going.discard(run.id)
 
+    def forget(self, run: Run) -> None:
+        """A run's process is gone, whatever became of its round: the next one was not told to go."""
+        with self._deciding:
+            self._going.discard(run.id)
+
     def lose(self, run: Run, error: WanwuError) -> WanwuError:
         """Ends the round of a run that gave no update; returns what is told of it.
 
@@ -91,10 +96,8 @@ class RoundCharges:
             A round whose run was told to go never runs again, unless the hospital itself could not write its end down.
         """
         with self._deciding:
-            going = run.id in self._going
-            self._going.discard(run.id)
             try:
-                if going and not isinstance(error, OWN_TROUBLE):
+                if run.id in self._going and not isinstance(error, OWN_TROUBLE):
                     self._end_with_nothing(run)
                     return _lost(error)
                 started = self._ledger.started(run.request_id, run.round) is not None

@@ -161,6 +161,7 @@ class Supervisor:
                 ),
             )
         finally:
+            self._charges.forget(run)
             shutil.rmtree(scratch, ignore_errors=True)
             self._gpus.give_back(gpus)
             self._queue.wake()

@@ -276,6 +276,22 @@ def test_an_end_that_cannot_be_written_down_is_no_end(
     assert datasite.nursery.began == [0, 0]
 
 
+def test_a_run_that_cannot_be_started_again_after_the_disk_failed_has_not_lost_its_round(datasite: Datasite) -> None:
+    datasite.nursery.during = failing(sqlite3.OperationalError("database or disk is full"))
+    datasite.ask()
+    with pytest.raises(sqlite3.OperationalError):
+        datasite.execute()
+    datasite.nursery.before = failing(SandboxMissing("No sandbox."))
+    datasite.supervisor._execute(datasite.run(), ())
+    assert (datasite.run().state, datasite.run().code) == ("failed", SandboxMissing.code)
+    assert "same weights" in datasite.run().reason
+    datasite.nursery.before = datasite.nursery.during = lambda *_: None
+    datasite.ask()
+    datasite.execute()
+    assert datasite.run().state == "done"
+    assert datasite.kinds == ["reserve", "start", "commit"]
+
+
 def test_a_study_is_never_charged_more_rounds_than_it_reserved(datasite: Datasite) -> None:
     for index in range(PLAN.rounds):
         datasite.nursery.during = failing(RunFailed("It ended."))
