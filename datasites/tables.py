@@ -60,6 +60,7 @@ def request_card(card: dict[str, Any]) -> Group:
         rows.append(("approvals", f"{len(card['approvals'])} of {card['approvals_needed']}: {given}"))
     if card["finding"]:
         rows.append(("finding", card["finding"]))
+    rows += [("unusual", one["text"]) for one in card["unusual"]]
     for name, value in rows:
         head.add_row(Text(name, style="dim"), Text(str(value)))
     details = _table("plan", "value")
