@@ -80,7 +80,7 @@ class RunningDatasite:
         self.books = Books(
             limits=HospitalLimits(state, config, audit),
             approvals=Approvals(state.approvals),
-            ledger=Ledger(state.ledger, epsilon=calculator.epsilon_spent),
+            ledger=Ledger(state.ledger, calculator.epsilon_spent, calculator.filter_epsilon),
             calculator=calculator,
             audit=audit,
             counted=CountedEvents(audit),

@@ -7,20 +7,18 @@ spent, never less.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 from policies import validate
-from policies.accountant import epsilon_spent
+from policies.accountant import epsilon_spent, filter_epsilon
 from policies.budget import DatasetLimits
+from policies.budget_check import Accountant, BudgetCheck, Filter, charged
 from policies.chain import Chain, Draft, Entry
-from policies.errors import BudgetExceeded, LimitExceeded, NotReserved, PlanError, RequestAltered
+from policies.errors import LimitExceeded, NotReserved, PlanError, RequestAltered
 from policies.reservations import CommittedRound, Reservation, reservations, steps_to_json
 from policies.steps import GaussianSteps, merged
-
-Accountant = Callable[[Sequence[GaussianSteps], float], float]
 
 
 class Ledger:
@@ -29,19 +27,20 @@ class Ledger:
     Every method but `__init__` verifies the whole chain first and raises LedgerBroken if it does not hold.
     """
 
-    def __init__(self, path: Path, epsilon: Accountant = epsilon_spent) -> None:
+    def __init__(self, path: Path, epsilon: Accountant = epsilon_spent, filtered: Filter = filter_epsilon) -> None:
         """Opens the ledger at `path` (its head and lock files lie beside it), or starts an empty one.
 
         Args:
             path: The SQLite file, made with mode 0600. On a local disk: network file systems lock badly.
             epsilon: Computes epsilon from a history and a delta.
+            filtered: Likewise from a history and a budget, where studies were chosen by earlier results.
 
         Raises:
             LedgerBroken: The file cannot be made.
         """
         self._chain = Chain(path)
         self._reserving = path.with_suffix(".reserving")
-        self._epsilon = epsilon
+        self._budgets = BudgetCheck(epsilon, filtered)
 
     def reserve(
         self,
@@ -61,8 +60,8 @@ class Ledger:
         Guarantees:
             With what is charged already, composed at `limits.total.delta`, the envelope stays within
             `limits.total` for the dataset, `max_study_epsilon` for the researcher's study and
-            `max_researcher_epsilon` for the researcher; also when many processes reserve at once. Reserving
-            the same again changes nothing.
+            `max_researcher_epsilon` for the researcher; with `adaptive_filter`, the dataset's also by the filter.
+            This holds when many processes reserve at once. Reserving the same again changes nothing.
 
         Args:
             fingerprint: SHA-256 of the picture store; the budget's key.
@@ -104,7 +103,7 @@ class Ledger:
             standing = reservations(self._chain.entries())
             if held := standing.get(wanted.request_id):
                 return _same(held, wanted)
-            self._check_budget(wanted, standing.values(), limits)
+            self._budgets.check(wanted, standing.values(), limits)
             draft = Draft("reserve", wanted.fingerprint, wanted.request_id, wanted.body())
             self._chain.append(lambda _: draft)
         return wanted
@@ -185,7 +184,7 @@ class Ledger:
             Requests without differential privacy add nothing: see `Reservation.non_private`.
         """
         chosen = {"study": study, "researcher": researcher, "request_id": request_id}
-        return _charged(
+        return charged(
             held
             for held in self.reservations().values()
             if held.fingerprint == fingerprint
@@ -237,44 +236,6 @@ class Ledger:
     def _rounds(self, request_id: str) -> Mapping[int, CommittedRound]:
         held = self.reservations().get(request_id)
         return {} if held is None else held.committed
-
-    def _check_budget(self, wanted: Reservation, standing: Iterable[Reservation], limits: DatasetLimits) -> None:
-        on_dataset = [held for held in standing if held.fingerprint == wanted.fingerprint]
-        by_researcher = [held for held in on_dataset if held.researcher == wanted.researcher]
-        of_study = [held for held in by_researcher if held.study == wanted.study]
-        dataset = f"dataset '{wanted.dataset}'"
-        for held, most, owner in (
-            (on_dataset, limits.total.epsilon, dataset),
-            (by_researcher, limits.max_researcher_epsilon, f"this researcher on {dataset}"),
-            (of_study, limits.max_study_epsilon, f"study '{wanted.study}' on {dataset}"),
-        ):
-            self._check_fits(_charged(held), wanted.spend, most, limits.total.delta, owner)
-
-    def _check_fits(
-        self,
-        charged: tuple[GaussianSteps, ...],
-        spend: tuple[GaussianSteps, ...],
-        most: float,
-        delta: float,
-        owner: str,
-    ) -> None:
-        if not spend:
-            return
-        after = self._epsilon(merged((*charged, *spend)), delta)
-        if after <= most:
-            return
-        before = self._epsilon(charged, delta)
-        # Rounded apart, so that the two figures never look as if it fitted; a billionth is arithmetic, not need.
-        needed = f"{math.ceil((after - before) * 100 - 1e-7) / 100:.2f}" if math.isfinite(after) else "without bound"
-        left = math.floor(max(most - before, 0.0) * 100 + 1e-7) / 100
-        raise BudgetExceeded(
-            f"Budget exceeded: this request needs epsilon {needed}, {left:.2f} is left for {owner} "
-            f"(delta {delta:g}). Lower the rounds or ask the hospital.".replace("e-0", "e-")
-        )
-
-
-def _charged(held: Iterable[Reservation]) -> tuple[GaussianSteps, ...]:
-    return merged(part for reservation in held for part in reservation.charged)
 
 
 def _held(entries: tuple[Entry, ...], request_id: str) -> Reservation:
