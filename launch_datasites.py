@@ -158,7 +158,7 @@ def _start(config: DatasiteConfig, state: StateFolder) -> Started:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(_PROJECT)},
+        env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONPATH": str(_PROJECT)},
         start_new_session=True,
     )
     return Started(config, state, process)

@@ -36,5 +36,8 @@ class Books:
     def epsilon_left(self, fingerprint: str) -> float:
         """What is left of a dataset's total, as a difference of epsilons at its delta: an orientation, not a sum that
         further studies can be added to."""
-        spent = self.epsilon(self.ledger.history(fingerprint))
-        return max(self.limits.current.total.epsilon - spent, 0.0)
+        history, limits = self.ledger.history(fingerprint), self.limits.current
+        spent = self.epsilon(history)
+        if limits.adaptive_filter:
+            spent = max(spent, self.calculator.filter_epsilon(history, limits.total))
+        return max(limits.total.epsilon - spent, 0.0)

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from policies.accountant import GaussianSteps
+from policies.budget import PrivacyBudget
 from policies.plan import ModelSpec, TrainingPlan
 from policies.plans import Plan
 from policies.release_plans import EvaluationPlan, StatisticsPlan
@@ -39,16 +40,15 @@ class Calculator:
         self._pool: ProcessPoolExecutor | None = None
         self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
-        self._remembered: dict[tuple[tuple[GaussianSteps, ...], float], float] = {}
+        self._remembered: dict[tuple[tuple[GaussianSteps, ...], float | PrivacyBudget], float] = {}
 
     def epsilon_spent(self, history: Sequence[GaussianSteps], delta: float) -> float:
         """Same as `policies.accountant.epsilon_spent`; answers that were given before cost nothing."""
-        key = (tuple(history), delta)
-        if not key[0]:
-            return 0.0
-        if key not in self._remembered:
-            self._remembered[key] = float(self._ask(_epsilon_spent, *key))
-        return self._remembered[key]
+        return self._remember(_epsilon_spent, tuple(history), delta)
+
+    def filter_epsilon(self, history: Sequence[GaussianSteps], budget: PrivacyBudget) -> float:
+        """Same as `policies.accountant.filter_epsilon`, likewise."""
+        return self._remember(_filter_epsilon, tuple(history), budget)
 
     def shapes(self, plan: Plan) -> DeclaredShapes:
         """Names and shapes of what the plan takes in and lets out.
@@ -67,6 +67,13 @@ class Calculator:
         """Ends the process."""
         with self._lock:
             self._end()
+
+    def _remember(self, function: Any, history: tuple[GaussianSteps, ...], at: float | PrivacyBudget) -> float:
+        if not history:
+            return 0.0
+        if (history, at) not in self._remembered:
+            self._remembered[history, at] = float(self._ask(function, history, at))
+        return self._remembered[history, at]
 
     def _ask(self, function: Any, *arguments: Any) -> Any:
         with self._lock:
@@ -119,6 +126,12 @@ def _epsilon_spent(history: tuple[GaussianSteps, ...], delta: float) -> float:
     from policies.accountant import epsilon_spent
 
     return epsilon_spent(history, delta)
+
+
+def _filter_epsilon(history: tuple[GaussianSteps, ...], budget: PrivacyBudget) -> float:
+    from policies.accountant import filter_epsilon
+
+    return filter_epsilon(history, budget)
 
 
 @lru_cache(maxsize=1)

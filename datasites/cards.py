@@ -12,6 +12,7 @@ from datasites.books import Books
 from datasites.canonical import RequestReader
 from policies.accountant import plan_spend
 from policies.errors import WanwuError
+from policies.findings import findings
 from policies.plan_json import canonical_json
 
 
@@ -35,6 +36,7 @@ class RequestCard:
         approvals: Who has approved so far, while more approvals are needed.
         approvals_needed: How many different people must approve.
         finding: Why the request cannot be approved; empty when it can.
+        unusual: What is out of the ordinary in the plan: {field, text} each; it can be approved all the same.
     """
 
     id: str
@@ -52,6 +54,7 @@ class RequestCard:
     approvals: tuple[str, ...] = ()
     approvals_needed: int = 1
     finding: str = ""
+    unusual: tuple[dict[str, str], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -78,6 +81,7 @@ def make_card(request: Any, reader: RequestReader, books: Books) -> RequestCard:
         canonical = reader.read(request)
         plan, manifest = canonical.plan, canonical.dataset.manifest
         read = {"plan": json.loads(plan.to_json()), "digest": canonical.digest}
+        read["unusual"] = tuple(asdict(one) for one in findings(plan, public_size=manifest.public_size))
         read["epsilon_left"] = books.epsilon_left(manifest.fingerprint)
         if spend := plan_spend(plan):
             read["epsilon"] = books.epsilon(spend)

@@ -12,9 +12,10 @@ from datasites.audit import AuditLog
 from datasites.audit_chain import AuditLines, Keep, read
 from datasites.identity import StateFolder
 from datasites.runs.queue import RunQueue
-from policies.accountant import epsilon_spent
+from policies.accountant import epsilon_spent, filter_epsilon
+from policies.budget_check import Accountant, Filter
 from policies.chain import Chain
-from policies.ledger import Accountant, Ledger
+from policies.ledger import Ledger
 from policies.seal import Seal
 
 
@@ -41,9 +42,9 @@ def seal_of(state: StateFolder) -> Seal | None:
     return identity.seal if identity.books else None
 
 
-def open_ledger(state: StateFolder, epsilon: Accountant = epsilon_spent) -> Ledger:
+def open_ledger(state: StateFolder, epsilon: Accountant = epsilon_spent, filtered: Filter = filter_epsilon) -> Ledger:
     """The datasite's ledger. It shows at its first use whether it holds."""
-    return Ledger(state.ledger, epsilon, seal=seal_of(state))
+    return Ledger(state.ledger, epsilon, filtered, seal=seal_of(state))
 
 
 def open_audit(state: StateFolder) -> AuditLog:

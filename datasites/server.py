@@ -77,7 +77,7 @@ class RunningDatasite:
         self.books = Books(
             limits=HospitalLimits(state, config, audit),
             approvals=Approvals(state.approvals),
-            ledger=open_ledger(state, calculator.epsilon_spent),
+            ledger=open_ledger(state, calculator.epsilon_spent, calculator.filter_epsilon),
             calculator=calculator,
             audit=audit,
             counted=CountedEvents(audit),

@@ -64,6 +64,7 @@ def request_card(card: dict[str, Any]) -> Group:
         rows.append(("approvals", f"{len(card['approvals'])} of {card['approvals_needed']}: {given}"))
     if card["finding"]:
         rows.append(("finding", card["finding"]))
+    rows += [("unusual", one["text"]) for one in card["unusual"]]
     for name, value in rows:
         head.add_row(line((name, "dim")), str(value))
     details = PlainTable("plan", "value")

@@ -1,7 +1,8 @@
 """What a history of noisy steps costs, and back: steps to epsilon, budget to noise.
 
-Only these numbers may be told outside. Epsilons are never added up: steps are composed, by the PRV accountant
-where its arithmetic can be trusted, else by Rényi divergences, which state more epsilon for the same history.
+Only these numbers may be told outside. Epsilons are never added up: steps are composed, in three ways, and the
+smallest bound counts of those that can be trusted: by privacy loss distributions, by Opacus' PRV accountant, and by
+Rényi divergences, which hold everywhere and state more epsilon for the same history.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from policies import renyi, validate
 from policies.budget import PrivacyBudget
 from policies.errors import BudgetTooSmall
 from policies.plans import Plan
+from policies.pld import pld_epsilon
 from policies.prv import PRV_EPSILON_ERROR, prv_epsilon
 from policies.steps import GaussianSteps, merged
 
@@ -23,6 +25,7 @@ __all__ = [
     "GaussianSteps",
     "calibrate_noise",
     "epsilon_spent",
+    "filter_epsilon",
     "merged",
     "plan_spend",
     "round_spend",
@@ -54,9 +57,10 @@ def epsilon_spent(history: Iterable[GaussianSteps], delta: float) -> float:
 
     Guarantees:
         The composition of the history is (result, delta)-differentially private, add or remove one privacy
-        unit. The PRV accountant's upper bound counts only where it is at least the lower bound from Rényi
-        divergences; where it is not, or fails, the Rényi upper bound counts, never zero; where both hold, the
-        smaller. An empty history is 0.
+        unit. The smallest of three upper bounds counts. One that fails, or lies below a lower bound, does not: the
+        lower bound from Rényi divergences for both, and for the privacy loss distributions also the least that
+        the PRV accountant leaves possible. The Rényi upper bound always counts, and is never zero where something
+        was spent. An empty history is 0.
 
     Args:
         history: Steps in any order, of any number of studies.
@@ -72,11 +76,30 @@ def epsilon_spent(history: Iterable[GaussianSteps], delta: float) -> float:
 
 @lru_cache(maxsize=4096)
 def _epsilon_spent(history: tuple[GaussianSteps, ...], delta: float) -> float:
-    upper = renyi.upper_bound(history, delta)
-    prv = prv_epsilon(history, delta)
-    if prv is None or prv < max(renyi.lower_bound(history, delta), PRV_EPSILON_ERROR / 2):
-        return upper
-    return min(prv, upper)
+    bounds = [renyi.upper_bound(history, delta)]
+    least = renyi.lower_bound(history, delta)
+    by_prv, by_pld = prv_epsilon(history, delta), pld_epsilon(history, delta)
+    if by_prv is not None and by_prv >= max(least, PRV_EPSILON_ERROR / 2):
+        bounds.append(by_prv)
+        least = max(least, by_prv - 2 * PRV_EPSILON_ERROR)
+    if by_pld is not None and by_pld >= least:
+        bounds.append(by_pld)
+    return min(bounds)
+
+
+def filter_epsilon(history: Iterable[GaussianSteps], budget: PrivacyBudget) -> float:
+    """Returns what a history takes of `budget.epsilon` where its parts are chosen in the knowledge of earlier results.
+
+    Unlike epsilons, these figures add up.
+
+    Guarantees:
+        Whoever chooses each part by everything that was released before, and stops before the result passes
+        `budget.epsilon`, has got answers that together are (budget.epsilon, budget.delta)-differentially private,
+        add or remove one privacy unit: a Rényi filter at one order, which depends on the budget alone (Feldman and
+        Zrnic, "Individual Privacy Accounting via a Rényi Filter", NeurIPS 2021). An empty history is 0.
+    """
+    parts = merged(history)
+    return budget.epsilon * renyi.share_of_budget(parts, budget.epsilon, budget.delta) if parts else 0.0
 
 
 def calibrate_noise(

@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from policies import validate
-from policies.accountant import epsilon_spent
+from policies.accountant import epsilon_spent, filter_epsilon
 from policies.budget import DatasetLimits
-from policies.budget_room import Accountant, charged, check_room
+from policies.budget_check import Accountant, BudgetCheck, Filter, charged
 from policies.chain import Chain, Draft, Entry
 from policies.errors import LimitExceeded, NotReserved, PlanError, RequestAltered
 from policies.head_file import GENESIS
@@ -29,17 +29,25 @@ class Ledger:
     Every method but `__init__` verifies the whole chain first and raises LedgerBroken if it does not hold.
     """
 
-    def __init__(self, path: Path, epsilon: Accountant = epsilon_spent, *, seal: Seal | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        epsilon: Accountant = epsilon_spent,
+        filtered: Filter = filter_epsilon,
+        *,
+        seal: Seal | None = None,
+    ) -> None:
         """Opens the ledger at `path`, which `Chain.begin` has made; its head and lock files lie beside it.
 
         Args:
             path: The SQLite file. On a local disk: network file systems lock badly.
             epsilon: Computes epsilon from a history and a delta.
+            filtered: Likewise from a history and a budget, where studies were chosen by earlier results.
             seal: The datasite's. Without it a sealed ledger is refused.
         """
         self._chain = Chain(path, seal)
         self._reserving = path.with_suffix(".reserving")
-        self._epsilon = epsilon
+        self._budgets = BudgetCheck(epsilon, filtered)
 
     def reserve(
         self,
@@ -59,8 +67,8 @@ class Ledger:
         Guarantees:
             With what is charged already, composed at `limits.total.delta`, the envelope stays within
             `limits.total` for the dataset, `max_study_epsilon` for the researcher's study and
-            `max_researcher_epsilon` for the researcher; also when many processes reserve at once. Reserving
-            the same again changes nothing.
+            `max_researcher_epsilon` for the researcher; with `adaptive_filter`, the dataset's also by the filter.
+            This holds when many processes reserve at once. Reserving the same again changes nothing.
 
         Args:
             fingerprint: SHA-256 of the picture store; the budget's key.
@@ -102,7 +110,7 @@ class Ledger:
             standing = reservations(self._chain.entries())
             if held := standing.get(wanted.request_id):
                 return _same(held, wanted)
-            check_room(wanted, standing.values(), limits, self._epsilon)
+            self._budgets.check(wanted, standing.values(), limits)
             draft = Draft("reserve", wanted.fingerprint, wanted.request_id, wanted.body())
             self._chain.append(lambda _: draft)
         return wanted

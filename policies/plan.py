@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-from policies import plan_json, validate
+from policies import plan_json, ranges, validate
 from policies.errors import PlanError
 from policies.plan_json import canonical_json, sha256_text
 
@@ -100,17 +100,12 @@ class PrivacySpec:
     unit: str = "picture"
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self,
-            "noise_multiplier",
-            validate.number("privacy.noise_multiplier", self.noise_multiplier, low=0, high=1e6, open_low=True),
-        )
-        object.__setattr__(
-            self,
-            "max_grad_norm",
-            validate.number("privacy.max_grad_norm", self.max_grad_norm, low=0, high=1e6, open_low=True),
-        )
-        object.__setattr__(self, "delta", validate.number("privacy.delta", self.delta, low=0, high=0.1, open_low=True))
+        for name, allowed in (
+            ("noise_multiplier", ranges.NOISE_MULTIPLIER),
+            ("max_grad_norm", ranges.MAX_GRAD_NORM),
+            ("delta", ranges.DELTA),
+        ):
+            object.__setattr__(self, name, allowed.check(f"privacy.{name}", getattr(self, name)))
         validate.choice("privacy.unit", self.unit, UNITS)
 
 
@@ -162,10 +157,10 @@ class TrainingPlan:
         model: Which model.
         rounds: Number of rounds that one approval covers.
         steps_per_round: Optimiser steps in one round at the hospital.
-        sample_rate: Poisson probability q that a unit joins a step, in (0, 1].
+        sample_rate: Poisson probability q that a unit joins a step, at most 1.
         learning_rate: Of SGD, in the first round.
         learning_rate_schedule: `constant`, or `cosine` from learning_rate towards 0 over the study's steps.
-        momentum: Of SGD, in [0, 1); the buffer starts at zero in each round.
+        momentum: Of SGD, below 1; the buffer starts at zero in each round.
         weight_decay: L2 penalty added to the (noised) gradient.
         proximal_mu: FedProx's term: pull towards the round's global weights (Li et al., MLSys 2020); 0 is FedAvg.
         augmentation: Random change of each drawn picture: `none`, `flips`, `flips_and_turns`.
@@ -210,16 +205,15 @@ class TrainingPlan:
         validate.name("dataset", self.dataset)
         validate.integer("rounds", self.rounds, low=1, high=MAX_ROUNDS)
         validate.integer("steps_per_round", self.steps_per_round, low=1, high=MAX_STEPS)
-        object.__setattr__(
-            self, "sample_rate", validate.number("sample_rate", self.sample_rate, low=0, high=1, open_low=True)
-        )
-        object.__setattr__(
-            self, "learning_rate", validate.number("learning_rate", self.learning_rate, low=0, high=1e4, open_low=True)
-        )
+        for name, allowed in (
+            ("sample_rate", ranges.SAMPLE_RATE),
+            ("learning_rate", ranges.LEARNING_RATE),
+            ("momentum", ranges.MOMENTUM),
+            ("weight_decay", ranges.WEIGHT_DECAY),
+            ("proximal_mu", ranges.PROXIMAL_MU),
+        ):
+            object.__setattr__(self, name, allowed.check(name, getattr(self, name)))
         validate.choice("learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
-        object.__setattr__(self, "momentum", validate.number("momentum", self.momentum, low=0, high=1, open_high=True))
-        object.__setattr__(self, "weight_decay", validate.number("weight_decay", self.weight_decay, low=0, high=1e4))
-        object.__setattr__(self, "proximal_mu", validate.number("proximal_mu", self.proximal_mu, low=0, high=1e4))
         validate.choice("augmentation", self.augmentation, AUGMENTATIONS)
         validate.integer("augmentation_multiplicity", self.augmentation_multiplicity, low=1, high=MAX_VIEWS)
         if self.augmentation_multiplicity > 1 and self.augmentation == "none":

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-from policies import plan_json, validate
+from policies import plan_json, ranges, validate
 from policies.errors import PlanError
 from policies.plan import MAX_ROUNDS, UNITS, ModelSpec, RunSpec
 from policies.plan_json import sha256_text
@@ -34,12 +34,8 @@ class ReleaseSpec:
     unit: str = "picture"
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self,
-            "noise_multiplier",
-            validate.number("privacy.noise_multiplier", self.noise_multiplier, low=0, high=1e6, open_low=True),
-        )
-        object.__setattr__(self, "delta", validate.number("privacy.delta", self.delta, low=0, high=0.1, open_low=True))
+        for name, allowed in (("noise_multiplier", ranges.NOISE_MULTIPLIER), ("delta", ranges.DELTA)):
+            object.__setattr__(self, name, allowed.check(f"privacy.{name}", getattr(self, name)))
         validate.choice("privacy.unit", self.unit, UNITS)
 
 

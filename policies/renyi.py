@@ -49,14 +49,45 @@ def upper_bound(history: Sequence[GaussianSteps], delta: float) -> float:
     Guarantees:
         All steps together are (result, delta)-differentially private, add or remove one privacy unit.
     """
+    return upper_bound_and_order(history, delta)[0]
+
+
+def upper_bound_and_order(history: Sequence[GaussianSteps], delta: float) -> tuple[float, float]:
+    """The same, and the order that gives it; (infinity, infinity) where none is found."""
+    import numpy as np
+
+    epsilons = _epsilons(history, delta)
+    finite = np.isfinite(epsilons)
+    if not finite.any():
+        return math.inf, math.inf
+    best = int(np.where(finite, epsilons, math.inf).argmin())
+    return max(0.0, float(epsilons[best])), ORDERS[best]
+
+
+def share_of_budget(history: Sequence[GaussianSteps], epsilon: float, delta: float) -> float:
+    """Returns how much of a budget a history takes by the divergence at one order; shares of histories add up.
+
+    The order is the one at which the budget holds the most Gaussian steps. It depends on the budget alone, so it is
+    chosen before anything is known.
+
+    Guarantees:
+        A history with a share of at most 1 is (epsilon, delta)-differentially private, add or remove one unit.
+    """
     import numpy as np
 
     orders = np.array(ORDERS)
-    divergences = _composed(history)
+    allowed = epsilon - np.log1p(-1 / orders) + (math.log(delta) + np.log(orders)) / (orders - 1)
+    chosen = int((allowed / orders).argmax())
+    return float(_composed(history)[chosen] / allowed[chosen]) if allowed[chosen] > 0 else math.inf
+
+
+def _epsilons(history: Sequence[GaussianSteps], delta: float) -> Any:
+    """What each order says epsilon is at `delta`: float64, (len(ORDERS),); infinite or NaN where it says nothing."""
+    import numpy as np
+
+    orders = np.array(ORDERS)
     with np.errstate(all="ignore"):
-        epsilons = divergences + np.log1p(-1 / orders) - (math.log(delta) + np.log(orders)) / (orders - 1)
-    finite = epsilons[np.isfinite(epsilons)]
-    return max(0.0, float(finite.min())) if finite.size else math.inf
+        return _composed(history) + np.log1p(-1 / orders) - (math.log(delta) + np.log(orders)) / (orders - 1)
 
 
 def lower_bound(history: Sequence[GaussianSteps], delta: float) -> float:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from policies.accountant import GaussianSteps
 from policies.budget import DatasetLimits, PrivacyBudget
+from policies.budget_check import Accountant
 from policies.chain import Chain
-from policies.ledger import Accountant, Ledger
+from policies.ledger import Ledger
 from policies.seal import Seal
 
 FINGERPRINT, OTHER_FINGERPRINT = "a" * 64, "b" * 64

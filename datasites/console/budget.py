@@ -41,7 +41,7 @@ def _budgets(console: Console) -> list[dict[str, Any]]:
                 "dataset": name,
                 "epsilon_total": total.epsilon,
                 "epsilon_charged": charged,
-                "epsilon_left": max(total.epsilon - charged, 0.0),
+                "epsilon_left": console.books.epsilon_left(fingerprint),
                 "delta": total.delta,
                 "studies": _studies(console.books, fingerprint),
             }

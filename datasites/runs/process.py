@@ -290,4 +290,6 @@ def _clean_environment(threads: int) -> dict[str, str]:
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
+        # Several hospitals, or other programs, share the machine: a thread that waits sleeps instead of spinning.
+        "OMP_WAIT_POLICY": "PASSIVE",
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from policies.accountant import GaussianSteps, epsilon_spent
 from policies.budget import DatasetLimits, PrivacyBudget
-from policies.budget_room import Accountant
+from policies.budget_check import Accountant
 from policies.chain import Chain
 from policies.errors import BudgetExceeded
 from policies.ledger import Ledger

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import policies
-from policies import accountant, prv, renyi
+from policies import accountant, pld, prv, renyi
 from policies.accountant import (
     MIN_NOISE_MULTIPLIER,
     GaussianSteps,
@@ -110,7 +110,7 @@ def test_opacus_accountants_bracket_the_result_and_the_gaussian_approximation_is
     for opacus in (by_prv, by_rdp, by_gdp):
         opacus.history = [(1.0, 0.05, 400)]
     spent = epsilon_spent([GaussianSteps(1.0, 0.05, 400)], DELTA)
-    assert spent == pytest.approx(by_prv.get_epsilon(DELTA))
+    assert by_prv.get_epsilon(DELTA) - PRV_MARGIN < spent < by_prv.get_epsilon(DELTA)
     assert by_gdp.get_epsilon(DELTA) + 0.5 < spent < by_rdp.get_epsilon(DELTA) - 0.5
 
 
@@ -183,14 +183,16 @@ def test_a_plan_without_privacy_has_no_spend() -> None:
 
 @few_examples
 @given(histories)
-def test_the_two_accountants_agree_within_their_margin(history: list[GaussianSteps]) -> None:
-    """PRV is at most RDP plus its own allowance, and never under what the divergences prove."""
+def test_the_accountants_agree_within_their_margins(history: list[GaussianSteps]) -> None:
+    """PRV is at most RDP plus its own allowance, PLD at most PRV, and none is under what the divergences prove."""
     parts = merged(history)
     upper, lower = renyi.upper_bound(parts, DELTA), renyi.lower_bound(parts, DELTA)
-    by_prv = prv.prv_epsilon(parts, DELTA)
+    by_prv, by_pld = prv.prv_epsilon(parts, DELTA), pld.pld_epsilon(parts, DELTA)
     assert by_prv is not None
+    assert by_pld is not None
     assert lower <= by_prv <= upper + prv.PRV_EPSILON_ERROR
-    assert epsilon_spent(history, DELTA) == min(by_prv, upper)
+    assert by_prv - PRV_MARGIN < by_pld < by_prv + 1e-4 * by_prv
+    assert epsilon_spent(history, DELTA) == min(by_prv, by_pld, upper)
 
 
 @pytest.mark.parametrize("noise", [0.5, 2.0, 30.0])
@@ -228,12 +230,26 @@ def test_where_the_prv_accountant_fails_the_rdp_bound_counts(
         return broken
 
     monkeypatch.setattr(PRVAccountant, "get_epsilon", get_epsilon)
+    monkeypatch.setattr(accountant, "pld_epsilon", lambda history, delta: None)
     accountant._epsilon_spent.cache_clear()
     history = [GaussianSteps(5.0, 0.5, 100)]
     spent = epsilon_spent(history, DELTA)
     accountant._epsilon_spent.cache_clear()
     assert spent == renyi.upper_bound(history, DELTA)
     assert 4.5 < spent < 5.0
+
+
+@pytest.mark.parametrize("broken", [None, math.nan, -1.0, 0.0, 0.5, 4.0], ids=repr)
+def test_a_loss_distribution_below_what_the_others_leave_possible_counts_for_nothing(
+    broken: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """True is about 4.54: the divergences prove 1.5 and more, the PRV accountant 4.52 and more."""
+    monkeypatch.setattr(accountant, "pld_epsilon", lambda history, delta: broken)
+    accountant._epsilon_spent.cache_clear()
+    history = [GaussianSteps(5.0, 0.5, 100)]
+    spent = epsilon_spent(history, DELTA)
+    accountant._epsilon_spent.cache_clear()
+    assert spent == prv.prv_epsilon(history, DELTA)
 
 
 def test_where_rounding_could_hide_spending_the_prv_accountant_is_not_asked() -> None:
@@ -268,7 +284,8 @@ def test_no_third_party_warning_reaches_the_log() -> None:
 @few_examples
 @given(histories, one_part)
 def test_more_steps_never_cost_less(history: list[GaussianSteps], more: GaussianSteps) -> None:
-    assert epsilon_spent([*history, more], DELTA) >= epsilon_spent(history, DELTA) - 1e-3
+    before = epsilon_spent(history, DELTA)
+    assert epsilon_spent([*history, more], DELTA) >= before - 1e-3 - pld.GRID_SHARE * before
 
 
 @few_examples
@@ -344,8 +361,8 @@ def test_calibrated_noise_has_five_digits() -> None:
 
 
 def test_a_budget_that_no_noise_fits_is_too_small() -> None:
-    with pytest.raises(BudgetTooSmall, match=r"200 steps at sample rate 0\.2 do not fit into epsilon 0\.0001"):
-        calibrate_noise(PrivacyBudget(0.0001, DELTA), sample_rate=0.2, steps=200)
+    with pytest.raises(BudgetTooSmall, match=r"1000000 steps at sample rate 1 do not fit into epsilon 0\.001"):
+        calibrate_noise(PrivacyBudget(0.001, DELTA), sample_rate=1.0, steps=1_000_000)
 
 
 def test_a_budget_spent_before_is_too_small() -> None:
@@ -364,7 +381,7 @@ def test_a_boundless_budget_still_gets_the_least_noise() -> None:
 
 def test_importing_the_privacy_core_loads_neither_torch_nor_opacus_nor_syft() -> None:
     root = str(Path(policies.__file__).parents[1])
-    heavy = "import sys; print(sorted({'torch', 'opacus', 'syft', 'scipy'} & set(sys.modules)))"
+    heavy = "import sys; print(sorted({'torch', 'opacus', 'syft', 'scipy', 'dp_accounting'} & set(sys.modules)))"
     program = f"import policies.accountant, policies.ledger, policies.inputs, policies.outputs; {heavy}"
     ran = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"

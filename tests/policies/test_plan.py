@@ -73,7 +73,7 @@ models = st.builds(
     st.dictionaries(names, scalars, max_size=3),
 )
 privacies = st.builds(
-    PrivacySpec, st.floats(1e-3, 1e6), st.floats(1e-3, 1e6), st.floats(1e-12, 0.1), st.sampled_from(UNITS)
+    PrivacySpec, st.floats(1e-9, 1e5), st.floats(1e-6, 1e4), st.floats(1e-12, 0.01), st.sampled_from(UNITS)
 )
 runs = st.builds(RunSpec, st.sampled_from(["auto", "cpu"]), st.integers(1, 65_536), st.integers(1, 604_800))
 plans = st.builds(
@@ -83,12 +83,12 @@ plans = st.builds(
     model=models,
     rounds=st.integers(1, MAX_ROUNDS),
     steps_per_round=st.integers(1, MAX_STEPS),
-    sample_rate=st.floats(1e-6, 1.0),
-    learning_rate=st.floats(1e-6, 1e4),
+    sample_rate=st.floats(1e-9, 1.0),
+    learning_rate=st.floats(1e-9, 1e3),
     learning_rate_schedule=st.sampled_from(SCHEDULES),
     momentum=st.floats(0, 0.999),
-    weight_decay=st.floats(0, 1e4),
-    proximal_mu=st.floats(0, 1e4),
+    weight_decay=st.floats(0, 1e3),
+    proximal_mu=st.floats(0, 1e3),
     augmentation=st.sampled_from(AUGMENTATIONS[1:]),
     augmentation_multiplicity=st.integers(1, MAX_VIEWS),
     server_momentum=st.floats(0, 0.999),
