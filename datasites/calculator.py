@@ -21,6 +21,7 @@ from policies.plans import Plan
 from policies.release_plans import EvaluationPlan, StatisticsPlan
 
 IDLE_SECONDS = 60.0
+MAX_REMEMBERED = 1000
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -40,15 +41,18 @@ class Calculator:
         self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
         self._remembered: dict[tuple[tuple[GaussianSteps, ...], float], float] = {}
+        self._shapes: dict[tuple[ModelSpec, str | None], Shapes] = {}
 
     def epsilon_spent(self, history: Sequence[GaussianSteps], delta: float) -> float:
         """Same as `policies.accountant.epsilon_spent`; answers that were given before cost nothing."""
         key = (tuple(history), delta)
         if not key[0]:
             return 0.0
-        if key not in self._remembered:
-            self._remembered[key] = float(self._ask(_epsilon_spent, *key))
-        return self._remembered[key]
+        known = self._remembered.get(key)
+        if known is None:
+            known = float(self._ask(_epsilon_spent, *key))
+            _remember(self._remembered, key, known)
+        return known
 
     def shapes(self, plan: Plan) -> DeclaredShapes:
         """Names and shapes of what the plan takes in and lets out.
@@ -60,7 +64,11 @@ class Calculator:
         if isinstance(plan, StatisticsPlan):
             return DeclaredShapes({}, plan.outputs)
         engine = plan.run.engine if isinstance(plan, TrainingPlan) and plan.privacy is not None else None
-        parameters: Shapes = self._ask(_parameter_shapes, plan.model, engine)
+        key = (plan.model, engine)
+        parameters = self._shapes.get(key)
+        if parameters is None:
+            parameters = self._ask(_parameter_shapes, *key)
+            _remember(self._shapes, key, parameters)
         return DeclaredShapes(parameters, plan.outputs if isinstance(plan, EvaluationPlan) else parameters)
 
     def stop(self) -> None:
@@ -101,6 +109,13 @@ class Calculator:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
+
+
+def _remember(answers: dict[Any, Any], key: Any, answer: Any) -> None:
+    """Keeps an answer, and begins anew where as many are kept as may be."""
+    if len(answers) >= MAX_REMEMBERED:
+        answers.clear()
+    answers[key] = answer
 
 
 def _end_with_the_datasite() -> None:
