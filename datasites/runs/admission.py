@@ -55,11 +55,13 @@ class Admission:
         weights = self._blobs.path(decision.account, ticket.weights)
         check_weights_file(weights, decision.inputs, plan.weights_encoding, max_bytes=self._max_update_bytes)
         self._blobs.check_room(decision.account, largest_size(decision.outputs, plan.update_encoding))
+        before = self._queue.find(decision.request_id, ticket.round)
         run = self._queue.enqueue(
             request_id=decision.request_id,
             round_index=ticket.round,
             account=decision.account,
             weights=ticket.weights,
         )
-        self._audit.write("round asked for", request=decision.request_id, round=ticket.round, run=run.id)
+        if before is None or before.attempt != run.attempt:  # asking again for what is queued or done changes nothing
+            self._audit.write("round asked for", request=decision.request_id, round=ticket.round, run=run.id)
         return run.public(queue_position=self._queue.position(run))
