@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-faults bench-rounds bench-engine bench-accuracy check lock clean
+.PHONY: help setup demo test test-all test-faults test-load bench-rounds bench-engine bench-accuracy check lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test-all: setup ## every test, the slow and real-data ones too
 
 test-faults: setup ## 200 kills at random moments over studies at three hospitals; prints what was lost (FAULTS=...)
 	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/under_fire.py $(or $(FAULTS),--hospitals 3 --kills 200)
+
+test-load: setup ## the console's pace while 200 connections are held, 20 of them hostile (ARGS="--turns 5")
+	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/under_load.py $(ARGS)
 
 bench-rounds: setup ## fixed cost of a round, into out/bench (ARGS="--payloads 1 10")
 	$(BIN)/python tests/benchmarks/rounds.py $(ARGS)

@@ -23,7 +23,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-from datasites.config import DatasiteConfig, check_distinct, read_hospitals
+from datasites.config import DatasiteConfig
+from datasites.hospitals_file import check_distinct, read_hospitals
 from datasites.identity import StateFolder
 from policies.errors import ConfigError, WanwuError
 from policies.printing import say, say_error, show_everything

@@ -31,7 +31,7 @@ class Accounts:
         self._server, self._state, self._url = server, state, url
         self._enrolment, self._audit = enrolment, audit
         self.check_own = enrolment.check_own
-        self._emails: dict[str, str] = {}
+        self._emails: dict[str, str] | None = None  # of researchers, by key, until an account is added
 
     def close_sign_up(self) -> None:
         """Turns off sign-up and guests, which PySyft leaves to settings; no datasite depends on their defaults."""
@@ -123,6 +123,7 @@ class Accounts:
             password_verify=password,
             role=ServiceRole.DATA_SCIENTIST,
         )
+        self._emails = None
 
     def researchers(self) -> list[str]:
         """E-mail addresses of all researchers' accounts."""
@@ -145,15 +146,13 @@ class Accounts:
         Raises:
             SignInFailed: It belongs to no researcher.
         """
-        if account not in self._emails:
+        known = self._emails
+        if known is None:
             with self._server.lock:
-                self._emails = {
-                    str(user.verify_key): user.email
-                    for user in self._users()
-                    if user.role is ServiceRole.DATA_SCIENTIST
-                }
+                researchers = [user for user in self._users() if user.role is ServiceRole.DATA_SCIENTIST]
+                known = self._emails = {str(user.verify_key): user.email for user in researchers}
         try:
-            return self._emails[account]
+            return known[account]
         except KeyError as error:
             raise SignInFailed("This key belongs to no researcher's account here. Ask the hospital for one.") from error
 

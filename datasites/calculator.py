@@ -22,6 +22,7 @@ from policies.plans import Plan
 from policies.release_plans import EvaluationPlan, StatisticsPlan
 
 IDLE_SECONDS = 60.0
+MAX_REMEMBERED = 1000
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -41,14 +42,15 @@ class Calculator:
         self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
         self._remembered: dict[tuple[tuple[GaussianSteps, ...], float | PrivacyBudget], float] = {}
+        self._shapes: dict[tuple[ModelSpec, str | None], Shapes] = {}
 
     def epsilon_spent(self, history: Sequence[GaussianSteps], delta: float) -> float:
         """Same as `policies.accountant.epsilon_spent`; answers that were given before cost nothing."""
-        return self._remember(_epsilon_spent, tuple(history), delta)
+        return self._asked(_epsilon_spent, tuple(history), delta)
 
     def filter_epsilon(self, history: Sequence[GaussianSteps], budget: PrivacyBudget) -> float:
         """Same as `policies.accountant.filter_epsilon`, likewise."""
-        return self._remember(_filter_epsilon, tuple(history), budget)
+        return self._asked(_filter_epsilon, tuple(history), budget)
 
     def shapes(self, plan: Plan) -> DeclaredShapes:
         """Names and shapes of what the plan takes in and lets out.
@@ -60,7 +62,11 @@ class Calculator:
         if isinstance(plan, StatisticsPlan):
             return DeclaredShapes({}, plan.outputs)
         engine = plan.run.engine if isinstance(plan, TrainingPlan) and plan.privacy is not None else None
-        parameters: Shapes = self._ask(_parameter_shapes, plan.model, engine)
+        key = (plan.model, engine)
+        parameters = self._shapes.get(key)
+        if parameters is None:
+            parameters = self._ask(_parameter_shapes, *key)
+            _remember(self._shapes, key, parameters)
         return DeclaredShapes(parameters, plan.outputs if isinstance(plan, EvaluationPlan) else parameters)
 
     def stop(self) -> None:
@@ -68,12 +74,14 @@ class Calculator:
         with self._lock:
             self._end()
 
-    def _remember(self, function: Any, history: tuple[GaussianSteps, ...], at: float | PrivacyBudget) -> float:
+    def _asked(self, function: Any, history: tuple[GaussianSteps, ...], at: float | PrivacyBudget) -> float:
         if not history:
             return 0.0
-        if (history, at) not in self._remembered:
-            self._remembered[history, at] = float(self._ask(function, history, at))
-        return self._remembered[history, at]
+        known = self._remembered.get((history, at))
+        if known is None:
+            known = float(self._ask(function, history, at))
+            _remember(self._remembered, (history, at), known)
+        return known
 
     def _ask(self, function: Any, *arguments: Any) -> Any:
         with self._lock:
@@ -108,6 +116,13 @@ class Calculator:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
+
+
+def _remember(answers: dict[Any, Any], key: Any, answer: Any) -> None:
+    """Keeps an answer, and begins anew where as many are kept as may be."""
+    if len(answers) >= MAX_REMEMBERED:
+        answers.clear()
+    answers[key] = answer
 
 
 def _end_with_the_datasite() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from syft.server.credentials import SyftVerifyKey
 from syft.service.code.user_code import SubmitUserCode, UserCode, parse_user_code
 from syft.service.context import AuthedServiceContext
 from syft.service.policy.policy import Constant, Matches, MixedInputPolicy, SingleExecutionExactOutput, UserOwned
@@ -67,6 +68,13 @@ class RequestReader:
         with self._server.lock:
             requests = self._server.services.request.stash.get_all(self._server.verify_key).unwrap()
         return sorted(requests, key=lambda request: str(request.request_time))
+
+    def of_account(self, account: str) -> list[Any]:
+        """PySyft's request objects that an account has submitted; no other one is read for it."""
+        key = SyftVerifyKey.from_string(account)
+        with self._server.lock:
+            own = self._server.services.request.stash.get_all_for_verify_key(self._server.verify_key, key).unwrap()
+        return list(own)
 
     def find(self, request_id: str) -> Any:
         """The request with that identifier, or the only one whose identifier begins so.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from datasites.door_limits import DoorLimits
 from datasites.runs.limits import RunLimits
+from datasites.toml_file import read_toml, toml_value
 from policies import validate
 from policies.budget import DatasetLimits
 from policies.errors import ConfigError, PlanError
@@ -71,9 +72,31 @@ class DatasiteConfig:
     researchers: tuple[str, ...] = setting(
         "E-mail addresses of researchers whose accounts are made at the first start.", default=()
     )
+    max_connections: int = setting("Most open connections of all researchers.", default=512)
+    max_connections_per_researcher: int = setting("Most open connections of one researcher.", default=32)
+    max_requests_at_once_per_researcher: int = setting(
+        "Most requests of one researcher that are worked on at once; more wait for their turn.", default=8
+    )
+    max_requests_per_second_per_researcher: int = setting(
+        "Most requests of one researcher that begin in a second, over five seconds; more wait for their turn.",
+        default=20,
+    )
+    head_seconds: int = setting("Longest time for the head of a request to arrive, in seconds.", default=10)
+    min_upload_bytes_per_second: int = setting(
+        "Slowest pace of a body that is sent, in bytes a second, over ten seconds.", default=4096
+    )
+    max_pending_per_researcher: int = setting(
+        "Most code requests of one researcher that wait for a decision.", default=20
+    )
+    max_log_bytes: int = setting(
+        "Most bytes of each log in logs/; beyond it the earlier lines are cut.", default=64 << 20
+    )
     max_update_bytes: int = setting("Most bytes of one set of weights, in or out.", default=1 << 30)
     max_blob_bytes_per_researcher: int = setting(
         "Most bytes of weights and updates that are kept for one researcher.", default=20 << 30
+    )
+    max_blobs_per_researcher: int = setting(
+        "Most sets of weights and updates that are kept for one researcher.", default=10_000
     )
     max_blob_bytes: int = setting(
         "Most bytes of weights and updates that are kept for all researchers.", default=100 << 30
@@ -129,6 +152,10 @@ class DatasiteConfig:
             validate.integer("concurrent_runs", self.concurrent_runs, low=1, high=64)
             validate.integer("threads_per_run", self.threads_per_run, low=1, high=256)
             self._check_run_limits()
+            _ = self.door_limits  # which checks itself
+            validate.integer("max_pending_per_researcher", self.max_pending_per_researcher, low=1, high=100_000)
+            validate.integer("max_blobs_per_researcher", self.max_blobs_per_researcher, low=1, high=10**7)
+            validate.integer("max_log_bytes", self.max_log_bytes, low=1 << 20, high=1 << 40)
             _texts("class_names", self.class_names)
             _texts("researchers", self.researchers)
             _texts("public_names", self.public_names)
@@ -175,6 +202,11 @@ class DatasiteConfig:
     def run_limits(self) -> RunLimits:
         """The most that one run may take."""
         return RunLimits(**{limit.name: getattr(self, limit.name) for limit in fields(RunLimits)})
+
+    @property
+    def door_limits(self) -> DoorLimits:
+        """The most that researchers may take of their port."""
+        return DoorLimits(**{limit.name: getattr(self, limit.name) for limit in fields(DoorLimits)})
 
     def _check_run_limits(self) -> None:
         if not isinstance(self.require_sandbox, bool):
@@ -223,60 +255,12 @@ class DatasiteConfig:
         lines = []
         for f in fields(self):
             if f.name != "limits":
-                lines += [f"# {f.metadata['help']}", f"{f.name} = {_toml(getattr(self, f.name))}"]
+                lines += [f"# {f.metadata['help']}", f"{f.name} = {toml_value(getattr(self, f.name))}"]
         limits = self.limits.to_dict()
         total = limits.pop("total")
-        lines += ["", "[limits]", *(f"{key} = {_toml(value)}" for key, value in limits.items())]
-        lines += [f"total = {{ epsilon = {_toml(total['epsilon'])}, delta = {_toml(total['delta'])} }}", ""]
+        lines += ["", "[limits]", *(f"{key} = {toml_value(value)}" for key, value in limits.items())]
+        lines += [f"total = {{ epsilon = {toml_value(total['epsilon'])}, delta = {toml_value(total['delta'])} }}", ""]
         return "\n".join(lines)
-
-
-def read_hospitals(path: Path) -> list[DatasiteConfig]:
-    """Reads a hospitals.toml: one table per hospital, named after it. Relative data paths are from the file's folder.
-
-    Raises:
-        ConfigError: The file is missing, not TOML, empty, or holds a wrong setting; names or ports that repeat.
-    """
-    hospitals = []
-    for name, values in read_toml(path).items():
-        if not isinstance(values, Mapping):
-            raise ConfigError(f"{path.name}: expected a table [{name}], got {name} = {values!r}.")
-        settings = {"name": name, **values}
-        if settings.get("data_path") and not Path(settings["data_path"]).is_absolute():
-            settings["data_path"] = str((path.parent / settings["data_path"]).resolve())
-        hospitals.append(DatasiteConfig.from_dict(settings, where=f"[{name}] of {path.name}"))
-    if not hospitals:
-        raise ConfigError(f"{path.name} names no hospital. Add a table such as [hospital_a] with port and data_path.")
-    check_distinct(hospitals)
-    return hospitals
-
-
-def check_distinct(hospitals: list[DatasiteConfig]) -> None:
-    """Refuses hospitals that share a name or a port."""
-    for what in ("name", "port"):
-        seen: dict[Any, str] = {}
-        for hospital in hospitals:
-            value = getattr(hospital, what)
-            if value in seen:
-                raise ConfigError(f"Two hospitals have the {what} {value}: give each its own.")
-            seen[value] = hospital.name
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Reads a TOML file.
-
-    Raises:
-        ConfigError: It is missing, unreadable, or not TOML.
-    """
-    try:
-        with path.open("rb") as stream:
-            return tomllib.load(stream)
-    except FileNotFoundError as error:
-        raise ConfigError(f"No file {path}. Give the path of a TOML file.") from error
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
 
 
 def check_email(email: str) -> str:
@@ -312,15 +296,3 @@ def _is_everywhere(host: str) -> bool:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        shown = "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in escaped)
-        return f'"{shown}"'
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return repr(value)

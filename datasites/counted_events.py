@@ -15,9 +15,9 @@ from policies.errors import WanwuError
 log = logging.getLogger(__name__)
 
 WINDOW_SECONDS = 60.0
-MAX_KINDS = 500  # different (event, account, code) in a window; more are counted together
-Kind = tuple[str, str, str]
-_OTHERS: Kind = ("more of other kinds", "", "")
+MAX_KINDS = 500  # different (event, account, code, request) in a window; more are counted together
+Kind = tuple[str, str, str, str]
+_OTHERS: Kind = ("more of other kinds", "", "", "")
 
 
 class CountedEvents:
@@ -35,14 +35,22 @@ class CountedEvents:
         self._counts: Counter[Kind] = Counter()
         self._timer: threading.Timer | None = None
 
-    def add(self, event: str, *, account: str = "", code: str = "") -> None:
-        """Counts one event; `account` and `code` must come from small sets of known values, never from a caller."""
+    def add(self, event: str, *, account: str = "", code: str = "", request: str = "", count: int = 1) -> None:
+        """Counts `count` events of a kind. What names the kind must be of small sets of known values, never a caller's.
+
+        Args:
+            event: What happened.
+            account: The address of one of the datasite's own accounts.
+            code: An error's code, or another short reason.
+            request: One of the datasite's own code requests.
+            count: How often.
+        """
         with self._lock:
-            kind = (event, account, code)
+            kind = (event, account, code, request)
             if kind not in self._counts and len(self._counts) >= MAX_KINDS:
                 kind = _OTHERS
-            self._counts[kind] += 1
-            first = self._counts[kind] == 1
+            first = kind not in self._counts
+            self._counts[kind] += count
             if self._timer is None:
                 self._timer = threading.Timer(self._window_seconds, self.flush)
                 self._timer.daemon = True
@@ -62,9 +70,9 @@ class CountedEvents:
                 self._write(kind, count - 1, more=True)
 
     def _write(self, kind: Kind, count: int, *, more: bool = False) -> None:
-        event, account, code = kind
-        named = {name: value for name, value in (("account", account), ("code", code)) if value}
+        event, *details = kind
+        named = {name: value for name, value in zip(("account", "code", "request"), details, strict=True) if value}
         try:
             self._audit.write(f"{event}, more times" if more else event, **named, count=count)
         except WanwuError as error:  # a refusal stays one; a sign-in alone opens nothing
-            log.warning("%s %s %s x%d is not in the audit log: %s %s", *kind, count, error.public, error.private)
+            log.warning("%s %s %s %s x%d is not in the audit log: %s %s", *kind, count, error.public, error.private)

@@ -1,7 +1,8 @@
 """The researchers' door: mutual TLS in front of everything. No byte of a peer without a valid certificate passes it.
 
 The handshake asks for a certificate of the hospital's own authority. Then, before the first byte is parsed and with
-every piece that arrives later, the certificate must stand in the hospital's list, neither revoked nor expired.
+every piece that arrives later, the certificate must stand in the hospital's list, neither revoked nor expired. Whoever
+is refused is told so where that is of use, leaves at once, and is counted.
 """
 
 from __future__ import annotations
@@ -9,34 +10,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import json
 import logging
 import socket
 import ssl
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from starlette.types import ASGIApp
 
-from datasites.enrolment import Enrolment, Peer, current_peer
-from policies.errors import CertificateRefused, ConfigError
+from datasites.door_limits import DoorLimits
+from datasites.enrolled_protocol import EnrolledProtocol, NamesPeer
+from datasites.enrolment import Enrolment
+from datasites.exchanges import LEAVE_SECONDS
+from datasites.fair_share import FairShare
+from datasites.refusals import Refusals
+from policies.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
 HANDSHAKE_SECONDS = 10.0
-SHUTDOWN_SECONDS = 2.0
 MAX_HANDSHAKES = 64
 MAX_HANDSHAKES_PER_ADDRESS = 16
-MAX_CONNECTIONS = 256
-MAX_CONNECTIONS_PER_RESEARCHER = 32
 # Longer than a researcher's client keeps an unused connection, so that it is the client who closes it.
 KEEP_ALIVE_SECONDS = 60
-_PEER, _REFUSAL_LOG_SECONDS = "peer", 10.0
 
 
 def server_context(authority_pem: str, certificate: Path, key: Path) -> ssl.SSLContext:
@@ -66,102 +65,32 @@ def server_context(authority_pem: str, certificate: Path, key: Path) -> ssl.SSLC
     return context
 
 
-class EnrolledProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
-    """HTTP for enrolled peers: what others send is never handed to the parser.
-
-    Guarantees:
-        `AutoHTTPProtocol.data_received`, which parses, is reached only while the connection's certificate counts.
-    """
-
-    enrolment: Enrolment
-    open_connections: set[EnrolledProtocol]
-    app_state: dict[str, Any]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.peer: Peer | None = None
-        self._why_not = CertificateRefused("This certificate is not on the hospital's list.")
-        self._answered = False
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        """Notes whose connection it is; what is sent with one that does not count is not read."""
-        super().connection_made(transport)
-        self._sooner_or_later_closed()
-        tls = transport.get_extra_info("ssl_object")
-        try:
-            self.peer = self.enrolment.admit(tls.getpeercert() if tls else None)
-        except CertificateRefused as error:
-            self._why_not = error
-            return
-        own = [one for one in self.open_connections if one.peer and one.peer.email == self.peer.email]
-        if len(own) >= MAX_CONNECTIONS_PER_RESEARCHER:
-            transport.abort()
-            return
-        self.open_connections.add(self)
-        self.app_state = {**self.app_state, _PEER: self.peer}
-
-    def data_received(self, data: bytes) -> None:
-        """Hands on what an enrolled peer sends."""
-        if self._answered or self.transport.is_closing():
-            return
-        try:
-            if self.peer is None:
-                raise self._why_not
-            self.enrolment.check(self.peer)
-        except CertificateRefused as error:
-            self._refuse(error)
-            return
-        super().data_received(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forgets the connection."""
-        self.open_connections.discard(self)
-        super().connection_lost(exc)
-
-    def _sooner_or_later_closed(self) -> None:
-        """A connection over which no request comes is closed, like one that has been used and is idle."""
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
-
-    def _refuse(self, error: CertificateRefused) -> None:
-        """Tells a peer of this hospital's own authority why it is not served, whatever it sent, and closes."""
-        self._answered = True
-        log.warning("connection refused: %s", error.public)
-        body = json.dumps(error.to_json()).encode()
-        head = f"HTTP/1.1 {error.status} Forbidden\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-        self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
-        self.transport.close()
-
-
-def protocol_of(enrolment: Enrolment) -> type[EnrolledProtocol]:
-    """The protocol of one datasite's door."""
-    opened: set[EnrolledProtocol] = set()
-    return type("OwnProtocol", (EnrolledProtocol,), {"enrolment": enrolment, "open_connections": opened})
-
-
-class NamesPeer:
-    """Around the app: says, for the time of one request, whose certificate it came with."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request as its peer's."""
-        token = current_peer.set(scope.get("state", {}).get(_PEER))
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            current_peer.reset(token)
-
-
 class DoorServer(uvicorn.Server):
     """uvicorn's server with an accepting end of its own: bounded handshakes, bounded connections."""
 
-    def __init__(self, app: ASGIApp, sock: socket.socket, enrolment: Enrolment, context: ssl.SSLContext):
-        protocol = protocol_of(enrolment)
+    def __init__(
+        self,
+        app: ASGIApp,
+        sock: socket.socket,
+        enrolment: Enrolment,
+        context: ssl.SSLContext,
+        *,
+        limits: DoorLimits,
+        refused: Callable[[str, str, int], None],
+    ) -> None:
+        """Prepares the door.
+
+        Args:
+            app: What lies behind it.
+            sock: Where it listens.
+            enrolment: Who may pass.
+            context: TLS.
+            limits: What peers may take of it.
+            refused: Told, in a thread, of peers that were refused: reason, account or "", how many.
+        """
         super().__init__(
             uvicorn.Config(
-                NamesPeer(app),
-                http=protocol,
+                NamesPeer(FairShare(app, limits)),
                 ws="none",
                 log_config=None,
                 log_level="warning",
@@ -174,12 +103,22 @@ class DoorServer(uvicorn.Server):
             )
         )
         self._enrolment, self._sock, self._context = enrolment, sock, context
-        self._open = protocol.open_connections
+        self._limits, self._refused = limits, refused
+        self._open: set[EnrolledProtocol] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Opens the door."""
         await super().startup(sockets=[])
         loop = asyncio.get_running_loop()
+        refusals = Refusals(self._refused)
+        parts = {
+            "enrolment": self._enrolment,
+            "limits": self._limits,
+            "refusals": refusals,
+            "open_connections": self._open,
+            "leaving": set(),
+        }
+        protocol: Any = type("OwnProtocol", (EnrolledProtocol,), parts)
 
         def end(serials: frozenset[str]) -> None:
             loop.call_soon_threadsafe(self._end, serials)
@@ -187,12 +126,15 @@ class DoorServer(uvicorn.Server):
         self._enrolment.on_revoked(end)
 
         def make_protocol() -> asyncio.Protocol:
-            made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            made: asyncio.Protocol = protocol(
                 config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=loop
             )
             return made
 
-        self.servers.append(Door(self._sock, self._context, make_protocol, lambda: len(self.server_state.connections)))  # type: ignore[arg-type]
+        def is_full(shaking: int) -> bool:
+            return len(self.server_state.connections) + shaking >= self._limits.max_connections
+
+        self.servers.append(Door(self._sock, self._context, make_protocol, is_full, refusals))  # type: ignore[arg-type]
 
     def _end(self, serials: frozenset[str]) -> None:
         """Cuts the connections that were made with these certificates, whatever is under way on them."""
@@ -209,25 +151,25 @@ class Door:
         sock: socket.socket,
         context: ssl.SSLContext,
         make_protocol: Callable[[], asyncio.Protocol],
-        connections: Callable[[], int],
+        is_full: Callable[[int], bool],
+        refusals: Refusals,
     ) -> None:
         sock.setblocking(False)
         self._sock, self._context = sock, context
-        self._make_protocol, self._connections = make_protocol, connections
+        self._make_protocol, self._all_taken, self._refusals = make_protocol, is_full, refusals
         self._shaking: Counter[str] = Counter()
-        self._hands: set[asyncio.Task[None]] = set()
-        self._told, self._untold = float("-inf"), 0
-        self._accepting = asyncio.create_task(self._accept())
+        self._hands: dict[asyncio.Task[None], str] = {}  # and from where, oldest first
+        self._working = [asyncio.create_task(self._accept()), asyncio.create_task(refusals.report())]
 
     def close(self) -> None:
         """Takes no more connections, and drops those that have not shown a certificate."""
-        self._accepting.cancel()
-        for task in self._hands:
+        for task in (*self._working, *self._hands):
             task.cancel()
 
     async def wait_closed(self) -> None:
         """Returns once it is closed."""
-        await asyncio.gather(self._accepting, *self._hands, return_exceptions=True)
+        await asyncio.gather(*self._working, *self._hands, return_exceptions=True)
+        self._refusals.tell_all()
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
@@ -239,21 +181,35 @@ class Door:
                 await asyncio.sleep(0.1)
                 continue
             host = str(address[0])
-            if self._is_full(host):
+            if reason := self._reason_not_to_shake(host):
                 sock.close()
-                self._tell("too many at once")
+                self._refusals.add(reason)
                 continue
+            if self._shaking.total() >= MAX_HANDSHAKES:
+                self._drop_oldest()
             self._shaking[host] += 1
             task = asyncio.create_task(self._shake(sock, host))
-            self._hands.add(task)
-            task.add_done_callback(self._hands.discard)
+            self._hands[task] = host
+            task.add_done_callback(self._hands.pop)
+            await asyncio.sleep(0)  # the others have their turn, however many knock
 
-    def _is_full(self, host: str) -> bool:
-        return (
-            self._shaking.total() >= MAX_HANDSHAKES
-            or self._shaking[host] >= MAX_HANDSHAKES_PER_ADDRESS
-            or self._connections() + self._shaking.total() >= MAX_CONNECTIONS
-        )
+    def _reason_not_to_shake(self, host: str) -> str:
+        """Why a connection from an address is not taken up at all; empty if it is."""
+        if self._refusals.is_held_off(host):
+            return "refused too often"
+        if self._shaking[host] >= MAX_HANDSHAKES_PER_ADDRESS or self._all_taken(self._shaking.total()):
+            return "too many at once"
+        return ""
+
+    def _drop_oldest(self) -> None:
+        """Ends the oldest handshake of the address that has most: whoever means it is done in milliseconds."""
+        (host, _), *_ = self._shaking.most_common(1)
+        for task, own in self._hands.items():
+            if own == host and not task.cancelling():
+                task.cancel()
+                self._refusals.add("handshake took too long")
+                self._refusals.hold_against(host)
+                return
 
     async def _shake(self, sock: socket.socket, host: str) -> None:
         """One handshake. asyncio makes the protocol's connection only after it has succeeded."""
@@ -266,12 +222,11 @@ class Door:
                 sock,
                 ssl=self._context,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS,
-                ssl_shutdown_timeout=SHUTDOWN_SECONDS,
+                ssl_shutdown_timeout=LEAVE_SECONDS,
             )
-        except ssl.SSLError as error:
-            self._tell(str(error.reason))
         except OSError as error:
-            self._tell(type(error).__name__)
+            self._refusals.add(str(error.reason) if isinstance(error, ssl.SSLError) else type(error).__name__)
+            self._refusals.hold_against(host)
         except BaseException:
             with contextlib.suppress(OSError):
                 sock.close()
@@ -279,11 +234,3 @@ class Door:
         finally:
             self._shaking[host] -= 1
             self._shaking += Counter()  # forgets addresses at zero
-
-    def _tell(self, reason: str) -> None:
-        """Into the hospital's log, but not at the pace at which a stranger can knock."""
-        self._untold += 1
-        if time.monotonic() - self._told < _REFUSAL_LOG_SECONDS:
-            return
-        log.warning("%d connections refused at the handshake, the last for: %s", self._untold, reason)
-        self._told, self._untold = time.monotonic(), 0

@@ -1,18 +1,22 @@
-"""The first and the last of each HTTP exchange on both ports: how much may come in, and which headers go out with all.
+"""The first and the last of each HTTP exchange on both ports: what is let in, how much of it, and which headers go out.
 
-What is larger than its path allows is refused before it is parsed, whether or not it said its length.
+What asks for another host, by a path with two readings, or with more than its path allows, is refused before it is
+parsed, whether or not it said its length.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+import re
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
-from policies.errors import BodyTooLarge
+from datasites.served_path import served_path
+from policies.errors import BodyTooLarge, HostRefused, RequestMalformed, WanwuError
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -34,6 +38,9 @@ OWN_PAGES = b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-
 
 # Most bytes of a body for a path that has no limit of its own.
 OTHERWISE = 1 << 16
+# A name or an address as a Host header holds it, and perhaps a port.
+_HOST = re.compile(r"([a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_LENGTH_DIGITS = 15
 
 
 @dataclass(frozen=True)
@@ -49,12 +56,22 @@ class Doorway:
     """ASGI middleware around an app; the app may answer `BodyTooLarge` itself.
 
     Guarantees:
-        No more bytes of a body reach the app than the first limit whose prefix and method fit allows, or `OTHERWISE`
-        where none does. Every answer carries the security headers, errors included.
+        The app sees only requests for one of `hosts`, by a path that has one reading. No more bytes of a body reach it
+        than the first limit whose prefix and method fit allows, or `OTHERWISE` where none does. Every answer carries
+        the security headers, errors included.
     """
 
-    def __init__(self, app: Any, *, limits: tuple[BodyLimit, ...], content_policy: bytes) -> None:
-        self._app, self._limits = app, limits
+    def __init__(
+        self,
+        app: Any,
+        *,
+        hosts: Collection[str],
+        limits: tuple[BodyLimit, ...],
+        content_policy: bytes,
+        refused: Callable[[WanwuError], None] = lambda error: None,
+    ) -> None:
+        self._app, self._limits, self._refused = app, limits, refused
+        self._hosts = frozenset(host.lower() for host in hosts)
         self._headers = (*_HEADERS, (b"content-security-policy", content_policy))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -62,7 +79,6 @@ class Doorway:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most = self._most(scope["path"], scope["method"])
         begun = False
 
         async def answering(message: Message) -> None:
@@ -75,12 +91,24 @@ class Doorway:
             await send(message)
 
         try:
-            if _announced(scope) > most:
-                raise _too_large(most)
+            most = self._let_in(scope)
             await self._app(scope, _counting(receive, most), answering)
-        except BodyTooLarge as error:
+        except (BodyTooLarge, HostRefused, RequestMalformed) as error:
+            await run_in_threadpool(self._refused, error)
             if not begun:
                 await _refuse(answering, error)
+
+    def _let_in(self, scope: Message) -> int:
+        """Most bytes of the body of a request that may pass.
+
+        Raises:
+            HostRefused, RequestMalformed, BodyTooLarge
+        """
+        _check_host(scope, self._hosts)
+        most = self._most(served_path(scope), scope["method"])
+        if _announced(scope) > most:
+            raise _too_large(most)
+        return most
 
     def _most(self, path: str, method: str) -> int:
         for limit in self._limits:
@@ -89,19 +117,32 @@ class Doorway:
         return OTHERWISE
 
 
-def enclose(app: FastAPI, *, limits: tuple[BodyLimit, ...], content_policy: bytes) -> None:
-    """Puts a doorway around all of an app, so that the answers to its own failures pass through it too."""
+def enclose(app: FastAPI, **doorway: Any) -> None:
+    """Puts a `Doorway` around all of an app, so that the answers to its own failures pass through it too."""
     build = app.build_middleware_stack
-    doorway = lambda: Doorway(build(), limits=limits, content_policy=content_policy)  # noqa: E731
-    app.build_middleware_stack = doorway  # type: ignore[method-assign]
+    app.build_middleware_stack = lambda: Doorway(build(), **doorway)  # type: ignore[method-assign]
+
+
+def _check_host(scope: Message, hosts: Collection[str]) -> None:
+    """Returns if the request asks for one of these hosts, by whatever port it came.
+
+    Raises:
+        HostRefused: It asks for another one, for several, or does not say for which.
+    """
+    asked = [value for name, value in scope["headers"] if name == b"host"]
+    found = _HOST.fullmatch(asked[0].decode("latin-1").lower()) if len(asked) == 1 else None
+    if found is None or found[1].strip("[]") not in hosts:
+        raise HostRefused(
+            "This datasite answers under the names of its own certificate only. Use the address in yours."
+        )
 
 
 def _announced(scope: Message) -> int:
     lengths = [value for name, value in scope["headers"] if name == b"content-length"]
     if not lengths:
         return 0
-    if len(lengths) > 1 or not lengths[0].isdigit():
-        raise BodyTooLarge("A body must say its length once, in digits, or come in chunks.")
+    if len(lengths) > 1 or not lengths[0].isdigit() or len(lengths[0]) > _LENGTH_DIGITS:
+        raise BodyTooLarge("A body must say its length once, in at most 15 digits, or come in chunks.")
     return int(lengths[0])
 
 
@@ -124,7 +165,7 @@ def _counting(receive: Receive, most: int) -> Receive:
     return counted
 
 
-async def _refuse(send: Send, error: BodyTooLarge) -> None:
+async def _refuse(send: Send, error: WanwuError) -> None:
     body = json.dumps(error.to_json()).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send(

@@ -140,35 +140,25 @@ class Enrolment:
         """Has `tell` called, in the revoking thread, with the serial numbers that were ended."""
         self._on_revoked.append(tell)
 
-    def admit(self, peer_certificate: Mapping[str, Any] | None) -> Peer:
-        """Whose connection this is.
-
-        Guarantees:
-            The certificate is on the list under its one address, and neither revoked nor expired now.
-
-        Args:
-            peer_certificate: As `ssl.SSLSocket.getpeercert` gives it, after its chain was verified.
-
-        Raises:
-            CertificateRefused: There is none, or it does not count.
-        """
-        if not peer_certificate:
-            raise CertificateRefused(_UNKNOWN)
-        names = [value for kind, value in peer_certificate.get("subjectAltName", ()) if kind == "email"]
-        peer = Peer(names[0] if len(names) == 1 else "", str(peer_certificate.get("serialNumber", "")).lstrip("0"))
-        self.check(peer)
-        return peer
+    def state_of(self, peer: Peer) -> str:
+        """`valid`, `expired`, `revoked`, or `unlisted` where the list knows no such certificate of that address."""
+        entry = self._entries.get(peer.serial)
+        if entry is None or entry.email != peer.email:
+            return "unlisted"
+        return entry.state(self._clock())
 
     def check(self, peer: Peer) -> None:
         """Returns if the peer's certificate counts now.
 
+        Guarantees:
+            It is on the list under the peer's one address, and neither revoked nor expired.
+
         Raises:
             CertificateRefused: It does not.
         """
-        entry = self._entries.get(peer.serial)
-        if entry is None or entry.email != peer.email:
+        state = self.state_of(peer)
+        if state == "unlisted":
             raise CertificateRefused(_UNKNOWN)
-        state = entry.state(self._clock())
         if state != "valid":
             raise CertificateRefused(f"This certificate is {state}. Ask the hospital for a new credentials file.")
 
@@ -219,6 +209,17 @@ class Enrolment:
         write_private(self._list_file, json.dumps([asdict(entry) for entry in entries.values()], indent=2))
         sync_folder(self._folder)
         self._entries = entries
+
+
+def named_in(peer_certificate: Mapping[str, Any] | None) -> Peer:
+    """Whom a certificate names, listed or not.
+
+    Args:
+        peer_certificate: As `ssl.SSLSocket.getpeercert` gives it, after its chain was verified.
+    """
+    shown = peer_certificate or {}
+    names = [value for kind, value in shown.get("subjectAltName", ()) if kind == "email"]
+    return Peer(names[0] if len(names) == 1 else "", str(shown.get("serialNumber", "")).lstrip("0"))
 
 
 def _read_list(file: Path) -> dict[str, Entry]:

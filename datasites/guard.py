@@ -23,7 +23,7 @@ from datasites import deserialiser
 from datasites.replays import SeenCalls
 from datasites.runs.entry import current_answers
 from datasites.tickets import keep_ticket
-from policies.errors import NotAllowed, RequestError, WanwuError
+from policies.errors import NotAllowed, RequestError, RequestMalformed, WanwuError
 
 # What a researcher's client calls in the platform's own way of working, path by path.
 RESEARCHER_PATHS = frozenset(
@@ -77,7 +77,7 @@ class GuardedDatasite(Datasite):
     """
 
     check_account: Callable[[str], object]
-    check_submission: Callable[[SubmitUserCode], None]
+    check_submission: Callable[[SubmitUserCode, str], None]
     check_call: Callable[[Call], None]
     refused: Callable[[WanwuError, str], None]
     lock: threading.RLock
@@ -92,9 +92,12 @@ class GuardedDatasite(Datasite):
 
         Raises:
             NotAllowed: The key belongs to no researcher's account.
+            RequestMalformed: The protocol is not the one that this server speaks.
         """
         if _by_the_hospital.get():
             return super().get_api(for_user, communication_protocol)
+        if str(communication_protocol) != str(self.current_protocol):
+            raise RequestMalformed("A datasite speaks the one protocol of its PySyft. Install the same version.")
         with self.lock:
             if for_user is None or self.get_role_for_credentials(for_user) is not ServiceRole.DATA_SCIENTIST:
                 raise NotAllowed("This port serves researchers' accounts only, added by the hospital's admin.")
@@ -154,7 +157,7 @@ class GuardedDatasite(Datasite):
         if not message.blocking:
             raise NotAllowed("Queued calls are closed; training runs through approved code requests.")
         if message.path == "code.request_code_execution":
-            self.check_submission(_submitted_code(message))
+            self.check_submission(_submitted_code(message), str(api_call.credentials))
         if message.path == "code.call":
             return self._check_code_call(message, str(api_call.credentials))
         return None

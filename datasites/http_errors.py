@@ -6,13 +6,15 @@ import logging
 import sqlite3
 from collections.abc import Callable
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from policies.errors import StorageUnavailable, WanwuError
+from datasites.served_path import served_path
+from policies.errors import RequestMalformed, StorageUnavailable, WanwuError
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +30,14 @@ def add_error_handlers(app: FastAPI, refused: Callable[[WanwuError], None] = lam
     @app.exception_handler(WanwuError)
     async def known(request: Request, error: WanwuError) -> JSONResponse:
         if error.private:
-            log.warning("%s %s: %s", request.method, request.url.path, error.private)
+            log.warning("%s %s: %s", request.method, _path(request), error.private)
         await run_in_threadpool(refused, error)
         return JSONResponse(error.to_json(), status_code=error.status)
 
     @app.exception_handler(sqlite3.OperationalError)
     @app.exception_handler(OSError)
     async def storage(request: Request, error: Exception) -> JSONResponse:
-        log.error("%s %s", request.method, request.url.path, exc_info=error)
+        log.error("%s %s", request.method, _path(request), exc_info=error)
         unavailable = StorageUnavailable(
             "The hospital's disk does not take what this needs. Nothing half-done is kept; asking again later is safe."
         )
@@ -43,7 +45,12 @@ def add_error_handlers(app: FastAPI, refused: Callable[[WanwuError], None] = lam
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
-        return JSONResponse({"code": "WW000", "error": "The request is malformed."}, status_code=422)
+        malformed = RequestMalformed("The request has a value of another kind or range than its route takes.")
+        return JSONResponse(malformed.to_json(), status_code=422)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=400)  # nobody is there to read it
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
@@ -51,6 +58,11 @@ def add_error_handlers(app: FastAPI, refused: Callable[[WanwuError], None] = lam
 
     @app.exception_handler(Exception)
     async def unknown(request: Request, error: Exception) -> JSONResponse:
-        log.error("%s %s", request.method, request.url.path, exc_info=error)
+        log.error("%s %s", request.method, _path(request), exc_info=error)
         text = "The datasite could not answer. Its people find the cause in their log."
         return JSONResponse({"code": "WW000", "error": text}, status_code=500)
+
+
+def _path(request: Request) -> str:
+    """The path for the hospital's log; it is plain text, since another one is not served."""
+    return served_path(request.scope)

@@ -12,6 +12,7 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from datasites.accounts import Accounts
+from datasites.served_path import served_path
 from policies.errors import CertificateRefused
 
 
@@ -23,7 +24,7 @@ def own_account_only(accounts: Accounts) -> Callable[[Request], Awaitable[None]]
     """
 
     async def check(request: Request) -> None:
-        if request.url.path.endswith("/api"):
+        if served_path(request.scope).endswith("/api"):
             key = request.query_params.get("verify_key")
             if key is None:
                 raise CertificateRefused("The account's key is missing. Use the platform's own client.")

@@ -22,6 +22,7 @@ from datasites.calculator import DeclaredShapes
 from datasites.canonical import CanonicalRequest, RequestReader, admin_context, code_id
 from datasites.cards import RequestCard, make_card
 from datasites.guard import Call
+from datasites.own_requests import MAX_PENDING, OwnRequests
 from policies.accountant import plan_spend
 from policies.errors import (
     NotAllowed,
@@ -42,19 +43,24 @@ _NO_SHAPES = canonical_json(asdict(DeclaredShapes({}, {})))
 class RequestBook:
     """The code requests of one datasite."""
 
-    def __init__(self, server: Any, datasets: Mapping[str, PublishedDataset], books: Books) -> None:
+    def __init__(
+        self, server: Any, datasets: Mapping[str, PublishedDataset], books: Books, *, max_pending: int = MAX_PENDING
+    ) -> None:
         self._server, self._books = server, books
         self._reader = RequestReader(server, datasets)
+        self.own = OwnRequests(self._reader, books.approvals, max_pending=max_pending)
         self._deciding = threading.Lock()
 
     # --- submission --------------------------------------------------------------------------------------
 
-    def check_submission(self, code: SubmitUserCode) -> None:
+    def check_submission(self, code: SubmitUserCode, account: str) -> None:
         """Refuses code that could not be approved, before PySyft keeps it.
 
         Raises:
-            WanwuError: Not the stub, no such dataset, a plan that does not read, or one outside the limits.
+            WanwuError: Too many wait already, not the stub, no such dataset, a plan that does not read, or one
+                outside the limits.
         """
+        self.own.check_pending(account)
         plan, dataset = self._reader.read_submission(code)
         self._books.limits.check(plan, dataset.manifest)
         self._books.audit.write("request submitted", plan=plan.digest(), study=plan.study, dataset=plan.dataset)
@@ -77,10 +83,6 @@ class RequestBook:
         """(`pending` | `approved` | `denied` | `ended`, reason) without any sum."""
         decision = self._books.approvals.of_request(request_id)
         return ("pending", "") if decision is None else (decision.decision, decision.reason)
-
-    def owner_of(self, request_id: str) -> str:
-        """Public key of the account that submitted the request."""
-        return str(self._reader.find(request_id).requesting_user_verify_key)
 
     # --- deciding ----------------------------------------------------------------------------------------
 
@@ -231,10 +233,8 @@ class RequestBook:
         Raises:
             RequestPending, RequestDenied, RequestAltered, RequestUnknown
         """
-        decision = self._books.approvals.of_code(call.code_id)
-        if decision is not None and decision.account != call.account:
-            raise RequestUnknown("This account has no such request.")
-        return self._as_approved(decision, code_id=call.code_id)
+        self.own.check_code(call.code_id, call.account)
+        return self._as_approved(self._books.approvals.of_code(call.code_id), code_id=call.code_id)
 
     def approved_now(self, request_id: str) -> Decision:
         """Returns the approval of a request for a run that is about to start; guarantees what `approved` does.
@@ -267,7 +267,7 @@ class RequestBook:
         return decision
 
     def _altered(self, decision: Decision) -> RequestAltered:
-        self._books.audit.write("request altered after approval", request=decision.request_id)
+        self._books.counted.add("request altered after approval", request=decision.request_id)
         return RequestAltered(
             "What would run is not what the hospital approved. Submit the plan again for a new decision."
         )

@@ -11,6 +11,7 @@ import json
 import logging
 import secrets
 import socket
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from datasites.http_errors import add_error_handlers
 from datasites.identity import StateFolder
 from datasites.kept_books import open_audit, open_ledger
 from datasites.listening import listen, plain_server, serve_until_told
+from datasites.long_polls import LongPolls
 from datasites.private_file import write_private
 from datasites.pysyft_server import SYFT_PREFIX, add_pysyft_routes, start_pysyft
 from datasites.runs import entry
@@ -55,6 +57,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_CALL_BYTES = 1 << 20
+# How long a thread of the door may compute while one of the console's waits; Python's own is five times that.
+SWITCH_SECONDS = 0.001
+# What the console is asked for as: it listens on loopback only.
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class RunningDatasite:
@@ -83,6 +89,7 @@ class RunningDatasite:
             counted=CountedEvents(audit),
         )
         self.queue = RunQueue(state.runs)
+        self.polls = LongPolls(self.queue)
         self.blobs = BlobStore(state.blobs, limits=_blob_limits(config))
         self.supervisor = Supervisor(
             queue=self.queue,
@@ -92,7 +99,8 @@ class RunningDatasite:
             approved=lambda run: self._still_approved(run),
             foresee=self._foresee_epsilon,
             state=state,
-            nursery=nursery or Nursery(log=state.logs / "runs.log", threads=config.threads_per_run),
+            nursery=nursery
+            or Nursery(log=state.logs / "runs.log", threads=config.threads_per_run, max_log_bytes=config.max_log_bytes),
             limits=config.run_limits,
             gpus=GpuLeases(find_gpus(), share=config.runs_per_gpu, per_run=config.gpus_per_run),
             require_sandbox=config.require_sandbox,
@@ -117,7 +125,9 @@ class RunningDatasite:
         console = listen("127.0.0.1", self.config.console_port)
         host, port = console.getsockname()[:2]
         write_private(self.state.console, json.dumps({"url": f"http://{host}:{port}", "token": self.token}))
+        sys.setswitchinterval(SWITCH_SECONDS)
         self.supervisor.start()
+        self.polls.start()
         self.expiry.start()
         self.books.audit.write("datasite started", name=self.config.name, port=self.config.port, **self.books.witness())
         self._remember_books()
@@ -128,13 +138,20 @@ class RunningDatasite:
 
     async def _serve(self, researchers: socket.socket, console: socket.socket, ready: Callable[[], None]) -> None:
         context = server_context(self.enrolment.authority_pem, *self.enrolment.server_files)
-        door = DoorServer(self.app, researchers, self.enrolment, context)
-        await serve_until_told(((door, researchers), (plain_server(self.console_app), console)), ready)
+        limits = self.config.door_limits
+        door = DoorServer(
+            self.app, researchers, self.enrolment, context, limits=limits, refused=self._count_refused_connections
+        )
+        await serve_until_told((door, researchers), (plain_server(self.console_app, limits), console), ready)
+
+    def _count_refused_connections(self, reason: str, account: str, count: int) -> None:
+        self.books.counted.add("connection refused", account=account, code=reason, count=count)
 
     def stop(self) -> None:
         """Ends runs and closes files. What was running is queued again at the next start."""
         self.state.console.unlink(missing_ok=True)
         self.expiry.stop()
+        self.polls.stop()
         self.supervisor.stop()
         self.books.calculator.stop()
         self.books.counted.flush()
@@ -163,7 +180,7 @@ class RunningDatasite:
         store = self.state.store / self.config.dataset
         manifest = open_store(store).manifest
         datasets = {manifest.name: publish(server, manifest, store)}
-        book = RequestBook(server, datasets, self.books)
+        book = RequestBook(server, datasets, self.books, max_pending=self.config.max_pending_per_researcher)
         server.check_submission, server.check_call = book.check_submission, book.check_call
         traffic = Traffic(self.books.counted, accounts)
         server.refused = traffic.refused_call
@@ -196,8 +213,9 @@ class RunningDatasite:
         from datasites import sign_in, wire
         from datasites.receipts import Receipts
 
-        app = FastAPI(title="wanwu datasite", docs_url=None, redoc_url=None, openapi_url=None)
-        add_error_handlers(app, lambda error: self.books.counted.add("call refused", code=error.code))
+        app = FastAPI(title="wanwu datasite", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+        refused = lambda error: self.books.counted.add("call refused", code=error.code)  # noqa: E731
+        add_error_handlers(app, refused)
         add_pysyft_routes(app, server, accounts)
         signing_in = sign_in.SignIn(server, self.books.counted)
         app.include_router(
@@ -213,13 +231,14 @@ class RunningDatasite:
             blobs=self.blobs,
             supervisor=self.supervisor,
             receipts=Receipts(self.config.name, bytes.fromhex(self.identity.signing_seed), self.books),
+            polls=self.polls,
         )
         app.include_router(wire.make_routes(wired))
         limits = (
             BodyLimit(f"{SYFT_PREFIX}/api_call", MAX_CALL_BYTES, ("POST",)),
             BodyLimit(f"{wire.PREFIX}/blobs/", self.config.max_update_bytes, ("PUT",)),
         )
-        enclose(app, limits=limits, content_policy=DATA_ONLY)
+        enclose(app, hosts=self.config.dialled, limits=limits, content_policy=DATA_ONLY, refused=refused)
         return app
 
     def _console_app(self, accounts: Accounts, datasets: dict[str, PublishedDataset], book: RequestBook) -> FastAPI:
@@ -239,7 +258,7 @@ class RunningDatasite:
                 url=lambda: str(json.loads(self.state.console.read_text())["url"]),
             )
         )
-        enclose(app, limits=(), content_policy=OWN_PAGES)
+        enclose(app, hosts=LOOPBACK, limits=(), content_policy=OWN_PAGES)
         return app
 
     def _foresee_epsilon(self, run: Run) -> None:
@@ -255,10 +274,15 @@ class RunningDatasite:
             log.exception("epsilon after run %s could not be computed ahead", run.id)
 
 
+def _nursery(state: StateFolder, config: DatasiteConfig) -> Nursery:
+    return Nursery(log=state.logs / "runs.log", threads=config.threads_per_run, max_log_bytes=config.max_log_bytes)
+
+
 def _blob_limits(config: DatasiteConfig) -> BlobLimits:
     return BlobLimits(
         max_bytes=config.max_update_bytes,
         account_bytes=config.max_blob_bytes_per_researcher,
+        account_blobs=config.max_blobs_per_researcher,
         total_bytes=config.max_blob_bytes,
         free_disk_bytes=config.min_free_disk_bytes,
         expiry_seconds=config.blob_expiry_hours * 3600.0,

@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 from fastapi import APIRouter, Request, Response
-from starlette.concurrency import run_in_threadpool
 from syft.serde.serialize import _serialize
 from syft.service.response import SyftError
 from syft.service.user.user import UserPrivateKey, check_pwd, salt_and_hash_password
@@ -21,6 +21,8 @@ from datasites.counted_events import CountedEvents
 from datasites.throttle import SignInThrottle
 from policies.errors import SignInFailed
 
+# Passwords that are hashed at once, in threads that nothing else takes.
+AT_ONCE = 2
 # PySyft hashes its accounts' passwords with this many rounds; a try at an unknown account costs as many.
 _HASH_ROUNDS = 12
 _MAX_EMAIL, _MAX_PASSWORD_BYTES = 320, 72  # bcrypt reads no more
@@ -73,12 +75,13 @@ def make_routes(
         check_account: Raises if the connection's certificate is not that address' own.
     """
     router = APIRouter(prefix=prefix)
+    own_threads = anyio.CapacityLimiter(AT_ONCE)
 
     @router.post("/login")
     async def login(request: Request) -> Response:
         email, password = _read(await request.body())
         check_account(email)
-        answer = await run_in_threadpool(sign_in, email, password, peer_of(request))
+        answer = await anyio.to_thread.run_sync(sign_in, email, password, peer_of(request), limiter=own_threads)
         return Response(_serialize(answer, to_bytes=True), media_type="application/octet-stream")
 
     return router

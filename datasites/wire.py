@@ -8,25 +8,33 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from datasites.assets.publish import PublishedDataset
 from datasites.books import Books
+from datasites.downloads import Download, check_range
+from datasites.long_polls import LongPolls, Receive
 from datasites.receipts import Receipts
 from datasites.requests import RequestBook
-from datasites.runs.blobs import CHUNK_BYTES, BlobStore
+from datasites.runs.blobs import BlobStore
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import Supervisor
+from datasites.served_path import signed_path
 from policies import versions
 from policies.errors import BlobError, RequestUnknown, RunLost, SignInFailed
+from policies.plan import MAX_ROUNDS
 from policies.signatures import BODY, SignatureCheck
 
 PREFIX = "/wanwu/v1"
 MAX_WAIT_SECONDS = 20.0
+# What stands in a path or a query: numbers that the queue can hold.
+Round = Annotated[int, Path(ge=0, lt=MAX_ROUNDS)]
+Seen = Annotated[int, Query(ge=-1, lt=1 << 53)]
+WaitSeconds = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class Wire:
     blobs: BlobStore
     supervisor: Supervisor
     receipts: Receipts
+    polls: LongPolls
 
     def describe(self) -> dict[str, Any]:
         """What a researcher may know before asking for anything."""
@@ -88,11 +97,13 @@ class Wire:
             answer["epsilon_spent"] = self._epsilon_spent(request_id)
         return answer
 
-    def wait(self, request_id: str, round_index: int, who: Researcher, seen: int, seconds: float) -> dict[str, Any]:
-        """As `run`, once the run has changed since version `seen` or the time is up."""
-        self._own(request_id, who)
-        self.queue.wait(lambda: self._version(request_id, round_index) > seen, min(seconds, MAX_WAIT_SECONDS))
-        return self.run(request_id, round_index, who)
+    async def wait(
+        self, request_id: str, round_index: int, who: Researcher, seen: int, seconds: float, receive: Receive
+    ) -> dict[str, Any]:
+        """As `run`, once the run has changed since version `seen` or the time is up; holds no thread until then."""
+        await run_in_threadpool(self._own, request_id, who)
+        await self.polls.until(lambda: self._version(request_id, round_index) > seen, seconds, receive)
+        return await run_in_threadpool(self.run, request_id, round_index, who)
 
     def cancel(self, request_id: str, round_index: int, who: Researcher) -> dict[str, Any]:
         """Cancels a queued or running round; one that has started stays charged and is over."""
@@ -112,10 +123,7 @@ class Wire:
         return {"receipt": self.receipts.issue(request_id)}
 
     def _own(self, request_id: str, who: Researcher) -> None:
-        decision = self.books.approvals.of_request(request_id)
-        owner = decision.account if decision else self.book.owner_of(request_id)
-        if owner != who.account or (decision is None and len(request_id) != 32):
-            raise RequestUnknown("This account has no such request.")
+        self.book.own.check(request_id, who.account)
 
     def _find(self, request_id: str, round_index: int) -> Run:
         run = self.queue.find(request_id, round_index)
@@ -141,8 +149,7 @@ def make_routes(wire: Wire) -> APIRouter:
     signatures = SignatureCheck()
 
     def signer(request: Request) -> Researcher:
-        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        account = signatures.verify(request.headers, request.method, path)
+        account = signatures.verify(request.headers, request.method, signed_path(request.scope))
         return Researcher(account, wire.email_of(account))
 
     async def answer(request: Request, work: Callable[[Researcher], Any]) -> JSONResponse:
@@ -171,12 +178,13 @@ def make_routes(wire: Wire) -> APIRouter:
 
     @router.get("/requests/{request_id}/rounds/{round_index}")
     async def run(
-        request: Request, request_id: str, round_index: int, seen: int = -1, wait: float = 0.0
+        request: Request, request_id: str, round_index: Round, seen: Seen = -1, wait: WaitSeconds = 0.0
     ) -> JSONResponse:
-        return await answer(request, lambda who: wire.wait(request_id, round_index, who, seen, wait))
+        who = await run_in_threadpool(signer, request)
+        return JSONResponse(await wire.wait(request_id, round_index, who, seen, wait, request.receive))
 
     @router.post("/requests/{request_id}/rounds/{round_index}/cancel")
-    async def cancel(request: Request, request_id: str, round_index: int) -> JSONResponse:
+    async def cancel(request: Request, request_id: str, round_index: Round) -> JSONResponse:
         return await answer(request, lambda who: wire.cancel(request_id, round_index, who))
 
     @router.put("/blobs/{digest}", status_code=201)
@@ -188,17 +196,14 @@ def make_routes(wire: Wire) -> APIRouter:
         return JSONResponse({"digest": digest, "bytes": size}, status_code=201)
 
     @router.get("/blobs/{digest}")
-    async def get_blob(request: Request, digest: str) -> FileResponse:
+    async def get_blob(request: Request, digest: str) -> Download:
         """Whole, or with a Range header the rest of a download that broke off (RFC 9110, 14)."""
         who = await run_in_threadpool(signer, request)
         file = await run_in_threadpool(wire.blobs.path, who.account, digest)
-        return _Blob(file, media_type="application/octet-stream", headers={"etag": f'"{digest}"'})
+        check_range(request, file)
+        return Download(file, media_type="application/octet-stream", headers={"etag": f'"{digest}"'})
 
     return router
-
-
-class _Blob(FileResponse):
-    chunk_size = CHUNK_BYTES
 
 
 def _length(request: Request) -> int:

@@ -164,6 +164,12 @@ class NotAllowed(RequestError):
     code = "WW407"
 
 
+class TooManyPending(RequestError):
+    """So many code requests of the account wait for a decision that the hospital takes no more."""
+
+    code, status = "WW408", 429
+
+
 # --- runs ----------------------------------------------------------------------------------------------------
 
 
@@ -258,6 +264,30 @@ class BodyTooLarge(ContractError):
     """The body of an HTTP request is larger than its path takes."""
 
     code, status = "WW604", 413
+
+
+class RequestMalformed(ContractError):
+    """An HTTP request is not made as the platform's own client makes it."""
+
+    code, status = "WW611", 400
+
+
+class HostRefused(ContractError):
+    """An HTTP request asks for a host that this datasite is not."""
+
+    code, status = "WW612", 421
+
+
+class TooSlow(ContractError):
+    """An HTTP request comes more slowly than the datasite waits for."""
+
+    code, status = "WW613", 408
+
+
+class RangeRefused(ContractError):
+    """A download asks for bytes that the blob does not have, or in another form than from one byte to the end."""
+
+    code, status = "WW614", 416
 
 
 # --- federation ----------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import re
 import secrets
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 
 from cryptography.exceptions import InvalidSignature
@@ -58,7 +59,7 @@ class SignatureCheck:
     """Checks signed requests and remembers their nonces, so that none counts twice."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, float] = {}
+        self._seen: OrderedDict[str, float] = OrderedDict()  # nonce → when it came, oldest first
         self._lock = threading.Lock()
 
     def verify(self, headers: Mapping[str, str], method: str, path: str, *, now: float | None = None) -> str:
@@ -89,7 +90,8 @@ class SignatureCheck:
         except (InvalidSignature, ValueError) as error:
             raise SignInFailed(_REFUSED) from error
         with self._lock:
-            self._seen = {n: t for n, t in self._seen.items() if now - t <= 2 * MAX_AGE_SECONDS}
+            while self._seen and now - next(iter(self._seen.values())) > 2 * MAX_AGE_SECONDS:
+                self._seen.popitem(last=False)
             if nonce in self._seen:
                 raise SignInFailed(_REFUSED)
             self._seen[nonce] = now

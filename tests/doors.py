@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
 from datasites.certificates import Certified
 from datasites.door import DoorServer, server_context
+from datasites.door_limits import DoorLimits
 from datasites.enrolment import Enrolment, current_peer
 from datasites.identity import StateFolder
 from researcher.credentials import Credentials
@@ -44,6 +47,9 @@ class App:
         if scope["path"] == "/hold":
             self.held.set()
             await asyncio.sleep(60)
+        if scope["path"] == "/read":
+            while (await receive()).get("more_body"):
+                continue
         body = json.dumps({"peer": peer.email if peer else None}).encode()
         head = [(b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": head})
@@ -52,11 +58,12 @@ class App:
 
 @dataclass
 class OpenDoor:
-    """One that is being served."""
+    """One that is being served, and what it told of peers that were refused."""
 
     enrolment: Enrolment
     app: App
     port: int
+    refused: list[tuple[str, str, int]]
 
     def credentials(self, email: str = ANNA, *, made: Certified | None = None, **changed: str) -> Credentials:
         made = made or self.enrolment.issue(email)
@@ -83,9 +90,14 @@ class OpenDoor:
 
 def ask(connection: ssl.SSLSocket, path: str = "/") -> bytes:
     """What one request over an open connection is answered with; nothing if it is cut."""
+    return send(connection, f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+
+
+def send(connection: ssl.SSLSocket, sent: bytes) -> bytes:
+    """What comes back for these bytes: up to the end of a JSON object, or all until it is cut."""
     answered = b""
     try:
-        connection.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        connection.sendall(sent)
         while not answered.endswith(b"}") and (more := connection.recv(65536)):
             answered += more
     except (ConnectionError, ssl.SSLError):
@@ -93,12 +105,24 @@ def ask(connection: ssl.SSLSocket, path: str = "/") -> bytes:
     return answered
 
 
+def is_cut(connection: socket.socket) -> bool:
+    """Whether the other side has ended a connection."""
+    try:
+        return connection.recv(1000) == b""
+    except (ConnectionError, ssl.SSLEOFError):
+        return True
+
+
 @contextmanager
-def served(own: Enrolment) -> Iterator[OpenDoor]:
+def served(own: Enrolment, **limits: int) -> Iterator[OpenDoor]:
     """Serves a door in a thread of its own."""
     sock = socket.create_server(("127.0.0.1", 0))
     app, loop = App(), asyncio.new_event_loop()
-    server = DoorServer(app, sock, own, server_context(own.authority_pem, *own.server_files))
+    refused: list[tuple[str, str, int]] = []
+    context = server_context(own.authority_pem, *own.server_files)
+    server = DoorServer(
+        app, sock, own, context, limits=DoorLimits(**limits), refused=lambda *told: refused.append(told)
+    )
     server.force_exit = True
     started = threading.Event()
 
@@ -120,7 +144,7 @@ def served(own: Enrolment) -> Iterator[OpenDoor]:
     thread.start()
     assert started.wait(10)
     try:
-        yield OpenDoor(own, app, int(sock.getsockname()[1]))
+        yield OpenDoor(own, app, int(sock.getsockname()[1]), refused)
     finally:
         server.should_exit = True
         thread.join(20)
@@ -130,13 +154,11 @@ def served(own: Enrolment) -> Iterator[OpenDoor]:
 @contextmanager
 def counting_parser(monkeypatch: Any) -> Iterator[Callable[[], int]]:
     """Counts the bytes that the HTTP parser is given."""
-    from datasites import door
-
-    seen, parse = [], door.AutoHTTPProtocol.data_received
+    seen, parse = [], HttpToolsProtocol.data_received
 
     def data_received(self: Any, data: bytes) -> None:
         seen.append(len(data))
         parse(self, data)
 
-    monkeypatch.setattr(door.AutoHTTPProtocol, "data_received", data_received)
+    monkeypatch.setattr(HttpToolsProtocol, "data_received", data_received)
     yield lambda: sum(seen)

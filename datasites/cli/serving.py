@@ -13,6 +13,7 @@ from typing import TextIO
 from datasites.cli.commands import Commands
 from datasites.cli.state_option import chosen_state
 from datasites.config import DatasiteConfig
+from datasites.log_file import BoundedHandler
 from datasites.log_lines import LineFormatter
 
 
@@ -33,7 +34,7 @@ def serve(options: argparse.Namespace) -> None:
     listen(config.host, config.port).close()
     hold(state)
     ingest_pictures(state, config)
-    terminal = log_to(state.logs / "datasite.log")
+    terminal = log_to(state.logs / "datasite.log", config.max_log_bytes)
     if options.stop_with_stdin:
         threading.Thread(target=stop_with_stdin, daemon=True).start()
     datasite = RunningDatasite(state, config)
@@ -49,14 +50,14 @@ def stop_with_stdin() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def log_to(file: Path) -> TextIO:
+def log_to(file: Path, most_bytes: int) -> TextIO:
     """Sends the log and both outputs to the hospital's log file; returns the terminal, for the `ready` line."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     terminal = os.fdopen(os.dup(1), "w")
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
-    handler = logging.StreamHandler()
+    handler = BoundedHandler(file, most_bytes)
     handler.setFormatter(LineFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("datasites").setLevel(logging.INFO)  # also after PySyft has set the root logger's level

@@ -16,7 +16,13 @@ PREFIX = "/admin/v1"
 
 def make_app(console: Console) -> FastAPI:
     """The app that listens on the console's port."""
-    app = FastAPI(title=f"wanwu console of {console.name}", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title=f"wanwu console of {console.name}",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
     add_error_handlers(app, lambda error: console.books.counted.add("admin's call refused", code=error.code))
     for part in (requests, researchers, staff, runs, budget, books):
         app.include_router(part.make_routes(console), prefix=PREFIX)

@@ -56,8 +56,8 @@ class Admission:
         ended = self._has_ended(decision.request_id, ticket)
         weights = self._blobs.path(decision.account, ticket.weights)
         check_weights_file(weights, decision.inputs, plan.weights_encoding, max_bytes=self._max_update_bytes)
-        run = self._queue.find(decision.request_id, ticket.round) if ended else None
-        if run is None:
+        run = before = self._queue.find(decision.request_id, ticket.round)
+        if run is None or not ended:
             self._blobs.check_room(decision.account, largest_size(decision.outputs, plan.update_encoding))
             run = self._queue.enqueue(
                 request_id=decision.request_id,
@@ -65,7 +65,8 @@ class Admission:
                 account=decision.account,
                 weights=ticket.weights,
             )
-        self._audit.write("round asked for", request=decision.request_id, round=ticket.round, run=run.id)
+        if before is None or before.attempt != run.attempt:  # asking again for what is queued or done changes nothing
+            self._audit.write("round asked for", request=decision.request_id, round=ticket.round, run=run.id)
         return run.public(queue_position=self._queue.position(run))
 
     def _has_ended(self, request_id: str, ticket: Ticket) -> bool:

@@ -14,6 +14,7 @@ import secrets
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ class BlobLimits:
         max_bytes: Of one blob.
         account_bytes: Of all blobs of one account.
         total_bytes: Of all blobs of the datasite.
+        account_blobs: How many one account may have.
         free_disk_bytes: What must stay free on the disk, for the ledger and the queue.
         expiry_seconds: How long a blob stays after it was last needed.
     """
@@ -41,6 +43,7 @@ class BlobLimits:
     max_bytes: int
     account_bytes: int = 20 << 30
     total_bytes: int = 100 << 30
+    account_blobs: int = 10_000
     free_disk_bytes: int = 0
     expiry_seconds: float = 7 * 24 * 3600.0
 
@@ -53,10 +56,11 @@ class BlobStore:
         self._folder, self._limits = folder, limits
         self._lock = threading.Lock()
         self._used: dict[str, int] = {}
+        self._files: Counter[str] = Counter()
         for file in list(folder.glob("*/.*")):
             file.unlink()
         for file in list(folder.glob("*/*")):
-            self._count(file.parent.name, file.stat().st_size)
+            self._count(file.parent.name, file.stat().st_size, files=1)
 
     # --- in ----------------------------------------------------------------------------------------------
 
@@ -136,7 +140,7 @@ class BlobStore:
                     os.utime(file, (now, now))
                 elif now - about.st_mtime > self._limits.expiry_seconds:
                     file.unlink()
-                    self._count(file.parent.name, -about.st_size)
+                    self._count(file.parent.name, -about.st_size, files=-1)
                     removed += 1
         return removed
 
@@ -152,7 +156,7 @@ class BlobStore:
                 yield blob
             finally:
                 blob.close()
-                self._count(account, blob.added)
+                self._count(account, blob.added, files=int(blob.is_new))
 
     @contextlib.contextmanager
     def _reserved(self, account: str, size: int) -> Iterator[None]:
@@ -160,6 +164,11 @@ class BlobStore:
         if not 0 <= size <= self._limits.max_bytes:
             raise BlobError(f"A blob may have at most {self._limits.max_bytes} bytes; this one has {size}.")
         with self._lock:
+            if self._files[account[:32]] >= self._limits.account_blobs:
+                raise QuotaExceeded(
+                    f"This account has {self._limits.account_blobs} blobs here, and may have no more. End studies that "
+                    "are over, or ask the hospital."
+                )
             left = self._limits.account_bytes - self._used.get(account[:32], 0)
             if size > left:
                 raise QuotaExceeded(
@@ -176,9 +185,10 @@ class BlobStore:
         finally:
             self._count(account, -size)
 
-    def _count(self, account: str, size: int) -> None:
+    def _count(self, account: str, size: int, *, files: int = 0) -> None:
         with self._lock:
             self._used[account[:32]] = self._used.get(account[:32], 0) + size
+            self._files[account[:32]] += files
 
     def _of_account(self, account: str) -> Path:
         return self._folder / validate.digest("account", account)[:32]
@@ -190,6 +200,7 @@ class Blob:
     def __init__(self, folder: Path, at_most: int) -> None:
         self.size = 0
         self.added = 0
+        self.is_new = False
         self._folder, self._at_most = folder, at_most
         self._running = hashlib.sha256()
         self._aside = folder / f".{secrets.token_hex(16)}"
@@ -217,7 +228,8 @@ class Blob:
         self._stream.flush()
         os.fsync(self._stream.fileno())
         target = self._folder / self.digest
-        self.added = 0 if target.exists() else self.size
+        self.is_new = not target.exists()
+        self.added = self.size if self.is_new else 0
         self._aside.replace(target)
         descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasites.log_file import MAX_LOG_BYTES, cut
 from datasites.runs.nursery import CONTROL, END, PID, START
 from datasites.runs.runner import DONE, ERROR, GO, MISSING, READY, TRAINED
 from datasites.runs.sandbox import PROJECT, Confinement, missing_pieces
@@ -71,15 +72,16 @@ class Job:
 class Nursery:
     """The process that runners are forked from; started when it is first needed, and again if it died."""
 
-    def __init__(self, *, log: Path, threads: int, program: str = PROGRAM) -> None:
+    def __init__(self, *, log: Path, threads: int, program: str = PROGRAM, max_log_bytes: int = MAX_LOG_BYTES) -> None:
         """Starts nothing yet.
 
         Args:
             log: The hospital's log of runs.
             threads: CPU threads of one run.
             program: Python of the nursery's process; tests bring one whose runs do something else than training.
+            max_log_bytes: Size beyond which the log loses its earlier lines, before the next run.
         """
-        self._log, self._threads, self._program = log, threads, program
+        self._log, self._threads, self._program, self._max_log_bytes = log, threads, program, max_log_bytes
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._lock = threading.Lock()
@@ -98,6 +100,7 @@ class Nursery:
         Raises:
             RunFailed: None could be started.
         """
+        cut(self._log, self._max_log_bytes)
         job_read, job_write = os.pipe()
         progress_read, progress_write = os.pipe()
         try:

@@ -43,7 +43,7 @@ def blobs(tmp_path: Path) -> BlobStore:
 def datasite(blobs: BlobStore) -> Iterator[int]:
     """The datasite's own routes on a real port, with the blob store behind them."""
     parts: dict[str, Any] = dict.fromkeys(
-        ("name", "datasets", "books", "book", "queue", "supervisor", "receipts"), None
+        ("name", "datasets", "books", "book", "queue", "supervisor", "receipts", "polls"), None
     )
     app = FastAPI()
     add_error_handlers(app)
@@ -220,6 +220,61 @@ def test_an_upload_that_breaks_off_leaves_nothing(datasite: int, tmp_path: Path)
         line.sendall(head.encode() + b"w" * 500)
         _wait_for(lambda: [file for file in (tmp_path / "blobs").rglob(".*") if file.is_file()])
     _wait_for(lambda: not [file for file in (tmp_path / "blobs").rglob("*") if file.is_file()])
+
+
+def _signed(datasite: int, path: str, **headers: str) -> httpx.Response:
+    url = f"http://127.0.0.1:{datasite}{path}"
+    return httpx.get(url, headers={**sign(SEED, "GET", path), **headers}, trust_env=False, timeout=10)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "bytes=6-", f"bytes={10**15}-", f"bytes={'9' * 5000}-", "bytes=-1", "bytes=--1", "bytes=0-1", "bytes=0-,0-",
+        "bytes=" + ",".join("0-1" for _ in range(500)), "bytes=", "lines=0-", "", "x",
+    ],
+)  # fmt: skip
+def test_a_range_that_a_download_does_not_go_on_with_is_refused_in_the_one_shape(
+    researcher: Wire, datasite: int, asked: str
+) -> None:
+    digest = researcher.put_blob(b"update")
+    answer = _signed(datasite, f"/wanwu/v1/blobs/{digest}", range=asked)
+    assert (answer.status_code, answer.json()["code"]) == (416, "WW614")
+
+
+def test_the_rest_from_one_of_its_bytes_on_is_sent(researcher: Wire, datasite: int) -> None:
+    digest = researcher.put_blob(b"update")
+    for begin in (0, 2, 5):
+        answer = _signed(datasite, f"/wanwu/v1/blobs/{digest}", range=f"bytes={begin}-")
+        assert (answer.status_code, answer.content) == (206, b"update"[begin:])
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "-1", "10000", "9" * 40, "9" * 5000, "1e3", "0x1", "0?seen=-2", f"0?seen={'9' * 5000}", f"0?seen={10**30}",
+        "0?wait=-1", "0?wait=nan", "0?wait=inf", "0?wait=1e400", "0?wait=21", f"0?wait={'9' * 5000}",
+    ],
+)  # fmt: skip
+def test_numbers_that_no_round_has_are_refused_in_the_one_shape(datasite: int, rest: str) -> None:
+    answer = _signed(datasite, f"/wanwu/v1/requests/{'ab' * 16}/rounds/{rest}")
+    assert (answer.status_code, answer.json()["code"]) == (422, "WW611")
+
+
+def test_so_many_blobs_of_an_account_are_kept_and_the_same_one_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "few").mkdir()
+    few = BlobStore(tmp_path / "few", limits=BlobLimits(max_bytes=100, account_blobs=3, expiry_seconds=10.0))
+    one, other = "1" * 64, "2" * 64
+    for content in (b"a", b"b", b"b", b"b", b"c"):
+        few.put(one, content)
+    with pytest.raises(QuotaExceeded, match="3 blobs"):
+        few.put(one, b"d")
+    few.put(other, b"d")
+    again = BlobStore(tmp_path / "few", limits=BlobLimits(max_bytes=100, account_blobs=3, expiry_seconds=10.0))
+    with pytest.raises(QuotaExceeded):
+        again.put(one, b"d")
+    assert again.expire((), now=time.time() + 100) == 4
+    again.put(one, b"d")
 
 
 def _wait_for(what: Any) -> None:

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from doors import ANNA, BERT, OpenDoor, ask, counting_parser, enrolment, served
+from doors import ANNA, BERT, OpenDoor, ask, counting_parser, enrolment, is_cut, send, served
 from hospitals import wait_for
 
-from datasites import certificates, door
+from datasites import certificates, door, enrolled_protocol
 from researcher.secure_channel import client_context
 
 
@@ -155,7 +155,7 @@ def test_revoking_cuts_a_request_that_is_under_way(north: OpenDoor) -> None:
         connection.sendall(b"GET /hold HTTP/1.1\r\nhost: x\r\n\r\n")
         assert north.app.held.wait(10)
         north.enrolment.revoke(ANNA)
-        assert _is_cut(connection)
+        assert is_cut(connection)
 
 
 def test_a_certificate_that_expires_while_connected_stops_the_next_request(tmp_path: Path) -> None:
@@ -176,9 +176,25 @@ def test_connections_that_do_not_shake_hands_shut_nobody_else_out(
         socket.create_connection(("127.0.0.1", north.port), timeout=10) for _ in range(door.MAX_HANDSHAKES_PER_ADDRESS)
     ]
     with socket.create_connection(("127.0.0.1", north.port), timeout=10) as one_more:
-        assert _is_cut(one_more)
+        assert is_cut(one_more)
     with north.knock(context, source="127.0.0.2") as connection:
         assert b"anna" in ask(connection)
+    for one in silent:
+        one.close()
+
+
+def test_handshakes_that_stand_still_from_many_addresses_make_room_for_one_that_does_not(
+    north: OpenDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "MAX_HANDSHAKES", 8)
+    context = client_context(north.credentials(ANNA))
+    silent = [
+        socket.create_connection(("127.0.0.1", north.port), timeout=10, source_address=(f"127.0.0.{2 + n % 5}", 0))
+        for n in range(20)
+    ]
+    with north.knock(context) as connection:
+        assert b"anna" in ask(connection)
+    assert wait_for(lambda: sum(is_cut(one) for one in silent[:12]) == 12)
     for one in silent:
         one.close()
 
@@ -187,44 +203,95 @@ def test_a_handshake_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(door, "HANDSHAKE_SECONDS", 0.2)
     with served(enrolment(tmp_path)) as north, socket.create_connection(("127.0.0.1", north.port), timeout=10) as slow:
         slow.sendall(b"\x16\x03\x01")  # the beginning of a hello
-        assert _is_cut(slow)
+        assert is_cut(slow)
 
 
-def _is_cut(connection: socket.socket) -> bool:
-    try:
-        return connection.recv(1000) == b""
-    except (ConnectionError, ssl.SSLEOFError):
-        return True
+def test_one_researcher_cannot_take_all_connections(tmp_path: Path) -> None:
+    with served(enrolment(tmp_path), max_connections_per_researcher=2) as north:
+        annas, berts = (client_context(north.credentials(email)) for email in (ANNA, BERT))
+        with north.knock(annas) as first, north.knock(annas) as second:
+            assert b"anna" in ask(first) and b"anna" in ask(second)
+            with north.knock(annas) as third:
+                assert ask(third) == b""
+            with north.knock(berts) as other:
+                assert b"bert" in ask(other)
 
 
-def test_one_researcher_cannot_take_all_connections(north: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "MAX_CONNECTIONS_PER_RESEARCHER", 2)
-    annas, berts = (client_context(north.credentials(email)) for email in (ANNA, BERT))
-    with north.knock(annas) as first, north.knock(annas) as second:
-        assert b"anna" in ask(first) and b"anna" in ask(second)
-        with north.knock(annas) as third:
-            assert ask(third) == b""
-        with north.knock(berts) as other:
-            assert b"bert" in ask(other)
+def test_all_connections_together_are_bounded(tmp_path: Path) -> None:
+    with served(enrolment(tmp_path), max_connections=1) as north:
+        context = client_context(north.credentials(ANNA))
+        with north.knock(context) as first:
+            assert b"anna" in ask(first)
+            with socket.create_connection(("127.0.0.1", north.port), timeout=10) as one_more:
+                assert is_cut(one_more)
 
+        def served_again() -> bool:
+            try:
+                with north.knock(context) as again:
+                    return b"anna" in ask(again)
+            except (ConnectionError, ssl.SSLError):
+                return False  # the first has not quite left
 
-def test_all_connections_together_are_bounded(north: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
-    context = client_context(north.credentials(ANNA))
-    with north.knock(context) as first:
-        assert b"anna" in ask(first)
-        monkeypatch.setattr(door, "MAX_CONNECTIONS", 1)
-        with socket.create_connection(("127.0.0.1", north.port), timeout=10) as one_more:
-            assert _is_cut(one_more)
-    monkeypatch.setattr(door, "MAX_CONNECTIONS", 8)
-
-    def served_again() -> bool:
-        with north.knock(context) as again:
-            return b"anna" in ask(again)
-
-    assert wait_for(served_again)
+        assert wait_for(served_again)
 
 
 def test_an_idle_connection_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door, "KEEP_ALIVE_SECONDS", 1)
     with served(enrolment(tmp_path)) as north, north.knock(client_context(north.credentials(ANNA))) as idle:
-        assert _is_cut(idle)
+        assert is_cut(idle)
+
+
+# --- refused peers leave and are counted ---------------------------------------------------------------------
+
+
+def test_refused_peers_that_say_nothing_leave_at_once_and_take_no_place_from_others(tmp_path: Path) -> None:
+    with served(enrolment(tmp_path), max_connections=2) as north:
+        berts = client_context(north.credentials(BERT))
+        annas = _revoked(north, tmp_path)
+        silent = [north.knock(annas) for _ in range(8)]
+        answers = [send(one, b"") for one in silent]
+        assert all(answer.startswith(b"HTTP/1.1 403") and b"revoked" in answer for answer in answers)
+        assert all(is_cut(one) for one in silent)
+        with north.knock(berts) as bert:
+            assert b"bert" in ask(bert)
+        for one in silent:
+            one.close()
+
+
+def test_refused_peers_are_counted_with_their_reason_and_account(north: OpenDoor, tmp_path: Path) -> None:
+    revoked, unlisted = _revoked(north, tmp_path), _signed_but_not_listed(north, tmp_path)
+    for shown in (revoked, revoked, revoked, unlisted, _trusting(north)):
+        with north.knock(shown) as connection:
+            ask(connection)
+
+    def counts() -> dict[tuple[str, str], int]:
+        found: dict[tuple[str, str], int] = {}
+        for reason, account, count in list(north.refused):
+            found[reason, account] = found.get((reason, account), 0) + count
+        return found
+
+    expected = {("revoked", ANNA): 3, ("unlisted", ""): 1, ("PEER_DID_NOT_RETURN_A_CERTIFICATE", ""): 1}
+    assert wait_for(lambda: counts() == expected)
+
+
+def test_an_address_that_is_refused_again_and_again_is_not_listened_to_for_a_moment_and_others_are(
+    north: OpenDoor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("datasites.refusals.REFUSALS_PER_SECOND", 0.01)
+    monkeypatch.setattr("datasites.refusals.FREE_REFUSALS", 3)
+    berts, annas = client_context(north.credentials(BERT)), _revoked(north, tmp_path)
+    for _ in range(4):
+        with north.knock(annas, source="127.0.0.3") as connection:
+            ask(connection)
+    with socket.create_connection(("127.0.0.1", north.port), timeout=10, source_address=("127.0.0.3", 0)) as again:
+        assert is_cut(again)
+    with north.knock(berts) as bert:
+        assert b"bert" in ask(bert)
+
+
+def test_of_refused_peers_a_bounded_number_is_told_why(
+    north: OpenDoor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(enrolled_protocol, "MAX_LEAVING", 0)
+    with north.knock(_revoked(north, tmp_path)) as connection:
+        assert send(connection, b"") == b""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import select
+import socket
+import ssl
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +38,10 @@ from policies.plan import ModelSpec, PrivacySpec
 from policies.signatures import sign
 from policies.weights import canonical_bytes
 from researcher import code_requests
+from researcher.credentials import Credentials
 from researcher.federation import Federation
 from researcher.pysyft_connection import SecureConnection
+from researcher.secure_channel import client_context
 from researcher.study import Study
 
 
@@ -161,6 +167,27 @@ def test_weights_of_other_shapes_are_refused(
         code_requests.call(north.client, north.asset("pictures"), study.requests["north"], Ticket(0, "0" * 64))
 
 
+def test_of_what_is_not_ones_own_nothing_can_be_told_from_what_does_not_exist(
+    hospitals: dict[str, Hospital], north: Any, stranger: Any, north_only: Federation, tmp_path: Path
+) -> None:
+    decided = _approved(hospitals, north_only, "not-told", tmp_path).requests["north"]
+    pending = Study.submit(north_only, small_plan(north_only, study="not-told-yet"), tmp_path / "b").requests["north"]
+    answers = set()
+    for request_id in (decided.request_id, pending.request_id, decided.request_id[:8], "0" * 32, str(UID())):
+        for ask in (stranger.wire.request, lambda uid: stranger.wire.run(uid, 0), stranger.wire.receipt):
+            with pytest.raises(RequestUnknown) as refused:
+                ask(request_id)
+            answers.add(refused.value.public)
+    for code_id in (UID(decided.code_id), UID(pending.code_id), UID()):
+        call = SyftAPICall(server_uid=north.client.id, path="code.call", args=[], kwargs={"uid": code_id})
+        answers.add(stranger.client.connection.make_call(call.sign(stranger.client.credentials)).message.data.message)
+    text = "This account has no such request."
+    assert answers == {text, f"{RequestUnknown.code}: {text}"}
+    with pytest.raises(RequestUnknown):
+        north.wire.request(decided.request_id[:8])
+    assert north.wire.request(decided.request_id)["state"] == "approved"
+
+
 def test_another_researcher_reaches_neither_request_nor_runs_nor_blobs(
     hospitals: dict[str, Hospital], north: Any, stranger: Any, north_only: Federation, tmp_path: Path
 ) -> None:
@@ -198,9 +225,70 @@ def test_a_request_that_was_changed_after_its_approval_is_refused(
 # --- at the door -------------------------------------------------------------------------------------------
 
 
+def _knock(credentials: Credentials) -> ssl.SSLSocket:
+    """A connection to the datasite that nothing but this test uses."""
+    host, port = credentials.url.removeprefix("https://").split(":")
+    raw = socket.create_connection((host, int(port)), timeout=60)
+    return client_context(credentials).wrap_socket(raw, server_hostname=host)
+
+
+def test_the_console_answers_while_long_polls_wait(
+    hospitals: dict[str, Hospital], north: Any, stranger: Any, north_only: Federation, tmp_path: Path
+) -> None:
+    """As many of two researchers as their connections allow, which is more than the datasite has threads."""
+    study = Study.submit(north_only, small_plan(north_only, study="awaited"), tmp_path)
+    with Federation.connect(hospitals["north"].credentials(STRANGER)) as theirs:
+        other = Study.submit(theirs, small_plan(theirs, study="awaited-too"), tmp_path / "other")
+    waiting = []
+    for asking, request in ((north, study.requests["north"]), (stranger, other.requests["north"])):
+        path = f"/wanwu/v1/requests/{request.request_id}/rounds/0?seen=0&wait=20"
+        credentials = Credentials.from_file(hospitals["north"].credentials(asking.email))
+        for _ in range(24):
+            fields = {**sign(asking.wire._seed, "GET", path), "host": "127.0.0.1"}
+            head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+            waiting.append(_knock(credentials))
+            waiting[-1].sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
+    time.sleep(1)  # they are under way
+    told = hospitals["north"].admin("runs")
+    answered, _, _ = select.select(waiting, [], [], 0)
+    for one in waiting:
+        one.close()
+    assert told.returncode == 0 and not answered
+
+
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/api/v2/stream/x/y/", "/api/v2/", "/admin/v1/requests"])
 def test_routes_that_the_platform_does_not_use_do_not_exist(north: Any, path: str) -> None:
     assert north.channel.http.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/wanwu/v1/info/", "/api/v2/metadata/", "/api/v2/api/"])
+def test_nothing_is_redirected(north: Any, path: str) -> None:
+    assert north.channel.http.get(path).status_code == 404
+
+
+def test_another_host_is_refused(hospitals: dict[str, Hospital], north: Any) -> None:
+    import json
+
+    console = json.loads((hospitals["north"].state / "identity" / "console.json").read_text())["url"]
+    other = {"host": "elsewhere.example.org"}
+    for answer in (
+        north.channel.http.get("/api/v2/metadata", headers=other),
+        httpx.get(f"{console}/admin/v1/requests", headers=other, trust_env=False),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (421, "WW612")
+
+
+@pytest.mark.parametrize("query", ["verify_key=x", f"verify_key={'9' * 5000}", "", "communication_protocol=1"])
+def test_a_malformed_query_is_refused_in_the_one_shape(north: Any, query: str) -> None:
+    answer = north.channel.http.get(f"/api/v2/api?{query}")
+    assert 400 <= answer.status_code < 500 and set(answer.json()) == {"code", "error"}
+
+
+@pytest.mark.parametrize("protocol", ["x", "-1", "9" * 30, "9" * 5000])
+def test_a_protocol_that_does_not_exist_is_refused_in_the_one_shape(north: Any, protocol: str) -> None:
+    key = str(north.client.credentials.verify_key)
+    answer = north.channel.http.get(f"/api/v2/api?verify_key={key}&communication_protocol={protocol}")
+    assert 400 <= answer.status_code < 500 and set(answer.json()) == {"code", "error"}
 
 
 @pytest.mark.parametrize("path", ["/api/v2/register", "/api/v2/forgot_password", "/api/v2/reset_password"])

@@ -109,3 +109,9 @@ def test_a_route_serves_its_roles_and_touches_nothing_for_others(
     else:
         assert answer.json()["code"] == (SignInFailed if role == "nobody" else NotAllowed).code
         assert used == 0
+
+
+@pytest.mark.parametrize("route", ROLES)
+def test_nothing_is_redirected(console: Console, tokens: dict[str, str], route: str) -> None:
+    answer = ask(console, f"{route}/", tokens[ADMIN])
+    assert answer.status_code in (404, 405)

@@ -27,8 +27,8 @@ def client() -> TestClient:
 
     add_error_handlers(app)
     limits = (BodyLimit("/small/", 10, ("POST",)), BodyLimit("/large/", 1000, ("PUT",)))
-    enclose(app, limits=limits, content_policy=DATA_ONLY)
-    return TestClient(app, raise_server_exceptions=False)
+    enclose(app, hosts=("north.hospital.org", "::1"), limits=limits, content_policy=DATA_ONLY)
+    return TestClient(app, base_url="https://north.hospital.org:8081", raise_server_exceptions=False)
 
 
 def chunks(count: int) -> Iterator[bytes]:

@@ -1,0 +1,34 @@
+"""A blob on its way out: whole, or the rest of a download that broke off (RFC 9110, 14)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from fastapi import Request
+from fastapi.responses import FileResponse
+
+from datasites.runs.blobs import CHUNK_BYTES
+from policies.errors import RangeRefused
+
+_REST = re.compile(r"bytes=([0-9]{1,15})-")
+
+
+class Download(FileResponse):
+    """The answer with a blob's bytes, in parts of bounded size."""
+
+    chunk_size = CHUNK_BYTES
+
+
+def check_range(request: Request, file: Path) -> None:
+    """Returns if all of a file is asked for, or all from one of its bytes on.
+
+    Raises:
+        RangeRefused: Something else is asked for.
+    """
+    asked = request.headers.getlist("range")
+    if not asked:
+        return
+    found = _REST.fullmatch(asked[0]) if len(asked) == 1 else None
+    if found is None or int(found[1]) >= file.stat().st_size:
+        raise RangeRefused("A download goes on with 'Range: bytes=N-', from a byte N that the blob has.")
