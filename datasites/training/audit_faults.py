@@ -68,11 +68,19 @@ class _WrongClipping:
     def __init__(self, model: nn.Module, max_grad_norm: float, *, clip_mean: bool) -> None:
         self._model, self._bound, self._clip_mean = model, max_grad_norm, clip_mean
 
-    def clipped_sum(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
+    def clipped_sum(
+        self, images: Inputs, labels: torch.Tensor, counted: torch.Tensor | None = None
+    ) -> list[torch.Tensor]:
         """The sum over the batch, wrongly clipped."""
-        loss = F.cross_entropy(self._model(images), labels, reduction="sum")
-        sums = list(torch.autograd.grad(loss, list(self._model.parameters())))
+        losses = F.cross_entropy(self._model(images), labels, reduction="none")
+        loss = losses.sum() if counted is None else losses[counted].sum()
+        found = torch.autograd.grad(loss, list(self._model.parameters()))
+        sums = [gradient.to(torch.float64) for gradient in found]
         if not self._clip_mean:
             return sums
         mean_norm = math.sqrt(sum(float(s.square().sum()) for s in sums)) / len(labels)
         return [s * min(1.0, self._bound / mean_norm) for s in sums]
+
+    def norms(self, images: Inputs, labels: torch.Tensor, views: int = 1) -> torch.Tensor:
+        """Nothing is measured here."""
+        return torch.zeros(len(labels) // views, dtype=torch.float64)

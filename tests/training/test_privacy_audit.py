@@ -9,6 +9,7 @@ import pytest
 
 from datasites.training.audit import MAX_NOISE_Z, run_audit
 from datasites.training.audit_faults import FAULTS
+from datasites.training.dp_sgd import CLIP_MARGIN
 from datasites.training.engines import ENGINES
 from policies.errors import PlanError
 
@@ -47,7 +48,7 @@ def test_faults_of_the_clipping_show_in_both_bounds_and_not_in_the_noise(broken)
 def test_without_noise_a_canarys_score_counts_the_steps_that_drew_it():
     result = run_audit(broken="noise_off", seed=5)
     assert np.abs(result.excluded_scores).max() < 1e-3
-    counts = result.included_scores / (1 - 1e-3)  # the margin under the bound
+    counts = result.included_scores / (1 - CLIP_MARGIN)  # the margin under the bound
     assert np.abs(counts - np.round(counts)).max() < 1e-2
     assert counts.max() <= 25
     assert abs(counts.mean() - 25 * 0.25) < 5 * np.sqrt(25 * 0.25 * 0.75 / len(counts))
