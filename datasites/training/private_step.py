@@ -74,8 +74,8 @@ class PrivateStep:
 def find_shape(plan: TrainingPlan, model: nn.Module, engine: StepEngine, *, public_size: int, team: Team) -> BatchShape:
     """Finds the shape of all steps' batches on made-up pictures, before any other is read.
 
-    Begins with what the plan and the declared size ask for, and takes half as many places while memory does not hold
-    them, or a picture's gradient depends on its place. Leaves made-up weights in the model.
+    Begins with what the plan and the declared size ask for, and takes a quarter off the places while memory does not
+    hold them, or a picture's gradient depends on its place. Leaves made-up weights in the model.
 
     Raises:
         NotRepeatable: A gradient depends on the pass or on the other pictures, or the team's devices differ.
@@ -88,7 +88,7 @@ def find_shape(plan: TrainingPlan, model: nn.Module, engine: StepEngine, *, publ
         norms = _tried(plan, model, engine, shape.places)
         if team.least(norms is not None):
             break
-        most = shape.places // 2
+        most = max(1, shape.places * 3 // 4)
     told = 0 if norms is None else int.from_bytes(hashlib.sha256(norms.cpu().numpy().tobytes()).digest()[:6])
     if team.least(told) != -team.least(-told):
         raise NotRepeatable("The hospital's GPUs do not compute alike. Ask the hospital to train on one of them.")

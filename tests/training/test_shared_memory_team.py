@@ -58,7 +58,7 @@ def test_the_total_is_over_all_processes_in_each_step():
     samples = [np.array([[5, 6], [7, 8]]), np.empty((0, 3), dtype=np.int64)]
     with team_of(3, sums_by_hand) as team:
         totals = []
-        for sample in team.samples(lambda: iter(samples), steps=2):
+        for _ in team.samples(lambda: iter(samples), steps=2):
             own = [torch.tensor([1.0], dtype=torch.float64), torch.tensor([[2.0**-40]], dtype=torch.float64)]
             totals.append([part.item() for part in team.total(own)])
     exactly = 2.0**-40  # which float32 would not hold beside the rest
