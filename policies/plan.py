@@ -20,6 +20,7 @@ __all__ = [
     "AUGMENTATIONS",
     "ENCODINGS",
     "ENGINES",
+    "MAX_PICTURES_PER_PATIENT",
     "MAX_ROUNDS",
     "MAX_STEPS",
     "PRECISIONS",
@@ -43,6 +44,7 @@ ENCODINGS = ("none", "zstd", "fp16", "int8")
 MAX_ROUNDS = 10_000
 MAX_STEPS = 1_000_000
 MAX_VIEWS = 16
+MAX_PICTURES_PER_PATIENT = 16
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,8 @@ class TrainingPlan:
             so it is post-processing and costs no privacy.
         privacy: The privacy settings, or None.
         run: The performance settings.
+        pictures_per_patient: How many pictures of each drawn patient a step looks at, drawn at random, each again only
+            when there are no others. Their mean gradient is clipped, so they cost no privacy.
     """
 
     kind: ClassVar[str] = "training"
@@ -210,6 +214,7 @@ class TrainingPlan:
     update_encoding: str = "none"
     privacy: PrivacySpec | None = None
     run: RunSpec = field(default_factory=RunSpec)
+    pictures_per_patient: int = field(default=1, metadata=plan_json.ADDED_LATER)
 
     def __post_init__(self) -> None:
         validate.name("study", self.study)
@@ -242,6 +247,13 @@ class TrainingPlan:
                 raise PlanError(f"{name} must be a {kind.__name__}, got {value!r}.")
         if self.privacy is not None and not isinstance(self.privacy, PrivacySpec):
             raise PlanError(f"privacy must be a PrivacySpec or None, got {self.privacy!r}.")
+        most = MAX_PICTURES_PER_PATIENT
+        validate.integer("pictures_per_patient", self.pictures_per_patient, low=1, high=most)
+        if self.pictures_per_patient > 1 and (self.privacy is None or self.privacy.unit != "patient"):
+            raise PlanError(
+                f"pictures_per_patient is {self.pictures_per_patient}, but the plan's privacy is not for each patient. "
+                "Set it to 1, or privacy.unit to 'patient'."
+            )
 
     @property
     def total_steps(self) -> int:

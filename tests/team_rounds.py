@@ -48,7 +48,7 @@ def find(team: Team) -> dict[str, np.ndarray]:
     found["noise_z"] = np.array([a.noise_z for a in audits])
     for name, update in {
         "usual": small_round(team, noise=1.0),
-        "empty": small_round(team, noise=1.0, rate=1e-3),
+        "empty": small_round(team, noise=1.0, rate=1e-6),
         "all": small_round(team, noise=1e-6, rate=1.0),
     }.items():
         found |= {f"{name}.{key}": value for key, value in update.items()}

@@ -59,8 +59,12 @@ class BatchShape:
             int64, (B, 1 + k): place, counted over all batches, and pictures.
         """
         batches = max(self.batches, self.processes * math.ceil(len(drawn) / (self.places * self.processes)))
-        places = np.argsort(random.uniform(batches * self.places), kind="stable")[: len(drawn)]
-        return np.column_stack([places, drawn])
+        places = np.arange(batches * self.places)
+        for unit, further in enumerate(
+            random.integers(len(places) - np.arange(len(drawn)))
+        ):  # Fisher and Yates' shuffle
+            places[[unit, unit + further]] = places[[unit + further, unit]]
+        return np.column_stack([places[: len(drawn)], drawn])
 
     def batches_of(self, seated: np.ndarray, rank: int) -> np.ndarray:
         """The batches that one process computes.

@@ -51,13 +51,13 @@ def train_round(
     """Trains the global weights on the hospital's pictures for `plan.steps_per_round` steps.
 
     Guarantees:
-        With `plan.privacy`, the returned update is the outcome of exactly `plan.steps_per_round`
-        Poisson-sampled Gaussian steps at (noise_multiplier, sample_rate), per privacy unit of `pictures`:
-        each drawn unit adds one gradient, clipped to at most max_grad_norm, to a sum that is noised before
-        anything else reads it. Scale and number of steps depend on the plan and the public size alone.
-        What is computed has one shape, found on made-up pictures, so that no picture's gradient depends on the others;
-        a device on which it would is refused before a picture is read. Nothing is kept from one call to the next.
-        Without `plan.privacy` there is no guarantee.
+        With `plan.privacy`, the returned update is the outcome of exactly `plan.steps_per_round` Poisson-sampled
+        Gaussian steps at (noise_multiplier, sample_rate), per privacy unit of `pictures`: each drawn unit adds one
+        gradient, the mean over the pictures and views that the plan looks at, clipped to at most max_grad_norm, to a
+        sum that is noised before anything else reads it. Scale and number of steps depend on the plan and the public
+        size alone. What is computed has one shape, found on made-up pictures, so that no picture's gradient depends on
+        the others; a device on which it would is refused before a picture is read. Nothing is kept from one call to the
+        next. Without `plan.privacy` there is no guarantee.
 
     Args:
         plan: What was approved.
@@ -98,7 +98,12 @@ def train_round(
     )
     load = Loader(plan, pictures, random, device)
     samples: _Samples = partial(
-        poisson_steps, pictures.units, sample_rate=plan.sample_rate, steps=plan.steps_per_round, random=random
+        poisson_steps,
+        pictures.units,
+        sample_rate=plan.sample_rate,
+        steps=plan.steps_per_round,
+        random=random,
+        pictures_each=plan.pictures_per_patient,
     )
     if plan.privacy is None:
         if team.size > 1:

@@ -102,7 +102,7 @@ def _tried(plan: TrainingPlan, model: nn.Module, engine: StepEngine, places: int
         NotRepeatable: As `check_places`, or a single place does not answer twice alike.
         OutOfMemory: Memory does not hold a single place.
     """
-    views = plan.augmentation_multiplicity
+    views = plan.augmentation_multiplicity * plan.pictures_per_patient
     copies = 2 if plan.run.engine == "opacus" else 0
     fitting = pictures_that_fit(model, empty_inputs(plan.model), most=views * places, copies_of_weights=copies)
     if fitting < views * places and places > 1:

@@ -21,6 +21,7 @@ DERIVED = (
     "learning_rate",
     "momentum",
     "augmentation_multiplicity",
+    "pictures_per_patient",
     "server_momentum",
     "server_averaging",
 )
@@ -51,6 +52,7 @@ def wishes_of(options: argparse.Namespace) -> Wishes:
         momentum=options.momentum,
         augmentation=options.augmentation,
         augmentation_multiplicity=options.augmentation_multiplicity,
+        pictures_per_patient=options.pictures_per_patient,
         server_momentum=options.server_momentum,
         server_averaging=options.server_averaging,
         weights_encoding=options.weights_encoding,
@@ -128,6 +130,12 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         help="views of each drawn picture in a step (default 1)",
+    )
+    parser.add_argument(
+        "--pictures_per_patient",
+        type=int,
+        default=1,
+        help="pictures of each drawn patient in a step, where the unit is patient (default 1)",
     )
 
 

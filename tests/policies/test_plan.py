@@ -290,3 +290,12 @@ def test_a_setting_that_came_later_is_left_out_at_its_default_so_that_approved_p
     assert read(json.loads(wider.to_json())) == wider != PLAN
     assert wider.digest() != PLAN.digest()
     assert settings_of(PLAN)["run"]["batch_margin"] == 5.0, "people are shown it all the same"
+
+
+@pytest.mark.parametrize("privacy", [None, PrivacySpec(1.0, 1.0, 1e-5, "picture")])
+def test_several_pictures_of_a_patient_need_privacy_for_each_patient(privacy):
+    assert replace(PLAN, pictures_per_patient=16).pictures_per_patient == 16
+    with pytest.raises(PlanError, match=r"privacy\.unit"):
+        replace(PLAN, privacy=privacy, pictures_per_patient=2)
+    with pytest.raises(PlanError, match="pictures_per_patient"):
+        replace(PLAN, pictures_per_patient=17)
