@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ from datasites.canonical import RequestReader
 from policies.accountant import plan_spend
 from policies.errors import WanwuError
 from policies.findings import findings
-from policies.plan_json import canonical_json
+from policies.plan_json import canonical_json, settings
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def make_card(request: Any, reader: RequestReader, books: Books) -> RequestCard:
     try:
         canonical = reader.read(request)
         plan, manifest = canonical.plan, canonical.dataset.manifest
-        read = {"plan": json.loads(plan.to_json()), "digest": canonical.digest}
+        read = {"plan": settings(plan), "digest": canonical.digest}
         read["unusual"] = tuple(asdict(one) for one in findings(plan, public_size=manifest.public_size))
         read["epsilon_left"] = books.epsilon_left(manifest.fingerprint)
         if spend := plan_spend(plan):

@@ -19,6 +19,7 @@ __all__ = [
     "AUGMENTATIONS",
     "ENCODINGS",
     "ENGINES",
+    "MAX_PICTURES_PER_PATIENT",
     "MAX_ROUNDS",
     "MAX_STEPS",
     "PRECISIONS",
@@ -43,6 +44,7 @@ MAX_ROUNDS = 10_000
 MAX_STEPS = 1_000_000
 MAX_VIEWS = 16
 MAX_OPTIONS = 16
+MAX_PICTURES_PER_PATIENT = 16
 
 
 @dataclass(frozen=True)
@@ -115,13 +117,15 @@ class RunSpec:
 
     Attributes:
         device: `auto` takes a GPU where the hospital leases one, `cpu` never does.
-        physical_batch_size: Most pictures in memory at once; a step's logical batch is split into such parts, or into
-            smaller ones where the hospital's memory asks for it.
+        physical_batch_size: Most pictures in memory at once; a step is computed in such parts, or in smaller ones where
+            the hospital's memory asks for it. A private step's parts all have one size.
         timeout_seconds: Wall clock for one round, after which the run fails and nothing leaves.
         engine: What computes the clipped sums of a private step: `book_keeping`, or `opacus` for Opacus' hooks, which
             are slower and need more memory. Both compute the same.
         precision: In which a private step's model is computed, `float32`, or `bfloat16` where that is faster, as on
             GPUs. Weights, norms, sums and noise are float32 or better in either.
+        batch_margin: By how many standard deviations more pictures than expected a private step always computes, so
+            that its time does not tell how many were drawn. A larger draw takes longer, which is then seen.
     """
 
     device: str = "auto"
@@ -129,6 +133,7 @@ class RunSpec:
     timeout_seconds: int = 3600
     engine: str = "book_keeping"
     precision: str = "float32"
+    batch_margin: float = field(default=5.0, metadata=plan_json.ADDED_LATER)
 
     def __post_init__(self) -> None:
         validate.choice("run.device", self.device, ("auto", "cpu"))
@@ -140,6 +145,8 @@ class RunSpec:
                 f"run.engine 'opacus' computes in float32 only, got run.precision {self.precision!r}. "
                 "Use engine 'book_keeping'."
             )
+        margin = validate.number("run.batch_margin", self.batch_margin, low=3, high=20)
+        object.__setattr__(self, "batch_margin", margin)
         validate.integer("run.timeout_seconds", self.timeout_seconds, low=1, high=7 * 24 * 3600)
 
 
@@ -176,6 +183,8 @@ class TrainingPlan:
             so it is post-processing and costs no privacy.
         privacy: The privacy settings, or None.
         run: The performance settings.
+        pictures_per_patient: How many pictures of each drawn patient a step looks at, drawn at random, each again only
+            when there are no others. Their mean gradient is clipped, so they cost no privacy.
     """
 
     kind: ClassVar[str] = "training"
@@ -199,6 +208,7 @@ class TrainingPlan:
     update_encoding: str = "none"
     privacy: PrivacySpec | None = None
     run: RunSpec = field(default_factory=RunSpec)
+    pictures_per_patient: int = field(default=1, metadata=plan_json.ADDED_LATER)
 
     def __post_init__(self) -> None:
         validate.name("study", self.study)
@@ -230,6 +240,13 @@ class TrainingPlan:
                 raise PlanError(f"{name} must be a {kind.__name__}, got {value!r}.")
         if self.privacy is not None and not isinstance(self.privacy, PrivacySpec):
             raise PlanError(f"privacy must be a PrivacySpec or None, got {self.privacy!r}.")
+        most = MAX_PICTURES_PER_PATIENT
+        validate.integer("pictures_per_patient", self.pictures_per_patient, low=1, high=most)
+        if self.pictures_per_patient > 1 and (self.privacy is None or self.privacy.unit != "patient"):
+            raise PlanError(
+                f"pictures_per_patient is {self.pictures_per_patient}, but the plan's privacy is not for each patient. "
+                "Set it to 1, or privacy.unit to 'patient'."
+            )
 
     @property
     def total_steps(self) -> int:

@@ -38,6 +38,7 @@ class Wishes:
         max_grad_norm: Clipping bound.
         learning_rate, momentum, schedule, augmentation: Of the local optimiser.
         augmentation_multiplicity: Views of each drawn picture in a step.
+        pictures_per_patient: Of each drawn patient, in a step.
         server_momentum, server_averaging: Of the researcher's federated averaging.
         weights_encoding, update_encoding: How global weights and client updates travel.
         run: Performance settings.
@@ -60,6 +61,7 @@ class Wishes:
     momentum: float = 0.0
     augmentation: str = "none"
     augmentation_multiplicity: int = 1
+    pictures_per_patient: int = 1
     server_momentum: float = 0.0
     server_averaging: float = 0.0
     weights_encoding: str = "none"
@@ -119,6 +121,7 @@ def _training(wishes: Wishes, model: ModelSpec, datasets: Sequence[DatasetInfo])
             "learning_rate_schedule": wishes.schedule,
             "momentum": wishes.momentum,
             "augmentation_multiplicity": wishes.augmentation_multiplicity,
+            "pictures_per_patient": wishes.pictures_per_patient,
             "server_momentum": wishes.server_momentum,
             "server_averaging": wishes.server_averaging,
             "privacy": _privacy(wishes, unit, steps * rounds),

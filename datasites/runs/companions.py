@@ -37,8 +37,11 @@ def fork(
     """
     from datasites.training.shared_memory_team import SharedMemoryTeam
     from datasites.training.team_memory import TeamMemory
+    from policies.plan import MAX_PICTURES_PER_PATIENT
 
-    memory = TeamMemory(processes, parameters=parameters, pictures=pictures)
+    memory = TeamMemory(
+        processes, parameters=parameters, sample=(1 + MAX_PICTURES_PER_PATIENT) * pictures
+    )  # places and pictures
     for rank in range(1, processes):
         if os.fork() == 0:
             _live(memory, rank, live)

@@ -21,6 +21,7 @@ DERIVED = (
     "learning_rate",
     "momentum",
     "augmentation_multiplicity",
+    "pictures_per_patient",
     "server_momentum",
     "server_averaging",
 )
@@ -51,12 +52,16 @@ def wishes_of(options: argparse.Namespace) -> Wishes:
         momentum=options.momentum,
         augmentation=options.augmentation,
         augmentation_multiplicity=options.augmentation_multiplicity,
+        pictures_per_patient=options.pictures_per_patient,
         server_momentum=options.server_momentum,
         server_averaging=options.server_averaging,
         weights_encoding=options.weights_encoding,
         update_encoding=options.update_encoding,
         run=RunSpec(
-            physical_batch_size=options.physical_batch_size, engine=options.engine, precision=options.precision
+            physical_batch_size=options.physical_batch_size,
+            engine=options.engine,
+            precision=options.precision,
+            batch_margin=options.batch_margin,
         ),
     )
 
@@ -126,6 +131,12 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="views of each drawn picture in a step (default 1)",
     )
+    parser.add_argument(
+        "--pictures_per_patient",
+        type=int,
+        default=1,
+        help="pictures of each drawn patient in a step, where the unit is patient (default 1)",
+    )
 
 
 def _add_averaging_and_transport(parser: argparse.ArgumentParser) -> None:
@@ -151,6 +162,12 @@ def _add_performance(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=ENGINES, default="book_keeping", help="of private steps, same results")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of a private step's model")
     parser.add_argument("--physical_batch_size", type=int, default=64, help="most pictures in memory (default 64)")
+    parser.add_argument(
+        "--batch_margin",
+        type=float,
+        default=5.0,
+        help="standard deviations of room for a step's draw, so that time does not tell it (default 5)",
+    )
 
 
 def _model_option(text: str) -> tuple[str, str | int | float | bool]:

@@ -26,6 +26,7 @@ from policies.plan import (
     TrainingPlan,
     canonical_json,
 )
+from policies.plan_json import settings as settings_of
 
 MODEL = ModelSpec("small_cnn", (28, 28, 3), 4, {"width": 16, "groups": 4})
 PLAN = TrainingPlan(
@@ -232,6 +233,8 @@ def test_total_steps_are_rounds_times_steps() -> None:
         ("run.engine", "functorch"),
         ("run.precision", "float16"),
         ("run.physical_batch_size", 0),
+        ("run.batch_margin", 2.9),
+        ("run.batch_margin", 21),
         ("run.timeout_seconds", 0),
         ("kind", "evaluation"),
         ("version", 2),
@@ -283,3 +286,21 @@ def test_a_refusal_names_the_field_what_was_expected_and_what_came() -> None:
 def test_opacus_hooks_are_not_asked_for_half_precision():
     with pytest.raises(PlanError, match=r"float32 only.*book_keeping"):
         RunSpec(engine="opacus", precision="bfloat16")
+
+
+def test_a_setting_that_came_later_is_left_out_at_its_default_so_that_approved_plans_stay_as_they_are():
+    assert "batch_margin" not in PLAN.to_json()
+    assert read(json.loads(PLAN.to_json())).run.batch_margin == 5.0
+    wider = replace(PLAN, run=RunSpec(batch_margin=6))
+    assert read(json.loads(wider.to_json())) == wider != PLAN
+    assert wider.digest() != PLAN.digest()
+    assert settings_of(PLAN)["run"]["batch_margin"] == 5.0, "people are shown it all the same"
+
+
+@pytest.mark.parametrize("privacy", [None, PrivacySpec(1.0, 1.0, 1e-5, "picture")])
+def test_several_pictures_of_a_patient_need_privacy_for_each_patient(privacy):
+    assert replace(PLAN, pictures_per_patient=16).pictures_per_patient == 16
+    with pytest.raises(PlanError, match=r"privacy\.unit"):
+        replace(PLAN, privacy=privacy, pictures_per_patient=2)
+    with pytest.raises(PlanError, match="pictures_per_patient"):
+        replace(PLAN, pictures_per_patient=17)

@@ -6,10 +6,10 @@ import threading
 
 import numpy as np
 import pytest
-import torch
 
+from datasites.training.batch_shape import EMPTY
 from datasites.training.data import LabelledPictures
-from datasites.training.loader import Loader, one_ahead
+from datasites.training.loader import Loader, in_parts, one_ahead
 from datasites.training.randomness import SecureRandom
 from policies.plan import ModelSpec, RunSpec, TrainingPlan
 
@@ -21,18 +21,29 @@ def loader(**settings):
     return Loader(plan, pictures, SecureRandom.for_tests(1), "cpu")
 
 
-def test_each_chosen_picture_is_read_once_with_its_label_in_parts_that_the_plan_allows():
-    parts = list(loader()(np.array([9, 0, 4, 4, 7])))
-    assert [len(labels) for _, labels in parts] == [3, 2]
-    bytes_read = [round(float(image.flatten()[0]) * 64 + 128) for images, _ in parts for image in images]
-    assert sorted(bytes_read) == [0, 4, 4, 7, 9]
-    assert [int(label) for _, labels in parts for label in labels] == [byte % 3 for byte in bytes_read]
+def bytes_of(images):
+    return [round(float(image.flatten()[0]) * 64 + 128) for image in images]
 
 
-def test_views_of_a_part_follow_each_other():
-    images, labels = next(loader(augmentation="flips", augmentation_multiplicity=2)(np.array([1, 5, 8])))
-    assert images.shape == (6, 1, 4, 4) and labels.tolist() == [1, 2, 2]
-    assert torch.equal(images[:3, 0, 0, 0], images[3:, 0, 0, 0])
+def test_each_picture_lies_at_its_place_with_its_label_and_empty_places_hold_nobodys():
+    first, second = loader()([np.array([[9], [EMPTY], [4]]), np.array([[EMPTY], [4], [0]])])
+    assert [bytes_of(batch.inputs) for batch in (first, second)] == [[9, 128, 4], [128, 4, 0]]
+    assert [batch.labels.tolist() for batch in (first, second)] == [[0, 0, 1], [0, 1, 0]]
+    assert [batch.counted.tolist() for batch in (first, second)] == [[True, False, True], [False, True, True]]
+
+
+def test_views_of_all_places_follow_each_other():
+    (batch,) = loader(augmentation="flips", augmentation_multiplicity=2)([np.array([[5], [1], [8]])])
+    assert bytes_of(batch.inputs) == [5, 1, 8] * 2
+    assert batch.labels.tolist() == [2, 1, 2] * 2
+    assert batch.counted.tolist() == [True] * 3
+    assert batch.inputs.is_contiguous()
+
+
+def test_parts_hold_all_pictures_once_and_no_more_than_the_plan_allows():
+    parts = in_parts(np.array([9, 0, 4, 4, 7])[:, None], 3)
+    assert [part.tolist() for part in parts] == [[[9], [0], [4]], [[4], [7]]]
+    assert in_parts(np.empty((0, 1), dtype=np.int64), 3) == []
 
 
 def test_an_item_is_made_while_the_one_before_is_in_use():

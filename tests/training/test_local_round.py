@@ -96,6 +96,31 @@ def test_a_patient_with_many_pictures_moves_a_step_no_further_than_one_picture()
     assert 0.099 < np.linalg.norm(update["head.weight"]) <= 0.1
 
 
+@pytest.mark.parametrize("engine", ["book_keeping", "opacus"])
+def test_several_pictures_of_a_patient_are_averaged_before_they_are_clipped(engine):
+    # Each gradient has norm 1/sqrt(2) along its own pixel, so their mean is half as long in each of two directions.
+    pictures = two_pixels((1, 0, 0), (0, 1, 1), public_size=1, units=np.zeros(2, np.int64))
+    settings = {"learning_rate": 1.0, "pictures_per_patient": 2, "run": RunSpec("cpu", engine=engine)}
+    for bound, each in ((10.0, 0.25), (0.1, 0.05)):
+        patient = plan(privacy=PrivacySpec(1e-9, bound, 1e-5, "patient"), **settings)
+        update = train_round(patient, 0, ZERO, pictures, random=random())["head.weight"]
+        assert update == pytest.approx(np.array([[each, -each], [-each, each]]), rel=2 * CLIP_MARGIN)
+
+
+@pytest.mark.parametrize("pictures_per_patient", [1, 2, 5, 16])
+def test_however_many_pictures_of_a_patient_are_looked_at_they_move_a_step_by_the_bound_at_most(pictures_per_patient):
+    patients = drawn(12, units=np.array([0] * 7 + [1] * 4 + [2]), public_size=3)
+    without = LabelledPictures(patients.images[:11], patients.labels[:11], patients.units[:11], 3)
+    settings = {"learning_rate": 1.0, "pictures_per_patient": pictures_per_patient, "model": CNN}
+    patient = plan(privacy=PrivacySpec(1e-9, 0.1, 1e-5, "patient"), **settings)
+    weights = initial_weights(CNN, 1)
+    alone = LabelledPictures(patients.images[11:], patients.labels[11:], np.zeros(1, np.int64), 3)
+    nobody = {name: 0 * value for name, value in weights.items()}
+    assert distance(train_round(patient, 0, weights, alone), nobody) <= 0.1 / 3 * 1.0001
+    assert distance(train_round(patient, 0, weights, patients), nobody) <= 0.3 / 3 * 1.0001
+    assert distance(train_round(patient, 0, weights, without), nobody) <= 0.2 / 3 * 1.0001
+
+
 def test_steps_on_empty_batches_are_taken_noised_and_counted():
     size = 64
     model = ModelSpec("linear", (size, size, 1), 2, {"bias": False})
@@ -206,7 +231,7 @@ def test_the_proximal_term_pulls_towards_the_rounds_own_global_weights(privacy):
 @pytest.mark.parametrize("privacy", [None, PrivacySpec(0.5, 0.3, 1e-5)])
 @pytest.mark.parametrize("augmentation", ["none", "flips_and_turns"])
 def test_physical_batches_do_not_change_the_result(privacy, augmentation):
-    updates = []
+    updates, pictures = [], drawn(20)
     for size in (4, 64):
         settings = plan(
             model=CNN,
@@ -216,7 +241,7 @@ def test_physical_batches_do_not_change_the_result(privacy, augmentation):
             augmentation="none" if size == 4 else augmentation,
             run=RunSpec(device="cpu", physical_batch_size=size),
         )
-        updates.append(train_round(settings, 0, initial_weights(CNN, 1), drawn(20), random=random()))
+        updates.append(train_round(settings, 0, initial_weights(CNN, 1), pictures, random=random()))
     same = distance(*updates) < 1e-4
     assert same == (augmentation == "none"), "augmentation must change something"
 

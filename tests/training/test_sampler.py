@@ -16,7 +16,8 @@ MIXED = np.array([1, 2, 1, 0, 1, 2, 1, 1])
 
 def steps_of(units, sample_rate, steps, seed=1):
     random = SecureRandom.for_tests(seed)
-    return list(poisson_steps(units, sample_rate=sample_rate, steps=steps, random=random))
+    drawn = poisson_steps(units, sample_rate=sample_rate, steps=steps, random=random)
+    return [batch[:, 0] for batch in drawn]
 
 
 def test_every_unit_is_drawn_at_the_sample_rate():
@@ -66,3 +67,20 @@ def test_steps_are_drawn_independently():
     first, second = steps_of(np.arange(10_000), 0.5, 2)
     shared = len(np.intersect1d(first, second))
     assert stats.binomtest(shared, 10_000, 0.25).pvalue > 1e-3
+
+
+def test_of_each_drawn_unit_as_many_pictures_are_looked_at_as_asked_for_and_none_twice_before_all():
+    random = SecureRandom.for_tests(4)
+    for batch in poisson_steps(MIXED, sample_rate=0.7, steps=300, random=random, pictures_each=4):
+        for row in batch:
+            own = np.flatnonzero(MIXED[row[0]] == MIXED)
+            times = np.bincount(row, minlength=len(MIXED))[own]
+            assert len(row) == 4 == times.sum() and np.ptp(times) <= 1
+
+
+def test_each_set_of_a_units_pictures_is_as_likely_as_the_others():
+    random = SecureRandom.for_tests(5)
+    drawn = np.concatenate([*poisson_steps(MIXED, sample_rate=1.0, steps=4000, random=random, pictures_each=2)])
+    pairs = np.sort(drawn[MIXED[drawn[:, 0]] == 1], axis=1)
+    _, counts = np.unique(pairs, axis=0, return_counts=True)
+    assert len(counts) == 10 and stats.chisquare(counts).pvalue > 1e-3

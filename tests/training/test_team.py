@@ -70,13 +70,6 @@ def test_the_update_of_two_processes_is_that_of_one_with_the_same_draws(found, n
         assert np.allclose(found[f"{name}.{parameter}"], expected, atol=2e-6), parameter
 
 
-def test_each_picture_is_in_one_share():
-    sample = np.arange(7)
-    shares = [sample[rank::3] for rank in range(3)]
-    assert sorted(np.concatenate(shares)) == sample.tolist()
-    assert next(ALONE.shares(lambda: iter([sample]), steps=1)) is sample
-
-
 def test_several_processes_without_privacy_are_refused():
     plan = TrainingPlan("s", "d", team_rounds.SPEC, 1, 1, 0.5, 0.1, run=RunSpec("cpu"))
     pictures = LabelledPictures(
