@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 2
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-faults bench-rounds bench-engine bench-accuracy check lock clean
+.PHONY: help setup demo test test-all test-faults test-mutants bench-rounds bench-engine bench-accuracy check lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ test-all: setup ## every test, the slow and real-data ones too
 
 test-faults: setup ## 200 kills at random moments over studies at three hospitals; prints what was lost (FAULTS=...)
 	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/under_fire.py $(or $(FAULTS),--hospitals 3 --kills 200)
+
+test-mutants: setup ## the audit against every known way of being broken, each engine; prints what found which (ARGS="--only noise")
+	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m mutants $(ARGS)
 
 bench-rounds: setup ## fixed cost of a round, into out/bench (ARGS="--payloads 1 10")
 	$(BIN)/python tests/benchmarks/rounds.py $(ARGS)

@@ -1,0 +1,114 @@
+"""Gradients: without noise, an update of one step is the sum of clipped gradients, and can be held to the definition.
+
+The model is one of pictures and reports, with convolutions, biases, norms, linear layers and an embedding: what an
+engine leaves out of a picture's norm shows in the sum.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from datasites.training.audit import oracle
+from datasites.training.audit.cancellation import cancelling_parts
+from datasites.training.audit.checks import Check, at_most
+from datasites.training.audit.subject import Subject
+from datasites.training.data import LabelledPictures, to_tensor
+from datasites.training.models import build_model, initial_weights, load_weights
+from datasites.training.reports import to_inputs
+from policies.plan import ModelSpec, PrivacySpec, TrainingPlan
+from policies.tokeniser import TextForm
+
+_FORM = TextForm(length=4, vocabulary=12)
+_SPEC = ModelSpec("image_text", (16, 16, 1), 3, {**_FORM.options, "width": 4, "text_features": 8, "window": 2})
+_REPORTS = ((3, 3, 3, 0), (1, 2, 3, 4), (9, 0, 0, 0), (0, 0, 0, 0), (7, 3, 0, 0), (2, 2, 8, 8))
+_PUBLIC_SIZE = 8
+_TIGHT, _LOOSE = 0.5, 50.0  # bounds below and above the length of every gradient
+_TOLERANCE = 1e-4  # of the bound, or of the sum where nothing is clipped
+
+
+def gradient_checks(subject: Subject) -> list[Check]:
+    """What has to hold of sums of clipped gradients."""
+    weights = initial_weights(_SPEC, 1)
+    everyone = range(len(_REPORTS))
+    alone = [_gap(subject, weights, [number], bound=bound) for bound in (_TIGHT, _LOOSE) for number in everyone]
+    together = [
+        _gap(subject, weights, everyone, bound=bound, views=views) for bound in (_TIGHT, _LOOSE) for views in (1, 2)
+    ]
+    return [
+        at_most("a record's clipped gradient, off by", (gap for gap, _ in alone), _TOLERANCE),
+        at_most("a record's part of the bound", (part for _, part in alone), 1.0),
+        at_most("sum of clipped gradients, off by", (gap for gap, _ in together), _TOLERANCE),
+        at_most("sum with a record that is no number, off by", [_gap_beside_no_number(subject, weights)], _TOLERANCE),
+        at_most("a record's part of the bound where terms cancel", cancelling_parts(subject), 1.0),
+    ]
+
+
+def _gap(
+    subject: Subject, weights: Mapping[str, np.ndarray], chosen: Sequence[int], *, bound: float, views: int = 1
+) -> tuple[float, float]:
+    """How far one step's sum lies from the definition, and how long it is, both as shares.
+
+    Args:
+        subject: Takes the round.
+        weights: Global weights.
+        chosen: Which of the records there are.
+        bound: max_grad_norm.
+        views: Of each picture; pictures are symmetric, so that all views are the same.
+    """
+    plan = TrainingPlan(
+        study="audit",
+        dataset="gradients",
+        model=_SPEC,
+        rounds=1,
+        steps_per_round=1,
+        sample_rate=1.0,
+        learning_rate=1.0,
+        augmentation="flips" if views > 1 else "none",
+        augmentation_multiplicity=views,
+        privacy=PrivacySpec(1.0, bound, 1e-5),
+        run=subject.run(physical_batch_size=4),
+    )
+    pictures = _records(chosen)
+    update = subject.take(plan, 0, weights, pictures, silent=True)
+    names = list(weights)
+    found = np.concatenate([update[name].astype(np.float64).ravel() for name in names]) * -_PUBLIC_SIZE
+    wanted = oracle.clipped(oracle.gradients(_SPEC, weights, pictures), bound).sum(axis=0)
+    scale = min(bound, float(np.linalg.norm(wanted)))
+    return float(np.linalg.norm(found - wanted)) / scale, float(np.linalg.norm(found)) / bound
+
+
+def _gap_beside_no_number(subject: Subject, weights: Mapping[str, np.ndarray]) -> float:
+    """How far a sum lies from that of the other records where one's picture is NaN, as a share of the bound."""
+    pictures = _records(range(len(_REPORTS)))
+    images = to_tensor(pictures.images)
+    images[-1] = math.nan
+    model = build_model(_SPEC)
+    load_weights(model, weights)
+    model.to(subject.torch_device).train()
+    engine = subject.engine_factory()(model, _TIGHT)
+    inputs = to_inputs(images, pictures.texts, subject.torch_device)
+    found = engine.clipped_sum(inputs, torch.from_numpy(pictures.labels).to(subject.torch_device))
+    others = _records(range(len(_REPORTS) - 1))
+    wanted = oracle.clipped(oracle.gradients(_SPEC, weights, others), _TIGHT).sum(axis=0)
+    together = torch.cat([total.detach().flatten() for total in found]).to("cpu", torch.float64).numpy()
+    return float(np.linalg.norm(together - wanted)) / _TIGHT
+
+
+def _records(chosen: Sequence[int]) -> LabelledPictures:
+    """Some of six drawn pictures with their reports; each picture is symmetric, left to right and up to down."""
+    quarter = np.random.default_rng(1).integers(0, 256, (len(_REPORTS), 8, 8, 1), dtype=np.uint8)
+    half = np.concatenate([quarter, quarter[:, ::-1]], axis=1)
+    images = np.concatenate([half, half[:, :, ::-1]], axis=2)
+    rows = list(chosen)
+    return LabelledPictures(
+        images=images[rows],
+        labels=np.array([number % 3 for number in rows], dtype=np.int64),
+        units=np.arange(len(rows)),
+        public_size=_PUBLIC_SIZE,
+        texts=np.array(_REPORTS, dtype=np.int32)[rows],
+        text_form=_FORM,
+    )
