@@ -13,9 +13,12 @@ from typing import Protocol
 import torch
 from torch import nn
 
-# The bound must hold in float32 as it does in exact arithmetic, so gradients are clipped to a little less.
-CLIP_MARGIN = 1e-3
-
+# The bound must hold in floating point as it does in exact arithmetic, so gradients are clipped to a little less. What
+# it covers is in docs/explanation-floating-point.md.
+CLIP_MARGIN = 2.0**-8
+# A gradient that is longer than the bound by more than the inverse of this counts as not finite: float32 cannot hold
+# smaller factors to their last place.
+_LEAST_FACTOR = 2.0**-100
 
 Inputs = torch.Tensor | tuple[torch.Tensor, ...]
 
@@ -23,42 +26,73 @@ Inputs = torch.Tensor | tuple[torch.Tensor, ...]
 class ClippedGradients(Protocol):
     """An engine: the sum of clipped per-picture gradients over one physical batch."""
 
-    def clipped_sum(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
+    def clipped_sum(
+        self, images: Inputs, labels: torch.Tensor, counted: torch.Tensor | None = None
+    ) -> list[torch.Tensor]:
         """Returns the sum over the pictures of each one's gradient, clipped over all parameters together.
 
         Guarantees:
-            One picture more or less moves the result by at most `max_grad_norm` in L2 norm, whatever the
-            picture, the weights, the memory format and the other pictures. A picture whose gradient is not
-            finite contributes nothing. No pictures give zeros. Nothing is left behind for the next call.
+            One place that is counted or not moves the result by at most `max_grad_norm` in L2 norm, whatever the
+            picture, the weights, the memory format and the other places. A picture whose gradient is not finite,
+            or longer than 2^100 times the bound, contributes nothing, and neither does a place that is not counted,
+            whatever stands there. No pictures give zeros. Nothing is left behind for the next call. Which functions
+            are called does not hang on what the pictures hold.
 
         Args:
             images: float32, (B, C, H, W); or a tuple of such inputs, where the model takes one. With V views of each
                 picture, (V * B, C, H, W): all pictures in one view, then all in the next. A picture's gradient is
                 then the mean over its views.
-            labels: int64, (B,).
+            labels: int64, (B,); or (V * B,), one for each row, where `counted` says what B is.
+            counted: bool, (B,), which places hold a picture that counts; None: all.
 
         Returns:
-            float32, one tensor for each parameter that is trained, in the order of `model.parameters()`.
+            float64, one tensor for each parameter that is trained, in the order of `model.parameters()`.
+        """
+
+    def norms(self, images: Inputs, labels: torch.Tensor, views: int = 1) -> torch.Tensor:
+        """Returns each picture's gradient norm over all parameters, as this engine measures it before it clips.
+
+        Args:
+            images: As `clipped_sum` takes them.
+            labels: int64, (B,); or (V * B,), one for each row.
+            views: V.
+
+        Returns:
+            float64, (B,).
         """
 
 
-def clipping_factors(norms: torch.Tensor, max_grad_norm: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns by how much each picture's gradient is multiplied, and which gradients are not finite.
+def clipping_factors(norms: torch.Tensor, max_grad_norm: float, counted: torch.Tensor | None = None) -> torch.Tensor:
+    """Returns by how much each picture's gradient is multiplied.
 
     Guarantees:
-        A gradient of length `norms` times its factor is at most `max_grad_norm * (1 - CLIP_MARGIN)` long; the factor of
-        one that is not finite is 0.
+        A gradient of length `norms` times its factor is at most `max_grad_norm * (1 - CLIP_MARGIN)` long. The factor is
+        0 for a place that is not counted, and for a gradient that is not finite or longer than 2^100 times that.
 
     Args:
-        norms: float32, (B,), each picture's gradient norm over all parameters.
+        norms: float64, (B,), each picture's gradient norm over all parameters.
         max_grad_norm: L2 bound C.
+        counted: bool, (B,), which places count; None: all.
 
     Returns:
-        (float, (B,); bool, (B,)).
+        float64, (B,).
     """
     bound = max_grad_norm * (1 - CLIP_MARGIN)
-    broken = ~torch.isfinite(norms)
-    return (bound / norms.clamp(min=bound)).masked_fill(broken, 0.0), broken
+    factors = bound / norms.clamp(min=bound)
+    usable = factors >= _LEAST_FACTOR  # which NaN is not
+    return torch.where(usable if counted is None else usable & counted, factors, 0.0)
+
+
+def pictures_and_views(images: Inputs, labels: torch.Tensor, counted: torch.Tensor | None) -> tuple[int, int]:
+    """B and V of a batch, as `ClippedGradients.clipped_sum` is given it."""
+    pictures = len(labels if counted is None else counted)
+    rows = len(images[0] if isinstance(images, tuple) else images)
+    return pictures, rows // max(1, pictures)
+
+
+def for_each_row(labels: torch.Tensor, pictures: int, views: int) -> torch.Tensor:
+    """The label of each row of a batch, (V * B,)."""
+    return labels if len(labels) == pictures * views else labels.repeat(views)
 
 
 EngineFactory = Callable[[nn.Module, float], ClippedGradients]

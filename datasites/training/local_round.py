@@ -174,9 +174,11 @@ def _private_step(
             with torch.autocast(labels.device.type, torch.bfloat16, enabled=plan.run.precision == "bfloat16"):
                 parts = gradients.clipped_sum(images, labels)
             for total, part in zip(sums, parts, strict=False):
-                total += part  # float32 is off by far less than CLIP_MARGIN
+                total += part
             sums = sums or parts
-        sums = team.total(sums or [torch.zeros_like(p) for p in model.parameters() if p.requires_grad])
+        sums = team.total(
+            sums or [torch.zeros_like(p, dtype=torch.float64) for p in model.parameters() if p.requires_grad]
+        )
         if team.is_first:
             noisy.step_with(sums)
         team.follow(model)

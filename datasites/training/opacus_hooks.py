@@ -12,7 +12,14 @@ from opacus.grad_sample.conv import compute_conv_grad_sample
 from opacus.validators import ModuleValidator
 from torch import nn
 
-from datasites.training.dp_sgd import Inputs, clipping_factors, takes_the_batchs_statistics
+from datasites.training.dp_sgd import (
+    Inputs,
+    clipping_factors,
+    for_each_row,
+    pictures_and_views,
+    takes_the_batchs_statistics,
+)
+from datasites.training.weighted_sums import full_precision, square_norms, weighted_sum
 from policies.errors import PlanError
 
 
@@ -33,30 +40,33 @@ class OpacusHooks:
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self._max_grad_norm = max_grad_norm
 
-    def clipped_sum(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
+    def clipped_sum(
+        self, images: Inputs, labels: torch.Tensor, counted: torch.Tensor | None = None
+    ) -> list[torch.Tensor]:
         """See `ClippedGradients.clipped_sum`."""
-        if len(labels) == 0:
-            return [torch.zeros_like(p) for p in self._parameters]
-        gradients = self._per_picture(images, labels)
-        norms = torch.stack([g.flatten(1).norm(dim=1) for g in gradients], dim=1).norm(dim=1)
-        factors, broken = clipping_factors(norms, self._max_grad_norm)
-        sums = []
-        for gradient in gradients:
-            gradient[broken] = 0.0  # a factor of 0 is not enough: 0 times NaN is NaN
-            sums.append(torch.einsum("b,b...->...", factors, gradient))
-        return sums
+        gradients = self._per_picture(images, labels, *pictures_and_views(images, labels, counted))
+        factors = clipping_factors(_norms(gradients), self._max_grad_norm, counted)
+        with full_precision(labels.device.type):
+            return [weighted_sum(gradient, factors) for gradient in gradients]
 
-    def _per_picture(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
+    def norms(self, images: Inputs, labels: torch.Tensor, views: int = 1) -> torch.Tensor:
+        """See `ClippedGradients.norms`."""
+        rows = len(images[0] if isinstance(images, tuple) else images)
+        return _norms(self._per_picture(images, labels, rows // views, views))
+
+    def _per_picture(self, images: Inputs, labels: torch.Tensor, pictures: int, views: int) -> list[torch.Tensor]:
         """Each parameter's gradient by picture, float32, (B, *shape). Leaves no gradient on the model."""
+        if pictures == 0:
+            return [torch.zeros(0, *p.shape, device=p.device) for p in self._parameters]
         self._clear()
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Full backward hook is firing", category=UserWarning)
                 logits = self._hooked(_contiguous(images))
-                views = len(logits) // len(labels)
-                (F.cross_entropy(logits.float(), labels.repeat(views), reduction="sum") / views).backward()
+                row_labels = for_each_row(labels, pictures, views)
+                (F.cross_entropy(logits.float(), row_labels, reduction="sum") / views).backward()
             found = [p.__dict__["grad_sample"].to(torch.float32) for p in self._parameters]
-            return [g.view(views, len(labels), *g.shape[1:]).sum(0) for g in found] if views > 1 else found
+            return [g.view(views, pictures, *g.shape[1:]).sum(0) for g in found] if views > 1 else found
         finally:
             self._clear()
 
@@ -69,6 +79,11 @@ class OpacusHooks:
             parameter.grad = None
             parameter.__dict__.pop("_current_grad_sample", None)
             parameter.__dict__.update(grad_sample=None, _forward_counter=0)  # Opacus' own marks
+
+
+def _norms(gradients: list[torch.Tensor]) -> torch.Tensor:
+    """Each picture's gradient norm over all parameters, float64, (B,)."""
+    return torch.stack([square_norms(gradient) for gradient in gradients]).sum(0).sqrt()
 
 
 def _check_layers(model: nn.Module) -> None:

@@ -121,10 +121,10 @@ class SharedMemoryTeam:
         """Where a process's numbers lie in the shared memory, one place for each tensor and of its shape."""
         row = torch.from_numpy(self._memory.numbers[rank])
         needed = sum(tensor.numel() for tensor in like)
-        if needed > len(row) or any(tensor.dtype != torch.float32 for tensor in like):
+        if needed > len(row):
             raise TeamBroken(
                 "The model does not fit into the memory that the run's processes share. Ask the hospital.",
-                private=f"{needed} numbers, room for {len(row)}, of float32",
+                private=f"{needed} numbers, room for {len(row)}",
             )
         parts = row[:needed].split([tensor.numel() for tensor in like])
         return [part.view(tensor.shape) for part, tensor in zip(parts, like, strict=True)]

@@ -50,7 +50,7 @@ class Team(Protocol):
         """Adds up the processes' sums; what the first gets is the total, what the others get is of no use.
 
         Args:
-            sums: float32, one for each parameter that is trained, clipped and not yet noised; may be changed.
+            sums: float64, one for each parameter that is trained, clipped and not yet noised; may be changed.
         """
 
     def follow(self, model: nn.Module) -> None:

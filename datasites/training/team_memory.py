@@ -109,7 +109,7 @@ class TeamMemory:
 
     Attributes:
         size: Number of processes.
-        numbers: float32, (size, parameters): a row for each process.
+        numbers: float64, (size, parameters): a row for each process.
     """
 
     def __init__(self, size: int, *, parameters: int, pictures: int) -> None:
@@ -121,11 +121,11 @@ class TeamMemory:
             pictures: Most pictures that a sample has.
         """
         sample = 8 * (1 + pictures)
-        self._map = mmap.mmap(-1, sample + 4 * size * parameters)  # anonymous, shared with what is forked
+        self._map = mmap.mmap(-1, sample + 8 * size * parameters)  # anonymous, shared with what is forked
         self.size = size
         self._sample: NDArray[np.int64] = np.ndarray(1 + pictures, dtype=np.int64, buffer=self._map)
-        self.numbers: NDArray[np.float32] = np.ndarray(
-            (size, parameters), dtype=np.float32, buffer=self._map, offset=sample
+        self.numbers: NDArray[np.float64] = np.ndarray(
+            (size, parameters), dtype=np.float64, buffer=self._map, offset=sample
         )
         self._lines: list[tuple[int, Line]] = []  # whose it is, and the line
         for rank in range(1, size):

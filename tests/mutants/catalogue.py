@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from mutants import noise, sampling, scale
+from mutants import clipping, noise, sampling, scale
 
-MUTANTS = [*sampling.MUTANTS, *noise.MUTANTS, *scale.MUTANTS]
+MUTANTS = [*sampling.MUTANTS, *clipping.MUTANTS, *noise.MUTANTS, *scale.MUTANTS]

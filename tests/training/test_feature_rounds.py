@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from datasites.training.data import LabelledPictures
+from datasites.training.dp_sgd import CLIP_MARGIN
 from datasites.training.evaluation import predict
 from datasites.training.local_round import train_round
 from datasites.training.models import build_model, initial_weights, trainable_shapes
@@ -48,7 +49,7 @@ def test_a_round_on_features_is_the_linear_models_round_on_the_same_numbers(pict
     inputs = np.hstack([pictures.features, np.ones((200, 1))]).astype(np.float64)
     gradients = error[:, :, None] * inputs[:, None, :]
     norms = np.linalg.norm(gradients.reshape(200, -1), axis=1)
-    mean = (gradients * (0.5 * (1 - 1e-3) / norms)[:, None, None]).sum(axis=0) / 200
+    mean = (gradients * (0.5 * (1 - CLIP_MARGIN) / norms)[:, None, None]).sum(axis=0) / 200
     assert (norms > 0.5).all()
     assert np.allclose(update["head.weight"], mean[:, :-1], atol=1e-6)
     assert np.allclose(update["head.bias"], mean[:, -1], atol=1e-6)

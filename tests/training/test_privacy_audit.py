@@ -30,6 +30,8 @@ SOME = (
     "2 % of drawn units counted twice",
     "second half of a draw mirrors the first",
     "empty batches drawn again",
+    "norms in half precision",
+    "embedding left out of the norm",
     "each round with the same generator state",
     "equal-sized parameters share noise",
     "noise from torch's generator",
@@ -74,7 +76,7 @@ def test_a_mutant_of_each_kind_is_found(name):
 
 def test_there_are_mutants_of_every_part_with_names_of_their_own():
     assert len(BY_NAME) == len(MUTANTS) >= 40
-    assert {mutant.part for mutant in MUTANTS} == {"draws", "noise"}
+    assert {mutant.part for mutant in MUTANTS} == {"draws", "gradients", "noise"}
     assert {engine for mutant in MUTANTS for engine in mutant.engines} == set(ENGINES)
 
 

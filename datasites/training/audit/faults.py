@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from datasites.training.dp_sgd import EngineFactory, Inputs
+from datasites.training.dp_sgd import EngineFactory, Inputs, for_each_row, pictures_and_views
 from datasites.training.randomness import SecureRandom
 from policies import validate
 
@@ -103,13 +103,19 @@ class _WrongClipping:
         self._model, self._bound, self._clip_mean = model, max_grad_norm, clip_mean
         self._parameters = [p for p in model.parameters() if p.requires_grad]
 
-    def clipped_sum(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
+    def clipped_sum(
+        self, images: Inputs, labels: torch.Tensor, counted: torch.Tensor | None = None
+    ) -> list[torch.Tensor]:
         """The sum over the batch, wrongly clipped."""
-        logits = self._model(images)
-        views = len(logits) // len(labels)
-        loss = F.cross_entropy(logits, labels.repeat(views), reduction="sum") / views
-        sums = list(torch.autograd.grad(loss, self._parameters))
+        pictures, views = pictures_and_views(images, labels, counted)
+        losses = F.cross_entropy(self._model(images), for_each_row(labels, pictures, views), reduction="none") / views
+        loss = losses.sum() if counted is None else losses[counted.repeat(views)].sum()
+        sums = [gradient.to(torch.float64) for gradient in torch.autograd.grad(loss, self._parameters)]
         if not self._clip_mean:
             return sums
-        mean_norm = math.sqrt(sum(float(s.square().sum()) for s in sums)) / len(labels)
-        return [s * min(1.0, self._bound / mean_norm) for s in sums]
+        mean_norm = math.sqrt(sum(float(s.square().sum()) for s in sums)) / pictures
+        return [s * min(1.0, self._bound / mean_norm) if mean_norm else s for s in sums]
+
+    def norms(self, images: Inputs, labels: torch.Tensor, views: int = 1) -> torch.Tensor:
+        """Zeros: nothing is measured here."""
+        return torch.zeros(len(labels) // views, dtype=torch.float64)

@@ -13,21 +13,23 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from datasites.training.weighted_sums import square_norms, weighted_sum
+
 
 class Use(Protocol):
     """One parameter in one call of a layer."""
 
     def square_norms(self) -> torch.Tensor:
-        """Each picture's squared gradient norm, float32, (B,): the truth or, where rounding could hide it, more."""
+        """Each picture's squared gradient norm, float64, (B,): the truth or, where rounding could hide it, more."""
 
     def per_picture(self) -> torch.Tensor:
         """Each picture's gradient, float32, (B, *shape)."""
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
-        """The gradients' sum with weights `factors`, float32 (B,): float32, of the parameter's shape."""
+        """The gradients' sum with weights `factors`, float64 (B,): float64, of the parameter's shape.
 
-    def forget(self, pictures: torch.Tensor) -> None:
-        """Makes the gradients of `pictures`, bool (B,), zero, also where they are not finite."""
+        A picture of factor 0 adds exactly nothing, also where its gradient is not finite.
+        """
 
 
 class WrittenOut:
@@ -42,7 +44,7 @@ class WrittenOut:
 
     def square_norms(self) -> torch.Tensor:
         """See `Use`."""
-        return torch.linalg.vector_norm(self._gradients.flatten(1), dim=1).square_()
+        return square_norms(self._gradients)
 
     def per_picture(self) -> torch.Tensor:
         """See `Use`."""
@@ -50,13 +52,7 @@ class WrittenOut:
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
         """See `Use`."""
-        gradients = self._gradients
-        return (factors.to(gradients.dtype) @ gradients.flatten(1)).view(gradients.shape[1:])
-
-    def forget(self, pictures: torch.Tensor) -> None:
-        """See `Use`."""
-        self._gradients = self._gradients.clone()
-        self._gradients[pictures] = 0.0
+        return weighted_sum(self._gradients, factors)
 
 
 class Computed:
@@ -121,7 +117,7 @@ class Book:
             self._enter(weight, use)
 
     def square_norms(self) -> torch.Tensor:
-        """Each picture's squared gradient norm over all parameters, float32, (B,). Call once, after the pass."""
+        """Each picture's squared gradient norm over all parameters, float64, (B,). Call once, after the pass."""
         for key, uses in self._uses.items():
             if self._announced[key] > 1:  # of gradients that add up, norms alone do not say how long the sum is
                 together = WrittenOut(torch.stack([use.per_picture() for use in uses]).sum(0))
@@ -129,24 +125,22 @@ class Book:
                 self._count(together)
         if self._square_norms is None:
             device = self._parameters[0].device if self._parameters else torch.device("cpu")
-            return torch.zeros(self.pictures, device=device)
+            return torch.zeros(self.pictures, dtype=torch.float64, device=device)
         return self._square_norms
 
-    def forget(self, pictures: torch.Tensor) -> None:
-        """Makes the gradients of `pictures`, bool (B,), zero."""
-        for uses in self._uses.values():
-            for use in uses:
-                use.forget(pictures)
-
     def weighted_sums(self, factors: torch.Tensor) -> list[torch.Tensor]:
-        """The sums with weights `factors`, (B,), for each parameter in order; each use is dropped once summed."""
+        """The sums with weights `factors`, float64 (B,), for each parameter in order; each use is dropped once summed.
+
+        Returns:
+            float64, of the parameters' shapes.
+        """
         sums = []
         for parameter in self._parameters:
             uses = self._uses.pop(id(parameter), [])
             if uses:
                 sums.append(uses.pop().weighted_sum(factors).view(parameter.shape))
             else:
-                sums.append(torch.zeros_like(parameter, dtype=torch.float32, memory_format=torch.contiguous_format))
+                sums.append(torch.zeros_like(parameter, dtype=torch.float64, memory_format=torch.contiguous_format))
         return sums
 
     def _enter(self, parameter: torch.Tensor, use: Use) -> None:

@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from datasites.training.book_keeping.book import Book, WrittenOut
 from datasites.training.book_keeping.calls import check_rows, full, name_of, positions_by_picture, without_autocast
 from datasites.training.book_keeping.gram import gram, square_norms_of
+from datasites.training.weighted_sums import only_weighted
 from policies.errors import PlanError
 
 
@@ -96,10 +97,6 @@ class _Rows:
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
         """See `Use`."""
-        weighted = self._outgoing * factors.to(self._outgoing.dtype)[:, None, None]
-        return self._outgoing.new_zeros(self._shape).index_add_(0, self._tokens.flatten(), weighted.flatten(0, 1))
-
-    def forget(self, pictures: torch.Tensor) -> None:
-        """See `Use`."""
-        self._outgoing = self._outgoing.clone()
-        self._outgoing[pictures] = 0.0
+        weights = factors[:, None, None]
+        weighted = only_weighted(self._outgoing, factors).to(torch.float64) * weights
+        return weighted.new_zeros(self._shape).index_add_(0, self._tokens.flatten(), weighted.flatten(0, 1))

@@ -16,10 +16,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from datasites.training.book_keeping.book import Book, WrittenOut
-from datasites.training.book_keeping.calls import without_autocast
 from datasites.training.book_keeping.interception import Interception
 from datasites.training.book_keeping.support import check_model, check_pictures_stay_apart, copied_parameters
-from datasites.training.dp_sgd import Inputs, clipping_factors
+from datasites.training.dp_sgd import Inputs, clipping_factors, for_each_row, pictures_and_views
+from datasites.training.weighted_sums import full_precision
 
 
 class BookKeeping:
@@ -55,28 +55,35 @@ class BookKeeping:
             check_pictures_stay_apart(self._model, images)
             self._checked.add(shapes)
 
-    def clipped_sum(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
+    def clipped_sum(
+        self, images: Inputs, labels: torch.Tensor, counted: torch.Tensor | None = None
+    ) -> list[torch.Tensor]:
         """See `ClippedGradients.clipped_sum`."""
-        if len(labels) == 0:
-            return [torch.zeros_like(p, memory_format=torch.contiguous_format) for p in self._parameters.values()]
-        self.check(images)
-        book = self._pass(images, labels)
-        with without_autocast(labels):
-            factors, broken = clipping_factors(book.square_norms().sqrt(), self._max_grad_norm)
-            if broken.any():
-                book.forget(broken)
-            return [total.to(torch.float32) for total in book.weighted_sums(factors)]
+        pictures, views = pictures_and_views(images, labels, counted)
+        book = self._pass(images, labels, pictures, views)
+        with full_precision(labels.device.type):
+            factors = clipping_factors(book.square_norms().sqrt(), self._max_grad_norm, counted)
+            return book.weighted_sums(factors)
 
-    def _pass(self, images: Inputs, labels: torch.Tensor) -> Book:
+    def norms(self, images: Inputs, labels: torch.Tensor, views: int = 1) -> torch.Tensor:
+        """See `ClippedGradients.norms`."""
+        rows = len(images[0] if isinstance(images, tuple) else images)
+        book = self._pass(images, labels, rows // views, views)
+        with full_precision(labels.device.type):
+            return book.square_norms().sqrt()
+
+    def _pass(self, images: Inputs, labels: torch.Tensor, pictures: int, views: int) -> Book:
         """The forward and the backward pass; what is known of each parameter afterwards."""
-        rows = len(images[0]) if isinstance(images, tuple) else len(images)
-        views = rows // len(labels)
-        book = Book(self._parameters, pictures=len(labels), views=views)
+        book = Book(self._parameters, pictures=pictures, views=views)
+        if pictures == 0:
+            return book
+        self.check(images)
+        rows = pictures * views
         anchor = torch.zeros((), device=labels.device, requires_grad=True)
         copies = {name: _copies_of(self._parameters[name], rows) for name in self._copied}
         with torch.enable_grad(), Interception(book, anchor, copies):
             logits = torch.func.functional_call(self._model, copies, (images,))
-        loss = F.cross_entropy(logits.float(), labels.repeat(views), reduction="sum") / views
+        loss = F.cross_entropy(logits.float(), for_each_row(labels, pictures, views), reduction="sum") / views
         wanted = [anchor, *copies.values()]
         found = torch.autograd.grad(loss, wanted, allow_unused=True)
         _enter_copies(book, {n: self._parameters[n] for n in copies}, dict(zip(copies, found[1:], strict=True)))

@@ -33,8 +33,9 @@ def square_norms_of(inputs: torch.Tensor, outgoing: torch.Tensor) -> torch.Tenso
         outgoing: float32, (B, T, T), those of the gradients with respect to its outputs.
 
     Returns:
-        float32, (B,).
+        float64, (B,).
     """
+    inputs, outgoing = inputs.to(torch.float64), outgoing.to(torch.float64)
     norms = torch.linalg.vecdot(inputs.flatten(1), outgoing.flatten(1))
     lengths = inputs.diagonal(dim1=1, dim2=2) * outgoing.diagonal(dim1=1, dim2=2)
     hidden = lengths.clamp(min=0).sqrt().sum(dim=1).square() * _ROUNDING

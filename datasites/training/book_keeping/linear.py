@@ -19,6 +19,7 @@ from datasites.training.book_keeping.calls import (
 )
 from datasites.training.book_keeping.cost import writing_out_is_cheaper
 from datasites.training.book_keeping.gram import gram, square_norms_of
+from datasites.training.weighted_sums import TOGETHER, only_weighted, square_norms
 
 
 def linear(
@@ -96,8 +97,7 @@ class SumOfOuterProducts:
     def square_norms(self) -> torch.Tensor:
         """See `Use`."""
         if self._inputs.shape[1] == 1:
-            lengths = [torch.linalg.vector_norm(x.flatten(1), dim=1) for x in (self._inputs, self._outgoing)]
-            return (lengths[0] * lengths[1]).square_()
+            return square_norms(self._inputs) * square_norms(self._outgoing)
         return square_norms_of(gram(self._inputs), gram(self._outgoing))
 
     def per_picture(self) -> torch.Tensor:
@@ -106,11 +106,11 @@ class SumOfOuterProducts:
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
         """See `Use`."""
-        weighted = self._outgoing * factors.to(self._outgoing.dtype)[:, None, None]
-        return weighted.flatten(0, 1).t() @ self._inputs.flatten(0, 1)
-
-    def forget(self, pictures: torch.Tensor) -> None:
-        """See `Use`."""
-        self._inputs, self._outgoing = self._inputs.clone(), self._outgoing.clone()
-        self._inputs[pictures] = 0.0
-        self._outgoing[pictures] = 0.0
+        weights = factors.to(self._outgoing.dtype)
+        total = factors.new_zeros(self._outgoing.shape[2], self._inputs.shape[2])
+        for own, inputs, outgoing in zip(
+            *(rows.split(TOGETHER) for rows in (weights, self._inputs, self._outgoing)), strict=True
+        ):
+            weighted = only_weighted(outgoing, own) * own[:, None, None]
+            total += weighted.flatten(0, 1).t() @ only_weighted(inputs, own).flatten(0, 1)
+        return total

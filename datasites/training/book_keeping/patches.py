@@ -13,6 +13,7 @@ from datasites.training.book_keeping.calls import full
 from datasites.training.book_keeping.cost import writing_out_is_cheaper
 from datasites.training.book_keeping.gram import gram, square_norms_of
 from datasites.training.book_keeping.linear import SumOfOuterProducts
+from datasites.training.weighted_sums import TOGETHER, only_weighted
 
 _backward = torch.ops.aten.convolution_backward
 # Multiplications from which one picture alone keeps the processor as busy as a group among many; measured. Groups of
@@ -137,10 +138,6 @@ class _Padded:
         """See `Use`."""
         return F.pad(self._use.weighted_sum(factors).view(self._part), self._sides)
 
-    def forget(self, pictures: torch.Tensor) -> None:
-        """See `Use`."""
-        self._use.forget(pictures)
-
 
 class Patches:
     """A convolution's weight as a use: at each position a product of an output's gradient and a patch of the input.
@@ -220,19 +217,16 @@ class Patches:
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
         """See `Use`."""
-        views = self._call.book.views
-        weights = factors.to(self._outgoing.dtype)
-        weights = weights.repeat(views) if views > 1 else weights
-        weighted = self._outgoing * weights.view(-1, *[1] * (self._outgoing.dim() - 1))
+        weights = factors.to(self._outgoing.dtype).repeat(self._call.book.views)
         empty = self._inputs.new_empty(1).expand(self._call.shape)
-        return self._call.backward(weighted, self._inputs, empty, groups=self._call.groups, of_weight=True)
-
-    def forget(self, pictures: torch.Tensor) -> None:
-        """See `Use`."""
-        rows = pictures.repeat(self._call.book.views)
-        self._inputs, self._outgoing = self._inputs.clone(), self._outgoing.clone()
-        self._inputs[rows] = 0.0
-        self._outgoing[rows] = 0.0
+        total = factors.new_zeros(self._call.shape)
+        for own, inputs, outgoing in zip(
+            *(rows.split(TOGETHER) for rows in (weights, self._inputs, self._outgoing)), strict=True
+        ):
+            weighted = only_weighted(outgoing, own) * own.view(-1, *[1] * (outgoing.dim() - 1))
+            kept = only_weighted(inputs, own)
+            total += self._call.backward(weighted, kept, empty, groups=self._call.groups, of_weight=True)
+        return total
 
     def _by_picture(self, rows: torch.Tensor) -> torch.Tensor:
         """(V * B, d, T) → (B, V * T, d), a view where there is one view."""

@@ -1,0 +1,90 @@
+"""Lengths and sums of pictures' gradients that are written out. Both stay in the process: they are not noised yet.
+
+The numbers are float32, and no faster format is taken for float32 behind its name. What is made of them is float64:
+squares of float32 numbers leave float32 on both sides, and a sum over many pictures keeps too little of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+# Pictures whose gradients are added in float32; above them everything is float64.
+TOGETHER = 64
+# Numbers that become float64 at once, so that the copy stays in the processor's cache.
+_BLOCK = 1 << 17
+# Where torch can be told, or tells itself, to multiply float32 numbers in fewer bits (TF32, bfloat16).
+_BACKENDS: tuple[Any, ...] = (
+    torch.backends.cudnn.conv,  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul,
+    torch.backends.mkldnn.conv,  # type: ignore[attr-defined]
+    torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
+)
+
+
+@contextmanager
+def full_precision(device: str) -> Iterator[None]:
+    """Products in the precision of their factors: no autocast, no TF32. For norms and sums; as before afterwards.
+
+    Args:
+        device: The kind of device, as torch names it.
+    """
+    before = [backend.fp32_precision for backend in _BACKENDS]
+    try:
+        for backend in _BACKENDS:
+            backend.fp32_precision = "ieee"
+        with torch.autocast(device, enabled=False):
+            yield
+    finally:
+        for backend, precision in zip(_BACKENDS, before, strict=True):
+            backend.fp32_precision = precision
+
+
+def square_norms(gradients: torch.Tensor) -> torch.Tensor:
+    """Each picture's squared gradient norm.
+
+    Guarantees:
+        No square of a float32 number underflows or overflows: the result is exact to a few units in the last place of
+        float64, whatever the gradient.
+
+    Args:
+        gradients: float32, (B, *shape).
+
+    Returns:
+        float64, (B,).
+    """
+    rows = gradients.flatten(1)
+    width = max(1, _BLOCK // max(1, len(rows)))
+    total = rows.new_zeros(len(rows), dtype=torch.float64)
+    for part in rows.split(width, dim=1):
+        numbers = part.to(torch.float64)
+        total += torch.linalg.vecdot(numbers, numbers)
+    return total
+
+
+def weighted_sum(gradients: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+    """The sum of the gradients, each times its factor.
+
+    Guarantees:
+        A picture whose factor is 0 adds exactly nothing, also where its gradient is not finite.
+
+    Args:
+        gradients: float32, (B, *shape).
+        factors: float64, (B,); 0, or at least the smallest normal float32.
+
+    Returns:
+        float64, of `shape`.
+    """
+    rows, weights = gradients.flatten(1), factors.to(gradients.dtype)
+    total = rows.new_zeros(rows.shape[1], dtype=torch.float64)
+    for part, own in zip(rows.split(TOGETHER), weights.split(TOGETHER), strict=True):
+        total += own @ only_weighted(part, own)
+    return total.view(gradients.shape[1:])
+
+
+def only_weighted(rows: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+    """The rows, (B, ...), with zeros in place of those whose factor, (B,), is 0: 0 times NaN is NaN."""
+    return torch.where((factors != 0).view(-1, *[1] * (rows.dim() - 1)), rows, 0.0)
