@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,7 +11,7 @@ from datasites.books import Books
 from datasites.canonical import RequestReader
 from policies.accountant import plan_spend
 from policies.errors import WanwuError
-from policies.plan_json import canonical_json
+from policies.plan_json import canonical_json, settings
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def make_card(request: Any, reader: RequestReader, books: Books) -> RequestCard:
     try:
         canonical = reader.read(request)
         plan, manifest = canonical.plan, canonical.dataset.manifest
-        read = {"plan": json.loads(plan.to_json()), "digest": canonical.digest}
+        read = {"plan": settings(plan), "digest": canonical.digest}
         read["epsilon_left"] = books.epsilon_left(manifest.fingerprint)
         if spend := plan_spend(plan):
             read["epsilon"] = books.epsilon(spend)

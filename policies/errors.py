@@ -216,6 +216,18 @@ class TeamBroken(RunError):
     code, status = "WW510", 500
 
 
+class OutOfMemory(RunError):
+    """The hospital's memory did not hold a part of a step."""
+
+    code, status = "WW511", 500
+
+
+class NotRepeatable(RunError):
+    """A device computes a picture's gradient differently beside other pictures, or in another pass."""
+
+    code, status = "WW512", 500
+
+
 # --- contracts -----------------------------------------------------------------------------------------------
 
 

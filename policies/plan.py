@@ -121,13 +121,15 @@ class RunSpec:
 
     Attributes:
         device: `auto` takes a GPU where the hospital leases one, `cpu` never does.
-        physical_batch_size: Most pictures in memory at once; a step's logical batch is split into such parts, or into
-            smaller ones where the hospital's memory asks for it.
+        physical_batch_size: Most pictures in memory at once; a step is computed in such parts, or in smaller ones where
+            the hospital's memory asks for it. A private step's parts all have one size.
         timeout_seconds: Wall clock for one round, after which the run fails and nothing leaves.
         engine: What computes the clipped sums of a private step: `book_keeping`, or `opacus` for Opacus' hooks, which
             are slower and need more memory. Both compute the same.
         precision: In which a private step's model is computed, `float32`, or `bfloat16` where that is faster, as on
             GPUs. Weights, norms, sums and noise are float32 or better in either.
+        batch_margin: By how many standard deviations more pictures than expected a private step always computes, so
+            that its time does not tell how many were drawn. A larger draw takes longer, which is then seen.
     """
 
     device: str = "auto"
@@ -135,6 +137,7 @@ class RunSpec:
     timeout_seconds: int = 3600
     engine: str = "book_keeping"
     precision: str = "float32"
+    batch_margin: float = field(default=5.0, metadata=plan_json.ADDED_LATER)
 
     def __post_init__(self) -> None:
         validate.choice("run.device", self.device, ("auto", "cpu"))
@@ -146,6 +149,8 @@ class RunSpec:
                 f"run.engine 'opacus' computes in float32 only, got run.precision {self.precision!r}. "
                 "Use engine 'book_keeping'."
             )
+        margin = validate.number("run.batch_margin", self.batch_margin, low=3, high=20)
+        object.__setattr__(self, "batch_margin", margin)
         validate.integer("run.timeout_seconds", self.timeout_seconds, low=1, high=7 * 24 * 3600)
 
 

@@ -6,12 +6,15 @@ import hashlib
 import json
 import typing
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from typing import Any, TypeVar
 
 from policies.errors import PlanError
 
 PLAN_VERSION = 1
+# Metadata of a field that came after plans were stored and approved. It is left out of a plan's text where it holds its
+# default, so that those plans still read, and their text and digest stay what was approved. Its default never changes.
+ADDED_LATER = {"added_later": True}
 _T = TypeVar("_T")
 
 
@@ -42,6 +45,11 @@ def load(text: str, kinds: Mapping[str, type[_T]]) -> _T:
     return typing.cast(_T, _build(kinds[kind], values, ""))
 
 
+def settings(plan: Any) -> dict[str, Any]:
+    """A plan's text as plain values, with every setting that the text leaves out: for people to read."""
+    return {"kind": plan.kind, "version": PLAN_VERSION, **_plain(plan, everything=True)}
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces; refuses NaN and infinities."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
@@ -63,14 +71,19 @@ def _refuse_constant(constant: str) -> float:
     raise PlanError(f"A plan may not hold {constant}; every number must be finite.")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, *, everything: bool = False) -> Any:
     if is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        told = [f for f in fields(value) if everything or not _is_left_out(f, getattr(value, f.name))]
+        return {f.name: _plain(getattr(value, f.name), everything=everything) for f in told}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item, everything=everything) for key, item in value.items()}
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item, everything=everything) for item in value]
     return value
+
+
+def _is_left_out(field: Field[Any], value: Any) -> bool:
+    return "added_later" in field.metadata and value == field.default
 
 
 def _build(cls: type, values: Any, where: str) -> Any:
@@ -81,7 +94,8 @@ def _build(cls: type, values: Any, where: str) -> Any:
     known = {f.name for f in fields(cls)}
     if unknown := sorted(set(values) - known):
         raise PlanError(f"Unknown field {where}{unknown[0]!r} in the plan; known are {', '.join(sorted(known))}.")
-    if missing := sorted(known - set(values)):
+    needed = {f.name for f in fields(cls) if "added_later" not in f.metadata}
+    if missing := sorted(needed - set(values)):
         raise PlanError(f"Missing field {where}{missing[0]!r} in the plan.")
     built = {}
     for key, value in values.items():

@@ -48,7 +48,7 @@ def find(team: Team) -> dict[str, np.ndarray]:
     found["noise_z"] = np.array([a.noise_z for a in audits])
     for name, update in {
         "usual": small_round(team, noise=1.0),
-        "empty": small_round(team, noise=1.0, rate=1e-6),
+        "empty": small_round(team, noise=1.0, rate=1e-3),
         "all": small_round(team, noise=1e-6, rate=1.0),
     }.items():
         found |= {f"{name}.{key}": value for key, value in update.items()}
@@ -66,7 +66,7 @@ def by_torchrun(out: str) -> None:
 
 def forked(out: str) -> None:
     """Forks the other process; writes the findings when it has ended well."""
-    memory = TeamMemory(2, parameters=300_000, pictures=4000)
+    memory = TeamMemory(2, parameters=300_000, sample=8000)
     companion = os.fork()
     team = SharedMemoryTeam(memory, 0 if companion else 1)
     found = find(team)

@@ -38,7 +38,7 @@ def fork(
     from datasites.training.shared_memory_team import SharedMemoryTeam
     from datasites.training.team_memory import TeamMemory
 
-    memory = TeamMemory(processes, parameters=parameters, pictures=pictures)
+    memory = TeamMemory(processes, parameters=parameters, sample=2 * pictures)  # of each, its place and its index
     for rank in range(1, processes):
         if os.fork() == 0:
             _live(memory, rank, live)

@@ -6,7 +6,7 @@ operations on whole batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,21 +14,38 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from datasites.training.data import LabelledPictures, augment, to_tensor
+from datasites.training.batch_shape import EMPTY
+from datasites.training.data import PIXEL_ZERO, LabelledPictures, augment, to_tensor
+from datasites.training.dp_sgd import Inputs
 from datasites.training.features import pictures_for
 from datasites.training.randomness import SecureRandom
-from datasites.training.reports import ModelInputs, texts_for, to_inputs
+from datasites.training.reports import texts_for, to_inputs
 from policies.plan import TrainingPlan
 
-Part = tuple[ModelInputs, torch.Tensor]
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Pictures that are computed together, on the device.
+
+    Attributes:
+        inputs: What the model takes, one row for each look at each picture: all places in one view, then all in the
+            next.
+        labels: int64, (rows,).
+        counted: bool, (places,): False where a place is empty.
+    """
+
+    inputs: Inputs
+    labels: torch.Tensor
+    counted: torch.Tensor
 
 
 @dataclass(frozen=True)
 class Loader:
-    """Reads a logical batch in physical batches, changed by the plan's augmentation.
+    """Reads batches of pictures, changed by the plan's augmentation.
 
-    With several views of each picture, all pictures come in one view, then all in the next.
+    Empty places hold one public picture, grey and without a word, and pass through everything that the others do.
     """
 
     plan: TrainingPlan
@@ -36,43 +53,53 @@ class Loader:
     random: SecureRandom
     device: str
 
-    def __call__(self, chosen: np.ndarray) -> Iterator[Part]:
-        """Yields inputs and labels of some pictures, on the device.
+    def __call__(self, batches: Iterable[np.ndarray]) -> Iterator[Batch]:
+        """Yields each batch.
 
         Args:
-            chosen: int64, (B,), indices of pictures.
+            batches: int64, (places, k) each: k pictures of the unit at each place, or `EMPTY`.
         """
         if not self.device.startswith("cuda"):
-            return self._parts(chosen)
-        return one_ahead(self._copied(chosen))
+            return self._read(batches)
+        return one_ahead(self._copied(batches))
 
-    def _parts(self, chosen: np.ndarray) -> Iterator[Part]:
+    def _read(self, batches: Iterable[np.ndarray]) -> Iterator[Batch]:
         texts, pictures = texts_for(self.plan.model, self.pictures), pictures_for(self.plan.model, self.pictures)
-        size = self.plan.run.physical_batch_size
-        for start in range(0, len(chosen), size):
-            part = np.sort(chosen[start : start + size])  # a memory map is read front to back
-            views = self.plan.augmentation_multiplicity
-            images = to_tensor(pictures[part], self.device)
-            images = augment(images.repeat(views, 1, 1, 1), self.plan.augmentation, self.random)
-            words = None if texts is None else np.tile(texts[part], (views, 1))
-            labels = torch.from_numpy(self.pictures.labels[part])
-            yield to_inputs(images, words, self.device), labels.to(self.device)
+        views, grey = self.plan.augmentation_multiplicity, 0 if pictures.dtype == np.float32 else int(PIXEL_ZERO)
+        for batch in batches:
+            rows = batch.T.ravel()
+            images = to_tensor(_placed(pictures, rows, empty=grey), self.device).repeat(views, 1, 1, 1)
+            images = augment(images, self.plan.augmentation, self.random).contiguous()
+            words = None if texts is None else np.tile(_placed(texts, rows, empty=0), (views, 1))
+            labels = torch.from_numpy(np.tile(_placed(self.pictures.labels, rows, empty=0), views))
+            counted = torch.from_numpy(batch[:, 0] != EMPTY)
+            yield Batch(to_inputs(images, words, self.device), labels.to(self.device), counted.to(self.device))
 
-    def _copied(self, chosen: np.ndarray) -> Iterator[Part]:
-        """The parts, copied and changed on a stream beside the one that computes."""
+    def _copied(self, batches: Iterable[np.ndarray]) -> Iterator[Batch]:
+        """The batches, copied and changed on a stream beside the one that computes."""
         side = torch.cuda.Stream(self.device)
         computing = torch.cuda.current_stream(self.device)
-        parts = self._parts(chosen)
+        coming = self._read(batches)
         while True:
             with torch.cuda.stream(side):
-                part = next(parts, None)
-            if part is None:
+                batch = next(coming, None)
+            if batch is None:
                 return
             side.synchronize()  # in the thread that loads: the one that computes goes on
-            inputs, labels = part
-            for tensor in (*inputs, labels) if isinstance(inputs, tuple) else (inputs, labels):
+            inputs = batch.inputs if isinstance(batch.inputs, tuple) else (batch.inputs,)
+            for tensor in (*inputs, batch.labels, batch.counted):
                 tensor.record_stream(computing)
-            yield part
+            yield batch
+
+
+def in_parts(chosen: np.ndarray, size: int) -> list[np.ndarray]:
+    """Some pictures in batches of at most `size` places, none of them empty: for training without privacy.
+
+    Args:
+        chosen: int64, (B, k).
+        size: Most places of a batch.
+    """
+    return [chosen[start : start + size] for start in range(0, len(chosen), size)]
 
 
 def one_ahead(items: Iterator[_T]) -> Iterator[_T]:
@@ -82,3 +109,12 @@ def one_ahead(items: Iterator[_T]) -> Iterator[_T]:
         while (item := coming.result()) is not None:
             coming = thread.submit(next, items, None)
             yield item
+
+
+def _placed(stored: np.ndarray, rows: np.ndarray, *, empty: int) -> np.ndarray:
+    """The rows of what is stored, and `empty` where there is none."""
+    taken = np.flatnonzero(rows != EMPTY)
+    taken = taken[np.argsort(rows[taken], kind="stable")]  # a memory map is read front to back
+    found = np.full((len(rows), *stored.shape[1:]), empty, dtype=stored.dtype)
+    found[taken] = stored[rows[taken]]
+    return found

@@ -7,7 +7,7 @@ random keys end with the call.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -16,22 +16,24 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from datasites.training.data import LabelledPictures, check_augmentation
-from datasites.training.dp_sgd import ClippedGradients, EngineFactory
+from datasites.training.dp_sgd import EngineFactory
 from datasites.training.engines import ENGINES
 from datasites.training.features import pictures_for
-from datasites.training.loader import Loader
-from datasites.training.memory import InMemory, pictures_that_fit
+from datasites.training.loader import Loader, in_parts
 from datasites.training.models import build_model, load_weights, read_weights
 from datasites.training.noise import NoisyOptimizer
+from datasites.training.private_step import PrivateStep, find_shape
 from datasites.training.randomness import SecureRandom
-from datasites.training.reports import empty_inputs, texts_for
+from datasites.training.reports import texts_for
 from datasites.training.sampler import poisson_steps
+from datasites.training.step_engine import StepEngine
 from datasites.training.team import ALONE, Team
 from policies.errors import DataError, PlanError, RoundRefused
 from policies.features import check_features
 from policies.plan import PrivacySpec, TrainingPlan
 
 Progress = Callable[[int, int], None]
+_Samples = Callable[[], Iterator[np.ndarray]]
 _Step = Callable[[np.ndarray], None]
 
 
@@ -53,7 +55,9 @@ def train_round(
         Poisson-sampled Gaussian steps at (noise_multiplier, sample_rate), per privacy unit of `pictures`:
         each drawn unit adds one gradient, clipped to at most max_grad_norm, to a sum that is noised before
         anything else reads it. Scale and number of steps depend on the plan and the public size alone.
-        Nothing is kept from one call to the next. Without `plan.privacy` there is no guarantee.
+        What is computed has one shape, found on made-up pictures, so that no picture's gradient depends on the others;
+        a device on which it would is refused before a picture is read. Nothing is kept from one call to the next.
+        Without `plan.privacy` there is no guarantee.
 
     Args:
         plan: What was approved.
@@ -76,6 +80,8 @@ def train_round(
         DataError: The dataset has classes that the model does not know.
         RoundRefused: `round_index` is not a round of the plan.
         InputRefused: The global weights are not the model's.
+        NotRepeatable: The device computes a made-up picture's gradient differently beside others, or in another pass.
+        OutOfMemory: Memory does not hold a part of a private step.
     """
     _check(plan, round_index, pictures)
     on_gpu = plan.run.device == "auto" and torch.cuda.is_available()
@@ -90,20 +96,22 @@ def train_round(
         momentum=plan.momentum,
         weight_decay=plan.weight_decay,
     )
-    batches = Loader(plan, pictures, random, device)
+    load = Loader(plan, pictures, random, device)
+    samples: _Samples = partial(
+        poisson_steps, pictures.units, sample_rate=plan.sample_rate, steps=plan.steps_per_round, random=random
+    )
     if plan.privacy is None:
         if team.size > 1:
             raise PlanError("Training without differential privacy takes one process. Start one.")
-        step = _plain_step(plan, model, optimizer, batches)
+        step = _plain_step(plan, model, optimizer, load)
     else:
-        step = _private_step(plan, plan.privacy, model, optimizer, batches, engine or ENGINES[plan.run.engine], team)
-    draw = partial(
-        poisson_steps, pictures.units, sample_rate=plan.sample_rate, steps=plan.steps_per_round, random=random
-    )
-    for number, chosen in enumerate(team.shares(draw, steps=plan.steps_per_round)):
+        private = _private_step(plan, plan.privacy, model, optimizer, load, engine or ENGINES[plan.run.engine], team)
+        load_weights(model, global_weights)
+        step, samples = private.take, partial(private.seated, samples)
+    for number, sample in enumerate(team.samples(samples, steps=plan.steps_per_round)):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate_at(plan, round_index * plan.steps_per_round + number)
-        step(chosen)
+        step(sample)
         progress(number + 1, plan.steps_per_round)
     trained = read_weights(model)
     return {name: trained[name] - np.asarray(global_weights[name]) for name in trained}
@@ -153,59 +161,35 @@ def _private_step(
     privacy: PrivacySpec,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    batches: Loader,
+    load: Loader,
     engine: EngineFactory,
     team: Team,
-) -> _Step:
-    """A step of DP-SGD on a logical batch, in physical batches."""
-    gradients = _in_memory(plan, model, engine(model, privacy.max_grad_norm))
+) -> PrivateStep:
+    """What takes a round's private steps; leaves made-up weights in the model."""
+    public_size = load.pictures.public_size
     noisy = NoisyOptimizer(
         optimizer,
         noise_multiplier=privacy.noise_multiplier,
         max_grad_norm=privacy.max_grad_norm,
-        expected_batch=plan.sample_rate * batches.pictures.public_size,
-        random=batches.random,
+        expected_batch=plan.sample_rate * public_size,
+        random=load.random,
         after_noise=_pull(plan, model),
     )
-
-    def step(chosen: np.ndarray) -> None:
-        sums: list[torch.Tensor] = []
-        for images, labels in batches(chosen):
-            with torch.autocast(labels.device.type, torch.bfloat16, enabled=plan.run.precision == "bfloat16"):
-                parts = gradients.clipped_sum(images, labels)
-            for total, part in zip(sums, parts, strict=False):
-                total += part
-            sums = sums or parts
-        sums = team.total(
-            sums or [torch.zeros_like(p, dtype=torch.float64) for p in model.parameters() if p.requires_grad]
-        )
-        if team.is_first:
-            noisy.step_with(sums)
-        team.follow(model)
-
-    return step
+    gradients = StepEngine(engine(model, privacy.max_grad_norm), load.device, plan.run.precision)
+    shape = find_shape(plan, model, gradients, public_size=public_size, team=team)
+    return PrivateStep(gradients, shape, load, noisy, model, team)
 
 
-def _in_memory(plan: TrainingPlan, model: nn.Module, engine: ClippedGradients) -> InMemory:
-    """The engine, given no more pictures at once than memory holds."""
-    copies = 2 if plan.run.engine == "opacus" else 0
-    views = plan.augmentation_multiplicity
-    most = views * plan.run.physical_batch_size
-    fitting = pictures_that_fit(model, empty_inputs(plan.model), most=most, copies_of_weights=copies)
-    return InMemory(engine, most=max(1, fitting // views))
-
-
-def _plain_step(plan: TrainingPlan, model: nn.Module, optimizer: torch.optim.Optimizer, batches: Loader) -> _Step:
+def _plain_step(plan: TrainingPlan, model: nn.Module, optimizer: torch.optim.Optimizer, load: Loader) -> _Step:
     """A step of SGD on the mean gradient of a logical batch; an empty one has gradient zero."""
     pull = _pull(plan, model)
 
     def step(chosen: np.ndarray) -> None:
         for parameter in model.parameters():
             parameter.grad = torch.zeros_like(parameter)
-        for images, labels in batches(chosen):
-            views = plan.augmentation_multiplicity
-            loss = F.cross_entropy(model(images), labels.repeat(views), reduction="sum")
-            (loss / (views * len(chosen))).backward()
+        for batch in load(in_parts(chosen, plan.run.physical_batch_size)):
+            loss = F.cross_entropy(model(batch.inputs), batch.labels, reduction="sum")
+            (loss / (plan.augmentation_multiplicity * chosen.size)).backward()
         pull()
         optimizer.step()
 

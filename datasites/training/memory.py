@@ -1,7 +1,4 @@
-"""How many pictures are computed on at once: as many as fit. A choice of speed; nothing of it leaves.
-
-The logical batch, its sampling and what it costs stay as they are: only the parts in which its sum is taken change.
-"""
+"""How many pictures are computed on at once: as many as fit. A choice of speed, made before any picture is read."""
 
 from __future__ import annotations
 
@@ -14,56 +11,13 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from datasites.training.dp_sgd import ClippedGradients, Inputs
-from policies.errors import RunError
+from datasites.training.dp_sgd import Inputs
 
 # Inputs, outputs and their gradients beside each other, and what a convolution needs to work in.
 _TIMES_FORWARD = 3
 _SHARE_OF_FREE = 0.6
 # glibc's names in malloc.h: blocks taken from the system one by one, and free memory above which some is given back.
 _MMAP_MAX, _TRIM_THRESHOLD = -4, -1
-
-
-class InMemory:
-    """An engine that is given no more pictures at once than memory holds. See `dp_sgd.ClippedGradients`.
-
-    Guarantees:
-        The sum is over the same pictures, each clipped as ever, however often a part was taken in halves.
-
-    Args:
-        engine: What computes the sums.
-        most: Pictures to begin with.
-    """
-
-    def __init__(self, engine: ClippedGradients, *, most: int) -> None:
-        self._engine = engine
-        self.most = most
-
-    def clipped_sum(self, images: Inputs, labels: torch.Tensor) -> list[torch.Tensor]:
-        """See `ClippedGradients.clipped_sum`.
-
-        Raises:
-            RunError: Memory does not hold a single picture.
-        """
-        if len(labels) <= self.most:
-            try:
-                return self._engine.clipped_sum(images, labels)
-            except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error):
-                    raise
-                if len(labels) == 1:
-                    raise RunError("The hospital's memory does not hold the model and one picture.") from None
-                self.most = len(labels) // 2
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        sums: list[torch.Tensor] = []
-        start = 0
-        while start < len(labels):
-            stop = start + self.most  # which a part that does not fit makes smaller
-            parts = self.clipped_sum(_rows(images, len(labels), start, stop), labels[start:stop])
-            sums = [total.add_(part) for total, part in zip(sums, parts, strict=True)] if sums else parts
-            start = stop
-        return sums
 
 
 def pictures_that_fit(
@@ -118,6 +72,11 @@ def free_bytes(device: torch.device) -> int | None:
     return min(known) if known else None
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the processor's or the GPU's memory was too small; torch has a class of its own for the latter alone."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 class _Counter(TorchDispatchMode):
     """Adds up the sizes of all that functions return; views count as well, which errs to the safe side."""
 
@@ -148,21 +107,3 @@ def _below_the_limit() -> int | None:
     except OSError:
         return None
     return None if limit == resource.RLIM_INFINITY else max(0, limit - taken)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether the processor's or the GPU's memory was too small; torch has a class of its own for the latter alone."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _rows(images: Inputs, pictures: int, start: int, stop: int) -> Inputs:
-    """Some pictures of a batch, in all their views, which are the slow part of the first axis."""
-    if isinstance(images, tuple):
-        return tuple(_some(part, pictures, start, stop) for part in images)
-    return _some(images, pictures, start, stop)
-
-
-def _some(rows: torch.Tensor, pictures: int, start: int, stop: int) -> torch.Tensor:
-    if len(rows) == pictures:
-        return rows[start:stop]
-    return rows.view(-1, pictures, *rows.shape[1:])[:, start:stop].flatten(0, 1)

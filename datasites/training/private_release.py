@@ -59,7 +59,7 @@ def one_picture_each(units: np.ndarray, random: SecureRandom) -> np.ndarray:
         int64, (U,), indices of pictures, from first to last.
     """
     (drawn,) = poisson_steps(units, sample_rate=1.0, steps=1, random=random)
-    return np.sort(drawn)
+    return np.sort(drawn[:, 0])
 
 
 def noised(

@@ -28,11 +28,11 @@ def poisson_steps(units: np.ndarray, *, sample_rate: float, steps: int, random: 
         random: Makes the draws.
 
     Yields:
-        int64, (B,), indices of pictures; B varies from 0 to U.
+        int64, (B, 1), index of a picture of each drawn unit; B varies from 0 to U.
     """
     by_unit = np.argsort(units, kind="stable")
     pictures_of = np.bincount(units)
     first = np.cumsum(pictures_of) - pictures_of
     for _ in range(steps):
         drawn = np.flatnonzero(random.bernoulli(sample_rate, len(pictures_of)))
-        yield by_unit[first[drawn] + random.integers(pictures_of[drawn])]
+        yield by_unit[first[drawn] + random.integers(pictures_of[drawn])][:, None]

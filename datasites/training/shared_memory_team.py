@@ -15,7 +15,7 @@ from torch import nn
 from datasites.training.team_memory import TeamMemory, expect_of_all
 from policies.errors import TeamBroken
 
-_READY, _SAMPLE, _SUMS, _PARAMETERS = b"r", b"s", b"g", b"p"
+_READY, _SAMPLE, _NUMBER, _SUMS, _PARAMETERS = b"r", b"s", b"n", b"g", b"p"
 
 
 class SharedMemoryTeam:
@@ -64,8 +64,8 @@ class SharedMemoryTeam:
         for line in self._lines:
             line.give_up(why)
 
-    def shares(self, drawn: Callable[[], Iterator[np.ndarray]], *, steps: int) -> Iterator[np.ndarray]:
-        """See `Team.shares`.
+    def samples(self, drawn: Callable[[], Iterator[np.ndarray]], *, steps: int) -> Iterator[np.ndarray]:
+        """See `Team.samples`.
 
         Raises:
             TeamBroken: Another process has ended.
@@ -79,7 +79,28 @@ class SharedMemoryTeam:
             else:
                 self._expect(_SAMPLE)
                 sample = self._memory.read_sample()
-            yield sample[self.rank :: self.size]
+            yield sample
+
+    def least(self, number: float) -> float:
+        """See `Team.least`.
+
+        Raises:
+            TeamBroken: Another process has ended.
+        """
+        numbers = self._memory.numbers[:, 0]
+        numbers[self.rank] = number
+        if self.is_first:
+            self._expect(_NUMBER)
+            numbers[0] = numbers.min()
+            self._tell(_NUMBER)
+            self._expect(_NUMBER)  # all have read it before it is written over
+        else:
+            self._tell(_NUMBER)
+            self._expect(_NUMBER)
+        least = float(numbers[0])
+        if not self.is_first:
+            self._tell(_NUMBER)
+        return least
 
     @torch.no_grad()
     def total(self, sums: list[torch.Tensor]) -> list[torch.Tensor]:

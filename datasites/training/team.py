@@ -35,14 +35,11 @@ class Team(Protocol):
     def is_first(self) -> bool:
         """Whether this process draws, adds noise and takes the steps."""
 
-    def shares(self, drawn: Callable[[], Iterator[np.ndarray]], *, steps: int) -> Iterator[np.ndarray]:
-        """Yields this process's share of each step's sample.
-
-        Guarantees:
-            The samples are those of `drawn` in the first process; each of their pictures is in one process's share.
+    def samples(self, drawn: Callable[[], Iterator[np.ndarray]], *, steps: int) -> Iterator[np.ndarray]:
+        """Yields each step's sample, the same in every process: which of its batches each computes follows from it.
 
         Args:
-            drawn: Draws the steps' samples, int64, (B,) each; called in the first process alone.
+            drawn: Draws the samples, int64, (B, columns) each; called in the first process alone.
             steps: Number of samples.
         """
 
@@ -52,6 +49,9 @@ class Team(Protocol):
         Args:
             sums: float64, one for each parameter that is trained, clipped and not yet noised; may be changed.
         """
+
+    def least(self, number: float) -> float:
+        """Returns the least of the processes' numbers, in every process; nothing of the pictures is in them."""
 
     def follow(self, model: nn.Module) -> None:
         """Gives every process the first one's parameters."""
@@ -66,13 +66,17 @@ class Alone:
     device: str | None = None
     is_first: bool = True
 
-    def shares(self, drawn: Callable[[], Iterator[np.ndarray]], *, steps: int) -> Iterator[np.ndarray]:
-        """See `Team.shares`."""
+    def samples(self, drawn: Callable[[], Iterator[np.ndarray]], *, steps: int) -> Iterator[np.ndarray]:
+        """See `Team.samples`."""
         return drawn()
 
     def total(self, sums: list[torch.Tensor]) -> list[torch.Tensor]:
         """See `Team.total`."""
         return sums
+
+    def least(self, number: float) -> float:
+        """See `Team.least`."""
+        return number
 
     def follow(self, model: nn.Module) -> None:
         """See `Team.follow`."""

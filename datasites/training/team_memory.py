@@ -112,20 +112,21 @@ class TeamMemory:
         numbers: float64, (size, parameters): a row for each process.
     """
 
-    def __init__(self, size: int, *, parameters: int, pictures: int) -> None:
+    def __init__(self, size: int, *, parameters: int, sample: int) -> None:
         """Makes both.
 
         Args:
             size: Number of processes, at least 2.
             parameters: Most numbers that the model has.
-            pictures: Most pictures that a sample has.
+            sample: Most numbers that a sample has.
         """
-        sample = 8 * (1 + pictures)
-        self._map = mmap.mmap(-1, sample + 8 * size * parameters)  # anonymous, shared with what is forked
+        start = 8 * (2 + sample)
+        self._map = mmap.mmap(-1, start + 8 * size * parameters)  # anonymous, shared with what is forked
         self.size = size
-        self._sample: NDArray[np.int64] = np.ndarray(1 + pictures, dtype=np.int64, buffer=self._map)
+        self._shape: NDArray[np.int64] = np.ndarray(2, dtype=np.int64, buffer=self._map)
+        self._sample: NDArray[np.int64] = np.ndarray(sample, dtype=np.int64, buffer=self._map, offset=16)
         self.numbers: NDArray[np.float64] = np.ndarray(
-            (size, parameters), dtype=np.float64, buffer=self._map, offset=sample
+            (size, parameters), dtype=np.float64, buffer=self._map, offset=start
         )
         self._lines: list[tuple[int, Line]] = []  # whose it is, and the line
         for rank in range(1, size):
@@ -145,10 +146,10 @@ class TeamMemory:
         return tuple(line for holder, line in self._lines if holder == rank)
 
     def write_sample(self, sample: np.ndarray) -> None:
-        """Leaves a sample for the others: int64, (B,)."""
-        self._sample[0] = len(sample)
-        self._sample[1 : 1 + len(sample)] = sample
+        """Leaves a sample for the others: int64, (B, columns)."""
+        self._shape[:] = sample.shape
+        self._sample[: sample.size] = sample.ravel()
 
     def read_sample(self) -> np.ndarray:
-        """The sample that the first process left, int64, (B,)."""
-        return self._sample[1 : 1 + self._sample[0]].copy()
+        """The sample that the first process left, int64, (B, columns)."""
+        return self._sample[: self._shape.prod()].reshape(self._shape).copy()

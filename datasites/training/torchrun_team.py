@@ -49,18 +49,16 @@ class TorchrunTeam:
         """Whether this process draws, adds noise and takes the steps."""
         return self.rank == 0
 
-    def shares(self, drawn: Callable[[], Iterator[np.ndarray]], *, steps: int) -> Iterator[np.ndarray]:
-        """See `Team.shares`."""
+    def samples(self, drawn: Callable[[], Iterator[np.ndarray]], *, steps: int) -> Iterator[np.ndarray]:
+        """See `Team.samples`."""
         samples = drawn() if self.is_first else None
         for _ in range(steps):
-            sample = torch.from_numpy(next(samples)) if samples is not None else torch.empty(0, dtype=torch.int64)
-            length = torch.tensor([len(sample)], device=self.device)
-            dist.broadcast(length, src=0)
-            told = (
-                sample.to(self.device) if self.is_first else torch.empty(int(length), dtype=torch.int64).to(self.device)
-            )
+            sample = torch.from_numpy(next(samples)) if samples is not None else torch.empty(0, 0, dtype=torch.int64)
+            shape = torch.tensor(sample.shape, device=self.device)
+            dist.broadcast(shape, src=0)
+            told = sample.to(self.device) if self.is_first else sample.new_empty(*shape.tolist()).to(self.device)
             dist.broadcast(told, src=0)
-            yield told.cpu().numpy()[self.rank :: self.size]
+            yield told.cpu().numpy()
 
     def total(self, sums: list[torch.Tensor]) -> list[torch.Tensor]:
         """See `Team.total`."""
@@ -68,6 +66,12 @@ class TorchrunTeam:
         dist.reduce(together, dst=0)
         parts = together.split([part.numel() for part in sums])
         return [part.view(shape.shape) for part, shape in zip(parts, sums, strict=True)]
+
+    def least(self, number: float) -> float:
+        """See `Team.least`."""
+        told = torch.tensor([number], dtype=torch.float64, device=self.device)
+        dist.all_reduce(told, dist.ReduceOp.MIN)
+        return told.item()
 
     def follow(self, model: nn.Module) -> None:
         """See `Team.follow`."""

@@ -56,7 +56,10 @@ def wishes_of(options: argparse.Namespace) -> Wishes:
         weights_encoding=options.weights_encoding,
         update_encoding=options.update_encoding,
         run=RunSpec(
-            physical_batch_size=options.physical_batch_size, engine=options.engine, precision=options.precision
+            physical_batch_size=options.physical_batch_size,
+            engine=options.engine,
+            precision=options.precision,
+            batch_margin=options.batch_margin,
         ),
     )
 
@@ -151,6 +154,12 @@ def _add_performance(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=ENGINES, default="book_keeping", help="of private steps, same results")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of a private step's model")
     parser.add_argument("--physical_batch_size", type=int, default=64, help="most pictures in memory (default 64)")
+    parser.add_argument(
+        "--batch_margin",
+        type=float,
+        default=5.0,
+        help="standard deviations of room for a step's draw, so that time does not tell it (default 5)",
+    )
 
 
 def _model_option(text: str) -> tuple[str, str | int | float | bool]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from policies import plan_json
 from policies.plan import TrainingPlan
 from researcher.reports import wording
 
 
 def of_plan(plan: TrainingPlan) -> list[tuple[str, str]]:
     """Every field of the plan but its name: (path of the field, value)."""
-    values = json.loads(plan.to_json())
+    values = plan_json.settings(plan)
     for known in ("kind", "version", "study"):
         del values[known]
     return [(" ".join(path).replace("_", " "), text) for path, text in _leaves(values, ())]

@@ -16,7 +16,8 @@ MIXED = np.array([1, 2, 1, 0, 1, 2, 1, 1])
 
 def steps_of(units, sample_rate, steps, seed=1):
     random = SecureRandom.for_tests(seed)
-    return list(poisson_steps(units, sample_rate=sample_rate, steps=steps, random=random))
+    drawn = poisson_steps(units, sample_rate=sample_rate, steps=steps, random=random)
+    return [batch[:, 0] for batch in drawn]
 
 
 def test_every_unit_is_drawn_at_the_sample_rate():

@@ -21,7 +21,7 @@ def team_of(size, companion, *, wait=False):
 
     With `wait`, they have ended before the first begins.
     """
-    memory = TeamMemory(size, parameters=8, pictures=10)
+    memory = TeamMemory(size, parameters=8, sample=10)
     forked = []
     for rank in range(1, size):
         if (child := os.fork()) == 0:
@@ -47,21 +47,32 @@ def team_of(size, companion, *, wait=False):
 
 
 def sums_by_hand(team):
-    """Adds 10 times its rank to what it was told of each sample."""
-    for share in team.shares(lambda: iter(()), steps=2):
+    """Says 10 times its rank, and what it was told of each sample."""
+    for sample in team.samples(lambda: iter(()), steps=2):
         row = team._memory.numbers[team.rank]
-        row[:2] = 10 * team.rank, share.sum()
+        row[:2] = 10 * team.rank, sample.sum() + 0.1 * sample.shape[1]
         team._tell(b"g")
 
 
 def test_the_total_is_over_all_processes_in_each_step():
-    samples = [np.array([5, 6, 7, 8]), np.array([], dtype=np.int64)]
+    samples = [np.array([[5, 6], [7, 8]]), np.empty((0, 3), dtype=np.int64)]
     with team_of(3, sums_by_hand) as team:
         totals = []
-        for share in team.shares(lambda: iter(samples), steps=2):
-            own = [torch.tensor([1.0]), torch.tensor([[float(share.sum())]])]
-            totals.append([part.tolist() for part in team.total(own)])
-    assert totals == [[[31.0], [[26.0]]], [[31.0], [[0.0]]]]
+        for sample in team.samples(lambda: iter(samples), steps=2):
+            own = [torch.tensor([1.0], dtype=torch.float64), torch.tensor([[2.0**-40]], dtype=torch.float64)]
+            totals.append([part.item() for part in team.total(own)])
+    exactly = 2.0**-40  # which float32 would not hold beside the rest
+    assert totals == [[31.0, pytest.approx(52.4 + exactly, abs=1e-13)], [31.0, pytest.approx(0.6 + exactly, abs=1e-13)]]
+
+
+def say_its_numbers(team):
+    for number in range(50):
+        assert team.least(7.0 - team.rank + number) == 5.0 + number
+
+
+def test_the_least_number_is_known_to_all():
+    with team_of(3, say_its_numbers) as team:
+        assert [team.least(9.0 + number) for number in range(50)] == [5.0 + number for number in range(50)]
 
 
 def follow_and_tell(team):
@@ -102,7 +113,7 @@ def test_a_process_that_ended_is_noticed_and_its_reason_heard(does):
 
 def test_a_process_that_is_killed_is_noticed_when_it_is_told_something():
     with team_of(3, end_at_once, wait=True) as team, pytest.raises(TeamBroken) as broken:
-        next(team.shares(lambda: iter([np.arange(3)]), steps=1))
+        next(team.samples(lambda: iter([np.arange(3)[:, None]]), steps=1))
     assert broken.value.private == ""
 
 
@@ -144,10 +155,10 @@ def test_the_others_end_when_the_first_has_ended():
     def wait_for_the_first(team):
         os.close(heard)
         with contextlib.suppress(TeamBroken):
-            next(team.shares(lambda: iter(()), steps=1))
+            next(team.samples(lambda: iter(()), steps=1))
         os.write(told, b"over")
 
-    memory = TeamMemory(2, parameters=8, pictures=10)
+    memory = TeamMemory(2, parameters=8, sample=10)
     first = os.fork()
     if first == 0:
         if os.fork() == 0:
@@ -168,11 +179,11 @@ def test_numbers_that_the_memory_has_no_room_for_are_refused():
 
 
 def test_a_sample_is_the_processes_own_copy():
-    memory = TeamMemory(2, parameters=1, pictures=3)
-    memory.write_sample(np.array([4, 5]))
+    memory = TeamMemory(2, parameters=1, sample=6)
+    memory.write_sample(np.array([[4, 5], [1, 2]]))
     read = memory.read_sample()
-    memory.write_sample(np.array([7, 8, 9]))
-    assert read.tolist() == [4, 5]
+    memory.write_sample(np.array([[7, 8, 9]]))
+    assert read.tolist() == [[4, 5], [1, 2]]
     with pytest.raises(ValueError, match="broadcast"):
-        memory.write_sample(np.arange(4))
+        memory.write_sample(np.arange(8).reshape(4, 2))
     memory.lines(-1)

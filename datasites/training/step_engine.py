@@ -1,0 +1,71 @@
+"""An engine of private gradients as a run uses it: one model, device and precision. Its sums stay in the process."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from datasites.training.dp_sgd import ClippedGradients
+from datasites.training.loader import Batch
+from datasites.training.memory import is_out_of_memory
+from policies.errors import OutOfMemory
+
+
+@dataclass(frozen=True)
+class StepEngine:
+    """Gives an engine whole batches, all with the same kernels.
+
+    Attributes:
+        engine: Computes.
+        device: Where, as torch names it.
+        precision: Of the model, a plan's `run.precision`.
+    """
+
+    engine: ClippedGradients
+    device: str
+    precision: str
+
+    def clipped_sum(self, batch: Batch) -> list[torch.Tensor]:
+        """The sum over the counted places, float64: see `ClippedGradients.clipped_sum`.
+
+        Raises:
+            OutOfMemory: Memory did not hold the batch.
+        """
+        with self._same_kernels(), _memory_is_told_of():
+            return self.engine.clipped_sum(batch.inputs, batch.labels, batch.counted)
+
+    def norms(self, batch: Batch) -> torch.Tensor:
+        """Each place's gradient norm: see `ClippedGradients.norms`.
+
+        Raises:
+            OutOfMemory: Memory did not hold the batch.
+        """
+        with self._same_kernels(), _memory_is_told_of():
+            return self.engine.norms(batch.inputs, batch.labels, len(batch.labels) // len(batch.counted))
+
+    @contextlib.contextmanager
+    def _same_kernels(self) -> Iterator[None]:
+        """No kernel is chosen by trying which is fastest, and none that adds in an order of chance."""
+        kind = torch.device(self.device).type
+        with contextlib.ExitStack() as settings:
+            settings.enter_context(torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16"))
+            if kind == "cuda":
+                tf32 = torch.backends.cudnn.allow_tf32
+                flags = torch.backends.cudnn.flags(True, benchmark=False, deterministic=True, allow_tf32=tf32)
+                settings.enter_context(flags)
+            yield
+
+
+@contextlib.contextmanager
+def _memory_is_told_of() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(
+            "The hospital's memory did not hold a part of a step. Set a smaller physical_batch_size."
+        ) from None
