@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from datasites.training.book_keeping.book import Book, WrittenOut
 from datasites.training.book_keeping.calls import check_rows, full, summed_over_views, without_autocast, working_dtype
 from datasites.training.book_keeping.patches import ConvolutionCall, weight_use
+from datasites.training.weighted_sums import full_precision
 
 
 def convolution(
@@ -67,14 +68,15 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, outgoing: torch.Tensor) -> tuple[None, torch.Tensor | None, None]:
         call, (inputs,) = ctx.call, ctx.saved_tensors
-        with without_autocast(outgoing):
+        with full_precision(outgoing.device.type):
             if call.book.is_trained(call.weight):
                 call.book.enter(call.weight, weight_use(call, inputs, outgoing))
             if call.book.is_trained(call.bias):
                 rows = full(outgoing).flatten(2).sum(dim=2)
                 call.book.enter(call.bias, WrittenOut(summed_over_views(rows, call.book)))
-            if not ctx.needs_input_grad[1]:
-                return None, None, None
+        if not ctx.needs_input_grad[1]:
+            return None, None, None
+        with without_autocast(outgoing):
             weight = call.weight.to(outgoing.dtype)
             found = call.backward(outgoing, inputs, weight, groups=call.groups, of_weight=False)
             return None, found.to(ctx.dtype), None

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from datasites.training.book_keeping.book import Book, WrittenOut
-from datasites.training.book_keeping.calls import check_rows, full, name_of, positions_by_picture, without_autocast
+from datasites.training.book_keeping.calls import check_rows, full, name_of, positions_by_picture
 from datasites.training.book_keeping.gram import gram, square_norms_of
-from datasites.training.weighted_sums import only_weighted
+from datasites.training.weighted_sums import full_precision, only_weighted
 from policies.errors import PlanError
 
 
@@ -56,7 +56,7 @@ class _Embedding(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, outgoing: torch.Tensor) -> tuple[None, None, None]:
         call, (tokens,) = ctx.call, ctx.saved_tensors
-        with without_autocast(outgoing):
+        with full_precision(outgoing.device.type):
             outgoing = full(outgoing)
             if call.padding is not None:
                 outgoing = outgoing.masked_fill((tokens == call.padding)[..., None], 0.0)
@@ -97,6 +97,5 @@ class _Rows:
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
         """See `Use`."""
-        weights = factors[:, None, None]
-        weighted = only_weighted(self._outgoing, factors).to(torch.float64) * weights
+        weighted = only_weighted(self._outgoing, factors).to(torch.float64) * factors[:, None, None]
         return weighted.new_zeros(self._shape).index_add_(0, self._tokens.flatten(), weighted.flatten(0, 1))

@@ -2,22 +2,32 @@
 
 A picture's gradient of a linear layer is the sum over positions t of g_t a_t^T, so its squared norm is the sum over
 pairs (t, s) of <a_t, a_s> <g_t, g_s>: the ghost norm of Li et al. ("Large Language Models Can Be Strong
-Differentially Private Learners", ICLR 2022).
+Differentially Private Learners", ICLR 2022). The figures here are argued for in docs/explanation-floating-point.md.
 """
 
 from __future__ import annotations
 
 import torch
 
-# Error of a float32 dot product over the product of the vectors' lengths, with room: 64 units in the last place.
-_ROUNDING = 2.0**-18
-# What `CLIP_MARGIN` forgives a squared norm, with room.
-_FORGIVEN = 1e-3
+# Numbers that are added in one product: each adds one unit in the last place to the error, in whatever order.
+_TOGETHER = 128
+# Error of a squared norm over the square of its terms' lengths, in units in the last place of the products.
+_UNITS = 512
+# What `CLIP_MARGIN` forgives a squared norm.
+_FORGIVEN = 2.0**-9
+# Error of an inner product by numbers that are too small for float32.
+_LOST = 2.0**-100
+# A norm counts as at least its terms' lengths over this, so that the terms of a clipped sum stay small beside it.
+MOST_CANCELLATION = 16
 
 
 def gram(vectors: torch.Tensor) -> torch.Tensor:
     """Inner products of all pairs of positions: (B, T, d) → (B, T, T)."""
-    return torch.bmm(vectors, vectors.transpose(1, 2))
+    first, *others = vectors.split(_TOGETHER, dim=2)
+    total = torch.bmm(first, first.transpose(1, 2))
+    for part in others:
+        total.baddbmm_(part, part.transpose(1, 2))
+    return total
 
 
 def square_norms_of(inputs: torch.Tensor, outgoing: torch.Tensor) -> torch.Tensor:
@@ -25,18 +35,24 @@ def square_norms_of(inputs: torch.Tensor, outgoing: torch.Tensor) -> torch.Tenso
 
     Guarantees:
         Where terms cancel so far that rounding could make a norm too small by more than the clipping's margin, what
-        rounding can hide is added: the result is then too large, never too small. No picture and no weights can
-        make a gradient seem short that is not.
+        rounding can hide is added, and everywhere what numbers too small for float32 can hide: the result is then too
+        large, never too small. It is at least the terms' lengths, added up, over `MOST_CANCELLATION`, squared. No
+        picture and no weights can make a gradient seem short that is not; where inner products leave float32's range,
+        the result is not finite.
 
     Args:
-        inputs: float32, (B, T, T), inner products of a picture's inputs.
+        inputs: float32, (B, T, T), inner products of a picture's inputs, as `gram` gives them.
         outgoing: float32, (B, T, T), those of the gradients with respect to its outputs.
 
     Returns:
         float64, (B,).
     """
-    inputs, outgoing = inputs.to(torch.float64), outgoing.to(torch.float64)
-    norms = torch.linalg.vecdot(inputs.flatten(1), outgoing.flatten(1))
-    lengths = inputs.diagonal(dim1=1, dim2=2) * outgoing.diagonal(dim1=1, dim2=2)
-    hidden = lengths.clamp(min=0).sqrt().sum(dim=1).square() * _ROUNDING
-    return torch.where(hidden > _FORGIVEN * norms, norms.clamp(min=0) + hidden, norms)
+    positions = inputs.shape[1]
+    pairs = zip(inputs.split(_TOGETHER, dim=2), outgoing.split(_TOGETHER, dim=2), strict=True)
+    norms = torch.stack([(a * g).sum(dim=2).to(torch.float64).sum(dim=1) for a, g in pairs]).sum(dim=0)
+    first, second = (matrix.diagonal(dim1=1, dim2=2).to(torch.float64) for matrix in (inputs, outgoing))
+    lengths = (first * second).sqrt().sum(dim=1).square()
+    hidden = lengths * (_UNITS * torch.finfo(inputs.dtype).eps / 2)
+    lost = _LOST * positions * (positions + first.sum(dim=1) + second.sum(dim=1))
+    found = torch.where(hidden > _FORGIVEN * norms, norms.clamp(min=0) + hidden, norms)
+    return torch.maximum(found, lengths / MOST_CANCELLATION**2) + lost

@@ -19,7 +19,8 @@ from datasites.training.book_keeping.calls import (
 )
 from datasites.training.book_keeping.cost import writing_out_is_cheaper
 from datasites.training.book_keeping.gram import gram, square_norms_of
-from datasites.training.weighted_sums import TOGETHER, only_weighted, square_norms
+from datasites.training.book_keeping.product_sums import MOST_POSITIONS, sum_of_products
+from datasites.training.weighted_sums import full_precision
 
 
 def linear(
@@ -54,7 +55,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, outgoing: torch.Tensor) -> tuple[None, torch.Tensor | None, None]:
         call: _Call = ctx.call
-        with without_autocast(outgoing):
+        with full_precision(outgoing.device.type):
             if ctx.saved_tensors:
                 call.book.enter(call.weight, _weight_use(call, ctx.saved_tensors[0], outgoing))
             if call.bias is not None and call.book.is_trained(call.bias):
@@ -62,8 +63,9 @@ class _Linear(torch.autograd.Function):
                 if rows.dim() > 2:
                     rows = rows.flatten(1, -2).sum(dim=1)
                 call.book.enter(call.bias, WrittenOut(summed_over_views(rows, call.book)))
-            if not ctx.needs_input_grad[1]:
-                return None, None, None
+        if not ctx.needs_input_grad[1]:
+            return None, None, None
+        with without_autocast(outgoing):
             return None, (outgoing @ call.weight.to(outgoing.dtype)).to(ctx.dtype), None
 
 
@@ -72,7 +74,8 @@ def _weight_use(call: _Call, inputs: torch.Tensor, outgoing: torch.Tensor) -> Us
     outgoing = positions_by_picture(full(outgoing), call.book)
     use = SumOfOuterProducts(inputs, outgoing)
     positions, width, height = inputs.shape[1], inputs.shape[2], outgoing.shape[2]
-    if not call.book.is_used_once(call.weight) or writing_out_is_cheaper(
+    few = positions <= MOST_POSITIONS and call.book.is_used_once(call.weight)
+    if not few or writing_out_is_cheaper(
         product=positions * width * height,
         numbers=width * height,
         ghost=positions**2 * (width + height),
@@ -96,8 +99,6 @@ class SumOfOuterProducts:
 
     def square_norms(self) -> torch.Tensor:
         """See `Use`."""
-        if self._inputs.shape[1] == 1:
-            return square_norms(self._inputs) * square_norms(self._outgoing)
         return square_norms_of(gram(self._inputs), gram(self._outgoing))
 
     def per_picture(self) -> torch.Tensor:
@@ -106,11 +107,10 @@ class SumOfOuterProducts:
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
         """See `Use`."""
-        weights = factors.to(self._outgoing.dtype)
-        total = factors.new_zeros(self._outgoing.shape[2], self._inputs.shape[2])
-        for own, inputs, outgoing in zip(
-            *(rows.split(TOGETHER) for rows in (weights, self._inputs, self._outgoing)), strict=True
-        ):
-            weighted = only_weighted(outgoing, own) * own[:, None, None]
-            total += weighted.flatten(0, 1).t() @ only_weighted(inputs, own).flatten(0, 1)
-        return total
+        rows, positions = (self._inputs, self._outgoing), self._inputs.shape[1]
+        return sum_of_products(*rows, factors, positions=positions, product=_product)
+
+
+def _product(inputs: torch.Tensor, outgoing: torch.Tensor) -> torch.Tensor:
+    """(N, T, d) and (N, T, p) → (p, d)."""
+    return outgoing.flatten(0, 1).t() @ inputs.flatten(0, 1)

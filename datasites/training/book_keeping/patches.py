@@ -13,7 +13,7 @@ from datasites.training.book_keeping.calls import full
 from datasites.training.book_keeping.cost import writing_out_is_cheaper
 from datasites.training.book_keeping.gram import gram, square_norms_of
 from datasites.training.book_keeping.linear import SumOfOuterProducts
-from datasites.training.weighted_sums import TOGETHER, only_weighted
+from datasites.training.book_keeping.product_sums import MOST_POSITIONS, sum_of_products
 
 _backward = torch.ops.aten.convolution_backward
 # Multiplications from which one picture alone keeps the processor as busy as a group among many; measured. Groups of
@@ -156,15 +156,20 @@ class Patches:
         self._slides = all(step == 1 for step in call.stride)
 
     @property
+    def positions(self) -> int:
+        """Of a picture in all its views."""
+        return self._call.book.views * math.prod(self._outgoing.shape[2:])
+
+    @property
     def has_ghost_norm(self) -> bool:
         """Groups have small weights, three axes are rare: those are written out."""
-        return self._call.groups == 1 and len(self._kernel) == 2
+        return self._call.groups == 1 and len(self._kernel) == 2 and self.positions <= MOST_POSITIONS
 
     def writing_out_is_cheaper(self) -> bool:
         """By the shapes alone."""
         views, taps = self._call.book.views, math.prod(self._kernel)
         channels, outputs = self._inputs.shape[1], self._outgoing.shape[1]
-        positions = views * math.prod(self._outgoing.shape[2:])
+        positions = self.positions
         if self._slides:
             pixels = views * math.prod(self._inputs.shape[2:])
             additions = _MULTIPLICATIONS_PER_ADDITION * taps if taps > 1 else 0
@@ -178,8 +183,7 @@ class Patches:
 
     def _product(self) -> int:
         """Multiplications of the weight gradient, for each picture."""
-        positions = self._call.book.views * math.prod(self._outgoing.shape[2:])
-        return positions * math.prod(self._call.shape)
+        return self.positions * math.prod(self._call.shape)
 
     def _is_large_alone(self) -> bool:
         few = self._inputs.shape[1] < _FEW_CHANNELS
@@ -217,16 +221,12 @@ class Patches:
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
         """See `Use`."""
-        weights = factors.to(self._outgoing.dtype).repeat(self._call.book.views)
-        empty = self._inputs.new_empty(1).expand(self._call.shape)
-        total = factors.new_zeros(self._call.shape)
-        for own, inputs, outgoing in zip(
-            *(rows.split(TOGETHER) for rows in (weights, self._inputs, self._outgoing)), strict=True
-        ):
-            weighted = only_weighted(outgoing, own) * own.view(-1, *[1] * (outgoing.dim() - 1))
-            kept = only_weighted(inputs, own)
-            total += self._call.backward(weighted, kept, empty, groups=self._call.groups, of_weight=True)
-        return total
+        rows = (self._inputs, self._outgoing)
+        return sum_of_products(*rows, factors, positions=self.positions, product=self._product_of)
+
+    def _product_of(self, inputs: torch.Tensor, outgoing: torch.Tensor) -> torch.Tensor:
+        empty = inputs.new_empty(1).expand(self._call.shape)
+        return self._call.backward(outgoing, inputs, empty, groups=1, of_weight=True)
 
     def _by_picture(self, rows: torch.Tensor) -> torch.Tensor:
         """(V * B, d, T) → (B, V * T, d), a view where there is one view."""

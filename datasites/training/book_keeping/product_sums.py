@@ -1,0 +1,64 @@
+"""Sums over pictures of products of gradients and inputs, so few at a time that rounding cannot move them far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from datasites.training.book_keeping.gram import MOST_CANCELLATION
+from datasites.training.weighted_sums import TOGETHER, only_weighted
+
+# Additions in one product times the length, in bounds C, that what is added up can have on the way: rounding in
+# float32 then moves it by at most 2^-9 C. See docs/explanation-floating-point.md.
+_MOST_ROUNDING = 1 << 14
+# Above this many positions, one picture alone would take more.
+MOST_POSITIONS = 1024
+
+_Product = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def pictures_together(positions: int) -> int:
+    """How many pictures' products are added in float32, each the sum over `positions`.
+
+    Each picture's sum is at most the bound long, and half of `MOST_CANCELLATION` bounds while it is added up.
+    """
+    if positions == 1:
+        return TOGETHER
+    many = range(1, TOGETHER + 1)
+    return max([n for n in many if positions * n * (n + 1 + MOST_CANCELLATION // 2) <= _MOST_ROUNDING], default=1)
+
+
+def sum_of_products(
+    inputs: torch.Tensor, outgoing: torch.Tensor, factors: torch.Tensor, *, positions: int, product: _Product
+) -> torch.Tensor:
+    """The sum over pictures of `product`, each times its factor.
+
+    Guarantees:
+        A picture whose factor is 0 adds exactly nothing, whatever its rows hold.
+
+    Args:
+        inputs: float32, (V * B, ...), the views being the slow axis.
+        outgoing: float32, (V * B, ...), gradients with respect to the outputs.
+        factors: float64, (B,); 0, or at least the smallest normal float32.
+        positions: That a picture has in all its views.
+        product: Takes rows of both, and returns float32, the sum of their products.
+
+    Returns:
+        float64.
+    """
+    pictures = len(factors)
+    weights, together = factors.to(outgoing.dtype), pictures_together(positions)
+    views = len(outgoing) // max(1, pictures)
+    total: torch.Tensor | float = 0.0
+    for start in range(0, pictures, together):
+        own = weights[start : start + together].repeat(views)
+        a, g = (_of_pictures(rows, pictures, start, start + together) for rows in (inputs, outgoing))
+        weighted = only_weighted(g, own) * own.view(-1, *[1] * (g.dim() - 1))
+        total = product(only_weighted(a, own), weighted).to(torch.float64) + total
+    return total  # type: ignore[return-value]  # there is a picture
+
+
+def _of_pictures(rows: torch.Tensor, pictures: int, start: int, stop: int) -> torch.Tensor:
+    """The rows of some pictures in all their views."""
+    return rows.unflatten(0, (-1, pictures))[:, start:stop].flatten(0, 1)
