@@ -62,7 +62,7 @@ def of_fixed_size(drawn, q, random):
 
 def shuffled(units, q, steps, random):
     left = np.zeros(0, dtype=np.int64)
-    size = max(1, round(q * (int(units.max()) + 1)))
+    size = round(q * (int(units.max()) + 1))
     for _ in range(steps):
         if len(left) < size:
             left = np.concatenate([left, np.argsort(random.uniform(int(units.max()) + 1))])
@@ -76,9 +76,10 @@ def shared_by_the_steps(units, q, steps, random):
 
 
 def shared_by_pairs_of_steps(units, q, steps, random):
-    for drawn in sound(units, q, (steps + 1) // 2, random):
-        yield drawn
-        yield drawn
+    before = None
+    for number, drawn in enumerate(sound(units, q, steps, random)):
+        before = before if number % 2 else drawn
+        yield before
 
 
 def shared_by_the_rounds(units, q, steps, random):
