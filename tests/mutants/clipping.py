@@ -115,7 +115,7 @@ class MeanClipped(Wrapped):
     def clipped_sum(self, images, labels, counted=None):
         sums = self.sound.clipped_sum(images, labels, counted)
         pictures = max(1, len(labels) if counted is None else int(counted.sum()))
-        norm = math.sqrt(sum(float(s.double().square().sum()) for s in sums)) / pictures
+        norm = math.sqrt(sum(float(s.detach().square().sum()) for s in sums)) / pictures
         return [s * min(1.0, self.true_bound / max(norm, 1e-30)) for s in sums]
 
 
@@ -128,7 +128,7 @@ class SumClippedByLayer(Wrapped):
 
     def clipped_sum(self, images, labels, counted=None):
         sums = self.sound.clipped_sum(images, labels, counted)
-        return [s * min(1.0, self.true_bound / max(float(s.norm()), 1e-30)) for s in sums]
+        return [s * min(1.0, self.true_bound / max(float(s.detach().norm()), 1e-30)) for s in sums]
 
 
 class SummedViews(Wrapped):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasites.training.audit import run_audit
 from datasites.training.audit.checks import Check
 from datasites.training.audit.faults import FAULTS
 from policies.__main__ import main
@@ -28,6 +29,18 @@ KEYS = ["claimed_epsilon", "one_run_lower_bound", "gaussian_lower_bound", "noise
 def audit(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
     status = main(["audit", "--seed", "1", *(arguments if "--picture" in arguments else (*arguments, "--no_picture"))])
     return status, json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture(scope="module")
+def result():
+    """What one audit found."""
+    return run_audit(seed=1)
+
+
+@pytest.fixture
+def audited(result, monkeypatch):
+    """Has the command find that, at once."""
+    monkeypatch.setattr("datasites.training.audit.run_audit", lambda **settings: result)
 
 
 @pytest.mark.parametrize("arguments", [("--unit", "patient"), ("--engine", "opacus", "--device", "cpu")])
@@ -58,7 +71,7 @@ def test_the_module_runs_alone_and_exits_with_what_it_found(tmp_path):
     assert (tmp_path / "out" / "audit.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_a_path_the_picture_is_drawn_under_out(tmp_path, monkeypatch, capsys):
+def test_without_a_path_the_picture_is_drawn_under_out(audited, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["audit", "--seed", "1"]) == 0
     assert (tmp_path / "out" / "audit.png").read_bytes().startswith(b"\x89PNG")
@@ -71,13 +84,13 @@ def test_the_help_names_each_fault(capsys):
     assert all(fault in help_text for fault in FAULTS)
 
 
-def test_the_json_file_is_what_was_printed_and_its_folders_are_made(tmp_path, capsys):
+def test_the_json_file_is_what_was_printed_and_its_folders_are_made(audited, tmp_path, capsys):
     file = tmp_path / "new" / "folder" / "audit.json"
     _, found = audit(capsys, "--json", str(file))
     assert json.loads(file.read_text()) == found
 
 
-def test_the_picture_is_a_png_whose_folders_are_made(tmp_path, capsys):
+def test_the_picture_is_a_png_whose_folders_are_made(audited, tmp_path, capsys):
     file = tmp_path / "new" / "scores.png"
     audit(capsys, "--picture", str(file))
     with Image.open(file) as image:
