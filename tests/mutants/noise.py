@@ -19,7 +19,7 @@ Noise = Callable[[torch.Tensor, float, SecureRandom], torch.Tensor]
 
 def made_by(noise: Noise) -> Callable[[Patch], None]:
     """Replaces what adds noise: (sums, spread, random) → noised."""
-    return lambda patch: everywhere(patch, noised, noise)
+    return lambda patch: everywhere(patch, noised, lambda sums, *settings: noise(sums.detach(), *settings))
 
 
 def only(values: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Patch], None]:
@@ -119,7 +119,7 @@ def every_second_step(patch: Patch) -> None:
         calls.append(0)
         return noised(sums, spread * (1.0 if len(calls) % 2 else 1e-6), random)
 
-    everywhere(patch, noised, noise)
+    made_by(noise)(patch)
 
 
 def taken_back_in_the_next_step(patch: Patch) -> None:
@@ -132,7 +132,7 @@ def taken_back_in_the_next_step(patch: Patch) -> None:
             last[sums.numel()] = -back
         return sums.to(torch.float32) + back
 
-    everywhere(patch, noised, noise)
+    made_by(noise)(patch)
 
 
 def where_there_is_a_sum(sums, spread, random):

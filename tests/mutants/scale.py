@@ -12,6 +12,7 @@ from datasites.training.local_round import train_round
 from datasites.training.noise import NoisyOptimizer
 from datasites.training.sampler import poisson_steps
 from mutants.mutant import Mutant, Patch, everywhere
+from mutants.noise import made_by
 
 
 def by_the_true_batch(patch: Patch) -> None:
@@ -51,7 +52,7 @@ def more_steps(extra: int) -> Callable[[Patch], None]:
 
 
 def on_sums(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Patch], None]:
-    return lambda patch: everywhere(patch, noised, lambda sums, *settings: noised(change(sums), *settings))
+    return made_by(lambda sums, *settings: noised(change(sums), *settings))
 
 
 def the_last_steps_sum_again(patch: Patch) -> None:
@@ -61,7 +62,7 @@ def the_last_steps_sum_again(patch: Patch) -> None:
         before, last[sums.numel()] = last.get(sums.numel()), sums.clone()
         return noised(sums if before is None else sums + before, *settings)
 
-    everywhere(patch, noised, noise)
+    made_by(noise)(patch)
 
 
 def sum_beside_the_noised_one(sums, *settings):
@@ -76,7 +77,7 @@ MUTANTS = [
         "one step more than charged": more_steps(1),
         "one step fewer than charged": more_steps(-1),
         "sum doubled before the noise": on_sums(lambda sums: 2 * sums),
-        "sum added once more after the noise": lambda patch: everywhere(patch, noised, sum_beside_the_noised_one),
+        "sum added once more after the noise": made_by(sum_beside_the_noised_one),
         "the last step's sum added again": the_last_steps_sum_again,
     }.items()
 ]

@@ -43,9 +43,8 @@ def audited(result, monkeypatch):
     monkeypatch.setattr("datasites.training.audit.run_audit", lambda **settings: result)
 
 
-@pytest.mark.parametrize("arguments", [("--unit", "patient"), ("--engine", "opacus", "--device", "cpu")])
-def test_the_training_that_hospitals_run_passes(arguments, capsys):
-    status, found = audit(capsys, *arguments)
+def test_the_training_that_hospitals_run_passes(capsys):
+    status, found = audit(capsys, "--unit", "patient", "--engine", "opacus", "--device", "cpu")
     assert status == 0
     assert found["passed"] is True
     assert list(found) == KEYS
@@ -54,9 +53,8 @@ def test_the_training_that_hospitals_run_passes(arguments, capsys):
     assert all(check["holds"] for check in found["checks"].values())
 
 
-@pytest.mark.parametrize("fault", ["short_noise", "double_bound"])
-def test_each_fault_that_is_built_in_fails_the_audit(fault, capsys):
-    status, found = audit(capsys, "--break", fault)
+def test_a_fault_that_is_built_in_fails_the_audit(capsys):
+    status, found = audit(capsys, "--break", "short_noise")
     assert status == 1
     assert found["passed"] is False
 
