@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-faults test-load bench-rounds bench-engine bench-accuracy check lock clean
+.PHONY: help setup demo test test-all test-faults test-load test-mutants bench-rounds bench-engine bench-accuracy check lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ test-faults: setup ## 200 kills at random moments over studies at three hospital
 
 test-load: setup ## the console's pace while 200 connections are held, 20 of them hostile (ARGS="--turns 5")
 	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/under_load.py $(ARGS)
+
+test-mutants: setup ## the audit against every known way of being broken, each engine; prints what found which (ARGS="--only noise")
+	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m mutants $(ARGS)
 
 bench-rounds: setup ## fixed cost of a round, into out/bench (ARGS="--payloads 1 10")
 	$(BIN)/python tests/benchmarks/rounds.py $(ARGS)

@@ -31,10 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def audit(options: argparse.Namespace) -> int:
-    """Audits one round of the training that hospitals run, and says what it found as JSON."""
-    from datasites.training.audit import MAX_NOISE_Z, run_audit
+    """Audits the training that hospitals run, and says what it found as JSON."""
+    from datasites.training.audit import run_audit
 
-    result = run_audit(broken=options.fault, unit=options.unit, seed=options.seed)
+    settings = {"engine": options.engine, "device": options.device}
+    result = run_audit(broken=options.fault, unit=options.unit, seed=options.seed, **settings)
     if options.json:
         _write(options.json, json.dumps(result.to_dict()) + "\n")
     picture = options.picture or (options.json.with_suffix(".png") if options.json else DEFAULT_PICTURE)
@@ -43,7 +44,7 @@ def audit(options: argparse.Namespace) -> int:
 
         subject = "Sound training" if options.fault is None else f"Training with {options.fault}"
         title = f"{subject} (unit: {options.unit}): the audit {'passes' if result.passed else 'does not pass'}"
-        write_picture(picture, result, title=title, max_noise_z=MAX_NOISE_Z)
+        write_picture(picture, result, title=title)
         say(f"Drawn: {picture}", to_errors=True)
     say_json(result.to_dict())
     return 0 if result.passed else NOT_PASSED
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     command = commands.add_parser(
         "audit",
-        help="measure from outside how much one round of training gives away",
+        help="measure from outside how much rounds of training give away",
         description="Exits with 0 if the audit passes, 1 if it does not, 2 if it could not run.",
     )
     command.add_argument("--json", type=Path, metavar="FILE", help="write the result there as well")
@@ -70,9 +71,11 @@ def _parser() -> argparse.ArgumentParser:
         "--break",
         dest="fault",
         metavar="FAULT",
-        help="build a fault in, which must not pass: "
-        "noise_off, half_noise, noise_over_batch, no_clip, batch_clip or reseed",
+        help="build a fault in, which must not pass: noise_off, half_noise, short_noise, noise_over_batch, reseed, "
+        "no_clip, batch_clip, double_bound or double_rate",
     )
+    command.add_argument("--engine", default="book_keeping", help="book_keeping (default) or opacus, as in plans")
+    command.add_argument("--device", default="auto", help="auto (default) takes a GPU where there is one; or cpu")
     command.add_argument(
         "--seed", type=int, help="repeat the same audit; without it, randomness is the operating system's, as in a run"
     )

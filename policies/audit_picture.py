@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +22,8 @@ from policies.errors import ConfigError
 
 DPI = 200
 SIZE_INCHES = (7.6, 4.6)
-FINDINGS_INCHES = 5.35  # where their column begins
+FINDINGS_INCHES, ROW_INCHES = 5.35, 0.92  # where their column begins, and from one to the next
+DRAWN = ("epsilon by guessing", "epsilon by distance", "noise on canaries")  # the checks that have a row of their own
 BINS, CURVE_POINTS = 50, 800
 NOISE_REACH = 3.6  # standard deviations to either side that are always shown
 INK, MUTED, FAINT = "#1b222c", "#5c6672", "#b4bcc6"
@@ -29,8 +31,24 @@ PRESENT, ABSENT, WRONG = "#3d7fc4", "#aab3bd", "#a3243b"
 FONTS = ("Inter", "Source Sans 3", "Helvetica Neue", "Arial", "Liberation Sans")
 
 
+class Checked(Protocol):
+    """One finding; `datasites.training.audit.checks.Check` is one."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def allowed(self) -> float: ...
+
+    @property
+    def holds(self) -> bool: ...
+
+
 class Measured(Protocol):
     """What an audit found; `datasites.training.audit.AuditResult` is one."""
+
+    @property
+    def checks(self) -> Sequence[Checked]: ...
 
     @property
     def claimed_epsilon(self) -> float: ...
@@ -57,19 +75,18 @@ class Measured(Protocol):
     def expected_spread(self) -> float: ...
 
 
-def write_picture(path: Path, result: Measured, *, title: str, max_noise_z: float) -> None:
+def write_picture(path: Path, result: Measured, *, title: str) -> None:
     """Draws an audit into a PNG file.
 
     Args:
         path: Of the file; its folders are made.
         result: What the audit measured.
         title: The heading: what was audited, and whether it passed.
-        max_noise_z: How far the noise may be off, in standard errors.
 
     Raises:
         ConfigError: The file cannot be written.
     """
-    content = picture(result, title=title, max_noise_z=max_noise_z)
+    content = picture(result, title=title)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -77,7 +94,7 @@ def write_picture(path: Path, result: Measured, *, title: str, max_noise_z: floa
         raise ConfigError(f"The picture cannot be written to {path}: {error.strerror}. Give another path.") from error
 
 
-def picture(result: Measured, *, title: str, max_noise_z: float) -> bytes:
+def picture(result: Measured, *, title: str) -> bytes:
     """The PNG of an audit: the scores of both groups, each with the noise that should be there, and the checks."""
     with mpl.rc_context(_style()):
         figure = Figure(figsize=SIZE_INCHES, dpi=DPI)
@@ -99,7 +116,7 @@ def picture(result: Measured, *, title: str, max_noise_z: float) -> bytes:
         lower.set_ylim(0, top)
         upper.tick_params(labelbottom=False)
         lower.set_xlabel("Score: how much of a canary is in the update, in clipping norms")
-        _findings(figure, result, max_noise_z)
+        _findings(figure, result)
         return _png(figure)
 
 
@@ -122,23 +139,25 @@ def _histogram(axes: Axes, scores: np.ndarray, edges: np.ndarray, spread: float,
     axes.set_yticks([])
 
 
-def _findings(figure: Figure, result: Measured, max_noise_z: float) -> None:
-    """The three checks beside the histograms, coloured where one does not hold."""
+def _findings(figure: Figure, result: Measured) -> None:
+    """The checks of the histograms beside them, and a count of all others; coloured where one does not hold."""
+    by_name = {check.name: check for check in result.checks}
     claimed = f"claimed: {result.claimed_epsilon:.2f}"
-    bounds = (
-        ("Epsilon is at least (one run)", result.one_run_lower_bound),
-        ("Epsilon is at least (Gaussian)", result.gaussian_lower_bound),
-    )
-    checks = [(name, f"{bound:.2f}", claimed, bound <= result.claimed_epsilon) for name, bound in bounds]
+    guessing, distance, noise = (by_name.pop(name) for name in DRAWN)
     z = f"{result.noise_z:+.1f}".replace("-", "\N{MINUS SIGN}")
-    checks.append(
-        ("Noise is off by", z, f"standard errors; allowed: {max_noise_z:g}", abs(result.noise_z) < max_noise_z)
+    wrong = [check.name for check in by_name.values() if not check.holds]
+    counted = f"{len(by_name) - len(wrong)} of {len(by_name)}"
+    rows = (
+        ("Epsilon is at least (one run)", f"{result.one_run_lower_bound:.2f}", claimed, guessing.holds),
+        ("Epsilon is at least (Gaussian)", f"{result.gaussian_lower_bound:.2f}", claimed, distance.holds),
+        ("Noise is off by", z, f"standard errors; allowed: {noise.allowed:.1f}", noise.holds),
+        ("Further checks that hold", counted, f"not: {wrong[0]}" if wrong else "draws, gradients, noise", not wrong),
     )
-    for row, (name, value, allowed, holds) in enumerate(checks):
-        top = 1.02 + 1.14 * row
+    for row, (name, value, remark, holds) in enumerate(rows):
+        top = 1.02 + ROW_INCHES * row
         _write(figure, FINDINGS_INCHES, top, name, colour=MUTED)
         _write(figure, FINDINGS_INCHES, top + 0.32, value, size=16, weight="bold", colour=INK if holds else WRONG)
-        _write(figure, FINDINGS_INCHES, top + 0.54, allowed, size=9, colour=MUTED if holds else WRONG)
+        _write(figure, FINDINGS_INCHES, top + 0.54, remark, size=9, colour=MUTED if holds else WRONG)
 
 
 def _png(figure: Figure) -> bytes:

@@ -66,7 +66,7 @@ def by_torchrun(out: str) -> None:
 
 def forked(out: str) -> None:
     """Forks the other process; writes the findings when it has ended well."""
-    memory = TeamMemory(2, parameters=5000, sample=8000)
+    memory = TeamMemory(2, parameters=300_000, sample=8000)
     companion = os.fork()
     team = SharedMemoryTeam(memory, 0 if companion else 1)
     found = find(team)

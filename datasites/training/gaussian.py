@@ -13,7 +13,6 @@ import math
 import numpy as np
 import torch
 
-from datasites.training import device_noise
 from datasites.training.randomness import SecureRandom
 
 # The step is about 2^-32 of the noise's spread. Rounding d numbers to it moves their norm by at most sqrt(d) * 2^-32 of
@@ -61,5 +60,5 @@ def _add(part: torch.Tensor, out: torch.Tensor, spread: float, step: float, rand
 
 def _add_on_device(part: torch.Tensor, out: torch.Tensor, spread: float, step: float, random: SecureRandom) -> None:
     """The same on a GPU, with noise that is made there under a key of this call alone."""
-    noise = device_noise.normal(random.fresh_key(), len(part), part.device).mul_(spread / step).round_()
+    noise = random.normal_on(part.device, len(part)).mul_(spread / step).round_()
     out.copy_((part.to(torch.float64) / step).round_().add_(noise).mul_(step))

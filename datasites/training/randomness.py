@@ -12,8 +12,10 @@ import os
 from typing import Self
 
 import numpy as np
+import torch
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
+from datasites.training import device_noise
 from policies.errors import RunError
 
 _KEY_BYTES = 32
@@ -83,6 +85,15 @@ class SecureRandom:
             np.multiply(np.cos(angle, out=block[:half]), radius, out=block[:half])
             np.multiply(np.sin(angle, out=block[half:]), radius, out=block[half:])
         return out[:count].reshape(shape)
+
+    def normal_on(self, device: torch.device, count: int) -> torch.Tensor:
+        """Returns float64, (count,), such values made on a GPU, under a key that is drawn for this call alone.
+
+        Args:
+            device: Where they are made and stay.
+            count: How many.
+        """
+        return device_noise.normal(self.fresh_key(), count, device)
 
     def fresh_key(self) -> bytes:
         """Returns 32 bytes that are used for nothing else, to key a generator on a GPU with."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from datasites.config import DatasiteConfig
-from datasites.training.audit_faults import FAULTS
+from datasites.training.audit.faults import FAULTS
 from policies import accountant
 from policies.__main__ import _parser
 from policies.budget import DatasetLimits

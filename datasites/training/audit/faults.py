@@ -1,0 +1,121 @@
+"""Faults that real implementations have had, to show that the audit finds them. No plan and no setting
+reaches them.
+
+They enter `train_round` only through the arguments that the audit passes, and are the same on a GPU.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from datasites.training.dp_sgd import EngineFactory, Inputs, for_each_row, pictures_and_views
+from datasites.training.randomness import SecureRandom
+from policies import validate
+
+FAULTS = (
+    "noise_off",
+    "half_noise",
+    "short_noise",
+    "noise_over_batch",
+    "reseed",
+    "no_clip",
+    "batch_clip",
+    "double_bound",
+    "double_rate",
+)
+
+_SHARES = {"noise_off": 0.0, "half_noise": 0.5, "short_noise": 0.95}
+
+
+def with_fault(
+    broken: str, random: SecureRandom, engine: EngineFactory, *, batch: float
+) -> tuple[SecureRandom, EngineFactory]:
+    """Returns a generator and an engine of which one has the fault.
+
+    Args:
+        broken: One of `FAULTS`.
+        random: The sound generator.
+        engine: The sound engine.
+        batch: Expected batch size, by which `noise_over_batch` wrongly divides the noise.
+
+    Raises:
+        PlanError: An unknown fault.
+    """
+    validate.choice("broken", broken, FAULTS)
+    if broken in _SHARES or broken == "noise_over_batch":
+        return _WrongNoise(random, share=_SHARES.get(broken, 1 / batch)), engine
+    if broken == "reseed":
+        return _WrongNoise(random, source=lambda: SecureRandom.for_tests(0)), engine
+    if broken == "double_rate":
+        return _WrongRate(random), engine
+    if broken == "double_bound":
+        return random, lambda model, bound: engine(model, 2 * bound)
+    return random, lambda model, bound: _WrongClipping(model, bound, clip_mean=broken == "batch_clip")
+
+
+class _WrongNoise(SecureRandom):
+    """Draws the sample soundly, and as noise a share of what `source` gives."""
+
+    def __init__(
+        self, sound: SecureRandom, *, share: float = 1.0, source: Callable[[], SecureRandom] | None = None
+    ) -> None:
+        self._sound, self._share, self._source = sound, share, source or (lambda: sound)
+
+    def uniform(self, count: int) -> np.ndarray:
+        return self._sound.uniform(count)
+
+    def normal(self, shape: tuple[int, ...]) -> np.ndarray:
+        return self._source().normal(shape) * self._share
+
+    def normal_on(self, device: torch.device, count: int) -> torch.Tensor:
+        return self._source().normal_on(device, count) * self._share
+
+
+class _WrongRate(SecureRandom):
+    """Draws each unit twice as often."""
+
+    def __init__(self, sound: SecureRandom) -> None:
+        self._sound = sound
+
+    def uniform(self, count: int) -> np.ndarray:
+        return self._sound.uniform(count)
+
+    def bernoulli(self, probability: float, count: int) -> np.ndarray:
+        return self._sound.bernoulli(min(1.0, 2 * probability), count)
+
+    def normal(self, shape: tuple[int, ...]) -> np.ndarray:
+        return self._sound.normal(shape)
+
+    def normal_on(self, device: torch.device, count: int) -> torch.Tensor:
+        return self._sound.normal_on(device, count)
+
+
+class _WrongClipping:
+    """Sums raw gradients, or clips the mean of the batch in place of each picture's gradient."""
+
+    def __init__(self, model: nn.Module, max_grad_norm: float, *, clip_mean: bool) -> None:
+        self._model, self._bound, self._clip_mean = model, max_grad_norm, clip_mean
+        self._parameters = [p for p in model.parameters() if p.requires_grad]
+
+    def clipped_sum(
+        self, images: Inputs, labels: torch.Tensor, counted: torch.Tensor | None = None
+    ) -> list[torch.Tensor]:
+        """The sum over the batch, wrongly clipped."""
+        pictures, views = pictures_and_views(images, labels, counted)
+        losses = F.cross_entropy(self._model(images), for_each_row(labels, pictures, views), reduction="none") / views
+        loss = losses.sum() if counted is None else losses[counted.repeat(views)].sum()
+        sums = [gradient.to(torch.float64) for gradient in torch.autograd.grad(loss, self._parameters)]
+        if not self._clip_mean:
+            return sums
+        mean_norm = math.sqrt(sum(float(s.square().sum()) for s in sums)) / pictures
+        return [s * min(1.0, self._bound / mean_norm) if mean_norm else s for s in sums]
+
+    def norms(self, images: Inputs, labels: torch.Tensor, views: int = 1) -> torch.Tensor:
+        """Zeros: nothing is measured here."""
+        return torch.zeros(len(labels) // views, dtype=torch.float64)

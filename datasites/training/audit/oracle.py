@@ -1,0 +1,45 @@
+"""What a clipped gradient is by definition: plain autograd on one picture at a time, in double precision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from datasites.training.data import LabelledPictures, to_tensor
+from datasites.training.dp_sgd import CLIP_MARGIN
+from datasites.training.models import build_model, load_weights
+from datasites.training.reports import to_inputs
+from policies.plan import ModelSpec
+
+
+def gradients(spec: ModelSpec, weights: Mapping[str, np.ndarray], pictures: LabelledPictures) -> np.ndarray:
+    """Float64, (pictures, numbers): each picture's gradient over all parameters, one after the other.
+
+    Args:
+        spec: The model.
+        weights: Its weights by name.
+        pictures: Looked at as they are, unchanged.
+    """
+    model = build_model(spec)
+    load_weights(model, weights)
+    model.double().train()
+    parameters = list(model.parameters())
+    rows = []
+    for i in range(len(pictures.labels)):
+        images = to_tensor(pictures.images[i : i + 1]).double()
+        texts = None if pictures.texts is None else pictures.texts[i : i + 1]
+        logits = model(to_inputs(images, texts))
+        loss = F.cross_entropy(logits, torch.from_numpy(pictures.labels[i : i + 1]))
+        found = torch.autograd.grad(loss, parameters)
+        rows.append(torch.cat([g.flatten() for g in found]).numpy())
+    return np.stack(rows)
+
+
+def clipped(rows: np.ndarray, max_grad_norm: float) -> np.ndarray:
+    """Each row, (pictures, numbers), clipped to `max_grad_norm` less the engines' margin."""
+    bound = max_grad_norm * (1 - CLIP_MARGIN)
+    out: np.ndarray = rows * (bound / np.maximum(np.linalg.norm(rows, axis=1), bound))[:, None]
+    return out

@@ -1,0 +1,33 @@
+"""Whether the audit finds a fault: its parts in turn, the one that should find it first, until one does."""
+
+from __future__ import annotations
+
+import pytest
+
+from datasites.training.audit.canaries import canary_checks, canary_round
+from datasites.training.audit.checks import Check
+from datasites.training.audit.draws import draw_checks
+from datasites.training.audit.gradients import gradient_checks
+from datasites.training.audit.noise import noise_checks
+from datasites.training.audit.subject import Subject
+from mutants.mutant import Mutant
+
+CLAIM = 1.0
+
+
+def canaries(subject: Subject) -> list[Check]:
+    return canary_checks(canary_round(subject, unit="picture", claimed_epsilon=CLAIM), claimed_epsilon=CLAIM)
+
+
+PARTS = {"draws": draw_checks, "gradients": gradient_checks, "noise": noise_checks, "canaries": canaries}
+
+
+def found_by(mutant: Mutant, engine: str, device: str = "auto") -> str | None:
+    """The check that does not hold, or None for a mutant that survives every part."""
+    with pytest.MonkeyPatch.context() as patch:
+        mutant.build_in(patch)
+        for part in sorted(PARTS, key=lambda name: name != mutant.part):
+            for check in PARTS[part](Subject(engine=engine, device=device)):
+                if not check.holds:
+                    return check.name
+    return None
