@@ -49,14 +49,14 @@ class StepEngine:
     @contextlib.contextmanager
     def _same_kernels(self) -> Iterator[None]:
         """No kernel is chosen by trying which is fastest, and none that adds in an order of chance."""
-        kind = torch.device(self.device).type
-        with contextlib.ExitStack() as settings:
-            settings.enter_context(torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16"))
-            if kind == "cuda":
-                tf32 = torch.backends.cudnn.allow_tf32
-                flags = torch.backends.cudnn.flags(True, benchmark=False, deterministic=True, allow_tf32=tf32)
-                settings.enter_context(flags)
-            yield
+        kind, cudnn = torch.device(self.device).type, torch.backends.cudnn
+        before = cudnn.benchmark, cudnn.deterministic
+        cudnn.benchmark, cudnn.deterministic = False, True
+        try:
+            with torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16"):
+                yield
+        finally:
+            cudnn.benchmark, cudnn.deterministic = before
 
 
 @contextlib.contextmanager

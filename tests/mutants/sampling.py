@@ -17,8 +17,9 @@ def drawn_by(draw: Draw) -> Callable[[Patch], None]:
     """Replaces the sampler."""
 
     def build_in(patch: Patch) -> None:
-        def steps(units, *, sample_rate, steps, random):
-            return draw(units, sample_rate, steps, random)
+        def steps(units, *, sample_rate, steps, random, pictures_each=1):
+            for drawn in draw(units, sample_rate, steps, random):
+                yield drawn[:, None]
 
         everywhere(patch, poisson_steps, steps)
 
@@ -26,7 +27,8 @@ def drawn_by(draw: Draw) -> Callable[[Patch], None]:
 
 
 def sound(units, q, steps, random):
-    return poisson_steps(units, sample_rate=q, steps=steps, random=random)
+    for drawn in poisson_steps(units, sample_rate=q, steps=steps, random=random):
+        yield drawn[:, 0]
 
 
 def at_rate(factor):

@@ -19,6 +19,7 @@ from datasites.training.audit.subject import Subject
 from datasites.training.data import LabelledPictures, to_tensor
 from datasites.training.models import build_model, initial_weights, load_weights
 from datasites.training.reports import to_inputs
+from datasites.training.weighted_sums import full_precision
 from policies.plan import ModelSpec, PrivacySpec, TrainingPlan
 from policies.tokeniser import TextForm
 
@@ -75,7 +76,8 @@ def _gap(
         run=subject.run(physical_batch_size=4),
     )
     pictures = _records(chosen)
-    update = subject.take(plan, 0, weights, pictures, silent=True)
+    with full_precision(torch.device(subject.torch_device).type):  # the definition is computed in no less
+        update = subject.take(plan, 0, weights, pictures, silent=True)
     names = list(weights)
     found = np.concatenate([update[name].astype(np.float64).ravel() for name in names]) * -_PUBLIC_SIZE
     wanted = oracle.clipped(oracle.gradients(_SPEC, weights, pictures), bound).sum(axis=0)
@@ -100,7 +102,8 @@ def _gap_beside(subject: Subject, weights: Mapping[str, np.ndarray], *, counted:
     engine = subject.engine_factory()(model.to(device).train(), _TIGHT)
     places = None if counted is None else torch.arange(len(_REPORTS), device=device) < counted
     inputs = to_inputs(images, records.texts, device)
-    found = engine.clipped_sum(inputs, torch.from_numpy(records.labels).to(device), places)
+    with full_precision(torch.device(device).type):
+        found = engine.clipped_sum(inputs, torch.from_numpy(records.labels).to(device), places)
     others = _records(range(counted or len(_REPORTS) - 1))
     wanted = oracle.clipped(oracle.gradients(_SPEC, weights, others), _TIGHT).sum(axis=0)
     together = torch.cat([total.detach().flatten() for total in found]).to("cpu", torch.float64).numpy()

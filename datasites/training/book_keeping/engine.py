@@ -61,7 +61,7 @@ class BookKeeping:
         """See `ClippedGradients.clipped_sum`."""
         pictures, views = pictures_and_views(images, labels, counted)
         book = self._pass(images, labels, pictures, views)
-        with full_precision(labels.device.type):
+        with full_precision(labels.device.type), torch.no_grad():
             factors = clipping_factors(book.square_norms().sqrt(), self._max_grad_norm, counted)
             return book.weighted_sums(factors)
 
@@ -69,7 +69,7 @@ class BookKeeping:
         """See `ClippedGradients.norms`."""
         rows = len(images[0] if isinstance(images, tuple) else images)
         book = self._pass(images, labels, rows // views, views)
-        with full_precision(labels.device.type):
+        with full_precision(labels.device.type), torch.no_grad():
             return book.square_norms().sqrt()
 
     def _pass(self, images: Inputs, labels: torch.Tensor, pictures: int, views: int) -> Book:
