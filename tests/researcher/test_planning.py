@@ -16,7 +16,7 @@ from policies.plan_json import settings
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
     from researcher.cli.program import make_parser
-    from researcher.cli.wishes import wishes_of
+    from researcher.cli.wishes import chosen_recipe, wishes_of
     from researcher.hospital import DatasetInfo
     from researcher.planning import Wishes, make_plan
 
@@ -40,8 +40,12 @@ def test_without_privacy_no_engine_has_to_train_it() -> None:
     assert make_plan(Wishes(model="mixing", noise_multiplier=None, epsilon=None), DATASETS).privacy is None
 
 
-def test_the_option_for_several_pictures_of_a_patient_ends_in_the_plan_that_is_submitted() -> None:
-    options = make_parser().parse_args(["submit", "--pictures_per_patient", "4", "--noise_multiplier", "2"])
+@pytest.mark.parametrize("further", [("--noise_multiplier", "2"), ("--recipe", "auto")])
+def test_the_option_for_several_pictures_of_a_patient_ends_in_the_plan_that_is_submitted(
+    further: tuple[str, str],
+) -> None:
+    options = make_parser().parse_args(["submit", "--pictures_per_patient", "4", *further])
+    assert chosen_recipe(options) == options.recipe
     plan = make_plan(wishes_of(options), [replace(DATASETS[0], image_shape=(28, 28, 3), unit="patient")])
     assert TrainingPlan.from_json(plan.to_json()).pictures_per_patient == 4
     assert settings(plan)["pictures_per_patient"] == 4
