@@ -48,7 +48,7 @@ bench-rounds: setup ## fixed cost of a round, into out/bench (ARGS="--payloads 1
 bench-engine: setup ## a private step beside a plain one, time and memory, into out/bench (ARGS="--models resnet18")
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/dp_engine.py $(ARGS)
 
-bench-accuracy: setup ## accuracy of private studies on real pictures, into out/bench (ARGS="--seeds 1 --validation")
+bench-accuracy: setup ## accuracy of private studies, into out/bench (ARGS="--seeds 1 --validation")
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/accuracy.py $(ARGS)
 
 check: setup ## ruff and mypy

@@ -26,8 +26,8 @@ class Wishes:
         model: Name of the model.
         options: The model's options.
         recipe: `auto` derives all settings of training, the attributes from `local_epochs` to `server_averaging`
-            without `epsilon`, `delta`, `repetitions` and `augmentation`, by `researcher.recipes`; `none` takes them
-            from here.
+            without `epsilon`, `delta`, `repetitions`, `augmentation` and `pictures_per_patient`, by
+            `researcher.recipes`; `none` takes them from here.
         num_rounds: Rounds; 5 if None, or the recipe's.
         local_epochs: Expected passes over a hospital's pictures in one round.
         sample_rate: Poisson probability of a unit to join a step.
@@ -95,6 +95,7 @@ def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
         dataset=first.name,
         model=model,
         augmentation=wishes.augmentation,
+        pictures_per_patient=wishes.pictures_per_patient,
         weights_encoding=wishes.weights_encoding,
         update_encoding=wishes.update_encoding,
         run=wishes.run,
@@ -121,7 +122,6 @@ def _training(wishes: Wishes, model: ModelSpec, datasets: Sequence[DatasetInfo])
             "learning_rate_schedule": wishes.schedule,
             "momentum": wishes.momentum,
             "augmentation_multiplicity": wishes.augmentation_multiplicity,
-            "pictures_per_patient": wishes.pictures_per_patient,
             "server_momentum": wishes.server_momentum,
             "server_averaging": wishes.server_averaging,
             "privacy": _privacy(wishes, unit, steps * rounds),

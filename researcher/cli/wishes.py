@@ -21,7 +21,6 @@ DERIVED = (
     "learning_rate",
     "momentum",
     "augmentation_multiplicity",
-    "pictures_per_patient",
     "server_momentum",
     "server_averaging",
 )

@@ -1,8 +1,9 @@
-"""How well private studies do on real pictures: `make bench-accuracy` writes out/bench/accuracy.json.
+"""How well private studies do: `make bench-accuracy` writes out/bench/accuracy.json.
 
 All hospitals of a study train in this process by the datasites' own `train_round`, with its sampler, its generator of
 noise and its engine; the recipe and the averaging are real too. Servers, transport and ledger are left
-out: they change no number. What a study costs is computed anew from its plan by the accountant.
+out: they change no number. What a study costs is computed anew from its plan by the accountant. Pictures are real ones;
+with `--unit patient` also drawn ones, which are always at hand.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import drawn_patients
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -34,7 +36,7 @@ from researcher.strategies import ClientUpdate, FedAvg
 
 PROJECT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("WANWU_REAL_DATA", PROJECT.parent / "shared" / "data"))
-DATASETS = ("rbc_chula", "cells_bccd")
+REAL = ("rbc_chula", "cells_bccd")
 EPSILONS: tuple[float | None, ...] = (None, 8.0, 3.0)
 DELTA = 1e-5
 HOSPITALS_OF_ONE_SITE = 3
@@ -62,9 +64,11 @@ class Pictures:
         return Pictures(self.images[chosen], self.labels[chosen], self.hospitals[chosen], self.groups[chosen])
 
 
-def load(file: Path) -> Pictures:
-    """Reads a split; a set of one site is dealt out to three hospitals, group by group."""
-    with np.load(file, allow_pickle=False) as arrays:
+def load(dataset: str, split: str) -> Pictures:
+    """Reads or draws a split; a set of one site is dealt out to three hospitals, group by group."""
+    if dataset in drawn_patients.DATASETS:
+        return Pictures(*drawn_patients.draw_patients(dataset, split))
+    with np.load(DATA / dataset / f"{split}.npz", allow_pickle=False) as arrays:
         sites, groups = arrays["sites"], arrays["groups"]
         images, labels = arrays["images"], arrays["labels"].astype(np.int64)
     if len(np.unique(sites)) == 1:
@@ -83,21 +87,28 @@ def held_back(pictures: Pictures, seed: int) -> tuple[Pictures, Pictures]:
     return pictures.where(~chosen), pictures.where(chosen)
 
 
-def hospitals_of(pictures: Pictures) -> dict[str, LabelledPictures]:
-    """Each hospital's pictures, with a size declared as datasites do: one significant digit, rounded down."""
+def hospitals_of(pictures: Pictures, unit: str) -> dict[str, LabelledPictures]:
+    """Each hospital's pictures, with a size declared as datasites do: one significant digit, rounded down.
+
+    Args:
+        pictures: Of all hospitals.
+        unit: `picture`, or `patient`: each group is a patient.
+    """
     found = {}
     for name in np.unique(pictures.hospitals):
         own = pictures.where(pictures.hospitals == name)
-        count = len(own.labels)
+        units = np.arange(len(own.labels)) if unit == "picture" else np.unique(own.groups, return_inverse=True)[1]
+        count = int(units.max()) + 1
         digit = 10 ** (len(str(count)) - 1)
-        found[str(name)] = LabelledPictures(own.images, own.labels, np.arange(count), count // digit * digit)
+        found[str(name)] = LabelledPictures(own.images, own.labels, units.astype(np.int64), count // digit * digit)
     return found
 
 
-def plan_for(model: ModelSpec, sizes: Sequence[int], epsilon: float | None, augmentation: str) -> TrainingPlan:
-    """The plan of `recipe = "auto"`."""
+def plan_for(model: ModelSpec, sizes: Sequence[int], epsilon: float | None, unit: str, each: int) -> TrainingPlan:
+    """The plan of `recipe = "auto"`, with so many pictures of each drawn unit in a step."""
+    augmentation = "none" if model.name in recipes.HEADS else "flips_and_turns"
     recipe = recipes.auto(model, sizes, epsilon=epsilon, delta=DELTA, augmentation=augmentation)
-    settings = recipe.settings(delta=DELTA, unit="picture")
+    settings = {**recipe.settings(delta=DELTA, unit=unit), "pictures_per_patient": each}
     return TrainingPlan("bench", "pictures", model, augmentation=augmentation, run=RunSpec(device="cpu"), **settings)
 
 
@@ -118,20 +129,19 @@ def run_study(
 
 
 def row_of(
-    dataset: str, model: str, epsilon: float | None, options: argparse.Namespace
+    dataset: str, model: str, epsilon: float | None, each: int, options: argparse.Namespace
 ) -> dict[str, str | float | int | None]:
     """Runs every seed of one row."""
     accuracies, scores, seconds, spent = [], [], 0.0, None
     plan = None
     for seed in range(options.seeds):
-        train = load(DATA / dataset / "train.npz")
-        judged = load(DATA / dataset / "test.npz") if not options.validation else None
+        train = load(dataset, "train")
+        judged = load(dataset, "test") if not options.validation else None
         if judged is None:
             train, judged = held_back(train, seed)
-        hospitals, classes = hospitals_of(train), int(train.labels.max()) + 1
+        hospitals, classes = hospitals_of(train, options.unit), int(train.labels.max()) + 1
         spec = ModelSpec(model, train.images.shape[1:], classes)
-        augmentation = "none" if model in recipes.HEADS else "flips_and_turns"
-        plan = plan_for(spec, [own.public_size for own in hospitals.values()], epsilon, augmentation)
+        plan = plan_for(spec, [own.public_size for own in hospitals.values()], epsilon, options.unit, each)
         if epsilon is not None:
             spent = epsilon_spent(plan_spend(plan), DELTA)
             if spent > epsilon:
@@ -142,7 +152,7 @@ def row_of(
         scores.append(float(macro_f1(counts)))
         seconds += took
         print(
-            f"{dataset} {model} epsilon {epsilon} seed {seed}: accuracy {accuracies[-1]:.3f}, macro F1 "
+            f"{dataset} {model} epsilon {epsilon} pictures {each} seed {seed}: accuracy {accuracies[-1]:.3f}, macro F1 "
             f"{scores[-1]:.3f}, {took:.0f} s of processor time",
             flush=True,
         )
@@ -154,6 +164,8 @@ def row_of(
         "split": "validation" if options.validation else "test",
         "epsilon": epsilon,
         "epsilon_spent": spent,
+        "unit": options.unit,
+        "pictures_per_unit": each,
         "accuracy_mean": float(np.mean(accuracies)),
         "accuracy_std": float(np.std(accuracies)),
         "macro_f1_mean": float(np.mean(scores)),
@@ -186,19 +198,27 @@ def remember_features() -> None:
     ScatteringFeatures.forward = forward  # type: ignore[method-assign]
 
 
+def _epsilon(text: str) -> float | None:
+    return None if text == "none" else float(text)
+
+
 def main() -> int:
     """Runs all rows and writes them after each, so that an interrupted run leaves what it has."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out/bench/accuracy.json"))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=DATASETS)
+    parser.add_argument("--datasets", nargs="+", default=list(REAL), choices=[*REAL, *drawn_patients.DATASETS])
     parser.add_argument("--models", nargs="+", default=["scattering_linear"])
+    parser.add_argument("--epsilons", type=_epsilon, nargs="+", default=list(EPSILONS), help="none is no privacy")
+    parser.add_argument("--unit", default="picture", choices=("picture", "patient"), help="whom epsilon protects")
+    parser.add_argument("--pictures_per_patient", type=int, nargs="+", default=[1], help="each of these in turn (1)")
     parser.add_argument("--validation", action="store_true", help="judge on a part of train.npz, not on test.npz")
     parser.add_argument(
         "--anew", action="store_true", help="compute features in each step, as hospitals do: slower, the same numbers"
     )
     options = parser.parse_args()
-    if missing := [name for name in options.datasets if not (DATA / name / "train.npz").exists()]:
+    real = [name for name in options.datasets if name in REAL]
+    if missing := [name for name in real if not (DATA / name / "train.npz").exists()]:
         print(f"No pictures: {', '.join(missing)} should be in {DATA}. Set WANWU_REAL_DATA to their folder.")
         return 2
     torch.set_num_threads(1)
@@ -208,12 +228,14 @@ def main() -> int:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     for dataset in options.datasets:
         for model in options.models:
-            for epsilon in EPSILONS:
-                rows.append(row_of(dataset, model, epsilon, options))
-                options.out.write_text(json.dumps(rows, indent=1) + "\n")
+            for epsilon in options.epsilons:
+                for each in options.pictures_per_patient if epsilon is not None else [1]:
+                    rows.append(row_of(dataset, model, epsilon, each, options))
+                    options.out.write_text(json.dumps(rows, indent=1) + "\n")
     for row in rows:
         print(
-            f"{row['dataset']:<11} {row['model']:<18} epsilon {row['epsilon'] or 'none':<5} accuracy "
+            f"{row['dataset']:<15} {row['model']:<18} epsilon {row['epsilon'] or 'none':<5} "
+            f"pictures {row['pictures_per_unit']} of each {row['unit']}, accuracy "
             f"{row['accuracy_mean']:.3f} ± {row['accuracy_std']:.3f}, macro F1 {row['macro_f1_mean']:.3f} ± "
             f"{row['macro_f1_std']:.3f} ({row['cpu_seconds']:.0f} s of processor time each)"
         )

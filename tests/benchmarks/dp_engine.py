@@ -34,6 +34,7 @@ SLOW_SECONDS, SLOW_REPEATS = 4.0, 1  # an engine whose step takes longer is time
 SHARE_OF_FREE = 0.8  # what a case may take of the machine's memory
 _MMAP_THRESHOLD = -3  # glibc's name for it in malloc.h
 LEARNING_RATE, BOUND = 1e-3, 1.0
+PLACES = 64  # of a batch: the default of a plan
 _PRIVACY = {"noise_multiplier": 1.0, "max_grad_norm": BOUND}
 
 Step = Callable[[], None]
@@ -230,7 +231,7 @@ def _loading(case: Case, device: str, repeats: int) -> list[float]:
     import numpy as np
 
     from datasites.training.data import LabelledPictures
-    from datasites.training.loader import Loader
+    from datasites.training.loader import Loader, in_parts
     from datasites.training.randomness import SecureRandom
     from policies.plan import ModelSpec, RunSpec, TrainingPlan
 
@@ -247,7 +248,8 @@ def _loading(case: Case, device: str, repeats: int) -> list[float]:
         times = []
         for _ in range(repeats + 1):
             started = _clock(device)
-            for _ in loader(np.random.default_rng(1).permutation(units)[: case.batch]):
+            drawn = np.random.default_rng(1).permutation(units)[: case.batch, None]
+            for _ in loader(in_parts(drawn, PLACES)):
                 pass
             times.append(_clock(device) - started)
     return times[1:]
