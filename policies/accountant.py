@@ -59,8 +59,8 @@ def epsilon_spent(history: Iterable[GaussianSteps], delta: float) -> float:
         The composition of the history is (result, delta)-differentially private, add or remove one privacy
         unit. The smallest of three upper bounds counts. One that fails, or lies below a lower bound, does not: the
         lower bound from Rényi divergences for both, and for the privacy loss distributions also the least that
-        the PRV accountant leaves possible. The Rényi upper bound always counts, and is never zero where something
-        was spent. An empty history is 0.
+        the PRV accountant leaves possible. The Rényi upper bound always counts. An empty history is 0, and so is one
+        that `delta` covers alone.
 
     Args:
         history: Steps in any order, of any number of studies.
@@ -179,9 +179,12 @@ def _least(excess: Callable[[float], float], high: float, high_excess: float) ->
         if low_excess > 0:
             break
         high, high_excess, step = low, low_excess, step**2
+    fell_short = False
     while high / low > 1 + RELATIVE_TOLERANCE:
-        candidate = _candidate(low, low_excess, high, high_excess)
+        # After a try that fell short, halve: where epsilon jumps or stands still, lines alone would creep.
+        candidate = _candidate(low, math.inf if fell_short else low_excess, high, high_excess)
         value = excess(candidate)
+        fell_short = value > 0 and not fell_short
         if value > 0:
             low, low_excess = candidate, value
         else:

@@ -343,7 +343,16 @@ def test_more_budget_fewer_steps_and_a_lower_rate_need_less_noise() -> None:
     assert noise(2.0, 0.1, 20) < noise(2.0, 1.0, 20)
 
 
-def test_calibration_asks_the_slow_accountant_a_handful_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("budget", "rate", "count", "most"),
+    [
+        (PrivacyBudget(3.0, DELTA), 0.2, 200, 8),
+        (PrivacyBudget(0.001, 0.01), 1.0, 1, 30),  # where delta begins to cover the step alone, epsilon falls to 0
+    ],
+)
+def test_calibration_asks_the_slow_accountant_a_handful_of_times(
+    budget: PrivacyBudget, rate: float, count: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[object] = []
 
     def counting(history: Sequence[GaussianSteps], delta: float) -> float:
@@ -351,8 +360,8 @@ def test_calibration_asks_the_slow_accountant_a_handful_of_times(monkeypatch: py
         return epsilon_spent(history, delta)
 
     monkeypatch.setattr(accountant, "epsilon_spent", counting)
-    calibrate_noise(PrivacyBudget(3.0, DELTA), sample_rate=0.2, steps=200)
-    assert 0 < len(asked) <= 8
+    calibrate_noise(budget, sample_rate=rate, steps=count)
+    assert 0 < len(asked) <= most
 
 
 def test_calibrated_noise_has_five_digits() -> None:

@@ -184,6 +184,22 @@ def test_every_rule_adds_what_cancelling_terms_can_hide(kind):
     assert found >= 0.99 * lengths * own / MOST_CANCELLATION > 0
 
 
+def test_terms_near_the_end_of_float32_add_at_most_the_bound():
+    """Terms along one line, of any signs and sizes: their inner products sum up to more than float32 holds, or less."""
+    generator, lengths = torch.Generator().manual_seed(9), []
+    for _ in range(300):
+        positions = int(torch.randint(2, 200, (), generator=generator))
+        powers = 26 + 6 * torch.rand(2, generator=generator)
+        sizes = torch.randn(1, positions, 1, generator=generator).mul_(2).exp2()
+        signs = torch.where(torch.rand(1, positions, 1, generator=generator) < 0.1, -1.0, 1.0)
+        line = torch.ones(1, positions, 1)
+        use = SumOfOuterProducts(line * 2.0 ** powers[0], line * signs * sizes * 2.0 ** powers[1])
+        lengths.append(norm_of([use.weighted_sum(clipping_factors(use.square_norms().sqrt(), 0.1))]) / 0.1)
+    assert max(lengths) <= 1
+    assert sum(length > 0.99 for length in lengths) >= 20  # or nothing was tried
+    assert sum(length == 0 for length in lengths) >= 20
+
+
 @pytest.mark.parametrize("positions", [1, 2, 4, 16, 49, 64, 197, 784, 1024])
 def test_rounding_on_the_way_moves_a_sum_of_products_by_a_small_part_of_the_bound(positions):
     """One picture more or less among 64 whose terms cancel as far as their norms allow, and are added alike."""

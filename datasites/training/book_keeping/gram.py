@@ -55,4 +55,5 @@ def square_norms_of(inputs: torch.Tensor, outgoing: torch.Tensor) -> torch.Tenso
     hidden = lengths * (_UNITS * torch.finfo(inputs.dtype).eps / 2)
     lost = _LOST * positions * (positions + first.sum(dim=1) + second.sum(dim=1))
     found = torch.where(hidden > _FORGIVEN * norms, norms.clamp(min=0) + hidden, norms)
+    found = torch.where(norms.isfinite(), found, torch.inf)  # a sum that left float32 downwards tells no length either
     return torch.maximum(found, lengths / MOST_CANCELLATION**2) + lost
