@@ -81,7 +81,7 @@ def weighted_sum(gradients: torch.Tensor, factors: torch.Tensor) -> torch.Tensor
     rows, weights = gradients.flatten(1), factors.to(gradients.dtype)
     total = rows.new_zeros(rows.shape[1], dtype=torch.float64)
     for part, own in zip(rows.split(TOGETHER), weights.split(TOGETHER), strict=True):
-        total += own @ only_weighted(part, own)
+        total.add_(own @ only_weighted(part, own))
     return total.view(gradients.shape[1:])
 
 

@@ -15,6 +15,9 @@ from torch import nn
 
 from datasites.training.weighted_sums import square_norms, weighted_sum
 
+# Numbers of a gradient up to which it is measured and summed beside others: a call for each takes longer than its work.
+_SMALL = 1 << 12
+
 
 class Use(Protocol):
     """One parameter in one call of a layer."""
@@ -41,6 +44,11 @@ class WrittenOut:
 
     def __init__(self, gradients: torch.Tensor) -> None:
         self._gradients = gradients
+
+    @property
+    def rows(self) -> torch.Tensor:
+        """The gradients as rows, (B, numbers)."""
+        return self._gradients.flatten(1)
 
     def square_norms(self) -> torch.Tensor:
         """See `Use`."""
@@ -92,6 +100,7 @@ class Book:
         self._uses: dict[int, list[Use]] = {}
         self._announced: Counter[int] = Counter()
         self._square_norms: torch.Tensor | None = None
+        self._small: dict[int, WrittenOut] = {}
 
     def is_trained(self, tensor: object) -> bool:
         """Whether `tensor` is a trained parameter or computed from such alone."""
@@ -122,7 +131,9 @@ class Book:
             if self._announced[key] > 1:  # of gradients that add up, norms alone do not say how long the sum is
                 together = WrittenOut(torch.stack([use.per_picture() for use in uses]).sum(0))
                 self._uses[key] = [together]
-                self._count(together)
+                self._count(key, together)
+        if self._small:
+            self._add(square_norms(torch.cat([use.rows for use in self._small.values()], dim=1)))
         if self._square_norms is None:
             device = self._parameters[0].device if self._parameters else torch.device("cpu")
             return torch.zeros(self.pictures, dtype=torch.float64, device=device)
@@ -135,9 +146,12 @@ class Book:
             float64, of the parameters' shapes.
         """
         sums = []
+        small = self._small_sums(factors)
         for parameter in self._parameters:
             uses = self._uses.pop(id(parameter), [])
-            if uses:
+            if id(parameter) in small:
+                sums.append(small[id(parameter)].view(parameter.shape))
+            elif uses:
                 sums.append(uses.pop().weighted_sum(factors).view(parameter.shape))
             else:
                 sums.append(torch.zeros_like(parameter, dtype=torch.float64, memory_format=torch.contiguous_format))
@@ -146,11 +160,24 @@ class Book:
     def _enter(self, parameter: torch.Tensor, use: Use) -> None:
         self._uses.setdefault(id(parameter), []).append(use)
         if self._announced[id(parameter)] == 1:
-            self._count(use)
+            self._count(id(parameter), use)
 
-    def _count(self, use: Use) -> None:
-        norms = use.square_norms()
-        self._square_norms = norms if self._square_norms is None else self._square_norms + norms
+    def _count(self, key: int, use: Use) -> None:
+        if isinstance(use, WrittenOut) and use.rows.shape[1] <= _SMALL:
+            self._small[key] = use
+        else:
+            self._add(use.square_norms())
+
+    def _add(self, square_norms: torch.Tensor) -> None:
+        self._square_norms = square_norms if self._square_norms is None else self._square_norms + square_norms
+
+    def _small_sums(self, factors: torch.Tensor) -> dict[int, torch.Tensor]:
+        """The sums of all small gradients, by parameter."""
+        if not self._small:
+            return {}
+        rows = [use.rows for use in self._small.values()]
+        together = weighted_sum(torch.cat(rows, dim=1), factors)
+        return dict(zip(self._small, together.split([part.shape[1] for part in rows]), strict=True))
 
     def _behind(self, weight: torch.Tensor) -> list[nn.Parameter]:
         computed = self.computed.get(id(weight))

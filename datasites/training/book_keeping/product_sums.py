@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -48,15 +49,17 @@ def sum_of_products(
         float64.
     """
     pictures = len(factors)
-    weights, together = factors.to(outgoing.dtype), pictures_together(positions)
-    views = len(outgoing) // max(1, pictures)
-    total: torch.Tensor | float = 0.0
-    for start in range(0, pictures, together):
-        own = weights[start : start + together].repeat(views)
-        a, g = (_of_pictures(rows, pictures, start, start + together) for rows in (inputs, outgoing))
-        weighted = only_weighted(g, own) * own.view(-1, *[1] * (g.dim() - 1))
-        total = product(only_weighted(a, own), weighted).to(torch.float64) + total
-    return total  # type: ignore[return-value]  # there is a picture
+    parts = factors.to(outgoing.dtype).tensor_split(math.ceil(pictures / pictures_together(positions)))
+    views, start = len(outgoing) // pictures, 0
+    sums: list[torch.Tensor] = []
+    for part in parts:
+        own, stop = part.repeat(views), start + len(part)
+        a, g = (_of_pictures(rows, pictures, start, stop) for rows in (inputs, outgoing))
+        weighted = only_weighted(g, own).mul_(own.view(-1, *[1] * (g.dim() - 1)))
+        found = product(only_weighted(a, own), weighted)
+        sums = [sums[0].add_(found)] if sums else [found.to(torch.float64)]
+        start = stop
+    return sums[0]
 
 
 def _of_pictures(rows: torch.Tensor, pictures: int, start: int, stop: int) -> torch.Tensor:
