@@ -76,7 +76,7 @@ def test_a_runner_and_the_command_line_do_not_reach_pysyft(part: str) -> None:
 
 def test_nothing_at_the_top_level_but_what_the_frame_allows() -> None:
     allowed = {*PACKAGES, "tests", "docs", "launch_datasites.py", "requirements.txt", "README.md", "pyproject.toml"}
-    allowed |= {"Makefile", "CHANGELOG.md", "LICENSE", "CONTRIBUTING.md", "SECURITY.md"}
+    allowed |= {"Makefile", "CHANGELOG.md", "LICENSE", "CONTRIBUTING.md", "SECURITY.md", "findings"}
     made = {"out", "state", "__pycache__", "build"}
     found = {path.name for path in PROJECT.iterdir() if not path.name.startswith(".")}
     assert found - made <= allowed | {name for name in found if name.endswith(".egg-info")}

@@ -47,6 +47,7 @@ CARD = {
     "digest": "ab",
     "approvals": ["first"],
     "approvals_needed": 2,
+    "unusual": [{"field": "sample_rate", "text": "large"}],
     "finding": "WW101: no",
 }
 BUDGET = [
