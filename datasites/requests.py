@@ -179,14 +179,17 @@ class RequestBook:
         """Denies a request; the researcher is told the reason. The ledger is not touched.
 
         Raises:
-            RequestError: The request is approved already, or the reason is empty or too long.
+            RequestError: The request is approved or has ended, or the reason is empty or too long.
         """
         check_reason(reason)
         with self._deciding:
             request = self._reader.find(request_id)
             request_id = str(request.id)
-            if self.state_of(request_id)[0] == "approved":
+            state, _ = self.state_of(request_id)
+            if state == "approved":
                 raise RequestError("The request is approved. End it instead: what it has not used becomes free again.")
+            if state == "ended":
+                raise RequestError("The request has ended: no further round of it runs. There is nothing left to deny.")
             try:
                 checked = self._reader.read(request)
             except WanwuError:
@@ -204,18 +207,32 @@ class RequestBook:
     def end(self, request_id: str, *, by: str, reason: str) -> None:
         """Ends an approved request: no further round, and what it has not used becomes free again.
 
+        Guarantees:
+            An end and an approval of the same request exclude each other. Repeating a half-done end completes it, with
+            the reason that it had.
+
         Raises:
             RequestError: It is not approved, or the reason is empty or too long.
         """
         check_reason(reason)
-        decision = self._books.approvals.of_request(str(self._reader.find(request_id).id))
-        if decision is None or decision.decision != "approved":
-            raise RequestError("Only an approved request can be ended.")
-        self._books.approvals.record(replace(decision, decision="ended", reason=reason))
-        self._books.ledger.release(request_id=decision.request_id, reason=reason)
-        self._books.audit.write(
-            "request ended", request=decision.request_id, by=by, reason=reason, **self._books.witness()
-        )
+        with self._deciding:
+            decision = self._books.approvals.of_request(str(self._reader.find(request_id).id))
+            if decision is None or not self._is_open(decision):
+                raise RequestError("Only an approved request can be ended.")
+            if decision.decision == "approved":
+                decision = replace(decision, decision="ended", reason=reason)
+                self._books.approvals.record(decision)
+            self._books.ledger.release(request_id=decision.request_id, reason=decision.reason)
+            self._books.audit.write(
+                "request ended", request=decision.request_id, by=by, reason=decision.reason, **self._books.witness()
+            )
+
+    def _is_open(self, decision: Decision) -> bool:
+        """Whether it is approved, or was ended and the ledger could not be told."""
+        if decision.decision == "ended":
+            held = self._books.ledger.reservations().get(decision.request_id)
+            return held is not None and held.released is None
+        return decision.decision == "approved"
 
     # --- before a round ----------------------------------------------------------------------------------
 

@@ -99,8 +99,7 @@ class RunningDatasite:
             approved=lambda run: self._still_approved(run),
             foresee=self._foresee_epsilon,
             state=state,
-            nursery=nursery
-            or Nursery(log=state.logs / "runs.log", threads=config.threads_per_run, max_log_bytes=config.max_log_bytes),
+            nursery=nursery or _nursery(state, config),
             limits=config.run_limits,
             gpus=GpuLeases(find_gpus(), share=config.runs_per_gpu, per_run=config.gpus_per_run),
             require_sandbox=config.require_sandbox,

@@ -91,7 +91,7 @@ def call(client: Any, asset: Any, request: CodeRequest, ticket: Ticket) -> dict[
             raise SyftException(public_message=result.message)
     try:
         answer = dict(json.loads(result.value))
-    except (AttributeError, ValueError, TypeError) as error:
+    except (AttributeError, ValueError, TypeError, RecursionError) as error:
         raise FederationError("The datasite gave an answer that this version does not understand.") from error
     if "error" in answer:
         raise_answer(answer["code"], answer["error"])

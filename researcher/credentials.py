@@ -6,6 +6,7 @@ It holds a password and a private key. It stays with the researcher, and nothing
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,10 @@ from cryptography import x509
 
 from policies import validate
 from policies.errors import CertificateRefused, ConfigError, PlanError
+from policies.untrusted_text import shown
+
+_URL = re.compile(r"https://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?/?")
+_MAX_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,11 @@ class Credentials:
             raise ConfigError(
                 f"The credentials for '{self.datasite}' are for {self.url}, without TLS. Ask the hospital for new ones."
             )
+        if not _is_address(self.url):
+            raise ConfigError(
+                f"The credentials for '{self.datasite}' are for {shown(self.url, most=200)}, which is no address such "
+                "as https://datasite.hospital.org:8081. Ask the hospital for the file again."
+            )
 
     @classmethod
     def from_file(cls, path: Path) -> Self:
@@ -61,7 +71,7 @@ class Credentials:
         """
         try:
             values = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ConfigError(f"{path} is not a credentials file of a datasite.") from error
         if isinstance(values, dict) and "password" in values and "certificate" not in values:
             raise ConfigError(
@@ -101,3 +111,9 @@ class Credentials:
 
     def __repr__(self) -> str:
         return f"Credentials(datasite={self.datasite!r}, url={self.url!r}, email={self.email!r})"
+
+
+def _is_address(url: str) -> bool:
+    """Whether it is https, one host and perhaps a port: all that a datasite writes, and nothing that goes elsewhere."""
+    found = _URL.fullmatch(url)
+    return found is not None and 0 < int(found[1] or 443) <= _MAX_PORT

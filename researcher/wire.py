@@ -117,7 +117,11 @@ class Wire:
                     stream.write(chunk)
 
     def _json(self, method: str, path: str) -> dict[str, Any]:
-        content = self._send(method, path).json()
+        answer = self._send(method, path)
+        try:
+            content = answer.json()
+        except (ValueError, RecursionError):
+            content = None
         if not isinstance(content, dict):
             raise FederationError(f"{self.url} gave an answer that this version does not understand.")
         return content
@@ -143,7 +147,7 @@ def answered_error(answer: httpx.Response) -> WanwuError:
     try:
         content = answer.json()
         return _of_code(str(content["code"]), str(content["error"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return FederationError(f"The datasite answered with HTTP status {answer.status_code}.")
 
 

@@ -30,8 +30,10 @@ def limits(options: argparse.Namespace) -> None:
 def _assignment(text: str) -> tuple[str, Any]:
     name, _, value = text.partition("=")
     try:
-        return name, json.loads(value)
-    except ValueError as error:
+        read = json.loads(value)
+        json.dumps(read, allow_nan=False)  # JSON has no such number, so that it could not be sent
+        return name, read
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"Expected NAME=VALUE such as max_rounds=100, got {text!r}.") from error
 
 

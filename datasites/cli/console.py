@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from datasites.cli.commands import STAFF_VARIABLE
 from datasites.cli.state_option import chosen_state
 from policies.errors import ConfigError, WanwuError
 from policies.printing import say_json
+from policies.untrusted_text import shown
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 class _Answered(WanwuError):
@@ -22,6 +26,19 @@ class _Answered(WanwuError):
     def __init__(self, code: str, public: str) -> None:
         super().__init__(public)
         self.code = code
+
+
+def called(what: str, name: str) -> str:
+    """`name` as one step of a path: what is no identifier would name another route than the command's.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if not _IDENTIFIER.fullmatch(name):
+        raise ConfigError(
+            f"Expected the identifier of a {what}, as the tables show it, got {shown(repr(name), most=80)}."
+        )
+    return name
 
 
 def call(options: argparse.Namespace, method: str, path: str, body: dict[str, Any] | None = None) -> Any:

@@ -21,12 +21,12 @@ def show(options: argparse.Namespace) -> None:
     """Shows one request's card."""
     from datasites.tables import request_card
 
-    console.show(options, console.call(options, "GET", f"/requests/{options.request}"), request_card)
+    console.show(options, console.call(options, "GET", f"/requests/{_request(options)}"), request_card)
 
 
 def approve(options: argparse.Namespace) -> None:
     """Approves a request and reserves its budget."""
-    card = console.call(options, "POST", f"/requests/{options.request}/approve")
+    card = console.call(options, "POST", f"/requests/{_request(options)}/approve")
     if card["state"] == "pending":
         given, needed = len(card["approvals"]), card["approvals_needed"]
         say(f"Approval {given} of {needed} for {card['id'][:8]}; nothing is reserved before the last one.")
@@ -36,14 +36,18 @@ def approve(options: argparse.Namespace) -> None:
 
 def deny(options: argparse.Namespace) -> None:
     """Denies a request with a reason."""
-    card = console.call(options, "POST", f"/requests/{options.request}/deny", {"reason": options.reason})
+    card = console.call(options, "POST", f"/requests/{_request(options)}/deny", {"reason": options.reason})
     say(f"Denied {card['id'][:8]}: {card['reason']}")
 
 
 def end(options: argparse.Namespace) -> None:
     """Ends an approved request; its unused budget becomes free."""
-    card = console.call(options, "POST", f"/requests/{options.request}/end", {"reason": options.reason})
+    card = console.call(options, "POST", f"/requests/{_request(options)}/end", {"reason": options.reason})
     say(f"Ended {card['id'][:8]}: {card['reason']}")
+
+
+def _request(options: argparse.Namespace) -> str:
+    return console.called("request", options.request)
 
 
 def _cost(card: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ def runs(options: argparse.Namespace) -> None:
 
 def cancel(options: argparse.Namespace) -> None:
     """Cancels a run. One that has started stays charged, and its round is not run again."""
-    run = console.call(options, "POST", f"/runs/{options.run}/cancel")
+    run = console.call(options, "POST", f"/runs/{console.called('run', options.run)}/cancel")
     say(f"Run {run['id']} is {run['state']}.")
 
 

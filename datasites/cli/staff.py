@@ -18,7 +18,7 @@ def add_staff(options: argparse.Namespace) -> None:
 
 def remove_staff(options: argparse.Namespace) -> None:
     """Ends the account of one of the hospital's people at once."""
-    console.call(options, "POST", f"/staff/{options.person}/remove")
+    console.call(options, "POST", f"/staff/{console.called('person', options.person)}/remove")
     say(f"{options.person} has no account any more.")
 
 

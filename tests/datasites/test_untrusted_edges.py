@@ -21,7 +21,7 @@ from datasites.approvals import MAX_REASON, check_reason
 from datasites.assets.pictures import check_class_names
 from datasites.audit import AuditLog
 from datasites.cli import console as console_calls
-from datasites.cli import requests, runs
+from datasites.cli import main, requests, runs
 from datasites.config import DatasiteConfig, check_email
 from datasites.log_lines import LineFormatter
 from policies.errors import ConfigError, DataError, RequestError
@@ -47,6 +47,7 @@ CARD = {
     "digest": "ab",
     "approvals": ["first"],
     "approvals_needed": 2,
+    "unusual": [{"field": "sample_rate", "text": "large"}],
     "finding": "WW101: no",
 }
 BUDGET = [
@@ -135,6 +136,35 @@ def test_the_name_of_an_option_is_shown_like_its_value() -> None:
     card = {**CARD, "plan": {**CARD["plan"], **texts, "model": texts}}
     Console(file=stream, width=400).print(tables.request_card(card), tables.limits_table(texts))
     assert not raw_in(stream.getvalue())
+
+
+@pytest.mark.parametrize(
+    "name", [*HOSTILE.values(), "", ".", "..", "../budget", "a/b", "a?b", "a#b", "a b", "中文", "%2e"]
+)
+def test_what_is_no_identifier_reaches_no_route(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """No datasite runs here: a command that asked for one would say so."""
+    state = ["--state", "nowhere"]
+    about = (
+        ["show", *state],
+        ["approve", *state],
+        ["deny", "--reason", "no", *state],
+        ["end", "--reason", "no", *state],
+    )
+    for command in (*about, ["cancel", *state], ["staff", "remove", *state]):
+        assert main([*command, "--", name]) == 1
+        told = capsys.readouterr().err
+        assert "Expected the identifier of a" in told and not raw_in(told)
+
+
+@pytest.mark.parametrize(
+    "value", ["NaN", "Infinity", "-Infinity", "1e999", "[NaN]", "[", "\x1b[31m", "9" * 5000, "[" * 9999]
+)
+def test_a_limit_that_json_does_not_hold_is_refused_before_it_is_sent(
+    value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["limits", "--state", "nowhere", "--set", f"epsilon={value}"]) == 1
+    told = capsys.readouterr().err
+    assert "Expected NAME=VALUE" in told and not raw_in(told)
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)

@@ -1,11 +1,11 @@
-"""Several people's approvals of one request, at the book's level: PySyft's side is a fake that keeps nothing."""
+"""Decisions on a request, often by several people, at the book's level: PySyft's side is a fake that keeps nothing."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from policies.budget import DatasetLimits
-from policies.errors import NotAllowed, RequestDenied, RequestError
+from policies.errors import LedgerBroken, NotAllowed, RequestDenied, RequestError
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
@@ -48,13 +48,16 @@ class Book:
         from datasites.calculator import DeclaredShapes
 
         self.reserved: list[str] = []
+        self.released: list[str] = []
+        self.disk_is_full = False
+        self.while_reserving: Callable[[], None] = lambda: None
         self.events: list[str] = []
         self.limits = SimpleNamespace(current=DatasetLimits(approvals_needed=needed), check=lambda plan, manifest: None)
         self.approvals = Approvals(folder / "approvals.sqlite")
         books: Any = SimpleNamespace(
             limits=self.limits,
             approvals=self.approvals,
-            ledger=SimpleNamespace(reserve=self._reserve),
+            ledger=SimpleNamespace(reserve=self._reserve, release=self._release, reservations=self._reservations),
             calculator=SimpleNamespace(shapes=lambda plan: DeclaredShapes({}, {})),
             audit=SimpleNamespace(write=lambda event, **details: self.events.append(event)),
             witness=dict,
@@ -68,8 +71,17 @@ class Book:
         self.reader = self.book._reader = Reader()  # type: ignore[assignment]
 
     def _reserve(self, **values: Any) -> Any:
+        self.while_reserving()
         self.reserved.append(values["request_id"])
         return SimpleNamespace(body=dict)
+
+    def _release(self, request_id: str, reason: str) -> None:
+        if self.disk_is_full:
+            raise LedgerBroken("full")
+        self.released.append(reason)
+
+    def _reservations(self) -> Any:
+        return {one: SimpleNamespace(released=next(iter(self.released), None)) for one in self.reserved}
 
     def state(self) -> str:
         decision = self.approvals.of_request("r1")
@@ -137,3 +149,46 @@ def test_approving_again_what_is_approved_changes_nothing_but_completes_it(two: 
     two.approve("wu")
     two.approve("chan")
     assert two.approve("wu") == "approved by wu, chan"
+
+
+# --- ends --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def approved(two: Book) -> Book:
+    two.approve("wu")
+    two.approve("chan")
+    return two
+
+
+def test_a_request_that_has_ended_stays_ended_whoever_denies_or_ends_it(approved: Book) -> None:
+    approved.book.end("r1", by="wu", reason="over")
+    with pytest.raises(RequestError, match="has ended"):
+        approved.book.deny("r1", reason="no", by="chan")
+    with pytest.raises(RequestError, match="Only an approved"):
+        approved.book.end("r1", by="wu", reason="again")
+    assert (approved.state(), approved.released) == ("ended by wu, chan", ["over"])
+    assert "request denied" not in approved.events
+
+
+def test_an_end_that_the_ledger_could_not_take_is_completed_when_it_is_repeated(approved: Book) -> None:
+    approved.disk_is_full = True
+    with pytest.raises(LedgerBroken):
+        approved.book.end("r1", by="wu", reason="over")
+    assert (approved.state(), approved.released) == ("ended by wu, chan", [])
+    approved.disk_is_full = False
+    approved.book.end("r1", by="wu", reason="again")
+    assert (approved.released, approved.events[-1]) == (["over"], "request ended")
+
+
+def test_a_request_that_ends_while_its_approval_is_repeated_has_ended(approved: Book) -> None:
+    ending = threading.Thread(target=lambda: approved.book.end("r1", by="the researcher", reason="over"))
+
+    def meanwhile() -> None:
+        ending.start()
+        ending.join(timeout=0.3)  # it gets as far as it can
+
+    approved.while_reserving = meanwhile
+    approved.approve("wu")
+    ending.join()
+    assert (approved.state(), approved.released) == ("ended by wu, chan", ["over"])

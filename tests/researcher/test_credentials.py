@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from doors import ANNA, OpenDoor, enrolment, served
+from hostile_texts import raw_in
 
 from datasites import certificates
 from policies.errors import CertificateRefused, ConfigError, DatasiteNotTrusted
@@ -73,12 +74,48 @@ def test_credentials_that_cannot_be_used_are_refused(north: OpenDoor, broken: di
         SecureChannel(replace(north.credentials(), **broken))
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "https://",
+            "https://[::1",
+            "https://a b",
+            "https://h:99999999",
+            "https://h:99999",
+            "https://h:0",
+            "https://h:x",
+        ),
+        *(
+            "https://u:p@h",
+            "https://h/path",
+            "https://h?q",
+            "https://h#f",
+            "https://\x1b[31m:1",
+            "https://h\n",
+            "https://中文",
+        ),
+    ],
+)
+def test_credentials_for_what_is_no_address_are_refused_and_shown(north: OpenDoor, url: str) -> None:
+    with pytest.raises(ConfigError, match="no address") as refused:
+        replace(north.credentials(), url=url)
+    assert not raw_in(refused.value.public)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://h.org", "https://h.org:8081/", "https://192.0.2.7:1", "https://[2001:DB8::7]:65535"]
+)
+def test_every_address_that_a_datasite_may_have_is_one(north: OpenDoor, url: str) -> None:
+    assert replace(north.credentials(), url=url).url == url
+
+
 def test_neither_password_nor_key_shows_when_credentials_are_printed(north: OpenDoor) -> None:
     credentials = replace(north.credentials(), password="a secret")
     assert "a secret" not in repr(credentials) and "BEGIN" not in repr(credentials)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"datasite": "a"}', "7"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"datasite": "a"}', "7", "[" * 100_000, "9" * 5000, "\\ud800"])
 def test_a_file_that_holds_no_credentials_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "file.json").write_text(content)
     with pytest.raises(ConfigError, match="not a credentials file"):

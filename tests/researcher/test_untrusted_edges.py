@@ -238,7 +238,7 @@ def test_a_credentials_file_with_a_datasite_that_is_no_name_is_refused(text: str
 def submission(name: str, **parts: Any) -> Submission[Any]:
     hospital = SimpleNamespace(public_key="0" * 64, **parts)
     federation: Any = SimpleNamespace(hospitals={name: hospital})
-    return Submission(federation, plan=None, requests={name: CodeRequest("r", "f", "c")}, folder=Path("unused"))
+    return Submission(federation, plan=PLAN, requests={name: CodeRequest("r", "f", "c")}, folder=Path("unused"))
 
 
 def giving(receipt: str) -> Any:
@@ -256,6 +256,14 @@ def test_receipts_are_written_into_their_folder_only(name: str, tmp_path: Path) 
     with pytest.raises(ConfigError):
         submission(name, wire=giving("{}")).receipts(folder)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b"7", b"[" * 100_000, b"9" * 5000], ids=range(6))
+def test_an_answer_that_is_no_json_object_is_told_as_one(body: bytes, status: int) -> None:
+    channel: Any = SimpleNamespace(url="https://north", request=lambda *_, **__: httpx.Response(status, content=body))
+    with pytest.raises(FederationError):
+        Wire(channel, b"\1" * 32).info()
 
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE.values() if raw_in(text)])
