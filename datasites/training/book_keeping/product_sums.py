@@ -12,7 +12,7 @@ from datasites.training.weighted_sums import TOGETHER, only_weighted
 
 # Additions in one product times the length, in bounds C, that what is added up can have on the way: rounding in
 # float32 then moves it by at most 2^-23 of this, 0.0025 C. See docs/explanation-floating-point.md.
-_MOST_ROUNDING = 21_000
+_MOST_ROUNDING = 20_971
 # Above this many positions, one picture alone would take more.
 MOST_POSITIONS = 1024
 
