@@ -11,8 +11,8 @@ from datasites.training.book_keeping.gram import MOST_CANCELLATION
 from datasites.training.weighted_sums import TOGETHER, only_weighted
 
 # Additions in one product times the length, in bounds C, that what is added up can have on the way: rounding in
-# float32 then moves it by at most 2^-23 of this, 0.0025 C. See docs/explanation-floating-point.md.
-_MOST_ROUNDING = 20_971
+# float32 then moves it by at most 2^-23 of this, 0.0026 C. See docs/explanation-floating-point.md.
+_MOST_ROUNDING = 21_000
 # Above this many positions, one picture alone would take more.
 MOST_POSITIONS = 1024
 
