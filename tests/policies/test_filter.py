@@ -10,6 +10,7 @@ from ledgers import LIMITS, reserve
 
 from policies.accountant import epsilon_spent, filter_epsilon
 from policies.budget import PrivacyBudget
+from policies.chain import Chain
 from policies.errors import BudgetExceeded
 from policies.ledger import Ledger
 from policies.steps import GaussianSteps
@@ -38,6 +39,7 @@ def test_what_the_filter_lets_through_keeps_the_budget_by_every_accountant() -> 
 
 @pytest.mark.parametrize(("on", "refused"), [(False, False), (True, True)])
 def test_a_ledger_asks_the_filter_only_where_the_hospital_does(on: bool, refused: bool, tmp_path: Path) -> None:
+    Chain.begin(tmp_path / "ledger.sqlite", None)
     ledger = Ledger(tmp_path / "ledger.sqlite", lambda history, delta: 1.0, lambda history, budget: 9.0)
     limits = replace(LIMITS, adaptive_filter=on)
     if refused:

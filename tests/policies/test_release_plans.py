@@ -27,7 +27,7 @@ both = pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.kind)
 names = st.from_regex(r"[a-z0-9]([a-z0-9_.-]{0,20}[a-z0-9])?", fullmatch=True)
 shapes = st.tuples(st.integers(1, 4096), st.integers(1, 4096), st.integers(1, 4))
 classes = st.integers(2, 10_000)
-releases = st.builds(ReleaseSpec, st.floats(1e-3, 1e6), st.floats(1e-12, 0.1), st.sampled_from(UNITS))
+releases = st.builds(ReleaseSpec, st.floats(1e-3, 1e5), st.floats(1e-12, 0.01), st.sampled_from(UNITS))
 runs = st.builds(RunSpec, st.sampled_from(["auto", "cpu"]), st.integers(1, 65_536), st.integers(1, 604_800))
 evaluations = st.builds(
     EvaluationPlan,
