@@ -7,11 +7,12 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -176,3 +177,19 @@ def wait_for(what: Any, *, seconds: float = 30.0) -> Any:
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
     return found
+
+
+@contextmanager
+def changed_decision(hospital: Hospital, request_id: str, column: str, value: str) -> Iterator[None]:
+    """A decision of which somebody has changed a column; afterwards as it was: a datasite would not start with it."""
+    change = f"UPDATE decisions SET {column}=? WHERE request_id=?"
+    with closing(sqlite3.connect(hospital.state / "approvals.sqlite", timeout=30)) as table:
+        read = f"SELECT {column} FROM decisions WHERE request_id=?"
+        (before,) = table.execute(read, (request_id,)).fetchone()
+        with table:
+            table.execute(change, (value, request_id))
+        try:
+            yield
+        finally:
+            with table:
+                table.execute(change, (before, request_id))

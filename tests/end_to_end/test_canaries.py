@@ -87,9 +87,9 @@ def test_no_planted_value_reaches_the_researcher_on_any_way(
         study = Study.submit(federation, plan, tmp_path / "study")
         marked.admin("approve", study.requests["clinic"].request_id)
         weights = initial_weights(plan.model, 0)
+        _a_refused_round(clinic, study)
         _, history = study.run(hold_out=hold_out, initial_weights=weights, min_clients=1)
         assert history.records[-1].epsilon["clinic"] > 0
-        _a_refused_round(clinic, study)
         _a_killed_run(marked, clinic, federation, tmp_path)
         _releases(marked, federation, weights, plan.model, tmp_path)
     assert len(received) > 20

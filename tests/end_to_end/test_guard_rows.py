@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 import syft as sy
-from hospitals import ENVIRONMENT, RESEARCHER, STRANGER, Hospital, command, small_plan
+from hospitals import ENVIRONMENT, RESEARCHER, STRANGER, Hospital, changed_decision, command, small_plan
 from syft.client.api import SyftAPICall
 
 from policies.errors import MessageRefused, NotAllowed, RequestAltered, SignInFailed
@@ -257,12 +257,8 @@ def test_a_decision_that_was_changed_does_not_count(
 ) -> None:
     study = approved(hospitals, north_only, f"decision-{column}", tmp_path)
     before = len(hospitals["north"].events("request altered after approval"))
-    with contextlib.closing(sqlite3.connect(hospitals["north"].state / "approvals.sqlite")) as table, table:
-        table.execute(
-            f"UPDATE decisions SET {column}={column}||' ' WHERE request_id=?",
-            (study.requests["north"].request_id,),
-        )
-    with pytest.raises(RequestAltered):
+    request_id = study.requests["north"].request_id
+    with changed_decision(hospitals["north"], request_id, column, "another "), pytest.raises(RequestAltered):
         ask(north, study)
     assert len(hospitals["north"].events("request altered after approval")) > before
 

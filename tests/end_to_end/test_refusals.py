@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import syft as sy
-from hospitals import RESEARCHER, STRANGER, Hospital, small_plan
+from hospitals import RESEARCHER, STRANGER, Hospital, changed_decision, small_plan
 from syft.client.api import SyftAPICall
 from syft.client.datasite_client import DatasiteClient
 from syft.server.credentials import SyftSigningKey
@@ -210,14 +210,11 @@ def test_a_request_that_was_changed_after_its_approval_is_refused(
     hospitals: dict[str, Hospital], north: Any, north_only: Federation, tmp_path: Path
 ) -> None:
     """The store fingerprint is one of the things that an approval covers; here the approved record is of another."""
-    import sqlite3
-
     study = _approved(hospitals, north_only, "changed", tmp_path)
     request = study.requests["north"]
-    with sqlite3.connect(hospitals["north"].state / "approvals.sqlite") as table:
-        table.execute("UPDATE decisions SET digest=? WHERE request_id=?", ("0" * 64, request.request_id))
     digest = north.wire.put_blob(b"x")
-    with pytest.raises(RequestError, match="not what the hospital approved"):
+    changed = changed_decision(hospitals["north"], request.request_id, "digest", "0" * 64)
+    with changed, pytest.raises(RequestError, match="not what the hospital approved"):
         code_requests.call(north.client, north.asset("pictures"), request, Ticket(0, digest))
     assert hospitals["north"].events("request altered after approval")
 

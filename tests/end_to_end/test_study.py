@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from hospitals import Hospital, small_plan, wait_for
 
+from datasites.identity import StateFolder
+from datasites.kept_books import open_ledger
 from policies.accountant import GaussianSteps, epsilon_spent
 from policies.errors import NotEnoughDatasites, RequestDenied, RequestPending, RoundRefused, RunLost
 from policies.inputs import Ticket
-from policies.ledger import Ledger
 from policies.receipt import verify
 from policies.reservations import NOTHING_LEFT
 from policies.weights import canonical_bytes
@@ -43,7 +44,7 @@ def _ask(study: Study, name: str, round_index: int, weights: bytes | None = None
 
 
 def _entries(hospital: Hospital) -> Any:
-    return Ledger(hospital.state / "ledger.sqlite").entries()
+    return open_ledger(StateFolder(hospital.state)).entries()
 
 
 def _finished(study: Study, name: str, round_index: int) -> dict[str, Any]:

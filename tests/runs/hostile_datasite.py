@@ -48,7 +48,7 @@ def main(path: Path) -> None:
     state = StateFolder(path)
     config = DatasiteConfig.from_toml(state.config)
     ingest_pictures(state, config)
-    terminal = log_to(state.logs / "datasite.log")
+    terminal = log_to(state.logs / "datasite.log", config.max_log_bytes)
     threading.Thread(target=stop_with_stdin, daemon=True).start()
     nursery = Nursery(log=state.logs / "runs.log", threads=1, program=PROGRAM)
     datasite = RunningDatasite(state, config, nursery=nursery)
