@@ -55,7 +55,9 @@ def request_card(card: dict[str, Any]) -> Group:
         ("digest", card["digest"]),
         (
             "cost",
-            f"{_epsilon(card['epsilon'])} of {card['epsilon_left']:.2f} epsilon left, delta {card['delta']:g}",
+            _epsilon(card["epsilon"])
+            + (f" of {card['epsilon_left']:.2f} epsilon left" if card["state"] == "pending" else " epsilon")
+            + f", delta {card['delta']:g}",
         ),
         ("a round releases", f"{card['numbers']:,} numbers"),
     ]

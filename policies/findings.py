@@ -56,7 +56,7 @@ def _of_training(plan: TrainingPlan) -> list[Finding]:
         (
             plan.sample_rate > most,
             "sample_rate",
-            "is high: nearly everybody is in each step, and sampling hides hardly anything.",
+            "is high: a step draws most units, so that sampling hides little of who takes part.",
         ),
         (plan.momentum > MOST_ORDINARY_MOMENTUM, "momentum", "is close to 1: noise of many steps adds up."),
         (plan.weight_decay > MOST_ORDINARY_WEIGHT_DECAY, "weight_decay", "is far above what models use."),

@@ -34,7 +34,9 @@ def _assignment(text: str) -> tuple[str, Any]:
         json.dumps(read, allow_nan=False)  # JSON has no such number, so that it could not be sent
         return name, read
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"Expected NAME=VALUE such as max_rounds=100, got {text!r}.") from error
+        raise ConfigError(
+            f"Expected NAME=VALUE such as max_rounds=100 or max_grad_norms=[0.01,10], got {text!r}."
+        ) from error
 
 
 def add_commands(commands: Commands) -> None:

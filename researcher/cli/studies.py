@@ -35,7 +35,9 @@ def status(options: argparse.Namespace) -> None:
         for name, (state, reason) in study.decisions().items():
             say(f"{name}: {study.requests[name].request_id[:8]} {state} {reason}".rstrip())
     if saved := load_state(options.out, plan_digest=study.plan.digest()):
-        say(f"{len(saved[1])} of {study.plan.rounds} rounds done")
+        given_up = sum(not record.datasites for record in saved[1].records)
+        without = f", {given_up} of them given up: the model stayed as it was" if given_up else ""
+        say(f"{len(saved[1])} of {study.plan.rounds} rounds done{without}")
         for record in saved[1].records:
             for name, reason in record.skipped.items():
                 say(f"round {record.round} without {name}: {reason}")

@@ -76,13 +76,18 @@ class StudyResult:
         return self.rounds[-1]
 
     @property
+    def took_part(self) -> tuple[str, ...]:
+        """Datasites whose updates are in the global model."""
+        updated = {name for record in self.rounds for name in record.datasites}
+        return tuple(name for name in self.datasites if name in updated)
+
+    @property
     def not_private(self) -> tuple[str, ...]:
         """Datasites whose updates are in the global model, where something has no known privacy cost."""
-        took_part = {name for record in self.rounds for name in record.datasites}
         return tuple(
             name
-            for name in self.datasites
-            if name in took_part and None in (self.privacy[name], self.privacy_total.get(name, self.privacy[name]))
+            for name in self.took_part
+            if None in (self.privacy[name], self.privacy_total.get(name, self.privacy[name]))
         )
 
     @property

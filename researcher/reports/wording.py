@@ -22,10 +22,11 @@ def summary(result: StudyResult) -> str:
     classes = f"{len(result.class_names)} classes"
     if len(result.class_names) <= MOST_CLASSES_NAMED:
         classes += f" ({', '.join(result.class_names)})"
+    updated = sum(bool(record.datasites) for record in result.rounds)
     return (
         f"A {model.name} of {result.parameters:,} parameters that tells {classes} apart in "
-        f"{height} × {width} {kind} {pictures}, trained at {count(len(result.datasites), 'hospital')} over "
-        f"{count(len(result.rounds), 'round')}. The {stayed} stayed where they are."
+        f"{height} × {width} {kind} {pictures}, trained at {count(len(result.took_part), 'hospital')} over "
+        f"{count(updated, 'round')}. The {stayed} stayed where they are."
     )
 
 

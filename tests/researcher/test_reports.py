@@ -352,6 +352,7 @@ def test_a_hospital_that_never_took_part_spent_nothing(page_of):
     )
     assert alone.not_private == ()
     text = re.sub(r"\s+", " ", Tags(page_of(alone)).text)
+    assert "trained at 1 hospital over 1 round." in text
     assert "north 100 0 – – –" in text
     assert "Round 1, north: denied" in text
     assert "factor of at most 9.5 " in text  # e^2.25 = 9.488, rounded up
