@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     command = commands.add_parser(
         "audit",
-        help="measure from outside how much rounds of training give away",
+        help="Measures from outside how much rounds of training give away.",
         description="Exits with 0 if the audit passes, 1 if it does not, 2 if it could not run.",
     )
     command.add_argument("--json", type=Path, metavar="FILE", help="write the result there as well")
