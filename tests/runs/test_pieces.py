@@ -35,7 +35,7 @@ def said(program: str, *arguments: object) -> str:
         capture_output=True,
         text=True,
         env=ENVIRONMENT,
-        timeout=60,
+        timeout=180,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -360,7 +360,7 @@ for name in MODELS:
     change = "none" if name == "features" else "flips"
     weights = read_weights(build_model(model))
     for privacy in (PrivacySpec(1.0, 1.0, 1e-5), None):
-        plan = TrainingPlan("s", "d", model, 1, 1, 0.2, 0.1, momentum=0.9, augmentation=change, privacy=privacy)
+        plan = TrainingPlan("s", "d", model, 1, 1, 0.01, 0.1, momentum=0.9, augmentation=change, privacy=privacy)
         runner.train(runner.RunInputs(plan.to_json(), 0, Store, canonical_bytes(weights), lambda share: None, features))
 print(sorted(set(sys.modules) - before))
 """
