@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
+from datasites.training.audit import run_audit
 from datasites.training.audit.canaries import canary_checks, canary_round
 from datasites.training.audit.checks import Check
 from datasites.training.audit.draws import draw_checks
 from datasites.training.audit.gradients import gradient_checks
 from datasites.training.audit.noise import noise_checks
 from datasites.training.audit.subject import Subject
+from mutants.catalogue import MUTANTS
 from mutants.mutant import Mutant
 
 CLAIM = 1.0
@@ -31,3 +35,17 @@ def found_by(mutant: Mutant, engine: str, device: str = "auto") -> str | None:
                 if not check.holds:
                     return check.name
     return None
+
+
+def found_by_name(name: str, engine: str, device: str) -> str | None:
+    """As `found_by`, for a process of its own: mutants do not travel, their names do."""
+    return found_by(next(mutant for mutant in MUTANTS if mutant.name == name), engine, device)
+
+
+def false_alarms(number: int, engines: Sequence[str], device: str) -> list[str]:
+    """The checks that do not hold for sound training: with luck none. Every second audit is of patients."""
+    unit, alarms = ("picture", "patient")[number % 2], []
+    for engine in engines:
+        result = run_audit(engine=engine, unit=unit, device=device)
+        alarms += [f"{check.name} ({engine})" for check in result.checks if not check.holds]
+    return alarms

@@ -54,7 +54,7 @@ def summed(monkeypatch):
     sums = []
     monkeypatch.setattr(NoisyOptimizer, "step_with", lambda self, found: sums.append([part.clone() for part in found]))
 
-    def step(spec, weights, pictures, way, *, device="cpu", seed=1):
+    def step(spec, weights, pictures, way, *, device="cpu", places=2, seed=1):
         engine, precision, threads, channels_last = way
         torch.set_num_threads(threads)
         order = torch.channels_last if channels_last else torch.contiguous_format
@@ -63,7 +63,7 @@ def summed(monkeypatch):
             kind = {"book_keeping": BookKeeping, "opacus": OpacusHooks}[engine]
             return kind(model.to(memory_format=order), bound)
 
-        run = RunSpec(device, physical_batch_size=2, engine=engine, precision=precision)
+        run = RunSpec(device, physical_batch_size=places, engine=engine, precision=precision)
         plan = TrainingPlan("s", "d", spec, 1, 1, 1.0, 0.1, privacy=PrivacySpec(1.0, BOUND, 1e-5), run=run)
         train_round(plan, 0, weights, pictures, random=SecureRandom.for_tests(seed), engine=made)
         return sums.pop()
@@ -79,27 +79,27 @@ def weights_of(spec, seed):
     return weights
 
 
-def some_pictures(spec, count, seed):
-    rng = np.random.default_rng(seed)
-    everyone = rng.integers(0, 256, (8, *spec.image_shape), dtype=np.uint8)
-    labels, words = rng.integers(0, 4, 8), rng.integers(0, 32, (8, 6)).astype(np.int32)
-    features = rng.standard_normal((8, 512)).astype(np.float32)
+def some_pictures(spec, count, seed, declared=3):
+    rng, most = np.random.default_rng(seed), declared + 5
+    everyone = rng.integers(0, 256, (most, *spec.image_shape), dtype=np.uint8)
+    labels, words = rng.integers(0, 4, most), rng.integers(0, 32, (most, 6)).astype(np.int32)
+    features = rng.standard_normal((most, 512)).astype(np.float32)
     form = text_form(spec)
     return LabelledPictures(
         everyone[:count],
         labels[:count],
         np.arange(count),
-        public_size=3,
+        public_size=declared,
         texts=None if form is None else words[:count],
         text_form=form,
         features=features[:count] if spec.name == "features" else None,
     )
 
 
-def moved(summed, spec, way, *, seed, fewer, **settings):
+def moved(summed, spec, way, *, seed, fewer, declared=3, **settings):
     weights = weights_of(spec, seed)
     sums = [
-        summed(spec, weights, some_pictures(spec, fewer + more, seed), way, seed=seed + more, **settings)
+        summed(spec, weights, some_pictures(spec, fewer + more, seed, declared), way, seed=seed + more, **settings)
         for more in (0, 1)
     ]
     return distance(*sums)
@@ -112,6 +112,18 @@ def moved(summed, spec, way, *, seed, fewer, **settings):
 )
 def test_a_picture_more_moves_the_sum_of_every_model_by_no_more_than_the_bound(summed, name, way, device):
     assert moved(summed, SPECS[name], WAYS[way], seed=1, fewer=1, device=device) <= BOUND
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("places", [16, 128, 256])
+@pytest.mark.parametrize("way", ["usual", "opacus", "half"])
+@pytest.mark.parametrize("name", ["linear", "small_cnn", "resnet18", "vit_small", "mobilenet_v3_small"])
+def test_on_a_gpu_in_batches_of_the_sizes_that_its_kernels_are_chosen_by(summed, name, way, places):
+    for fewer in (places // 2, places - 1, places):  # the last needs a second batch
+        change = moved(
+            summed, SPECS[name], WAYS[way], seed=3, fewer=fewer, declared=places, places=places, device="auto"
+        )
+        assert change <= BOUND, fewer
 
 
 @pytest.mark.parametrize("way", WAYS)
