@@ -16,7 +16,7 @@ from datasites.training.randomness import SecureRandom
 from policies.errors import RunError
 
 
-@pytest.mark.parametrize("key", [bytes(32), bytes(range(224, 256)), os.urandom(32)])
+@pytest.mark.parametrize("key", [bytes(32), bytes(range(224, 256)), os.urandom(32)], ids=["zeros", "rising", "drawn"])
 @pytest.mark.parametrize("first", [0, 5])
 def test_the_keystream_is_that_of_chacha20(key, first):
     ours = keystream(key, 40, "cpu", first=first).T.contiguous().numpy().tobytes()
