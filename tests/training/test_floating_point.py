@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 from clipping_oracle import distance, norm_of
 from torch import nn
+from torch.nn.grad import conv2d_weight
 
 from datasites.training import opacus_hooks
 from datasites.training.book_keeping import BookKeeping, patches
+from datasites.training.book_keeping.book import Book
 from datasites.training.book_keeping.gram import MOST_CANCELLATION
 from datasites.training.book_keeping.linear import SumOfOuterProducts
+from datasites.training.book_keeping.patches import ConvolutionCall, Patches
 from datasites.training.book_keeping.product_sums import pictures_together
 from datasites.training.dp_sgd import clipping_factors
 from datasites.training.engines import ENGINES
@@ -200,27 +204,66 @@ def test_terms_near_the_end_of_float32_add_at_most_the_bound():
     assert sum(length == 0 for length in lengths) >= 20
 
 
+def cancelling_terms(shape, positions, scale):
+    """Inputs alike, and gradients of outputs of which nearly half cancel the others; positions are the last axes."""
+    inputs = torch.rand(1, shape[1], *[1] * len(positions)).expand(64, shape[1], *positions)
+    noise = torch.rand(64, 1, *positions)
+    signs = torch.where(torch.arange(math.prod(positions)) < math.prod(positions) // 2, 1.0, -1.0).view(positions)
+    outgoing = torch.rand(1, shape[0], *[1] * len(positions)) * (signs + 0.07)
+    return inputs * (1 + scale * noise), outgoing.expand(64, -1, *positions).contiguous()
+
+
+def rounding_of_one(use, gradient, terms):
+    """Of 64 pictures' clipped sum: the largest difference between what one of them moves it by and adds, over C.
+
+    Args:
+        use: The layer's use, on its device.
+        gradient: One picture's, from its terms in float64.
+        terms: Of all pictures.
+    """
+    bound, most = 0.1, 0.0
+    factors = clipping_factors(use.square_norms().sqrt(), bound)
+    everyone = use.weighted_sum(factors)
+    for one in (0, 63):
+        only = torch.where(torch.arange(64, device=factors.device) == one, factors, 0.0)
+        moved = (everyone - use.weighted_sum(factors - only)).flatten()
+        assert moved.norm() <= bound
+        exact = factors[one].item() * gradient([rows[one].double() for rows in terms]).flatten()
+        most = max(most, (moved.cpu() - exact).norm().item() / bound)
+    return most
+
+
+def exact_weight(shape, settings, terms):
+    outgoing, inputs = (rows[None] for rows in terms)
+    return conv2d_weight(inputs, shape, outgoing, *settings)
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("positions", [1, 2, 4, 16, 49, 64, 197, 784, 1024])
-def test_rounding_on_the_way_moves_a_sum_of_products_by_a_small_part_of_the_bound(positions):
+def test_rounding_on_the_way_moves_a_sum_of_products_by_a_small_part_of_the_bound(positions, device):
     """One picture more or less among 64 whose terms cancel as far as their norms allow, and are added alike."""
     together = pictures_together(positions)
     on_the_way = 1 if positions == 1 else MOST_CANCELLATION / 2 + 1
     assert 2.0**-23 * positions * together * (together + on_the_way) <= 0.0026
     torch.manual_seed(positions)
-    bound, pictures = 0.1, 64
     for scale in (0.0, 1e-3):
-        inputs = torch.rand(1, 1, 3).expand(pictures, positions, 3) * (1 + scale * torch.rand(pictures, positions, 1))
-        signs = torch.where(torch.arange(positions) < positions // 2, 1.0, -1.0)
-        outgoing = torch.rand(1, 1, 2) * (signs[:, None] + 0.07).expand(pictures, positions, 2).contiguous()
-        use = SumOfOuterProducts(inputs, outgoing)
-        factors = clipping_factors(use.square_norms().sqrt(), bound)
-        everyone = use.weighted_sum(factors)
-        for one in (0, 63):
-            only = torch.where(torch.arange(pictures) == one, factors, 0.0)
-            exact = torch.einsum("b,btp,btd->pd", only, outgoing.double(), inputs.double())
-            moved = everyone - use.weighted_sum(factors - only)
-            assert moved.norm() <= bound
-            assert (moved - exact).norm() <= bound * 0.0026
+        inputs, outgoing = (rows.transpose(1, 2) for rows in cancelling_terms((2, 3), (positions,), scale))
+        use = SumOfOuterProducts(inputs.to(device), outgoing.to(device))
+        assert rounding_of_one(use, lambda pair: torch.einsum("td,tp->dp", *pair), (outgoing, inputs)) <= 0.0026
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("kernel", "size"), [(1, 14), (3, 4), (3, 8), (3, 14), (3, 28), (5, 7)])
+def test_and_that_of_a_convolution(kernel, size, device):
+    shape, settings = (32, 16, kernel, kernel), ((1, 1), (kernel // 2, kernel // 2), (1, 1))
+    for scale in (0.0, 1e-3):
+        torch.manual_seed(size)
+        inputs, outgoing = cancelling_terms(shape, (size, size), scale)
+        weight = nn.Parameter(torch.zeros(shape, device=device))
+        call = ConvolutionCall(Book({"weight": weight}, pictures=64, views=1), weight, None, *settings, 1)
+        with full_precision(device):
+            use = Patches(call, inputs.to(device), outgoing.to(device))
+            assert rounding_of_one(use, partial(exact_weight, shape, settings), (outgoing, inputs)) <= 0.0026
 
 
 @pytest.mark.parametrize("name", ENGINES)
