@@ -67,7 +67,8 @@ class DatasiteConfig:
     )
     unit: str = setting("Privacy unit: 'picture', or 'patient' where the data names patients.", default="picture")
     public_size: int = setting(
-        "Size of the dataset that is made public; 0 rounds the number of units down to one digit.", default=0
+        "Size of the dataset that is made public; 0 rounds the number of units down to two digits, below 100 to one.",
+        default=0,
     )
     researchers: tuple[str, ...] = setting(
         "E-mail addresses of researchers whose accounts are made at the first start.", default=()

@@ -19,6 +19,7 @@ from datasites.assets.store import MANIFEST, TEXTS, open_store
 from policies import validate
 from policies.errors import DataError, PlanError
 from policies.plan import UNITS
+from policies.public_size import rounded_down
 from policies.tokeniser import TextForm, tokens
 
 _ROWS = 512  # written at a time
@@ -44,8 +45,8 @@ def ingest(
         folder: The store's own folder, which is created; its parent may hold other stores.
         name: The dataset's public name.
         unit: `picture`, or `patient` where the source names patients.
-        public_size: The number of units to declare; by default the true one rounded down to one significant digit,
-            at least `min_public_size`.
+        public_size: The number of units to declare; by default the true one `rounded_down`, at least
+            `min_public_size`.
         min_public_size: The fewest units that are published at all.
         text: How reports are kept; None leaves them out.
 
@@ -117,8 +118,7 @@ def _public_size(num_units: int, declared: int | None, least: int) -> int:
             f"A dataset must hold at least {least} privacy units to be published, this one holds fewer. "
             "Add pictures, or let the hospital lower min_public_size."
         )
-    digit = 10 ** (len(str(num_units)) - 1)
-    return declared if declared is not None else max(num_units // digit * digit, least)
+    return declared if declared is not None else max(rounded_down(num_units), least)
 
 
 def _random_order(count: int) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from datasites.training.randomness import SecureRandom
 from policies.plan import TrainingPlan
+from policies.public_size import most_units
 
 EMPTY = -1
 """In place of a picture's index: nobody's picture, computed and not counted."""
@@ -88,9 +89,3 @@ def most_drawn(plan: TrainingPlan, public_size: int) -> int:
     units, rate = most_units(public_size), plan.sample_rate
     room = plan.run.batch_margin * math.sqrt(units * rate * (1 - rate))
     return max(1, min(units, math.ceil(units * rate + room)))
-
-
-def most_units(public_size: int) -> int:
-    """The most units that a declared size stands for: by default it is their number, rounded down to one digit."""
-    digit = 10 ** (len(str(public_size)) - 1)
-    return public_size + digit - 1 if public_size % digit == 0 else public_size

@@ -49,6 +49,17 @@ class ClippedGradients(Protocol):
             float64, one tensor for each parameter that is trained, in the order of `model.parameters()`.
         """
 
+    def norms_and_sum(
+        self, images: Inputs, labels: torch.Tensor, counted: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Returns what `norms` and `clipped_sum` do, bit by bit, from one pass.
+
+        Args:
+            images: As `clipped_sum` takes them.
+            labels: Likewise.
+            counted: Likewise; norms are of all pictures.
+        """
+
     def norms(self, images: Inputs, labels: torch.Tensor, views: int = 1) -> torch.Tensor:
         """Returns each picture's gradient norm over all parameters, as this engine measures it before it clips.
 

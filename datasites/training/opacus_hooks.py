@@ -44,10 +44,17 @@ class OpacusHooks:
         self, images: Inputs, labels: torch.Tensor, counted: torch.Tensor | None = None
     ) -> list[torch.Tensor]:
         """See `ClippedGradients.clipped_sum`."""
+        return self.norms_and_sum(images, labels, counted)[1]
+
+    def norms_and_sum(
+        self, images: Inputs, labels: torch.Tensor, counted: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """See `ClippedGradients.norms_and_sum`."""
         gradients = self._per_picture(images, labels, *pictures_and_views(images, labels, counted))
-        factors = clipping_factors(_norms(gradients), self._max_grad_norm, counted)
+        norms = _norms(gradients)
+        factors = clipping_factors(norms, self._max_grad_norm, counted)
         with full_precision(labels.device.type):
-            return [weighted_sum(gradient, factors) for gradient in gradients]
+            return norms, [weighted_sum(gradient, factors) for gradient in gradients]
 
     def norms(self, images: Inputs, labels: torch.Tensor, views: int = 1) -> torch.Tensor:
         """See `ClippedGradients.norms`."""

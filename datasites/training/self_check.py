@@ -46,14 +46,13 @@ def check_places(engine: StepEngine, batch: Batch, others: Batch) -> torch.Tenso
     count = len(batch.counted)
     first, last, turned = torch.zeros_like(batch.counted), torch.zeros_like(batch.counted), _turned(batch)
     first[0], last[count - 1] = True, True
-    sums = engine.clipped_sum(replace(batch, counted=first))  # takes most memory, so it is tried first
-    norms = engine.norms(batch)
+    norms, sums = engine.norms_and_sum(replace(batch, counted=first))  # takes most memory, so it is tried first
     again = engine.norms(_mixed(batch, others))
     if not torch.equal(norms[::2], again[::2]):
         raise _not_repeatable(f"{int((norms[::2] != again[::2]).sum())} of {count} places differ")
-    elsewhere = engine.clipped_sum(replace(turned, counted=last))
-    alike = all(torch.equal(one, other) for one, other in zip(sums, elsewhere, strict=True))
-    if alike and torch.equal(engine.norms(turned), norms.flip(0)):
+    elsewhere, turned_sums = engine.norms_and_sum(replace(turned, counted=last))
+    alike = all(torch.equal(one, other) for one, other in zip(sums, turned_sums, strict=True))
+    if alike and torch.equal(elsewhere, norms.flip(0)):
         return norms
     if count == 1:
         raise _not_repeatable("a single place differs")

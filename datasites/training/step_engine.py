@@ -37,6 +37,15 @@ class StepEngine:
         with self._same_kernels(), _memory_is_told_of():
             return self.engine.clipped_sum(batch.inputs, batch.labels, batch.counted)
 
+    def norms_and_sum(self, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Both from one pass: see `ClippedGradients.norms_and_sum`.
+
+        Raises:
+            OutOfMemory: Memory did not hold the batch.
+        """
+        with self._same_kernels(), _memory_is_told_of():
+            return self.engine.norms_and_sum(batch.inputs, batch.labels, batch.counted)
+
     def norms(self, batch: Batch) -> torch.Tensor:
         """Each place's gradient norm: see `ClippedGradients.norms`.
 

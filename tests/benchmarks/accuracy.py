@@ -31,6 +31,7 @@ from datasites.training.models import initial_weights
 from datasites.training.models.scattering_linear import ScatteringFeatures
 from policies.accountant import epsilon_spent, plan_spend
 from policies.plan import ModelSpec, RunSpec, TrainingPlan
+from policies.public_size import rounded_down
 from researcher import recipes
 from researcher.strategies import ClientUpdate, FedAvg
 
@@ -88,7 +89,7 @@ def held_back(pictures: Pictures, seed: int) -> tuple[Pictures, Pictures]:
 
 
 def hospitals_of(pictures: Pictures, unit: str) -> dict[str, LabelledPictures]:
-    """Each hospital's pictures, with a size declared as datasites do: one significant digit, rounded down.
+    """Each hospital's pictures, with a size declared as datasites do: rounded down.
 
     Args:
         pictures: Of all hospitals.
@@ -98,9 +99,8 @@ def hospitals_of(pictures: Pictures, unit: str) -> dict[str, LabelledPictures]:
     for name in np.unique(pictures.hospitals):
         own = pictures.where(pictures.hospitals == name)
         units = np.arange(len(own.labels)) if unit == "picture" else np.unique(own.groups, return_inverse=True)[1]
-        count = int(units.max()) + 1
-        digit = 10 ** (len(str(count)) - 1)
-        found[str(name)] = LabelledPictures(own.images, own.labels, units.astype(np.int64), count // digit * digit)
+        size = rounded_down(int(units.max()) + 1)
+        found[str(name)] = LabelledPictures(own.images, own.labels, units.astype(np.int64), size)
     return found
 
 

@@ -87,6 +87,10 @@ class Wrapped:
     def norms(self, images, labels, views=1):
         return self.sound.norms(images, labels, views)
 
+    def norms_and_sum(self, images, labels, counted=None):
+        norms, _ = self.sound.norms_and_sum(images, labels, counted)
+        return norms, self.clipped_sum(images, labels, counted)
+
 
 def wrapped(kind: type[Wrapped], *, bound: Callable[[float], float] = lambda bound: bound) -> Callable[[Patch], None]:
     """Replaces both engines by one that is wrapped around them."""

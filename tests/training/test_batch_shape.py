@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from datasites.training.batch_shape import EMPTY, BatchShape, most_drawn, most_units
+from datasites.training.batch_shape import EMPTY, BatchShape, most_drawn
 from datasites.training.randomness import SecureRandom
 from policies.plan import ModelSpec, RunSpec, TrainingPlan
+from policies.public_size import most_units
 
 
 def plan(rate, **run):
@@ -21,18 +22,10 @@ def units(count):
     return np.arange(count)[:, None]
 
 
-@pytest.mark.parametrize(
-    ("public", "most"),
-    [(1, 1), (9, 9), (50, 59), (200, 299), (4000, 4999), (4500, 4500), (123, 123), (100_000, 199_999)],
-)
-def test_a_declared_size_of_one_digit_stands_for_all_that_round_down_to_it(public, most):
-    assert most_units(public) == most
-
-
 def test_a_step_has_room_for_the_expected_draw_and_the_plans_margin():
-    assert most_drawn(plan(0.1), 4500) == 551  # 450 and five times 20.1
-    assert most_drawn(plan(0.1, batch_margin=3), 4500) == 511
-    assert most_drawn(plan(1.0), 4500) == 4500
+    assert most_drawn(plan(0.1), 4500) == 562  # of 4599 units 459.9, and five times 20.35
+    assert most_drawn(plan(0.1, batch_margin=3), 4500) == 521
+    assert most_drawn(plan(1.0), 4500) == 4599
     assert most_drawn(plan(1e-9), 50) == 1
 
 

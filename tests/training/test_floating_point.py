@@ -302,8 +302,12 @@ def test_norms_are_those_that_clip_and_repeat_bit_by_bit(name):
     norms = engine.norms(images, labels, views=2)
     assert norms.dtype == torch.float64 and torch.equal(norms, engine.norms(images, labels, views=2))
     for i in range(3):
-        alone = engine.clipped_sum(images, labels, torch.arange(3) == i)
+        only = torch.arange(3) == i
+        alone = engine.clipped_sum(images, labels, only)
         assert norm_of(alone) == pytest.approx(norms[i].item(), rel=1e-6)
+        both, sums = engine.norms_and_sum(images, labels, only)
+        assert torch.equal(both, norms), "also of pictures that do not count"
+        assert all(torch.equal(one, other) for one, other in zip(sums, alone, strict=True))
 
 
 @pytest.mark.parametrize("name", ENGINES)

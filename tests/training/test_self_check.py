@@ -34,12 +34,20 @@ class Engine:
         self.sound, self.asked = BookKeeping(model, bound), []
 
     def clipped_sum(self, images, labels, counted=None):
-        self.asked.append(("sum", tuple(images.shape), len(counted)))
+        self.ask("sum", images, len(counted))
         return self.sum_(self.sound.clipped_sum(images, labels, counted), images, counted)
 
+    def norms_and_sum(self, images, labels, counted=None):
+        self.ask("both", images, len(counted))
+        norms, sums = self.sound.norms_and_sum(images, labels, counted)
+        return self.norms_(norms, images), self.sum_(sums, images, counted)
+
     def norms(self, images, labels, views=1):
-        self.asked.append(("norms", tuple(images.shape), len(images) // views))
+        self.ask("norms", images, len(images) // views)
         return self.norms_(self.sound.norms(images, labels, views), images)
+
+    def ask(self, kind, images, places):
+        self.asked.append((kind, tuple(images.shape), places))
 
     def sum_(self, sums, images, counted):
         return sums
@@ -74,11 +82,11 @@ class SmallMemory(Engine):
     room = 3
     error = MemoryError()
 
-    def clipped_sum(self, images, labels, counted=None):
-        if len(labels) > self.room:
-            self.asked.append(("failed", tuple(images.shape), len(counted)))
+    def ask(self, kind, images, places):
+        if kind != "norms" and places > self.room:
+            super().ask("failed", images, places)
             raise self.error
-        return super().clipped_sum(images, labels, counted)
+        super().ask(kind, images, places)
 
 
 class Untouched(np.ndarray):
@@ -160,10 +168,9 @@ def test_once_a_round_has_begun_nothing_is_made_smaller(monkeypatch):
     class LosesMemory(SmallMemory):
         room = 8
 
-        def clipped_sum(self, images, labels, counted=None):
-            if self.room == 8 and [kind for kind, *_ in self.asked].count("sum") == 4:
-                self.room = 6
-            return super().clipped_sum(images, labels, counted)
+        def ask(self, kind, images, places):
+            self.room = 6 if [one for one, *_ in self.asked].count("sum") == 2 else 8
+            super().ask(kind, images, places)
 
     asked = []
     with pytest.raises(OutOfMemory):
@@ -192,7 +199,7 @@ def test_the_work_of_a_round_is_the_same_whoever_is_drawn():
     assert asked[0] == asked[1] == asked[2] == asked[3]
     (_, size, places), batches = asked[0][-1], -(-28 // asked[0][-1][2])
     assert asked[0][-2 * batches :] == [("sum", size, places)] * 2 * batches, "two steps with room for 28"
-    assert asked[0][-2 * batches - 1][0] == "norms", "which the check ends with"
+    assert [kind for kind, *_ in asked[0][: -2 * batches][-3:]] == ["both", "norms", "both"], "what a look takes"
 
 
 def test_a_draw_above_the_margin_takes_more_batches_and_leaves_nobody_out():

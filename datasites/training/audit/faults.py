@@ -116,6 +116,13 @@ class _WrongClipping:
         mean_norm = math.sqrt(sum(float(s.square().sum()) for s in sums)) / pictures
         return [s * min(1.0, self._bound / mean_norm) if mean_norm else s for s in sums]
 
+    def norms_and_sum(
+        self, images: Inputs, labels: torch.Tensor, counted: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Zeros, and the sum over the batch, wrongly clipped."""
+        pictures, _ = pictures_and_views(images, labels, counted)
+        return torch.zeros(pictures, dtype=torch.float64), self.clipped_sum(images, labels, counted)
+
     def norms(self, images: Inputs, labels: torch.Tensor, views: int = 1) -> torch.Tensor:
         """Zeros: nothing is measured here."""
         return torch.zeros(len(labels) // views, dtype=torch.float64)

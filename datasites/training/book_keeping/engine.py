@@ -59,11 +59,16 @@ class BookKeeping:
         self, images: Inputs, labels: torch.Tensor, counted: torch.Tensor | None = None
     ) -> list[torch.Tensor]:
         """See `ClippedGradients.clipped_sum`."""
-        pictures, views = pictures_and_views(images, labels, counted)
-        book = self._pass(images, labels, pictures, views)
+        return self.norms_and_sum(images, labels, counted)[1]
+
+    def norms_and_sum(
+        self, images: Inputs, labels: torch.Tensor, counted: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """See `ClippedGradients.norms_and_sum`."""
+        book = self._pass(images, labels, *pictures_and_views(images, labels, counted))
         with full_precision(labels.device.type), torch.no_grad():
-            factors = clipping_factors(book.square_norms().sqrt(), self._max_grad_norm, counted)
-            return book.weighted_sums(factors)
+            norms = book.square_norms().sqrt()
+            return norms, book.weighted_sums(clipping_factors(norms, self._max_grad_norm, counted))
 
     def norms(self, images: Inputs, labels: torch.Tensor, views: int = 1) -> torch.Tensor:
         """See `ClippedGradients.norms`."""
