@@ -119,7 +119,8 @@ class RunSpec:
         device: `auto` takes a GPU where the hospital leases one, `cpu` never does.
         physical_batch_size: Most pictures in memory at once; a step is computed in such parts, or in smaller ones where
             the hospital's memory asks for it. A private step's parts all have one size.
-        timeout_seconds: Wall clock for one round, after which the run fails and nothing leaves.
+        timeout_seconds: Wall clock for one round, after which the run fails and nothing leaves; once for its
+            preparation, before it is charged, and once from there on.
         engine: What computes the clipped sums of a private step: `book_keeping`, or `opacus` for Opacus' hooks, which
             are slower and need more memory. Both compute the same.
         precision: In which a private step's model is computed, `float32`, or `bfloat16` where that is faster, as on

@@ -14,9 +14,9 @@ from datasites.audit import AuditLog
 from datasites.identity import StateFolder
 from datasites.runs.admission import Admission
 from datasites.runs.blobs import BlobLimits, BlobStore
-from datasites.runs.gpus import GpuLeases
+from datasites.runs.gpus import Gpu, GpuLeases
 from datasites.runs.limits import RunLimits
-from datasites.runs.process import Job
+from datasites.runs.process import Job, Nursery
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import Supervisor
 from datasites.runs.turns import ApprovedRun
@@ -83,12 +83,13 @@ class Datasite:
     """The parts of a datasite that run rounds."""
 
     state: StateFolder
-    nursery: Scripted
+    nursery: Any
     queue: RunQueue
     blobs: BlobStore
     ledger: Ledger
     audit: AuditLog
     supervisor: Supervisor
+    gpus: tuple[Gpu, ...] = ()
     started: bool = False
 
     def start(self) -> None:
@@ -121,7 +122,7 @@ class Datasite:
         """Runs a queued round in this thread, as a worker of the supervisor would."""
         taken = self.queue.take(self.run(round_index).id)
         assert taken
-        self.supervisor._execute(taken, ())
+        self.supervisor._execute(taken, self.gpus)
 
     def cancel(self, round_index: int = 0) -> None:
         self.supervisor.cancel(self.run(round_index), by="the researcher")
@@ -150,8 +151,10 @@ class Datasite:
         self.queue.close()
 
 
-def open_datasite(state: StateFolder, nursery: Scripted, **options: Any) -> Datasite:
-    """Opens the parts over a state folder; `options` are the supervisor's."""
+def open_datasite(
+    state: StateFolder, nursery: Scripted | Nursery, *, gpus: tuple[Gpu, ...] = (), **options: Any
+) -> Datasite:
+    """Opens the parts over a state folder; each run has all the GPUs, and `options` are the supervisor's."""
     queue, blobs = RunQueue(state.runs), BlobStore(state.blobs, limits=BlobLimits(max_bytes=1 << 20))
     ledger, audit = ledger_at(state.ledger, _tenth_a_step), AuditLog(state.audit)
     supervisor = Supervisor(
@@ -163,20 +166,20 @@ def open_datasite(state: StateFolder, nursery: Scripted, **options: Any) -> Data
         state=state,
         nursery=nursery,  # type: ignore[arg-type]
         limits=RunLimits(1 << 30, 60, 60, 64, 1 << 20),
-        gpus=GpuLeases(()),
+        gpus=GpuLeases(gpus),
         require_sandbox=False,
         max_update_bytes=1 << 20,
         **options,
     )
     state.scratch.mkdir(exist_ok=True)
-    return Datasite(state, nursery, queue, blobs, ledger, audit, supervisor)
+    return Datasite(state, nursery, queue, blobs, ledger, audit, supervisor, gpus)
 
 
-def make_datasite(folder: Path, **options: Any) -> Datasite:
-    """A new datasite with one approved request of four rounds of two steps."""
+def make_datasite(folder: Path, nursery: Scripted | Nursery | None = None, **options: Any) -> Datasite:
+    """A new datasite with one approved request of four rounds of two steps; its nursery is a scripted one if None."""
     state = StateFolder(folder)
     state.create()
-    made = open_datasite(state, Scripted(), **options)
+    made = open_datasite(state, nursery or Scripted(), **options)
     spend = round_spend(PLAN)
     assert spend
     made.ledger.reserve(

@@ -5,15 +5,23 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
-from policies.errors import TeamBroken
+from policies.errors import TeamBroken, WanwuError
+
+_ANOTHERS = "; another of its processes: "
 
 
 def last_words(error: BaseException) -> str:
-    """The kind of an error and where it was raised, without its text.
+    """The code of an error, its kind and where it was raised, without its text.
 
     Where a run ends because another of its processes did, that one's last words follow: they were made here too.
     """
     frames = list(traceback.walk_tb(error.__traceback__))[-3:]
     places = ", ".join(f"{Path(frame.f_code.co_filename).name}:{line}" for frame, line in reversed(frames))
-    told = f"{type(error).__name__} at {places}"
-    return f"{told}; another of its processes: {error.private}" if isinstance(error, TeamBroken) else told
+    code = f"{error.code} " if isinstance(error, WanwuError) else ""
+    told = f"{code}{type(error).__name__} at {places}"
+    return f"{told}{_ANOTHERS}{error.private}" if isinstance(error, TeamBroken) else told
+
+
+def first_cause(words: str) -> str:
+    """The code that some last words begin with, or those of the other process that ended first; else its kind."""
+    return words.rpartition(_ANOTHERS)[2].partition(" ")[0]

@@ -16,7 +16,7 @@ import struct
 from typing import NoReturn
 
 from datasites.runs import kernel, namespaces, runner
-from datasites.runs.runner import JOBS, PROGRESS, Work
+from datasites.runs.runner import JOBS, PROGRESS, Preparation
 
 START, END = b"S", b"E"
 PID = struct.Struct("!q")
@@ -24,11 +24,11 @@ CONTROL = 3
 _NONE = 0
 
 
-def main(work: Work = runner.train) -> None:
+def main(prepare: Preparation = runner.prepare) -> None:
     """Serves orders on file descriptor `CONTROL` until the datasite closes it, then ends every run.
 
     Args:
-        work: What runs do in the sandbox; tests bring their own.
+        prepare: What runs do in the sandbox; tests bring their own.
     """
     runner.import_training()
     kernel.libc()
@@ -40,7 +40,7 @@ def main(work: Work = runner.train) -> None:
         while True:
             order, descriptors, _, _ = socket.recv_fds(control, 1, 3)
             if order == START and len(descriptors) >= 2:
-                child = _give_birth(work, *descriptors)
+                child = _give_birth(prepare, *descriptors)
                 runs.add(child)
                 for descriptor in descriptors:
                     os.close(descriptor)
@@ -79,11 +79,11 @@ def _children() -> set[int]:
     return set()
 
 
-def _give_birth(work: Work, jobs: int, progress: int, group: int = -1) -> int:
+def _give_birth(prepare: Preparation, jobs: int, progress: int, group: int = -1) -> int:
     """A new runner's process id; 0 if there is none.
 
     Args:
-        work: What it does.
+        prepare: What it does.
         jobs: Its job comes here.
         progress: It tells its progress there.
         group: An open `cgroup.procs` that it enters, if not negative.
@@ -91,7 +91,7 @@ def _give_birth(work: Work, jobs: int, progress: int, group: int = -1) -> int:
     born, told = os.pipe()
     keeper = os.fork()
     if keeper == 0:
-        _keep(work, jobs, progress, group, told)
+        _keep(prepare, jobs, progress, group, told)
     os.close(told)
     with os.fdopen(born, "rb") as stream:
         answer = stream.read(PID.size)
@@ -99,7 +99,7 @@ def _give_birth(work: Work, jobs: int, progress: int, group: int = -1) -> int:
     return int(PID.unpack(answer)[0]) if len(answer) == PID.size else _NONE
 
 
-def _keep(work: Work, jobs: int, progress: int, group: int, told: int) -> NoReturn:
+def _keep(prepare: Preparation, jobs: int, progress: int, group: int, told: int) -> NoReturn:
     """The keeper: enters the control group, makes namespaces, forks the runner into them, and ends."""
     try:
         if group >= 0:
@@ -107,7 +107,7 @@ def _keep(work: Work, jobs: int, progress: int, group: int, told: int) -> NoRetu
         missing = namespaces.separate()
         child = os.fork()
         if child == 0:
-            _be_runner(work, jobs, progress, missing)
+            _be_runner(prepare, jobs, progress, missing)
         os.write(told, PID.pack(child))
     except BaseException:  # noqa: BLE001 - it goes to the hospital's log, and the keeper ends either way
         _print_trace()
@@ -115,7 +115,7 @@ def _keep(work: Work, jobs: int, progress: int, group: int, told: int) -> NoRetu
         os._exit(0)
 
 
-def _be_runner(work: Work, jobs: int, progress: int, missing: dict[str, str]) -> NoReturn:
+def _be_runner(prepare: Preparation, jobs: int, progress: int, missing: dict[str, str]) -> NoReturn:
     """The runner: a session of its own, the two pipes as input and output, no other file but the hospital's log."""
     status = 1
     try:
@@ -123,7 +123,7 @@ def _be_runner(work: Work, jobs: int, progress: int, missing: dict[str, str]) ->
         os.dup2(jobs, JOBS)
         os.dup2(progress, PROGRESS)
         os.closerange(CONTROL, 1 << 16)
-        runner.main(work, missing)
+        runner.main(prepare, missing)
         status = 0
     except BaseException:  # noqa: BLE001 - before the sandbox it goes to the hospital's log, inside it nowhere
         _print_trace()

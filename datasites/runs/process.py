@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import selectors
 import signal
@@ -23,20 +22,14 @@ from pathlib import Path
 
 from datasites.log_file import MAX_LOG_BYTES, cut
 from datasites.runs.nursery import CONTROL, END, PID, START
-from datasites.runs.runner import DONE, ERROR, GO, MISSING, READY, TRAINED
-from datasites.runs.sandbox import PROJECT, Confinement, missing_pieces
+from datasites.runs.runner import DONE, GO, READY
+from datasites.runs.runner_words import NO_RESULT, NOT_STARTED, heard, too_slow
+from datasites.runs.sandbox import PROJECT, Confinement
 from policies.errors import RunCancelled, RunFailed
-
-log = logging.getLogger(__name__)
 
 # What the nursery's process runs, once it has its orders' socket.
 PROGRAM = "from datasites.runs.nursery import main; main()"
 _MAX_LINE_BYTES = 1024
-_NO_RESULT = (
-    "The run ended at the hospital without a result; nothing left it. Ask the hospital to look at its log if that "
-    "happens again."
-)
-_NOT_STARTED = "The run could not be started at the hospital; it read nothing. Ask for the round again."
 
 
 @dataclass(frozen=True)
@@ -116,7 +109,7 @@ class Nursery:
             os.close(job_write)
             os.close(progress_read)
             self.stop()
-            raise RunFailed(_NOT_STARTED, private=repr(error)) from error
+            raise RunFailed(NOT_STARTED, private=repr(error)) from error
         finally:
             os.close(job_read)
             os.close(progress_write)
@@ -201,24 +194,26 @@ class RunnerProcess:
 
         Args:
             job: What it is to do.
-            begin: Called when the runner is closed in and has read nothing yet; it works once this has returned.
-            timeout_seconds: How long it may take to close itself in, and again to do its work.
+            begin: Called when the runner is closed in and prepared, and has read no picture yet; it works once this has
+                returned.
+            timeout_seconds: How long it may take to become ready, and again to do its work.
             cancelled: Asked again and again.
             progress: Told the share of the work that is done.
 
         Raises:
             RunFailed: The process could not be started, or ended without a result, or took too long.
+            NotRepeatable, OutOfMemory: The device is unfit for the run; `begin` was not called.
             SandboxMissing: It could not be closed in.
             RunCancelled: `cancelled()` became true.
         """
         try:
-            self._order(job.to_line(), _NOT_STARTED)
+            self._order(job.to_line(), NOT_STARTED)
             if not self._watch(READY, timeout_seconds, cancelled, lambda share: None):
-                raise RunFailed(_NOT_STARTED, private="the runner ended before it was ready")
+                raise RunFailed(NOT_STARTED, private="the runner ended before it was ready")
             begin()
-            self._order(GO, _NO_RESULT)
+            self._order(GO, NO_RESULT)
             if not self._watch(DONE, timeout_seconds, cancelled, progress):
-                raise RunFailed(_NO_RESULT, private="the runner ended before it was done")
+                raise RunFailed(NO_RESULT, private="the runner ended before it was done")
         finally:
             self._end(self.pid, self._handle)
             os.close(self._jobs)
@@ -246,10 +241,7 @@ class RunnerProcess:
                 if cancelled():
                     raise RunCancelled("The run was cancelled; nothing left the hospital.")
                 if time.monotonic() > deadline:
-                    raise RunFailed(
-                        f"The round took longer than the {timeout_seconds:g} seconds that the plan and the hospital "
-                        "give it; nothing left the hospital. Lower steps_per_round or raise run.timeout_seconds."
-                    )
+                    raise too_slow(awaited, timeout_seconds)
                 if not selector.select(timeout=0.2):
                     continue
                 chunk = os.read(self._progress, 4096)
@@ -258,28 +250,8 @@ class RunnerProcess:
                 *lines, pending = (pending + chunk).split(b"\n")
                 pending = pending[:_MAX_LINE_BYTES]
                 for line in lines:
-                    if _heard(line[:_MAX_LINE_BYTES].decode("ascii", "replace"), progress) == awaited:
+                    if heard(line[:_MAX_LINE_BYTES].decode("ascii", "replace"), awaited, progress) == awaited:
                         return True
-
-
-def _heard(line: str, progress: Callable[[float], None]) -> str:
-    """What a runner says: that it is ready or done, how far it is, or why it ends, for the hospital's log alone.
-
-    Raises:
-        RunFailed: It ends with an error.
-        SandboxMissing: It could not be closed in.
-    """
-    if line.startswith(MISSING):
-        raise missing_pieces({}, told=line.removeprefix(MISSING))
-    if line.startswith(ERROR):
-        raise RunFailed(_NO_RESULT, private=f"the run ended with {line.removeprefix(ERROR)}")
-    if line.startswith(TRAINED):
-        log.info("a run trained in %s s", line.removeprefix(TRAINED))
-    with contextlib.suppress(ValueError):
-        share = float(line)
-        if 0.0 <= share <= 1.0:
-            progress(share)
-    return line
 
 
 _TAKE_CONTROL = "import os; os.dup2({0}, {1})\n"

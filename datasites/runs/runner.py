@@ -1,6 +1,7 @@
 """The program of a runner process: opens one job's inputs, is closed in, trains one round, writes the update, ends.
 
-Closed in, it says so and waits: it works once the datasite has charged the round and says go.
+Closed in, it prepares the round without its pictures, says that it is ready, and waits: it reads them once the datasite
+has charged the round and says go. A device that is unfit for the round costs nothing.
 
 Where the run has several GPUs it is the first of several processes, each closed in, that take every step together.
 Towards the datasite it says how far it is, and at the end which kind of error there was; the text of an exception and
@@ -49,31 +50,44 @@ _NEEDED = (
 
 @dataclass(frozen=True)
 class RunInputs:
-    """What a run has, once it is closed in.
+    """What a run has, once it is closed in: nothing of the pictures.
 
     Attributes:
         plan: The approved plan as JSON.
         round: Round index, from 0.
-        store: The open pictures.
         weights: The round's global weights, safetensors.
+        public_size: The number of privacy units that the hospital declares.
         progress: Told the share of the steps that are done.
-        features: The open features, where the plan's model reads them instead of pictures.
-        trained: Told the seconds that training took: for the hospital's log alone, since they depend on the pictures.
+        trained: Told the seconds that training took, with its preparation: for the hospital's log alone, since they
+            depend on the pictures.
         team: The processes of the run, where it has several; this one does the first's work or a companion's.
     """
 
     plan: str
     round: int
-    store: PictureStore
     weights: bytes
-    progress: Callable[[float], None]
-    features: np.ndarray | None = None
+    public_size: int
+    progress: Callable[[float], None] = lambda share: None
     trained: Callable[[float], None] = lambda seconds: None
     team: SharedMemoryTeam | None = None
 
 
-# Runs inside the sandbox; returns the bytes of the result.
-Work = Callable[[RunInputs], bytes]
+@dataclass(frozen=True)
+class RunPictures:
+    """What a run has besides, once the datasite has said go.
+
+    Attributes:
+        store: The open pictures.
+        features: The open features, where the plan's model reads them instead of pictures.
+    """
+
+    store: PictureStore
+    features: np.ndarray | None = None
+
+
+# Both run inside the sandbox: the work after the datasite has said go, and it returns the bytes of the result.
+Work = Callable[[RunPictures], bytes]
+Preparation = Callable[[RunInputs], Work]
 
 
 def import_training() -> None:
@@ -84,14 +98,14 @@ def import_training() -> None:
     importlib.import_module("datasites.training.memory").keep_freed_memory()
 
 
-def main(work: Work, missing: dict[str, str]) -> None:
-    """Runs one job, given as a JSON line on `JOBS`; says `READY` before it works and `DONE` when the result is written.
+def main(prepare: Preparation, missing: dict[str, str]) -> None:
+    """Runs one job, given as a JSON line on `JOBS`; says `READY` once it is prepared and `DONE` when it is written.
 
     Guarantees:
-        No process of the run works before the datasite has said `GO`.
+        No process of the run is given the pictures before the datasite has said `GO`.
 
     Args:
-        work: What to do, inside the sandbox.
+        prepare: What to do, inside the sandbox.
         missing: Namespaces that could not be had: name → why.
     """
     say, orders = _Progress(os.dup(PROGRESS)), os.dup(JOBS)
@@ -100,7 +114,7 @@ def main(work: Work, missing: dict[str, str]) -> None:
         return
     job = json.loads(line)
     try:
-        inputs, result = _begin(job, say, orders, work, missing)
+        work, result = _begin(job, say, orders, prepare, missing)
     except SandboxMissing as error:
         say.line(MISSING + error.private)
         return
@@ -112,9 +126,7 @@ def main(work: Work, missing: dict[str, str]) -> None:
         return
     os.close(orders)
     try:
-        if inputs.team is not None:
-            inputs.team.gather()  # the others wait for this
-        content = memoryview(work(inputs))
+        content = memoryview(work())
         while content:
             content = content[os.write(result, content) :]
     except BaseException as error:  # noqa: BLE001 - it ends here, whatever it is; its text may hold pictures
@@ -124,16 +136,19 @@ def main(work: Work, missing: dict[str, str]) -> None:
 
 
 def _begin(
-    job: dict[str, Any], say: _Progress, orders: int, work: Work, missing: dict[str, str]
-) -> tuple[RunInputs, int]:
-    """All that comes before the work: opens, forks companions where the job asks for them, and is closed in.
+    job: dict[str, Any], say: _Progress, orders: int, prepare: Preparation, missing: dict[str, str]
+) -> tuple[Callable[[], bytes], int]:
+    """All that comes before the pictures: opens, forks companions where the job asks for them, is closed in, prepares.
 
     Guarantees:
-        No process of the run works before all of them are closed in and the first has said go. The first alone has
-        the result's file, is told to go, and says how far the run is.
+        No process of the run prepares anything before all of them are closed in, and when this returns all are
+        prepared. The first alone has the result's file, is told to go, and says how far the run is.
+
+    Returns:
+        The work, to be done once the datasite has said go, and the file for its result.
     """
     processes, confinement = job["processes"], Confinement.from_json(job["confinement"])
-    inputs = _open(job, say)
+    inputs, pictures = _open(job, say)
 
     def close_in(rank: int) -> None:
         _silence()
@@ -143,53 +158,73 @@ def _begin(
         say.close()
         os.close(orders)
         close_in(team.rank)
-        for _ in ("closed in", "go"):
-            team.gather()
-        work(replace(inputs, progress=lambda share: None, trained=lambda seconds: None, team=team))
+        team.gather()  # all are closed in
+        inputs_of_companion = replace(inputs, progress=lambda share: None, trained=lambda seconds: None, team=team)
+        _prepared(inputs_of_companion, pictures, prepare)()
 
     if processes > 1:
-        room = {"parameters": len(inputs.weights) // _BYTES_OF_A_NUMBER, "pictures": len(inputs.store.labels)}
+        room = {"parameters": len(inputs.weights) // _BYTES_OF_A_NUMBER, "pictures": len(pictures.store.labels)}
         inputs = replace(inputs, team=companions.fork(processes, **room, live=live))
     result = os.open(job["result"], os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     close_in(0)
     if inputs.team is not None:
         companions.wait_until_closed_in(inputs.team)
-    return inputs, result
+    return _prepared(inputs, pictures, prepare), result
 
 
-def train(inputs: RunInputs) -> bytes:
+def _prepared(inputs: RunInputs, pictures: RunPictures, prepare: Preparation) -> Callable[[], bytes]:
+    """Prepares the work together with the run's other processes; returns it, with the pictures.
+
+    Guarantees:
+        A companion's work waits until the first process begins its own.
+    """
+    work, team = prepare(inputs), inputs.team
+    if team is None:
+        return lambda: work(pictures)
+    team.gather()  # all are prepared
+
+    def together() -> bytes:
+        team.gather()  # the first has been told to go
+        return work(pictures)
+
+    return together
+
+
+def prepare(inputs: RunInputs) -> Work:
     """One round of an approved plan: the client update, or noised counts, as canonical safetensors."""
     from safetensors.numpy import load
 
     from datasites.training.data import LabelledPictures
-    from datasites.training.jobs import run_round
+    from datasites.training.jobs import prepare_round
     from datasites.training.team import ALONE
     from policies.plans import parse
     from policies.weights import canonical_bytes
 
-    team = inputs.team or ALONE
+    begun, team = time.monotonic(), inputs.team or ALONE
     _limit_threads(team.size)
-    store = inputs.store
-    pictures = LabelledPictures(
-        images=store.images,
-        labels=store.labels,
-        units=store.units,
-        public_size=store.manifest.public_size,
-        texts=store.texts,
-        text_form=store.manifest.text,
-        features=inputs.features,
+    run_round = prepare_round(
+        parse(inputs.plan), inputs.round, load(inputs.weights), public_size=inputs.public_size, team=team
     )
-    begun = time.monotonic()
-    update = run_round(
-        parse(inputs.plan),
-        inputs.round,
-        load(inputs.weights),
-        pictures,
-        progress=lambda step, steps: inputs.progress(step / steps),
-        team=team,
-    )
-    inputs.trained(time.monotonic() - begun)
-    return canonical_bytes(update)
+    preparing_seconds = time.monotonic() - begun
+
+    def work(pictures: RunPictures) -> bytes:
+        begun, store = time.monotonic(), pictures.store
+        update = run_round(
+            LabelledPictures(
+                images=store.images,
+                labels=store.labels,
+                units=store.units,
+                public_size=inputs.public_size,
+                texts=store.texts,
+                text_form=store.manifest.text,
+                features=pictures.features,
+            ),
+            progress=lambda step, steps: inputs.progress(step / steps),
+        )
+        inputs.trained(preparing_seconds + time.monotonic() - begun)
+        return canonical_bytes(update)
+
+    return work
 
 
 class _Progress:
@@ -209,23 +244,24 @@ class _Progress:
         self.line(repr(float(done)))
 
 
-def _open(job: dict[str, Any], say: _Progress) -> RunInputs:
-    """Opens what all processes of the run may read."""
+def _open(job: dict[str, Any], say: _Progress) -> tuple[RunInputs, RunPictures]:
+    """Opens what all processes of the run may read. Pictures are mapped, not read."""
     from datasites.assets.features import open_features
     from datasites.assets.store import open_store
     from policies.features import FeatureSpec
 
     folder, store = Path(job["store"]), open_store(Path(job["store"]))
     wanted = job["features"]
-    return RunInputs(
+    inputs = RunInputs(
         plan=job["plan"],
         round=job["round"],
-        store=store,
         weights=Path(job["weights"]).read_bytes(),
+        public_size=store.manifest.public_size,
         progress=say.share,
-        features=None if wanted is None else open_features(folder, FeatureSpec(**wanted), store.manifest),
         trained=lambda seconds: say.line(f"{TRAINED}{seconds:.3f}"),
     )
+    features = None if wanted is None else open_features(folder, FeatureSpec(**wanted), store.manifest)
+    return inputs, RunPictures(store, features)
 
 
 def _silence() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 
 from datasites.training.data import LabelledPictures
-from datasites.training.local_round import Progress, train_round
+from datasites.training.local_round import Progress, prepare_training
 from datasites.training.private_evaluation import evaluate_privately
 from datasites.training.private_statistics import summarise_privately
 from datasites.training.team import ALONE, Team
@@ -15,6 +17,13 @@ from policies.errors import InputRefused, PlanError, RoundRefused
 from policies.plan import TrainingPlan
 from policies.plans import Plan
 from policies.release_plans import EvaluationPlan
+
+
+class PreparedRound(Protocol):
+    """A round that wants nothing but its pictures."""
+
+    def __call__(self, pictures: LabelledPictures, *, progress: Progress = ...) -> dict[str, np.ndarray]:
+        """As `run_round`."""
 
 
 def run_round(
@@ -46,15 +55,44 @@ def run_round(
             is given several.
         DataError: A training plan knows fewer classes than the dataset has.
         InputRefused: The weights are not the model's.
+        NotRepeatable, OutOfMemory: The device is unfit for private training.
+    """
+    return prepare_round(plan, round_index, weights, public_size=pictures.public_size, team=team)(
+        pictures, progress=progress
+    )
+
+
+def prepare_round(
+    plan: Plan,
+    round_index: int,
+    weights: Mapping[str, np.ndarray],
+    *,
+    public_size: int,
+    team: Team = ALONE,
+) -> PreparedRound:
+    """Does all of a round that needs no picture, so that what fails then fails before one is read.
+
+    Training builds its model and tries its device (see `prepare_training`). Evaluations and statistics look at their
+    arguments alone: they try nothing.
+
+    Args:
+        plan: As `run_round`, like all of these.
+        round_index: Likewise.
+        weights: Likewise.
+        public_size: The number of units that the hospital declares.
+        team: As `run_round`; all of its processes call this, and then what it returns.
+
+    Raises:
+        RoundRefused, PlanError, InputRefused, NotRepeatable, OutOfMemory: As `run_round`.
     """
     if isinstance(plan, TrainingPlan):
-        return train_round(plan, round_index, weights, pictures, progress=progress, team=team)
+        return prepare_training(plan, round_index, weights, public_size=public_size, team=team).train
     if team.size > 1:
         raise PlanError("Evaluations and statistics take one process. Start one.")
     if not 0 <= round_index < plan.rounds:
         raise RoundRefused(f"The plan has rounds 0 to {plan.rounds - 1}, got round {round_index}.")
     if isinstance(plan, EvaluationPlan):
-        return evaluate_privately(plan, weights, pictures, progress=progress)
+        return partial(evaluate_privately, plan, weights)
     if weights:
         raise InputRefused("Statistics have no model and take no weights. Send none.")
-    return summarise_privately(plan, pictures, progress=progress)
+    return partial(summarise_privately, plan)

@@ -1,13 +1,15 @@
 """One round of a study at one hospital. What it returns, the client update, is all that may leave.
 
 The update is made of the declared parameters alone. The loss, the batches, the optimiser's state and the
-random keys end with the call.
+random keys end with the call. A round is prepared first, without its pictures: what the device is found to be unfit for
+is found then.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -15,6 +17,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
+from datasites.training.batch_shape import BatchShape
 from datasites.training.data import LabelledPictures, check_augmentation
 from datasites.training.dp_sgd import EngineFactory
 from datasites.training.engines import ENGINES
@@ -83,43 +86,132 @@ def train_round(
         NotRepeatable: The device computes a made-up picture's gradient differently beside others, or in another pass.
         OutOfMemory: Memory does not hold a part of a private step.
     """
-    _check(plan, round_index, pictures)
+    prepared = prepare_training(
+        plan, round_index, global_weights, public_size=pictures.public_size, engine=engine, team=team
+    )
+    return prepared.train(pictures, progress=progress, random=random)
+
+
+def prepare_training(
+    plan: TrainingPlan,
+    round_index: int,
+    global_weights: Mapping[str, np.ndarray],
+    *,
+    public_size: int,
+    engine: EngineFactory | None = None,
+    team: Team = ALONE,
+) -> PreparedTraining:
+    """Does all of a round that needs no picture: builds the model and, for private steps, finds their batches' shape.
+
+    Guarantees:
+        It is given nothing of the pictures: what it does, how long it takes and whether it fails follow from its
+        arguments and the device. With `plan.privacy`, it returns only if the device kept made-up pictures apart.
+
+    Args:
+        plan: As `train_round`, like all of these.
+        round_index: Likewise.
+        global_weights: Likewise.
+        public_size: The number of units that the hospital declares.
+        engine: As `train_round`.
+        team: Likewise; all of its processes prepare the round, and then train it.
+
+    Raises:
+        PlanError, RoundRefused, InputRefused, NotRepeatable, OutOfMemory: As `train_round`.
+    """
+    if not 0 <= round_index < plan.rounds:
+        raise RoundRefused(f"The study has rounds 0 to {plan.rounds - 1}, got round {round_index}.")
+    if plan.privacy is None and team.size > 1:
+        raise PlanError("Training without differential privacy takes one process. Start one.")
+    check_features(plan)
+    height, width, _ = plan.model.image_shape
+    check_augmentation(plan.augmentation, height=height, width=width)
     on_gpu = plan.run.device == "auto" and torch.cuda.is_available()
     device = (team.device or "cuda") if on_gpu else "cpu"
     model = build_model(plan.model)
     load_weights(model, global_weights)
     model.to(device).train()
-    random = SecureRandom() if random is None else random
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=plan.learning_rate,
-        momentum=plan.momentum,
-        weight_decay=plan.weight_decay,
-    )
-    load = Loader(plan, pictures, random, device)
-    samples: _Samples = partial(
-        poisson_steps,
-        pictures.units,
-        sample_rate=plan.sample_rate,
-        steps=plan.steps_per_round,
-        random=random,
-        pictures_each=plan.pictures_per_patient,
-    )
-    if plan.privacy is None:
-        if team.size > 1:
-            raise PlanError("Training without differential privacy takes one process. Start one.")
-        step = _plain_step(plan, model, optimizer, load)
-    else:
-        private = _private_step(plan, plan.privacy, model, optimizer, load, engine or ENGINES[plan.run.engine], team)
-        load_weights(model, global_weights)
-        step, samples = private.take, partial(private.seated, samples)
-    for number, sample in enumerate(team.samples(samples, steps=plan.steps_per_round)):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate_at(plan, round_index * plan.steps_per_round + number)
-        step(sample)
-        progress(number + 1, plan.steps_per_round)
-    trained = read_weights(model)
-    return {name: trained[name] - np.asarray(global_weights[name]) for name in trained}
+    private = None
+    if plan.privacy is not None:
+        factory = engine or ENGINES[plan.run.engine]
+        gradients = StepEngine(factory(model, plan.privacy.max_grad_norm), device, plan.run.precision)
+        private = gradients, find_shape(plan, model, gradients, public_size=public_size, team=team)
+    return PreparedTraining(plan, round_index, global_weights, model, device, private, team)
+
+
+@dataclass(frozen=True)
+class PreparedTraining:
+    """A round that wants nothing but its pictures.
+
+    Attributes:
+        plan: What was approved.
+        round_index: From 0.
+        global_weights: float32 by name; the model gets them when it is trained.
+        model: On the device.
+        device: Where, as torch names it.
+        private: With `plan.privacy`, what computes a step's sum, and the shape of its batches.
+        team: The processes that take the steps.
+    """
+
+    plan: TrainingPlan
+    round_index: int
+    global_weights: Mapping[str, np.ndarray]
+    model: nn.Module
+    device: str
+    private: tuple[StepEngine, BatchShape] | None
+    team: Team
+
+    def train(
+        self,
+        pictures: LabelledPictures,
+        *,
+        progress: Progress = lambda done, total: None,
+        random: SecureRandom | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Trains the global weights on the hospital's pictures.
+
+        Guarantees:
+            As `train_round`, for pictures of the public size that the round was prepared for.
+
+        Args:
+            pictures: As `train_round`, like all of these.
+            progress: Likewise.
+            random: Likewise.
+
+        Raises:
+            PlanError, DataError, OutOfMemory: As `train_round`.
+        """
+        plan, model = self.plan, self.model
+        _check_pictures(plan, pictures)
+        load_weights(model, self.global_weights)
+        random = SecureRandom() if random is None else random
+        optimizer = torch.optim.SGD(
+            model.parameters(),
+            lr=plan.learning_rate,
+            momentum=plan.momentum,
+            weight_decay=plan.weight_decay,
+        )
+        load = Loader(plan, pictures, random, self.device)
+        samples: _Samples = partial(
+            poisson_steps,
+            pictures.units,
+            sample_rate=plan.sample_rate,
+            steps=plan.steps_per_round,
+            random=random,
+            pictures_each=plan.pictures_per_patient,
+        )
+        if self.private is None or plan.privacy is None:
+            step = _plain_step(plan, model, optimizer, load)
+        else:
+            noisy = _noisy(plan, plan.privacy, model, optimizer, load)
+            private = PrivateStep(*self.private, load, noisy, model, self.team)
+            step, samples = private.take, partial(private.seated, samples)
+        for number, sample in enumerate(self.team.samples(samples, steps=plan.steps_per_round)):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate_at(plan, self.round_index * plan.steps_per_round + number)
+            step(sample)
+            progress(number + 1, plan.steps_per_round)
+        trained = read_weights(model)
+        return {name: trained[name] - np.asarray(self.global_weights[name]) for name in trained}
 
 
 def learning_rate_at(plan: TrainingPlan, step: int) -> float:
@@ -129,18 +221,14 @@ def learning_rate_at(plan: TrainingPlan, step: int) -> float:
     return plan.learning_rate * (1 + math.cos(math.pi * step / plan.total_steps)) / 2
 
 
-def _check(plan: TrainingPlan, round_index: int, pictures: LabelledPictures) -> None:
-    if not 0 <= round_index < plan.rounds:
-        raise RoundRefused(f"The study has rounds 0 to {plan.rounds - 1}, got round {round_index}.")
+def _check_pictures(plan: TrainingPlan, pictures: LabelledPictures) -> None:
     shape = tuple(pictures.images.shape[1:])
     if shape != plan.model.image_shape:
         raise PlanError(
             f"model.image_shape is {plan.model.image_shape}, the dataset's pictures are {shape}. Set it to {shape}."
         )
     texts_for(plan.model, pictures)
-    if check_features(plan) is not None:
-        pictures_for(plan.model, pictures)
-    check_augmentation(plan.augmentation, height=shape[0], width=shape[1])
+    pictures_for(plan.model, pictures)
     if int(pictures.labels.max()) >= plan.model.num_classes:
         raise DataError(
             f"The dataset has more classes than model.num_classes, {plan.model.num_classes}. Set it to the "
@@ -161,28 +249,18 @@ def _pull(plan: TrainingPlan, model: nn.Module) -> Callable[[], None]:
     return add
 
 
-def _private_step(
-    plan: TrainingPlan,
-    privacy: PrivacySpec,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    load: Loader,
-    engine: EngineFactory,
-    team: Team,
-) -> PrivateStep:
-    """What takes a round's private steps; leaves made-up weights in the model."""
-    public_size = load.pictures.public_size
-    noisy = NoisyOptimizer(
+def _noisy(
+    plan: TrainingPlan, privacy: PrivacySpec, model: nn.Module, optimizer: torch.optim.Optimizer, load: Loader
+) -> NoisyOptimizer:
+    """Takes private steps with the noise that the plan says, scaled by what is public."""
+    return NoisyOptimizer(
         optimizer,
         noise_multiplier=privacy.noise_multiplier,
         max_grad_norm=privacy.max_grad_norm,
-        expected_batch=plan.sample_rate * public_size,
+        expected_batch=plan.sample_rate * load.pictures.public_size,
         random=load.random,
         after_noise=_pull(plan, model),
     )
-    gradients = StepEngine(engine(model, privacy.max_grad_norm), load.device, plan.run.precision)
-    shape = find_shape(plan, model, gradients, public_size=public_size, team=team)
-    return PrivateStep(gradients, shape, load, noisy, model, team)
 
 
 def _plain_step(plan: TrainingPlan, model: nn.Module, optimizer: torch.optim.Optimizer, load: Loader) -> _Step:

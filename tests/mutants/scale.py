@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from datasites.training.gaussian import noised
-from datasites.training.local_round import train_round
+from datasites.training.local_round import PreparedTraining
 from datasites.training.noise import NoisyOptimizer
 from datasites.training.sampler import poisson_steps
 from mutants.mutant import Mutant, Patch, everywhere
@@ -34,11 +34,12 @@ def by_the_true_batch(patch: Patch) -> None:
 
 
 def by_the_true_number(patch: Patch) -> None:
-    def wrong(plan, round_index, weights, pictures, **settings):
-        known = dataclasses.replace(pictures, public_size=pictures.num_units)
-        return train_round(plan, round_index, weights, known, **settings)
+    train = PreparedTraining.train
 
-    everywhere(patch, train_round, wrong)
+    def wrong(self, pictures, **settings):
+        return train(self, dataclasses.replace(pictures, public_size=pictures.num_units), **settings)
+
+    patch.setattr(PreparedTraining, "train", wrong)
 
 
 def more_steps(extra: int) -> Callable[[Patch], None]:

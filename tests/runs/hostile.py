@@ -22,30 +22,31 @@ from typing import Any
 import numpy as np
 import torch
 
-from datasites.runs.runner import RunInputs
+from datasites.runs.runner import RunInputs, RunPictures
 from datasites.training.shared_memory_team import SharedMemoryTeam
 
 PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
+from functools import partial
 from hostile import attack
 from datasites.runs.nursery import main
-main(attack)
+main(lambda inputs: partial(attack, inputs))
 """
 CANARY = "c4n4ry-of-one-patient"
 ROOM = 1 << 16  # letters of a companion's answer; the weights' file is made long enough for as many numbers
 Told = dict[str, Any]
 
 
-def attack(inputs: RunInputs) -> bytes:
+def attack(inputs: RunInputs, pictures: RunPictures) -> bytes:
     """Does what the plan's text names; the weights say with what. Where the run has a companion, that one does it."""
     if inputs.team is None:
-        return _answer(inputs)
-    return _told_by_the_companion(inputs, inputs.team)
+        return _answer(inputs, pictures)
+    return _told_by_the_companion(inputs, pictures, inputs.team)
 
 
-def _answer(inputs: RunInputs) -> bytes:
-    told = json.loads(inputs.weights)
+def _answer(inputs: RunInputs, pictures: RunPictures) -> bytes:
+    told = {**json.loads(inputs.weights), "pictures": pictures}
     try:
         got = ATTACKS[inputs.plan](inputs, told)
     except OSError as error:
@@ -53,9 +54,9 @@ def _answer(inputs: RunInputs) -> bytes:
     return json.dumps({"got": got}).encode()
 
 
-def _told_by_the_companion(inputs: RunInputs, team: SharedMemoryTeam) -> bytes:
+def _told_by_the_companion(inputs: RunInputs, pictures: RunPictures, team: SharedMemoryTeam) -> bytes:
     """The companion's answer, which comes as the sum over both: one number for each letter."""
-    answer = b"" if team.is_first else _answer(inputs)
+    answer = b"" if team.is_first else _answer(inputs, pictures)
     letters = np.frombuffer(answer.ljust(ROOM, b"\0"), dtype=np.uint8).astype(np.float32)
     (total,) = team.total([torch.from_numpy(letters)])
     return total.numpy().astype(np.uint8).tobytes().rstrip(b"\0")
@@ -63,7 +64,8 @@ def _told_by_the_companion(inputs: RunInputs, team: SharedMemoryTeam) -> bytes:
 
 def use_what_is_given(inputs: RunInputs, told: Told) -> Any:
     inputs.progress(0.5)
-    return [int(inputs.store.images[0].sum() > 0), len(inputs.store.labels)]
+    store = told["pictures"].store
+    return [int(store.images[0].sum() > 0), len(store.labels)]
 
 
 def read(inputs: RunInputs, told: Told) -> Any:

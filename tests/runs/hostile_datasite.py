@@ -9,6 +9,8 @@ import json
 import os
 import sys
 import threading
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -17,7 +19,7 @@ sys.path.insert(0, str(HERE))
 from hostile import ATTACKS, attack  # noqa: E402
 
 from datasites.runs import runner  # noqa: E402
-from datasites.runs.runner import RunInputs  # noqa: E402
+from datasites.runs.runner import RunInputs, Work  # noqa: E402
 
 PROGRAM = f"""
 import sys
@@ -28,12 +30,12 @@ main(by_study)
 """
 
 
-def by_study(inputs: RunInputs) -> bytes:
+def by_study(inputs: RunInputs) -> Work:
     """The attack that the study is named after; any other study trains."""
     study = json.loads(inputs.plan)["study"]
     if study not in ATTACKS:
-        return runner.train(inputs)
-    return attack(RunInputs(study, inputs.round, inputs.store, b"{}", inputs.progress))
+        return runner.prepare(inputs)
+    return partial(attack, replace(inputs, plan=study, weights=b"{}"))
 
 
 def main(path: Path) -> None:

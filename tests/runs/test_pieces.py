@@ -361,7 +361,8 @@ for name in MODELS:
     weights = read_weights(build_model(model))
     for privacy in (PrivacySpec(1.0, 1.0, 1e-5), None):
         plan = TrainingPlan("s", "d", model, 1, 1, 0.01, 0.1, momentum=0.9, augmentation=change, privacy=privacy)
-        runner.train(runner.RunInputs(plan.to_json(), 0, Store, canonical_bytes(weights), lambda share: None, features))
+        work = runner.prepare(runner.RunInputs(plan.to_json(), 0, canonical_bytes(weights), 40))
+        work(runner.RunPictures(Store, features))
 print(sorted(set(sys.modules) - before))
 """
     assert said(program) == "[]"

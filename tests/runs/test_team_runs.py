@@ -28,7 +28,15 @@ from datasites.runs.limits import RunLimits
 from datasites.runs.process import Job, Nursery
 from datasites.runs.sandbox import Confinement, draw_uid, sandbox_report
 from datasites.training.models import initial_weights
-from policies.errors import RoundRefused, RunCancelled, RunFailed, SandboxMissing
+from policies.errors import (
+    NotRepeatable,
+    OutOfMemory,
+    RoundRefused,
+    RunCancelled,
+    RunFailed,
+    SandboxMissing,
+    WanwuError,
+)
 from policies.plan import ModelSpec, PrivacySpec, TrainingPlan
 from policies.weights import canonical_bytes
 
@@ -140,7 +148,7 @@ def test_each_process_has_a_gpu_of_its_own_and_its_part_of_the_limits(machine: M
     assert [one["written"] for one in seen] == [4 << 20, 0, 0]
 
 
-def test_no_process_of_a_run_works_before_it_is_told_to_go(machine: Machine) -> None:
+def test_no_process_prepares_before_all_are_closed_in_and_none_works_before_it_is_told_to_go(machine: Machine) -> None:
     told: list[float] = []
 
     def begin() -> None:
@@ -149,7 +157,45 @@ def test_no_process_of_a_run_works_before_it_is_told_to_go(machine: Machine) -> 
 
     seen = json.loads(machine.run("look", processes=3, begin=begin))
     assert len(seen) == 3
-    assert all(one["began"] > told[0] for one in seen)
+    assert min(one["prepared"] for one in seen) > max(one["closed in"] for one in seen)
+    assert max(one["prepared"] for one in seen) < told[0]
+    assert min(one["began"] for one in seen) > told[0]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(
+    ("study", "error"), [("neighbours", NotRepeatable), ("no-memory", OutOfMemory), ("layers", RunFailed)]
+)
+def test_a_run_whose_device_is_unfit_is_not_told_to_go_and_says_why(
+    machine: Machine, study: str, error: type[WanwuError], processes: int
+) -> None:
+    """Of two processes, the second's alone is."""
+    begun: list[str] = []
+    with pytest.raises(error) as refused:
+        machine.run(study, processes=processes, gpus=processes > 1, begin=lambda: begun.append("charged"))
+    assert type(refused.value) is error
+    assert begun == []
+    assert "read no picture" in refused.value.public
+    assert ("another of its processes" in refused.value.private) == (processes > 1)
+
+
+def test_pictures_are_read_after_the_run_is_told_to_go(machine: Machine) -> None:
+    """What stands in their place by then is what it trains on, in all its processes."""
+    images = np.load(machine.folder / "store" / "images.npy", mmap_mode="r+")
+    kept, update = images.copy(), {}
+
+    def turn() -> None:
+        images[:] = 255 - kept
+
+    try:
+        update["after"] = load(machine.run("fixed", begin=turn))
+        update["before"] = load(machine.run("fixed"))
+    finally:
+        images[:] = kept
+    update["as it was"] = load(machine.run("fixed"))
+    for name, values in update["before"].items():
+        assert np.array_equal(update["after"][name], values)
+    assert any(not np.allclose(update["as it was"][name], values) for name, values in update["before"].items())
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -222,6 +268,13 @@ def test_a_run_that_takes_too_long_ends_with_all_its_processes(machine: Machine)
         machine.run("leave", limits=replace(LIMITS, wall_seconds_per_run=2))
     assert len(machine.watched) == 2
     assert not any(psutil.pid_exists(pid) for pid in machine.watched)
+
+
+def test_a_run_that_takes_too_long_to_prepare_is_not_told_to_go(machine: Machine) -> None:
+    begun: list[str] = []
+    with pytest.raises(RunFailed, match="not ready to read a picture within the 1 seconds"):
+        machine.run("prepare", limits=replace(LIMITS, wall_seconds_per_run=1), begin=lambda: begun.append("charged"))
+    assert begun == []
 
 
 def test_the_nursery_has_no_process_left_over(machine: Machine) -> None:
