@@ -42,8 +42,9 @@ def small_round(team: Team, *, noise: float, rate: float = 0.5, seed: int = 1, s
 def find(team: Team) -> dict[str, np.ndarray]:
     """What a team of any kind finds, by name."""
     torch.set_num_threads(1)
-    audits = [run_audit(unit=unit, seed=3, team=team) for unit in ("picture", "patient")]
-    broken = run_audit(broken="no_clip", seed=3, team=team)
+    device = "auto" if torch.cuda.device_count() >= team.size else "cpu"  # each process wants a GPU of its own
+    audits = [run_audit(unit=unit, seed=3, team=team, device=device) for unit in ("picture", "patient")]
+    broken = run_audit(broken="no_clip", seed=3, team=team, device=device)
     found = {"size": np.array(team.size), "passed": np.array([a.passed for a in audits] + [broken.passed])}
     found["noise_z"] = np.array([a.noise_z for a in audits])
     for name, update in {
