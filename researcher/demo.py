@@ -124,7 +124,7 @@ def recipe(*, given: bool) -> Wishes:
         num_rounds=10,
         local_epochs=2.0,
         sample_rate=0.2,
-        learning_rate=0.8,
+        learning_rate=0.96,
         schedule="cosine",
         server_momentum=0.5,
         server_averaging=0.5,
