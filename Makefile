@@ -34,10 +34,10 @@ test-all: setup ## every test, the slow and real-data ones too
 	$(BIN)/python -m pytest $(ARGS)
 
 test-faults: setup ## 200 kills at random moments over studies at three hospitals; prints what was lost (FAULTS=...)
-	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/under_fire.py $(or $(FAULTS),--hospitals 3 --kills 200)
+	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/support/under_fire.py $(or $(FAULTS),--hospitals 3 --kills 200)
 
 test-load: setup ## the console's pace while 200 connections are held, 20 of them hostile (ARGS="--turns 5")
-	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/under_load.py $(ARGS)
+	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/support/under_load.py $(ARGS)
 
 test-mutants: setup ## the audit against every known way of being broken, each engine; prints what found which (ARGS="--only noise")
 	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m mutants $(ARGS)

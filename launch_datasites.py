@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from datasites.config import DatasiteConfig
+from datasites.files.state_folder import StateFolder
 from datasites.hospitals_file import check_distinct, read_hospitals
-from datasites.identity import StateFolder
 from policies.errors import ConfigError, WanwuError
-from policies.printing import say, say_error, show_everything
+from policies.terminal.printing import say, say_error, show_everything
 
 DEMO_RESEARCHER = "researcher@university.org"
 READY_SECONDS = 120.0
@@ -133,15 +133,15 @@ def _one_hospital(options: argparse.Namespace) -> DatasiteConfig:
 
 def _drawn_pictures(states: Path) -> Path:
     """The demo's drawn pictures and their public hold-out, as .npz files beside the state folders."""
-    from datasites.assets.demo import write_demo
+    from datasites.assets.drawn.demo import write_demo
 
     return write_demo(states / "drawn")
 
 
 def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
     """Checks everything that can be checked before anything starts, then writes the configs."""
-    from datasites.listening import listen
     from datasites.prepare import check_data, write_config
+    from datasites.web.listening import listen
 
     check_distinct(configs)
     folders = [StateFolder(states / config.name) for config in configs]
@@ -202,7 +202,7 @@ def _raise_failure(one: Started) -> NoReturn:
 
 
 def _print_overview(started: list[Started]) -> None:
-    from policies.rich_terminal import PlainConsole, PlainTable
+    from policies.terminal.rich_terminal import PlainConsole, PlainTable
 
     table = PlainTable("datasite", "address", "dataset", "credentials (handed to researchers, mode 0600)")
     for one in started:

@@ -9,14 +9,14 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from datasites.door_limits import DoorLimits
+from datasites.files.toml_file import read_toml, toml_value
 from datasites.runs.limits import RunLimits
-from datasites.toml_file import read_toml, toml_value
+from datasites.web.door_limits import DoorLimits
 from policies import validate
-from policies.budget import DatasetLimits
+from policies.budget.limits import DatasetLimits
 from policies.errors import ConfigError, PlanError
-from policies.plan import UNITS
-from policies.tokeniser import MAX_TEXT_LENGTH, MAX_VOCABULARY, TextForm
+from policies.plans.tokeniser import MAX_TEXT_LENGTH, MAX_VOCABULARY, TextForm
+from policies.plans.training import UNITS
 
 _EMAIL = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,63}@[a-z0-9][a-z0-9.-]{0,120}\.[a-z]{2,63}")
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datasites.config import DatasiteConfig
-from datasites.toml_file import read_toml
+from datasites.files.toml_file import read_toml
 from policies.errors import ConfigError
 
 

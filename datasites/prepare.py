@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datasites import identity as identities
 from datasites.assets.ingestion import ingest
 from datasites.assets.sources import read_source
 from datasites.assets.store import StoreManifest, open_store
 from datasites.config import DatasiteConfig
-from datasites.identity import StateFolder
-from datasites.private_file import write_private
+from datasites.files.private_file import write_private
+from datasites.files.state_folder import StateFolder
+from datasites.state import identity as identities
 from policies.errors import ConfigError
 
 

@@ -17,25 +17,22 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
-from datasites import agreement, last_known
-from datasites import identity as identities
-from datasites.approvals import Approvals, Decision
+from datasites.access.enrolment import Enrolment
+from datasites.access.staff import Staff
+from datasites.approvals.approvals import Approvals, Decision
 from datasites.assets.store import open_store
-from datasites.books import Books
-from datasites.calculator import Calculator
+from datasites.audit_log.counted_events import CountedEvents
+from datasites.audit_log.traffic import counting_refusals
+from datasites.code_requests.books import Books
+from datasites.code_requests.calculator import Calculator
+from datasites.code_requests.hospital_limits import HospitalLimits
 from datasites.config import DatasiteConfig
-from datasites.counted_events import CountedEvents
-from datasites.door import DoorServer, server_context
-from datasites.doorway import DATA_ONLY, OWN_PAGES, BodyLimit, enclose
-from datasites.enrolment import Enrolment
-from datasites.hospital_limits import HospitalLimits
-from datasites.http_errors import add_error_handlers
-from datasites.identity import StateFolder
-from datasites.kept_books import open_audit, open_ledger
-from datasites.listening import listen, plain_server, serve_until_told
-from datasites.long_polls import LongPolls
-from datasites.private_file import write_private
-from datasites.pysyft_server import SYFT_PREFIX, add_pysyft_routes, start_pysyft
+from datasites.files.private_file import write_private
+from datasites.files.state_folder import StateFolder
+from datasites.pysyft.server import start_pysyft
+from datasites.researchers_port.door import DoorServer, server_context
+from datasites.researchers_port.long_polls import LongPolls
+from datasites.researchers_port.pysyft_routes import SYFT_PREFIX, add_pysyft_routes
 from datasites.runs import entry
 from datasites.runs.admission import Admission
 from datasites.runs.blobs import BlobLimits, BlobStore
@@ -45,14 +42,18 @@ from datasites.runs.process import Nursery
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.still_approved import StillApproved
 from datasites.runs.supervisor import Supervisor
-from datasites.staff import Staff
-from datasites.traffic import counting_refusals
+from datasites.state import agreement, last_known
+from datasites.state import identity as identities
+from datasites.state.kept_books import open_audit, open_ledger
+from datasites.web.doorway import DATA_ONLY, OWN_PAGES, BodyLimit, enclose
+from datasites.web.http_errors import add_error_handlers
+from datasites.web.listening import listen, plain_server, serve_until_told
 from policies.errors import AuditUnavailable, BooksDisagree, LedgerBroken, RequestPending
 
 if TYPE_CHECKING:
-    from datasites.accounts import Accounts
-    from datasites.assets.publish import PublishedDataset
-    from datasites.requests import RequestBook
+    from datasites.access.accounts import Accounts
+    from datasites.assets.published import PublishedDataset
+    from datasites.code_requests.requests import RequestBook
 
 log = logging.getLogger(__name__)
 
@@ -168,10 +169,10 @@ class RunningDatasite:
 
     def _open(self, server: Any) -> tuple[Accounts, dict[str, PublishedDataset], RequestBook]:
         """Accounts made, dataset published, and the book of requests in front of every submission and call."""
-        from datasites.accounts import Accounts
-        from datasites.assets.publish import publish
-        from datasites.requests import RequestBook
-        from datasites.traffic import Traffic
+        from datasites.access.accounts import Accounts
+        from datasites.audit_log.traffic import Traffic
+        from datasites.code_requests.requests import RequestBook
+        from datasites.pysyft.publish import publish
 
         accounts = Accounts(server, self.state, url=self.config.url, enrolment=self.enrolment, audit=self.books.audit)
         accounts.close_sign_up()
@@ -188,7 +189,7 @@ class RunningDatasite:
 
     def _admit_rounds(self, book: RequestBook) -> None:
         """Lets the stub reach the run queue, on behalf of whoever's call PySyft is serving."""
-        from datasites.guard import current_call
+        from datasites.pysyft.guard import current_call
 
         def approval() -> Decision:
             call = current_call.get()
@@ -209,8 +210,8 @@ class RunningDatasite:
     def _researcher_app(
         self, server: Any, accounts: Accounts, datasets: dict[str, PublishedDataset], book: RequestBook
     ) -> FastAPI:
-        from datasites import sign_in, wire
-        from datasites.receipts import Receipts
+        from datasites.code_requests.receipts import Receipts
+        from datasites.researchers_port import sign_in, wire
 
         app = FastAPI(title="wanwu datasite", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
         refused = lambda error: self.books.counted.add("call refused", code=error.code)  # noqa: E731

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from policies.errors import ConfigError, WanwuError
-from policies.printing import say, say_error, say_json, show_everything
+from policies.terminal.printing import say, say_error, say_json, show_everything
 
 NOT_PASSED, NOT_RUN = 1, 2
 DEFAULT_PICTURE = Path("out/audit.png")

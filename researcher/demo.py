@@ -21,18 +21,18 @@ from pathlib import Path
 
 from policies.errors import ConfigError
 from policies.inside_folder import inside
-from policies.plan import TrainingPlan
-from policies.rich_terminal import PlainConsole, line
-from researcher.evaluation import Evaluation, evaluate
-from researcher.federation import Federation
-from researcher.history import PrivacySpent
-from researcher.hold_out import HoldOut, load_hold_out
-from researcher.planning import Wishes, make_plan, study_epsilon
-from researcher.recipes import auto
+from policies.plans.training import TrainingPlan
+from policies.terminal.rich_terminal import PlainConsole, line
+from researcher.evaluation.evaluation import Evaluation, evaluate
+from researcher.evaluation.hold_out import HoldOut, load_hold_out
+from researcher.hospitals.federation import Federation
+from researcher.planning.planning import Wishes, make_plan, study_epsilon
+from researcher.planning.recipes import auto
 from researcher.reports import wording
-from researcher.study import Study
-from researcher.terminal import RoundDisplay
-from researcher.training_session import result_of, wait_and_run, write_all
+from researcher.studies.history import PrivacySpent
+from researcher.studies.study import Study
+from researcher.terminal.progress import RoundDisplay
+from researcher.terminal.training_session import result_of, wait_and_run, write_all
 
 _PROJECT = Path(__file__).resolve().parents[1]
 EPSILON, DELTA = 8.0, 1e-5

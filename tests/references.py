@@ -1,4 +1,4 @@
-"""Renders the parts of the reference pages that the code itself knows: settings, limits and commands.
+"""Renders the parts of pages that the code itself knows: settings, limits, commands, and the rooms of the house.
 
     python tests/references.py        writes them into docs/, between their markers
 
@@ -20,11 +20,13 @@ PROJECT = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":
     sys.path.insert(0, str(PROJECT))
 
+import test_layers  # noqa: E402
+
 import launch_datasites  # noqa: E402
 from datasites.cli import program as datasites_program  # noqa: E402
 from datasites.config import DatasiteConfig  # noqa: E402
 from policies import __main__ as policies_cli  # noqa: E402
-from policies.budget import DatasetLimits  # noqa: E402
+from policies.budget.limits import DatasetLimits  # noqa: E402
 from researcher.cli import program as researcher_program  # noqa: E402
 
 Row = tuple[str, str, str]
@@ -77,7 +79,7 @@ def render(page: str) -> str:
 
 def pages() -> list[Path]:
     """The pages that have such parts."""
-    return [page for page in sorted((PROJECT / "docs").glob("ref-*.md")) if _BLOCK.search(page.read_text())]
+    return [page for page in sorted((PROJECT / "docs").glob("*.md")) if _BLOCK.search(page.read_text())]
 
 
 def _argument(action: argparse.Action) -> Row:
@@ -128,6 +130,7 @@ _PARTS = {
     "datasites": lambda: _commands_of("python -m datasites"),
     "researcher": lambda: _commands_of("python -m researcher"),
     "policies": lambda: _commands_of("python -m policies"),
+    "rooms": lambda: _lines(test_layers.picture()),
 }
 
 

@@ -1,49 +1,265 @@
-"""The layers of the architecture, read from the code's own imports."""
+"""The picture of the house: its rooms, the arrows that are allowed between them, and who may know which library.
+
+A room is a folder of a package, or a module that stands alone in it. An arrow is an import from one room into another,
+also one inside a function or for a type checker only. Rooms are listed from the ground up, so each arrow points to a
+room above it in the list, and there is no circle. `docs/explanation-architecture.md` shows the same list.
+"""
+
+from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGES = ("policies", "datasites", "researcher")
-IMPORTS_SYFT = {
-    "datasites/accounts.py",
-    "datasites/assets/publish.py",
-    "datasites/canonical.py",
-    "datasites/deserialiser.py",
-    "datasites/guard.py",
-    "datasites/pysyft_server.py",
-    "datasites/requests.py",
-    "datasites/sign_in.py",
-    "datasites/tickets.py",
-    "researcher/code_requests.py",
-    "researcher/deserialiser.py",
-    "researcher/pysyft_connection.py",
+MOST_FLAT, MOST_IN_A_FOLDER, MOST_LINES = 8, 15, 300
+# Folders that still wait to be divided, and how much they hold.
+WIDE = {"datasites/runs": 27, "datasites/training": 31, "datasites/training/models": 20}
+# A room, and what it may import: package by package, room by room.
+HOUSE: dict[str, dict[str, str]] = {
+    "policies.__init__": {},
+    "policies.untrusted_text": {},
+    "policies.errors": {"policies": "untrusted_text"},
+    "policies.versions": {"policies": "__init__"},
+    "policies.audit_picture": {"policies": "errors"},
+    "policies.inside_folder": {"policies": "errors"},
+    "policies.terminal": {"policies": "errors untrusted_text"},
+    "policies.validate": {"policies": "errors untrusted_text"},
+    "policies.plans": {"policies": "errors validate"},
+    "policies.budget": {"policies": "errors plans validate"},
+    "policies.contracts": {"policies": "errors plans validate"},
+    "policies.ledger": {"policies": "budget errors plans validate"},
+    "datasites.__init__": {},
+    "datasites.files": {"policies": "errors untrusted_text"},
+    "datasites.web": {"policies": "errors validate"},
+    "datasites.training": {"policies": "budget errors plans validate"},
+    "datasites.approvals": {"policies": "errors ledger plans untrusted_text", "datasites": "files"},
+    "datasites.assets": {"policies": "errors plans validate", "datasites": "files training"},
+    "datasites.audit_log": {"policies": "errors ledger plans untrusted_text", "datasites": "files"},
+    "datasites.runs": {
+        "policies": "budget contracts errors ledger plans validate",
+        "datasites": "approvals assets audit_log files training",
+    },
+    "datasites.config": {"policies": "budget errors plans validate", "datasites": "files runs web"},
+    "datasites.state": {
+        "policies": "__init__ budget errors ledger plans",
+        "datasites": "approvals audit_log files runs",
+    },
+    "datasites.doctor": {"policies": "errors versions", "datasites": "assets audit_log config files state web"},
+    "datasites.hospitals_file": {"policies": "errors", "datasites": "config files"},
+    "datasites.prepare": {"policies": "errors", "datasites": "assets config files state"},
+    "datasites.pysyft": {"policies": "contracts errors", "datasites": "assets files runs state"},
+    "datasites.access": {"policies": "errors inside_folder validate", "datasites": "audit_log config files pysyft"},
+    "datasites.code_requests": {
+        "policies": "budget errors ledger plans versions",
+        "datasites": "approvals assets audit_log config files pysyft training",
+    },
+    "datasites.console": {"policies": "errors ledger terminal", "datasites": "access code_requests runs web"},
+    "datasites.researchers_port": {
+        "policies": "contracts errors plans versions",
+        "datasites": "access assets audit_log code_requests runs web",
+    },
+    "datasites.server": {
+        "policies": "errors",
+        "datasites": (
+            "access approvals assets audit_log code_requests config console files pysyft researchers_port runs "
+            "state web"
+        ),
+    },
+    "datasites.cli": {
+        "policies": "errors plans terminal untrusted_text",
+        "datasites": "access assets audit_log config console doctor files prepare pysyft server state web",
+    },
+    "datasites.__main__": {"datasites": "cli"},
+    "researcher.__init__": {},
+    "researcher.atomic_file": {"policies": "errors"},
+    "researcher.strategies": {"policies": "errors validate"},
+    "researcher.hospitals": {"policies": "contracts errors ledger plans untrusted_text validate versions"},
+    "researcher.planning": {
+        "policies": "budget errors plans validate",
+        "datasites": "training",
+        "researcher": "atomic_file hospitals",
+    },
+    "researcher.evaluation": {"policies": "errors plans", "datasites": "training", "researcher": "planning"},
+    "researcher.studies": {
+        "policies": "contracts errors inside_folder plans untrusted_text",
+        "researcher": "atomic_file evaluation hospitals strategies",
+    },
+    "researcher.counts": {"policies": "errors plans", "researcher": "studies"},
+    "researcher.reports": {"policies": "errors plans untrusted_text", "researcher": "atomic_file evaluation studies"},
+    "researcher.terminal": {
+        "policies": "errors plans terminal untrusted_text versions",
+        "datasites": "training",
+        "researcher": "counts evaluation hospitals reports strategies studies",
+    },
+    "researcher.demo": {
+        "policies": "errors inside_folder plans terminal",
+        "datasites": "training",
+        "researcher": "evaluation hospitals planning reports studies terminal",
+    },
+    "researcher.cli": {
+        "policies": "contracts errors ledger plans terminal",
+        "researcher": "demo evaluation hospitals planning reports studies terminal",
+    },
+    "researcher.__main__": {"researcher": "cli"},
+    "policies.__main__": {"policies": "audit_picture errors terminal", "datasites": "training"},
 }
+# Libraries that only these folders and files may import.
+LIBRARIES = {
+    "syft": (
+        "datasites/access/accounts.py",
+        "datasites/code_requests/canonical.py",
+        "datasites/code_requests/requests.py",
+        "datasites/pysyft/",
+        "datasites/researchers_port/pysyft_routes.py",
+        "datasites/researchers_port/sign_in.py",
+        "researcher/hospitals/code_requests.py",
+        "researcher/hospitals/deserialiser.py",
+        "researcher/hospitals/pysyft_connection.py",
+    ),
+    "torch": (
+        "datasites/code_requests/calculator.py",
+        "datasites/runs/runner.py",
+        "datasites/training/",
+        "researcher/planning/initial_weights.py",
+    ),
+    "opacus": ("datasites/training/", "policies/budget/"),
+    "fastapi": ("datasites/console/", "datasites/researchers_port/", "datasites/server.py", "datasites/web/"),
+    "uvicorn": ("datasites/researchers_port/", "datasites/web/"),
+}
+POLICIES_NEED = {"cryptography", "dp_accounting", "matplotlib", "numpy", "opacus", "rich", "scipy", "zstandard"}
 
 
-def _imports(file: Path) -> Iterator[str]:
+def _is_module(name: str) -> bool:
+    path = PROJECT.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+@cache
+def _imports(file: Path) -> tuple[str, ...]:
+    """Every module that a file imports; `from package import module` is the module."""
+    found: list[str] = []
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.module
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [name if _is_module(name) else node.module for name in inner]
+    return tuple(found)
 
 
 def _files(*parts: str) -> list[Path]:
     return sorted((PROJECT.joinpath(*parts)).rglob("*.py"))
 
 
+def _name(file: Path) -> str:
+    return str(file.relative_to(PROJECT))
+
+
 def _imported_tops(files: list[Path]) -> dict[str, set[str]]:
-    return {str(file.relative_to(PROJECT)): {name.split(".")[0] for name in _imports(file)} for file in files}
+    return {_name(file): {name.split(".")[0] for name in _imports(file)} for file in files}
+
+
+def _all_files() -> list[Path]:
+    return [file for package in PACKAGES for file in _files(package)]
+
+
+# --- rooms and arrows ----------------------------------------------------------------------------------------
+
+
+def _room(module: str) -> str | None:
+    """The innermost listed room that a module stands in; of a package's own `__init__`, that."""
+    if module in PACKAGES:
+        return f"{module}.__init__"
+    parts = module.split(".")
+    return next((room for end in range(len(parts), 1, -1) if (room := ".".join(parts[:end])) in HOUSE), None)
+
+
+def _module(file: Path) -> str:
+    return ".".join(file.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@cache
+def _arrows() -> frozenset[tuple[str, str]]:
+    """Every import from one room into another, as (from, to)."""
+    found = set()
+    for file in _all_files():
+        here = _room(_module(file)) or _module(file)
+        for name in _imports(file):
+            there = _room(name) if name.split(".")[0] in PACKAGES else here
+            if there != here:
+                found.add((here, there or name))
+    return frozenset(found)
+
+
+def _allowed() -> list[tuple[str, str]]:
+    return [
+        (room, f"{package}.{name}")
+        for room, packages in HOUSE.items()
+        for package, names in packages.items()
+        for name in names.split()
+    ]
+
+
+def test_every_module_stands_in_a_listed_room() -> None:
+    assert [_name(file) for file in _all_files() if _room(_module(file)) not in HOUSE] == []
+
+
+def test_every_listed_room_is_there() -> None:
+    rooms = {_room(_module(file)) for file in _all_files()}
+    assert set(HOUSE) - rooms == set()
+
+
+def test_the_arrows_between_rooms_are_the_listed_ones() -> None:
+    assert sorted(_arrows() - set(_allowed())) == [], "an arrow that is not listed"
+    assert sorted(set(_allowed()) - _arrows()) == [], "a listed arrow that no import takes any more"
+
+
+def test_every_arrow_points_to_a_room_listed_before_so_there_is_no_circle() -> None:
+    rooms = list(HOUSE)
+    assert [(a, b) for a, b in _allowed() if b not in rooms or rooms.index(b) >= rooms.index(a)] == []
+
+
+def _floor(room: str) -> int:
+    return 1 + max((_floor(below) for above, below in _allowed() if above == room), default=-1)
+
+
+def _holds(room: str) -> str:
+    """The first sentence of what a room says of itself."""
+    path = PROJECT.joinpath(*room.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    text = " ".join((ast.get_docstring(ast.parse(file.read_text())) or "").split("\n\n")[0].split())
+    return text.split(". ")[0].rstrip(".")
+
+
+def picture() -> list[tuple[str, ...]]:
+    """The rows of the table in docs/explanation-architecture.md."""
+    rows: list[tuple[str, ...]] = [("room", "floor", "what it holds", "what it may import"), ("---",) * 4]
+    for room, packages in HOUSE.items():
+        imports = "; ".join(f"`{package}` {', '.join(names.split())}" for package, names in packages.items())
+        rows.append((f"`{room}`", str(_floor(room)), _holds(room), imports))
+    return rows
+
+
+# --- packages ------------------------------------------------------------------------------------------------
 
 
 def test_policies_import_neither_datasites_nor_researcher_nor_syft() -> None:
     # `python -m policies audit` is an entry point: it hands the hospital's trainer to the audit.
     tops = _imported_tops([file for file in _files("policies") if file.name != "__main__.py"])
     assert not {name for name, found in tops.items() if found & {"datasites", "researcher", "syft"}}
+
+
+def test_policies_need_little_beside_the_standard_library() -> None:
+    known = POLICIES_NEED | {"policies", "datasites"} | set(sys.stdlib_module_names)
+    tops = _imported_tops(_files("policies"))
+    assert {name: found - known for name, found in tops.items() if found - known} == {}
 
 
 def test_datasites_do_not_import_the_researchers_side() -> None:
@@ -63,15 +279,62 @@ def test_training_imports_no_syft_and_no_other_part_of_a_datasite() -> None:
         assert all(name.startswith("datasites.training") for name in found if name.split(".")[0] == "datasites"), file
 
 
-def test_only_the_named_files_know_pysyft() -> None:
-    tops = _imported_tops([file for package in PACKAGES for file in _files(package)])
-    assert {name for name, found in tops.items() if "syft" in found} <= IMPORTS_SYFT
+# --- libraries -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_only_the_listed_places_import_a_library(library: str) -> None:
+    users = {name for name, found in _imported_tops(_all_files()).items() if library in found}
+    assert [name for name in users if not name.startswith(LIBRARIES[library])] == []
+    assert [place for place in LIBRARIES[library] if not any(name.startswith(place) for name in users)] == []
 
 
 @pytest.mark.parametrize("part", ["datasites/runs/runner.py", "datasites/runs/process.py", "datasites/cli"])
 def test_a_runner_and_the_command_line_do_not_reach_pysyft(part: str) -> None:
     files = _files(part) or [PROJECT / part]
     assert not {name for name, found in _imported_tops(files).items() if "syft" in found}
+
+
+def test_a_datasite_is_put_together_before_pysyft_is_imported_and_without_torch() -> None:
+    # PySyft reads who the server is when it is imported: imported too early, each start is another server.
+    program = "import sys, datasites.server, datasites.cli.serving; print(sorted({'syft', 'torch'} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+# --- sizes ---------------------------------------------------------------------------------------------------
+
+
+def _folders() -> Iterator[Path]:
+    for package in PACKAGES:
+        for folder in [PROJECT / package, *(PROJECT / package).rglob("*/")]:
+            if folder.is_dir() and "__pycache__" not in folder.parts:
+                yield folder
+
+
+def test_few_modules_stand_flat_at_the_top_of_a_package() -> None:
+    for package in PACKAGES:
+        assert len(list((PROJECT / package).glob("*.py"))) <= MOST_FLAT, package
+
+
+def test_no_folder_holds_more_than_a_reader_can_take_in() -> None:
+    held = {_name(folder): sum(path.is_file() for path in folder.iterdir()) for folder in _folders()}
+    assert {name: count for name, count in held.items() if count > WIDE.get(name, MOST_IN_A_FOLDER)} == {}
+
+
+def test_no_module_is_longer_than_a_reader_can_take_in() -> None:
+    lengths = {_name(file): len(file.read_text().splitlines()) for file in _all_files()}
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_tests_stand_in_the_rooms_of_what_they_test_and_their_helpers_in_one() -> None:
+    for package in PACKAGES:
+        rooms = {path.name for path in (PROJECT / "tests" / package).iterdir() if path.is_dir()} - {"__pycache__"}
+        assert [room for room in rooms if not (PROJECT / package / room).is_dir()] == [], package
+    apart = {"support", "benchmarks", "mutants"}
+    files = [file.relative_to(PROJECT / "tests") for file in _files("tests")]
+    helpers = {str(file) for file in files if file.parts[0] not in apart and not file.name.startswith("test_")}
+    assert {name for name in helpers if not name.endswith("conftest.py")} == {"references.py"}
 
 
 def test_nothing_at_the_top_level_but_what_the_frame_allows() -> None:

@@ -12,10 +12,10 @@ FILES = sorted(
     + [file for package in ("policies", "datasites", "researcher") for file in (PROJECT / package).rglob("*.py")]
 )
 PRINTS = {
-    "policies/printing.py",
+    "policies/terminal/printing.py",
     "datasites/cli/serving.py",  # the one line `ready URL`, of the hospital's own address
 }
-MAKES_RICH = {"policies/rich_terminal.py"}
+MAKES_RICH = {"policies/terminal/rich_terminal.py"}
 WRITES_STREAMS = {
     "datasites/runs/sandbox.py",  # JSON for the datasite's own process
 }
@@ -113,6 +113,6 @@ def test_spreadsheets_are_written_through_cells() -> None:
 def test_every_program_shows_its_last_words_too() -> None:
     programs = {"launch_datasites.py", "policies/__main__.py", "datasites/cli/program.py", "researcher/cli/program.py"}
     assert set(_calls("show_everything")) == programs
-    assert {"datasites/door.py", "datasites/listening.py"} <= {
+    assert {"datasites/researchers_port/door.py", "datasites/web/listening.py"} <= {
         name for name in _calls("uvicorn.Config") if "log_config=None" in (PROJECT / name).read_text()
     }

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasites.assets.manifest import StoreManifest
-from datasites.assets.private_folder import only_writer, write_folder
 from datasites.assets.store import open_array, open_store
+from datasites.files.private_folder import only_writer, write_folder
 from policies.errors import DataError, LimitExceeded, PlanError, StoreBroken
-from policies.features import FeatureSpec, check_features
-from policies.plan_json import canonical_json
-from policies.plans import Plan
+from policies.plans.features import FeatureSpec, check_features
+from policies.plans.kinds import Plan
+from policies.plans.plan_json import canonical_json
 
 FOLDER = "features"
 ARRAY, RECORD = "features.npy", "features.json"

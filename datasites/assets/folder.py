@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from datasites.assets.pictures import SourcePictures, check_class_names
 from policies.errors import DataError
-from policies.reports_file import read_reports
+from policies.plans.reports_file import read_reports
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 FORMATS = ("PNG", "JPEG")

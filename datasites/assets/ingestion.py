@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from datasites.assets.manifest import StoreManifest, fingerprint, rows_digest
 from datasites.assets.pictures import SourcePictures
-from datasites.assets.private_folder import only_writer, write_folder
 from datasites.assets.store import MANIFEST, TEXTS, open_store
+from datasites.files.private_folder import only_writer, write_folder
 from policies import validate
 from policies.errors import DataError, PlanError
-from policies.plan import UNITS
-from policies.public_size import rounded_down
-from policies.tokeniser import TextForm, tokens
+from policies.plans.public_size import rounded_down
+from policies.plans.tokeniser import TextForm, tokens
+from policies.plans.training import UNITS
 
 _ROWS = 512  # written at a time
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from datasites.assets.pictures import check_class_names
 from policies import validate
 from policies.errors import DataError, PlanError, StoreBroken
-from policies.plan import UNITS, canonical_json
-from policies.tokeniser import TextForm
+from policies.plans.tokeniser import TextForm
+from policies.plans.training import UNITS, canonical_json
 
 STORE_VERSION = 1
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from datasites.assets.pictures import MAX_CHANNELS, MAX_SIDE_PIXELS, check_class_names
 from policies import validate
 from policies.errors import DataError, PlanError
-from policies.tokeniser import TextForm
+from policies.plans.tokeniser import TextForm
 
 _KNOTS = 4  # random values along each axis that a blob is interpolated from
 # In the two languages of the platform; none of them says anything about a picture.

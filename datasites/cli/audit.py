@@ -9,13 +9,14 @@ from pathlib import Path
 from datasites.cli import console
 from datasites.cli.commands import Commands
 from datasites.cli.state_option import chosen_state
-from policies.printing import say, say_json
+from policies.terminal.printing import say, say_json
 
 
 def verify(options: argparse.Namespace) -> None:
     """Checks the audit log's chain and its sealed end, and the ledger against it."""
-    from datasites import audit_chain, ledger_witness
-    from datasites.kept_books import open_ledger, read_audit, seal_of
+    from datasites.audit_log import chain as audit_chain
+    from datasites.audit_log import ledger_witness
+    from datasites.state.kept_books import open_ledger, read_audit, seal_of
 
     state = chosen_state(options)
     head = audit_chain.verify(state.audit, seal_of(state))
@@ -27,8 +28,8 @@ def verify(options: argparse.Namespace) -> None:
 
 def export(options: argparse.Namespace) -> None:
     """Writes the audit log, or some days of it, to a file for an auditor."""
-    from datasites import audit_export
-    from datasites.kept_books import seal_of
+    from datasites.audit_log import export as audit_export
+    from datasites.state.kept_books import seal_of
 
     state = chosen_state(options)
     days = {"since": options.since, "until": options.until}

@@ -13,14 +13,14 @@ from policies.errors import ConfigError
 
 def budget(options: argparse.Namespace) -> None:
     """Shows the privacy budget of each dataset."""
-    from datasites.tables import budget_table
+    from datasites.console.tables import budget_table
 
     console.show(options, console.call(options, "GET", "/budget"), budget_table)
 
 
 def limits(options: argparse.Namespace) -> None:
     """Shows the dataset's limits, or changes some of them."""
-    from datasites.tables import limits_table
+    from datasites.console.tables import limits_table
 
     changes = dict(_assignment(text) for text in options.set)
     call = ("POST", "/limits", changes) if changes else ("GET", "/limits")

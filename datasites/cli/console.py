@@ -14,7 +14,7 @@ from typing import Any
 from datasites.cli.commands import STAFF_VARIABLE
 from datasites.cli.state_option import chosen_state
 from policies.errors import ConfigError, WanwuError
-from policies.printing import say_json
+from policies.terminal.printing import say_json
 from policies.untrusted_text import shown
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -73,7 +73,7 @@ def show(options: argparse.Namespace, content: Any, table: Callable[[Any], Any])
     if options.json:
         say_json(content, indent=2)
         return
-    from policies.rich_terminal import PlainConsole
+    from policies.terminal.rich_terminal import PlainConsole
 
     PlainConsole().print(table(content))
 

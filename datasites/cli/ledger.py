@@ -8,14 +8,14 @@ from pathlib import Path
 from datasites.cli import console
 from datasites.cli.commands import Commands
 from datasites.cli.state_option import chosen_state
-from datasites.identity import StateFolder
+from datasites.files.state_folder import StateFolder
 from policies.errors import ConfigError
-from policies.printing import say, say_json
+from policies.terminal.printing import say, say_json
 
 
 def verify(options: argparse.Namespace) -> None:
     """Checks the ledger's chain and its sealed end, and compares the books with receipts that have left."""
-    from datasites.kept_books import open_ledger
+    from datasites.state.kept_books import open_ledger
 
     state = chosen_state(options)
     ledger = open_ledger(state)
@@ -26,8 +26,8 @@ def verify(options: argparse.Namespace) -> None:
 
 
 def _compare_receipts(state: StateFolder, places: list[Path]) -> None:
-    from datasites.last_known import disagree
-    from datasites.outside_anchor import compare, find_receipts
+    from datasites.state.last_known import disagree
+    from datasites.state.outside_anchor import compare, find_receipts
 
     done = list(compare(state, find_receipts(places)))
     for one in done:

@@ -11,8 +11,8 @@ from datasites.cli.commands import Commands
 from datasites.cli.state_option import chosen_state
 from datasites.config import DatasiteConfig
 from policies.errors import ConfigError
-from policies.features import BACKBONES, NORMALISATIONS
-from policies.printing import say
+from policies.plans.features import BACKBONES, NORMALISATIONS
+from policies.terminal.printing import say
 
 
 def init(options: argparse.Namespace) -> None:
@@ -56,8 +56,8 @@ def ingest(options: argparse.Namespace) -> None:
 def features(options: argparse.Namespace) -> None:
     """Computes features of the dataset's pictures with a frozen public network, once, for studies that train a head."""
     from datasites.assets.features import compute_features
-    from datasites.kept_books import open_audit
-    from policies.features import FeatureSpec
+    from datasites.state.kept_books import open_audit
+    from policies.plans.features import FeatureSpec
 
     os.umask(0o077)
     state = chosen_state(options)

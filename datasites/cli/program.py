@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datasites.cli import audit, budget, ledger, preparation, requests, researchers, runs, serving, staff, upkeep
 from datasites.cli.commands import Commands
 from policies.errors import WanwuError
-from policies.printing import say_error, show_everything
+from policies.terminal.printing import say_error, show_everything
 
 DESCRIPTION = "The hospital's commands. What they print is for the hospital's own people."
 PARTS = (preparation, serving, requests, budget, runs, researchers, staff, ledger, upkeep, audit)

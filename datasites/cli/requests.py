@@ -7,19 +7,19 @@ from typing import Any
 
 from datasites.cli import console
 from datasites.cli.commands import Commands
-from policies.printing import say
+from policies.terminal.printing import say
 
 
 def requests(options: argparse.Namespace) -> None:
     """Lists code requests."""
-    from datasites.tables import request_table
+    from datasites.console.tables import request_table
 
     console.show(options, console.call(options, "GET", "/requests"), request_table)
 
 
 def show(options: argparse.Namespace) -> None:
     """Shows one request's card."""
-    from datasites.tables import request_card
+    from datasites.console.tables import request_card
 
     console.show(options, console.call(options, "GET", f"/requests/{_request(options)}"), request_card)
 

@@ -6,7 +6,7 @@ import argparse
 
 from datasites.cli import console
 from datasites.cli.commands import Commands
-from policies.printing import say
+from policies.terminal.printing import say
 
 
 def enrol(options: argparse.Namespace) -> None:
@@ -23,7 +23,7 @@ def revoke(options: argparse.Namespace) -> None:
 
 def researchers(options: argparse.Namespace) -> None:
     """Lists researchers and until when their certificates are valid."""
-    from datasites.tables import researcher_table
+    from datasites.console.tables import researcher_table
 
     console.show(options, console.call(options, "GET", "/researchers"), researcher_table)
 

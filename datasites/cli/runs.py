@@ -6,12 +6,12 @@ import argparse
 
 from datasites.cli import console
 from datasites.cli.commands import Commands
-from policies.printing import say
+from policies.terminal.printing import say
 
 
 def runs(options: argparse.Namespace) -> None:
     """Lists runs."""
-    from datasites.tables import run_table
+    from datasites.console.tables import run_table
 
     console.show(options, console.call(options, "GET", "/runs"), run_table)
 

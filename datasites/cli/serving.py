@@ -13,8 +13,8 @@ from typing import TextIO
 from datasites.cli.commands import Commands
 from datasites.cli.state_option import chosen_state
 from datasites.config import DatasiteConfig
-from datasites.log_file import BoundedHandler
-from datasites.log_lines import LineFormatter
+from datasites.files.log_file import BoundedHandler
+from datasites.files.log_lines import LineFormatter
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -22,12 +22,12 @@ def serve(options: argparse.Namespace) -> None:
     os.umask(0o077)
     state = chosen_state(options)
     config = DatasiteConfig.from_toml(state.config)
-    from datasites.listening import listen
     from datasites.prepare import ingest_pictures
-    from datasites.pysyft_server import refuse_dev_mode
-    from datasites.running import hold
+    from datasites.pysyft.server import refuse_dev_mode
     from datasites.server import RunningDatasite
-    from datasites.state_version import check_version
+    from datasites.state.lock import hold
+    from datasites.state.version import check_version
+    from datasites.web.listening import listen
 
     refuse_dev_mode()
     check_version(state.path)

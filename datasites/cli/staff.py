@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from datasites.access.staff import ROLES
 from datasites.cli import console
 from datasites.cli.commands import Commands
-from datasites.staff import ROLES
-from policies.printing import say
+from policies.terminal.printing import say
 
 
 def add_staff(options: argparse.Namespace) -> None:
@@ -24,7 +24,7 @@ def remove_staff(options: argparse.Namespace) -> None:
 
 def list_staff(options: argparse.Namespace) -> None:
     """Lists the hospital's people with their roles."""
-    from datasites.tables import staff_table
+    from datasites.console.tables import staff_table
 
     console.show(options, console.call(options, "GET", "/staff"), staff_table)
 

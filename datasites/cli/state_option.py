@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from datasites.identity import StateFolder
+from datasites.files.state_folder import StateFolder
 from policies.errors import ConfigError
 
 

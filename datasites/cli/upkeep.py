@@ -13,12 +13,12 @@ from pathlib import Path
 from datasites.cli.commands import Commands
 from datasites.cli.state_option import chosen_state
 from policies.errors import BackupRefused
-from policies.printing import say, say_json
+from policies.terminal.printing import say, say_json
 
 
 def backup(options: argparse.Namespace) -> None:
     """Backs up the datasite, running or not, into a folder of backups."""
-    from datasites.backup import back_up
+    from datasites.state.backup import back_up
 
     made = back_up(chosen_state(options), options.folder)
     size = sum(entry.bytes for entry in made.manifest.files.values())
@@ -31,9 +31,9 @@ def backup(options: argparse.Namespace) -> None:
 
 def restore(options: argparse.Namespace) -> None:
     """Makes a new state folder from a backup; says what was spent since, or charges it."""
-    from datasites.backup import latest
-    from datasites.backup_manifest import BackupManifest
-    from datasites.restore import Since, restore
+    from datasites.state.backup import latest
+    from datasites.state.backup_manifest import BackupManifest
+    from datasites.state.restore import Since, restore
 
     made_at = BackupManifest.read(latest(options.folder)).made_at
     if not (options.nothing_since or options.lost or options.accept_loss):
@@ -59,8 +59,8 @@ def restore(options: argparse.Namespace) -> None:
 
 def migrate(options: argparse.Namespace) -> None:
     """Brings an older state folder to this program's version, after a backup."""
-    from datasites.migrations import migrate
-    from datasites.state_version import STATE_VERSION
+    from datasites.state.migrations import migrate
+    from datasites.state.version import STATE_VERSION
 
     state = chosen_state(options)
     before, folder = migrate(state, options.backup)

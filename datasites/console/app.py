@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from datasites.console import books, budget, requests, researchers, runs, staff
 from datasites.console.console import Console
-from datasites.http_errors import add_error_handlers
+from datasites.web.http_errors import add_error_handlers
 
 PREFIX = "/admin/v1"
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from datasites.console.console import AUDITS, Console
-from policies.ledger import Ledger
+from policies.ledger.ledger import Ledger
 
 MAX_EVENTS = 100_000
 

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from datasites.books import Books
+from datasites.code_requests.books import Books
 from datasites.console.console import CHANGES, DECIDES, READS, Console
 
 

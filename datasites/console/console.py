@@ -10,12 +10,12 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from datasites.accounts import Accounts
-from datasites.books import Books
-from datasites.requests import RequestBook
+from datasites.access.accounts import Accounts
+from datasites.access.staff import ADMIN, AUDITOR, REVIEWER, Person, Staff
+from datasites.code_requests.books import Books
+from datasites.code_requests.requests import RequestBook
 from datasites.runs.queue import RunQueue
 from datasites.runs.supervisor import Supervisor
-from datasites.staff import ADMIN, AUDITOR, REVIEWER, Person, Staff
 
 CHANGES, DECIDES, READS, AUDITS = (ADMIN,), (ADMIN, REVIEWER), (ADMIN, REVIEWER, AUDITOR), (ADMIN, AUDITOR)
 

@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Body, Request
 from fastapi.responses import JSONResponse
 
+from datasites.access.staff import Person
 from datasites.console.console import CHANGES, DECIDES, Console
-from datasites.staff import Person
 
 
 def make_routes(console: Console) -> APIRouter:

@@ -11,14 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from datasites import agreement, ledger_witness
 from datasites.assets.features import kept_features, open_features
 from datasites.assets.store import open_store
-from datasites.audit_chain import verify
+from datasites.audit_log import ledger_witness
+from datasites.audit_log.chain import verify
 from datasites.doctor.finding import OK, PROBLEM, WARNING, Finding, Patient
-from datasites.kept_books import open_ledger, read_audit, seal_of
-from datasites.restore import Since
-from datasites.state_version import STATE_VERSION, check_version
+from datasites.state import agreement
+from datasites.state.kept_books import open_ledger, read_audit, seal_of
+from datasites.state.restore import Since
+from datasites.state.version import STATE_VERSION, check_version
 
 BACKUP_DAYS = 7
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from datasites.config import DatasiteConfig
-from datasites.identity import StateFolder
-from datasites.running import is_running
+from datasites.files.state_folder import StateFolder
+from datasites.state.lock import is_running
 from policies.errors import ConfigError
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"

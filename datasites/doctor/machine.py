@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from datasites.doctor.finding import OK, PROBLEM, WARNING, Finding, Patient
-from datasites.kept_books import read_audit
+from datasites.state.kept_books import read_audit
 from policies import versions
 from policies.errors import ConfigError
 

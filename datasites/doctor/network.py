@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography import x509
 
 from datasites.doctor.finding import OK, PROBLEM, WARNING, Finding, Patient
-from datasites.listening import listen
+from datasites.web.listening import listen
 from policies.errors import ConfigError
 
 RENEW_DAYS = 30

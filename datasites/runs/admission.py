@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from datasites.approvals import Decision
-from datasites.audit import AuditLog
+from datasites.approvals.approvals import Decision
+from datasites.audit_log.log import AuditLog
 from datasites.runs.blobs import BlobStore
 from datasites.runs.queue import RunQueue
-from policies.encodings import largest_size
+from policies.contracts.encodings import largest_size
+from policies.contracts.inputs import Ticket, check_weights_file
 from policies.errors import RequestAltered, RoundRefused
-from policies.inputs import Ticket, check_weights_file
-from policies.ledger import Ledger
-from policies.reservations import NOTHING_LEFT
+from policies.ledger.ledger import Ledger
+from policies.ledger.reservations import NOTHING_LEFT
 
 
 class Admission:

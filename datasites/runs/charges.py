@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import threading
 
-from datasites.audit import AuditLog
-from datasites.ledger_witness import head_of, named
+from datasites.audit_log.ledger_witness import head_of, named
+from datasites.audit_log.log import AuditLog
 from datasites.runs.queue import ACTIVE, Run, RunQueue
+from policies.budget.steps import GaussianSteps
 from policies.errors import (
     AuditUnavailable,
     DiskFull,
@@ -22,9 +23,8 @@ from policies.errors import (
     StorageUnavailable,
     WanwuError,
 )
-from policies.ledger import Ledger
-from policies.reservations import NOTHING_LEFT
-from policies.steps import GaussianSteps
+from policies.ledger.ledger import Ledger
+from policies.ledger.reservations import NOTHING_LEFT
 
 CHARGED = "Its round was charged when it started and is not run again: go on with the next round."
 AGAIN = "Its round was charged when it started; asked for again, with the same weights, it costs nothing more."

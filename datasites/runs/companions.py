@@ -37,7 +37,7 @@ def fork(
     """
     from datasites.training.shared_memory_team import SharedMemoryTeam
     from datasites.training.team_memory import TeamMemory
-    from policies.plan import MAX_PICTURES_PER_PATIENT
+    from policies.plans.training import MAX_PICTURES_PER_PATIENT
 
     memory = TeamMemory(
         processes, parameters=parameters, sample=(1 + MAX_PICTURES_PER_PATIENT) * pictures

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from datasites.audit import AuditLog
+from datasites.audit_log.log import AuditLog
 from datasites.runs.cgroups import DelegatedGroup, find_delegated
 from datasites.runs.gpus import Gpu
 from datasites.runs.limits import RunLimits

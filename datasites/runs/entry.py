@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from policies.errors import RunError, WanwuError
-from policies.plan import canonical_json
+from policies.plans.training import canonical_json
 
 log = logging.getLogger(__name__)
 Admit = Callable[[str, str], dict[str, Any]]

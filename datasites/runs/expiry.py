@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from datasites.approvals import Approvals
+from datasites.approvals.approvals import Approvals
 from datasites.runs.blobs import BlobStore
 from datasites.runs.queue import RunQueue
 

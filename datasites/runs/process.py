@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasites.log_file import MAX_LOG_BYTES, cut
+from datasites.files.log_file import MAX_LOG_BYTES, cut
 from datasites.runs.nursery import CONTROL, END, PID, START
 from datasites.runs.runner import DONE, GO, READY
 from datasites.runs.runner_words import NO_RESULT, NOT_STARTED, heard, too_slow
@@ -43,7 +43,8 @@ class Job:
         weights: File with the round's global weights, safetensors.
         result: File to make and write the client update to, safetensors.
         confinement: How the run is closed in.
-        features: What the run reads beside the pictures: attributes of a `policies.features.FeatureSpec`, or None.
+        features: What the run reads beside the pictures: attributes of a `policies.plans.features.FeatureSpec`, or
+            None.
         processes: How many take the run's steps together, one for each GPU that it was leased. Said here, since a
             runner reads no plan before it is closed in.
     """

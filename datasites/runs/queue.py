@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasites.sqlite_file import open_private
+from datasites.files.sqlite_file import open_private
 from policies.errors import RoundRefused
 
 _SCHEMA = (Path(__file__).parent / "queue.sql").read_text()

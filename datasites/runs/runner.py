@@ -43,8 +43,8 @@ _NEEDED = (
     "datasites.assets.store",
     "datasites.training.jobs",
     "datasites.training.shared_memory_team",
-    "policies.plans",
-    "policies.weights",
+    "policies.plans.kinds",
+    "policies.contracts.weights",
 )
 
 
@@ -197,8 +197,8 @@ def prepare(inputs: RunInputs) -> Work:
     from datasites.training.data import LabelledPictures
     from datasites.training.jobs import prepare_round
     from datasites.training.team import ALONE
-    from policies.plans import parse
-    from policies.weights import canonical_bytes
+    from policies.contracts.weights import canonical_bytes
+    from policies.plans.kinds import parse
 
     begun, team = time.monotonic(), inputs.team or ALONE
     _limit_threads(team.size)
@@ -248,7 +248,7 @@ def _open(job: dict[str, Any], say: _Progress) -> tuple[RunInputs, RunPictures]:
     """Opens what all processes of the run may read. Pictures are mapped, not read."""
     from datasites.assets.features import open_features
     from datasites.assets.store import open_store
-    from policies.features import FeatureSpec
+    from policies.plans.features import FeatureSpec
 
     folder, store = Path(job["store"]), open_store(Path(job["store"]))
     wanted = job["features"]

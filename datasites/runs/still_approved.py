@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasites.approvals import Decision
+from datasites.approvals.approvals import Decision
 from datasites.assets.store import MANIFEST, array_files, open_store
 from datasites.runs.queue import Run
 from datasites.runs.turns import ApprovedRun
 from policies.errors import RequestAltered, StoreBroken
 
 if TYPE_CHECKING:
-    from datasites.assets.publish import PublishedDataset
+    from datasites.assets.published import PublishedDataset
 
 Stamps = tuple[tuple[int, ...], ...]
 

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from datasites.audit import AuditLog
-from datasites.identity import StateFolder
-from datasites.ledger_witness import head_of
+from datasites.audit_log.ledger_witness import head_of
+from datasites.audit_log.log import AuditLog
+from datasites.files.state_folder import StateFolder
 from datasites.runs.blobs import Blob, BlobStore
 from datasites.runs.charges import CHARGED, RoundCharges
 from datasites.runs.enclosure import Enclosure
@@ -30,15 +30,15 @@ from datasites.runs.queue import Run, RunQueue
 from datasites.runs.sandbox import sandbox_report
 from datasites.runs.turns import ApprovedRun, Turns
 from datasites.runs.visible_ends import visible_seconds
-from policies.accountant import round_spend
-from policies.encodings import largest_size
+from policies.budget.accountant import round_spend
+from policies.contracts.encodings import largest_size
+from policies.contracts.inputs import decode_weights_file
+from policies.contracts.outputs import release_update
 from policies.errors import RunCancelled, RunFailed, RunLost, WanwuError
-from policies.features import check_features
-from policies.inputs import decode_weights_file
-from policies.ledger import Ledger
-from policies.outputs import release_update
-from policies.plans import Plan
-from policies.reservations import NOTHING_LEFT
+from policies.ledger.ledger import Ledger
+from policies.ledger.reservations import NOTHING_LEFT
+from policies.plans.features import check_features
+from policies.plans.kinds import Plan
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from datasites.runs.gpus import Gpu, GpuLeases
 from datasites.runs.queue import Run, RunQueue
 from policies.errors import WanwuError
-from policies.plan import TrainingPlan
-from policies.plans import Plan
+from policies.plans.kinds import Plan
+from policies.plans.training import TrainingPlan
 
 
 @dataclass(frozen=True)

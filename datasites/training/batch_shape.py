@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from datasites.training.randomness import SecureRandom
-from policies.plan import TrainingPlan
-from policies.public_size import most_units
+from policies.plans.public_size import most_units
+from policies.plans.training import TrainingPlan
 
 EMPTY = -1
 """In place of a picture's index: nobody's picture, computed and not counted."""

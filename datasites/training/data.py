@@ -10,7 +10,7 @@ import torch
 from datasites.training.randomness import SecureRandom
 from policies import validate
 from policies.errors import DataError, PlanError
-from policies.tokeniser import TextForm
+from policies.plans.tokeniser import TextForm
 
 # Public and the same for every hospital: a mean and spread measured on private pictures would be a release.
 PIXEL_ZERO = 128.0

@@ -9,7 +9,7 @@ from datasites.training.dp_sgd import EngineFactory
 from datasites.training.models import build_model
 from datasites.training.opacus_hooks import OpacusHooks
 from datasites.training.reports import empty_inputs
-from policies.plan import ModelSpec
+from policies.plans.training import ModelSpec
 
 ENGINES: dict[str, EngineFactory] = {"book_keeping": BookKeeping, "opacus": OpacusHooks}
 

@@ -12,9 +12,9 @@ from datasites.training.models import build_model, load_weights
 from datasites.training.models.scattering_linear import ScatteringFeatures
 from datasites.training.reports import to_inputs
 from policies.errors import DataError
-from policies.features import FeatureSpec
-from policies.plan import ModelSpec
-from policies.tokeniser import text_form
+from policies.plans.features import FeatureSpec
+from policies.plans.tokeniser import text_form
+from policies.plans.training import ModelSpec
 
 _BATCH = 256
 

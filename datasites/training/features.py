@@ -6,8 +6,8 @@ import numpy as np
 
 from datasites.training.data import LabelledPictures
 from policies.errors import PlanError
-from policies.features import FeatureSpec
-from policies.plan import ModelSpec
+from policies.plans.features import FeatureSpec
+from policies.plans.training import ModelSpec
 
 
 def pictures_for(model: ModelSpec, pictures: LabelledPictures) -> np.ndarray:

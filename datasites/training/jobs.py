@@ -14,9 +14,9 @@ from datasites.training.private_evaluation import evaluate_privately
 from datasites.training.private_statistics import summarise_privately
 from datasites.training.team import ALONE, Team
 from policies.errors import InputRefused, PlanError, RoundRefused
-from policies.plan import TrainingPlan
-from policies.plans import Plan
-from policies.release_plans import EvaluationPlan
+from policies.plans.kinds import Plan
+from policies.plans.releases import EvaluationPlan
+from policies.plans.training import TrainingPlan
 
 
 class PreparedRound(Protocol):

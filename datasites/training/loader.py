@@ -20,7 +20,7 @@ from datasites.training.dp_sgd import Inputs
 from datasites.training.features import pictures_for
 from datasites.training.randomness import SecureRandom
 from datasites.training.reports import texts_for, to_inputs
-from policies.plan import TrainingPlan
+from policies.plans.training import TrainingPlan
 
 _T = TypeVar("_T")
 

@@ -32,8 +32,8 @@ from datasites.training.sampler import poisson_steps
 from datasites.training.step_engine import StepEngine
 from datasites.training.team import ALONE, Team
 from policies.errors import DataError, PlanError, RoundRefused
-from policies.features import check_features
-from policies.plan import PrivacySpec, TrainingPlan
+from policies.plans.features import check_features
+from policies.plans.training import PrivacySpec, TrainingPlan
 
 Progress = Callable[[int, int], None]
 _Samples = Callable[[], Iterator[np.ndarray]]

@@ -20,7 +20,7 @@ from datasites.training.placed_batches import placed_batches
 from datasites.training.private_release import check_schema, noised, one_picture_each, told_in_quarters
 from datasites.training.randomness import SecureRandom
 from datasites.training.reports import texts_for, to_inputs
-from policies.release_plans import EvaluationPlan
+from policies.plans.releases import EvaluationPlan
 
 _MOST_SLOTS = 256
 

@@ -14,7 +14,7 @@ from datasites.training.local_round import Progress
 from datasites.training.randomness import SecureRandom
 from datasites.training.sampler import poisson_steps
 from policies.errors import PlanError
-from policies.release_plans import EvaluationPlan, StatisticsPlan
+from policies.plans.releases import EvaluationPlan, StatisticsPlan
 
 _TOLD = 4
 _T = TypeVar("_T")

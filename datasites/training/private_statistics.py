@@ -8,7 +8,7 @@ from datasites.training.data import LabelledPictures
 from datasites.training.local_round import Progress
 from datasites.training.private_release import check_schema, noised, one_picture_each, told_in_quarters
 from datasites.training.randomness import SecureRandom
-from policies.release_plans import StatisticsPlan
+from policies.plans.releases import StatisticsPlan
 
 _BLOCK_BYTES = 1 << 24
 _BYTE = 255

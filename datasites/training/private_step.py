@@ -19,7 +19,7 @@ from datasites.training.self_check import check_places, made_up_batch, make_up_w
 from datasites.training.step_engine import StepEngine
 from datasites.training.team import Team
 from policies.errors import NotRepeatable, OutOfMemory
-from policies.plan import TrainingPlan
+from policies.plans.training import TrainingPlan
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from datasites.training.data import LabelledPictures
-from policies.features import FeatureSpec
-from policies.plan import ModelSpec
-from policies.tokeniser import check_text, text_form
+from policies.plans.features import FeatureSpec
+from policies.plans.tokeniser import check_text, text_form
+from policies.plans.training import ModelSpec
 
 ModelInputs = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
 

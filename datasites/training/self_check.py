@@ -18,8 +18,8 @@ from datasites.training.loader import Batch
 from datasites.training.reports import empty_inputs, to_inputs
 from datasites.training.step_engine import StepEngine
 from policies.errors import NotRepeatable
-from policies.plan import ModelSpec
-from policies.tokeniser import text_form
+from policies.plans.tokeniser import text_form
+from policies.plans.training import ModelSpec
 
 _SEED = 20_261_101  # of pictures and weights: public, the same in every run
 

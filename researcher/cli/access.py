@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from researcher.federation import Federation
+    from researcher.hospitals.federation import Federation
 
 CREDENTIALS = "state/*/credentials/*.json"
 """Where credentials files lie unless a command is told otherwise."""
@@ -26,6 +26,6 @@ def credentials_option() -> argparse.ArgumentParser:
 
 def connect(options: argparse.Namespace) -> Federation:
     """Connects to the hospitals that the options name."""
-    from researcher.federation import Federation
+    from researcher.hospitals.federation import Federation
 
     return Federation.connect(options.credentials or [CREDENTIALS])

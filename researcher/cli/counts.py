@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from policies.errors import ConfigError
-from policies.printing import say_json
+from policies.terminal.printing import say_json
 from researcher.cli.access import connect, credentials_option
 from researcher.cli.commands import Commands, add_backbone_weights
 
 if TYPE_CHECKING:
-    from researcher.checkpoints import Checkpoint
-    from researcher.counting_session import CountWishes
+    from researcher.studies.checkpoints import Checkpoint
+    from researcher.terminal.counting_session import CountWishes
 
 
 def statistics(options: argparse.Namespace) -> None:
     """Asks the hospitals for noised class counts and picture statistics, before a study is spent on them."""
-    from policies.rich_terminal import PlainConsole
-    from researcher.counting_session import ask_for_statistics
+    from policies.terminal.rich_terminal import PlainConsole
+    from researcher.terminal.counting_session import ask_for_statistics
 
     with connect(options) as federation:
         ask_for_statistics(federation, _wishes(options), out=options.out, console=PlainConsole())
@@ -27,14 +27,14 @@ def statistics(options: argparse.Namespace) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Evaluates a saved global model on a public hold-out, or with --at_hospitals on the hospitals' own pictures."""
-    from researcher.checkpoints import load_model
+    from researcher.studies.checkpoints import load_model
 
     checkpoint = load_model(options.model_file)
     if not options.at_hospitals:
         _evaluate_here(checkpoint, options)
         return
-    from policies.rich_terminal import PlainConsole
-    from researcher.counting_session import ask_for_evaluation
+    from policies.terminal.rich_terminal import PlainConsole
+    from researcher.terminal.counting_session import ask_for_evaluation
 
     with connect(options) as federation:
         ask_for_evaluation(federation, checkpoint, _wishes(options), out=options.out, console=PlainConsole())
@@ -42,9 +42,9 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def _evaluate_here(checkpoint: Checkpoint, options: argparse.Namespace) -> None:
     """Prints a model's scores on a public hold-out."""
-    from researcher.evaluation import evaluate as score
-    from researcher.feature_hold_out import with_features
-    from researcher.hold_out import load_hold_out
+    from researcher.evaluation.evaluation import evaluate as score
+    from researcher.evaluation.feature_hold_out import with_features
+    from researcher.evaluation.hold_out import load_hold_out
 
     if options.test is None:
         raise ConfigError("Give a public hold-out with --test, or --at_hospitals.")
@@ -57,7 +57,7 @@ def _evaluate_here(checkpoint: Checkpoint, options: argparse.Namespace) -> None:
 
 
 def _wishes(options: argparse.Namespace) -> CountWishes:
-    from researcher.counting_session import CountWishes
+    from researcher.terminal.counting_session import CountWishes
 
     return CountWishes(options.study, options.dataset, options.noise_multiplier, options.delta)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 
-from policies.printing import say_json
+from policies.terminal.printing import say_json
 from researcher.cli.access import CREDENTIALS, connect, credentials_option
 from researcher.cli.commands import Commands
 
 
 def catalog(options: argparse.Namespace) -> None:
     """Shows what the hospitals publish and what is left of their budgets."""
-    from policies.rich_terminal import PlainConsole
-    from researcher.tables import catalog_table
+    from policies.terminal.rich_terminal import PlainConsole
+    from researcher.terminal.tables import catalog_table
 
     with connect(options) as federation:
         wires = {name: hospital.wire for name, hospital in federation.hospitals.items()}
@@ -23,9 +23,9 @@ def catalog(options: argparse.Namespace) -> None:
 
 def check(options: argparse.Namespace) -> None:
     """Looks at every hospital before a study: reachable, versions, clock, speed, datasets. Status 1 on a problem."""
-    from policies.rich_terminal import PlainConsole
-    from researcher.federation import check_all
-    from researcher.tables import check_table
+    from policies.terminal.rich_terminal import PlainConsole
+    from researcher.hospitals.federation import check_all
+    from researcher.terminal.tables import check_table
 
     checks = check_all(options.files or [CREDENTIALS])
     if options.json:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 
 from policies.errors import WanwuError
-from policies.printing import say, say_error, show_everything
+from policies.terminal.printing import say, say_error, show_everything
 from researcher.cli import counts, demo, hospitals, receipts, studies
 from researcher.cli.commands import Commands
 

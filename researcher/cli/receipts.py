@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 
 from policies.errors import ConfigError
-from policies.printing import say
+from policies.terminal.printing import say
 from researcher.cli.access import connect, credentials_option
 from researcher.cli.commands import Commands, study_folder
 
 
 def receipts(options: argparse.Namespace) -> None:
     """Fetches the hospitals' signed privacy receipts of the study, with their public keys."""
-    from researcher.submission import Submission
+    from researcher.studies.submission import Submission
 
     with connect(options) as federation:
         for file in Submission.load(federation, options.out).receipts(options.out / "receipts"):
@@ -22,7 +22,7 @@ def receipts(options: argparse.Namespace) -> None:
 
 def verify(options: argparse.Namespace) -> None:
     """Checks a receipt with the datasite's published key alone."""
-    from policies import receipt
+    from policies.ledger import receipt
 
     try:
         key = options.key.read_text().strip() if options.key.is_file() else str(options.key)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from policies.printing import say
+from policies.terminal.printing import say
 from researcher.cli.access import connect, credentials_option
 from researcher.cli.commands import Commands, add_backbone_weights, study_folder
 from researcher.cli.wishes import add_wishes, wishes_of
@@ -15,8 +15,8 @@ from researcher.cli.wishes import add_wishes, wishes_of
 if TYPE_CHECKING:
     import numpy as np
 
-    from researcher.federation import Federation
-    from researcher.study import Study
+    from researcher.hospitals.federation import Federation
+    from researcher.studies.study import Study
 
 
 def submit(options: argparse.Namespace) -> None:
@@ -27,8 +27,8 @@ def submit(options: argparse.Namespace) -> None:
 
 def status(options: argparse.Namespace) -> None:
     """Shows what the hospitals decided, how many rounds are done, and which a hospital was missing from, and why."""
-    from researcher.checkpoints import load_state
-    from researcher.study import Study
+    from researcher.studies.checkpoints import load_state
+    from researcher.studies.study import Study
 
     with connect(options) as federation:
         study = Study.load(federation, options.out)
@@ -45,11 +45,11 @@ def status(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Submits the study unless that was done, waits for the decisions, and runs the rounds."""
-    from policies.rich_terminal import PlainConsole
-    from researcher.feature_hold_out import with_features
-    from researcher.hold_out import load_hold_out
-    from researcher.study import STUDY_FILE, Study
-    from researcher.training_session import train_study
+    from policies.terminal.rich_terminal import PlainConsole
+    from researcher.evaluation.feature_hold_out import with_features
+    from researcher.evaluation.hold_out import load_hold_out
+    from researcher.studies.study import STUDY_FILE, Study
+    from researcher.terminal.training_session import train_study
 
     with connect(options) as federation:
         if (options.out / STUDY_FILE).exists():
@@ -72,7 +72,7 @@ def train(options: argparse.Namespace) -> None:
 
 def end(options: argparse.Namespace) -> None:
     """Tells the hospitals that no further round comes; what was reserved and not used becomes free."""
-    from researcher.study import Study
+    from researcher.studies.study import Study
 
     with connect(options) as federation:
         Study.load(federation, options.out).end()
@@ -80,8 +80,8 @@ def end(options: argparse.Namespace) -> None:
 
 def first_weights(options: argparse.Namespace, study: Study) -> Mapping[str, np.ndarray] | None:
     """Public weights to start from, with their record in the study's folder; None to start at random, or to go on."""
-    from researcher.checkpoints import STATE_FILE
-    from researcher.pretrained import load_initial_weights
+    from researcher.planning.initial_weights import load_initial_weights
+    from researcher.studies.checkpoints import STATE_FILE
 
     if options.initial_weights is None or (options.out / STATE_FILE).exists():
         return None
@@ -99,9 +99,9 @@ def first_weights(options: argparse.Namespace, study: Study) -> Mapping[str, np.
 
 
 def _submit(options: argparse.Namespace, federation: Federation) -> Study:
-    from researcher.planning import make_plan, study_epsilon
+    from researcher.planning.planning import make_plan, study_epsilon
     from researcher.reports import wording
-    from researcher.study import Study
+    from researcher.studies.study import Study
 
     offered = [found for found in federation.datasets() if not options.dataset or found.name == options.dataset]
     plan = make_plan(wishes_of(options), offered)

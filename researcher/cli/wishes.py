@@ -6,12 +6,12 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from policies.encodings import ENCODINGS
+from policies.contracts.encodings import ENCODINGS
 from policies.errors import ConfigError
-from policies.plan import ENGINES, PRECISIONS, RunSpec
+from policies.plans.training import ENGINES, PRECISIONS, RunSpec
 
 if TYPE_CHECKING:
-    from researcher.planning import Wishes
+    from researcher.planning.planning import Wishes
 
 DERIVED = (
     "local_epochs",
@@ -33,7 +33,7 @@ def wishes_of(options: argparse.Namespace) -> Wishes:
     Raises:
         ConfigError: An option contradicts the recipe.
     """
-    from researcher.planning import Wishes
+    from researcher.planning.planning import Wishes
 
     return Wishes(
         study=options.study,

@@ -11,10 +11,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from policies.untrusted_text import shown
 from researcher import atomic_file
-from researcher.history import PHASES, PrivacySpent
 from researcher.reports import settings, wording
 from researcher.reports.plots import MANY_CLASSES
 from researcher.reports.result import StudyResult
+from researcher.studies.history import PHASES, PrivacySpent
 
 ALT = {
     "accuracy": "Test accuracy of the global model by round, and of each hospital alone",

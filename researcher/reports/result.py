@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from policies.errors import FederationError
-from policies.plan import TrainingPlan
+from policies.plans.training import TrainingPlan
 from researcher import atomic_file
-from researcher.evaluation import Evaluation
-from researcher.history import History, PrivacySpent, RoundRecord
+from researcher.evaluation.evaluation import Evaluation
+from researcher.studies.history import History, PrivacySpent, RoundRecord
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from policies import plan_json
-from policies.plan import TrainingPlan
+from policies.plans import plan_json
+from policies.plans.training import TrainingPlan
 from researcher.reports import wording
 
 

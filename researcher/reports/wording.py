@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from policies.tokeniser import TEXT_MODELS
-from researcher.history import PrivacySpent
+from policies.plans.tokeniser import TEXT_MODELS
 from researcher.reports.result import StudyResult
+from researcher.studies.history import PrivacySpent
 
 MOST_CLASSES_NAMED = 8
 

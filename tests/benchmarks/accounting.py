@@ -14,10 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from policies import pld, prv, renyi
-from policies.accountant import calibrate_noise, epsilon_spent, filter_epsilon
-from policies.budget import PrivacyBudget
-from policies.steps import GaussianSteps
+from policies.budget import pld, prv, renyi
+from policies.budget.accountant import calibrate_noise, epsilon_spent, filter_epsilon
+from policies.budget.limits import PrivacyBudget
+from policies.budget.steps import GaussianSteps
 
 HISTORIES = {
     "training: 300 steps, rate 0.1, noise 2.59": (GaussianSteps(2.59, 0.1, 300),),

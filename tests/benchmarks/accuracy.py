@@ -29,10 +29,10 @@ from datasites.training.local_round import train_round
 from datasites.training.metrics import accuracy, confusion_matrix, macro_f1
 from datasites.training.models import initial_weights
 from datasites.training.models.scattering_linear import ScatteringFeatures
-from policies.accountant import epsilon_spent, plan_spend
-from policies.plan import ModelSpec, RunSpec, TrainingPlan
-from policies.public_size import rounded_down
-from researcher import recipes
+from policies.budget.accountant import epsilon_spent, plan_spend
+from policies.plans.public_size import rounded_down
+from policies.plans.training import ModelSpec, RunSpec, TrainingPlan
+from researcher.planning import recipes
 from researcher.strategies import ClientUpdate, FedAvg
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -233,7 +233,7 @@ def _loading(case: Case, device: str, repeats: int) -> list[float]:
     from datasites.training.data import LabelledPictures
     from datasites.training.loader import Loader, in_parts
     from datasites.training.randomness import SecureRandom
-    from policies.plan import ModelSpec, RunSpec, TrainingPlan
+    from policies.plans.training import ModelSpec, RunSpec, TrainingPlan
 
     spec = ModelSpec(case.model, (case.image_size, case.image_size, 3), CLASSES)
     plan = TrainingPlan("s", "d", spec, 1, 1, 1.0, 0.1, augmentation="flips_and_turns", run=RunSpec(device="auto"))
@@ -332,7 +332,7 @@ def _model(case: Case) -> Any:
     from torch import nn
 
     from datasites.training.models import build_model
-    from policies.plan import ModelSpec
+    from policies.plans.training import ModelSpec
 
     if case.model == "linear_head":
         return nn.Linear(1024, CLASSES)

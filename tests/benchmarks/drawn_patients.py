@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from datasites.assets.drawn_cells import DEMO_HOSPITALS, HospitalStyle, draw
+from datasites.assets.drawn.cells import DEMO_HOSPITALS, HospitalStyle, draw
 
 DATASETS = ("drawn_smears", "drawn_diagnoses")
 PATIENTS = {"train": 110, "test": 60}  # of each hospital

@@ -27,8 +27,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tests"), str(PROJECT / "tests" / "benchmarks")]
 
 import stock_pysyft  # noqa: E402
-from hospitals import Hospital, draw_pictures, make_hospital  # noqa: E402
 from resident_memory import Memory  # noqa: E402
+from support.hospitals import Hospital, draw_pictures, make_hospital  # noqa: E402
 
 NAMES = ("north", "south", "west")
 PICTURES_EACH = 64
@@ -95,7 +95,7 @@ def measure(payload: Payload, rounds: int) -> tuple[list[dict[str, Any]], dict[s
 def _measure_running(
     payload: Payload, rounds: int, hospitals: dict[str, Hospital], ready: list[float], folder: Path
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    from researcher.federation import Federation
+    from researcher.hospitals.federation import Federation
 
     begun = time.monotonic()
     with Federation.connect([hospital.credentials() for hospital in hospitals.values()]) as federation:
@@ -114,8 +114,8 @@ def _rounds(
     payload: Payload, rounds: int, federation: Any, hospitals: dict[str, Hospital], folder: Path, encoding: str
 ) -> dict[str, Any]:
     from datasites.training.models import initial_weights
-    from researcher.remote_round import OutgoingWeights
-    from researcher.study import Study
+    from researcher.studies.remote_round import OutgoingWeights
+    from researcher.studies.study import Study
 
     plan = _plan(payload, federation, rounds + 1, encoding)
     study = Study.submit(federation, plan, folder / f"study-{encoding}")
@@ -153,7 +153,7 @@ def _one_round(
     study: Any, hospitals: dict[str, Hospital], content: Any, shapes: dict[str, tuple[int, ...]], index: int
 ) -> list[Round]:
     """Every hospital's round, at once."""
-    from researcher.remote_round import Patience, RemoteRound
+    from researcher.studies.remote_round import Patience, RemoteRound
 
     marks = {name: _training_lines(hospital) for name, hospital in hospitals.items()}
 
@@ -196,7 +196,7 @@ def _training_seconds(hospital: Hospital, before: int) -> float:
 
 def _plan(payload: Payload, federation: Any, rounds: int, encoding: str) -> Any:
     """One step a round with about one picture: the least that is still private training."""
-    from researcher.planning import Wishes, make_plan
+    from researcher.planning.planning import Wishes, make_plan
 
     wishes = Wishes(
         study=f"overhead-{encoding}",

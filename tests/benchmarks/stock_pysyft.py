@@ -20,7 +20,7 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 
-from hospitals import ENVIRONMENT, free_port  # noqa: E402
+from support.hospitals import ENVIRONMENT, free_port  # noqa: E402
 
 _ADMIN = {"email": "info@openmined.org", "password": "changethis"}
 _SERVER = """

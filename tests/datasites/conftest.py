@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-from hospitals import write_pictures
+from support.books import approve, make_state, run_round
+from support.hospitals import write_pictures
 
-sys.path.insert(0, str(Path(__file__).parent))
-from books import approve, make_state, run_round
-
-from datasites.identity import StateFolder
+from datasites.files.state_folder import StateFolder
 
 
 @pytest.fixture(scope="session")

@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from books import FINGERPRINT, LIMITS, ledger_of, run_round, tenth_a_step
-from hospitals import ENVIRONMENT, wait_for
-from ledgers import SEAL, ledger_at
+from support.books import FINGERPRINT, LIMITS, ledger_of, run_round, tenth_a_step
+from support.hospitals import ENVIRONMENT, wait_for
+from support.ledgers import SEAL, ledger_at
 
-from datasites.audit import AuditLog
-from datasites.audit_chain import read, verify
-from datasites.identity import StateFolder
-from datasites.kept_books import open_audit
+from datasites.audit_log.chain import read, verify
+from datasites.audit_log.log import AuditLog
+from datasites.files.state_folder import StateFolder
 from datasites.runs import supervisor as supervision
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.gpus import GpuLeases
@@ -26,16 +25,17 @@ from datasites.runs.limits import RunLimits
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import Supervisor
 from datasites.runs.turns import ApprovedRun
-from policies.accountant import GaussianSteps
+from datasites.state.kept_books import open_audit
+from policies.budget.accountant import GaussianSteps
 from policies.errors import AuditUnavailable, LedgerBroken, RequestPending
-from policies.ledger import Ledger
+from policies.ledger.ledger import Ledger
 
 FILL_THE_LOG = """
 import resource, sys
 from pathlib import Path
-from datasites.audit import AuditLog
+from datasites.audit_log.log import AuditLog
 from policies.errors import AuditUnavailable
-from policies.seal import Seal
+from policies.ledger.seal import Seal
 log = AuditLog.begin(Path(sys.argv[1]), Seal(b"s" * 32))
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))
 written = 0
@@ -237,8 +237,8 @@ def test_a_wall_clock_that_jumps_back_moves_neither_chain(state: StateFolder, mo
         def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
             return datetime(2001, 1, 1, tzinfo=UTC)
 
-    monkeypatch.setattr("datasites.audit.datetime", Jumped)
-    monkeypatch.setattr("policies.chain.datetime", Jumped)
+    monkeypatch.setattr("datasites.audit_log.log.datetime", Jumped)
+    monkeypatch.setattr("policies.ledger.chain.datetime", Jumped)
     run_round(state, "one", 2)
     monkeypatch.undo()
     run_round(state, "one", 3)

@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile_texts import HOSTILE, PLAIN, raw_in
 from rich.console import Console
+from support.hostile_texts import HOSTILE, PLAIN, raw_in
 
-from datasites import audit_export, tables
-from datasites.approvals import MAX_REASON, check_reason
+from datasites.approvals.approvals import MAX_REASON, check_reason
 from datasites.assets.pictures import check_class_names
-from datasites.audit import AuditLog
+from datasites.audit_log import export as audit_export
+from datasites.audit_log.log import AuditLog
 from datasites.cli import console as console_calls
 from datasites.cli import main, requests, runs
 from datasites.config import DatasiteConfig, check_email
-from datasites.log_lines import LineFormatter
+from datasites.console import tables
+from datasites.files.log_lines import LineFormatter
 from policies.errors import ConfigError, DataError, RequestError
 
 CARD = {

@@ -11,9 +11,9 @@ import pytest
 
 from datasites.training.models import MODELS, trainable_shapes
 from policies.errors import PlanError
-from policies.features import BACKBONES, NORMALISATIONS, FeatureSpec
-from policies.model_options import TEXT_FORM_OPTIONS, TEXT_OPTIONS
-from policies.plan import ModelSpec
+from policies.plans.features import BACKBONES, NORMALISATIONS, FeatureSpec
+from policies.plans.model_options import TEXT_FORM_OPTIONS, TEXT_OPTIONS
+from policies.plans.training import ModelSpec
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "ref-models.md").read_text()
 ROWS = {

@@ -12,13 +12,13 @@ import pytest
 
 from datasites.config import DatasiteConfig
 from datasites.training.audit.faults import FAULTS
-from policies import accountant
 from policies.__main__ import _parser
-from policies.budget import DatasetLimits
-from policies.outputs import PUBLIC_RUN_FIELDS
-from policies.plan import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
-from policies.receipt import Receipt, RoundEntry
-from policies.release_plans import EvaluationPlan, ReleaseSpec, StatisticsPlan
+from policies.budget import accountant
+from policies.budget.limits import DatasetLimits
+from policies.contracts.outputs import PUBLIC_RUN_FIELDS
+from policies.ledger.receipt import Receipt, RoundEntry
+from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
+from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "ref-policies.md").read_text()

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hospitals import (
+from support.hospitals import (
     CLASSES,
     ENVIRONMENT,
     PROJECT,

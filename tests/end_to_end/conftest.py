@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hospitals import CLASSES, Hospital, draw_pictures, make_hospital, running, write_pictures
+from support.hospitals import CLASSES, Hospital, draw_pictures, make_hospital, running, write_pictures
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
@@ -40,7 +40,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator[d
 
 @pytest.fixture(scope="session")
 def federation(hospitals: dict[str, Hospital]) -> Iterator[Any]:
-    from researcher.federation import Federation
+    from researcher.hospitals.federation import Federation
 
     with Federation.connect([hospital.credentials() for hospital in hospitals.values()]) as connected:
         yield connected
@@ -48,7 +48,7 @@ def federation(hospitals: dict[str, Hospital]) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def north_only(hospitals: dict[str, Hospital]) -> Iterator[Any]:
-    from researcher.federation import Federation
+    from researcher.hospitals.federation import Federation
 
     with Federation.connect(hospitals["north"].credentials()) as connected:
         yield connected
@@ -56,7 +56,7 @@ def north_only(hospitals: dict[str, Hospital]) -> Iterator[Any]:
 
 @pytest.fixture
 def hold_out() -> Any:
-    from researcher.hold_out import HoldOut
+    from researcher.evaluation.hold_out import HoldOut
 
     images, labels = draw_pictures(80, seed=99)
     return HoldOut(images, labels, CLASSES)

@@ -13,16 +13,16 @@ import httpx
 import numpy as np
 import pytest
 import requests
-from hospitals import CLASSES, Hospital, draw_pictures, make_hospital, running, small_plan, wait_for
+from support.hospitals import CLASSES, Hospital, draw_pictures, make_hospital, running, small_plan, wait_for
 
+from policies.contracts.inputs import Ticket
+from policies.contracts.weights import canonical_bytes
 from policies.errors import InputRefused, LimitExceeded
-from policies.inputs import Ticket
-from policies.release_plans import EvaluationPlan, ReleaseSpec, StatisticsPlan
-from policies.weights import canonical_bytes
-from researcher import code_requests
-from researcher.federation import Federation
-from researcher.releases import CountRequest
-from researcher.study import Study
+from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
+from researcher.counts.releases import CountRequest
+from researcher.hospitals import code_requests
+from researcher.hospitals.federation import Federation
+from researcher.studies.study import Study
 
 PICTURES, PATIENTS = 1237, 619
 PATIENT_MARK, FILE_MARK = "QX7CANARY", "HF3CANARYFOLDER"
@@ -143,7 +143,7 @@ def _texts(bodies: list[bytes]) -> bytes:
 def test_a_page_and_a_model_made_of_a_study_name_no_patient(marked: Hospital, hold_out: Any, tmp_path: Path) -> None:
     from rich.console import Console
 
-    from researcher.training_session import train_study
+    from researcher.terminal.training_session import train_study
 
     with Federation.connect(marked.credentials()) as federation:
         study = Study.submit(federation, small_plan(federation, study="page"), tmp_path)

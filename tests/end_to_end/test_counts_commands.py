@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from hospitals import CLASSES, Hospital, command, draw_pictures, wait_for
+from support.hospitals import CLASSES, Hospital, command, draw_pictures, wait_for
 
 NOISE = "3"
 
@@ -44,8 +44,8 @@ def test_statistics_prints_and_keeps_each_hospitals_noised_counts(pair: dict[str
 
 def test_a_saved_model_is_scored_on_the_hospitals_own_pictures(pair: dict[str, Hospital], tmp_path: Path) -> None:
     from datasites.training.models import initial_weights
-    from policies.plan import ModelSpec
-    from researcher.checkpoints import Checkpoint, save_model
+    from policies.plans.training import ModelSpec
+    from researcher.studies.checkpoints import Checkpoint, save_model
 
     spec = ModelSpec("linear", (16, 16, 1), 2)
     bright = {**initial_weights(spec, 0), "head.bias": np.array([-1e6, 1e6], np.float32)}

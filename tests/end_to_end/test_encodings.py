@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hospitals import Hospital, small_plan
+from support.hospitals import Hospital, small_plan
 
-from policies.encodings import ENCODINGS, encode
+from policies.contracts.encodings import ENCODINGS, encode
+from policies.contracts.inputs import Ticket
+from policies.contracts.weights import canonical_bytes
 from policies.errors import InputRefused
-from policies.inputs import Ticket
-from policies.weights import canonical_bytes
-from researcher import code_requests
-from researcher.federation import Federation
-from researcher.study import Study
+from researcher.hospitals import code_requests
+from researcher.hospitals.federation import Federation
+from researcher.studies.study import Study
 
 MEGABYTES_MOVED = 100
 MOST_GROWTH_MB = 50

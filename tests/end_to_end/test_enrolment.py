@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from hospitals import RESEARCHER, STRANGER, Hospital
+from support.hospitals import RESEARCHER, STRANGER, Hospital
 from syft.client.api import SyftAPICall
 
 from policies.errors import CertificateRefused, ConfigError, DatasiteNotTrusted, DatasiteUnreachable, SignInFailed
-from researcher.credentials import Credentials
-from researcher.federation import Federation
-from researcher.pysyft_connection import SecureConnection, sign_in
-from researcher.secure_channel import SecureChannel
-from researcher.wire import Wire
+from researcher.hospitals.credentials import Credentials
+from researcher.hospitals.federation import Federation
+from researcher.hospitals.pysyft_connection import SecureConnection, sign_in
+from researcher.hospitals.secure_channel import SecureChannel
+from researcher.hospitals.wire import Wire
 
 VISITOR = "visitor@university.org"
 

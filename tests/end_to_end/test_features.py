@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from hospitals import Hospital
+from support.hospitals import Hospital
 
 from policies.errors import WanwuError
-from policies.features import FeatureSpec
-from policies.release_plans import EvaluationPlan, ReleaseSpec
+from policies.plans.features import FeatureSpec
+from policies.plans.releases import EvaluationPlan, ReleaseSpec
 
 
 def compute(hospital: Hospital, backbone: tuple[Path, FeatureSpec], **changes: str) -> str:
@@ -24,12 +24,12 @@ def test_a_head_on_features_is_trained_and_evaluated_where_the_pictures_are(
     pair: dict[str, Hospital], backbone: tuple[Path, FeatureSpec], hold_out: object, tmp_path: Path
 ) -> None:
     from datasites.training.models import initial_weights
-    from researcher.feature_hold_out import with_features
-    from researcher.federation import Federation
-    from researcher.hold_out import HoldOut
-    from researcher.planning import Wishes, make_plan
-    from researcher.releases import CountRequest
-    from researcher.study import Study
+    from researcher.counts.releases import CountRequest
+    from researcher.evaluation.feature_hold_out import with_features
+    from researcher.evaluation.hold_out import HoldOut
+    from researcher.hospitals.federation import Federation
+    from researcher.planning.planning import Wishes, make_plan
+    from researcher.studies.study import Study
 
     assert isinstance(hold_out, HoldOut)
     file, spec = backbone
@@ -71,12 +71,12 @@ def test_features_that_are_gone_stop_a_run_and_cost_nothing(
     pair: dict[str, Hospital], backbone: tuple[Path, FeatureSpec], hold_out: object, tmp_path: Path
 ) -> None:
     from datasites.training.models import initial_weights
-    from researcher.feature_hold_out import with_features
-    from researcher.federation import Federation
-    from researcher.hold_out import HoldOut
-    from researcher.planning import Wishes, make_plan
-    from researcher.remote_round import Patience
-    from researcher.study import Study
+    from researcher.evaluation.feature_hold_out import with_features
+    from researcher.evaluation.hold_out import HoldOut
+    from researcher.hospitals.federation import Federation
+    from researcher.planning.planning import Wishes, make_plan
+    from researcher.studies.remote_round import Patience
+    from researcher.studies.study import Study
 
     assert isinstance(hold_out, HoldOut)
     file, spec = backbone

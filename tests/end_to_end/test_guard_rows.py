@@ -19,16 +19,16 @@ from typing import Any
 import httpx
 import pytest
 import syft as sy
-from hospitals import ENVIRONMENT, RESEARCHER, STRANGER, Hospital, changed_decision, command, small_plan
+from support.hospitals import ENVIRONMENT, RESEARCHER, STRANGER, Hospital, changed_decision, command, small_plan
 from syft.client.api import SyftAPICall
 
+from policies.contracts.inputs import Ticket
 from policies.errors import MessageRefused, NotAllowed, RequestAltered, SignInFailed
-from policies.inputs import Ticket
-from researcher import code_requests
-from researcher.credentials import Credentials
-from researcher.federation import Federation
-from researcher.secure_channel import SecureChannel
-from researcher.study import Study
+from researcher.hospitals import code_requests
+from researcher.hospitals.credentials import Credentials
+from researcher.hospitals.federation import Federation
+from researcher.hospitals.secure_channel import SecureChannel
+from researcher.studies.study import Study
 
 
 @pytest.fixture

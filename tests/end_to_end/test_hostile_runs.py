@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hospitals import ENVIRONMENT, PROJECT, Hospital, make_hospital, running, small_plan, wait_for
+from support.hospitals import ENVIRONMENT, PROJECT, Hospital, make_hospital, running, small_plan, wait_for
 
 from datasites.runs.sandbox import sandbox_report
+from policies.contracts.inputs import Ticket
+from policies.contracts.weights import canonical_bytes
 from policies.errors import RunLost
-from policies.inputs import Ticket
-from policies.weights import canonical_bytes
 
 LACKING = [piece for piece in sandbox_report() if piece.required and not piece.present]
 CANARY = "c4n4ry-of-one-patient"
@@ -29,7 +29,7 @@ class HostileHospital(Hospital):
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, PROJECT / "tests" / "runs" / "hostile_datasite.py", self.state],
+            [sys.executable, PROJECT / "tests" / "support" / "hostile_datasite.py", self.state],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=ENVIRONMENT,
@@ -48,7 +48,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterat
 
 @pytest.fixture(scope="module")
 def researcher(hospital: Hospital) -> Iterator[Any]:
-    from researcher.federation import Federation
+    from researcher.hospitals.federation import Federation
 
     with Federation.connect(hospital.credentials()) as connected:
         yield connected
@@ -56,8 +56,8 @@ def researcher(hospital: Hospital) -> Iterator[Any]:
 
 def _ask(researcher: Any, hospital: Hospital, study_name: str, folder: Path, **changes: Any) -> tuple[Any, str, str]:
     """Submits, approves and asks for the first round: the wire, the request, the run."""
-    from researcher import code_requests
-    from researcher.study import Study
+    from researcher.hospitals import code_requests
+    from researcher.studies.study import Study
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from under_fire import studies_under_fire
+from support.under_fire import studies_under_fire
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from hospitals import (
+from PIL import Image
+from support.hospitals import (
     ENVIRONMENT,
     PROJECT,
     RESEARCHER,
@@ -26,7 +27,6 @@ from hospitals import (
     wait_for,
     write_pictures,
 )
-from PIL import Image
 
 Start = Callable[..., subprocess.Popen[str]]
 LAUNCH = PROJECT / "launch_datasites.py"
@@ -109,7 +109,7 @@ def test_the_demo_hospitals_start_print_where_they_are_and_stop_without_a_trace(
 
 def test_one_hospital_starts_again_over_its_state_with_its_accounts_and_dataset(start: Start, tmp_path: Path) -> None:
     from policies.errors import SignInFailed
-    from researcher.federation import Federation
+    from researcher.hospitals.federation import Federation
 
     write_pictures(tmp_path / "pictures.npz", sites=("only",))
     named = ("--state", tmp_path, "--name", "clinic_a", "--port", str(free_port()))

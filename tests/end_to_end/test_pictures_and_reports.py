@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hospitals import Hospital, make_hospital, running, small_plan
+from support.hospitals import Hospital, make_hospital, running, small_plan
 
-from datasites.assets.drawn_reports import SITES, write_example
+from datasites.assets.drawn.reports import SITES, write_example
 from policies.errors import FederationError, PlanError
-from policies.release_plans import EvaluationPlan, ReleaseSpec, StatisticsPlan
-from policies.tokeniser import TextForm, text_form, tokens
+from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
+from policies.plans.tokeniser import TextForm, text_form, tokens
 
 FORM = TextForm(length=12, vocabulary=128)
 CANARY = "zyzzyva4711"
@@ -45,11 +45,11 @@ def test_a_study_of_pictures_and_reports_runs_and_its_model_is_counted_at_the_ho
     reading: dict[str, Hospital], example: tuple[Path, Path], tmp_path: Path
 ) -> None:
     from datasites.training.models import initial_weights
-    from researcher.federation import Federation
-    from researcher.hold_out import load_hold_out
-    from researcher.planning import Wishes, make_plan
-    from researcher.releases import CountRequest
-    from researcher.study import Study
+    from researcher.counts.releases import CountRequest
+    from researcher.evaluation.hold_out import load_hold_out
+    from researcher.hospitals.federation import Federation
+    from researcher.planning.planning import Wishes, make_plan
+    from researcher.studies.study import Study
 
     with Federation.connect([hospital.credentials() for hospital in reading.values()]) as federation:
         assert {dataset.text for dataset in federation.datasets()} == {FORM}
@@ -91,9 +91,9 @@ def test_a_study_of_pictures_and_reports_runs_and_its_model_is_counted_at_the_ho
 
 
 def test_a_plan_of_another_form_is_refused_before_it_is_kept(reading: dict[str, Hospital], tmp_path: Path) -> None:
-    from researcher.federation import Federation
-    from researcher.planning import Wishes, make_plan
-    from researcher.study import Study
+    from researcher.hospitals.federation import Federation
+    from researcher.planning.planning import Wishes, make_plan
+    from researcher.studies.study import Study
 
     with Federation.connect(reading["north"].credentials()) as federation:
         plan = make_plan(Wishes(study="other", model="image_text", noise_multiplier=6.0), federation.datasets())
@@ -107,8 +107,8 @@ def test_a_plan_of_another_form_is_refused_before_it_is_kept(reading: dict[str, 
 
 
 def test_a_plan_for_reports_is_refused_by_a_hospital_that_has_none(north_only: Any, tmp_path: Path) -> None:
-    from researcher.planning import Wishes, make_plan
-    from researcher.study import Study
+    from researcher.planning.planning import Wishes, make_plan
+    from researcher.studies.study import Study
 
     with pytest.raises(PlanError, match="the dataset has pictures alone"):
         make_plan(Wishes(model="image_text", noise_multiplier=6.0), north_only.datasets())

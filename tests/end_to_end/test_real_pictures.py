@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hospitals import ENVIRONMENT, PROJECT, make_hospital, running, small_plan
+from support.hospitals import ENVIRONMENT, PROJECT, make_hospital, running, small_plan
 
 REAL_DATA = Path(os.environ.get("WANWU_REAL_DATA", PROJECT.parent / "shared" / "data"))
 pytestmark = [pytest.mark.real_data, pytest.mark.timeout(1800)]
@@ -39,10 +39,10 @@ def test_four_sites_of_red_blood_cells_train_a_model_within_epsilon_eight(tmp_pa
 
 def test_patients_of_chest_pictures_are_the_privacy_unit_from_card_to_receipt(tmp_path: Path) -> None:
     from datasites.training.models import initial_weights
-    from policies.receipt import verify
-    from researcher.federation import Federation
-    from researcher.hold_out import load_hold_out
-    from researcher.study import Study
+    from policies.ledger.receipt import verify
+    from researcher.evaluation.hold_out import load_hold_out
+    from researcher.hospitals.federation import Federation
+    from researcher.studies.study import Study
 
     chests = _set("cxr_hannover")
     hospital = make_hospital(tmp_path, "hannover", _one_site(chests / "train.npz", tmp_path), unit="patient")

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hospitals import Hospital, command, small_plan
+from support.hospitals import Hospital, command, small_plan
 
-from datasites import audit
-from policies.accountant import GaussianSteps, epsilon_spent
+from datasites.audit_log import log as audit
+from policies.budget.accountant import GaussianSteps, epsilon_spent
 from policies.errors import ReceiptInvalid
-from policies.receipt import verify
-from researcher.federation import Federation
-from researcher.study import Study
+from policies.ledger.receipt import verify
+from researcher.hospitals.federation import Federation
+from researcher.studies.study import Study
 
 
 @pytest.fixture

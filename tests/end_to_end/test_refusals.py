@@ -13,13 +13,16 @@ from typing import Any
 import httpx
 import pytest
 import syft as sy
-from hospitals import RESEARCHER, STRANGER, Hospital, changed_decision, small_plan
+from support.hospitals import RESEARCHER, STRANGER, Hospital, changed_decision, small_plan
 from syft.client.api import SyftAPICall
 from syft.client.datasite_client import DatasiteClient
 from syft.server.credentials import SyftSigningKey
 from syft.service.policy.policy import MixedInputPolicy
 from syft.types.uid import UID
 
+from policies.contracts.inputs import Ticket
+from policies.contracts.signatures import sign
+from policies.contracts.weights import canonical_bytes
 from policies.errors import (
     BlobUnknown,
     BudgetExceeded,
@@ -33,16 +36,13 @@ from policies.errors import (
     RequestUnknown,
     SignInFailed,
 )
-from policies.inputs import Ticket
-from policies.plan import ModelSpec, PrivacySpec
-from policies.signatures import sign
-from policies.weights import canonical_bytes
-from researcher import code_requests
-from researcher.credentials import Credentials
-from researcher.federation import Federation
-from researcher.pysyft_connection import SecureConnection
-from researcher.secure_channel import client_context
-from researcher.study import Study
+from policies.plans.training import ModelSpec, PrivacySpec
+from researcher.hospitals import code_requests
+from researcher.hospitals.credentials import Credentials
+from researcher.hospitals.federation import Federation
+from researcher.hospitals.pysyft_connection import SecureConnection
+from researcher.hospitals.secure_channel import client_context
+from researcher.studies.study import Study
 
 
 @pytest.fixture

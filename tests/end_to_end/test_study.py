@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hospitals import Hospital, small_plan, wait_for
+from support.hospitals import Hospital, small_plan, wait_for
 
-from datasites.identity import StateFolder
-from datasites.kept_books import open_ledger
-from policies.accountant import GaussianSteps, epsilon_spent
+from datasites.files.state_folder import StateFolder
+from datasites.state.kept_books import open_ledger
+from policies.budget.accountant import GaussianSteps, epsilon_spent
+from policies.contracts.inputs import Ticket
+from policies.contracts.weights import canonical_bytes
 from policies.errors import NotEnoughDatasites, RequestDenied, RequestPending, RoundRefused, RunLost
-from policies.inputs import Ticket
-from policies.receipt import verify
-from policies.reservations import NOTHING_LEFT
-from policies.weights import canonical_bytes
-from researcher import code_requests
-from researcher.federation import Federation
-from researcher.remote_round import Patience
-from researcher.study import Study
+from policies.ledger.receipt import verify
+from policies.ledger.reservations import NOTHING_LEFT
+from researcher.hospitals import code_requests
+from researcher.hospitals.federation import Federation
+from researcher.studies.remote_round import Patience
+from researcher.studies.study import Study
 
 
 def _approve(study: Study, hospitals: dict[str, Hospital], *names: str) -> None:

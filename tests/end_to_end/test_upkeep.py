@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 import syft as sy
-from hospitals import RESEARCHER, Hospital, command, free_port, make_hospital, running, small_plan
+from support.hospitals import RESEARCHER, Hospital, command, free_port, make_hospital, running, small_plan
 
+from policies.contracts.inputs import Ticket
+from policies.contracts.weights import canonical_bytes
 from policies.errors import LimitExceeded, RequestDenied, WanwuError
-from policies.inputs import Ticket
-from policies.weights import canonical_bytes
-from researcher import code_requests
-from researcher.federation import Federation, check_all
-from researcher.study import Study
+from researcher.hospitals import code_requests
+from researcher.hospitals.federation import Federation, check_all
+from researcher.studies.study import Study
 
 
 @pytest.fixture(scope="module")
 def west(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A hospital of this module's own, which may be stopped and lost."""
-    from hospitals import write_pictures
+    from support.hospitals import write_pictures
 
     folder = tmp_path_factory.mktemp("west")
     write_pictures(folder / "pictures.npz", sites=("west",))

@@ -17,7 +17,7 @@ import torch
 
 from mutants.catalogue import MUTANTS
 from mutants.trial import false_alarms, found_by_name
-from policies.plan import ENGINES
+from policies.plans.training import ENGINES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

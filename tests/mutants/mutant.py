@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import datasites.training
-from policies.plan import ENGINES
+from policies.plans.training import ENGINES
 
 Patch = Any  # pytest.MonkeyPatch
 

@@ -9,13 +9,13 @@ import sys
 import unicodedata
 
 import pytest
-from hostile_texts import HOSTILE, PLAIN, raw_in
+from support.hostile_texts import HOSTILE, PLAIN, raw_in
 
 from policies import validate
 from policies.errors import ConfigError, PlanError, RunFailed, WanwuError
 from policies.inside_folder import inside
-from policies.printing import say, say_error, say_json, show_everything
-from policies.rich_terminal import PlainConsole, PlainTable, line
+from policies.terminal.printing import say, say_error, say_json, show_everything
+from policies.terminal.rich_terminal import PlainConsole, PlainTable, line
 from policies.untrusted_text import csv_cell, is_plain, shown
 
 

@@ -6,13 +6,13 @@ import warnings
 
 import pytest
 
-from policies.plan import TrainingPlan
+from policies.plans.training import TrainingPlan
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
     from researcher.demo import plan_alone, recipe
-    from researcher.hospital import DatasetInfo
-    from researcher.planning import make_plan, study_epsilon
+    from researcher.hospitals.hospital import DatasetInfo
+    from researcher.planning.planning import make_plan, study_epsilon
 
 
 def planned(*sizes: int, given: bool) -> TrainingPlan:

@@ -15,33 +15,34 @@ from typing import Any
 
 import httpx
 import pytest
-from hostile_texts import HOSTILE, PLAIN, raw_in
+from support.hostile_texts import HOSTILE, PLAIN, raw_in
 
 from policies import errors, versions
 from policies.errors import ConfigError, FederationError, PlanError
-from policies.plan import ModelSpec, PrivacySpec, TrainingPlan
-from policies.rich_terminal import PlainConsole
-from researcher import tables, weights_file
-from researcher.credentials import Credentials
-from researcher.history import History, PrivacySpent, RoundRecord
-from researcher.intervals import Interval
-from researcher.noised_metrics import NoisedAuroc, NoisedMetrics
-from researcher.noised_statistics import ClassStatistics
-from researcher.weights_file import WeightsFile
+from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
+from policies.terminal.rich_terminal import PlainConsole
+from researcher.counts.intervals import Interval
+from researcher.counts.noised_metrics import NoisedAuroc, NoisedMetrics
+from researcher.counts.noised_statistics import ClassStatistics
+from researcher.hospitals.credentials import Credentials
+from researcher.studies import weights_file
+from researcher.studies.history import History, PrivacySpent, RoundRecord
+from researcher.studies.weights_file import WeightsFile
+from researcher.terminal import tables
 
 with warnings.catch_warnings():  # what matplotlib and PySyft call by old names
     warnings.simplefilter("ignore")
-    from researcher import federation as connecting
     from researcher.cli import studies
-    from researcher.code_requests import CodeRequest
-    from researcher.hospital import DatasetInfo, Hospital
-    from researcher.hospital_check import DatasetCheck, HospitalCheck
-    from researcher.remote_round import RoundEvent
+    from researcher.hospitals import federation as connecting
+    from researcher.hospitals.check import DatasetCheck, HospitalCheck
+    from researcher.hospitals.code_requests import CodeRequest
+    from researcher.hospitals.hospital import DatasetInfo, Hospital
+    from researcher.hospitals.wire import Wire, raise_answer
     from researcher.reports import StudyResult, write_page
     from researcher.reports.drawing import short
-    from researcher.submission import Submission
-    from researcher.terminal import RoundDisplay
-    from researcher.wire import Wire, raise_answer
+    from researcher.studies.remote_round import RoundEvent
+    from researcher.studies.submission import Submission
+    from researcher.terminal.progress import RoundDisplay
 
 ALL = pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 SECONDS = {"queue": 1.0, "transfer": 2.0, "train": 5.0, "aggregate": 0.5, "total": 10.0}
@@ -118,7 +119,7 @@ def test_what_hospitals_decided_is_printed_and_obeys_nothing(
     answers = SimpleNamespace(request=lambda request_id: {"state": text, "reason": text})
     study = submission("north", wire=answers)
     monkeypatch.setattr(studies, "connect", lambda options: nullcontext(study.federation))
-    monkeypatch.setattr("researcher.study.Study.load", lambda federation, folder: study)
+    monkeypatch.setattr("researcher.studies.study.Study.load", lambda federation, folder: study)
     studies.status(argparse.Namespace(out=Path("x")))
     assert not raw_in(capsys.readouterr().out)
     assert not raw_in("".join(sum(study.decisions().values(), ())), lines=False)

@@ -19,7 +19,7 @@ from datasites.training.audit.noise import noise_checks
 from datasites.training.audit.subject import Subject
 from datasites.training.team import ALONE, Team
 from policies import validate
-from policies.plan import UNITS
+from policies.plans.training import UNITS
 
 PARTS = (draw_checks, gradient_checks, noise_checks)  # beside the canaries
 

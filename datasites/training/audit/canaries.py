@@ -19,7 +19,7 @@ from datasites.training.audit.checks import Check, worst
 from datasites.training.audit.subject import Subject
 from datasites.training.data import PIXEL_ZERO, LabelledPictures
 from datasites.training.dp_sgd import CLIP_MARGIN
-from policies.plan import ModelSpec, PrivacySpec, TrainingPlan
+from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 ONE_RUN_CONFIDENCE = 0.95  # its bound lies far below the truth, so that chance alone hardly lifts it over a claim
 GAUSSIAN_CONFIDENCE = 0.9999  # this one comes close, and would be over a true claim in 1 of 20 audits at 0.95
@@ -140,8 +140,8 @@ def bright_pixels(pixels: np.ndarray, side: int) -> np.ndarray:
 
 @cache
 def _noise_multiplier(claimed_epsilon: float) -> float:
-    from policies.accountant import calibrate_noise  # here: the accountants take a second to load
-    from policies.budget import PrivacyBudget
+    from policies.budget.accountant import calibrate_noise  # here: the accountants take a second to load
+    from policies.budget.limits import PrivacyBudget
 
     budget = PrivacyBudget(claimed_epsilon, _DELTA)
     return calibrate_noise(budget, sample_rate=_SAMPLE_RATE, steps=_STEPS)

@@ -17,7 +17,7 @@ from datasites.training.audit.checks import FALSE_ALARM, Check, at_most, count_z
 from datasites.training.audit.subject import Subject
 from datasites.training.data import LabelledPictures
 from datasites.training.dp_sgd import CLIP_MARGIN
-from policies.plan import ModelSpec, PrivacySpec, TrainingPlan
+from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 _SIDE = 32
 _ROUNDS, _STEPS = 8, 7

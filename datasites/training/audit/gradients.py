@@ -20,8 +20,8 @@ from datasites.training.data import LabelledPictures, to_tensor
 from datasites.training.models import build_model, initial_weights, load_weights
 from datasites.training.reports import to_inputs
 from datasites.training.weighted_sums import full_precision
-from policies.plan import ModelSpec, PrivacySpec, TrainingPlan
-from policies.tokeniser import TextForm
+from policies.plans.tokeniser import TextForm
+from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 _FORM = TextForm(length=4, vocabulary=12)
 _TEXT_FEATURES, _WEIGHT_OF_REPORTS = 8, 20

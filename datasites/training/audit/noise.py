@@ -21,8 +21,8 @@ from datasites.training.audit.checks import Check, correlation_z, kurtosis_z, sp
 from datasites.training.audit.subject import Subject
 from datasites.training.data import LabelledPictures
 from datasites.training.models import trainable_shapes
-from policies.plan import ModelSpec, PrivacySpec, TrainingPlan
-from policies.tokeniser import TextForm
+from policies.plans.tokeniser import TextForm
+from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 _FORM = TextForm(length=4, vocabulary=512)
 _OPTIONS = {**_FORM.options, "width": 16, "text_features": 32, "window": 3}

@@ -12,7 +12,7 @@ from datasites.training.data import LabelledPictures, to_tensor
 from datasites.training.dp_sgd import CLIP_MARGIN
 from datasites.training.models import build_model, load_weights
 from datasites.training.reports import to_inputs
-from policies.plan import ModelSpec
+from policies.plans.training import ModelSpec
 
 
 def gradients(spec: ModelSpec, weights: Mapping[str, np.ndarray], pictures: LabelledPictures) -> np.ndarray:

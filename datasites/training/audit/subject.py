@@ -19,7 +19,7 @@ from datasites.training.jobs import run_round
 from datasites.training.local_round import train_round
 from datasites.training.randomness import SecureRandom
 from datasites.training.team import ALONE, Team
-from policies.plan import RunSpec, TrainingPlan
+from policies.plans.training import RunSpec, TrainingPlan
 
 _SEEDS = 1000  # generators that one audit may ask for
 

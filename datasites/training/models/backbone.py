@@ -16,7 +16,7 @@ from torch import nn
 
 from datasites.training.placed_batches import placed_batches
 from policies.errors import InputRefused
-from policies.features import NORMALISATIONS, FeatureSpec
+from policies.plans.features import NORMALISATIONS, FeatureSpec
 
 _SLOTS = 32
 

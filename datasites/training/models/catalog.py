@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from policies.errors import PlanError
-from policies.plan import ModelSpec
+from policies.plans.training import ModelSpec
 
 Builder = Callable[[ModelSpec], nn.Module]
 

@@ -10,12 +10,12 @@ from collections import OrderedDict
 from torch import nn
 
 from policies.errors import PlanError
-from policies.features import FeatureSpec
-from policies.plan import ModelSpec
+from policies.plans.features import FeatureSpec
+from policies.plans.training import ModelSpec
 
 
 def features(spec: ModelSpec) -> nn.Module:
-    """Softmax regression on features, from weights of zero. Options: see `policies.features.FeatureSpec`.
+    """Softmax regression on features, from weights of zero. Options: see `policies.plans.features.FeatureSpec`.
 
     It takes features as pictures of one pixel: float32, (B, width, 1, 1).
     """

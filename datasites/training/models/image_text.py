@@ -14,9 +14,9 @@ from torch import nn
 
 from datasites.training.models.catalog import build_model
 from policies.errors import PlanError
-from policies.model_options import picture_encoder, text_options
-from policies.plan import ModelSpec
-from policies.tokeniser import PADDING, TextForm, text_form
+from policies.plans.model_options import picture_encoder, text_options
+from policies.plans.tokeniser import PADDING, TextForm, text_form
+from policies.plans.training import ModelSpec
 
 
 class ImageText(nn.Module):
@@ -51,7 +51,7 @@ class ImageText(nn.Module):
 
         Args:
             inputs: Pictures, float32, (B, C, H, W), and tokens, whole numbers, (B, length), as
-                `policies.tokeniser.tokens` makes them.
+                `policies.plans.tokeniser.tokens` makes them.
         """
         images, tokens = inputs
         return self.head(torch.cat((self.picture(images), self.text(tokens)), dim=1))

@@ -6,8 +6,8 @@ from collections import OrderedDict
 
 from torch import nn
 
-from policies.model_options import options_of
-from policies.plan import ModelSpec
+from policies.plans.model_options import options_of
+from policies.plans.training import ModelSpec
 
 
 def linear(spec: ModelSpec) -> nn.Module:

@@ -14,8 +14,8 @@ from torchvision.models import mobilenetv3
 
 from datasites.training.models.layers import group_norm, keep_inputs, with_first_convolution
 from datasites.training.models.options import check_size, has_small_stem
-from policies.model_options import options_of
-from policies.plan import ModelSpec
+from policies.plans.model_options import options_of
+from policies.plans.training import ModelSpec
 
 _GROUPS = 8  # divides every layer's channels, at every width
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from policies.errors import PlanError
-from policies.plan import ModelSpec
+from policies.plans.training import ModelSpec
 
 _SMALL_BELOW = 64  # pixels on the shorter side
 

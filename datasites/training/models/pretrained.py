@@ -19,8 +19,8 @@ import torch
 from datasites.training.data import PIXEL_UNIT, PIXEL_ZERO
 from datasites.training.models.weights import initial_weights
 from policies.errors import InputRefused
-from policies.model_options import picture_encoder
-from policies.plan import ModelSpec
+from policies.plans.model_options import picture_encoder
+from policies.plans.training import ModelSpec
 
 Arrays = dict[str, torch.Tensor]
 

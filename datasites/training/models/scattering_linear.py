@@ -16,8 +16,8 @@ from datasites.training.data import PIXEL_UNIT, PIXEL_ZERO
 from datasites.training.models.options import check_size
 from datasites.training.models.reference_pictures import reference_pictures
 from datasites.training.models.scattering import WIDTH, Scattering
-from policies.model_options import options_of
-from policies.plan import ModelSpec
+from policies.plans.model_options import options_of
+from policies.plans.training import ModelSpec
 
 _REFERENCES = 256
 _FAINT = 1e-4  # features under this are taken as they are, larger ones by their square root

@@ -7,8 +7,8 @@ from collections import OrderedDict
 from torch import nn
 
 from datasites.training.models.options import check_size
-from policies.model_options import options_of
-from policies.plan import ModelSpec
+from policies.plans.model_options import options_of
+from policies.plans.training import ModelSpec
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
 

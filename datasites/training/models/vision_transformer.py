@@ -15,8 +15,8 @@ from timm.models.vision_transformer import Block
 from torch import nn
 
 from datasites.training.models.options import check_size
-from policies.model_options import options_of
-from policies.plan import ModelSpec
+from policies.plans.model_options import options_of
+from policies.plans.training import ModelSpec
 
 _HEAD_WIDTH = 64
 _INITIAL_SPREAD = 0.02

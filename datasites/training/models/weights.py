@@ -10,7 +10,7 @@ from torch import nn
 
 from datasites.training.models.catalog import build_model
 from policies.errors import InputRefused
-from policies.plan import ModelSpec
+from policies.plans.training import ModelSpec
 
 
 def initial_weights(spec: ModelSpec, seed: int) -> dict[str, np.ndarray]:

@@ -1,0 +1,1 @@
+"""Who may come in: certificates, accounts and the hospital's own people."""

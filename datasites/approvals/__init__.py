@@ -1,0 +1,1 @@
+"""What the hospital's people decided, and exactly what each decision covers."""

@@ -1,0 +1,143 @@
+"""The hospital's decisions on code requests, each with the digest of all that it covers."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasites.approvals.consents import Consents
+from datasites.files.sqlite_file import open_private
+from policies.errors import RequestError
+from policies.ledger.reservations import Reservation
+from policies.plans.kinds import Plan, parse
+from policies.plans.plan_json import canonical_json, sha256_text
+from policies.untrusted_text import is_plain
+
+MAX_REASON = 400
+_SCHEMA = (Path(__file__).parent / "approvals.sql").read_text()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision. The columns of approvals.sql."""
+
+    request_id: str
+    decision: str
+    digest: str
+    code_id: str
+    account: str
+    researcher: str
+    dataset: str
+    fingerprint: str
+    plan: str
+    shapes: str
+    decided_by: str
+    decided_at: str
+    reason: str
+
+    @property
+    def approved_plan(self) -> Plan:
+        """The plan that was decided on."""
+        return parse(self.plan)
+
+    @property
+    def inputs(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the arrays that must come in."""
+        return self._shapes("inputs")
+
+    @property
+    def outputs(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the arrays that may leave."""
+        return self._shapes("outputs")
+
+    def _shapes(self, which: str) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(shape) for name, shape in json.loads(self.shapes)[which].items()}
+
+
+def check_reason(reason: str) -> None:
+    """Returns if a decision can be given this reason.
+
+    Raises:
+        RequestError: It is empty, too long, or holds what could not be shown as it is.
+    """
+    if not reason.strip() or len(reason) > MAX_REASON or not is_plain(reason):
+        raise RequestError(
+            f"A decision needs a reason of 1 to {MAX_REASON} characters in one line, none of them invisible, which the "
+            f"researcher will read; this one has {len(reason.strip())}. Give one."
+        )
+
+
+def digest(*, plan: str, raw_code: str, parsed_code: str, policies: str, asset: str, store: str, account: str) -> str:
+    """SHA-256 over everything that one approval covers.
+
+    Guarantees:
+        Two requests have the same digest only if plan, code as written, code as it would run, input and output
+        policies, asset, picture store (its manifest: pixels, labels, units, public size) and account are the same.
+    """
+    return sha256_text(
+        canonical_json(
+            {
+                "plan": plan,
+                "raw_code": raw_code,
+                "parsed_code": parsed_code,
+                "policies": policies,
+                "asset": asset,
+                "store": store,
+                "account": account,
+            }
+        )
+    )
+
+
+def sealed(request_digest: str, shapes: str) -> str:
+    """SHA-256 over a request's digest and the shapes, as JSON, of what may come in and leave."""
+    return sha256_text(canonical_json({"request": request_digest, "shapes": shapes}))
+
+
+def end_released(path: Path, held: Mapping[str, Reservation]) -> None:
+    """Ends the approvals whose reservation was released: the ledger came from a later time than the table."""
+    with closing(sqlite3.connect(path)) as table, table:
+        for request, reservation in held.items():
+            if reservation.released is not None:
+                table.execute(
+                    "UPDATE decisions SET decision='ended', reason=? WHERE decision='approved' AND request_id=?",
+                    (reservation.released, request),
+                )
+
+
+class Approvals:
+    """The table of decisions of one datasite."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = open_private(path, _SCHEMA)
+        self._lock = threading.Lock()
+        self.consents = Consents(self._connection, self._lock)
+
+    def close(self) -> None:
+        """Closes the file."""
+        with self._lock:
+            self._connection.close()
+
+    def record(self, decision: Decision) -> None:
+        """Writes a decision; a later one on the same request replaces it."""
+        values = tuple(vars(decision).values())
+        with self._lock:
+            self._connection.execute(f"INSERT OR REPLACE INTO decisions VALUES ({','.join('?' * len(values))})", values)  # noqa: S608
+
+    def of_request(self, request_id: str) -> Decision | None:
+        """The decision on a request, if any."""
+        return self._one("request_id", request_id)
+
+    def of_code(self, code_id: str) -> Decision | None:
+        """The decision on the request that carries this code, if any."""
+        return self._one("code_id", code_id)
+
+    def _one(self, column: str, value: str) -> Decision | None:
+        with self._lock:
+            row = self._connection.execute(f"SELECT * FROM decisions WHERE {column}=?", (value,)).fetchone()  # noqa: S608
+        return Decision(*row) if row else None

@@ -1,0 +1,1 @@
+"""Drawn pictures and reports, for demos and tests. Nothing here is of a patient."""

@@ -1,0 +1,169 @@
+"""Sums that need torch, done in a process of their own, so that the datasite itself stays small and starts fast.
+
+It is given plans and histories, never a path to a picture.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from policies.budget.accountant import GaussianSteps
+from policies.budget.limits import PrivacyBudget
+from policies.plans.kinds import Plan
+from policies.plans.releases import EvaluationPlan, StatisticsPlan
+from policies.plans.training import ModelSpec, TrainingPlan
+
+IDLE_SECONDS = 60.0
+MAX_REMEMBERED = 1000
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class DeclaredShapes:
+    """Names and shapes of the arrays that a plan's round takes in and lets out."""
+
+    inputs: Shapes
+    outputs: Shapes
+
+
+class Calculator:
+    """Computes epsilons and parameter shapes; its process ends after `IDLE_SECONDS` without a question."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        self._timer: threading.Timer | None = None
+        self._lock = threading.Lock()
+        self._remembered: dict[tuple[tuple[GaussianSteps, ...], float | PrivacyBudget], float] = {}
+        self._shapes: dict[tuple[ModelSpec, str | None], Shapes] = {}
+
+    def epsilon_spent(self, history: Sequence[GaussianSteps], delta: float) -> float:
+        """Same as `policies.budget.accountant.epsilon_spent`; answers that were given before cost nothing."""
+        return self._asked(_epsilon_spent, tuple(history), delta)
+
+    def filter_epsilon(self, history: Sequence[GaussianSteps], budget: PrivacyBudget) -> float:
+        """Same as `policies.budget.accountant.filter_epsilon`, likewise."""
+        return self._asked(_filter_epsilon, tuple(history), budget)
+
+    def shapes(self, plan: Plan) -> DeclaredShapes:
+        """Names and shapes of what the plan takes in and lets out.
+
+        Raises:
+            PlanError: The plan names a model or an option that does not exist, or its engine cannot train its model
+                with differential privacy.
+        """
+        if isinstance(plan, StatisticsPlan):
+            return DeclaredShapes({}, plan.outputs)
+        engine = plan.run.engine if isinstance(plan, TrainingPlan) and plan.privacy is not None else None
+        key = (plan.model, engine)
+        parameters = self._shapes.get(key)
+        if parameters is None:
+            parameters = self._ask(_parameter_shapes, *key)
+            _remember(self._shapes, key, parameters)
+        return DeclaredShapes(parameters, plan.outputs if isinstance(plan, EvaluationPlan) else parameters)
+
+    def stop(self) -> None:
+        """Ends the process."""
+        with self._lock:
+            self._end()
+
+    def _asked(self, function: Any, history: tuple[GaussianSteps, ...], at: float | PrivacyBudget) -> float:
+        if not history:
+            return 0.0
+        known = self._remembered.get((history, at))
+        if known is None:
+            known = float(self._ask(function, history, at))
+            _remember(self._remembered, (history, at), known)
+        return known
+
+    def _ask(self, function: Any, *arguments: Any) -> Any:
+        with self._lock:
+            for last_try in (False, True):
+                pool = self._running()
+                try:
+                    return pool.submit(function, *arguments).result()
+                except BrokenProcessPool:
+                    self._end()
+                    if last_try:
+                        raise
+                finally:
+                    self._end_later()
+
+    def _running(self) -> ProcessPoolExecutor:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                1, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_the_datasite
+            )
+        return self._pool
+
+    def _end_later(self) -> None:
+        self._timer = threading.Timer(IDLE_SECONDS, self.stop)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+
+def _remember(answers: dict[Any, Any], key: Any, answer: Any) -> None:
+    """Keeps an answer, and begins anew where as many are kept as may be."""
+    if len(answers) >= MAX_REMEMBERED:
+        answers.clear()
+    answers[key] = answer
+
+
+def _end_with_the_datasite() -> None:
+    """Ends this process when the datasite's is gone, however that ended: it waits for questions for ever otherwise."""
+    datasite = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if datasite is not None:
+            datasite.join()
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _epsilon_spent(history: tuple[GaussianSteps, ...], delta: float) -> float:
+    from policies.budget.accountant import epsilon_spent
+
+    return epsilon_spent(history, delta)
+
+
+def _filter_epsilon(history: tuple[GaussianSteps, ...], budget: PrivacyBudget) -> float:
+    from policies.budget.accountant import filter_epsilon
+
+    return filter_epsilon(history, budget)
+
+
+@lru_cache(maxsize=1)
+def _torch_ready() -> bool:
+    import torch
+
+    torch.set_num_threads(1)
+    return True
+
+
+@lru_cache(maxsize=64)
+def _parameter_shapes(model: ModelSpec, engine: str | None) -> Shapes:
+    """The shapes of a model's parameters, once it is known that `engine` can train it, where one is named."""
+    _torch_ready()
+    from datasites.training.engines import check_trainable
+    from datasites.training.models import trainable_shapes
+
+    if engine is not None:
+        check_trainable(model, engine)
+    return trainable_shapes(model)

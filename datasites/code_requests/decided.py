@@ -1,0 +1,57 @@
+"""What is recorded of a decision on a code request, from the request as it stands."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from datasites.approvals.approvals import Decision, sealed
+from datasites.code_requests.calculator import DeclaredShapes
+from datasites.code_requests.canonical import CanonicalRequest, code_id
+from policies.plans.plan_json import canonical_json
+
+NO_SHAPES = canonical_json(asdict(DeclaredShapes({}, {})))
+
+
+def decision_on(checked: CanonicalRequest, decision: str, *, by: str, reason: str, shapes: str, at: str) -> Decision:
+    """The decision on a request as it stands now."""
+    manifest = checked.dataset.manifest
+    return Decision(
+        request_id=checked.request_id,
+        decision=decision,
+        digest=sealed(checked.digest, shapes),
+        code_id=checked.code_id,
+        account=checked.account,
+        researcher=checked.researcher,
+        dataset=manifest.name,
+        fingerprint=manifest.fingerprint,
+        plan=checked.plan.to_json(),
+        shapes=shapes,
+        decided_by=by,
+        decided_at=at,
+        reason=reason,
+    )
+
+
+def denied_unread(request: Any, *, by: str, reason: str) -> Decision:
+    """The decision on a request that does not read as one: it holds nothing but who, when and why."""
+    return Decision(
+        request_id=str(request.id),
+        decision="denied",
+        digest="",
+        code_id=str(code_id(request)),
+        account=str(request.requesting_user_verify_key),
+        researcher=str(request.requesting_user_email),
+        dataset="",
+        fingerprint="",
+        plan="",
+        shapes=NO_SHAPES,
+        decided_by=by,
+        decided_at=now(),
+        reason=reason,
+    )
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

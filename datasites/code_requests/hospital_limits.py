@@ -1,0 +1,88 @@
+"""The hospital's limits while the datasite runs: from its config, changed by its admin alone, written back at once.
+
+A change never touches what was reserved before: an approved study keeps its envelope.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from datasites.assets.features import check_there
+from datasites.assets.store import StoreManifest
+from datasites.audit_log.log import AuditLog
+from datasites.config import DatasiteConfig
+from datasites.files.private_file import write_private
+from datasites.files.state_folder import StateFolder
+from policies.budget.limits import DatasetLimits
+from policies.errors import ConfigError, PlanError, RequestError
+from policies.plans.kinds import Plan
+from policies.plans.model_options import check_options
+from policies.plans.releases import StatisticsPlan
+from policies.plans.tokeniser import check_text
+
+
+class HospitalLimits:
+    """The limits in force, for every part of a datasite that asks."""
+
+    def __init__(self, state: StateFolder, config: DatasiteConfig, audit: AuditLog) -> None:
+        self._state, self._config, self._audit = state, config, audit
+        self._lock = threading.Lock()
+
+    @property
+    def current(self) -> DatasetLimits:
+        """The limits in force now."""
+        return self._config.limits
+
+    def check(self, plan: Plan, manifest: StoreManifest) -> None:
+        """Refuses a plan outside the limits, and one for other pictures, reports or features than the dataset's.
+
+        Raises:
+            LimitExceeded, RequestError, PlanError: With what was expected, what came and what to change.
+        """
+        self.current.check(plan, unit=manifest.unit, public_size=manifest.public_size)
+        about = plan if isinstance(plan, StatisticsPlan) else plan.model
+        expected = (tuple(manifest.image_shape), len(manifest.class_names))
+        if (about.image_shape, about.num_classes) != expected:
+            raise RequestError(
+                f"The dataset has pictures of {expected[0]} in {expected[1]} classes, the plan is for "
+                f"{about.image_shape} and {about.num_classes}. Take both from the dataset's schema."
+            )
+        if not isinstance(plan, StatisticsPlan):
+            check_options(plan.model)
+            check_text(plan.model, manifest.text)
+            check_there(plan, self._state.store / self._config.dataset)
+
+    def change(self, changes: Mapping[str, Any], *, by: str) -> DatasetLimits:
+        """Puts some limits to other values, `epsilon` and `delta` being those of the total.
+
+        Raises:
+            ConfigError: An unknown limit, or a value out of range; nothing is changed.
+        """
+        with self._lock:
+            values = self.current.to_dict()
+            for name, value in changes.items():
+                if name in ("epsilon", "delta"):
+                    values["total"] = {**values["total"], name: value}
+                else:
+                    values[name] = value
+            self._keep_approvals_needed(values)
+            try:
+                config = replace(self._config, limits=DatasetLimits.from_dict(values))
+            except (PlanError, TypeError) as error:
+                raise ConfigError(f"The limits stay as they are: {error}") from error
+            self._audit.write("limits changed", by=by, changes=", ".join(f"{k}={v}" for k, v in changes.items()))
+            write_private(self._state.config, config.to_toml())
+            self._config = config
+            return config.limits
+
+    def _keep_approvals_needed(self, values: Mapping[str, Any]) -> None:
+        """Whoever runs the datasite may lower it in its config.toml; no account may while requests are open."""
+        wanted = values["approvals_needed"]
+        if isinstance(wanted, int) and wanted < self.current.approvals_needed:
+            raise ConfigError(
+                "approvals_needed can be raised here, not lowered: else one person could do away with the other. "
+                "Change it in config.toml and start the datasite again."
+            )

@@ -1,0 +1,107 @@
+"""The state folder: where everything of one datasite lies.
+
+Nothing of it leaves the hospital but the credentials that an admin hands to a researcher.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """Where everything of one datasite lies. It can be stopped, copied, and started elsewhere."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The datasite's name."""
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        """The datasite's settings, TOML."""
+        return self.path / "config.toml"
+
+    @property
+    def identity(self) -> Path:
+        """Keys and the admin's password."""
+        return self.path / "identity"
+
+    @property
+    def credentials(self) -> Path:
+        """One file for each researcher, to be handed over."""
+        return self.path / "credentials"
+
+    @property
+    def syft(self) -> Path:
+        """PySyft's own database and files."""
+        return self.path / "syft"
+
+    @property
+    def store(self) -> Path:
+        """One picture store for each dataset."""
+        return self.path / "store"
+
+    @property
+    def blobs(self) -> Path:
+        """Weights in and updates out, a folder for each researcher."""
+        return self.path / "blobs"
+
+    @property
+    def scratch(self) -> Path:
+        """One folder for each run in progress."""
+        return self.path / "scratch"
+
+    @property
+    def logs(self) -> Path:
+        """The hospital's own logs."""
+        return self.path / "logs"
+
+    @property
+    def ledger(self) -> Path:
+        """What was reserved and spent."""
+        return self.path / "ledger.sqlite"
+
+    @property
+    def runs(self) -> Path:
+        """The run queue."""
+        return self.path / "runs.sqlite"
+
+    @property
+    def approvals(self) -> Path:
+        """What was decided, and what exactly it covered."""
+        return self.path / "approvals.sqlite"
+
+    @property
+    def audit(self) -> Path:
+        """The hash-chained log of events."""
+        return self.path / "audit.log"
+
+    @property
+    def books(self) -> tuple[Path, ...]:
+        """All that a datasite never begins twice: ledger, audit log, their heads, decisions, run queue."""
+        chains = (self.ledger, self.audit)
+        return (*chains, *(chain.with_suffix(".head") for chain in chains), self.approvals, self.runs)
+
+    @property
+    def console(self) -> Path:
+        """Where the running datasite's admin API listens, and the token for it."""
+        return self.identity / "console.json"
+
+    def create(self) -> None:
+        """Makes the folders, mode 0700."""
+        for folder in (
+            self.path,
+            self.identity,
+            self.credentials,
+            self.syft,
+            self.store,
+            self.blobs,
+            self.scratch,
+            self.logs,
+        ):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)

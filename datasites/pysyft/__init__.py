@@ -1,0 +1,1 @@
+"""PySyft, narrowed to what the platform uses of it."""

@@ -1,0 +1,195 @@
+"""A PySyft datasite narrowed to what the platform uses. Everything else that PySyft answers over the wire is refused.
+
+Admins do not work through this port at all: the hospital's own tools call PySyft inside the datasite's process.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from inspect import Parameter, Signature
+from typing import Any
+
+from syft.client.api import SignedSyftAPICall, SyftAPI, SyftAPICall
+from syft.server.datasite import Datasite
+from syft.service.code.user_code import SubmitUserCode
+from syft.service.response import SyftError, SyftSuccess
+from syft.service.user.user_roles import ServiceRole
+
+from datasites.pysyft import deserialiser
+from datasites.pysyft.replays import SeenCalls
+from datasites.pysyft.tickets import keep_ticket
+from datasites.runs.entry import current_answers
+from policies.errors import NotAllowed, RequestError, RequestMalformed, WanwuError
+
+# What a researcher's client calls in the platform's own way of working, path by path.
+RESEARCHER_PATHS = frozenset(
+    {
+        "user.get_current_user",
+        "metadata.get_metadata",
+        "dataset.get_all",
+        "action.get_mock",
+        "code.request_code_execution",
+        "code.call",
+    }
+)
+_CODE_CALL_ARGUMENTS = frozenset({"uid", "asset", "ticket", "communication_protocol"})
+
+
+@dataclass(frozen=True)
+class Call:
+    """The PySyft call that is being served in this thread.
+
+    Attributes:
+        account: Public key of the calling account, hexadecimal.
+        code_id: PySyft's identifier of the called code.
+    """
+
+    account: str
+    code_id: str
+
+
+current_call: ContextVar[Call | None] = ContextVar("current_call", default=None)
+_by_the_hospital: ContextVar[bool] = ContextVar("by_the_hospital", default=False)
+
+
+@contextmanager
+def by_the_hospital() -> Iterator[None]:
+    """PySyft calls made inside, in this thread, are the datasite's own, and pass the gate. No route sets this."""
+    token = _by_the_hospital.set(True)
+    try:
+        with deserialiser.own_values():
+            yield
+    finally:
+        _by_the_hospital.reset(token)
+
+
+class GuardedDatasite(Datasite):
+    """PySyft's datasite with one gate in front of every call.
+
+    Guarantees:
+        Only signed, blocking calls, addressed to this server, by a researcher's account over a connection with that
+        account's own certificate, of a path in `RESEARCHER_PATHS`, seen for the first time and made of the types that
+        such calls are made of, reach PySyft. Submitted code passes `check_submission`, called code `check_call`.
+    """
+
+    check_account: Callable[[str], object]
+    check_submission: Callable[[SubmitUserCode, str], None]
+    check_call: Callable[[Call], None]
+    refused: Callable[[WanwuError, str], None]
+    lock: threading.RLock
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        deserialiser.install()
+        self._seen_calls = SeenCalls()
+        super().__init__(*args, **kwargs)
+
+    def get_api(self, for_user: Any = None, communication_protocol: Any = None) -> SyftAPI:
+        """The calls that an account may make, as its client learns them: the platform's paths and its own requests.
+
+        Raises:
+            NotAllowed: The key belongs to no researcher's account.
+            RequestMalformed: The protocol is not the one that this server speaks.
+        """
+        if _by_the_hospital.get():
+            return super().get_api(for_user, communication_protocol)
+        if str(communication_protocol) != str(self.current_protocol):
+            raise RequestMalformed("A datasite speaks the one protocol of its PySyft. Install the same version.")
+        with self.lock:
+            if for_user is None or self.get_role_for_credentials(for_user) is not ServiceRole.DATA_SCIENTIST:
+                raise NotAllowed("This port serves researchers' accounts only, added by the hospital's admin.")
+            api = super().get_api(for_user, communication_protocol)
+        api.endpoints = {
+            name: endpoint.model_copy(update={"warning": None, "signature": _without_types(endpoint.signature)})
+            for name, endpoint in api.endpoints.items()
+            if endpoint.service_path in RESEARCHER_PATHS
+        }
+        api.lib_endpoints = {}
+        return api
+
+    def handle_api_call_with_unsigned_result(self, api_call: Any, *args: Any, **kwargs: Any) -> Any:
+        """Refuses what is not allowed, with a reason; serves the rest one call at a time."""
+        with self.lock:
+            if _by_the_hospital.get():
+                return super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
+            try:
+                call = self._gate(api_call)
+            except WanwuError as error:
+                self.refused(error, str(getattr(api_call, "credentials", "")))
+                return SyftError(message=f"{error.code}: {error.public}")
+            except Exception:  # noqa: BLE001 - the gate fails closed, whatever went wrong
+                return SyftError(message=f"{NotAllowed.code}: The call could not be checked and is refused.")
+            token = current_call.set(call)
+            try:
+                if call is not None and isinstance(api_call.message.kwargs.get("ticket"), str):
+                    return self._ask_for_round(api_call, *args, **kwargs)
+                return super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
+            finally:
+                current_call.reset(token)
+
+    def _ask_for_round(self, api_call: Any, *args: Any, **kwargs: Any) -> Any:
+        """One call instead of four: the ticket comes as text and is kept here, the answer goes back at once."""
+        api_call.message.kwargs["ticket"] = keep_ticket(self, api_call)
+        answers: list[str] = []
+        token = current_answers.set(answers)
+        try:
+            result = super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
+        finally:
+            current_answers.reset(token)
+        if isinstance(result, SyftError) or len(answers) != 1:
+            return result
+        return SyftSuccess(message="", value=answers[0])
+
+    def _gate(self, api_call: Any) -> Call | None:
+        message = self._signed_message(api_call)
+        if message.server_uid != self.id:
+            raise NotAllowed("The call is addressed to another datasite. Connect to this one.")
+        role = self.get_role_for_credentials(api_call.credentials)
+        if role is not ServiceRole.DATA_SCIENTIST:
+            raise NotAllowed("This port serves researchers' accounts only, added by the hospital's admin.")
+        self.check_account(str(api_call.credentials))
+        self._seen_calls.check(str(api_call.credentials), api_call.serialized_message)
+        if message.path not in RESEARCHER_PATHS:
+            raise NotAllowed(f"The path {message.path!r} is not open to researchers. Use the platform's own client.")
+        if not message.blocking:
+            raise NotAllowed("Queued calls are closed; training runs through approved code requests.")
+        if message.path == "code.request_code_execution":
+            self.check_submission(_submitted_code(message), str(api_call.credentials))
+        if message.path == "code.call":
+            return self._check_code_call(message, str(api_call.credentials))
+        return None
+
+    def _signed_message(self, api_call: Any) -> SyftAPICall:
+        """What the signature covers, read from the signed bytes and from nothing else."""
+        if type(api_call) is not SignedSyftAPICall or not api_call.is_valid:
+            raise NotAllowed("A call must be signed with the account's key. Sign in again.")
+        message = deserialiser.parse_call(api_call.serialized_message)
+        if type(message) is not SyftAPICall:
+            raise NotAllowed("A signed message must be a call. Use the platform's own client.")
+        api_call.cached_deseralized_message = message
+        return message
+
+    def _check_code_call(self, message: Any, account: str) -> Call:
+        if message.args or not set(message.kwargs) <= _CODE_CALL_ARGUMENTS or "uid" not in message.kwargs:
+            raise NotAllowed("A round passes the asset and its ticket, nothing else.")
+        call = Call(account=account, code_id=str(message.kwargs["uid"]))
+        self.check_call(call)
+        return call
+
+
+def _without_types(signature: Signature) -> Signature:
+    """Names, kinds and defaults of the arguments: a client then builds no type that only an annotation names."""
+    empty = Parameter.empty
+    return Signature([one.replace(annotation=empty) for one in signature.parameters.values()])
+
+
+def _submitted_code(message: Any) -> SubmitUserCode:
+    if message.kwargs.get("reason") or len(message.args) > 1:
+        raise RequestError("A code request says nothing beside its plan. Use the platform's own client.")
+    sent = [value for value in (*message.args, *message.kwargs.values()) if isinstance(value, SubmitUserCode)]
+    if len(sent) != 1:
+        raise RequestError("A code request carries exactly one piece of code. Use the platform's own client.")
+    return sent[0]

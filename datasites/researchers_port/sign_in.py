@@ -1,0 +1,108 @@
+"""Signing in, in place of PySyft's own route: the account's key for its password, to researchers only.
+
+Unknown accounts, wrong passwords and accounts that are no researcher's get the same answer after the same work.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+from fastapi import APIRouter, Request, Response
+from syft.serde.serialize import _serialize
+from syft.service.response import SyftError
+from syft.service.user.user import UserPrivateKey, check_pwd, salt_and_hash_password
+from syft.service.user.user_roles import ServiceRole
+from syft.store.document_store_errors import NotFoundException
+
+from datasites.audit_log.counted_events import CountedEvents
+from datasites.researchers_port.throttle import SignInThrottle
+from policies.errors import SignInFailed
+
+# Passwords that are hashed at once, in threads that nothing else takes.
+AT_ONCE = 2
+# PySyft hashes its accounts' passwords with this many rounds; a try at an unknown account costs as many.
+_HASH_ROUNDS = 12
+_MAX_EMAIL, _MAX_PASSWORD_BYTES = 320, 72  # bcrypt reads no more
+_REFUSED = "The e-mail address or the password is not right."
+
+
+class SignIn:
+    """Checks passwords and hands out keys."""
+
+    def __init__(self, server: Any, counted: CountedEvents, throttle: SignInThrottle | None = None) -> None:
+        self._server, self._counted = server, counted
+        self._throttle = throttle or SignInThrottle()
+        self._nobodys = salt_and_hash_password("nobody's password", _HASH_ROUNDS)[1]
+
+    def __call__(self, email: str, password: str, peer: str) -> Any:
+        """The account's private key, or PySyft's error with a code and the one text of all refusals.
+
+        Guarantees:
+            Every answered try costs one password hash, whether or not the account exists.
+        """
+        if wait := self._throttle.attempt(email, peer):
+            return _refusal(f"Too many failed tries. Try again in {wait} seconds.")
+        user = self._researcher(email)
+        right = check_pwd(password, self._nobodys if user is None else user.hashed_password)
+        if user is None or not right:
+            self._counted.add("sign-in refused", account="" if user is None else user.email)
+            return _refusal(_REFUSED)
+        self._throttle.succeeded(email, peer)
+        self._counted.add("signed in", account=user.email)
+        return user.to(UserPrivateKey)
+
+    def _researcher(self, email: str) -> Any | None:
+        with self._server.lock:
+            try:
+                user = self._server.services.user.stash.get_by_email(self._server.verify_key, email=email).unwrap()
+            except NotFoundException:
+                return None
+        return user if user.role is ServiceRole.DATA_SCIENTIST else None
+
+
+def make_routes(
+    sign_in: SignIn, prefix: str, *, peer_of: Callable[[Request], str], check_account: Callable[[str], object]
+) -> APIRouter:
+    """The route that PySyft's client signs in by, under PySyft's prefix.
+
+    Args:
+        sign_in: Checks the password.
+        prefix: PySyft's.
+        peer_of: Whom failed tries are counted for.
+        check_account: Raises if the connection's certificate is not that address' own.
+    """
+    router = APIRouter(prefix=prefix)
+    own_threads = anyio.CapacityLimiter(AT_ONCE)
+
+    @router.post("/login")
+    async def login(request: Request) -> Response:
+        email, password = _read(await request.body())
+        check_account(email)
+        answer = await anyio.to_thread.run_sync(sign_in, email, password, peer_of(request), limiter=own_threads)
+        return Response(_serialize(answer, to_bytes=True), media_type="application/octet-stream")
+
+    return router
+
+
+def network_peer(request: Request) -> str:
+    """Whom failures are counted for: the other end's address."""
+    return request.client.host if request.client else "unknown"
+
+
+def _read(body: bytes) -> tuple[str, str]:
+    try:
+        sent = json.loads(body)
+        email, password = sent["email"], sent["password"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SignInFailed("Signing in takes an e-mail address and a password.") from error
+    texts = all(isinstance(text, str) and text and "\0" not in text for text in (email, password))
+    if not texts or len(email) > _MAX_EMAIL or len(password.encode("utf-8", "replace")) > _MAX_PASSWORD_BYTES:
+        raise SignInFailed("Signing in takes an e-mail address and a password.")
+    return email, password
+
+
+def _refusal(text: str) -> SyftError:
+    return SyftError(message=f"{SignInFailed.code}: {text}")

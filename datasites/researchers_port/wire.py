@@ -1,0 +1,213 @@
+"""The datasite's own routes for researchers: weights in, updates and progress out. Every request is signed.
+
+What is answered here has left the hospital: public fields of runs, public texts of errors, blobs of the same account.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from datasites.assets.published import PublishedDataset
+from datasites.code_requests.books import Books
+from datasites.code_requests.receipts import Receipts
+from datasites.code_requests.requests import RequestBook
+from datasites.researchers_port.downloads import Download, check_range
+from datasites.researchers_port.long_polls import LongPolls, Receive
+from datasites.runs.blobs import BlobStore
+from datasites.runs.queue import Run, RunQueue
+from datasites.runs.supervisor import Supervisor
+from datasites.web.served_path import signed_path
+from policies import versions
+from policies.contracts.signatures import BODY, SignatureCheck
+from policies.errors import BlobError, RequestUnknown, RunLost, SignInFailed
+from policies.plans.training import MAX_ROUNDS
+
+PREFIX = "/wanwu/v1"
+MAX_WAIT_SECONDS = 20.0
+# What stands in a path or a query: numbers that the queue can hold.
+Round = Annotated[int, Path(ge=0, lt=MAX_ROUNDS)]
+Seen = Annotated[int, Query(ge=-1, lt=1 << 53)]
+WaitSeconds = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Researcher:
+    """Who signed a request: the account's public key and its address."""
+
+    account: str
+    email: str
+
+
+@dataclass(frozen=True)
+class Wire:
+    """What the routes work on."""
+
+    name: str
+    email_of: Callable[[str], str]
+    datasets: dict[str, PublishedDataset]
+    books: Books
+    book: RequestBook
+    queue: RunQueue
+    blobs: BlobStore
+    supervisor: Supervisor
+    receipts: Receipts
+    polls: LongPolls
+
+    def describe(self) -> dict[str, Any]:
+        """What a researcher may know before asking for anything."""
+        return {
+            "datasite": self.name,
+            "versions": dict(versions.installed()),
+            "datasets": {name: published.manifest.schema() for name, published in self.datasets.items()},
+            "limits": self.books.limits.current.to_dict(),
+            "public_key": self.receipts.public_key,
+            "time": int(time.time()),
+        }
+
+    def budget(self, name: str) -> dict[str, Any]:
+        """What is left of a dataset's privacy budget."""
+        published = self.datasets.get(name)
+        if published is None:
+            raise RequestUnknown(f"There is no dataset {name!r} here.")
+        return {
+            "epsilon_total": self.books.limits.current.total.epsilon,
+            "epsilon_left": self.books.epsilon_left(published.manifest.fingerprint),
+            "delta": self.books.limits.current.total.delta,
+        }
+
+    def request(self, request_id: str, who: Researcher) -> dict[str, Any]:
+        """State of one of the researcher's requests, with the hospital's reason."""
+        self._own(request_id, who)
+        state, reason = self.book.state_of(request_id)
+        return {"request": request_id, "state": state, "reason": reason}
+
+    def run(self, request_id: str, round_index: int, who: Researcher) -> dict[str, Any]:
+        """Public fields of one round's run; when it is done or lost, with the epsilon spent so far on this request."""
+        self._own(request_id, who)
+        run = self._find(request_id, round_index)
+        answer = run.public(queue_position=self.queue.position(run))
+        if run.state == "done" or run.code == RunLost.code:
+            answer["epsilon_spent"] = self._epsilon_spent(request_id)
+        return answer
+
+    async def wait(
+        self, request_id: str, round_index: int, who: Researcher, seen: int, seconds: float, receive: Receive
+    ) -> dict[str, Any]:
+        """As `run`, once the run has changed since version `seen` or the time is up; holds no thread until then."""
+        await run_in_threadpool(self._own, request_id, who)
+        await self.polls.until(lambda: self._version(request_id, round_index) > seen, seconds, receive)
+        return await run_in_threadpool(self.run, request_id, round_index, who)
+
+    def cancel(self, request_id: str, round_index: int, who: Researcher) -> dict[str, Any]:
+        """Cancels a queued or running round; one that has started stays charged and is over."""
+        self._own(request_id, who)
+        self.supervisor.cancel(self._find(request_id, round_index), by="the researcher")
+        return self.run(request_id, round_index, who)
+
+    def end(self, request_id: str, who: Researcher) -> dict[str, Any]:
+        """Ends a study that needs no more rounds, so that the budget it did not use becomes free."""
+        self._own(request_id, who)
+        self.book.end(request_id, by=who.email, reason="The researcher ended the study.")
+        return self.request(request_id, who)
+
+    def receipt(self, request_id: str, who: Researcher) -> dict[str, Any]:
+        """The signed privacy receipt of one of the researcher's requests."""
+        self._own(request_id, who)
+        return {"receipt": self.receipts.issue(request_id)}
+
+    def _own(self, request_id: str, who: Researcher) -> None:
+        self.book.own.check(request_id, who.account)
+
+    def _find(self, request_id: str, round_index: int) -> Run:
+        run = self.queue.find(request_id, round_index)
+        if run is None:
+            raise RequestUnknown(f"Round {round_index} of this request was not asked for yet.")
+        return run
+
+    def _version(self, request_id: str, round_index: int) -> int:
+        run = self.queue.find(request_id, round_index)
+        return 0 if run is None else run.version
+
+    def _epsilon_spent(self, request_id: str) -> float | None:
+        decision = self.books.approvals.of_request(request_id)
+        plan = decision.approved_plan if decision else None
+        if plan is None or plan.privacy is None:
+            return None
+        return self.books.calculator.epsilon_spent(self.books.ledger.spent(request_id), plan.privacy.delta)
+
+
+def make_routes(wire: Wire) -> APIRouter:
+    """The routes, under `PREFIX`."""
+    router = APIRouter(prefix=PREFIX)
+    signatures = SignatureCheck()
+
+    def signer(request: Request) -> Researcher:
+        account = signatures.verify(request.headers, request.method, signed_path(request.scope))
+        return Researcher(account, wire.email_of(account))
+
+    async def answer(request: Request, work: Callable[[Researcher], Any]) -> JSONResponse:
+        who = await run_in_threadpool(signer, request)
+        return JSONResponse(await run_in_threadpool(work, who))
+
+    @router.get("/info")
+    async def info(request: Request) -> JSONResponse:
+        return await answer(request, lambda who: wire.describe())
+
+    @router.get("/datasets/{name}/budget")
+    async def budget(request: Request, name: str) -> JSONResponse:
+        return await answer(request, lambda who: wire.budget(name))
+
+    @router.get("/requests/{request_id}")
+    async def request_state(request: Request, request_id: str) -> JSONResponse:
+        return await answer(request, lambda who: wire.request(request_id, who))
+
+    @router.post("/requests/{request_id}/end")
+    async def end(request: Request, request_id: str) -> JSONResponse:
+        return await answer(request, lambda who: wire.end(request_id, who))
+
+    @router.get("/requests/{request_id}/receipt")
+    async def receipt(request: Request, request_id: str) -> JSONResponse:
+        return await answer(request, lambda who: wire.receipt(request_id, who))
+
+    @router.get("/requests/{request_id}/rounds/{round_index}")
+    async def run(
+        request: Request, request_id: str, round_index: Round, seen: Seen = -1, wait: WaitSeconds = 0.0
+    ) -> JSONResponse:
+        who = await run_in_threadpool(signer, request)
+        return JSONResponse(await wire.wait(request_id, round_index, who, seen, wait, request.receive))
+
+    @router.post("/requests/{request_id}/rounds/{round_index}/cancel")
+    async def cancel(request: Request, request_id: str, round_index: Round) -> JSONResponse:
+        return await answer(request, lambda who: wire.cancel(request_id, round_index, who))
+
+    @router.put("/blobs/{digest}", status_code=201)
+    async def put_blob(request: Request, digest: str) -> JSONResponse:
+        who = await run_in_threadpool(signer, request)
+        if request.headers.get(BODY) != digest:
+            raise SignInFailed("The signature covers another body than the blob's digest names. Sign in again.")
+        size = await wire.blobs.receive(who.account, digest, _length(request), request.stream())
+        return JSONResponse({"digest": digest, "bytes": size}, status_code=201)
+
+    @router.get("/blobs/{digest}")
+    async def get_blob(request: Request, digest: str) -> Download:
+        """Whole, or with a Range header the rest of a download that broke off (RFC 9110, 14)."""
+        who = await run_in_threadpool(signer, request)
+        file = await run_in_threadpool(wire.blobs.path, who.account, digest)
+        check_range(request, file)
+        return Download(file, media_type="application/octet-stream", headers={"etag": f'"{digest}"'})
+
+    return router
+
+
+def _length(request: Request) -> int:
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal() or len(length) > 15:
+        raise BlobError("An upload must say its length in Content-Length. Use the platform's own client.")
+    return int(length)

@@ -1,0 +1,120 @@
+"""Brings an older state folder to the present layout, version by version, after a backup. It stays in the hospital.
+
+`MIGRATIONS[n]` takes a state of version n to version n + 1. Each is small, may be repeated after a crash, and is never
+changed again once it was released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from datasites.approvals.approvals import Approvals, end_released
+from datasites.audit_log import ledger_witness
+from datasites.audit_log.chain import head_file, read
+from datasites.audit_log.log import AuditLog
+from datasites.files.state_folder import StateFolder
+from datasites.runs.queue import RunQueue
+from datasites.state import agreement, last_known
+from datasites.state import identity as identities
+from datasites.state.backup import back_up
+from datasites.state.kept_books import open_audit, open_ledger
+from datasites.state.lock import refuse_running
+from datasites.state.version import STATE_VERSION, read_version, refuse_newer, write_version
+from policies.ledger.chain import BOOK, Chain
+from policies.ledger.chain_migration import renew_table
+from policies.ledger.head_file import HeadBroken, HeadFile
+from policies.ledger.ledger import Ledger
+from policies.ledger.reservations import reservations
+
+Migration = Callable[[StateFolder], None]
+
+
+def name_the_ledgers_head(state: StateFolder) -> None:
+    """0 to 1: the audit log becomes the ledger's witness, from the head that the ledger has now."""
+    if state.ledger.exists():
+        ledger = open_ledger(state)
+        ledger.verify()
+        open_audit(state).write("ledger's head first named", **ledger_witness.head_of(ledger))
+
+
+def seal_the_books(state: StateFolder) -> None:
+    """1 to 2: the ledger takes rounds that start; the books' ends are sealed, and the identity says that they exist.
+
+    Nothing is sealed unless the books agree with each other.
+
+    Raises:
+        BooksDisagree, LedgerBroken, AuditBroken: They do not; nothing is sealed.
+    """
+    identity = identities.load(state)
+    if identity.books:
+        return
+    if not any(state.syft.rglob("*.db")):
+        _begin_what_never_was(state)
+    if state.ledger.exists():
+        renew_table(state.ledger)
+    end_released(state.approvals, reservations(agreement.read_contents(state).entries))
+    if found := list(agreement.mismatches(agreement.read_contents(state))):
+        raise last_known.disagree(*found)
+    Chain(state.ledger, None).seal(identity.seal)
+    AuditLog(state.audit).seal(identity.seal)
+    ledger, audit = Ledger(state.ledger, seal=identity.seal), AuditLog(state.audit, identity.seal)
+    last_known.write(state, identity.seal, ledger, audit)
+    identities.save(state, identity.with_books())
+
+
+def _begin_what_never_was(state: StateFolder) -> None:
+    """Gives a datasite that has never served the books that a new one has from the beginning."""
+    Approvals(state.approvals).close()
+    RunQueue(state.runs).close()
+    if not state.ledger.exists() and not state.ledger.with_suffix(".head").exists():
+        Chain.begin(state.ledger, None)
+
+
+def _undo_half_a_seal(state: StateFolder) -> None:
+    """Takes the seals off again that `seal_the_books` had put on when it was interrupted, once they have been checked.
+
+    Raises:
+        AuditBroken: The audit log is not the one that was sealed.
+    """
+    identity = identities.load(state)
+    if identity.books:
+        return
+    ledger_head = state.ledger.with_suffix(".head")
+    try:
+        sealed = HeadFile(ledger_head, BOOK, identity.seal).read()
+    except HeadBroken:
+        return  # it is the first that is sealed
+    if state.audit.with_suffix(".head").exists():
+        read(state.audit, lambda entry: False, identity.seal)
+        head_file(state.audit, None).path.unlink()
+    HeadFile(ledger_head, BOOK, None).write(sealed)
+
+
+MIGRATIONS: tuple[Migration, ...] = (name_the_ledgers_head, seal_the_books)
+
+
+def migrate(state: StateFolder, backups: Path) -> tuple[int, Path | None]:
+    """Backs the state up and brings it to `STATE_VERSION`.
+
+    Returns:
+        The version it had, and the backup; None where there was nothing to migrate.
+
+    Raises:
+        StateVersionMismatch: The state is of a newer version.
+        ConfigError: The datasite is running.
+        BackupRefused: The backup could not be made; nothing was changed.
+        BooksDisagree, LedgerBroken, AuditBroken: The books do not hold or do not agree; they are as they were.
+    """
+    first = read_version(state.path)
+    refuse_newer(first, f"The state folder {state.path}")
+    if first == STATE_VERSION:
+        return first, None
+    refuse_running(state)
+    _undo_half_a_seal(state)
+    made = back_up(state, backups)
+    for version in range(first, STATE_VERSION):
+        MIGRATIONS[version](state)
+        write_version(state.path, version + 1)
+        open_audit(state).write("state migrated", version=version + 1)
+    return first, made.folder

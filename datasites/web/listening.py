@@ -1,0 +1,106 @@
+"""Sockets and servers: two, each in its own event loop, on a socket that was opened before anything else started.
+
+What may pass the researchers' one is decided in `datasites/researchers_port/door.py`; the console's stays on loopback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from datasites.web.door_limits import DoorLimits
+from datasites.web.exchanges import BoundedProtocol
+from policies.errors import ConfigError
+
+MAX_PLAIN_CONNECTIONS = 64
+Listening = tuple[uvicorn.Server, socket.socket]
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """An open socket.
+
+    Raises:
+        ConfigError: The port is taken, or may not be opened.
+    """
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(128)
+    except OSError as error:
+        sock.close()
+        raise ConfigError(
+            f"Port {port} on {host} cannot be opened: {error.strerror}. Stop what listens there, "
+            "or choose another port."
+        ) from error
+    return sock
+
+
+async def serve_until_told(door: Listening, console: Listening, ready: Callable[[], None]) -> None:
+    """Runs each server on its socket until SIGTERM or SIGINT; calls `ready` once both answer.
+
+    The door has this event loop. The console has one of its own in a thread of its own, and so threads that no
+    researcher's request can take.
+    """
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    for server, _ in (door, console):
+        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+    own = asyncio.create_task(door[0].serve(sockets=[door[1]]))
+    other = asyncio.create_task(asyncio.to_thread(_serve_apart, console))
+    try:
+        while not (door[0].started and console[0].started):
+            await asyncio.sleep(0.01)
+            for ended in (task for task in (own, other) if task.done()):
+                await ended
+        ready()
+        await stopping.wait()
+    finally:
+        for server, _ in (door, console):
+            server.should_exit = True
+            server.force_exit = True
+        await asyncio.gather(own, other)
+        for _, sock in (door, console):
+            sock.close()
+
+
+def _serve_apart(listening: Listening) -> None:
+    server, sock = listening
+    asyncio.run(server.serve(sockets=[sock]))
+
+
+def plain_server(app: FastAPI, limits: DoorLimits) -> uvicorn.Server:
+    """A server without TLS, for loopback only."""
+    protocol: Any = type("PlainProtocol", (_PlainProtocol,), {"limits": limits})
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http=protocol,
+            ws="none",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+        )
+    )
+
+
+class _PlainProtocol(BoundedProtocol):
+    """HTTP on loopback: from whoever has an account on the machine, in bounded number."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Takes the connection if there is room."""
+        super().connection_made(transport)
+        if len(self.connections) > MAX_PLAIN_CONNECTIONS:
+            transport.abort()

@@ -1,0 +1,1 @@
+"""What a plan costs in privacy, and how much a hospital lets one cost."""

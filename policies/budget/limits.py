@@ -1,0 +1,203 @@
+"""What a hospital allows for a dataset. Set by the hospital, readable by researchers, never theirs to change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from policies import validate
+from policies.errors import LimitExceeded, PlanError
+from policies.plans import ranges
+from policies.plans.kinds import Plan
+from policies.plans.releases import ReleaseSpec
+from policies.plans.training import PrivacySpec, TrainingPlan
+
+# A plan's field → the limit that holds its least and most, and the range that those must lie in.
+_RANGES = {
+    "max_grad_norm": ("max_grad_norms", ranges.MAX_GRAD_NORM),
+    "learning_rate": ("learning_rates", ranges.LEARNING_RATE),
+    "sample_rate": ("sample_rates", ranges.SAMPLE_RATE),
+}
+
+
+@dataclass(frozen=True)
+class PrivacyBudget:
+    """An amount of (epsilon, delta)-differential privacy, per privacy unit."""
+
+    epsilon: float
+    delta: float
+
+    def __post_init__(self) -> None:
+        validate.number("epsilon", self.epsilon, low=0, high=1e6, open_low=True)
+        ranges.DELTA.check("delta", self.delta)
+
+
+@dataclass(frozen=True)
+class DatasetLimits:
+    """The hospital's limits for one dataset.
+
+    Attributes:
+        total: All that may ever be spent on this dataset, by anyone.
+        max_study_epsilon: Most epsilon that one study may reserve, at total.delta.
+        max_researcher_epsilon: Most epsilon that one researcher's studies may reserve together, at total.delta.
+        min_noise_multiplier: Least noise multiplier of a plan.
+        max_grad_norms: Least and most max_grad_norm of a training plan.
+        learning_rates: Least and most learning rate of a training plan.
+        sample_rates: Least and most sample rate of a training plan.
+        max_weight_decay: Most weight decay of a training plan.
+        max_proximal_mu: Most proximal_mu of a training plan.
+        max_rounds: Most rounds of a plan.
+        max_steps: Most optimiser steps of a plan, over all rounds.
+        min_public_size: Least public size; a smaller dataset is not published.
+        min_release_size: Least public size of a dataset whose counts are released: evaluations and statistics.
+        allow_non_private: Whether plans without differential privacy may run at all.
+        approvals_needed: How many different people of the hospital must approve a request.
+        adaptive_filter: Whether the total must hold by the bound that is proved for studies chosen by earlier results,
+            too, which counts about a tenth more.
+        model_sources: Where a model may come from; `built_in` means the platform's own models.
+    """
+
+    total: PrivacyBudget = field(default_factory=lambda: PrivacyBudget(8.0, 1e-5))
+    max_study_epsilon: float = 8.0
+    max_researcher_epsilon: float = 8.0
+    min_noise_multiplier: float = 0.5
+    max_grad_norms: tuple[float, float] = (1e-3, 100.0)
+    learning_rates: tuple[float, float] = (1e-6, 100.0)
+    sample_rates: tuple[float, float] = (1e-4, 1.0)
+    max_weight_decay: float = 1.0
+    max_proximal_mu: float = 10.0
+    max_rounds: int = 500
+    max_steps: int = 20_000
+    min_public_size: int = 50
+    min_release_size: int = 100
+    allow_non_private: bool = False
+    approvals_needed: int = 1
+    adaptive_filter: bool = False
+    model_sources: tuple[str, ...] = ("built_in",)
+
+    def __post_init__(self) -> None:
+        validate.number("max_study_epsilon", self.max_study_epsilon, low=0, high=1e6, open_low=True)
+        validate.number("max_researcher_epsilon", self.max_researcher_epsilon, low=0, high=1e6, open_low=True)
+        ranges.HOSPITAL_NOISE_MULTIPLIER.check("min_noise_multiplier", self.min_noise_multiplier)
+        for name, allowed in _RANGES.values():
+            object.__setattr__(self, name, allowed.check_part(name, getattr(self, name)))
+        ranges.WEIGHT_DECAY.check("max_weight_decay", self.max_weight_decay)
+        ranges.PROXIMAL_MU.check("max_proximal_mu", self.max_proximal_mu)
+        validate.integer("max_rounds", self.max_rounds, low=1, high=10_000)
+        validate.integer("max_steps", self.max_steps, low=1, high=1_000_000)
+        validate.integer("min_public_size", self.min_public_size, low=1, high=10**9)
+        validate.integer("min_release_size", self.min_release_size, low=1, high=10**9)
+        validate.integer("approvals_needed", self.approvals_needed, low=1, high=10)
+        validate.boolean("allow_non_private", self.allow_non_private)
+        validate.boolean("adaptive_filter", self.adaptive_filter)
+        object.__setattr__(self, "model_sources", tuple(self.model_sources))
+        for source in self.model_sources:
+            validate.choice("model_sources", source, ("built_in",))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; `total` becomes {epsilon, delta}."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Reads what `to_dict` writes, or a part of it: a missing name takes its default.
+
+        Raises:
+            PlanError: An unknown name or a value out of range.
+        """
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise PlanError(f"Unknown limit {unknown[0]!r}; known are {', '.join(sorted(known))}.")
+        built = dict(values)
+        if "total" in built:
+            total = built["total"]
+            if not isinstance(total, Mapping) or set(total) != {"epsilon", "delta"}:
+                raise PlanError(f"total must be {{epsilon, delta}}, got {total!r}.")
+            built["total"] = PrivacyBudget(**total)
+        return cls(**built)
+
+    def check(self, plan: Plan, *, unit: str, public_size: int) -> None:
+        """Refuses a plan outside these limits. What it costs is checked against the ledger, not here.
+
+        Args:
+            plan: The plan that was submitted.
+            unit: The dataset's privacy unit.
+            public_size: The dataset's public size.
+
+        Raises:
+            LimitExceeded: With what was expected, what came and what to change.
+        """
+        self._check_length(plan)
+        if isinstance(plan, TrainingPlan):
+            self._check_sources()
+            self._check_training(plan)
+        elif public_size < self.min_release_size:
+            raise LimitExceeded(
+                f"The hospital releases counts of datasets with a public size of at least {self.min_release_size}, "
+                f"this one has {public_size}. Evaluate on a public hold-out instead."
+            )
+        if plan.privacy is None:
+            if not self.allow_non_private:
+                raise LimitExceeded(
+                    "The hospital trains with differential privacy only, the plan has none. Give it a PrivacySpec."
+                )
+            return
+        self._check_privacy(plan.privacy, unit)
+        self._check_delta(public_size)
+
+    def _check_length(self, plan: Plan) -> None:
+        if plan.rounds > self.max_rounds:
+            raise LimitExceeded(f"The hospital allows at most {self.max_rounds} rounds, the plan has {plan.rounds}.")
+        if plan.total_steps > self.max_steps:
+            raise LimitExceeded(
+                f"The hospital allows at most {self.max_steps} steps over all rounds, the plan has "
+                f"{plan.total_steps} in {plan.rounds} rounds. Lower the rounds or the steps of each."
+            )
+
+    def _check_sources(self) -> None:
+        if "built_in" not in self.model_sources:
+            raise LimitExceeded("The hospital trains no built-in model on this dataset. Ask which sources it allows.")
+
+    def _check_training(self, plan: TrainingPlan) -> None:
+        values = {"learning_rate": plan.learning_rate, "sample_rate": plan.sample_rate}
+        if plan.privacy is not None:
+            values["max_grad_norm"] = plan.privacy.max_grad_norm
+        for field_name, value in values.items():
+            low, high = getattr(self, _RANGES[field_name][0])
+            if not low <= value <= high:
+                raise LimitExceeded(
+                    f"The hospital asks for a {field_name} from {low:g} to {high:g}, the plan has {value:g}."
+                )
+        for field_name, value, most in (
+            ("weight_decay", plan.weight_decay, self.max_weight_decay),
+            ("proximal_mu", plan.proximal_mu, self.max_proximal_mu),
+        ):
+            if value > most:
+                raise LimitExceeded(
+                    f"The hospital asks for a {field_name} of at most {most:g}, the plan has {value:g}."
+                )
+
+    def _check_privacy(self, privacy: PrivacySpec | ReleaseSpec, unit: str) -> None:
+        if privacy.noise_multiplier < self.min_noise_multiplier:
+            raise LimitExceeded(
+                f"The hospital asks for a noise_multiplier of at least {self.min_noise_multiplier:g}, the plan has "
+                f"{privacy.noise_multiplier:g}. Raise it, and with it the number of steps the budget allows."
+            )
+        if privacy.delta > self.total.delta:
+            raise LimitExceeded(
+                f"The hospital states epsilon at delta {self.total.delta:g}, the plan asks for {privacy.delta:g}. "
+                f"Lower privacy.delta to {self.total.delta:g}."
+            )
+        if privacy.unit != unit:
+            raise LimitExceeded(
+                f"The dataset's privacy unit is a {unit}, the plan says {privacy.unit}. Set privacy.unit to '{unit}'."
+            )
+
+    def _check_delta(self, public_size: int) -> None:
+        """A delta of 1/N would let a mechanism hand out one of N records whole, and still keep its promise."""
+        if self.total.delta * public_size >= 1:
+            raise LimitExceeded(
+                f"The hospital's delta is {self.total.delta:g}, which promises nothing to {public_size} units: it "
+                f"must be below 1/{public_size}. Ask the hospital to lower it."
+            )

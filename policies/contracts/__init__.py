@@ -1,0 +1,1 @@
+"""What may enter a run, what may leave it, and how it travels."""

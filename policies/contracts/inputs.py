@@ -1,0 +1,124 @@
+"""The input contract: what may come in for a round is its ticket and weights, hostile until checked."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from policies import validate
+from policies.contracts import encodings
+from policies.contracts.weights import Malformed, Shapes, read_weights
+from policies.errors import InputRefused, PlanError
+from policies.plans.training import MAX_ROUNDS, canonical_json
+
+MAX_TICKET_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What a researcher passes for one round; everything else is pinned in the approved plan.
+
+    Attributes:
+        round: From 0.
+        weights: SHA-256 of the blob with the round's global weights.
+    """
+
+    round: int
+    weights: str
+
+    def __post_init__(self) -> None:
+        try:
+            validate.integer("ticket.round", self.round, low=0, high=MAX_ROUNDS - 1)
+            validate.digest("ticket.weights", self.weights)
+        except PlanError as error:
+            raise InputRefused(error.public) from error
+
+    def to_text(self) -> str:
+        """Canonical JSON; equal tickets give equal text."""
+        return canonical_json({"round": self.round, "weights": self.weights})
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads what `to_text` writes.
+
+        Raises:
+            InputRefused: Longer than `MAX_TICKET_BYTES`, not ASCII, not JSON, a missing, unknown or repeated
+                field, or a value out of range.
+        """
+        if not isinstance(text, str) or not text.isascii() or len(text) > MAX_TICKET_BYTES:
+            raise InputRefused(f"A ticket must be ASCII JSON text of at most {MAX_TICKET_BYTES} bytes.")
+        try:
+            pairs = json.loads(text, object_pairs_hook=tuple)
+        except (ValueError, RecursionError) as error:
+            raise InputRefused("A ticket must be JSON text as Ticket.to_text() writes it.") from error
+        if not isinstance(pairs, tuple) or sorted(name for name, _ in pairs) != ["round", "weights"]:
+            raise InputRefused("A ticket must hold exactly the fields 'round' and 'weights', each once.")
+        values: dict[str, Any] = dict(pairs)
+        return cls(**values)
+
+
+def check_weights(
+    source: Path | bytes, expected: Shapes, *, max_bytes: int, encoding: str = "none"
+) -> dict[str, np.ndarray]:
+    """Reads weights into memory, if they are exactly the parameters that the plan trains.
+
+    Guarantees:
+        What is returned has the declared names and shapes, is float32 and finite, and came from at most
+        `max_bytes`. Nothing of the file is executed or kept.
+
+    Args:
+        source: A safetensors file, or its bytes.
+        expected: Name → shape of each parameter that the plan trains.
+        max_bytes: Largest file.
+        encoding: How the plan says that they travel.
+
+    Returns:
+        Name → float32 array, sorted by name.
+
+    Raises:
+        InputRefused: Naming what was expected.
+    """
+    with _refusing():
+        if encoding == "none":
+            return read_weights(source, expected, max_bytes=max_bytes)
+        return encodings.decode(source, expected, encoding, max_bytes=max_bytes)
+
+
+def check_weights_file(file: Path, expected: Shapes, encoding: str, *, max_bytes: int) -> None:
+    """Refuses a file that is not exactly the declared weights, without ever holding it as a whole.
+
+    Guarantees:
+        As `check_weights`; what it decodes to is bounded by the declared shapes, whatever the file claims.
+
+    Raises:
+        InputRefused: Naming what was expected.
+    """
+    with _refusing():
+        encodings.check_file(file, expected, encoding, max_bytes=max_bytes)
+
+
+def decode_weights_file(file: Path, target: Path, expected: Shapes, encoding: str, *, max_bytes: int) -> None:
+    """Writes the declared weights that `file` encodes to `target`, as canonical safetensors.
+
+    Guarantees:
+        As `check_weights_file`.
+
+    Raises:
+        InputRefused: Naming what was expected.
+    """
+    with _refusing(), target.open("xb") as stream:
+        encodings.decode_file(file, expected, encoding, stream.write, max_bytes=max_bytes)
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except Malformed as error:
+        raise InputRefused(f"The weights of this round are refused: {error}. Send the plan's parameters.") from error

@@ -1,0 +1,110 @@
+"""A file of weights read piece by piece: what crosses the boundary is checked without ever being in memory as a whole.
+
+The format and its strictness are those of `policies.contracts.weights`; only the way of reading differs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import numpy as np
+
+from policies.contracts.weights import Malformed, Shapes, canonical_header, check_header
+
+# Values that are in memory at once: 1 MiB of float32.
+CHUNK_VALUES = 1 << 18
+
+
+class Readable(Protocol):
+    """What gives bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; fewer at the end."""
+
+
+class WeightsFile:
+    """An open file that is exactly the expected float32 arrays, except for values that are not finite."""
+
+    def __init__(self, file: BinaryIO, expected: Shapes, size: int) -> None:
+        self._file, self._shapes = file, expected
+        self._start, self._offsets = check_header(file, size, expected)
+
+    def chunks(self, name: str) -> Iterator[np.ndarray]:
+        """The values of one array in order, flat, at most `CHUNK_VALUES` at a time.
+
+        Raises:
+            Malformed: A value is not finite, or the file changed meanwhile.
+        """
+        left = math.prod(self._shapes[name])
+        position = self._start + self._offsets[name]
+        while left:
+            count = min(left, CHUNK_VALUES)
+            self._file.seek(position)
+            yield finite(name, exactly(self._file, 4 * count))
+            position, left = position + 4 * count, left - count
+
+
+@contextlib.contextmanager
+def open_weights(path: Path, expected: Shapes, *, max_bytes: int) -> Iterator[WeightsFile]:
+    """Opens a file of weights, which must not be a link, and checks its header.
+
+    Raises:
+        Malformed: It is not a plain safetensors file of exactly the expected arrays.
+    """
+    with open_plain(path, max_bytes=max_bytes) as (file, size):
+        yield WeightsFile(file, expected, size)
+
+
+@contextlib.contextmanager
+def open_plain(path: Path, *, max_bytes: int) -> Iterator[tuple[BinaryIO, int]]:
+    """A plain file of at most `max_bytes`, open for reading, and its size in bytes.
+
+    Raises:
+        Malformed: It cannot be opened, is a link or no plain file, or is larger.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise Malformed(f"the file cannot be opened ({error.strerror})") from error
+    with os.fdopen(descriptor, "rb") as file:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise Malformed("it is not a plain file")
+        if about.st_size > max_bytes:
+            raise Malformed(f"the file has {about.st_size} bytes, {max_bytes} are allowed")
+        yield file, about.st_size
+
+
+def exactly(file: Readable, size: int) -> bytes:
+    """The next `size` bytes.
+
+    Raises:
+        Malformed: The file ends before.
+    """
+    content = file.read(size)
+    if len(content) != size:
+        raise Malformed("it is cut off")
+    return content
+
+
+def finite(name: str, content: bytes) -> np.ndarray:
+    """Bytes as float32 values.
+
+    Raises:
+        Malformed: One of them is not finite.
+    """
+    values = np.frombuffer(content, "<f4")
+    if not np.isfinite(values).all():
+        raise Malformed(f"{name!r} holds values that are not finite")
+    return values
+
+
+def canonical_size(expected: Shapes) -> int:
+    """Bytes of the one safetensors file of arrays with these shapes."""
+    return len(canonical_header(expected)) + 4 * sum(math.prod(shape) for shape in expected.values())

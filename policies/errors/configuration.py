@@ -1,0 +1,47 @@
+"""Errors of settings, state folders, books and the audit log."""
+
+from __future__ import annotations
+
+from policies.errors.wanwu_error import WanwuError
+
+
+class ConfigError(WanwuError):
+    """A setting, a port, a path or a state folder is not usable."""
+
+    code = "WW801"
+
+
+class AuditBroken(ConfigError):
+    """The audit log was changed, cut, or is torn."""
+
+    code = "WW820"
+
+
+class AuditUnavailable(ConfigError):
+    """The audit log cannot be written: nothing is done that must stand in it."""
+
+    code, status = "WW821", 503
+
+
+class StorageUnavailable(ConfigError):
+    """The hospital's disk is full, read-only or broken."""
+
+    code, status = "WW822", 503
+
+
+class StateVersionMismatch(ConfigError):
+    """A state folder was made by another version than this one works with."""
+
+    code = "WW823"
+
+
+class BackupRefused(ConfigError):
+    """A backup is torn, changed or would be restored at the cost of what was spent since."""
+
+    code = "WW824"
+
+
+class BooksDisagree(ConfigError):
+    """A datasite's books do not tell one story, or one is missing: nothing is served."""
+
+    code = "WW830"

@@ -1,0 +1,11 @@
+"""Errors of plans, before they become code requests."""
+
+from __future__ import annotations
+
+from policies.errors.wanwu_error import WanwuError
+
+
+class PlanError(WanwuError):
+    """A plan is malformed: an unknown field, a wrong type, a value out of range."""
+
+    code, status = "WW101", 422

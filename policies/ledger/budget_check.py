@@ -1,0 +1,78 @@
+"""Whether a request's whole envelope fits into what is left of the budgets of a dataset, a researcher and a study."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from policies.budget.limits import DatasetLimits, PrivacyBudget
+from policies.budget.steps import GaussianSteps, merged
+from policies.errors import BudgetExceeded
+from policies.ledger.reservations import Reservation
+
+Accountant = Callable[[Sequence[GaussianSteps], float], float]
+Filter = Callable[[Sequence[GaussianSteps], PrivacyBudget], float]
+
+
+@dataclass(frozen=True)
+class BudgetCheck:
+    """Decides by an accountant and by the filter for studies that were chosen by earlier results."""
+
+    epsilon: Accountant
+    filtered: Filter
+
+    def check(self, wanted: Reservation, standing: Iterable[Reservation], limits: DatasetLimits) -> None:
+        """Refuses what does not fit beside `standing`.
+
+        Guarantees:
+            What is charged already and the whole envelope, composed at `limits.total.delta`, stay within each budget.
+
+        Raises:
+            BudgetExceeded: With what it needs and what is left.
+        """
+        on_dataset = [held for held in standing if held.fingerprint == wanted.fingerprint]
+        by_researcher = [held for held in on_dataset if held.researcher == wanted.researcher]
+        of_study = [held for held in by_researcher if held.study == wanted.study]
+        dataset = f"dataset '{wanted.dataset}'"
+        for held, most, owner in (
+            (on_dataset, limits.total.epsilon, dataset),
+            (by_researcher, limits.max_researcher_epsilon, f"this researcher on {dataset}"),
+            (of_study, limits.max_study_epsilon, f"study '{wanted.study}' on {dataset}"),
+        ):
+            self._check_fits(charged(held), wanted.spend, most, limits.total.delta, owner, self.epsilon)
+        if limits.adaptive_filter:
+            total, owner = limits.total, f"{dataset} by the adaptive filter"
+
+            def by_filter(history: Sequence[GaussianSteps], _: float) -> float:
+                return self.filtered(history, total)
+
+            self._check_fits(charged(on_dataset), wanted.spend, total.epsilon, total.delta, owner, by_filter)
+
+    def _check_fits(
+        self,
+        before: tuple[GaussianSteps, ...],
+        spend: tuple[GaussianSteps, ...],
+        most: float,
+        delta: float,
+        owner: str,
+        epsilon: Accountant,
+    ) -> None:
+        if not spend:
+            return
+        after = epsilon(merged((*before, *spend)), delta)
+        if after <= most:
+            return
+        spent = epsilon(before, delta)
+        # Rounded apart, so that the two figures never look as if it fitted; a billionth is arithmetic, not need.
+        needed = f"{math.ceil((after - spent) * 100 - 1e-7) / 100:.2f}" if math.isfinite(after) else "without bound"
+        left = math.floor(max(most - spent, 0.0) * 100 + 1e-7) / 100
+        raise BudgetExceeded(
+            f"Budget exceeded: this request needs epsilon {needed}, {left:.2f} is left for {owner} "
+            f"(delta {delta:g}). Lower the rounds or ask the hospital.".replace("e-0", "e-")
+        )
+
+
+def charged(held: Iterable[Reservation]) -> tuple[GaussianSteps, ...]:
+    """What some reservations count together."""
+    return merged(part for reservation in held for part in reservation.charged)

@@ -1,0 +1,187 @@
+"""Plans that release counts instead of weights: how a model does on private pictures, and what the pictures are like.
+
+Each round of such a plan is one release of sums over all privacy units with Gaussian noise on every number. A unit adds
+one picture to the sums: its own, or for a patient one drawn at random.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+from policies import validate
+from policies.errors import PlanError
+from policies.plans import plan_json, ranges
+from policies.plans.plan_json import sha256_text
+from policies.plans.training import MAX_ROUNDS, UNITS, ModelSpec, RunSpec
+
+MAX_SCORE_BINS = 200
+
+
+@dataclass(frozen=True)
+class ReleaseSpec:
+    """What makes a release of sums differentially private.
+
+    Attributes:
+        noise_multiplier: Standard deviation of the noise on each number, over the most that one unit can change all of
+            them together in L2 norm.
+        delta: The delta at which epsilon is stated.
+        unit: What one record is: a `picture`, or a `patient`.
+    """
+
+    noise_multiplier: float
+    delta: float
+    unit: str = "picture"
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("noise_multiplier", ranges.NOISE_MULTIPLIER), ("delta", ranges.DELTA)):
+            object.__setattr__(self, name, allowed.check(f"privacy.{name}", getattr(self, name)))
+        validate.choice("privacy.unit", self.unit, UNITS)
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """How well global models do on a hospital's pictures: a noised confusion matrix, and score histograms for AUROC.
+
+    Attributes:
+        study: Name of the study; its evaluations and its training count together.
+        dataset: Name of the hospital's dataset.
+        model: The model whose weights come in.
+        rounds: How many models may be evaluated.
+        privacy: The noise.
+        score_bins: Bins of the score histograms, 2 or more; 0 releases none.
+        run: The performance settings.
+    """
+
+    kind: ClassVar[str] = "evaluation"
+    weights_encoding: ClassVar[str] = "none"
+    update_encoding: ClassVar[str] = "none"
+
+    study: str
+    dataset: str
+    model: ModelSpec
+    rounds: int
+    privacy: ReleaseSpec
+    score_bins: int = 0
+    run: RunSpec = field(default_factory=RunSpec)
+
+    def __post_init__(self) -> None:
+        _check_common(self.study, self.dataset, self.rounds, self.privacy, self.run)
+        validate.integer("score_bins", self.score_bins, low=0, high=MAX_SCORE_BINS)
+        if self.score_bins == 1:
+            raise PlanError("score_bins must be 0 (no histograms) or at least 2, got 1.")
+        if not isinstance(self.model, ModelSpec):
+            raise PlanError(f"model must be a ModelSpec, got {self.model!r}.")
+
+    @property
+    def total_steps(self) -> int:
+        """Releases over all rounds."""
+        return self.rounds
+
+    @property
+    def steps(self) -> tuple[float, int]:
+        """(Sample rate, Gaussian steps) of one round, for the accountant: everybody is in the one release."""
+        return 1.0, 1
+
+    @property
+    def sensitivity(self) -> float:
+        """L2 norm of what one unit adds: one cell of the matrix, and one bin in each class's histograms."""
+        return math.sqrt(1 + (self.model.num_classes if self.score_bins else 0))
+
+    @property
+    def outputs(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of what leaves: `confusion` (true class, predicted class) and, if asked for, `scores`
+        (class, 0 for other classes' pictures and 1 for its own, bin of the class's probability)."""
+        classes = self.model.num_classes
+        scores = {"scores": (classes, 2, self.score_bins)} if self.score_bins else {}
+        return {"confusion": (classes, classes), **scores}
+
+    def to_json(self) -> str:
+        """Canonical JSON: equal plans give equal text."""
+        return plan_json.dump(self.kind, self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads an evaluation plan back; PlanError if it does not read exactly."""
+        return plan_json.load(text, {cls.kind: cls})
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, in hexadecimal."""
+        return sha256_text(self.to_json())
+
+
+@dataclass(frozen=True)
+class StatisticsPlan:
+    """What a hospital's pictures are like, before a study is spent on them: class counts, channel means and spreads.
+
+    Attributes:
+        study: Name of the study; its statistics and its training count together.
+        dataset: Name of the hospital's dataset.
+        image_shape: (height, width, channels), as the dataset's schema says.
+        num_classes: As the dataset's schema says.
+        privacy: The noise.
+        rounds: How many such releases; more than one only averages the noise.
+        run: The performance settings.
+    """
+
+    kind: ClassVar[str] = "statistics"
+    weights_encoding: ClassVar[str] = "none"
+    update_encoding: ClassVar[str] = "none"
+
+    study: str
+    dataset: str
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    privacy: ReleaseSpec
+    rounds: int = 1
+    run: RunSpec = field(default_factory=RunSpec)
+
+    def __post_init__(self) -> None:
+        _check_common(self.study, self.dataset, self.rounds, self.privacy, self.run)
+        shape = ModelSpec("statistics", self.image_shape, self.num_classes)
+        object.__setattr__(self, "image_shape", shape.image_shape)
+
+    @property
+    def total_steps(self) -> int:
+        """Releases over all rounds."""
+        return self.rounds
+
+    @property
+    def steps(self) -> tuple[float, int]:
+        """(Sample rate, Gaussian steps) of one round, for the accountant: everybody is in the one release."""
+        return 1.0, 1
+
+    @property
+    def sensitivity(self) -> float:
+        """L2 norm of what one unit adds at most: one class count, and for each channel its mean and mean square in
+        [0, 1]."""
+        return math.sqrt(1 + 2 * self.image_shape[2])
+
+    @property
+    def outputs(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of what leaves: sums over units of one-hot class, channel means, channel mean squares."""
+        channels = self.image_shape[2]
+        return {"class_counts": (self.num_classes,), "channel_sums": (channels,), "channel_square_sums": (channels,)}
+
+    def to_json(self) -> str:
+        """Canonical JSON: equal plans give equal text."""
+        return plan_json.dump(self.kind, self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads a statistics plan back; PlanError if it does not read exactly."""
+        return plan_json.load(text, {cls.kind: cls})
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, in hexadecimal."""
+        return sha256_text(self.to_json())
+
+
+def _check_common(study: str, dataset: str, rounds: int, privacy: ReleaseSpec, run: RunSpec) -> None:
+    validate.name("study", study)
+    validate.name("dataset", dataset)
+    validate.integer("rounds", rounds, low=1, high=MAX_ROUNDS)
+    for name, value, kind in (("privacy", privacy, ReleaseSpec), ("run", run, RunSpec)):
+        if not isinstance(value, kind):
+            raise PlanError(f"{name} must be a {kind.__name__}, got {value!r}.")

@@ -1,0 +1,278 @@
+"""What a study is: frozen values that a researcher proposes, a hospital reads, and a run obeys.
+
+A plan crosses the boundary inwards as JSON, pinned in the code request. It is the whole of what differs between
+two requests, so its digest stands for what was approved.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+from policies import validate
+from policies.errors import PlanError
+from policies.plans import plan_json, ranges
+from policies.plans.plan_json import canonical_json, sha256_text
+
+__all__ = [
+    "AUGMENTATIONS",
+    "ENCODINGS",
+    "ENGINES",
+    "MAX_PICTURES_PER_PATIENT",
+    "MAX_ROUNDS",
+    "MAX_STEPS",
+    "PRECISIONS",
+    "SCHEDULES",
+    "UNITS",
+    "ModelSpec",
+    "PrivacySpec",
+    "RunSpec",
+    "TrainingPlan",
+    "canonical_json",
+    "sha256_text",
+]
+
+UNITS = ("picture", "patient")
+SCHEDULES = ("constant", "cosine")
+AUGMENTATIONS = ("none", "flips", "flips_and_turns")
+ENGINES = ("book_keeping", "opacus")
+PRECISIONS = ("float32", "bfloat16")
+# How weights and updates travel; `policies.contracts.encodings` says what each does.
+ENCODINGS = ("none", "zstd", "fp16", "int8")
+MAX_ROUNDS = 10_000
+MAX_STEPS = 1_000_000
+MAX_VIEWS = 16
+MAX_OPTIONS = 16
+MAX_PICTURES_PER_PATIENT = 16
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Which model is trained.
+
+    Attributes:
+        name: A name from `datasites.training.models.MODELS`.
+        image_shape: (height, width, channels) in pixels.
+        num_classes: Size of the last layer.
+        options: Further settings of that model, name → word, number or true/false, few and short; see
+            `policies.plans.model_options` for those that each model takes.
+    """
+
+    name: str
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    options: Mapping[str, str | int | float | bool] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        validate.name("model.name", self.name)
+        if not isinstance(self.image_shape, list | tuple) or len(self.image_shape) != 3:
+            raise PlanError(f"model.image_shape must be (height, width, channels), got {self.image_shape!r}.")
+        for axis, size, high in zip(("height", "width", "channels"), self.image_shape, (4096, 4096, 4), strict=True):
+            validate.integer(f"model.image_shape {axis}", size, low=1, high=high)
+        validate.integer("model.num_classes", self.num_classes, low=2, high=10_000)
+        if not isinstance(self.options, Mapping):
+            raise PlanError(f"model.options must be a table of names and values, got {self.options!r}.")
+        if len(self.options) > MAX_OPTIONS:
+            raise PlanError(f"model.options may name at most {MAX_OPTIONS} options, got {len(self.options)}.")
+        for key, value in self.options.items():
+            validate.option(f"model.options.{validate.name('a name in model.options', key)}", value)
+        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        object.__setattr__(self, "options", types.MappingProxyType(dict(sorted(self.options.items()))))
+
+    def __reduce__(self) -> tuple[type[ModelSpec], tuple[object, ...]]:
+        """Between processes the options travel as a plain table."""
+        return ModelSpec, (self.name, self.image_shape, self.num_classes, dict(self.options))
+
+
+@dataclass(frozen=True)
+class PrivacySpec:
+    """What makes training differentially private. Opacus' spellings.
+
+    Attributes:
+        noise_multiplier: Standard deviation of the noise on a step's summed gradients, over max_grad_norm.
+        max_grad_norm: L2 bound C on what one privacy unit adds to a step.
+        delta: The delta at which epsilon is stated; the hospital fixes the largest it accepts.
+        unit: What one record is: a `picture`, or a `patient` with all their pictures.
+    """
+
+    noise_multiplier: float
+    max_grad_norm: float
+    delta: float
+    unit: str = "picture"
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("noise_multiplier", ranges.NOISE_MULTIPLIER),
+            ("max_grad_norm", ranges.MAX_GRAD_NORM),
+            ("delta", ranges.DELTA),
+        ):
+            object.__setattr__(self, name, allowed.check(f"privacy.{name}", getattr(self, name)))
+        validate.choice("privacy.unit", self.unit, UNITS)
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """How fast, never how private.
+
+    Attributes:
+        device: `auto` takes a GPU where the hospital leases one, `cpu` never does.
+        physical_batch_size: Most pictures in memory at once; a step is computed in such parts, or in smaller ones where
+            the hospital's memory asks for it. A private step's parts all have one size.
+        timeout_seconds: Wall clock for one round, after which the run fails and nothing leaves; once for its
+            preparation, before it is charged, and once from there on.
+        engine: What computes the clipped sums of a private step: `book_keeping`, or `opacus` for Opacus' hooks, which
+            are slower and need more memory. Both compute the same.
+        precision: In which a private step's model is computed, `float32`, or `bfloat16` where that is faster, as on
+            GPUs. Weights, norms, sums and noise are float32 or better in either.
+        batch_margin: By how many standard deviations more pictures than expected a private step always computes, so
+            that its time does not tell how many were drawn. A larger draw takes longer, which is then seen.
+    """
+
+    device: str = "auto"
+    physical_batch_size: int = 64
+    timeout_seconds: int = 3600
+    engine: str = "book_keeping"
+    precision: str = "float32"
+    batch_margin: float = field(default=5.0, metadata=plan_json.ADDED_LATER)
+
+    def __post_init__(self) -> None:
+        validate.choice("run.device", self.device, ("auto", "cpu"))
+        validate.integer("run.physical_batch_size", self.physical_batch_size, low=1, high=65_536)
+        validate.choice("run.engine", self.engine, ENGINES)
+        validate.choice("run.precision", self.precision, PRECISIONS)
+        if self.engine == "opacus" and self.precision != "float32":
+            raise PlanError(
+                f"run.engine 'opacus' computes in float32 only, got run.precision {self.precision!r}. "
+                "Use engine 'book_keeping'."
+            )
+        margin = validate.number("run.batch_margin", self.batch_margin, low=3, high=20)
+        object.__setattr__(self, "batch_margin", margin)
+        validate.integer("run.timeout_seconds", self.timeout_seconds, low=1, high=7 * 24 * 3600)
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """One study at one hospital: what is trained, for how long, how privately.
+
+    A round is `steps_per_round` optimiser steps of SGD; each step draws every privacy unit with probability
+    `sample_rate` (Poisson sampling). `privacy=None` trains without differential privacy, which a hospital
+    refuses unless its limits allow it.
+
+    Attributes:
+        study: Name of the study, the same at every hospital.
+        dataset: Name of the hospital's dataset.
+        model: Which model.
+        rounds: Number of rounds that one approval covers.
+        steps_per_round: Optimiser steps in one round at the hospital.
+        sample_rate: Poisson probability q that a unit joins a step, at most 1.
+        learning_rate: Of SGD, in the first round.
+        learning_rate_schedule: `constant`, or `cosine` from learning_rate towards 0 over the study's steps.
+        momentum: Of SGD, below 1; the buffer starts at zero in each round.
+        weight_decay: L2 penalty added to the (noised) gradient.
+        proximal_mu: FedProx's term: pull towards the round's global weights (Li et al., MLSys 2020); 0 is FedAvg.
+        augmentation: Random change of each drawn picture: `none`, `flips`, `flips_and_turns`.
+        augmentation_multiplicity: How many such changes of each drawn picture a step looks at; its gradient is their
+            mean, before it is clipped, so they cost no privacy (De et al., 2022).
+        server_momentum: What the researcher does with the mean update, for the reviewer to know: share of the last
+            one that is kept, in [0, 1). Post-processing of released updates, which costs no privacy.
+        server_averaging: Likewise: share of the last average that is kept, in [0, 1), where the global model is the
+            moving average of the rounds' weights; 0 is no average.
+        weights_encoding: How the global weights come in: `none`, `zstd` (lossless), `fp16`, `int8` (stochastic
+            rounding). Training starts from what was decoded.
+        update_encoding: How the client update leaves, likewise; applied by the hospital after the output contract,
+            so it is post-processing and costs no privacy.
+        privacy: The privacy settings, or None.
+        run: The performance settings.
+        pictures_per_patient: How many pictures of each drawn patient a step looks at, drawn at random, each again only
+            when there are no others. Their mean gradient is clipped, so they cost no privacy.
+    """
+
+    kind: ClassVar[str] = "training"
+
+    study: str
+    dataset: str
+    model: ModelSpec
+    rounds: int
+    steps_per_round: int
+    sample_rate: float
+    learning_rate: float
+    learning_rate_schedule: str = "constant"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    proximal_mu: float = 0.0
+    augmentation: str = "none"
+    augmentation_multiplicity: int = 1
+    server_momentum: float = 0.0
+    server_averaging: float = 0.0
+    weights_encoding: str = "none"
+    update_encoding: str = "none"
+    privacy: PrivacySpec | None = None
+    run: RunSpec = field(default_factory=RunSpec)
+    pictures_per_patient: int = field(default=1, metadata=plan_json.ADDED_LATER)
+
+    def __post_init__(self) -> None:
+        validate.name("study", self.study)
+        validate.name("dataset", self.dataset)
+        validate.integer("rounds", self.rounds, low=1, high=MAX_ROUNDS)
+        validate.integer("steps_per_round", self.steps_per_round, low=1, high=MAX_STEPS)
+        for name, allowed in (
+            ("sample_rate", ranges.SAMPLE_RATE),
+            ("learning_rate", ranges.LEARNING_RATE),
+            ("momentum", ranges.MOMENTUM),
+            ("weight_decay", ranges.WEIGHT_DECAY),
+            ("proximal_mu", ranges.PROXIMAL_MU),
+        ):
+            object.__setattr__(self, name, allowed.check(name, getattr(self, name)))
+        validate.choice("learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
+        validate.choice("augmentation", self.augmentation, AUGMENTATIONS)
+        validate.integer("augmentation_multiplicity", self.augmentation_multiplicity, low=1, high=MAX_VIEWS)
+        if self.augmentation_multiplicity > 1 and self.augmentation == "none":
+            raise PlanError(
+                f"augmentation_multiplicity is {self.augmentation_multiplicity}, but augmentation is 'none': all views "
+                "of a picture would be the same. Set it to 1, or choose an augmentation."
+            )
+        for name in ("server_momentum", "server_averaging"):
+            object.__setattr__(self, name, validate.number(name, getattr(self, name), low=0, high=1, open_high=True))
+        validate.choice("weights_encoding", self.weights_encoding, ENCODINGS)
+        validate.choice("update_encoding", self.update_encoding, ENCODINGS)
+        for name, value, kind in (("model", self.model, ModelSpec), ("run", self.run, RunSpec)):
+            if not isinstance(value, kind):
+                raise PlanError(f"{name} must be a {kind.__name__}, got {value!r}.")
+        if self.privacy is not None and not isinstance(self.privacy, PrivacySpec):
+            raise PlanError(f"privacy must be a PrivacySpec or None, got {self.privacy!r}.")
+        most = MAX_PICTURES_PER_PATIENT
+        validate.integer("pictures_per_patient", self.pictures_per_patient, low=1, high=most)
+        if self.pictures_per_patient > 1 and (self.privacy is None or self.privacy.unit != "patient"):
+            raise PlanError(
+                f"pictures_per_patient is {self.pictures_per_patient}, but the plan's privacy is not for each patient. "
+                "Set it to 1, or privacy.unit to 'patient'."
+            )
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps over all rounds."""
+        return self.rounds * self.steps_per_round
+
+    @property
+    def steps(self) -> tuple[float, int]:
+        """(Poisson sample rate, Gaussian steps) of one round, for the accountant."""
+        return self.sample_rate, self.steps_per_round
+
+    def to_json(self) -> str:
+        """Canonical JSON: equal plans give equal text."""
+        return plan_json.dump(self.kind, self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads a training plan back.
+
+        Raises:
+            PlanError: Not JSON, another kind or version, an unknown or missing field, a value out of range.
+        """
+        return plan_json.load(text, {cls.kind: cls})
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, in hexadecimal."""
+        return sha256_text(self.to_json())

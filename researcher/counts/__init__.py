@@ -1,0 +1,1 @@
+"""Noised counts of hospitals, and what can be said from them."""

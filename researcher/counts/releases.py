@@ -1,0 +1,103 @@
+"""Counts from the hospitals instead of weights: how a model does on their pictures, and what the pictures are like.
+
+Every number carries the hospital's noise and is charged to its ledger. What they mean, with intervals that include the
+noise, is computed by `researcher.counts.noised_metrics`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from policies.errors import NotEnoughDatasites, WanwuError
+from policies.plans.releases import EvaluationPlan, StatisticsPlan
+from researcher.studies.remote_round import OutgoingWeights, Patience, RemoteRound, RoundEvent
+from researcher.studies.submission import Submission
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Released:
+    """What the hospitals released in one round.
+
+    Attributes:
+        arrays: Datasite → name → float32 array, as the plan's `outputs` declares them.
+        noise_std: Standard deviation of the noise on every number of every hospital.
+        epsilon: Datasite → spent on this request so far.
+        skipped: Datasite → public reason why it is missing.
+    """
+
+    arrays: Mapping[str, Arrays]
+    noise_std: float
+    epsilon: Mapping[str, float]
+    skipped: Mapping[str, str]
+
+    def summed(self, name: str) -> tuple[np.ndarray, float]:
+        """An array summed over the hospitals, and the standard deviation of the noise on that sum."""
+        total = np.sum([arrays[name] for arrays in self.arrays.values()], axis=0, dtype=np.float64)
+        return total, self.noise_std * float(np.sqrt(len(self.arrays)))
+
+
+class CountRequest(Submission[EvaluationPlan | StatisticsPlan]):
+    """An evaluation or statistics plan at several hospitals."""
+
+    def collect(
+        self,
+        weights: Mapping[str, np.ndarray] | None = None,
+        *,
+        round_index: int = 0,
+        min_clients: int = 1,
+        patience: Patience | None = None,
+        on_event: Callable[[RoundEvent], None] = lambda event: None,
+    ) -> Released:
+        """Asks every hospital that approved for one release.
+
+        Args:
+            weights: The model to evaluate, name → float32 array; None for statistics.
+            round_index: Which of the plan's rounds; asking again for one gives the same numbers and costs nothing.
+            min_clients: Least number of hospitals that must answer.
+            patience: How long to wait and how often to try again.
+            on_event: Called from several threads while hospitals work.
+
+        Raises:
+            RequestDenied: Too few hospitals approved.
+            NotEnoughDatasites: Too few answered.
+        """
+        names, absent = self.approved(min_clients)
+        content, stopping = OutgoingWeights.encode(weights or {}, self.plan, round_index), threading.Event()
+        arrays: dict[str, Arrays] = {}
+        epsilon: dict[str, float] = {}
+        skipped = dict(absent)
+
+        def ask(name: str) -> None:
+            request = RemoteRound(
+                hospital=self.federation.hospitals[name],
+                dataset=self.plan.dataset,
+                request=self.requests[name],
+                plan=self.plan,
+                round_index=round_index,
+                patience=patience or Patience(),
+                stopping=stopping,
+                on_event=on_event,
+            )
+            try:
+                answer = request.run(content, self.plan.outputs)
+            except WanwuError as error:
+                skipped[name] = f"{error.code}: {error.public}"
+                return
+            arrays[name] = answer.take_update()
+            if answer.epsilon is not None:
+                epsilon[name] = answer.epsilon
+
+        with ThreadPoolExecutor(len(names)) as pool:
+            list(pool.map(ask, names))
+        if len(arrays) < max(min_clients, 1):
+            told = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+            raise NotEnoughDatasites(f"{len(arrays)} hospital(s) answered and min_clients is {min_clients} ({told}).")
+        noise_std = self.plan.privacy.noise_multiplier * self.plan.sensitivity
+        return Released({name: arrays[name] for name in names if name in arrays}, noise_std, epsilon, skipped)

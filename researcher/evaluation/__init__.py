@@ -1,0 +1,1 @@
+"""Global models on public pictures that the researcher holds out."""

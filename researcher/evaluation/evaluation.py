@@ -1,0 +1,113 @@
+"""Scores of a global model on a public hold-out; private pictures are scored at home and never come here."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from policies.errors import DataError
+from policies.plans.features import FeatureSpec
+from policies.plans.plan_json import canonical_json
+from policies.plans.tokeniser import text_form, tokens
+from policies.plans.training import ModelSpec
+from researcher.evaluation.hold_out import HoldOut, load_hold_out
+
+__all__ = ["Evaluation", "HoldOut", "Predict", "evaluate", "load_hold_out"]
+
+Inputs = np.ndarray | tuple[np.ndarray, np.ndarray]
+Predict = Callable[[ModelSpec, Mapping[str, np.ndarray], Any], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a model does on a hold-out.
+
+    Attributes:
+        accuracy: Share of pictures whose likeliest class is the true one.
+        macro_f1: Mean over classes of F1, so that rare classes count as much as common ones.
+        recall: Of each class, the share that was recognised.
+        confusion: Counts; rows are true classes, columns predicted.
+    """
+
+    accuracy: float
+    macro_f1: float
+    recall: tuple[float, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+def evaluate(
+    spec: ModelSpec,
+    weights: Mapping[str, np.ndarray],
+    hold_out: HoldOut,
+    *,
+    predict: Predict | None = None,
+) -> Evaluation:
+    """Scores `weights` on `hold_out`.
+
+    Args:
+        spec: The model that the weights are of.
+        weights: Name → float32 array.
+        hold_out: Pictures of the model's shape and classes, with reports where it takes them.
+        predict: (spec, weights, images, or images and tokens) → probabilities, (N, num_classes); the hospitals' own
+            by default.
+
+    Raises:
+        DataError: The hold-out has other classes or another shape than the model, or lacks reports.
+    """
+    from datasites.training import metrics
+
+    if len(hold_out.class_names) != spec.num_classes or hold_out.images.shape[1:] != spec.image_shape:
+        raise DataError(
+            f"The model takes {spec.image_shape} pictures of {spec.num_classes} classes, the hold-out has "
+            f"{hold_out.images.shape[1:]} of {len(hold_out.class_names)}."
+        )
+    inputs = _inputs(spec, hold_out)
+    given = predict(spec, weights, inputs) if predict else _predict(spec, weights, inputs, hold_out)
+    predicted = np.asarray(given).argmax(axis=1)
+    confusion = metrics.confusion_matrix(hold_out.labels, predicted, spec.num_classes)
+    return Evaluation(
+        accuracy=float(metrics.accuracy(confusion)),
+        macro_f1=float(metrics.macro_f1(confusion)),
+        recall=tuple(float(share) for share in metrics.recall_per_class(confusion)),
+        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+    )
+
+
+def _inputs(spec: ModelSpec, hold_out: HoldOut) -> Inputs:
+    reads, form = FeatureSpec.of(spec), text_form(spec)
+    if reads is not None:
+        if hold_out.features is None or hold_out.features.shape[1:] != (reads.width,):
+            raise DataError(
+                f"Model {spec.name!r} reads features of {reads.backbone!r}, the hold-out has none. Compute them with "
+                "the same public weights: --backbone_weights."
+            )
+        return hold_out.features[:, None, None, :]
+    if form is None:
+        return hold_out.images
+    if hold_out.reports is None:
+        raise DataError(
+            f"Model {spec.name!r} takes a report beside each picture, the hold-out has pictures alone. Add 'reports' "
+            "to the .npz file or reports.csv to the folder."
+        )
+    return hold_out.images, tokens(hold_out.reports, form)
+
+
+# A hold-out is scored after every round: what a fixed first part of the model makes of it is computed once.
+_FIXED: WeakKeyDictionary[HoldOut, dict[str, np.ndarray | None]] = WeakKeyDictionary()
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def _predict(spec: ModelSpec, weights: Mapping[str, np.ndarray], inputs: Inputs, hold_out: HoldOut) -> np.ndarray:
+    from datasites.training import evaluation  # late: torch takes seconds to import
+
+    key = canonical_json([spec.name, spec.image_shape, dict(spec.options)])
+    with _ONE_AT_A_TIME:
+        known = _FIXED.setdefault(hold_out, {})
+        if key not in known:
+            known[key] = None if isinstance(inputs, tuple) else evaluation.fixed_features(spec, inputs)
+    return evaluation.predict(spec, weights, inputs, fixed=known[key])

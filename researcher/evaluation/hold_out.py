@@ -1,0 +1,178 @@
+"""A public hold-out, read from disk. Never private pictures: those are ingested and scored at home."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from policies.errors import DataError
+from policies.plans.reports_file import REPORTS_FILE, read_reports
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True, eq=False)
+class HoldOut:
+    """Public pictures that no hospital trained on.
+
+    Attributes:
+        images: uint8, (N, H, W, C), N >= 1.
+        labels: int64, (N,), each an index into class_names.
+        class_names: Of the classes, in the order of the model's outputs.
+        reports: What was written about each picture; None where there are pictures alone.
+        features: float32, (N, width), what a frozen public backbone says of each picture; None where not computed.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    reports: tuple[str, ...] | None = None
+    features: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype != np.uint8 or not len(self.images):
+            raise DataError(
+                f"Hold-out pictures must be uint8 (N, H, W, C), got {self.images.dtype} {self.images.shape}."
+            )
+        if self.labels.shape != (len(self.images),) or self.labels.dtype.kind not in "iu":
+            raise DataError(
+                f"The hold-out needs {len(self.images)} whole numbers as labels, "
+                f"got {self.labels.dtype} {self.labels.shape}."
+            )
+        classes = len(self.class_names)
+        if self.labels.min() < 0 or self.labels.max() >= classes:
+            raise DataError(
+                f"Hold-out labels must be 0 to {classes - 1}, one of {classes} classes, "
+                f"got {self.labels.min()} to {self.labels.max()}."
+            )
+        object.__setattr__(self, "labels", self.labels.astype(np.int64))
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+        if self.reports is not None:
+            if len(self.reports) != len(self.images) or not all(isinstance(text, str) for text in self.reports):
+                raise DataError(f"The hold-out needs {len(self.images)} texts as reports, one for each picture.")
+            object.__setattr__(self, "reports", tuple(self.reports))
+
+
+def load_hold_out(
+    path: Path | str,
+    *,
+    class_names: Sequence[str] | None = None,
+    image_shape: tuple[int, int, int] | None = None,
+) -> HoldOut:
+    """Reads a hold-out in the forms that hospitals' pictures have.
+
+    Args:
+        path: An `.npz` with images, labels and optionally class_names and reports; or a folder `<class>/*.png|jpg`, or
+            `<hospital>/<class>/*.png|jpg`, in which all pictures have one size, with or without a `reports.csv` beside
+            the class folders.
+        class_names: The classes in the order of the model's outputs. Without them a folder's classes are
+            sorted by name, and an `.npz` without names has `0`, `1`, ...
+        image_shape: (height, width, channels) that a folder's pictures are brought to, as the hospitals do it; by
+            default all must have one size.
+
+    Raises:
+        DataError: Not one of these forms, or a class that is not in class_names.
+    """
+    path = Path(path)
+    names = None if class_names is None else tuple(class_names)
+    if path.is_dir():
+        return _from_folder(path, names, image_shape)
+    if path.suffix == ".npz" and path.is_file():
+        return _from_npz(path, names)
+    raise DataError(f"A hold-out must be an .npz file or a folder of class folders, {path} is neither.")
+
+
+def _from_npz(path: Path, class_names: tuple[str, ...] | None) -> HoldOut:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            images, labels = arrays["images"], arrays["labels"]
+            own = tuple(str(name) for name in arrays["class_names"]) if "class_names" in arrays else None
+            reports = arrays.get("reports")
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} must be an .npz with images and labels, without Python objects.") from error
+    if reports is not None and (reports.dtype.kind != "U" or reports.shape != (len(images),)):
+        raise DataError(f"{path}: reports must be one text for each picture, got {reports.dtype} {reports.shape}.")
+    written = None if reports is None else tuple(reports.tolist())
+    if own is None:
+        highest = int(labels.max()) if labels.size and labels.dtype.kind in "iu" else 0
+        return HoldOut(images, labels, class_names or tuple(str(k) for k in range(highest + 1)), written)
+    if class_names is None or own == class_names:
+        return HoldOut(images, labels, own, written)
+    hold_out = HoldOut(images, labels, own)
+    return HoldOut(images, _positions(own, class_names)[hold_out.labels], class_names, written)
+
+
+def _from_folder(root: Path, class_names: tuple[str, ...] | None, image_shape: tuple[int, int, int] | None) -> HoldOut:
+    folders = _class_folders(root)
+    own = tuple(sorted({folder.name for folder in folders}))
+    names = own if class_names is None else class_names
+    position = dict(zip(own, _positions(own, names), strict=True))
+    images, labels, files = [], [], []
+    for folder in folders:
+        for file in _pictures(folder):
+            images.append(_read(file, image_shape))
+            labels.append(position[folder.name])
+            files.append(file)
+            if images[-1].shape != images[0].shape:
+                raise DataError(
+                    f"All pictures of a hold-out must have one size, {file} has {images[-1].shape}, "
+                    f"the first {images[0].shape}."
+                )
+    return HoldOut(np.stack(images), np.array(labels, dtype=np.int64), names, _reports(files))
+
+
+def _reports(files: list[Path]) -> tuple[str, ...] | None:
+    """What `reports.csv` beside the class folders says of each file; None where no folder has one."""
+    tables = {}
+    for folder in {file.parent.parent for file in files}:
+        if (folder / REPORTS_FILE).is_file():
+            tables[folder] = read_reports(folder)
+    if not tables:
+        return None
+    found = []
+    for file in files:
+        report = tables.get(file.parent.parent, {}).get(f"{file.parent.name}/{file.name}")
+        if report is None:
+            raise DataError(f"{REPORTS_FILE} has no line for {file}. Every picture of a hold-out needs one, or none.")
+        found.append(report)
+    return tuple(found)
+
+
+def _class_folders(root: Path) -> list[Path]:
+    """The folders that hold pictures, all of them one or all of them two levels down."""
+    for pattern in ("*", "*/*"):
+        folders = [folder for folder in sorted(root.glob(pattern)) if folder.is_dir()]
+        if found := [folder for folder in folders if any(_pictures(folder))]:
+            return found
+    raise DataError(f"{root} must hold <class>/*.png|jpg or <hospital>/<class>/*.png|jpg, it holds no picture.")
+
+
+def _pictures(folder: Path) -> Iterator[Path]:
+    return (file for file in sorted(folder.iterdir()) if file.suffix.lower() in PICTURE_SUFFIXES)
+
+
+def _read(file: Path, image_shape: tuple[int, int, int] | None) -> np.ndarray:
+    """One picture as uint8, (H, W, C): brought to `image_shape`, or C is 1 for grey pictures, else 3."""
+    try:
+        with Image.open(file) as opened:
+            picture = ImageOps.exif_transpose(opened)
+            grey = picture.mode in ("1", "L") if image_shape is None else image_shape[2] == 1
+            if image_shape is not None and picture.size != image_shape[1::-1]:
+                picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+                picture = picture.resize(image_shape[1::-1], Image.Resampling.BILINEAR)
+            array = np.asarray(picture.convert("L" if grey else "RGB"))
+    except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise DataError(f"{file} cannot be read as a picture. Remove or replace it.") from error
+    return array[:, :, None] if array.ndim == 2 else array
+
+
+def _positions(own: tuple[str, ...], expected: tuple[str, ...]) -> np.ndarray:
+    """Where each of `own` class names is in `expected`."""
+    if unknown := sorted(set(own) - set(expected)):
+        raise DataError(f"The hold-out has a class {unknown[0]!r}; the study's are {', '.join(expected)}.")
+    return np.array([expected.index(name) for name in own], dtype=np.int64)

@@ -1,0 +1,153 @@
+"""The researcher's view of the hospitals: connect to them, look at what they publish, submit a study to them all."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import io
+import warnings
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+from policies import versions
+from policies.errors import VersionMismatch, WanwuError
+from policies.plans.kinds import Plan
+from policies.untrusted_text import shown
+from researcher.hospitals import code_requests
+from researcher.hospitals.check import HospitalCheck, check_hospital, contract_problems, unreachable
+from researcher.hospitals.credentials import Credentials
+from researcher.hospitals.hospital import DatasetInfo, Hospital
+
+
+class Federation:
+    """Hospitals that a researcher is connected to."""
+
+    def __init__(self, hospitals: Iterable[Hospital]) -> None:
+        self.hospitals = {hospital.name: hospital for hospital in hospitals}
+
+    @classmethod
+    def connect(cls, credentials: str | Path | Iterable[str | Path | Credentials]) -> Self:
+        """Connects to the hospitals whose credentials are given, to all at the same time.
+
+        Args:
+            credentials: Files or a pattern such as `state/*/credentials/me@university.org.json`, or `Credentials`.
+
+        Raises:
+            ConfigError: No such file, or not a credentials file.
+            SignInFailed: A datasite does not accept the account.
+            CertificateRefused: A certificate is expired or revoked, or the datasite does not take it.
+            DatasiteNotTrusted: What answers at an address is another hospital, or nobody's datasite.
+            VersionMismatch: A datasite runs a version that this one does not work with.
+            DatasiteUnreachable: Nothing answers there.
+        """
+        hospitals = _connect_to_all(list(_all(credentials)))
+        try:
+            for hospital in hospitals:
+                _check_versions(hospital)
+        except BaseException:
+            for hospital in hospitals:
+                hospital.close()
+            raise
+        return cls(hospitals)
+
+    def datasets(self) -> list[DatasetInfo]:
+        """What all hospitals publish."""
+        return [dataset for hospital in self.hospitals.values() for dataset in hospital.datasets.values()]
+
+    def only(self, *names: str) -> Federation:
+        """The same connections to some of the hospitals."""
+        return Federation(self.hospitals[name] for name in names)
+
+    def check(self) -> list[HospitalCheck]:
+        """Looks at every hospital before anything is submitted; what is wrong stands in each one's `problems`."""
+        contract = contract_problems(self.datasets())
+        return [
+            replace(check, problems=(*check.problems, *contract.get(check.datasite, ())))
+            for check in (check_hospital(one, certificate=one.certificate) for one in self.hospitals.values())
+        ]
+
+    def submit(self, plan: Plan) -> dict[str, code_requests.CodeRequest]:
+        """Submits the plan to every hospital; returns the request at each.
+
+        Raises:
+            WanwuError: What the first hospital that refuses it says, with its name.
+        """
+        requests = {}
+        for name, hospital in self.hospitals.items():
+            try:
+                requests[name] = code_requests.submit(hospital.client, hospital.asset(plan.dataset), plan)
+            except WanwuError as error:
+                raise type(error)(f"{name}: {error.public}") from error
+        return requests
+
+    def close(self) -> None:
+        """Closes all connections."""
+        for hospital in self.hospitals.values():
+            hospital.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def check_all(credentials: str | Path | Iterable[str | Path | Credentials]) -> list[HospitalCheck]:
+    """As `Federation.check`, also where some hospitals cannot be reached: they are in the answer, with the reason.
+
+    Raises:
+        ConfigError: No such file, or not a credentials file.
+    """
+    connected: list[Hospital] = []
+    failed: dict[str, HospitalCheck] = {}
+    given = list(_all(credentials))
+    for one in given:
+        try:
+            connected.append(Hospital(one))
+        except WanwuError as error:
+            failed[one.datasite] = unreachable(one.datasite, one.url, error)
+    with Federation(connected) as federation:
+        checked = {check.datasite: check for check in federation.check()}
+    return [checked.get(one.datasite) or failed[one.datasite] for one in given]
+
+
+def _all(credentials: str | Path | Iterable[str | Path | Credentials]) -> Iterator[Credentials]:
+    given: list[str | Path | Credentials] = [credentials] if isinstance(credentials, str | Path) else list(credentials)
+    for one in given:
+        if isinstance(one, Credentials):
+            yield one
+            continue
+        files = sorted(glob.glob(str(one))) or [str(one)]  # noqa: PTH207 - a pattern may be absolute
+        for file in files:
+            yield Credentials.from_file(Path(file))
+
+
+def _connect_to_all(credentials: list[Credentials]) -> list[Hospital]:
+    """Connects side by side: most of the time goes by in the datasites. Raises the first one's error, in order."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(),
+        ThreadPoolExecutor(max(len(credentials), 1)) as pool,
+    ):
+        warnings.simplefilter("ignore")
+        connecting = [pool.submit(Hospital, one) for one in credentials]
+    failed = [error for one in connecting if (error := one.exception()) is not None]
+    if failed:
+        for one in connecting:
+            if one.exception() is None:
+                one.result().close()
+        raise failed[0]
+    return [one.result() for one in connecting]
+
+
+def _check_versions(hospital: Hospital) -> None:
+    """Warns of a difference that matters, refuses one that breaks; names both versions."""
+    for mismatch in versions.compare(versions.installed(), hospital.versions):
+        if mismatch.refused:
+            raise VersionMismatch(
+                f"Datasite '{hospital.name}' does not fit this researcher: {mismatch}. Install the same."
+            )
+        warnings.warn(shown(f"Datasite '{hospital.name}': {mismatch}."), stacklevel=3)

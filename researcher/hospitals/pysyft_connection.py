@@ -1,0 +1,87 @@
+"""PySyft's client over the researcher's own TLS: the calls are PySyft's, every byte goes through the secure channel.
+
+PySyft's connection forgets the port of an https address when it copies it, and posts calls without its session, so
+without certificate and trust. This one hands every request to the channel and knows no other way out.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from typing import Any, NoReturn
+
+from syft.client.client import HTTPConnection, SyftClientSessionCache
+from syft.client.datasite_client import DatasiteClient
+from syft.serde.deserialize import _deserialize
+from syft.serde.serialize import _serialize
+from syft.types.errors import SyftException
+from syft.types.server_url import ServerURL
+
+from policies.errors import FederationError, SignInFailed
+from researcher.hospitals import deserialiser
+from researcher.hospitals.credentials import Credentials
+from researcher.hospitals.secure_channel import SecureChannel
+from researcher.hospitals.wire import answered_error
+
+
+class SecureConnection(HTTPConnection):
+    """PySyft's connection to one datasite."""
+
+    channel: Any = None
+
+    @classmethod
+    def over(cls, channel: SecureChannel) -> SecureConnection:
+        """The connection over a channel."""
+        split = urllib.parse.urlsplit(channel.url)
+        return cls(url=ServerURL("https", split.hostname or "", split.port), channel=channel)
+
+    def get_cache_key(self) -> str:
+        """The datasite's address, with its port."""
+        return str(self.channel.url)
+
+    def make_call(self, signed_call: Any) -> Any:
+        """Sends one signed call and returns its answer."""
+        path = self.routes.ROUTE_API_CALL.value
+        return _deserialize(self._ask("POST", path, content=_serialize(signed_call, to_bytes=True)), from_bytes=True)
+
+    def _make_get(self, path: str, params: dict[str, Any] | None = None, stream: bool = False) -> bytes:
+        return self._ask("GET", path, params=params)
+
+    def _make_post(self, path: str, json: dict[str, Any] | None = None, data: bytes | None = None) -> bytes:
+        return self._ask("POST", path, json=json, content=data)
+
+    def _make_put(self, path: str, data: Any, stream: bool = False) -> NoReturn:
+        raise FederationError("PySyft carries no bytes here; weights go through the datasite's own routes.")
+
+    def stream_data(self, credentials: Any) -> NoReturn:
+        """Refused."""
+        raise FederationError("PySyft carries no bytes here; weights go through the datasite's own routes.")
+
+    def _ask(self, method: str, path: str, **sent: Any) -> bytes:
+        answer = self.channel.request(method, path, **sent)
+        if answer.status_code != 200:
+            raise answered_error(answer)
+        return answer.content
+
+
+def sign_in(channel: SecureChannel, credentials: Credentials) -> tuple[Any, bytes]:
+    """A PySyft client of the account, and the account's ed25519 seed.
+
+    Raises:
+        SignInFailed: The datasite does not accept the account's password.
+        WanwuError: What else the channel or the datasite refuses it with.
+    """
+    deserialiser.install()
+    connection = SecureConnection.over(channel)
+    metadata = connection.get_server_metadata(None)
+    try:
+        key = connection.login(credentials.email, credentials.password)
+    except SyftException as error:
+        raise SignInFailed(f"Datasite '{credentials.datasite}' did not accept the credentials.") from error
+    if key is None:
+        raise SignInFailed(f"Datasite '{credentials.datasite}' did not accept the credentials.")
+    client = DatasiteClient(connection=connection, metadata=metadata, credentials=key.signing_key)
+    SyftClientSessionCache.add_client_by_uid_and_verify_key(
+        verify_key=key.signing_key.verify_key, server_uid=client.id, syft_client=client
+    )
+    client._fetch_api(key.signing_key)
+    return client, bytes(key.signing_key.signing_key)

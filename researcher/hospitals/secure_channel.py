@@ -1,0 +1,141 @@
+"""The researcher's TLS to one datasite: shows the researcher's certificate, and takes no other hospital's for this one.
+
+Both ways to the datasite, PySyft's calls and its own routes, share these connections and keep them open between calls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import ssl
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+
+from policies.errors import ConfigError, DatasiteNotTrusted, DatasiteUnreachable, WanwuError
+from researcher.hospitals.credentials import Credentials
+
+# Below the datasite's own, so that no request meets a connection that is just being closed.
+_KEEP_ALIVE_SECONDS = 30.0
+
+
+class SecureChannel:
+    """Open connections to one datasite, for one researcher.
+
+    Guarantees:
+        Nothing is sent before the other side has shown a certificate of the hospital's authority for its address.
+    """
+
+    def __init__(self, credentials: Credentials, *, timeout_seconds: float = 60.0) -> None:
+        """Prepares the channel; nothing is sent yet.
+
+        Raises:
+            CertificateRefused: The certificate has expired by this machine's clock.
+            ConfigError: The credentials hold no usable certificate.
+        """
+        credentials.check_time()
+        self.datasite, self.url = credentials.datasite, credentials.url.rstrip("/")
+        self.http = httpx.Client(
+            base_url=self.url,
+            verify=client_context(credentials),
+            timeout=timeout_seconds,
+            limits=httpx.Limits(max_connections=16, keepalive_expiry=_KEEP_ALIVE_SECONDS),
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self.http.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+        json: Any = None,
+    ) -> httpx.Response:
+        """One request and its whole answer, whatever its status.
+
+        Raises:
+            DatasiteNotTrusted: What answers there is not the hospital.
+            DatasiteUnreachable: Nothing answers, or the connection is closed before the answer, which is all that
+                someone learns whose certificate is not of this hospital's authority.
+        """
+        with self.explained():
+            return self.http.request(method, path, headers=headers, params=params, content=content, json=json)
+
+    @contextlib.contextmanager
+    def stream(self, method: str, path: str, *, headers: Mapping[str, str] | None = None) -> Iterator[httpx.Response]:
+        """As `request`, with the answer's body still to be read."""
+        with self.explained(), self.http.stream(method, path, headers=headers) as answer:
+            yield answer
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Raises what goes wrong in the transport as the error that a researcher can act on."""
+        try:
+            yield
+        except (httpx.TransportError, ssl.SSLError) as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: Exception) -> WanwuError:
+        who = f"Datasite '{self.datasite}' at {self.url}"
+        for cause in _causes(error):
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                return DatasiteNotTrusted(
+                    f"What answers at {self.url} is not the datasite '{self.datasite}' of your credentials: "
+                    f"{cause.verify_message}. Nothing was sent. Ask the hospital about its address and certificate."
+                )
+        if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError):
+            return DatasiteUnreachable(
+                f"{who} closed the connection. Either it is just stopping or revoking, or it does not take your "
+                "certificate: then ask the hospital for a new credentials file."
+            )
+        return DatasiteUnreachable(f"{who} cannot be reached ({type(error).__name__}). Is it running?")
+
+
+def client_context(credentials: Credentials) -> ssl.SSLContext:
+    """TLS 1.3 that trusts the credentials' authority alone, checks the datasite's name, and shows their certificate.
+
+    Raises:
+        ConfigError: Certificate, key or authority cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    try:
+        context.load_verify_locations(cadata=credentials.authority)
+        with _in_memory(credentials.certificate + credentials.key) as file:
+            context.load_cert_chain(file)
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise ConfigError(
+            f"The certificate in the credentials for '{credentials.datasite}' cannot be used. Ask the hospital for "
+            "the file again."
+        ) from error
+    return context
+
+
+@contextlib.contextmanager
+def _in_memory(text: str) -> Iterator[str]:
+    """The path of a file that is never on a disk: OpenSSL reads keys from paths only."""
+    descriptor = os.memfd_create("credentials")
+    try:
+        with os.fdopen(os.dup(descriptor), "w") as stream:
+            stream.write(text)
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    next_one: BaseException | None = error
+    while next_one is not None and id(next_one) not in seen:
+        seen.add(id(next_one))
+        yield next_one
+        next_one = next_one.__cause__ or next_one.__context__

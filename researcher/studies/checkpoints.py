@@ -1,0 +1,182 @@
+"""Global models and the state of a study on disk: safetensors and JSON, all of it released.
+
+A global model is `model.safetensors` with its sidecar `model.json`. A study's state is one folder, in which
+`state.json` names the safetensors file that belongs to it: replacing that one file moves to the next round.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from policies.errors import ConfigError, FederationError, PlanError
+from policies.plans.training import ModelSpec
+from researcher import atomic_file
+from researcher.strategies.state import ServerState, Weights
+from researcher.studies import weights_file
+from researcher.studies.history import History, PrivacySpent
+from researcher.studies.weights_file import WeightsFile
+
+CHECKPOINT_VERSION = 1
+STATE_FILE = "state.json"
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, PlanError)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A global model and what to know about it.
+
+    Attributes:
+        weights: Name → float32 array.
+        model: Which model they are of.
+        round: Rounds that went into them.
+        class_names: Of the outputs, in order.
+        plan_digest: Digest of the plan that was approved.
+        privacy: Datasite → what the weights cost there; None where training was not private.
+    """
+
+    weights: Weights
+    model: ModelSpec
+    round: int
+    class_names: tuple[str, ...]
+    plan_digest: str
+    privacy: Mapping[str, PrivacySpent | None]
+
+
+def save_model(path: Path | str, checkpoint: Checkpoint) -> Path:
+    """Writes `path` (`.safetensors`), then the sidecar beside it (`.json`).
+
+    Raises:
+        ConfigError: The suffix is another, or the folder cannot be written.
+    """
+    path, sidecar = Path(path), _sidecar(path)
+    written = weights_file.write(path.parent, path.name, checkpoint.weights)
+    about = {
+        "version": CHECKPOINT_VERSION,
+        "model": {**vars(checkpoint.model), "options": dict(checkpoint.model.options)},
+        "round": checkpoint.round,
+        "class_names": checkpoint.class_names,
+        "plan_digest": checkpoint.plan_digest,
+        "privacy": {name: spent and asdict(spent) for name, spent in checkpoint.privacy.items()},
+        "weights": written.to_dict(),
+    }
+    atomic_file.write(sidecar, _json(about))
+    return path
+
+
+def load_model(path: Path | str) -> Checkpoint:
+    """Reads what `save_model` wrote.
+
+    Raises:
+        ConfigError: A file is missing or malformed, or the weights are not those that the sidecar describes.
+    """
+    path, sidecar = Path(path), _sidecar(path)
+    about = _read(sidecar)
+    try:
+        return Checkpoint(
+            weights=weights_file.read(path.parent, WeightsFile(**{**about["weights"], "file": path.name})),
+            model=ModelSpec(**about["model"]),
+            round=int(about["round"]),
+            class_names=tuple(about["class_names"]),
+            plan_digest=str(about["plan_digest"]),
+            privacy={name: spent and PrivacySpent(**spent) for name, spent in about["privacy"].items()},
+        )
+    except _MALFORMED as error:
+        raise ConfigError(f"{sidecar} is not the sidecar of a global model ({error}).") from error
+
+
+def save_state(folder: Path | str, state: ServerState, history: History, *, plan_digest: str) -> Path:
+    """Makes `folder` hold the study after `state.round` rounds; a crash meanwhile leaves the round before.
+
+    Raises:
+        FederationError: `history` has not as many rounds as `state`.
+        ConfigError: The folder cannot be written.
+    """
+    folder = Path(folder)
+    if len(history) != state.round:
+        raise FederationError(f"Expected a history of {state.round} rounds, got {len(history)}.")
+    written = weights_file.write(folder, f"round-{state.round:05d}-{{digest}}.safetensors", _flat(state))
+    about = {
+        "version": CHECKPOINT_VERSION,
+        "plan_digest": plan_digest,
+        "round": state.round,
+        "weights": written.to_dict(),
+        "history": json.loads(history.to_json()),
+    }
+    atomic_file.write(folder / STATE_FILE, _json(about))
+    for old in folder.glob("round-*.safetensors"):
+        if old.name != written.file:
+            old.unlink(missing_ok=True)
+    return folder
+
+
+def load_state(folder: Path | str, *, plan_digest: str) -> tuple[ServerState, History] | None:
+    """The state and history to resume from, or None if nothing was saved in `folder`.
+
+    Raises:
+        ConfigError: The folder holds another plan's study, or a file is missing, malformed or changed.
+    """
+    folder, path = Path(folder), Path(folder) / STATE_FILE
+    if not path.exists():
+        return None
+    about = _read(path)
+    if about.get("plan_digest") != plan_digest:
+        raise ConfigError(
+            f"{folder} holds a study of another plan, with digest {about.get('plan_digest')}; this plan's is "
+            f"{plan_digest}. Choose another folder, or the plan that was approved."
+        )
+    try:
+        arrays = weights_file.read(folder, WeightsFile(**about["weights"]))
+        history = History.from_json(json.dumps(about["history"]))
+        state = _unflat(arrays, int(about["round"]))
+    except _MALFORMED as error:
+        raise ConfigError(f"{path} is not the state of a study ({error}).") from error
+    if len(history) != state.round:
+        raise ConfigError(f"{path} has {len(history)} rounds of history, its weights are of {state.round}.")
+    return state, history
+
+
+def _flat(state: ServerState) -> Weights:
+    """The state's arrays as `weights/<name>` and `slots/<slot>/<name>`."""
+    flat = {f"weights/{name}": array for name, array in state.weights.items()}
+    for slot, arrays in state.slots.items():
+        flat |= {f"slots/{slot}/{name}": array for name, array in arrays.items()}
+    return flat
+
+
+def _unflat(flat: Mapping[str, np.ndarray], rounds: int) -> ServerState:
+    weights: Weights = {}
+    slots: dict[str, Weights] = {}
+    for key, array in flat.items():
+        kind, _, name = key.partition("/")
+        if kind == "weights":
+            weights[name] = array
+        else:
+            slot, _, name = name.partition("/")
+            slots.setdefault(slot, {})[name] = array
+    return ServerState(weights, rounds, slots)
+
+
+def _sidecar(path: Path | str) -> Path:
+    if Path(path).suffix != ".safetensors":
+        raise ConfigError(f"A global model's file must end in .safetensors, got {path}.")
+    return Path(path).with_suffix(".json")
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, indent=1, allow_nan=False)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(atomic_file.read(path))
+    except ValueError as error:
+        raise ConfigError(f"{path} must be JSON as this program writes it.") from error
+    if not isinstance(values, dict) or values.get("version") != CHECKPOINT_VERSION:
+        raise ConfigError(f"{path} must be a JSON object of version {CHECKPOINT_VERSION}.")
+    return values

@@ -1,0 +1,158 @@
+"""A plan that was submitted to several hospitals: their requests, their decisions, and where it is kept."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Generic, Self, TypeVar
+
+from policies.errors import ConfigError, DatasiteUnreachable, RequestDenied
+from policies.inside_folder import inside
+from policies.plans.kinds import Plan, parse
+from policies.untrusted_text import shown
+from researcher import atomic_file
+from researcher.hospitals.code_requests import CodeRequest
+from researcher.hospitals.federation import Federation
+
+STUDY_FILE = "study.json"
+_POLL_SECONDS = 0.5
+P = TypeVar("P", bound=Plan)
+
+
+@dataclass
+class Submission(Generic[P]):
+    """One plan at several hospitals.
+
+    Attributes:
+        federation: The connected hospitals.
+        plan: What was submitted to each.
+        requests: Datasite → its code request.
+        folder: Where the submission is kept; it can be taken up from there.
+    """
+
+    federation: Federation
+    plan: P
+    requests: Mapping[str, CodeRequest]
+    folder: Path
+
+    @classmethod
+    def submit(cls, federation: Federation, plan: P, folder: Path | str) -> Self:
+        """Submits the plan to all hospitals of the federation.
+
+        Raises:
+            ConfigError: The folder already holds a study.
+            WanwuError: What a hospital refused the plan with.
+        """
+        folder = Path(folder)
+        if (folder / STUDY_FILE).exists():
+            raise ConfigError(f"{folder} already holds a study. Continue it, or choose another folder.")
+        requests = federation.submit(plan)
+        values = {
+            "plan": plan.to_json(),
+            "requests": {name: asdict(request) for name, request in requests.items()},
+        }
+        atomic_file.write(folder / STUDY_FILE, json.dumps(values, indent=2))
+        return cls(federation, plan, requests, folder)
+
+    @classmethod
+    def load(cls, federation: Federation, folder: Path | str) -> Self:
+        """Takes up a submitted study from its folder.
+
+        Raises:
+            ConfigError: There is none, or it names a hospital that the federation is not connected to.
+        """
+        folder = Path(folder)
+        try:
+            values = json.loads((folder / STUDY_FILE).read_text())
+            requests = {name: CodeRequest(**request) for name, request in values["requests"].items()}
+            plan = parse(values["plan"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{folder} holds no study. Submit one first.") from error
+        if missing := sorted(set(requests) - set(federation.hospitals)):
+            raise ConfigError(f"The study runs at {', '.join(missing)} too. Connect with its credentials.")
+        return cls(federation, plan, requests, folder)  # type: ignore[arg-type]
+
+    def decisions(self) -> dict[str, tuple[str, str]]:
+        """Datasite → (`pending` | `approved` | `denied` | `ended`, the hospital's reason)."""
+        return {name: self._told(name) for name in self.requests}
+
+    def _told(self, name: str) -> tuple[str, str]:
+        answer = self.federation.hospitals[name].wire.request(self.requests[name].request_id)
+        return shown(answer["state"]), shown(answer["reason"])
+
+    def wait_for_decisions(
+        self,
+        *,
+        timeout_seconds: float = 24 * 3600,
+        poll_seconds: float = 2.0,
+        on_change: Callable[[dict[str, tuple[str, str]]], None] = lambda decisions: None,
+    ) -> dict[str, tuple[str, str]]:
+        """Returns the decisions once every hospital has made one, or the time is up."""
+        deadline, last = time.monotonic() + timeout_seconds, None
+        while True:
+            try:
+                decisions = self.decisions()
+            except DatasiteUnreachable:  # it may be starting again; deciding takes people longer than that
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                if decisions != last:
+                    on_change(decisions)
+                    last = decisions
+                if all(state != "pending" for state, _ in decisions.values()) or time.monotonic() > deadline:
+                    return decisions
+            time.sleep(poll_seconds)
+
+    def receipts(self, folder: Path | str) -> list[Path]:
+        """Writes each hospital's signed privacy receipt, and beside it the hospital's public key, into `folder`.
+
+        Raises:
+            ConfigError: The folder cannot be written.
+        """
+        written = []
+        for name, (state, _) in self.decisions().items():
+            if state in ("approved", "ended"):
+                hospital = self.federation.hospitals[name]
+                receipt = hospital.wire.receipt(self.requests[name].request_id)
+                written.append(atomic_file.write(inside(folder, f"{name}.receipt.json"), receipt))
+                atomic_file.write(inside(folder, f"{name}.key"), hospital.public_key + "\n")
+        return written
+
+    def end(self) -> None:
+        """Tells every hospital that no further round comes: what was reserved and not used becomes free."""
+        for name, (state, _) in self.decisions().items():
+            if state == "approved":
+                self.federation.hospitals[name].wire.end(self.requests[name].request_id)
+
+    def approved(self, min_clients: int, *, unreachable_seconds: float = 60.0) -> tuple[list[str], dict[str, str]]:
+        """(datasites that approved, the others with their state and reason).
+
+        A hospital that is out of reach may be starting again: it is waited for, then counted as not there.
+
+        Raises:
+            RequestDenied: Fewer than `min_clients` approved.
+        """
+        deadline = time.monotonic() + unreachable_seconds
+        decisions = {name: self._decision(name, deadline) for name in self.requests}
+        names = [name for name, (state, _) in decisions.items() if state == "approved"]
+        others = {name: f"{state} {why}".strip() for name, (state, why) in decisions.items() if name not in names}
+        if len(names) < max(min_clients, 1):
+            told = "; ".join(f"{name}: {state}" for name, state in others.items())
+            raise RequestDenied(
+                f"{len(names)} hospital(s) approved and min_clients is {min_clients} ({told}). Wait for more "
+                "decisions, or lower min_clients."
+            )
+        return names, others
+
+    def _decision(self, name: str, deadline: float) -> tuple[str, str]:
+        """One hospital's decision as in `decisions`, or `unreachable` if it did not answer until the deadline."""
+        while True:
+            try:
+                return self._told(name)
+            except DatasiteUnreachable as error:
+                if time.monotonic() > deadline:
+                    return "unreachable", error.public
+                time.sleep(_POLL_SECONDS)

@@ -1,0 +1,126 @@
+"""A request for counts in the terminal, from its decisions to its tables. Every count carries the hospital's noise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from policies.errors import FederationError
+from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
+from policies.terminal.rich_terminal import PlainConsole, line
+from researcher.counts.noised_metrics import NoisedAuroc, NoisedMetrics, auroc_of, metrics_of
+from researcher.counts.noised_statistics import statistics_of
+from researcher.counts.releases import CountRequest, Released
+from researcher.hospitals.federation import Federation
+from researcher.hospitals.hospital import DatasetInfo
+from researcher.studies.submission import STUDY_FILE
+from researcher.terminal.tables import evaluation_table, statistics_table
+
+if TYPE_CHECKING:
+    from researcher.studies.checkpoints import Checkpoint
+
+SCORE_BINS = 20
+
+
+@dataclass(frozen=True)
+class CountWishes:
+    """What the researcher chooses of a request for counts.
+
+    Attributes:
+        study: Name of the study that pays for it.
+        dataset: Name of the dataset; None for the first that is published.
+        noise_multiplier: Noise on the counts.
+        delta: At which epsilon is stated.
+    """
+
+    study: str
+    dataset: str | None
+    noise_multiplier: float
+    delta: float
+
+    def privacy(self, info: DatasetInfo) -> ReleaseSpec:
+        """The noise, on the dataset's own privacy unit."""
+        return ReleaseSpec(self.noise_multiplier, self.delta, info.unit)
+
+
+def ask_for_statistics(federation: Federation, wishes: CountWishes, *, out: Path, console: PlainConsole) -> None:
+    """Class counts, channel means and spreads of every hospital's pictures, with the noise in their intervals."""
+    info = _dataset(federation, wishes.dataset)
+    plan = StatisticsPlan(
+        study=wishes.study,
+        dataset=info.name,
+        image_shape=info.image_shape,
+        num_classes=len(info.class_names),
+        privacy=wishes.privacy(info),
+    )
+    released = _collect(federation, plan, out, None, console)
+    found = {name: statistics_of(arrays, noise_std=released.noise_std) for name, arrays in released.arrays.items()}
+    console.print(statistics_table(found, info.class_names, released.epsilon))
+    _save(out / "statistics.json", released)
+
+
+def ask_for_evaluation(
+    federation: Federation, checkpoint: Checkpoint, wishes: CountWishes, *, out: Path, console: PlainConsole
+) -> None:
+    """How a global model does on the hospitals' own pictures; every count carries the hospital's noise."""
+    info = _dataset(federation, wishes.dataset)
+    plan = EvaluationPlan(
+        study=wishes.study,
+        dataset=info.name,
+        model=checkpoint.model,
+        rounds=1,
+        privacy=wishes.privacy(info),
+        score_bins=SCORE_BINS,
+    )
+    released = _collect(federation, plan, out, checkpoint.weights, console)
+    found = {name: _scores(arrays, released.noise_std) for name, arrays in released.arrays.items()}
+    summed, noise_std = {}, released.noise_std
+    for array in plan.outputs:
+        summed[array], noise_std = released.summed(array)
+    found["all together"] = _scores(summed, noise_std)
+    console.print(evaluation_table(found, info.class_names, released.epsilon))
+    console.print("Intervals hold the true value with probability 0.95; they include the hospitals' noise.")
+    _save(out / "evaluation.json", released)
+
+
+def _scores(arrays: Mapping[str, np.ndarray], noise_std: float) -> tuple[NoisedMetrics, NoisedAuroc]:
+    return metrics_of(arrays["confusion"], noise_std=noise_std), auroc_of(arrays["scores"], noise_std=noise_std)
+
+
+def _collect(
+    federation: Federation,
+    plan: EvaluationPlan | StatisticsPlan,
+    folder: Path,
+    weights: dict[str, np.ndarray] | None,
+    console: PlainConsole,
+) -> Released:
+    """Submits the plan unless the folder holds it already, waits for the decisions, and asks."""
+    if (folder / STUDY_FILE).exists():
+        request = CountRequest.load(federation, folder)
+    else:
+        request = CountRequest.submit(federation, plan, folder)
+        for name, sent in request.requests.items():
+            console.print(f"  {name}: request {sent.request_id[:8]}, waiting for the hospital's decision")
+    with console.status("Waiting for the hospitals ..."):
+        request.wait_for_decisions()
+        released = request.collect(weights)
+    for name, reason in released.skipped.items():
+        console.print(line("  ", (f"without {name}", "yellow"), f": {reason}"))
+    return released
+
+
+def _dataset(federation: Federation, name: str | None) -> DatasetInfo:
+    found = [dataset for dataset in federation.datasets() if name in (None, dataset.name)]
+    if not found:
+        raise FederationError(f"No hospital publishes a dataset {name!r}.")
+    return found[0]
+
+
+def _save(file: Path, released: Released) -> None:
+    values = {name: {key: array.tolist() for key, array in arrays.items()} for name, arrays in released.arrays.items()}
+    file.write_text(json.dumps({"noise_std": released.noise_std, "epsilon": released.epsilon, "released": values}))

@@ -1,0 +1,90 @@
+"""What a study looks like in the terminal: what each hospital is doing and for how long, a line for each round."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from policies.terminal.rich_terminal import PlainConsole, line
+from policies.untrusted_text import shown
+from researcher.reports import wording
+from researcher.studies.history import RoundRecord
+from researcher.studies.remote_round import RoundEvent
+
+_WORDS = {
+    "sending": "sending weights",
+    "queued": "queued",
+    "running": "training",
+    "receiving": "receiving update",
+    "done": "update received",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "unreachable": "out of reach, waiting",
+}
+
+
+class RoundDisplay:
+    """A line for each hospital of one study, with the time that it has been in a round by this machine's clock.
+
+    How far a hospital is nobody is told. Use it as a context manager.
+    """
+
+    def __init__(self, console: PlainConsole, datasites: list[str], *, rounds: int, title: str = "") -> None:
+        self._console, self._rounds = console, rounds
+        self._progress = Progress(
+            TextColumn("  {task.fields[name]:<14}", markup=False),
+            TextColumn("round {task.fields[round]:>3}/{task.fields[rounds]}"),
+            SpinnerColumn(),
+            TextColumn("{task.fields[state]:<22}", markup=False),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._lines: dict[str, TaskID] = {
+            name: self._progress.add_task("", total=None, name=shown(name), round=1, rounds=rounds, state="waiting")
+            for name in datasites
+        }
+        if title:
+            console.print(title)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def on_event(self, event: RoundEvent) -> None:
+        """Changes a hospital's line; its clock starts anew with each round."""
+        row = self._lines[event.datasite]
+        if event.state == "sending":
+            self._progress.reset(row)
+        self._progress.update(row, round=event.round + 1, state=_words(event))
+        if event.state == "failed" and event.reason:
+            self._console.print(line("  ", (event.datasite, "red"), f": {event.reason}"))
+
+    def on_round(self, record: RoundRecord) -> None:
+        """Prints a finished round."""
+        given_up = "" if record.datasites else "  given up: the model is as it was"
+        spent = list(record.epsilon.values())
+        cost = f"  epsilon {wording.epsilon(max(spent)):>5}" if spent else ""
+        self._console.print(
+            line(
+                f"  round {record.round:>3}/{self._rounds}  accuracy ",
+                (f"{record.test_accuracy:.3f}", "bold"),
+                f"  macro F1 {record.macro_f1:.3f}{cost}  {record.seconds['total']:5.1f} s",
+                (given_up, "red"),
+            )
+        )
+        for name, reason in record.skipped.items():
+            self._console.print(line("    ", (f"without {name}", "yellow"), f": {reason}"))
+
+
+def _words(event: RoundEvent) -> str:
+    """What a hospital is doing; a queued run says how many stand before it."""
+    waits = f", {shown(str(event.queue_position), most=12)} before" if event.queue_position else ""
+    return _WORDS.get(event.state, shown(event.state, most=40)) + waits

@@ -1,0 +1,126 @@
+"""The researcher's terminal: hospitals, datasets and noised counts as tables, of what hospitals told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+
+from policies.terminal.rich_terminal import PlainTable, line
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from researcher.counts.intervals import Interval
+    from researcher.counts.noised_metrics import NoisedAuroc, NoisedMetrics
+    from researcher.counts.noised_statistics import ClassStatistics
+    from researcher.hospitals.check import DatasetCheck, HospitalCheck
+    from researcher.hospitals.hospital import DatasetInfo
+
+
+def catalog_table(offered: Iterable[tuple[DatasetInfo, Mapping[str, Any]]]) -> PlainTable:
+    """One line a dataset, with the budget that its hospital told beside it."""
+    shown = PlainTable(
+        "datasite", "dataset", "pictures", "classes", "unit", "public size", "epsilon left", "least noise"
+    )
+    for dataset, budget in offered:
+        shown.add_row(
+            dataset.datasite,
+            dataset.name,
+            _shape(dataset) + (f" and {dataset.text.length} words" if dataset.text else ""),
+            ", ".join(dataset.class_names),
+            dataset.unit,
+            str(dataset.public_size),
+            f"{budget['epsilon_left']:.2f} of {budget['epsilon_total']:g}",
+            f"{dataset.limits['min_noise_multiplier']:g}",
+        )
+    return shown
+
+
+def check_table(checks: Sequence[HospitalCheck]) -> Group:
+    """One line a hospital and dataset, then what is to be done."""
+    shown = PlainTable(
+        "hospital", "state", "round trip", "up / down", "clock", "certificate", "dataset", "epsilon left"
+    )
+    for check in checks:
+        for dataset in check.datasets or (None,):
+            shown.add_row(check.datasite, *_cells(check, dataset))
+    told = [
+        line((f"{check.datasite}: {text}", colour))
+        for check in checks
+        for texts, colour in ((check.problems, "red"), (check.warnings, "yellow"))
+        for text in texts
+    ]
+    return Group(shown, *told)
+
+
+def statistics_table(
+    found: Mapping[str, ClassStatistics], class_names: Sequence[str], epsilon: Mapping[str, float]
+) -> PlainTable:
+    """One line a hospital: each class's count, the channels' means and spreads, and what it cost."""
+    shown = PlainTable("datasite", *class_names, "channel mean", "channel spread", "epsilon")
+    for name, statistics in found.items():
+        shown.add_row(
+            name,
+            *(_count(count) for count in statistics.class_counts),
+            _levels(statistics.channel_mean),
+            _levels(statistics.channel_std),
+            f"{epsilon[name]:.2f}",
+        )
+    return shown
+
+
+def evaluation_table(
+    found: Mapping[str, tuple[NoisedMetrics, NoisedAuroc]], class_names: Sequence[str], epsilon: Mapping[str, float]
+) -> PlainTable:
+    """One line a hospital, or several together, which have no epsilon of their own."""
+    shown = PlainTable(
+        "datasite", "accuracy", "macro F1", "AUROC", *(f"recall {name}" for name in class_names), "epsilon"
+    )
+    for name, (metrics, auroc) in found.items():
+        cost = f"{epsilon[name]:.2f}" if name in epsilon else ""
+        shares = (metrics.accuracy, metrics.macro_f1, auroc.macro, *metrics.recall)
+        shown.add_row(name, *map(_share, shares), cost)
+    return shown
+
+
+def _cells(check: HospitalCheck, dataset: DatasetCheck | None) -> list[Any]:
+    state, colour = (
+        ("problem", "red") if check.problems else ("warning", "yellow") if check.warnings else ("ok", "green")
+    )
+    cells: list[Any] = [line((state if check.reachable else "not usable", colour))]
+    if not check.reachable or dataset is None:
+        return cells
+    up, down = check.upload_mb_per_second or 0.0, check.download_mb_per_second or 0.0
+    clock, days = check.clock_difference_seconds, check.certificate_days
+    return [
+        *cells,
+        f"{(check.latency_seconds or 0.0) * 1000:.0f} ms",
+        f"{up:.0f} / {down:.0f} MB/s",
+        "" if clock is None else f"{clock:+.0f} s",
+        "" if days is None else f"{days} days",
+        f"{dataset.name} {_shape(dataset)}, {dataset.unit}",
+        f"{dataset.epsilon_left:.2f} of {dataset.epsilon_total:g}",
+    ]
+
+
+def _share(interval: Interval) -> Text:
+    return line(f"{interval.value:.3f} ", (f"{interval.low:.2f}–{interval.high:.2f}", "dim"))
+
+
+def _count(interval: Interval) -> Text:
+    return line(f"{interval.value:.0f} ", (f"{max(interval.low, 0):.0f}–{interval.high:.0f}", "dim"))
+
+
+def _levels(intervals: Iterable[Interval]) -> Text:
+    """Numbers in [0, 1] with their intervals: where noise hides one, the interval is what can be said."""
+    parts: list[str | tuple[str, str]] = []
+    for interval in intervals:
+        parts += [f" {interval.value:.2f} " if parts else f"{interval.value:.2f} "]
+        parts += [(f"{interval.low:.2f}–{interval.high:.2f}", "dim")]
+    return line(*parts)
+
+
+def _shape(dataset: DatasetInfo | DatasetCheck) -> str:
+    return "x".join(map(str, dataset.image_shape))

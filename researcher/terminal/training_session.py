@@ -1,0 +1,116 @@
+"""A study in the terminal from its decisions to its report: what `train` and the demo have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from policies import versions
+from policies.terminal.rich_terminal import PlainConsole, line
+from researcher.evaluation.hold_out import HoldOut
+from researcher.reports import StudyResult, write_report
+from researcher.strategies import ServerState, Strategy
+from researcher.studies.checkpoints import Checkpoint, save_model
+from researcher.studies.history import History
+from researcher.studies.study import Study
+from researcher.terminal.progress import RoundDisplay
+
+MODEL_FILE = "global_model.safetensors"
+
+
+def wait_and_run(
+    study: Study,
+    hold_out: HoldOut,
+    *,
+    console: PlainConsole,
+    min_clients: int,
+    seed: int,
+    strategy: Strategy | None = None,
+    initial_weights: Mapping[str, np.ndarray] | None = None,
+    title: str = "",
+) -> tuple[ServerState, History]:
+    """Waits for the hospitals' decisions, then runs the rounds with a progress display.
+
+    The first global model is `initial_weights`, or drawn from `seed` if there are none.
+    """
+    from datasites.training import models
+
+    with console.status("Waiting for the hospitals' decisions ..."):
+        decisions = study.wait_for_decisions()
+    for name, (state, reason) in decisions.items():
+        if state != "approved":
+            console.print(line("  ", (name, "red"), f": {state} {reason}"))
+    with RoundDisplay(console, list(study.requests), rounds=study.plan.rounds, title=title) as display:
+        return study.run(
+            hold_out=hold_out,
+            initial_weights=models.initial_weights(study.plan.model, seed)
+            if initial_weights is None
+            else initial_weights,
+            strategy=strategy,
+            min_clients=min_clients,
+            on_event=display.on_event,
+            on_round=display.on_round,
+        )
+
+
+def train_study(
+    study: Study,
+    hold_out: HoldOut,
+    *,
+    console: PlainConsole,
+    min_clients: int,
+    seed: int,
+    out: Path,
+    strategy: Strategy | None = None,
+    initial_weights: Mapping[str, np.ndarray] | None = None,
+) -> StudyResult:
+    """Runs a study and writes its model, numbers, curves and report into `out`."""
+    state, history = wait_and_run(
+        study,
+        hold_out,
+        console=console,
+        min_clients=min_clients,
+        seed=seed,
+        strategy=strategy,
+        initial_weights=initial_weights,
+    )
+    result = result_of(study, state, history, hold_out)
+    write_all(out, study, state, history, result)
+    console.print(f"Written to {out}/: report.html, result.json, {MODEL_FILE}")
+    return result
+
+
+def result_of(study: Study, state: ServerState, history: History, hold_out: HoldOut) -> StudyResult:
+    """The study's result, without a local-only baseline."""
+    hospitals = study.federation.hospitals
+    return StudyResult(
+        plan=study.plan,
+        class_names=hold_out.class_names,
+        parameters=sum(array.size for array in state.weights.values()),
+        public_sizes={name: hospitals[name].datasets[study.plan.dataset].public_size for name in study.requests},
+        privacy=study.privacy(history),
+        history=history,
+        versions={
+            "researcher": dict(versions.installed()),
+            **{name: hospitals[name].versions for name in study.requests},
+        },
+        finished=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
+    )
+
+
+def write_all(out: Path, study: Study, state: ServerState, history: History, result: StudyResult) -> None:
+    """Writes the global model, `result.json`, the curves and the report."""
+    checkpoint = Checkpoint(
+        weights=state.model,
+        model=study.plan.model,
+        round=state.round,
+        class_names=result.class_names,
+        plan_digest=study.plan.digest(),
+        privacy=study.privacy(history),
+    )
+    save_model(out / MODEL_FILE, checkpoint)
+    write_report(out, result)
+    study.receipts(out / "receipts")

@@ -1,0 +1,75 @@
+"""The hospital's people: tokens that are only known by their hash, roles that are checked, accounts that end."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from datasites.access.staff import AUDITOR, REVIEWER, Staff
+from policies.errors import ConfigError, NotAllowed, SignInFailed
+
+
+@pytest.fixture
+def staff(tmp_path: Path) -> Staff:
+    return Staff(tmp_path / "staff.json", tmp_path / "staff", owner="admin@clinic.org", owner_token="the owner's")
+
+
+def token_of(file: Path) -> str:
+    return str(json.loads(file.read_text())["token"])
+
+
+def test_the_owner_is_an_admin_and_no_named_person(staff: Staff) -> None:
+    owner = staff.of_token("the owner's")
+    assert (owner.name, owner.role, owner.named) == ("admin@clinic.org", "admin", False)
+
+
+def test_a_person_is_known_by_the_token_of_the_file(staff: Staff) -> None:
+    person = staff.of_token(token_of(staff.add("dr.wu", REVIEWER, by="admin", url="http://127.0.0.1:1")))
+    assert (person.name, person.role, person.named) == ("dr.wu", "reviewer", True)
+
+
+def test_no_token_is_kept_and_files_are_the_owners_only(staff: Staff, tmp_path: Path) -> None:
+    file = staff.add("dr.wu", REVIEWER, by="admin", url="")
+    assert token_of(file) not in (tmp_path / "staff.json").read_text()
+    for private in (file, tmp_path / "staff.json"):
+        assert stat.S_IMODE(private.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("token", ["", "wrong"])
+def test_other_tokens_are_nobodys(staff: Staff, token: str) -> None:
+    staff.add("dr.wu", REVIEWER, by="admin", url="")
+    with pytest.raises(SignInFailed):
+        staff.of_token(token)
+
+
+def test_an_account_that_was_removed_ends_at_once(staff: Staff) -> None:
+    token = token_of(staff.add("dr.wu", REVIEWER, by="admin", url=""))
+    staff.remove("dr.wu")
+    with pytest.raises(SignInFailed):
+        staff.of_token(token)
+    with pytest.raises(ConfigError):
+        staff.remove("dr.wu")
+
+
+@pytest.mark.parametrize(("name", "role"), [("dr.wu", REVIEWER), ("Dr Wu", REVIEWER), ("other", "researcher")])
+def test_taken_names_other_spellings_and_other_roles_are_refused(staff: Staff, name: str, role: str) -> None:
+    staff.add("dr.wu", AUDITOR, by="admin", url="")
+    with pytest.raises(ConfigError):
+        staff.add(name, role, by="admin", url="")
+    assert [one["name"] for one in staff.list()] == ["dr.wu"]
+
+
+def test_a_role_that_may_not_is_refused_with_the_roles_that_may(staff: Staff) -> None:
+    person = staff.of_token(token_of(staff.add("dr.wu", AUDITOR, by="admin", url="")))
+    person.must_be("admin", "auditor")
+    with pytest.raises(NotAllowed, match="admin, reviewer"):
+        person.must_be("admin", "reviewer")
+
+
+def test_a_file_of_accounts_that_cannot_be_read_lets_nobody_in(staff: Staff, tmp_path: Path) -> None:
+    (tmp_path / "staff.json").write_text("{")
+    with pytest.raises(ConfigError):
+        staff.of_token("the owner's")

@@ -1,0 +1,51 @@
+"""The calculator's process: it answers, and it does not outlive its datasite."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+from support.hospitals import ENVIRONMENT
+from torch import nn
+
+from datasites.code_requests import calculator
+from datasites.training.models import MODELS
+from policies.errors import PlanError
+from policies.plans.training import ModelSpec
+
+# The process of a pool is started by the first question.
+DATASITE = """
+import time
+from datasites.code_requests.calculator import Calculator
+from policies.budget.accountant import GaussianSteps
+
+if __name__ == "__main__":
+    calculator = Calculator()
+    print(calculator.epsilon_spent((GaussianSteps(10.0, 1.0, 1),), 1e-5), flush=True)
+    time.sleep(600)
+"""
+
+
+def test_the_calculator_ends_with_a_killed_datasite(tmp_path: object) -> None:
+    program = os.path.join(str(tmp_path), "datasite.py")
+    with open(program, "w") as file:
+        file.write(DATASITE)
+    with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, env=ENVIRONMENT) as datasite:
+        assert datasite.stdout
+        assert 0 < float(datasite.stdout.readline()) < 1
+        family = psutil.Process(datasite.pid).children(recursive=True)
+        assert family
+        datasite.send_signal(signal.SIGKILL)
+    assert not psutil.wait_procs(family, timeout=20)[1]
+
+
+def test_shapes_are_not_told_of_a_model_that_the_engine_cannot_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = ModelSpec("mixing", (8, 8, 1), 3)
+    monkeypatch.setitem(MODELS, spec.name, lambda _: nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(64, 3)))
+    with pytest.raises(PlanError, match=r"'0'.*GroupNorm"):
+        calculator._parameter_shapes(spec, "book_keeping")
+    assert calculator._parameter_shapes(spec, None)["2.weight"] == (3, 64)

@@ -1,0 +1,194 @@
+"""Decisions on a request, often by several people, at the book's level: PySyft's side is a fake that keeps nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from policies.budget.limits import DatasetLimits
+from policies.errors import LedgerBroken, NotAllowed, RequestDenied, RequestError
+
+with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
+    warnings.simplefilter("ignore")
+    from datasites.code_requests import requests as module
+
+
+class Reader:
+    """Finds one canonical request; `digest` stands for all that its card shows."""
+
+    digest = "card 1"
+
+    def find(self, request_id: str) -> Any:
+        return SimpleNamespace(
+            id="r1", requesting_user_email="x@y.org", request_time="", requesting_user_verify_key="ab"
+        )
+
+    def read(self, request: Any) -> Any:
+        plan = SimpleNamespace(study="s", rounds=2, digest=lambda: "d", to_json=lambda: "{}", privacy=None)
+        manifest = SimpleNamespace(name="cells", fingerprint="f")
+        return SimpleNamespace(
+            request_id="r1", code_id="c1", account="ab", researcher="x@y.org", plan=plan,
+            dataset=SimpleNamespace(manifest=manifest), digest=self.digest,
+        )  # fmt: skip
+
+
+class Book:
+    """A real RequestBook on real approvals, with what was reserved and written."""
+
+    def __init__(self, folder: Path, needed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        from datasites.approvals.approvals import Approvals
+        from datasites.code_requests.calculator import DeclaredShapes
+
+        self.reserved: list[str] = []
+        self.released: list[str] = []
+        self.disk_is_full = False
+        self.while_reserving: Callable[[], None] = lambda: None
+        self.events: list[str] = []
+        self.limits = SimpleNamespace(current=DatasetLimits(approvals_needed=needed), check=lambda plan, manifest: None)
+        self.approvals = Approvals(folder / "approvals.sqlite")
+        books: Any = SimpleNamespace(
+            limits=self.limits,
+            approvals=self.approvals,
+            ledger=SimpleNamespace(reserve=self._reserve, release=self._release, reservations=self._reservations),
+            calculator=SimpleNamespace(shapes=lambda plan: DeclaredShapes({}, {})),
+            audit=SimpleNamespace(write=lambda event, **details: self.events.append(event)),
+            witness=dict,
+        )
+        done = SimpleNamespace(apply=lambda *_: None, undo=lambda *_: None)
+        server = SimpleNamespace(lock=threading.RLock(), services=SimpleNamespace(request=done))
+        monkeypatch.setattr(module, "admin_context", lambda server: None)
+        monkeypatch.setattr(module, "plan_spend", lambda plan: None)
+        monkeypatch.setattr(module, "make_card", lambda request, reader, books: self.state())
+        self.book = module.RequestBook(server, {}, books)
+        self.reader = self.book._reader = Reader()  # type: ignore[assignment]
+
+    def _reserve(self, **values: Any) -> Any:
+        self.while_reserving()
+        self.reserved.append(values["request_id"])
+        return SimpleNamespace(body=dict)
+
+    def _release(self, request_id: str, reason: str) -> None:
+        if self.disk_is_full:
+            raise LedgerBroken("full")
+        self.released.append(reason)
+
+    def _reservations(self) -> Any:
+        return {one: SimpleNamespace(released=next(iter(self.released), None)) for one in self.reserved}
+
+    def state(self) -> str:
+        decision = self.approvals.of_request("r1")
+        return "pending" if decision is None else f"{decision.decision} by {decision.decided_by}"
+
+    def approve(self, by: str, *, named: bool = True) -> str:
+        return str(self.book.approve("r1", by=by, named=named))
+
+
+@pytest.fixture
+def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Book]:
+    made = Book(tmp_path, 2, monkeypatch)
+    with contextlib.closing(made.approvals):
+        yield made
+
+
+def test_the_budget_is_reserved_with_the_last_needed_approval(two: Book) -> None:
+    assert (two.approve("wu"), two.reserved) == ("pending", [])
+    assert (two.approve("chan"), two.reserved) == ("approved by wu, chan", ["r1"])
+
+
+def test_the_same_person_does_not_count_twice(two: Book) -> None:
+    two.approve("wu")
+    with pytest.raises(NotAllowed, match="different people"):
+        two.approve("wu")
+    assert (two.state(), two.reserved) == ("pending", [])
+
+
+def test_the_owner_of_the_state_folder_gives_none_of_several_approvals(two: Book) -> None:
+    with pytest.raises(NotAllowed, match="own token"):
+        two.approve("admin", named=False)
+    assert two.approvals.consents.of("r1") == ()
+
+
+def test_one_approval_suffices_where_the_limits_ask_for_one_even_the_owners(two: Book) -> None:
+    two.limits.current = replace(two.limits.current, approvals_needed=1)
+    assert two.approve("admin", named=False) == "approved by admin"
+
+
+def test_a_card_that_changed_in_between_voids_the_first_approval(two: Book) -> None:
+    two.approve("wu")
+    two.reader.digest = "card 2"
+    assert two.approve("chan") == "pending"
+    assert "approvals voided" in two.events
+    assert two.approve("wu") == "approved by chan, wu"
+
+
+def test_any_denial_ends_it_and_the_approvals_with_it(two: Book) -> None:
+    two.approve("wu")
+    two.book.deny("r1", reason="no", by="chan")
+    assert (two.state(), two.approvals.consents.of("r1")) == ("denied by chan", ())
+    with pytest.raises(RequestDenied):
+        two.approve("chan")
+    with pytest.raises(RequestError, match="reason"):
+        two.book.deny("r1", reason=" ", by="chan")
+
+
+def test_an_account_that_ends_takes_its_unfinished_approval_with_it(two: Book) -> None:
+    two.approve("wu")
+    two.approvals.consents.drop("wu")
+    assert two.approve("chan") == "pending"
+
+
+def test_approving_again_what_is_approved_changes_nothing_but_completes_it(two: Book) -> None:
+    two.approve("wu")
+    two.approve("chan")
+    assert two.approve("wu") == "approved by wu, chan"
+
+
+# --- ends --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def approved(two: Book) -> Book:
+    two.approve("wu")
+    two.approve("chan")
+    return two
+
+
+def test_a_request_that_has_ended_stays_ended_whoever_denies_or_ends_it(approved: Book) -> None:
+    approved.book.end("r1", by="wu", reason="over")
+    with pytest.raises(RequestError, match="has ended"):
+        approved.book.deny("r1", reason="no", by="chan")
+    with pytest.raises(RequestError, match="Only an approved"):
+        approved.book.end("r1", by="wu", reason="again")
+    assert (approved.state(), approved.released) == ("ended by wu, chan", ["over"])
+    assert "request denied" not in approved.events
+
+
+def test_an_end_that_the_ledger_could_not_take_is_completed_when_it_is_repeated(approved: Book) -> None:
+    approved.disk_is_full = True
+    with pytest.raises(LedgerBroken):
+        approved.book.end("r1", by="wu", reason="over")
+    assert (approved.state(), approved.released) == ("ended by wu, chan", [])
+    approved.disk_is_full = False
+    approved.book.end("r1", by="wu", reason="again")
+    assert (approved.released, approved.events[-1]) == (["over"], "request ended")
+
+
+def test_a_request_that_ends_while_its_approval_is_repeated_has_ended(approved: Book) -> None:
+    ending = threading.Thread(target=lambda: approved.book.end("r1", by="the researcher", reason="over"))
+
+    def meanwhile() -> None:
+        ending.start()
+        ending.join(timeout=0.3)  # it gets as far as it can
+
+    approved.while_reserving = meanwhile
+    approved.approve("wu")
+    ending.join()
+    assert (approved.state(), approved.released) == ("ended by wu, chan", ["over"])

@@ -1,0 +1,117 @@
+"""Each route of the console serves the roles that it names, and touches nothing for anybody else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from datasites.access.staff import ADMIN, AUDITOR, REVIEWER, Staff
+from policies.errors import NotAllowed, RequestUnknown, SignInFailed
+
+with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
+    warnings.simplefilter("ignore")
+    from datasites.console.app import make_app
+    from datasites.console.console import Console
+
+ROLES = {
+    "GET /requests": {ADMIN, REVIEWER},
+    "GET /requests/{request_id}": {ADMIN, REVIEWER},
+    "POST /requests/{request_id}/approve": {ADMIN, REVIEWER},
+    "POST /requests/{request_id}/deny": {ADMIN, REVIEWER},
+    "POST /requests/{request_id}/end": {ADMIN},
+    "GET /researchers": {ADMIN},
+    "POST /researchers": {ADMIN},
+    "POST /researchers/revoke": {ADMIN},
+    "GET /staff": {ADMIN},
+    "POST /staff": {ADMIN},
+    "POST /staff/{name}/remove": {ADMIN},
+    "GET /runs": {ADMIN},
+    "POST /runs/{run_id}/cancel": {ADMIN},
+    "GET /budget": {ADMIN, REVIEWER, AUDITOR},
+    "GET /limits": {ADMIN, REVIEWER},
+    "POST /limits": {ADMIN},
+    "GET /ledger": {ADMIN, AUDITOR},
+    "GET /audit": {ADMIN, AUDITOR},
+}
+OF_THE_ACCOUNTS = {"GET /staff", "POST /staff/{name}/remove"}
+"""Answered by the accounts themselves, which are real here."""
+BODY = {"reason": "r", "email": "a@b.org", "name": "dr.new", "role": REVIEWER}
+
+
+class Part:
+    """Any part of a datasite: notes that it was used, and answers that there is nothing."""
+
+    def __init__(self) -> None:
+        self.used = 0
+        self.counted = SimpleNamespace(add=lambda *_, **__: None)
+
+    def __getattr__(self, name: str) -> Any:
+        return self
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        self.used += 1
+        raise RequestUnknown("There is nothing here.")
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> dict[str, str]:
+    return {"nobody": "none", ADMIN: "the owner's"}
+
+
+@pytest.fixture
+def console(tmp_path: Path, tokens: dict[str, str]) -> Console:
+    staff = Staff(tmp_path / "staff.json", tmp_path / "staff", owner="admin@clinic.org", owner_token=tokens[ADMIN])
+    for name, role in (("dr.wu", REVIEWER), ("m.lee", AUDITOR)):
+        tokens[role] = json.loads(staff.add(name, role, by="admin", url="").read_text())["token"]
+    part: Any = Part()
+    return Console("north", staff, {"cells": "f"}, part, part, part, part, part, part)
+
+
+def ask(console: Console, route: str, token: str) -> httpx.Response:
+    method, path = route.split()
+    path = path.format(request_id="1", run_id="1", name="dr.none")
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app=make_app(console))
+        async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
+            headers = {"authorization": f"Bearer {token}"}
+            return await client.request(
+                method, f"/admin/v1{path}", json=BODY if method == "POST" else None, headers=headers
+            )
+
+    return asyncio.run(send())
+
+
+def test_these_are_all_routes(console: Console) -> None:
+    routes = [route for route in make_app(console).routes if isinstance(route, APIRoute)]
+    found = {f"{method} {route.path.removeprefix('/admin/v1')}" for route in routes for method in route.methods}
+    assert found == set(ROLES)
+
+
+@pytest.mark.parametrize("route", ROLES)
+@pytest.mark.parametrize("role", ["nobody", ADMIN, REVIEWER, AUDITOR])
+def test_a_route_serves_its_roles_and_touches_nothing_for_others(
+    console: Console, tokens: dict[str, str], route: str, role: str
+) -> None:
+    answer = ask(console, route, tokens[role])
+    used = console.books.used  # type: ignore[attr-defined]
+    if role in ROLES[route]:
+        assert answer.status_code not in (NotAllowed.status, SignInFailed.status)
+        assert used == (route not in OF_THE_ACCOUNTS)
+    else:
+        assert answer.json()["code"] == (SignInFailed if role == "nobody" else NotAllowed).code
+        assert used == 0
+
+
+@pytest.mark.parametrize("route", ROLES)
+def test_nothing_is_redirected(console: Console, tokens: dict[str, str], route: str) -> None:
+    answer = ask(console, f"{route}/", tokens[ADMIN])
+    assert answer.status_code in (404, 405)

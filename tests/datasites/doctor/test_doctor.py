@@ -1,0 +1,237 @@
+"""The doctor: a healthy state folder passes, and each thing that can be wrong with one is found and named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections import namedtuple
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from support.books import approve, run_round
+from support.hospitals import free_port
+
+from datasites.config import DatasiteConfig
+from datasites.doctor import books, machine, network
+from datasites.doctor.examination import CHECKS, examine
+from datasites.doctor.finding import OK, PROBLEM, WARNING, Finding, Patient
+from datasites.files.private_file import write_private
+from datasites.files.state_folder import StateFolder
+from datasites.state.backup import back_up
+from datasites.state.lock import hold
+from datasites.state.restore import Since, restore
+from policies.errors import ConfigError
+
+
+@pytest.fixture
+def healthy(state: StateFolder) -> StateFolder:
+    config = DatasiteConfig.from_toml(state.config)
+    write_private(state.config, config.to_toml().replace("port = 8081", f"port = {free_port()}", 1))
+    for path in (state.path, *state.path.rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    return state
+
+
+def levels(state: StateFolder, *checks: object) -> dict[str, str]:
+    return {one.check: one.level for one in examine(Patient(state), checks or CHECKS)}  # type: ignore[arg-type]
+
+
+def test_a_healthy_stopped_datasite_has_no_problem(healthy: StateFolder) -> None:
+    checks = tuple(check for check in CHECKS if check is not machine.sandbox)
+    assert [one for one in examine(Patient(healthy), checks) if one.level == PROBLEM] == []
+
+
+def test_each_check_says_at_least_one_thing_or_has_nothing_to_look_at(healthy: StateFolder) -> None:
+    for check in set(CHECKS) - {network.certificates, machine.sandbox}:
+        assert list(examine(Patient(healthy), (check,))), check
+
+
+def test_a_file_that_others_may_read_is_a_problem(healthy: StateFolder) -> None:
+    (healthy.identity / "datasite.json").chmod(0o644)
+    assert levels(healthy, books.rights) == {"rights": PROBLEM}
+
+
+def test_a_run_that_may_take_more_gpus_than_there_are_is_warned_of(
+    healthy: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'H200, 143771 MiB, 0 MiB'\necho 'H200, 143771 MiB, 5 MiB'\n")
+    tool.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert levels(healthy, machine.gpu) == {"GPU": OK}
+    for most, level in ((2, OK), (4, WARNING)):
+        text = DatasiteConfig.from_toml(healthy.config).to_toml()
+        lines = [f"gpus_per_run = {most}" if line.startswith("gpus_per_run") else line for line in text.splitlines()]
+        write_private(healthy.config, "\n".join(lines))
+        assert levels(healthy, machine.gpu) == {"GPU": level}, most
+
+
+def test_a_changed_picture_is_a_problem(healthy: StateFolder) -> None:
+    images = healthy.store / "pictures" / "images.npy"
+    images.write_bytes(images.read_bytes()[:-1] + b"\x07")
+    assert levels(healthy, books.dataset) == {"dataset": PROBLEM}
+
+
+def test_a_changed_ledger_is_a_problem(healthy: StateFolder) -> None:
+    with closing(sqlite3.connect(healthy.ledger)) as table, table:
+        table.execute("DROP TRIGGER entries_are_never_updated")
+        table.execute("UPDATE entries SET request_id='other' WHERE sequence=2")
+    (found,) = examine(Patient(healthy), (books.ledger,))
+    assert found.level == PROBLEM and found.text.startswith("WW303")
+
+
+def test_an_older_ledger_than_the_audit_log_names_is_a_problem(healthy: StateFolder, tmp_path: Path) -> None:
+    made = back_up(healthy, tmp_path / "backups")
+    run_round(healthy, "one", 2)
+    for name in ("ledger.sqlite", "ledger.head"):
+        (healthy.path / f"{name}-wal").unlink(missing_ok=True)
+        shutil.copy(made.folder / name, healthy.path / name)
+    assert levels(healthy, books.ledger) == {"ledger": PROBLEM}
+
+
+def test_an_audit_log_whose_end_was_cut_off_is_a_problem(healthy: StateFolder) -> None:
+    lines = healthy.audit.read_text().splitlines(keepends=True)
+    healthy.audit.write_text("".join(lines[:-1]))
+    assert levels(healthy, books.audit) == {"audit": PROBLEM}
+
+
+def test_an_older_copy_of_the_audit_log_and_its_head_is_noticed_by_the_ledger(healthy: StateFolder) -> None:
+    files = (healthy.audit, healthy.audit.with_suffix(".head"))
+    older = [file.read_bytes() for file in files]
+    for index in (2, 3):
+        run_round(healthy, "one", index)
+    approve(healthy, "two", study="other")
+    for file, content in zip(files, older, strict=True):
+        file.write_bytes(content)
+    assert levels(healthy, books.ledger, books.audit) == {"ledger": WARNING, "audit log": OK}
+
+
+def test_a_changed_audit_log_is_a_problem(healthy: StateFolder) -> None:
+    healthy.audit.write_text(healthy.audit.read_text().replace("run done", "run gone", 1))
+    (found,) = examine(Patient(healthy), (books.audit,))
+    assert found.level == PROBLEM and "line 3" in found.advice
+
+
+def test_the_last_backups_age_is_told(healthy: StateFolder, tmp_path: Path) -> None:
+    assert levels(healthy, books.backups) == {"backup": WARNING}
+    back_up(healthy, tmp_path / "backups")
+    assert levels(healthy, books.backups) == {"backup": OK}
+
+
+def test_a_restore_that_left_something_unknown_stays_a_warning(healthy: StateFolder, tmp_path: Path) -> None:
+    made = back_up(healthy, tmp_path / "backups")
+    unknown = restore(made.folder, tmp_path / "unknown", since=Since.UNKNOWN).state
+    known = restore(made.folder, tmp_path / "known", since=Since.NOTHING).state
+    assert levels(unknown, books.backups)["restore"] == WARNING
+    assert "restore" not in levels(known, books.backups)
+
+
+def test_a_port_that_another_program_has_is_a_problem(healthy: StateFolder) -> None:
+    assert levels(healthy, network.ports) == {"researchers' port": OK}
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", Patient(healthy).config.port))
+        taken.listen()
+        assert levels(healthy, network.ports) == {"researchers' port": PROBLEM}
+
+
+def test_a_running_datasite_whose_ports_do_not_answer_is_a_problem(healthy: StateFolder) -> None:
+    held = hold(healthy)
+    try:
+        assert levels(healthy, network.ports) == {"researchers' port": PROBLEM, "console's port": PROBLEM}
+    finally:
+        os.close(held)
+
+
+def test_a_process_that_a_datasite_left_behind_is_found(healthy: StateFolder) -> None:
+    assert levels(healthy, network.processes) == {"processes": OK}
+    left = subprocess.Popen([sys.executable, "-c", "input()"], cwd=healthy.logs, stdin=subprocess.PIPE)
+    try:
+        (found,) = examine(Patient(healthy), (network.processes,))
+        assert found.level == PROBLEM and str(left.pid) in found.advice
+    finally:
+        left.communicate()
+
+
+def test_a_clock_that_went_back_is_a_problem(healthy: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Yesterday(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return datetime.now(UTC) - timedelta(days=1)
+
+    monkeypatch.setattr(machine, "datetime", Yesterday)
+    assert levels(healthy, machine.clock) == {"clock": PROBLEM}
+
+
+def test_a_clock_of_long_ago_is_a_problem(healthy: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unset(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return datetime(1970, 1, 1, 0, 5, tzinfo=UTC)
+
+    monkeypatch.setattr(machine, "datetime", Unset)
+    assert levels(healthy, machine.clock) == {"clock": PROBLEM}
+
+
+@pytest.mark.parametrize(("free", "level"), [(100 << 20, PROBLEM), (1 << 30, WARNING), (64 << 30, OK)])
+def test_room_on_the_disk_is_compared_with_what_runs_need(
+    healthy: StateFolder, monkeypatch: pytest.MonkeyPatch, free: int, level: str
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1 << 40, 0, free))
+    assert levels(healthy, machine.disk) == {"disk": level}
+
+
+def test_another_pysyft_is_a_problem(healthy: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {"wanwu": "0.1.0", "python": "3.11.7", "torch": "2.14.1", "opacus": "1.6.0", "syft": "0.9.1"}
+    monkeypatch.setattr("policies.versions.installed", lambda: installed)
+    assert levels(healthy, machine.programs) == {"versions": PROBLEM}
+
+
+def test_an_expired_certificate_is_a_problem_and_one_near_its_end_a_warning(healthy: StateFolder) -> None:
+    for name, days in (("old", -1), ("near", 10), ("new", 300)):
+        write_private(healthy.identity / f"{name}.crt", certificate(days))
+    found = [one.level for one in examine(Patient(healthy), (network.certificates,))]
+    assert found == [WARNING, OK, PROBLEM]
+
+
+def certificate(days: int) -> str:
+    """A self-signed certificate that ends in so many days, PEM."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "north")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now - timedelta(days=90))
+    made = builder.not_valid_after(now + timedelta(days=days, hours=1)).sign(key, hashes.SHA256())
+    return made.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def test_a_check_that_fails_is_a_problem_and_the_others_go_on(healthy: StateFolder) -> None:
+    def broken(patient: Patient) -> object:
+        raise ZeroDivisionError("inside")
+
+    def refused(patient: Patient) -> object:
+        raise ConfigError("a setting", private="which one")
+
+    found = list(examine(Patient(healthy), (broken, refused, machine.programs)))  # type: ignore[arg-type]
+    assert [one.level for one in found] == [PROBLEM, PROBLEM, OK]
+    assert found[1] == Finding("refused", PROBLEM, "WW801: a setting", "which one")
+
+
+def test_the_doctor_changes_nothing(healthy: StateFolder) -> None:
+    def content() -> dict[str, bytes]:
+        files = (path for path in healthy.path.rglob("*") if path.is_file() and not path.name.endswith(".lock"))
+        return {str(path): path.read_bytes() for path in files if not path.name.endswith(("-wal", "-shm"))}
+
+    before = content()
+    list(examine(Patient(healthy)))
+    assert content() == before

@@ -1,0 +1,59 @@
+"""What comes in with a code request is bounded when it comes: no text beside the plan, options that the model takes."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from support.hostile_texts import HOSTILE
+
+from policies.errors import PlanError, RequestError
+from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
+
+with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
+    warnings.simplefilter("ignore")
+    from syft.service.code.user_code import SubmitUserCode
+
+    from datasites.code_requests.hospital_limits import HospitalLimits
+    from datasites.config import DatasiteConfig
+    from datasites.pysyft import guard
+
+PLAN = TrainingPlan(
+    study="cells",
+    dataset="pictures",
+    model=ModelSpec("small_cnn", (16, 16, 1), 2, {"width": 4}),
+    rounds=1,
+    steps_per_round=1,
+    sample_rate=0.1,
+    learning_rate=0.5,
+    privacy=PrivacySpec(1.5, 1.0, 1e-5),
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_code_request_with_a_text_beside_its_plan_is_refused(text: str) -> None:
+    code = SubmitUserCode.model_construct()
+    assert guard._submitted_code(SimpleNamespace(args=[], kwargs={"code": code, "reason": ""})) is code
+    for args, kwargs in (([], {"code": code, "reason": text}), ([code, text], {})):
+        with pytest.raises(RequestError, match="nothing beside its plan"):
+            guard._submitted_code(SimpleNamespace(args=args, kwargs=kwargs))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"name": "huge_cnn"}, {"options": {"depth": 3}}, {"options": {"width": 5}}, {"options": {"activation": "red"}}],
+)
+def test_a_plan_is_held_against_its_models_options_at_submission(changes: dict[str, Any], tmp_path: Path) -> None:
+    manifest: Any = SimpleNamespace(
+        unit="picture", public_size=100, image_shape=(16, 16, 1), class_names=("a", "b"), text=None
+    )
+    state: Any = SimpleNamespace(store=tmp_path)
+    audit: Any = None
+    limits = HospitalLimits(state, DatasiteConfig(name="north"), audit)
+    limits.check(PLAN, manifest)
+    with pytest.raises(PlanError, match=r"huge_cnn|depth|width|activation"):
+        limits.check(replace(PLAN, model=replace(PLAN.model, **changes)), manifest)

@@ -1,0 +1,284 @@
+"""Weights and updates over a real socket: whole, in parts, and through a line that breaks."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
+    warnings.simplefilter("ignore")
+    from datasites.researchers_port import wire
+from datasites.runs.blobs import BlobLimits, BlobStore
+from datasites.web.http_errors import add_error_handlers
+from policies.contracts.signatures import sign
+from policies.errors import BlobError, BlobUnknown, DatasiteUnreachable, FederationError, QuotaExceeded
+from researcher.hospitals.secure_channel import SecureChannel
+from researcher.hospitals.wire import Wire
+
+SEED, OTHER = b"1" * 32, b"2" * 32
+MEGABYTE = 1 << 20
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> BlobStore:
+    (tmp_path / "blobs").mkdir()
+    limits = BlobLimits(max_bytes=8 * MEGABYTE, account_bytes=16 * MEGABYTE)
+    return BlobStore(tmp_path / "blobs", limits=limits)
+
+
+@pytest.fixture
+def datasite(blobs: BlobStore) -> Iterator[int]:
+    """The datasite's own routes on a real port, with the blob store behind them."""
+    parts: dict[str, Any] = dict.fromkeys(
+        ("name", "datasets", "books", "book", "queue", "supervisor", "receipts", "polls"), None
+    )
+    app = FastAPI()
+    add_error_handlers(app)
+    app.include_router(wire.make_routes(wire.Wire(blobs=blobs, email_of=lambda account: "r@u.org", **parts)))
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen(16)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield sock.getsockname()[1]
+        server.should_exit = True
+        thread.join(timeout=10)
+
+
+@contextlib.contextmanager
+def over(url: str, seed: bytes = SEED) -> Iterator[Wire]:
+    """The researcher's routes over the platform's own channel, but without TLS."""
+    channel = SecureChannel.__new__(SecureChannel)
+    channel.datasite, channel.url = "datasite", url
+    channel.http = httpx.Client(base_url=url, trust_env=False)
+    with contextlib.closing(channel):
+        yield Wire(channel, seed)
+
+
+@pytest.fixture
+def researcher(datasite: int) -> Iterator[Wire]:
+    with over(f"http://127.0.0.1:{datasite}") as connected:
+        yield connected
+
+
+class BreakingLine:
+    """A proxy that ends each connection after so many bytes of the datasite's answer."""
+
+    def __init__(self, port: int, *, breaks_after: list[int]) -> None:
+        self._port, self._breaks_after = port, breaks_after
+        self.connections = 0
+        self.requests: list[bytes] = []
+        self._listening = socket.socket()
+        self._listening.bind(("127.0.0.1", 0))
+        self._listening.listen(16)
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> BreakingLine:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._thread.join(timeout=10)
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                left = self._breaks_after[min(self.connections, len(self._breaks_after) - 1)]
+                self.connections += 1
+                with client, socket.create_connection(("127.0.0.1", self._port)) as server:
+                    request = client.recv(65536)
+                    self.requests.append(request)
+                    server.sendall(request)
+                    while left and (content := server.recv(min(left, 65536))):
+                        client.sendall(content)
+                        left -= len(content)
+
+
+def test_what_was_put_comes_back_whole_and_only_to_its_own_account(
+    researcher: Wire, datasite: int, tmp_path: Path
+) -> None:
+    content = os.urandom(3 * MEGABYTE + 17)
+    digest = researcher.put_blob(content)
+    assert researcher.get_blob(digest, tmp_path / "blob", max_bytes=len(content)) == len(content)
+    assert (tmp_path / "blob").read_bytes() == content
+    with over(f"http://127.0.0.1:{datasite}", OTHER) as stranger, pytest.raises(BlobUnknown):
+        stranger.get_blob(digest, tmp_path / "other", max_bytes=len(content))
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_was(researcher: Wire, datasite: int, tmp_path: Path) -> None:
+    content = os.urandom(3 * MEGABYTE)
+    digest = researcher.put_blob(content)
+    with BreakingLine(datasite, breaks_after=[MEGABYTE, MEGABYTE, 1 << 30]) as line, over(line.url) as through:
+        through.get_blob(digest, tmp_path / "blob", max_bytes=len(content))
+    assert (tmp_path / "blob").read_bytes() == content
+    assert line.connections == 3
+    starts = [int(request.split(b"range: bytes=")[1].split(b"-")[0]) for request in line.requests[1:]]
+    assert 0 < starts[0] < MEGABYTE < starts[1] < 2 * MEGABYTE
+
+
+def test_a_line_that_stays_broken_leaves_what_came_for_the_next_try(
+    researcher: Wire, datasite: int, tmp_path: Path
+) -> None:
+    content = os.urandom(2 * MEGABYTE)
+    digest = researcher.put_blob(content)
+    file = tmp_path / "blob"
+    with (
+        BreakingLine(datasite, breaks_after=[MEGABYTE, 0]) as line,
+        over(line.url) as through,
+        pytest.raises(DatasiteUnreachable),
+    ):
+        through.get_blob(digest, file, max_bytes=len(content))
+    came = file.stat().st_size
+    assert 0 < came < MEGABYTE
+    assert file.read_bytes() == content[:came]
+    researcher.get_blob(digest, file, max_bytes=len(content))
+    assert file.read_bytes() == content
+
+
+def test_a_download_whose_beginning_is_wrong_is_refused_and_removed(researcher: Wire, tmp_path: Path) -> None:
+    digest = researcher.put_blob(b"right " * 1000)
+    file = tmp_path / "blob"
+    file.write_bytes(b"wrong ")
+    with pytest.raises(FederationError, match="does not have its digest"):
+        researcher.get_blob(digest, file, max_bytes=10_000)
+    assert not file.exists()
+    assert researcher.get_blob(digest, file, max_bytes=10_000) == 6000
+
+
+def test_a_whole_file_is_not_fetched_again(researcher: Wire, tmp_path: Path) -> None:
+    digest = researcher.put_blob(b"update")
+    for _ in range(2):
+        assert researcher.get_blob(digest, tmp_path / "blob", max_bytes=100) == 6
+
+
+def test_more_bytes_than_a_researcher_expects_are_refused(researcher: Wire, tmp_path: Path) -> None:
+    digest = researcher.put_blob(bytes(1000))
+    with pytest.raises(FederationError, match="more than 999 bytes"):
+        researcher.get_blob(digest, tmp_path / "blob", max_bytes=999)
+    assert not (tmp_path / "blob").exists()
+
+
+def test_a_blob_changed_on_the_hospitals_disk_is_found_out(researcher: Wire, blobs: BlobStore, tmp_path: Path) -> None:
+    digest = researcher.put_blob(b"update")
+    account = sign(SEED, "GET", "/")["x-wanwu-key"]
+    blobs.path(account, digest).write_bytes(b"UPDATE")
+    with pytest.raises(FederationError, match="does not have its digest"):
+        researcher.get_blob(digest, tmp_path / "blob", max_bytes=100)
+
+
+def test_what_is_too_large_or_over_the_quota_has_a_named_error_and_leaves_nothing(
+    researcher: Wire, tmp_path: Path
+) -> None:
+    with pytest.raises(BlobError, match="at most"):
+        researcher.put_blob(bytes(8 * MEGABYTE + 1))
+    for number in (1, 2):
+        researcher.put_blob(bytes([number]) * (8 * MEGABYTE))
+    with pytest.raises(QuotaExceeded) as refused:
+        researcher.put_blob(b"one more")
+    assert refused.value.code == "WW508"
+    assert len([file for file in (tmp_path / "blobs").rglob("*") if file.is_file()]) == 2
+
+
+def test_an_upload_without_its_length_is_refused(datasite: int, tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"weights").hexdigest()
+    path = f"/wanwu/v1/blobs/{digest}"
+    url = f"http://127.0.0.1:{datasite}{path}"
+    answer = httpx.put(
+        url, headers=sign(SEED, "PUT", path, digest), content=iter([b"weights"]), trust_env=False, timeout=10
+    )
+    assert answer.json()["code"] == "WW503"
+    assert not list((tmp_path / "blobs").rglob("*"))
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(datasite: int, tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"w" * 1000).hexdigest()
+    path = f"/wanwu/v1/blobs/{digest}"
+    fields = {**sign(SEED, "PUT", path, digest), "host": "127.0.0.1", "content-length": "1000"}
+    head = f"PUT {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n"
+    with socket.create_connection(("127.0.0.1", datasite)) as line:
+        line.sendall(head.encode() + b"w" * 500)
+        _wait_for(lambda: [file for file in (tmp_path / "blobs").rglob(".*") if file.is_file()])
+    _wait_for(lambda: not [file for file in (tmp_path / "blobs").rglob("*") if file.is_file()])
+
+
+def _signed(datasite: int, path: str, **headers: str) -> httpx.Response:
+    url = f"http://127.0.0.1:{datasite}{path}"
+    return httpx.get(url, headers={**sign(SEED, "GET", path), **headers}, trust_env=False, timeout=10)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "bytes=6-", f"bytes={10**15}-", f"bytes={'9' * 5000}-", "bytes=-1", "bytes=--1", "bytes=0-1", "bytes=0-,0-",
+        "bytes=" + ",".join("0-1" for _ in range(500)), "bytes=", "lines=0-", "", "x",
+    ],
+)  # fmt: skip
+def test_a_range_that_a_download_does_not_go_on_with_is_refused_in_the_one_shape(
+    researcher: Wire, datasite: int, asked: str
+) -> None:
+    digest = researcher.put_blob(b"update")
+    answer = _signed(datasite, f"/wanwu/v1/blobs/{digest}", range=asked)
+    assert (answer.status_code, answer.json()["code"]) == (416, "WW614")
+
+
+def test_the_rest_from_one_of_its_bytes_on_is_sent(researcher: Wire, datasite: int) -> None:
+    digest = researcher.put_blob(b"update")
+    for begin in (0, 2, 5):
+        answer = _signed(datasite, f"/wanwu/v1/blobs/{digest}", range=f"bytes={begin}-")
+        assert (answer.status_code, answer.content) == (206, b"update"[begin:])
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "-1", "10000", "9" * 40, "9" * 5000, "1e3", "0x1", "0?seen=-2", f"0?seen={'9' * 5000}", f"0?seen={10**30}",
+        "0?wait=-1", "0?wait=nan", "0?wait=inf", "0?wait=1e400", "0?wait=21", f"0?wait={'9' * 5000}",
+    ],
+)  # fmt: skip
+def test_numbers_that_no_round_has_are_refused_in_the_one_shape(datasite: int, rest: str) -> None:
+    answer = _signed(datasite, f"/wanwu/v1/requests/{'ab' * 16}/rounds/{rest}")
+    assert (answer.status_code, answer.json()["code"]) == (422, "WW611")
+
+
+def test_so_many_blobs_of_an_account_are_kept_and_the_same_one_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "few").mkdir()
+    few = BlobStore(tmp_path / "few", limits=BlobLimits(max_bytes=100, account_blobs=3, expiry_seconds=10.0))
+    one, other = "1" * 64, "2" * 64
+    for content in (b"a", b"b", b"b", b"b", b"c"):
+        few.put(one, content)
+    with pytest.raises(QuotaExceeded, match="3 blobs"):
+        few.put(one, b"d")
+    few.put(other, b"d")
+    again = BlobStore(tmp_path / "few", limits=BlobLimits(max_bytes=100, account_blobs=3, expiry_seconds=10.0))
+    with pytest.raises(QuotaExceeded):
+        again.put(one, b"d")
+    assert again.expire((), now=time.time() + 100) == 4
+    again.put(one, b"d")
+
+
+def _wait_for(what: Any) -> None:
+    deadline = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,0 +1,36 @@
+"""A round that is asked for again is answered again, and written down once."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from datasites.runs import admission
+from datasites.runs.queue import RunQueue
+from policies.contracts.inputs import Ticket
+
+
+def test_only_what_queues_a_round_is_in_the_audit_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "check_weights_file", lambda *_, **__: None)
+    plan = SimpleNamespace(rounds=3, weights_encoding="none", update_encoding="none")
+    decision = SimpleNamespace(plan="{}", approved_plan=plan, account="a", request_id="r", inputs={}, outputs={})
+    events: list[str] = []
+    fakes: Any = {
+        "approval": lambda: decision,
+        "blobs": SimpleNamespace(path=lambda *_: tmp_path, check_room=lambda *_: None),
+        "ledger": SimpleNamespace(reservations=dict),
+        "audit": SimpleNamespace(write=lambda event, **_: events.append(event)),
+    }
+    with contextlib.closing(RunQueue(tmp_path / "runs.sqlite")) as queue:
+        admit = admission.Admission(queue=queue, max_update_bytes=1000, **fakes)
+        ticket = Ticket(0, "0" * 64).to_text()
+        runs = {admit("{}", ticket)["run"] for _ in range(50)}
+        assert (len(runs), events) == (1, ["round asked for"])
+        queue.fail(runs.pop(), code="WW501", reason="")
+        admit("{}", ticket)
+        admit("{}", ticket)
+        assert events == ["round asked for"] * 2

@@ -1,0 +1,244 @@
+"""State versions: older ones are migrated after a backup, newer ones are left alone."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.books import as_before_seals, ledger_of, run_round
+
+from datasites.audit_log import ledger_witness
+from datasites.audit_log.chain import read
+from datasites.files.state_folder import StateFolder
+from datasites.state import agreement, migrations
+from datasites.state import identity as identities
+from datasites.state.backup import latest
+from datasites.state.backup_manifest import BackupManifest
+from datasites.state.kept_books import open_audit
+from datasites.state.lock import hold, is_running
+from datasites.state.migrations import MIGRATIONS, migrate
+from datasites.state.version import STATE_VERSION, check_version, read_version
+from policies.errors import (
+    AuditBroken,
+    BackupRefused,
+    BooksDisagree,
+    ConfigError,
+    StateVersionMismatch,
+    WanwuError,
+)
+from policies.ledger.chain import Chain
+
+
+@pytest.fixture
+def version_0(state: StateFolder) -> StateFolder:
+    """A state folder as it was before there were versions: no version.json, no heads in the audit log."""
+    as_before_seals(state)
+    (state.path / "version.json").unlink()
+    events = read(state.audit).entries
+    state.audit.unlink()
+    log = open_audit(state)
+    for event in events:
+        kept = {key: value for key, value in event.items() if key not in ("time", "event", "previous", "hash")}
+        log.write(event["event"], **{key: kept[key] for key in kept if not key.startswith("ledger_")})
+    return state
+
+
+def test_a_new_state_folder_has_the_present_version(state: StateFolder) -> None:
+    assert read_version(state.path) == STATE_VERSION == len(MIGRATIONS)
+    check_version(state.path)
+
+
+def test_version_0_is_refused_with_the_command_that_migrates_it(version_0: StateFolder) -> None:
+    with pytest.raises(StateVersionMismatch, match="python -m datasites migrate --backup FOLDER"):
+        check_version(version_0.path)
+
+
+def test_version_0_is_backed_up_then_brought_to_the_present(version_0: StateFolder, tmp_path: Path) -> None:
+    entries = ledger_of(version_0).entries()
+    before, folder = migrate(version_0, tmp_path / "backups")
+    assert before == 0
+    check_version(version_0.path)
+    assert folder and BackupManifest.read(folder).state_version == 0
+    assert ledger_of(version_0).entries() == entries
+    named = [event for event in read(version_0.audit).entries if event["event"] == "ledger's head first named"]
+    assert [event["ledger_entries"] for event in named] == [len(entries)]
+    assert ledger_witness.check(entries, read(version_0.audit).entries) == 0
+
+
+def test_migrating_what_is_up_to_date_does_nothing(state: StateFolder, tmp_path: Path) -> None:
+    before = state.audit.read_bytes()
+    assert migrate(state, tmp_path / "backups") == (STATE_VERSION, None)
+    assert state.audit.read_bytes() == before and not (tmp_path / "backups").exists()
+
+
+def test_a_migration_that_was_interrupted_goes_on(
+    version_0: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(state: StateFolder) -> None:
+        MIGRATIONS[0](state)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(migrations, "MIGRATIONS", (interrupted,))
+    with pytest.raises(KeyboardInterrupt):
+        migrate(version_0, tmp_path / "backups")
+    assert read_version(version_0.path) == 0
+    monkeypatch.undo()
+    migrate(version_0, tmp_path / "backups")
+    check_version(version_0.path)
+
+
+def test_without_a_backup_nothing_is_migrated(version_0: StateFolder) -> None:
+    before = version_0.audit.read_bytes()
+    with pytest.raises(BackupRefused):
+        migrate(version_0, version_0.path / "within")
+    assert read_version(version_0.path) == 0 and version_0.audit.read_bytes() == before
+
+
+def test_a_state_of_a_newer_version_is_left_alone(state: StateFolder, tmp_path: Path) -> None:
+    (state.path / "version.json").write_text(json.dumps({"state_version": STATE_VERSION + 1}))
+    before = state.audit.read_bytes()
+    for work in (lambda: check_version(state.path), lambda: migrate(state, tmp_path / "backups")):
+        with pytest.raises(StateVersionMismatch, match="Install the program that wrote it"):
+            work()
+    assert state.audit.read_bytes() == before and not (tmp_path / "backups").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"state_version": "1"}', '{"state_version": true}', "[1]"])
+def test_a_version_that_cannot_be_read_is_refused(state: StateFolder, text: str) -> None:
+    (state.path / "version.json").write_text(text)
+    with pytest.raises(StateVersionMismatch, match="cannot be read"):
+        check_version(state.path)
+
+
+def test_a_running_datasite_is_not_migrated(version_0: StateFolder, tmp_path: Path) -> None:
+    held = hold(version_0)
+    try:
+        assert is_running(version_0)
+        with pytest.raises(ConfigError, match="is running"):
+            migrate(version_0, tmp_path / "backups")
+        with pytest.raises(ConfigError, match="being served"):
+            hold(version_0)
+    finally:
+        os.close(held)
+    assert not is_running(version_0)
+    migrate(version_0, tmp_path / "backups")
+    assert latest(tmp_path / "backups")
+
+
+def test_each_migration_says_which_versions_it_joins() -> None:
+    for version, migration in enumerate(MIGRATIONS):
+        assert f"{version} to {version + 1}:" in (inspect.getdoc(migration) or "")
+
+
+# --- 1 to 2: sealed books ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def version_1(state: StateFolder) -> StateFolder:
+    return as_before_seals(state)
+
+
+def test_version_1_is_sealed_and_goes_on(version_1: StateFolder, tmp_path: Path) -> None:
+    with pytest.raises(BooksDisagree):
+        agreement.check(version_1)
+    migrate(version_1, tmp_path / "backups")
+    assert identities.load(version_1).books
+    agreement.check(version_1)
+    run_round(version_1, "one", 2)
+    agreement.check(version_1)
+
+
+def test_a_ledger_of_version_1_takes_rounds_that_start(version_1: StateFolder, tmp_path: Path) -> None:
+    """Its table is made anew as it was before rounds were charged at their start."""
+    entries = ledger_of(version_1).entries()
+    with closing(sqlite3.connect(version_1.ledger)) as table:
+        made_by = table.execute("SELECT sql FROM sqlite_schema WHERE name='entries'").fetchone()[0]
+        older = made_by.replace("'start', ", "").replace("CREATE TABLE entries", "CREATE TABLE older")
+        assert "'start'" not in older
+        table.executescript(
+            f"PRAGMA ignore_check_constraints = ON; {older}; INSERT INTO older SELECT * FROM entries;"
+            "DROP TABLE main.entries; ALTER TABLE older RENAME TO entries;"
+        )
+    migrate(version_1, tmp_path / "backups")
+    assert ledger_of(version_1).entries() == entries
+    run_round(version_1, "one", 2)
+    agreement.check(version_1)
+
+
+def test_a_datasite_of_version_1_that_never_served_gets_its_empty_books(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "north")
+    identities.load_or_create(state)
+    as_before_seals(state)
+    for book in state.books:
+        book.unlink(missing_ok=True)
+    (state.path / "config.toml").write_text('name = "north"')
+    migrate(state, tmp_path / "backups")
+    agreement.check(state)
+    assert [event["event"] for event in read(state.audit).entries] == ["backup made", "state migrated"]
+
+
+@pytest.mark.parametrize("book", ["ledger", "approvals", "runs"])
+def test_version_1_with_a_book_missing_is_not_sealed(version_1: StateFolder, tmp_path: Path, book: str) -> None:
+    (version_1.syft / "pysyft.db").touch()  # it has served
+    getattr(version_1, book).unlink()
+    with pytest.raises(WanwuError):
+        migrate(version_1, tmp_path / "backups")
+    assert read_version(version_1.path) == 1 and not identities.load(version_1).books
+
+
+def test_version_1_whose_ledger_lacks_a_study_is_not_sealed(version_1: StateFolder, tmp_path: Path) -> None:
+    for path in version_1.path.glob("ledger.*"):
+        path.unlink()
+    Chain.begin(version_1.ledger, None)
+    with pytest.raises(BooksDisagree) as refused:
+        migrate(version_1, tmp_path / "backups")
+    assert "the ledger has no reservation for it" in refused.value.private
+    assert not identities.load(version_1).books
+
+
+@pytest.mark.parametrize("last", ["the ledger's seal", "the audit log's seal", "what is last known"])
+def test_sealing_that_was_interrupted_begins_again(
+    version_1: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    stop = {
+        "the ledger's seal": "datasites.audit_log.log.AuditLog.seal",
+        "the audit log's seal": "datasites.state.last_known.write",
+        "what is last known": "datasites.state.identity.save",
+    }
+
+    def power_fails(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stop[last], power_fails)
+        with pytest.raises(KeyboardInterrupt):
+            migrate(version_1, tmp_path / "backups")
+    migrate(version_1, tmp_path / "backups")
+    agreement.check(version_1)
+
+
+def test_a_log_that_was_cut_between_two_tries_is_not_sealed(
+    version_1: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def power_fails(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("datasites.state.last_known.write", power_fails)
+        with pytest.raises(KeyboardInterrupt):
+            migrate(version_1, tmp_path / "backups")
+    lines = version_1.audit.read_text().splitlines(keepends=True)
+    version_1.audit.write_text("".join(lines[:-1]))
+    with pytest.raises(AuditBroken):
+        migrate(version_1, tmp_path / "backups")
+
+
+def test_an_approval_that_an_older_restore_left_behind_is_ended(version_1: StateFolder, tmp_path: Path) -> None:
+    ledger_of(version_1).release("one", "The study ended.")
+    migrate(version_1, tmp_path / "backups")
+    agreement.check(version_1)

@@ -1,0 +1,423 @@
+"""The book-keeping engine, layer by layer, against plain autograd on one picture at a time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from support.clipping_oracle import distance, norm_of, one_by_one
+from torch import nn
+
+from datasites.training.book_keeping import BookKeeping, patches
+from datasites.training.book_keeping.gram import gram, square_norms_of
+from policies.errors import PlanError
+
+PICTURES, CLASSES = 5, 3
+LABELS = torch.tensor([0, 1, 2, 1, 0])
+
+
+class Lambda(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, values):
+        return self.function(values)
+
+
+class StandardisedConv2d(nn.Conv2d):
+    """Weight standardisation: each output channel's weights have mean 0 and spread `gain`."""
+
+    def __init__(self, *arguments, **settings):
+        super().__init__(*arguments, **settings)
+        self.gain = nn.Parameter(torch.rand(len(self.weight), 1, 1, 1) + 0.5)
+
+    def forward(self, values):
+        flat = self.weight.flatten(1)
+        centred = (flat - flat.mean(1, keepdim=True)) / (flat.std(1, keepdim=True) + 1e-5)
+        return self._conv_forward(values, centred.view_as(self.weight) * self.gain, self.bias)
+
+
+class BatchNormStandardisedConv2d(nn.Conv2d):
+    """The same by way of batch_norm on the weights, as well-known libraries do it."""
+
+    def forward(self, values):
+        rows = self.weight.reshape(1, len(self.weight), -1)
+        weight = F.batch_norm(rows, None, None, training=True, momentum=0.0, eps=1e-6).reshape_as(self.weight)
+        return F.conv2d(values, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class Transformer(nn.Module):
+    """One block with a class token, a positional embedding and attention; `fused` or written out."""
+
+    def __init__(self, fused):
+        super().__init__()
+        self.fused = fused
+        self.patches = nn.Conv2d(2, 12, 4, stride=4)
+        self.token = nn.Parameter(torch.randn(1, 1, 12) * 0.1)
+        self.positions = nn.Parameter(torch.randn(1, 5, 12) * 0.1)
+        self.scale = nn.Parameter(torch.rand(1, 1, 12))
+        self.norm_1, self.norm_2 = nn.LayerNorm(12), nn.LayerNorm(12)
+        self.qkv, self.out = nn.Linear(12, 36), nn.Linear(12, 12)
+        self.up, self.down = nn.Linear(12, 24), nn.Linear(24, 12)
+        self.head = nn.Linear(12, CLASSES)
+
+    def forward(self, images):
+        x = self.patches(images).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], dim=1) + self.positions
+        x = x + self.attention(self.norm_1(x)) * self.scale
+        x = x + self.down(F.gelu(self.up(self.norm_2(x))))
+        return self.head(x[:, 0])
+
+    def attention(self, x):
+        q, k, v = self.qkv(x).view(len(x), 5, 3, 2, 6).permute(2, 0, 3, 1, 4)
+        if self.fused:
+            mixed = F.scaled_dot_product_attention(q, k, v)
+        else:
+            mixed = (q @ k.transpose(-1, -2) / 6**0.5).softmax(-1) @ v
+        return self.out(mixed.transpose(1, 2).reshape(len(x), 5, 12))
+
+
+class Residual(nn.Module):
+    """In-place addition and in-place activations, as torchvision's own blocks have them."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(2, 8, 3, padding=1, bias=False)
+        self.norm_1, self.norm_2 = nn.GroupNorm(4, 8), nn.GroupNorm(2, 8)
+        self.conv = nn.Conv2d(8, 8, 3, padding=1, bias=False)
+        self.head = nn.Linear(8, CLASSES)
+
+    def forward(self, images):
+        x = F.relu_(self.norm_1(self.stem(images)))
+        y = self.norm_2(self.conv(x))
+        y += x
+        return self.head(F.hardswish(y, inplace=True).mean((2, 3)))
+
+
+class Shared(nn.Module):
+    """The same convolution twice, and one matrix as two layers' weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 3, padding=1)
+        self.inner = nn.Linear(2 * 64, 2 * 64)
+        self.head = nn.Linear(2 * 64, CLASSES)
+
+    def forward(self, images):
+        x = self.conv(F.relu(self.conv(images))).flatten(1)
+        return self.head(F.linear(torch.tanh(self.inner(x)), self.inner.weight))
+
+
+class Words(nn.Module):
+    """An embedding with padding, whose repeated tokens add up."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(7, 6, padding_idx=0)
+        self.mixing = nn.Conv1d(6, 5, 3, padding="same")
+        self.head = nn.Linear(5, CLASSES)
+
+    def forward(self, tokens):
+        return self.head(torch.tanh(self.mixing(self.embedding(tokens).transpose(1, 2))).mean(2))
+
+
+class PictureAndWords(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, 3)
+        self.words = Words()
+        self.head = nn.Linear(4 + CLASSES, CLASSES)
+
+    def forward(self, inputs):
+        images, tokens = inputs
+        return self.head(torch.cat([self.conv(images).mean((2, 3)), self.words(tokens)], dim=1))
+
+
+def headed(*layers, features):
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, CLASSES))
+
+
+def few_positions(layer, *, features):
+    """A layer on 64 channels of 2 x 2 pixels, whose weight is large beside them: its norms are ghost norms."""
+    return headed(nn.Conv2d(2, 64, 4, 4), nn.Tanh(), layer, features=features)
+
+
+def frozen(model, *names):
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = name not in names
+    return model
+
+
+def only_biases(model):
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = name.endswith("bias")
+    return model
+
+
+def pictures(views=1):
+    return torch.randn(views * PICTURES, 2, 8, 8)
+
+
+def tokens(views=1):
+    return torch.tensor([[1, 2, 2, 0], [3, 3, 3, 3], [0, 0, 0, 0], [6, 5, 4, 1], [2, 1, 2, 1]]).repeat(views, 1)
+
+
+MODELS = {
+    "wide_linear": (lambda: headed(features=128), pictures),
+    "positions": (lambda: headed(nn.Linear(8, 4), nn.Tanh(), nn.Linear(4, 30), features=2 * 8 * 30), pictures),
+    "convolution": (lambda: headed(nn.Conv2d(2, 3, 3), features=3 * 36), pictures),
+    "ghost": (lambda: few_positions(nn.Conv2d(64, 64, 3, padding=1), features=256), pictures),
+    "ghost_1x1": (lambda: few_positions(nn.Conv2d(64, 64, 1), features=256), pictures),
+    "ghost_stride": (lambda: few_positions(nn.Conv2d(64, 64, 2, stride=2, padding=1), features=256), pictures),
+    "ghost_dilation": (
+        lambda: few_positions(nn.Conv2d(64, 64, (3, 2), padding=(2, 0), dilation=(2, 1)), features=128),
+        pictures,
+    ),
+    "kernel_beyond_the_picture": (
+        lambda: headed(nn.Conv2d(2, 64, 4, 4), nn.Conv2d(64, 64, 5, padding=2, groups=64), features=256),
+        pictures,
+    ),
+    "kernel_far_beyond_the_picture": (
+        lambda: headed(nn.Conv2d(2, 6, 8), nn.Conv2d(6, 64, (3, 5), padding=(1, 2)), features=64),
+        pictures,
+    ),
+    "kernel_with_gaps_beyond_the_picture": (
+        lambda: few_positions(nn.Conv2d(64, 64, 3, padding=2, dilation=2, stride=2), features=64),
+        pictures,
+    ),
+    "groups": (
+        lambda: headed(nn.Conv2d(2, 8, 3, stride=2, padding=1, groups=2), nn.Conv2d(8, 4, 3, groups=4), features=16),
+        pictures,
+    ),
+    "uneven_same": (
+        lambda: headed(nn.Conv2d(2, 3, 2, padding="same"), nn.Conv2d(3, 3, 3, padding="valid"), features=108),
+        pictures,
+    ),
+    "three_axes": (
+        lambda: headed(Lambda(lambda x: x.view(len(x), 1, 2, 8, 8)), nn.Conv3d(1, 3, (2, 3, 3)), features=108),
+        pictures,
+    ),
+    "group_norm": (lambda: headed(nn.Conv2d(2, 6, 3), nn.GroupNorm(3, 6), nn.Tanh(), features=216), pictures),
+    "layer_norm": (lambda: headed(nn.LayerNorm((8, 8)), nn.Conv2d(2, 6, 3), nn.Tanh(), features=216), pictures),
+    "standardised": (lambda: headed(StandardisedConv2d(2, 4, 3), nn.GroupNorm(2, 4), features=144), pictures),
+    "batch_norm_standardised": (lambda: headed(BatchNormStandardisedConv2d(2, 4, 3), features=144), pictures),
+    "transformer": (lambda: Transformer(fused=False), pictures),
+    "fused_transformer": (lambda: Transformer(fused=True), pictures),
+    "residual": (Residual, pictures),
+    "shared": (Shared, pictures),
+    "words": (Words, tokens),
+    "picture_and_words": (PictureAndWords, lambda views=1: (pictures(views), tokens(views))),
+    "frozen_first": (lambda: frozen(Residual(), "stem.weight", "norm_1.weight", "norm_1.bias"), pictures),
+    "frozen_between": (lambda: frozen(Residual(), "conv.weight", "norm_2.bias"), pictures),
+    "only_biases": (lambda: only_biases(Transformer(fused=True)), pictures),
+}
+
+
+UNEVEN = "ignore:Using padding='same' with even kernel lengths:UserWarning"
+
+
+@pytest.fixture(params=MODELS)
+def setting(request):
+    """A float64 model and a function that gives its inputs."""
+    build, inputs = MODELS[request.param]
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        yield build().double(), lambda views=1: in_double(inputs(views))
+
+
+def in_double(inputs):
+    if isinstance(inputs, tuple):
+        return tuple(map(in_double, inputs))
+    return inputs.double() if inputs.is_floating_point() else inputs
+
+
+@pytest.mark.parametrize("name", ["convolution", "groups", "residual", "shared", "picture_and_words"])
+def test_convolutions_that_are_large_for_each_picture_are_taken_one_by_one(name, monkeypatch):
+    monkeypatch.setattr(patches, "_LARGE_ALONE", 0)
+    monkeypatch.setattr(patches, "_LARGE_ALONE_WITH_FEW_CHANNELS", 0)
+    build, inputs = MODELS[name]
+    model, images = build().double(), in_double(inputs())
+    expected = one_by_one(model, images, LABELS, 0.1)
+    assert distance(BookKeeping(model, 0.1).clipped_sum(images, LABELS), expected) < 1e-6 * norm_of(expected)
+
+
+@pytest.mark.filterwarnings(UNEVEN)
+@pytest.mark.parametrize("bound", [0.1, 1e6])
+def test_every_kind_of_layer_gives_the_sum_of_each_gradient_clipped_alone(setting, bound):
+    model, inputs = setting
+    images = inputs()
+    expected = one_by_one(model, images, LABELS, bound)
+    got = BookKeeping(model, bound).clipped_sum(images, LABELS)
+    assert [g.shape for g in got] == [e.shape for e in expected]
+    assert distance(got, expected) < 1e-6 * norm_of(expected)
+
+
+@pytest.mark.filterwarnings(UNEVEN)
+def test_a_pictures_views_are_averaged_before_they_are_clipped(setting):
+    model, inputs = setting
+    images = inputs(3)
+    expected = one_by_one(model, images, LABELS, 0.1, views=3)
+    assert distance(BookKeeping(model, 0.1).clipped_sum(images, LABELS), expected) < 1e-6 * norm_of(expected)
+
+
+@pytest.mark.filterwarnings(UNEVEN)
+def test_single_precision_is_exact_to_a_hundred_thousandth(setting):
+    model, inputs = setting
+    images = inputs()
+    expected = one_by_one(model, images, LABELS, 0.1)
+    single = tuple(p.float() if p.is_floating_point() else p for p in images) if isinstance(images, tuple) else images
+    single = single.float() if isinstance(single, torch.Tensor) and single.is_floating_point() else single
+    assert distance(BookKeeping(model.float(), 0.1).clipped_sum(single, LABELS), expected) < 1e-5 * norm_of(expected)
+
+
+@pytest.mark.parametrize("name", ["transformer", "residual", "ghost", "shared", "groups"])
+def test_half_precision_never_loosens_the_bound(name):
+    build, inputs = MODELS[name]
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        engine, images = BookKeeping(build(), 0.01), 30 * inputs()
+    with torch.autocast("cpu", torch.bfloat16):
+        for i in range(PICTURES):
+            alone = engine.clipped_sum(images[i : i + 1], LABELS[i : i + 1])
+            assert {g.dtype for g in alone} == {torch.float64}
+            assert 0.0099 < norm_of(alone) <= 0.01
+
+
+def test_a_parameter_that_no_layer_uses_has_sum_zero():
+    model = Residual()
+    model.spare = nn.Linear(3, 3)
+    sums = BookKeeping(model, 1.0).clipped_sum(pictures(), LABELS)
+    assert [len(s) for s in sums[-2:]] == [3, 3] and norm_of(sums[-2:]) == 0
+
+
+class Multiplied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.matrix = nn.Parameter(torch.randn(128, CLASSES))
+
+    def forward(self, images):
+        return images.flatten(1) @ self.matrix
+
+
+class SpreadMultiplied(Multiplied):
+    def __init__(self):
+        super().__init__()
+        self.matrix = nn.Parameter(torch.randn(1, 128, CLASSES))
+
+    def forward(self, images):
+        return (images.flatten(1) @ self.matrix)[0]
+
+
+class SharedOverPictures(nn.Module):
+    """Adds one picture's token to the next one's features."""
+
+    def __init__(self):
+        super().__init__()
+        self.token = nn.Parameter(torch.randn(1, 128))
+        self.head = nn.Linear(128, CLASSES)
+
+    def forward(self, images):
+        return self.head(torch.cat([images.flatten(1), self.token], dim=0)[1:])
+
+
+class PicturesSecond(nn.Module):
+    """As many positions as pictures, and the pictures on the second axis."""
+
+    def __init__(self):
+        super().__init__()
+        self.mixing = nn.Linear(16, 4)
+        self.head = nn.Linear(4, CLASSES)
+
+    def forward(self, images):
+        x = images.reshape(len(images), 8, 16)[:, :PICTURES].transpose(0, 1)
+        return self.head(self.mixing(x).transpose(0, 1).mean(1))
+
+
+class WeightOfPictures(nn.Module):
+    """A layer whose weight comes from the pictures and whose bias is trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(128, 128)
+        self.bias = nn.Parameter(torch.zeros(CLASSES))
+
+    def forward(self, images):
+        x = self.first(images.flatten(1))
+        return F.linear(x, x[:CLASSES], self.bias)
+
+
+class InPlace(nn.Module):
+    """Changes a weight on the way."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(128, CLASSES)
+
+    def forward(self, images):
+        with torch.no_grad():
+            self.head.weight.mul_(0.5)
+        return self.head(images.flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (lambda: headed(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), features=144), r"'1' \(BatchNorm2d\).*GroupNorm"),
+        (lambda: headed(nn.InstanceNorm2d(2, affine=True), features=128), "InstanceNorm2d.*GroupNorm"),
+        (lambda: headed(nn.ConvTranspose2d(2, 1, 1), features=64), "ConvTranspose2d.*upsampling"),
+        (lambda: headed(Lambda(lambda x: x.flatten(2)), nn.LSTM(64, 2), features=4), "LSTM.*attention"),
+        (lambda: headed(nn.MultiheadAttention(8, 2), features=4), "MultiheadAttention.*scaled_dot_product_attention"),
+        (lambda: headed(nn.PReLU(), features=128), r"'0.weight'.*prelu.*opacus"),
+        (lambda: headed(nn.BatchNorm2d(2, affine=False), features=128), r"'0' \(BatchNorm2d\).*GroupNorm"),
+        (lambda: frozen(headed(nn.BatchNorm2d(2), features=128), "0.weight", "0.bias"), "BatchNorm2d.*GroupNorm"),
+        (WeightOfPictures, "'bias'.*linear"),
+        (Multiplied, "'matrix'.*matmul.*engine 'opacus'"),
+        (SpreadMultiplied, "'matrix'.*matmul.*may be added"),
+        (SharedOverPictures, "'token'.*cat.*may be added"),
+        (PicturesSecond, "'mixing.weight'.*first axis"),
+        (InPlace, "'head.weight'.*mul_"),
+    ],
+)
+def test_what_has_no_rule_is_refused_by_name_with_what_to_use_instead(build, said):
+    with pytest.raises(PlanError, match=said):
+        BookKeeping(build(), 1.0).clipped_sum(pictures(), LABELS)
+
+
+def test_a_frozen_batch_norm_with_public_statistics_treats_each_picture_alone():
+    model = frozen(headed(nn.BatchNorm2d(2), features=128), "0.weight", "0.bias").double()
+    model[0].eval()
+    images = in_double(pictures())
+    expected = one_by_one(model, images, LABELS, 0.1)
+    assert distance(BookKeeping(model, 0.1).clipped_sum(images, LABELS), expected) < 1e-6 * norm_of(expected)
+
+
+@pytest.mark.parametrize("settings", [{"max_norm": 1.0}, {"scale_grad_by_freq": True}, {"sparse": True}])
+def test_embeddings_whose_rows_depend_on_other_pictures_are_refused(settings):
+    model = headed(nn.Embedding(7, 6, **settings), features=24)
+    with pytest.raises(PlanError, match=r"'0\.weight'.*defaults"):
+        BookKeeping(model, 1.0).clipped_sum(tokens(), LABELS)
+
+
+def test_a_refused_model_has_seen_no_picture():
+    seen = []
+    model = nn.Sequential(Lambda(lambda x: seen.append(x.device.type) or x), nn.Flatten(), Multiplied())
+    with pytest.raises(PlanError):
+        BookKeeping(model, 1.0).clipped_sum(pictures(), LABELS)
+    assert set(seen) == {"meta"}
+
+
+def test_terms_that_cancel_beyond_single_precision_do_not_make_a_norm_too_small():
+    """Two positions whose products cancel but for one part in a hundred million."""
+    inputs = torch.tensor([[[1.0, 1e4], [1.0, 1e4]]])
+    outgoing = torch.tensor([[[1e4], [-1e4 - 0.002]]])
+    true = float((outgoing.double().transpose(1, 2) @ inputs.double()).square().sum())
+    found = square_norms_of(gram(inputs), gram(outgoing))
+    assert found.item() >= true * (1 - 1e-3)
+
+
+def test_norms_of_ordinary_terms_get_nothing_added():
+    torch.manual_seed(5)
+    inputs, outgoing = torch.randn(4, 16, 50), torch.randn(4, 16, 30)
+    true = torch.bmm(outgoing.double().transpose(1, 2), inputs.double()).square().sum((1, 2))
+    assert torch.allclose(square_norms_of(gram(inputs), gram(outgoing)).double(), true, rtol=1e-5)

@@ -1,0 +1,241 @@
+"""The contract of every engine: sums of clipped gradients that no single picture can move by more than the bound."""
+
+from __future__ import annotations
+
+import copy
+from itertools import pairwise
+
+import pytest
+import torch
+from opacus import GradSampleModule
+from support.clipping_oracle import distance, norm_of, one_by_one
+from torch import nn
+
+from datasites.training.dp_sgd import CLIP_MARGIN
+from datasites.training.engines import ENGINES
+from datasites.training.models import build_model
+from policies.plans.training import ModelSpec
+
+SAME = 3e-6  # relative, in float64 models: engines take norms over a million values in float32
+
+
+@pytest.fixture(params=ENGINES, autouse=True)
+def engine(request):
+    return ENGINES[request.param]
+
+
+def grouped():
+    """Convolutions with groups, strides, dilation and padding that no model here combines."""
+    return nn.Sequential(
+        nn.Conv2d(2, 8, 3, stride=2, padding=1, groups=2),
+        nn.GroupNorm(2, 8),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, (3, 1), groups=8, dilation=(2, 1), padding=(2, 0), bias=False),
+        nn.Conv2d(8, 6, 1, groups=2),
+        nn.Tanh(),
+        nn.Flatten(),
+        nn.Linear(6 * 16, 3),
+    )
+
+
+MODELS = {
+    "linear": (lambda: build_model(ModelSpec("linear", (8, 8, 2), 3)), (2, 8, 8)),
+    "small_cnn": (lambda: build_model(ModelSpec("small_cnn", (16, 16, 2), 3, {"width": 4})), (2, 16, 16)),
+    "mobilenet": (
+        lambda: build_model(ModelSpec("mobilenet_v3_small", (32, 32, 2), 3, {"width": 0.5, "stem": "standard"})),
+        (2, 32, 32),
+    ),
+    "mobilenet_large": (
+        lambda: build_model(ModelSpec("mobilenet_v3_large", (28, 28, 2), 3, {"width": 0.5})),
+        (2, 28, 28),
+    ),
+    "efficientnet": (
+        lambda: build_model(ModelSpec("efficientnet_lite0", (28, 28, 2), 3, {"width": 0.25})),
+        (2, 28, 28),
+    ),
+    "resnet18": (lambda: build_model(ModelSpec("resnet18", (28, 28, 2), 3, {"width": 8})), (2, 28, 28)),
+    "resnet50": (lambda: build_model(ModelSpec("resnet50", (28, 28, 2), 3, {"width": 8})), (2, 28, 28)),
+    "vit": (
+        lambda: build_model(ModelSpec("vit_small", (28, 30, 2), 3, {"width": 64, "depth": 2, "patch_size": 8})),
+        (2, 28, 30),
+    ),
+    "scattering": (lambda: build_model(ModelSpec("scattering_linear", (20, 20, 2), 3, {"size": 24})), (2, 20, 20)),
+    "grouped": (grouped, (2, 8, 8)),
+}
+
+
+@pytest.fixture(params=MODELS)
+def setting(request):
+    """A model and six labelled pictures."""
+    build, shape = MODELS[request.param]
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return build(), torch.randn(6, *shape), torch.tensor([0, 1, 2, 0, 1, 2])
+
+
+@pytest.fixture
+def small():
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        build, shape = MODELS["small_cnn"]
+        return build(), torch.randn(6, *shape), torch.tensor([0, 1, 2, 0, 1, 2])
+
+
+@pytest.mark.parametrize("bound", [0.5, 1e6])
+def test_the_sum_is_that_of_each_gradient_clipped_alone(engine, setting, bound):
+    model, images, labels = setting[0].double(), setting[1].double(), setting[2]
+    expected = one_by_one(model, images, labels, bound)
+    got = engine(model, bound).clipped_sum(images, labels)
+    assert [g.shape for g in got] == [p.shape for p in model.parameters()]
+    assert distance(got, expected) < SAME * norm_of(expected)
+
+
+def test_one_picture_moves_the_sum_by_at_most_the_bound(engine, setting):
+    model, images, labels = setting
+    images = images * torch.tensor([1.0, 1e3, 1e-3, 1e6, 1.0, 30.0])[:, None, None, None]
+    gradients = engine(model, 0.5)
+    everyone = gradients.clipped_sum(images, labels)
+    for i in range(len(images)):
+        others = [j for j in range(len(images)) if j != i]
+        without = gradients.clipped_sum(images[others], labels[others])
+        assert distance(everyone, without) <= 0.5
+
+
+def test_a_large_gradient_uses_nearly_all_of_the_bound(engine, small):
+    model, images, labels = small
+    alone = engine(model, 0.01).clipped_sum(images[:1], labels[:1])
+    assert 0.01 * (1 - 2 * CLIP_MARGIN) < norm_of(alone) <= 0.01
+
+
+def test_channels_last_pictures_give_the_same_sum(engine, setting):
+    model, images, labels = setting
+    gradients = engine(model, 0.5)
+    expected = gradients.clipped_sum(images, labels)
+    got = gradients.clipped_sum(images.to(memory_format=torch.channels_last), labels)
+    assert distance(got, expected) < 1e-5
+
+
+def test_a_channels_last_model_gives_the_same_sum(engine, setting):
+    model, images, labels = setting[0].double(), setting[1].double(), setting[2]
+    expected = one_by_one(model, images, labels, 0.5)
+    model.to(memory_format=torch.channels_last)
+    got = engine(model, 0.5).clipped_sum(images, labels)
+    assert distance(got, expected) < SAME * norm_of(expected)
+
+
+def test_half_precision_does_not_loosen_the_bound(engine, small):
+    model, images, labels = small
+    gradients = engine(model, 0.01)
+    with torch.autocast("cpu", torch.bfloat16):
+        sums = gradients.clipped_sum(images[:1], labels[:1])
+    assert 0.009 < norm_of(sums) <= 0.01
+    assert {s.dtype for s in sums} == {torch.float64}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 3e38])
+def test_a_picture_whose_gradient_is_not_finite_contributes_nothing(engine, setting, value):
+    model, images, labels = setting
+    gradients = engine(model, 0.5)
+    expected = gradients.clipped_sum(images[1:], labels[1:])
+    images[0] = value
+    got = gradients.clipped_sum(images, labels)
+    assert all(torch.isfinite(g).all() for g in got)
+    alone = gradients.clipped_sum(images[:1], labels[:1])
+    assert norm_of(alone) <= 0.5 and distance(got, expected) <= 0.5
+    if value != 3e38:  # a finite picture may have a finite gradient, where a norm divides it away
+        assert norm_of(alone) == 0 and distance(got, expected) < 1e-5
+
+
+def test_a_pictures_views_are_averaged_before_they_are_clipped(engine, setting):
+    model, images, labels = setting[0].double(), setting[1].double(), setting[2]
+    views = torch.cat([images, images.flip(2), 2 * images])
+    expected = one_by_one(model, views, labels, 0.5, views=3)
+    got = engine(model, 0.5).clipped_sum(views, labels)
+    assert distance(got, expected) < SAME * norm_of(expected)
+
+
+def test_no_pictures_give_zeros(engine, setting):
+    model, images, labels = setting
+    got = engine(model, 0.5).clipped_sum(images[:0], labels[:0])
+    assert [g.shape for g in got] == [p.shape for p in model.parameters()]
+    assert norm_of(got) == 0
+
+
+@pytest.mark.parametrize("cuts", [[0, 1, 6], [0, 4, 4, 6], [0, 5, 6]])
+def test_a_split_batch_gives_the_same_sum(engine, setting, cuts):
+    model, images, labels = setting
+    gradients = engine(model, 0.5)
+    expected = gradients.clipped_sum(images, labels)
+    parts = [gradients.clipped_sum(images[a:b], labels[a:b]) for a, b in pairwise(cuts)]
+    got = [torch.stack(same).sum(0) for same in zip(*parts, strict=True)]
+    assert distance(got, expected) < 1e-5
+
+
+def test_single_precision_gives_lengths_and_sums_to_a_hundred_thousandth(engine, setting):
+    model, images, labels = setting
+    exact, unclipped = copy.deepcopy(model).double(), engine(copy.deepcopy(model), 1e6)
+    expected = one_by_one(exact, images.double(), labels, 0.5)
+    assert distance(engine(model, 0.5).clipped_sum(images, labels), expected) < 1e-5 * norm_of(expected)
+    for i in range(len(images)):
+        length = norm_of(one_by_one(exact, images[i : i + 1].double(), labels[i : i + 1], 1e6))
+        alone = norm_of(unclipped.clipped_sum(images[i : i + 1], labels[i : i + 1]))
+        assert alone == pytest.approx(length, rel=1e-5)
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Fuse(torch.autograd.Function):
+    """Passes values on; its backward pass fails while `blown`."""
+
+    blown = False
+
+    @staticmethod
+    def forward(ctx, values):
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        if Fuse.blown:
+            raise Interrupted
+        return gradient
+
+
+class Fused(nn.Module):
+    def forward(self, values):
+        return Fuse.apply(values)
+
+
+def test_a_batch_that_is_interrupted_half_way_leaves_nothing_behind(engine, monkeypatch):
+    model = nn.Sequential(nn.Conv2d(2, 2, 3), Fused(), nn.Flatten(), nn.Linear(72, 3))
+    images, labels = torch.randn(6, 2, 8, 8), torch.tensor([0, 1, 2, 0, 1, 2])
+    expected = one_by_one(model, images[:2], labels[:2], 0.5)
+    gradients = engine(model, 0.5)
+    monkeypatch.setattr(Fuse, "blown", True)
+    with pytest.raises(Interrupted):
+        gradients.clipped_sum(images, labels)
+    monkeypatch.setattr(Fuse, "blown", False)
+    assert distance(gradients.clipped_sum(images[:2], labels[:2]), expected) < 1e-5
+
+
+def test_no_raw_gradient_stays_on_the_model(engine, setting):
+    model, images, labels = setting
+    engine(model, 0.5).clipped_sum(images, labels)
+    for parameter in model.parameters():
+        assert parameter.grad is None
+        assert getattr(parameter, "grad_sample", None) is None
+
+
+def test_weights_are_read_and_not_changed(engine, setting):
+    model, images, labels = setting
+    before = [p.detach().clone() for p in model.parameters()]
+    engine(model, 0.5).clipped_sum(images, labels)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_opacus_own_rules_are_left_as_they_are(engine, small):
+    before = GradSampleModule.GRAD_SAMPLERS[nn.Conv2d]
+    engine(small[0], 0.5)
+    assert GradSampleModule.GRAD_SAMPLERS[nn.Conv2d] is before
+    assert before.__module__.startswith("opacus")

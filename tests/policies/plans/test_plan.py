@@ -1,0 +1,307 @@
+"""A plan is what was approved: it reads back exactly, its digest stands for it, and nothing odd gets in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from policies.errors import PlanError
+from policies.plans.plan_json import settings as settings_of
+from policies.plans.training import (
+    AUGMENTATIONS,
+    MAX_ROUNDS,
+    MAX_STEPS,
+    MAX_VIEWS,
+    SCHEDULES,
+    UNITS,
+    ModelSpec,
+    PrivacySpec,
+    RunSpec,
+    TrainingPlan,
+    canonical_json,
+)
+
+MODEL = ModelSpec("small_cnn", (28, 28, 3), 4, {"width": 16, "groups": 4})
+PLAN = TrainingPlan(
+    study="blood-cells",
+    dataset="smears",
+    model=MODEL,
+    rounds=10,
+    steps_per_round=3,
+    sample_rate=0.2,
+    learning_rate=0.5,
+    privacy=PrivacySpec(2.0, 1.0, 1e-5, "patient"),
+)
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The plan's JSON values with one of them replaced, or removed if `value` is `...`."""
+    values = json.loads(PLAN.to_json())
+    *parents, last = path.split(".")
+    table = values
+    for name in parents:
+        table = table[name]
+    if value is ...:
+        del table[last]
+    else:
+        table[last] = value
+    return values
+
+
+def read(values: Any) -> TrainingPlan:
+    return TrainingPlan.from_json(json.dumps(values))
+
+
+names = st.from_regex(r"[a-z0-9]([a-z0-9_.-]{0,20}[a-z0-9])?", fullmatch=True)
+scalars = st.one_of(
+    st.booleans(),
+    st.integers(-99, 99),
+    st.floats(-9, 9),
+    st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,9}", fullmatch=True),
+)
+models = st.builds(
+    ModelSpec,
+    names,
+    st.tuples(st.integers(1, 4096), st.integers(1, 4096), st.integers(1, 4)),
+    st.integers(2, 10_000),
+    st.dictionaries(names, scalars, max_size=3),
+)
+privacies = st.builds(
+    PrivacySpec, st.floats(1e-9, 1e5), st.floats(1e-6, 1e4), st.floats(1e-12, 0.01), st.sampled_from(UNITS)
+)
+runs = st.builds(RunSpec, st.sampled_from(["auto", "cpu"]), st.integers(1, 65_536), st.integers(1, 604_800))
+plans = st.builds(
+    TrainingPlan,
+    study=names,
+    dataset=names,
+    model=models,
+    rounds=st.integers(1, MAX_ROUNDS),
+    steps_per_round=st.integers(1, MAX_STEPS),
+    sample_rate=st.floats(1e-9, 1.0),
+    learning_rate=st.floats(1e-9, 1e3),
+    learning_rate_schedule=st.sampled_from(SCHEDULES),
+    momentum=st.floats(0, 0.999),
+    weight_decay=st.floats(0, 1e3),
+    proximal_mu=st.floats(0, 1e3),
+    augmentation=st.sampled_from(AUGMENTATIONS[1:]),
+    augmentation_multiplicity=st.integers(1, MAX_VIEWS),
+    server_momentum=st.floats(0, 0.999),
+    server_averaging=st.floats(0, 0.999),
+    privacy=st.one_of(st.none(), privacies),
+    run=runs,
+)
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(plans)
+def test_any_plan_reads_back_exactly(plan: TrainingPlan) -> None:
+    again = TrainingPlan.from_json(plan.to_json())
+    assert again == plan
+    assert again.to_json() == plan.to_json()
+    assert again.digest() == plan.digest()
+
+
+def test_the_digest_is_the_sha256_of_the_text() -> None:
+    assert PLAN.digest() == hashlib.sha256(PLAN.to_json().encode()).hexdigest()
+
+
+def test_the_text_is_sorted_and_without_spaces() -> None:
+    text = PLAN.to_json()
+    assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+    assert text.startswith('{"augmentation":"none","augmentation_multiplicity":1,"dataset":"smears","kind":"training",')
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"study": "other"},
+        {"dataset": "other"},
+        {"model": replace(MODEL, num_classes=5)},
+        {"model": replace(MODEL, options={"width": 16, "groups": 8})},
+        {"rounds": 11},
+        {"steps_per_round": 4},
+        {"sample_rate": 0.21},
+        {"learning_rate": 0.6},
+        {"learning_rate_schedule": "cosine"},
+        {"momentum": 0.9},
+        {"weight_decay": 0.1},
+        {"proximal_mu": 0.1},
+        {"augmentation": "flips"},
+        {"augmentation": "flips", "augmentation_multiplicity": 4},
+        {"server_momentum": 0.9},
+        {"server_averaging": 0.9},
+        {"privacy": None},
+        {"privacy": PrivacySpec(1.9, 1.0, 1e-5, "patient")},
+        {"privacy": PrivacySpec(2.0, 1.1, 1e-5, "patient")},
+        {"privacy": PrivacySpec(2.0, 1.0, 1e-6, "patient")},
+        {"privacy": PrivacySpec(2.0, 1.0, 1e-5, "picture")},
+        {"run": RunSpec(device="cpu")},
+        {"run": RunSpec(timeout_seconds=1)},
+    ],
+    ids=str,
+)
+def test_every_change_of_a_plan_changes_its_digest(change: dict[str, Any]) -> None:
+    assert replace(PLAN, **change).digest() != PLAN.digest()
+
+
+def test_every_field_of_a_plan_is_covered_by_the_digest() -> None:
+    everything = replace(PLAN, pictures_per_patient=2)
+    assert {f.name for f in fields(TrainingPlan)} | {"kind", "version"} == set(json.loads(everything.to_json()))
+
+
+def test_the_order_of_options_does_not_matter() -> None:
+    turned = replace(MODEL, options={"groups": 4, "width": 16})
+    assert replace(PLAN, model=turned).digest() == PLAN.digest()
+
+
+def test_a_plan_cannot_be_changed_in_place() -> None:
+    with pytest.raises(FrozenInstanceError):
+        PLAN.rounds = 11  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        PLAN.model.options["width"] = 32  # type: ignore[index]
+
+
+def test_a_plan_keeps_its_own_copy_of_the_options() -> None:
+    options = {"width": 16}
+    model = ModelSpec("small_cnn", (28, 28, 3), 4, options)
+    options["width"] = 32
+    assert model.options["width"] == 16
+
+
+def test_total_steps_are_rounds_times_steps() -> None:
+    assert PLAN.total_steps == 30
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("study", "Blood Cells"),
+        ("study", ""),
+        ("study", "-x"),
+        ("study", "x" * 65),
+        ("study", "../etc"),
+        ("study", 7),
+        ("dataset", None),
+        ("rounds", 0),
+        ("rounds", MAX_ROUNDS + 1),
+        ("rounds", 1.0),
+        ("rounds", True),
+        ("steps_per_round", 0),
+        ("sample_rate", 0.0),
+        ("sample_rate", 1.01),
+        ("sample_rate", "0.1"),
+        ("learning_rate", 0),
+        ("learning_rate_schedule", "linear"),
+        ("momentum", 1.0),
+        ("momentum", -0.1),
+        ("weight_decay", -1),
+        ("proximal_mu", -1),
+        ("augmentation", "mixup"),
+        ("augmentation_multiplicity", 0),
+        ("augmentation_multiplicity", MAX_VIEWS + 1),
+        ("augmentation_multiplicity", 2),  # of no augmentation
+        ("server_momentum", 1.0),
+        ("server_averaging", -0.1),
+        ("model", None),
+        ("model", "small_cnn"),
+        ("model.name", "../x"),
+        ("model.image_shape", [28, 28]),
+        ("model.image_shape", [28, 28, 5]),
+        ("model.image_shape", [0, 28, 3]),
+        ("model.image_shape", "28"),
+        ("model.num_classes", 1),
+        ("model.options", []),
+        ("model.options", {"width": [1]}),
+        ("model.options", {"width": None}),
+        ("model.options", {"Width!": 1}),
+        ("privacy.noise_multiplier", 0),
+        ("privacy.noise_multiplier", -1),
+        ("privacy.max_grad_norm", 0),
+        ("privacy.delta", 0),
+        ("privacy.delta", 0.5),
+        ("privacy.unit", "hospital"),
+        ("privacy", "none"),
+        ("privacy", {}),
+        ("run", None),
+        ("run.device", "cuda"),
+        ("run.engine", "functorch"),
+        ("run.precision", "float16"),
+        ("run.physical_batch_size", 0),
+        ("run.batch_margin", 2.9),
+        ("run.batch_margin", 21),
+        ("run.timeout_seconds", 0),
+        ("kind", "evaluation"),
+        ("version", 2),
+    ],
+)
+def test_a_value_out_of_range_is_refused(path: str, value: Any) -> None:
+    with pytest.raises(PlanError):
+        read(changed(path, value))
+
+
+@pytest.mark.parametrize("path", [*json.loads(PLAN.to_json()), "model.name", "privacy.delta", "run.device"])
+def test_a_missing_field_is_refused(path: str) -> None:
+    with pytest.raises(PlanError):
+        read(changed(path, ...))
+
+
+@pytest.mark.parametrize("path", ["code", "model.code", "privacy.secure_mode", "run.seed"])
+def test_an_unknown_field_is_refused_by_its_name(path: str) -> None:
+    with pytest.raises(PlanError, match=f"Unknown field .*{path.split('.')[-1]}"):
+        read(changed(path, 1))
+
+
+@pytest.mark.parametrize("text", ["", "{", "3", "[]", "null", '"plan"', "[" * 100_000])
+def test_what_is_not_a_plan_is_refused(text: str) -> None:
+    with pytest.raises(PlanError):
+        TrainingPlan.from_json(text)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_that_is_not_finite_is_refused(number: str) -> None:
+    text = PLAN.to_json().replace('"learning_rate":0.5', f'"learning_rate":{number}')
+    assert number in text
+    with pytest.raises(PlanError):
+        TrainingPlan.from_json(text)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_canonical_json_refuses_what_json_cannot_say(value: float) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        canonical_json(value)
+
+
+def test_a_refusal_names_the_field_what_was_expected_and_what_came() -> None:
+    with pytest.raises(PlanError) as refused:
+        replace(PLAN, rounds=0)
+    assert refused.value.public == "rounds must be a whole number from 1 to 10000, got 0."
+
+
+def test_opacus_hooks_are_not_asked_for_half_precision():
+    with pytest.raises(PlanError, match=r"float32 only.*book_keeping"):
+        RunSpec(engine="opacus", precision="bfloat16")
+
+
+def test_a_setting_that_came_later_is_left_out_at_its_default_so_that_approved_plans_stay_as_they_are():
+    assert "batch_margin" not in PLAN.to_json()
+    assert read(json.loads(PLAN.to_json())).run.batch_margin == 5.0
+    wider = replace(PLAN, run=RunSpec(batch_margin=6))
+    assert read(json.loads(wider.to_json())) == wider != PLAN
+    assert wider.digest() != PLAN.digest()
+    assert settings_of(PLAN)["run"]["batch_margin"] == 5.0, "people are shown it all the same"
+
+
+@pytest.mark.parametrize("privacy", [None, PrivacySpec(1.0, 1.0, 1e-5, "picture")])
+def test_several_pictures_of_a_patient_need_privacy_for_each_patient(privacy):
+    assert replace(PLAN, pictures_per_patient=16).pictures_per_patient == 16
+    with pytest.raises(PlanError, match=r"privacy\.unit"):
+        replace(PLAN, privacy=privacy, pictures_per_patient=2)
+    with pytest.raises(PlanError, match="pictures_per_patient"):
+        replace(PLAN, pictures_per_patient=17)

@@ -1,0 +1,122 @@
+"""A researcher's credentials and TLS: what is noticed before anything is sent, and what stays off the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from support.doors import ANNA, OpenDoor, enrolment, served
+from support.hostile_texts import raw_in
+
+from datasites.access import certificates
+from policies.errors import CertificateRefused, ConfigError, DatasiteNotTrusted
+from researcher.hospitals.credentials import Credentials
+from researcher.hospitals.secure_channel import SecureChannel, client_context
+
+
+@pytest.fixture
+def north(tmp_path: Path) -> Iterator[OpenDoor]:
+    with served(enrolment(tmp_path)) as opened:
+        yield opened
+
+
+def test_a_clock_that_is_some_minutes_late_is_no_obstacle(north: OpenDoor) -> None:
+    credentials, now = north.credentials(), datetime.now(UTC)
+    credentials.check_time(now=now - timedelta(minutes=5))
+    with pytest.raises(CertificateRefused, match="clock"):
+        credentials.check_time(now=now - timedelta(minutes=15))
+
+
+def test_an_expired_certificate_is_noticed_before_anything_is_sent(north: OpenDoor) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=100)
+    made = certificates.issue_researcher(north.enrolment._authority, ANNA, days=90, now=long_ago)
+    with pytest.raises(CertificateRefused, match="expired"):
+        SecureChannel(north.credentials(made=made))
+    assert north.app.requests == 0
+
+
+def test_a_hospital_whose_own_certificate_expired_is_not_trusted(north: OpenDoor, tmp_path: Path) -> None:
+    two_years_ago = datetime.now(UTC) - timedelta(days=730)
+    with served(enrolment(tmp_path / "late", clock=lambda: two_years_ago, days=825)) as late:
+        channel = SecureChannel(late.credentials())
+        with pytest.raises(DatasiteNotTrusted, match="expired"):
+            channel.request("GET", "/")
+        channel.close()
+        assert late.app.requests == 0
+
+
+def test_calls_share_one_kept_connection(north: OpenDoor) -> None:
+    channel = SecureChannel(north.credentials())
+    ports = set()
+    for _ in range(3):
+        answer = channel.request("GET", "/")
+        ports.add(answer.extensions["network_stream"].get_extra_info("client_addr"))
+    channel.close()
+    assert north.app.requests == 3 and len(ports) == 1
+
+
+def test_no_key_is_left_in_a_file(north: OpenDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    credentials = north.credentials()
+    client_context(credentials)
+    assert not list((tmp_path / "temporary").iterdir())
+    for file in (file for file in tmp_path.rglob("*") if file.is_file()):
+        assert credentials.key.splitlines()[1] not in file.read_text()
+
+
+@pytest.mark.parametrize("broken", [{"key": "x"}, {"certificate": "x"}, {"authority": "x"}, {"authority": ""}])
+def test_credentials_that_cannot_be_used_are_refused(north: OpenDoor, broken: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="hospital"):
+        SecureChannel(replace(north.credentials(), **broken))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "https://",
+            "https://[::1",
+            "https://a b",
+            "https://h:99999999",
+            "https://h:99999",
+            "https://h:0",
+            "https://h:x",
+        ),
+        *(
+            "https://u:p@h",
+            "https://h/path",
+            "https://h?q",
+            "https://h#f",
+            "https://\x1b[31m:1",
+            "https://h\n",
+            "https://中文",
+        ),
+    ],
+)
+def test_credentials_for_what_is_no_address_are_refused_and_shown(north: OpenDoor, url: str) -> None:
+    with pytest.raises(ConfigError, match="no address") as refused:
+        replace(north.credentials(), url=url)
+    assert not raw_in(refused.value.public)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://h.org", "https://h.org:8081/", "https://192.0.2.7:1", "https://[2001:DB8::7]:65535"]
+)
+def test_every_address_that_a_datasite_may_have_is_one(north: OpenDoor, url: str) -> None:
+    assert replace(north.credentials(), url=url).url == url
+
+
+def test_neither_password_nor_key_shows_when_credentials_are_printed(north: OpenDoor) -> None:
+    credentials = replace(north.credentials(), password="a secret")
+    assert "a secret" not in repr(credentials) and "BEGIN" not in repr(credentials)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"datasite": "a"}', "7", "[" * 100_000, "9" * 5000, "\\ud800"])
+def test_a_file_that_holds_no_credentials_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "file.json").write_text(content)
+    with pytest.raises(ConfigError, match="not a credentials file"):
+        Credentials.from_file(tmp_path / "file.json")

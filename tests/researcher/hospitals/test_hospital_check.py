@@ -1,0 +1,150 @@
+"""The researcher's look at every hospital before a study: what is measured, what is a problem, what is left behind."""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from policies import versions
+from policies.errors import DatasiteUnreachable
+from researcher.hospitals.check import PROBE_BYTES, HospitalCheck, check_hospital, contract_problems
+from researcher.terminal.tables import check_table
+
+LIMITS = {"max_rounds": 5}
+
+
+def dataset(datasite: str = "north", **changes: Any) -> Any:
+    values = {
+        "datasite": datasite,
+        "name": "pictures",
+        "class_names": ("dark", "bright"),
+        "image_shape": (16, 16, 1),
+        "unit": "picture",
+        "public_size": 100,
+        "limits": LIMITS,
+        "text": None,
+        **changes,
+    }
+    return SimpleNamespace(**values)
+
+
+class FakeWire:
+    """A hospital's routes, with a clock of its own; keeps what was uploaded."""
+
+    url = "https://north.example.org"
+
+    def __init__(self, *, clock: float | None = 0.0, installed: dict[str, str] | None = None) -> None:
+        self._clock, self._installed = clock, installed or dict(versions.installed())
+        self.blobs: dict[str, bytes] = {}
+
+    def info(self) -> dict[str, Any]:
+        told: dict[str, Any] = {"versions": self._installed, "limits": LIMITS}
+        return told if self._clock is None else {**told, "time": int(time.time() + self._clock)}
+
+    def budget(self, name: str) -> dict[str, float]:
+        return {"epsilon_left": 1.5, "epsilon_total": 8.0, "delta": 1e-5}
+
+    def put_blob(self, content: bytes) -> str:
+        self.blobs["digest"] = content
+        return "digest"
+
+    def get_blob(self, digest: str, file: Path, *, max_bytes: int) -> int:
+        return file.write_bytes(self.blobs[digest][:max_bytes])
+
+
+def check(wire: FakeWire, certificate: str = "") -> HospitalCheck:
+    hospital: Any = SimpleNamespace(name="north", wire=wire, datasets={"pictures": dataset()})
+    return check_hospital(hospital, certificate=certificate)
+
+
+def test_a_hospital_that_is_well_has_no_problem_and_all_its_figures() -> None:
+    found = check(FakeWire())
+    assert found.problems == found.warnings == ()
+    assert found.reachable and found.limits == LIMITS
+    assert found.latency_seconds is not None and found.upload_mb_per_second and found.download_mb_per_second
+    assert (found.datasets[0].epsilon_left, found.datasets[0].epsilon_total) == (1.5, 8.0)
+
+
+def test_all_checks_together_leave_one_small_blob() -> None:
+    wire = FakeWire()
+    check(wire)
+    first = dict(wire.blobs)
+    check(wire)
+    assert wire.blobs == first
+    assert [len(content) for content in wire.blobs.values()] == [PROBE_BYTES]
+
+
+@pytest.mark.parametrize(("clock", "problems"), [(0, 0), (30, 0), (-30, 0), (100, 1), (-3600, 1)])
+def test_clocks_that_differ_by_more_than_a_minute_are_a_problem(clock: float, problems: int) -> None:
+    found = check(FakeWire(clock=clock))
+    assert len(found.problems) == problems
+    assert found.clock_difference_seconds is not None and abs(found.clock_difference_seconds - clock) <= 1
+
+
+def test_a_hospital_that_does_not_tell_its_time_is_not_judged_by_it() -> None:
+    assert check(FakeWire(clock=None)).clock_difference_seconds is None
+
+
+def test_versions_that_break_are_a_problem_and_others_a_warning() -> None:
+    here = dict(versions.installed())
+    assert check(FakeWire(installed={**here, "syft": "0.8.0"})).problems[0].startswith("syft")
+    other = check(FakeWire(installed={**here, "opacus": "1.5.0"}))
+    assert other.problems == () and other.warnings[0].startswith("opacus")
+
+
+@pytest.mark.parametrize(("days", "problems", "warnings"), [(100, 0, 0), (5, 0, 1), (-2, 1, 0)])
+def test_a_certificate_that_ends_is_told_in_time(days: int, problems: int, warnings: int) -> None:
+    found = check(FakeWire(), certificate(days))
+    assert found.certificate_days in (days, days - 1)
+    assert (len(found.problems), len(found.warnings)) == (problems, warnings)
+
+
+def certificate(days: int) -> str:
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "researcher")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now - timedelta(days=400))
+    made = builder.not_valid_after(now + timedelta(days=days)).sign(key, hashes.SHA256())
+    return made.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def test_what_fails_on_the_way_is_told_not_raised() -> None:
+    class Gone(FakeWire):
+        def put_blob(self, content: bytes) -> str:
+            raise DatasiteUnreachable("nothing answers")
+
+    found = check(Gone())
+    assert not found.reachable and found.problems == ("WW705: nothing answers",)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"class_names": ("bright", "dark")}, {"image_shape": (32, 32, 1)}, {"unit": "patient"}]
+)
+def test_datasets_of_one_name_that_do_not_fit_together_are_a_problem(changes: dict[str, Any]) -> None:
+    assert contract_problems([dataset(), dataset("south")]) == {}
+    found = contract_problems([dataset(), dataset("south"), dataset("west", **changes)])
+    assert list(found) == ["west"] and next(iter(changes)) in found["west"][0]
+    assert contract_problems([dataset(), dataset("west", name="others", **changes)]) == {}
+
+
+def test_the_table_shows_each_hospital_and_what_is_to_be_done() -> None:
+    good = check(FakeWire())
+    bad = replace(good, datasite="south", reachable=False, datasets=(), problems=("WW705: nothing answers",))
+    console = Console(width=200, file=io.StringIO())
+    console.print(check_table([good, bad]))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "1.50 of 8" in shown and "not usable" in shown and "south: WW705: nothing answers" in shown

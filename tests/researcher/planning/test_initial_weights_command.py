@@ -1,0 +1,101 @@
+"""`train --initial_weights`: public weights become the first global model, with a record in the study's folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from rich.console import Console
+
+from datasites.training.models import initial_weights
+from policies.errors import ConfigError
+from policies.plans.training import ModelSpec
+from researcher.cli.program import make_parser
+from researcher.cli.studies import first_weights
+from researcher.planning.initial_weights import RECORD_FILE
+from researcher.studies.checkpoints import STATE_FILE
+
+with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
+    warnings.simplefilter("ignore")
+    from researcher.terminal.training_session import wait_and_run
+
+SPEC = ModelSpec("linear", (4, 4, 1), 2)
+STUDY = SimpleNamespace(plan=SimpleNamespace(model=SPEC, rounds=1), requests={})
+
+
+def options(tmp_path, *more):
+    return make_parser().parse_args(["train", "--out", str(tmp_path / "study"), "--test", "hold_out.npz", *more])
+
+
+@pytest.fixture
+def public(tmp_path):
+    """A file of weights, and the arguments that name it."""
+    content = safetensors.numpy.save(initial_weights(SPEC, 9))
+    (tmp_path / "public.safetensors").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    return "--initial_weights", str(tmp_path / "public.safetensors"), "--initial_weights_sha256", digest
+
+
+def test_public_weights_are_read_and_recorded_in_the_studys_folder(tmp_path, public, capsys):
+    got = first_weights(options(tmp_path, *public), STUDY)
+    assert got is not None and np.array_equal(got["head.weight"], initial_weights(SPEC, 9)["head.weight"])
+    record = json.loads((tmp_path / "study" / RECORD_FILE).read_text())
+    assert (record["source"], record["sha256"], record["loaded"]) == (public[1], public[3], 2)
+    assert "2 of 2 parameters; at random: none" in capsys.readouterr().out
+
+
+def test_without_them_a_study_starts_at_random(tmp_path):
+    assert first_weights(options(tmp_path), STUDY) is None
+
+
+def test_a_study_that_goes_on_does_not_read_them_again(tmp_path, public):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / STATE_FILE).write_text("{}")
+    assert first_weights(options(tmp_path, *public), STUDY) is None
+    assert not (tmp_path / "study" / RECORD_FILE).exists()
+
+
+def test_without_a_digest_they_are_refused(tmp_path, public):
+    with pytest.raises(ConfigError, match="SHA-256"):
+        first_weights(options(tmp_path, *public[:2]), STUDY)
+
+
+class FakeStudy(SimpleNamespace):
+    def wait_for_decisions(self):
+        return {}
+
+    def run(self, hold_out, **given):
+        return given["initial_weights"], None
+
+
+@pytest.mark.parametrize("given", [None, {"head.weight": np.ones(3)}])
+def test_a_session_starts_from_what_it_is_given_else_from_the_seed(given):
+    started, _ = wait_and_run(
+        FakeStudy(**vars(STUDY)),
+        None,
+        console=Console(quiet=True),
+        min_clients=1,
+        seed=3,
+        initial_weights=given,
+    )
+    expected = initial_weights(SPEC, 3) if given is None else given
+    assert set(started) == set(expected)
+    assert all(np.array_equal(started[name], expected[name]) for name in expected)
+
+
+def test_options_of_the_model_are_read_as_the_values_they_are(tmp_path):
+    told = ("patch_size=8", "width=0.5", "bias=false", "stem=small", "activation=[1]")
+    read = options(tmp_path, *(word for one in told for word in ("--model_option", one))).model_option
+    values = {"patch_size": 8, "width": 0.5, "bias": False, "stem": "small", "activation": "[1]"}
+    assert dict(read) == values and type(dict(read)["bias"]) is bool
+
+
+def test_an_option_without_a_value_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        options(tmp_path, "--model_option", "stem")
+    assert "NAME=VALUE" in capsys.readouterr().err

@@ -1,0 +1,394 @@
+"""What a finished study writes: result.json, plots and a page that needs nothing but itself."""
+
+import base64
+import dataclasses
+import html.parser
+import json
+import math
+import re
+import warnings
+
+import pytest
+from PIL import Image
+
+from policies.errors import ConfigError, FederationError
+from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
+from researcher.evaluation.evaluation import Evaluation
+from researcher.studies.history import History, PrivacySpent, RoundRecord
+
+PYPARSING = r"'\w+' deprecated - use"  # matplotlib 3.9 calls pyparsing by its old names
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", PYPARSING, DeprecationWarning)
+    import matplotlib as mpl
+
+    from researcher.reports import StudyResult, drawing, plots, wording, write_page, write_report, write_result
+
+pytestmark = pytest.mark.filterwarnings(f"ignore:{PYPARSING}:DeprecationWarning")
+
+HOSTILE = "<script>alert('x')</script>"
+SECONDS = {"queue": 1.0, "transfer": 2.0, "train": 5.0, "aggregate": 0.5, "total": 10.0}
+PLAN = TrainingPlan(
+    study="cells",
+    dataset="smears",
+    model=ModelSpec("small_cnn", (32, 32, 3), 2, {"width": 16}),
+    rounds=3,
+    steps_per_round=4,
+    sample_rate=0.125,
+    learning_rate=0.5,
+    privacy=PrivacySpec(1.5, 1.0, 1e-5),
+)
+
+
+def record(number: int, **changes) -> RoundRecord:
+    values = {
+        "round": number,
+        "datasites": ("north", "south"),
+        "test_accuracy": 0.5 + 0.125 * number,
+        "macro_f1": 0.4 + 0.125 * number,
+        "confusion": ((6, 2), (1, 3)),
+        "seconds": SECONDS,
+        "bytes_up": 1000,
+        "bytes_down": 1000 * number,
+        "epsilon": {"north": 0.5 * number, "south": 0.75 * number},
+    }
+    return RoundRecord(**(values | changes))
+
+
+def study(**changes) -> StudyResult:
+    values = {
+        "plan": PLAN,
+        "class_names": ("red", "white"),
+        "parameters": 12345,
+        "public_sizes": {"north": 100, "south": 300},
+        "privacy": {"north": PrivacySpent(1.5, 1e-5, "picture"), "south": PrivacySpent(2.25, 1e-5, "picture")},
+        "history": History([record(1), record(2), record(3)]),
+        "local_only": {
+            "north": Evaluation(0.625, 0.5, (0.5, 0.5), ((4, 4), (2, 2))),
+            "south": Evaluation(0.75, 0.7, (0.7, 0.7), ((6, 2), (1, 3))),
+        },
+    }
+    return StudyResult(**(values | changes))
+
+
+def renamed(old: StudyResult, before: str, after: str) -> StudyResult:
+    def keys(mapping):
+        return {after if name == before else name: value for name, value in mapping.items()}
+
+    records = [
+        dataclasses.replace(r, datasites=tuple(keys(dict.fromkeys(r.datasites))), epsilon=keys(r.epsilon))
+        for r in old.rounds
+    ]
+    return dataclasses.replace(
+        old,
+        history=History(records),
+        public_sizes=keys(old.public_sizes),
+        privacy=keys(old.privacy),
+        local_only=keys(old.local_only),
+    )
+
+
+class Tags(html.parser.HTMLParser):
+    """Collects tags with attributes, and the text between them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += f"{data} "
+
+
+@pytest.fixture
+def page_of(tmp_path):
+    """Writes the page of a result, with one picture of few bytes in place of the plots."""
+    plot = tmp_path / "accuracy.png"
+    plot.write_bytes(b"few bytes")
+
+    def write(result: StudyResult) -> str:
+        return write_page(tmp_path / "report.html", result, {"accuracy": plot}).read_text()
+
+    return write
+
+
+# --- result.json -----------------------------------------------------------------------------------------------------
+
+
+def test_result_json_holds_the_agreed_keys_and_values(tmp_path):
+    values = json.loads(write_result(tmp_path / "result.json", study()).read_text())
+    agreed = {
+        "datasites": ["north", "south"],
+        "rounds": 3,
+        "privacy": {
+            "north": {"epsilon": 1.5, "delta": 1e-5, "unit": "picture"},
+            "south": {"epsilon": 2.25, "delta": 1e-5, "unit": "picture"},
+        },
+        "test_accuracy": [0.625, 0.75, 0.875],
+        "macro_f1": [0.525, 0.65, 0.775],
+        "local_only_accuracy": {"north": 0.625, "south": 0.75},
+        "round_seconds": [SECONDS] * 3,
+        "bytes_per_round": 3000,  # 1000 up, and 1000, 2000, 3000 down
+        "model": "small_cnn",
+        "parameters": 12345,
+    }
+    extra = {"class_names", "confusion", "local_only_macro_f1", "privacy_total", "versions", "plan"}
+    assert {key: values[key] for key in agreed} == agreed
+    assert set(values) == set(agreed) | extra
+    assert TrainingPlan.from_json(json.dumps(values["plan"])) == PLAN
+
+
+def test_a_result_tells_where_training_was_not_private(tmp_path):
+    open_study = study(privacy={"north": None, "south": PrivacySpent(2.0, 1e-5, "picture")})
+    values = json.loads(write_result(tmp_path / "result.json", open_study).read_text())
+    assert values["privacy"]["north"] is None
+    assert open_study.not_private == ("north",)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"history": History()},
+        {"privacy": {"north": None}},
+        {"local_only": {"east": Evaluation(0.5, 0.5, (0.5,), ((1,),))}},
+        {"class_names": ("red", "white", "platelet")},
+    ],
+)
+def test_a_result_that_does_not_fit_together_is_refused(changes):
+    with pytest.raises(FederationError):
+        study(**changes)
+
+
+# --- plots -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_plots_are_png_files_of_the_announced_size(tmp_path):
+    written = plots.write_plots(tmp_path, study())
+    assert sorted(written) == ["accuracy", "confusion", "macro_f1", "privacy"]
+    for path in written.values():
+        with Image.open(path) as picture:
+            picture.load()
+            assert (picture.format, picture.size) == ("PNG", (1280, 840))
+            assert len(picture.convert("L").getcolors()) > 20
+
+
+def test_a_confusion_matrix_of_many_classes_is_larger(tmp_path):
+    names = tuple(f"class {k}" for k in range(12))
+    matrix = [[int(i == j) for j in range(12)] for i in range(12)]
+    many = study(class_names=names, history=History([record(1, confusion=matrix)]))
+    with Image.open(plots.write_plots(tmp_path, many)["confusion"]) as picture:
+        assert picture.size == (1920, 1600)
+
+
+def test_a_study_without_privacy_has_no_privacy_plot(tmp_path):
+    bare = study(privacy={"north": None, "south": None}, history=History([record(1, epsilon={})]))
+    assert "privacy" not in plots.write_plots(tmp_path, bare)
+    assert not (tmp_path / "privacy.png").exists()
+
+
+def test_the_score_plot_shows_every_round_and_names_every_hospital():
+    figure = plots.scores("Score", [0.25, 0.5, 0.75], {"north": 0.375}, {"north": "#117733"})
+    axes = figure.axes[0]
+    lines = [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines]
+    assert ([1, 2, 3], [0.25, 0.5, 0.75]) in lines
+    assert any(y == [0.375, 0.375] for _, y in lines)
+    assert {text.get_text() for text in axes.texts} == {"All together  0.750", "north  0.375"}
+
+
+def test_too_many_hospitals_to_label_show_the_best_and_the_worst():
+    local_only = {f"h{k:02d}": 0.3 + 0.01 * k for k in range(20)}
+    figure = plots.scores("Score", [0.5], local_only, drawing.colours(list(local_only)))
+    assert {text.get_text() for text in figure.axes[0].texts} == {"All together  0.500", "h00  0.300", "h19  0.490"}
+
+
+def test_hospitals_with_the_same_epsilon_share_a_line():
+    figure = plots.privacy({"a": [1.0, 2.0], "b": [1.0, 2.0], "c": [0.5, 1.0]}, dict.fromkeys("abc", "#117733"))
+    assert {text.get_text() for text in figure.axes[0].texts} == {"2 hospitals  2.00", "c  1.00"}
+
+
+def test_a_round_that_a_hospital_sat_out_keeps_its_epsilon():
+    history = History([record(1), record(2, datasites=("south",), epsilon={"south": 1.5}), record(3)])
+    assert plots.epsilon_curves(study(history=history)) == {"north": [0.5, 0.5, 1.5], "south": [0.75, 1.5, 2.25]}
+
+
+def test_dollars_and_backslashes_in_names_are_only_text(tmp_path):
+    odd = study(class_names=(r"$\frac", "$x^{"))
+    assert plots.write_plots(tmp_path, renamed(odd, "north", "$north_{"))["confusion"].exists()
+
+
+def test_drawing_leaves_matplotlibs_settings_alone(tmp_path):
+    before = dict(mpl.rcParams)
+    plots.write_plots(tmp_path, study())
+    assert dict(mpl.rcParams) == before
+
+
+def test_equal_results_give_equal_bytes(tmp_path):
+    first = plots.write_plots(tmp_path / "1", study())
+    second = plots.write_plots(tmp_path / "2", study())
+    assert all(first[name].read_bytes() == second[name].read_bytes() for name in first)
+
+
+@pytest.mark.parametrize(
+    ("positions", "placed"),
+    [
+        ([0.5], [0.5]),
+        ([0.2, 0.8], [0.2, 0.8]),
+        ([0.5, 0.5], [0.45, 0.55]),
+        ([0.6, 0.5, 0.55], [0.65, 0.45, 0.55]),
+        ([0.0, 0.0, 0.9], [0.0, 0.1, 0.9]),
+        ([1.0, 1.0], [0.9, 1.0]),
+    ],
+)
+def test_labels_that_touch_are_moved_apart(positions, placed):
+    assert drawing.spread(positions, 0.1, 0.0, 1.0) == pytest.approx(placed)
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+
+def test_a_report_is_result_plots_and_page(tmp_path):
+    paths = write_report(tmp_path / "out", study())
+    assert {path.name for path in paths} == {
+        "result.json",
+        "accuracy.png",
+        "macro_f1.png",
+        "confusion.png",
+        "privacy.png",
+        "report.html",
+    }
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in paths}
+
+
+def test_the_page_asks_nobody_for_anything(page_of):
+    page = page_of(study(versions={"north": {"torch": "2"}}))
+    assert not re.search(r"https?:|//[a-z]", re.sub(r"base64,[A-Za-z0-9+/=]+", "", page))
+    tags = Tags(page)
+    assert tags.open == []
+    assert "script" not in {tag for tag, _ in tags.tags}
+    for tag, attributes in tags.tags:
+        assert not any(name.startswith("on") or name == "href" for name in attributes), tag
+        assert attributes.get("src", "data:").startswith("data:")
+    assert ("meta", "default-src 'none'; img-src data:; style-src 'unsafe-inline'") in {
+        (tag, attributes.get("content")) for tag, attributes in tags.tags
+    }
+
+
+def test_a_datasite_named_like_a_script_is_only_text(page_of):
+    hostile = renamed(study(), "north", HOSTILE)
+    skipped = record(4, datasites=("south",), skipped={HOSTILE: "<img src=x onerror=alert(1)>"})
+    hostile.history.append(skipped)
+    page = page_of(dataclasses.replace(hostile, versions={HOSTILE: {"<b>": "<i>"}}, finished="<u>now</u>"))
+    tags = Tags(page)
+    assert {tag for tag, _ in tags.tags}.isdisjoint({"script", "b", "u"})
+    assert all("onerror" not in attributes for _, attributes in tags.tags)
+    assert HOSTILE in tags.text
+    assert "<img src=x onerror=alert(1)>" in tags.text
+
+
+def test_the_page_embeds_exactly_the_plots(tmp_path):
+    paths = write_report(tmp_path, study())
+    embedded = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", paths[-1].read_text())
+    assert {base64.b64decode(one) for one in embedded} == {p.read_bytes() for p in paths if p.suffix == ".png"}
+
+
+def test_the_page_tells_the_numbers(page_of):
+    text = re.sub(r"\s+", " ", Tags(page_of(study(finished="4 May 2027"))).text)
+    for told in (
+        "A small_cnn of 12,345 parameters that tells 2 classes (red, white) apart in 32 × 32 colour pictures",
+        "Test accuracy 0.875",
+        "best hospital alone: 0.750 (south); always the commonest class: 0.667",  # 8 of 12 are red
+        "Epsilon, highest 2.25 at delta 1e-5, per picture",
+        "north 100 3 1.50 1e-5 picture 0.625 0.500",
+        "All together 400 3 2.25 1e-5 picture 0.875 0.775",
+        "train 50% 5.0 s 5.0 s 15.0 s",
+        "other 15% 1.5 s 1.5 s 4.5 s",
+        "received from hospitals 2.0 kB 3.0 kB 6.0 kB",
+        "sample rate 0.125",
+        "privacy noise multiplier 1.5",
+        "model options width 16",
+        PLAN.digest(),
+        "4 May 2027",
+    ):
+        assert told in text
+
+
+def test_the_promise_covers_the_baselines_where_they_are_known(page_of):
+    total = {"north": PrivacySpent(math.log(20), 1e-5, "picture"), "south": PrivacySpent(2.5, 1e-6, "picture")}
+    promise = wording.guarantee(study(privacy_total=total))
+    assert "baselines included" in promise
+    assert "at most 20 (e to the power of epsilon, 3.00)" in promise
+    assert "at most 1e-5" in promise
+    assert "with the local-only baselines" in page_of(study(privacy_total=total))
+
+
+def test_the_promise_names_the_unit_that_holds_everywhere():
+    patients = {name: PrivacySpent(1.0, 1e-5, "patient") for name in ("north", "south")}
+    assert "one patient with all their pictures" in wording.guarantee(study(privacy=patients))
+    mixed = patients | {"south": PrivacySpent(1.0, 1e-5, "picture")}
+    assert "removing one picture" in wording.guarantee(study(privacy=mixed))
+
+
+def test_no_promise_is_made_where_training_was_not_private(page_of):
+    page = page_of(study(privacy={"north": None, "south": PrivacySpent(2.0, 1e-5, "picture")}))
+    assert "not differentially private at north:" in page
+    assert "factor of at most" not in page
+    assert "∞" in page
+
+
+def test_a_hospital_that_never_took_part_spent_nothing(page_of):
+    alone = study(
+        privacy={"north": None, "south": PrivacySpent(2.25, 1e-5, "picture")},
+        history=History([record(1, datasites=("south",), epsilon={"south": 2.25}, skipped={"north": "denied"})]),
+        local_only={},
+    )
+    assert alone.not_private == ()
+    text = re.sub(r"\s+", " ", Tags(page_of(alone)).text)
+    assert "trained at 1 hospital over 1 round." in text
+    assert "north 100 0 – – –" in text
+    assert "Round 1, north: denied" in text
+    assert "factor of at most 9.5 " in text  # e^2.25 = 9.488, rounded up
+
+
+def test_hosts_with_equal_versions_share_a_row(page_of):
+    versions = {"researcher": {"torch": "2"}, "north": {"torch": "2"}, "south": {"torch": "3", "opacus": "1"}}
+    text = re.sub(r"\s+", " ", Tags(page_of(study(versions=versions))).text)
+    assert "Where opacus torch researcher, north – 2 south 1 3" in text
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(ConfigError):
+        write_report(tmp_path / "taken", study())
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (wording.epsilon(2.981), "2.99"),
+        (wording.epsilon(3.0), "3.00"),
+        (wording.epsilon(0.1 + 0.2), "0.30"),
+        (wording.number(1e-5), "1e-5"),
+        (wording.number(0.25), "0.25"),
+        (wording.number(2.0), "2"),
+        (wording.seconds(0.0624), "62 ms"),
+        (wording.seconds(52.84), "52.8 s"),
+        (wording.seconds(125), "2 min 05 s"),
+        (wording.seconds(3725), "1 h 02 min"),
+        (wording.size(999), "999 B"),
+        (wording.size(722_000), "722 kB"),
+        (wording.size(4_320_000), "4.3 MB"),
+        (wording.count(1, "round"), "1 round"),
+        (wording.count(1200, "round"), "1,200 rounds"),
+    ],
+)
+def test_numbers_are_written_as_people_write_them(written, expected):
+    assert written == expected

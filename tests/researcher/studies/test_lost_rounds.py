@@ -1,0 +1,116 @@
+"""A round that a hospital charged and lost: the study goes on, and says what it cost."""
+
+from __future__ import annotations
+
+import warnings
+from concurrent.futures import Future
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from support.hospitals import CLASSES, draw_pictures
+
+from datasites.training.models import initial_weights
+from policies.errors import DatasiteUnreachable, NotEnoughDatasites, RunFailed, RunLost, WanwuError
+from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
+from researcher.evaluation.hold_out import HoldOut
+
+with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
+    warnings.simplefilter("ignore")
+    from researcher.studies.remote_round import DatasiteRound, OutgoingWeights, Patience, RemoteRound
+    from researcher.studies.study import Study
+
+SPEC = ModelSpec("linear", (16, 16, 1), 2)
+PLAN = TrainingPlan("study", "d", SPEC, 3, 2, 0.2, 0.1, privacy=PrivacySpec(2.0, 1.0, 1e-5))
+LOST = RunLost("The run ended. Its round was charged when it started and is not run again: go on with the next round.")
+GONE = DatasiteUnreachable("It does not answer.")
+FIRST = initial_weights(SPEC, 0)
+HOLD_OUT = HoldOut(*draw_pictures(20, seed=99), CLASSES)
+
+
+class Scripted(Study):
+    """A study whose hospitals do what a test says: `outcomes[hospital][round]` is None or what the round fails with."""
+
+    outcomes: dict[str, list[WanwuError | None]]
+    asked: list[int]
+
+    def approved(self, min_clients: int, **_: Any) -> tuple[list[str], dict[str, str]]:
+        return list(self.requests), {}
+
+    def _ask(self, state: Any, terms: Any, pool: Any, stopping: Any) -> dict[Future[DatasiteRound], RemoteRound]:
+        self.asked.append(state.round)
+        asked: dict[Future[DatasiteRound], Any] = {}
+        for name in terms.taking_part:
+            error, future = self.outcomes[name][state.round], Future[DatasiteRound]()
+            update = {key: np.ones_like(values) for key, values in state.weights.items()}
+            if error is None:
+                future.set_result(DatasiteRound(update, 10, 10, 0.0, 0.0, 0.0, 0.5))
+            else:
+                future.set_exception(error)
+            spent = None if isinstance(error, DatasiteUnreachable) else (state.round + 1) / 2
+            asked[future] = SimpleNamespace(hospital=SimpleNamespace(name=name), epsilon=spent)
+        return asked
+
+
+def study(folder: Path, **outcomes: list[WanwuError | None]) -> Scripted:
+    info = {"d": SimpleNamespace(public_size=100)}
+    federation: Any = SimpleNamespace(hospitals={name: SimpleNamespace(datasets=info) for name in outcomes})
+    requests: Any = {name: SimpleNamespace(request_id=name) for name in outcomes}
+    made = Scripted(federation, PLAN, requests, folder)
+    made.outcomes, made.asked = outcomes, []
+    return made
+
+
+def test_a_hospital_that_lost_a_round_is_missing_from_it_alone(tmp_path: Path) -> None:
+    made = study(tmp_path, a=[None] * 3, b=[None, LOST, None], c=[None] * 3)
+    _, history = made.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=2)
+    assert [record.datasites for record in history.records] == [("a", "b", "c"), ("a", "c"), ("a", "b", "c")]
+    assert "was charged" in history.records[1].skipped["b"]
+    assert history.records[1].epsilon["b"] == 1.0, "what the lost round cost is in the history"
+
+
+def test_a_round_that_too_few_can_still_deliver_is_given_up_and_the_study_goes_on(tmp_path: Path) -> None:
+    made = study(tmp_path, a=[None] * 3, b=[None, LOST, None])
+    state, history = made.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=2)
+    assert made.asked == [0, 1, 2] and state.round == 3
+    assert [record.datasites for record in history.records] == [("a", "b"), (), ("a", "b")]
+    assert set(history.records[1].skipped) == {"a", "b"}
+    assert history.records[1].test_accuracy == history.records[0].test_accuracy
+    for name, first in FIRST.items():
+        assert np.allclose(state.weights[name], first + 2.0), "two rounds of ones, and one that changed nothing"
+
+
+def test_a_study_whose_last_round_was_lost_still_states_what_it_spent(tmp_path: Path) -> None:
+    made = study(tmp_path, a=[None, None, LOST])
+    _, history = made.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=1)
+    spent = made.privacy(history)["a"]
+    assert spent is not None and spent.epsilon == 1.5
+
+
+def test_a_round_that_may_still_be_delivered_is_not_given_up(tmp_path: Path) -> None:
+    made = study(tmp_path, a=[GONE, None, None], b=[LOST, None, None], c=[None] * 3)
+    with pytest.raises(NotEnoughDatasites, match="run the study again"):
+        made.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=2)
+    made.outcomes["a"][0] = None
+    _, history = made.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=2)
+    assert [record.datasites for record in history.records] == [("a", "c"), ("a", "b", "c"), ("a", "b", "c")]
+
+
+@pytest.mark.parametrize(("error", "tries"), [(LOST, 1), (RunFailed("It could not be started."), 3)])
+def test_only_a_round_that_cost_nothing_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, error: WanwuError, tries: int
+) -> None:
+    tried: list[int] = []
+    hospital: Any = SimpleNamespace(name="a")
+    remote = RemoteRound(hospital, "d", None, PLAN, 0, Patience(attempts=3), None, lambda event: None)  # type: ignore[arg-type]
+
+    def attempt(*_: object) -> DatasiteRound:
+        tried.append(1)
+        raise error
+
+    monkeypatch.setattr(remote, "_attempt", attempt)
+    with pytest.raises(type(error)):
+        remote.run(OutgoingWeights(b"", ""), {})
+    assert len(tried) == tries

@@ -1,0 +1,195 @@
+"""Datasites for tests: real PySyft, real sockets, real processes, small pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PROJECT = Path(__file__).resolve().parents[2]
+RESEARCHER, STRANGER = "researcher@university.org", "stranger@university.org"
+CLASSES = ("dark", "bright")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}  # wide tables
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def draw_pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two classes that a model can tell apart after a few steps: dark and bright pictures, 16x16x1."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, count)
+    images = rng.normal(80 + 96 * labels[:, None, None, None], 25, (count, 16, 16, 1))
+    return images.clip(0, 255).astype(np.uint8), labels.astype(np.int64)
+
+
+def write_pictures(file: Path, *, sites: tuple[str, ...], each: int = 150) -> None:
+    drawn = [draw_pictures(each, seed) for seed in range(len(sites))]
+    np.savez(
+        file,
+        images=np.concatenate([images for images, _ in drawn]),
+        labels=np.concatenate([labels for _, labels in drawn]),
+        sites=np.repeat(sites, each),
+        class_names=np.array(CLASSES),
+    )
+
+
+def command(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Runs one of the platform's commands to its end."""
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT, timeout=120
+    )
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@dataclass
+class Hospital:
+    """One datasite of a test, with its admin's command line."""
+
+    state: Path
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "datasites", "serve", "--stop_with_stdin", "--state", str(self.state)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=ENVIRONMENT,
+            start_new_session=True,
+        )
+
+    def wait_until_ready(self) -> None:
+        assert self.process and self.process.stdout
+        line = self.process.stdout.readline()
+        assert line.startswith(b"ready"), (self.state / "logs" / "datasite.log").read_text()
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        if self.process is None:
+            return
+        self.process.send_signal(number)
+        self.process.wait(timeout=30)
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream
+            stream.close()
+        self.process = None
+
+    def configure(self, **settings: Any) -> None:
+        """Writes settings and limits into its config.toml, which is read at its start."""
+        config = self.state / "config.toml"
+        text = config.read_text()
+        for name, value in settings.items():
+            text, found = re.subn(f"^{name} = .*$", f"{name} = {json.dumps(value)}", text, flags=re.MULTILINE)
+            assert found == 1, name
+        config.write_text(text)
+
+    def admin(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return command("-m", "datasites", *arguments, "--state", self.state, check=check)
+
+    def admin_json(self, *arguments: str) -> Any:
+        return json.loads(self.admin(*arguments, "--json").stdout)
+
+    def ledger_entries(self) -> int:
+        from datasites.files.state_folder import StateFolder
+        from datasites.state.kept_books import open_ledger
+
+        return len(open_ledger(StateFolder(self.state)).entries())
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        lines = (self.state / "audit.log").read_text().splitlines()
+        return [entry for entry in map(json.loads, lines) if entry["event"] == name]
+
+    def credentials(self, email: str = RESEARCHER) -> Path:
+        return self.state / "credentials" / f"{email}.json"
+
+
+def make_hospital(folder: Path, name: str, data: Path, *, unit: str = "picture") -> Hospital:
+    state = folder / name
+    options = ["--port", str(free_port()), "--data_path", data, "--site", name, "--state", state, "--name", name]
+    people = ["--researcher", RESEARCHER, "--researcher", STRANGER]
+    command("-m", "datasites", "init", *options, *people, "--unit", unit)
+    hospital = Hospital(state)
+    if not _sandbox_is_whole():
+        hospital.configure(require_sandbox=False)
+    return hospital
+
+
+@contextmanager
+def running(*hospitals: Hospital) -> Iterator[dict[str, Hospital]]:
+    """These datasites by name, started together and stopped whatever happens."""
+    try:
+        for hospital in hospitals:
+            hospital.start()
+        for hospital in hospitals:
+            hospital.wait_until_ready()
+        yield {hospital.state.name: hospital for hospital in hospitals}
+    finally:
+        for hospital in hospitals:
+            hospital.stop()
+
+
+@cache
+def _sandbox_is_whole() -> bool:
+    """Whether this machine has every piece that runs need: the tests of the pieces are skipped where it has not."""
+    from datasites.runs.sandbox import sandbox_report
+
+    return all(piece.present for piece in sandbox_report() if piece.required)
+
+
+def small_plan(federation: Any, *, study: str, **changes: Any) -> Any:
+    """Two short rounds that cost little: many studies fit into the hospitals' budget."""
+    from researcher.planning.planning import Wishes, make_plan
+
+    wishes = Wishes(
+        study=study,
+        options={"width": 4},
+        num_rounds=2,
+        local_epochs=0.4,
+        sample_rate=0.2,
+        noise_multiplier=12.0,
+        learning_rate=2.0,
+    )
+    made = make_plan(wishes, federation.datasets())
+    return replace(made, **changes) if changes else made
+
+
+def wait_for(what: Any, *, seconds: float = 30.0) -> Any:
+    """Polls until `what()` is true, and returns that."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
+@contextmanager
+def changed_decision(hospital: Hospital, request_id: str, column: str, value: str) -> Iterator[None]:
+    """A decision of which somebody has changed a column; afterwards as it was: a datasite would not start with it."""
+    change = f"UPDATE decisions SET {column}=? WHERE request_id=?"
+    with closing(sqlite3.connect(hospital.state / "approvals.sqlite", timeout=30)) as table:
+        read = f"SELECT {column} FROM decisions WHERE request_id=?"
+        (before,) = table.execute(read, (request_id,)).fetchone()
+        with table:
+            table.execute(change, (value, request_id))
+        try:
+            yield
+        finally:
+            with table:
+                table.execute(change, (before, request_id))

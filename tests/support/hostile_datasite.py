@@ -1,0 +1,62 @@
+"""A datasite as `python -m datasites serve` starts it, whose runs do what their study's name says instead of training.
+
+python tests/support/hostile_datasite.py STATE
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS))
+
+from support.hostile import ATTACKS, attack  # noqa: E402
+
+from datasites.runs import runner  # noqa: E402
+from datasites.runs.runner import RunInputs, Work  # noqa: E402
+
+PROGRAM = f"""
+import sys
+sys.path.insert(0, {str(TESTS)!r})
+from support.hostile_datasite import by_study
+from datasites.runs.nursery import main
+main(by_study)
+"""
+
+
+def by_study(inputs: RunInputs) -> Work:
+    """The attack that the study is named after; any other study trains."""
+    study = json.loads(inputs.plan)["study"]
+    if study not in ATTACKS:
+        return runner.prepare(inputs)
+    return partial(attack, replace(inputs, plan=study, weights=b"{}"))
+
+
+def main(path: Path) -> None:
+    from datasites.cli.serving import log_to, stop_with_stdin
+    from datasites.config import DatasiteConfig
+    from datasites.files.state_folder import StateFolder
+    from datasites.prepare import ingest_pictures
+    from datasites.runs.process import Nursery
+    from datasites.server import RunningDatasite
+
+    os.umask(0o077)
+    state = StateFolder(path)
+    config = DatasiteConfig.from_toml(state.config)
+    ingest_pictures(state, config)
+    terminal = log_to(state.logs / "datasite.log", config.max_log_bytes)
+    threading.Thread(target=stop_with_stdin, daemon=True).start()
+    nursery = Nursery(log=state.logs / "runs.log", threads=1, program=PROGRAM)
+    datasite = RunningDatasite(state, config, nursery=nursery)
+    datasite.serve(ready=lambda: print("ready", file=terminal, flush=True))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
