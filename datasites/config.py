@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from datasites.files.toml_file import read_toml, toml_value
-from datasites.runs.limits import RunLimits
+from datasites.runs.sandbox.limits import RunLimits
 from datasites.web.door_limits import DoorLimits
 from policies import validate
 from policies.budget.limits import DatasetLimits

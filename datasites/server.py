@@ -38,7 +38,7 @@ from datasites.runs.admission import Admission
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.expiry import Expiry
 from datasites.runs.gpus import GpuLeases, find_gpus
-from datasites.runs.process import Nursery
+from datasites.runs.processes.process import Nursery
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.still_approved import StillApproved
 from datasites.runs.supervisor import Supervisor

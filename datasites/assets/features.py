@@ -45,7 +45,8 @@ def compute_features(store_folder: Path, spec: FeatureSpec, weights: Path) -> Pa
 
     Guarantees:
         They appear whole or not at all, in files that only the datasite's account can read. Each picture's features
-        follow from its own bytes and the public weights alone: see `datasites.training.models.backbone.features_of`.
+        follow from its own bytes and the public weights alone: see
+        `datasites.training.models.public.backbone.features_of`.
 
     Args:
         store_folder: The store's folder.
@@ -58,8 +59,8 @@ def compute_features(store_folder: Path, spec: FeatureSpec, weights: Path) -> Pa
         StoreBroken: The store, or features that are there, are damaged.
         DataError: The features cannot be written.
     """
-    from datasites.training.models.backbone import features_of, load_backbone
-    from datasites.training.models.public_weights import read_public_weights
+    from datasites.training.models.public.backbone import features_of, load_backbone
+    from datasites.training.models.public.public_weights import read_public_weights
 
     store = open_store(store_folder)
     folder = _folder(store_folder, spec)

@@ -110,10 +110,10 @@ def gpu(patient: Patient) -> Iterator[Finding]:
 
 def sandbox(patient: Patient) -> Iterator[Finding]:
     """Which pieces of the sandbox this machine has, where this program has a sandbox."""
-    if importlib.util.find_spec("datasites.runs.sandbox") is None:
+    if importlib.util.find_spec("datasites.runs.sandbox.confinement") is None:
         yield Finding("sandbox", WARNING, "this version runs without one", "See SECURITY.md.")
         return
-    pieces = importlib.import_module("datasites.runs.sandbox").sandbox_report()
+    pieces = importlib.import_module("datasites.runs.sandbox.confinement").sandbox_report()
     required = bool(getattr(patient.config, "require_sandbox", True))
     missing = [one for one in pieces if not one.present]
     for one in missing:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datasites.audit_log.log import AuditLog
-from datasites.runs.cgroups import DelegatedGroup, find_delegated
 from datasites.runs.gpus import Gpu
-from datasites.runs.limits import RunLimits
-from datasites.runs.sandbox import Confinement, Piece, draw_uid, missing_pieces
+from datasites.runs.sandbox.cgroups import DelegatedGroup, find_delegated
+from datasites.runs.sandbox.confinement import Confinement, Piece, draw_uid, missing_pieces
+from datasites.runs.sandbox.limits import RunLimits
 
 log = logging.getLogger(__name__)
 

@@ -24,10 +24,10 @@ from datasites.runs.blobs import Blob, BlobStore
 from datasites.runs.charges import CHARGED, RoundCharges
 from datasites.runs.enclosure import Enclosure
 from datasites.runs.gpus import Gpu, GpuLeases
-from datasites.runs.limits import RunLimits
-from datasites.runs.process import Job, Nursery
+from datasites.runs.processes.process import Job, Nursery
 from datasites.runs.queue import Run, RunQueue
-from datasites.runs.sandbox import sandbox_report
+from datasites.runs.sandbox.confinement import sandbox_report
+from datasites.runs.sandbox.limits import RunLimits
 from datasites.runs.turns import ApprovedRun, Turns
 from datasites.runs.visible_ends import visible_seconds
 from policies.budget.accountant import round_spend

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from datasites.training.book_keeping import BookKeeping
-from datasites.training.dp_sgd import EngineFactory
+from datasites.training.dp_sgd.engine_contract import EngineFactory
+from datasites.training.dp_sgd.opacus_hooks import OpacusHooks
 from datasites.training.models import build_model
-from datasites.training.opacus_hooks import OpacusHooks
-from datasites.training.reports import empty_inputs
+from datasites.training.pictures.reports import empty_inputs
 from policies.plans.training import ModelSpec
 
 ENGINES: dict[str, EngineFactory] = {"book_keeping": BookKeeping, "opacus": OpacusHooks}

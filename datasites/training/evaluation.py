@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from datasites.training.data import to_tensor
 from datasites.training.models import build_model, load_weights
 from datasites.training.models.scattering_linear import ScatteringFeatures
-from datasites.training.reports import to_inputs
+from datasites.training.pictures.data import to_tensor
+from datasites.training.pictures.reports import to_inputs
 from policies.errors import DataError
 from policies.plans.features import FeatureSpec
 from policies.plans.tokeniser import text_form

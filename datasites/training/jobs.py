@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from datasites.training.data import LabelledPictures
 from datasites.training.local_round import Progress, prepare_training
-from datasites.training.private_evaluation import evaluate_privately
-from datasites.training.private_statistics import summarise_privately
-from datasites.training.team import ALONE, Team
+from datasites.training.pictures.data import LabelledPictures
+from datasites.training.process_group.team import ALONE, Team
+from datasites.training.releases.private_evaluation import evaluate_privately
+from datasites.training.releases.private_statistics import summarise_privately
 from policies.errors import InputRefused, PlanError, RoundRefused
 from policies.plans.kinds import Plan
 from policies.plans.releases import EvaluationPlan

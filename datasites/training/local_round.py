@@ -17,20 +17,20 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from datasites.training.batch_shape import BatchShape
-from datasites.training.data import LabelledPictures, check_augmentation
-from datasites.training.dp_sgd import EngineFactory
+from datasites.training.dp_sgd.batch_shape import BatchShape
+from datasites.training.dp_sgd.engine_contract import EngineFactory
+from datasites.training.dp_sgd.loader import Loader, in_parts
+from datasites.training.dp_sgd.noise import NoisyOptimizer
+from datasites.training.dp_sgd.private_step import PrivateStep, find_shape
+from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.engines import ENGINES
-from datasites.training.features import pictures_for
-from datasites.training.loader import Loader, in_parts
 from datasites.training.models import build_model, load_weights, read_weights
-from datasites.training.noise import NoisyOptimizer
-from datasites.training.private_step import PrivateStep, find_shape
-from datasites.training.randomness import SecureRandom
-from datasites.training.reports import texts_for
-from datasites.training.sampler import poisson_steps
-from datasites.training.step_engine import StepEngine
-from datasites.training.team import ALONE, Team
+from datasites.training.pictures.data import LabelledPictures, check_augmentation
+from datasites.training.pictures.features import pictures_for
+from datasites.training.pictures.reports import texts_for
+from datasites.training.pictures.sampler import poisson_steps
+from datasites.training.process_group.team import ALONE, Team
+from datasites.training.randomness.randomness import SecureRandom
 from policies.errors import DataError, PlanError, RoundRefused
 from policies.plans.features import check_features
 from policies.plans.training import PrivacySpec, TrainingPlan

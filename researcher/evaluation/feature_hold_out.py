@@ -36,8 +36,8 @@ def with_features(
             f"The model reads features of {spec.backbone!r}. Give its public weights, with SHA-256 "
             f"{spec.weights_sha256}: --backbone_weights."
         )
-    from datasites.training.models.backbone import features_of, load_backbone
-    from datasites.training.models.public_weights import read_public_weights
+    from datasites.training.models.public.backbone import features_of, load_backbone
+    from datasites.training.models.public.public_weights import read_public_weights
 
     file = Source.parse(backbone_weights).get(download)
     network = load_backbone(spec, read_public_weights(file, sha256=spec.weights_sha256))

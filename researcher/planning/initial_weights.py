@@ -27,7 +27,7 @@ from policies.plans.training import ModelSpec
 from researcher import atomic_file
 
 if TYPE_CHECKING:
-    from datasites.training.models.pretrained import Normalisation
+    from datasites.training.models.public.pretrained import Normalisation
 
 RECORD_FILE = "initial_weights.json"
 LIBRARIES = ("timm", "torchvision")
@@ -125,8 +125,8 @@ def load_initial_weights(
         PlanError: The model does not exist.
         InputRefused: The weights are of another model.
     """
-    from datasites.training.models.pretrained import fit_weights
-    from datasites.training.models.public_weights import read_public_weights
+    from datasites.training.models.public.pretrained import fit_weights
+    from datasites.training.models.public.public_weights import read_public_weights
 
     if not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise ConfigError(
@@ -181,7 +181,7 @@ def _normalisation(source: Source) -> Normalisation | None:
     Raises:
         ConfigError: The library knows no weights of that name.
     """
-    from datasites.training.models.pretrained import Normalisation
+    from datasites.training.models.public.pretrained import Normalisation
 
     if source.library == "timm":
         import timm

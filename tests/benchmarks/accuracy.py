@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datasites.training.data import LabelledPictures
 from datasites.training.evaluation import predict
 from datasites.training.local_round import train_round
 from datasites.training.metrics import accuracy, confusion_matrix, macro_f1
 from datasites.training.models import initial_weights
 from datasites.training.models.scattering_linear import ScatteringFeatures
+from datasites.training.pictures.data import LabelledPictures
 from policies.budget.accountant import epsilon_spent, plan_spend
 from policies.plans.public_size import rounded_down
 from policies.plans.training import ModelSpec, RunSpec, TrainingPlan

@@ -175,7 +175,7 @@ def _stay_in_memory() -> None:
     """Lets an engine that wants more memory than there is fail, in place of the machine."""
     import torch
 
-    from datasites.training.memory import free_bytes
+    from datasites.training.dp_sgd.memory import free_bytes
 
     free, taken = free_bytes(torch.device("cpu")), int(Path("/proc/self/statm").read_text().split()[0])
     if free is not None:
@@ -189,7 +189,7 @@ def _timed(
     """Seconds of each engine's steps, taken in turn; and what the engines said that cannot train the model."""
     import torch
 
-    from datasites.training.memory import keep_freed_memory
+    from datasites.training.dp_sgd.memory import keep_freed_memory
 
     keep_freed_memory()  # as runs do; all engines gain by it
     torch.set_num_threads(setting.threads)
@@ -230,9 +230,9 @@ def _loading(case: Case, device: str, repeats: int) -> list[float]:
     """Seconds of reading a step's pictures from a memory map, with the largest augmentation."""
     import numpy as np
 
-    from datasites.training.data import LabelledPictures
-    from datasites.training.loader import Loader, in_parts
-    from datasites.training.randomness import SecureRandom
+    from datasites.training.dp_sgd.loader import Loader, in_parts
+    from datasites.training.pictures.data import LabelledPictures
+    from datasites.training.randomness.randomness import SecureRandom
     from policies.plans.training import ModelSpec, RunSpec, TrainingPlan
 
     spec = ModelSpec(case.model, (case.image_size, case.image_size, 3), CLASSES)
@@ -400,8 +400,8 @@ def _book_keeping(model: Any, images: Any, labels: Any, noise_seconds: list[floa
     """What a hospital runs: this project's engine, Opacus' optimiser, noise from the hospital's own generator."""
 
     from datasites.training.book_keeping import BookKeeping
-    from datasites.training.noise import NoisyOptimizer
-    from datasites.training.randomness import SecureRandom
+    from datasites.training.dp_sgd.noise import NoisyOptimizer
+    from datasites.training.randomness.randomness import SecureRandom
 
     class Timed(NoisyOptimizer):
         def add_noise(self) -> None:

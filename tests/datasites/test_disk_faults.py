@@ -21,8 +21,8 @@ from datasites.files.state_folder import StateFolder
 from datasites.runs import supervisor as supervision
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.gpus import GpuLeases
-from datasites.runs.limits import RunLimits
 from datasites.runs.queue import Run, RunQueue
+from datasites.runs.sandbox.limits import RunLimits
 from datasites.runs.supervisor import Supervisor
 from datasites.runs.turns import ApprovedRun
 from datasites.state.kept_books import open_audit

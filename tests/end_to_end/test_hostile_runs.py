@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from support.hospitals import ENVIRONMENT, PROJECT, Hospital, make_hospital, running, small_plan, wait_for
 
-from datasites.runs.sandbox import sandbox_report
+from datasites.runs.sandbox.confinement import sandbox_report
 from policies.contracts.inputs import Ticket
 from policies.contracts.weights import canonical_bytes
 from policies.errors import RunLost

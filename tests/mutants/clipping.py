@@ -8,11 +8,12 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from datasites.training import engines, opacus_hooks
+from datasites.training import engines
 from datasites.training.book_keeping import embedding, linear, patches
 from datasites.training.book_keeping.book import Book
-from datasites.training.dp_sgd import CLIP_MARGIN, clipping_factors
-from datasites.training.opacus_hooks import OpacusHooks
+from datasites.training.dp_sgd import opacus_hooks
+from datasites.training.dp_sgd.engine_contract import CLIP_MARGIN, clipping_factors
+from datasites.training.dp_sgd.opacus_hooks import OpacusHooks
 from mutants.mutant import Mutant, Patch, everywhere
 
 _NO_BOUND = 1e9  # longer than any gradient here

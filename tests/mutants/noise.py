@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from datasites.training import gaussian
-from datasites.training.gaussian import noised
-from datasites.training.noise import NoisyOptimizer
-from datasites.training.randomness import SecureRandom
+from datasites.training.dp_sgd.noise import NoisyOptimizer
+from datasites.training.randomness import gaussian
+from datasites.training.randomness.gaussian import noised
+from datasites.training.randomness.randomness import SecureRandom
 from mutants.mutant import Mutant, Patch, everywhere
 
 Noise = Callable[[torch.Tensor, float, SecureRandom], torch.Tensor]

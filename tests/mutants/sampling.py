@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from datasites.training.randomness import SecureRandom
-from datasites.training.sampler import poisson_steps
+from datasites.training.pictures.sampler import poisson_steps
+from datasites.training.randomness.randomness import SecureRandom
 from mutants.mutant import Mutant, Patch, everywhere
 
 Draw = Callable[[np.ndarray, float, int, SecureRandom], Iterator[np.ndarray]]

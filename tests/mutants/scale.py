@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import torch
 
-from datasites.training.gaussian import noised
+from datasites.training.dp_sgd.noise import NoisyOptimizer
 from datasites.training.local_round import PreparedTraining
-from datasites.training.noise import NoisyOptimizer
-from datasites.training.sampler import poisson_steps
+from datasites.training.pictures.sampler import poisson_steps
+from datasites.training.randomness.gaussian import noised
 from mutants.mutant import Mutant, Patch, everywhere
 from mutants.noise import made_by
 

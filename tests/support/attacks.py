@@ -23,9 +23,9 @@ from support.hostile import ATTACKS, PROGRAM, ROOM  # noqa: E402
 
 from datasites.assets.ingestion import ingest  # noqa: E402
 from datasites.assets.pictures import SourcePictures  # noqa: E402
-from datasites.runs.limits import RunLimits  # noqa: E402
-from datasites.runs.process import Job, Nursery  # noqa: E402
-from datasites.runs.sandbox import Confinement, draw_uid  # noqa: E402
+from datasites.runs.processes.process import Job, Nursery  # noqa: E402
+from datasites.runs.sandbox.confinement import Confinement, draw_uid  # noqa: E402
+from datasites.runs.sandbox.limits import RunLimits  # noqa: E402
 from policies.errors import WanwuError  # noqa: E402
 
 LIMITS = RunLimits(

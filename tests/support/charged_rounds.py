@@ -15,9 +15,9 @@ from datasites.files.state_folder import StateFolder
 from datasites.runs.admission import Admission
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.gpus import Gpu, GpuLeases
-from datasites.runs.limits import RunLimits
-from datasites.runs.process import Job, Nursery
+from datasites.runs.processes.process import Job, Nursery
 from datasites.runs.queue import Run, RunQueue
+from datasites.runs.sandbox.limits import RunLimits
 from datasites.runs.supervisor import Supervisor
 from datasites.runs.turns import ApprovedRun
 from datasites.training.models import initial_weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from datasites.training.dp_sgd import CLIP_MARGIN
+from datasites.training.dp_sgd.engine_contract import CLIP_MARGIN
 
 
 def one_by_one(model, images, labels, bound, views=1):

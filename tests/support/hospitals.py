@@ -148,7 +148,7 @@ def running(*hospitals: Hospital) -> Iterator[dict[str, Hospital]]:
 @cache
 def _sandbox_is_whole() -> bool:
     """Whether this machine has every piece that runs need: the tests of the pieces are skipped where it has not."""
-    from datasites.runs.sandbox import sandbox_report
+    from datasites.runs.sandbox.confinement import sandbox_report
 
     return all(piece.present for piece in sandbox_report() if piece.required)
 

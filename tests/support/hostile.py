@@ -22,15 +22,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from datasites.runs.runner import RunInputs, RunPictures
-from datasites.training.shared_memory_team import SharedMemoryTeam
+from datasites.runs.processes.runner import RunInputs, RunPictures
+from datasites.training.process_group.shared_memory_team import SharedMemoryTeam
 
 PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).resolve().parents[1])!r})
 from functools import partial
 from support.hostile import attack
-from datasites.runs.nursery import main
+from datasites.runs.processes.nursery import main
 main(lambda inputs: partial(attack, inputs))
 """
 CANARY = "c4n4ry-of-one-patient"

@@ -18,14 +18,14 @@ sys.path.insert(0, str(TESTS))
 
 from support.hostile import ATTACKS, attack  # noqa: E402
 
-from datasites.runs import runner  # noqa: E402
-from datasites.runs.runner import RunInputs, Work  # noqa: E402
+from datasites.runs.processes import runner  # noqa: E402
+from datasites.runs.processes.runner import RunInputs, Work  # noqa: E402
 
 PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(TESTS)!r})
 from support.hostile_datasite import by_study
-from datasites.runs.nursery import main
+from datasites.runs.processes.nursery import main
 main(by_study)
 """
 
@@ -43,7 +43,7 @@ def main(path: Path) -> None:
     from datasites.config import DatasiteConfig
     from datasites.files.state_folder import StateFolder
     from datasites.prepare import ingest_pictures
-    from datasites.runs.process import Nursery
+    from datasites.runs.processes.process import Nursery
     from datasites.server import RunningDatasite
 
     os.umask(0o077)

@@ -15,14 +15,14 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from datasites.training.audit import run_audit
-from datasites.training.data import LabelledPictures
 from datasites.training.local_round import train_round
 from datasites.training.models import initial_weights
-from datasites.training.randomness import SecureRandom
-from datasites.training.shared_memory_team import SharedMemoryTeam
-from datasites.training.team import Team
-from datasites.training.team_memory import TeamMemory
-from datasites.training.torchrun_team import TorchrunTeam
+from datasites.training.pictures.data import LabelledPictures
+from datasites.training.process_group.shared_memory_team import SharedMemoryTeam
+from datasites.training.process_group.team import Team
+from datasites.training.process_group.team_memory import TeamMemory
+from datasites.training.process_group.torchrun_team import TorchrunTeam
+from datasites.training.randomness.randomness import SecureRandom
 from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
 
 SPEC = ModelSpec("small_cnn", (16, 16, 1), 3, {"width": 4})

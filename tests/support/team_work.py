@@ -18,17 +18,19 @@ import numpy as np
 import torch
 from safetensors.numpy import load
 
-from datasites.runs import namespaces, runner, sandbox
-from datasites.runs.runner import RunInputs, RunPictures, Work
+from datasites.runs.processes import runner
+from datasites.runs.processes.runner import RunInputs, RunPictures, Work
+from datasites.runs.sandbox import confinement as sandbox
+from datasites.runs.sandbox import namespaces
 from datasites.training.book_keeping import BookKeeping
-from datasites.training.data import LabelledPictures
-from datasites.training.dp_sgd import EngineFactory
+from datasites.training.dp_sgd.engine_contract import EngineFactory
 from datasites.training.engines import ENGINES
 from datasites.training.local_round import prepare_training
 from datasites.training.models import initial_weights
-from datasites.training.randomness import SecureRandom
-from datasites.training.shared_memory_team import SharedMemoryTeam
-from datasites.training.team import ALONE
+from datasites.training.pictures.data import LabelledPictures
+from datasites.training.process_group.shared_memory_team import SharedMemoryTeam
+from datasites.training.process_group.team import ALONE
+from datasites.training.randomness.randomness import SecureRandom
 from policies.contracts.weights import canonical_bytes
 from policies.errors import PlanError
 from policies.plans.kinds import parse
@@ -38,7 +40,7 @@ PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).resolve().parents[1])!r})
 from support import team_work
-from datasites.runs.nursery import main
+from datasites.runs.processes.nursery import main
 team_work.note_when_closed_in()
 main(team_work.by_study)
 """

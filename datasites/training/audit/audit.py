@@ -17,7 +17,7 @@ from datasites.training.audit.faults import FAULTS
 from datasites.training.audit.gradients import gradient_checks
 from datasites.training.audit.noise import noise_checks
 from datasites.training.audit.subject import Subject
-from datasites.training.team import ALONE, Team
+from datasites.training.process_group.team import ALONE, Team
 from policies import validate
 from policies.plans.training import UNITS
 

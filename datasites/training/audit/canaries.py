@@ -17,8 +17,8 @@ import numpy as np
 from datasites.training.audit.bounds import gaussian_lower_bound, noise_z, one_run_lower_bound
 from datasites.training.audit.checks import Check, worst
 from datasites.training.audit.subject import Subject
-from datasites.training.data import PIXEL_ZERO, LabelledPictures
-from datasites.training.dp_sgd import CLIP_MARGIN
+from datasites.training.dp_sgd.engine_contract import CLIP_MARGIN
+from datasites.training.pictures.data import PIXEL_ZERO, LabelledPictures
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 ONE_RUN_CONFIDENCE = 0.95  # its bound lies far below the truth, so that chance alone hardly lifts it over a claim

@@ -15,8 +15,8 @@ import numpy as np
 from datasites.training.audit.canaries import bright_pixels, pixel_scores
 from datasites.training.audit.checks import FALSE_ALARM, Check, at_most, count_z, spread_z, worst
 from datasites.training.audit.subject import Subject
-from datasites.training.data import LabelledPictures
-from datasites.training.dp_sgd import CLIP_MARGIN
+from datasites.training.dp_sgd.engine_contract import CLIP_MARGIN
+from datasites.training.pictures.data import LabelledPictures
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 _SIDE = 32

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from datasites.training.dp_sgd import EngineFactory, Inputs, for_each_row, pictures_and_views
-from datasites.training.randomness import SecureRandom
+from datasites.training.dp_sgd.engine_contract import EngineFactory, Inputs, for_each_row, pictures_and_views
+from datasites.training.randomness.randomness import SecureRandom
 from policies import validate
 
 FAULTS = (

@@ -16,10 +16,10 @@ from datasites.training.audit import oracle
 from datasites.training.audit.cancellation import cancelling_parts
 from datasites.training.audit.checks import Check, at_most
 from datasites.training.audit.subject import Subject
-from datasites.training.data import LabelledPictures, to_tensor
+from datasites.training.dp_sgd.weighted_sums import full_precision
 from datasites.training.models import build_model, initial_weights, load_weights
-from datasites.training.reports import to_inputs
-from datasites.training.weighted_sums import full_precision
+from datasites.training.pictures.data import LabelledPictures, to_tensor
+from datasites.training.pictures.reports import to_inputs
 from policies.plans.tokeniser import TextForm
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 

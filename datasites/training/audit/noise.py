@@ -19,8 +19,8 @@ import torch
 
 from datasites.training.audit.checks import Check, correlation_z, kurtosis_z, spread_z, worst
 from datasites.training.audit.subject import Subject
-from datasites.training.data import LabelledPictures
 from datasites.training.models import trainable_shapes
+from datasites.training.pictures.data import LabelledPictures
 from policies.plans.tokeniser import TextForm
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 

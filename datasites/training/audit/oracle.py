@@ -8,10 +8,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from datasites.training.data import LabelledPictures, to_tensor
-from datasites.training.dp_sgd import CLIP_MARGIN
+from datasites.training.dp_sgd.engine_contract import CLIP_MARGIN
 from datasites.training.models import build_model, load_weights
-from datasites.training.reports import to_inputs
+from datasites.training.pictures.data import LabelledPictures, to_tensor
+from datasites.training.pictures.reports import to_inputs
 from policies.plans.training import ModelSpec
 
 

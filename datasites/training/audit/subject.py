@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from datasites.training.audit.faults import with_fault
-from datasites.training.data import LabelledPictures
-from datasites.training.dp_sgd import EngineFactory
+from datasites.training.dp_sgd.engine_contract import EngineFactory
 from datasites.training.engines import ENGINES
 from datasites.training.jobs import run_round
 from datasites.training.local_round import train_round
-from datasites.training.randomness import SecureRandom
-from datasites.training.team import ALONE, Team
+from datasites.training.pictures.data import LabelledPictures
+from datasites.training.process_group.team import ALONE, Team
+from datasites.training.randomness.randomness import SecureRandom
 from policies.plans.training import RunSpec, TrainingPlan
 
 _SEEDS = 1000  # generators that one audit may ask for

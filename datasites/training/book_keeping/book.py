@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from datasites.training.weighted_sums import square_norms, weighted_sum
+from datasites.training.dp_sgd.weighted_sums import square_norms, weighted_sum
 
 # Numbers of a gradient up to which it is measured and summed beside others: a call for each takes longer than its work.
 _SMALL = 1 << 12

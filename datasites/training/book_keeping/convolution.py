@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from datasites.training.book_keeping.book import Book, WrittenOut
 from datasites.training.book_keeping.calls import check_rows, full, summed_over_views, without_autocast, working_dtype
 from datasites.training.book_keeping.patches import ConvolutionCall, weight_use
-from datasites.training.weighted_sums import full_precision
+from datasites.training.dp_sgd.weighted_sums import full_precision
 
 
 def convolution(

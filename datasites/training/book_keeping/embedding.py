@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from datasites.training.book_keeping.book import Book, WrittenOut
 from datasites.training.book_keeping.calls import check_rows, full, name_of, positions_by_picture
 from datasites.training.book_keeping.gram import gram, square_norms_of
-from datasites.training.weighted_sums import full_precision, only_weighted
+from datasites.training.dp_sgd.weighted_sums import full_precision, only_weighted
 from policies.errors import PlanError
 
 

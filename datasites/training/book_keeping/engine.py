@@ -18,8 +18,8 @@ from torch import nn
 from datasites.training.book_keeping.book import Book, WrittenOut
 from datasites.training.book_keeping.interception import Interception
 from datasites.training.book_keeping.support import check_model, check_pictures_stay_apart, copied_parameters
-from datasites.training.dp_sgd import Inputs, clipping_factors, for_each_row, pictures_and_views
-from datasites.training.weighted_sums import full_precision
+from datasites.training.dp_sgd.engine_contract import Inputs, clipping_factors, for_each_row, pictures_and_views
+from datasites.training.dp_sgd.weighted_sums import full_precision
 
 
 class BookKeeping:

@@ -20,7 +20,7 @@ from datasites.training.book_keeping.calls import (
 from datasites.training.book_keeping.cost import writing_out_is_cheaper
 from datasites.training.book_keeping.gram import gram, square_norms_of
 from datasites.training.book_keeping.product_sums import MOST_POSITIONS, sum_of_products
-from datasites.training.weighted_sums import full_precision
+from datasites.training.dp_sgd.weighted_sums import full_precision
 
 
 def linear(

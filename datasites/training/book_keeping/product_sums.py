@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from datasites.training.book_keeping.gram import MOST_CANCELLATION
-from datasites.training.weighted_sums import TOGETHER, only_weighted
+from datasites.training.dp_sgd.weighted_sums import TOGETHER, only_weighted
 
 # Additions in one product times the length, in bounds C, that what is added up can have on the way: rounding in
 # float32 then moves it by at most 2^-23 of this, 0.0026 C. See docs/explanation-floating-point.md.

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from datasites.training.dp_sgd import takes_the_batchs_statistics
+from datasites.training.dp_sgd.engine_contract import takes_the_batchs_statistics
 from policies.errors import PlanError
 
 _MIXES_PICTURES = "it mixes the pictures of a batch. Use GroupNorm in its place"

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from datasites.training.data import PIXEL_UNIT, PIXEL_ZERO
 from datasites.training.models.options import check_size
-from datasites.training.models.reference_pictures import reference_pictures
-from datasites.training.models.scattering import WIDTH, Scattering
+from datasites.training.models.public.reference_pictures import reference_pictures
+from datasites.training.models.scattering.transform import WIDTH, Scattering
+from datasites.training.pictures.data import PIXEL_UNIT, PIXEL_ZERO
 from policies.plans.model_options import options_of
 from policies.plans.training import ModelSpec
 

@@ -15,7 +15,7 @@ from datasites.assets.features import ARRAY, FOLDER, RECORD, check_there, comput
 from datasites.assets.ingestion import ingest
 from datasites.assets.pictures import SourcePictures
 from datasites.assets.store import open_store
-from datasites.training.models.backbone import features_of, load_backbone
+from datasites.training.models.public.backbone import features_of, load_backbone
 from policies.errors import ConfigError, LimitExceeded, StoreBroken
 from policies.plans.features import FeatureSpec
 from policies.plans.training import ModelSpec, TrainingPlan

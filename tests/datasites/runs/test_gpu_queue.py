@@ -21,10 +21,10 @@ from datasites.files.state_folder import StateFolder
 from datasites.runs import supervisor as supervision
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.gpus import Gpu, GpuLeases
-from datasites.runs.limits import RunLimits
-from datasites.runs.process import Job, Nursery
+from datasites.runs.processes.process import Job, Nursery
 from datasites.runs.queue import Run, RunQueue
-from datasites.runs.sandbox import sandbox_report
+from datasites.runs.sandbox.confinement import sandbox_report
+from datasites.runs.sandbox.limits import RunLimits
 from datasites.runs.supervisor import Supervisor
 from datasites.runs.turns import ApprovedRun
 from datasites.state.identity import load_or_create

@@ -13,11 +13,11 @@ import pytest
 from support.hospitals import ENVIRONMENT
 
 from datasites.config import DatasiteConfig
-from datasites.runs import cgroups, seccomp
-from datasites.runs.cgroups import DelegatedGroup, RunGroup, find_delegated
 from datasites.runs.gpus import Gpu, GpuLeases, find_gpus
-from datasites.runs.limits import RunLimits
-from datasites.runs.sandbox import OPTIONAL, Confinement, sandbox_report
+from datasites.runs.sandbox import cgroups, seccomp
+from datasites.runs.sandbox.cgroups import DelegatedGroup, RunGroup, find_delegated
+from datasites.runs.sandbox.confinement import OPTIONAL, Confinement, sandbox_report
+from datasites.runs.sandbox.limits import RunLimits
 from policies.errors import ConfigError
 
 REPORT = {piece.piece: piece for piece in sandbox_report()}
@@ -44,7 +44,7 @@ def said(program: str, *arguments: object) -> str:
 _START = """
 import errno, os, socket, sys, time
 from pathlib import Path
-from datasites.runs import kernel, landlock, namespaces, seccomp
+from datasites.runs.sandbox import kernel, landlock, namespaces, seccomp
 def told(call):
     try:
         call()
@@ -337,9 +337,9 @@ def test_gpus_are_found_as_the_driver_lists_them(tmp_path: Path) -> None:
 def test_no_kind_of_run_imports_anything_after_the_nursery_did() -> None:
     program = """
 import numpy as np
-from datasites.runs import runner
+from datasites.runs.processes import runner
 runner.import_training()
-from datasites.training.data import LabelledPictures
+from datasites.training.pictures.data import LabelledPictures
 from datasites.training.models import MODELS, build_model, read_weights
 from policies.plans.features import FeatureSpec
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan

@@ -16,7 +16,7 @@ import pytest
 from support.hospitals import ENVIRONMENT, PROJECT
 from support.hostile import ATTACKS, CANARY
 
-from datasites.runs.sandbox import sandbox_report
+from datasites.runs.sandbox.confinement import sandbox_report
 from policies.errors import RunCancelled, RunFailed
 
 LACKING = [piece for piece in sandbox_report() if piece.required and not piece.present]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from datasites.config import DatasiteConfig
-from datasites.runs import process
+from datasites.runs.processes import process
 
 PROJECT = Path(__file__).resolve().parents[3]
 

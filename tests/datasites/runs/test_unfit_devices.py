@@ -16,7 +16,7 @@ from datasites.assets.ingestion import ingest
 from datasites.assets.pictures import SourcePictures
 from datasites.audit_log.chain import read
 from datasites.runs.gpus import Gpu
-from datasites.runs.process import Nursery
+from datasites.runs.processes.process import Nursery
 from policies.errors import NotRepeatable, OutOfMemory, RunFailed
 
 TWO = (Gpu(0, "GPU-00"), Gpu(1, "GPU-01"))

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from support.public_weights import resnet18_state
 
-from datasites.training.models.backbone import bare_backbone, features_of, load_backbone
+from datasites.training.models.public.backbone import bare_backbone, features_of, load_backbone
 from policies.errors import InputRefused
 from policies.plans.features import BACKBONES, FeatureSpec
 

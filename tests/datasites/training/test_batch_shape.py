@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from datasites.training.batch_shape import EMPTY, BatchShape, most_drawn
-from datasites.training.randomness import SecureRandom
+from datasites.training.dp_sgd.batch_shape import EMPTY, BatchShape, most_drawn
+from datasites.training.randomness.randomness import SecureRandom
 from policies.plans.public_size import most_units
 from policies.plans.training import ModelSpec, RunSpec, TrainingPlan
 

@@ -11,7 +11,7 @@ from opacus import GradSampleModule
 from support.clipping_oracle import distance, norm_of, one_by_one
 from torch import nn
 
-from datasites.training.dp_sgd import CLIP_MARGIN
+from datasites.training.dp_sgd.engine_contract import CLIP_MARGIN
 from datasites.training.engines import ENGINES
 from datasites.training.models import build_model
 from policies.plans.training import ModelSpec

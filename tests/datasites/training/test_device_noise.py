@@ -10,9 +10,9 @@ import torch
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from scipy import stats
 
-from datasites.training import gaussian
-from datasites.training.device_noise import keystream, normal
-from datasites.training.randomness import SecureRandom
+from datasites.training.randomness import gaussian
+from datasites.training.randomness.device_noise import keystream, normal
+from datasites.training.randomness.randomness import SecureRandom
 from policies.errors import RunError
 
 

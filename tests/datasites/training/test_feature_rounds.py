@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datasites.training.data import LabelledPictures
-from datasites.training.dp_sgd import CLIP_MARGIN
+from datasites.training.dp_sgd.engine_contract import CLIP_MARGIN
 from datasites.training.evaluation import predict
 from datasites.training.local_round import train_round
 from datasites.training.models import build_model, initial_weights, trainable_shapes
-from datasites.training.private_evaluation import evaluate_privately
-from datasites.training.randomness import SecureRandom
+from datasites.training.pictures.data import LabelledPictures
+from datasites.training.randomness.randomness import SecureRandom
+from datasites.training.releases.private_evaluation import evaluate_privately
 from policies.errors import DataError, PlanError
 from policies.plans.features import FeatureSpec
 from policies.plans.releases import EvaluationPlan, ReleaseSpec

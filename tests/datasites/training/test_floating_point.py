@@ -13,16 +13,16 @@ from support.clipping_oracle import distance, norm_of
 from torch import nn
 from torch.nn.grad import conv2d_weight
 
-from datasites.training import opacus_hooks
 from datasites.training.book_keeping import BookKeeping, patches
 from datasites.training.book_keeping.book import Book
 from datasites.training.book_keeping.gram import MOST_CANCELLATION
 from datasites.training.book_keeping.linear import SumOfOuterProducts
 from datasites.training.book_keeping.patches import ConvolutionCall, Patches
 from datasites.training.book_keeping.product_sums import pictures_together
-from datasites.training.dp_sgd import clipping_factors
+from datasites.training.dp_sgd import opacus_hooks
+from datasites.training.dp_sgd.engine_contract import clipping_factors
+from datasites.training.dp_sgd.weighted_sums import full_precision, square_norms, weighted_sum
 from datasites.training.engines import ENGINES
-from datasites.training.weighted_sums import full_precision, square_norms, weighted_sum
 
 CLASSES = 3
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

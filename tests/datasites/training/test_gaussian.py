@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from datasites.training.gaussian import noised
-from datasites.training.randomness import SecureRandom
+from datasites.training.randomness.gaussian import noised
+from datasites.training.randomness.randomness import SecureRandom
 
 
 @pytest.mark.parametrize("spread", [1e-6, 0.7, 3e4])

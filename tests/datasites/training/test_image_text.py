@@ -10,16 +10,16 @@ import torch
 from support.clipping_oracle import distance, norm_of, one_by_one
 
 from datasites.assets.drawn.reports import draw
-from datasites.training.data import LabelledPictures
-from datasites.training.dp_sgd import CLIP_MARGIN
+from datasites.training.dp_sgd.engine_contract import CLIP_MARGIN
 from datasites.training.engines import ENGINES
 from datasites.training.evaluation import predict
 from datasites.training.local_round import train_round
 from datasites.training.models import MODELS, build_model, initial_weights, trainable_shapes
 from datasites.training.models.image_text import TextEncoder
-from datasites.training.private_evaluation import count_predictions
-from datasites.training.randomness import SecureRandom
-from datasites.training.reports import empty_inputs, to_inputs
+from datasites.training.pictures.data import LabelledPictures
+from datasites.training.pictures.reports import empty_inputs, to_inputs
+from datasites.training.randomness.randomness import SecureRandom
+from datasites.training.releases.private_evaluation import count_predictions
 from policies.budget.accountant import GaussianSteps, epsilon_spent
 from policies.errors import DataError, PlanError
 from policies.plans.releases import EvaluationPlan, ReleaseSpec

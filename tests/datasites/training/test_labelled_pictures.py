@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from datasites.training.data import LabelledPictures, augment, to_tensor
-from datasites.training.randomness import SecureRandom
+from datasites.training.pictures.data import LabelledPictures, augment, to_tensor
+from datasites.training.randomness.randomness import SecureRandom
 from policies.errors import DataError, PlanError
 
 

@@ -7,10 +7,10 @@ import threading
 import numpy as np
 import pytest
 
-from datasites.training.batch_shape import EMPTY
-from datasites.training.data import LabelledPictures
-from datasites.training.loader import Loader, in_parts, one_ahead
-from datasites.training.randomness import SecureRandom
+from datasites.training.dp_sgd.batch_shape import EMPTY
+from datasites.training.dp_sgd.loader import Loader, in_parts, one_ahead
+from datasites.training.pictures.data import LabelledPictures
+from datasites.training.randomness.randomness import SecureRandom
 from policies.plans.training import ModelSpec, RunSpec, TrainingPlan
 
 

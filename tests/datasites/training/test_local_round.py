@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from datasites.training.data import LabelledPictures
-from datasites.training.dp_sgd import CLIP_MARGIN
+from datasites.training.dp_sgd.engine_contract import CLIP_MARGIN
 from datasites.training.local_round import learning_rate_at, train_round
 from datasites.training.models import initial_weights, trainable_shapes
-from datasites.training.randomness import SecureRandom
+from datasites.training.pictures.data import LabelledPictures
+from datasites.training.randomness.randomness import SecureRandom
 from policies.errors import DataError, InputRefused, PlanError, RoundRefused
 from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
 

@@ -9,8 +9,8 @@ import sys
 import pytest
 import torch
 
-from datasites.training import memory
-from datasites.training.memory import bytes_of_forward, pictures_that_fit
+from datasites.training.dp_sgd import memory
+from datasites.training.dp_sgd.memory import bytes_of_forward, pictures_that_fit
 from datasites.training.models import build_model
 from policies.plans.training import ModelSpec
 
@@ -35,7 +35,7 @@ def test_freed_memory_is_kept_for_the_next_step():
     """In a process of its own, since it holds for all of it: page faults of a step that has been taken before."""
     program = """
 import resource, torch
-from datasites.training.memory import keep_freed_memory
+from datasites.training.dp_sgd.memory import keep_freed_memory
 {keep}
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -8,8 +8,8 @@ import torch
 from scipy import stats
 from torch import nn
 
-from datasites.training.noise import NoisyOptimizer
-from datasites.training.randomness import SecureRandom
+from datasites.training.dp_sgd.noise import NoisyOptimizer
+from datasites.training.randomness.randomness import SecureRandom
 
 
 def noisy(weights, *, noise=2.0, bound=0.5, batch=10.0, random=None, after_noise=lambda: None, **sgd):

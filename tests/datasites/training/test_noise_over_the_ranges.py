@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from datasites.training.gaussian import noised
-from datasites.training.randomness import SecureRandom
+from datasites.training.randomness.gaussian import noised
+from datasites.training.randomness.randomness import SecureRandom
 from policies.plans import ranges
 
 ENDS = [

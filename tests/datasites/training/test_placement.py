@@ -11,12 +11,12 @@ import torch
 from support.clipping_oracle import distance
 
 from datasites.training.book_keeping import BookKeeping
-from datasites.training.data import LabelledPictures
+from datasites.training.dp_sgd.noise import NoisyOptimizer
+from datasites.training.dp_sgd.opacus_hooks import OpacusHooks
 from datasites.training.local_round import train_round
 from datasites.training.models import MODELS, initial_weights
-from datasites.training.noise import NoisyOptimizer
-from datasites.training.opacus_hooks import OpacusHooks
-from datasites.training.randomness import SecureRandom
+from datasites.training.pictures.data import LabelledPictures
+from datasites.training.randomness.randomness import SecureRandom
 from policies.plans.features import FeatureSpec
 from policies.plans.tokeniser import TextForm, text_form
 from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from datasites.training.book_keeping import BookKeeping
-from datasites.training.data import LabelledPictures
 from datasites.training.jobs import prepare_round
 from datasites.training.local_round import prepare_training, train_round
 from datasites.training.models import initial_weights
-from datasites.training.randomness import SecureRandom
-from datasites.training.team import Alone
+from datasites.training.pictures.data import LabelledPictures
+from datasites.training.process_group.team import Alone
+from datasites.training.randomness.randomness import SecureRandom
 from policies.errors import InputRefused, NotRepeatable, OutOfMemory, PlanError, RoundRefused
 from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
 from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan

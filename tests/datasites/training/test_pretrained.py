@@ -9,9 +9,9 @@ import torch
 import torchvision
 from torch import nn
 
-from datasites.training.data import to_tensor
 from datasites.training.models import build_model, initial_weights, load_weights, trainable_shapes
-from datasites.training.models.pretrained import Normalisation, fit_weights
+from datasites.training.models.public.pretrained import Normalisation, fit_weights
+from datasites.training.pictures.data import to_tensor
 from policies.errors import InputRefused
 from policies.plans.training import ModelSpec
 

@@ -10,16 +10,16 @@ import pytest
 import torch
 from scipy import stats
 
-from datasites.training.data import LabelledPictures
 from datasites.training.evaluation import predict
 from datasites.training.jobs import run_round
 from datasites.training.local_round import train_round
 from datasites.training.metrics import confusion_matrix
 from datasites.training.models import initial_weights, trainable_shapes
-from datasites.training.private_evaluation import count_predictions, evaluate_privately
-from datasites.training.private_release import one_picture_each
-from datasites.training.private_statistics import sum_pictures, summarise_privately
-from datasites.training.randomness import SecureRandom
+from datasites.training.pictures.data import LabelledPictures
+from datasites.training.randomness.randomness import SecureRandom
+from datasites.training.releases.private_evaluation import count_predictions, evaluate_privately
+from datasites.training.releases.private_release import one_picture_each
+from datasites.training.releases.private_statistics import sum_pictures, summarise_privately
 from policies.errors import InputRefused, PlanError, RoundRefused
 from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
 from policies.plans.training import ModelSpec, RunSpec, TrainingPlan
@@ -127,7 +127,7 @@ def test_statistics_are_sums_of_class_mean_and_mean_square():
 
 
 def test_statistics_are_those_of_numpy_channel_by_channel(monkeypatch):
-    monkeypatch.setattr("datasites.training.private_statistics._BLOCK_BYTES", 5000)  # several blocks
+    monkeypatch.setattr("datasites.training.releases.private_statistics._BLOCK_BYTES", 5000)  # several blocks
     pictures = drawn(CNN, 40)
     sums = sum_pictures(statistics((16, 16, 3), 4), pictures, np.arange(40))
     shares = pictures.images / 255

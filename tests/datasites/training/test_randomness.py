@@ -11,8 +11,8 @@ import pytest
 import torch
 from scipy import stats
 
-from datasites.training import randomness
-from datasites.training.randomness import SecureRandom
+from datasites.training.randomness import randomness
+from datasites.training.randomness.randomness import SecureRandom
 from policies.errors import RunError
 
 BLOCK = randomness._BLOCK

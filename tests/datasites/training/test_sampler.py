@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from datasites.training.randomness import SecureRandom
-from datasites.training.sampler import poisson_steps
+from datasites.training.pictures.sampler import poisson_steps
+from datasites.training.randomness.randomness import SecureRandom
 
 ONE_EACH = np.arange(40)
 # Unit 0 has one picture, unit 1 five, unit 2 two, in mixed order.

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from datasites.training.data import to_tensor
 from datasites.training.models import build_model, trainable_shapes
-from datasites.training.models.reference_pictures import reference_pictures
-from datasites.training.models.scattering import DIRECTIONS, RINGS, WIDTH, Scattering
-from datasites.training.models.wavelets import morlet
+from datasites.training.models.public.reference_pictures import reference_pictures
+from datasites.training.models.scattering.transform import DIRECTIONS, RINGS, WIDTH, Scattering
+from datasites.training.models.scattering.wavelets import morlet
+from datasites.training.pictures.data import to_tensor
 from policies.errors import PlanError
 from policies.plans.training import ModelSpec
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from datasites.training.book_keeping import BookKeeping
-from datasites.training.data import LabelledPictures
+from datasites.training.dp_sgd.private_step import find_shape
+from datasites.training.dp_sgd.self_check import make_up_weights
+from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.local_round import train_round
 from datasites.training.models import build_model, initial_weights
-from datasites.training.private_step import find_shape
-from datasites.training.randomness import SecureRandom
-from datasites.training.self_check import make_up_weights
-from datasites.training.step_engine import StepEngine
-from datasites.training.team import ALONE
+from datasites.training.pictures.data import LabelledPictures
+from datasites.training.process_group.team import ALONE
+from datasites.training.randomness.randomness import SecureRandom
 from policies.errors import NotRepeatable, OutOfMemory
 from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from datasites.training.shared_memory_team import SharedMemoryTeam
-from datasites.training.team_memory import TeamMemory
+from datasites.training.process_group.shared_memory_team import SharedMemoryTeam
+from datasites.training.process_group.team_memory import TeamMemory
 from policies.errors import TeamBroken
 
 

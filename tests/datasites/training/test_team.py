@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from support import team_rounds
 
-from datasites.training.data import LabelledPictures
 from datasites.training.local_round import train_round
 from datasites.training.models import initial_weights
-from datasites.training.team import ALONE
-from datasites.training.torchrun_team import TorchrunTeam
+from datasites.training.pictures.data import LabelledPictures
+from datasites.training.process_group.team import ALONE
+from datasites.training.process_group.torchrun_team import TorchrunTeam
 from policies.errors import PlanError
 from policies.plans.training import RunSpec, TrainingPlan
 

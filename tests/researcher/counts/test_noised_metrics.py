@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from datasites.training import metrics
-from datasites.training.data import LabelledPictures
 from datasites.training.jobs import run_round
+from datasites.training.pictures.data import LabelledPictures
 from policies.errors import DataError
 from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
 from policies.plans.training import ModelSpec, RunSpec

@@ -1,0 +1,271 @@
+"""Runner processes, seen from the datasite: one for each run, given one job, told to go, watched, ended with its group.
+
+They are born in a nursery that imported what training needs, so that a round does not pay for that. Neither gets a key,
+a password or an address of the datasite, and what a run prints goes nowhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasites.files.log_file import MAX_LOG_BYTES, cut
+from datasites.runs.processes.nursery import CONTROL, END, PID, START
+from datasites.runs.processes.runner import DONE, GO, READY
+from datasites.runs.processes.runner_words import NO_RESULT, NOT_STARTED, heard, too_slow
+from datasites.runs.sandbox.confinement import PROJECT, Confinement
+from policies.errors import RunCancelled, RunFailed
+
+# What the nursery's process runs, once it has its orders' socket.
+PROGRAM = "from datasites.runs.processes.nursery import main; main()"
+_MAX_LINE_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a runner is told: paths and the plan, all of it already checked.
+
+    Attributes:
+        plan: The approved plan as JSON.
+        round: Round index, from 0.
+        store: Folder of the picture store.
+        weights: File with the round's global weights, safetensors.
+        result: File to make and write the client update to, safetensors.
+        confinement: How the run is closed in.
+        features: What the run reads beside the pictures: attributes of a `policies.plans.features.FeatureSpec`, or
+            None.
+        processes: How many take the run's steps together, one for each GPU that it was leased. Said here, since a
+            runner reads no plan before it is closed in.
+    """
+
+    plan: str
+    round: int
+    store: str
+    weights: str
+    result: str
+    confinement: Confinement
+    features: Mapping[str, str | int] | None = None
+    processes: int = 1
+
+    def to_line(self) -> bytes:
+        """The job as its pipe takes it."""
+        return json.dumps({**vars(self), "confinement": self.confinement.to_json()}).encode() + b"\n"
+
+
+class Nursery:
+    """The process that runners are forked from; started when it is first needed, and again if it died."""
+
+    def __init__(self, *, log: Path, threads: int, program: str = PROGRAM, max_log_bytes: int = MAX_LOG_BYTES) -> None:
+        """Starts nothing yet.
+
+        Args:
+            log: The hospital's log of runs.
+            threads: CPU threads of one run.
+            program: Python of the nursery's process; tests bring one whose runs do something else than training.
+            max_log_bytes: Size beyond which the log loses its earlier lines, before the next run.
+        """
+        self._log, self._threads, self._program, self._max_log_bytes = log, threads, program, max_log_bytes
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._lock = threading.Lock()
+
+    def warm_up(self) -> None:
+        """Starts the nursery unless it runs. A failure is left to the first run, which reports it."""
+        with self._lock, contextlib.suppress(OSError, EOFError):
+            self._running()
+
+    def start(self, *, group: int | None = None) -> RunnerProcess:
+        """A new runner, waiting for its job.
+
+        Args:
+            group: An open `cgroup.procs` of the control group that it enters, if there is one.
+
+        Raises:
+            RunFailed: None could be started.
+        """
+        cut(self._log, self._max_log_bytes)
+        job_read, job_write = os.pipe()
+        progress_read, progress_write = os.pipe()
+        try:
+            with self._lock:
+                control = self._running()
+                pipes = [job_read, progress_write]
+                socket.send_fds(control, [START], pipes if group is None else [*pipes, group])
+                pid = self._answer(control)
+                if pid == 0:
+                    raise ProcessLookupError("the nursery's log says why")
+                handle = os.pidfd_open(pid)
+        except (OSError, EOFError) as error:
+            os.close(job_write)
+            os.close(progress_read)
+            self.stop()
+            raise RunFailed(NOT_STARTED, private=repr(error)) from error
+        finally:
+            os.close(job_read)
+            os.close(progress_write)
+        return RunnerProcess(pid, handle, jobs=job_write, progress=progress_read, end=self._end)
+
+    def stop(self) -> None:
+        """Ends the nursery, also while it is still importing. Runners end by themselves when their pipes close."""
+        if self._process is not None:
+            self._process.kill()
+        with self._lock:
+            if self._control is not None:
+                self._control.close()
+                self._control = None
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+                self._process = None
+
+    def _running(self) -> socket.socket:
+        if self._control is not None and self._process is not None and self._process.poll() is None:
+            return self._control
+        ours, theirs = socket.socketpair()
+        descriptor = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _TAKE_CONTROL.format(theirs.fileno(), CONTROL) + self._program],
+                stdin=subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=descriptor,
+                cwd=self._log.parent,
+                env=_clean_environment(self._threads),
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+                umask=0o077,
+            )
+        finally:
+            os.close(descriptor)
+            theirs.close()
+        self._answer(ours)
+        self._control = ours
+        return ours
+
+    def _end(self, pid: int, handle: int) -> None:
+        """Kills a runner with all it started: itself at once, the rest through the nursery, as long as that lives."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        os.close(handle)
+        with self._lock:
+            if self._control is not None:
+                with contextlib.suppress(OSError, EOFError):
+                    self._control.sendall(END + PID.pack(pid))
+                    self._answer(self._control)
+
+    @staticmethod
+    def _answer(control: socket.socket) -> int:
+        content = b""
+        while len(content) < PID.size:
+            chunk = control.recv(PID.size - len(content))
+            if not chunk:
+                raise EOFError("the nursery ended")
+            content += chunk
+        return int(PID.unpack(content)[0])
+
+
+class RunnerProcess:
+    """One runner, from its birth to the end of its process group."""
+
+    def __init__(self, pid: int, handle: int, *, jobs: int, progress: int, end: Callable[[int, int], None]) -> None:
+        self.pid = pid
+        self._handle, self._jobs, self._progress, self._end = handle, jobs, progress, end
+
+    def execute(
+        self,
+        job: Job,
+        *,
+        begin: Callable[[], None],
+        timeout_seconds: float,
+        cancelled: Callable[[], bool],
+        progress: Callable[[float], None],
+    ) -> None:
+        """Gives the runner its job and returns when the result is written and all its processes are gone.
+
+        Args:
+            job: What it is to do.
+            begin: Called when the runner is closed in and prepared, and has read no picture yet; it works once this has
+                returned.
+            timeout_seconds: How long it may take to become ready, and again to do its work.
+            cancelled: Asked again and again.
+            progress: Told the share of the work that is done.
+
+        Raises:
+            RunFailed: The process could not be started, or ended without a result, or took too long.
+            NotRepeatable, OutOfMemory: The device is unfit for the run; `begin` was not called.
+            SandboxMissing: It could not be closed in.
+            RunCancelled: `cancelled()` became true.
+        """
+        try:
+            self._order(job.to_line(), NOT_STARTED)
+            if not self._watch(READY, timeout_seconds, cancelled, lambda share: None):
+                raise RunFailed(NOT_STARTED, private="the runner ended before it was ready")
+            begin()
+            self._order(GO, NO_RESULT)
+            if not self._watch(DONE, timeout_seconds, cancelled, progress):
+                raise RunFailed(NO_RESULT, private="the runner ended before it was done")
+        finally:
+            self._end(self.pid, self._handle)
+            os.close(self._jobs)
+            os.close(self._progress)
+
+    def _order(self, content: bytes, refusal: str) -> None:
+        try:
+            while content:
+                content = content[os.write(self._jobs, content) :]
+        except BrokenPipeError as error:
+            raise RunFailed(refusal, private=str(error)) from error
+
+    def _watch(
+        self,
+        awaited: str,
+        timeout_seconds: float,
+        cancelled: Callable[[], bool],
+        progress: Callable[[float], None],
+    ) -> bool:
+        """Reads shares between 0 and 1 until the runner says `awaited` or ends; returns whether it said it."""
+        pending, deadline = b"", time.monotonic() + timeout_seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._progress, selectors.EVENT_READ)
+            while True:
+                if cancelled():
+                    raise RunCancelled("The run was cancelled; nothing left the hospital.")
+                if time.monotonic() > deadline:
+                    raise too_slow(awaited, timeout_seconds)
+                if not selector.select(timeout=0.2):
+                    continue
+                chunk = os.read(self._progress, 4096)
+                if not chunk:
+                    return False
+                *lines, pending = (pending + chunk).split(b"\n")
+                pending = pending[:_MAX_LINE_BYTES]
+                for line in lines:
+                    if heard(line[:_MAX_LINE_BYTES].decode("ascii", "replace"), awaited, progress) == awaited:
+                        return True
+
+
+_TAKE_CONTROL = "import os; os.dup2({0}, {1})\n"
+
+
+def _clean_environment(threads: int) -> dict[str, str]:
+    names = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+    return {
+        **{name: os.environ[name] for name in names if name in os.environ},
+        "PYTHONPATH": str(PROJECT),
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+        # Several hospitals, or other programs, share the machine: a thread that waits sleeps instead of spinning.
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }

@@ -1,0 +1,290 @@
+"""The program of a runner process: opens one job's inputs, is closed in, trains one round, writes the update, ends.
+
+Closed in, it prepares the round without its pictures, says that it is ready, and waits: it reads them once the datasite
+has charged the round and says go. A device that is unfit for the round costs nothing.
+
+Where the run has several GPUs it is the first of several processes, each closed in, that take every step together.
+Towards the datasite it says how far it is, and at the end which kind of error there was; the text of an exception and
+whatever is printed ends here, since either may hold anything of the pictures.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasites.runs.processes import companions
+from datasites.runs.processes.last_words import last_words
+from datasites.runs.sandbox import confinement as sandbox
+from datasites.runs.sandbox.confinement import Confinement
+from policies.errors import SandboxMissing
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from datasites.assets.store import PictureStore
+    from datasites.training.process_group.shared_memory_team import SharedMemoryTeam
+
+READY, DONE, ERROR, MISSING, TRAINED = "ready", "done", "error ", "missing ", "trained "
+GO = b"go\n"
+JOBS, PROGRESS = 0, 1  # where a runner is born with its two pipes
+_MAX_TEXT = 600
+_BYTES_OF_A_NUMBER = 4  # weights are float32, so a file of them has at least as many for each
+_NEEDED = (
+    "encodings.ascii",
+    "opacus",
+    "safetensors.numpy",
+    "datasites.assets.features",
+    "datasites.assets.store",
+    "datasites.training.jobs",
+    "datasites.training.process_group.shared_memory_team",
+    "policies.plans.kinds",
+    "policies.contracts.weights",
+)
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """What a run has, once it is closed in: nothing of the pictures.
+
+    Attributes:
+        plan: The approved plan as JSON.
+        round: Round index, from 0.
+        weights: The round's global weights, safetensors.
+        public_size: The number of privacy units that the hospital declares.
+        progress: Told the share of the steps that are done.
+        trained: Told the seconds that training took, with its preparation: for the hospital's log alone, since they
+            depend on the pictures.
+        team: The processes of the run, where it has several; this one does the first's work or a companion's.
+    """
+
+    plan: str
+    round: int
+    weights: bytes
+    public_size: int
+    progress: Callable[[float], None] = lambda share: None
+    trained: Callable[[float], None] = lambda seconds: None
+    team: SharedMemoryTeam | None = None
+
+
+@dataclass(frozen=True)
+class RunPictures:
+    """What a run has besides, once the datasite has said go.
+
+    Attributes:
+        store: The open pictures.
+        features: The open features, where the plan's model reads them instead of pictures.
+    """
+
+    store: PictureStore
+    features: np.ndarray | None = None
+
+
+# Both run inside the sandbox: the work after the datasite has said go, and it returns the bytes of the result.
+Work = Callable[[RunPictures], bytes]
+Preparation = Callable[[RunInputs], Work]
+
+
+def import_training() -> None:
+    """Imports all that a run needs, before there is one: an account of its own may not be able to read libraries."""
+    for name in _NEEDED:
+        importlib.import_module(name)
+    importlib.import_module("datasites.training.models").import_every_model()
+    importlib.import_module("datasites.training.dp_sgd.memory").keep_freed_memory()
+
+
+def main(prepare: Preparation, missing: dict[str, str]) -> None:
+    """Runs one job, given as a JSON line on `JOBS`; says `READY` once it is prepared and `DONE` when it is written.
+
+    Guarantees:
+        No process of the run is given the pictures before the datasite has said `GO`.
+
+    Args:
+        prepare: What to do, inside the sandbox.
+        missing: Namespaces that could not be had: name → why.
+    """
+    say, orders = _Progress(os.dup(PROGRESS)), os.dup(JOBS)
+    line = _read_line(orders)
+    if not line:
+        return
+    job = json.loads(line)
+    try:
+        work, result = _begin(job, say, orders, prepare, missing)
+    except SandboxMissing as error:
+        say.line(MISSING + error.private)
+        return
+    except Exception as error:
+        say.line(ERROR + last_words(error))
+        raise
+    say.line(READY)
+    if _read_line(orders) != GO:
+        return
+    os.close(orders)
+    try:
+        content = memoryview(work())
+        while content:
+            content = content[os.write(result, content) :]
+    except BaseException as error:  # noqa: BLE001 - it ends here, whatever it is; its text may hold pictures
+        say.line(ERROR + last_words(error))
+    else:
+        say.line(DONE)
+
+
+def _begin(
+    job: dict[str, Any], say: _Progress, orders: int, prepare: Preparation, missing: dict[str, str]
+) -> tuple[Callable[[], bytes], int]:
+    """All that comes before the pictures: opens, forks companions where the job asks for them, is closed in, prepares.
+
+    Guarantees:
+        No process of the run prepares anything before all of them are closed in, and when this returns all are
+        prepared. The first alone has the result's file, is told to go, and says how far the run is.
+
+    Returns:
+        The work, to be done once the datasite has said go, and the file for its result.
+    """
+    processes, confinement = job["processes"], Confinement.from_json(job["confinement"])
+    inputs, pictures = _open(job, say)
+
+    def close_in(rank: int) -> None:
+        _silence()
+        sandbox.enter(confinement.of_process(rank, processes), missing)
+
+    def live(team: SharedMemoryTeam) -> None:
+        say.close()
+        os.close(orders)
+        close_in(team.rank)
+        team.gather()  # all are closed in
+        inputs_of_companion = replace(inputs, progress=lambda share: None, trained=lambda seconds: None, team=team)
+        _prepared(inputs_of_companion, pictures, prepare)()
+
+    if processes > 1:
+        room = {"parameters": len(inputs.weights) // _BYTES_OF_A_NUMBER, "pictures": len(pictures.store.labels)}
+        inputs = replace(inputs, team=companions.fork(processes, **room, live=live))
+    result = os.open(job["result"], os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    close_in(0)
+    if inputs.team is not None:
+        companions.wait_until_closed_in(inputs.team)
+    return _prepared(inputs, pictures, prepare), result
+
+
+def _prepared(inputs: RunInputs, pictures: RunPictures, prepare: Preparation) -> Callable[[], bytes]:
+    """Prepares the work together with the run's other processes; returns it, with the pictures.
+
+    Guarantees:
+        A companion's work waits until the first process begins its own.
+    """
+    work, team = prepare(inputs), inputs.team
+    if team is None:
+        return lambda: work(pictures)
+    team.gather()  # all are prepared
+
+    def together() -> bytes:
+        team.gather()  # the first has been told to go
+        return work(pictures)
+
+    return together
+
+
+def prepare(inputs: RunInputs) -> Work:
+    """One round of an approved plan: the client update, or noised counts, as canonical safetensors."""
+    from safetensors.numpy import load
+
+    from datasites.training.jobs import prepare_round
+    from datasites.training.pictures.data import LabelledPictures
+    from datasites.training.process_group.team import ALONE
+    from policies.contracts.weights import canonical_bytes
+    from policies.plans.kinds import parse
+
+    begun, team = time.monotonic(), inputs.team or ALONE
+    _limit_threads(team.size)
+    run_round = prepare_round(
+        parse(inputs.plan), inputs.round, load(inputs.weights), public_size=inputs.public_size, team=team
+    )
+    preparing_seconds = time.monotonic() - begun
+
+    def work(pictures: RunPictures) -> bytes:
+        begun, store = time.monotonic(), pictures.store
+        update = run_round(
+            LabelledPictures(
+                images=store.images,
+                labels=store.labels,
+                units=store.units,
+                public_size=inputs.public_size,
+                texts=store.texts,
+                text_form=store.manifest.text,
+                features=pictures.features,
+            ),
+            progress=lambda step, steps: inputs.progress(step / steps),
+        )
+        inputs.trained(preparing_seconds + time.monotonic() - begun)
+        return canonical_bytes(update)
+
+    return work
+
+
+class _Progress:
+    """The pipe to the datasite."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def line(self, text: str) -> None:
+        plain = "".join(sign if " " <= sign <= "~" else "?" for sign in text)
+        os.write(self._descriptor, plain[:_MAX_TEXT].encode() + b"\n")
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def share(self, done: float) -> None:
+        self.line(repr(float(done)))
+
+
+def _open(job: dict[str, Any], say: _Progress) -> tuple[RunInputs, RunPictures]:
+    """Opens what all processes of the run may read. Pictures are mapped, not read."""
+    from datasites.assets.features import open_features
+    from datasites.assets.store import open_store
+    from policies.plans.features import FeatureSpec
+
+    folder, store = Path(job["store"]), open_store(Path(job["store"]))
+    wanted = job["features"]
+    inputs = RunInputs(
+        plan=job["plan"],
+        round=job["round"],
+        weights=Path(job["weights"]).read_bytes(),
+        public_size=store.manifest.public_size,
+        progress=say.share,
+        trained=lambda seconds: say.line(f"{TRAINED}{seconds:.3f}"),
+    )
+    features = None if wanted is None else open_features(folder, FeatureSpec(**wanted), store.manifest)
+    return inputs, RunPictures(store, features)
+
+
+def _silence() -> None:
+    """Input and both outputs lead nowhere from here on."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def _read_line(descriptor: int) -> bytes:
+    content = b""
+    while not content.endswith(b"\n"):
+        chunk = os.read(descriptor, 1 << 16)
+        if not chunk:
+            return b""
+        content += chunk
+    return content
+
+
+def _limit_threads(processes: int) -> None:
+    """The run's threads, divided among its processes."""
+    import torch
+
+    torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1")) // processes))

@@ -1,0 +1,78 @@
+"""What a runner says, as the datasite takes it: a researcher reads no text of a run, but one of these sentences."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+
+from datasites.runs.processes.last_words import first_cause
+from datasites.runs.processes.runner import ERROR, MISSING, READY, TRAINED
+from datasites.runs.sandbox.confinement import missing_pieces
+from policies.errors import NotRepeatable, OutOfMemory, RunFailed, WanwuError
+
+log = logging.getLogger(__name__)
+
+NO_RESULT = (
+    "The run ended at the hospital without a result; nothing left it. Ask the hospital to look at its log if that "
+    "happens again."
+)
+NOT_STARTED = "The run could not be started at the hospital; it read no picture. Ask for the round again."
+# What a device is found to be unfit for on made-up pictures: nothing in it is of the hospital's own.
+_UNFIT: dict[type[WanwuError], str] = {
+    NotRepeatable: "On the hospital's device a picture's gradient depends on what is computed beside it, or its GPUs "
+    "do not compute alike, so the privacy of a training run cannot be kept there. The run read no picture. Set "
+    "run.device to 'cpu', or ask the hospital.",
+    OutOfMemory: "The hospital's memory did not hold a part of a step. The run read no picture. Set a smaller "
+    "physical_batch_size, or ask the hospital.",
+}
+
+
+def heard(line: str, awaited: str, progress: Callable[[float], None]) -> str:
+    """What a runner says: that it is ready or done, how far it is, or why it ends, for the hospital's log alone.
+
+    Args:
+        line: Of the runner.
+        awaited: `READY` or `DONE`.
+        progress: Told the share of the work that is done.
+
+    Raises:
+        RunFailed: It ends with an error.
+        NotRepeatable, OutOfMemory: It ends before it is ready, since the device is unfit for the run.
+        SandboxMissing: It could not be closed in.
+    """
+    if line.startswith(MISSING):
+        raise missing_pieces({}, told=line.removeprefix(MISSING))
+    if line.startswith(ERROR):
+        raise _ended(line.removeprefix(ERROR), awaited)
+    if line.startswith(TRAINED):
+        log.info("a run trained in %s s", line.removeprefix(TRAINED))
+    with contextlib.suppress(ValueError):
+        share = float(line)
+        if 0.0 <= share <= 1.0:
+            progress(share)
+    return line
+
+
+def too_slow(awaited: str, timeout_seconds: float) -> RunFailed:
+    """For a runner that has not said `awaited` in time."""
+    if awaited == READY:
+        return RunFailed(
+            f"The run was not ready to read a picture within the {timeout_seconds:g} seconds that the plan and the "
+            "hospital give it. Set a smaller physical_batch_size or raise run.timeout_seconds."
+        )
+    return RunFailed(
+        f"The round took longer than the {timeout_seconds:g} seconds that the plan and the hospital "
+        "give it; nothing left the hospital. Lower steps_per_round or raise run.timeout_seconds."
+    )
+
+
+def _ended(words: str, awaited: str) -> WanwuError:
+    private = f"the run ended with {words}"
+    if awaited != READY:
+        return RunFailed(NO_RESULT, private=private)
+    code = first_cause(words)
+    return next(
+        (kind(text, private=private) for kind, text in _UNFIT.items() if kind.code == code),
+        RunFailed(NOT_STARTED, private=private),
+    )

@@ -1,0 +1,1 @@
+"""What a run is closed in with, piece by piece."""

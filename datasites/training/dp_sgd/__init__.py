@@ -1,0 +1,1 @@
+"""A private step: each unit's gradient clipped, summed, and noised."""

@@ -1,0 +1,109 @@
+"""How many pictures are computed on at once: as many as fit. A choice of speed, made before any picture is read."""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from datasites.training.dp_sgd.engine_contract import Inputs
+
+# Inputs, outputs and their gradients beside each other, and what a convolution needs to work in.
+_TIMES_FORWARD = 3
+_SHARE_OF_FREE = 0.6
+# glibc's names in malloc.h: blocks taken from the system one by one, and free memory above which some is given back.
+_MMAP_MAX, _TRIM_THRESHOLD = -4, -1
+
+
+def pictures_that_fit(
+    model: nn.Module, images: Inputs, *, most: int, views: int = 1, copies_of_weights: int = 0
+) -> int:
+    """Returns how many pictures, from 1 to `most`, a pass over the model has room for in free memory.
+
+    Args:
+        model: The model, on the device that counts.
+        images: One batch of inputs; only its shape is read.
+        most: The plan's limit.
+        views: Of each picture.
+        copies_of_weights: Gradients as large as the model that an engine holds for each picture.
+    """
+    device = next(model.parameters()).device
+    each = _TIMES_FORWARD * bytes_of_forward(model, images)
+    each = views * (each + copies_of_weights * sum(4 * p.numel() for p in model.parameters() if p.requires_grad))
+    free = free_bytes(device)
+    return most if free is None else max(1, min(most, int(_SHARE_OF_FREE * free / max(each, 1))))
+
+
+def bytes_of_forward(model: nn.Module, images: Inputs) -> int:
+    """Bytes that a forward pass makes for each picture; found by running the model without numbers."""
+    parts = images if isinstance(images, tuple) else (images,)
+    empty = tuple(torch.empty(2, *part.shape[1:], dtype=part.dtype, device="meta") for part in parts)
+    tensors = {n: torch.empty_like(t, device="meta") for n, t in [*model.named_parameters(), *model.named_buffers()]}
+    counter = _Counter()
+    with torch.no_grad(), counter:
+        torch.func.functional_call(model, tensors, (empty if isinstance(images, tuple) else empty[0],))
+    return counter.bytes // 2
+
+
+def keep_freed_memory() -> None:
+    """Tells the C library to keep the memory that a step frees for the next one, where it is glibc.
+
+    It would give large blocks back to the system at once, which then hands them out again page by page: up to a third
+    of a step's time. For processes that train and end.
+    """
+    try:
+        tell = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    tell(_MMAP_MAX, 0)
+    tell(_TRIM_THRESHOLD, -1)
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Free memory where `device` computes, or None where this process is not told."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    known = [value for value in (_available(), _below_the_limit()) if value is not None]
+    return min(known) if known else None
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the processor's or the GPU's memory was too small; torch has a class of its own for the latter alone."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+class _Counter(TorchDispatchMode):
+    """Adds up the sizes of all that functions return; views count as well, which errs to the safe side."""
+
+    bytes = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for tensor in found if isinstance(found, tuple | list) else (found,):
+            if isinstance(tensor, torch.Tensor):
+                self.bytes += tensor.numel() * tensor.element_size()
+        return found
+
+
+def _available() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _below_the_limit() -> int | None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except OSError:
+        return None
+    return None if limit == resource.RLIM_INFINITY else max(0, limit - taken)

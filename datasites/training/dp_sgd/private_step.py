@@ -1,0 +1,118 @@
+"""A step of DP-SGD, in batches of one public shape. The sums stay in the process until they are noised."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from datasites.training.dp_sgd.batch_shape import BatchShape, most_drawn
+from datasites.training.dp_sgd.loader import Loader
+from datasites.training.dp_sgd.memory import pictures_that_fit
+from datasites.training.dp_sgd.noise import NoisyOptimizer
+from datasites.training.dp_sgd.self_check import check_places, made_up_batch, make_up_weights
+from datasites.training.dp_sgd.step_engine import StepEngine
+from datasites.training.pictures.reports import empty_inputs
+from datasites.training.process_group.team import Team
+from policies.errors import NotRepeatable, OutOfMemory
+from policies.plans.training import TrainingPlan
+
+
+@dataclass(frozen=True)
+class PrivateStep:
+    """Takes the steps of a round, in each process of a team.
+
+    Attributes:
+        engine: Of the round's model.
+        shape: Of all steps.
+        load: Reads the pictures.
+        optimizer: Adds the noise and takes the step, in the first process.
+        model: The first one's parameters, everywhere.
+        team: The processes.
+    """
+
+    engine: StepEngine
+    shape: BatchShape
+    load: Loader
+    optimizer: NoisyOptimizer
+    model: nn.Module
+    team: Team
+
+    def seated(self, samples: Callable[[], Iterator[np.ndarray]]) -> Iterator[np.ndarray]:
+        """Gives the drawn units of each step their places; for `take`."""
+        for drawn in samples():
+            yield self.shape.seat(drawn, self.load.random)
+
+    def take(self, seated: np.ndarray) -> None:
+        """Takes one step.
+
+        Guarantees:
+            Every place of every batch is computed; what is added up is each drawn unit's clipped gradient, once. While
+            no more are drawn than the shape has places for, neither the number of batches nor their size, nor a
+            unit's place, depends on who else was drawn. Between batches and processes sums are float64.
+
+        Args:
+            seated: What `BatchShape.seat` returned, the same in all processes.
+
+        Raises:
+            OutOfMemory: Memory no longer holds what it held before the round: nothing is made smaller now.
+        """
+        sums: list[torch.Tensor] = []
+        for batch in self.load(self.shape.batches_of(seated, self.team.rank)):
+            parts = self.engine.clipped_sum(batch)
+            sums = [total.add_(part) for total, part in zip(sums, parts, strict=True)] if sums else parts
+        sums = self.team.total(sums)
+        if self.team.is_first:
+            self.optimizer.step_with(sums)
+        self.team.follow(self.model)
+
+
+def find_shape(plan: TrainingPlan, model: nn.Module, engine: StepEngine, *, public_size: int, team: Team) -> BatchShape:
+    """Finds the shape of all steps' batches on made-up pictures, before any other is read.
+
+    Begins with what the plan and the declared size ask for, and takes a quarter off the places while memory does not
+    hold them, or a picture's gradient depends on its place. Leaves made-up weights in the model.
+
+    Raises:
+        NotRepeatable: A gradient depends on the pass or on the other pictures, or the team's devices differ.
+        OutOfMemory: Memory does not hold a single picture.
+    """
+    make_up_weights(model)
+    most = plan.run.physical_batch_size
+    while True:
+        shape = BatchShape.for_draws(most_drawn(plan, public_size), most_places=most, processes=team.size)
+        norms = _tried(plan, model, engine, shape.places)
+        if team.least(norms is not None):
+            break
+        most = max(1, shape.places * 3 // 4)
+    told = 0 if norms is None else int.from_bytes(hashlib.sha256(norms.cpu().numpy().tobytes()).digest()[:6])
+    if team.least(told) != -team.least(-told):
+        raise NotRepeatable("The hospital's GPUs do not compute alike. Ask the hospital to train on one of them.")
+    return shape
+
+
+def _tried(plan: TrainingPlan, model: nn.Module, engine: StepEngine, places: int) -> torch.Tensor | None:
+    """What the device says of made-up pictures; None where it has to be given fewer places.
+
+    Raises:
+        NotRepeatable: As `check_places`, or a single place does not answer twice alike.
+        OutOfMemory: Memory does not hold a single place.
+    """
+    views = plan.augmentation_multiplicity * plan.pictures_per_patient
+    copies = 2 if plan.run.engine == "opacus" else 0
+    fitting = pictures_that_fit(model, empty_inputs(plan.model), most=views * places, copies_of_weights=copies)
+    if fitting < views * places and places > 1:
+        return None
+    one, other = (made_up_batch(plan.model, places, views, engine.device, number=number) for number in (0, 1))
+    try:
+        return check_places(engine, one, other)
+    except OutOfMemory:
+        if places == 1:
+            raise
+    if engine.device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    return None

@@ -1,0 +1,80 @@
+"""An engine of private gradients as a run uses it: one model, device and precision. Its sums stay in the process."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from datasites.training.dp_sgd.engine_contract import ClippedGradients
+from datasites.training.dp_sgd.loader import Batch
+from datasites.training.dp_sgd.memory import is_out_of_memory
+from policies.errors import OutOfMemory
+
+
+@dataclass(frozen=True)
+class StepEngine:
+    """Gives an engine whole batches, all with the same kernels.
+
+    Attributes:
+        engine: Computes.
+        device: Where, as torch names it.
+        precision: Of the model, a plan's `run.precision`.
+    """
+
+    engine: ClippedGradients
+    device: str
+    precision: str
+
+    def clipped_sum(self, batch: Batch) -> list[torch.Tensor]:
+        """The sum over the counted places, float64: see `ClippedGradients.clipped_sum`.
+
+        Raises:
+            OutOfMemory: Memory did not hold the batch.
+        """
+        with self._same_kernels(), _memory_is_told_of():
+            return self.engine.clipped_sum(batch.inputs, batch.labels, batch.counted)
+
+    def norms_and_sum(self, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Both from one pass: see `ClippedGradients.norms_and_sum`.
+
+        Raises:
+            OutOfMemory: Memory did not hold the batch.
+        """
+        with self._same_kernels(), _memory_is_told_of():
+            return self.engine.norms_and_sum(batch.inputs, batch.labels, batch.counted)
+
+    def norms(self, batch: Batch) -> torch.Tensor:
+        """Each place's gradient norm: see `ClippedGradients.norms`.
+
+        Raises:
+            OutOfMemory: Memory did not hold the batch.
+        """
+        with self._same_kernels(), _memory_is_told_of():
+            return self.engine.norms(batch.inputs, batch.labels, len(batch.labels) // len(batch.counted))
+
+    @contextlib.contextmanager
+    def _same_kernels(self) -> Iterator[None]:
+        """No kernel is chosen by trying which is fastest, and none that adds in an order of chance."""
+        kind, cudnn = torch.device(self.device).type, torch.backends.cudnn
+        before = cudnn.benchmark, cudnn.deterministic
+        cudnn.benchmark, cudnn.deterministic = False, True
+        try:
+            with torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16"):
+                yield
+        finally:
+            cudnn.benchmark, cudnn.deterministic = before
+
+
+@contextlib.contextmanager
+def _memory_is_told_of() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(
+            "The hospital's memory did not hold a part of a step. Set a smaller physical_batch_size."
+        ) from None

@@ -1,0 +1,1 @@
+"""Scattering: fixed wavelets in the place of learned filters. Nothing here is trained."""

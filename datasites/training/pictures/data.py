@@ -1,0 +1,133 @@
+"""Labelled pictures, with or without reports, as a run takes them. None of this crosses the hospital's boundary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from datasites.training.randomness.randomness import SecureRandom
+from policies import validate
+from policies.errors import DataError, PlanError
+from policies.plans.tokeniser import TextForm
+
+# Public and the same for every hospital: a mean and spread measured on private pictures would be a release.
+PIXEL_ZERO = 128.0
+PIXEL_UNIT = 64.0
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPictures:
+    """The pictures of one dataset.
+
+    Attributes:
+        images: uint8, (N, H, W, C); may be a memory map.
+        labels: int64, (N,), class of each picture, from 0.
+        units: int64, (N,), privacy unit of each picture, 0 .. U-1; every unit has a picture.
+        public_size: The number of units that the hospital declares. N and U themselves are private.
+        texts: int32, (N, length), the words of each picture's report as numbers; may be a memory map. None where
+            there are no reports.
+        text_form: What `texts` are; None where there are none.
+        features: float32, (N, width), what a frozen public backbone says of each picture; may be a memory map. None
+            where the model reads the pictures themselves.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    units: np.ndarray
+    public_size: int
+    texts: np.ndarray | None = None
+    text_form: TextForm | None = None
+    features: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype != np.uint8:
+            raise DataError(
+                f"Pictures must be uint8 of shape (N, H, W, C), got {self.images.dtype} with {self.images.ndim} axes."
+            )
+        for name, values in (("labels", self.labels), ("units", self.units)):
+            if values.dtype != np.int64 or values.shape != (len(self.images),):
+                raise DataError(f"There must be one int64 of {name} for each picture.")
+        if len(self.images) == 0:
+            raise DataError("A dataset must hold at least one picture.")
+        if self.labels.min() < 0:
+            raise DataError("Labels must be class numbers from 0.")
+        present = np.unique(self.units)
+        if present[0] != 0 or present[-1] != len(present) - 1:
+            raise DataError("Units must be numbered 0 to U-1, each with at least one picture.")
+        validate.integer("public_size", self.public_size, low=1, high=10**12)
+        if (self.texts is None) != (self.text_form is None):
+            raise DataError("Reports come with their form, and a form with its reports.")
+        if self.texts is not None and self.text_form is not None:
+            wanted = (len(self.images), self.text_form.length)
+            if self.texts.dtype != np.int32 or self.texts.shape != wanted:
+                raise DataError("There must be one row of int32 for each picture's report, as long as its form says.")
+        if self.features is not None and (
+            self.features.dtype != np.float32 or self.features.ndim != 2 or len(self.features) != len(self.images)
+        ):
+            raise DataError("There must be one row of float32 features for each picture.")
+
+    @property
+    def num_units(self) -> int:
+        """The true number of privacy units. Private: never in a reply, a scale or a message."""
+        return int(self.units.max()) + 1
+
+
+def to_tensor(images: np.ndarray, device: str = "cpu") -> torch.Tensor:
+    """Returns pictures as a model takes them: float32, (B, C, H, W), contiguous, (byte - 128) / 64.
+
+    Args:
+        images: uint8, (B, H, W, C); or float32, features, which stay as they are.
+        device: Where they are wanted; they travel as they are and are normalised there.
+    """
+    if device == "cpu":
+        pictures = torch.from_numpy(np.array(images.transpose(0, 3, 1, 2), order="C")).to(torch.float32)
+    else:
+        travelling = torch.from_numpy(np.array(images)).pin_memory().to(device, non_blocking=True)
+        pictures = travelling.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    if images.dtype == np.float32:
+        return pictures
+    return pictures.sub_(PIXEL_ZERO).div_(PIXEL_UNIT)
+
+
+def augment(batch: torch.Tensor, kind: str, random: SecureRandom) -> torch.Tensor:
+    """Returns each picture changed at random and independently of the others, all in whole-batch operations.
+
+    Args:
+        batch: float32, (B, C, H, W).
+        kind: `none`; `flips`: left-right and up-down, each with probability 1/2; `flips_and_turns`: one of
+            the eight symmetries of a square.
+        random: Decides which change.
+
+    Raises:
+        PlanError: `flips_and_turns` of pictures that are not square, or an unknown kind.
+    """
+    check_augmentation(kind, height=batch.shape[2], width=batch.shape[3])
+    if kind == "none":
+        return batch
+    batch = _changed(batch, batch.flip(3), random)
+    batch = _changed(batch, batch.flip(2), random)
+    if kind == "flips_and_turns":
+        batch = _changed(batch, batch.transpose(2, 3), random)
+    return batch
+
+
+def check_augmentation(kind: str, *, height: int, width: int) -> None:
+    """Refuses an augmentation that pictures of this size cannot take.
+
+    Raises:
+        PlanError: With what to use instead.
+    """
+    if kind not in ("none", "flips", "flips_and_turns"):
+        raise PlanError(f"augmentation must be one of none, flips, flips_and_turns, got {kind!r}.")
+    if kind == "flips_and_turns" and height != width:
+        raise PlanError(
+            f"augmentation 'flips_and_turns' needs square pictures, these are {height} x {width}. Use 'flips'."
+        )
+
+
+def _changed(batch: torch.Tensor, other: torch.Tensor, random: SecureRandom) -> torch.Tensor:
+    """Takes each picture from `other` with probability 1/2, else from `batch`."""
+    chosen = torch.from_numpy(random.bernoulli(0.5, len(batch))).to(batch.device)
+    return torch.where(chosen[:, None, None, None], other, batch)

@@ -1,0 +1,50 @@
+"""Who joins a step. Neither the batches nor their sizes cross the hospital's boundary.
+
+Sampling by privacy unit: a unit with many pictures is drawn as often as one with a single picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from datasites.training.randomness.randomness import SecureRandom
+
+
+def poisson_steps(
+    units: np.ndarray, *, sample_rate: float, steps: int, random: SecureRandom, pictures_each: int = 1
+) -> Iterator[np.ndarray]:
+    """Yields the pictures of each step.
+
+    Guarantees:
+        Exactly `steps` batches, whatever the data. In each, every unit is drawn with probability
+        `sample_rate`, independently of all other units and steps, and a drawn unit contributes exactly
+        `pictures_each` of its own pictures, each equally likely, and none again before all others have come.
+        Batches that happen to be empty are yielded as well.
+
+    Args:
+        units: int64, (N,), privacy unit of each picture, 0 .. U-1, each with at least one picture.
+        sample_rate: Poisson probability q, in (0, 1].
+        steps: Number of batches.
+        random: Makes the draws.
+        pictures_each: Pictures of each drawn unit; where it has fewer, all of them again.
+
+    Yields:
+        int64, (B, pictures_each), pictures of each drawn unit; B varies from 0 to U.
+    """
+    by_unit = np.argsort(units, kind="stable")
+    pictures_of = np.bincount(units)
+    first = np.cumsum(pictures_of) - pictures_of
+    for _ in range(steps):
+        drawn = np.flatnonzero(random.bernoulli(sample_rate, len(pictures_of)))
+        yield by_unit[first[drawn, None] + _some_of(pictures_of[drawn], pictures_each, random)]
+
+
+def _some_of(counts: np.ndarray, each: int, random: SecureRandom) -> np.ndarray:
+    """Draws numbers below each count, int64 (B, each): the first of a random order, then from its start again."""
+    starts = np.cumsum(counts) - counts
+    owner = np.repeat(np.arange(len(counts)), counts)
+    order = np.lexsort((random.uniform(len(owner)), owner))  # each unit's numbers stay together, in a random order
+    turns = np.arange(each) % counts[:, None]
+    return order[starts[:, None] + turns] - starts[:, None]

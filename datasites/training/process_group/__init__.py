@@ -1,0 +1,1 @@
+"""Several processes that take each step of a run together."""

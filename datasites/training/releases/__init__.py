@@ -1,0 +1,1 @@
+"""Noised counts of a hospital's pictures: evaluations and statistics."""
