@@ -67,7 +67,7 @@ class DatasiteConfig:
     )
     unit: str = setting("Privacy unit: 'picture', or 'patient' where the data names patients.", default="picture")
     public_size: int = setting(
-        "Size of the dataset that is made public; 0 rounds the number of units down to two digits, below 100 to one.",
+        "Size of the dataset that is made public; 0 rounds the number of units up to two digits, below 100 to one.",
         default=0,
     )
     researchers: tuple[str, ...] = setting(

@@ -18,7 +18,7 @@ from datasites.assets.store import MANIFEST, TEXTS, open_store
 from datasites.files.private_folder import only_writer, write_folder
 from policies import validate
 from policies.errors import DataError, PlanError
-from policies.plans.public_size import rounded_down
+from policies.plans.public_size import rounded_up
 from policies.plans.tokeniser import TextForm, tokens
 from policies.plans.training import UNITS
 
@@ -45,8 +45,7 @@ def ingest(
         folder: The store's own folder, which is created; its parent may hold other stores.
         name: The dataset's public name.
         unit: `picture`, or `patient` where the source names patients.
-        public_size: The number of units to declare; by default the true one `rounded_down`, at least
-            `min_public_size`.
+        public_size: The number of units to declare; by default the true one, `rounded_up`.
         min_public_size: The fewest units that are published at all.
         text: How reports are kept; None leaves them out.
 
@@ -118,7 +117,7 @@ def _public_size(num_units: int, declared: int | None, least: int) -> int:
             f"A dataset must hold at least {least} privacy units to be published, this one holds fewer. "
             "Add pictures, or let the hospital lower min_public_size."
         )
-    return declared if declared is not None else max(rounded_down(num_units), least)
+    return declared if declared is not None else rounded_up(num_units)
 
 
 def _random_order(count: int) -> NDArray[np.int64]:

@@ -71,7 +71,7 @@ class StoreManifest:
 
         Guarantees:
             No value in it is computed from pictures, labels, reports or patients, except the image shape and, where the
-            hospital declared no public size, the number of units rounded down to two significant digits (below 100 to
+            hospital declared no public size, the number of units rounded up to two significant digits (below 100 to
             one).
         """
         public = ("name", "class_names", "image_shape", "unit", "public_size", "version")

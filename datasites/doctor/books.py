@@ -51,6 +51,9 @@ def dataset(patient: Patient) -> Iterator[Finding]:
     store = open_store(folder)
     store.verify()
     yield Finding("dataset", OK, f"'{store.manifest.name}' is what was ingested, every picture of it")
+    if store.manifest.num_units > store.manifest.public_size:
+        text = "holds more privacy units than it declares: how long a private step takes can tell how many it drew"
+        yield Finding("public size", WARNING, text, "Ingest the pictures anew, with public_size = 0 or large enough.")
     for spec in kept_features(folder):
         open_features(folder, spec, store.manifest)
         yield Finding("features", OK, f"{spec.key} are what was computed, every number of them")

@@ -30,7 +30,7 @@ from datasites.training.models import initial_weights
 from datasites.training.models.scattering_linear import ScatteringFeatures
 from datasites.training.pictures.data import LabelledPictures
 from policies.budget.accountant import epsilon_spent, plan_spend
-from policies.plans.public_size import rounded_down
+from policies.plans.public_size import rounded_up
 from policies.plans.training import ModelSpec, RunSpec, TrainingPlan
 from researcher.planning import recipes
 from researcher.strategies import ClientUpdate, FedAvg
@@ -89,7 +89,7 @@ def held_back(pictures: Pictures, seed: int) -> tuple[Pictures, Pictures]:
 
 
 def hospitals_of(pictures: Pictures, unit: str) -> dict[str, LabelledPictures]:
-    """Each hospital's pictures, with a size declared as datasites do: rounded down.
+    """Each hospital's pictures, with a size declared as datasites do: rounded up.
 
     Args:
         pictures: Of all hospitals.
@@ -99,7 +99,7 @@ def hospitals_of(pictures: Pictures, unit: str) -> dict[str, LabelledPictures]:
     for name in np.unique(pictures.hospitals):
         own = pictures.where(pictures.hospitals == name)
         units = np.arange(len(own.labels)) if unit == "picture" else np.unique(own.groups, return_inverse=True)[1]
-        size = rounded_down(int(units.max()) + 1)
+        size = rounded_up(int(units.max()) + 1)
         found[str(name)] = LabelledPictures(own.images, own.labels, units.astype(np.int64), size)
     return found
 

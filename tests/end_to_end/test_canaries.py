@@ -82,7 +82,7 @@ def test_no_planted_value_reaches_the_researcher_on_any_way(
         clinic = federation.hospitals["clinic"]
         assert clinic.mock("pictures").images.shape[1:] == (16, 16, 1)
         assert clinic.datasets["pictures"].unit == "patient"
-        assert clinic.datasets["pictures"].public_size == 610
+        assert clinic.datasets["pictures"].public_size == 620
         plan = small_plan(federation, study="canary")
         study = Study.submit(federation, plan, tmp_path / "study")
         marked.admin("approve", study.requests["clinic"].request_id)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from datasites.training.randomness.randomness import SecureRandom
-from policies.plans.public_size import most_units
 from policies.plans.training import TrainingPlan
 
 EMPTY = -1
@@ -86,6 +85,6 @@ class BatchShape:
 
 def most_drawn(plan: TrainingPlan, public_size: int) -> int:
     """How many units fit into a step without more batches: those expected, and the plan's margin."""
-    units, rate = most_units(public_size), plan.sample_rate
-    room = plan.run.batch_margin * math.sqrt(units * rate * (1 - rate))
-    return max(1, min(units, math.ceil(units * rate + room)))
+    rate = plan.sample_rate
+    room = plan.run.batch_margin * math.sqrt(public_size * rate * (1 - rate))
+    return max(1, min(public_size, math.ceil(public_size * rate + room)))

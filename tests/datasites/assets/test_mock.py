@@ -21,7 +21,7 @@ def source(seed: int, count: int) -> SourcePictures:
 
 
 def test_two_datasets_of_one_schema_have_the_same_mock(tmp_path: Path) -> None:
-    first = ingest(source(0, 210), tmp_path / "one", name="cells")
+    first = ingest(source(0, 211), tmp_path / "one", name="cells")
     second = ingest(source(1, 219), tmp_path / "two", name="cells")
     assert first.fingerprint != second.fingerprint
     assert first.schema() == second.schema()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -17,6 +18,7 @@ import pytest
 from support.books import approve, run_round
 from support.hospitals import free_port
 
+from datasites.assets.store import MANIFEST
 from datasites.config import DatasiteConfig
 from datasites.doctor import books, machine, network
 from datasites.doctor.examination import CHECKS, examine
@@ -76,6 +78,14 @@ def test_a_changed_picture_is_a_problem(healthy: StateFolder) -> None:
     images = healthy.store / "pictures" / "images.npy"
     images.write_bytes(images.read_bytes()[:-1] + b"\x07")
     assert levels(healthy, books.dataset) == {"dataset": PROBLEM}
+
+
+def test_a_declared_size_that_has_no_room_for_everyone_is_warned_of(healthy: StateFolder) -> None:
+    manifest = healthy.store / "pictures" / MANIFEST
+    described = json.loads(manifest.read_text())
+    for declared, found in ((described["num_units"], {}), (described["num_units"] - 1, {"public size": WARNING})):
+        write_private(manifest, json.dumps({**described, "public_size": declared}))
+        assert {name: level for name, level in levels(healthy, books.dataset).items() if name == "public size"} == found
 
 
 def test_a_changed_ledger_is_a_problem(healthy: StateFolder) -> None:

@@ -10,7 +10,6 @@ from scipy import stats
 
 from datasites.training.dp_sgd.batch_shape import EMPTY, BatchShape, most_drawn
 from datasites.training.randomness.randomness import SecureRandom
-from policies.plans.public_size import most_units
 from policies.plans.training import ModelSpec, RunSpec, TrainingPlan
 
 
@@ -23,18 +22,16 @@ def units(count):
 
 
 def test_a_step_has_room_for_the_expected_draw_and_the_plans_margin():
-    assert most_drawn(plan(0.1), 4500) == 562  # of 4599 units 459.9, and five times 20.35
-    assert most_drawn(plan(0.1, batch_margin=3), 4500) == 521
-    assert most_drawn(plan(1.0), 4500) == 4599
+    assert most_drawn(plan(0.1), 4500) == 551  # 450, and five times 20.12
+    assert most_drawn(plan(0.1, batch_margin=3), 4500) == 511
+    assert most_drawn(plan(1.0), 4500) == 4500
     assert most_drawn(plan(1e-9), 50) == 1
 
 
 def test_a_draw_above_the_margin_is_as_rare_as_the_documentation_says():
     rates, sizes = (0.001, 0.01, 0.1, 0.5, 0.9), (50, 500, 5000, 50_000, 500_000)
     chances = {
-        (rate, size): stats.binom.sf(most_drawn(plan(rate), most_units(size)), most_units(size), rate)
-        for rate in rates
-        for size in sizes
+        (rate, size): stats.binom.sf(most_drawn(plan(rate), size), size, rate) for rate in rates for size in sizes
     }
     assert max(chances.values()) < 2e-4
     assert max(chance for (rate, size), chance in chances.items() if rate * size >= 100) < 5e-6

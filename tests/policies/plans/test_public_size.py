@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import pytest
 
-from policies.plans.public_size import most_units, rounded_down
+from policies.plans.public_size import rounded_up
 
 
 @pytest.mark.parametrize(
-    ("units", "published", "most"),
+    ("units", "published"),
     [
-        (1, 1, 1),
-        (9, 9, 9),
-        (57, 50, 59),
-        (99, 90, 99),
-        (100, 100, 109),
-        (256, 250, 259),
-        (999, 990, 999),
-        (1360, 1300, 1399),
-        (19_999, 19_000, 19_999),
-        (100_000, 100_000, 109_999),
+        (1, 1),
+        (9, 9),
+        (10, 10),
+        (57, 60),
+        (91, 100),
+        (100, 100),
+        (101, 110),
+        (256, 260),
+        (999, 1000),
+        (1360, 1400),
+        (19_999, 20_000),
+        (100_000, 100_000),
+        (100_001, 110_000),
     ],
 )
-def test_two_digits_are_published_and_below_100_one(units, published, most):
-    assert rounded_down(units) == published
-    assert most_units(published) == most
+def test_two_digits_are_published_and_below_100_one(units, published):
+    assert rounded_up(units) == published
 
 
-def test_a_published_size_stands_for_exactly_the_numbers_that_round_down_to_it():
-    sizes = [rounded_down(units) for units in range(1, 20_000)]
-    last = dict(zip(sizes, range(1, 20_000), strict=True))
-    assert all(most_units(size) == most for size, most in last.items())
-    assert all(rounded_down(size) == size for size in last)
-
-
-@pytest.mark.parametrize(("declared", "most"), [(55, 59), (123, 129), (4567, 4599), (1999, 1999)])
-def test_a_declared_size_has_room_up_to_the_next_that_rounding_gives(declared, most):
-    assert most_units(declared) == most
+def test_a_published_size_has_room_for_everyone_and_from_100_up_for_less_than_a_tenth_more():
+    sizes = {units: rounded_up(units) for units in range(1, 20_000)}
+    assert all(units <= size <= max(units + 9, 1.1 * units) for units, size in sizes.items())
+    assert all(rounded_up(size) == size for size in sizes.values())
