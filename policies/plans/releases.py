@@ -103,7 +103,7 @@ class EvaluationPlan:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads an evaluation plan back; PlanError if it does not read exactly."""
+        """Reads an evaluation plan back from the JSON `text`; PlanError if it does not read exactly."""
         return plan_json.load(text, {cls.kind: cls})
 
     def digest(self) -> str:
@@ -170,7 +170,7 @@ class StatisticsPlan:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads a statistics plan back; PlanError if it does not read exactly."""
+        """Reads a statistics plan back from the JSON `text`; PlanError if it does not read exactly."""
         return plan_json.load(text, {cls.kind: cls})
 
     def digest(self) -> str:

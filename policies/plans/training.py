@@ -268,6 +268,9 @@ class TrainingPlan:
     def from_json(cls, text: str) -> Self:
         """Reads a training plan back.
 
+        Args:
+            text: JSON, as `to_json` writes it.
+
         Raises:
             PlanError: Not JSON, another kind or version, an unknown or missing field, a value out of range.
         """

@@ -60,12 +60,12 @@ class AuditResult:
 
     @property
     def included_scores(self) -> np.ndarray:
-        """float64, scores of the canaries that took part, in units of max_grad_norm."""
+        """float64, (n,): scores of the canaries that took part, in units of max_grad_norm."""
         return self.scores.included
 
     @property
     def excluded_scores(self) -> np.ndarray:
-        """float64, scores of those that did not."""
+        """float64, (n,): scores of the canaries that did not take part."""
         return self.scores.excluded
 
     @property

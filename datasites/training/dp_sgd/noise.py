@@ -57,7 +57,7 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
         find it.
 
         Args:
-            sums: One for each parameter, in order, clipped by an engine; float64 keeps the sum exact.
+            sums: One of each parameter's shape, in order, clipped by an engine; float64 keeps the sum exact.
         """
         self.zero_grad(set_to_none=True)
         for parameter, clipped in zip(self.params, sums, strict=True):

@@ -29,7 +29,7 @@ class StepEngine:
     precision: str
 
     def clipped_sum(self, batch: Batch) -> list[torch.Tensor]:
-        """The sum over the counted places, float64: see `ClippedGradients.clipped_sum`.
+        """Returns the sum over the counted places: see `ClippedGradients.clipped_sum`.
 
         Raises:
             OutOfMemory: Memory did not hold the batch.

@@ -37,7 +37,7 @@ def summarise_privately(
             else is for tests.
 
     Returns:
-        float32 by name, exactly `plan.outputs`.
+        float32 by name, exactly `plan.outputs`, names and shapes.
 
     Raises:
         PlanError: The plan's image shape or classes are not the dataset's.
