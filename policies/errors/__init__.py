@@ -1,6 +1,6 @@
 """Every error of the platform. Only an error's public text may cross the hospital's boundary.
 
-WW1xx: plans. WW2xx: pictures and folders at ingestion, on the hospital's side only. WW3xx: privacy budget, limits, ledger.
+WW1xx: plans. WW2xx: pictures and folders at ingestion, at the hospital only. WW3xx: privacy budget, limits, ledger.
 WW4xx: code requests and approvals. WW5xx: runs, their queue and their processes. WW6xx: what may enter and leave a run.
 WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders.
 
