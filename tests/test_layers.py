@@ -113,9 +113,9 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training": {
         "policies": "plans",
         "datasites": (
-            "training.audit training.book_keeping training.dp_sgd training.engines training.evaluation training.jobs "
-            "training.local_round training.metrics training.models training.pictures training.process_group "
-            "training.randomness"
+            "training.audit training.book_keeping training.dp_sgd training.engines training.evaluation "
+            "training.jobs training.local_round training.metrics training.models training.pictures "
+            "training.process_group training.randomness"
         ),
     },
     "datasites.runs.supervisor": {

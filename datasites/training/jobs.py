@@ -1,4 +1,4 @@
-"""What a run does, by the kind of its plan. What it returns is all that may leave, after the output contract."""
+"""Runs one round of a plan of any kind. Its result is all that may leave, after the output contract."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from policies.plans.training import TrainingPlan
 
 
 class PreparedRound(Protocol):
-    """A round that wants nothing but its pictures."""
+    """A round that lacks nothing but its pictures."""
 
     def __call__(self, pictures: LabelledPictures, *, progress: Progress = ...) -> dict[str, np.ndarray]:
         """As `run_round`, with the pictures that the round lacks."""

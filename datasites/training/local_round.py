@@ -140,7 +140,7 @@ def prepare_training(
 
 @dataclass(frozen=True)
 class PreparedTraining:
-    """A round that wants nothing but its pictures.
+    """A round that lacks nothing but its pictures.
 
     Attributes:
         plan: What was approved.

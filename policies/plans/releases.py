@@ -21,7 +21,7 @@ MAX_SCORE_BINS = 200
 
 @dataclass(frozen=True)
 class ReleaseSpec:
-    """What makes a release of sums differentially private.
+    """Settings that make a release of sums differentially private.
 
     Attributes:
         noise_multiplier: Standard deviation of the noise on each number, over the most that one unit can change all of

@@ -19,7 +19,7 @@ from researcher.planning import recipes
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the researcher chooses; the rest of the plan follows from it and from the datasets' schema.
+    """The settings that a researcher chooses; the rest of the plan follows from them and from the datasets' schema.
 
     Attributes:
         study: Name of the study.
@@ -70,7 +70,7 @@ class Wishes:
 
 
 def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
-    """Returns the plan that fulfils the wishes on these datasets, which must agree in what a model sees of them.
+    """Returns the plan that fulfils the wishes on these datasets, which must agree in what a model sees.
 
     Args:
         wishes: What the researcher chose.

@@ -1,4 +1,4 @@
-"""What a strategy holds between rounds: global weights and client updates, all of it already released."""
+"""The state of a strategy between rounds: global weights and client updates, all of it already released."""
 
 from __future__ import annotations
 

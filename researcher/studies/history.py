@@ -1,4 +1,4 @@
-"""What happened in each round of a study: public numbers only, of released models and public hold-outs."""
+"""The history of a study, round by round: public numbers only, of released models and public hold-outs."""
 
 from __future__ import annotations
 

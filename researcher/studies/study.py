@@ -37,7 +37,7 @@ def strategy_of(plan: TrainingPlan) -> FedAvg:
 
 @dataclass(frozen=True)
 class _Terms:
-    """What is the same in all rounds of a run."""
+    """Settings that are the same in all rounds of a run."""
 
     taking_part: list[str]
     absent: Mapping[str, str]
@@ -50,13 +50,13 @@ class _Terms:
 
 @dataclass(frozen=True)
 class _Came:
-    """What came of a round: hospital → its part of it, or why it has none."""
+    """The outcome of a round: hospital → its part of it, or why it has none."""
 
     results: dict[str, DatasiteRound]
     skipped: dict[str, str]
 
     def seconds(self, aggregated: float) -> dict[str, float]:
-        """Of the slowest hospital that delivered, and of what came after it until `aggregated`."""
+        """Seconds of each phase of the slowest hospital that delivered, and of the averaging until `aggregated`."""
         if not self.results:
             return dict.fromkeys(("queue", "transfer", "train", "aggregate"), 0.0)
         slowest = max(self.results.values(), key=lambda one: one.arrived)

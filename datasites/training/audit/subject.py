@@ -1,4 +1,4 @@
-"""What an audit looks at: rounds as a hospital's runs take them, or with a fault that is built in on purpose.
+"""The trainer that is audited: its rounds as a hospital's runs take them, or with a fault built in on purpose.
 
 Every part of the audit takes its rounds here. All pictures are drawn; nothing private is read.
 """

@@ -1,4 +1,4 @@
-"""What one backward pass leaves about each trained parameter, until the clipped sums are taken. Never leaves.
+"""The book of one backward pass: per-sample gradients of each parameter, until they are summed. It never leaves.
 
 A *use* is one call of a layer with one parameter. It knows each picture's gradient without having to write it
 out: it can say how long each is, and add them up weighted.

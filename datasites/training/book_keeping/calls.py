@@ -1,4 +1,4 @@
-"""What the rules of all layers share: the precision they work in, and whose rows are whose."""
+"""Shared by the rules of all layers: the precision of their products, and which rows belong to which picture."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class ConvolutionCall:
 
 
 def weight_use(call: ConvolutionCall, inputs: torch.Tensor, outgoing: torch.Tensor) -> Use:
-    """What a call leaves about its weight.
+    """Returns the per-sample gradients of a call's weight.
 
     Args:
         call: The layer's call.
@@ -110,7 +110,7 @@ class _SmallerKernel(ConvolutionCall):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of what is kept of the weight."""
+        """The shape of what is kept of the weight."""
         return self.kept
 
 
@@ -178,7 +178,7 @@ class Patches:
 
     @property
     def positions(self) -> int:
-        """Of a picture in all its views."""
+        """Number of positions of a picture, in all its views."""
         return self._call.book.views * math.prod(self._outgoing.shape[2:])
 
     @property

@@ -1,4 +1,4 @@
-"""What every engine of private gradients keeps to. Sums that are clipped but not yet noised stay in the process.
+"""The contract of all engines of private gradients. Sums that are clipped, not yet noised, stay in the process.
 
 DP-SGD of Abadi et al. ("Deep Learning with Differential Privacy", CCS 2016), in two parts that meet in
 `local_round`: an engine turns pictures into the sum of their clipped gradients, and `NoisyOptimizer` (in

@@ -66,7 +66,7 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
         self.zero_grad(set_to_none=True)
 
     def accumulate(self) -> None:
-        """Nothing: `step_with` is given whole sums, and Opacus' own would read them from `grad`."""
+        """Does nothing: `step_with` is given whole sums, and Opacus' method would read them from `grad`."""
 
     def add_noise(self) -> None:
         """Replaces Opacus' noise, which anyone who seeds torch's global generator can predict."""

@@ -38,7 +38,7 @@ class StepEngine:
             return self.engine.clipped_sum(batch.inputs, batch.labels, batch.counted)
 
     def norms_and_sum(self, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Both from one pass: see `ClippedGradients.norms_and_sum`.
+        """Returns norms and sum from one pass: see `ClippedGradients.norms_and_sum`.
 
         Raises:
             OutOfMemory: Memory did not hold the batch.

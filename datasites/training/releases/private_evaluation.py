@@ -1,4 +1,4 @@
-"""How well a model does on private pictures: counts of what it said, which leave only with noise on each of them.
+"""Private evaluation: counts of a model's predictions on private pictures, which leave with noise on each alone.
 
 The weights are hostile: made so that the answer for one picture hangs on a rounding, they could turn many answers when
 one picture is added, if the answers depended on which pictures are computed together. Here they do not.

@@ -1,4 +1,4 @@
-"""What private pictures are like, before a study is spent on them: sums that leave only with noise on each of them."""
+"""Private statistics: sums over private pictures, before a study is spent on them, which leave with noise on each."""
 
 from __future__ import annotations
 
