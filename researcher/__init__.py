@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datasites.training.models import initial_weights
     from policies.errors import WanwuError
     from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
+    from policies.plans.tokeniser import text_form, tokens
     from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
     from researcher.counts.releases import CountRequest, Released
     from researcher.evaluation.evaluation import Evaluation, evaluate
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from researcher.hospitals.credentials import Credentials
     from researcher.hospitals.federation import Federation, check_all
     from researcher.hospitals.hospital import DatasetInfo, Hospital, Mock
+    from researcher.planning.initial_weights import InitialWeights, load_initial_weights
     from researcher.planning.planning import Wishes, make_plan, study_epsilon
     from researcher.reports import StudyResult, write_report
     from researcher.strategies import ClientUpdate, FedAvg, ServerState, Strategy
@@ -44,6 +46,7 @@ __all__ = [
     "HoldOut",
     "Hospital",
     "HospitalCheck",
+    "InitialWeights",
     "Mock",
     "ModelSpec",
     "Patience",
@@ -67,9 +70,12 @@ __all__ = [
     "evaluate",
     "initial_weights",
     "load_hold_out",
+    "load_initial_weights",
     "make_plan",
     "result_of",
     "study_epsilon",
+    "text_form",
+    "tokens",
     "write_all",
     "write_report",
 ]
@@ -88,6 +94,7 @@ _HOMES = {
     "HoldOut": "researcher.evaluation.hold_out",
     "Hospital": "researcher.hospitals.hospital",
     "HospitalCheck": "researcher.hospitals.check",
+    "InitialWeights": "researcher.planning.initial_weights",
     "Mock": "researcher.hospitals.hospital",
     "ModelSpec": "policies.plans.training",
     "Patience": "researcher.studies.remote_round",
@@ -111,9 +118,12 @@ _HOMES = {
     "evaluate": "researcher.evaluation.evaluation",
     "initial_weights": "datasites.training.models",
     "load_hold_out": "researcher.evaluation.hold_out",
+    "load_initial_weights": "researcher.planning.initial_weights",
     "make_plan": "researcher.planning.planning",
     "result_of": "researcher.terminal.training_session",
     "study_epsilon": "researcher.planning.planning",
+    "text_form": "policies.plans.tokeniser",
+    "tokens": "policies.plans.tokeniser",
     "write_all": "researcher.terminal.training_session",
     "write_report": "researcher.reports",
 }

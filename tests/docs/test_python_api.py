@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from support import python_api
@@ -93,3 +94,13 @@ def test_the_notebook_imports_one_name_space() -> None:
         for alias in node.names
     }
     assert {name for name in imported if name and name.split(".")[0] in ROOTS} == {"researcher"}
+
+
+@pytest.mark.parametrize("page", sorted((PROJECT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_what_a_page_imports_of_the_researchers_side_is_exported(page: Path) -> None:
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        for line in block.splitlines():
+            if match := re.match(r"from (researcher|datasites\.training)(\S*) import (.+)", line):
+                package, inner, names = match.groups()
+                assert not inner, line
+                assert set(names.split(", ")) <= set(importlib.import_module(package).__all__), line
