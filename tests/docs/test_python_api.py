@@ -43,11 +43,11 @@ def test_a_package_exports_what_it_lists_and_nothing_else(package: str) -> None:
         _ = module.not_exported
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_each_exported_name_can_be_imported(package: str) -> None:
+@pytest.mark.parametrize(("package", "name"), [("researcher", "TrainingPlan"), ("datasites.training", "accuracy")])
+def test_an_exported_name_is_that_of_its_module(package: str, name: str) -> None:
+    # That each of the others is defined where it is said to be, `python_api.exported` has found out without importing.
     module = importlib.import_module(package)
-    for name in module.__all__:
-        assert getattr(module, name) is getattr(importlib.import_module(module._HOMES[name]), name)
+    assert getattr(module, name) is getattr(importlib.import_module(module._HOMES[name]), name)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
