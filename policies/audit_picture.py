@@ -66,10 +66,12 @@ class Measured(Protocol):
     def passed(self) -> bool: ...
 
     @property
-    def included_scores(self) -> np.ndarray: ...
+    def included_scores(self) -> np.ndarray:
+        """float64, (n,): scores of the canaries that took part."""
 
     @property
-    def excluded_scores(self) -> np.ndarray: ...
+    def excluded_scores(self) -> np.ndarray:
+        """float64, (n,): scores of the canaries that did not take part."""
 
     @property
     def expected_spread(self) -> float: ...

@@ -1,1 +1,142 @@
-"""The researcher's side: plans studies, averages client updates, reports; never sees a private row."""
+"""The researcher's side: plans studies, averages client updates, reports; never sees a private row.
+
+The names in `__all__` are the public API; docs/ref-python-api.md describes them. Each is imported at its first use,
+so `import researcher` loads neither torch nor PySyft.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datasites.training.models import initial_weights
+    from policies.errors import WanwuError
+    from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
+    from policies.plans.tokeniser import text_form, tokens
+    from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
+    from researcher.counts.releases import CountRequest, Released
+    from researcher.evaluation.evaluation import Evaluation, evaluate
+    from researcher.evaluation.hold_out import HoldOut, load_hold_out
+    from researcher.hospitals.check import HospitalCheck
+    from researcher.hospitals.credentials import Credentials
+    from researcher.hospitals.federation import Federation, check_all
+    from researcher.hospitals.hospital import DatasetInfo, Hospital, Mock
+    from researcher.planning.initial_weights import InitialWeights, load_initial_weights
+    from researcher.planning.planning import Wishes, make_plan, study_epsilon
+    from researcher.reports import StudyResult, write_report
+    from researcher.strategies import ClientUpdate, FedAvg, ServerState, Strategy
+    from researcher.studies.history import History, PrivacySpent, RoundRecord
+    from researcher.studies.remote_round import Patience, RoundEvent
+    from researcher.studies.study import Study
+    from researcher.studies.submission import STUDY_FILE, Submission
+    from researcher.terminal.training_session import result_of, write_all
+
+__all__ = [
+    "STUDY_FILE",
+    "ClientUpdate",
+    "CountRequest",
+    "Credentials",
+    "DatasetInfo",
+    "Evaluation",
+    "EvaluationPlan",
+    "FedAvg",
+    "Federation",
+    "History",
+    "HoldOut",
+    "Hospital",
+    "HospitalCheck",
+    "InitialWeights",
+    "Mock",
+    "ModelSpec",
+    "Patience",
+    "PrivacySpec",
+    "PrivacySpent",
+    "ReleaseSpec",
+    "Released",
+    "RoundEvent",
+    "RoundRecord",
+    "RunSpec",
+    "ServerState",
+    "StatisticsPlan",
+    "Strategy",
+    "Study",
+    "StudyResult",
+    "Submission",
+    "TrainingPlan",
+    "WanwuError",
+    "Wishes",
+    "check_all",
+    "evaluate",
+    "initial_weights",
+    "load_hold_out",
+    "load_initial_weights",
+    "make_plan",
+    "result_of",
+    "study_epsilon",
+    "text_form",
+    "tokens",
+    "write_all",
+    "write_report",
+]
+# Where each exported name is defined.
+_HOMES = {
+    "STUDY_FILE": "researcher.studies.submission",
+    "ClientUpdate": "researcher.strategies",
+    "CountRequest": "researcher.counts.releases",
+    "Credentials": "researcher.hospitals.credentials",
+    "DatasetInfo": "researcher.hospitals.hospital",
+    "Evaluation": "researcher.evaluation.evaluation",
+    "EvaluationPlan": "policies.plans.releases",
+    "FedAvg": "researcher.strategies",
+    "Federation": "researcher.hospitals.federation",
+    "History": "researcher.studies.history",
+    "HoldOut": "researcher.evaluation.hold_out",
+    "Hospital": "researcher.hospitals.hospital",
+    "HospitalCheck": "researcher.hospitals.check",
+    "InitialWeights": "researcher.planning.initial_weights",
+    "Mock": "researcher.hospitals.hospital",
+    "ModelSpec": "policies.plans.training",
+    "Patience": "researcher.studies.remote_round",
+    "PrivacySpec": "policies.plans.training",
+    "PrivacySpent": "researcher.studies.history",
+    "ReleaseSpec": "policies.plans.releases",
+    "Released": "researcher.counts.releases",
+    "RoundEvent": "researcher.studies.remote_round",
+    "RoundRecord": "researcher.studies.history",
+    "RunSpec": "policies.plans.training",
+    "ServerState": "researcher.strategies",
+    "StatisticsPlan": "policies.plans.releases",
+    "Strategy": "researcher.strategies",
+    "Study": "researcher.studies.study",
+    "StudyResult": "researcher.reports",
+    "Submission": "researcher.studies.submission",
+    "TrainingPlan": "policies.plans.training",
+    "WanwuError": "policies.errors",
+    "Wishes": "researcher.planning.planning",
+    "check_all": "researcher.hospitals.federation",
+    "evaluate": "researcher.evaluation.evaluation",
+    "initial_weights": "datasites.training.models",
+    "load_hold_out": "researcher.evaluation.hold_out",
+    "load_initial_weights": "researcher.planning.initial_weights",
+    "make_plan": "researcher.planning.planning",
+    "result_of": "researcher.terminal.training_session",
+    "study_epsilon": "researcher.planning.planning",
+    "text_form": "policies.plans.tokeniser",
+    "tokens": "policies.plans.tokeniser",
+    "write_all": "researcher.terminal.training_session",
+    "write_report": "researcher.reports",
+}
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if not TYPE_CHECKING:  # a type checker reads the imports above
+
+    def __getattr__(name: str) -> object:
+        """Imports an exported name when it is first used (PEP 562)."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(_HOMES[name]), name)

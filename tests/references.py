@@ -1,4 +1,4 @@
-"""Renders the parts of pages that the code itself knows: settings, limits, commands, and the rooms of the house.
+"""Renders the parts of pages that the code itself knows: settings, limits, commands, rooms, the Python API.
 
     python tests/references.py        writes them into docs/, between their markers
 
@@ -21,6 +21,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(PROJECT))
 
 import test_layers  # noqa: E402
+from support import error_tree, python_api  # noqa: E402
 
 import launch_datasites  # noqa: E402
 from datasites.cli import program as datasites_program  # noqa: E402
@@ -130,7 +131,9 @@ _PARTS = {
     "datasites": lambda: _commands_of("python -m datasites"),
     "researcher": lambda: _commands_of("python -m researcher"),
     "policies": lambda: _commands_of("python -m policies"),
+    "errors": lambda: f"```text\n{error_tree.draw()}\n```",
     "rooms": lambda: _lines(test_layers.picture()),
+    "python_api": lambda: f"\n{python_api.render()}\n",
 }
 
 

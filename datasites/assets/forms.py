@@ -1,4 +1,4 @@
-"""What size and channels a folder's pictures have, over all its hospitals; read from the files' headers alone."""
+"""Sizes and channels of a folder's pictures, over all its hospitals; read from the files' headers alone."""
 
 from __future__ import annotations
 

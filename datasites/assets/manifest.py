@@ -1,4 +1,4 @@
-"""What a picture store says about itself. Of a manifest only its schema may cross the boundary; its counts never do."""
+"""Manifests of picture stores. Of a manifest only its schema may cross the boundary; its counts never do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STORE_VERSION = 1
 
 @dataclass(frozen=True)
 class StoreManifest:
-    """What a store holds.
+    """The manifest of a store.
 
     Attributes:
         name: Public: the dataset's name.

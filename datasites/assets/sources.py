@@ -1,4 +1,4 @@
-"""Where a hospital's pictures come from: a folder or an .npz file. Everything read here is private to the hospital."""
+"""Sources of a hospital's pictures: a folder or an .npz file. Everything read here is private to the hospital."""
 
 from __future__ import annotations
 

@@ -107,7 +107,10 @@ def _check_texts(texts: NDArray[np.int32] | None, manifest: StoreManifest, folde
 
 
 def open_array(file: Path) -> NDArray[Any]:
-    """A plain array's file, memory-mapped, read-only.
+    """Opens the file of one plain array, memory-mapped and read-only.
+
+    Returns:
+        The array, of the shape and dtype that the file states.
 
     Raises:
         OSError, ValueError, EOFError: It is not there, or not exactly one array.

@@ -12,6 +12,7 @@ from datasites.training.pictures.reports import empty_inputs
 from policies.plans.training import ModelSpec
 
 ENGINES: dict[str, EngineFactory] = {"book_keeping": BookKeeping, "opacus": OpacusHooks}
+"""The engines by the names that a plan gives them."""
 
 
 def check_trainable(spec: ModelSpec, engine: str) -> None:

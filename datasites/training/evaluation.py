@@ -1,4 +1,4 @@
-"""What a model says about pictures: free on public ones; on private ones every number is a release."""
+"""Predictions of a model: free on public pictures; on private ones every number is a release."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def predict(
 
 
 def fixed_features(spec: ModelSpec, images: np.ndarray) -> np.ndarray | None:
-    """What a model's first part makes of pictures, where nothing in it is trained: the same in every round of a study.
+    """Returns the outputs of a model's first part where nothing in it is trained: the same in all rounds of a study.
 
     Args:
         spec: The model.

@@ -1,4 +1,4 @@
-"""What a run does, by the kind of its plan. What it returns is all that may leave, after the output contract."""
+"""Runs one round of a plan of any kind. Its result is all that may leave, after the output contract."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from policies.plans.training import TrainingPlan
 
 
 class PreparedRound(Protocol):
-    """A round that wants nothing but its pictures."""
+    """A round that lacks nothing but its pictures."""
 
     def __call__(self, pictures: LabelledPictures, *, progress: Progress = ...) -> dict[str, np.ndarray]:
-        """As `run_round`."""
+        """As `run_round`, with the pictures that the round lacks."""
 
 
 def run_round(
@@ -40,7 +40,8 @@ def run_round(
     Args:
         plan: What was approved, of any kind.
         round_index: From 0 to plan.rounds - 1.
-        weights: float32 by name, exactly the model's parameters; none for statistics, which have no model.
+        weights: float32 by name, exactly the model's parameters, each of its shape; none for statistics, which have no
+            model.
         pictures: The hospital's pictures, their classes and their privacy units.
         progress: Told (done, total).
         team: The processes that take a training plan's steps together; all call this, and the first one's result is

@@ -65,7 +65,7 @@ def train_round(
     Args:
         plan: What was approved.
         round_index: From 0 to plan.rounds - 1.
-        global_weights: float32 by name, exactly the model's parameters.
+        global_weights: float32 by name, exactly the model's parameters, each of its shape.
         pictures: The hospital's pictures, their classes and their privacy units.
         progress: Told (steps done, steps in the round) after each step.
         random: Draws the sample and the noise; a fresh generator keyed by the operating system if None.
@@ -75,7 +75,7 @@ def train_round(
             pictures; the first one's update is the round's.
 
     Returns:
-        The client update: trained minus global weights, float32, by name.
+        The client update: trained minus global weights, float32 by name, each of its parameter's shape.
 
     Raises:
         PlanError: The model does not exist, or does not fit the pictures or their reports; or several processes train
@@ -140,7 +140,7 @@ def prepare_training(
 
 @dataclass(frozen=True)
 class PreparedTraining:
-    """A round that wants nothing but its pictures.
+    """A round that lacks nothing but its pictures.
 
     Attributes:
         plan: What was approved.

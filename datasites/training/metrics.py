@@ -21,23 +21,45 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int
 
 
 def accuracy(matrix: np.ndarray) -> float:
-    """Share of pictures on the diagonal; 0 when there are none."""
+    """Returns the share of pictures on the diagonal; 0 when there are none.
+
+    Args:
+        matrix: Counts, (K, K), as `confusion_matrix` gives them.
+    """
     return _ratio(float(np.trace(matrix)), float(matrix.sum()))
 
 
 def recall_per_class(matrix: np.ndarray) -> np.ndarray:
-    """Returns float64, (K,): of each true class, the share recognised; 0 for a class without pictures."""
+    """Returns of each true class the share that was recognised; 0 for a class without pictures.
+
+    Args:
+        matrix: Counts, (K, K), as `confusion_matrix` gives them.
+
+    Returns:
+        float64, (K,).
+    """
     return np.array([_ratio(float(row[k]), float(row.sum())) for k, row in enumerate(matrix)])
 
 
 def f1_per_class(matrix: np.ndarray) -> np.ndarray:
-    """Returns float64, (K,): 2 TP / (2 TP + FP + FN) of each class; 0 where it never occurs."""
+    """Returns 2 TP / (2 TP + FP + FN) of each class; 0 for a class that never occurs.
+
+    Args:
+        matrix: Counts, (K, K), as `confusion_matrix` gives them.
+
+    Returns:
+        float64, (K,).
+    """
     hits, rows, columns = np.diagonal(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     return np.array([_ratio(2.0 * float(h), float(r) + float(c)) for h, r, c in zip(hits, rows, columns, strict=True)])
 
 
 def macro_f1(matrix: np.ndarray) -> float:
-    """Mean F1 of the classes that occur, in the labels or among the predictions; 0 when there are none."""
+    """Returns the mean F1 of the classes that occur, in the labels or among the predictions; 0 when there are none.
+
+    Args:
+        matrix: Counts, (K, K), as `confusion_matrix` gives them.
+    """
     occurs = (matrix.sum(axis=0) + matrix.sum(axis=1)) > 0
     return float(f1_per_class(matrix)[occurs].mean()) if occurs.any() else 0.0
 

@@ -1,1 +1,1 @@
-"""What a plan costs in privacy, and how much a hospital lets one cost."""
+"""The privacy cost of plans, and the limits that a hospital sets to it."""

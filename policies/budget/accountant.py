@@ -1,4 +1,4 @@
-"""What a history of noisy steps costs, and back: steps to epsilon, budget to noise.
+"""The accountant: from a history of noisy steps to its epsilon, and from a budget to the noise that keeps it.
 
 Only these numbers may be told outside. Epsilons are never added up: steps are composed, in three ways, and the
 smallest bound counts of those that can be trusted: by privacy loss distributions, by Opacus' PRV accountant, and by

@@ -1,4 +1,4 @@
-"""What a hospital allows for a dataset. Set by the hospital, readable by researchers, never theirs to change."""
+"""Limits of a dataset: set by the hospital, readable by researchers, never theirs to change."""
 
 from __future__ import annotations
 

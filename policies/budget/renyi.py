@@ -53,7 +53,7 @@ def upper_bound(history: Sequence[GaussianSteps], delta: float) -> float:
 
 
 def upper_bound_and_order(history: Sequence[GaussianSteps], delta: float) -> tuple[float, float]:
-    """The same, and the order that gives it; (infinity, infinity) where none is found."""
+    """Returns the bound on epsilon and the order that gives it; (infinity, infinity) where none is found."""
     import numpy as np
 
     epsilons = _epsilons(history, delta)

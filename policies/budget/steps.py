@@ -1,4 +1,4 @@
-"""What the accountants count: equal noisy steps. Three numbers each, which may be told outside."""
+"""Equal noisy steps, which the accountants count. Three numbers each, which may be known outside."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class GaussianSteps:
 
 
 def merged(history: Iterable[GaussianSteps]) -> tuple[GaussianSteps, ...]:
-    """The same history in one canonical order, with equal noise and sample rate put together."""
+    """Returns a history in one canonical order, with steps of equal noise and sample rate put together."""
     steps: Counter[tuple[float, float]] = Counter()
     for part in history:
         steps[part.noise_multiplier, part.sample_rate] += part.steps

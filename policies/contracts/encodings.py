@@ -56,7 +56,7 @@ def encode(arrays: Mapping[str, np.ndarray], encoding: str, *, seed: bytes) -> b
     """Encodes arrays that are in memory; the same arrays, encoding and seed give the same bytes.
 
     Args:
-        arrays: Name → float32, finite.
+        arrays: Name → float32 of any shape, finite.
         encoding: One of `ENCODINGS`.
         seed: What stochastic rounding is drawn from, such as a digest of the study and the round.
     """
@@ -89,7 +89,7 @@ def encode_file(
 
 
 def decode(source: Path | bytes, expected: Shapes, encoding: str, *, max_bytes: int) -> dict[str, np.ndarray]:
-    """Decodes into arrays, float32 by name, sorted.
+    """Decodes into arrays, float32 by name, sorted, of the expected shapes.
 
     Raises:
         Malformed: The bytes are not these arrays in this encoding.

@@ -31,7 +31,7 @@ def check_update(arrays: Mapping[str, np.ndarray], expected: Shapes, *, max_byte
         public text is the same for every refusal, so that it cannot carry anything of the data.
 
     Args:
-        arrays: Name → what the run made.
+        arrays: Name → what the run made, of the expected shape.
         expected: Name → shape of each parameter that the plan trains.
         max_bytes: Most bytes of values.
 

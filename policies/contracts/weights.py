@@ -113,7 +113,7 @@ def check_names(names: Mapping[str, Any], expected: Shapes) -> None:
 
 
 def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
-    """Refuses NaN and infinities.
+    """Refuses NaN and infinities, in arrays of any shape.
 
     Raises:
         Malformed: Naming the first array with one.

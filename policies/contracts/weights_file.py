@@ -36,7 +36,7 @@ class WeightsFile:
         self._start, self._offsets = check_header(file, size, expected)
 
     def chunks(self, name: str) -> Iterator[np.ndarray]:
-        """The values of one array in order, flat, at most `CHUNK_VALUES` at a time.
+        """Yields the values of one array in order, float32, (n,) with n at most `CHUNK_VALUES`.
 
         Raises:
             Malformed: A value is not finite, or the file changed meanwhile.
@@ -94,7 +94,7 @@ def exactly(file: Readable, size: int) -> bytes:
 
 
 def finite(name: str, content: bytes) -> np.ndarray:
-    """Bytes as float32 values.
+    """Returns bytes as float32 values, (n,).
 
     Raises:
         Malformed: One of them is not finite.

@@ -1,14 +1,65 @@
 """Every error of the platform. Only an error's public text may cross the hospital's boundary.
 
-    WanwuError
-     ├─ PlanError               WW1xx  the plan is malformed or out of range
-     ├─ DataError               WW2xx  pictures, tables and folders at ingestion (hospital-side only)
-     ├─ BudgetError             WW3xx  privacy budget, limits and the ledger
-     ├─ RequestError            WW4xx  code requests and approvals
-     ├─ RunError                WW5xx  runs, their queue and their processes
-     ├─ ContractError           WW6xx  what may enter and leave a run
-     ├─ FederationError         WW7xx  researcher side: connecting, versions, rounds
-     └─ ConfigError             WW8xx  settings, ports, state folders
+WW1xx: plans. WW2xx: pictures and folders at ingestion, at the hospital only. WW3xx: privacy budget, limits, ledger.
+WW4xx: code requests and approvals. WW5xx: runs, their queue and their processes. WW6xx: what may enter and leave a run.
+WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders.
+
+    WanwuError                     WW000
+     ├─ PlanError                  WW101
+     ├─ DataError                  WW201
+     │  └─ StoreBroken             WW202
+     ├─ BudgetError                WW300
+     │  ├─ BudgetExceeded          WW301
+     │  ├─ BudgetTooSmall          WW302
+     │  ├─ LedgerBroken            WW303
+     │  ├─ LimitExceeded           WW304
+     │  ├─ NotReserved             WW305
+     │  └─ ReceiptInvalid          WW306
+     ├─ RequestError               WW400
+     │  ├─ RequestUnknown          WW401
+     │  ├─ RequestPending          WW402
+     │  ├─ RequestDenied           WW403
+     │  ├─ RequestAltered          WW404
+     │  ├─ RequestNotCanonical     WW405
+     │  ├─ RoundRefused            WW406
+     │  ├─ NotAllowed              WW407
+     │  └─ TooManyPending          WW408
+     ├─ RunError                   WW500
+     │  ├─ RunFailed               WW501
+     │  │  └─ RunLost              WW511
+     │  ├─ RunCancelled            WW502
+     │  ├─ BlobError               WW503
+     │  │  ├─ BlobUnknown          WW504
+     │  │  ├─ QuotaExceeded        WW508
+     │  │  └─ DiskFull             WW509
+     │  ├─ SandboxMissing          WW505
+     │  ├─ TeamBroken              WW510
+     │  ├─ NotRepeatable           WW512
+     │  └─ OutOfMemory             WW513
+     ├─ ContractError              WW600
+     │  ├─ InputRefused            WW601
+     │  ├─ OutputRefused           WW602
+     │  ├─ MessageRefused          WW603
+     │  ├─ BodyTooLarge            WW604
+     │  ├─ RequestMalformed        WW611
+     │  ├─ HostRefused             WW612
+     │  ├─ TooSlow                 WW613
+     │  └─ RangeRefused            WW614
+     ├─ FederationError            WW701
+     │  ├─ VersionMismatch         WW702
+     │  ├─ NotEnoughDatasites      WW703
+     │  ├─ SignInFailed            WW704
+     │  ├─ DatasiteUnreachable     WW705
+     │  ├─ CertificateRefused      WW711
+     │  ├─ DatasiteNotTrusted      WW712
+     │  └─ AccountUnknown          WW713
+     └─ ConfigError                WW801
+        ├─ AuditBroken             WW820
+        ├─ AuditUnavailable        WW821
+        ├─ StorageUnavailable      WW822
+        ├─ StateVersionMismatch    WW823
+        ├─ BackupRefused           WW824
+        └─ BooksDisagree           WW830
 
 Each class has a code, the same in the CLI, in JSON and in docs/ref-errors.md.
 """

@@ -1,4 +1,4 @@
-"""Whether a request's whole envelope fits into what is left of the budgets of a dataset, a researcher and a study."""
+"""Checks that a request's whole envelope fits into what is left to its dataset, its researcher and its study."""
 
 from __future__ import annotations
 

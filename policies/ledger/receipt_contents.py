@@ -1,4 +1,4 @@
-"""What a receipt says: digests, the approved plan and what the accountant counts. Made to leave the hospital.
+"""The contents of a receipt: digests, the approved plan and the counted steps. Made to leave the hospital.
 
 It holds no value of a picture, no true count and no time of a run.
 """

@@ -1,4 +1,4 @@
-"""What the ledger's entries mean: which request holds how much of a budget. Stays in the hospital."""
+"""Reservations, computed from the ledger's entries: which request holds how much of a budget. Stays in the hospital."""
 
 from __future__ import annotations
 

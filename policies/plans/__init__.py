@@ -1,1 +1,1 @@
-"""What a code request may ask for: its plan, written out in every value, and the stub that carries it."""
+"""Plans: what a code request asks for, written out in every value, and the stub that carries it."""

@@ -1,4 +1,4 @@
-"""What is unusual about a plan, in plain sentences for whoever approves it. Its numbers are the researcher's own.
+"""Findings about a plan that is unusual, in plain sentences for its reviewer. The numbers are the researcher's own.
 
 A finding refuses nothing: ranges and the hospital's limits do that.
 """

@@ -1,4 +1,4 @@
-"""Which options each model takes, in which range: what a plan may say of a model, checked without building it.
+"""Options of models, each with its range: what a plan may say of a model, checked without building it.
 
 The one table of them. A datasite holds submitted plans against it, which takes no torch and no time, and the models
 take their settings from it. `features` names its options in `policies.plans.features`, and reports theirs in

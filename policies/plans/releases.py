@@ -21,7 +21,7 @@ MAX_SCORE_BINS = 200
 
 @dataclass(frozen=True)
 class ReleaseSpec:
-    """What makes a release of sums differentially private.
+    """Settings that make a release of sums differentially private.
 
     Attributes:
         noise_multiplier: Standard deviation of the noise on each number, over the most that one unit can change all of
@@ -103,7 +103,7 @@ class EvaluationPlan:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads an evaluation plan back; PlanError if it does not read exactly."""
+        """Reads an evaluation plan back from the JSON `text`; PlanError if it does not read exactly."""
         return plan_json.load(text, {cls.kind: cls})
 
     def digest(self) -> str:
@@ -170,7 +170,7 @@ class StatisticsPlan:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads a statistics plan back; PlanError if it does not read exactly."""
+        """Reads a statistics plan back from the JSON `text`; PlanError if it does not read exactly."""
         return plan_json.load(text, {cls.kind: cls})
 
     def digest(self) -> str:

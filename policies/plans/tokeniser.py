@@ -1,4 +1,4 @@
-"""How a report becomes whole numbers, the same way at every hospital and at the researcher's.
+"""The tokeniser: turns a report into whole numbers, the same way at every hospital and at the researcher's.
 
 The rule is fixed and public, and learns nothing: no vocabulary is built from reports, so no word that only one patient
 has can shape what crosses the boundary. Reports and their numbers are private rows and stay inside; only a `TextForm`

@@ -1,4 +1,4 @@
-"""What a study is: frozen values that a researcher proposes, a hospital reads, and a run obeys.
+"""Training plans: frozen values that a researcher proposes, a hospital reads, and a run obeys.
 
 A plan crosses the boundary inwards as JSON, pinned in the code request. It is the whole of what differs between
 two requests, so its digest stands for what was approved.
@@ -88,7 +88,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class PrivacySpec:
-    """What makes training differentially private. Opacus' spellings.
+    """Settings that make training differentially private, in Opacus' spellings.
 
     Attributes:
         noise_multiplier: Standard deviation of the noise on a step's summed gradients, over max_grad_norm.
@@ -114,7 +114,7 @@ class PrivacySpec:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """How fast, never how private.
+    """Performance settings: they change how fast a run is, never how private.
 
     Attributes:
         device: `auto` takes a GPU where the hospital leases one, `cpu` never does.
@@ -267,6 +267,9 @@ class TrainingPlan:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Reads a training plan back.
+
+        Args:
+            text: JSON, as `to_json` writes it.
 
         Raises:
             PlanError: Not JSON, another kind or version, an unknown or missing field, a value out of range.

@@ -79,7 +79,7 @@ def end(options: argparse.Namespace) -> None:
 
 
 def first_weights(options: argparse.Namespace, study: Study) -> Mapping[str, np.ndarray] | None:
-    """Public weights to start from, with their record in the study's folder; None to start at random, or to go on."""
+    """Public weights to start from, each of its parameter's shape; None to start at random, or to go on."""
     from researcher.planning.initial_weights import load_initial_weights
     from researcher.studies.checkpoints import STATE_FILE
 

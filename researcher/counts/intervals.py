@@ -29,7 +29,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Confidence:
-    """How intervals are made.
+    """Settings of confidence intervals.
 
     Attributes:
         noise_std: Standard deviation of the noise on each released number, 0 or more.

@@ -22,7 +22,7 @@ _NONE = 1e-9  # divides where there is nothing to divide
 
 @dataclass(frozen=True)
 class NoisedMetrics:
-    """What a noised confusion matrix says.
+    """Metrics from a noised confusion matrix.
 
     Attributes:
         accuracy: Probability that a picture's class is recognised.

@@ -1,4 +1,4 @@
-"""What hospitals' pictures are like, from sums that they released with noise. No private row comes here."""
+"""Statistics of hospitals' pictures, from sums that they released with noise. No private row comes here."""
 
 from __future__ import annotations
 

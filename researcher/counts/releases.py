@@ -38,7 +38,14 @@ class Released:
     skipped: Mapping[str, str]
 
     def summed(self, name: str) -> tuple[np.ndarray, float]:
-        """An array summed over the hospitals, and the standard deviation of the noise on that sum."""
+        """Returns an array summed over the hospitals, and the standard deviation of the noise on that sum.
+
+        Args:
+            name: One of the plan's `outputs`.
+
+        Returns:
+            float64, of the shape `(...)` that the plan declares for the output, and the standard deviation.
+        """
         total = np.sum([arrays[name] for arrays in self.arrays.values()], axis=0, dtype=np.float64)
         return total, self.noise_std * float(np.sqrt(len(self.arrays)))
 
@@ -58,7 +65,7 @@ class CountRequest(Submission[EvaluationPlan | StatisticsPlan]):
         """Asks every hospital that approved for one release.
 
         Args:
-            weights: The model to evaluate, name → float32 array; None for statistics.
+            weights: The model to evaluate, name → float32 array of the parameter's shape; None for statistics.
             round_index: Which of the plan's rounds; asking again for one gives the same numbers and costs nothing.
             min_clients: Least number of hospitals that must answer.
             patience: How long to wait and how often to try again.

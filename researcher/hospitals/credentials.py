@@ -66,6 +66,9 @@ class Credentials:
     def from_file(cls, path: Path) -> Self:
         """Reads a credentials file.
 
+        Args:
+            path: The file that the hospital's admin handed over.
+
         Raises:
             ConfigError: It is missing, not a credentials file, or one of a version without certificates.
         """
@@ -85,6 +88,9 @@ class Credentials:
 
     def check_time(self, *, now: datetime | None = None) -> None:
         """Returns if the certificate is valid by this machine's clock.
+
+        Args:
+            now: The time to take in place of the clock's.
 
         Raises:
             CertificateRefused: It has expired, or its time has not begun.

@@ -47,7 +47,13 @@ class DatasetInfo:
 
     @classmethod
     def read(cls, datasite: str, name: str, schema: Mapping[str, Any], limits: dict[str, Any]) -> Self:
-        """What a datasite says of a dataset, once its names can be shown and its sizes can be.
+        """Reads what a datasite says of a dataset, and checks that its names can be shown and its sizes can be.
+
+        Args:
+            datasite: Who says it.
+            name: Of the dataset.
+            schema: The dataset's schema, as the datasite gives it.
+            limits: What the hospital allows.
 
         Raises:
             PlanError, LookupError, TypeError, ValueError, AttributeError: It is something else.

@@ -19,7 +19,7 @@ from researcher.planning import recipes
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the researcher chooses; the rest of the plan follows from it and from the datasets' schema.
+    """The settings that a researcher chooses; the rest of the plan follows from them and from the datasets' schema.
 
     Attributes:
         study: Name of the study.
@@ -70,7 +70,11 @@ class Wishes:
 
 
 def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
-    """The plan that fulfils the wishes on these datasets, which must agree in what a model sees of them.
+    """Returns the plan that fulfils the wishes on these datasets, which must agree in what a model sees.
+
+    Args:
+        wishes: What the researcher chose.
+        datasets: What the hospitals publish, as `Federation.datasets` gives it.
 
     Raises:
         FederationError: The datasets differ in name, classes, picture shape or unit, or, for a model that takes
@@ -149,7 +153,14 @@ def _privacy(wishes: Wishes, unit: str, steps: int) -> PrivacySpec | None:
 
 
 def study_epsilon(plan: TrainingPlan) -> float | None:
-    """What the whole study costs at each hospital; None without differential privacy."""
+    """Returns the epsilon that the whole study costs at each hospital, at the plan's delta.
+
+    Args:
+        plan: The study's plan.
+
+    Returns:
+        Epsilon per privacy unit; None without differential privacy.
+    """
     from policies.budget.accountant import epsilon_spent
 
     if plan.privacy is None:

@@ -36,7 +36,7 @@ class _Kind:
         steps: Noisy steps of a study.
         clip: max_grad_norm; for heads over the square root of their inputs' number.
         most_rate: Largest learning rate; for heads times their inputs' number.
-        travel: Learning rate that suits a noise of 1, likewise; see `_learning_rate`.
+        travel: Learning rate that suits a noise of 1; for heads times their inputs' number; see `_learning_rate`.
         schedule: Of the learning rate.
         views: Augmentation multiplicity, where pictures are augmented.
     """

@@ -1,4 +1,4 @@
-"""What a study came to, for programs and for people. Shows released numbers and public hold-outs only."""
+"""Results of a study, for programs and for people. They show released numbers and public hold-outs only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How every plot of a report looks: type, colours, titles, and labels that stand beside their lines."""
+"""The style of a report's plots: type, colours, titles, and labels that stand beside their lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a report says things: numbers with units, and what the guarantee means in plain words."""
+"""Sentences of a report: numbers with units, and what the guarantee means in plain words."""
 
 from __future__ import annotations
 

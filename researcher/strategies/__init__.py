@@ -1,4 +1,4 @@
-"""How client updates become the next global model. A strategy sees what hospitals released, nothing else."""
+"""Strategies: make client updates the next global model. A strategy sees what hospitals released, nothing else."""
 
 from __future__ import annotations
 

@@ -49,7 +49,11 @@ class FedAvg:
         validate.number("server_averaging", self.server_averaging, low=0, high=1, open_high=True)
 
     def init(self, weights: Mapping[str, np.ndarray]) -> ServerState:
-        """The state before the first round: `weights` copied to float32, velocity zero."""
+        """Returns the state before the first round: `weights` copied to float32, velocity zero.
+
+        Args:
+            weights: Name → array, each of its parameter's shape.
+        """
         return ServerState({name: np.array(array, dtype=np.float32) for name, array in weights.items()})
 
     def apply(self, state: ServerState, updates: Iterable[ClientUpdate]) -> ServerState:

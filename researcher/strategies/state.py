@@ -1,4 +1,4 @@
-"""What a strategy holds between rounds: global weights and client updates, all of it already released."""
+"""The state of a strategy between rounds: global weights and client updates, all of it already released."""
 
 from __future__ import annotations
 
@@ -76,7 +76,11 @@ class Strategy(Protocol):
     """An averaging algorithm: pure functions on an explicit state, itself frozen settings."""
 
     def init(self, weights: Mapping[str, np.ndarray]) -> ServerState:
-        """The state before the first round."""
+        """Returns the state before the first round.
+
+        Args:
+            weights: Name → float32 array, each of its parameter's shape.
+        """
         ...
 
     def apply(self, state: ServerState, updates: Iterable[ClientUpdate]) -> ServerState:

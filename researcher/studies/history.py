@@ -1,4 +1,4 @@
-"""What happened in each round of a study: public numbers only, of released models and public hold-outs."""
+"""The history of a study, round by round: public numbers only, of released models and public hold-outs."""
 
 from __future__ import annotations
 
@@ -85,6 +85,7 @@ class History:
             self.append(record)
 
     def __len__(self) -> int:
+        """Number of rounds."""
         return len(self.records)
 
     def append(self, record: RoundRecord) -> None:
@@ -106,6 +107,9 @@ class History:
     def from_json(cls, text: str | bytes) -> Self:
         """Reads what `to_json` writes.
 
+        Args:
+            text: JSON.
+
         Raises:
             ConfigError: Not a history of this version.
         """
@@ -126,6 +130,9 @@ class History:
     @classmethod
     def load(cls, path: Path | str) -> Self:
         """Reads a saved history, to resume a study; an absent file is a study that has not begun.
+
+        Args:
+            path: The file that `save` wrote.
 
         Raises:
             ConfigError: The file is there and is not a history.

@@ -74,7 +74,7 @@ class OutgoingWeights:
         """The weights as the plan says they travel; a round that is asked for again gives the same bytes.
 
         Args:
-            arrays: Name → float32.
+            arrays: Name → float32, each of its parameter's shape.
             plan: Says the encoding.
             round_index: Together with the plan what stochastic rounding is drawn from.
 
@@ -103,7 +103,11 @@ class DatasiteRound:
     arrived: float = field(default_factory=time.monotonic)
 
     def take_update(self) -> dict[str, np.ndarray]:
-        """Hands the update over, so that only the average stays in memory."""
+        """Hands the update over, so that only the average stays in memory.
+
+        Returns:
+            Name → float32 array, each of its parameter's shape.
+        """
         if self.update is None:
             raise FederationError("The update was taken already.")
         update, self.update = self.update, None

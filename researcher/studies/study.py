@@ -37,7 +37,7 @@ def strategy_of(plan: TrainingPlan) -> FedAvg:
 
 @dataclass(frozen=True)
 class _Terms:
-    """What is the same in all rounds of a run."""
+    """Settings that are the same in all rounds of a run."""
 
     taking_part: list[str]
     absent: Mapping[str, str]
@@ -50,13 +50,13 @@ class _Terms:
 
 @dataclass(frozen=True)
 class _Came:
-    """What came of a round: hospital → its part of it, or why it has none."""
+    """The outcome of a round: hospital → its part of it, or why it has none."""
 
     results: dict[str, DatasiteRound]
     skipped: dict[str, str]
 
     def seconds(self, aggregated: float) -> dict[str, float]:
-        """Of the slowest hospital that delivered, and of what came after it until `aggregated`."""
+        """Seconds of each phase of the slowest hospital that delivered, and of the averaging until `aggregated`."""
         if not self.results:
             return dict.fromkeys(("queue", "transfer", "train", "aggregate"), 0.0)
         slowest = max(self.results.values(), key=lambda one: one.arrived)
@@ -91,7 +91,8 @@ class Study(Submission[TrainingPlan]):
 
         Args:
             hold_out: Public pictures that each global model is evaluated on.
-            initial_weights: The global model before the first round; not read when the study is continued.
+            initial_weights: The global model before the first round, name → float32 array of the parameter's shape; not
+                read when the study is continued.
             strategy: How updates are averaged; FedAvg as the plan says if None.
             min_clients: Least number of hospitals whose update a round needs.
             rounds: Stop after this many rounds in all; the plan's if None.
@@ -205,7 +206,11 @@ class Study(Submission[TrainingPlan]):
         )
 
     def privacy(self, history: History) -> dict[str, PrivacySpent | None]:
-        """Datasite → what its ledger says that the study spent; None where training was not private."""
+        """Returns datasite → what its ledger says that the study spent; None where training was not private.
+
+        Args:
+            history: Of the study's rounds, as `run` returns it.
+        """
         spent: dict[str, PrivacySpent | None] = {}
         for name in self.requests:
             epsilons = [record.epsilon[name] for record in history.records if name in record.epsilon]

@@ -18,6 +18,7 @@ from researcher.hospitals.code_requests import CodeRequest
 from researcher.hospitals.federation import Federation
 
 STUDY_FILE = "study.json"
+"""Name of the file in a study's folder that holds its plan and its code requests."""
 _POLL_SECONDS = 0.5
 P = TypeVar("P", bound=Plan)
 
@@ -42,6 +43,11 @@ class Submission(Generic[P]):
     def submit(cls, federation: Federation, plan: P, folder: Path | str) -> Self:
         """Submits the plan to all hospitals of the federation.
 
+        Args:
+            federation: The connected hospitals.
+            plan: What each of them is asked for.
+            folder: Where the submission is kept.
+
         Raises:
             ConfigError: The folder already holds a study.
             WanwuError: What a hospital refused the plan with.
@@ -60,6 +66,10 @@ class Submission(Generic[P]):
     @classmethod
     def load(cls, federation: Federation, folder: Path | str) -> Self:
         """Takes up a submitted study from its folder.
+
+        Args:
+            federation: The connected hospitals, at least those that the study was submitted to.
+            folder: Where `submit` kept it.
 
         Raises:
             ConfigError: There is none, or it names a hospital that the federation is not connected to.
@@ -90,7 +100,16 @@ class Submission(Generic[P]):
         poll_seconds: float = 2.0,
         on_change: Callable[[dict[str, tuple[str, str]]], None] = lambda decisions: None,
     ) -> dict[str, tuple[str, str]]:
-        """Returns the decisions once every hospital has made one, or the time is up."""
+        """Returns the decisions, as `decisions` does, once every hospital has made one or the time is up.
+
+        Args:
+            timeout_seconds: How long to wait at most.
+            poll_seconds: Pause between two questions to the hospitals.
+            on_change: Called with the decisions at first, and whenever one of them has changed.
+
+        Raises:
+            DatasiteUnreachable: A hospital does not answer when the time is up.
+        """
         deadline, last = time.monotonic() + timeout_seconds, None
         while True:
             try:
@@ -108,6 +127,9 @@ class Submission(Generic[P]):
 
     def receipts(self, folder: Path | str) -> list[Path]:
         """Writes each hospital's signed privacy receipt, and beside it the hospital's public key, into `folder`.
+
+        Returns:
+            The receipts' files.
 
         Raises:
             ConfigError: The folder cannot be written.
@@ -128,9 +150,13 @@ class Submission(Generic[P]):
                 self.federation.hospitals[name].wire.end(self.requests[name].request_id)
 
     def approved(self, min_clients: int, *, unreachable_seconds: float = 60.0) -> tuple[list[str], dict[str, str]]:
-        """(datasites that approved, the others with their state and reason).
+        """Returns the datasites that approved, and of the others each one's state and reason.
 
         A hospital that is out of reach may be starting again: it is waited for, then counted as not there.
+
+        Args:
+            min_clients: Least number of approvals.
+            unreachable_seconds: How long to wait for a hospital that is out of reach.
 
         Raises:
             RequestDenied: Fewer than `min_clients` approved.

@@ -39,6 +39,11 @@ class WeightsFile:
 def write(folder: Path, name: str, arrays: Mapping[str, np.ndarray]) -> WeightsFile:
     """Writes `arrays` to `folder`/`name`; `{digest}` in the name becomes the digest's first 12 digits.
 
+    Args:
+        folder: Where.
+        name: Of the file.
+        arrays: Name → float32 array of any shape.
+
     Raises:
         ConfigError: The folder cannot be written.
     """
@@ -50,7 +55,7 @@ def write(folder: Path, name: str, arrays: Mapping[str, np.ndarray]) -> WeightsF
 
 
 def read(folder: Path, about: WeightsFile) -> dict[str, np.ndarray]:
-    """The arrays, float32, if the file is the one that was written.
+    """Returns the arrays, float32 of the shapes that were written, if the file is the one that was written.
 
     Raises:
         ConfigError: It is missing, has another digest, or holds other than the named finite float32 arrays.

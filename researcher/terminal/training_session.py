@@ -34,7 +34,7 @@ def wait_and_run(
 ) -> tuple[ServerState, History]:
     """Waits for the hospitals' decisions, then runs the rounds with a progress display.
 
-    The first global model is `initial_weights`, or drawn from `seed` if there are none.
+    The first global model is `initial_weights`, each of its parameter's shape, or drawn from `seed` if there are none.
     """
     from datasites.training import models
 
@@ -67,7 +67,7 @@ def train_study(
     strategy: Strategy | None = None,
     initial_weights: Mapping[str, np.ndarray] | None = None,
 ) -> StudyResult:
-    """Runs a study and writes its model, numbers, curves and report into `out`."""
+    """Runs a study as `wait_and_run` does, and writes its model, numbers, curves and report into `out`."""
     state, history = wait_and_run(
         study,
         hold_out,
@@ -84,7 +84,14 @@ def train_study(
 
 
 def result_of(study: Study, state: ServerState, history: History, hold_out: HoldOut) -> StudyResult:
-    """The study's result, without a local-only baseline."""
+    """Returns the study's result as one value, without a local-only baseline.
+
+    Args:
+        study: After its rounds.
+        state: The last state, as `Study.run` returns it.
+        history: The rounds, likewise.
+        hold_out: What the global models were evaluated on.
+    """
     hospitals = study.federation.hospitals
     return StudyResult(
         plan=study.plan,
@@ -102,7 +109,18 @@ def result_of(study: Study, state: ServerState, history: History, hold_out: Hold
 
 
 def write_all(out: Path, study: Study, state: ServerState, history: History, result: StudyResult) -> None:
-    """Writes the global model, `result.json`, the curves and the report."""
+    """Writes the global model, `result.json`, the curves, the report page and the hospitals' receipts.
+
+    Args:
+        out: The folder to write into.
+        study: After its rounds; its hospitals are asked for receipts.
+        state: The last state, as `Study.run` returns it.
+        history: The rounds, likewise.
+        result: As `result_of` makes it.
+
+    Raises:
+        ConfigError: The folder cannot be written.
+    """
     checkpoint = Checkpoint(
         weights=state.model,
         model=study.plan.model,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import textwrap
+
+from support import error_tree
 
 from policies import errors
 from policies.errors import LedgerBroken, WanwuError
@@ -24,6 +27,11 @@ def test_codes_have_one_form_and_name_the_family_they_are_in() -> None:
 def test_no_two_errors_share_a_code() -> None:
     codes = [kind.code for kind in every_error()]
     assert len(set(codes)) == len(codes)
+
+
+def test_the_modules_drawing_is_the_tree_of_all_errors() -> None:
+    assert textwrap.indent(error_tree.draw(), "    ") in (errors.__doc__ or "")
+    assert len(error_tree.draw().splitlines()) == len(every_error())
 
 
 def test_statuses_are_refusals() -> None:

@@ -64,5 +64,12 @@ def spread(rng: np.random.Generator, n: int, log_deviation: float) -> Floats:
 
 
 def per_picture(values: NDArray[np.generic]) -> Floats:
-    """One value a picture, shaped to multiply maps of all pixels."""
+    """Returns one value a picture as factors of maps of all its pixels.
+
+    Args:
+        values: (N,).
+
+    Returns:
+        float32, (N, 1, 1).
+    """
     return values.astype(np.float32)[:, None, None]

@@ -26,7 +26,7 @@ PARTS = (draw_checks, gradient_checks, noise_checks)  # beside the canaries
 
 @dataclass(frozen=True)
 class AuditResult:
-    """What an audit found.
+    """The result of an audit.
 
     Attributes:
         claimed_epsilon: What the plan of the canaries' round claims, at delta 1e-5.
@@ -50,7 +50,7 @@ class AuditResult:
 
     @property
     def gaussian_lower_bound(self) -> float:
-        """The same from the distance between the two groups of scores."""
+        """The largest epsilon that the distance between the two groups of scores refutes."""
         return self.scores.gaussian_lower_bound
 
     @property
@@ -60,12 +60,12 @@ class AuditResult:
 
     @property
     def included_scores(self) -> np.ndarray:
-        """float64, scores of the canaries that took part, in units of max_grad_norm."""
+        """float64, (n,): scores of the canaries that took part, in units of max_grad_norm."""
         return self.scores.included
 
     @property
     def excluded_scores(self) -> np.ndarray:
-        """float64, scores of those that did not."""
+        """float64, (n,): scores of the canaries that did not take part."""
         return self.scores.excluded
 
     @property

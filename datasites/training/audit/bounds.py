@@ -1,4 +1,4 @@
-"""What canary scores say about epsilon: lower bounds and a check of the noise. Plain statistics on numbers.
+"""Lower bounds on epsilon from canaries' scores, and a check of the noise in them. Plain statistics on numbers.
 
 The one-run bound is that of Steinke, Nasr and Jagielski ("Privacy Auditing with One (1) Training Run",
 NeurIPS 2023). The Gaussian bound follows Nasr et al. ("Tight Auditing of Differentially Private Machine

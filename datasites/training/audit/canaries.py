@@ -37,7 +37,7 @@ _LEARNING_RATE = 1e-3  # small: the weights stay near 0, where that length holds
 
 @dataclass(frozen=True)
 class Scores:
-    """What the canaries' round gave.
+    """Scores of the canaries in their round.
 
     Attributes:
         included: float64, scores of the canaries that took part, in units of max_grad_norm.
@@ -102,7 +102,7 @@ def canary_round(subject: Subject, *, unit: str, claimed_epsilon: float) -> Scor
 
 
 def canary_checks(scores: Scores, *, claimed_epsilon: float) -> list[Check]:
-    """What has to hold of the canaries' scores."""
+    """Yields the checks of the canaries' scores."""
     return [
         Check("epsilon by guessing", scores.one_run_lower_bound, claimed_epsilon),
         Check("epsilon by distance", scores.gaussian_lower_bound, claimed_epsilon),

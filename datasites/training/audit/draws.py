@@ -33,7 +33,7 @@ _LEARNING_RATE = 1e-3
 
 @dataclass(frozen=True)
 class Draws:
-    """What the steps drew.
+    """Units that the steps drew.
 
     Attributes:
         times: int64, (steps, pictures): how often each step drew each picture.
@@ -54,7 +54,7 @@ class Draws:
 
 
 def draw_checks(subject: Subject) -> list[Check]:
-    """What has to hold of the draws of rounds with many units, and of one with a single unit that is rarely drawn."""
+    """Yields checks of the draws of rounds with many units, and of one with a single unit that is rarely drawn."""
     units = np.repeat(np.arange(_UNITS), 1 + np.arange(_UNITS) % 3)
     found = _draws(subject, units, sample_rate=_SAMPLE_RATE, rounds=_ROUNDS)
     alone = _draws(subject, np.zeros(1, dtype=np.int64), sample_rate=_RARE, rounds=1)

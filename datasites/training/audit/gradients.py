@@ -37,7 +37,7 @@ _TOLERANCE = 1e-4  # of the bound, or of the sum where nothing is clipped
 
 
 def gradient_checks(subject: Subject) -> Iterator[Check]:
-    """What has to hold of sums of clipped gradients."""
+    """Yields the checks of sums of clipped gradients."""
     weights = _weights()
     alone = [_gap(subject, weights, [number], bound=bound) for number, bound in _ALONE]
     yield at_most("a record's clipped gradient, off by", (gap for gap, _ in alone), _TOLERANCE)

@@ -53,7 +53,7 @@ class Noise:
 
 
 def noise_checks(subject: Subject) -> list[Check]:
-    """What has to hold of the noise of several rounds of a model of many parameters, and of one of a large one."""
+    """Yields checks of the noise in several rounds of a model of many parameters, and in one of a large model."""
     several = _noise(subject, _SEVERAL, rounds=_ROUNDS, steps=_STEPS)
     large = _noise(subject, _LARGE, rounds=1, steps=1)
     parameters = [*several.by_name.values(), *large.by_name.values()]

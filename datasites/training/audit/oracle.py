@@ -1,4 +1,4 @@
-"""What a clipped gradient is by definition: plain autograd on one picture at a time, in double precision."""
+"""Clipped gradients by their definition: plain autograd on one picture at a time, in double precision."""
 
 from __future__ import annotations
 

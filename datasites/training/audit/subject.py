@@ -1,4 +1,4 @@
-"""What an audit looks at: rounds as a hospital's runs take them, or with a fault that is built in on purpose.
+"""The trainer that is audited: its rounds as a hospital's runs take them, or with a fault built in on purpose.
 
 Every part of the audit takes its rounds here. All pictures are drawn; nothing private is read.
 """
@@ -71,12 +71,12 @@ class Subject:
         *,
         silent: bool = False,
     ) -> dict[str, np.ndarray]:
-        """One round; returns its update.
+        """Takes one round of a plan and returns its update.
 
         Args:
             plan: A plan with privacy settings.
             round_index: From 0.
-            weights: The global ones.
+            weights: The global weights: name → float32, each of its parameter's shape.
             pictures: Drawn ones.
             silent: Whether the noise is zero, so that sampling and clipping show as they are.
         """
@@ -97,10 +97,13 @@ class Silent(SecureRandom):
         self._sound = sound
 
     def uniform(self, count: int) -> np.ndarray:
+        """As `SecureRandom.uniform`."""
         return self._sound.uniform(count)
 
     def normal(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Zeros of the shape `shape`, in place of noise."""
         return np.zeros(shape)
 
     def normal_on(self, device: torch.device, count: int) -> torch.Tensor:
+        """Zeros, float64, (count,), in place of noise."""
         return torch.zeros(count, dtype=torch.float64, device=device)

@@ -1,4 +1,4 @@
-"""What one backward pass leaves about each trained parameter, until the clipped sums are taken. Never leaves.
+"""The book of one backward pass: per-sample gradients of each parameter, until they are summed. It never leaves.
 
 A *use* is one call of a layer with one parameter. It knows each picture's gradient without having to write it
 out: it can say how long each is, and add them up weighted.
@@ -20,7 +20,7 @@ _SMALL = 1 << 12
 
 
 class Use(Protocol):
-    """One parameter in one call of a layer."""
+    """One parameter in one call of a layer: each picture's gradient of it, without having to be written out."""
 
     def square_norms(self) -> torch.Tensor:
         """Each picture's squared gradient norm, float64, (B,): the truth or, where rounding could hide it, more."""
@@ -29,9 +29,15 @@ class Use(Protocol):
         """Each picture's gradient, float32, (B, *shape)."""
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
-        """The gradients' sum with weights `factors`, float64 (B,): float64, of the parameter's shape.
+        """Returns the sum of the pictures' gradients, each times its factor.
 
         A picture of factor 0 adds exactly nothing, also where its gradient is not finite.
+
+        Args:
+            factors: float64, (B,).
+
+        Returns:
+            float64, of the parameter's shape.
         """
 
 
@@ -51,15 +57,15 @@ class WrittenOut:
         return self._gradients.flatten(1)
 
     def square_norms(self) -> torch.Tensor:
-        """See `Use`."""
+        """See `Use.square_norms`."""
         return square_norms(self._gradients)
 
     def per_picture(self) -> torch.Tensor:
-        """See `Use`."""
+        """See `Use.per_picture`."""
         return self._gradients
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
-        """See `Use`."""
+        """See `Use.weighted_sum`."""
         return weighted_sum(self._gradients, factors)
 
 
@@ -67,7 +73,7 @@ class Computed:
     """A weight that the model computes from parameters, as weight standardisation does.
 
     Args:
-        value: The weight, as the layer gets it.
+        value: The weight as the layer gets it, of the layer's shape.
         sources: The parameters that it is computed from.
     """
 
@@ -107,16 +113,29 @@ class Book:
         return id(tensor) in self.names or id(tensor) in self.computed
 
     def announce(self, weight: torch.Tensor) -> None:
-        """Told in the forward pass that a layer uses `weight`."""
+        """Counts, in the forward pass, that a layer uses a weight.
+
+        Args:
+            weight: A trained parameter or one computed from such, of any shape.
+        """
         for parameter in self._behind(weight):
             self._announced[id(parameter)] += 1
 
     def is_used_once(self, weight: torch.Tensor) -> bool:
-        """Whether a use may stay unwritten: one parameter in one call."""
+        """Whether a use may stay unwritten, since its parameter is used in one call alone.
+
+        Args:
+            weight: A parameter, or a weight computed from parameters, of any shape.
+        """
         return id(weight) in self.names and self._announced[id(weight)] == 1
 
     def enter(self, weight: torch.Tensor, use: Use) -> None:
-        """Told in the backward pass what a call left about `weight`."""
+        """Enters, in the backward pass, what a layer's call knows of the gradients of a weight.
+
+        Args:
+            weight: As `announce` was given it, of any shape.
+            use: Each picture's gradient with respect to the weight.
+        """
         if id(weight) in self.computed:
             sources = self.computed[id(weight)]
             carried = sources.back_to_sources(use.per_picture())
@@ -126,7 +145,11 @@ class Book:
             self._enter(weight, use)
 
     def square_norms(self) -> torch.Tensor:
-        """Each picture's squared gradient norm over all parameters, float64, (B,). Call once, after the pass."""
+        """Returns each picture's squared gradient norm over all parameters. Call once, after the pass.
+
+        Returns:
+            float64, (B,).
+        """
         for key, uses in self._uses.items():
             if self._announced[key] > 1:  # of gradients that add up, norms alone do not say how long the sum is
                 together = WrittenOut(torch.stack([use.per_picture() for use in uses]).sum(0))
@@ -140,10 +163,13 @@ class Book:
         return self._square_norms
 
     def weighted_sums(self, factors: torch.Tensor) -> list[torch.Tensor]:
-        """The sums with weights `factors`, float64 (B,), for each parameter in order; each use is dropped once summed.
+        """Returns the sum of the pictures' gradients, each times its factor; a use is dropped once it is summed.
+
+        Args:
+            factors: float64, (B,).
 
         Returns:
-            float64, of the parameters' shapes.
+            float64, one of each parameter's shape, in the parameters' order.
         """
         sums = []
         small = self._small_sums(factors)

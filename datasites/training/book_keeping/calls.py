@@ -1,4 +1,4 @@
-"""What the rules of all layers share: the precision they work in, and whose rows are whose."""
+"""Shared by the rules of all layers: the precision of their products, and which rows belong to which picture."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from policies.errors import PlanError
 
 
 def working_dtype(inputs: torch.Tensor) -> torch.dtype:
-    """The precision in which a layer multiplies: autocast's where it is on, else that of its inputs."""
+    """Returns the precision in which a layer multiplies: autocast's where it is on, else that of its inputs.
+
+    Args:
+        inputs: What the layer is given, of any shape.
+    """
     device = inputs.device.type
     if device == "meta":
         return inputs.dtype
@@ -19,17 +23,33 @@ def working_dtype(inputs: torch.Tensor) -> torch.dtype:
 
 
 def without_autocast(tensor: torch.Tensor) -> AbstractContextManager[object]:
-    """A backward pass computes in the precision of what it was given."""
+    """Switches autocast off: a backward pass computes in the precision of what it was given.
+
+    Args:
+        tensor: On the device that is meant, of any shape.
+    """
     return torch.autocast(tensor.device.type, enabled=False)
 
 
 def full(tensor: torch.Tensor) -> torch.Tensor:
-    """Float32, or float64 as it is: norms and sums in half precision would loosen the bound."""
+    """Returns a tensor of the same shape in float32, or as it is in float64.
+
+    Norms and sums in half precision would loosen the bound.
+
+    Args:
+        tensor: Of any shape.
+    """
     return tensor if tensor.dtype == torch.float64 else tensor.to(torch.float32)
 
 
 def check_rows(book: Book, inputs: torch.Tensor, weight: torch.Tensor, kind: str) -> None:
     """Refuses inputs whose first axis is not that of the pictures: rows could not be told apart.
+
+    Args:
+        book: Of the pass, with V and B.
+        inputs: What the layer is given; it must be (V * B, ...).
+        weight: The layer's weight, of any shape; names the parameter in the refusal.
+        kind: What the layer is, for the refusal.
 
     Raises:
         PlanError: With what the layer must be given.

@@ -24,7 +24,22 @@ def convolution(
     dilation: Any = 1,
     groups: int = 1,
 ) -> torch.Tensor:
-    """`torch.nn.functional.conv1d` to `conv3d`, which enter what they use into `book` on the way back."""
+    """Computes `torch.nn.functional.conv1d` to `conv3d`, and on the way back enters what it uses into `book`.
+
+    Args:
+        book: Of the pass, over V views of B pictures.
+        anchor: As `linear` takes it.
+        input: (V * B, C, ...), with one to three axes of positions.
+        weight: (O, C / groups, ...), the kernel's size on each axis.
+        bias: (O,), or None.
+        stride: As torch takes it, like those that follow.
+        padding: Likewise.
+        dilation: Likewise.
+        groups: Likewise.
+
+    Returns:
+        (V * B, O, ...).
+    """
     check_rows(book, input, weight, "convolution")
     axes = weight.dim() - 2
     stride, dilation = _each(stride, axes), _each(dilation, axes)

@@ -1,4 +1,4 @@
-"""Which of two ways to a layer's norms costs less: a choice of speed, the results are the same.
+"""The cost of two ways to a layer's norms. The cheaper is taken: a choice of speed, the results are the same.
 
 Per picture, with T positions, d inputs and p outputs at each: writing the gradient out costs T d p, the multiplications
 of the weight gradient itself, so that only handling its d p numbers comes on top; the ghost norm costs about

@@ -26,7 +26,25 @@ def embedding(
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> torch.Tensor:
-    """`torch.nn.functional.embedding`, which enters what it uses into `book` on the way back."""
+    """Computes `torch.nn.functional.embedding`, and on the way back enters what it uses into `book`.
+
+    Args:
+        book: Of the pass, over V views of B pictures.
+        anchor: As `linear` takes it.
+        input: Whole numbers, (V * B, ...).
+        weight: (vocabulary, d).
+        padding_idx: The row that is not trained, or None.
+        max_norm: Not supported: None.
+        norm_type: Of `max_norm`.
+        scale_grad_by_freq: Not supported: False.
+        sparse: Not supported: False.
+
+    Returns:
+        (V * B, ..., d).
+
+    Raises:
+        PlanError: A setting that is not supported.
+    """
     check_rows(book, input, weight, "embedding")
     if max_norm is not None or scale_grad_by_freq or sparse:
         raise PlanError(

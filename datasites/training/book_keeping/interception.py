@@ -56,9 +56,10 @@ class Interception(TorchFunctionMode):
 
     Args:
         book: Where the rules enter what they use.
-        anchor: A tensor that needs a gradient, so that every rule's backward pass runs, also where neither inputs nor
-            earlier layers need one.
-        copies: The model's tensors that hold one row for each picture in place of a parameter; see `engine`.
+        anchor: A tensor of shape () that needs a gradient, so that every rule's backward pass runs, also where neither
+            inputs nor earlier layers need one.
+        copies: The model's tensors, (V * B, ...), that hold one row for each picture in place of a
+            parameter; see `engine`.
     """
 
     def __init__(self, book: Book, anchor: torch.Tensor, copies: dict[str, torch.Tensor]) -> None:

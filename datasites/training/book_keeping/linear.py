@@ -26,7 +26,18 @@ from datasites.training.dp_sgd.weighted_sums import full_precision
 def linear(
     book: Book, anchor: torch.Tensor, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """`torch.nn.functional.linear`, which enters what it uses into `book` on the way back."""
+    """Computes `torch.nn.functional.linear`, and on the way back enters what it uses into `book`.
+
+    Args:
+        book: Of the pass, over V views of B pictures.
+        anchor: A tensor of shape () that needs a gradient, so that the backward pass runs.
+        input: (V * B, ..., d).
+        weight: (p, d).
+        bias: (p,), or None.
+
+    Returns:
+        (V * B, ..., p).
+    """
     check_rows(book, input, weight, "linear layer")
     call = _Call(book, weight, bias)
     for tensor in (weight, bias):
@@ -98,15 +109,15 @@ class SumOfOuterProducts:
         self._outgoing = outgoing
 
     def square_norms(self) -> torch.Tensor:
-        """See `Use`."""
+        """See `Use.square_norms`."""
         return square_norms_of(gram(self._inputs), gram(self._outgoing))
 
     def per_picture(self) -> torch.Tensor:
-        """See `Use`."""
+        """See `Use.per_picture`."""
         return torch.bmm(self._outgoing.transpose(1, 2), self._inputs)
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
-        """See `Use`."""
+        """See `Use.weighted_sum`."""
         rows, positions = (self._inputs, self._outgoing), self._inputs.shape[1]
         return sum_of_products(*rows, factors, positions=positions, product=_product)
 

@@ -22,7 +22,20 @@ def group_norm(
     bias: torch.Tensor | None = None,
     eps: float = 1e-5,
 ) -> torch.Tensor:
-    """`torch.nn.functional.group_norm`, which enters what it uses into `book` on the way back."""
+    """Computes `torch.nn.functional.group_norm`, and on the way back enters what it uses into `book`.
+
+    Args:
+        book: Of the pass, over V views of B pictures.
+        anchor: As `linear` takes it.
+        input: (V * B, C, ...).
+        num_groups: Divides C.
+        weight: (C,), or None.
+        bias: (C,), or None.
+        eps: Added to the variance.
+
+    Returns:
+        Of the shape of `input`.
+    """
     call = _checked(book, input, weight, bias, eps, "GroupNorm")
     return _GroupNorm.apply(anchor, input, num_groups, call)
 
@@ -36,7 +49,20 @@ def layer_norm(
     bias: torch.Tensor | None = None,
     eps: float = 1e-5,
 ) -> torch.Tensor:
-    """`torch.nn.functional.layer_norm`, which enters what it uses into `book` on the way back."""
+    """Computes `torch.nn.functional.layer_norm`, and on the way back enters what it uses into `book`.
+
+    Args:
+        book: Of the pass, over V views of B pictures.
+        anchor: As `linear` takes it.
+        input: (V * B, ..., *normalized_shape).
+        normalized_shape: The last axes.
+        weight: (*normalized_shape), or None.
+        bias: (*normalized_shape), or None.
+        eps: Added to the variance.
+
+    Returns:
+        Of the shape of `input`.
+    """
     call = _checked(book, input, weight, bias, eps, "LayerNorm")
     return _LayerNorm.apply(anchor, input, tuple(normalized_shape), call)
 

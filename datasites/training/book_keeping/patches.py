@@ -29,7 +29,17 @@ _MULTIPLICATIONS_PER_COPY = 100
 
 @dataclass(frozen=True)
 class ConvolutionCall:
-    """One call of a convolution."""
+    """One call of a convolution.
+
+    Attributes:
+        book: Of the pass, over V views of B pictures.
+        weight: (O, C / groups, ...).
+        bias: (O,), or None.
+        stride: One for each axis of positions, like those that follow.
+        padding: Likewise.
+        dilation: Likewise.
+        groups: Of the channels.
+    """
 
     book: Book
     weight: torch.Tensor
@@ -47,7 +57,18 @@ class ConvolutionCall:
     def backward(
         self, outgoing: torch.Tensor, inputs: torch.Tensor, weight: torch.Tensor, *, groups: int, of_weight: bool
     ) -> torch.Tensor:
-        """The gradient with respect to the weight, or else to the inputs."""
+        """Returns the gradient with respect to the weight, or else to the inputs.
+
+        Args:
+            outgoing: (N, O, ...), gradients with respect to the outputs.
+            inputs: (N, C, ...).
+            weight: Of the shape of the wanted weight; its values are read for the inputs' gradient alone.
+            groups: Of the channels.
+            of_weight: Which gradient is wanted.
+
+        Returns:
+            Of the shape of `weight`, or of `inputs`.
+        """
         nowhere = [0] * len(self.stride)
         settings = (self.stride, self.padding, self.dilation, False, nowhere, groups)
         found = _backward(outgoing, inputs, weight, None, *settings, [not of_weight, of_weight, False])
@@ -55,7 +76,7 @@ class ConvolutionCall:
 
 
 def weight_use(call: ConvolutionCall, inputs: torch.Tensor, outgoing: torch.Tensor) -> Use:
-    """What a call leaves about its weight.
+    """Returns the per-sample gradients of a call's weight.
 
     Args:
         call: The layer's call.
@@ -89,7 +110,7 @@ class _SmallerKernel(ConvolutionCall):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of what is kept of the weight."""
+        """The shape of what is kept of the weight."""
         return self.kept
 
 
@@ -126,16 +147,16 @@ class _Padded:
         self._part = (*shape[:2], *(len(axis) for axis in taps))
 
     def square_norms(self) -> torch.Tensor:
-        """See `Use`."""
+        """See `Use.square_norms`."""
         return self._use.square_norms()
 
     def per_picture(self) -> torch.Tensor:
-        """See `Use`."""
+        """See `Use.per_picture`."""
         found = self._use.per_picture()
         return F.pad(found.view(len(found), *self._part), self._sides)
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
-        """See `Use`."""
+        """See `Use.weighted_sum`."""
         return F.pad(self._use.weighted_sum(factors).view(self._part), self._sides)
 
 
@@ -157,7 +178,7 @@ class Patches:
 
     @property
     def positions(self) -> int:
-        """Of a picture in all its views."""
+        """Number of positions of a picture, in all its views."""
         return self._call.book.views * math.prod(self._outgoing.shape[2:])
 
     @property
@@ -196,12 +217,12 @@ class Patches:
         return one_pixel and self._call.groups == 1
 
     def square_norms(self) -> torch.Tensor:
-        """See `Use`."""
+        """See `Use.square_norms`."""
         outgoing = gram(self._by_picture(self._outgoing.flatten(2)))
         return square_norms_of(self._gram_of_patches(), outgoing)
 
     def per_picture(self) -> torch.Tensor:
-        """See `Use`."""
+        """See `Use.per_picture`."""
         book, shape = self._call.book, self._call.shape
         if self.is_linear:
             inputs, outgoing = self._by_picture(self._inputs.flatten(2)), self._by_picture(self._outgoing.flatten(2))
@@ -220,7 +241,7 @@ class Patches:
         return found.view(book.pictures, *shape)
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
-        """See `Use`."""
+        """See `Use.weighted_sum`."""
         rows = (self._inputs, self._outgoing)
         return sum_of_products(*rows, factors, positions=self.positions, product=self._product_of)
 

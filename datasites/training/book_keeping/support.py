@@ -1,4 +1,4 @@
-"""Whether the book-keeping engine can train a model, told from its layers before any picture is read."""
+"""Checks that the book-keeping engine can train a model, from its layers alone, before any picture is read."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ EMPTY = -1
 
 @dataclass(frozen=True)
 class BatchShape:
-    """What a private step computes, whoever is drawn.
+    """The public shape of a private step's batches, whoever is drawn.
 
     Attributes:
         places: Pictures in a batch, taken or empty.

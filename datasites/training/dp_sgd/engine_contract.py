@@ -1,4 +1,4 @@
-"""What every engine of private gradients keeps to. Sums that are clipped but not yet noised stay in the process.
+"""The contract of all engines of private gradients. Sums that are clipped, not yet noised, stay in the process.
 
 DP-SGD of Abadi et al. ("Deep Learning with Differential Privacy", CCS 2016), in two parts that meet in
 `local_round`: an engine turns pictures into the sum of their clipped gradients, and `NoisyOptimizer` (in
@@ -58,6 +58,9 @@ class ClippedGradients(Protocol):
             images: As `clipped_sum` takes them.
             labels: Likewise.
             counted: Likewise; norms are of all pictures.
+
+        Returns:
+            Norms, float64, (B,), and the sums, float64, one of each trained parameter's shape.
         """
 
     def norms(self, images: Inputs, labels: torch.Tensor, views: int = 1) -> torch.Tensor:
@@ -95,7 +98,13 @@ def clipping_factors(norms: torch.Tensor, max_grad_norm: float, counted: torch.T
 
 
 def pictures_and_views(images: Inputs, labels: torch.Tensor, counted: torch.Tensor | None) -> tuple[int, int]:
-    """B and V of a batch, as `ClippedGradients.clipped_sum` is given it."""
+    """Returns B and V of a batch that `ClippedGradients.clipped_sum` is given.
+
+    Args:
+        images: (V * B, ...), or a tuple of such.
+        labels: (B,) or (V * B,).
+        counted: (B,), or None.
+    """
     pictures = len(labels if counted is None else counted)
     rows = len(images[0] if isinstance(images, tuple) else images)
     return pictures, rows // max(1, pictures)
@@ -107,6 +116,7 @@ def for_each_row(labels: torch.Tensor, pictures: int, views: int) -> torch.Tenso
 
 
 EngineFactory = Callable[[nn.Module, float], ClippedGradients]
+"""Makes an engine of a model and `max_grad_norm`."""
 
 
 def takes_the_batchs_statistics(layer: nn.Module) -> bool:

@@ -1,4 +1,4 @@
-"""How many pictures are computed on at once: as many as fit. A choice of speed, made before any picture is read."""
+"""The number of pictures computed on at once: as many as fit. A choice of speed, made before any picture is read."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
         find it.
 
         Args:
-            sums: One for each parameter, in order, clipped by an engine; float64 keeps the sum exact.
+            sums: One of each parameter's shape, in order, clipped by an engine; float64 keeps the sum exact.
         """
         self.zero_grad(set_to_none=True)
         for parameter, clipped in zip(self.params, sums, strict=True):
@@ -66,7 +66,7 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
         self.zero_grad(set_to_none=True)
 
     def accumulate(self) -> None:
-        """Nothing: `step_with` is given whole sums, and Opacus' own would read them from `grad`."""
+        """Does nothing: `step_with` is given whole sums, and Opacus' method would read them from `grad`."""
 
     def add_noise(self) -> None:
         """Replaces Opacus' noise, which anyone who seeds torch's global generator can predict."""

@@ -43,7 +43,14 @@ class PrivateStep:
     team: Team
 
     def seated(self, samples: Callable[[], Iterator[np.ndarray]]) -> Iterator[np.ndarray]:
-        """Gives the drawn units of each step their places; for `take`."""
+        """Gives the drawn units of each step their places; for `take`.
+
+        Args:
+            samples: Draws the steps' units, each int64, (units, 1 + pictures_each).
+
+        Returns:
+            For each step what `BatchShape.seat` makes of its sample, of the batches' shape.
+        """
         for drawn in samples():
             yield self.shape.seat(drawn, self.load.random)
 
@@ -56,7 +63,7 @@ class PrivateStep:
             unit's place, depends on who else was drawn. Between batches and processes sums are float64.
 
         Args:
-            seated: What `BatchShape.seat` returned, the same in all processes.
+            seated: What `BatchShape.seat` returned, of its shape, the same in all processes.
 
         Raises:
             OutOfMemory: Memory no longer holds what it held before the round: nothing is made smaller now.

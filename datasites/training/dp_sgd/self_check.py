@@ -1,4 +1,4 @@
-"""What a run finds out of its device before it reads a private picture, on pictures and weights of nobody.
+"""The self-check of a run's device, on made-up pictures and weights, before a private picture is read.
 
 The bound on what one picture adds holds for gradients as they are computed. So it is relied on that on one device, in
 batches of one shape, a picture at one place has the same gradient, bit by bit, whoever is at the others. No maker of

@@ -29,7 +29,7 @@ class StepEngine:
     precision: str
 
     def clipped_sum(self, batch: Batch) -> list[torch.Tensor]:
-        """The sum over the counted places, float64: see `ClippedGradients.clipped_sum`.
+        """Returns the sum over the counted places: see `ClippedGradients.clipped_sum`.
 
         Raises:
             OutOfMemory: Memory did not hold the batch.
@@ -38,7 +38,7 @@ class StepEngine:
             return self.engine.clipped_sum(batch.inputs, batch.labels, batch.counted)
 
     def norms_and_sum(self, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Both from one pass: see `ClippedGradients.norms_and_sum`.
+        """Returns norms and sum from one pass: see `ClippedGradients.norms_and_sum`.
 
         Raises:
             OutOfMemory: Memory did not hold the batch.

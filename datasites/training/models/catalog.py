@@ -44,6 +44,7 @@ def _builder(name: str) -> Builder:
 
 
 MODELS: dict[str, Builder] = {name: _builder(name) for name in _PLACES}
+"""The functions that build models, by the names that a plan gives them."""
 
 
 def build_model(spec: ModelSpec) -> nn.Module:
@@ -51,6 +52,9 @@ def build_model(spec: ModelSpec) -> nn.Module:
 
     It takes float32, (B, C, H, W), as `to_tensor` makes them, and returns logits, float32, (B, num_classes). A model of
     pictures and reports (`image_text`) takes a tuple of these and tokens, whole numbers, (B, length).
+
+    Args:
+        spec: Name, options, and the shape of pictures and classes.
 
     Raises:
         PlanError: An unknown model or option, or a picture size that the model does not take.
@@ -62,6 +66,9 @@ def build_model(spec: ModelSpec) -> nn.Module:
 
 def trainable_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
     """Returns the shape of each trained parameter by name: all that a run may take in or give out.
+
+    Args:
+        spec: The model.
 
     Raises:
         PlanError: As `build_model`.

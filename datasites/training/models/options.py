@@ -1,4 +1,4 @@
-"""What follows from the size of pictures: whether a model takes them, and its stem. Public code, public sizes."""
+"""Options that follow from the pictures' size: whether a model takes them, and its stem. Public code, public sizes."""
 
 from __future__ import annotations
 

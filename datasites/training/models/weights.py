@@ -14,7 +14,14 @@ from policies.plans.training import ModelSpec
 
 
 def initial_weights(spec: ModelSpec, seed: int) -> dict[str, np.ndarray]:
-    """Returns the weights that a study starts from, float32 by name; the same for the same spec and seed.
+    """Returns the weights that a study starts from; the same for the same spec and seed.
+
+    Args:
+        spec: The model.
+        seed: Of torch's generator.
+
+    Returns:
+        Name → float32 array, each of its parameter's shape.
 
     Raises:
         PlanError: As `build_model`.
@@ -26,7 +33,14 @@ def initial_weights(spec: ModelSpec, seed: int) -> dict[str, np.ndarray]:
 
 
 def read_weights(model: nn.Module) -> dict[str, np.ndarray]:
-    """Returns a copy of every parameter, float32 by name."""
+    """Returns a copy of every parameter.
+
+    Args:
+        model: Any model.
+
+    Returns:
+        Name → float32 array, each of its parameter's shape.
+    """
     return {
         name: parameter.detach().to("cpu", torch.float32, copy=True).numpy()
         for name, parameter in model.named_parameters()
@@ -34,7 +48,11 @@ def read_weights(model: nn.Module) -> dict[str, np.ndarray]:
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
-    """Puts `weights` into `model`, where they are exactly its parameters.
+    """Puts weights into a model, if they are exactly its parameters.
+
+    Args:
+        model: Gets the weights.
+        weights: Name → float32 array, each of its parameter's shape.
 
     Raises:
         InputRefused: A name too many or missing, another shape or dtype, or a value that is not finite.

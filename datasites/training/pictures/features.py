@@ -1,4 +1,4 @@
-"""What a model reads of a dataset's pictures: these, or what a frozen public backbone said of them. Neither leaves."""
+"""The inputs of a model: a dataset's pictures, or their features by a frozen public backbone. Neither leaves."""
 
 from __future__ import annotations
 

@@ -16,6 +16,13 @@ ModelInputs = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
 def texts_for(model: ModelSpec, pictures: LabelledPictures) -> np.ndarray | None:
     """Returns what a model reads of the reports: None where it takes pictures alone, whether or not there are some.
 
+    Args:
+        model: The plan's model.
+        pictures: The hospital's pictures, with or without reports.
+
+    Returns:
+        int32, (N, length), the reports' words as numbers.
+
     Raises:
         PlanError: It takes reports, and the dataset has none or in another form.
     """

@@ -1,4 +1,4 @@
-"""Who joins a step. Neither the batches nor their sizes cross the hospital's boundary.
+"""Poisson sampling of the units of a step. Neither the batches nor their sizes cross the hospital's boundary.
 
 Sampling by privacy unit: a unit with many pictures is drawn as often as one with a single picture.
 """

@@ -104,7 +104,7 @@ class SharedMemoryTeam:
 
     @torch.no_grad()
     def total(self, sums: list[torch.Tensor]) -> list[torch.Tensor]:
-        """See `Team.total`. The parts are added in the order of the processes, so that nothing hangs on who was faster.
+        """See `Team.total`. Parts are added in the order of the processes: nothing hangs on who was faster.
 
         Raises:
             TeamBroken: Another process has ended.

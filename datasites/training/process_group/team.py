@@ -44,17 +44,28 @@ class Team(Protocol):
         """
 
     def total(self, sums: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Adds up the processes' sums; what the first gets is the total, what the others get is of no use.
+        """Adds up the processes' sums. The first process gets the total; the others must not use what they get.
 
         Args:
-            sums: float64, one for each parameter that is trained, clipped and not yet noised; may be changed.
+            sums: float64, one of each trained parameter's shape, clipped and not yet noised; may be changed.
+
+        Returns:
+            The total in the first process, of the same shapes.
         """
 
     def least(self, number: float) -> float:
-        """Returns the least of the processes' numbers, in every process; nothing of the pictures is in them."""
+        """Returns the least of the processes' numbers, in every process.
+
+        Args:
+            number: This process's; nothing of the pictures may be in it.
+        """
 
     def follow(self, model: nn.Module) -> None:
-        """Gives every process the first one's parameters."""
+        """Gives every process the parameters of the first one.
+
+        Args:
+            model: The same model in all processes; its parameters are replaced in all but the first.
+        """
 
 
 @dataclass(frozen=True)
@@ -83,3 +94,4 @@ class Alone:
 
 
 ALONE = Alone()
+"""The one process of a round that is not shared."""

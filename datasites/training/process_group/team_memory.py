@@ -1,4 +1,4 @@
-"""What the processes of one run share: a piece of memory and pipes. Both are theirs alone, and end with the run.
+"""Memory and pipes that the processes of one run share. Both are theirs alone, and end with the run.
 
 Made before the processes are forked, and before they are closed in: the memory has no name and no file, so that nobody
 can open it, and a process that was not forked from its maker cannot come by it.
@@ -64,7 +64,7 @@ class Line:
             os.write(self.tells, _FAULT + why.encode("ascii", "replace")[:_MAX_TEXT_BYTES])
 
     def lost(self) -> NoReturn:
-        """For when the other has ended, or is about to.
+        """Raises what the other process said last, once it has ended or is about to.
 
         Raises:
             TeamBroken: With what it said last.

@@ -59,6 +59,6 @@ def _add(part: torch.Tensor, out: torch.Tensor, spread: float, step: float, rand
 
 
 def _add_on_device(part: torch.Tensor, out: torch.Tensor, spread: float, step: float, random: SecureRandom) -> None:
-    """The same on a GPU, with noise that is made there under a key of this call alone."""
+    """Noises numbers on a GPU as `noised` does, with noise made there under a key of this call alone."""
     noise = random.normal_on(part.device, len(part)).mul_(spread / step).round_()
     out.copy_((part.to(torch.float64) / step).round_().add_(noise).mul_(step))

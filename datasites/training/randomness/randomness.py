@@ -40,7 +40,11 @@ class SecureRandom:
 
     @classmethod
     def for_tests(cls, seed: int) -> Self:
-        """A generator whose values anyone can predict. For tests and the audit alone; no plan reaches it."""
+        """Makes a generator whose values anyone can predict. For tests and the audit alone; no plan reaches it.
+
+        Args:
+            seed: The same seed gives the same values.
+        """
         random = cls.__new__(cls)
         random._start(hashlib.sha256(f"predictable, for tests only: {seed}".encode()).digest())
         return random

@@ -1,4 +1,4 @@
-"""How well a model does on private pictures: counts of what it said, which leave only with noise on each of them.
+"""Private evaluation: counts of a model's predictions on private pictures, which leave with noise on each alone.
 
 The weights are hostile: made so that the answer for one picture hangs on a rounding, they could turn many answers when
 one picture is added, if the answers depended on which pictures are computed together. Here they do not.
@@ -42,14 +42,14 @@ def evaluate_privately(
 
     Args:
         plan: What was approved.
-        weights: float32 by name, exactly the model's parameters.
+        weights: float32 by name, exactly the model's parameters, each of its shape.
         pictures: The hospital's pictures, their classes and their privacy units.
         progress: Told of each finished quarter.
         random: Draws the pictures and the noise; a fresh generator keyed by the operating system if None. Anything
             else is for tests.
 
     Returns:
-        float32 by name, exactly `plan.outputs`.
+        float32 by name, exactly `plan.outputs`, names and shapes.
 
     Raises:
         PlanError: The model does not exist, or does not fit the pictures, reports and classes.
@@ -79,7 +79,7 @@ def count_predictions(
 
     Args:
         plan: The model, and how many score bins.
-        weights: float32 by name, exactly the model's parameters.
+        weights: float32 by name, exactly the model's parameters, each of its shape.
         pictures: The hospital's pictures.
         chosen: int64, (U,), indices of one picture of each unit.
         progress: Told of each finished quarter.

@@ -1,4 +1,4 @@
-"""What releases of sums share: one picture of each unit goes in, and sums leave with noise on every number."""
+"""Releases of sums: one picture of each unit goes in, and sums leave with noise on every number."""
 
 from __future__ import annotations
 

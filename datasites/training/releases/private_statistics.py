@@ -1,4 +1,4 @@
-"""What private pictures are like, before a study is spent on them: sums that leave only with noise on each of them."""
+"""Private statistics: sums over private pictures, before a study is spent on them, which leave with noise on each."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def summarise_privately(
             else is for tests.
 
     Returns:
-        float32 by name, exactly `plan.outputs`.
+        float32 by name, exactly `plan.outputs`, names and shapes.
 
     Raises:
         PlanError: The plan's image shape or classes are not the dataset's.

@@ -24,6 +24,10 @@ _SLOTS = 32
 def load_backbone(spec: FeatureSpec, arrays: Mapping[str, torch.Tensor]) -> nn.Module:
     """Returns the network with its public weights, in evaluation mode, without its last layer.
 
+    Args:
+        spec: The backbone that the plan names.
+        arrays: Name, as timm has it, → array of that parameter's shape.
+
     Raises:
         InputRefused: The weights are not the network's, or not finite.
     """

@@ -66,7 +66,7 @@ def fit_weights(
 
     Args:
         spec: The model. One of pictures and reports may take its picture encoder's public weights.
-        public: Arrays by the names of timm, torchvision or this platform, as in a file of weights.
+        public: Arrays by the names of timm, torchvision or this platform, of the shapes that they have there.
         seed: Of what starts at random.
         normalisation: How pictures were normalised for the public weights; None if as on this platform.
 

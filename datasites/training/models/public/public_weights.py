@@ -34,6 +34,9 @@ def read_public_weights(file: Path, *, sha256: str) -> dict[str, torch.Tensor]:
         file: Read once, as a whole.
         sha256: What the file's SHA-256 must be, in hexadecimal.
 
+    Returns:
+        Name → array of the shape that the file states.
+
     Raises:
         ConfigError: It cannot be read, has another digest, or holds something else.
     """

@@ -91,5 +91,12 @@ class Bands:
 
 
 def length(values: torch.Tensor) -> torch.Tensor:
-    """Absolute values; twice as fast as torch's own, whose care for the largest numbers is not needed."""
+    """Returns absolute values; twice as fast as torch's own, whose care for the largest numbers is not needed.
+
+    Args:
+        values: Complex, of any shape.
+
+    Returns:
+        Real, of the same shape.
+    """
     return (values.real.square() + values.imag.square()).sqrt()
