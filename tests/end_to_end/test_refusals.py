@@ -14,6 +14,7 @@ import httpx
 import pytest
 import syft as sy
 from support.hospitals import RESEARCHER, STRANGER, Hospital, changed_decision, small_plan
+from support.waiting import CEILING_SECONDS
 from syft.client.api import SyftAPICall
 from syft.client.datasite_client import DatasiteClient
 from syft.server.credentials import SyftSigningKey
@@ -225,7 +226,7 @@ def test_a_request_that_was_changed_after_its_approval_is_refused(
 def _knock(credentials: Credentials) -> ssl.SSLSocket:
     """A connection to the datasite that nothing but this test uses."""
     host, port = credentials.url.removeprefix("https://").split(":")
-    raw = socket.create_connection((host, int(port)), timeout=60)
+    raw = socket.create_connection((host, int(port)), timeout=CEILING_SECONDS)
     return client_context(credentials).wrap_socket(raw, server_hostname=host)
 
 

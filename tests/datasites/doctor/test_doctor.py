@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.books import approve, run_round
-from support.hospitals import free_port
+from support.ports import free_port
 
 from datasites.config import DatasiteConfig
 from datasites.doctor import books, machine, network

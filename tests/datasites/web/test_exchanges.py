@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.doors import ANNA, BERT, OpenDoor, ask, enrolment, is_cut, send, served
-from support.hospitals import wait_for
+from support.waiting import wait_for
 
 from datasites.web import exchanges
 from researcher.hospitals.secure_channel import client_context
