@@ -85,7 +85,9 @@ def test_a_check_before_a_study_names_what_is_there_and_who_is_not(
     (good,) = connected.check()
     assert good.reachable and good.problems == ()
     assert good.upload_mb_per_second and good.download_mb_per_second and good.latency_seconds
-    assert good.clock_difference_seconds is not None and abs(good.clock_difference_seconds) <= 1
+    assert (
+        good.clock_difference_seconds is not None and abs(good.clock_difference_seconds) <= 30
+    )  # it is this machine's
     assert [(one.name, one.unit) for one in good.datasets] == [("pictures", "picture")]
     blobs = sorted(path.name for path in (west.state / "blobs").rglob("*") if path.is_file())
     connected.check()

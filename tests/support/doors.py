@@ -47,7 +47,7 @@ class App:
         peer = current_peer.get()
         if scope["path"] == "/hold":
             self.held.set()
-            await asyncio.sleep(60)
+            await asyncio.sleep(86_400)
         if scope["path"] == "/read":
             while (await receive()).get("more_body"):
                 continue

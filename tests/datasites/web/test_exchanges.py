@@ -48,6 +48,7 @@ def test_a_body_that_comes_too_slowly_is_refused_and_one_that_comes_fast_enough_
         with north.knock(context) as slow:
             assert _code(send(slow, head + b"x" * 100)) == (b"408", b"WW613")
             assert is_cut(slow)
+        monkeypatch.undo()  # the usual time again, which is enough on any machine
         with north.knock(context) as quick:
             assert b"anna" in send(quick, head + b"x" * 100_000)
 
