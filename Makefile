@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-faults test-load test-mutants bench-rounds bench-engine bench-accuracy check lock clean
+.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants bench-rounds bench-engine bench-accuracy check lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -27,11 +27,23 @@ demo: export OMP_NUM_THREADS = 1
 demo: setup ## three hospitals, one study, into out/demo (DATA=folder|file.npz TEST=... for your own pictures)
 	$(BIN)/python -m researcher demo --out out/demo $(if $(DATA),--data "$(DATA)") $(if $(TEST),--test "$(TEST)") $(ARGS)
 
-test: setup ## the tests, without the slow and real-data ones
-	$(BIN)/python -m pytest -m "not slow and not real_data" $(ARGS)
+# A file of tests after the other in each of so many processes, each with one thread: as many as there are cores.
+TEST_PROCESSES ?= $(shell nproc)
+TOGETHER := -n $(TEST_PROCESSES) --dist loadfile
+test test-all test-fast: export OMP_NUM_THREADS = 1
+
+test: setup ## the tests, without the slow and real-data ones (TEST_PROCESSES=0 ARGS="-x tests/policies")
+	$(BIN)/python -m pytest $(TOGETHER) -m "not slow and not real_data" $(ARGS)
+
+# The rooms that decide, and the picture of the house; none of these tests needs a running hospital.
+GOVERNANCE := tests/test_layers.py tests/policies $(addprefix tests/datasites/,access audit_log code_requests pysyft state)
+
+test-fast: setup ## the rooms that decide, without a running hospital, and how much of their code was run
+	$(BIN)/python -m coverage run -m pytest -m "not slow and not real_data" $(GOVERNANCE) --ignore tests/policies/test_audit_command.py $(ARGS)
+	$(BIN)/python -m coverage report
 
 test-all: setup ## every test, the slow and real-data ones too
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
 
 test-faults: setup ## 200 kills at random moments over studies at three hospitals; prints what was lost (FAULTS=...)
 	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/support/under_fire.py $(or $(FAULTS),--hospitals 3 --kills 200)
@@ -51,10 +63,11 @@ bench-engine: setup ## a private step beside a plain one, time and memory, into 
 bench-accuracy: setup ## accuracy of private studies, into out/bench (ARGS="--seeds 1 --validation")
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/accuracy.py $(ARGS)
 
-check: setup ## ruff and mypy
+check: setup ## ruff and mypy, on the tests too
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/mypy.ini
 
 lock: ## resolve pyproject.toml into requirements.txt
 	$(BIN)/python -c "import tomllib; print('\n'.join(tomllib.load(open('pyproject.toml','rb'))['tool']['wanwu']['overrides']['packages']))" > $(VENV)/overrides.txt

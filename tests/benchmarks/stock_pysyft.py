@@ -20,7 +20,9 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 
-from support.hospitals import ENVIRONMENT, free_port  # noqa: E402
+from support.hospitals import ENVIRONMENT  # noqa: E402
+from support.ports import free_port  # noqa: E402
+from support.waiting import CEILING_SECONDS, wait_for  # noqa: E402
 
 _ADMIN = {"email": "info@openmined.org", "password": "changethis"}
 _SERVER = """
@@ -107,24 +109,20 @@ def _server(name: str) -> Iterator[int]:
         start_new_session=True,
     )
     try:
-        _wait_until_answering(port)
+        wait_for(lambda: _answers(port), alive=lambda: process.poll() is None)
         yield port
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-def _wait_until_answering(port: int) -> None:
-    deadline = time.monotonic() + 120
+def _answers(port: int) -> bool:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    while True:
-        try:
-            opener.open(f"http://127.0.0.1:{port}/api/v2/metadata", timeout=5).close()
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
+    try:
+        opener.open(f"http://127.0.0.1:{port}/api/v2/metadata", timeout=CEILING_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from support.books import approve, make_state, run_round
 from support.hospitals import write_pictures
 
 from datasites.files.state_folder import StateFolder
+
+if TYPE_CHECKING:
+    from support.governed import Governed
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +31,12 @@ def state(tmp_path: Path, drawn: Path) -> StateFolder:
     run_round(made, "one", 0)
     run_round(made, "one", 1)
     return made
+
+
+@pytest.fixture(scope="session")
+def governed_north(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Governed]:
+    """One datasite without ports and processes for all tests of what it decides: each with studies of its own."""
+    from support.governed import governed
+
+    with governed(tmp_path_factory.mktemp("governed")) as made:
+        yield made

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from support.books import FINGERPRINT, LIMITS, ledger_of, run_round, tenth_a_step
-from support.hospitals import ENVIRONMENT, wait_for
+from support.hospitals import ENVIRONMENT
 from support.ledgers import SEAL, ledger_at
+from support.waiting import CEILING_SECONDS, wait_for
 
 from datasites.audit_log.chain import read, verify
 from datasites.audit_log.log import AuditLog
@@ -51,7 +52,11 @@ except AuditUnavailable:
 def test_a_log_at_the_largest_size_a_file_may_have_refuses_and_holds(tmp_path: Path) -> None:
     file = tmp_path / "audit.log"
     done = subprocess.run(
-        [sys.executable, "-c", FILL_THE_LOG, str(file)], capture_output=True, text=True, env=ENVIRONMENT, timeout=60
+        [sys.executable, "-c", FILL_THE_LOG, str(file)],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        timeout=CEILING_SECONDS,
     )
     written = int(done.stdout)
     assert 0 < written < 100

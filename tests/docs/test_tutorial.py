@@ -21,10 +21,10 @@ from support.hospitals import (
     RESEARCHER,
     command,
     draw_pictures,
-    free_port,
-    wait_for,
     write_pictures,
 )
+from support.ports import free_port
+from support.waiting import CEILING_SECONDS, wait_for
 
 with warnings.catch_warnings():  # jupyter's own imports
     warnings.simplefilter("ignore")
@@ -65,7 +65,7 @@ def hospitals(tmp_path: Path) -> Iterator[Path]:
         yield states
     finally:
         launcher.terminate()
-        launcher.wait(timeout=60)
+        launcher.wait(timeout=CEILING_SECONDS)
         launcher.stdout.close()
 
 
@@ -74,7 +74,7 @@ def _people_of_the_hospitals(states: Path, study: Path) -> Iterator[None]:
     """Approves the study at two hospitals and denies it at the third, as soon as it is submitted."""
 
     def decide() -> None:
-        wait_for((study / "study.json").exists, seconds=120)
+        wait_for((study / "study.json").exists)
         for name, request in json.loads((study / "study.json").read_text())["requests"].items():
             decision = ["deny", "--reason", REASON] if name == "west" else ["approve"]
             command("-m", "datasites", *decision, request["request_id"], "--state", states / name)
@@ -89,7 +89,9 @@ def _people_of_the_hospitals(states: Path, study: Path) -> Iterator[None]:
 
 def _execute(folder: Path, environment: dict[str, str]) -> Any:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(
+        notebook, timeout=CEILING_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    )
     return client.execute(env=environment)
 
 

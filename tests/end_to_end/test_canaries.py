@@ -13,7 +13,8 @@ import httpx
 import numpy as np
 import pytest
 import requests
-from support.hospitals import CLASSES, Hospital, draw_pictures, make_hospital, running, small_plan, wait_for
+from support.hospitals import CLASSES, Hospital, draw_pictures, make_hospital, running, small_plan
+from support.waiting import wait_for
 
 from policies.contracts.inputs import Ticket
 from policies.contracts.weights import canonical_bytes

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from support.hospitals import CLASSES, Hospital, command, draw_pictures, wait_for
+from support.hospitals import CLASSES, Hospital, command, draw_pictures
+from support.waiting import wait_for
 
 NOISE = "3"
 

@@ -20,6 +20,7 @@ import httpx
 import pytest
 import syft as sy
 from support.hospitals import ENVIRONMENT, RESEARCHER, STRANGER, Hospital, changed_decision, command, small_plan
+from support.waiting import CEILING_SECONDS
 from syft.client.api import SyftAPICall
 
 from policies.contracts.inputs import Ticket
@@ -200,7 +201,7 @@ def test_databases_are_readable_by_the_datasite_alone(hospitals: dict[str, Hospi
 def test_development_mode_is_refused_at_the_start(hospitals: dict[str, Hospital]) -> None:
     serve = [sys.executable, "-m", "datasites", "serve", "--state", str(hospitals["north"].state)]
     environment = {**ENVIRONMENT, "DEV_MODE": "true"}
-    done = subprocess.run(serve, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    done = subprocess.run(serve, capture_output=True, text=True, env=environment, timeout=CEILING_SECONDS, check=False)
     assert done.returncode == 1
     assert "DEV_MODE" in done.stderr
 
@@ -224,7 +225,7 @@ def test_the_root_key_is_the_one_that_was_drawn_for_this_datasite(hospitals: dic
 def changed_code(hospital: Hospital, name: str, part: str) -> Iterator[None]:
     """Inside, PySyft's database holds another text in one field of the code with that name."""
     (file,) = hospital.state.rglob("*_json.db")
-    with contextlib.closing(sqlite3.connect(file, timeout=30)) as database:
+    with contextlib.closing(sqlite3.connect(file, timeout=CEILING_SECONDS)) as database:
         rows = database.execute('SELECT id, fields FROM "UserCode"').fetchall()
         ((uid, text),) = [row for row in rows if json.loads(row[1])["service_func_name"] == name]
         fields = json.loads(text)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.hospitals import ENVIRONMENT, PROJECT, Hospital, make_hospital, running, small_plan, wait_for
+from support.hospitals import ENVIRONMENT, PROJECT, Hospital, make_hospital, running, small_plan
+from support.waiting import wait_for
 
 from datasites.runs.sandbox.confinement import sandbox_report
 from policies.contracts.inputs import Ticket
@@ -82,7 +83,7 @@ def _ended(wire: Any, request: str) -> dict[str, Any]:
         run = wire.run(request, 0)
         return run if run["state"] not in ("queued", "running") else None
 
-    ended: dict[str, Any] = wait_for(state, seconds=90)
+    ended: dict[str, Any] = wait_for(state)
     return ended
 
 

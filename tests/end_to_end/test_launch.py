@@ -23,26 +23,13 @@ from support.hospitals import (
     STRANGER,
     command,
     draw_pictures,
-    free_port,
-    wait_for,
     write_pictures,
 )
+from support.ports import free_port
+from support.waiting import CEILING_SECONDS, wait_for
 
 Start = Callable[..., subprocess.Popen[str]]
 LAUNCH = PROJECT / "launch_datasites.py"
-
-
-def _ports(count: int) -> int:
-    """The first of `count` free ports in a row."""
-    while True:
-        first = free_port()
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as sock:
-                    sock.bind(("127.0.0.1", port))
-            return first
-        except OSError:
-            continue
 
 
 @pytest.fixture
@@ -83,13 +70,13 @@ def _read_until_ready(process: subprocess.Popen[str]) -> str:
 def _end(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> int:
     assert process.stdout
     process.send_signal(number)
-    status = process.wait(timeout=40)
+    status = process.wait(timeout=CEILING_SECONDS)
     process.stdout.close()
     return status
 
 
 def test_the_demo_hospitals_start_print_where_they_are_and_stop_without_a_trace(start: Start, tmp_path: Path) -> None:
-    first = _ports(3)
+    first = free_port(3)
     process = start("--state", tmp_path, "--port", str(first))
     shown = _read_until_ready(process)
     children = psutil.Process(process.pid).children(recursive=True)
@@ -168,7 +155,14 @@ def test_a_folder_of_pictures_of_several_sizes_and_hospitals_is_taken_as_it_is(s
             size = (20, 24) if number % 2 else (16, 16)
             Image.fromarray(np.ascontiguousarray(image[:, :, 0])).resize(size).save(folder / f"{number}.png")
     process = start(
-        "--state", tmp_path / "state", "--data_path", tmp_path / "data", "--port", str(_ports(2)), "--image_size", "16"
+        "--state",
+        tmp_path / "state",
+        "--data_path",
+        tmp_path / "data",
+        "--port",
+        str(free_port(2)),
+        "--image_size",
+        "16",
     )
     _read_until_ready(process)
     for name in ("st._anna", "charit_2"):
@@ -185,7 +179,7 @@ def _sentence(*arguments: str | Path) -> str:
 
 
 def test_a_taken_port_is_one_sentence_and_nothing_is_half_started(tmp_path: Path) -> None:
-    first = _ports(3)
+    first = free_port(3)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", first + 2))
         taken.listen()
@@ -220,7 +214,7 @@ def test_a_broken_config_is_one_sentence(tmp_path: Path, toml: str, said: str) -
 
 def test_hospitals_of_a_config_start_with_their_own_limits(start: Start, tmp_path: Path) -> None:
     write_pictures(tmp_path / "pictures.npz", sites=("x", "y"))
-    first = _ports(2)
+    first = free_port(2)
     (tmp_path / "hospitals.toml").write_text(
         f"""
         [x]

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.hospitals import Hospital, small_plan, wait_for
+from support.hospitals import Hospital, small_plan
+from support.waiting import wait_for
 
 from datasites.files.state_folder import StateFolder
 from datasites.state.kept_books import open_ledger

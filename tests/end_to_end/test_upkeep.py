@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import syft as sy
-from support.hospitals import RESEARCHER, Hospital, command, free_port, make_hospital, running, small_plan
+from support.hospitals import RESEARCHER, Hospital, command, make_hospital, running, small_plan
+from support.ports import free_port
+from support.waiting import wait_for
 
 from policies.contracts.inputs import Ticket
 from policies.contracts.weights import canonical_bytes
@@ -48,12 +49,12 @@ def train_round(study: Study, index: int) -> dict[str, Any]:
     digest = hospital.wire.put_blob(canonical_bytes(initial_weights(study.plan.model, index)))
     request = study.requests["west"]
     code_requests.call(hospital.client, hospital.asset(study.plan.dataset), request, Ticket(index, digest))
-    run: dict[str, Any] = {"state": "queued", "version": -1}
-    deadline = time.monotonic() + 100
-    while run["state"] in ("queued", "running"):
-        assert time.monotonic() < deadline
-        run = hospital.wire.run(request.request_id, index, seen=run["version"], wait_seconds=5)
-    return run
+
+    def ended() -> dict[str, Any] | None:
+        run: dict[str, Any] = hospital.wire.run(request.request_id, index)
+        return None if run["state"] in ("queued", "running") else run
+
+    return wait_for(ended)
 
 
 def test_the_doctor_finds_a_running_datasite_well(west: Hospital) -> None:
@@ -84,7 +85,9 @@ def test_a_check_before_a_study_names_what_is_there_and_who_is_not(
     (good,) = connected.check()
     assert good.reachable and good.problems == ()
     assert good.upload_mb_per_second and good.download_mb_per_second and good.latency_seconds
-    assert good.clock_difference_seconds is not None and abs(good.clock_difference_seconds) <= 1
+    assert (
+        good.clock_difference_seconds is not None and abs(good.clock_difference_seconds) <= 30
+    )  # it is this machine's
     assert [(one.name, one.unit) for one in good.datasets] == [("pictures", "picture")]
     blobs = sorted(path.name for path in (west.state / "blobs").rglob("*") if path.is_file())
     connected.check()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from support.waiting import CEILING_SECONDS
 
 from datasites.training.audit import run_audit
 from datasites.training.audit.checks import Check
@@ -62,7 +63,9 @@ def test_a_fault_that_is_built_in_fails_the_audit(capsys):
 def test_the_module_runs_alone_and_exits_with_what_it_found(tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
     command = [sys.executable, "-m", "policies", "audit", "--json", "out/audit.json", "--break", "noise_off"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=CEILING_SECONDS
+    )
     assert done.returncode == 1, done.stderr
     assert done.stdout == (tmp_path / "out" / "audit.json").read_text()
     assert list(json.loads(done.stdout)) == KEYS

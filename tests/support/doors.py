@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support.waiting import CEILING_SECONDS
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from datasites.access.certificates import Certified
@@ -46,7 +47,7 @@ class App:
         peer = current_peer.get()
         if scope["path"] == "/hold":
             self.held.set()
-            await asyncio.sleep(60)
+            await asyncio.sleep(86_400)
         if scope["path"] == "/read":
             while (await receive()).get("more_body"):
                 continue
@@ -78,9 +79,13 @@ class OpenDoor:
         }
         return Credentials(**{**given, **changed})
 
+    def dial(self, *, source: str = "127.0.0.1") -> socket.socket:
+        """A connection on which nothing has been said."""
+        return socket.create_connection(("127.0.0.1", self.port), CEILING_SECONDS, source_address=(source, 0))
+
     def knock(self, context: ssl.SSLContext, *, source: str = "127.0.0.1") -> ssl.SSLSocket:
         """A TLS connection of which the client's half of the handshake is done."""
-        raw = socket.create_connection(("127.0.0.1", self.port), timeout=10, source_address=(source, 0))
+        raw = self.dial(source=source)
         try:
             return context.wrap_socket(raw, server_hostname="127.0.0.1")
         except BaseException:
@@ -142,12 +147,12 @@ def served(own: Enrolment, **limits: int) -> Iterator[OpenDoor]:
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(CEILING_SECONDS)
     try:
         yield OpenDoor(own, app, int(sock.getsockname()[1]), refused)
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(CEILING_SECONDS)
         assert not thread.is_alive()
 
 

@@ -6,11 +6,9 @@ import json
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,17 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from support.ports import free_port
+from support.waiting import CEILING_SECONDS
 
 PROJECT = Path(__file__).resolve().parents[2]
 RESEARCHER, STRANGER = "researcher@university.org", "stranger@university.org"
 CLASSES = ("dark", "bright")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}  # wide tables
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def draw_pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +48,7 @@ def write_pictures(file: Path, *, sites: tuple[str, ...], each: int = 150) -> No
 def command(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Runs one of the platform's commands to its end."""
     done = subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT, timeout=120
+        [sys.executable, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT, timeout=CEILING_SECONDS
     )
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
@@ -85,7 +79,7 @@ class Hospital:
         if self.process is None:
             return
         self.process.send_signal(number)
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=CEILING_SECONDS)
         for stream in (self.process.stdin, self.process.stdout):
             assert stream
             stream.close()
@@ -170,20 +164,11 @@ def small_plan(federation: Any, *, study: str, **changes: Any) -> Any:
     return replace(made, **changes) if changes else made
 
 
-def wait_for(what: Any, *, seconds: float = 30.0) -> Any:
-    """Polls until `what()` is true, and returns that."""
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return found
-
-
 @contextmanager
 def changed_decision(hospital: Hospital, request_id: str, column: str, value: str) -> Iterator[None]:
     """A decision of which somebody has changed a column; afterwards as it was: a datasite would not start with it."""
     change = f"UPDATE decisions SET {column}=? WHERE request_id=?"
-    with closing(sqlite3.connect(hospital.state / "approvals.sqlite", timeout=30)) as table:
+    with closing(sqlite3.connect(hospital.state / "approvals.sqlite", timeout=CEILING_SECONDS)) as table:
         read = f"SELECT {column} FROM decisions WHERE request_id=?"
         (before,) = table.execute(read, (request_id,)).fetchone()
         with table:

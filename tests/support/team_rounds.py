@@ -15,6 +15,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from datasites.training.audit import run_audit
+from datasites.training.audit.canaries import canary_checks, canary_round
+from datasites.training.audit.subject import Subject
 from datasites.training.local_round import train_round
 from datasites.training.models import initial_weights
 from datasites.training.pictures.data import LabelledPictures
@@ -43,10 +45,14 @@ def find(team: Team) -> dict[str, np.ndarray]:
     """What a team of any kind finds, by name."""
     torch.set_num_threads(1)
     device = "auto" if torch.cuda.device_count() >= team.size else "cpu"  # each process wants a GPU of its own
-    audits = [run_audit(unit=unit, seed=3, team=team, device=device) for unit in ("picture", "patient")]
-    broken = run_audit(broken="no_clip", seed=3, team=team, device=device)
-    found = {"size": np.array(team.size), "passed": np.array([a.passed for a in audits] + [broken.passed])}
-    found["noise_z"] = np.array([a.noise_z for a in audits])
+    audit = run_audit(unit="picture", seed=3, team=team, device=device)
+    sound, broken = (  # canaries alone: only they have patients, and they see that nothing is clipped
+        canary_round(Subject(fault, 3, device=device, team=team), unit=unit, claimed_epsilon=1.0)
+        for fault, unit in ((None, "patient"), ("no_clip", "picture"))
+    )
+    held = [all(check.holds for check in canary_checks(one, claimed_epsilon=1.0)) for one in (sound, broken)]
+    found = {"size": np.array(team.size), "passed": np.array([audit.passed, *held])}
+    found["noise_z"] = np.array([audit.noise_z, sound.noise_z])
     for name, update in {
         "usual": small_round(team, noise=1.0),
         "empty": small_round(team, noise=1.0, rate=1e-6),

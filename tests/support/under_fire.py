@@ -30,9 +30,9 @@ from support.hospitals import (
     make_hospital,
     running,
     small_plan,
-    wait_for,
     write_pictures,
 )
+from support.waiting import CEILING_SECONDS, wait_for
 
 from datasites.audit_log.chain import verify
 from datasites.files.state_folder import StateFolder
@@ -117,7 +117,7 @@ class Fire:
 
     def again(self, ask: Callable[[], Any]) -> Any:
         """Asks until the hospitals answer, as a patient researcher would."""
-        deadline = time.monotonic() + 250
+        deadline = time.monotonic() + CEILING_SECONDS
         while True:
             if self.failure is not None:
                 raise self.failure
@@ -146,7 +146,7 @@ class Fire:
         self.counts.datasites_killed += 1
         self.counts.while_deciding += deciding
         self.counts.while_running += check_state(hospital)
-        self.counts.orphans += len(psutil.wait_procs(family, timeout=30)[1])
+        self.counts.orphans += len(psutil.wait_procs(family, timeout=CEILING_SECONDS)[1])
         begun = time.monotonic()
         hospital.start()
         hospital.wait_until_ready()
@@ -190,10 +190,10 @@ def study_under_fire(federation: Any, fire: Fire, folder: Path, *, rounds: int) 
     study = fire.again(lambda: Study.submit(federation, plan, folder))
     fire.deciding.set()
     for hospital, request in study.requests.items():
-        wait_for(lambda hospital=hospital, request=request: _approve(fire.hospitals[hospital], request), seconds=120)
+        wait_for(lambda hospital=hospital, request=request: _approve(fire.hospitals[hospital], request))
     fire.deciding.clear()
     first = initial_weights(plan.model, 0)
-    patience = Patience(attempts=1000, unreachable_seconds=120)
+    patience = Patience(attempts=1000, unreachable_seconds=CEILING_SECONDS)
     hold_out = HoldOut(*draw_pictures(20, seed=99), CLASSES)
     state, history = study.run(
         hold_out=hold_out, initial_weights=first, patience=patience, min_clients=len(fire.hospitals)

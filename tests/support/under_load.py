@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from support.hospitals import ENVIRONMENT, PROJECT, Hospital, make_hospital, running, small_plan, write_pictures
+from support.waiting import CEILING_SECONDS
 
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.federation import Federation
@@ -106,7 +107,7 @@ def _probe(north: Hospital, seconds: dict[str, list[float]], phase_seconds: floa
     while time.monotonic() < until:
         for route in ROUTES:
             begun = time.perf_counter()
-            connection = http.client.HTTPConnection(host, timeout=60)
+            connection = http.client.HTTPConnection(host, timeout=CEILING_SECONDS)
             connection.request("GET", f"/admin/v1{route}", headers={"authorization": f"Bearer {access['token']}"})
             answer = connection.getresponse()
             answer.read()

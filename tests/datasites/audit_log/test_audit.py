@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from support.hospitals import ENVIRONMENT
 from support.ledgers import SEAL
+from support.waiting import CEILING_SECONDS, wait_for
 
 from datasites.audit_log.chain import read, verify
 from datasites.audit_log.counted_events import CountedEvents
@@ -67,7 +68,7 @@ def test_writers_in_several_processes_append_to_one_chain(file: Path) -> None:
     program += "from policies.ledger.seal import Seal\nlog = AuditLog(Path(sys.argv[1]), Seal(b's' * 32))\n"
     program += "for n in range(20): log.write('n', n=n)"
     running = [subprocess.Popen([sys.executable, "-c", program, str(file)], env=ENVIRONMENT) for _ in range(3)]
-    assert [process.wait(timeout=60) for process in running] == [0, 0, 0]
+    assert [process.wait(timeout=CEILING_SECONDS) for process in running] == [0, 0, 0]
     assert verify(file, SEAL).entries == 60
 
 
@@ -179,8 +180,6 @@ def test_many_kinds_are_counted_together_beyond_a_bound(file: Path, monkeypatch:
 
 
 def test_the_end_of_a_window_writes_its_counts(file: Path) -> None:
-    from support.hospitals import wait_for
-
     counted = CountedEvents(log_at(file), window_seconds=0.01)
     for _ in range(3):
         counted.add("signed in", account="ada@example.org")

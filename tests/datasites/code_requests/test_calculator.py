@@ -10,6 +10,7 @@ import sys
 import psutil
 import pytest
 from support.hospitals import ENVIRONMENT
+from support.waiting import CEILING_SECONDS
 from torch import nn
 
 from datasites.code_requests import calculator
@@ -26,7 +27,7 @@ from policies.budget.accountant import GaussianSteps
 if __name__ == "__main__":
     calculator = Calculator()
     print(calculator.epsilon_spent((GaussianSteps(10.0, 1.0, 1),), 1e-5), flush=True)
-    time.sleep(600)
+    time.sleep(86_400)
 """
 
 
@@ -40,7 +41,7 @@ def test_the_calculator_ends_with_a_killed_datasite(tmp_path: object) -> None:
         family = psutil.Process(datasite.pid).children(recursive=True)
         assert family
         datasite.send_signal(signal.SIGKILL)
-    assert not psutil.wait_procs(family, timeout=20)[1]
+    assert not psutil.wait_procs(family, timeout=CEILING_SECONDS)[1]
 
 
 def test_shapes_are_not_told_of_a_model_that_the_engine_cannot_train(monkeypatch: pytest.MonkeyPatch) -> None:

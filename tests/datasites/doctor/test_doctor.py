@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from support.books import approve, run_round
-from support.hospitals import free_port
+from support.ports import free_port
 
 from datasites.assets.store import MANIFEST
 from datasites.config import DatasiteConfig

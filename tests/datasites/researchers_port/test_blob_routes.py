@@ -17,6 +17,7 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from support.waiting import CEILING_SECONDS, wait_for
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
@@ -58,7 +59,7 @@ def datasite(blobs: BlobStore) -> Iterator[int]:
             time.sleep(0.01)
         yield sock.getsockname()[1]
         server.should_exit = True
-        thread.join(timeout=10)
+        thread.join(timeout=CEILING_SECONDS)
 
 
 @contextlib.contextmanager
@@ -97,7 +98,7 @@ class BreakingLine:
     def __exit__(self, *_: object) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=CEILING_SECONDS)
 
     def _serve(self) -> None:
         with contextlib.suppress(OSError):
@@ -205,7 +206,11 @@ def test_an_upload_without_its_length_is_refused(datasite: int, tmp_path: Path) 
     path = f"/wanwu/v1/blobs/{digest}"
     url = f"http://127.0.0.1:{datasite}{path}"
     answer = httpx.put(
-        url, headers=sign(SEED, "PUT", path, digest), content=iter([b"weights"]), trust_env=False, timeout=10
+        url,
+        headers=sign(SEED, "PUT", path, digest),
+        content=iter([b"weights"]),
+        trust_env=False,
+        timeout=CEILING_SECONDS,
     )
     assert answer.json()["code"] == "WW503"
     assert not list((tmp_path / "blobs").rglob("*"))
@@ -218,13 +223,13 @@ def test_an_upload_that_breaks_off_leaves_nothing(datasite: int, tmp_path: Path)
     head = f"PUT {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n"
     with socket.create_connection(("127.0.0.1", datasite)) as line:
         line.sendall(head.encode() + b"w" * 500)
-        _wait_for(lambda: [file for file in (tmp_path / "blobs").rglob(".*") if file.is_file()])
-    _wait_for(lambda: not [file for file in (tmp_path / "blobs").rglob("*") if file.is_file()])
+        wait_for(lambda: [file for file in (tmp_path / "blobs").rglob(".*") if file.is_file()])
+    wait_for(lambda: not [file for file in (tmp_path / "blobs").rglob("*") if file.is_file()])
 
 
 def _signed(datasite: int, path: str, **headers: str) -> httpx.Response:
     url = f"http://127.0.0.1:{datasite}{path}"
-    return httpx.get(url, headers={**sign(SEED, "GET", path), **headers}, trust_env=False, timeout=10)
+    return httpx.get(url, headers={**sign(SEED, "GET", path), **headers}, trust_env=False, timeout=CEILING_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -275,10 +280,3 @@ def test_so_many_blobs_of_an_account_are_kept_and_the_same_one_counts_once(tmp_p
         again.put(one, b"d")
     assert again.expire((), now=time.time() + 100) == 4
     again.put(one, b"d")
-
-
-def _wait_for(what: Any) -> None:
-    deadline = time.monotonic() + 30
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.doors import ANNA, BERT, OpenDoor, ask, counting_parser, enrolment, is_cut, send, served
-from support.hospitals import wait_for
+from support.waiting import CEILING_SECONDS, wait_for
 
 from datasites.access import certificates
 from datasites.researchers_port import door, enrolled_protocol
@@ -116,7 +115,7 @@ def test_of_a_peer_that_is_not_enrolled_no_byte_is_parsed(
 
 
 def test_a_peer_that_speaks_no_tls_is_not_parsed(north: OpenDoor, parsed: Callable[[], int]) -> None:
-    with socket.create_connection(("127.0.0.1", north.port), timeout=10) as connection:
+    with north.dial() as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         assert b"HTTP" not in connection.recv(1000)
     assert north.app.requests == 0 and parsed() == 0
@@ -154,7 +153,7 @@ def test_revoking_cuts_an_open_connection_and_nobody_elses(north: OpenDoor) -> N
 def test_revoking_cuts_a_request_that_is_under_way(north: OpenDoor) -> None:
     with north.knock(client_context(north.credentials(ANNA))) as connection:
         connection.sendall(b"GET /hold HTTP/1.1\r\nhost: x\r\n\r\n")
-        assert north.app.held.wait(10)
+        assert north.app.held.wait(CEILING_SECONDS)
         north.enrolment.revoke(ANNA)
         assert is_cut(connection)
 
@@ -173,10 +172,8 @@ def test_connections_that_do_not_shake_hands_shut_nobody_else_out(
     north: OpenDoor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = client_context(north.credentials(ANNA))
-    silent = [
-        socket.create_connection(("127.0.0.1", north.port), timeout=10) for _ in range(door.MAX_HANDSHAKES_PER_ADDRESS)
-    ]
-    with socket.create_connection(("127.0.0.1", north.port), timeout=10) as one_more:
+    silent = [north.dial() for _ in range(door.MAX_HANDSHAKES_PER_ADDRESS)]
+    with north.dial() as one_more:
         assert is_cut(one_more)
     with north.knock(context, source="127.0.0.2") as connection:
         assert b"anna" in ask(connection)
@@ -189,10 +186,7 @@ def test_handshakes_that_stand_still_from_many_addresses_make_room_for_one_that_
 ) -> None:
     monkeypatch.setattr(door, "MAX_HANDSHAKES", 8)
     context = client_context(north.credentials(ANNA))
-    silent = [
-        socket.create_connection(("127.0.0.1", north.port), timeout=10, source_address=(f"127.0.0.{2 + n % 5}", 0))
-        for n in range(20)
-    ]
+    silent = [north.dial(source=f"127.0.0.{2 + n % 5}") for n in range(20)]
     with north.knock(context) as connection:
         assert b"anna" in ask(connection)
     assert wait_for(lambda: sum(is_cut(one) for one in silent[:12]) == 12)
@@ -202,7 +196,7 @@ def test_handshakes_that_stand_still_from_many_addresses_make_room_for_one_that_
 
 def test_a_handshake_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door, "HANDSHAKE_SECONDS", 0.2)
-    with served(enrolment(tmp_path)) as north, socket.create_connection(("127.0.0.1", north.port), timeout=10) as slow:
+    with served(enrolment(tmp_path)) as north, north.dial() as slow:
         slow.sendall(b"\x16\x03\x01")  # the beginning of a hello
         assert is_cut(slow)
 
@@ -223,7 +217,7 @@ def test_all_connections_together_are_bounded(tmp_path: Path) -> None:
         context = client_context(north.credentials(ANNA))
         with north.knock(context) as first:
             assert b"anna" in ask(first)
-            with socket.create_connection(("127.0.0.1", north.port), timeout=10) as one_more:
+            with north.dial() as one_more:
                 assert is_cut(one_more)
 
         def served_again() -> bool:
@@ -284,7 +278,7 @@ def test_an_address_that_is_refused_again_and_again_is_not_listened_to_for_a_mom
     for _ in range(4):
         with north.knock(annas, source="127.0.0.3") as connection:
             ask(connection)
-    with socket.create_connection(("127.0.0.1", north.port), timeout=10, source_address=("127.0.0.3", 0)) as again:
+    with north.dial(source="127.0.0.3") as again:
         assert is_cut(again)
     with north.knock(berts) as bert:
         assert b"bert" in ask(bert)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from support.charged_rounds import ACCOUNT, PLAN, REQUEST, Datasite, make_datasite
-from support.hospitals import wait_for
+from support.waiting import wait_for
 
 from datasites.audit_log.chain import read
 from datasites.audit_log.ledger_witness import check, head_of

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load
-from support.hospitals import draw_pictures, wait_for
+from support.hospitals import draw_pictures
+from support.waiting import wait_for
 
 from datasites.assets.ingestion import ingest
 from datasites.assets.pictures import SourcePictures

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.hospitals import ENVIRONMENT
+from support.waiting import CEILING_SECONDS
 
 from datasites.config import DatasiteConfig
 from datasites.runs.gpus import Gpu, GpuLeases, find_gpus
@@ -35,7 +36,7 @@ def said(program: str, *arguments: object) -> str:
         capture_output=True,
         text=True,
         env=ENVIRONMENT,
-        timeout=180,
+        timeout=CEILING_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -120,9 +121,9 @@ if first == 0:
         os.setsid()
         if os.fork() == 0:
             os.write(held, b"daemon")
-            time.sleep(600)
+            time.sleep(86_400)
         os._exit(0)
-    time.sleep(600)
+    time.sleep(86_400)
 os.close(held)
 print(os.read(alive, 6).decode())
 os.kill(first, 9)

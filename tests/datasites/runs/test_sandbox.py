@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from support.hospitals import ENVIRONMENT, PROJECT
 from support.hostile import ATTACKS, CANARY
+from support.waiting import CEILING_SECONDS
 
 from datasites.runs.sandbox.confinement import sandbox_report
 from policies.errors import RunCancelled, RunFailed
@@ -45,7 +46,7 @@ def outcome(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
             os.chown(folder, NOBODY, NOBODY)
         program = [sys.executable, str(PROJECT / "tests" / "support" / "attacks.py"), str(folder)]
         command = [*AS_ANOTHER, *program] if another else program
-        done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=250)
+        done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=CEILING_SECONDS)
         assert done.returncode == 0, done.stderr
         yield json.loads(done.stdout)
     finally:

@@ -15,8 +15,9 @@ import numpy as np
 import psutil
 import pytest
 from safetensors.numpy import load
-from support.hospitals import draw_pictures, wait_for
+from support.hospitals import draw_pictures
 from support.team_work import PROGRAM, PROGRAM_WITHOUT_A_FILTER, PROGRAM_WITHOUT_NAMESPACES
+from support.waiting import wait_for
 
 from datasites.assets.ingestion import ingest
 from datasites.assets.pictures import SourcePictures

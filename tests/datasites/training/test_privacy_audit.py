@@ -100,9 +100,9 @@ def test_a_doubled_bound_shows_in_the_mean_of_the_canaries_that_took_part():
 
 
 def test_the_update_is_scored_in_steps_that_drew_a_canary():
-    result = run_audit(broken="noise_off", seed=5)
-    assert np.abs(result.excluded_scores).max() < 1e-3
-    counts = result.included_scores
+    scores = canary_round(Subject(fault="noise_off", seed=5), unit="picture", claimed_epsilon=1.0)
+    assert np.abs(scores.excluded).max() < 1e-3
+    counts = scores.included
     assert np.abs(counts - np.round(counts)).max() < 0.25
     assert abs(counts.mean() - 25 * 0.25) < 5 * np.sqrt(25 * 0.25 * 0.75 / len(counts))
 

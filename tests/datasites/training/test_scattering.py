@@ -53,10 +53,11 @@ def filtered(values, scale, angle, *, spacing, step):
     inner, outer = PLACES[spacing], PLACES[step]
     lattice = wavelet_at(*np.meshgrid(np.arange(SIZE), np.arange(SIZE), indexing="ij"), scale, angle)
     mean = lattice[0].sum() / lattice[1].sum()
-    down = outer[:, None, None, None] - inner[None, None, :, None]
-    right = outer[None, :, None, None] - inner[None, None, None, :]
-    wave, envelope = wavelet_at(down, right, scale, angle)
-    kernel = (wave - mean * envelope) / (4 * math.pi * (0.8 * 2**scale) ** 2)
+    apart, which = np.unique(outer[:, None] - inner[None, :], return_inverse=True)
+    which = which.reshape(len(outer), len(inner))
+    wave, envelope = wavelet_at(*np.meshgrid(apart, apart, indexing="ij"), scale, angle)
+    found = (wave - mean * envelope) / (4 * math.pi * (0.8 * 2**scale) ** 2)
+    kernel = found[which[:, None, :, None], which[None, :, None, :]]
     return abs((kernel * values).sum(axis=(2, 3))) * spacing**2
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import team_rounds
+from support.ports import free_port
+from support.waiting import CEILING_SECONDS
 
 from datasites.training.local_round import train_round
 from datasites.training.models import initial_weights
@@ -24,11 +25,6 @@ from policies.plans.training import RunSpec, TrainingPlan
 
 PROJECT = Path(__file__).resolve().parents[3]
 ROUNDS = str(PROJECT / "tests" / "support" / "team_rounds.py")
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 def by_torchrun(out):
@@ -45,7 +41,7 @@ def found(tmp_path_factory, request):
     settings = {"env": environment, "cwd": PROJECT, "stderr": subprocess.PIPE, "text": True}
     first = subprocess.Popen(command, start_new_session=True, **settings)
     try:
-        _, said = first.communicate(timeout=240)
+        _, said = first.communicate(timeout=CEILING_SECONDS)
         assert first.returncode == 0, said[-4000:]
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.waiting import CEILING_SECONDS
 
 from policies.budget.accountant import epsilon_spent, round_spend
 from policies.budget.steps import GaussianSteps
@@ -284,7 +285,9 @@ def test_signing_loads_no_torch():
         f"receipt = r._read({TEXT!r})[0]\n"
         f"print(r.sign(receipt, {SEED!r}) == {TEXT!r}, 'torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, timeout=CEILING_SECONDS
+    )
     assert done.stdout.split() == ["True", "False"], done.stderr
 
 

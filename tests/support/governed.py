@@ -1,0 +1,181 @@
+"""A datasite's governance in the test's own process: real PySyft, accounts and books, with no port and no process.
+
+Calls go straight to the gate, as what a certificate of a researcher's own would bring there.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from support.books import make_state, tenth_a_step
+from support.hospitals import RESEARCHER, STRANGER, write_pictures
+
+from datasites.access.enrolment import Enrolment, Peer, current_peer
+from datasites.approvals.approvals import Approvals
+from datasites.assets.store import open_store
+from datasites.audit_log.counted_events import CountedEvents
+from datasites.code_requests.books import Books
+from datasites.code_requests.hospital_limits import HospitalLimits
+from datasites.config import DatasiteConfig
+from datasites.files.state_folder import StateFolder
+from datasites.pysyft.server import start_pysyft
+from datasites.runs import entry
+from datasites.state import identity
+from datasites.state.kept_books import open_audit, open_ledger
+from policies.errors import WanwuError
+from policies.plans.kinds import Plan
+
+with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
+    warnings.simplefilter("ignore")
+    import syft  # noqa: F401
+    from syft.client.api import SyftAPICall
+    from syft.client.client import PythonConnection
+    from syft.client.datasite_client import DatasiteClient
+
+    from datasites.access.accounts import Accounts
+    from datasites.code_requests.calculator import DeclaredShapes
+    from datasites.code_requests.requests import RequestBook
+    from datasites.pysyft import deserialiser
+    from datasites.pysyft.guard import current_call
+    from datasites.pysyft.publish import publish
+    from researcher.hospitals import code_requests
+
+SHAPES = DeclaredShapes({"w": (2,)}, {"w": (2,)})
+
+
+class Calculator:
+    """Reckons by hand: a tenth of an epsilon for each step, and one small array for every plan."""
+
+    def __init__(self) -> None:
+        self.shown = SHAPES
+
+    epsilon_spent = filter_epsilon = staticmethod(tenth_a_step)
+
+    def shapes(self, plan: Plan) -> DeclaredShapes:
+        return self.shown
+
+
+class Straight(PythonConnection):
+    """PySyft's connection within a process; what comes back is read as a researcher's client reads it."""
+
+    __canonical_name__ = "StraightToTheGate"
+
+    def make_call(self, signed_call: Any) -> Any:
+        answer = self.server.handle_api_call(signed_call)
+        with deserialiser.own_values():
+            _ = answer.message
+        return answer
+
+
+@dataclass
+class Governed:
+    """One datasite, as far as it governs."""
+
+    state: StateFolder
+    server: Any
+    accounts: Accounts
+    books: Books
+    book: RequestBook
+    enrolment: Enrolment
+    refused: list[str] = field(default_factory=list)
+    rounds: list[tuple[str, str]] = field(default_factory=list)
+
+    @contextmanager
+    def door(self, email: str = RESEARCHER) -> Iterator[None]:
+        """Inside, calls come over a connection with this address's newest certificate."""
+        listed = [entry for entry in self.enrolment._entries.values() if entry.email == email]
+        token = current_peer.set(Peer(email, max(listed, key=lambda entry: entry.issued).serial))
+        try:
+            yield
+        finally:
+            current_peer.reset(token)
+
+    def key(self, email: str = RESEARCHER) -> Any:
+        """An account's key, which it signs its calls with."""
+        user = self.server.services.user.stash.get_by_email(self.server.verify_key, email=email).unwrap()
+        return user.signing_key
+
+    def client(self, email: str = RESEARCHER) -> Any:
+        """PySyft's client of an account."""
+        connection = Straight(server=self.server)
+        metadata = connection.get_server_metadata(self.key(email))
+        client = DatasiteClient(connection=connection, metadata=metadata, credentials=self.key(email))
+        client._fetch_api(self.key(email))
+        return client
+
+    def call(self, path: str, *args: Any, email: str = RESEARCHER, blocking: bool = True, **kwargs: Any) -> Any:
+        """What one signed call is answered with."""
+        message = SyftAPICall(server_uid=self.server.id, path=path, args=list(args), kwargs=kwargs, blocking=blocking)
+        return self.answer(message.sign(self.key(email)), email)
+
+    def answer(self, signed: Any, email: str = RESEARCHER) -> Any:
+        """What a call is answered with that comes through the door of an account."""
+        with self.door(email):
+            return Straight(server=self.server).make_call(signed).message.data
+
+    def submit(self, plan: Plan, email: str = RESEARCHER) -> code_requests.CodeRequest:
+        """Submits a plan as the platform's own client does."""
+        with self.door(email):
+            client = self.client(email)
+            return code_requests.submit(client, client.datasets["pictures"].assets[0], plan)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The audit log's entries of one kind, with what is still being counted."""
+        self.books.counted.flush()
+        return [one for one in self.books.audit.tail(10_000) if one["event"] == name]
+
+
+@contextmanager
+def governed(folder: Path) -> Iterator[Governed]:
+    """A datasite called north, with 80 pictures and two researchers."""
+    write_pictures(folder / "pictures.npz", sites=("north",), each=80)
+    state = make_state(folder / "north", folder / "pictures.npz")
+    config = DatasiteConfig.from_toml(state.config)
+    own, audit, calculator = identity.load(state), open_audit(state), Calculator()
+    books = Books(
+        limits=HospitalLimits(state, config, audit),
+        approvals=Approvals(state.approvals),
+        ledger=open_ledger(state, tenth_a_step),
+        calculator=calculator,  # type: ignore[arg-type]
+        audit=audit,
+        counted=CountedEvents(audit),
+    )
+    enrolment = Enrolment(state)
+    server = start_pysyft(state, own, name=config.name)
+    accounts = Accounts(server, state, url=config.url, enrolment=enrolment, audit=audit)
+    accounts.close_sign_up()
+    accounts.enrol_first((RESEARCHER, STRANGER))
+    store = state.store / "pictures"
+    datasets = {"pictures": publish(server, open_store(store).manifest, store)}
+    book = RequestBook(server, datasets, books)
+    made = Governed(state, server, accounts, books, book, enrolment)
+    _open_gate(made)
+    try:
+        yield made
+    finally:
+        books.counted.flush()
+        books.approvals.close()
+
+
+def _open_gate(made: Governed) -> None:
+    """What a running datasite puts between its gate and its books; a round that is let in is noted, not queued."""
+
+    def refused(error: WanwuError, account: str) -> None:
+        made.refused.append(error.code)
+
+    def admit(plan: str, ticket: str) -> dict[str, Any]:
+        call = current_call.get()
+        assert call is not None
+        made.book.approved(call)
+        made.rounds.append((plan, ticket))
+        return {"run": "1", "state": "queued"}
+
+    made.server.check_account = made.accounts.own_email
+    made.server.check_submission, made.server.check_call = made.book.check_submission, made.book.check_call
+    made.server.refused = refused
+    entry.install(admit)

@@ -1,0 +1,42 @@
+"""What contributors are told of the checks is what the checks do."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+MAKEFILE = (PROJECT / "Makefile").read_text()
+SETTINGS = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+
+
+def fast_places() -> list[Path]:
+    """What `make test-fast` runs."""
+    listed = re.search(r"^GOVERNANCE := (\S+) (\S+) \$\(addprefix (\S+),([\w ]+)\)$", MAKEFILE, re.MULTILINE)
+    assert listed
+    return [PROJECT / one for one in (listed[1], listed[2], *(listed[3] + room for room in listed[4].split()))]
+
+
+def test_the_fast_tests_need_no_running_hospital() -> None:
+    files = [file for place in fast_places() for file in ([place] if place.is_file() else place.rglob("*.py"))]
+    assert len(files) > 20
+    starts = re.compile(r"\b(make_hospital|running)\b.*import|import.*\b(make_hospital|running)\b|end_to_end")
+    assert [file.name for file in files if starts.search(file.read_text())] == []
+
+
+def test_the_floor_is_under_the_rooms_whose_tests_are_run_and_is_the_one_that_is_told() -> None:
+    measured = SETTINGS["tool"]["coverage"]["run"]["source"]
+    assert all((PROJECT / room / "__init__.py").is_file() for room in measured)
+    tested = {place.name for place in fast_places()}
+    assert {Path(room).name for room in measured} - {"approvals"} <= tested  # whose tests are those of the requests
+    floor = SETTINGS["tool"]["coverage"]["report"]["fail_under"]
+    assert f"less than {floor} %" in (PROJECT / "CONTRIBUTING.md").read_text()
+
+
+def test_ci_checks_what_contributing_says_and_the_readmes_test_command() -> None:
+    told = (PROJECT / "CONTRIBUTING.md").read_text()
+    run = re.findall(r"make [a-z-]+", (PROJECT / ".ci" / "run").read_text())
+    assert run == ["make check", "make test-fast", "make test"]
+    assert "CI runs `make check`, `make test-fast` and `make test`, in this order." in told
+    assert "make test\n" in (PROJECT / "README.md").read_text()
