@@ -16,7 +16,7 @@ from syft.service.user.user_roles import ServiceRole
 
 from datasites.access.enrolment import Enrolment
 from datasites.audit_log.log import AuditLog
-from datasites.config import check_email
+from datasites.config import DatasiteConfig, check_email
 from datasites.files.private_file import write_private
 from datasites.files.state_folder import StateFolder
 from datasites.pysyft.context import admin_context
@@ -156,8 +156,25 @@ class Accounts:
         except KeyError as error:
             raise SignInFailed("This key belongs to no researcher's account here. Ask the hospital for one.") from error
 
+    def known(self, account: str) -> str:
+        """As `email`, or empty: a log names nobody but the datasite's own."""
+        try:
+            return self.email(account)
+        except SignInFailed:
+            return ""
+
     def _users(self) -> list[Any]:
         return list(self._server.services.user.stash.get_all(self._server.verify_key).unwrap())
+
+
+def open_accounts(
+    server: Any, state: StateFolder, config: DatasiteConfig, enrolment: Enrolment, audit: AuditLog
+) -> Accounts:
+    """The accounts of a datasite that serves: nobody signs up, and whom the settings name is enrolled."""
+    accounts = Accounts(server, state, url=config.url, enrolment=enrolment, audit=audit)
+    accounts.close_sign_up()
+    accounts.enrol_first(config.researchers)
+    return accounts
 
 
 def _password_in(file: Path) -> str | None:

@@ -61,7 +61,8 @@ class Peer:
     serial: str
 
 
-# Set for the time of one request by the researchers' port; there is none for the datasite's own work.
+# Set for the time of one request by the researchers' port; there is none for the datasite's own work. PySyft's routes
+# hand its server a call without the request that it came in, so the gate in front of it has no other way to know.
 current_peer: ContextVar[Peer | None] = ContextVar("current_peer", default=None)
 
 

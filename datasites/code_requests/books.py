@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from datasites.approvals.approvals import Approvals
@@ -10,8 +11,13 @@ from datasites.audit_log.counted_events import CountedEvents
 from datasites.audit_log.log import AuditLog
 from datasites.code_requests.calculator import Calculator
 from datasites.code_requests.hospital_limits import HospitalLimits
+from datasites.config import DatasiteConfig
+from datasites.files.state_folder import StateFolder
+from datasites.state.kept_books import open_audit, open_ledger
 from policies.budget.steps import GaussianSteps
 from policies.ledger.ledger import Ledger
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,3 +47,34 @@ class Books:
         if limits.adaptive_filter:
             spent = max(spent, self.calculator.filter_epsilon(history, limits.total))
         return max(limits.total.epsilon - spent, 0.0)
+
+    def foresee_epsilon(self, request_id: str) -> None:
+        """Computes what a request will have spent after the round that has begun, so that nobody waits for it then."""
+        decision = self.approvals.of_request(request_id)
+        if decision is None or decision.approved_plan.privacy is None:
+            return
+        try:
+            self.calculator.epsilon_spent(self.ledger.spent(request_id), decision.approved_plan.privacy.delta)
+        except Exception:  # it is computed again, and told, when somebody asks
+            log.exception("epsilon of request %s could not be computed ahead", request_id)
+
+    def close(self) -> None:
+        """Closes the table of decisions, after everything else has ended."""
+        self.approvals.close()
+
+
+def open_books(state: StateFolder, config: DatasiteConfig) -> Books:
+    """The books of a datasite that serves.
+
+    Raises:
+        AuditBroken, AuditUnavailable: The audit log does not hold, is missing, or cannot be read.
+    """
+    audit, calculator = open_audit(state), Calculator()
+    return Books(
+        limits=HospitalLimits(state, config, audit),
+        approvals=Approvals(state.approvals),
+        ledger=open_ledger(state, calculator.epsilon_spent, calculator.filter_epsilon),
+        calculator=calculator,
+        audit=audit,
+        counted=CountedEvents(audit),
+    )

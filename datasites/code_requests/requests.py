@@ -14,6 +14,7 @@ from typing import Any
 
 from syft.service.code.user_code import SubmitUserCode
 
+from datasites.approvals.approval import Approval
 from datasites.approvals.approvals import Decision, check_reason, sealed
 from datasites.assets.published import PublishedDataset
 from datasites.code_requests.books import Books
@@ -234,11 +235,7 @@ class RequestBook:
 
     # --- before a round ----------------------------------------------------------------------------------
 
-    def check_call(self, call: Call) -> None:
-        """Refuses a called code that is not approved as it stands now; see `approved`."""
-        self.approved(call)
-
-    def approved(self, call: Call) -> Decision:
+    def approved(self, call: Call) -> Approval:
         """Returns the approval that a call stands under, after computing its digest again.
 
         Guarantees:
@@ -251,7 +248,7 @@ class RequestBook:
         self.own.check_code(call.code_id, call.account)
         return self._as_approved(self._books.approvals.of_code(call.code_id), code_id=call.code_id)
 
-    def approved_now(self, request_id: str) -> Decision:
+    def approved_now(self, request_id: str) -> Approval:
         """Returns the approval of a request for a run that is about to start; guarantees what `approved` does.
 
         Raises:
@@ -260,7 +257,7 @@ class RequestBook:
         decision = self._books.approvals.of_request(request_id)
         return self._as_approved(decision, code_id=decision.code_id if decision else "")
 
-    def _as_approved(self, decision: Decision | None, *, code_id: str) -> Decision:
+    def _as_approved(self, decision: Decision | None, *, code_id: str) -> Approval:
         if decision is None:
             raise RequestPending("The hospital has not approved this request yet. Wait for its decision.")
         if decision.decision != "approved":
@@ -279,7 +276,9 @@ class RequestBook:
         )
         if decision != expected or checked.code_id != code_id:
             raise self._altered(decision)
-        return decision
+        return Approval(
+            decision.request_id, decision.account, checked.plan, checked.dataset, decision.inputs, decision.outputs
+        )
 
     def _altered(self, decision: Decision) -> RequestAltered:
         self._books.counted.add("request altered after approval", request=decision.request_id)

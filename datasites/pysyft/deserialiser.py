@@ -38,6 +38,7 @@ STORED = Admitted.of(
         dict inspect_empty str
     """,
 )
+# PySyft's parser is functions of its modules, one for the process: replacing them there is the only way in.
 _parser: Parser | None = None
 
 

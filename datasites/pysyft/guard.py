@@ -22,7 +22,7 @@ from syft.service.user.user_roles import ServiceRole
 from datasites.pysyft import deserialiser
 from datasites.pysyft.replays import SeenCalls
 from datasites.pysyft.tickets import keep_ticket
-from datasites.runs.entry import current_answers
+from datasites.runs.entry import Admit, serving
 from policies.errors import NotAllowed, RequestError, RequestMalformed, WanwuError
 
 # What a researcher's client calls in the platform's own way of working, path by path.
@@ -41,7 +41,7 @@ _CODE_CALL_ARGUMENTS = frozenset({"uid", "asset", "ticket", "communication_proto
 
 @dataclass(frozen=True)
 class Call:
-    """The PySyft call that is being served in this thread.
+    """A researcher's call of a code request.
 
     Attributes:
         account: Public key of the calling account, hexadecimal.
@@ -52,8 +52,26 @@ class Call:
     code_id: str
 
 
-current_call: ContextVar[Call | None] = ContextVar("current_call", default=None)
+# PySyft's client for the server's own key calls the same methods of the server as researchers do.
 _by_the_hospital: ContextVar[bool] = ContextVar("by_the_hospital", default=False)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the gate asks about calls that are well made.
+
+    Attributes:
+        check_account: Raises unless the connection's certificate is of the account with this public key.
+        check_submission: Raises for submitted code, of an account, that could not be approved.
+        admission: Raises for a called code that is not approved as it stands now; else returns what decides about its
+            round.
+        refused: Told of each refusal, with the calling account's public key.
+    """
+
+    check_account: Callable[[str], object]
+    check_submission: Callable[[SubmitUserCode, str], None]
+    admission: Callable[[Call], Admit]
+    refused: Callable[[WanwuError, str], None]
 
 
 @contextmanager
@@ -73,19 +91,20 @@ class GuardedDatasite(Datasite):
     Guarantees:
         Only signed, blocking calls, addressed to this server, by a researcher's account over a connection with that
         account's own certificate, of a path in `RESEARCHER_PATHS`, seen for the first time and made of the types that
-        such calls are made of, reach PySyft. Submitted code passes `check_submission`, called code `check_call`.
+        such calls are made of, reach PySyft. Submitted code passes `check_submission`, called code `admission`. Before
+        the gate is opened no call does.
     """
-
-    check_account: Callable[[str], object]
-    check_submission: Callable[[SubmitUserCode, str], None]
-    check_call: Callable[[Call], None]
-    refused: Callable[[WanwuError, str], None]
-    lock: threading.RLock
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         deserialiser.install()
+        self.lock = threading.RLock()
         self._seen_calls = SeenCalls()
+        self._rules: Rules | None = None
         super().__init__(*args, **kwargs)
+
+    def open_gate(self, rules: Rules) -> None:
+        """Lets researchers' calls in, under these rules."""
+        self._rules = rules
 
     def get_api(self, for_user: Any = None, communication_protocol: Any = None) -> SyftAPI:
         """The calls that an account may make, as its client learns them: the platform's paths and its own requests.
@@ -115,51 +134,49 @@ class GuardedDatasite(Datasite):
         with self.lock:
             if _by_the_hospital.get():
                 return super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
+            rules = self._rules
+            if rules is None:
+                return SyftError(message=f"{NotAllowed.code}: The datasite is not open yet. Try again in a moment.")
             try:
-                call = self._gate(api_call)
+                admit = self._gate(rules, api_call)
             except WanwuError as error:
-                self.refused(error, str(getattr(api_call, "credentials", "")))
+                rules.refused(error, str(getattr(api_call, "credentials", "")))
                 return SyftError(message=f"{error.code}: {error.public}")
             except Exception:  # noqa: BLE001 - the gate fails closed, whatever went wrong
                 return SyftError(message=f"{NotAllowed.code}: The call could not be checked and is refused.")
-            token = current_call.set(call)
-            try:
-                if call is not None and isinstance(api_call.message.kwargs.get("ticket"), str):
-                    return self._ask_for_round(api_call, *args, **kwargs)
-                return super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
-            finally:
-                current_call.reset(token)
+            if admit is not None:
+                return self._serve_code(admit, api_call, *args, **kwargs)
+            return super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
 
-    def _ask_for_round(self, api_call: Any, *args: Any, **kwargs: Any) -> Any:
-        """One call instead of four: the ticket comes as text and is kept here, the answer goes back at once."""
-        api_call.message.kwargs["ticket"] = keep_ticket(self, api_call)
-        answers: list[str] = []
-        token = current_answers.set(answers)
-        try:
+    def _serve_code(self, admit: Admit, api_call: Any, *args: Any, **kwargs: Any) -> Any:
+        """A ticket that comes as text is kept here, and the stub's answer goes back at once: one call, not four."""
+        at_once = isinstance(api_call.message.kwargs.get("ticket"), str)
+        if at_once:
+            api_call.message.kwargs["ticket"] = keep_ticket(self, api_call)
+        with serving(admit) as answers:
             result = super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
-        finally:
-            current_answers.reset(token)
-        if isinstance(result, SyftError) or len(answers) != 1:
+        if not at_once or isinstance(result, SyftError) or len(answers) != 1:
             return result
         return SyftSuccess(message="", value=answers[0])
 
-    def _gate(self, api_call: Any) -> Call | None:
+    def _gate(self, rules: Rules, api_call: Any) -> Admit | None:
+        """Returns what decides about the round of a called code; None for any other call that may pass."""
         message = self._signed_message(api_call)
         if message.server_uid != self.id:
             raise NotAllowed("The call is addressed to another datasite. Connect to this one.")
         role = self.get_role_for_credentials(api_call.credentials)
         if role is not ServiceRole.DATA_SCIENTIST:
             raise NotAllowed("This port serves researchers' accounts only, added by the hospital's admin.")
-        self.check_account(str(api_call.credentials))
+        rules.check_account(str(api_call.credentials))
         self._seen_calls.check(str(api_call.credentials), api_call.serialized_message)
         if message.path not in RESEARCHER_PATHS:
             raise NotAllowed(f"The path {message.path!r} is not open to researchers. Use the platform's own client.")
         if not message.blocking:
             raise NotAllowed("Queued calls are closed; training runs through approved code requests.")
         if message.path == "code.request_code_execution":
-            self.check_submission(_submitted_code(message), str(api_call.credentials))
+            rules.check_submission(_submitted_code(message), str(api_call.credentials))
         if message.path == "code.call":
-            return self._check_code_call(message, str(api_call.credentials))
+            return rules.admission(_code_call(message, str(api_call.credentials)))
         return None
 
     def _signed_message(self, api_call: Any) -> SyftAPICall:
@@ -169,15 +186,15 @@ class GuardedDatasite(Datasite):
         message = deserialiser.parse_call(api_call.serialized_message)
         if type(message) is not SyftAPICall:
             raise NotAllowed("A signed message must be a call. Use the platform's own client.")
+        # PySyft made the call and serves what is cached here: so it serves what the gate has read, and nothing else.
         api_call.cached_deseralized_message = message
         return message
 
-    def _check_code_call(self, message: Any, account: str) -> Call:
-        if message.args or not set(message.kwargs) <= _CODE_CALL_ARGUMENTS or "uid" not in message.kwargs:
-            raise NotAllowed("A round passes the asset and its ticket, nothing else.")
-        call = Call(account=account, code_id=str(message.kwargs["uid"]))
-        self.check_call(call)
-        return call
+
+def _code_call(message: Any, account: str) -> Call:
+    if message.args or not set(message.kwargs) <= _CODE_CALL_ARGUMENTS or "uid" not in message.kwargs:
+        raise NotAllowed("A round passes the asset and its ticket, nothing else.")
+    return Call(account=account, code_id=str(message.kwargs["uid"]))
 
 
 def _without_types(signature: Signature) -> Signature:

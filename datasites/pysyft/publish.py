@@ -13,10 +13,16 @@ import syft as sy
 
 from datasites.assets.mock import make_mock
 from datasites.assets.published import PublishedDataset
-from datasites.assets.store import StoreManifest
+from datasites.assets.store import StoreManifest, open_store
 from datasites.pysyft.guard import by_the_hospital
 
 ASSET = "pictures"
+
+
+def publish_store(server: Any, store: Path) -> dict[str, PublishedDataset]:
+    """Publishes the dataset of a store unless it already is; returns it by its name."""
+    manifest = open_store(store).manifest
+    return {manifest.name: publish(server, manifest, store)}
 
 
 def publish(server: Any, manifest: StoreManifest, store: Path) -> PublishedDataset:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ def start_pysyft(state: StateFolder, identity: Identity, *, name: str) -> Any:
     os.environ.update(environment)
     with _without_torch():
         from datasites.pysyft.guard import GuardedDatasite
-    GuardedDatasite.lock = threading.RLock()
     server = GuardedDatasite(name=name, n_consumers=0, create_producer=False, dev_mode=False, log_level="ERROR")
     for variable in environment:
         os.environ.pop(variable)

@@ -26,6 +26,7 @@ def keep_ticket(server: Any, api_call: Any) -> UID:
     ticket = ActionObject.from_obj(
         syft_action_data=str(text), syft_client_verify_key=api_call.credentials, syft_server_location=server.id
     )
+    # PySyft's constructor takes neither; its own services set both like this.
     ticket.syft_server_uid = server.id
     ticket.syft_action_saved_to_blob_store = False
     return server.services.action.set(context, ticket).id

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from contextvars import ContextVar
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -18,6 +17,8 @@ from datasites.web.door_limits import DoorLimits
 
 # So many seconds' requests may come at once after a rest.
 BURST_SECONDS = 5.0
+# Where a request's scope holds the share that it takes a place of.
+_SHARE = "wanwu.share"
 
 
 class Share:
@@ -34,9 +35,6 @@ class Share:
         turn = max(self._next, now - BURST_SECONDS)
         self._next = turn + self._interval
         return max(turn - now, 0.0)
-
-
-_current: ContextVar[Share | None] = ContextVar("current_share", default=None)
 
 
 class FairShare:
@@ -60,17 +58,13 @@ class FairShare:
         if wait := share.wait_seconds():
             await asyncio.sleep(wait)
         async with share.places:
-            token = _current.set(share)
-            try:
-                await self._app(scope, receive, send)
-            finally:
-                _current.reset(token)
+            await self._app({**scope, _SHARE: share}, receive, send)
 
 
 @contextlib.asynccontextmanager
-async def aside() -> AsyncIterator[None]:
-    """Inside, the request that is being served takes no place of its researcher's share."""
-    share = _current.get()
+async def aside(scope: Scope) -> AsyncIterator[None]:
+    """Inside, the request with this scope takes no place of its researcher's share."""
+    share: Share | None = scope.get(_SHARE)
     if share is None:
         yield
         return

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from datasites.researchers_port.fair_share import aside
 from datasites.runs.queue import RunQueue
 
 LOOK_SECONDS = 5.0
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,19 +50,19 @@ class LongPolls:
         self._queue.wake()
         self._thread.join()
 
-    async def until(self, changed: Callable[[], bool], seconds: float, receive: Receive) -> None:
+    async def until(self, changed: Callable[[], bool], seconds: float, request: Request) -> None:
         """Returns once `changed()` holds, after so many seconds, or when the peer has gone.
 
         Args:
             changed: Called in other threads.
             seconds: At most so long.
-            receive: The ASGI channel of the request, of which the whole body has come.
+            request: Who waits; its whole body has come.
         """
         with self._registered(changed) as told:
             if seconds <= 0 or await run_in_threadpool(changed):
                 return
-            async with aside():
-                ends = [asyncio.ensure_future(told.wait()), asyncio.ensure_future(_gone(receive))]
+            async with aside(request.scope):
+                ends = [asyncio.ensure_future(told.wait()), asyncio.ensure_future(_gone(request))]
                 try:
                     await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
                 finally:
@@ -95,6 +94,6 @@ class LongPolls:
         return self._stopping.is_set()
 
 
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
         continue

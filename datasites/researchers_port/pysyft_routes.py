@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 
 from datasites.web.served_path import served_path
@@ -48,6 +48,6 @@ def add_pysyft_routes(app: FastAPI, server: Any, accounts: Accounts) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        routes = make_routes(worker=server)
-        routes.routes = [route for route in routes.routes if getattr(route, "path", "") in SYFT_ROUTES]
+        made = make_routes(worker=server).routes
+        routes = APIRouter(routes=[route for route in made if getattr(route, "path", "") in SYFT_ROUTES])
         app.include_router(routes, prefix=SYFT_PREFIX, dependencies=[Depends(own_account_only(accounts))])

@@ -6,7 +6,7 @@ What is answered here has left the hospital: public fields of runs, public texts
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ from datasites.code_requests.books import Books
 from datasites.code_requests.receipts import Receipts
 from datasites.code_requests.requests import RequestBook
 from datasites.researchers_port.downloads import Download, check_range
-from datasites.researchers_port.long_polls import LongPolls, Receive
+from datasites.researchers_port.long_polls import LongPolls
 from datasites.runs.blobs import BlobStore
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import Supervisor
@@ -51,7 +51,7 @@ class Wire:
 
     name: str
     email_of: Callable[[str], str]
-    datasets: dict[str, PublishedDataset]
+    datasets: Mapping[str, PublishedDataset]
     books: Books
     book: RequestBook
     queue: RunQueue
@@ -98,11 +98,11 @@ class Wire:
         return answer
 
     async def wait(
-        self, request_id: str, round_index: int, who: Researcher, seen: int, seconds: float, receive: Receive
+        self, request_id: str, round_index: int, who: Researcher, seen: int, seconds: float, request: Request
     ) -> dict[str, Any]:
         """As `run`, once the run has changed since version `seen` or the time is up; holds no thread until then."""
         await run_in_threadpool(self._own, request_id, who)
-        await self.polls.until(lambda: self._version(request_id, round_index) > seen, seconds, receive)
+        await self.polls.until(lambda: self._version(request_id, round_index) > seen, seconds, request)
         return await run_in_threadpool(self.run, request_id, round_index, who)
 
     def cancel(self, request_id: str, round_index: int, who: Researcher) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def make_routes(wire: Wire) -> APIRouter:
         request: Request, request_id: str, round_index: Round, seen: Seen = -1, wait: WaitSeconds = 0.0
     ) -> JSONResponse:
         who = await run_in_threadpool(signer, request)
-        return JSONResponse(await wire.wait(request_id, round_index, who, seen, wait, request.receive))
+        return JSONResponse(await wire.wait(request_id, round_index, who, seen, wait, request))
 
     @router.post("/requests/{request_id}/rounds/{round_index}/cancel")
     async def cancel(request: Request, request_id: str, round_index: Round) -> JSONResponse:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from datasites.approvals.approvals import Decision
+from datasites.approvals.approval import Approval
 from datasites.audit_log.log import AuditLog
 from datasites.runs.blobs import BlobStore
 from datasites.runs.queue import RunQueue
@@ -22,51 +21,55 @@ class Admission:
     def __init__(
         self,
         *,
-        approval: Callable[[], Decision],
         queue: RunQueue,
         blobs: BlobStore,
         ledger: Ledger,
         audit: AuditLog,
         max_update_bytes: int,
     ) -> None:
-        self._approval, self._queue, self._blobs = approval, queue, blobs
+        self._queue, self._blobs = queue, blobs
         self._ledger, self._audit, self._max_update_bytes = ledger, audit, max_update_bytes
 
-    def __call__(self, plan_text: str, ticket_text: str) -> dict[str, Any]:
+    def __call__(self, approval: Approval, plan_text: str, ticket_text: str) -> dict[str, Any]:
         """Queues the round that the ticket names and returns the run's public fields.
 
         Guarantees:
-            A round is queued only under a live approval of exactly this plan, within its number of rounds, with the
+            A round is queued only under an approval of exactly this plan, within its number of rounds, with the
             ledger's chain intact, with weights that are what the plan declares, and with room for its update. A round
             that has started is queued again with the same weights only, and not at all once it has ended: then the run
             is returned as it ended. A refusal spends nothing.
 
+        Args:
+            approval: What the call that asks was found to stand under. The run's start does not rely on it.
+            plan_text: The plan that PySyft has pinned.
+            ticket_text: The ticket that came with the call.
+
         Raises:
             WanwuError: With the reason for the refusal.
         """
-        decision = self._approval()
-        if plan_text != decision.plan:
+        plan = approval.plan
+        if plan_text != plan.to_json():
             raise RequestAltered("The round carries another plan than the hospital approved.")
-        plan, ticket = decision.approved_plan, Ticket.parse(ticket_text)
+        ticket = Ticket.parse(ticket_text)
         if ticket.round >= plan.rounds:
             raise RoundRefused(
                 f"The hospital approved rounds 0 to {plan.rounds - 1}, the ticket asks for round {ticket.round}. "
                 "Submit a new request for more rounds."
             )
-        ended = self._has_ended(decision.request_id, ticket)
-        weights = self._blobs.path(decision.account, ticket.weights)
-        check_weights_file(weights, decision.inputs, plan.weights_encoding, max_bytes=self._max_update_bytes)
-        run = before = self._queue.find(decision.request_id, ticket.round)
+        ended = self._has_ended(approval.request_id, ticket)
+        weights = self._blobs.path(approval.account, ticket.weights)
+        check_weights_file(weights, approval.inputs, plan.weights_encoding, max_bytes=self._max_update_bytes)
+        run = before = self._queue.find(approval.request_id, ticket.round)
         if run is None or not ended:
-            self._blobs.check_room(decision.account, largest_size(decision.outputs, plan.update_encoding))
+            self._blobs.check_room(approval.account, largest_size(approval.outputs, plan.update_encoding))
             run = self._queue.enqueue(
-                request_id=decision.request_id,
+                request_id=approval.request_id,
                 round_index=ticket.round,
-                account=decision.account,
+                account=approval.account,
                 weights=ticket.weights,
             )
         if before is None or before.attempt != run.attempt:  # asking again for what is queued or done changes nothing
-            self._audit.write("round asked for", request=decision.request_id, round=ticket.round, run=run.id)
+            self._audit.write("round asked for", request=approval.request_id, round=ticket.round, run=run.id)
         return run.public(queue_position=self._queue.position(run))
 
     def _has_ended(self, request_id: str, ticket: Ticket) -> bool:

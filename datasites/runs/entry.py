@@ -7,24 +7,45 @@ researcher; so the mock's turn does nothing, and a refusal is an answer, not an 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
-from policies.errors import RunError, WanwuError
+from policies.errors import RequestPending, RunError, WanwuError
 from policies.plans.training import canonical_json
 
 log = logging.getLogger(__name__)
 Admit = Callable[[str, str], dict[str, Any]]
-_admit: Admit | None = None
-# Where the answer of the call that is being served in this thread is left for whoever replies to it.
-current_answers: ContextVar[list[str] | None] = ContextVar("current_answers", default=None)
 
 
-def install(admit: Admit) -> None:
-    """Sets what decides about a round: called with the pinned plan and the ticket, as texts."""
-    global _admit
-    _admit = admit
+@dataclass(frozen=True)
+class _Served:
+    """The call that is being served: what decides about its round, and what was answered."""
+
+    admit: Admit
+    answers: list[str] = field(default_factory=list)
+
+
+# PySyft executes the stub from its text and hands it nothing but asset, plan and ticket: what decides about the round
+# of the call that is being served has no other way in, and its answer no other way out.
+_served: ContextVar[_Served | None] = ContextVar("served_call", default=None)
+
+
+@contextmanager
+def serving(admit: Admit) -> Iterator[list[str]]:
+    """Inside, in this thread, a code request's call is served; yields what its stub answers.
+
+    Args:
+        admit: Decides about the call's round: given the pinned plan and the ticket, as texts.
+    """
+    served = _Served(admit)
+    token = _served.set(served)
+    try:
+        yield served.answers
+    finally:
+        _served.reset(token)
 
 
 def enter(asset: Mapping[str, Any], plan: str, ticket: str) -> str:
@@ -35,17 +56,18 @@ def enter(asset: Mapping[str, Any], plan: str, ticket: str) -> str:
     except (KeyError, TypeError):
         log.exception("round refused")
         return canonical_json(RunError("The round names no asset of this datasite. Ask the hospital.").to_json())
-    answer = _decide(plan, ticket)
-    if (answers := current_answers.get()) is not None:
-        answers.append(answer)
+    served = _served.get()
+    if served is None:
+        refused = RequestPending("A round can only be asked for through an approved code request.")
+        return canonical_json(refused.to_json())
+    answer = _decide(served.admit, plan, ticket)
+    served.answers.append(answer)
     return answer
 
 
-def _decide(plan: str, ticket: str) -> str:
+def _decide(admit: Admit, plan: str, ticket: str) -> str:
     try:
-        if _admit is None:
-            raise RunError("The datasite is not ready for runs yet. Ask again in a moment.")
-        return canonical_json(_admit(plan, ticket))
+        return canonical_json(admit(plan, ticket))
     except WanwuError as error:
         log.warning("round refused: %s %s", error.public, error.private)
         return canonical_json(error.to_json())

@@ -1,4 +1,4 @@
-"""Computes an approval again right before its run starts, and looks whether the pictures are those it was given for.
+"""Checks an approval once more right before its run starts, and that the pictures are those it was given for.
 
 Between queueing and starting a plan, a policy, a decision or a store may have changed; then nothing runs.
 """
@@ -6,18 +6,14 @@ Between queueing and starting a plan, a policy, a decision or a store may have c
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from datasites.approvals.approvals import Decision
+from datasites.approvals.approval import Approval
+from datasites.assets.published import PublishedDataset
 from datasites.assets.store import MANIFEST, array_files, open_store
 from datasites.runs.queue import Run
-from datasites.runs.turns import ApprovedRun
 from policies.errors import RequestAltered, StoreBroken
-
-if TYPE_CHECKING:
-    from datasites.assets.published import PublishedDataset
 
 Stamps = tuple[tuple[int, ...], ...]
 
@@ -27,16 +23,15 @@ class StillApproved:
 
     Args:
         approved_now: Returns a request's approval after computing its digest again.
-        datasets: The published datasets, by name, with the manifests that the digest covers.
     """
 
-    def __init__(self, approved_now: Callable[[str], Decision], datasets: Mapping[str, PublishedDataset]) -> None:
-        self._approved_now, self._datasets = approved_now, datasets
+    def __init__(self, approved_now: Callable[[str], Approval]) -> None:
+        self._approved_now = approved_now
         self._verified: dict[Path, Stamps] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, run: Run) -> ApprovedRun:
-        """Returns what the run may do.
+    def __call__(self, run: Run) -> Approval:
+        """Returns the approval that the run stands under.
 
         Guarantees:
             Returns only if the approval's digest, computed now, is the recorded one, and every picture, label, unit
@@ -47,14 +42,11 @@ class StillApproved:
             RequestPending, RequestDenied, RequestAltered: There is no such approval, or it covers something else.
             StoreBroken: The store on disk is not the published one.
         """
-        decision = self._approved_now(run.request_id)
-        published = self._datasets.get(decision.dataset)
-        if published is None or decision.account != run.account:
+        approval = self._approved_now(run.request_id)
+        if (approval.request_id, approval.account) != (run.request_id, run.account):
             raise RequestAltered("What would run is not what the hospital approved. Submit the plan again.")
-        self._check_store(published)
-        return ApprovedRun(
-            plan=decision.approved_plan, store=published.store, inputs=decision.inputs, outputs=decision.outputs
-        )
+        self._check_store(approval.published)
+        return approval
 
     def _check_store(self, published: PublishedDataset) -> None:
         with self._lock:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from datasites.approvals.approval import Approval
+from datasites.approvals.approvals import Decision
 from datasites.audit_log.ledger_witness import head_of
 from datasites.audit_log.log import AuditLog
 from datasites.files.state_folder import StateFolder
@@ -28,7 +30,7 @@ from datasites.runs.processes.process import Job, Nursery
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.sandbox.confinement import sandbox_report
 from datasites.runs.sandbox.limits import RunLimits
-from datasites.runs.turns import ApprovedRun, Turns
+from datasites.runs.turns import Turns
 from datasites.runs.visible_ends import visible_seconds
 from policies.budget.accountant import round_spend
 from policies.contracts.encodings import largest_size
@@ -56,7 +58,8 @@ class Supervisor:
         blobs: BlobStore,
         ledger: Ledger,
         audit: AuditLog,
-        approved: Callable[[Run], ApprovedRun],
+        decided: Callable[[str], Decision | None],
+        approved: Callable[[Run], Approval],
         state: StateFolder,
         nursery: Nursery,
         limits: RunLimits,
@@ -72,7 +75,7 @@ class Supervisor:
         self._approved, self._foresee, self._now = approved, foresee, now
         self._scratch, self._limits, self._gpus = state.scratch, limits, gpus
         self._enclosure = Enclosure(state.path, limits, required=require_sandbox)
-        self._turns = Turns(queue, gpus, approved)
+        self._turns = Turns(queue, gpus, decided)
         self._max_update_bytes = max_update_bytes
         self._nursery = nursery
         self._stopping = threading.Event()
@@ -174,7 +177,7 @@ class Supervisor:
             job = Job(
                 plan=approved.plan.to_json(),
                 round=run.round,
-                store=str(approved.store.resolve()),
+                store=str(approved.published.store.resolve()),
                 weights=str(self._weights(run, approved, scratch).resolve()),
                 result=str((scratch / "update.safetensors").resolve()),
                 confinement=self._enclosure.confine(gpus),
@@ -226,7 +229,7 @@ class Supervisor:
             progress=lambda share: self._queue.progress(run.id, share),
         )
 
-    def _weights(self, run: Run, approved: ApprovedRun, scratch: Path) -> Path:
+    def _weights(self, run: Run, approved: Approval, scratch: Path) -> Path:
         """The round's global weights as a safetensors file: the blob itself, or what it decodes to."""
         blob = self._blobs.path(run.account, run.weights)
         encoding = approved.plan.weights_encoding
@@ -236,7 +239,7 @@ class Supervisor:
         decode_weights_file(blob, decoded, approved.inputs, encoding, max_bytes=self._max_update_bytes)
         return decoded
 
-    def _release(self, approved: ApprovedRun, result: Path, blob: Blob) -> str:
+    def _release(self, approved: Approval, result: Path, blob: Blob) -> str:
         """Checks the result against the output contract and keeps the update under a digest that nobody knows yet.
 
         Guarantees:

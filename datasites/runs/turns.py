@@ -4,38 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
+from datasites.approvals.approvals import Decision
 from datasites.runs.gpus import Gpu, GpuLeases
 from datasites.runs.queue import Run, RunQueue
 from policies.errors import WanwuError
-from policies.plans.kinds import Plan
 from policies.plans.training import TrainingPlan
 
 
-@dataclass(frozen=True)
-class ApprovedRun:
-    """What the supervisor needs to know of the approval that a run stands under.
+class Turns:
+    """Takes runs from the queue for all threads of one datasite.
 
-    Attributes:
-        plan: The approved plan.
-        store: Folder of the picture store.
-        inputs: Names and shapes of the weights that come in.
-        outputs: Names and shapes of the arrays that may leave.
+    Args:
+        queue: The runs.
+        gpus: The GPUs.
+        decided: Returns what is recorded of the decision on a request. It says how many GPUs a run waits for, no more:
+            whether the run may start is checked when it has them.
     """
 
-    plan: Plan
-    store: Path
-    inputs: dict[str, tuple[int, ...]]
-    outputs: dict[str, tuple[int, ...]]
-
-
-class Turns:
-    """Takes runs from the queue for all threads of one datasite."""
-
-    def __init__(self, queue: RunQueue, gpus: GpuLeases, approved: Callable[[Run], ApprovedRun]) -> None:
-        self._queue, self._gpus, self._approved = queue, gpus, approved
+    def __init__(self, queue: RunQueue, gpus: GpuLeases, decided: Callable[[str], Decision | None]) -> None:
+        self._queue, self._gpus, self._decided = queue, gpus, decided
+        self._gpus_of: dict[str, int] = {}  # by request: its plan never changes
         self._taking = threading.Lock()
         self._held_up: set[str] = set()  # runs that are not in the queue any more and wait for GPUs
 
@@ -73,13 +62,22 @@ class Turns:
             return run, gpus
 
     def _wanted_gpus(self, run: Run) -> int:
-        """How many GPUs a run takes where there are any: several for private training, whose steps can be shared."""
+        """How many GPUs a run takes where there are any: none if it will be refused."""
         if not self._gpus.present:
             return 0
+        decision = self._decided(run.request_id)
+        if decision is None or decision.decision != "approved":
+            return 0
+        if run.request_id not in self._gpus_of:
+            self._gpus_of[run.request_id] = self._gpus_for(decision)
+        return self._gpus_of[run.request_id]
+
+    def _gpus_for(self, decision: Decision) -> int:
+        """As many as a run gets for private training, whose steps can be shared; else one, or none."""
         try:
-            plan = self._approved(run).plan
+            plan = decision.approved_plan
         except WanwuError:
-            return 0  # it will be refused with that reason
+            return 0
         if plan.run.device == "cpu":
             return 0
         return self._gpus.per_run if isinstance(plan, TrainingPlan) and plan.privacy is not None else 1

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,18 +61,24 @@ class Parser:
         build: Callable[[Any], Any],
         declared: Callable[[str], Collection[str] | None],
     ) -> None:
-        self._admitted: ContextVar[Admitted | None] = ContextVar("admitted_types", default=default)
+        self._default = default
         self._read, self._build, self._declared = read, build, declared
-        self._nesting = threading.local()
+        self._here = threading.local()  # of one thread: the list that holds, how deep its message is, what may be read
 
     @contextmanager
     def only(self, admitted: Admitted | None) -> Iterator[None]:
         """Inside, in this thread, that list holds; None admits whatever the registry knows."""
-        token = self._admitted.set(admitted)
+        before = self._admitted
+        self._here.admitted = admitted
         try:
             yield
         finally:
-            self._admitted.reset(token)
+            self._here.admitted = before
+
+    @property
+    def _admitted(self) -> Admitted | None:
+        found: Admitted | None = getattr(self._here, "admitted", self._default)
+        return found
 
     def from_bytes(self, blob: bytes) -> Any:
         """The value that the bytes stand for.
@@ -81,7 +86,7 @@ class Parser:
         Raises:
             MessageRefused: A type that is not admitted, a field that its type does not have, too deep, too much.
         """
-        state = self._nesting
+        state = self._here
         depth = getattr(state, "depth", 0)
         if depth == 0:
             state.left = len(blob) * MAX_DEPTH
@@ -97,7 +102,7 @@ class Parser:
 
     def from_message(self, message: Any) -> Any:
         """The value that a message stands for; raises as `from_bytes` does."""
-        admitted = self._admitted.get()
+        admitted = self._admitted
         if admitted is not None:
             self._check(admitted, str(message.canonicalName), int(getattr(message, "version", -1)), message)
         return self._build(message)

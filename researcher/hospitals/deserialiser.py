@@ -26,6 +26,7 @@ ANSWERS = Admitted.of(
         inspect_empty
     """,
 )
+# PySyft's parser is functions of its modules, one for the process: replacing them there is the only way in.
 _parser: Parser | None = None
 
 

@@ -19,7 +19,7 @@ from policies.errors import NotEnoughDatasites, RunLost, WanwuError
 from policies.plans.training import TrainingPlan
 from researcher.evaluation.evaluation import evaluate
 from researcher.evaluation.hold_out import HoldOut
-from researcher.strategies import ClientUpdate, FedAvg, ServerState, Strategy, check_update
+from researcher.strategies import ClientUpdate, FedAvg, ServerState, Strategy
 from researcher.studies.checkpoints import load_state, save_state
 from researcher.studies.history import History, PrivacySpent, RoundRecord
 from researcher.studies.remote_round import DatasiteRound, OutgoingWeights, Patience, RemoteRound, RoundEvent
@@ -187,7 +187,6 @@ class Study(Submission[TrainingPlan]):
             try:
                 arrived = future.result()
                 update = ClientUpdate(name, arrived.take_update(), float(size))
-                check_update(update, state.weights)
             except WanwuError as error:
                 lost += isinstance(error, RunLost)
                 came.skipped[name] = f"{error.code}: {error.public}"

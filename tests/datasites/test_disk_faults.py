@@ -16,6 +16,7 @@ from support.hospitals import ENVIRONMENT
 from support.ledgers import SEAL, ledger_at
 from support.waiting import CEILING_SECONDS, wait_for
 
+from datasites.approvals.approval import Approval
 from datasites.audit_log.chain import read, verify
 from datasites.audit_log.log import AuditLog
 from datasites.files.state_folder import StateFolder
@@ -25,7 +26,6 @@ from datasites.runs.gpus import GpuLeases
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.runs.supervisor import Supervisor
-from datasites.runs.turns import ApprovedRun
 from datasites.state.kept_books import open_audit
 from policies.budget.accountant import GaussianSteps
 from policies.errors import AuditUnavailable, LedgerBroken, RequestPending
@@ -148,7 +148,7 @@ class NoNursery:
         pass
 
 
-def nothing_to_train(run: Run) -> ApprovedRun:
+def nothing_to_train(run: Run) -> Approval:
     raise RequestPending("These runs were charged before; nothing is to be trained.")
 
 
@@ -168,6 +168,7 @@ def waiting(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[tup
         blobs=BlobStore(state.blobs, limits=BlobLimits(max_bytes=1000)),
         ledger=ledger,
         audit=open_audit(state),
+        decided=lambda request_id: None,
         approved=nothing_to_train,
         state=state,
         nursery=NoNursery(),  # type: ignore[arg-type]

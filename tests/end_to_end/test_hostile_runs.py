@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from support.hospitals import ENVIRONMENT, PROJECT, Hospital, make_hospital, running, small_plan
+from support.hostile_datasite import READS
 from support.waiting import wait_for
 
 from datasites.runs.sandbox.confinement import sandbox_report
@@ -111,6 +112,28 @@ def test_a_sleeping_run_is_cancelled_and_gone_while_the_next_waits_in_its_place(
     assert _ended(wire, request)["state"] == "cancelled"
     wait_for(lambda: not Path(f"/proc/{started[0]['pid']}").exists())
     assert _ended(wire_next, next_request)["state"] == "done"
+
+
+def test_a_round_reads_its_request_from_pysyft_when_it_is_asked_for_and_before_it_starts(
+    hospital: Hospital, researcher: Any, tmp_path: Path
+) -> None:
+    from researcher.hospitals import code_requests
+    from researcher.studies.study import Study
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        study = Study.submit(researcher, small_plan(researcher, study="counted"), tmp_path)
+        request, north = study.requests["north"], researcher.hospitals["north"]
+        hospital.admin("approve", request.request_id)
+        digest = north.wire.put_blob(canonical_bytes(_initial(study)))
+        before = _reads(hospital, request.request_id)
+        code_requests.call(north.client, north.asset("pictures"), request, Ticket(round=0, weights=digest))
+    assert _ended(north.wire, request.request_id)["state"] == "done"
+    assert _reads(hospital, request.request_id) - before == 2
+
+
+def _reads(hospital: Hospital, request: str) -> int:
+    return (hospital.state / "logs" / READS).read_text().splitlines().count(request)
 
 
 def test_the_datasite_said_at_its_start_what_its_sandbox_lacks(hospital: Hospital) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from support.ledgers import ledger_at
 
+from datasites.approvals.approval import Approval
 from datasites.audit_log.log import AuditLog
 from datasites.files.state_folder import StateFolder
 from datasites.runs.admission import Admission
@@ -19,7 +20,6 @@ from datasites.runs.processes.process import Job, Nursery
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.runs.supervisor import Supervisor
-from datasites.runs.turns import ApprovedRun
 from datasites.training.models import initial_weights
 from policies.budget.accountant import round_spend
 from policies.budget.limits import DatasetLimits, PrivacyBudget
@@ -99,16 +99,7 @@ class Datasite:
 
     def ask(self, round_index: int = 0, seed: int = 0) -> dict[str, Any]:
         """Asks for a round with the weights that `seed` draws, through the gate that researchers' calls pass."""
-        decision: Any = SimpleNamespace(
-            plan=PLAN.to_json(),
-            approved_plan=PLAN,
-            account=ACCOUNT,
-            request_id=REQUEST,
-            inputs=SHAPES,
-            outputs=SHAPES,
-        )
         admission = Admission(
-            approval=lambda: decision,
             queue=self.queue,
             blobs=self.blobs,
             ledger=self.ledger,
@@ -116,7 +107,7 @@ class Datasite:
             max_update_bytes=1 << 20,
         )
         digest = self.blobs.put(ACCOUNT, canonical_bytes(initial_weights(SPEC, seed)))
-        return admission(PLAN.to_json(), Ticket(round_index, digest).to_text())
+        return admission(_approval(self.state), PLAN.to_json(), Ticket(round_index, digest).to_text())
 
     def execute(self, round_index: int = 0) -> None:
         """Runs a queued round in this thread, as a worker of the supervisor would."""
@@ -162,7 +153,8 @@ def open_datasite(
         blobs=blobs,
         ledger=ledger,
         audit=audit,
-        approved=lambda run: ApprovedRun(PLAN, state.store, SHAPES, SHAPES),
+        decided=lambda request_id: None,
+        approved=lambda run: _approval(state),
         state=state,
         nursery=nursery,  # type: ignore[arg-type]
         limits=RunLimits(1 << 30, 60, 60, 64, 1 << 20),
@@ -194,6 +186,11 @@ def make_datasite(folder: Path, nursery: Scripted | Nursery | None = None, **opt
         limits=DatasetLimits(PrivacyBudget(8.0, 1e-5)),
     )
     return made
+
+
+def _approval(state: StateFolder) -> Approval:
+    published: Any = SimpleNamespace(store=state.store)
+    return Approval(REQUEST, ACCOUNT, PLAN, published, SHAPES, SHAPES)
 
 
 def _tenth_a_step(history: tuple[GaussianSteps, ...], delta: float) -> float:

@@ -24,10 +24,9 @@ from datasites.code_requests.hospital_limits import HospitalLimits
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.pysyft.server import start_pysyft
-from datasites.runs import entry
+from datasites.runs.entry import Admit
 from datasites.state import identity
 from datasites.state.kept_books import open_audit, open_ledger
-from policies.errors import WanwuError
 from policies.plans.kinds import Plan
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
@@ -41,7 +40,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from datasites.code_requests.calculator import DeclaredShapes
     from datasites.code_requests.requests import RequestBook
     from datasites.pysyft import deserialiser
-    from datasites.pysyft.guard import current_call
+    from datasites.pysyft.guard import Call, Rules
     from datasites.pysyft.publish import publish
     from researcher.hospitals import code_requests
 
@@ -165,17 +164,20 @@ def governed(folder: Path) -> Iterator[Governed]:
 def _open_gate(made: Governed) -> None:
     """What a running datasite puts between its gate and its books; a round that is let in is noted, not queued."""
 
-    def refused(error: WanwuError, account: str) -> None:
-        made.refused.append(error.code)
-
-    def admit(plan: str, ticket: str) -> dict[str, Any]:
-        call = current_call.get()
-        assert call is not None
+    def admission(call: Call) -> Admit:
         made.book.approved(call)
-        made.rounds.append((plan, ticket))
-        return {"run": "1", "state": "queued"}
 
-    made.server.check_account = made.accounts.own_email
-    made.server.check_submission, made.server.check_call = made.book.check_submission, made.book.check_call
-    made.server.refused = refused
-    entry.install(admit)
+        def admit(plan: str, ticket: str) -> dict[str, Any]:
+            made.rounds.append((plan, ticket))
+            return {"run": "1", "state": "queued"}
+
+        return admit
+
+    made.server.open_gate(
+        Rules(
+            check_account=made.accounts.own_email,
+            check_submission=made.book.check_submission,
+            admission=admission,
+            refused=lambda error, account: made.refused.append(error.code),
+        )
+    )

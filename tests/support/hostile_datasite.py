@@ -12,6 +12,7 @@ import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS))
@@ -21,6 +22,7 @@ from support.hostile import ATTACKS, attack  # noqa: E402
 from datasites.runs.processes import runner  # noqa: E402
 from datasites.runs.processes.runner import RunInputs, Work  # noqa: E402
 
+READS = "reads.log"
 PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(TESTS)!r})
@@ -43,7 +45,6 @@ def main(path: Path) -> None:
     from datasites.config import DatasiteConfig
     from datasites.files.state_folder import StateFolder
     from datasites.prepare import ingest_pictures
-    from datasites.runs.processes.process import Nursery
     from datasites.server import RunningDatasite
 
     os.umask(0o077)
@@ -52,10 +53,24 @@ def main(path: Path) -> None:
     ingest_pictures(state, config)
     terminal = log_to(state.logs / "datasite.log", config.max_log_bytes)
     threading.Thread(target=stop_with_stdin, daemon=True).start()
-    nursery = Nursery(log=state.logs / "runs.log", threads=1, program=PROGRAM)
-    datasite = RunningDatasite(state, config, nursery=nursery)
+    datasite = RunningDatasite(state, config, program=PROGRAM)
+    _note_reads(state.logs / READS)
     datasite.serve(ready=lambda: print("ready", file=terminal, flush=True))
     os._exit(0)
+
+
+def _note_reads(file: Path) -> None:
+    """Notes in a file, a line each, which requests are read from PySyft and checked."""
+    from datasites.code_requests.canonical import RequestReader  # imports PySyft, which runs by now
+
+    read = RequestReader.read
+
+    def noted(self: Any, request: Any) -> Any:
+        with file.open("a") as log:
+            log.write(f"{request.id}\n")
+        return read(self, request)
+
+    RequestReader.read = noted  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasites.approvals.approval import Approval
 from datasites.assets.drawn.reports import CLASS_NAMES, draw, write_example
 from datasites.assets.ingestion import ingest
 from datasites.assets.mock import make_mock
@@ -184,8 +185,8 @@ def test_a_missing_file_of_reports_is_found_when_the_store_is_opened(tmp_path: P
 def test_reports_that_changed_since_the_last_run_are_refused(tmp_path: Path) -> None:
     store = tmp_path / "cells"
     published: Any = SimpleNamespace(manifest=ingest(pictures(), store, name="cells", text=FORM), store=store)
-    decision: Any = SimpleNamespace(account="ab", dataset="cells", approved_plan="plan", inputs={}, outputs={})
-    check = StillApproved(lambda request_id: decision, {"cells": published})
+    plan: Any = "plan"
+    check = StillApproved(lambda request_id: Approval("r1", "ab", plan, published, {}, {}))
     run: Any = SimpleNamespace(request_id="r1", account="ab")
     check(run)
     before = (store / "texts.npy").stat()

@@ -31,12 +31,12 @@ class Holding:
         self.let_go = asyncio.Event()
         self._waits_aside = waits_aside
 
-    async def __call__(self, *_: Any) -> None:
+    async def __call__(self, scope: Any, *_: Any) -> None:
         peer = current_peer.get()
         assert peer
         self.working.append(peer.email)
         if self._waits_aside:
-            async with aside():
+            async with aside(scope):
                 await self.let_go.wait()
         else:
             await self.let_go.wait()

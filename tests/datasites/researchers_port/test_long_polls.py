@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from datasites.researchers_port.long_polls import LongPolls
@@ -32,12 +33,15 @@ def polls(queue: RunQueue) -> Iterator[LongPolls]:
     started.stop()
 
 
-async def stays() -> Any:
+async def never() -> Any:
     await asyncio.Event().wait()
 
 
-async def leaves() -> Any:
+async def gone() -> Any:
     return {"type": "http.disconnect"}
+
+
+STAYS, LEAVES = Request({"type": "http"}, never), Request({"type": "http"}, gone)
 
 
 def changed(queue: RunQueue) -> bool:
@@ -46,7 +50,7 @@ def changed(queue: RunQueue) -> bool:
 
 def test_many_wait_and_every_thread_is_free(queue: RunQueue, polls: LongPolls) -> None:
     async def run() -> None:
-        waiting = [asyncio.create_task(polls.until(lambda: changed(queue), 600, stays)) for _ in range(MANY)]
+        waiting = [asyncio.create_task(polls.until(lambda: changed(queue), 600, STAYS)) for _ in range(MANY)]
         while len(polls._waiting) < MANY:
             await asyncio.sleep(0.01)
         barrier = threading.Barrier(40)  # as many as the loop has threads: it opens only if none is taken
@@ -60,15 +64,15 @@ def test_many_wait_and_every_thread_is_free(queue: RunQueue, polls: LongPolls) -
 
 
 def test_what_has_changed_already_and_what_may_not_wait_is_answered_at_once(queue: RunQueue, polls: LongPolls) -> None:
-    asyncio.run(polls.until(lambda: True, 600, stays))
-    asyncio.run(polls.until(lambda: False, 0, stays))
+    asyncio.run(polls.until(lambda: True, 600, STAYS))
+    asyncio.run(polls.until(lambda: False, 0, STAYS))
 
 
 def test_a_peer_that_leaves_ends_its_wait(polls: LongPolls) -> None:
-    asyncio.run(polls.until(lambda: False, 600, leaves))
+    asyncio.run(polls.until(lambda: False, 600, LEAVES))
     assert not polls._waiting
 
 
 def test_the_time_is_up_without_a_change(polls: LongPolls) -> None:
-    asyncio.run(polls.until(lambda: False, 0.01, stays))
+    asyncio.run(polls.until(lambda: False, 0.01, STAYS))
     assert not polls._waiting

@@ -16,11 +16,10 @@ from policies.contracts.inputs import Ticket
 
 def test_only_what_queues_a_round_is_in_the_audit_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "check_weights_file", lambda *_, **__: None)
-    plan = SimpleNamespace(rounds=3, weights_encoding="none", update_encoding="none")
-    decision = SimpleNamespace(plan="{}", approved_plan=plan, account="a", request_id="r", inputs={}, outputs={})
+    plan = SimpleNamespace(rounds=3, weights_encoding="none", update_encoding="none", to_json=lambda: "{}")
+    approval: Any = SimpleNamespace(plan=plan, account="a", request_id="r", inputs={}, outputs={})
     events: list[str] = []
     fakes: Any = {
-        "approval": lambda: decision,
         "blobs": SimpleNamespace(path=lambda *_: tmp_path, check_room=lambda *_: None),
         "ledger": SimpleNamespace(reservations=dict),
         "audit": SimpleNamespace(write=lambda event, **_: events.append(event)),
@@ -28,9 +27,9 @@ def test_only_what_queues_a_round_is_in_the_audit_log(tmp_path: Path, monkeypatc
     with contextlib.closing(RunQueue(tmp_path / "runs.sqlite")) as queue:
         admit = admission.Admission(queue=queue, max_update_bytes=1000, **fakes)
         ticket = Ticket(0, "0" * 64).to_text()
-        runs = {admit("{}", ticket)["run"] for _ in range(50)}
+        runs = {admit(approval, "{}", ticket)["run"] for _ in range(50)}
         assert (len(runs), events) == (1, ["round asked for"])
         queue.fail(runs.pop(), code="WW501", reason="")
-        admit("{}", ticket)
-        admit("{}", ticket)
+        admit(approval, "{}", ticket)
+        admit(approval, "{}", ticket)
         assert events == ["round asked for"] * 2

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,10 @@ from safetensors.numpy import load
 from support.hospitals import draw_pictures
 from support.waiting import wait_for
 
+from datasites.approvals.approval import Approval
 from datasites.assets.ingestion import ingest
 from datasites.assets.pictures import SourcePictures
+from datasites.assets.published import PublishedDataset
 from datasites.files.state_folder import StateFolder
 from datasites.runs import supervisor as supervision
 from datasites.runs.blobs import BlobLimits, BlobStore
@@ -27,7 +31,7 @@ from datasites.runs.queue import Run, RunQueue
 from datasites.runs.sandbox.confinement import sandbox_report
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.runs.supervisor import Supervisor
-from datasites.runs.turns import ApprovedRun
+from datasites.runs.turns import Turns
 from datasites.state.identity import load_or_create
 from datasites.state.kept_books import open_audit, open_ledger
 from datasites.training.models import initial_weights
@@ -90,6 +94,7 @@ class Datasite:
     ledger: Ledger
     leases: GpuLeases
     plans: list[Any]
+    checked: list[int]
 
     def ask(self, plan: Any) -> int:
         """Queues a run of its own request; returns its number."""
@@ -113,20 +118,26 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Datasite]]:
         state = StateFolder(tmp_path / "north")
         load_or_create(state)
         images, labels = draw_pictures(60, 1)
-        ingest(SourcePictures(images, labels, ("dark", "bright"), None), state.store / "d", name="d")
+        manifest = ingest(SourcePictures(images, labels, ("dark", "bright"), None), state.store / "d", name="d")
+        published = PublishedDataset(manifest, state.store / "d", "")
         shapes = {name: values.shape for name, values in initial_weights(SPEC, 0).items()}
-        leases, plans = GpuLeases(GPUS, per_run=2), []
+        leases, plans, checked = GpuLeases(GPUS, per_run=2), [], []
         queue, blobs = RunQueue(state.runs), BlobStore(state.blobs, limits=BlobLimits(max_bytes=1 << 20))
         ledger = open_ledger(state, lambda history, delta: sum(part.steps for part in history) / 10)
 
-        def approved(run: Run) -> ApprovedRun:
-            return ApprovedRun(plans[run.round], state.store / "d", shapes, shapes)
+        def approved(run: Run) -> Approval:
+            checked.append(run.round)
+            return Approval(run.request_id, ACCOUNT, plans[run.round], published, shapes, shapes)
+
+        def decided(request_id: str) -> Any:
+            return SimpleNamespace(decision="approved", approved_plan=plans[int(request_id.removeprefix("request-"))])
 
         supervisor = Supervisor(
             queue=queue,
             blobs=blobs,
             ledger=ledger,
             audit=open_audit(state),
+            decided=decided,
             approved=approved,
             state=state,
             nursery=nursery,
@@ -136,7 +147,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Datasite]]:
             max_update_bytes=1 << 20,
             concurrent_runs=4,
         )
-        made.append(Datasite(supervisor, queue, blobs, ledger, leases, plans))
+        made.append(Datasite(supervisor, queue, blobs, ledger, leases, plans, checked))
         return made[-1]
 
     yield with_nursery
@@ -175,6 +186,36 @@ def test_while_a_run_waits_for_two_gpus_no_younger_one_takes_a_free_one(make: Ca
     held.go[two].set()
     wait_for(lambda: len(held.jobs) == 4)
     assert held.begun()[3] == (younger, 1)
+
+
+def test_an_approval_is_not_checked_while_its_run_waits_and_once_before_it_starts(
+    make: Callable[..., Datasite],
+) -> None:
+    held = Held()
+    datasite = make(held)
+    first, *waiting = (datasite.ask(PRIVATE) for _ in range(4))
+    datasite.supervisor.start()
+    wait_for(held.begun)
+    for _ in range(50):
+        assert datasite.supervisor._turns.take() is None
+    assert datasite.checked == [first]
+    for event in held.go:
+        event.set()
+    wait_for(lambda: all(datasite.state(number) == "failed" for number in waiting))
+    assert sorted(datasite.checked) == [first, *waiting]
+
+
+def test_a_run_whose_approval_has_ended_waits_for_no_gpu(tmp_path: Path) -> None:
+    decision: Any = SimpleNamespace(decision="approved", approved_plan=PRIVATE)
+    leases = GpuLeases(GPUS, per_run=2)
+    with contextlib.closing(RunQueue(tmp_path / "runs.sqlite")) as queue:
+        queue.enqueue(request_id="r", round_index=0, account=ACCOUNT, weights="w")
+        turns = Turns(queue, leases, lambda request_id: decision)
+        assert leases.take(1)
+        assert turns.take() is None
+        decision.decision = "ended"
+        taken = turns.take()
+    assert taken and taken[1] == ()
 
 
 def test_runs_that_fail_give_all_their_gpus_back(make: Callable[..., Datasite]) -> None:

@@ -71,6 +71,20 @@ def test_a_hospital_that_lost_a_round_is_missing_from_it_alone(tmp_path: Path) -
     assert history.records[1].epsilon["b"] == 1.0, "what the lost round cost is in the history"
 
 
+def test_an_update_that_was_checked_when_it_arrived_is_held_against_the_mean_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[str] = []
+
+    def check(update: Any, like: Any) -> None:
+        held.append(update.datasite)
+
+    for module in ("researcher.strategies.averager", "researcher.studies.study"):
+        monkeypatch.setattr(f"{module}.check_update", check, raising=False)
+    study(tmp_path, a=[None] * 3, b=[None] * 3).run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=2)
+    assert sorted(held) == ["a"] * 3 + ["b"] * 3
+
+
 def test_a_round_that_too_few_can_still_deliver_is_given_up_and_the_study_goes_on(tmp_path: Path) -> None:
     made = study(tmp_path, a=[None] * 3, b=[None, LOST, None])
     state, history = made.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=2)

@@ -1,0 +1,119 @@
+"""The runs of one datasite, put together: queue, blobs, admission, supervisor, expiry. Only updates leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from datasites.approvals.approval import Approval
+from datasites.code_requests.books import Books
+from datasites.config import DatasiteConfig
+from datasites.files.state_folder import StateFolder
+from datasites.runs.admission import Admission
+from datasites.runs.blobs import BlobLimits, BlobStore
+from datasites.runs.entry import Admit
+from datasites.runs.expiry import Expiry
+from datasites.runs.gpus import GpuLeases, find_gpus
+from datasites.runs.processes.process import PROGRAM, Nursery
+from datasites.runs.queue import RunQueue
+from datasites.runs.still_approved import StillApproved
+from datasites.runs.supervisor import Supervisor
+from policies.errors import WanwuError
+
+
+class Runs:
+    """From an approved round to its checked update.
+
+    Attributes:
+        queue: The runs, as the researchers' port and the console show them.
+        blobs: Weights that came in, updates that may go out.
+        supervisor: Runs the queue, and cancels runs.
+    """
+
+    def __init__(
+        self,
+        state: StateFolder,
+        config: DatasiteConfig,
+        books: Books,
+        approved_now: Callable[[str], Approval],
+        *,
+        program: str | None = None,
+    ) -> None:
+        """Opens the files; nothing runs yet.
+
+        Args:
+            state: The datasite's folder.
+            config: The datasite's settings.
+            books: The datasite's books.
+            approved_now: Returns a request's approval after computing its digest again.
+            program: Python of the nursery's process, where it is to run something else than training.
+        """
+        self._books = books
+        self.queue = RunQueue(state.runs)
+        self.blobs = BlobStore(state.blobs, limits=_blob_limits(config))
+        self.supervisor = Supervisor(
+            queue=self.queue,
+            blobs=self.blobs,
+            ledger=books.ledger,
+            audit=books.audit,
+            decided=books.approvals.of_request,
+            approved=StillApproved(approved_now),
+            foresee=lambda run: books.foresee_epsilon(run.request_id),
+            state=state,
+            nursery=Nursery(
+                log=state.logs / "runs.log",
+                threads=config.threads_per_run,
+                program=program or PROGRAM,
+                max_log_bytes=config.max_log_bytes,
+            ),
+            limits=config.run_limits,
+            gpus=GpuLeases(find_gpus(), share=config.runs_per_gpu, per_run=config.gpus_per_run),
+            require_sandbox=config.require_sandbox,
+            max_update_bytes=config.max_update_bytes,
+            concurrent_runs=config.concurrent_runs,
+        )
+        self._expiry = Expiry(self.blobs, self.queue, books.approvals)
+        self._admission = Admission(
+            queue=self.queue,
+            blobs=self.blobs,
+            ledger=books.ledger,
+            audit=books.audit,
+            max_update_bytes=config.max_update_bytes,
+        )
+
+    def admission(self, approval: Approval) -> Admit:
+        """What decides about a round that is asked for under this approval, and counts what it refuses."""
+
+        def admit(plan: str, ticket: str) -> dict[str, Any]:
+            try:
+                return self._admission(approval, plan, ticket)
+            except WanwuError as error:
+                self._books.counted.add("round refused", code=error.code)
+                raise
+
+        return admit
+
+    def start(self) -> None:
+        """Begins to run what is queued, and to remove what has expired."""
+        self.supervisor.start()
+        self._expiry.start()
+
+    def stop(self) -> None:
+        """Ends running processes; their runs are queued again at the next start."""
+        self._expiry.stop()
+        self.supervisor.stop()
+
+    def close(self) -> None:
+        """Closes the queue, once nobody looks at it any more."""
+        self.queue.close()
+
+
+def _blob_limits(config: DatasiteConfig) -> BlobLimits:
+    return BlobLimits(
+        max_bytes=config.max_update_bytes,
+        account_bytes=config.max_blob_bytes_per_researcher,
+        account_blobs=config.max_blobs_per_researcher,
+        total_bytes=config.max_blob_bytes,
+        free_disk_bytes=config.min_free_disk_bytes,
+        expiry_seconds=config.blob_expiry_hours * 3600.0,
+    )
