@@ -46,7 +46,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     monkeypatch.setattr(guard.Datasite, "handle_api_call_with_unsigned_result", serve)
     monkeypatch.setattr(guard, "keep_ticket", lambda server, api_call: f"kept {api_call.message.kwargs['ticket']}")
     made = Server()
-    made.id = "north"  # type: ignore[assignment]
+    made.id = "north"
     return made
 
 

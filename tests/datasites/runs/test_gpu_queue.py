@@ -121,7 +121,9 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Datasite]]:
         manifest = ingest(SourcePictures(images, labels, ("dark", "bright"), None), state.store / "d", name="d")
         published = PublishedDataset(manifest, state.store / "d", "")
         shapes = {name: values.shape for name, values in initial_weights(SPEC, 0).items()}
-        leases, plans, checked = GpuLeases(GPUS, per_run=2), [], []
+        leases = GpuLeases(GPUS, per_run=2)
+        plans: list[Any] = []
+        checked: list[int] = []
         queue, blobs = RunQueue(state.runs), BlobStore(state.blobs, limits=BlobLimits(max_bytes=1 << 20))
         ledger = open_ledger(state, lambda history, delta: sum(part.steps for part in history) / 10)
 
