@@ -78,7 +78,7 @@ class Neighbours(BookKeeping):
 class NoMemory(BookKeeping):
     """On a device whose memory holds no picture."""
 
-    def clipped_sum(self, images, labels, counted=None):
+    def norms_and_sum(self, images, labels, counted=None):
         raise MemoryError
 
 
