@@ -36,10 +36,11 @@ test: setup ## the tests, without the slow and real-data ones (TEST_PROCESSES=0 
 	$(BIN)/python -m pytest $(TOGETHER) -m "not slow and not real_data" $(ARGS)
 
 # The rooms that decide, and the picture of the house; none of these tests needs a running hospital.
+LONG := $(addprefix --ignore tests/policies/,test_audit_command.py budget/test_accountant.py)
 GOVERNANCE := tests/test_layers.py tests/policies $(addprefix tests/datasites/,access audit_log code_requests pysyft state)
 
 test-fast: setup ## the rooms that decide, without a running hospital, and how much of their code was run
-	$(BIN)/python -m coverage run -m pytest -m "not slow and not real_data" $(GOVERNANCE) --ignore tests/policies/test_audit_command.py $(ARGS)
+	$(BIN)/python -m coverage run -m pytest -m "not slow and not real_data" $(GOVERNANCE) $(LONG) $(ARGS)
 	$(BIN)/python -m coverage report
 
 test-all: setup ## every test, the slow and real-data ones too

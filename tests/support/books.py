@@ -107,7 +107,7 @@ def run_round(state: StateFolder, request: str, index: int, *, steps: int = 1) -
     spend = GaussianSteps(1.0, 0.1, steps)
     ledger.start(request_id=request, round_index=index, spend=spend, weights_digest=digests[0])
     ledger.commit(request_id=request, round_index=index, update_digest=digests[1])
-    named = {"run": run.id, "request": request, "round": index}
+    named: dict[str, str | int] = {"run": run.id, "request": request, "round": index}
     open_audit(state).write("run done", **named, update=digests[1], **head_of(ledger))
     queue.finish(run.id, digests[1])
     queue.close()

@@ -226,7 +226,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_store_or_none(tmp_path: Path, sync:
     child = os.fork()
     if child == 0:  # killed before the sync of that number: four files, the folder aside, the parent
         try:
-            done = []
+            done: list[int] = []
             real = os.fsync
 
             def fsync(handle: int) -> None:
