@@ -29,9 +29,11 @@ HOUSE: dict[str, dict[str, str]] = {
     "policies.inside_folder": {"policies": "errors"},
     "policies.terminal": {"policies": "errors untrusted_text"},
     "policies.validate": {"policies": "errors untrusted_text"},
+    "policies.plain_values": {"policies": "untrusted_text validate"},
     "policies.plans": {"policies": "errors validate"},
     "policies.budget": {"policies": "errors plans validate"},
-    "policies.contracts": {"policies": "errors plans validate"},
+    "policies.answers": {"policies": "plans validate"},
+    "policies.contracts": {"policies": "errors plain_values plans validate"},
     "policies.ledger": {"policies": "budget errors plans validate"},
     "datasites.__init__": {},
     "datasites.runs": {},
@@ -44,9 +46,9 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.process_group": {"policies": "errors"},
     "datasites.training.randomness": {"policies": "errors"},
     "datasites.runs.blobs": {"policies": "errors validate"},
-    "datasites.runs.queue": {"policies": "errors", "datasites": "files"},
+    "datasites.runs.queue": {"policies": "answers errors", "datasites": "files"},
     "datasites.web": {"policies": "errors validate"},
-    "datasites.runs.entry": {"policies": "errors plans"},
+    "datasites.runs.entry": {"policies": "answers contracts errors plans"},
     "datasites.runs.turns": {"policies": "errors plans", "datasites": "runs.gpus runs.queue"},
     "datasites.training.pictures": {"policies": "errors plans validate", "datasites": "training.randomness"},
     "datasites.config": {"policies": "budget errors plans validate", "datasites": "files runs.sandbox web"},
@@ -56,13 +58,16 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.training.models": {"policies": "errors plans", "datasites": "training.pictures"},
     "datasites.approvals": {"policies": "errors ledger plans untrusted_text", "datasites": "files"},
-    "datasites.assets": {"policies": "errors plans validate", "datasites": "files training.models"},
+    "datasites.assets": {
+        "policies": "answers errors plain_values plans validate",
+        "datasites": "files training.models",
+    },
     "datasites.audit_log": {"policies": "errors ledger plans untrusted_text", "datasites": "files"},
     "datasites.hospitals_file": {"policies": "errors", "datasites": "config files"},
     "datasites.training.book_keeping": {"policies": "errors", "datasites": "training.dp_sgd"},
     "datasites.training.evaluation": {"policies": "errors plans", "datasites": "training.models training.pictures"},
     "datasites.runs.admission": {
-        "policies": "contracts errors ledger",
+        "policies": "answers contracts errors ledger",
         "datasites": "approvals audit_log runs.blobs runs.queue",
     },
     "datasites.runs.charges": {"policies": "budget errors ledger", "datasites": "audit_log runs.queue"},
@@ -101,7 +106,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "training.local_round training.pictures training.process_group training.releases",
     },
     "datasites.runs.processes": {
-        "policies": "contracts errors plans",
+        "policies": "contracts errors plain_values plans",
         "datasites": "assets files runs.sandbox training.jobs training.pictures training.process_group",
     },
     "datasites.training.audit": {
@@ -123,7 +128,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "access code_requests runs.queue runs.supervisor web",
     },
     "datasites.researchers_port": {
-        "policies": "contracts errors plans versions",
+        "policies": "answers contracts errors plans versions",
         "datasites": "access assets audit_log code_requests runs.blobs runs.queue runs.supervisor web",
     },
     "datasites.server": {
@@ -142,7 +147,9 @@ HOUSE: dict[str, dict[str, str]] = {
     "researcher.__init__": {},
     "researcher.atomic_file": {"policies": "errors"},
     "researcher.strategies": {"policies": "errors validate"},
-    "researcher.hospitals": {"policies": "contracts errors ledger plans untrusted_text validate versions"},
+    "researcher.hospitals": {
+        "policies": "answers contracts errors ledger plain_values plans untrusted_text validate versions",
+    },
     "researcher.planning": {
         "policies": "budget errors plans validate",
         "datasites": "training.engines training.models",
@@ -154,13 +161,13 @@ HOUSE: dict[str, dict[str, str]] = {
         "researcher": "planning",
     },
     "researcher.studies": {
-        "policies": "contracts errors inside_folder plans untrusted_text",
+        "policies": "answers contracts errors inside_folder plans untrusted_text",
         "researcher": "atomic_file evaluation hospitals strategies",
     },
     "researcher.counts": {"policies": "errors plans", "researcher": "studies"},
     "researcher.reports": {"policies": "errors plans untrusted_text", "researcher": "atomic_file evaluation studies"},
     "researcher.terminal": {
-        "policies": "errors plans terminal untrusted_text versions",
+        "policies": "answers errors plans terminal untrusted_text versions",
         "datasites": "training.models",
         "researcher": "counts evaluation hospitals reports strategies studies",
     },

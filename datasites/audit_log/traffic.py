@@ -6,10 +6,13 @@ An entry names an account only if it is one of the datasite's own; whatever else
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import ParamSpec, Protocol, TypeVar
 
 from datasites.audit_log.counted_events import CountedEvents
 from policies.errors import SignInFailed, WanwuError
+
+_Asked = ParamSpec("_Asked")
+_Answer = TypeVar("_Answer")
 
 
 class KnownAccounts(Protocol):
@@ -39,12 +42,12 @@ class Traffic:
             return ""
 
 
-def counting_refusals(counted: CountedEvents, admit: Callable[[str, str], dict[str, Any]]) -> Callable[..., Any]:
+def counting_refusals(counted: CountedEvents, admit: Callable[_Asked, _Answer]) -> Callable[_Asked, _Answer]:
     """Admission to the run queue that counts the rounds it refuses."""
 
-    def admitted(plan: str, ticket: str) -> dict[str, Any]:
+    def admitted(*asked: _Asked.args, **named: _Asked.kwargs) -> _Answer:
         try:
-            return admit(plan, ticket)
+            return admit(*asked, **named)
         except WanwuError as error:
             counted.add("round refused", code=error.code)
             raise

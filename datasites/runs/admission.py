@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from datasites.approvals.approvals import Decision
 from datasites.audit_log.log import AuditLog
 from datasites.runs.blobs import BlobStore
 from datasites.runs.queue import RunQueue
+from policies.answers.runs import RunAnswer
 from policies.contracts.encodings import largest_size
 from policies.contracts.inputs import Ticket, check_weights_file
 from policies.errors import RequestAltered, RoundRefused
@@ -32,7 +32,7 @@ class Admission:
         self._approval, self._queue, self._blobs = approval, queue, blobs
         self._ledger, self._audit, self._max_update_bytes = ledger, audit, max_update_bytes
 
-    def __call__(self, plan_text: str, ticket_text: str) -> dict[str, Any]:
+    def __call__(self, plan_text: str, ticket_text: str) -> RunAnswer:
         """Queues the round that the ticket names and returns the run's public fields.
 
         Guarantees:

@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
+from policies.answers.runs import RunAnswer
+from policies.contracts.outputs import release_answer
 from policies.errors import RunError, WanwuError
 from policies.plans.training import canonical_json
 
 log = logging.getLogger(__name__)
-Admit = Callable[[str, str], dict[str, Any]]
+Admit = Callable[[str, str], RunAnswer]
 _admit: Admit | None = None
 # Where the answer of the call that is being served in this thread is left for whoever replies to it.
 current_answers: ContextVar[list[str] | None] = ContextVar("current_answers", default=None)
@@ -45,7 +47,7 @@ def _decide(plan: str, ticket: str) -> str:
     try:
         if _admit is None:
             raise RunError("The datasite is not ready for runs yet. Ask again in a moment.")
-        return canonical_json(_admit(plan, ticket))
+        return canonical_json(release_answer(_admit(plan, ticket)))
     except WanwuError as error:
         log.warning("round refused: %s %s", error.public, error.private)
         return canonical_json(error.to_json())

@@ -17,6 +17,7 @@ from support.hospitals import RESEARCHER, Hospital, command, free_port, make_hos
 from policies.contracts.inputs import Ticket
 from policies.contracts.weights import canonical_bytes
 from policies.errors import LimitExceeded, RequestDenied, WanwuError
+from policies.plain_values import to_plain
 from researcher.hospitals import code_requests
 from researcher.hospitals.federation import Federation, check_all
 from researcher.studies.study import Study
@@ -52,7 +53,7 @@ def train_round(study: Study, index: int) -> dict[str, Any]:
     deadline = time.monotonic() + 100
     while run["state"] in ("queued", "running"):
         assert time.monotonic() < deadline
-        run = hospital.wire.run(request.request_id, index, seen=run["version"], wait_seconds=5)
+        run = to_plain(hospital.wire.run(request.request_id, index, seen=run["version"], wait_seconds=5))
     return run
 
 

@@ -21,7 +21,8 @@ from support.team_work import PROGRAM, PROGRAM_WITHOUT_A_FILTER, PROGRAM_WITHOUT
 from datasites.assets.ingestion import ingest
 from datasites.assets.pictures import SourcePictures
 from datasites.runs.gpus import find_gpus
-from datasites.runs.processes.process import Job, Nursery
+from datasites.runs.processes.job import Job
+from datasites.runs.processes.process import Nursery
 from datasites.runs.sandbox.confinement import Confinement, draw_uid, sandbox_report
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.training.models import initial_weights
