@@ -12,13 +12,14 @@ from typing import Any, Self
 from datasites.files.toml_file import read_toml, toml_value
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.web.door_limits import DoorLimits
-from policies import validate
 from policies.budget.limits import DatasetLimits
-from policies.errors import ConfigError, PlanError
+from policies.errors import ConfigError
 from policies.plans.tokeniser import MAX_TEXT_LENGTH, MAX_VOCABULARY, TextForm
 from policies.plans.training import UNITS
+from policies.validate import Checks
 
 _EMAIL = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,63}@[a-z0-9][a-z0-9.-]{0,120}\.[a-z]{2,63}")
+_checks = Checks(ConfigError)
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
 
@@ -135,41 +136,38 @@ class DatasiteConfig:
     )
 
     def __post_init__(self) -> None:
-        try:
-            validate.name("name", self.name)
-            validate.name("dataset", self.dataset)
-            validate.integer("port", self.port, low=1, high=65_535)
-            validate.integer("console_port", self.console_port, low=0, high=65_535)
-            validate.choice("unit", self.unit, UNITS)
-            if self.channels not in (0, 1, 3):
-                raise PlanError(f"channels must be 0, 1 or 3, got {self.channels!r}.")
-            validate.integer("public_size", self.public_size, low=0, high=10**9)
-            validate.integer("text_length", self.text_length, low=0, high=MAX_TEXT_LENGTH)
-            validate.integer("text_vocabulary", self.text_vocabulary, low=2, high=MAX_VOCABULARY)
-            validate.integer("max_update_bytes", self.max_update_bytes, low=1024, high=1 << 40)
-            for name in ("max_blob_bytes_per_researcher", "max_blob_bytes", "min_free_disk_bytes"):
-                validate.integer(name, getattr(self, name), low=0, high=1 << 50)
-            validate.integer("blob_expiry_hours", self.blob_expiry_hours, low=1, high=100_000)
-            validate.integer("concurrent_runs", self.concurrent_runs, low=1, high=64)
-            validate.integer("threads_per_run", self.threads_per_run, low=1, high=256)
-            self._check_run_limits()
-            _ = self.door_limits  # which checks itself
-            validate.integer("max_pending_per_researcher", self.max_pending_per_researcher, low=1, high=100_000)
-            validate.integer("max_blobs_per_researcher", self.max_blobs_per_researcher, low=1, high=10**7)
-            validate.integer("max_log_bytes", self.max_log_bytes, low=1 << 20, high=1 << 40)
-            _texts("class_names", self.class_names)
-            _texts("researchers", self.researchers)
-            _texts("public_names", self.public_names)
-            validate.integer("certificate_days", self.certificate_days, low=1, high=825)
-            _texts("data_path, site", (self.data_path, self.site))
-            if not isinstance(self.image_size, list | tuple) or len(self.image_size) != 2:
-                raise PlanError(f"image_size must be [height, width], got {self.image_size!r}.")
-            for size in self.image_size:
-                validate.integer("image_size", size, low=0, high=4096)
-            if not isinstance(self.limits, DatasetLimits):
-                raise PlanError(f"limits must be a table of limits, got {self.limits!r}.")
-        except PlanError as error:
-            raise ConfigError(error.public) from error
+        _checks.name("name", self.name)
+        _checks.name("dataset", self.dataset)
+        _checks.integer("port", self.port, low=1, high=65_535)
+        _checks.integer("console_port", self.console_port, low=0, high=65_535)
+        _checks.choice("unit", self.unit, UNITS)
+        if self.channels not in (0, 1, 3):
+            raise ConfigError(f"channels must be 0, 1 or 3, got {self.channels!r}.")
+        _checks.integer("public_size", self.public_size, low=0, high=10**9)
+        _checks.integer("text_length", self.text_length, low=0, high=MAX_TEXT_LENGTH)
+        _checks.integer("text_vocabulary", self.text_vocabulary, low=2, high=MAX_VOCABULARY)
+        _checks.integer("max_update_bytes", self.max_update_bytes, low=1024, high=1 << 40)
+        for name in ("max_blob_bytes_per_researcher", "max_blob_bytes", "min_free_disk_bytes"):
+            _checks.integer(name, getattr(self, name), low=0, high=1 << 50)
+        _checks.integer("blob_expiry_hours", self.blob_expiry_hours, low=1, high=100_000)
+        _checks.integer("concurrent_runs", self.concurrent_runs, low=1, high=64)
+        _checks.integer("threads_per_run", self.threads_per_run, low=1, high=256)
+        self._check_run_limits()
+        _ = self.door_limits  # which checks itself
+        _checks.integer("max_pending_per_researcher", self.max_pending_per_researcher, low=1, high=100_000)
+        _checks.integer("max_blobs_per_researcher", self.max_blobs_per_researcher, low=1, high=10**7)
+        _checks.integer("max_log_bytes", self.max_log_bytes, low=1 << 20, high=1 << 40)
+        _texts("class_names", self.class_names)
+        _texts("researchers", self.researchers)
+        _texts("public_names", self.public_names)
+        _checks.integer("certificate_days", self.certificate_days, low=1, high=825)
+        _texts("data_path, site", (self.data_path, self.site))
+        if not isinstance(self.image_size, list | tuple) or len(self.image_size) != 2:
+            raise ConfigError(f"image_size must be [height, width], got {self.image_size!r}.")
+        for size in self.image_size:
+            _checks.integer("image_size", size, low=0, high=4096)
+        if not isinstance(self.limits, DatasetLimits):
+            raise ConfigError(f"limits must be a table of limits, got {self.limits!r}.")
         for name in ("class_names", "image_size", "researchers", "public_names"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for email in self.researchers:
@@ -211,15 +209,15 @@ class DatasiteConfig:
 
     def _check_run_limits(self) -> None:
         if not isinstance(self.require_sandbox, bool):
-            raise PlanError(f"require_sandbox must be true or false, got {self.require_sandbox!r}.")
-        validate.integer("memory_bytes_per_run", self.memory_bytes_per_run, low=1 << 28, high=1 << 44)
-        validate.integer("cpu_seconds_per_run", self.cpu_seconds_per_run, low=1, high=10**9)
-        validate.integer("wall_seconds_per_run", self.wall_seconds_per_run, low=1, high=10**8)
-        validate.integer("gpus_per_run", self.gpus_per_run, low=1, high=64)
+            raise ConfigError(f"require_sandbox must be true or false, got {self.require_sandbox!r}.")
+        _checks.integer("memory_bytes_per_run", self.memory_bytes_per_run, low=1 << 28, high=1 << 44)
+        _checks.integer("cpu_seconds_per_run", self.cpu_seconds_per_run, low=1, high=10**9)
+        _checks.integer("wall_seconds_per_run", self.wall_seconds_per_run, low=1, high=10**8)
+        _checks.integer("gpus_per_run", self.gpus_per_run, low=1, high=64)
         least = self.threads_per_run + 8 * self.gpus_per_run
-        validate.integer("processes_per_run", self.processes_per_run, low=least, high=1 << 16)
-        validate.integer("scratch_bytes_per_run", self.scratch_bytes_per_run, low=self.max_update_bytes, high=1 << 44)
-        validate.integer("runs_per_gpu", self.runs_per_gpu, low=0, high=64)
+        _checks.integer("processes_per_run", self.processes_per_run, low=least, high=1 << 16)
+        _checks.integer("scratch_bytes_per_run", self.scratch_bytes_per_run, low=self.max_update_bytes, high=1 << 44)
+        _checks.integer("runs_per_gpu", self.runs_per_gpu, low=0, high=64)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, where: str = "config") -> Self:
@@ -236,10 +234,7 @@ class DatasiteConfig:
             raise ConfigError(f"Setting {missing[0]!r} is missing in {where}.")
         built = dict(values)
         if isinstance(built.get("limits"), Mapping):
-            try:
-                built["limits"] = DatasetLimits.from_dict(built["limits"])
-            except (PlanError, TypeError) as error:
-                raise ConfigError(f"In the limits of {where}: {error}") from error
+            built["limits"] = DatasetLimits.from_dict(built["limits"])
         return cls(**built)
 
     @classmethod
@@ -277,9 +272,9 @@ def check_email(email: str) -> str:
 
 def _texts(name: str, values: Any) -> None:
     if not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
-        raise PlanError(f"{name} must be a list of texts, got {values!r}.")
+        raise ConfigError(f"{name} must be a list of texts, got {values!r}.")
     if any("\ud800" <= one <= "\udfff" for value in values for one in value):
-        raise PlanError(f"{name} must be texts in UTF-8. Rename the folder or class that is not.")
+        raise ConfigError(f"{name} must be texts in UTF-8. Rename the folder or class that is not.")
 
 
 def _check_host(address: Any) -> None:

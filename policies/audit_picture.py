@@ -9,7 +9,7 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import matplotlib as mpl
 import numpy as np
@@ -176,7 +176,7 @@ def _write(
     figure.text(x / width, 1 - y / height, text, fontsize=size, color=colour, fontweight=weight)
 
 
-def _style() -> dict[str, Any]:
+def _style() -> dict[str, object]:
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return {
         "font.family": [*[name for name in FONTS if name in installed][:1], "DejaVu Sans"],

@@ -15,6 +15,7 @@ from syft.service.user.user import UserUpdate
 from syft.service.user.user_roles import ServiceRole
 
 from datasites.access.enrolment import Enrolment
+from datasites.access.people import ResearcherRow
 from datasites.audit_log.log import AuditLog
 from datasites.config import DatasiteConfig, check_email
 from datasites.files.private_file import write_private
@@ -89,7 +90,7 @@ class Accounts:
                 self._set_password(email, secrets.token_urlsafe(24))
         return ended
 
-    def people(self) -> list[dict[str, Any]]:
+    def people(self) -> list[ResearcherRow]:
         """Each researcher's address, whether its certificate is valid, expired or revoked, and until when."""
         return self._enrolment.people()
 

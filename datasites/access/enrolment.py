@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidSignature
 
 from datasites.access import certificates
 from datasites.access.certificates import Certified
+from datasites.access.people import ResearcherRow
 from datasites.files.private_file import write_private
 from datasites.files.private_folder import sync_folder
 from datasites.files.state_folder import StateFolder
@@ -178,19 +179,19 @@ class Enrolment:
         """Whether this address has ever been given a certificate."""
         return any(entry.email == email for entry in self._entries.values())
 
-    def people(self) -> list[dict[str, Any]]:
+    def people(self) -> list[ResearcherRow]:
         """One row for each address: the state of its newest certificate, and the days that this one is still valid."""
         now = self._clock()
         newest = {entry.email: entry for entry in sorted(self._entries.values(), key=lambda entry: entry.issued)}
         return [
-            {
-                "email": entry.email,
-                "state": entry.state(now),
-                "issued": entry.issued,
-                "expires": entry.expires,
-                "revoked": entry.revoked,
-                "days_left": max((datetime.fromisoformat(entry.expires) - now).days, 0) if not entry.revoked else 0,
-            }
+            ResearcherRow(
+                email=entry.email,
+                state=entry.state(now),
+                issued=entry.issued,
+                expires=entry.expires,
+                revoked=entry.revoked,
+                days_left=max((datetime.fromisoformat(entry.expires) - now).days, 0) if not entry.revoked else 0,
+            )
             for entry in sorted(newest.values(), key=lambda entry: entry.email)
         ]
 

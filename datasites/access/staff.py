@@ -14,10 +14,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from datasites.access.people import StaffRow
 from datasites.files.private_file import write_private
-from policies import validate
-from policies.errors import ConfigError, NotAllowed, PlanError, SignInFailed
+from policies.errors import ConfigError, NotAllowed, SignInFailed
 from policies.inside_folder import inside
+from policies.validate import Checks
 
 ADMIN, REVIEWER, AUDITOR = "admin", "reviewer", "auditor"
 ROLES = (ADMIN, REVIEWER, AUDITOR)
@@ -89,10 +90,9 @@ class Staff:
             raise SignInFailed("The admin API needs a token: the state folder's owner's, or a person's own.")
         return found
 
-    def list(self) -> list[dict[str, str]]:
+    def list(self) -> list[StaffRow]:
         """Names, roles, when and by whom added."""
-        shown = ("name", "role", "added_at", "added_by")
-        return [{field: str(getattr(one, field)) for field in shown} for one in self._accounts().values()]
+        return [StaffRow(one.name, one.role, one.added_at, one.added_by) for one in self._accounts().values()]
 
     def add(self, name: str, role: str, *, by: str, url: str) -> Path:
         """Adds a person and returns the file to hand over.
@@ -100,11 +100,9 @@ class Staff:
         Raises:
             ConfigError: The name is taken or malformed, or there is no such role.
         """
-        try:
-            validate.name("name", name)
-            validate.choice("role", role, ROLES)
-        except PlanError as error:
-            raise ConfigError(error.public) from error
+        checks = Checks(ConfigError)
+        checks.name("name", name)
+        checks.choice("role", role, ROLES)
         with self._lock:
             accounts = self._accounts()
             if name in accounts or name == self._owner.name:

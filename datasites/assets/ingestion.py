@@ -16,11 +16,11 @@ from datasites.assets.manifest import StoreManifest, fingerprint, rows_digest
 from datasites.assets.pictures import SourcePictures
 from datasites.assets.store import MANIFEST, TEXTS, open_store
 from datasites.files.private_folder import only_writer, write_folder
-from policies import validate
-from policies.errors import DataError, PlanError
+from policies.errors import DataError
 from policies.plans.public_size import rounded_up
 from policies.plans.tokeniser import TextForm, tokens
 from policies.plans.training import UNITS
+from policies.validate import Checks
 
 _ROWS = 512  # written at a time
 
@@ -89,14 +89,12 @@ def ingest(
 
 
 def _check_settings(name: str, unit: str, public_size: int | None, min_public_size: int) -> None:
-    try:
-        validate.name("name", name)
-        validate.choice("unit", unit, UNITS)
-        validate.integer("min_public_size", min_public_size, low=1, high=10**9)
-        if public_size is not None:
-            validate.integer("public_size", public_size, low=min_public_size, high=10**9)
-    except PlanError as error:
-        raise DataError(error.public) from error
+    checks = Checks(DataError)
+    checks.name("name", name)
+    checks.choice("unit", unit, UNITS)
+    checks.integer("min_public_size", min_public_size, low=1, high=10**9)
+    if public_size is not None:
+        checks.integer("public_size", public_size, low=min_public_size, high=10**9)
 
 
 def _texts(source: SourcePictures, form: TextForm | None) -> NDArray[np.int32] | None:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from datasites.assets.pictures import check_class_names
 from policies import validate
+from policies.answers.hospital import DatasetSchema
 from policies.errors import DataError, PlanError, StoreBroken
+from policies.plain_values import to_plain
 from policies.plans.tokeniser import TextForm
 from policies.plans.training import UNITS, canonical_json
 
@@ -66,18 +68,20 @@ class StoreManifest:
         if self.text is not None and not isinstance(self.text, TextForm):
             raise DataError("text must be a form of reports, or absent.")
 
-    def schema(self) -> dict[str, Any]:
-        """The public part, as plain values.
+    @property
+    def public(self) -> DatasetSchema:
+        """The public part.
 
         Guarantees:
             No value in it is computed from pictures, labels, reports or patients, except the image shape and, where the
             hospital declared no public size, the number of units rounded up to two significant digits (below 100 to
             one).
         """
-        public = ("name", "class_names", "image_shape", "unit", "public_size", "version")
-        values = {key: getattr(self, key) for key in public}
-        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
-        return plain if self.text is None else {**plain, "text": self.text.to_dict()}
+        return DatasetSchema(**{one.name: getattr(self, one.name) for one in fields(DatasetSchema)})
+
+    def schema(self) -> dict[str, Any]:
+        """The public part as plain values, for PySyft's catalogue and the mock."""
+        return dict(to_plain(self.public))
 
     def to_json(self) -> str:
         """Canonical JSON of all fields, for the store's own folder."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasites.assets.pictures import MAX_CHANNELS, MAX_SIDE_PIXELS, check_class_names
-from policies import validate
-from policies.errors import DataError, PlanError
+from policies.answers.hospital import DatasetSchema
+from policies.errors import DataError
 from policies.plans.tokeniser import TextForm
+from policies.validate import Checks
 
 _KNOTS = 4  # random values along each axis that a blob is interpolated from
 # In the two languages of the platform; none of them says anything about a picture.
@@ -35,58 +33,36 @@ class MockPictures:
     reports: tuple[str, ...] | None = None
 
 
-def make_mock(schema: Mapping[str, Any], *, count: int = 32, seed: int = 0) -> MockPictures:
+def make_mock(schema: DatasetSchema, *, count: int = 32, seed: int = 0) -> MockPictures:
     """Makes smooth random blobs in the shape of a dataset, and random words where it has reports.
 
     Args:
-        schema: What `StoreManifest.schema` returns; only `image_shape`, `class_names` and `text` are used.
+        schema: The public part of a manifest; only `image_shape`, `class_names` and `text` are used.
         count: Number of pictures; raised to the number of classes, so that each has one.
         seed: Another seed makes other blobs.
 
     Raises:
-        DataError: The schema lacks a part, or a value is out of range.
+        DataError: The count or the seed is out of range.
 
     Guarantees:
         The result is a function of image shape, number of classes, form of the reports, count and seed, and of
         nothing else.
     """
-    height, width, channels, num_classes = _shape(schema)
-    try:
-        validate.integer("count", count, low=1, high=100_000)
-        validate.integer("seed", seed, low=0, high=2**63)
-    except PlanError as error:
-        raise DataError(error.public) from error
+    height, width, channels = schema.image_shape
+    num_classes = len(schema.class_names)
+    checks = Checks(DataError)
+    checks.integer("count", count, low=1, high=100_000)
+    checks.integer("seed", seed, low=0, high=2**63)
     rng = np.random.default_rng(seed)
     count = max(count, num_classes)
     labels = rng.permutation(np.arange(count, dtype=np.int64) % num_classes)
     knots = rng.random((count, channels, _KNOTS, _KNOTS), dtype=np.float32)
     blobs = _interpolation(height) @ knots @ _interpolation(width).T
     images = np.rint(255 * blobs).astype(np.uint8).transpose(0, 2, 3, 1)
-    return MockPictures(np.ascontiguousarray(images), labels, _reports(schema, count, rng))
+    return MockPictures(np.ascontiguousarray(images), labels, _reports(schema.text, count, rng))
 
 
-def _shape(schema: Mapping[str, Any]) -> tuple[int, int, int, int]:
-    try:
-        sides = tuple(schema["image_shape"])
-        class_names = check_class_names(schema["class_names"])
-        if len(sides) != 3:
-            raise DataError(f"image_shape must be (height, width, channels), got {sides!r}.")
-        for axis, size, high in zip(
-            ("height", "width", "channels"), sides, (MAX_SIDE_PIXELS, MAX_SIDE_PIXELS, MAX_CHANNELS), strict=True
-        ):
-            validate.integer(f"image_shape {axis}", size, low=1, high=high)
-    except (KeyError, TypeError) as error:
-        raise DataError("A schema must hold image_shape and class_names, this one does not.") from error
-    except PlanError as error:
-        raise DataError(error.public) from error
-    return *sides, len(class_names)
-
-
-def _reports(schema: Mapping[str, Any], count: int, rng: np.random.Generator) -> tuple[str, ...] | None:
-    try:
-        form = TextForm.from_dict(schema.get("text"))
-    except PlanError as error:
-        raise DataError(error.public) from error
+def _reports(form: TextForm | None, count: int, rng: np.random.Generator) -> tuple[str, ...] | None:
     if form is None:
         return None
     lengths = rng.integers(1, min(form.length, _MOST_WORDS) + 1, count)

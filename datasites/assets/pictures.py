@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from policies import validate
-from policies.errors import DataError, PlanError
+from policies.errors import DataError
+from policies.validate import MAX_LABEL, Checks
 
 MAX_SIDE_PIXELS = 4096
 MAX_CHANNELS = 4
@@ -57,6 +57,13 @@ class SourcePictures:
         return height, width, channels
 
 
+def _no_class_name(private: str) -> DataError:
+    return DataError(
+        f"A class name must be 1 to {MAX_LABEL} printable characters, since researchers see it. Rename the class.",
+        private=private,
+    )
+
+
 def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
     """Returns the names as a tuple if they can be shown to researchers.
 
@@ -67,14 +74,7 @@ def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(class_names, str) or not 2 <= len(names) <= MAX_CLASSES:
         raise DataError(f"Pictures must have 2 to {MAX_CLASSES} classes. Name each class, or give each a folder.")
     for name in names:
-        try:
-            validate.label("A class name", name)
-        except PlanError as error:
-            raise DataError(
-                f"A class name must be 1 to {validate.MAX_LABEL} printable characters, since researchers see it. "
-                "Rename the class.",
-                private=f"Class name {name!r}.",
-            ) from error
+        Checks(_no_class_name).label("Class name", name)
     if repeated := [name for name, times in Counter(names).items() if times > 1]:
         raise DataError(
             "Each class must have a name of its own, one came twice. Rename the class.",

@@ -13,7 +13,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from policies.errors import AuditBroken
 from policies.ledger.head_file import GENESIS, HeadBroken, HeadFile
@@ -21,7 +20,9 @@ from policies.ledger.seal import Seal
 from policies.plans.training import canonical_json
 
 BOOK = "audit log"
-Keep = Callable[[dict[str, Any]], bool]
+Detail = str | int | float | bool | None
+Event = dict[str, Detail]
+Keep = Callable[[Event], bool]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class AuditLines:
     """
 
     head: AuditHead
-    entries: tuple[dict[str, Any], ...]
+    entries: tuple[Event, ...]
     torn: bytes
 
 
@@ -140,7 +141,7 @@ def follow(lines: Iterable[bytes], head: AuditHead, keep: Keep = lambda entry: T
     return AuditLines(head, tuple(entries), torn)
 
 
-def entry_hash(entry: dict[str, Any]) -> str:
+def entry_hash(entry: Event) -> str:
     """SHA-256 over an entry without its own hash."""
     return hashlib.sha256(canonical_json(entry).encode()).hexdigest()
 
@@ -162,7 +163,7 @@ def locked(log: Path, *, shared: bool = False) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _check(line: bytes, head: AuditHead) -> tuple[dict[str, Any], AuditHead]:
+def _check(line: bytes, head: AuditHead) -> tuple[Event, AuditHead]:
     number = head.entries + 1
     try:
         entry = json.loads(line)

@@ -12,9 +12,8 @@ import io
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
-from datasites.audit_log.chain import read
+from datasites.audit_log.chain import Event, read
 from datasites.files.private_file import write_private
 from policies.errors import ConfigError
 from policies.ledger.seal import Seal
@@ -58,12 +57,12 @@ def export(
     return len(chosen)
 
 
-def _within(entry: dict[str, Any], since: date | None, until: date | None) -> bool:
+def _within(entry: Event, since: date | None, until: date | None) -> bool:
     day = datetime.fromisoformat(str(entry["time"])).astimezone(UTC).date()
     return (since is None or day >= since) and (until is None or day <= until)
 
 
-def _csv(entries: list[dict[str, Any]]) -> str:
+def _csv(entries: list[Event]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)

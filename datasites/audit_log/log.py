@@ -13,7 +13,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from datasites.audit_log.chain import AuditHead, broken, check_end, entry_hash, follow, head_file, locked, verify
+from datasites.audit_log.chain import (
+    AuditHead,
+    Detail,
+    Event,
+    broken,
+    check_end,
+    entry_hash,
+    follow,
+    head_file,
+    locked,
+    verify,
+)
 from policies.errors import AuditUnavailable
 from policies.ledger.head_file import Head
 from policies.ledger.seal import Seal
@@ -21,7 +32,6 @@ from policies.ledger.seal import Seal
 __all__ = ["AuditLog", "verify"]
 
 MAX_TEXT = 8000  # characters of one detail; longer ones are cut
-Detail = str | int | float | bool | None
 
 
 class AuditLog:
@@ -95,7 +105,7 @@ class AuditLog:
         with self._lock:
             return self._with_file(lambda file: self._append(file, event, details))
 
-    def tail(self, count: int) -> list[dict[str, Any]]:
+    def tail(self, count: int) -> list[Event]:
         """The last `count` events, oldest first."""
         with self._lock:
             lines = self._path.read_text().splitlines() if self._path.exists() else []
@@ -116,7 +126,7 @@ class AuditLog:
 
     def _append(self, file: int, event: str, details: dict[str, Detail]) -> str:
         self._catch_up(file)
-        entry: dict[str, Any] = {
+        entry: Event = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "event": event,
             **{name: value[:MAX_TEXT] if isinstance(value, str) else value for name, value in details.items()},

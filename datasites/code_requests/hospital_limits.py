@@ -17,7 +17,7 @@ from datasites.config import DatasiteConfig
 from datasites.files.private_file import write_private
 from datasites.files.state_folder import StateFolder
 from policies.budget.limits import DatasetLimits
-from policies.errors import ConfigError, PlanError, RequestError
+from policies.errors import ConfigError, RequestError
 from policies.plans.kinds import Plan
 from policies.plans.model_options import check_options
 from policies.plans.releases import StatisticsPlan
@@ -69,10 +69,7 @@ class HospitalLimits:
                 else:
                     values[name] = value
             self._keep_approvals_needed(values)
-            try:
-                config = replace(self._config, limits=DatasetLimits.from_dict(values))
-            except (PlanError, TypeError) as error:
-                raise ConfigError(f"The limits stay as they are: {error}") from error
+            config = replace(self._config, limits=DatasetLimits.from_dict(values))
             self._audit.write("limits changed", by=by, changes=", ".join(f"{k}={v}" for k, v in changes.items()))
             write_private(self._state.config, config.to_toml())
             self._config = config

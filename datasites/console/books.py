@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from datasites.console.console import AUDITS, Console
+from policies.ledger.chain import Entry
 from policies.ledger.ledger import Ledger
 
 MAX_EVENTS = 100_000
@@ -28,7 +27,7 @@ def make_routes(console: Console) -> APIRouter:
     return router
 
 
-def _entries(ledger: Ledger) -> list[dict[str, Any]]:
+def _entries(ledger: Ledger) -> tuple[Entry, ...]:
     """The ledger's entries, oldest first, after its chain was verified."""
     ledger.verify()
-    return [{**vars(entry), "body": dict(entry.body)} for entry in ledger.entries()]
+    return ledger.entries()

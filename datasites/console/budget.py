@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from datasites.code_requests.books import Books
+from datasites.console.answers import BudgetRow, StudyRow
 from datasites.console.console import CHANGES, DECIDES, READS, Console
 
 
@@ -30,26 +31,26 @@ def make_routes(console: Console) -> APIRouter:
     return router
 
 
-def _budgets(console: Console) -> list[dict[str, Any]]:
+def _budgets(console: Console) -> list[BudgetRow]:
     """What each dataset's budget is, what is charged, by whom, and what is left."""
     total = console.books.limits.current.total
     rows = []
     for name, fingerprint in console.fingerprints.items():
         charged = console.books.epsilon(console.books.ledger.history(fingerprint))
         rows.append(
-            {
-                "dataset": name,
-                "epsilon_total": total.epsilon,
-                "epsilon_charged": charged,
-                "epsilon_left": console.books.epsilon_left(fingerprint),
-                "delta": total.delta,
-                "studies": _studies(console.books, fingerprint),
-            }
+            BudgetRow(
+                dataset=name,
+                epsilon_total=total.epsilon,
+                epsilon_charged=charged,
+                epsilon_left=console.books.epsilon_left(fingerprint),
+                delta=total.delta,
+                studies=_studies(console.books, fingerprint),
+            )
         )
     return rows
 
 
-def _studies(books: Books, fingerprint: str) -> list[dict[str, Any]]:
+def _studies(books: Books, fingerprint: str) -> tuple[StudyRow, ...]:
     """One row for each researcher and study: what is charged, and how many of the reserved rounds were charged."""
     held = [one for one in books.ledger.reservations().values() if one.fingerprint == fingerprint]
     rows = []
@@ -57,14 +58,14 @@ def _studies(books: Books, fingerprint: str) -> list[dict[str, Any]]:
         own = [one for one in held if (one.researcher, one.study) == (researcher, study)]
         charged = books.ledger.history(fingerprint, researcher=researcher, study=study)
         rows.append(
-            {
-                "researcher": researcher,
-                "study": study,
-                "epsilon_charged": books.epsilon(charged),
-                "rounds_reserved": sum(one.rounds for one in own),
-                "rounds_run": sum(len(one.rounds_charged) for one in own),
-                "ended": all(one.released is not None for one in own),
-                "non_private": any(one.non_private for one in own),
-            }
+            StudyRow(
+                researcher=researcher,
+                study=study,
+                epsilon_charged=books.epsilon(charged),
+                rounds_reserved=sum(one.rounds for one in own),
+                rounds_run=sum(len(one.rounds_charged) for one in own),
+                ended=all(one.released is not None for one in own),
+                non_private=any(one.non_private for one in own),
+            )
         )
-    return rows
+    return tuple(rows)

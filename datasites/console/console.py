@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
@@ -16,6 +15,7 @@ from datasites.code_requests.books import Books
 from datasites.code_requests.requests import RequestBook
 from datasites.runs.queue import RunQueue
 from datasites.runs.supervisor import Supervisor
+from policies.plain_values import to_plain
 
 CHANGES, DECIDES, READS, AUDITS = (ADMIN,), (ADMIN, REVIEWER), (ADMIN, REVIEWER, AUDITOR), (ADMIN, AUDITOR)
 
@@ -34,7 +34,7 @@ class Console:
     supervisor: Supervisor
     url: Callable[[], str]
 
-    async def answer(self, request: Request, roles: Sequence[str], work: Callable[[Person], Any]) -> JSONResponse:
+    async def answer(self, request: Request, roles: Sequence[str], work: Callable[[Person], object]) -> JSONResponse:
         """Does the work for the person whose token the request carries.
 
         Guarantees:
@@ -46,4 +46,4 @@ class Console:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         person = self.staff.of_token(token if scheme == "Bearer" else "")
         person.must_be(*roles)
-        return JSONResponse(await run_in_threadpool(work, person))
+        return JSONResponse(to_plain(await run_in_threadpool(work, person)))

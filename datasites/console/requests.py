@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Body, Request
 from fastapi.responses import JSONResponse
 
 from datasites.access.staff import Person
+from datasites.code_requests.card import RequestCard
 from datasites.console.console import CHANGES, DECIDES, Console
 
 
@@ -17,31 +16,31 @@ def make_routes(console: Console) -> APIRouter:
 
     @router.get("")
     async def requests(request: Request) -> JSONResponse:
-        return await console.answer(request, DECIDES, lambda who: [card.to_dict() for card in book.cards()])
+        return await console.answer(request, DECIDES, lambda who: book.cards())
 
     @router.get("/{request_id}")
     async def show(request: Request, request_id: str) -> JSONResponse:
-        return await console.answer(request, DECIDES, lambda who: book.card(request_id).to_dict())
+        return await console.answer(request, DECIDES, lambda who: book.card(request_id))
 
     @router.post("/{request_id}/approve")
     async def approve(request: Request, request_id: str) -> JSONResponse:
-        def work(who: Person) -> dict[str, Any]:
-            return book.approve(request_id, by=who.name, named=who.named).to_dict()
+        def work(who: Person) -> RequestCard:
+            return book.approve(request_id, by=who.name, named=who.named)
 
         return await console.answer(request, DECIDES, work)
 
     @router.post("/{request_id}/deny")
     async def deny(request: Request, request_id: str, reason: str = Body(embed=True)) -> JSONResponse:
-        def work(who: Person) -> dict[str, Any]:
-            return book.deny(request_id, reason=reason, by=who.name).to_dict()
+        def work(who: Person) -> RequestCard:
+            return book.deny(request_id, reason=reason, by=who.name)
 
         return await console.answer(request, DECIDES, work)
 
     @router.post("/{request_id}/end")
     async def end(request: Request, request_id: str, reason: str = Body(embed=True)) -> JSONResponse:
-        def work(who: Person) -> dict[str, Any]:
+        def work(who: Person) -> RequestCard:
             book.end(request_id, by=who.name, reason=reason)
-            return book.card(request_id).to_dict()
+            return book.card(request_id)
 
         return await console.answer(request, CHANGES, work)
 

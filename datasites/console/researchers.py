@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Body, Request
 from fastapi.responses import JSONResponse
 
+from datasites.console.answers import FileAnswer, RevokedAnswer
 from datasites.console.console import CHANGES, Console
 
 
@@ -18,10 +19,10 @@ def make_routes(console: Console) -> APIRouter:
 
     @router.post("")
     async def enrol(request: Request, email: str = Body(embed=True)) -> JSONResponse:
-        return await console.answer(request, CHANGES, lambda who: {"file": str(accounts.enrol(email))})
+        return await console.answer(request, CHANGES, lambda who: FileAnswer(str(accounts.enrol(email))))
 
     @router.post("/revoke")
     async def revoke(request: Request, email: str = Body(embed=True)) -> JSONResponse:
-        return await console.answer(request, CHANGES, lambda who: {"certificates": accounts.revoke(email)})
+        return await console.answer(request, CHANGES, lambda who: RevokedAnswer(accounts.revoke(email)))
 
     return router

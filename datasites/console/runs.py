@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from datasites.console.answers import RunRow
 from datasites.console.console import CHANGES, Console
+from datasites.runs.queue import Run
 from policies.errors import RequestUnknown
 
 
@@ -26,11 +26,11 @@ def make_routes(console: Console) -> APIRouter:
     return router
 
 
-def _runs(console: Console) -> list[dict[str, Any]]:
-    return [{**vars(run), "queue_position": console.queue.position(run)} for run in console.queue.list()]
+def _runs(console: Console) -> list[RunRow]:
+    return [RunRow(**vars(run), queue_position=console.queue.position(run)) for run in console.queue.list()]
 
 
-def _cancel(console: Console, run_id: str) -> dict[str, Any]:
+def _cancel(console: Console, run_id: str) -> Run:
     """Cancels a queued or running run.
 
     Raises:
@@ -40,4 +40,4 @@ def _cancel(console: Console, run_id: str) -> dict[str, Any]:
     if run is None:
         raise RequestUnknown(f"There is no run {run_id!r}.")
     console.supervisor.cancel(run, by="the hospital")
-    return vars(console.queue.by_id(run.id) or run)
+    return console.queue.by_id(run.id) or run

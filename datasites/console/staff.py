@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Body, Request
 from fastapi.responses import JSONResponse
 
+from datasites.console.answers import FileAnswer, RemovedAnswer
 from datasites.console.console import CHANGES, Console
 
 
@@ -29,16 +28,16 @@ def make_routes(console: Console) -> APIRouter:
     return router
 
 
-def _add(console: Console, name: str, role: str, *, by: str) -> dict[str, Any]:
+def _add(console: Console, name: str, role: str, *, by: str) -> FileAnswer:
     """Makes an account."""
     file = console.staff.add(name, role, by=by, url=console.url())
     console.books.audit.write("staff added", name=name, role=role, by=by)
-    return {"file": str(file)}
+    return FileAnswer(str(file))
 
 
-def _remove(console: Console, name: str, *, by: str) -> dict[str, Any]:
+def _remove(console: Console, name: str, *, by: str) -> RemovedAnswer:
     """Ends an account; consents that nobody has completed end with it."""
     console.staff.remove(name)
     console.books.approvals.consents.drop(name)
     console.books.audit.write("staff removed", name=name, by=by)
-    return {"name": name}
+    return RemovedAnswer(name)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from rich.console import Group
 
+from datasites.access.people import ResearcherRow, StaffRow
+from datasites.code_requests.card import RequestCard
+from datasites.console.answers import BudgetRow, RunRow, read_row, read_rows
 from policies.terminal.rich_terminal import PlainTable, line
 
 if TYPE_CHECKING:
@@ -21,52 +25,53 @@ _STATES = {
 }
 
 
-def request_table(cards: list[dict[str, Any]]) -> PlainTable:
+def request_table(cards: object) -> PlainTable:
     """One line a request."""
     table = PlainTable(
         "request", "state", "researcher", "study", "kind", "dataset", "model", "rounds", "epsilon", "left"
     )
-    for card in cards:
-        plan = card["plan"]
+    for card in read_rows(RequestCard, cards):
+        plan = card.plan
         table.add_row(
-            card["id"][:8],
-            _state(card["state"]),
-            card["researcher"],
+            card.id[:8],
+            _state(card.state),
+            card.researcher,
             plan.get("study", "?"),
             plan.get("kind", "?"),
             plan.get("dataset", "?"),
             plan.get("model", {}).get("name", "–"),
             str(plan.get("rounds", "?")),
-            _epsilon(card["epsilon"]),
-            f"{card['epsilon_left']:.2f}",
+            _epsilon(card.epsilon),
+            f"{card.epsilon_left:.2f}",
         )
     return table
 
 
-def request_card(card: dict[str, Any]) -> Group:
+def request_card(content: object) -> Group:
     """All that a reviewer needs to decide on one request."""
-    plan = card["plan"]
+    card = read_row(RequestCard, content)
+    plan = card.plan
     head = PlainTable(box=None, show_header=False)
     rows = [
-        ("request", card["id"]),
-        ("state", card["state"] + (f": {card['reason']}" if card["reason"] else "")),
-        ("researcher", card["researcher"]),
-        ("submitted", card["submitted"]),
-        ("digest", card["digest"]),
+        ("request", card.id),
+        ("state", card.state + (f": {card.reason}" if card.reason else "")),
+        ("researcher", card.researcher),
+        ("submitted", card.submitted),
+        ("digest", card.digest),
         (
             "cost",
-            _epsilon(card["epsilon"])
-            + (f" of {card['epsilon_left']:.2f} epsilon left" if card["state"] == "pending" else " epsilon")
-            + f", delta {card['delta']:g}",
+            _epsilon(card.epsilon)
+            + (f" of {card.epsilon_left:.2f} epsilon left" if card.state == "pending" else " epsilon")
+            + f", delta {card.delta:g}",
         ),
-        ("a round releases", f"{card['numbers']:,} numbers"),
+        ("a round releases", f"{card.numbers:,} numbers"),
     ]
-    if card["state"] == "pending" and card["approvals_needed"] > 1:
-        given = ", ".join(card["approvals"]) or "nobody yet"
-        rows.append(("approvals", f"{len(card['approvals'])} of {card['approvals_needed']}: {given}"))
-    if card["finding"]:
-        rows.append(("finding", card["finding"]))
-    rows += [("unusual", one["text"]) for one in card["unusual"]]
+    if card.state == "pending" and card.approvals_needed > 1:
+        given = ", ".join(card.approvals) or "nobody yet"
+        rows.append(("approvals", f"{len(card.approvals)} of {card.approvals_needed}: {given}"))
+    if card.finding:
+        rows.append(("finding", card.finding))
+    rows += [("unusual", one.text) for one in card.unusual]
     for name, value in rows:
         head.add_row(line((name, "dim")), str(value))
     details = PlainTable("plan", "value")
@@ -75,32 +80,32 @@ def request_card(card: dict[str, Any]) -> Group:
     return Group(head, details)
 
 
-def budget_table(rows: list[dict[str, Any]]) -> Group:
+def budget_table(rows: object) -> Group:
     """For each dataset one line, and one for each study that is charged to it."""
     datasets = PlainTable("dataset", "epsilon in all", "charged", "left", "delta")
     studies = PlainTable("dataset", "researcher", "study", "charged", "rounds run", "reserved", "")
-    for row in rows:
+    for row in read_rows(BudgetRow, rows):
         datasets.add_row(
-            row["dataset"],
-            f"{row['epsilon_total']:.2f}",
-            f"{row['epsilon_charged']:.2f}",
-            f"{row['epsilon_left']:.2f}",
-            f"{row['delta']:g}",
+            row.dataset,
+            f"{row.epsilon_total:.2f}",
+            f"{row.epsilon_charged:.2f}",
+            f"{row.epsilon_left:.2f}",
+            f"{row.delta:g}",
         )
-        for study in row["studies"]:
+        for study in row.studies:
             studies.add_row(
-                row["dataset"],
-                study["researcher"],
-                study["study"],
-                _epsilon(None if study["non_private"] else study["epsilon_charged"]),
-                str(study["rounds_run"]),
-                str(study["rounds_reserved"]),
-                "ended" if study["ended"] else "",
+                row.dataset,
+                study.researcher,
+                study.study,
+                _epsilon(None if study.non_private else study.epsilon_charged),
+                str(study.rounds_run),
+                str(study.rounds_reserved),
+                "ended" if study.ended else "",
             )
     return Group(datasets, studies) if studies.row_count else Group(datasets)
 
 
-def limits_table(limits: dict[str, Any]) -> PlainTable:
+def limits_table(limits: Mapping[str, object]) -> PlainTable:
     """One line a limit."""
     table = PlainTable("limit", "value")
     for name, value in _flat(limits):
@@ -108,38 +113,38 @@ def limits_table(limits: dict[str, Any]) -> PlainTable:
     return table
 
 
-def run_table(rows: list[dict[str, Any]]) -> PlainTable:
+def run_table(rows: object) -> PlainTable:
     """One line a run."""
     table = PlainTable("run", "request", "round", "state", "attempt", "progress", "seconds", "reason")
-    for row in rows:
-        seconds = f"{row['ended'] - row['started']:.1f}" if row["ended"] and row["started"] else ""
+    for row in read_rows(RunRow, rows):
+        seconds = f"{row.ended - row.started:.1f}" if row.ended and row.started else ""
         table.add_row(
-            row["id"],
-            row["request_id"][:8],
-            str(row["round"]),
-            _state(row["state"]),
-            str(row["attempt"]),
-            f"{row['progress']:.0%}",
+            row.id,
+            row.request_id[:8],
+            str(row.round),
+            _state(row.state),
+            str(row.attempt),
+            f"{row.progress:.0%}",
             seconds,
-            row["reason"],
+            row.reason,
         )
     return table
 
 
-def researcher_table(rows: list[dict[str, Any]]) -> PlainTable:
+def researcher_table(rows: object) -> PlainTable:
     """One line a researcher: the newest certificate."""
     table = PlainTable("researcher", "certificate", "issued", "expires", "days left")
-    for row in rows:
-        days = str(row["days_left"]) if row["state"] == "valid" else ""
-        table.add_row(row["email"], _state(row["state"]), row["issued"][:10], row["expires"][:10], days)
+    for row in read_rows(ResearcherRow, rows):
+        days = str(row.days_left) if row.state == "valid" else ""
+        table.add_row(row.email, _state(row.state), row.issued[:10], row.expires[:10], days)
     return table
 
 
-def staff_table(rows: list[dict[str, Any]]) -> PlainTable:
+def staff_table(rows: object) -> PlainTable:
     """One line a person."""
     table = PlainTable("name", "role", "added", "by")
-    for row in rows:
-        table.add_row(row["name"], row["role"], row["added_at"], row["added_by"])
+    for row in read_rows(StaffRow, rows):
+        table.add_row(row.name, row.role, row.added_at, row.added_by)
     return table
 
 
@@ -151,10 +156,10 @@ def _epsilon(value: float | None) -> str:
     return "not private" if value is None else f"{value:.2f}"
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def _flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     for name, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             rows += _flat(value, f"{prefix}{name}.")
         else:
             rows.append((f"{prefix}{name}", str(value)))

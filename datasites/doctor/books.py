@@ -123,7 +123,8 @@ def backups(patient: Patient) -> Iterator[Finding]:
         yield Finding("backup", level, f"the last one is {age.days} days old", "" if level == OK else advice)
     for event in events:
         if event["event"] == ledger_witness.RESTORED and event["since"] == Since.UNKNOWN.value:
-            text = f"restored on {event['time'][:10]}; what was approved after {event['backup_made_at']} is not counted"
+            day = str(event["time"])[:10]
+            text = f"restored on {day}; what was approved after {event['backup_made_at']} is not counted"
             yield Finding("restore", WARNING, text, "docs/how-to-back-up-and-restore.md says how to count it.")
 
 

@@ -36,7 +36,7 @@ def publish(server: Any, manifest: StoreManifest, store: Path) -> PublishedDatas
     asset_uid = _published(server, manifest.name)
     if asset_uid is None:
         schema = manifest.schema()
-        mock = make_mock(schema)
+        mock = make_mock(manifest.public)
         dataset = sy.Dataset(name=manifest.name, description=json.dumps(schema, indent=2))
         dataset.add_asset(
             sy.Asset(

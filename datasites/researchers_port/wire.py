@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
@@ -25,6 +25,10 @@ from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import Supervisor
 from datasites.web.served_path import signed_path
 from policies import versions
+from policies.answers.hospital import BudgetAnswer, HospitalAnswer
+from policies.answers.requests import BlobAnswer, ReceiptAnswer, RequestAnswer
+from policies.answers.runs import ChargedRunAnswer, RunAnswer
+from policies.contracts.outputs import release_answer
 from policies.contracts.signatures import BODY, SignatureCheck
 from policies.errors import BlobError, RequestUnknown, RunLost, SignInFailed
 from policies.plans.training import MAX_ROUNDS
@@ -60,67 +64,67 @@ class Wire:
     receipts: Receipts
     polls: LongPolls
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> HospitalAnswer:
         """What a researcher may know before asking for anything."""
-        return {
-            "datasite": self.name,
-            "versions": dict(versions.installed()),
-            "datasets": {name: published.manifest.schema() for name, published in self.datasets.items()},
-            "limits": self.books.limits.current.to_dict(),
-            "public_key": self.receipts.public_key,
-            "time": int(time.time()),
-        }
+        return HospitalAnswer(
+            datasite=self.name,
+            versions=versions.installed(),
+            datasets={name: published.manifest.public for name, published in self.datasets.items()},
+            limits=self.books.limits.current.to_dict(),
+            public_key=self.receipts.public_key,
+            time=int(time.time()),
+        )
 
-    def budget(self, name: str) -> dict[str, Any]:
+    def budget(self, name: str) -> BudgetAnswer:
         """What is left of a dataset's privacy budget."""
         published = self.datasets.get(name)
         if published is None:
             raise RequestUnknown(f"There is no dataset {name!r} here.")
-        return {
-            "epsilon_total": self.books.limits.current.total.epsilon,
-            "epsilon_left": self.books.epsilon_left(published.manifest.fingerprint),
-            "delta": self.books.limits.current.total.delta,
-        }
+        return BudgetAnswer(
+            epsilon_total=self.books.limits.current.total.epsilon,
+            epsilon_left=self.books.epsilon_left(published.manifest.fingerprint),
+            delta=self.books.limits.current.total.delta,
+        )
 
-    def request(self, request_id: str, who: Researcher) -> dict[str, Any]:
+    def request(self, request_id: str, who: Researcher) -> RequestAnswer:
         """State of one of the researcher's requests, with the hospital's reason."""
         self._own(request_id, who)
         state, reason = self.book.state_of(request_id)
-        return {"request": request_id, "state": state, "reason": reason}
+        return RequestAnswer(request_id, state, reason)
 
-    def run(self, request_id: str, round_index: int, who: Researcher) -> dict[str, Any]:
+    def run(self, request_id: str, round_index: int, who: Researcher) -> RunAnswer:
         """Public fields of one round's run; when it is done or lost, with the epsilon spent so far on this request."""
         self._own(request_id, who)
         run = self._find(request_id, round_index)
         answer = run.public(queue_position=self.queue.position(run))
         if run.state == "done" or run.code == RunLost.code:
-            answer["epsilon_spent"] = self._epsilon_spent(request_id)
+            return ChargedRunAnswer(**vars(answer), epsilon_spent=self._epsilon_spent(request_id))
         return answer
 
     async def wait(
         self, request_id: str, round_index: int, who: Researcher, seen: int, seconds: float, request: Request
-    ) -> dict[str, Any]:
+    ) -> RunAnswer:
         """As `run`, once the run has changed since version `seen` or the time is up; holds no thread until then."""
         await run_in_threadpool(self._own, request_id, who)
         await self.polls.until(lambda: self._version(request_id, round_index) > seen, seconds, request)
         return await run_in_threadpool(self.run, request_id, round_index, who)
 
-    def cancel(self, request_id: str, round_index: int, who: Researcher) -> dict[str, Any]:
+    def cancel(self, request_id: str, round_index: int, who: Researcher) -> RunAnswer:
         """Cancels a queued or running round; one that has started stays charged and is over."""
         self._own(request_id, who)
         self.supervisor.cancel(self._find(request_id, round_index), by="the researcher")
         return self.run(request_id, round_index, who)
 
-    def end(self, request_id: str, who: Researcher) -> dict[str, Any]:
+    def end(self, request_id: str, who: Researcher) -> RequestAnswer:
         """Ends a study that needs no more rounds, so that the budget it did not use becomes free."""
         self._own(request_id, who)
         self.book.end(request_id, by=who.email, reason="The researcher ended the study.")
         return self.request(request_id, who)
 
-    def receipt(self, request_id: str, who: Researcher) -> dict[str, Any]:
+    def receipt(self, request_id: str, who: Researcher) -> ReceiptAnswer:
         """The signed privacy receipt of one of the researcher's requests."""
         self._own(request_id, who)
-        return {"receipt": self.receipts.issue(request_id)}
+        return ReceiptAnswer(self.receipts.issue(request_id))
 
     def _own(self, request_id: str, who: Researcher) -> None:
         self.book.own.check(request_id, who.account)
@@ -152,9 +156,9 @@ def make_routes(wire: Wire) -> APIRouter:
         account = signatures.verify(request.headers, request.method, signed_path(request.scope))
         return Researcher(account, wire.email_of(account))
 
-    async def answer(request: Request, work: Callable[[Researcher], Any]) -> JSONResponse:
+    async def answer(request: Request, work: Callable[[Researcher], object]) -> JSONResponse:
         who = await run_in_threadpool(signer, request)
-        return JSONResponse(await run_in_threadpool(work, who))
+        return JSONResponse(release_answer(await run_in_threadpool(work, who)))
 
     @router.get("/info")
     async def info(request: Request) -> JSONResponse:
@@ -181,7 +185,7 @@ def make_routes(wire: Wire) -> APIRouter:
         request: Request, request_id: str, round_index: Round, seen: Seen = -1, wait: WaitSeconds = 0.0
     ) -> JSONResponse:
         who = await run_in_threadpool(signer, request)
-        return JSONResponse(await wire.wait(request_id, round_index, who, seen, wait, request))
+        return JSONResponse(release_answer(await wire.wait(request_id, round_index, who, seen, wait, request)))
 
     @router.post("/requests/{request_id}/rounds/{round_index}/cancel")
     async def cancel(request: Request, request_id: str, round_index: Round) -> JSONResponse:
@@ -193,7 +197,7 @@ def make_routes(wire: Wire) -> APIRouter:
         if request.headers.get(BODY) != digest:
             raise SignInFailed("The signature covers another body than the blob's digest names. Sign in again.")
         size = await wire.blobs.receive(who.account, digest, _length(request), request.stream())
-        return JSONResponse({"digest": digest, "bytes": size}, status_code=201)
+        return JSONResponse(release_answer(BlobAnswer(digest, size)), status_code=201)
 
     @router.get("/blobs/{digest}")
     async def get_blob(request: Request, digest: str) -> Download:

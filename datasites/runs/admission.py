@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from datasites.approvals.approval import Approval
 from datasites.audit_log.log import AuditLog
 from datasites.runs.blobs import BlobStore
 from datasites.runs.queue import RunQueue
+from policies.answers.runs import RunAnswer
 from policies.contracts.encodings import largest_size
 from policies.contracts.inputs import Ticket, check_weights_file
 from policies.errors import RequestAltered, RoundRefused
@@ -30,7 +29,7 @@ class Admission:
         self._queue, self._blobs = queue, blobs
         self._ledger, self._audit, self._max_update_bytes = ledger, audit, max_update_bytes
 
-    def __call__(self, approval: Approval, plan_text: str, ticket_text: str) -> dict[str, Any]:
+    def __call__(self, approval: Approval, plan_text: str, ticket_text: str) -> RunAnswer:
         """Queues the round that the ticket names and returns the run's public fields.
 
         Guarantees:

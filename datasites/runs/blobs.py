@@ -22,7 +22,8 @@ from pathlib import Path
 from starlette.concurrency import run_in_threadpool
 
 from policies import validate
-from policies.errors import BlobError, BlobUnknown, DiskFull, PlanError, QuotaExceeded
+from policies.errors import BlobError, BlobUnknown, DiskFull, QuotaExceeded
+from policies.validate import Checks
 
 CHUNK_BYTES = 1 << 20
 
@@ -112,11 +113,8 @@ class BlobStore:
         Raises:
             BlobUnknown: This account has no such blob.
         """
-        try:
-            validate.digest("digest", digest)
-            file = self._of_account(account) / digest
-        except PlanError as error:
-            raise BlobUnknown(error.public) from error
+        checks = Checks(BlobUnknown)
+        file = self._folder / checks.digest("account", account)[:32] / checks.digest("digest", digest)
         if not file.is_file():
             raise BlobUnknown(f"No blob {digest[:12]}… for this account. Upload it first.")
         return file

@@ -13,11 +13,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from policies.answers.runs import RunAnswer
+from policies.contracts.outputs import release_answer
 from policies.errors import RequestPending, RunError, WanwuError
 from policies.plans.training import canonical_json
 
 log = logging.getLogger(__name__)
-Admit = Callable[[str, str], dict[str, Any]]
+Admit = Callable[[str, str], RunAnswer]
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def enter(asset: Mapping[str, Any], plan: str, ticket: str) -> str:
 
 def _decide(admit: Admit, plan: str, ticket: str) -> str:
     try:
-        return canonical_json(admit(plan, ticket))
+        return canonical_json(release_answer(admit(plan, ticket)))
     except WanwuError as error:
         log.warning("round refused: %s %s", error.public, error.private)
         return canonical_json(error.to_json())

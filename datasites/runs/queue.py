@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from datasites.files.sqlite_file import open_private
+from policies.answers.runs import RunAnswer
 from policies.errors import RoundRefused
 
 _SCHEMA = (Path(__file__).parent / "queue.sql").read_text()
@@ -38,22 +38,22 @@ class Run:
     ended: float
     version: int
 
-    def public(self, *, queue_position: int = 0) -> dict[str, Any]:
+    def public(self, *, queue_position: int = 0) -> RunAnswer:
         """What a researcher may see: the declared public fields of a run, nothing else.
 
         Guarantees:
             Between a run's visible start and its visible end none of them changes: they tell nothing of how far it is.
         """
-        return {
-            "run": self.id,
-            "round": self.round,
-            "state": self.state,
-            "code": self.code,
-            "reason": self.reason,
-            "update": self.update_digest,
-            "queue_position": queue_position,
-            "version": self.version,
-        }
+        return RunAnswer(
+            run=self.id,
+            round=self.round,
+            state=self.state,
+            code=self.code,
+            reason=self.reason,
+            update=self.update_digest,
+            queue_position=queue_position,
+            version=self.version,
+        )
 
 
 class RunQueue:

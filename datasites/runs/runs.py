@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from datasites.approvals.approval import Approval
 from datasites.code_requests.books import Books
@@ -18,6 +17,7 @@ from datasites.runs.processes.process import PROGRAM, Nursery
 from datasites.runs.queue import RunQueue
 from datasites.runs.still_approved import StillApproved
 from datasites.runs.supervisor import Supervisor
+from policies.answers.runs import RunAnswer
 from policies.errors import WanwuError
 
 
@@ -84,7 +84,7 @@ class Runs:
     def admission(self, approval: Approval) -> Admit:
         """What decides about a round that is asked for under this approval, and counts what it refuses."""
 
-        def admit(plan: str, ticket: str) -> dict[str, Any]:
+        def admit(plan: str, ticket: str) -> RunAnswer:
             try:
                 return self._admission(approval, plan, ticket)
             except WanwuError as error:

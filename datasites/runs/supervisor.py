@@ -26,7 +26,8 @@ from datasites.runs.blobs import Blob, BlobStore
 from datasites.runs.charges import CHARGED, RoundCharges
 from datasites.runs.enclosure import Enclosure
 from datasites.runs.gpus import Gpu, GpuLeases
-from datasites.runs.processes.process import Job, Nursery
+from datasites.runs.processes.job import Job
+from datasites.runs.processes.process import Nursery
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.sandbox.confinement import sandbox_report
 from datasites.runs.sandbox.limits import RunLimits

@@ -10,10 +10,9 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from datasites.audit_log import ledger_witness
-from datasites.audit_log.chain import GENESIS, AuditHead, follow, read
+from datasites.audit_log.chain import GENESIS, AuditHead, Event, follow, read
 from datasites.files.state_folder import StateFolder
 from policies.budget.steps import GaussianSteps
 from policies.errors import AuditBroken, BackupRefused, LedgerBroken, PlanError
@@ -77,7 +76,7 @@ def _ledger_that_goes_on(path: Path, entries: tuple[Entry, ...], seal: Seal | No
         return None
 
 
-def _knows_all(ledger: Ledger, events: tuple[dict[str, Any], ...]) -> bool:
+def _knows_all(ledger: Ledger, events: tuple[Event, ...]) -> bool:
     """Whether a ledger holds every entry that the log names; one that does not is older than the log."""
     try:
         ledger_witness.check(ledger.entries(), events)
@@ -105,9 +104,9 @@ def _audit_that_goes_on(path: Path, head: str) -> bytes | None:
     return path.read_bytes()[: lines.head.size]
 
 
-def _reservation(event: dict[str, Any]) -> Reservation:
+def _reservation(event: Event) -> Reservation:
     try:
-        body = json.loads(event["reserved"])
+        body = json.loads(str(event["reserved"]))
         values = {**body, "request_id": event["request"], "fingerprint": event["fingerprint"]}
         spend = tuple(GaussianSteps(**part) for part in values.pop("spend"))
         return Reservation(**values, spend=spend)

@@ -65,7 +65,7 @@ def compare(state: StateFolder, files: Sequence[Path]) -> Iterator[ComparedRecei
         LedgerBroken, AuditBroken: A chain does not hold.
     """
     key = public_key(bytes.fromhex(identities.load(state).signing_seed))
-    events = {event["hash"]: event for event in read_audit(state).entries}
+    events = {str(event["hash"]): event for event in read_audit(state).entries}
     entries = open_ledger(state).entries()
     held = reservations(entries)
     for file in files:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from policies import validate
+from policies.errors import ConfigError
+from policies.validate import Checks
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class DoorLimits:
         """Checks each value.
 
         Raises:
-            PlanError: One is no whole number, or out of range.
+            ConfigError: One is no whole number, or out of range.
         """
+        checks = Checks(ConfigError)
         for limit in fields(self):
-            validate.integer(limit.name, getattr(self, limit.name), low=1, high=100_000)
+            checks.integer(limit.name, getattr(self, limit.name), low=1, high=100_000)

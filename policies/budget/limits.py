@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
-from policies import validate
-from policies.errors import LimitExceeded, PlanError
+from policies.errors import ConfigError, LimitExceeded
 from policies.plans import ranges
 from policies.plans.kinds import Plan
 from policies.plans.releases import ReleaseSpec
 from policies.plans.training import PrivacySpec, TrainingPlan
+from policies.validate import PLANS, Checks
+
+_checks = Checks(ConfigError)
 
 # A plan's field → the limit that holds its least and most, and the range that those must lie in.
 _RANGES = {
@@ -29,8 +31,12 @@ class PrivacyBudget:
     delta: float
 
     def __post_init__(self) -> None:
-        validate.number("epsilon", self.epsilon, low=0, high=1e6, open_low=True)
-        ranges.DELTA.check("delta", self.delta)
+        _check_budget(self.epsilon, self.delta, PLANS)
+
+
+def _check_budget(epsilon: Any, delta: Any, checks: Checks) -> None:
+    checks.number("epsilon", epsilon, low=0, high=1e6, open_low=True)
+    ranges.DELTA.check("delta", delta, checks)
 
 
 @dataclass(frozen=True)
@@ -77,23 +83,25 @@ class DatasetLimits:
     model_sources: tuple[str, ...] = ("built_in",)
 
     def __post_init__(self) -> None:
-        validate.number("max_study_epsilon", self.max_study_epsilon, low=0, high=1e6, open_low=True)
-        validate.number("max_researcher_epsilon", self.max_researcher_epsilon, low=0, high=1e6, open_low=True)
-        ranges.HOSPITAL_NOISE_MULTIPLIER.check("min_noise_multiplier", self.min_noise_multiplier)
+        _checks.number("max_study_epsilon", self.max_study_epsilon, low=0, high=1e6, open_low=True)
+        _checks.number("max_researcher_epsilon", self.max_researcher_epsilon, low=0, high=1e6, open_low=True)
+        ranges.HOSPITAL_NOISE_MULTIPLIER.check("min_noise_multiplier", self.min_noise_multiplier, _checks)
         for name, allowed in _RANGES.values():
-            object.__setattr__(self, name, allowed.check_part(name, getattr(self, name)))
-        ranges.WEIGHT_DECAY.check("max_weight_decay", self.max_weight_decay)
-        ranges.PROXIMAL_MU.check("max_proximal_mu", self.max_proximal_mu)
-        validate.integer("max_rounds", self.max_rounds, low=1, high=10_000)
-        validate.integer("max_steps", self.max_steps, low=1, high=1_000_000)
-        validate.integer("min_public_size", self.min_public_size, low=1, high=10**9)
-        validate.integer("min_release_size", self.min_release_size, low=1, high=10**9)
-        validate.integer("approvals_needed", self.approvals_needed, low=1, high=10)
-        validate.boolean("allow_non_private", self.allow_non_private)
-        validate.boolean("adaptive_filter", self.adaptive_filter)
+            object.__setattr__(self, name, allowed.check_part(name, getattr(self, name), _checks))
+        ranges.WEIGHT_DECAY.check("max_weight_decay", self.max_weight_decay, _checks)
+        ranges.PROXIMAL_MU.check("max_proximal_mu", self.max_proximal_mu, _checks)
+        _checks.integer("max_rounds", self.max_rounds, low=1, high=10_000)
+        _checks.integer("max_steps", self.max_steps, low=1, high=1_000_000)
+        _checks.integer("min_public_size", self.min_public_size, low=1, high=10**9)
+        _checks.integer("min_release_size", self.min_release_size, low=1, high=10**9)
+        _checks.integer("approvals_needed", self.approvals_needed, low=1, high=10)
+        _checks.boolean("allow_non_private", self.allow_non_private)
+        _checks.boolean("adaptive_filter", self.adaptive_filter)
+        if not isinstance(self.model_sources, list | tuple):
+            raise ConfigError(f"model_sources must be a list, got {self.model_sources!r}.")
         object.__setattr__(self, "model_sources", tuple(self.model_sources))
         for source in self.model_sources:
-            validate.choice("model_sources", source, ("built_in",))
+            _checks.choice("model_sources", source, ("built_in",))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; `total` becomes {epsilon, delta}."""
@@ -104,16 +112,17 @@ class DatasetLimits:
         """Reads what `to_dict` writes, or a part of it: a missing name takes its default.
 
         Raises:
-            PlanError: An unknown name or a value out of range.
+            ConfigError: An unknown name or a value out of range.
         """
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(values) - known):
-            raise PlanError(f"Unknown limit {unknown[0]!r}; known are {', '.join(sorted(known))}.")
+            raise ConfigError(f"Unknown limit {unknown[0]!r}; known are {', '.join(sorted(known))}.")
         built = dict(values)
         if "total" in built:
             total = built["total"]
             if not isinstance(total, Mapping) or set(total) != {"epsilon", "delta"}:
-                raise PlanError(f"total must be {{epsilon, delta}}, got {total!r}.")
+                raise ConfigError(f"total must be {{epsilon, delta}}, got {total!r}.")
+            _check_budget(total["epsilon"], total["delta"], _checks)
             built["total"] = PrivacyBudget(**total)
         return cls(**built)
 

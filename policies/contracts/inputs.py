@@ -7,17 +7,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import numpy as np
-
-from policies import validate
 from policies.contracts import encodings
-from policies.contracts.weights import Malformed, Shapes, read_weights
-from policies.errors import InputRefused, PlanError
+from policies.contracts.weights import Malformed, Shapes
+from policies.errors import InputRefused
 from policies.plans.training import MAX_ROUNDS, canonical_json
+from policies.validate import Checks
 
 MAX_TICKET_BYTES = 1024
+_checks = Checks(InputRefused)
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,8 @@ class Ticket:
     weights: str
 
     def __post_init__(self) -> None:
-        try:
-            validate.integer("ticket.round", self.round, low=0, high=MAX_ROUNDS - 1)
-            validate.digest("ticket.weights", self.weights)
-        except PlanError as error:
-            raise InputRefused(error.public) from error
+        _checks.integer("ticket.round", self.round, low=0, high=MAX_ROUNDS - 1)
+        _checks.digest("ticket.weights", self.weights)
 
     def to_text(self) -> str:
         """Canonical JSON; equal tickets give equal text."""
@@ -59,42 +55,15 @@ class Ticket:
             raise InputRefused("A ticket must be JSON text as Ticket.to_text() writes it.") from error
         if not isinstance(pairs, tuple) or sorted(name for name, _ in pairs) != ["round", "weights"]:
             raise InputRefused("A ticket must hold exactly the fields 'round' and 'weights', each once.")
-        values: dict[str, Any] = dict(pairs)
-        return cls(**values)
-
-
-def check_weights(
-    source: Path | bytes, expected: Shapes, *, max_bytes: int, encoding: str = "none"
-) -> dict[str, np.ndarray]:
-    """Reads weights into memory, if they are exactly the parameters that the plan trains.
-
-    Guarantees:
-        What is returned has the declared names and shapes, is float32 and finite, and came from at most
-        `max_bytes`. Nothing of the file is executed or kept.
-
-    Args:
-        source: A safetensors file, or its bytes.
-        expected: Name → shape of each parameter that the plan trains.
-        max_bytes: Largest file.
-        encoding: How the plan says that they travel.
-
-    Returns:
-        Name → float32 array, sorted by name.
-
-    Raises:
-        InputRefused: Naming what was expected.
-    """
-    with _refusing():
-        if encoding == "none":
-            return read_weights(source, expected, max_bytes=max_bytes)
-        return encodings.decode(source, expected, encoding, max_bytes=max_bytes)
+        return cls(**dict(pairs))
 
 
 def check_weights_file(file: Path, expected: Shapes, encoding: str, *, max_bytes: int) -> None:
     """Refuses a file that is not exactly the declared weights, without ever holding it as a whole.
 
     Guarantees:
-        As `check_weights`; what it decodes to is bounded by the declared shapes, whatever the file claims.
+        What passes has the declared names and shapes, is float32 and finite, and came from at most `max_bytes`. Nothing
+        of the file is executed or kept. What it decodes to is bounded by the declared shapes, whatever the file claims.
 
     Raises:
         InputRefused: Naming what was expected.

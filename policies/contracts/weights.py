@@ -41,7 +41,7 @@ def canonical_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 def canonical_header(shapes: Shapes) -> bytes:
     """What the canonical file of arrays with these shapes begins with; the values follow, sorted by name."""
-    header: dict[str, Any] = {}
+    header: dict[str, object] = {}
     offset = 0
     for name in sorted(shapes):
         end = offset + math.prod(shapes[name]) * _BYTES_PER_VALUE
@@ -148,7 +148,7 @@ def _most_header_bytes(expected: Shapes) -> int:
     return 8 + sum(len(name.encode()) * 6 + _HEADER_BYTES_PER_ARRAY for name in expected) + _HEADER_BYTES_PER_ARRAY
 
 
-def _read_header(file: BinaryIO, total: int, expected: Shapes) -> tuple[dict[str, Any], int]:
+def _read_header(file: BinaryIO, total: int, expected: Shapes) -> tuple[dict[str, object], int]:
     """The header, and where the data begins."""
     size = int.from_bytes(file.read(8), "little")
     if total < 8 or size > min(_most_header_bytes(expected), total) - 8:
@@ -162,7 +162,7 @@ def _read_header(file: BinaryIO, total: int, expected: Shapes) -> tuple[dict[str
     return header, 8 + size
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     table = dict(pairs)
     if len(table) != len(pairs):
         raise ValueError("a name appears twice")

@@ -72,13 +72,16 @@ def open_plain(path: Path, *, max_bytes: int) -> Iterator[tuple[BinaryIO, int]]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise Malformed(f"the file cannot be opened ({error.strerror})") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             raise Malformed("it is not a plain file")
         if about.st_size > max_bytes:
             raise Malformed(f"the file has {about.st_size} bytes, {max_bytes} are allowed")
-        yield file, about.st_size
+        with open(descriptor, "rb", closefd=False) as file:
+            yield file, about.st_size
+    finally:
+        os.close(descriptor)
 
 
 def exactly(file: Readable, size: int) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from cryptography.exceptions import InvalidSignature
@@ -140,8 +141,8 @@ def _signed_bytes(receipt: Receipt) -> bytes:
 
 def _check_consistent(receipt: Receipt) -> None:
     """Refuses a receipt whose parts contradict each other."""
-    plan = dict(receipt.plan)
-    if sha256_text(canonical_json(plan)) != receipt.plan_digest:
+    plan = receipt.plan
+    if sha256_text(canonical_json(dict(plan))) != receipt.plan_digest:
         _refuse("plan_digest is not the digest of its plan")
     if (plan.get("study"), plan.get("dataset")) != (receipt.study, receipt.dataset):
         _refuse("study and dataset are not those of its plan")
@@ -172,7 +173,7 @@ def _check_epsilon(receipt: Receipt) -> None:
         )
 
 
-def _declared_round(plan: dict[str, Any]) -> GaussianSteps | None:
+def _declared_round(plan: Mapping[str, Any]) -> GaussianSteps | None:
     """What a round of the plan spends; read from plain values, so that receipts outlive the plans' classes."""
     privacy = plan["privacy"]
     if privacy is None:

@@ -135,7 +135,7 @@ class Receipt:
         """What all rounds spent, for the accountant."""
         return merged(entry.spend for entry in self.rounds if entry.spend is not None)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain values in reading order, for JSON."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["plan"], values["versions"] = dict(self.plan), dict(self.versions)

@@ -88,7 +88,7 @@ class Reservation:
         """Whether both reserve the same for the same, whatever ran since."""
         return self._as_reserved() == other._as_reserved()
 
-    def body(self) -> dict[str, Any]:
+    def body(self) -> dict[str, object]:
         """What a ledger entry keeps of a new reservation, besides the request and the fingerprint."""
         return {
             "dataset": self.dataset,

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from policies import validate
-from policies.errors import PlanError
+from policies.validate import PLANS, Checks
 
 
 @dataclass(frozen=True)
@@ -20,25 +19,25 @@ class Range:
     low: float
     high: float
 
-    def check(self, field: str, value: Any) -> float:
+    def check(self, field: str, value: Any, checks: Checks = PLANS) -> float:
         """Returns `value` as a float if it lies inside.
 
         Raises:
-            PlanError: It does not; the text names the field and both ends.
+            PlanError: It does not, or the checks' own kind of error; the text names the field and both ends.
         """
-        return validate.number(field, value, low=self.low, high=self.high)
+        return checks.number(field, value, low=self.low, high=self.high)
 
-    def check_part(self, field: str, ends: Any) -> tuple[float, float]:
+    def check_part(self, field: str, ends: Any, checks: Checks = PLANS) -> tuple[float, float]:
         """Returns `ends` as (low, high) if they are a range inside this one.
 
         Raises:
-            PlanError: They are not.
+            PlanError: They are not; or the checks' own kind of error.
         """
         if not isinstance(ends, list | tuple) or len(ends) != 2:
-            raise PlanError(f"{field} must be two numbers, the least and the most, got {ends!r}.")
-        low, high = (self.check(field, end) for end in ends)
+            raise checks.refusal(f"{field} must be two numbers, the least and the most, got {ends!r}.")
+        low, high = (self.check(field, end, checks) for end in ends)
         if low > high:
-            raise PlanError(f"{field} must have the least first, got {low:g} and then {high:g}.")
+            raise checks.refusal(f"{field} must have the least first, got {low:g} and then {high:g}.")
         return low, high
 
 

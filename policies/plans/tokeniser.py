@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice, pairwise
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,10 @@ _IDEOGRAPHS = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff
 _RUN = re.compile(f"([{_IDEOGRAPHS}]+)|((?:(?![{_IDEOGRAPHS}])[^\\W_])+)")
 
 
+def _length(checks: validate.Checks, field: str, value: int) -> int:
+    return checks.integer("text_length", value, low=1, high=MAX_TEXT_LENGTH)
+
+
 @dataclass(frozen=True)
 class TextForm:
     """What a model sees of a report: a row of `length` numbers. Public, in a dataset's schema and in a plan.
@@ -44,14 +48,12 @@ class TextForm:
         tokeniser: Name of the rule; see `words`.
     """
 
-    length: int
-    vocabulary: int
-    tokeniser: str = TOKENISERS[0]
+    length: Annotated[int, _length]
+    vocabulary: Annotated[int, validate.whole(2, MAX_VOCABULARY)]
+    tokeniser: Annotated[str, validate.one_of(*TOKENISERS)] = TOKENISERS[0]
 
     def __post_init__(self) -> None:
-        validate.integer("text_length", self.length, low=1, high=MAX_TEXT_LENGTH)
-        validate.integer("vocabulary", self.vocabulary, low=2, high=MAX_VOCABULARY)
-        validate.choice("tokeniser", self.tokeniser, TOKENISERS)
+        validate.declared(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any] | None) -> Self | None:
@@ -67,7 +69,7 @@ class TextForm:
         except TypeError as error:
             raise PlanError("A dataset's text must have a length, a vocabulary and a tokeniser.") from error
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, str | int]:
         """Plain values."""
         return asdict(self)
 

@@ -18,7 +18,9 @@ from typing import Any
 from cryptography import x509
 
 from policies import versions
+from policies.answers.hospital import HospitalAnswer
 from policies.errors import WanwuError
+from policies.plans.tokeniser import TextForm
 from researcher.hospitals.hospital import DatasetInfo, Hospital
 
 PROBE_BYTES = 1 << 20
@@ -39,7 +41,7 @@ class DatasetCheck:
     epsilon_left: float
     epsilon_total: float
     delta: float
-    text: dict[str, Any] | None = None
+    text: TextForm | None = None
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,11 @@ class HospitalCheck:
     certificate_days: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
     datasets: tuple[DatasetCheck, ...] = ()
-    limits: dict[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
         return asdict(self)
 
@@ -111,7 +113,7 @@ def _measure(hospital: Hospital, certificate: str) -> HospitalCheck:
     info, clock, latency = _ping(hospital)
     upload, download = _bandwidth(hospital)
     days = _certificate_days(certificate)
-    problems, warnings = _judge(info["versions"], clock, days)
+    problems, warnings = _judge(info.versions, clock, days)
     return HospitalCheck(
         datasite=hospital.name,
         url=hospital.wire.url,
@@ -121,23 +123,22 @@ def _measure(hospital: Hospital, certificate: str) -> HospitalCheck:
         download_mb_per_second=download,
         clock_difference_seconds=clock,
         certificate_days=days,
-        versions=dict(info["versions"]),
+        versions=dict(info.versions),
         datasets=tuple(_dataset(hospital, dataset) for dataset in hospital.datasets.values()),
-        limits=dict(info["limits"]),
+        limits=dict(info.limits),
         problems=problems,
         warnings=warnings,
     )
 
 
-def _ping(hospital: Hospital) -> tuple[dict[str, Any], float | None, float]:
+def _ping(hospital: Hospital) -> tuple[HospitalAnswer, float | None, float]:
     """What the hospital says of itself, its clock minus ours, and the median time of a request, in seconds."""
-    taken, info, clock = [], {}, None
+    taken = []
     for _ in range(PINGS):
         started, asked = time.monotonic(), time.time()
         info = hospital.wire.info()
         taken.append(time.monotonic() - started)
-        if "time" in info:
-            clock = float(info["time"]) - int(asked + taken[-1] / 2)
+    clock = None if info.time is None else float(info.time) - int(asked + taken[-1] / 2)
     return info, clock, statistics.median(taken)
 
 
@@ -161,10 +162,10 @@ def _dataset(hospital: Hospital, dataset: DatasetInfo) -> DatasetCheck:
         image_shape=dataset.image_shape,
         unit=dataset.unit,
         public_size=dataset.public_size,
-        epsilon_left=float(budget["epsilon_left"]),
-        epsilon_total=float(budget["epsilon_total"]),
-        delta=float(budget["delta"]),
-        text=None if dataset.text is None else dataset.text.to_dict(),
+        epsilon_left=budget.epsilon_left,
+        epsilon_total=budget.epsilon_total,
+        delta=budget.delta,
+        text=dataset.text,
     )
 
 

@@ -19,11 +19,12 @@ from syft.service.response import SyftError
 from syft.types.errors import SyftException
 from syft.types.uid import UID
 
+from policies.answers.runs import RunAnswer
 from policies.contracts.inputs import Ticket
 from policies.errors import DatasiteUnreachable, FederationError
 from policies.plans import stub
 from policies.plans.kinds import Plan
-from researcher.hospitals.wire import raise_answer
+from researcher.hospitals.wire import raise_answer, read_answer
 
 # PySyft's client keeps process-wide registries, so that submissions go one at a time. Asking for a round uses none.
 _one_at_a_time = threading.RLock()
@@ -68,7 +69,7 @@ def submit(client: Any, asset: Any, plan: Plan) -> CodeRequest:
     return CodeRequest(request_id=str(request.id), function=name, code_id=str(code_id))
 
 
-def call(client: Any, asset: Any, request: CodeRequest, ticket: Ticket) -> dict[str, Any]:
+def call(client: Any, asset: Any, request: CodeRequest, ticket: Ticket) -> RunAnswer:
     """Asks for one round; returns the run's public fields.
 
     Raises:
@@ -90,12 +91,12 @@ def call(client: Any, asset: Any, request: CodeRequest, ticket: Ticket) -> dict[
         if isinstance(result, SyftError):
             raise SyftException(public_message=result.message)
     try:
-        answer = dict(json.loads(result.value))
-    except (AttributeError, ValueError, TypeError, RecursionError) as error:
-        raise FederationError("The datasite gave an answer that this version does not understand.") from error
-    if "error" in answer:
-        raise_answer(answer["code"], answer["error"])
-    return answer
+        answer = json.loads(result.value)
+    except (AttributeError, ValueError, TypeError, RecursionError):
+        answer = None
+    if isinstance(answer, dict) and "error" in answer:
+        raise_answer(str(answer.get("code")), str(answer["error"]))
+    return read_answer(RunAnswer, answer, "The datasite")
 
 
 @contextlib.contextmanager

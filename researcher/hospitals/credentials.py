@@ -14,12 +14,16 @@ from typing import Self
 
 from cryptography import x509
 
-from policies import validate
-from policies.errors import CertificateRefused, ConfigError, PlanError
+from policies.errors import CertificateRefused, ConfigError
 from policies.untrusted_text import shown
+from policies.validate import Checks
 
 _URL = re.compile(r"https://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?/?")
 _MAX_PORT = 65535
+
+
+def _not_from_a_hospital(text: str) -> ConfigError:
+    return ConfigError(f"In a credentials file: {text} Ask the hospital for the file again.")
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,7 @@ class Credentials:
         for name, value in vars(self).items():
             if not isinstance(value, str):
                 raise ConfigError(f"{name} in a credentials file must be a text. Ask the hospital for the file again.")
-        try:
-            validate.name("datasite", self.datasite)
-        except PlanError as error:
-            raise ConfigError(f"In a credentials file: {error.public} Ask the hospital for the file again.") from error
+        Checks(_not_from_a_hospital).name("datasite", self.datasite)
         if not self.url.startswith("https://"):
             raise ConfigError(
                 f"The credentials for '{self.datasite}' are for {self.url}, without TLS. Ask the hospital for new ones."

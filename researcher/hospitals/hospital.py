@@ -9,10 +9,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from policies import validate
-from policies.errors import FederationError, PlanError
+from policies.answers.hospital import DatasetSchema, HospitalAnswer
+from policies.errors import FederationError
 from policies.plans.tokeniser import TextForm
-from policies.plans.training import UNITS, ModelSpec
 from policies.untrusted_text import shown
 from researcher.hospitals import code_requests
 from researcher.hospitals.credentials import Credentials
@@ -42,33 +41,21 @@ class DatasetInfo:
     image_shape: tuple[int, int, int]
     unit: str
     public_size: int
-    limits: dict[str, Any]
+    limits: Mapping[str, Any]
     text: TextForm | None = None
 
     @classmethod
-    def read(cls, datasite: str, name: str, schema: Mapping[str, Any], limits: dict[str, Any]) -> Self:
-        """Reads what a datasite says of a dataset, and checks that its names can be shown and its sizes can be.
-
-        Args:
-            datasite: Who says it.
-            name: Of the dataset.
-            schema: The dataset's schema, as the datasite gives it.
-            limits: What the hospital allows.
-
-        Raises:
-            PlanError, LookupError, TypeError, ValueError, AttributeError: It is something else.
-        """
-        classes = [validate.label("a class name", one) for one in schema["class_names"]]
-        shape = ModelSpec("of_a_dataset", schema["image_shape"], len(classes))  # the same bounds as in a plan
+    def of(cls, datasite: str, schema: DatasetSchema, limits: Mapping[str, Any]) -> Self:
+        """What a datasite said of a dataset."""
         return cls(
             datasite=datasite,
-            name=validate.name("a dataset's name", name),
-            class_names=tuple(classes),
-            image_shape=shape.image_shape,
-            unit=validate.choice("unit", schema["unit"], UNITS),
-            public_size=validate.integer("public_size", schema["public_size"], low=1, high=10**9),
+            name=schema.name,
+            class_names=schema.class_names,
+            image_shape=schema.image_shape,
+            unit=schema.unit,
+            public_size=schema.public_size,
             limits=limits,
-            text=TextForm.from_dict(schema.get("text")),
+            text=schema.text,
         )
 
 
@@ -96,23 +83,17 @@ class Hospital:
         except BaseException:
             self.close()
             raise
-        self._assets: dict[str, Any] = {}
+        self._assets: dict[str, object] = {}
 
-    def _read(self, info: dict[str, Any], url: str) -> None:
+    def _read(self, info: HospitalAnswer, url: str) -> None:
         """Takes what the datasite says of itself, names first: files here are named after them, and they are shown."""
-        try:
-            if info["datasite"] != self.name:
-                raise FederationError(f"{url} is datasite '{info['datasite']}', the credentials are for '{self.name}'.")
-            self.versions = {shown(name): shown(version) for name, version in dict(info["versions"]).items()}
-            self.public_key = validate.digest("public_key", info["public_key"])
-            self.datasets = {
-                name: DatasetInfo.read(self.name, name, schema, info["limits"])
-                for name, schema in info["datasets"].items()
-            }
-        except (PlanError, LookupError, TypeError, ValueError, AttributeError) as error:
-            raise FederationError(
-                f"Datasite '{self.name}' says something of itself that this version does not understand: {error}"
-            ) from error
+        if info.datasite != self.name:
+            raise FederationError(f"{url} is datasite '{info.datasite}', the credentials are for '{self.name}'.")
+        self.versions = {shown(name): shown(version) for name, version in info.versions.items()}
+        self.public_key = info.public_key
+        self.datasets = {
+            schema.name: DatasetInfo.of(self.name, schema, info.limits) for schema in info.datasets.values()
+        }
 
     def asset(self, dataset: str) -> Any:
         """The dataset's PySyft asset.

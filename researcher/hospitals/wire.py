@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import httpx
 
 from policies import errors
+from policies.answers.hospital import BudgetAnswer, HospitalAnswer
+from policies.answers.requests import ReceiptAnswer, RequestAnswer
+from policies.answers.runs import ChargedRunAnswer, RunAnswer
 from policies.contracts.signatures import EMPTY_BODY, sign
 from policies.errors import DatasiteUnreachable, FederationError, WanwuError
 from policies.ledger.receipt import MAX_RECEIPT_BYTES
+from policies.plain_values import from_plain
 from policies.untrusted_text import is_plain
 from researcher.hospitals.secure_channel import SecureChannel
 
+_Answer = TypeVar("_Answer")
 _PREFIX = "/wanwu/v1"
 # HTTP: the range begins at the end of the file, or behind it.
 _NOTHING_BEHIND = 416
@@ -28,17 +33,17 @@ class Wire:
         self._seed = seed
         self._channel = channel
 
-    def info(self) -> dict[str, Any]:
-        """Versions, datasets and limits of the datasite."""
-        return self._json("GET", "/info")
+    def info(self) -> HospitalAnswer:
+        """Versions, datasets and limits of the datasite; what one of a later version says besides is left out."""
+        return read_answer(HospitalAnswer, self._json("GET", "/info"), self.url, more_fields=True)
 
-    def budget(self, dataset: str) -> dict[str, Any]:
+    def budget(self, dataset: str) -> BudgetAnswer:
         """What is left of a dataset's privacy budget."""
-        return self._json("GET", f"/datasets/{dataset}/budget")
+        return read_answer(BudgetAnswer, self._json("GET", f"/datasets/{dataset}/budget"), self.url)
 
-    def request(self, request_id: str) -> dict[str, Any]:
+    def request(self, request_id: str) -> RequestAnswer:
         """State of a code request and the hospital's reason."""
-        return self._json("GET", f"/requests/{request_id}")
+        return read_answer(RequestAnswer, self._json("GET", f"/requests/{request_id}"), self.url)
 
     def receipt(self, request_id: str) -> str:
         """The signed privacy receipt of a request, a text that can be printed as it is.
@@ -46,22 +51,23 @@ class Wire:
         Raises:
             FederationError: It is too large for one, or holds what a terminal would obey.
         """
-        text = str(self._json("GET", f"/requests/{request_id}/receipt")["receipt"])
+        text = read_answer(ReceiptAnswer, self._json("GET", f"/requests/{request_id}/receipt"), self.url).receipt
         if len(text) > MAX_RECEIPT_BYTES or not all(map(is_plain, text.split("\n"))):
             raise FederationError(f"{self.url} gave a receipt that cannot be one. Ask the hospital.")
         return text
 
-    def end(self, request_id: str) -> dict[str, Any]:
+    def end(self, request_id: str) -> RequestAnswer:
         """Ends an approved request."""
-        return self._json("POST", f"/requests/{request_id}/end")
+        return read_answer(RequestAnswer, self._json("POST", f"/requests/{request_id}/end"), self.url)
 
-    def run(self, request_id: str, round_index: int, *, seen: int = -1, wait_seconds: float = 0.0) -> dict[str, Any]:
+    def run(self, request_id: str, round_index: int, *, seen: int = -1, wait_seconds: float = 0.0) -> RunAnswer:
         """Public fields of a round's run, once it changed since version `seen` or the time is up."""
-        return self._json("GET", f"/requests/{request_id}/rounds/{round_index}?seen={seen}&wait={wait_seconds:g}")
+        path = f"/requests/{request_id}/rounds/{round_index}?seen={seen}&wait={wait_seconds:g}"
+        return self._run(self._json("GET", path))
 
-    def cancel(self, request_id: str, round_index: int) -> dict[str, Any]:
+    def cancel(self, request_id: str, round_index: int) -> RunAnswer:
         """Cancels a round."""
-        return self._json("POST", f"/requests/{request_id}/rounds/{round_index}/cancel")
+        return self._run(self._json("POST", f"/requests/{request_id}/rounds/{round_index}/cancel"))
 
     def put_blob(self, content: bytes, *, digest: str = "") -> str:
         """Uploads bytes and returns their digest, which may be given where it is known."""
@@ -116,15 +122,17 @@ class Wire:
                         raise FederationError(f"{self.url} sent more than {max_bytes} bytes for an update.")
                     stream.write(chunk)
 
-    def _json(self, method: str, path: str) -> dict[str, Any]:
+    def _run(self, content: object) -> RunAnswer:
+        charged = isinstance(content, dict) and "epsilon_spent" in content
+        return read_answer(ChargedRunAnswer if charged else RunAnswer, content, self.url)
+
+    def _json(self, method: str, path: str) -> object:
+        """Plain values; None for an answer that is not JSON, which is no declared type's."""
         answer = self._send(method, path)
         try:
-            content = answer.json()
+            return answer.json()
         except (ValueError, RecursionError):
-            content = None
-        if not isinstance(content, dict):
-            raise FederationError(f"{self.url} gave an answer that this version does not understand.")
-        return content
+            return None
 
     def _send(
         self, method: str, path: str, *, body_sha256: str = EMPTY_BODY, content: bytes | None = None
@@ -135,6 +143,25 @@ class Wire:
         if answer.status_code >= 400:
             raise answered_error(answer)
         return answer
+
+
+def read_answer(kind: type[_Answer], content: object, whose: str, *, more_fields: bool = False) -> _Answer:
+    """What a datasite answered, if it is what that answer declares.
+
+    Args:
+        kind: A type of `policies.answers`.
+        content: Plain values.
+        whose: The datasite, for the error.
+        more_fields: Whether what it says more is left out instead of refused.
+
+    Raises:
+        FederationError: It is anything else.
+    """
+
+    def refusal(text: str) -> FederationError:
+        return FederationError(f"{whose} gave an answer that this version does not understand: {text}")
+
+    return from_plain(kind, content, refusal, more_fields=more_fields)
 
 
 def raise_answer(code: str, text: str) -> None:

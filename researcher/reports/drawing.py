@@ -28,7 +28,7 @@ HAN_FONTS = ("Noto Sans CJK SC", "Noto Sans SC", "PingFang SC", "Microsoft YaHei
 Label = tuple[float, str, str, str]  # y in data units, text, colour, weight
 
 
-def style() -> dict[str, Any]:
+def style() -> dict[str, object]:
     """Matplotlib settings for `rc_context`; text is taken as it is, `$` begins no formula."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
     latin, han = ([name for name in names if name in installed][:1] for names in (FONTS, HAN_FONTS))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -89,7 +88,7 @@ def _headline(result: StudyResult) -> list[dict[str, str]]:
     return [{"name": name, "value": value, "note": note} for name, value, note in figures]
 
 
-def _plots(result: StudyResult, plots: Mapping[str, Path]) -> list[dict[str, Any]]:
+def _plots(result: StudyResult, plots: Mapping[str, Path]) -> list[dict[str, object]]:
     wide = {"confusion"} if len(result.class_names) > MANY_CLASSES else set()
     order = sorted((name for name in ALT if name in plots), key=lambda name: name in wide)
     return [
@@ -102,7 +101,7 @@ def _plots(result: StudyResult, plots: Mapping[str, Path]) -> list[dict[str, Any
     ]
 
 
-def _hospitals(result: StudyResult) -> dict[str, Any]:
+def _hospitals(result: StudyResult) -> dict[str, object]:
     rows = []
     for name in result.datasites:
         alone = result.local_only.get(name)
@@ -151,7 +150,7 @@ def _spent(spent: PrivacySpent | None, *, private: bool = True) -> dict[str, str
     }
 
 
-def _time(result: StudyResult) -> dict[str, Any]:
+def _time(result: StudyResult) -> dict[str, object]:
     parts = {phase: [r.seconds[phase] for r in result.rounds] for phase in PHASES[:-1]}
     totals = [r.seconds["total"] for r in result.rounds]
     parts["other"] = [max(0.0, total - sum(known)) for total, *known in zip(totals, *parts.values(), strict=True)]
@@ -184,7 +183,7 @@ def _amounts(values: Sequence[float], written: Callable[[float], str]) -> dict[s
     }
 
 
-def _rounds(result: StudyResult) -> list[dict[str, Any]]:
+def _rounds(result: StudyResult) -> list[dict[str, object]]:
     return [
         {
             "round": r.round,

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from policies.errors import FederationError
 from policies.plans.training import TrainingPlan
@@ -95,7 +94,7 @@ class StudyResult:
         """Mean bytes of a round, both ways, all datasites together."""
         return round(sum(r.bytes_up + r.bytes_down for r in self.rounds) / len(self.rounds))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain values, as `result.json` holds them."""
         return {
             "datasites": list(self.datasites),
@@ -126,5 +125,5 @@ def write_result(path: Path | str, result: StudyResult) -> Path:
     return atomic_file.write(path, json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n")
 
 
-def _spent(privacy: Mapping[str, PrivacySpent | None]) -> dict[str, Any]:
+def _spent(privacy: Mapping[str, PrivacySpent | None]) -> dict[str, object]:
     return {name: None if spent is None else asdict(spent) for name, spent in privacy.items()}

@@ -18,7 +18,7 @@ def of_plan(plan: TrainingPlan) -> list[tuple[str, str]]:
     return [(" ".join(path).replace("_", " "), text) for path, text in _leaves(values, ())]
 
 
-def of_hosts(versions: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+def of_hosts(versions: Mapping[str, Mapping[str, str]]) -> dict[str, object]:
     """`components`, sorted, and a row for each set of hosts with the same versions of them."""
     components = sorted({name for found in versions.values() for name in found})
     rows: dict[tuple[str, ...], list[str]] = {}

@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 
+from policies.answers.runs import ENDED, ChargedRunAnswer, RunAnswer
 from policies.contracts.encodings import encode, largest_size
-from policies.contracts.inputs import Ticket, check_weights
+from policies.contracts.inputs import Ticket
+from policies.contracts.outputs import take_update
 from policies.contracts.weights import Malformed
 from policies.errors import DatasiteUnreachable, FederationError, RunFailed, RunLost
 from policies.plans.kinds import Plan
@@ -25,7 +27,6 @@ from researcher.hospitals.hospital import Hospital
 from researcher.hospitals.wire import raise_answer
 
 _T = TypeVar("_T")
-_ENDED = ("done", "failed", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -176,16 +177,16 @@ class RemoteRound:
         )
         run, started = self._follow(deadline)
         trained = time.monotonic()
-        self.epsilon = run.get("epsilon_spent")
-        if run["state"] != "done":
-            raise_answer(run["code"], run["reason"])
+        self.epsilon = run.epsilon_spent if isinstance(run, ChargedRunAnswer) else None
+        if run.state != "done":
+            raise_answer(run.code, run.reason)
         self._say("receiving")
         encoding = self.plan.update_encoding
         limit = largest_size(shapes, encoding)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "update"
-            size = self._reaching(lambda: wire.get_blob(run["update"], file, max_bytes=limit))
-            update = check_weights(file, shapes, max_bytes=limit, encoding=encoding)
+            size = self._reaching(lambda: wire.get_blob(run.update, file, max_bytes=limit))
+            update = take_update(file, shapes, max_bytes=limit, encoding=encoding)
         ended = time.monotonic()
         self._say("done")
         return DatasiteRound(
@@ -199,17 +200,17 @@ class RemoteRound:
             arrived=ended,
         )
 
-    def _follow(self, deadline: float) -> tuple[dict[str, Any], float]:
+    def _follow(self, deadline: float) -> tuple[RunAnswer, float]:
         """Waits until the run has ended; returns its last public fields and when it left the queue."""
         seen, started = -1, None
         while True:
             run = self._reaching(partial(self._ask, seen))
-            seen = run["version"]
-            if started is None and run["state"] != "queued":
+            seen = run.version
+            if started is None and run.state != "queued":
                 started = time.monotonic()
-            if run["state"] in _ENDED:
+            if run.state in ENDED:
                 return run, started or time.monotonic()
-            self._say(run["state"], queue_position=run["queue_position"])
+            self._say(run.state, queue_position=run.queue_position)
             if time.monotonic() > deadline:
                 raise FederationError(
                     f"The round took longer than {self.patience.round_timeout_seconds:g} seconds. Raise the timeout."
@@ -217,7 +218,7 @@ class RemoteRound:
             if self.stopping.is_set():
                 raise FederationError("The round ended without this hospital.")
 
-    def _ask(self, seen: int) -> dict[str, Any]:
+    def _ask(self, seen: int) -> RunAnswer:
         return self.hospital.wire.run(self.request.request_id, self.round_index, seen=seen, wait_seconds=10.0)
 
     def _reaching(self, ask: Callable[[], _T]) -> _T:

@@ -91,7 +91,7 @@ class Submission(Generic[P]):
 
     def _told(self, name: str) -> tuple[str, str]:
         answer = self.federation.hospitals[name].wire.request(self.requests[name].request_id)
-        return shown(answer["state"]), shown(answer["reason"])
+        return shown(answer.state), shown(answer.reason)
 
     def wait_for_decisions(
         self,

@@ -12,6 +12,7 @@ from policies.terminal.rich_terminal import PlainTable, line
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from policies.answers.hospital import BudgetAnswer
     from researcher.counts.intervals import Interval
     from researcher.counts.noised_metrics import NoisedAuroc, NoisedMetrics
     from researcher.counts.noised_statistics import ClassStatistics
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from researcher.hospitals.hospital import DatasetInfo
 
 
-def catalog_table(offered: Iterable[tuple[DatasetInfo, Mapping[str, Any]]]) -> PlainTable:
+def catalog_table(offered: Iterable[tuple[DatasetInfo, BudgetAnswer]]) -> PlainTable:
     """One line a dataset, with the budget that its hospital told beside it."""
     shown = PlainTable(
         "datasite", "dataset", "pictures", "classes", "unit", "public size", "epsilon left", "least noise"
@@ -32,7 +33,7 @@ def catalog_table(offered: Iterable[tuple[DatasetInfo, Mapping[str, Any]]]) -> P
             ", ".join(dataset.class_names),
             dataset.unit,
             str(dataset.public_size),
-            f"{budget['epsilon_left']:.2f} of {budget['epsilon_total']:g}",
+            f"{budget.epsilon_left:.2f} of {budget.epsilon_total:g}",
             f"{dataset.limits['min_noise_multiplier']:g}",
         )
     return shown

@@ -82,9 +82,18 @@ RUNS = [
         "started": 1.0,
         "ended": 2.0,
         "reason": "why",
+        "account": "ab",
+        "weights": "cd",
+        "code": "WW501",
+        "update_digest": "ef",
+        "created": 0.5,
+        "version": 3,
+        "queue_position": 0,
     }
 ]
-RESEARCHERS = [{"email": "r@university.org", "state": "valid", "issued": "now", "expires": "then", "days_left": 3}]
+RESEARCHERS = [
+    {"email": "r@university.org", "state": "valid", "issued": "now", "expires": "then", "revoked": None, "days_left": 3}
+]
 STAFF = [{"name": "anna", "role": "admin", "added_at": "now", "added_by": "owner"}]
 LIMITS = {"models": ["small_cnn"], "total": {"epsilon": 1.0}, "unit": "picture"}
 SHOWN = {

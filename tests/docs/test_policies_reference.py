@@ -13,9 +13,9 @@ import pytest
 from datasites.config import DatasiteConfig
 from datasites.training.audit.faults import FAULTS
 from policies.__main__ import _parser
+from policies.answers.runs import ChargedRunAnswer
 from policies.budget import accountant
 from policies.budget.limits import DatasetLimits
-from policies.contracts.outputs import PUBLIC_RUN_FIELDS
 from policies.ledger.receipt import Receipt, RoundEntry
 from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
 from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
@@ -69,7 +69,7 @@ def test_every_field_of_a_receipt_stands_there():
 
 
 def test_everything_that_is_told_of_a_run_stands_there():
-    assert all(f"`{name}`" in section("## Contracts") for name in PUBLIC_RUN_FIELDS)
+    assert all(f"`{name}`" in section("## Contracts") for name in (one.name for one in fields(ChargedRunAnswer)))
 
 
 def test_the_audits_arguments_and_faults_stand_there():

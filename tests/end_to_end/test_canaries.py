@@ -115,10 +115,10 @@ def _a_killed_run(marked: Hospital, clinic: Any, federation: Federation, folder:
     marked.admin("approve", study.requests["clinic"].request_id)
     digest = clinic.wire.put_blob(canonical_bytes(initial_weights(plan.model, 0)))
     request = study.requests["clinic"]
-    run = code_requests.call(clinic.client, clinic.asset("pictures"), request, Ticket(0, digest))["run"]
+    run = code_requests.call(clinic.client, clinic.asset("pictures"), request, Ticket(0, digest)).run
     started = wait_for(lambda: [e for e in marked.events("run started") if e["run"] == run])
     os.kill(started[0]["pid"], signal.SIGKILL)
-    assert wait_for(lambda: clinic.wire.run(request.request_id, 0)["state"] == "failed")
+    assert wait_for(lambda: clinic.wire.run(request.request_id, 0).state == "failed")
 
 
 def _releases(marked: Hospital, federation: Federation, weights: Any, model: Any, folder: Path) -> None:

@@ -52,7 +52,7 @@ def test_ledger_and_receipt_name_the_bytes_that_left(
     hospitals["north"].admin("approve", study.requests["north"].request_id)
     study.run(hold_out=hold_out, initial_weights=weights, min_clients=1)
     wire, request = north_only.hospitals["north"].wire, study.requests["north"]
-    update = wire.run(request.request_id, 0)["update"]
+    update = wire.run(request.request_id, 0).update
     file = tmp_path / "update"
     wire.get_blob(update, file, max_bytes=1 << 20)
     assert hashlib.sha256(file.read_bytes()).hexdigest() == update

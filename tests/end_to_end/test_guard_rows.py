@@ -23,6 +23,7 @@ from support.hospitals import ENVIRONMENT, RESEARCHER, STRANGER, Hospital, chang
 from support.waiting import CEILING_SECONDS
 from syft.client.api import SyftAPICall
 
+from policies.answers.runs import RunAnswer
 from policies.contracts.inputs import Ticket
 from policies.errors import MessageRefused, NotAllowed, RequestAltered, SignInFailed
 from researcher.hospitals import code_requests
@@ -54,7 +55,7 @@ def approved(hospitals: dict[str, Hospital], federation: Federation, name: str, 
     return study
 
 
-def ask(north: Any, study: Study) -> dict[str, Any]:
+def ask(north: Any, study: Study) -> RunAnswer:
     ticket = Ticket(0, north.wire.put_blob(b"x"))
     return code_requests.call(north.client, north.asset("pictures"), study.requests["north"], ticket)
 

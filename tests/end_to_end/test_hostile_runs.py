@@ -19,6 +19,7 @@ from datasites.runs.sandbox.confinement import sandbox_report
 from policies.contracts.inputs import Ticket
 from policies.contracts.weights import canonical_bytes
 from policies.errors import RunLost
+from policies.plain_values import to_plain
 
 LACKING = [piece for piece in sandbox_report() if piece.required and not piece.present]
 CANARY = "c4n4ry-of-one-patient"
@@ -70,7 +71,7 @@ def _ask(researcher: Any, hospital: Hospital, study_name: str, folder: Path, **c
         weights = canonical_bytes(_initial(study))
         digest = north.wire.put_blob(weights)
         answer = code_requests.call(north.client, north.asset("pictures"), request, Ticket(round=0, weights=digest))
-    return north.wire, request.request_id, answer["run"]
+    return north.wire, request.request_id, answer.run
 
 
 def _initial(study: Any) -> Any:
@@ -81,7 +82,7 @@ def _initial(study: Any) -> Any:
 
 def _ended(wire: Any, request: str) -> dict[str, Any]:
     def state() -> Any:
-        run = wire.run(request, 0)
+        run = to_plain(wire.run(request, 0))
         return run if run["state"] not in ("queued", "running") else None
 
     ended: dict[str, Any] = wait_for(state)
@@ -107,7 +108,7 @@ def test_a_sleeping_run_is_cancelled_and_gone_while_the_next_waits_in_its_place(
     wire, request, run = _ask(researcher, hospital, "sleep", tmp_path / "sleep")
     started = wait_for(lambda: [event for event in hospital.events("run started") if event["run"] == run])
     wire_next, next_request, _ = _ask(researcher, hospital, "teaches", tmp_path / "next")
-    assert wire_next.run(next_request, 0)["queue_position"] == 1
+    assert wire_next.run(next_request, 0).queue_position == 1
     wire.cancel(request, 0)
     assert _ended(wire, request)["state"] == "cancelled"
     wait_for(lambda: not Path(f"/proc/{started[0]['pid']}").exists())

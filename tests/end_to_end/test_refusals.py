@@ -187,7 +187,7 @@ def test_of_what_is_not_ones_own_nothing_can_be_told_from_what_does_not_exist(
     assert answers == {text, f"{RequestUnknown.code}: {text}"}
     with pytest.raises(RequestUnknown):
         north.wire.request(decided.request_id[:8])
-    assert north.wire.request(decided.request_id)["state"] == "approved"
+    assert north.wire.request(decided.request_id).state == "approved"
 
 
 def test_another_researcher_reaches_neither_request_nor_runs_nor_blobs(

@@ -14,12 +14,14 @@ from support.waiting import wait_for
 
 from datasites.files.state_folder import StateFolder
 from datasites.state.kept_books import open_ledger
+from policies.answers.runs import ENDED
 from policies.budget.accountant import GaussianSteps, epsilon_spent
 from policies.contracts.inputs import Ticket
 from policies.contracts.weights import canonical_bytes
 from policies.errors import NotEnoughDatasites, RequestDenied, RequestPending, RoundRefused, RunLost
 from policies.ledger.receipt import verify
 from policies.ledger.reservations import NOTHING_LEFT
+from policies.plain_values import to_plain
 from researcher.hospitals import code_requests
 from researcher.hospitals.federation import Federation
 from researcher.studies.remote_round import Patience
@@ -41,7 +43,8 @@ def _ask(study: Study, name: str, round_index: int, weights: bytes | None = None
     hospital = study.federation.hospitals[name]
     digest = hospital.wire.put_blob(weights or canonical_bytes(_initial(study)))
     asset = hospital.asset(study.plan.dataset)
-    return code_requests.call(hospital.client, asset, study.requests[name], Ticket(round_index, digest))
+    answer = code_requests.call(hospital.client, asset, study.requests[name], Ticket(round_index, digest))
+    return dict(to_plain(answer))
 
 
 def _entries(hospital: Hospital) -> Any:
@@ -53,7 +56,7 @@ def _finished(study: Study, name: str, round_index: int) -> dict[str, Any]:
 
     def ended() -> dict[str, Any] | None:
         run = wire.run(request.request_id, round_index, wait_seconds=1.0)
-        return run if run["state"] in ("done", "failed", "cancelled") else None
+        return to_plain(run) if run.state in ENDED else None
 
     return dict(wait_for(ended))
 
@@ -171,7 +174,7 @@ def test_a_datasite_killed_in_the_middle_of_a_round_finishes_it_after_its_restar
     hospitals["north"].stop(signal.SIGKILL)
     hospitals["north"].start()
     hospitals["north"].wait_until_ready()
-    assert wire.run(request_id, 0)["state"] in ("queued", "running")
+    assert wire.run(request_id, 0).state in ("queued", "running")
     with pytest.raises(RoundRefused, match="other weights"):
         _ask(study, "north", 0, canonical_bytes(_initial(study, seed=5)))
     wire.cancel(request_id, 0)

@@ -18,6 +18,7 @@ from support.waiting import wait_for
 from policies.contracts.inputs import Ticket
 from policies.contracts.weights import canonical_bytes
 from policies.errors import LimitExceeded, RequestDenied, WanwuError
+from policies.plain_values import to_plain
 from researcher.hospitals import code_requests
 from researcher.hospitals.federation import Federation, check_all
 from researcher.studies.study import Study
@@ -51,7 +52,7 @@ def train_round(study: Study, index: int) -> dict[str, Any]:
     code_requests.call(hospital.client, hospital.asset(study.plan.dataset), request, Ticket(index, digest))
 
     def ended() -> dict[str, Any] | None:
-        run: dict[str, Any] = hospital.wire.run(request.request_id, index)
+        run: dict[str, Any] = to_plain(hospital.wire.run(request.request_id, index))
         return None if run["state"] in ("queued", "running") else run
 
     return wait_for(ended)

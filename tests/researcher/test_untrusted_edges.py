@@ -18,6 +18,8 @@ import pytest
 from support.hostile_texts import HOSTILE, PLAIN, raw_in
 
 from policies import errors, versions
+from policies.answers.hospital import BudgetAnswer, HospitalAnswer
+from policies.answers.requests import RequestAnswer
 from policies.errors import ConfigError, FederationError, PlanError
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from policies.terminal.rich_terminal import PlainConsole
@@ -37,7 +39,7 @@ with warnings.catch_warnings():  # what matplotlib and PySyft call by old names
     from researcher.hospitals.check import DatasetCheck, HospitalCheck
     from researcher.hospitals.code_requests import CodeRequest
     from researcher.hospitals.hospital import DatasetInfo, Hospital
-    from researcher.hospitals.wire import Wire, raise_answer
+    from researcher.hospitals.wire import Wire, raise_answer, read_answer
     from researcher.reports import StudyResult, write_page
     from researcher.reports.drawing import short
     from researcher.studies.remote_round import RoundEvent
@@ -63,7 +65,7 @@ INFO = {
     "limits": {},
     "datasets": {"smears": {"class_names": ["良性", "bösartig"], "image_shape": [16, 16, 1], "unit": "picture"}},
 }
-INFO["datasets"]["smears"]["public_size"] = 100
+INFO["datasets"]["smears"].update(public_size=100, name="smears", version=1)
 
 
 def record(text: str) -> RoundRecord:
@@ -84,7 +86,7 @@ def printed(*things: Any) -> str:
 def test_no_table_of_the_researcher_obeys_a_text(text: str) -> None:
     interval = Interval(0.5, 0.4, 0.6)
     info = DatasetInfo(text, text, (text, text), (16, 16, 1), text, 100, {"min_noise_multiplier": 1.0})
-    budget = {"epsilon_left": 1.0, "epsilon_total": 2.0}
+    budget = BudgetAnswer(epsilon_total=2.0, epsilon_left=1.0, delta=1e-5)
     found = DatasetCheck(text, (text,), (16, 16, 1), text, 100, 1.0, 2.0, 1e-5)
     well = HospitalCheck(text, text, reachable=True, datasets=(found,), warnings=(text,), versions={text: text})
     ill = HospitalCheck(text, text, reachable=False, problems=(text,))
@@ -116,7 +118,7 @@ def test_the_progress_of_a_study_obeys_no_text(text: str) -> None:
 def test_what_hospitals_decided_is_printed_and_obeys_nothing(
     text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answers = SimpleNamespace(request=lambda request_id: {"state": text, "reason": text})
+    answers = SimpleNamespace(request=lambda request_id: RequestAnswer("r", text, text))
     study = submission("north", wire=answers)
     monkeypatch.setattr(studies, "connect", lambda options: nullcontext(study.federation))
     monkeypatch.setattr("researcher.studies.study.Study.load", lambda federation, folder: study)
@@ -177,10 +179,15 @@ def test_a_report_shows_names_of_every_script(tmp_path: Path) -> None:
 # --- what is received ------------------------------------------------------------------------------------------------
 
 
+def told(info: dict[str, Any]) -> HospitalAnswer:
+    """What the researcher's side makes of an answer."""
+    return read_answer(HospitalAnswer, info, "https://north.example.org", more_fields=True)
+
+
 def read(**changes: Any) -> Hospital:
     hospital = Hospital.__new__(Hospital)
     hospital.name = "north"
-    hospital._read({**INFO, **changes}, "https://north.example.org")
+    hospital._read(told({**INFO, **changes}), "https://north.example.org")
     return hospital
 
 
@@ -213,7 +220,7 @@ def test_what_a_hospital_says_of_itself_is_taken_only_if_it_can_be_shown_and_be_
 
 def test_a_hospital_with_a_class_name_without_bound_is_refused() -> None:
     smears = {**INFO["datasets"]["smears"], "class_names": ["a", "x" * 65]}
-    with pytest.raises(FederationError, match="class name"):
+    with pytest.raises(FederationError, match="class_names"):
         read(datasets={"smears": smears})
 
 
@@ -244,7 +251,7 @@ def submission(name: str, **parts: Any) -> Submission[Any]:
 
 def giving(receipt: str) -> Any:
     return SimpleNamespace(
-        request=lambda request_id: {"state": "approved", "reason": ""}, receipt=lambda request_id: receipt
+        request=lambda request_id: RequestAnswer("r", "approved", ""), receipt=lambda request_id: receipt
     )
 
 

@@ -23,7 +23,8 @@ from support.hostile import ATTACKS, PROGRAM, ROOM  # noqa: E402
 
 from datasites.assets.ingestion import ingest  # noqa: E402
 from datasites.assets.pictures import SourcePictures  # noqa: E402
-from datasites.runs.processes.process import Job, Nursery  # noqa: E402
+from datasites.runs.processes.job import Job  # noqa: E402
+from datasites.runs.processes.process import Nursery  # noqa: E402
 from datasites.runs.sandbox.confinement import Confinement, draw_uid  # noqa: E402
 from datasites.runs.sandbox.limits import RunLimits  # noqa: E402
 from policies.errors import WanwuError  # noqa: E402

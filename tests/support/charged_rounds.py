@@ -16,7 +16,8 @@ from datasites.files.state_folder import StateFolder
 from datasites.runs.admission import Admission
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.gpus import Gpu, GpuLeases
-from datasites.runs.processes.process import Job, Nursery
+from datasites.runs.processes.job import Job
+from datasites.runs.processes.process import Nursery
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.runs.supervisor import Supervisor
@@ -27,6 +28,7 @@ from policies.budget.steps import GaussianSteps
 from policies.contracts.inputs import Ticket
 from policies.contracts.weights import canonical_bytes
 from policies.ledger.ledger import Ledger
+from policies.plain_values import to_plain
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 ACCOUNT, REQUEST = "e" * 64, "request-0"
@@ -107,7 +109,9 @@ class Datasite:
             max_update_bytes=1 << 20,
         )
         digest = self.blobs.put(ACCOUNT, canonical_bytes(initial_weights(SPEC, seed)))
-        return admission(_approval(self.state), PLAN.to_json(), Ticket(round_index, digest).to_text())
+        asked = admission(_approval(self.state), PLAN.to_json(), Ticket(round_index, digest).to_text())
+        plain: dict[str, Any] = to_plain(asked)
+        return plain
 
     def execute(self, round_index: int = 0) -> None:
         """Runs a queued round in this thread, as a worker of the supervisor would."""

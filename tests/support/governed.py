@@ -27,6 +27,7 @@ from datasites.pysyft.server import start_pysyft
 from datasites.runs.entry import Admit
 from datasites.state import identity
 from datasites.state.kept_books import open_audit, open_ledger
+from policies.answers.runs import RunAnswer
 from policies.plans.kinds import Plan
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
@@ -167,9 +168,9 @@ def _open_gate(made: Governed) -> None:
     def admission(call: Call) -> Admit:
         made.book.approved(call)
 
-        def admit(plan: str, ticket: str) -> dict[str, Any]:
+        def admit(plan: str, ticket: str) -> RunAnswer:
             made.rounds.append((plan, ticket))
-            return {"run": "1", "state": "queued"}
+            return RunAnswer("0" * 32, 0, "queued", "", "", "", 0, 0)
 
         return admit
 

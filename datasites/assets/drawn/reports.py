@@ -8,7 +8,6 @@ best.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +67,7 @@ def write_example(folder: Path, *, each: int = 600, hold_out: int = 400) -> tupl
     files = folder / "pictures.npz", folder / "hold_out.npz"
     for file, count, seed in ((files[0], each * len(SITES), SEED), (files[1], hold_out, SEED + 1)):
         images, labels, reports = draw(count, seed)
-        arrays: dict[str, Any] = {
+        arrays: dict[str, np.ndarray] = {
             "images": images,
             "labels": labels,
             "reports": np.array(reports),

@@ -7,7 +7,6 @@ a password or an address of the datasite, and what a run prints goes nowhere.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import selectors
 import signal
@@ -16,51 +15,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from datasites.files.log_file import MAX_LOG_BYTES, cut
+from datasites.runs.processes.job import Job
 from datasites.runs.processes.nursery import CONTROL, END, PID, START
 from datasites.runs.processes.runner import DONE, GO, READY
 from datasites.runs.processes.runner_words import NO_RESULT, NOT_STARTED, heard, too_slow
-from datasites.runs.sandbox.confinement import PROJECT, Confinement
+from datasites.runs.sandbox.confinement import PROJECT
 from policies.errors import RunCancelled, RunFailed
 
 # What the nursery's process runs, once it has its orders' socket.
 PROGRAM = "from datasites.runs.processes.nursery import main; main()"
 _MAX_LINE_BYTES = 1024
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a runner is told: paths and the plan, all of it already checked.
-
-    Attributes:
-        plan: The approved plan as JSON.
-        round: Round index, from 0.
-        store: Folder of the picture store.
-        weights: File with the round's global weights, safetensors.
-        result: File to make and write the client update to, safetensors.
-        confinement: How the run is closed in.
-        features: What the run reads beside the pictures: attributes of a `policies.plans.features.FeatureSpec`, or
-            None.
-        processes: How many take the run's steps together, one for each GPU that it was leased. Said here, since a
-            runner reads no plan before it is closed in.
-    """
-
-    plan: str
-    round: int
-    store: str
-    weights: str
-    result: str
-    confinement: Confinement
-    features: Mapping[str, str | int] | None = None
-    processes: int = 1
-
-    def to_line(self) -> bytes:
-        """The job as its pipe takes it."""
-        return json.dumps({**vars(self), "confinement": self.confinement.to_json()}).encode() + b"\n"
 
 
 class Nursery:

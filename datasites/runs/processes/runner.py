@@ -11,18 +11,17 @@ whatever is printed ends here, since either may hold anything of the pictures.
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from datasites.runs.processes import companions
+from datasites.runs.processes.job import Job
 from datasites.runs.processes.last_words import last_words
 from datasites.runs.sandbox import confinement as sandbox
-from datasites.runs.sandbox.confinement import Confinement
 from policies.errors import SandboxMissing
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def main(prepare: Preparation, missing: dict[str, str]) -> None:
     line = _read_line(orders)
     if not line:
         return
-    job = json.loads(line)
+    job = Job.from_line(line)
     try:
         work, result = _begin(job, say, orders, prepare, missing)
     except SandboxMissing as error:
@@ -137,7 +136,7 @@ def main(prepare: Preparation, missing: dict[str, str]) -> None:
 
 
 def _begin(
-    job: dict[str, Any], say: _Progress, orders: int, prepare: Preparation, missing: dict[str, str]
+    job: Job, say: _Progress, orders: int, prepare: Preparation, missing: dict[str, str]
 ) -> tuple[Callable[[], bytes], int]:
     """All that comes before the pictures: opens, forks companions where the job asks for them, is closed in, prepares.
 
@@ -148,7 +147,7 @@ def _begin(
     Returns:
         The work, to be done once the datasite has said go, and the file for its result.
     """
-    processes, confinement = job["processes"], Confinement.from_json(job["confinement"])
+    processes, confinement = job.processes, job.confinement
     inputs, pictures = _open(job, say)
 
     def close_in(rank: int) -> None:
@@ -166,7 +165,7 @@ def _begin(
     if processes > 1:
         room = {"parameters": len(inputs.weights) // _BYTES_OF_A_NUMBER, "pictures": len(pictures.store.labels)}
         inputs = replace(inputs, team=companions.fork(processes, **room, live=live))
-    result = os.open(job["result"], os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    result = os.open(job.result, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     close_in(0)
     if inputs.team is not None:
         companions.wait_until_closed_in(inputs.team)
@@ -245,23 +244,26 @@ class _Progress:
         self.line(repr(float(done)))
 
 
-def _open(job: dict[str, Any], say: _Progress) -> tuple[RunInputs, RunPictures]:
+def _open(job: Job, say: _Progress) -> tuple[RunInputs, RunPictures]:
     """Opens what all processes of the run may read. Pictures are mapped, not read."""
     from datasites.assets.features import open_features
     from datasites.assets.store import open_store
+    from policies.plain_values import from_plain
     from policies.plans.features import FeatureSpec
 
-    folder, store = Path(job["store"]), open_store(Path(job["store"]))
-    wanted = job["features"]
+    folder, store = Path(job.store), open_store(Path(job.store))
+    wanted = job.features
     inputs = RunInputs(
-        plan=job["plan"],
-        round=job["round"],
-        weights=Path(job["weights"]).read_bytes(),
+        plan=job.plan,
+        round=job.round,
+        weights=Path(job.weights).read_bytes(),
         public_size=store.manifest.public_size,
         progress=say.share,
         trained=lambda seconds: say.line(f"{TRAINED}{seconds:.3f}"),
     )
-    features = None if wanted is None else open_features(folder, FeatureSpec(**wanted), store.manifest)
+    features = (
+        None if wanted is None else open_features(folder, from_plain(FeatureSpec, wanted, ValueError), store.manifest)
+    )
     return inputs, RunPictures(store, features)
 
 

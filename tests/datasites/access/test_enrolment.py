@@ -101,10 +101,10 @@ def test_people_are_listed_with_the_state_of_their_newest_certificate(tmp_path: 
     moment[0] += timedelta(days=4)
     own.issue(BERT)
     own.revoke(ANNA)
-    rows = {row["email"]: (row["state"], row["days_left"]) for row in own.people()}
+    rows = {row.email: (row.state, row.days_left) for row in own.people()}
     assert rows == {ANNA: ("revoked", 0), BERT: ("valid", 10)}
     moment[0] += timedelta(days=10)
-    assert {row["email"]: row["state"] for row in own.people()}[BERT] == "expired"
+    assert {row.email: row.state for row in own.people()}[BERT] == "expired"
 
 
 @pytest.mark.parametrize("content", ["", "{}x", "[{}]", '[{"serial": "1", "email": "a", "issued": "", "expires": ""}]'])

@@ -59,7 +59,7 @@ def test_taken_names_other_spellings_and_other_roles_are_refused(staff: Staff, n
     staff.add("dr.wu", AUDITOR, by="admin", url="")
     with pytest.raises(ConfigError):
         staff.add(name, role, by="admin", url="")
-    assert [one["name"] for one in staff.list()] == ["dr.wu"]
+    assert [one.name for one in staff.list()] == ["dr.wu"]
 
 
 def test_a_role_that_may_not_is_refused_with_the_roles_that_may(staff: Staff) -> None:

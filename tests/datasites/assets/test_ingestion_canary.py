@@ -66,7 +66,7 @@ def test_file_names_metadata_paths_and_patients_are_not_kept(
 ) -> None:
     source = read_source(make(tmp_path))
     manifest = ingest(source, tmp_path / "state" / "cells", name="cells", unit=unit)
-    mock = make_mock(manifest.schema())
+    mock = make_mock(manifest.public)
     shown = f"{manifest!r} {open_store(tmp_path / 'state' / 'cells')!r} {source!r} {json.dumps(manifest.schema())}"
     assert_free_of_the_canary(everything(tmp_path / "state"))
     assert_free_of_the_canary(mock.images.tobytes() + mock.labels.tobytes() + shown.encode())
@@ -74,7 +74,7 @@ def test_file_names_metadata_paths_and_patients_are_not_kept(
 
 def test_no_picture_of_the_hospital_is_in_the_mock(tmp_path: Path) -> None:
     source = read_source(folder_with_canaries(tmp_path))
-    mock = make_mock(ingest(source, tmp_path / "state" / "cells", name="cells").schema(), count=60)
+    mock = make_mock(ingest(source, tmp_path / "state" / "cells", name="cells").public, count=60)
     assert not {image.tobytes() for image in source.images} & {image.tobytes() for image in mock.images}
 
 

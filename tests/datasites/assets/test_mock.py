@@ -1,5 +1,6 @@
 """The mock is made from the schema and from nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 from datasites.assets.ingestion import ingest
 from datasites.assets.mock import make_mock
 from datasites.assets.pictures import SourcePictures
+from policies.answers.hospital import DatasetSchema
 from policies.errors import DataError
+from policies.plain_values import from_plain, to_plain
 
-SCHEMA: dict[str, Any] = {"image_shape": [20, 12, 3], "class_names": ["a", "b", "c"]}
+SCHEMA = DatasetSchema("cells", ("a", "b", "c"), (20, 12, 3), "picture", 100, 1)
 
 
 def source(seed: int, count: int) -> SourcePictures:
@@ -25,7 +28,7 @@ def test_two_datasets_of_one_schema_have_the_same_mock(tmp_path: Path) -> None:
     second = ingest(source(1, 219), tmp_path / "two", name="cells")
     assert first.fingerprint != second.fingerprint
     assert first.schema() == second.schema()
-    mocks = [make_mock(manifest.schema()) for manifest in (first, second)]
+    mocks = [make_mock(manifest.public) for manifest in (first, second)]
     assert np.array_equal(mocks[0].images, mocks[1].images)
     assert np.array_equal(mocks[0].labels, mocks[1].labels)
 
@@ -41,7 +44,7 @@ def test_there_are_never_fewer_pictures_than_classes() -> None:
 
 
 def test_neighbouring_pixels_are_alike_and_distant_ones_are_not() -> None:
-    images = make_mock({"image_shape": (64, 64, 1), "class_names": ("a", "b")}).images.astype(int)
+    images = make_mock(replace(SCHEMA, image_shape=(64, 64, 1), class_names=("a", "b"))).images.astype(int)
     # 4 knots over 63 pixels: a step of one pixel is at most 255 * 3 / 63 = 12.1 and rounding 1
     assert np.abs(np.diff(images, axis=2)).max() <= 13
     assert images.max() - images.min() > 200
@@ -64,9 +67,11 @@ def test_another_seed_makes_other_blobs() -> None:
         {"class_names": None},
     ],
 )
-def test_a_schema_that_is_none_is_refused(change: dict[str, Any]) -> None:
+def test_what_is_no_schema_is_none_of_the_declared_type(change: dict[str, Any]) -> None:
+    plain = to_plain(SCHEMA)
+    assert from_plain(DatasetSchema, plain, DataError) == SCHEMA
     with pytest.raises(DataError):
-        make_mock({**SCHEMA, **change})
+        from_plain(DatasetSchema, {**plain, **change}, DataError)
 
 
 def test_a_count_or_seed_out_of_range_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +24,9 @@ from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.prepare import ingest_pictures
 from datasites.runs.still_approved import StillApproved
+from policies.answers.hospital import DatasetSchema
 from policies.errors import DataError, StoreBroken, WanwuError
+from policies.plain_values import from_plain, to_plain
 from policies.plans.tokeniser import TextForm, tokens
 
 FORM = TextForm(length=6, vocabulary=500)
@@ -204,14 +207,14 @@ def test_the_schema_tells_the_form_of_the_reports_and_nothing_of_them(tmp_path: 
     assert manifest.schema()["text"] == {"length": 6, "vocabulary": 500, "tokeniser": "hashed_words_1"}
     other = ingest(pictures(said="something else"), tmp_path / "other", name="cells", text=FORM)
     assert manifest.schema() == other.schema()
-    assert make_mock(manifest.schema()).reports == make_mock(other.schema()).reports
+    assert make_mock(manifest.public).reports == make_mock(other.public).reports
 
 
 def test_what_was_written_is_nowhere_in_the_store_the_schema_or_the_mock(tmp_path: Path) -> None:
     source = read_source(folder_with_reports(tmp_path / "pictures"), reports=True)
     manifest = ingest(source, tmp_path / "state" / "cells", name="cells", text=FORM)
     store = open_store(tmp_path / "state" / "cells")
-    mock = make_mock(manifest.schema())
+    mock = make_mock(manifest.public)
     kept = b"".join(file.read_bytes() for file in (tmp_path / "state" / "cells").iterdir())
     shown = f"{manifest!r} {store!r} {source!r} {json.dumps(manifest.schema())} {mock.reports}"
     for encoding in ("utf-8", "utf-16-le", "utf-32-le"):
@@ -219,16 +222,16 @@ def test_what_was_written_is_nowhere_in_the_store_the_schema_or_the_mock(tmp_pat
 
 
 def test_the_mocks_reports_are_made_of_the_schema_alone_in_both_languages() -> None:
-    schema = {"image_shape": [4, 4, 1], "class_names": ["a", "b"], "text": FORM.to_dict()}
+    schema = DatasetSchema("cells", ("a", "b"), (4, 4, 1), "picture", 100, 1, FORM)
     mock = make_mock(schema)
     assert mock.reports is not None and len(mock.reports) == len(mock.images)
     everything = " ".join(mock.reports)
     assert "report" in everything and "报告" in everything
     assert (tokens(mock.reports, FORM)[:, 0] > 0).all()
-    without = make_mock({key: value for key, value in schema.items() if key != "text"})
+    without = make_mock(replace(schema, text=None))
     assert without.reports is None and np.array_equal(without.images, mock.images)
     with pytest.raises(DataError):
-        make_mock({**schema, "text": {"length": 0, "vocabulary": 5}})
+        from_plain(DatasetSchema, {**to_plain(schema), "text": {"length": 0, "vocabulary": 5}}, DataError)
 
 
 # --- a hospital's own setting ---

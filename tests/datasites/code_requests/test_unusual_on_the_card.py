@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import json
-import warnings
 
 import pytest
 from rich.console import Console
 
+from datasites.code_requests.card import RequestCard, Unusual
 from datasites.console.tables import request_card
+from policies.plain_values import to_plain
 from policies.plans.plan_json import settings
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
-with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
-    warnings.simplefilter("ignore")
-    from datasites.code_requests.cards import RequestCard
-
 
 def test_each_unusual_value_has_its_sentence_on_the_card() -> None:
-    found = ({"field": "sample_rate", "text": "sample_rate 1 is high."}, {"field": "x", "text": "Something else."})
+    found = (Unusual("sample_rate", "sample_rate 1 is high."), Unusual("x", "Something else."))
     card = RequestCard("id", "pending", "ada@example.org", "now", "", "", 1e-5, unusual=found)
     console = Console(width=120)
     with console.capture() as shown:
-        console.print(request_card(card.to_dict()))
-    assert all(one["text"] in shown.get() for one in found)
-    assert json.loads(json.dumps(card.to_dict()))["unusual"] == list(found)
+        console.print(request_card(to_plain(card)))
+    assert all(one.text in shown.get() for one in found)
+    assert json.loads(json.dumps(to_plain(card)))["unusual"] == [vars(one) for one in found]
 
 
 @pytest.mark.parametrize("pictures", [1, 4])
@@ -35,6 +32,6 @@ def test_how_many_pictures_of_a_patient_a_step_looks_at_stands_on_the_card(pictu
     card = RequestCard("id", "pending", "ada@example.org", "now", "", "", 1e-5, plan=settings(plan))
     console = Console(width=120)
     with console.capture() as shown:
-        console.print(request_card(card.to_dict()))
+        console.print(request_card(to_plain(card)))
     line = next(line for line in shown.get().splitlines() if "pictures_per_patient" in line)
     assert line.split()[-1] == str(pictures)

@@ -12,7 +12,7 @@ from datasites.researchers_port import refusals
 from datasites.researchers_port.fair_share import BURST_SECONDS, FairShare, Share, aside
 from datasites.researchers_port.refusals import FREE_REFUSALS, REFUSALS_PER_SECOND, Refusals
 from datasites.web.door_limits import DoorLimits
-from policies.errors import PlanError
+from policies.errors import ConfigError
 
 
 class Clock:
@@ -84,7 +84,7 @@ def test_after_a_burst_requests_begin_at_their_pace() -> None:
 
 @pytest.mark.parametrize("value", [0, -1, 10**30, True, 1.5])
 def test_limits_that_are_none_are_refused(value: Any) -> None:
-    with pytest.raises(PlanError, match="max_connections"):
+    with pytest.raises(ConfigError, match="max_connections"):
         DoorLimits(max_connections=value)
 
 

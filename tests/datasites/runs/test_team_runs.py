@@ -22,7 +22,8 @@ from support.waiting import wait_for
 from datasites.assets.ingestion import ingest
 from datasites.assets.pictures import SourcePictures
 from datasites.runs.gpus import find_gpus
-from datasites.runs.processes.process import Job, Nursery
+from datasites.runs.processes.job import Job
+from datasites.runs.processes.process import Nursery
 from datasites.runs.sandbox.confinement import Confinement, draw_uid, sandbox_report
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.training.models import initial_weights

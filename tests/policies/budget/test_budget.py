@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from policies.budget.limits import DatasetLimits, PrivacyBudget
-from policies.errors import LimitExceeded, PlanError
+from policies.errors import ConfigError, LimitExceeded, PlanError
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 LIMITS = DatasetLimits(min_noise_multiplier=1.0, max_rounds=10, max_steps=50)
@@ -111,7 +111,7 @@ def test_a_limit_that_is_not_given_takes_its_default() -> None:
     ],
 )
 def test_limits_out_of_range_are_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(PlanError):
+    with pytest.raises(ConfigError):
         DatasetLimits.from_dict(values)
 
 

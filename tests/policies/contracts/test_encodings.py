@@ -21,8 +21,8 @@ from policies.contracts.encodings import (
     encode_file,
     largest_size,
 )
-from policies.contracts.inputs import check_weights, check_weights_file, decode_weights_file
-from policies.contracts.outputs import release_update
+from policies.contracts.inputs import check_weights_file, decode_weights_file
+from policies.contracts.outputs import release_update, take_update
 from policies.contracts.weights import Malformed, canonical_bytes
 from policies.errors import InputRefused, OutputRefused
 
@@ -235,6 +235,6 @@ def test_weights_in_another_encoding_than_the_plan_says_are_refused(tmp_path: Pa
         file.write_bytes(encode(arrays(), sent, seed=b""))
         for declared in set(ENCODINGS) - {sent}:
             with pytest.raises(InputRefused):
-                check_weights(file, SHAPES, max_bytes=MAX, encoding=declared)
+                take_update(file, SHAPES, max_bytes=MAX, encoding=declared)
             with pytest.raises(InputRefused):
                 decode_weights_file(file, tmp_path / f"{sent}-{declared}", SHAPES, declared, max_bytes=MAX)

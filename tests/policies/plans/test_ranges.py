@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from policies.budget.limits import DatasetLimits, PrivacyBudget
-from policies.errors import LimitExceeded, PlanError
+from policies.errors import ConfigError, LimitExceeded, PlanError
 from policies.plans import ranges
 from policies.plans.findings import findings
 from policies.plans.ranges import Range
@@ -97,7 +97,7 @@ def test_a_hospital_narrows_each_range(limit: dict[str, Any], name: str, refused
     ],
 )
 def test_limits_outside_the_ranges_are_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(PlanError, match=next(iter(values))):
+    with pytest.raises(ConfigError, match=next(iter(values))):
         DatasetLimits.from_dict(values)
 
 

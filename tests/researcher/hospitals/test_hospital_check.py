@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from policies import versions
+from policies.answers.hospital import BudgetAnswer, HospitalAnswer
 from policies.errors import DatasiteUnreachable
 from researcher.hospitals.check import PROBE_BYTES, HospitalCheck, check_hospital, contract_problems
 from researcher.terminal.tables import check_table
@@ -44,12 +45,12 @@ class FakeWire:
         self._clock, self._installed = clock, installed or dict(versions.installed())
         self.blobs: dict[str, bytes] = {}
 
-    def info(self) -> dict[str, Any]:
-        told: dict[str, Any] = {"versions": self._installed, "limits": LIMITS}
-        return told if self._clock is None else {**told, "time": int(time.time() + self._clock)}
+    def info(self) -> HospitalAnswer:
+        now = None if self._clock is None else int(time.time() + self._clock)
+        return HospitalAnswer("north", self._installed, {}, LIMITS, "0" * 64, now)
 
-    def budget(self, name: str) -> dict[str, float]:
-        return {"epsilon_left": 1.5, "epsilon_total": 8.0, "delta": 1e-5}
+    def budget(self, name: str) -> BudgetAnswer:
+        return BudgetAnswer(epsilon_total=8.0, epsilon_left=1.5, delta=1e-5)
 
     def put_blob(self, content: bytes) -> str:
         self.blobs["digest"] = content

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from policies.answers.requests import RequestAnswer
 from policies.errors import DatasiteUnreachable, RequestDenied
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
@@ -22,7 +23,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
 class Answers:
     """A hospital's routes that give these answers, one after the other; the last one for ever."""
 
-    def __init__(self, *answers: dict[str, str] | Exception) -> None:
+    def __init__(self, *answers: RequestAnswer | Exception) -> None:
         self._answers = list(answers)
 
     def request(self, request_id: str) -> dict[str, str]:
@@ -32,7 +33,7 @@ class Answers:
         return answer
 
 
-APPROVED = {"state": "approved", "reason": ""}
+APPROVED = RequestAnswer("r", "approved", "")
 AWAY = DatasiteUnreachable("Datasite 'north' cannot be reached. Is it running?")
 
 
@@ -63,6 +64,6 @@ def test_a_hospital_that_stays_away_is_left_out_if_enough_are_there() -> None:
 
 
 def test_too_few_hospitals_are_named_with_what_became_of_them() -> None:
-    study = submitted(north=Answers(AWAY), south=Answers({"state": "denied", "reason": "No."}))
+    study = submitted(north=Answers(AWAY), south=Answers(RequestAnswer("r", "denied", "No.")))
     with pytest.raises(RequestDenied, match=r"north: unreachable.*; south: denied No"):
         study.approved(1, unreachable_seconds=0.05)

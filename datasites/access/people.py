@@ -1,0 +1,43 @@
+"""Who may do what here, as the hospital's own people see it. It stays in the hospital."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ResearcherRow:
+    """A researcher's newest certificate.
+
+    Attributes:
+        email: The account's address.
+        state: `valid`, `expired` or `revoked`.
+        issued: When, ISO 8601.
+        expires: When, ISO 8601.
+        revoked: When, ISO 8601; None for one that was not.
+        days_left: Days that it is still valid.
+    """
+
+    email: str
+    state: str
+    issued: str
+    expires: str
+    revoked: str | None
+    days_left: int
+
+
+@dataclass(frozen=True)
+class StaffRow:
+    """One of the hospital's people, besides the owner of the state folder.
+
+    Attributes:
+        name: As decisions and audit entries state it.
+        role: `admin`, `reviewer` or `auditor`.
+        added_at: When, ISO 8601.
+        added_by: By whom.
+    """
+
+    name: str
+    role: str
+    added_at: str
+    added_by: str

@@ -1,0 +1,121 @@
+"""What the console answers its hospital's people with, one declared type a row; the command line reads the same.
+
+It stays in the hospital.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from policies.errors import ConfigError
+from policies.plain_values import from_plain
+
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """What one researcher's study is charged on a dataset.
+
+    Attributes:
+        researcher: The account's address.
+        study: Its name.
+        epsilon_charged: By all its requests, at the budget's delta.
+        rounds_reserved: Rounds of all its requests.
+        rounds_run: Of those, how many were charged.
+        ended: Whether no further round can run.
+        non_private: Whether a request of it runs without differential privacy.
+    """
+
+    researcher: str
+    study: str
+    epsilon_charged: float
+    rounds_reserved: int
+    rounds_run: int
+    ended: bool
+    non_private: bool
+
+
+@dataclass(frozen=True)
+class BudgetRow:
+    """A dataset's privacy budget.
+
+    Attributes:
+        dataset: Its name.
+        epsilon_total: All that may ever be spent.
+        epsilon_charged: What is spent or reserved.
+        epsilon_left: What nobody holds.
+        delta: At which all are stated.
+        studies: By whom.
+    """
+
+    dataset: str
+    epsilon_total: float
+    epsilon_charged: float
+    epsilon_left: float
+    delta: float
+    studies: tuple[StudyRow, ...]
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run as the hospital's own people see it: the columns of queue.sql, and its place in the queue."""
+
+    id: str
+    request_id: str
+    round: int
+    account: str
+    weights: str
+    state: str
+    attempt: int
+    progress: float
+    reason: str
+    code: str
+    update_digest: str
+    created: float
+    started: float
+    ended: float
+    version: int
+    queue_position: int
+
+
+@dataclass(frozen=True)
+class FileAnswer:
+    """The file that an account's holder is handed; what is secret stands there alone."""
+
+    file: str
+
+
+@dataclass(frozen=True)
+class RevokedAnswer:
+    """How many certificates a revocation ended."""
+
+    certificates: int
+
+
+@dataclass(frozen=True)
+class RemovedAnswer:
+    """Whose account has ended."""
+
+    name: str
+
+
+def read_row(kind: type[_Row], content: object) -> _Row:
+    """An answer's plain values as the type that they were made from.
+
+    Raises:
+        ConfigError: They are not, as from a datasite of another version.
+    """
+    return from_plain(kind, content, _not_understood)
+
+
+def read_rows(kind: type[_Row], content: object) -> tuple[_Row, ...]:
+    """As `read_row`, of a list."""
+    if not isinstance(content, list):
+        raise _not_understood("an answer must be a list.")
+    return tuple(read_row(kind, one) for one in content)
+
+
+def _not_understood(text: str) -> ConfigError:
+    return ConfigError(f"The datasite gave an answer that this version does not understand: {text}")

@@ -1,0 +1,47 @@
+"""A run's job, as the datasite tells it to a runner in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from datasites.runs.sandbox.confinement import Confinement
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a runner is told: paths and the plan, all of it already checked.
+
+    Attributes:
+        plan: The approved plan as JSON.
+        round: Round index, from 0.
+        store: Folder of the picture store.
+        weights: File with the round's global weights, safetensors.
+        result: File to make and write the client update to, safetensors.
+        confinement: How the run is closed in.
+        features: What the run reads beside the pictures: attributes of a `policies.plans.features.FeatureSpec`, or
+            None.
+        processes: How many take the run's steps together, one for each GPU that it was leased. Said here, since a
+            runner reads no plan before it is closed in.
+    """
+
+    plan: str
+    round: int
+    store: str
+    weights: str
+    result: str
+    confinement: Confinement
+    features: Mapping[str, str | int] | None = None
+    processes: int = 1
+
+    def to_line(self) -> bytes:
+        """The job as its pipe takes it."""
+        return json.dumps({**vars(self), "confinement": self.confinement.to_json()}).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Self:
+        """What `to_line` wrote."""
+        values = json.loads(line)
+        return cls(**{**values, "confinement": Confinement.from_json(values["confinement"])})

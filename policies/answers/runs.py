@@ -1,0 +1,60 @@
+"""What a researcher is told of a run, and nothing else of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from policies.validate import MAX_NUMBER, Checks, one_of, whole
+
+STATES = ("queued", "running", "done", "failed", "cancelled")
+ENDED = ("done", "failed", "cancelled")
+Count = Annotated[int, whole(0, MAX_NUMBER)]
+_CODE = re.compile(r"(WW[0-9]{3})?")
+
+
+def _code(checks: Checks, field: str, value: str) -> str:
+    if not _CODE.fullmatch(value):
+        raise checks.refusal(f"{field} must be the code of an error, or empty.")
+    return value
+
+
+def _update(checks: Checks, field: str, value: str) -> str:
+    return value and checks.digest(field, value)
+
+
+@dataclass(frozen=True)
+class RunAnswer:
+    """The public fields of a run. None of them changes while it is running: neither progress nor tries can be seen.
+
+    Attributes:
+        run: Its identifier.
+        round: From 0.
+        state: One of `STATES`.
+        code: Of the error that it ended with; empty otherwise.
+        reason: The error's public text.
+        update: Digest of the released update, once it is done.
+        queue_position: Runs before it, while it is queued.
+        version: A counter of its changes.
+    """
+
+    run: str
+    round: Count
+    state: Annotated[str, one_of(*STATES)]
+    code: Annotated[str, _code]
+    reason: str
+    update: Annotated[str, _update]
+    queue_position: Count
+    version: Count
+
+
+@dataclass(frozen=True)
+class ChargedRunAnswer(RunAnswer):
+    """The public fields of a run that is done or lost.
+
+    Attributes:
+        epsilon_spent: By all rounds of its request so far; None without differential privacy.
+    """
+
+    epsilon_spent: float | None

@@ -1,0 +1,39 @@
+"""TOML that is written reads back as it was."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datasites.config import DatasiteConfig
+from datasites.files.toml_file import toml_value
+
+TEXTS = st.text() | st.sampled_from(
+    ["\n", "\r\n", "\x00", "\x7f", "\x85", "\u2028", '"', "'''", '"""', "\\", "\\u0041"]
+)
+VALUES = TEXTS | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(VALUES | st.lists(VALUES, max_size=4))
+def test_any_value_reads_back_from_one_line(value: Any) -> None:
+    line = f"setting = {toml_value(value)}\n"
+    read = tomllib.loads(line)["setting"]
+    assert read == value and type(read) is type(value)
+    assert line[:-1].isprintable(), "in one line, and nothing in it is obeyed or invisible"
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(TEXTS, st.lists(TEXTS, max_size=3))
+def test_any_text_in_the_settings_reads_back_with_all_of_them(text: str, class_names: list[str]) -> None:
+    config = DatasiteConfig(name="north", data_path=text, site=text, class_names=tuple(class_names))
+    assert DatasiteConfig.from_dict(tomllib.loads(config.to_toml())) == config
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_list_stands_in_one_line(count: int) -> None:
+    assert toml_value([0.5] * count) == f"[{', '.join(['0.5'] * count)}]"
