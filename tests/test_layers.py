@@ -24,12 +24,13 @@ HOUSE: dict[str, dict[str, str]] = {
     "policies.__init__": {},
     "policies.untrusted_text": {},
     "policies.errors": {"policies": "untrusted_text"},
+    "policies.settings": {},
     "policies.versions": {"policies": "__init__"},
     "policies.audit_picture": {"policies": "errors"},
     "policies.inside_folder": {"policies": "errors"},
-    "policies.terminal": {"policies": "errors untrusted_text"},
+    "policies.terminal": {"policies": "errors settings untrusted_text"},
     "policies.validate": {"policies": "errors untrusted_text"},
-    "policies.plans": {"policies": "errors validate"},
+    "policies.plans": {"policies": "errors settings validate"},
     "policies.budget": {"policies": "errors plans validate"},
     "policies.contracts": {"policies": "errors plans validate"},
     "policies.ledger": {"policies": "budget errors plans validate"},
@@ -49,7 +50,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.entry": {"policies": "errors plans"},
     "datasites.runs.turns": {"policies": "errors plans", "datasites": "runs.gpus runs.queue"},
     "datasites.training.pictures": {"policies": "errors plans validate", "datasites": "training.randomness"},
-    "datasites.config": {"policies": "budget errors plans validate", "datasites": "files runs.sandbox web"},
+    "datasites.config": {"policies": "budget errors plans settings validate", "datasites": "files runs.sandbox web"},
     "datasites.training.dp_sgd": {
         "policies": "errors plans",
         "datasites": "training.pictures training.process_group training.randomness",
@@ -135,7 +136,7 @@ HOUSE: dict[str, dict[str, str]] = {
         ),
     },
     "datasites.cli": {
-        "policies": "errors plans terminal untrusted_text",
+        "policies": "errors plans settings terminal untrusted_text",
         "datasites": "access assets audit_log config console doctor files prepare pysyft server state web",
     },
     "datasites.__main__": {"datasites": "cli"},
@@ -144,7 +145,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "researcher.strategies": {"policies": "errors validate"},
     "researcher.hospitals": {"policies": "contracts errors ledger plans untrusted_text validate versions"},
     "researcher.planning": {
-        "policies": "budget errors plans validate",
+        "policies": "budget errors plans settings validate",
         "datasites": "training.engines training.models",
         "researcher": "atomic_file hospitals",
     },
@@ -162,7 +163,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "researcher.terminal": {
         "policies": "errors plans terminal untrusted_text versions",
         "datasites": "training.models",
-        "researcher": "counts evaluation hospitals reports strategies studies",
+        "researcher": "counts evaluation hospitals planning reports strategies studies",
     },
     "researcher.demo": {
         "policies": "errors inside_folder plans terminal",
@@ -170,11 +171,11 @@ HOUSE: dict[str, dict[str, str]] = {
         "researcher": "evaluation hospitals planning reports studies terminal",
     },
     "researcher.cli": {
-        "policies": "contracts errors ledger plans terminal",
+        "policies": "errors ledger plans settings terminal",
         "researcher": "demo evaluation hospitals planning reports studies terminal",
     },
     "researcher.__main__": {"researcher": "cli"},
-    "policies.__main__": {"policies": "audit_picture errors terminal", "datasites": "training.audit"},
+    "policies.__main__": {"policies": "audit_picture errors plans settings terminal", "datasites": "training.audit"},
 }
 # Libraries that only these folders and files may import.
 LIBRARIES = {
@@ -198,8 +199,19 @@ LIBRARIES = {
     "opacus": ("datasites/training/", "policies/budget/"),
     "fastapi": ("datasites/console/", "datasites/researchers_port/", "datasites/server.py", "datasites/web/"),
     "uvicorn": ("datasites/researchers_port/", "datasites/web/"),
+    "click": ("datasites/cli/", "policies/__main__.py", "policies/terminal/commands.py", "researcher/cli/"),
 }
-POLICIES_NEED = {"cryptography", "dp_accounting", "matplotlib", "numpy", "opacus", "rich", "scipy", "zstandard"}
+POLICIES_NEED = {
+    "click",
+    "cryptography",
+    "dp_accounting",
+    "matplotlib",
+    "numpy",
+    "opacus",
+    "rich",
+    "scipy",
+    "zstandard",
+}
 
 
 def _is_module(name: str) -> bool:

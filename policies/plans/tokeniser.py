@@ -13,14 +13,15 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice, pairwise
-from typing import Any, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Self
 
 from policies import validate
 from policies.errors import PlanError
 from policies.plans.training import ModelSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 PADDING = 0
 TOKENISERS = ("hashed_words_1",)
@@ -146,6 +147,8 @@ def tokens(reports: Sequence[str], form: TextForm) -> NDArray[np.int32]:
     Returns:
         int32, (N, length), from 0 to vocabulary - 1; after a report's last word all is `PADDING`.
     """
+    import numpy as np  # late: settings and plans are read without it
+
     rows = np.full((len(reports), form.length), PADDING, dtype=np.int32)
     for row, report in zip(rows, reports, strict=True):
         numbers = [_bucket(word, form.vocabulary) for word in islice(words(report), form.length)]
