@@ -15,7 +15,6 @@ from typing import Any
 import click
 
 from policies.errors import ConfigError
-from policies.settings import declared
 from policies.terminal.commands import Commands, option, option_of, refuse_together, run, switch
 from policies.terminal.printing import say, say_json, show_everything
 
@@ -86,6 +85,7 @@ def _options() -> list[click.Parameter]:
 def _settings() -> list[click.Parameter]:
     """Settings that runs take from their plan."""
     from policies.plans.training import RunSpec
+    from policies.settings import declared
 
     return [option_of(declared(RunSpec)[name], choices=()) for name in ("engine", "device")]
 

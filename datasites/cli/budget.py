@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +28,8 @@ def limits(chosen: Chosen, *, changes: Sequence[str]) -> None:
 
 
 def _assignment(text: str) -> tuple[str, Any]:
+    import json
+
     name, _, value = text.partition("=")
     try:
         read = json.loads(value)

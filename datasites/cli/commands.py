@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -16,8 +15,7 @@ STAFF_VARIABLE = "WANWU_STAFF"
 """Environment variable with the path of a person's own token file."""
 
 
-@dataclass(frozen=True)
-class Chosen:
+class Chosen(NamedTuple):
     """What each of the hospital's commands is told, beside its own options.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Callable
@@ -83,6 +82,8 @@ def _access(chosen: Chosen) -> dict[str, str]:
     Raises:
         ConfigError: The person's file is not one, or the datasite is not running.
     """
+    import json
+
     own = chosen.as_file or os.environ.get(STAFF_VARIABLE)
     if not own:
         state = chosen_state(chosen)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
-from datasites.files.state_folder import StateFolder
 from policies.errors import ConfigError
 from policies.terminal.commands import option
 from policies.terminal.printing import say, say_json
+
+if TYPE_CHECKING:
+    from datasites.files.state_folder import StateFolder
 
 
 def verify(chosen: Chosen, *, receipts: Sequence[Path]) -> None:

@@ -10,9 +10,7 @@ import click
 
 from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
-from datasites.files.state_folder import StateFolder
 from policies.errors import ConfigError
-from policies.settings import declared
 from policies.terminal.commands import option, option_of
 from policies.terminal.printing import say
 
@@ -20,6 +18,7 @@ from policies.terminal.printing import say
 def init(chosen: Chosen, **settings: Any) -> None:
     """Writes config.toml and the identity of a new datasite."""
     from datasites.config import DatasiteConfig
+    from datasites.files.state_folder import StateFolder
     from datasites.prepare import check_data, write_config
 
     if not chosen.name:
@@ -80,6 +79,7 @@ def add_commands(commands: HospitalCommands) -> None:
 def _settings() -> list[click.Parameter]:
     """Options of the settings that a new datasite is mostly told; the others are written into its config.toml."""
     from datasites.config import DatasiteConfig
+    from policies.settings import declared
 
     settings = declared(DatasiteConfig)
     own = [option_of(settings[name]) for name in ("port", "data_path", "site", "dataset", "unit")]

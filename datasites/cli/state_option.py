@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datasites.cli.commands import Chosen
-from datasites.files.state_folder import StateFolder
 from policies.errors import ConfigError
+
+if TYPE_CHECKING:
+    from datasites.files.state_folder import StateFolder
 
 
 def chosen_state(chosen: Chosen, *, must_exist: bool = True) -> StateFolder:
@@ -15,6 +18,8 @@ def chosen_state(chosen: Chosen, *, must_exist: bool = True) -> StateFolder:
     Raises:
         ConfigError: Neither was given, or both; or there is no datasite.
     """
+    from datasites.files.state_folder import StateFolder
+
     if chosen.state is not None and chosen.name:
         raise ConfigError("Say which datasite by --state or by --name. Leave out one of the two.")
     if chosen.state is None and not chosen.name:

@@ -5,7 +5,6 @@ None of them needs a running datasite; `backup` and `doctor` work beside one.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from datasites.cli.commands import Chosen, HospitalCommands
@@ -72,6 +71,8 @@ def migrate(chosen: Chosen, *, backup: Path) -> None:
 
 def doctor(chosen: Chosen) -> int:
     """Looks the datasite over, running or not: its machine, books, ports. Status 1 if there is a problem."""
+    from dataclasses import asdict
+
     from datasites.doctor.examination import examine
     from datasites.doctor.finding import PROBLEM, Patient
 

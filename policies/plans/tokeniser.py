@@ -7,7 +7,6 @@ crosses.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -158,5 +157,7 @@ def tokens(reports: Sequence[str], form: TextForm) -> NDArray[np.int32]:
 
 def _bucket(word: str, vocabulary: int) -> int:
     """1 to vocabulary - 1. Two words may share a number; which do is the same everywhere, since nothing keys it."""
+    import hashlib
+
     digest = hashlib.blake2b(word.encode(), digest_size=8).digest()
     return 1 + int.from_bytes(digest, "little") % (vocabulary - 1)

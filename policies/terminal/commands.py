@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Self
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
 from policies.errors import WanwuError
-from policies.settings import Declared
 from policies.terminal.printing import say, say_error
 
+if TYPE_CHECKING:
+    from policies.settings import Declared
+
 WRONG_COMMAND_LINE = 2
-_CONTEXT = {"help_option_names": ["-h", "--help"]}
+MOST_COLUMNS = 78
 
 
 class _Words(click.Option):
@@ -39,7 +42,7 @@ class Command(click.Command):
         *params: click.Parameter,
         later: Callable[[], Sequence[click.Parameter]] | None = None,
     ) -> None:
-        super().__init__(name, context_settings=dict(_CONTEXT), callback=run, params=list(params), help=run.__doc__)
+        super().__init__(name, context_settings=_context(), callback=run, params=list(params), help=run.__doc__)
         self._later = later
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -66,7 +69,7 @@ class Commands(click.Group):
         super().__init__(
             name,
             help=text,
-            context_settings=dict(_CONTEXT),
+            context_settings=_context(),
             no_args_is_help=False,
             options_metavar=None,
             subcommand_metavar="COMMAND ...",
@@ -206,6 +209,20 @@ def run(program: click.Command, arguments: Sequence[str] | None, *, private: boo
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _context() -> dict[str, Any]:
+    return {"help_option_names": ["-h", "--help"], "terminal_width": _columns()}
+
+
+@cache
+def _columns() -> int:
+    """As wide as the terminal is, up to `MOST_COLUMNS`. Click would ask shutil, which takes long to import."""
+    try:
+        columns = int(os.environ.get("COLUMNS") or os.get_terminal_size(1).columns)
+    except (OSError, ValueError):
+        return MOST_COLUMNS
+    return max(50, min(columns - 2, MOST_COLUMNS))
 
 
 def _one_by_one(arguments: Iterable[str], several: set[str]) -> Iterable[str]:

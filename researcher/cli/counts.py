@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from policies.errors import ConfigError
-from policies.settings import declared
 from policies.terminal.commands import argument, option, option_of, switch
 from policies.terminal.printing import say_json
 from researcher.cli.access import connect, credentials_option
@@ -103,6 +102,7 @@ def add_commands(commands: ResearcherCommands) -> None:
 
 
 def _counting_options() -> list[click.Parameter]:
+    from policies.settings import declared
     from researcher.planning.count_wishes import CountWishes
 
     return [option_of(setting) for setting in declared(CountWishes).values()]
