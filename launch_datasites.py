@@ -11,7 +11,6 @@ datasets, accounts and approvals as they were. Ctrl-C or SIGTERM stops them all.
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import selectors
@@ -21,13 +20,18 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from datasites.config import DatasiteConfig
+import click
+
 from datasites.files.state_folder import StateFolder
-from datasites.hospitals_file import check_distinct, read_hospitals
 from policies.errors import ConfigError, WanwuError
+from policies.settings import declared
+from policies.terminal.commands import Command, option, option_of, run
 from policies.terminal.printing import say, say_error, show_everything
+
+if TYPE_CHECKING:
+    from datasites.config import DatasiteConfig
 
 DEMO_RESEARCHER = "researcher@university.org"
 READY_SECONDS = 120.0
@@ -43,6 +47,29 @@ class Started:
     process: subprocess.Popen[bytes]
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What the arguments say; None or empty where nothing was given, so that what is described already holds.
+
+    Attributes:
+        state: Folder of the state folders.
+        config: A hospitals.toml.
+        name: One hospital's name.
+        port: Its port, or the first of several.
+        data_path: Pictures.
+        image_size: Side in pixels that pictures are resized to.
+        researchers: E-mail addresses to enrol at the first start.
+    """
+
+    state: Path
+    config: Path | None
+    name: str | None
+    port: int | None
+    data_path: Path | None
+    image_size: int | None
+    researchers: tuple[str, ...]
+
+
 class _Stop(Exception):
     """A signal asked for the end."""
 
@@ -50,13 +77,18 @@ class _Stop(Exception):
 def main() -> int:
     """Starts what the arguments name, waits for the end, stops it all; returns the exit status."""
     show_everything()
-    options = _options()
+    return run(make_program(), None)
+
+
+def launch(**given: object) -> int:
+    """Starts hospital datasites and stops them together."""
+    wanted = Wanted(**given)  # type: ignore[arg-type]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _raise_stop)
     started: list[Started] = []
     try:
-        configs = _hospitals(options)
-        states = _check(configs, options.state)
+        configs = described(wanted)
+        states = _check(configs, wanted.state)
         for config, state in zip(configs, states, strict=True):
             started.append(_start(config, state))
         _wait_until_ready(started)
@@ -65,25 +97,36 @@ def main() -> int:
     except _Stop:
         say("Stopping ...")
     except WanwuError as error:
-        say_error(error)
+        say_error(error)  # before the others are stopped, which takes a while
         return 1
     finally:
         _stop(started)
     return 0
 
 
-def _hospitals(options: argparse.Namespace) -> list[DatasiteConfig]:
-    """The hospitals that the arguments ask for."""
+def described(wanted: Wanted) -> list[DatasiteConfig]:
+    """The hospitals that the arguments ask for.
+
+    Raises:
+        ConfigError: Arguments that contradict each other, or what they name is not there.
+    """
+    from datasites.hospitals_file import read_hospitals
+
+    if wanted.config:
+        others = ("name", "port", "data_path", "image_size", "researchers")
+        if given := [f"--{name.removesuffix('s')}" for name in others if getattr(wanted, name)]:
+            raise ConfigError(f"--config already describes the hospitals. Leave out {' and '.join(given)}.")
+        return read_hospitals(wanted.config)
+    return [_one_hospital(wanted)] if wanted.name else _several_hospitals(wanted)
+
+
+def _several_hospitals(wanted: Wanted) -> list[DatasiteConfig]:
+    """A hospital for each that the pictures name."""
     from datasites.assets.forms import common_form
     from datasites.assets.sources import list_sites
+    from datasites.config import DatasiteConfig
 
-    if options.config:
-        if options.name or options.data_path:
-            raise ConfigError("--config already names the hospitals. Leave out --name and --data_path.")
-        return read_hospitals(options.config)
-    if options.name:
-        return [_one_hospital(options)]
-    data = options.data_path or _drawn_pictures(options.state)
+    data = wanted.data_path or _drawn_pictures(wanted.state)
     if not data.exists():
         raise ConfigError(f"No pictures at {data}. Give an existing folder or .npz file.")
     names = list_sites(data)
@@ -93,19 +136,20 @@ def _hospitals(options: argparse.Namespace) -> list[DatasiteConfig]:
             "a folder, or different 'sites' in an .npz file."
         )
     size, channels = common_form(data) if data.is_dir() else ((0, 0), 0)
-    if options.image_size:
-        size = (options.image_size, options.image_size)
+    if wanted.image_size is not None:
+        size = (wanted.image_size, wanted.image_size)
     elif any(size):
         say(f"The pictures differ in size; all are resized to {size[0]}x{size[1]} (--image_size chooses another).")
+    first_port = wanted.port or declared(DatasiteConfig)["port"].default
     return [
         DatasiteConfig(
             image_size=size,
             channels=channels,
             name=_datasite_name(name),
-            port=options.port + index,
+            port=first_port + index,
             data_path=str(data.resolve()),
             site=name,
-            researchers=tuple(options.researcher or [DEMO_RESEARCHER]),
+            researchers=wanted.researchers or (DEMO_RESEARCHER,),
             require_sandbox=False,  # several hospitals on one machine are a trial; what is there is used all the same
         )
         for index, name in enumerate(names)
@@ -117,17 +161,22 @@ def _datasite_name(hospital: str) -> str:
     return re.sub(r"[^a-z0-9_.-]+", "_", hospital.lower()).strip("_.-") or "hospital"
 
 
-def _one_hospital(options: argparse.Namespace) -> DatasiteConfig:
+def _one_hospital(wanted: Wanted) -> DatasiteConfig:
     """The hospital that --name names: as it was described before, with what the arguments say now."""
-    state = StateFolder(options.state / options.name)
-    known = DatasiteConfig.from_toml(state.config) if state.config.exists() else DatasiteConfig(name=options.name)
-    changes: dict[str, object] = {"port": options.port}
-    if options.data_path:
-        changes["data_path"] = str(options.data_path.resolve())
-    if options.image_size:
-        changes["image_size"] = (options.image_size, options.image_size)
-    if options.researcher:
-        changes["researchers"] = tuple(options.researcher)
+    from datasites.config import DatasiteConfig
+
+    name = wanted.name or ""
+    state = StateFolder(wanted.state / name)
+    known = DatasiteConfig.from_toml(state.config) if state.config.exists() else DatasiteConfig(name=name)
+    changes: dict[str, object] = {}
+    if wanted.port is not None:
+        changes["port"] = wanted.port
+    if wanted.data_path:
+        changes["data_path"] = str(wanted.data_path.resolve())
+    if wanted.image_size is not None:
+        changes["image_size"] = (wanted.image_size, wanted.image_size)
+    if wanted.researchers:
+        changes["researchers"] = wanted.researchers
     return replace(known, **changes)  # type: ignore[arg-type]
 
 
@@ -140,6 +189,7 @@ def _drawn_pictures(states: Path) -> Path:
 
 def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
     """Checks everything that can be checked before anything starts, then writes the configs."""
+    from datasites.hospitals_file import check_distinct
     from datasites.prepare import check_data, write_config
     from datasites.web.listening import listen
 
@@ -246,18 +296,31 @@ def _raise_stop(number: int, frame: object) -> NoReturn:
     raise _Stop
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, prog="launch_datasites.py"
+def make_program() -> Command:
+    """The program: one command."""
+    program = Command(
+        "python launch_datasites.py",
+        launch,
+        option("--config", "hospitals.toml: a table for each hospital", kind=Path, value="FILE"),
+        option("--name", "start one hospital of this name"),
+        option("--image_size", "resize a folder's pictures to this square", kind=int, value="PIXELS"),
+        option("--state", "folder of the state folders", kind=Path, default=Path("state")),
+        later=_settings,
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="hospitals.toml: a table for each hospital")
-    parser.add_argument("--name", help="start one hospital of this name")
-    parser.add_argument("--port", type=int, default=8081, help="its port, or the first of several (default 8081)")
-    parser.add_argument("--data_path", type=Path, metavar="PATH", help="pictures: a folder, or an .npz file")
-    parser.add_argument("--image_size", type=int, metavar="PIXELS", help="resize a folder's pictures to this square")
-    parser.add_argument("--state", type=Path, default=Path("state"), help="folder of the state folders (default state)")
-    parser.add_argument("--researcher", action="append", metavar="EMAIL", help="enrol at first start (may be repeated)")
-    return parser.parse_args()
+    program.help = (__doc__ or "").replace("\n\n    python", "\n\n\b\n    python")  # lines that are not wrapped
+    return program
+
+
+def _settings() -> list[click.Parameter]:
+    """Options that are settings of a hospital."""
+    from datasites.config import DatasiteConfig
+
+    settings = declared(DatasiteConfig)
+    return [
+        option_of(settings["port"], more=", and the next ones for further hospitals"),
+        option_of(settings["data_path"], kind=Path, value="PATH"),
+        option_of(settings["researchers"], "--researcher", name="researchers", value="EMAIL", repeated=True),
+    ]
 
 
 if __name__ == "__main__":

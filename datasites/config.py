@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,16 +16,12 @@ from policies.budget.limits import DatasetLimits
 from policies.errors import ConfigError
 from policies.plans.tokeniser import MAX_TEXT_LENGTH, MAX_VOCABULARY, TextForm
 from policies.plans.training import UNITS
+from policies.settings import setting
 from policies.validate import Checks
 
 _EMAIL = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,63}@[a-z0-9][a-z0-9.-]{0,120}\.[a-z]{2,63}")
 _checks = Checks(ConfigError)
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
-
-
-def setting(help_text: str, **kwargs: Any) -> Any:
-    """A dataclass field that carries its help text."""
-    return field(metadata={"help": help_text}, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,9 @@ class DatasiteConfig:
         "Numbers that words are hashed to, the same at every hospital of a study; fewer take less noise in training.",
         default=2048,
     )
-    unit: str = setting("Privacy unit: 'picture', or 'patient' where the data names patients.", default="picture")
+    unit: str = setting(
+        "Privacy unit: 'picture', or 'patient' where the data names patients.", default="picture", choices=UNITS
+    )
     public_size: int = setting(
         "Size of the dataset that is made public; 0 rounds the number of units up to two digits, below 100 to one.",
         default=0,

@@ -125,7 +125,7 @@ def recipe(*, given: bool) -> Wishes:
         local_epochs=2.0,
         sample_rate=0.2,
         learning_rate=0.96,
-        schedule="cosine",
+        learning_rate_schedule="cosine",
         server_momentum=0.5,
         server_averaging=0.5,
         augmentation="flips_and_turns",

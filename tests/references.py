@@ -7,14 +7,15 @@
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
-from unittest import mock
+from typing import Any
+
+import click
 
 PROJECT = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":
@@ -49,28 +50,32 @@ def limits() -> list[Row]:
     return [(f.name, defaults[f.name], told[f.name]) for f in fields(DatasetLimits)]
 
 
-def programs() -> dict[str, argparse.ArgumentParser]:
-    """How each program is called, and its parser."""
-    with mock.patch.object(argparse.ArgumentParser, "parse_args", lambda self: self):
-        launcher = launch_datasites._options()
-    assert isinstance(launcher, argparse.ArgumentParser)
-    return {
-        "python launch_datasites.py": launcher,
-        "python -m datasites": datasites_program.make_parser(),
-        "python -m researcher": researcher_program.make_parser(),
-        "python -m policies": policies_cli._parser(),
-    }
+def programs() -> dict[str, click.Command]:
+    """The programs, by how each is called."""
+    parts = (launch_datasites, datasites_program, researcher_program, policies_cli)
+    return {str(program.name): program for program in (part.make_program() for part in parts)}
 
 
-def commands(call: str, parser: argparse.ArgumentParser, text: str = "") -> Iterator[tuple[str, str, list[Row]]]:
+def commands(call: str, program: click.Command) -> Iterator[tuple[str, str, list[Row]]]:
     """Each command that a program has: how it is called, what it does, its arguments."""
-    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    if not groups:
-        yield call, text, [_argument(action) for action in parser._actions if action.dest != "help"]
-    for group in groups:
-        helps = {choice.dest: choice.help or "" for choice in group._choices_actions}
-        for name, inner in group.choices.items():
-            yield from commands(f"{call} {name}", inner, helps[name])
+    if isinstance(program, click.Group):
+        for name, inner in program.commands.items():
+            yield from commands(f"{call} {name}", inner)
+        return
+    context = click.Context(program)
+    params = [param for param in program.get_params(context) if "--help" not in param.opts]
+    yield call, " ".join((program.help or "").split()), [_argument(param, context) for param in params]
+
+
+def understood(program: click.Command, words: Sequence[str]) -> dict[str, Any]:
+    """What a command would be given of a command line, which is read and not run.
+
+    Raises:
+        click.UsageError: It is wrong.
+    """
+    while isinstance(program, click.Group):
+        program, words = program.commands[words[0]], words[1:]
+    return program.make_context(program.name, list(words)).params
 
 
 def render(page: str) -> str:
@@ -83,13 +88,11 @@ def pages() -> list[Path]:
     return [page for page in sorted((PROJECT / "docs").glob("*.md")) if _BLOCK.search(page.read_text())]
 
 
-def _argument(action: argparse.Action) -> Row:
-    name = ", ".join(action.option_strings) or str(action.metavar or action.dest)
-    if action.option_strings and action.nargs != 0:
-        value = "|".join(map(str, action.choices)) if action.choices else action.metavar or action.dest.upper()
-        name += f" {value}"
-    needed = "required" if action.option_strings and action.required else ""
-    return name, needed, action.help or ""
+def _argument(param: click.Parameter, context: click.Context) -> Row:
+    if not isinstance(param, click.Option):
+        return param.make_metavar(context), "", param.help or ""
+    name = ", ".join(param.opts) + ("" if param.is_flag else f" {param.make_metavar(context)}")
+    return name, "required" if param.required else "", param.help or ""
 
 
 def _toml(text: str) -> dict[str, str]:

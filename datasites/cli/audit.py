@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 from datetime import date
 from pathlib import Path
 
 from datasites.cli import console
-from datasites.cli.commands import Commands
+from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
+from policies.terminal.commands import argument, option
 from policies.terminal.printing import say, say_json
 
 
-def verify(options: argparse.Namespace) -> None:
+def verify(chosen: Chosen) -> None:
     """Checks the audit log's chain and its sealed end, and the ledger against it."""
     from datasites.audit_log import chain as audit_chain
     from datasites.audit_log import ledger_witness
     from datasites.state.kept_books import open_ledger, read_audit, seal_of
 
-    state = chosen_state(options)
+    state = chosen_state(chosen)
     head = audit_chain.verify(state.audit, seal_of(state))
     say(f"The audit log's chain holds: {head.entries} entries, its head is {head.hash[:16]}.")
     events = read_audit(state, ledger_witness.is_witness).entries
@@ -26,36 +26,38 @@ def verify(options: argparse.Namespace) -> None:
     say(f"The ledger is the one that the log names; {unknown} of its entries came after the last it names.")
 
 
-def export(options: argparse.Namespace) -> None:
+def export(chosen: Chosen, *, file: Path, since: date | None, until: date | None) -> None:
     """Writes the audit log, or some days of it, to a file for an auditor."""
     from datasites.audit_log import export as audit_export
     from datasites.state.kept_books import seal_of
 
-    state = chosen_state(options)
-    days = {"since": options.since, "until": options.until}
-    count = audit_export.export(state.audit, options.file, seal=seal_of(state), **days)
-    say(f"{count} events written to {options.file}; its last line holds their digest.")
+    state = chosen_state(chosen)
+    count = audit_export.export(state.audit, file, seal=seal_of(state), since=since, until=until)
+    say(f"{count} events written to {file}; its last line holds their digest.")
 
 
-def show(options: argparse.Namespace) -> None:
+def show(chosen: Chosen, *, count: int) -> None:
     """Prints the last events of the audit log, a JSON line each."""
-    for event in console.call(options, "GET", f"/audit?count={options.count}"):
+    for event in console.call(chosen, "GET", f"/audit?count={count}"):
         say_json(event)
 
 
-def add_commands(commands: Commands) -> None:
+def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
-    audit = commands.group("audit", "The audit log.")
+    audit = commands.within("audit", "The audit log.")
     audit.add("verify", verify)
-    exporting = audit.add("export", export)
-    exporting.add_argument("file", type=Path, help="file to write: .csv for CSV, else JSON lines")
-    exporting.add_argument("--since", type=_day, metavar="DAY", help="first day, as 2026-11-23 (UTC)")
-    exporting.add_argument("--until", type=_day, metavar="DAY", help="last day, included")
-    audit.add("show", show).add_argument("--count", type=int, default=100, help="how many (default 100)")
+    audit.add(
+        "export",
+        export,
+        argument("file", "file to write: .csv for CSV, else JSON lines", kind=Path),
+        option("--since", "first day, as 2026-11-23 (UTC)", kind=_day, value="DAY"),
+        option("--until", "last day, included", kind=_day, value="DAY"),
+    )
+    audit.add("show", show, option("--count", "how many", kind=int, default=100))
 
 
 def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected a day such as 2026-11-23, got {text!r}") from error
+        raise ValueError(f"expected a day such as 2026-11-23, got {text!r}") from error

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
-import json
+from collections.abc import Sequence
 from typing import Any
 
 from datasites.cli import console
-from datasites.cli.commands import Commands
+from datasites.cli.commands import Chosen, HospitalCommands
 from policies.errors import ConfigError
+from policies.terminal.commands import option
 
 
-def budget(options: argparse.Namespace) -> None:
+def budget(chosen: Chosen) -> None:
     """Shows the privacy budget of each dataset."""
     from datasites.console.tables import budget_table
 
-    console.show(options, console.call(options, "GET", "/budget"), budget_table)
+    console.show(chosen, console.call(chosen, "GET", "/budget"), budget_table)
 
 
-def limits(options: argparse.Namespace) -> None:
+def limits(chosen: Chosen, *, changes: Sequence[str]) -> None:
     """Shows the dataset's limits, or changes some of them."""
     from datasites.console.tables import limits_table
 
-    changes = dict(_assignment(text) for text in options.set)
-    call = ("POST", "/limits", changes) if changes else ("GET", "/limits")
-    console.show(options, console.call(options, *call), limits_table)
+    new = dict(_assignment(text) for text in changes)
+    call = ("POST", "/limits", new) if new else ("GET", "/limits")
+    console.show(chosen, console.call(chosen, *call), limits_table)
 
 
 def _assignment(text: str) -> tuple[str, Any]:
+    import json
+
     name, _, value = text.partition("=")
     try:
         read = json.loads(value)
@@ -39,9 +41,8 @@ def _assignment(text: str) -> tuple[str, Any]:
         ) from error
 
 
-def add_commands(commands: Commands) -> None:
+def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
     commands.add("budget", budget)
-    commands.add("limits", limits).add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="epsilon=10, max_rounds=100, ... (repeatable)"
-    )
+    told = "epsilon=10, max_rounds=100, ... (repeatable)"
+    commands.add("limits", limits, option("--set", told, name="changes", value="NAME=VALUE", repeated=True))

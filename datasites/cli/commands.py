@@ -2,47 +2,58 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import click
+
+from policies.terminal.commands import Commands, option, switch
 
 STAFF_VARIABLE = "WANWU_STAFF"
 """Environment variable with the path of a person's own token file."""
 
 
-@dataclass(frozen=True)
-class Commands:
-    """Commands beside one another: those of the program, or of a group such as `staff`."""
+class Chosen(NamedTuple):
+    """What each of the hospital's commands is told, beside its own options.
 
-    beside: Any
-    shared: argparse.ArgumentParser
+    Attributes:
+        state: The datasite's state folder; None if not given.
+        name: The datasite's name, which stands for a folder in `state/`; None if not given.
+        as_file: The token file of the person who asks; None if not given.
+        json: Whether to print JSON instead of a table.
+    """
 
-    @classmethod
-    def of(cls, program: argparse.ArgumentParser) -> Commands:
-        """The commands of a program, none yet."""
-        return cls(program.add_subparsers(title="commands", required=True, metavar="COMMAND"), _shared_options())
-
-    def add(self, name: str, command: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
-        """Adds a command, whose docstring is its help; returns its parser, for its own arguments."""
-        added: argparse.ArgumentParser = self.beside.add_parser(name, parents=[self.shared], help=command.__doc__)
-        added.set_defaults(command=command)
-        return added
-
-    def group(self, name: str, text: str) -> Commands:
-        """Adds a word that commands of its own follow."""
-        return Commands(
-            self.beside.add_parser(name, help=text).add_subparsers(required=True, metavar="COMMAND"), self.shared
-        )
+    state: Path | None = None
+    name: str | None = None
+    as_file: Path | None = None
+    json: bool = False
 
 
-def _shared_options() -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--state", type=Path, help="the datasite's state folder")
-    shared.add_argument("--name", help="short for --state state/NAME")
-    shared.add_argument(
-        "--as", dest="as_file", type=Path, metavar="FILE", help=f"your own token file (default: ${STAFF_VARIABLE})"
+class HospitalCommands(Commands):
+    """The hospital's commands, each of which is told by `Chosen` which datasite it is about."""
+
+    def add(
+        self,
+        name: str,
+        run: Callable[..., int | None],
+        *params: click.Parameter,
+        later: Callable[[], Sequence[click.Parameter]] | None = None,
+    ) -> None:
+        """Adds a command, whose function takes `Chosen` and its own parameters by name."""
+
+        @functools.wraps(run)
+        def command(state: Path | None, name: str | None, as_file: Path | None, json: bool, **own: Any) -> int | None:
+            return run(Chosen(state, name, as_file, json), **own)
+
+        super().add(name, command, *params, *_shared(), later=later)
+
+
+def _shared() -> tuple[click.Parameter, ...]:
+    return (
+        option("--state", "the datasite's state folder", kind=Path),
+        option("--name", "short for --state state/NAME"),
+        option("--as", f"your own token file (default: ${STAFF_VARIABLE})", name="as_file", kind=Path, value="FILE"),
+        switch("--json", "print JSON instead of a table"),
     )
-    shared.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    return shared

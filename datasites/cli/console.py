@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from datasites.cli.commands import STAFF_VARIABLE
+from datasites.cli.commands import STAFF_VARIABLE, Chosen
 from datasites.cli.state_option import chosen_state
 from policies.errors import ConfigError, WanwuError
 from policies.terminal.printing import say_json
@@ -41,7 +39,7 @@ def called(what: str, name: str) -> str:
     return name
 
 
-def call(options: argparse.Namespace, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+def call(chosen: Chosen, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
     """Asks the running datasite's admin API.
 
     Raises:
@@ -50,7 +48,7 @@ def call(options: argparse.Namespace, method: str, path: str, body: dict[str, An
     """
     import httpx
 
-    access = _access(options)
+    access = _access(chosen)
     try:
         answer = httpx.request(
             method,
@@ -68,9 +66,9 @@ def call(options: argparse.Namespace, method: str, path: str, body: dict[str, An
     return content
 
 
-def show(options: argparse.Namespace, content: Any, table: Callable[[Any], Any]) -> None:
+def show(chosen: Chosen, content: Any, table: Callable[[Any], Any]) -> None:
     """Prints an answer as a table, or as it came with --json."""
-    if options.json:
+    if chosen.json:
         say_json(content, indent=2)
         return
     from policies.terminal.rich_terminal import PlainConsole
@@ -78,15 +76,17 @@ def show(options: argparse.Namespace, content: Any, table: Callable[[Any], Any])
     PlainConsole().print(table(content))
 
 
-def _access(options: argparse.Namespace) -> dict[str, str]:
+def _access(chosen: Chosen) -> dict[str, str]:
     """Address and token: of the person whose file is given, else of the state folder's owner.
 
     Raises:
         ConfigError: The person's file is not one, or the datasite is not running.
     """
-    own = options.as_file or os.environ.get(STAFF_VARIABLE)
+    import json
+
+    own = chosen.as_file or os.environ.get(STAFF_VARIABLE)
     if not own:
-        state = chosen_state(options)
+        state = chosen_state(chosen)
         try:
             return dict(json.loads(state.console.read_text()))
         except OSError as error:
@@ -95,7 +95,7 @@ def _access(options: argparse.Namespace) -> dict[str, str]:
         access = dict(json.loads(Path(own).read_text()))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{own} is not a token file. Ask the hospital's admin for one.") from error
-    if options.state is not None or options.name:
+    if chosen.state is not None or chosen.name:
         with contextlib.suppress(OSError, ConfigError):
-            access["url"] = json.loads(chosen_state(options).console.read_text())["url"]
+            access["url"] = json.loads(chosen_state(chosen).console.read_text())["url"]
     return access

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datasites.cli import console
-from datasites.cli.commands import Commands
+from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
-from datasites.files.state_folder import StateFolder
 from policies.errors import ConfigError
+from policies.terminal.commands import option
 from policies.terminal.printing import say, say_json
 
+if TYPE_CHECKING:
+    from datasites.files.state_folder import StateFolder
 
-def verify(options: argparse.Namespace) -> None:
+
+def verify(chosen: Chosen, *, receipts: Sequence[Path]) -> None:
     """Checks the ledger's chain and its sealed end, and compares the books with receipts that have left."""
     from datasites.state.kept_books import open_ledger
 
-    state = chosen_state(options)
+    state = chosen_state(chosen)
     ledger = open_ledger(state)
     ledger.verify()
     say(f"The ledger's chain holds: {len(ledger.entries())} entries.")
-    if options.receipts:
-        _compare_receipts(state, options.receipts)
+    if receipts:
+        _compare_receipts(state, receipts)
 
 
-def _compare_receipts(state: StateFolder, places: list[Path]) -> None:
+def _compare_receipts(state: StateFolder, places: Sequence[Path]) -> None:
     from datasites.state.last_known import disagree
     from datasites.state.outside_anchor import compare, find_receipts
 
@@ -40,20 +44,15 @@ def _compare_receipts(state: StateFolder, places: list[Path]) -> None:
         raise disagree(f"{len(wrong)} receipts state what the books do not hold: {', '.join(wrong)}")
 
 
-def show(options: argparse.Namespace) -> None:
+def show(chosen: Chosen) -> None:
     """Prints the privacy ledger's entries, a JSON line each."""
-    for entry in console.call(options, "GET", "/ledger"):
+    for entry in console.call(chosen, "GET", "/ledger"):
         say_json(entry)
 
 
-def add_commands(commands: Commands) -> None:
+def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
-    ledger = commands.group("ledger", "The privacy ledger.")
-    ledger.add("verify", verify).add_argument(
-        "--receipts",
-        nargs="+",
-        type=Path,
-        metavar="PATH",
-        help="receipts, or folders of them, to compare the books with",
-    )
+    ledger = commands.within("ledger", "The privacy ledger.")
+    told = "receipts, or folders of them, to compare the books with"
+    ledger.add("verify", verify, option("--receipts", told, kind=Path, value="PATH", words=True))
     ledger.add("show", show)

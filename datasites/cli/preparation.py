@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from datasites.cli.commands import Commands
+import click
+
+from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
-from datasites.config import DatasiteConfig
 from policies.errors import ConfigError
-from policies.plans.features import BACKBONES, NORMALISATIONS
+from policies.terminal.commands import option, option_of
 from policies.terminal.printing import say
 
 
-def init(options: argparse.Namespace) -> None:
+def init(chosen: Chosen, **settings: Any) -> None:
     """Writes config.toml and the identity of a new datasite."""
+    from datasites.config import DatasiteConfig
+    from datasites.files.state_folder import StateFolder
     from datasites.prepare import check_data, write_config
 
-    if not options.name:
+    if not chosen.name:
         raise ConfigError("Give the new datasite a name: --name hospital_a.")
-    config = DatasiteConfig(name=options.name, port=options.port)
-    given = {
-        "data_path": str(Path(options.data_path).resolve()) if options.data_path else None,
-        "site": options.site,
-        "dataset": options.dataset,
-        "unit": options.unit,
-        "researchers": tuple(options.researcher) or None,
-    }
-    config = replace(config, **{key: value for key, value in given.items() if value})
-    state = chosen_state(options, must_exist=False)
+    given = {name: value for name, value in settings.items() if value not in (None, ())}
+    if "data_path" in given:
+        given["data_path"] = str(Path(given["data_path"]).resolve())
+    config = DatasiteConfig(name=chosen.name, **given)
+    state = StateFolder(chosen.state or Path("state") / chosen.name)
     if state.config.exists():
         raise ConfigError(f"{state.config} exists already. Edit it, or choose another --state.")
     check_data(state, config)
@@ -38,11 +35,12 @@ def init(options: argparse.Namespace) -> None:
     say(f"Datasite '{config.name}' is described in {state.config}: read it, set its limits, then ingest and serve.")
 
 
-def ingest(options: argparse.Namespace) -> None:
+def ingest(chosen: Chosen) -> None:
     """Reads the pictures into the store."""
+    from datasites.config import DatasiteConfig
     from datasites.prepare import ingest_pictures
 
-    state = chosen_state(options)
+    state = chosen_state(chosen)
     manifest = ingest_pictures(state, DatasiteConfig.from_toml(state.config))
     height, width, channels = manifest.image_shape
     say(
@@ -53,39 +51,50 @@ def ingest(options: argparse.Namespace) -> None:
     )
 
 
-def features(options: argparse.Namespace) -> None:
+def features(
+    chosen: Chosen, *, backbone: str, weights: Path, weights_sha256: str, input_size: int, normalisation: str
+) -> None:
     """Computes features of the dataset's pictures with a frozen public network, once, for studies that train a head."""
     from datasites.assets.features import compute_features
+    from datasites.config import DatasiteConfig
     from datasites.state.kept_books import open_audit
     from policies.plans.features import FeatureSpec
 
     os.umask(0o077)
-    state = chosen_state(options)
-    spec = FeatureSpec(options.backbone, options.weights_sha256, options.input_size, options.normalisation)
-    folder = compute_features(state.store / DatasiteConfig.from_toml(state.config).dataset, spec, options.weights)
+    state = chosen_state(chosen)
+    spec = FeatureSpec(backbone, weights_sha256, input_size, normalisation)
+    folder = compute_features(state.store / DatasiteConfig.from_toml(state.config).dataset, spec, weights)
     open_audit(state).write("features computed", features=spec.key, weights=spec.weights_sha256)
     told = " ".join(f"--model_option {name}={value}" for name, value in spec.options.items())
     say(f"{folder} holds them. Researchers name them with: --model features {told}")
 
 
-def add_commands(commands: Commands) -> None:
+def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
-    new = commands.add("init", init)
-    new.add_argument("--port", type=int, default=8081, help="port for researchers (default 8081)")
-    new.add_argument("--data_path", help="folder with a subfolder per class, or an .npz file")
-    new.add_argument("--site", default="", help="which hospital's pictures, where data_path holds several")
-    new.add_argument("--dataset", default="", help="name of the published dataset")
-    new.add_argument("--unit", choices=("picture", "patient"), help="privacy unit (default picture)")
-    new.add_argument("--researcher", action="append", default=[], metavar="EMAIL", help="enrol at first start")
+    commands.add("init", init, later=_settings)
     commands.add("ingest", ingest)
-    public = commands.add("features", features)
-    public.add_argument("--backbone", required=True, choices=sorted(BACKBONES), help="the network, as timm names it")
-    public.add_argument("--weights", required=True, type=Path, metavar="FILE", help="its public weights")
-    public.add_argument("--weights_sha256", required=True, metavar="HEX", help="of that file, as its publisher states")
-    public.add_argument("--input_size", type=int, default=224, help="side that pictures are resized to (default 224)")
-    public.add_argument(
-        "--normalisation",
-        choices=sorted(NORMALISATIONS),
-        default="imagenet",
-        help="of pictures, as the weights were made with (default imagenet)",
-    )
+    commands.add("features", features, later=_features)
+
+
+def _settings() -> list[click.Parameter]:
+    """Options of the settings that a new datasite is mostly told; the others are written into its config.toml."""
+    from datasites.config import DatasiteConfig
+    from policies.settings import declared
+
+    settings = declared(DatasiteConfig)
+    own = [option_of(settings[name]) for name in ("port", "data_path", "site", "dataset", "unit")]
+    people = option_of(settings["researchers"], "--researcher", name="researchers", value="EMAIL", repeated=True)
+    return [*own, people]
+
+
+def _features() -> list[click.Parameter]:
+    from policies.plans.features import BACKBONES, NORMALISATIONS
+
+    made_with = "of pictures, as the weights were made with"
+    return [
+        option("--backbone", "the network, as timm names it", choices=sorted(BACKBONES), required=True),
+        option("--weights", "its public weights", kind=Path, value="FILE", required=True),
+        option("--weights_sha256", "of that file, as its publisher states", value="HEX", required=True),
+        option("--input_size", "side that pictures are resized to", kind=int, default=224),
+        option("--normalisation", made_with, choices=sorted(NORMALISATIONS), default="imagenet"),
+    ]

@@ -1,16 +1,13 @@
-"""`python -m datasites`: its parser, and how a command ends. What it prints is for the hospital's own people."""
+"""`python -m datasites`: its commands. What it prints is for the hospital's own people."""
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
 from collections.abc import Sequence
 
 from datasites.cli import audit, budget, ledger, preparation, requests, researchers, runs, serving, staff, upkeep
-from datasites.cli.commands import Commands
-from policies.errors import WanwuError
-from policies.terminal.printing import say_error, show_everything
+from datasites.cli.commands import HospitalCommands
+from policies.terminal.commands import run
+from policies.terminal.printing import show_everything
 
 DESCRIPTION = "The hospital's commands. What they print is for the hospital's own people."
 PARTS = (preparation, serving, requests, budget, runs, researchers, staff, ledger, upkeep, audit)
@@ -20,21 +17,12 @@ PARTS = (preparation, serving, requests, budget, runs, researchers, staff, ledge
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
     show_everything()
-    options = make_parser().parse_args(arguments)
-    try:
-        options.command(options)
-    except WanwuError as error:
-        say_error(error, private=True)
-        return 1
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return run(make_program(), arguments, private=True)
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The program's parser, with every command."""
-    parser = argparse.ArgumentParser(prog="python -m datasites", description=DESCRIPTION)
-    commands = Commands.of(parser)
+def make_program() -> HospitalCommands:
+    """The program with every command."""
+    program = HospitalCommands("python -m datasites", DESCRIPTION)
     for part in PARTS:
-        part.add_commands(commands)
-    return parser
+        part.add_commands(program)
+    return program

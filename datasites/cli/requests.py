@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 from datasites.cli import console
-from datasites.cli.commands import Commands
+from datasites.cli.commands import Chosen, HospitalCommands
+from policies.terminal.commands import argument, option
 from policies.terminal.printing import say
 
 
-def requests(options: argparse.Namespace) -> None:
+def requests(chosen: Chosen) -> None:
     """Lists code requests."""
     from datasites.console.tables import request_table
 
-    console.show(options, console.call(options, "GET", "/requests"), request_table)
+    console.show(chosen, console.call(chosen, "GET", "/requests"), request_table)
 
 
-def show(options: argparse.Namespace) -> None:
+def show(chosen: Chosen, *, request: str) -> None:
     """Shows one request's card."""
     from datasites.console.tables import request_card
 
-    console.show(options, console.call(options, "GET", f"/requests/{_request(options)}"), request_card)
+    console.show(chosen, console.call(chosen, "GET", f"/requests/{_named(request)}"), request_card)
 
 
-def approve(options: argparse.Namespace) -> None:
+def approve(chosen: Chosen, *, request: str) -> None:
     """Approves a request and reserves its budget."""
-    card = console.call(options, "POST", f"/requests/{_request(options)}/approve")
+    card = console.call(chosen, "POST", f"/requests/{_named(request)}/approve")
     if card["state"] == "pending":
         given, needed = len(card["approvals"]), card["approvals_needed"]
         say(f"Approval {given} of {needed} for {card['id'][:8]}; nothing is reserved before the last one.")
@@ -34,20 +34,20 @@ def approve(options: argparse.Namespace) -> None:
     say(f"Approved {card['id'][:8]}: {card['plan']['rounds']} rounds on '{card['plan']['dataset']}', {_cost(card)}.")
 
 
-def deny(options: argparse.Namespace) -> None:
+def deny(chosen: Chosen, *, request: str, reason: str) -> None:
     """Denies a request with a reason."""
-    card = console.call(options, "POST", f"/requests/{_request(options)}/deny", {"reason": options.reason})
+    card = console.call(chosen, "POST", f"/requests/{_named(request)}/deny", {"reason": reason})
     say(f"Denied {card['id'][:8]}: {card['reason']}")
 
 
-def end(options: argparse.Namespace) -> None:
+def end(chosen: Chosen, *, request: str, reason: str) -> None:
     """Ends an approved request; its unused budget becomes free."""
-    card = console.call(options, "POST", f"/requests/{_request(options)}/end", {"reason": options.reason})
+    card = console.call(chosen, "POST", f"/requests/{_named(request)}/end", {"reason": reason})
     say(f"Ended {card['id'][:8]}: {card['reason']}")
 
 
-def _request(options: argparse.Namespace) -> str:
-    return console.called("request", options.request)
+def _named(request: str) -> str:
+    return console.called("request", request)
 
 
 def _cost(card: dict[str, Any]) -> str:
@@ -56,11 +56,12 @@ def _cost(card: dict[str, Any]) -> str:
     return f"epsilon {card['epsilon']:.2f} reserved at delta {card['delta']:g}"
 
 
-def add_commands(commands: Commands) -> None:
+def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
     commands.add("requests", requests)
-    for name, command in (("show", show), ("approve", approve), ("deny", deny), ("end", end)):
-        about_one = commands.add(name, command)
-        about_one.add_argument("request", help="identifier, or its beginning")
-        if command in (deny, end):
-            about_one.add_argument("--reason", required=True, help="the researcher will read it")
+    request = argument("request", "identifier, or its beginning")
+    reason = option("--reason", "the researcher will read it", required=True)
+    commands.add("show", show, request)
+    commands.add("approve", approve, request)
+    commands.add("deny", deny, request, reason)
+    commands.add("end", end, request, reason)

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
-
 from datasites.cli import console
-from datasites.cli.commands import Commands
+from datasites.cli.commands import Chosen, HospitalCommands
+from policies.terminal.commands import argument
 from policies.terminal.printing import say
 
 
-def runs(options: argparse.Namespace) -> None:
+def runs(chosen: Chosen) -> None:
     """Lists runs."""
     from datasites.console.tables import run_table
 
-    console.show(options, console.call(options, "GET", "/runs"), run_table)
+    console.show(chosen, console.call(chosen, "GET", "/runs"), run_table)
 
 
-def cancel(options: argparse.Namespace) -> None:
+def cancel(chosen: Chosen, *, run: str) -> None:
     """Cancels a run. One that has started stays charged, and its round is not run again."""
-    run = console.call(options, "POST", f"/runs/{console.called('run', options.run)}/cancel")
-    say(f"Run {run['id']} is {run['state']}.")
+    left = console.call(chosen, "POST", f"/runs/{console.called('run', run)}/cancel")
+    say(f"Run {left['id']} is {left['state']}.")
 
 
-def add_commands(commands: Commands) -> None:
+def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
     commands.add("runs", runs)
-    commands.add("cancel", cancel).add_argument("run", help="identifier of the run")
+    commands.add("cancel", cancel, argument("run", "identifier of the run"))

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
-import logging
 import os
-import signal
-import threading
 from pathlib import Path
 from typing import TextIO
 
-from datasites.cli.commands import Commands
+from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
-from datasites.config import DatasiteConfig
-from datasites.files.log_file import BoundedHandler
-from datasites.files.log_lines import LineFormatter
+from policies.terminal.commands import switch
 
 
-def serve(options: argparse.Namespace) -> None:
+def serve(chosen: Chosen, *, stop_with_stdin: bool) -> None:
     """Serves the datasite until it is told to stop."""
+    import threading
+
     os.umask(0o077)
-    state = chosen_state(options)
-    config = DatasiteConfig.from_toml(state.config)
+    state = chosen_state(chosen)
+    from datasites.config import DatasiteConfig
     from datasites.prepare import ingest_pictures
     from datasites.pysyft.server import refuse_dev_mode
     from datasites.server import RunningDatasite
@@ -29,22 +25,25 @@ def serve(options: argparse.Namespace) -> None:
     from datasites.state.version import check_version
     from datasites.web.listening import listen
 
+    config = DatasiteConfig.from_toml(state.config)
     refuse_dev_mode()
     check_version(state.path)
     listen(config.host, config.port).close()
     hold(state)
     ingest_pictures(state, config)
     terminal = log_to(state.logs / "datasite.log", config.max_log_bytes)
-    if options.stop_with_stdin:
-        threading.Thread(target=stop_with_stdin, daemon=True).start()
+    if stop_with_stdin:
+        threading.Thread(target=wait_for_stdin, daemon=True).start()
     datasite = RunningDatasite(state, config)
     datasite.serve(ready=lambda: print(f"ready {config.url}", file=terminal, flush=True))
     terminal.flush()
     os._exit(0)  # all is closed and on disk; taking PySyft's modules apart would take another three seconds
 
 
-def stop_with_stdin() -> None:
+def wait_for_stdin() -> None:
     """Waits until standard input closes, then asks this process to stop."""
+    import signal
+
     while os.read(0, 1):
         continue
     os.kill(os.getpid(), signal.SIGTERM)
@@ -52,6 +51,11 @@ def stop_with_stdin() -> None:
 
 def log_to(file: Path, most_bytes: int) -> TextIO:
     """Sends the log and both outputs to the hospital's log file; returns the terminal, for the `ready` line."""
+    import logging
+
+    from datasites.files.log_file import BoundedHandler
+    from datasites.files.log_lines import LineFormatter
+
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     terminal = os.fdopen(os.dup(1), "w")
     os.dup2(descriptor, 1)
@@ -66,10 +70,7 @@ def log_to(file: Path, most_bytes: int) -> TextIO:
     return terminal
 
 
-def add_commands(commands: Commands) -> None:
+def add_commands(commands: HospitalCommands) -> None:
     """Adds this command to the program."""
-    commands.add("serve", serve).add_argument(
-        "--stop_with_stdin",
-        action="store_true",
-        help="stop when standard input closes (used by launch_datasites.py)",
-    )
+    told = "stop when standard input closes (used by launch_datasites.py)"
+    commands.add("serve", serve, switch("--stop_with_stdin", told))

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-import argparse
+import click
 
-from datasites.access.staff import ROLES
 from datasites.cli import console
-from datasites.cli.commands import Commands
+from datasites.cli.commands import Chosen, HospitalCommands
+from policies.terminal.commands import argument, option
 from policies.terminal.printing import say
 
 
-def add_staff(options: argparse.Namespace) -> None:
+def add_staff(chosen: Chosen, *, person: str, role: str) -> None:
     """Makes an account for one of the hospital's people."""
-    answer = console.call(options, "POST", "/staff", {"name": options.person, "role": options.role})
-    say(f"{options.person} is {options.role}. Hand over this file on a safe way, then delete it: {answer['file']}")
+    answer = console.call(chosen, "POST", "/staff", {"name": person, "role": role})
+    say(f"{person} is {role}. Hand over this file on a safe way, then delete it: {answer['file']}")
 
 
-def remove_staff(options: argparse.Namespace) -> None:
+def remove_staff(chosen: Chosen, *, person: str) -> None:
     """Ends the account of one of the hospital's people at once."""
-    console.call(options, "POST", f"/staff/{console.called('person', options.person)}/remove")
-    say(f"{options.person} has no account any more.")
+    console.call(chosen, "POST", f"/staff/{console.called('person', person)}/remove")
+    say(f"{person} has no account any more.")
 
 
-def list_staff(options: argparse.Namespace) -> None:
+def list_staff(chosen: Chosen) -> None:
     """Lists the hospital's people with their roles."""
     from datasites.console.tables import staff_table
 
-    console.show(options, console.call(options, "GET", "/staff"), staff_table)
+    console.show(chosen, console.call(chosen, "GET", "/staff"), staff_table)
 
 
-def add_commands(commands: Commands) -> None:
+def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
-    staff = commands.group("staff", "The hospital's people: admins, reviewers, auditors.")
-    new = staff.add("add", add_staff)
-    new.add_argument("person", help="name, as decisions and receipts will state it")
-    new.add_argument("--role", required=True, choices=ROLES, help="what the person may do")
-    staff.add("remove", remove_staff).add_argument("person")
+    staff = commands.within("staff", "The hospital's people: admins, reviewers, auditors.")
+    person = argument("person", "name, as decisions and receipts state it")
+    staff.add("add", add_staff, person, later=_role)
+    staff.add("remove", remove_staff, person)
     staff.add("list", list_staff)
+
+
+def _role() -> list[click.Parameter]:
+    from datasites.access.staff import ROLES
+
+    return [option("--role", "what the person may do", choices=ROLES, required=True)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import typing
 from collections.abc import Mapping
@@ -60,6 +59,8 @@ def canonical_json(value: Any) -> str:
 
 def sha256_text(text: str) -> str:
     """SHA-256 of UTF-8 text, in hexadecimal."""
+    import hashlib  # late: it loads OpenSSL, which what only declares plans does not need
+
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -7,20 +7,20 @@ crosses.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice, pairwise
-from typing import Annotated, Any, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from policies import validate
 from policies.errors import PlanError
 from policies.plans.training import ModelSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 PADDING = 0
 TOKENISERS = ("hashed_words_1",)
@@ -148,6 +148,8 @@ def tokens(reports: Sequence[str], form: TextForm) -> NDArray[np.int32]:
     Returns:
         int32, (N, length), from 0 to vocabulary - 1; after a report's last word all is `PADDING`.
     """
+    import numpy as np  # late: settings and plans are read without it
+
     rows = np.full((len(reports), form.length), PADDING, dtype=np.int32)
     for row, report in zip(rows, reports, strict=True):
         numbers = [_bucket(word, form.vocabulary) for word in islice(words(report), form.length)]
@@ -157,5 +159,7 @@ def tokens(reports: Sequence[str], form: TextForm) -> NDArray[np.int32]:
 
 def _bucket(word: str, vocabulary: int) -> int:
     """1 to vocabulary - 1. Two words may share a number; which do is the same everywhere, since nothing keys it."""
+    import hashlib
+
     digest = hashlib.blake2b(word.encode(), digest_size=8).digest()
     return 1 + int.from_bytes(digest, "little") % (vocabulary - 1)

@@ -15,9 +15,11 @@ from policies import validate
 from policies.errors import PlanError
 from policies.plans import plan_json, ranges
 from policies.plans.plan_json import canonical_json, sha256_text
+from policies.settings import setting
 
 __all__ = [
     "AUGMENTATIONS",
+    "DEVICES",
     "ENCODINGS",
     "ENGINES",
     "MAX_PICTURES_PER_PATIENT",
@@ -37,6 +39,7 @@ __all__ = [
 UNITS = ("picture", "patient")
 SCHEDULES = ("constant", "cosine")
 AUGMENTATIONS = ("none", "flips", "flips_and_turns")
+DEVICES = ("auto", "cpu")
 ENGINES = ("book_keeping", "opacus")
 PRECISIONS = ("float32", "bfloat16")
 # How weights and updates travel; `policies.contracts.encodings` says what each does.
@@ -114,31 +117,38 @@ class PrivacySpec:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """Performance settings: they change how fast a run is, never how private.
+    """Performance settings: they change how fast a run is, never how private. Each setting says what it is."""
 
-    Attributes:
-        device: `auto` takes a GPU where the hospital leases one, `cpu` never does.
-        physical_batch_size: Most pictures in memory at once; a step is computed in such parts, or in smaller ones where
-            the hospital's memory asks for it. A private step's parts all have one size.
-        timeout_seconds: Wall clock for one round, after which the run fails and nothing leaves; once for its
-            preparation, before it is charged, and once from there on.
-        engine: What computes the clipped sums of a private step: `book_keeping`, or `opacus` for Opacus' hooks, which
-            are slower and need more memory. Both compute the same.
-        precision: In which a private step's model is computed, `float32`, or `bfloat16` where that is faster, as on
-            GPUs. Weights, norms, sums and noise are float32 or better in either.
-        batch_margin: By how many standard deviations more pictures than expected a private step always computes, so
-            that its time does not tell how many were drawn. A larger draw takes longer, which is then seen.
-    """
-
-    device: str = "auto"
-    physical_batch_size: int = 64
-    timeout_seconds: int = 3600
-    engine: str = "book_keeping"
-    precision: str = "float32"
-    batch_margin: float = field(default=5.0, metadata=plan_json.ADDED_LATER)
+    device: str = setting(
+        "auto takes a GPU where the hospital leases one, cpu never does", default="auto", choices=DEVICES
+    )
+    physical_batch_size: int = setting(
+        "most pictures in memory at once; a step is computed in parts of that size, or smaller where memory is short",
+        default=64,
+    )
+    timeout_seconds: int = setting(
+        "wall clock for one round, then it fails; once for its preparation, before it is charged, once from then on",
+        default=3600,
+    )
+    engine: str = setting(
+        "what computes a private step's clipped sums: opacus, its hooks, takes more time and memory; results are equal",
+        default="book_keeping",
+        choices=ENGINES,
+    )
+    precision: str = setting(
+        "of a private step's model: bfloat16 is faster on GPUs; weights, norms, sums and noise are float32 or better",
+        default="float32",
+        choices=PRECISIONS,
+    )
+    batch_margin: float = setting(
+        "by how many standard deviations more pictures than expected a private step always computes, so that its time "
+        "does not tell how many were drawn; a larger draw takes longer, which is then seen",
+        default=5.0,
+        metadata=plan_json.ADDED_LATER,
+    )
 
     def __post_init__(self) -> None:
-        validate.choice("run.device", self.device, ("auto", "cpu"))
+        validate.choice("run.device", self.device, DEVICES)
         validate.integer("run.physical_batch_size", self.physical_batch_size, low=1, high=65_536)
         validate.choice("run.engine", self.engine, ENGINES)
         validate.choice("run.precision", self.precision, PRECISIONS)
@@ -158,7 +168,7 @@ class TrainingPlan:
 
     A round is `steps_per_round` optimiser steps of SGD; each step draws every privacy unit with probability
     `sample_rate` (Poisson sampling). `privacy=None` trains without differential privacy, which a hospital
-    refuses unless its limits allow it.
+    refuses unless its limits allow it. Settings that have a default say themselves what they are.
 
     Attributes:
         study: Name of the study, the same at every hospital.
@@ -168,25 +178,8 @@ class TrainingPlan:
         steps_per_round: Optimiser steps in one round at the hospital.
         sample_rate: Poisson probability q that a unit joins a step, at most 1.
         learning_rate: Of SGD, in the first round.
-        learning_rate_schedule: `constant`, or `cosine` from learning_rate towards 0 over the study's steps.
-        momentum: Of SGD, below 1; the buffer starts at zero in each round.
-        weight_decay: L2 penalty added to the (noised) gradient.
-        proximal_mu: FedProx's term: pull towards the round's global weights (Li et al., MLSys 2020); 0 is FedAvg.
-        augmentation: Random change of each drawn picture: `none`, `flips`, `flips_and_turns`.
-        augmentation_multiplicity: How many such changes of each drawn picture a step looks at; its gradient is their
-            mean, before it is clipped, so they cost no privacy (De et al., 2022).
-        server_momentum: What the researcher does with the mean update, for the reviewer to know: share of the last
-            one that is kept, in [0, 1). Post-processing of released updates, which costs no privacy.
-        server_averaging: Likewise: share of the last average that is kept, in [0, 1), where the global model is the
-            moving average of the rounds' weights; 0 is no average.
-        weights_encoding: How the global weights come in: `none`, `zstd` (lossless), `fp16`, `int8` (stochastic
-            rounding). Training starts from what was decoded.
-        update_encoding: How the client update leaves, likewise; applied by the hospital after the output contract,
-            so it is post-processing and costs no privacy.
         privacy: The privacy settings, or None.
         run: The performance settings.
-        pictures_per_patient: How many pictures of each drawn patient a step looks at, drawn at random, each again only
-            when there are no others. Their mean gradient is clipped, so they cost no privacy.
     """
 
     kind: ClassVar[str] = "training"
@@ -198,19 +191,47 @@ class TrainingPlan:
     steps_per_round: int
     sample_rate: float
     learning_rate: float
-    learning_rate_schedule: str = "constant"
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    proximal_mu: float = 0.0
-    augmentation: str = "none"
-    augmentation_multiplicity: int = 1
-    server_momentum: float = 0.0
-    server_averaging: float = 0.0
-    weights_encoding: str = "none"
-    update_encoding: str = "none"
+    learning_rate_schedule: str = setting(
+        "constant, or cosine from learning_rate towards 0 over the study's steps", default="constant", choices=SCHEDULES
+    )
+    momentum: float = setting("of SGD, below 1; the buffer starts at zero in each round", default=0.0)
+    weight_decay: float = setting("L2 penalty added to the (noised) gradient", default=0.0)
+    proximal_mu: float = setting(
+        "FedProx's term: pull towards the round's global weights (Li et al., MLSys 2020); 0 is FedAvg", default=0.0
+    )
+    augmentation: str = setting("random change of each drawn picture", default="none", choices=AUGMENTATIONS)
+    augmentation_multiplicity: int = setting(
+        "how many such changes of each drawn picture a step looks at; its gradient is their mean, before it is "
+        "clipped, so they cost no privacy (De et al., 2022)",
+        default=1,
+    )
+    server_momentum: float = setting(
+        "share of the last mean update that the researcher keeps, in [0, 1); post-processing, at no cost of privacy",
+        default=0.0,
+    )
+    server_averaging: float = setting(
+        "share of the last average that is kept, in [0, 1), if the global model is an average of rounds; 0: it is not",
+        default=0.0,
+    )
+    weights_encoding: str = setting(
+        "how global weights come in: zstd is lossless, fp16 and int8 round; training starts from what was decoded",
+        default="none",
+        choices=ENCODINGS,
+    )
+    update_encoding: str = setting(
+        "how the client update leaves, likewise; applied by the hospital after the output contract, so it is "
+        "post-processing and costs no privacy",
+        default="none",
+        choices=ENCODINGS,
+    )
     privacy: PrivacySpec | None = None
     run: RunSpec = field(default_factory=RunSpec)
-    pictures_per_patient: int = field(default=1, metadata=plan_json.ADDED_LATER)
+    pictures_per_patient: int = setting(
+        "how many pictures of each drawn patient a step looks at, drawn at random, each again only when there are no "
+        "others; their mean gradient is clipped, so they cost no privacy; where the unit is patient",
+        default=1,
+        metadata=plan_json.ADDED_LATER,
+    )
 
     def __post_init__(self) -> None:
         validate.name("study", self.study)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
-import traceback
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from policies.errors import WanwuError
 from policies.untrusted_text import shown
+
+if TYPE_CHECKING:
+    from policies.errors import WanwuError
 
 MOST_IN_A_LINE = 4000
 
@@ -22,6 +22,8 @@ def say(line: object, *, to_errors: bool = False) -> None:
 
 def say_json(value: Any, *, indent: int | None = None) -> None:
     """Prints a value as JSON, which holds printable ASCII alone."""
+    import json  # late, as below: every help waits for this module
+
     print(json.dumps(value, indent=indent))
 
 
@@ -41,6 +43,8 @@ def show_everything() -> None:
 
 
 def _say_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    import traceback
+
     for piece in traceback.format_exception(kind, error, trace):
         for line in piece.rstrip("\n").split("\n"):
             say(line, to_errors=True)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import click
+
+from policies.terminal.commands import option
 
 if TYPE_CHECKING:
     from researcher.hospitals.federation import Federation
@@ -12,20 +16,14 @@ CREDENTIALS = "state/*/credentials/*.json"
 """Where credentials files lie unless a command is told otherwise."""
 
 
-def credentials_option() -> argparse.ArgumentParser:
+def credentials_option() -> click.Option:
     """The option of commands that speak to hospitals."""
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument(
-        "--credentials",
-        nargs="+",
-        metavar="FILE",
-        help=f"credentials files or a pattern (default {CREDENTIALS})",
-    )
-    return shared
+    told = f"credentials files or a pattern (default {CREDENTIALS})"
+    return option("--credentials", told, value="FILE", words=True)
 
 
-def connect(options: argparse.Namespace) -> Federation:
-    """Connects to the hospitals that the options name."""
+def connect(credentials: Sequence[str]) -> Federation:
+    """Connects to the hospitals whose credentials files are given; to those where such files lie if there are none."""
     from researcher.hospitals.federation import Federation
 
-    return Federation.connect(options.credentials or [CREDENTIALS])
+    return Federation.connect(list(credentials) or [CREDENTIALS])

@@ -1,49 +1,52 @@
-"""How a command joins the researcher's program: its name, what it does, the options that several of them share."""
+"""How a command joins the researcher's program, and the options that several of its commands share."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 
-@dataclass(frozen=True)
-class Commands:
-    """Commands beside one another: those of the program, or of a group such as `receipt`."""
+from policies.terminal.commands import Commands, option
 
-    beside: Any
 
-    @classmethod
-    def of(cls, program: argparse.ArgumentParser) -> Commands:
-        """The commands of a program, none yet."""
-        return cls(program.add_subparsers(title="commands", required=True, metavar="COMMAND"))
+class ResearcherCommands(Commands):
+    """The researcher's commands. What libraries say of themselves meanwhile is not printed."""
 
     def add(
-        self, name: str, command: Callable[[argparse.Namespace], None], *shared: argparse.ArgumentParser
-    ) -> argparse.ArgumentParser:
-        """Adds a command, whose docstring is its help; returns its parser, for its own arguments."""
-        added: argparse.ArgumentParser = self.beside.add_parser(name, parents=list(shared), help=command.__doc__)
-        added.set_defaults(command=command)
-        return added
+        self,
+        name: str,
+        run: Callable[..., int | None],
+        *params: click.Parameter,
+        later: Callable[[], Sequence[click.Parameter]] | None = None,
+    ) -> None:
+        """Adds a command, whose function takes its parameters by name."""
 
-    def group(self, name: str, text: str) -> Commands:
-        """Adds a word that commands of its own follow."""
-        return Commands(self.beside.add_parser(name, help=text).add_subparsers(required=True, metavar="COMMAND"))
+        @functools.wraps(run)
+        def command(**given: Any) -> int | None:
+            _quieten()
+            return run(**given)
+
+        super().add(name, command, *params, later=later)
 
 
-def study_folder() -> argparse.ArgumentParser:
+def study_folder() -> click.Option:
     """The option of commands about one study: its folder."""
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--out", type=Path, default=Path("out/study"), help="folder of the study (default out/study)")
-    return shared
+    return option("--out", "folder of the study", kind=Path, default=Path("out/study"))
 
 
-def add_backbone_weights(parser: argparse.ArgumentParser) -> None:
-    """Adds the option that a features model needs on a hold-out of pictures."""
-    parser.add_argument(
-        "--backbone_weights",
-        metavar="SOURCE",
-        help="public weights of a features model's backbone, to evaluate on the hold-out",
-    )
+def backbone_weights() -> click.Option:
+    """The option that a features model needs on a hold-out of pictures."""
+    told = "public weights of a features model's backbone, to evaluate on the hold-out"
+    return option("--backbone_weights", told, value="SOURCE")
+
+
+def _quieten() -> None:
+    import logging
+    import warnings
+
+    warnings.filterwarnings("ignore", module=r"(syft|opacus|requests)\..*")
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # a datasite that is out of reach is told once, by us

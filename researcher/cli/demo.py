@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from researcher.cli.commands import Commands
+from policies.terminal.commands import option
+from researcher.cli.commands import ResearcherCommands
 
 
-def demo(options: argparse.Namespace) -> None:
+def demo(*, data: Path | None, test: Path | None, out: Path, num_rounds: int | None, port: int) -> None:
     """Runs the main job: hospitals, a study, approvals, rounds, a report."""
     from researcher.demo import run_demo
 
-    run_demo(
-        data=options.data,
-        test=options.test,
-        out=options.out,
-        num_rounds=options.num_rounds,
-        port=options.port,
-    )
+    run_demo(data=data, test=test, out=out, num_rounds=num_rounds, port=port)
 
 
-def add_commands(commands: Commands) -> None:
+def add_commands(commands: ResearcherCommands) -> None:
     """Adds this command to the program."""
-    showing = commands.add("demo", demo)
-    showing.add_argument("--data", type=Path, help="FOLDER/<hospital>/<class>/* or an .npz file (default: drawn)")
-    showing.add_argument("--test", type=Path, help="public hold-out in the same form")
-    showing.add_argument("--out", type=Path, default=Path("out/demo"), help="where to write (default out/demo)")
-    showing.add_argument("--num_rounds", type=int, help="rounds (default: the recipe's)")
-    showing.add_argument("--port", type=int, default=8081, help="first port of the hospitals (default 8081)")
+    commands.add(
+        "demo",
+        demo,
+        option("--data", "FOLDER/<hospital>/<class>/* or an .npz file (default: drawn)", kind=Path),
+        option("--test", "public hold-out in the same form", kind=Path),
+        option("--out", "where to write", kind=Path, default=Path("out/demo")),
+        option("--num_rounds", "rounds (default: the recipe's)", kind=int),
+        option("--port", "first port of the hospitals", kind=int, default=8081),
+    )

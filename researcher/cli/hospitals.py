@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
+from collections.abc import Sequence
 
+from policies.terminal.commands import argument, switch
 from policies.terminal.printing import say_json
 from researcher.cli.access import CREDENTIALS, connect, credentials_option
-from researcher.cli.commands import Commands
+from researcher.cli.commands import ResearcherCommands
 
 
-def catalog(options: argparse.Namespace) -> None:
+def catalog(*, credentials: Sequence[str]) -> None:
     """Shows what the hospitals publish and what is left of their budgets."""
     from policies.terminal.rich_terminal import PlainConsole
     from researcher.terminal.tables import catalog_table
 
-    with connect(options) as federation:
+    with connect(credentials) as federation:
         wires = {name: hospital.wire for name, hospital in federation.hospitals.items()}
         shown = catalog_table((found, wires[found.datasite].budget(found.name)) for found in federation.datasets())
     PlainConsole().print(shown)
 
 
-def check(options: argparse.Namespace) -> None:
+def check(*, credentials: Sequence[str], json: bool) -> int:
     """Looks at every hospital before a study: reachable, versions, clock, speed, datasets. Status 1 on a problem."""
     from policies.terminal.rich_terminal import PlainConsole
     from researcher.hospitals.federation import check_all
     from researcher.terminal.tables import check_table
 
-    checks = check_all(options.files or [CREDENTIALS])
-    if options.json:
+    checks = check_all(list(credentials) or [CREDENTIALS])
+    if json:
         say_json([one.to_dict() for one in checks], indent=2)
     else:
         PlainConsole().print(check_table(checks))
-    if any(one.problems for one in checks):
-        sys.exit(1)
+    return int(any(one.problems for one in checks))
 
 
-def add_commands(commands: Commands) -> None:
+def add_commands(commands: ResearcherCommands) -> None:
     """Adds these commands to the program."""
     commands.add("catalog", catalog, credentials_option())
-    looking = commands.add("check", check)
-    looking.add_argument(
-        "files", nargs="*", metavar="CREDENTIALS", help=f"credentials files or patterns (default {CREDENTIALS})"
-    )
-    looking.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    files = f"credentials files or patterns (default {CREDENTIALS})"
+    as_json = switch("--json", "print JSON instead of a table")
+    commands.add("check", check, argument("CREDENTIALS", files, repeated=True), as_json)

@@ -1,48 +1,33 @@
-"""`python -m researcher`: its parser, and how a command ends. No command sees a private row."""
+"""`python -m researcher`: its commands, and how an interrupted one ends. No command sees a private row."""
 
 from __future__ import annotations
 
-import argparse
-import logging
-import os
-import sys
-import warnings
 from collections.abc import Sequence
 
-from policies.errors import WanwuError
-from policies.terminal.printing import say, say_error, show_everything
+from policies.terminal.commands import run
+from policies.terminal.printing import say, show_everything
 from researcher.cli import counts, demo, hospitals, receipts, studies
-from researcher.cli.commands import Commands
+from researcher.cli.commands import ResearcherCommands
 
 DESCRIPTION = "The researcher's commands."
 PARTS = (hospitals, studies, receipts, counts, demo)
 """Each adds its own commands; `--help` and the reference list them in this order."""
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
     show_everything()
-    options = make_parser().parse_args(arguments)
-    warnings.filterwarnings("ignore", module=r"(syft|opacus|requests)\..*")
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # a datasite that is out of reach is told once, by us
     try:
-        options.command(options)
-    except WanwuError as error:
-        say_error(error)
-        return 1
+        return run(make_program(), arguments)
     except KeyboardInterrupt:
         say("Interrupted. What was reached is saved; run the command again to go on.", to_errors=True)
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        return INTERRUPTED
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The program's parser, with every command."""
-    parser = argparse.ArgumentParser(prog="python -m researcher", description=DESCRIPTION)
-    commands = Commands.of(parser)
+def make_program() -> ResearcherCommands:
+    """The program with every command."""
+    program = ResearcherCommands("python -m researcher", DESCRIPTION)
     for part in PARTS:
-        part.add_commands(commands)
-    return parser
+        part.add_commands(program)
+    return program

@@ -2,71 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
-from policies import validate
 from policies.budget.accountant import GaussianSteps, calibrate_noise
 from policies.budget.limits import PrivacyBudget
 from policies.errors import FederationError, PlanError
 from policies.plans.features import check_features
 from policies.plans.tokeniser import TEXT_MODELS, check_text
-from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
+from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
+from policies.settings import declared
 from researcher.hospitals.hospital import DatasetInfo
 from researcher.planning import recipes
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """The settings that a researcher chooses; the rest of the plan follows from them and from the datasets' schema.
-
-    Attributes:
-        study: Name of the study.
-        model: Name of the model.
-        options: The model's options.
-        recipe: `auto` derives all settings of training, the attributes from `local_epochs` to `server_averaging`
-            without `epsilon`, `delta`, `repetitions`, `augmentation` and `pictures_per_patient`, by
-            `researcher.planning.recipes`; `none` takes them from here.
-        num_rounds: Rounds; 5 if None, or the recipe's.
-        local_epochs: Expected passes over a hospital's pictures in one round.
-        sample_rate: Poisson probability of a unit to join a step.
-        epsilon: What the whole study may cost at each hospital; None for no differential privacy.
-        noise_multiplier: Instead of epsilon: the noise itself.
-        delta: At which epsilon is stated.
-        repetitions: How many studies of this length the epsilon has to cover.
-        max_grad_norm: Clipping bound.
-        learning_rate, momentum, schedule, augmentation: Of the local optimiser.
-        augmentation_multiplicity: Views of each drawn picture in a step.
-        pictures_per_patient: Of each drawn patient, in a step.
-        server_momentum, server_averaging: Of the researcher's federated averaging.
-        weights_encoding, update_encoding: How global weights and client updates travel.
-        run: Performance settings.
-    """
-
-    study: str = "study"
-    model: str = "small_cnn"
-    options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    recipe: str = "none"
-    num_rounds: int | None = None
-    local_epochs: float = 1.0
-    sample_rate: float = 0.1
-    epsilon: float | None = 8.0
-    noise_multiplier: float | None = None
-    delta: float = 1e-5
-    repetitions: int = 1
-    max_grad_norm: float = 1.0
-    learning_rate: float = 0.5
-    schedule: str = "cosine"
-    momentum: float = 0.0
-    augmentation: str = "none"
-    augmentation_multiplicity: int = 1
-    pictures_per_patient: int = 1
-    server_momentum: float = 0.0
-    server_averaging: float = 0.0
-    weights_encoding: str = "none"
-    update_encoding: str = "none"
-    run: RunSpec = field(default_factory=RunSpec)
+from researcher.planning.wishes import Wishes
 
 
 def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
@@ -84,10 +32,10 @@ def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
         BudgetTooSmall: No noise keeps the study within the epsilon.
     """
     first = _agreeing(datasets, with_text=wishes.model in TEXT_MODELS)
-    if wishes.local_epochs <= 0 or not 0 < wishes.sample_rate <= 1:
+    local_epochs, sample_rate = wishes.chosen("local_epochs"), wishes.chosen("sample_rate")
+    if local_epochs <= 0 or not 0 < sample_rate <= 1:
         raise PlanError(
-            f"local_epochs must be above 0 and sample_rate in (0, 1], got "
-            f"{wishes.local_epochs} and {wishes.sample_rate}."
+            f"local_epochs must be above 0 and sample_rate in (0, 1], got {local_epochs} and {sample_rate}."
         )
     options = dict(wishes.options)
     if wishes.model in TEXT_MODELS and first.text is not None:
@@ -98,11 +46,8 @@ def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
         study=wishes.study,
         dataset=first.name,
         model=model,
-        augmentation=wishes.augmentation,
-        pictures_per_patient=wishes.pictures_per_patient,
-        weights_encoding=wishes.weights_encoding,
-        update_encoding=wishes.update_encoding,
         run=wishes.run,
+        **_of_plan(wishes, derived=False),
         **_training(wishes, model, datasets),
     )
     check_features(plan)
@@ -116,19 +61,16 @@ def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
 def _training(wishes: Wishes, model: ModelSpec, datasets: Sequence[DatasetInfo]) -> dict[str, Any]:
     """The plan's settings of training: the recipe's, or the wishes'."""
     unit = datasets[0].unit
-    if validate.choice("recipe", wishes.recipe, recipes.RECIPES) == "none":
-        rounds, steps = wishes.num_rounds or 5, max(1, round(wishes.local_epochs / wishes.sample_rate))
+    if wishes.recipe == "none":
+        rounds = wishes.chosen("num_rounds")
+        steps = max(1, round(wishes.chosen("local_epochs") / wishes.chosen("sample_rate")))
         return {
             "rounds": rounds,
             "steps_per_round": steps,
-            "sample_rate": wishes.sample_rate,
-            "learning_rate": wishes.learning_rate,
-            "learning_rate_schedule": wishes.schedule,
-            "momentum": wishes.momentum,
-            "augmentation_multiplicity": wishes.augmentation_multiplicity,
-            "server_momentum": wishes.server_momentum,
-            "server_averaging": wishes.server_averaging,
+            "sample_rate": wishes.chosen("sample_rate"),
+            "learning_rate": wishes.chosen("learning_rate"),
             "privacy": _privacy(wishes, unit, steps * rounds),
+            **_of_plan(wishes, derived=True),
         }
     recipe = recipes.auto(
         model,
@@ -142,14 +84,20 @@ def _training(wishes: Wishes, model: ModelSpec, datasets: Sequence[DatasetInfo])
     return recipe.settings(delta=wishes.delta, unit=unit)
 
 
+def _of_plan(wishes: Wishes, *, derived: bool) -> dict[str, Any]:
+    """The settings that the plan declares: those that a recipe derives, or the others."""
+    settings = declared(Wishes)
+    return {name: wishes.chosen(name) for name in declared(TrainingPlan) if settings[name].derived is derived}
+
+
 def _privacy(wishes: Wishes, unit: str, steps: int) -> PrivacySpec | None:
     noise = wishes.noise_multiplier
     if noise is None:
         if wishes.epsilon is None:
             return None
         budget = PrivacyBudget(wishes.epsilon, wishes.delta)
-        noise = calibrate_noise(budget, sample_rate=wishes.sample_rate, steps=steps * wishes.repetitions)
-    return PrivacySpec(noise, wishes.max_grad_norm, wishes.delta, unit)
+        noise = calibrate_noise(budget, sample_rate=wishes.chosen("sample_rate"), steps=steps * wishes.repetitions)
+    return PrivacySpec(noise, wishes.chosen("max_grad_norm"), wishes.delta, unit)
 
 
 def study_epsilon(plan: TrainingPlan) -> float | None:

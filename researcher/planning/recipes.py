@@ -16,7 +16,6 @@ from policies.budget.limits import PrivacyBudget
 from policies.errors import PlanError
 from policies.plans.training import MAX_ROUNDS, ModelSpec, PrivacySpec
 
-RECIPES = ("none", "auto")
 HEADS = ("features", "linear", "scattering_linear")
 """Models that are one linear layer on what is fixed, so that the length of their inputs is known."""
 

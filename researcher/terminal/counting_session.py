@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from researcher.counts.noised_statistics import statistics_of
 from researcher.counts.releases import CountRequest, Released
 from researcher.hospitals.federation import Federation
 from researcher.hospitals.hospital import DatasetInfo
+from researcher.planning.count_wishes import CountWishes
 from researcher.studies.submission import STUDY_FILE
 from researcher.terminal.tables import evaluation_table, statistics_table
 
@@ -25,27 +25,6 @@ if TYPE_CHECKING:
     from researcher.studies.checkpoints import Checkpoint
 
 SCORE_BINS = 20
-
-
-@dataclass(frozen=True)
-class CountWishes:
-    """What the researcher chooses of a request for counts.
-
-    Attributes:
-        study: Name of the study that pays for it.
-        dataset: Name of the dataset; None for the first that is published.
-        noise_multiplier: Noise on the counts.
-        delta: At which epsilon is stated.
-    """
-
-    study: str
-    dataset: str | None
-    noise_multiplier: float
-    delta: float
-
-    def privacy(self, info: DatasetInfo) -> ReleaseSpec:
-        """The noise, on the dataset's own privacy unit."""
-        return ReleaseSpec(self.noise_multiplier, self.delta, info.unit)
 
 
 def ask_for_statistics(federation: Federation, wishes: CountWishes, *, out: Path, console: PlainConsole) -> None:
@@ -56,7 +35,7 @@ def ask_for_statistics(federation: Federation, wishes: CountWishes, *, out: Path
         dataset=info.name,
         image_shape=info.image_shape,
         num_classes=len(info.class_names),
-        privacy=wishes.privacy(info),
+        privacy=_privacy(wishes, info),
     )
     released = _collect(federation, plan, out, None, console)
     found = {name: statistics_of(arrays, noise_std=released.noise_std) for name, arrays in released.arrays.items()}
@@ -74,7 +53,7 @@ def ask_for_evaluation(
         dataset=info.name,
         model=checkpoint.model,
         rounds=1,
-        privacy=wishes.privacy(info),
+        privacy=_privacy(wishes, info),
         score_bins=SCORE_BINS,
     )
     released = _collect(federation, plan, out, checkpoint.weights, console)
@@ -86,6 +65,11 @@ def ask_for_evaluation(
     console.print(evaluation_table(found, info.class_names, released.epsilon))
     console.print("Intervals hold the true value with probability 0.95; they include the hospitals' noise.")
     _save(out / "evaluation.json", released)
+
+
+def _privacy(wishes: CountWishes, info: DatasetInfo) -> ReleaseSpec:
+    """The noise, on the dataset's own privacy unit."""
+    return ReleaseSpec(wishes.noise_multiplier, wishes.delta, info.unit)
 
 
 def _scores(arrays: Mapping[str, np.ndarray], noise_std: float) -> tuple[NoisedMetrics, NoisedAuroc]:

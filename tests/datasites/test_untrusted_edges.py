@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 import csv
 import io
@@ -22,6 +21,7 @@ from datasites.audit_log import export as audit_export
 from datasites.audit_log.log import AuditLog
 from datasites.cli import console as console_calls
 from datasites.cli import main, requests, runs
+from datasites.cli.commands import Chosen
 from datasites.config import DatasiteConfig, check_email
 from datasites.console import tables
 from datasites.files.log_lines import LineFormatter
@@ -184,9 +184,10 @@ def test_the_commands_print_what_they_were_answered_and_obey_nothing(
     answers: dict[str, Any] = {"state": "approved", "id": text, "reason": text, "email": text, "file": text}
     answers |= {"plan": {"rounds": text, "dataset": text}, "epsilon": None, "approvals": [], "approvals_needed": 1}
     monkeypatch.setattr(console_calls, "call", lambda *arguments, **named: answers)
-    options = argparse.Namespace(request="x", reason="y", run="z", json=False)
-    for command in (requests.approve, requests.deny, requests.end, runs.cancel):
-        command(options)
+    requests.approve(Chosen(), request="x")
+    requests.deny(Chosen(), request="x", reason="y")
+    requests.end(Chosen(), request="x", reason="y")
+    runs.cancel(Chosen(), run="z")
     assert not raw_in(capsys.readouterr().out)
 
 

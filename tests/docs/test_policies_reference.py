@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import references
 
 from datasites.config import DatasiteConfig
 from datasites.training.audit.faults import FAULTS
-from policies.__main__ import _parser
+from policies.__main__ import make_program
 from policies.answers.runs import ChargedRunAnswer
 from policies.budget import accountant
 from policies.budget.limits import DatasetLimits
@@ -73,10 +74,9 @@ def test_everything_that_is_told_of_a_run_stands_there():
 
 
 def test_the_audits_arguments_and_faults_stand_there():
-    (commands,) = (action for action in _parser()._actions if action.choices)
-    arguments = {name for action in commands.choices["audit"]._actions for name in action.option_strings}
+    ((_, _, arguments),) = references.commands("audit", make_program())
     described = {name.split()[0] for name in rows("## Audit")}
-    assert described == arguments - {"-h", "--help"}
+    assert described == {name.split()[0] for name, _, _ in arguments}
     assert all(f"`{fault}`" in section("## Audit") for fault in FAULTS)
 
 

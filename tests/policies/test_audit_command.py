@@ -79,8 +79,7 @@ def test_without_a_path_the_picture_is_drawn_under_out(audited, tmp_path, monkey
 
 
 def test_the_help_names_each_fault(capsys):
-    with pytest.raises(SystemExit):
-        main(["audit", "--help"])
+    assert main(["audit", "--help"]) == 0
     help_text = capsys.readouterr().out
     assert all(fault in help_text for fault in FAULTS)
 

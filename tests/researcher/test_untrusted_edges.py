@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import re
@@ -120,9 +119,9 @@ def test_what_hospitals_decided_is_printed_and_obeys_nothing(
 ) -> None:
     answers = SimpleNamespace(request=lambda request_id: RequestAnswer("r", text, text))
     study = submission("north", wire=answers)
-    monkeypatch.setattr(studies, "connect", lambda options: nullcontext(study.federation))
+    monkeypatch.setattr(studies, "connect", lambda credentials: nullcontext(study.federation))
     monkeypatch.setattr("researcher.studies.study.Study.load", lambda federation, folder: study)
-    studies.status(argparse.Namespace(out=Path("x")))
+    studies.status(credentials=(), out=Path("x"))
     assert not raw_in(capsys.readouterr().out)
     assert not raw_in("".join(sum(study.decisions().values(), ())), lines=False)
 

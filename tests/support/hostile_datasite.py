@@ -41,7 +41,7 @@ def by_study(inputs: RunInputs) -> Work:
 
 
 def main(path: Path) -> None:
-    from datasites.cli.serving import log_to, stop_with_stdin
+    from datasites.cli.serving import log_to, wait_for_stdin
     from datasites.config import DatasiteConfig
     from datasites.files.state_folder import StateFolder
     from datasites.prepare import ingest_pictures
@@ -52,7 +52,7 @@ def main(path: Path) -> None:
     config = DatasiteConfig.from_toml(state.config)
     ingest_pictures(state, config)
     terminal = log_to(state.logs / "datasite.log", config.max_log_bytes)
-    threading.Thread(target=stop_with_stdin, daemon=True).start()
+    threading.Thread(target=wait_for_stdin, daemon=True).start()
     datasite = RunningDatasite(state, config, program=PROGRAM)
     _note_reads(state.logs / READS)
     datasite.serve(ready=lambda: print("ready", file=terminal, flush=True))

@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import safetensors.numpy
+from references import understood
 from rich.console import Console
 
 from datasites.training.models import initial_weights
 from policies.errors import ConfigError
 from policies.plans.training import ModelSpec
-from researcher.cli.program import make_parser
+from researcher.cli.program import main, make_program
 from researcher.cli.studies import first_weights
 from researcher.planning.initial_weights import RECORD_FILE
 from researcher.studies.checkpoints import STATE_FILE
@@ -29,7 +30,14 @@ STUDY = SimpleNamespace(plan=SimpleNamespace(model=SPEC, rounds=1), requests={})
 
 
 def options(tmp_path, *more):
-    return make_parser().parse_args(["train", "--out", str(tmp_path / "study"), "--test", "hold_out.npz", *more])
+    command = ["train", "--out", str(tmp_path / "study"), "--test", "hold_out.npz", *more]
+    return understood(make_program(), command)
+
+
+def first(tmp_path, *more):
+    given = options(tmp_path, *more)
+    sha256, seed = given["initial_weights_sha256"], given["seed"]
+    return first_weights(STUDY, given["out"], given["initial_weights"], sha256=sha256, seed=seed)
 
 
 @pytest.fixture
@@ -42,7 +50,7 @@ def public(tmp_path):
 
 
 def test_public_weights_are_read_and_recorded_in_the_studys_folder(tmp_path, public, capsys):
-    got = first_weights(options(tmp_path, *public), STUDY)
+    got = first(tmp_path, *public)
     assert got is not None and np.array_equal(got["head.weight"], initial_weights(SPEC, 9)["head.weight"])
     record = json.loads((tmp_path / "study" / RECORD_FILE).read_text())
     assert (record["source"], record["sha256"], record["loaded"]) == (public[1], public[3], 2)
@@ -50,19 +58,19 @@ def test_public_weights_are_read_and_recorded_in_the_studys_folder(tmp_path, pub
 
 
 def test_without_them_a_study_starts_at_random(tmp_path):
-    assert first_weights(options(tmp_path), STUDY) is None
+    assert first(tmp_path) is None
 
 
 def test_a_study_that_goes_on_does_not_read_them_again(tmp_path, public):
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / STATE_FILE).write_text("{}")
-    assert first_weights(options(tmp_path, *public), STUDY) is None
+    assert first(tmp_path, *public) is None
     assert not (tmp_path / "study" / RECORD_FILE).exists()
 
 
 def test_without_a_digest_they_are_refused(tmp_path, public):
     with pytest.raises(ConfigError, match="SHA-256"):
-        first_weights(options(tmp_path, *public[:2]), STUDY)
+        first(tmp_path, *public[:2])
 
 
 class FakeStudy(SimpleNamespace):
@@ -90,12 +98,11 @@ def test_a_session_starts_from_what_it_is_given_else_from_the_seed(given):
 
 def test_options_of_the_model_are_read_as_the_values_they_are(tmp_path):
     told = ("patch_size=8", "width=0.5", "bias=false", "stem=small", "activation=[1]")
-    read = options(tmp_path, *(word for one in told for word in ("--model_option", one))).model_option
+    read = options(tmp_path, *(word for one in told for word in ("--model_option", one)))["model_option"]
     values = {"patch_size": 8, "width": 0.5, "bias": False, "stem": "small", "activation": "[1]"}
     assert dict(read) == values and type(dict(read)["bias"]) is bool
 
 
-def test_an_option_without_a_value_is_refused(tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        options(tmp_path, "--model_option", "stem")
+def test_an_option_without_a_value_is_refused(capsys):
+    assert main(["train", "--test", "hold_out.npz", "--model_option", "stem"]) == 2
     assert "NAME=VALUE" in capsys.readouterr().err

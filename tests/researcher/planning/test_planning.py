@@ -6,6 +6,7 @@ import warnings
 from dataclasses import replace
 
 import pytest
+from references import understood
 from torch import nn
 
 from datasites.training.models import MODELS
@@ -15,8 +16,8 @@ from policies.plans.training import RunSpec, TrainingPlan
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
-    from researcher.cli.program import make_parser
-    from researcher.cli.wishes import chosen_recipe, wishes_of
+    from researcher.cli.program import make_program
+    from researcher.cli.wishes import wishes_of
     from researcher.hospitals.hospital import DatasetInfo
     from researcher.planning.planning import Wishes, make_plan
 
@@ -44,8 +45,7 @@ def test_without_privacy_no_engine_has_to_train_it() -> None:
 def test_the_option_for_several_pictures_of_a_patient_ends_in_the_plan_that_is_submitted(
     further: tuple[str, str],
 ) -> None:
-    options = make_parser().parse_args(["submit", "--pictures_per_patient", "4", *further])
-    assert chosen_recipe(options) == options.recipe
+    options = understood(make_program(), ["submit", "--pictures_per_patient", "4", *further])
     plan = make_plan(wishes_of(options), [replace(DATASETS[0], image_shape=(28, 28, 3), unit="patient")])
     assert TrainingPlan.from_json(plan.to_json()).pictures_per_patient == 4
     assert settings(plan)["pictures_per_patient"] == 4

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import replace
 
 import pytest
+from references import understood
 
 from policies.budget.accountant import epsilon_spent, plan_spend
 from policies.errors import BudgetTooSmall, ConfigError, PlanError
@@ -15,8 +16,8 @@ from researcher.planning.recipes import auto
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
-    from researcher.cli.program import make_parser
-    from researcher.cli.wishes import chosen_recipe
+    from researcher.cli.program import make_program
+    from researcher.cli.wishes import wishes_of
     from researcher.hospitals.hospital import DatasetInfo
     from researcher.planning.planning import Wishes, make_plan, study_epsilon
 
@@ -145,8 +146,9 @@ def test_without_a_recipe_the_wishes_count():
     assert (plan.rounds, plan.learning_rate, plan.server_momentum, plan.server_averaging) == (5, 0.7, 0.5, 0.3)
 
 
-def test_an_option_that_the_recipe_derives_is_refused_beside_it():
+@pytest.mark.parametrize("value", ["0.1", "0.5"])  # 0.5 is what holds without a recipe
+def test_an_option_that_the_recipe_derives_is_refused_beside_it(value):
     arguments = ["submit", "--recipe", "auto", "--epsilon", "2", "--num_rounds", "20"]
-    assert chosen_recipe(make_parser().parse_args(arguments)) == "auto"
-    with pytest.raises(ConfigError, match="--learning_rate is derived"):
-        chosen_recipe(make_parser().parse_args([*arguments, "--learning_rate", "0.1"]))
+    assert wishes_of(understood(make_program(), arguments)).recipe == "auto"
+    with pytest.raises(ConfigError, match="learning_rate is derived by recipe auto"):
+        wishes_of(understood(make_program(), [*arguments, "--learning_rate", value]))

@@ -1,0 +1,146 @@
+"""What a command line leaves out holds as it does in Python; what it names is obeyed or refused, never dropped."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from contextlib import nullcontext
+from dataclasses import fields
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import references
+
+from policies.errors import ConfigError
+from policies.plans.training import RunSpec, TrainingPlan
+from policies.settings import declared
+from researcher.planning.count_wishes import CountWishes
+from researcher.planning.wishes import Wishes
+
+with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
+    warnings.simplefilter("ignore")
+    from researcher.cli import main, studies
+    from researcher.cli.program import make_program
+    from researcher.cli.wishes import wishes_of
+    from researcher.hospitals.hospital import DatasetInfo
+    from researcher.planning.planning import make_plan
+    from researcher.studies.study import STUDY_FILE, Study
+
+DATASETS = [DatasetInfo("north", "cells", ("a", "b"), (28, 28, 3), "patient", 500, {})]
+# A value of each setting of a plan, other than its default.
+OTHER: dict[str, Any] = {
+    "learning_rate_schedule": "constant",
+    "momentum": 0.5,
+    "weight_decay": 0.01,
+    "proximal_mu": 0.1,
+    "augmentation": "flips",
+    "augmentation_multiplicity": 2,
+    "server_momentum": 0.25,
+    "server_averaging": 0.75,
+    "weights_encoding": "fp16",
+    "update_encoding": "int8",
+    "pictures_per_patient": 4,
+}
+OTHER_RUN = {
+    "device": "cpu",
+    "physical_batch_size": 8,
+    "timeout_seconds": 60,
+    "engine": "opacus",
+    "precision": "bfloat16",
+    "batch_margin": 4.0,
+}
+
+
+def options(*words: str) -> dict[str, Any]:
+    return references.understood(make_program(), words)
+
+
+@pytest.mark.parametrize("command", [("submit",), ("train", "--test", "hold_out.npz")])
+def test_a_study_of_the_command_line_is_by_default_that_of_python(command: tuple[str, ...]) -> None:
+    assert wishes_of(options(*command)) == Wishes()
+
+
+def test_counts_are_by_default_those_of_python() -> None:
+    given = {name: value for name, value in options("statistics").items() if name in declared(CountWishes)}
+    assert set(given) == {one.name for one in fields(CountWishes)}
+    assert set(given.values()) == {None}
+
+
+def test_rounds_take_by_default_as_many_hospitals_as_in_python() -> None:
+    default = inspect.signature(Study.run).parameters["min_clients"].default
+    assert options("train", "--test", "hold_out.npz")["min_clients"] == default
+
+
+def test_every_setting_of_a_plan_has_an_option() -> None:
+    made = set(options("submit"))
+    follow = {"dataset", "model", "steps_per_round", "privacy", "run"}  # from other options, or from the datasets
+    named = {"rounds": "num_rounds"}
+    for one in fields(TrainingPlan):
+        assert one.name in follow or named.get(one.name, one.name) in made, one.name
+    assert {one.name for one in fields(RunSpec)} <= made
+    assert set(declared(TrainingPlan)) == set(OTHER) and set(declared(RunSpec)) == set(OTHER_RUN)
+
+
+@pytest.mark.parametrize(("name", "value"), OTHER.items())
+def test_an_option_of_a_plans_setting_ends_in_the_plan(name: str, value: Any) -> None:
+    more = ("--augmentation", "flips") if name == "augmentation_multiplicity" else ()
+    given = options("submit", f"--{name}", str(value), "--noise_multiplier", "2", "--model", "linear", *more)
+    assert getattr(make_plan(wishes_of(given), DATASETS), name) == value
+
+
+@pytest.mark.parametrize(("name", "value"), OTHER_RUN.items())
+def test_an_option_of_performance_ends_in_the_plan(name: str, value: Any) -> None:
+    given = options("submit", f"--{name}", str(value), "--no-dp", "--model", "linear")
+    assert getattr(make_plan(wishes_of(given), DATASETS).run, name) == value
+
+
+@pytest.mark.parametrize("name", [one.name for one in declared(Wishes).values() if one.derived])
+def test_a_setting_that_a_recipe_derives_is_refused_beside_it_whatever_its_value(name: str) -> None:
+    default = declared(Wishes)[name].default
+    value: Any = 2.0 if default is None else default
+    with pytest.raises(ConfigError, match=f"{name} is derived by recipe auto"):
+        Wishes(recipe="auto", **{name: value})
+    with pytest.raises(ConfigError, match=f"{name} is derived by recipe auto"):
+        wishes_of(options("submit", "--recipe", "auto", f"--{name}", str(value)))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("submit", "--no-dp", "--epsilon", "3"),
+        ("submit", "--no-dp", "--noise_multiplier", "2"),
+        ("submit", "--no-dp", "--max_grad_norm", "1"),
+        ("submit", "--no-dp", "--delta", "1e-5"),
+        ("submit", "--noise_multiplier", "2", "--epsilon", "3"),
+        ("train", "--test", "x.npz", "--noise_multiplier", "2", "--repetitions", "1"),
+        ("evaluate", "x.safetensors", "--test", "x.npz", "--noise_multiplier", "20"),
+        ("evaluate", "x.safetensors", "--test", "x.npz", "--credentials", "x.json"),
+        ("evaluate", "x.safetensors", "--test", "x.npz", "--out", "out/evaluation"),
+        ("evaluate", "x.safetensors", "--at_hospitals", "--test", "x.npz"),
+    ],
+    ids=" ".join,
+)
+def test_options_that_contradict_each_other_are_refused_before_anything_is_asked(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studies, "connect", lambda credentials: pytest.fail("a hospital was asked"))
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith(f"python -m researcher {words[0]}: error: --")
+
+
+def test_who_goes_on_with_a_study_is_told_that_options_of_its_plan_change_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / STUDY_FILE).write_text("{}")
+    study = SimpleNamespace(plan=SimpleNamespace(dataset="cells", model=SimpleNamespace(name="linear")))
+    info = SimpleNamespace(class_names=("a", "b"), image_shape=(8, 8, 1))
+    federation = SimpleNamespace(hospitals={"north": SimpleNamespace(datasets={"cells": info})})
+    monkeypatch.setattr(studies, "connect", lambda credentials: nullcontext(federation))
+    monkeypatch.setattr("researcher.studies.study.Study.load", lambda federation, folder: study)
+    words = ["train", "--out", str(tmp_path), "--test", str(tmp_path / "none.npz")]
+    assert main([*words, "--num_rounds", "9", "--no-dp"]) == 1  # there is no hold-out
+    assert "changes nothing: --num_rounds --no-dp" in capsys.readouterr().out
+    assert main(words) == 1
+    assert "changes nothing" not in capsys.readouterr().out

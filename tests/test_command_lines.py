@@ -1,0 +1,93 @@
+"""What all programs' command lines have in common, read from the programs themselves."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+
+import click
+import pytest
+import references
+from references import PROJECT
+
+import datasites.cli
+import policies.__main__
+import researcher.cli
+
+MAINS: dict[str, Callable[[list[str]], int]] = {
+    "python -m datasites": datasites.cli.main,
+    "python -m researcher": researcher.cli.main,
+    "python -m policies": policies.__main__.main,
+}
+# What no help needs, each too slow for one.
+HEAVY = {
+    *("torch", "syft", "numpy", "opacus", "pandas", "scipy", "matplotlib", "timm", "torchvision", "sklearn"),
+    *("pydantic", "fastapi", "uvicorn", "httpx", "requests", "rich", "cryptography", "sqlite3", "asyncio", "logging"),
+    *("zstandard", "safetensors", "PIL", "jinja2"),
+}
+HELPS = """
+import contextlib, io, json, sys
+sys.path[:0] = [{project!r}]
+import launch_datasites
+from datasites.cli import program as hospital
+from policies import __main__ as checks
+from policies.terminal.commands import run
+from researcher.cli import program as study
+
+found = {{}}
+for part in (launch_datasites, hospital, checks, study):
+    program = part.make_program()
+    for words in {words!r}[program.name]:
+        with contextlib.redirect_stdout(io.StringIO()):
+            status = run(program, [*words, "--help"])
+        found[" ".join([program.name, *words])] = [status, sorted({{name.split(".")[0] for name in sys.modules}})]
+print(json.dumps(found))
+"""
+
+
+def _commands() -> list[str]:
+    return [one for call, program in references.programs().items() for one, _, _ in references.commands(call, program)]
+
+
+def _words(command: str) -> tuple[str, list[str]]:
+    call = next(call for call in references.programs() if command.startswith(call))
+    return call, command.removeprefix(call).split()
+
+
+def test_no_help_imports_what_is_slow() -> None:
+    words: dict[str, list[list[str]]] = {call: [[]] for call in references.programs()}
+    for command in _commands():
+        call, own = _words(command)
+        words[call] += [own] if own else []
+    script = HELPS.format(project=str(PROJECT), words=words)
+    ran = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
+    found = json.loads(ran.stdout)
+    assert len(found) > 40
+    assert {command: status for command, (status, _) in found.items() if status} == {}
+    assert {command: sorted(HEAVY & set(loaded)) for command, (_, loaded) in found.items() if HEAVY & set(loaded)} == {}
+
+
+@pytest.mark.parametrize("command", [one for one in _commands() if "launch_datasites" not in one])
+def test_an_unknown_option_is_one_line_and_ends_with_2(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    call, words = _words(command)
+    assert MAINS[call]([*words, "--no_such_option", "1"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"{command}: error: No such option '--no_such_option'")
+    assert printed.err.count("\n") == 1 and not printed.out
+
+
+@pytest.mark.parametrize("command", _commands())
+def test_a_help_says_what_each_argument_is(command: str) -> None:
+    call, words = _words(command)
+    program = references.programs()[call]
+    for word in words:
+        assert isinstance(program, click.Group)
+        program = program.commands[word]
+    assert program.help
+    context = click.Context(program, info_name=command)
+    told = " ".join(program.get_help(context).split())
+    for param in program.get_params(context):
+        assert param.help, param.name
+        assert all(option in told for option in param.opts if isinstance(param, click.Option))
