@@ -42,11 +42,10 @@ HOUSE: dict[str, dict[str, str]] = {
     "policies.inside_folder": {"policies": "errors"},
     "policies.terminal": {"policies": "errors settings untrusted_text"},
     "policies.validate": {"policies": "errors untrusted_text"},
-    "policies.plain_values": {"policies": "untrusted_text validate"},
     "policies.plans": {"policies": "errors settings validate"},
     "policies.budget": {"policies": "errors plans validate"},
-    "policies.answers": {"policies": "plans validate"},
-    "policies.contracts": {"policies": "errors plain_values plans validate"},
+    "policies.answers": {"policies": "plans untrusted_text validate"},
+    "policies.contracts": {"policies": "answers errors plans validate"},
     "policies.ledger": {"policies": "budget errors plans validate"},
     "datasites.__init__": {},
     "datasites.runs": {},
@@ -68,10 +67,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "training.pictures training.process_group training.randomness",
     },
     "datasites.training.models": {"policies": "errors plans", "datasites": "training.pictures"},
-    "datasites.assets": {
-        "policies": "answers errors plain_values plans validate",
-        "datasites": "files training.models",
-    },
+    "datasites.assets": {"policies": "answers errors plans validate", "datasites": "files training.models"},
     "datasites.approvals": {"policies": "errors ledger plans untrusted_text", "datasites": "assets files"},
     "datasites.audit_log": {"policies": "errors ledger plans untrusted_text", "datasites": "files"},
     "datasites.hospitals_file": {"policies": "errors", "datasites": "config files"},
@@ -118,7 +114,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "training.local_round training.pictures training.process_group training.releases",
     },
     "datasites.runs.processes": {
-        "policies": "contracts errors plain_values plans",
+        "policies": "answers contracts errors plans",
         "datasites": "assets files runs.sandbox training.jobs training.pictures training.process_group",
     },
     "datasites.training.audit": {
@@ -151,7 +147,7 @@ HOUSE: dict[str, dict[str, str]] = {
         ),
     },
     "datasites.console": {
-        "policies": "errors ledger plain_values terminal",
+        "policies": "answers errors ledger terminal",
         "datasites": "access assets code_requests runs.queue runs.runs runs.supervisor web",
     },
     "datasites.researchers_port": {
@@ -170,9 +166,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.__main__": {"datasites": "cli"},
     "researcher.atomic_file": {"policies": "errors"},
     "researcher.strategies": {"policies": "errors validate"},
-    "researcher.hospitals": {
-        "policies": "answers contracts errors ledger plain_values plans untrusted_text validate versions",
-    },
+    "researcher.hospitals": {"policies": "answers contracts errors ledger plans untrusted_text validate versions"},
     "researcher.planning": {
         "policies": "budget errors plans settings validate",
         "datasites": "training.engines training.models",

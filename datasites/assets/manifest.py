@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from datasites.assets.pictures import check_class_names
 from policies import validate
 from policies.answers.hospital import DatasetSchema
+from policies.answers.plain_values import to_plain
 from policies.errors import DataError, PlanError, StoreBroken
-from policies.plain_values import to_plain
 from policies.plans.tokeniser import TextForm
 from policies.plans.training import UNITS, canonical_json
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from datasites.cli import console
@@ -50,7 +51,7 @@ def _named(request: str) -> str:
     return console.called("request", request)
 
 
-def _cost(card: dict[str, Any]) -> str:
+def _cost(card: Mapping[str, Any]) -> str:
     if card["epsilon"] is None:
         return "without differential privacy"
     return f"epsilon {card['epsilon']:.2f} reserved at delta {card['delta']:g}"

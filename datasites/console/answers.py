@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
+from policies.answers.plain_values import from_plain
 from policies.errors import ConfigError
-from policies.plain_values import from_plain
 
 _Row = TypeVar("_Row")
 

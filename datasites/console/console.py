@@ -15,7 +15,7 @@ from datasites.code_requests.books import Books
 from datasites.code_requests.requests import RequestBook
 from datasites.runs.queue import RunQueue
 from datasites.runs.supervisor import Supervisor
-from policies.plain_values import to_plain
+from policies.answers.plain_values import to_plain
 
 CHANGES, DECIDES, READS, AUDITS = (ADMIN,), (ADMIN, REVIEWER), (ADMIN, REVIEWER, AUDITOR), (ADMIN, AUDITOR)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from policies.answers.plain_values import from_plain, to_plain
 from policies.contracts import encodings
 from policies.contracts.weights import Malformed, Shapes, read_weights
 from policies.errors import InputRefused, OutputRefused
-from policies.plain_values import from_plain, to_plain
 
 _REFUSED = (
     "The run's result is not exactly the declared parameters, so it stays in the hospital. "

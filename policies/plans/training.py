@@ -119,9 +119,7 @@ class PrivacySpec:
 class RunSpec:
     """Performance settings: they change how fast a run is, never how private. Each setting says what it is."""
 
-    device: str = setting(
-        "auto takes a GPU where the hospital leases one, cpu never does", default="auto", choices=DEVICES
-    )
+    device: str = setting("auto takes a GPU where one is leased, cpu never does", default="auto", choices=DEVICES)
     physical_batch_size: int = setting(
         "most pictures in memory at once; a step is computed in parts of that size, or smaller where memory is short",
         default=64,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +78,7 @@ def _evaluate_here(checkpoint: Checkpoint, test: Path, backbone: str | None) -> 
     say_json({**summary, "pictures": len(hold_out.labels)}, indent=2)
 
 
-def _wishes(given: dict[str, Any]) -> CountWishes:
+def _wishes(given: Mapping[str, Any]) -> CountWishes:
     from researcher.planning.count_wishes import CountWishes
 
     return CountWishes(**{name: value for name, value in given.items() if value is not None})

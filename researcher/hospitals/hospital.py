@@ -46,7 +46,7 @@ class DatasetInfo:
 
     @classmethod
     def of(cls, datasite: str, schema: DatasetSchema, limits: Mapping[str, Any]) -> Self:
-        """What a datasite said of a dataset."""
+        """What a datasite said of a dataset: its schema, and the limits that the hospital set on it."""
         return cls(
             datasite=datasite,
             name=schema.name,

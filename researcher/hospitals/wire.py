@@ -10,12 +10,12 @@ import httpx
 
 from policies import errors
 from policies.answers.hospital import BudgetAnswer, HospitalAnswer
+from policies.answers.plain_values import from_plain
 from policies.answers.requests import ReceiptAnswer, RequestAnswer
 from policies.answers.runs import ChargedRunAnswer, RunAnswer
 from policies.contracts.signatures import EMPTY_BODY, sign
 from policies.errors import DatasiteUnreachable, FederationError, WanwuError
 from policies.ledger.receipt import MAX_RECEIPT_BYTES
-from policies.plain_values import from_plain
 from policies.untrusted_text import is_plain
 from researcher.hospitals.secure_channel import SecureChannel
 

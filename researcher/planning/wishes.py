@@ -76,6 +76,6 @@ class Wishes:
                 raise ConfigError(f"{one.name} is derived by recipe {self.recipe}. Leave out one of the two.")
 
     def chosen(self, name: str) -> Any:
-        """What was given for a setting that may be None, else its default."""
+        """What was given for the setting of this name, which may be None, else its default."""
         given = getattr(self, name)
         return declared(Wishes)[name].default if given is None else given

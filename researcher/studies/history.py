@@ -140,7 +140,7 @@ class History:
         return cls.from_json(atomic_file.read(path)) if Path(path).exists() else cls()
 
 
-def _record(values: dict[str, Any]) -> RoundRecord:
+def _record(values: Mapping[str, Any]) -> RoundRecord:
     if set(values) != {f.name for f in fields(RoundRecord)}:
         raise FederationError(f"A round record has other fields: {', '.join(sorted(values))}.")
     return RoundRecord(**values)

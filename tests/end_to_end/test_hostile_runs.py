@@ -16,10 +16,10 @@ from support.hostile_datasite import READS
 from support.waiting import wait_for
 
 from datasites.runs.sandbox.confinement import sandbox_report
+from policies.answers.plain_values import to_plain
 from policies.contracts.inputs import Ticket
 from policies.contracts.weights import canonical_bytes
 from policies.errors import RunLost
-from policies.plain_values import to_plain
 
 LACKING = [piece for piece in sandbox_report() if piece.required and not piece.present]
 CANARY = "c4n4ry-of-one-patient"

@@ -14,6 +14,7 @@ from support.waiting import wait_for
 
 from datasites.files.state_folder import StateFolder
 from datasites.state.kept_books import open_ledger
+from policies.answers.plain_values import to_plain
 from policies.answers.runs import ENDED
 from policies.budget.accountant import GaussianSteps, epsilon_spent
 from policies.contracts.inputs import Ticket
@@ -21,7 +22,6 @@ from policies.contracts.weights import canonical_bytes
 from policies.errors import NotEnoughDatasites, RequestDenied, RequestPending, RoundRefused, RunLost
 from policies.ledger.receipt import verify
 from policies.ledger.reservations import NOTHING_LEFT
-from policies.plain_values import to_plain
 from researcher.hospitals import code_requests
 from researcher.hospitals.federation import Federation
 from researcher.studies.remote_round import Patience

@@ -15,10 +15,10 @@ from support.hospitals import RESEARCHER, Hospital, command, make_hospital, runn
 from support.ports import free_port
 from support.waiting import wait_for
 
+from policies.answers.plain_values import to_plain
 from policies.contracts.inputs import Ticket
 from policies.contracts.weights import canonical_bytes
 from policies.errors import LimitExceeded, RequestDenied, WanwuError
-from policies.plain_values import to_plain
 from researcher.hospitals import code_requests
 from researcher.hospitals.federation import Federation, check_all
 from researcher.studies.study import Study

@@ -22,13 +22,13 @@ from datasites.runs.queue import Run, RunQueue
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.runs.supervisor import Supervisor
 from datasites.training.models import initial_weights
+from policies.answers.plain_values import to_plain
 from policies.budget.accountant import round_spend
 from policies.budget.limits import DatasetLimits, PrivacyBudget
 from policies.budget.steps import GaussianSteps
 from policies.contracts.inputs import Ticket
 from policies.contracts.weights import canonical_bytes
 from policies.ledger.ledger import Ledger
-from policies.plain_values import to_plain
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 ACCOUNT, REQUEST = "e" * 64, "request-0"

@@ -248,7 +248,7 @@ def _open(job: Job, say: _Progress) -> tuple[RunInputs, RunPictures]:
     """Opens what all processes of the run may read. Pictures are mapped, not read."""
     from datasites.assets.features import open_features
     from datasites.assets.store import open_store
-    from policies.plain_values import from_plain
+    from policies.answers.plain_values import from_plain
     from policies.plans.features import FeatureSpec
 
     folder, store = Path(job.store), open_store(Path(job.store))

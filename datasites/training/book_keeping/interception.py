@@ -8,7 +8,7 @@ parameters is let through, and any other is refused by name.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -91,7 +91,9 @@ class Interception(TorchFunctionMode):
                 return func(*args, **kwargs)
         raise self._refusal(func, trained[0])
 
-    def _computed(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], trained: list[torch.Tensor]) -> Any:
+    def _computed(
+        self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], trained: list[torch.Tensor]
+    ) -> Any:
         """Something made of parameters alone: a shape, say, or a standardised weight."""
         found = func(*args, **kwargs)
         made = list(_tensors_in(found))
@@ -108,7 +110,7 @@ class Interception(TorchFunctionMode):
         return [tensor] if computed is None else computed.sources  # type: ignore[list-item]
 
     def _with_copies(
-        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[torch.Tensor]
+        self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], tensors: list[torch.Tensor]
     ) -> Any:
         """A function of parameters of which each picture has its own copy."""
         copy = next(tensor for tensor in tensors if id(tensor) in self._copies)

@@ -11,8 +11,8 @@ from datasites.assets.ingestion import ingest
 from datasites.assets.mock import make_mock
 from datasites.assets.pictures import SourcePictures
 from policies.answers.hospital import DatasetSchema
+from policies.answers.plain_values import from_plain, to_plain
 from policies.errors import DataError
-from policies.plain_values import from_plain, to_plain
 
 SCHEMA = DatasetSchema("cells", ("a", "b", "c"), (20, 12, 3), "picture", 100, 1)
 

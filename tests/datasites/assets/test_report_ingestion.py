@@ -25,8 +25,8 @@ from datasites.files.state_folder import StateFolder
 from datasites.prepare import ingest_pictures
 from datasites.runs.still_approved import StillApproved
 from policies.answers.hospital import DatasetSchema
+from policies.answers.plain_values import from_plain, to_plain
 from policies.errors import DataError, StoreBroken, WanwuError
-from policies.plain_values import from_plain, to_plain
 from policies.plans.tokeniser import TextForm, tokens
 
 FORM = TextForm(length=6, vocabulary=500)

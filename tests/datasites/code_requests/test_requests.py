@@ -15,6 +15,8 @@ from support.hospitals import RESEARCHER, STRANGER
 
 from datasites.code_requests.calculator import DeclaredShapes
 from datasites.code_requests.receipts import Receipts
+from policies.answers.plain_values import to_plain
+from policies.answers.runs import RunAnswer
 from policies.budget.limits import DatasetLimits
 from policies.contracts.inputs import Ticket
 from policies.errors import (
@@ -73,7 +75,7 @@ def plan(request: pytest.FixtureRequest) -> TrainingPlan:
     return plan_of(request)
 
 
-def ask(north: Governed, request: code_requests.CodeRequest, email: str = RESEARCHER) -> dict[str, Any]:
+def ask(north: Governed, request: code_requests.CodeRequest, email: str = RESEARCHER) -> RunAnswer:
     """Asks for the first round."""
     with north.door(email):
         client = north.client(email)
@@ -91,7 +93,7 @@ def test_a_card_says_what_would_run_and_what_it_would_cost(north: Governed, plan
     assert card.epsilon == pytest.approx(0.1 * plan.total_steps)  # a tenth for each step
     assert 0 < card.epsilon_left <= north.books.limits.current.total.epsilon
     assert north.book.card(request.request_id[:12]).id == request.request_id
-    assert json.loads(json.dumps(card.to_dict()))["id"] == request.request_id
+    assert json.loads(json.dumps(to_plain(card)))["id"] == request.request_id
 
 
 def test_a_card_that_could_not_be_approved_says_why(
@@ -122,7 +124,7 @@ def test_an_approval_reserves_the_studys_whole_cost_and_lets_its_rounds_in(north
     held = north.books.ledger.reservations()[request.request_id]
     assert (held.rounds, held.released) == (plan.rounds, None)
     assert north.events("request approved")[-1]["by"] == "wu"
-    assert ask(north, request)["state"] == "queued"
+    assert ask(north, request).state == "queued"
     assert north.rounds[-1] == (plan.to_json(), TICKET.to_text())
 
 

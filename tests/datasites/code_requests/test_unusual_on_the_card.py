@@ -9,7 +9,7 @@ from rich.console import Console
 
 from datasites.code_requests.card import RequestCard, Unusual
 from datasites.console.tables import request_card
-from policies.plain_values import to_plain
+from policies.answers.plain_values import to_plain
 from policies.plans.plan_json import settings
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 

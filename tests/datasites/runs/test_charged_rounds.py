@@ -17,6 +17,7 @@ from datasites.audit_log.chain import read
 from datasites.audit_log.ledger_witness import check, head_of
 from datasites.code_requests.receipts import Receipts
 from datasites.runs import supervisor as supervision
+from policies.answers.plain_values import to_plain
 from policies.budget.accountant import epsilon_spent
 from policies.budget.steps import GaussianSteps
 from policies.errors import (
@@ -31,7 +32,6 @@ from policies.errors import (
 )
 from policies.ledger.receipt import verify
 from policies.ledger.reservations import NOTHING_LEFT
-from policies.plain_values import to_plain
 
 STEPS = PLAN.steps_per_round
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from support.charged_rounds import Datasite, make_datasite
 
 from datasites.runs.visible_ends import RATIO, STEP_SECONDS, visible_seconds
+from policies.answers.plain_values import to_plain
 from policies.answers.runs import RunAnswer
 from policies.errors import RunFailed
-from policies.plain_values import to_plain
 
 
 @given(st.floats(0.0, 1e7))

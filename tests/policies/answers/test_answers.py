@@ -14,13 +14,13 @@ from datasites.access.people import ResearcherRow, StaffRow
 from datasites.code_requests.card import RequestCard, Unusual
 from datasites.console.answers import BudgetRow, FileAnswer, RemovedAnswer, RevokedAnswer, RunRow, StudyRow
 from policies.answers.hospital import BudgetAnswer, DatasetSchema, HospitalAnswer
+from policies.answers.plain_values import from_plain, to_plain
 from policies.answers.requests import BlobAnswer, ReceiptAnswer, RequestAnswer
 from policies.answers.runs import ChargedRunAnswer, RunAnswer
 from policies.budget.limits import DatasetLimits
 from policies.contracts.inputs import Ticket
 from policies.contracts.outputs import release_answer
 from policies.errors import FederationError, OutputRefused
-from policies.plain_values import from_plain, to_plain
 from policies.plans.tokeniser import TextForm
 
 DIGEST = "0123456789abcdef" * 4
