@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from datasites.files.toml_file import read_toml, toml_value
 from datasites.runs.sandbox.limits import RunLimits
-from datasites.web.door_limits import DoorLimits
+from datasites.web.port_limits import PortLimits
 from policies.budget.limits import DatasetLimits
 from policies.errors import ConfigError
 from policies.plans.tokeniser import MAX_TEXT_LENGTH, MAX_VOCABULARY, TextForm
@@ -151,7 +151,7 @@ class DatasiteConfig:
         _checks.integer("concurrent_runs", self.concurrent_runs, low=1, high=64)
         _checks.integer("threads_per_run", self.threads_per_run, low=1, high=256)
         self._check_run_limits()
-        _ = self.door_limits  # which checks itself
+        _ = self.port_limits  # which checks itself
         _checks.integer("max_pending_per_researcher", self.max_pending_per_researcher, low=1, high=100_000)
         _checks.integer("max_blobs_per_researcher", self.max_blobs_per_researcher, low=1, high=10**7)
         _checks.integer("max_log_bytes", self.max_log_bytes, low=1 << 20, high=1 << 40)
@@ -201,9 +201,9 @@ class DatasiteConfig:
         return RunLimits(**{limit.name: getattr(self, limit.name) for limit in fields(RunLimits)})
 
     @property
-    def door_limits(self) -> DoorLimits:
+    def port_limits(self) -> PortLimits:
         """The most that researchers may take of their port."""
-        return DoorLimits(**{limit.name: getattr(self, limit.name) for limit in fields(DoorLimits)})
+        return PortLimits(**{limit.name: getattr(self, limit.name) for limit in fields(PortLimits)})
 
     def _check_run_limits(self) -> None:
         if not isinstance(self.require_sandbox, bool):

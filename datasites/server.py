@@ -20,7 +20,7 @@ from datasites.runs.runs import Runs
 from datasites.state.served import ServedState
 from datasites.web.listening import listen, plain_server, serve_until_told
 
-# How long a thread of the door may compute while one of the console's waits; Python's own is five times that.
+# How long a thread of the researchers' port may compute while one of the console's waits; Python's own is 5 times that.
 SWITCH_SECONDS = 0.001
 
 
@@ -33,7 +33,7 @@ class RunningDatasite:
         Args:
             state: The datasite's folder.
             config: The datasite's settings.
-            program: Python of the nursery's process, where it is to run something else than training.
+            program: Python of the fork server's process, where it is to run something else than training.
 
         Raises:
             WanwuError: The state folder or the settings do not allow the datasite to serve.
@@ -100,9 +100,9 @@ class RunningDatasite:
             self.stop()
 
     async def _serve(self, researchers: socket.socket, console: socket.socket, ready: Callable[[], None]) -> None:
-        door = self._port.door(researchers)
-        own = plain_server(self._console, self._config.door_limits)
-        await serve_until_told((door, researchers), (own, console), ready)
+        tls_server = self._port.tls_server(researchers)
+        own = plain_server(self._console, self._config.port_limits)
+        await serve_until_told((tls_server, researchers), (own, console), ready)
 
     def stop(self) -> None:
         """Ends runs and closes files. What was running is queued again at the next start."""

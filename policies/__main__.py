@@ -46,7 +46,7 @@ def audit(
     **settings: Any,
 ) -> int:
     """Measures from outside how much rounds of training give away. Status 1 if it does not pass, 2 if it cannot run."""
-    from datasites.training.audit import run_audit
+    from datasites.training.privacy_audit import run_audit
 
     refuse_together({"--no_picture": no_picture, "--picture": picture is not None})
     given = {name: value for name, value in settings.items() if value is not None}

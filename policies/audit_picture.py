@@ -32,7 +32,7 @@ FONTS = ("Inter", "Source Sans 3", "Helvetica Neue", "Arial", "Liberation Sans")
 
 
 class Checked(Protocol):
-    """One finding; `datasites.training.audit.checks.Check` is one."""
+    """One finding; `datasites.training.privacy_audit.checks.Check` is one."""
 
     @property
     def name(self) -> str: ...
@@ -45,7 +45,7 @@ class Checked(Protocol):
 
 
 class Measured(Protocol):
-    """What an audit found; `datasites.training.audit.AuditResult` is one."""
+    """What an audit found; `datasites.training.privacy_audit.AuditResult` is one."""
 
     @property
     def checks(self) -> Sequence[Checked]: ...

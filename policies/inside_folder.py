@@ -1,4 +1,4 @@
-"""Where a file may be written whose name follows from what somebody else wrote: in its folder, and nowhere else."""
+"""Paths of files whose names follow from text that somebody else wrote: inside their folder, and nowhere else."""
 
 from __future__ import annotations
 

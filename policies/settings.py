@@ -1,4 +1,4 @@
-"""How a setting is declared: once, as a field with its help. Options, files and reference pages are made from that."""
+"""Settings are declared once, as a field with its help. Options, files and reference pages are made from that."""
 
 from __future__ import annotations
 

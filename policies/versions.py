@@ -1,4 +1,4 @@
-"""Which versions a datasite and a researcher run, and which differences matter."""
+"""Versions of the two sides, and which of their differences matter."""
 
 from __future__ import annotations
 

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from researcher.hospitals.federation import Federation, check_all
     from researcher.hospitals.hospital import DatasetInfo, Hospital, Mock
     from researcher.planning.initial_weights import InitialWeights, load_initial_weights
-    from researcher.planning.planning import Wishes, make_plan, study_epsilon
+    from researcher.planning.planning import StudySettings, make_plan, study_epsilon
     from researcher.reports import StudyResult, write_report
     from researcher.strategies import ClientUpdate, FedAvg, ServerState, Strategy
     from researcher.studies.history import History, PrivacySpent, RoundRecord
-    from researcher.studies.remote_round import Patience, RoundEvent
+    from researcher.studies.remote_round import RetryPolicy, RoundEvent
     from researcher.studies.study import Study
     from researcher.studies.submission import STUDY_FILE, Submission
     from researcher.terminal.training_session import result_of, write_all
@@ -49,11 +49,11 @@ __all__ = [
     "InitialWeights",
     "Mock",
     "ModelSpec",
-    "Patience",
     "PrivacySpec",
     "PrivacySpent",
     "ReleaseSpec",
     "Released",
+    "RetryPolicy",
     "RoundEvent",
     "RoundRecord",
     "RunSpec",
@@ -62,10 +62,10 @@ __all__ = [
     "Strategy",
     "Study",
     "StudyResult",
+    "StudySettings",
     "Submission",
     "TrainingPlan",
     "WanwuError",
-    "Wishes",
     "check_all",
     "evaluate",
     "initial_weights",
@@ -97,7 +97,7 @@ _HOMES = {
     "InitialWeights": "researcher.planning.initial_weights",
     "Mock": "researcher.hospitals.hospital",
     "ModelSpec": "policies.plans.training",
-    "Patience": "researcher.studies.remote_round",
+    "RetryPolicy": "researcher.studies.remote_round",
     "PrivacySpec": "policies.plans.training",
     "PrivacySpent": "researcher.studies.history",
     "ReleaseSpec": "policies.plans.releases",
@@ -113,7 +113,7 @@ _HOMES = {
     "Submission": "researcher.studies.submission",
     "TrainingPlan": "policies.plans.training",
     "WanwuError": "policies.errors",
-    "Wishes": "researcher.planning.planning",
+    "StudySettings": "researcher.planning.planning",
     "check_all": "researcher.hospitals.federation",
     "evaluate": "researcher.evaluation.evaluation",
     "initial_weights": "datasites.training.models",

@@ -26,7 +26,7 @@ from policies.terminal.rich_terminal import PlainConsole, line
 from researcher.evaluation.evaluation import Evaluation, evaluate
 from researcher.evaluation.hold_out import HoldOut, load_hold_out
 from researcher.hospitals.federation import Federation
-from researcher.planning.planning import Wishes, make_plan, study_epsilon
+from researcher.planning.planning import StudySettings, make_plan, study_epsilon
 from researcher.planning.recipes import auto
 from researcher.reports import wording
 from researcher.studies.history import PrivacySpent
@@ -77,11 +77,11 @@ def _study(
 ) -> None:
     datasets = federation.datasets()
     given = test.parent.name != "drawn"
-    wishes = recipe(given=given)
+    settings = recipe(given=given)
     if num_rounds is not None:
-        wishes = replace(wishes, num_rounds=num_rounds)
+        settings = replace(settings, num_rounds=num_rounds)
     console.rule("The researcher plans and submits")
-    plan = make_plan(wishes, datasets)
+    plan = make_plan(settings, datasets)
     hold_out = load_hold_out(test, class_names=datasets[0].class_names, image_shape=datasets[0].image_shape)
     _print_plan(plan, console)
     study = Study.submit(federation, plan, out / "studies" / "all")
@@ -110,16 +110,16 @@ def _study(
         one.end()
 
 
-def recipe(*, given: bool) -> Wishes:
+def recipe(*, given: bool) -> StudySettings:
     """The demo's plan, for drawn or `given` pictures: docs/decisions/0010 says how its values were found.
 
     Half of the hospital's budget goes to the common study, half to the same study at that hospital alone.
     """
-    wishes = Wishes(study="demo" if given else "blood-cells", epsilon=EPSILON, delta=DELTA, repetitions=2)
+    settings = StudySettings(study="demo" if given else "blood-cells", epsilon=EPSILON, delta=DELTA, repetitions=2)
     if given:
-        return replace(wishes, recipe="auto", model="scattering_linear", num_rounds=_ROUNDS_OF_GIVEN)
+        return replace(settings, recipe="auto", model="scattering_linear", num_rounds=_ROUNDS_OF_GIVEN)
     return replace(
-        wishes,
+        settings,
         model="small_cnn",
         num_rounds=10,
         local_epochs=2.0,

@@ -80,7 +80,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.charges": {"policies": "budget errors ledger", "datasites": "audit_log runs.queue"},
     "datasites.runs.enclosure": {"datasites": "audit_log runs.gpus runs.sandbox"},
     "datasites.runs.expiry": {"datasites": "approvals runs.blobs runs.queue"},
-    "datasites.runs.still_approved": {"policies": "errors", "datasites": "approvals assets runs.queue"},
+    "datasites.runs.last_check": {"policies": "errors", "datasites": "approvals assets runs.queue"},
     "datasites.runs.turns": {"policies": "errors plans", "datasites": "approvals runs.gpus runs.queue"},
     "datasites.state": {
         "policies": "__init__ budget errors ledger plans",
@@ -117,7 +117,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "answers contracts errors plans",
         "datasites": "assets files runs.sandbox training.jobs training.pictures training.process_group",
     },
-    "datasites.training.audit": {
+    "datasites.training.privacy_audit": {
         "policies": "budget plans validate",
         "datasites": (
             "training.dp_sgd training.engines training.jobs training.local_round training.models "
@@ -127,8 +127,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training": {
         "policies": "plans",
         "datasites": (
-            "training.audit training.book_keeping training.dp_sgd training.engines training.evaluation "
-            "training.jobs training.local_round training.metrics training.models training.pictures "
+            "training.book_keeping training.dp_sgd training.engines training.evaluation training.jobs "
+            "training.local_round training.metrics training.models training.pictures training.privacy_audit "
             "training.process_group training.randomness"
         ),
     },
@@ -143,7 +143,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "answers errors",
         "datasites": (
             "approvals code_requests config files runs.admission runs.blobs runs.entry runs.expiry runs.gpus "
-            "runs.processes runs.queue runs.still_approved runs.supervisor"
+            "runs.last_check runs.processes runs.queue runs.supervisor"
         ),
     },
     "datasites.console": {
@@ -203,7 +203,10 @@ HOUSE: dict[str, dict[str, str]] = {
         "researcher": "demo evaluation hospitals planning reports studies terminal",
     },
     "researcher.__main__": {"researcher": "cli"},
-    "policies.__main__": {"policies": "audit_picture errors plans settings terminal", "datasites": "training.audit"},
+    "policies.__main__": {
+        "policies": "audit_picture errors plans settings terminal",
+        "datasites": "training.privacy_audit",
+    },
 }
 # What reaches code from elsewhere than its arguments: each is forced by PySyft, which says nothing of the call that it
 # serves and whose parser is functions of its modules.

@@ -113,6 +113,6 @@ def test_spreadsheets_are_written_through_cells() -> None:
 def test_every_program_shows_its_last_words_too() -> None:
     programs = {"launch_datasites.py", "policies/__main__.py", "datasites/cli/program.py", "researcher/cli/program.py"}
     assert set(_calls("show_everything")) == programs
-    assert {"datasites/researchers_port/door.py", "datasites/web/listening.py"} <= {
+    assert {"datasites/researchers_port/mutual_tls.py", "datasites/web/listening.py"} <= {
         name for name in _calls("uvicorn.Config") if "log_config=None" in (PROJECT / name).read_text()
     }

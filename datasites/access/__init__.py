@@ -1,1 +1,1 @@
-"""Who may come in: certificates, accounts and the hospital's own people."""
+"""Access: certificates, accounts, and the hospital's own people."""

@@ -1,4 +1,4 @@
-"""Who may come in, put together: certificates for the researchers' port, and tokens for the hospital's own people."""
+"""The room of access, opened: certificates for the researchers' port, and tokens for the hospital's own people."""
 
 from __future__ import annotations
 

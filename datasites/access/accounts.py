@@ -44,7 +44,7 @@ class Accounts:
         return inside(self._state.credentials, f"{email}.json")
 
     def enrol_first(self, emails: tuple[str, ...]) -> None:
-        """Enrols those who never were. Whoever was revoked stays so, also where the settings still name them."""
+        """Enrols researchers who were never enrolled. One who was revoked stays so, also if the settings name them."""
         for email in emails:
             if not self._enrolment.known(email) or email not in self.researchers():
                 self.enrol(email)

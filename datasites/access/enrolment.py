@@ -1,4 +1,4 @@
-"""Who may reach the datasite at all: the hospital's authority, and the list of certificates that it gave out.
+"""Enrolment: the hospital's certificate authority, and the list of certificates with which the datasite is reached.
 
 The authority's key stays in the state folder. A certificate counts only while it stands in the list, neither revoked
 nor expired, whatever its own text says; revoking takes effect on open connections too.

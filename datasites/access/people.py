@@ -1,4 +1,4 @@
-"""Who may do what here, as the hospital's own people see it. It stays in the hospital."""
+"""Rows about people and what they may do, for the hospital's own people. They stay in the hospital."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the hospital's people decided, and exactly what each decision covers."""
+"""Approvals: the decisions of the hospital's people, each with the digest of all that it covers."""

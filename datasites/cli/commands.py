@@ -1,4 +1,4 @@
-"""How a command joins the hospital's program: its name, what it does, the options that all of them take."""
+"""Registers the commands of the hospital's program, each with its name, its help and the options that all take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command asks of the running datasite: a call to its console on loopback, with a person's token."""
+"""Calls from a command to the console of the running datasite, on loopback, with a person's token."""
 
 from __future__ import annotations
 

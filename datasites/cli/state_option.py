@@ -1,4 +1,4 @@
-"""Which datasite a command is about: its --state or --name. For the hospital's own terminal."""
+"""The options --state and --name, which say which datasite a command is about. For the hospital's own terminal."""
 
 from __future__ import annotations
 

@@ -74,10 +74,10 @@ def doctor(chosen: Chosen) -> int:
     from dataclasses import asdict
 
     from datasites.doctor.examination import examine
-    from datasites.doctor.finding import PROBLEM, Patient
+    from datasites.doctor.finding import PROBLEM, ExaminedDatasite
 
     findings = []
-    for finding in examine(Patient(chosen_state(chosen))):
+    for finding in examine(ExaminedDatasite(chosen_state(chosen))):
         findings.append(finding)
         if not chosen.json:
             say(f"{finding.level:<8} {finding.check}: {finding.text}")

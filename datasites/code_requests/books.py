@@ -1,4 +1,4 @@
-"""What a datasite remembers and reckons with: its limits, decisions, ledger and audit log, and who does the sums."""
+"""The books of a datasite in one value: its limits, decisions, ledger and audit log, and the calculator for sums."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a hospital's reviewer sees of a code request: what runs, what it costs, and why it could not be approved."""
+"""Cards: one for each code request, on which a reviewer reads what runs, what it costs and what speaks against it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is recorded of a decision on a code request, from the request as it stands."""
+"""Makes the record of a decision on a code request, from the request as it stands."""
 
 from __future__ import annotations
 

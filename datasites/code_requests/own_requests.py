@@ -1,4 +1,4 @@
-"""Which code requests are an account's own. Of others it learns nothing, not even whether they exist."""
+"""Finds an account's own code requests. Of others it learns nothing, not even whether they exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the console answers its hospital's people with, one declared type a row; the command line reads the same.
+"""Answers of the console to the hospital's people, one declared type a row; the command line reads the same.
 
 It stays in the hospital.
 """

@@ -17,8 +17,8 @@ from datasites.code_requests.requests import RequestBook
 from datasites.console import books, budget, requests, researchers, runs, staff
 from datasites.console.console import Console
 from datasites.runs.runs import Runs
-from datasites.web.doorway import OWN_PAGES, enclose
 from datasites.web.http_errors import add_error_handlers
+from datasites.web.request_bounds import OWN_PAGES, enclose
 
 PREFIX = "/admin/v1"
 # What the console is asked for as: it listens on loopback only.

@@ -1,4 +1,4 @@
-"""What the admin API works on, and who may use it: each call carries a person's token, each route names its roles."""
+"""The console's parts and its roles: each call carries a person's token, each route names the roles that may use it."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from datasites.doctor import books, machine, network
-from datasites.doctor.finding import PROBLEM, Check, Finding, Patient
+from datasites.doctor import machine, network, state_checks
+from datasites.doctor.finding import PROBLEM, Check, ExaminedDatasite, Finding
 from policies.errors import WanwuError
 
 CHECKS: tuple[Check, ...] = (
@@ -19,24 +19,24 @@ CHECKS: tuple[Check, ...] = (
     machine.memory,
     machine.gpu,
     machine.sandbox,
-    books.settings,
-    books.rights,
-    books.dataset,
-    books.ledger,
-    books.audit,
-    books.agreeing,
-    books.backups,
+    state_checks.settings,
+    state_checks.rights,
+    state_checks.dataset,
+    state_checks.ledger,
+    state_checks.audit,
+    state_checks.agreeing,
+    state_checks.backups,
     network.ports,
     network.certificates,
     network.processes,
 )
 
 
-def examine(patient: Patient, checks: tuple[Check, ...] = CHECKS) -> Iterator[Finding]:
+def examine(examined: ExaminedDatasite, checks: tuple[Check, ...] = CHECKS) -> Iterator[Finding]:
     """Carries out all checks, one after the other."""
     for check in checks:
         try:
-            yield from check(patient)
+            yield from check(examined)
         except WanwuError as error:
             yield Finding(check.__name__, PROBLEM, f"{error.code}: {error.public}", error.private)
         except Exception as error:  # noqa: BLE001 - a check that fails in any way is not passed

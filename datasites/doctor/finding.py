@@ -1,4 +1,4 @@
-"""What a check of a datasite found. Findings are the hospital's own: they may name its paths, ports and processes."""
+"""Findings of the doctor's checks. They are the hospital's own: they may name its paths, ports and processes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Patient:
+class ExaminedDatasite:
     """The datasite that is looked at."""
 
     state: StateFolder
@@ -57,4 +57,4 @@ class Patient:
         return 0
 
 
-Check = Callable[[Patient], Iterator[Finding]]
+Check = Callable[[ExaminedDatasite], Iterator[Finding]]

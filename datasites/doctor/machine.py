@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from datasites.doctor.finding import OK, PROBLEM, WARNING, Finding, Patient
+from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
 from datasites.state.kept_books import read_audit
 from policies import versions
 from policies.errors import ConfigError
@@ -26,7 +26,7 @@ _YEARS = range(2026, 2100)
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 
-def programs(patient: Patient) -> Iterator[Finding]:
+def programs(examined: ExaminedDatasite) -> Iterator[Finding]:
     """Versions of what the datasite is made of."""
     found = versions.installed()
     told = ", ".join(f"{name} {version}" for name, version in found.items())
@@ -40,13 +40,13 @@ def programs(patient: Patient) -> Iterator[Finding]:
         yield Finding("versions", OK, told)
 
 
-def clock(patient: Patient) -> Iterator[Finding]:
+def clock(examined: ExaminedDatasite) -> Iterator[Finding]:
     """Whether the clock is plausible, has not gone back, and is kept by somebody."""
     now = datetime.now(UTC)
     if now.year not in _YEARS:
         yield Finding("clock", PROBLEM, f"it shows the year {now.year}", "Set it; signatures and logs depend on it.")
         return
-    last = _last_event(patient)
+    last = _last_event(examined)
     if last is not None and last > now + timedelta(seconds=2):
         text = f"it shows {now:%Y-%m-%d %H:%M:%S} UTC, the audit log's last event is of {last:%Y-%m-%d %H:%M:%S}"
         yield Finding("clock", PROBLEM, text, "It went back, or was wrong before. Set it before anything is signed.")
@@ -56,16 +56,16 @@ def clock(patient: Patient) -> Iterator[Finding]:
         yield Finding("clock", OK, f"{now:%Y-%m-%d %H:%M:%S} UTC")
 
 
-def disk(patient: Patient) -> Iterator[Finding]:
+def disk(examined: ExaminedDatasite) -> Iterator[Finding]:
     """Whether the state folder's disk takes what the next runs may write."""
-    path = patient.state.path
+    path = examined.state.path
     if os.statvfs(path).f_flag & os.ST_RDONLY:
         yield Finding(
             "disk", PROBLEM, f"{path} is on a read-only disk", "Mount it writable; the kernel's log says why."
         )
         return
     free = shutil.disk_usage(path).free
-    need = 2 * patient.config.max_update_bytes * patient.config.concurrent_runs + LEAST_FREE
+    need = 2 * examined.config.max_update_bytes * examined.config.concurrent_runs + LEAST_FREE
     told = f"{free / GIB:.1f} GiB free, {need / GIB:.1f} GiB wanted (two sets of weights for each run at once)"
     if free < LEAST_FREE:
         yield Finding("disk", PROBLEM, told, "Make room: the ledger and the audit log must be able to grow.")
@@ -75,11 +75,11 @@ def disk(patient: Patient) -> Iterator[Finding]:
         yield Finding("disk", OK, told)
 
 
-def memory(patient: Patient) -> Iterator[Finding]:
+def memory(examined: ExaminedDatasite) -> Iterator[Finding]:
     """Whether there is memory for the datasite and its runs."""
     lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
     free = {parts[0]: int(parts[1]) << 10 for parts in lines}["MemAvailable:"]
-    need = RUNNER_MEMORY * patient.config.concurrent_runs + (0 if patient.running else DATASITE_MEMORY)
+    need = RUNNER_MEMORY * examined.config.concurrent_runs + (0 if examined.running else DATASITE_MEMORY)
     told = f"{free / GIB:.1f} GiB available, {need / GIB:.1f} GiB wanted for all runs at once"
     yield (
         Finding("memory", OK, told)
@@ -88,7 +88,7 @@ def memory(patient: Patient) -> Iterator[Finding]:
     )
 
 
-def gpu(patient: Patient) -> Iterator[Finding]:
+def gpu(examined: ExaminedDatasite) -> Iterator[Finding]:
     """Which GPUs there are, and whether there are as many as a run may take."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
@@ -99,7 +99,7 @@ def gpu(patient: Patient) -> Iterator[Finding]:
     if done.returncode:
         yield Finding("GPU", WARNING, "nvidia-smi fails; runs use the CPU", "See what 'nvidia-smi' says.")
         return
-    lines, most = done.stdout.splitlines(), patient.config.gpus_per_run
+    lines, most = done.stdout.splitlines(), examined.config.gpus_per_run
     for number, line in enumerate(lines):
         name, total, used = (part.strip() for part in line.split(","))
         yield Finding("GPU", OK, f"{number}: {name}, {total}, {used} in use")
@@ -108,13 +108,13 @@ def gpu(patient: Patient) -> Iterator[Finding]:
         yield Finding("GPU", WARNING, told, "Lower gpus_per_run, or see whether the driver shows every GPU.")
 
 
-def sandbox(patient: Patient) -> Iterator[Finding]:
+def sandbox(examined: ExaminedDatasite) -> Iterator[Finding]:
     """Which pieces of the sandbox this machine has, where this program has a sandbox."""
     if importlib.util.find_spec("datasites.runs.sandbox.confinement") is None:
         yield Finding("sandbox", WARNING, "this version runs without one", "See SECURITY.md.")
         return
     pieces = importlib.import_module("datasites.runs.sandbox.confinement").sandbox_report()
-    required = bool(getattr(patient.config, "require_sandbox", True))
+    required = bool(getattr(examined.config, "require_sandbox", True))
     missing = [one for one in pieces if not one.present]
     for one in missing:
         level = PROBLEM if required else WARNING
@@ -125,9 +125,9 @@ def sandbox(patient: Patient) -> Iterator[Finding]:
         yield Finding("sandbox", OK, ", ".join(one.piece for one in pieces))
 
 
-def _last_event(patient: Patient) -> datetime | None:
+def _last_event(examined: ExaminedDatasite) -> datetime | None:
     try:
-        entries = read_audit(patient.state).entries
+        entries = read_audit(examined.state).entries
     except ConfigError:
         return None  # another check says so
     return datetime.fromisoformat(str(entries[-1]["time"])) if entries else None

@@ -10,19 +10,19 @@ from pathlib import Path
 
 from cryptography import x509
 
-from datasites.doctor.finding import OK, PROBLEM, WARNING, Finding, Patient
+from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
 from datasites.web.listening import listen
 from policies.errors import ConfigError
 
 RENEW_DAYS = 30
 
 
-def ports(patient: Patient) -> Iterator[Finding]:
+def ports(examined: ExaminedDatasite) -> Iterator[Finding]:
     """Whether the researchers' port is this datasite's, or free for it."""
-    host, port = patient.config.host, patient.config.port
-    if patient.running:
+    host, port = examined.config.host, examined.config.port
+    if examined.running:
         yield _answers("researchers' port", host, port)
-        yield _answers("console's port", "127.0.0.1", patient.console_port)
+        yield _answers("console's port", "127.0.0.1", examined.console_port)
         return
     try:
         listen(host, port).close()
@@ -32,10 +32,10 @@ def ports(patient: Patient) -> Iterator[Finding]:
         yield Finding("researchers' port", OK, f"{port} is free; the datasite is not running")
 
 
-def certificates(patient: Patient) -> Iterator[Finding]:
+def certificates(examined: ExaminedDatasite) -> Iterator[Finding]:
     """When the certificates in identity/ expire."""
     now = datetime.now(UTC)
-    for file in sorted(patient.state.identity.glob("*.crt")):
+    for file in sorted(examined.state.identity.glob("*.crt")):
         ends = x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc
         told = f"{file.name} is valid until {ends:%Y-%m-%d}"
         if ends <= now:
@@ -47,10 +47,10 @@ def certificates(patient: Patient) -> Iterator[Finding]:
             yield Finding("certificate", OK, told)
 
 
-def processes(patient: Patient) -> Iterator[Finding]:
+def processes(examined: ExaminedDatasite) -> Iterator[Finding]:
     """Whether a process of this datasite was left behind by one that is gone."""
-    own = {pid: parent for pid, parent in _all_processes().items() if _belongs(pid, patient)}
-    if patient.running:
+    own = {pid: parent for pid, parent in _all_processes().items() if _belongs(pid, examined)}
+    if examined.running:
         servers = [pid for pid in own if _serves(pid)]
         orphans = sorted(pid for pid in own if not _descends(pid, servers, own))
     else:
@@ -59,7 +59,7 @@ def processes(patient: Patient) -> Iterator[Finding]:
         text = f"left behind by a datasite that is gone: {', '.join(map(str, orphans))}"
         yield Finding("processes", PROBLEM, text, f"kill {' '.join(map(str, orphans))}")
     else:
-        yield Finding("processes", OK, f"{len(own)} of this datasite" if patient.running else "none left behind")
+        yield Finding("processes", OK, f"{len(own)} of this datasite" if examined.running else "none left behind")
 
 
 def _answers(name: str, host: str, port: int) -> Finding:
@@ -82,9 +82,9 @@ def _all_processes() -> dict[int, int]:
     return found
 
 
-def _belongs(pid: int, patient: Patient) -> bool:
-    """Whether a process works in this datasite's folder, as nurseries and runners do, or serves it."""
-    state = patient.state.path.resolve()
+def _belongs(pid: int, examined: ExaminedDatasite) -> bool:
+    """Whether a process works in this datasite's folder, as fork servers and runners do, or serves it."""
+    state = examined.state.path.resolve()
     try:
         if Path(f"/proc/{pid}/cwd").readlink().is_relative_to(state) and pid != os.getpid():
             return _is_python(pid)

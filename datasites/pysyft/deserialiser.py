@@ -1,4 +1,4 @@
-"""What PySyft may build inside the datasite: from a researcher's call, and from what the datasite itself has stored.
+"""PySyft's deserialiser in the datasite, cut down to the types that a call, or the datasite's own store, may hold.
 
 Nothing else that a researcher sends is built, whoever signed it. Install it before PySyft serves its first call.
 """

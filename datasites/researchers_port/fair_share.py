@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from datasites.access.enrolment import current_peer
-from datasites.web.door_limits import DoorLimits
+from datasites.web.port_limits import PortLimits
 
 # So many seconds' requests may come at once after a rest.
 BURST_SECONDS = 5.0
@@ -24,7 +24,7 @@ _SHARE = "wanwu.share"
 class Share:
     """One researcher's."""
 
-    def __init__(self, limits: DoorLimits, clock: Callable[[], float]) -> None:
+    def __init__(self, limits: PortLimits, clock: Callable[[], float]) -> None:
         self.places = asyncio.Semaphore(limits.max_requests_at_once_per_researcher)
         self._interval, self._clock = 1 / limits.max_requests_per_second_per_researcher, clock
         self._next = clock() - BURST_SECONDS
@@ -44,7 +44,7 @@ class FairShare:
         The app works on at most `max_requests_at_once_per_researcher` requests of one researcher, whatever others do.
     """
 
-    def __init__(self, app: ASGIApp, limits: DoorLimits, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, app: ASGIApp, limits: PortLimits, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._app, self._limits, self._clock = app, limits, clock
         self._shares: dict[str, Share] = {}  # of enrolled researchers only
 

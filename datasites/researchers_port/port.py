@@ -18,13 +18,13 @@ from datasites.code_requests.books import Books
 from datasites.code_requests.receipts import Receipts
 from datasites.code_requests.requests import RequestBook
 from datasites.config import DatasiteConfig
-from datasites.researchers_port import sign_in, wire
-from datasites.researchers_port.door import DoorServer, server_context
+from datasites.researchers_port import routes, sign_in
 from datasites.researchers_port.long_polls import LongPolls
+from datasites.researchers_port.mutual_tls import MutualTlsServer, server_context
 from datasites.researchers_port.pysyft_routes import SYFT_PREFIX, add_pysyft_routes
 from datasites.runs.runs import Runs
-from datasites.web.doorway import DATA_ONLY, BodyLimit, enclose
 from datasites.web.http_errors import add_error_handlers
+from datasites.web.request_bounds import DATA_ONLY, BodyLimit, enclose
 from policies.errors import WanwuError
 
 MAX_CALL_BYTES = 1 << 20
@@ -61,7 +61,7 @@ class ResearchersPort:
         """
         self._config, self._enrolment, self._books = config, enrolment, books
         self._polls = LongPolls(runs.queue)
-        wired = wire.Wire(
+        wired = routes.ResearcherRoutes(
             name=config.name,
             email_of=accounts.own_email,
             datasets=datasets,
@@ -83,13 +83,15 @@ class ResearchersPort:
         """Lets those who wait go."""
         self._polls.stop()
 
-    def door(self, sock: socket.socket) -> DoorServer:
+    def tls_server(self, sock: socket.socket) -> MutualTlsServer:
         """The server that lets enrolled peers of this socket in."""
         context = server_context(self._enrolment.authority_pem, *self._enrolment.server_files)
-        limits = self._config.door_limits
-        return DoorServer(self._app, sock, self._enrolment, context, limits=limits, refused=self._count_connections)
+        limits = self._config.port_limits
+        return MutualTlsServer(
+            self._app, sock, self._enrolment, context, limits=limits, refused=self._count_connections
+        )
 
-    def _make_app(self, server: Any, accounts: Accounts, wired: wire.Wire) -> FastAPI:
+    def _make_app(self, server: Any, accounts: Accounts, wired: routes.ResearcherRoutes) -> FastAPI:
         app = FastAPI(title="wanwu datasite", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
         add_error_handlers(app, self._count_call)
         add_pysyft_routes(app, server, accounts)
@@ -97,10 +99,10 @@ class ResearchersPort:
         app.include_router(
             sign_in.make_routes(signing_in, SYFT_PREFIX, peer_of=sign_in.network_peer, check_account=accounts.check_own)
         )
-        app.include_router(wire.make_routes(wired))
+        app.include_router(routes.make_routes(wired))
         limits = (
             BodyLimit(f"{SYFT_PREFIX}/api_call", MAX_CALL_BYTES, ("POST",)),
-            BodyLimit(f"{wire.PREFIX}/blobs/", self._config.max_update_bytes, ("PUT",)),
+            BodyLimit(f"{routes.PREFIX}/blobs/", self._config.max_update_bytes, ("PUT",)),
         )
         hosts = self._config.dialled
         enclose(app, hosts=hosts, limits=limits, content_policy=DATA_ONLY, refused=self._count_call)

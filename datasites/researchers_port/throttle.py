@@ -55,7 +55,7 @@ class SignInThrottle:
         return 0
 
     def succeeded(self, account: str, peer: str) -> None:
-        """The try was none of a guesser: forgets this peer's failures at this account, and that it began one."""
+        """Ends a try that was no guess: forgets this peer's failures at this account, and that this try had begun."""
         with self._lock:
             (own, _), (peers, _) = _keys(account, peer)
             self._failures.pop(own, None)

@@ -1,4 +1,4 @@
-"""What a run means to the ledger: its round is charged before it reads a picture, and ends once.
+"""Charges runs to the ledger: a round is charged before its run reads a picture, and ends once.
 
 The end of a charged round is final, with an update or without. What the hospital itself cut off has not ended: nobody
 saw anything of it, and it is run again with the weights that its start has pinned.

@@ -1,4 +1,4 @@
-"""How this machine closes runs in: what its sandbox lacks, and the control group that a run gets."""
+"""The enclosure that this machine has for runs: the sandbox, what it lacks, and a control group for each run."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Enclosure:
 
     @contextlib.contextmanager
     def entrance(self, run_id: str) -> Iterator[int | None]:
-        """The open door of the run's control group, where there are any; the group ends afterwards, with all in it."""
+        """Yields the run's open `cgroup.procs`, if there is one; its control group and all in it end afterwards."""
         if self._group is None:
             yield None
             return

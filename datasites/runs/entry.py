@@ -1,4 +1,4 @@
-"""Where the stub arrives, inside the datasite's process: hands an approved round to the queue and answers at once.
+"""The function that the stub calls, in the datasite's process: it queues an approved round and answers at once.
 
 PySyft runs the stub twice for each call, with the private asset and with its mock twin, and hides exceptions from the
 researcher; so the mock's turn does nothing, and a refusal is an answer, not an exception.

@@ -13,9 +13,9 @@ from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.entry import Admit
 from datasites.runs.expiry import Expiry
 from datasites.runs.gpus import GpuLeases, find_gpus
-from datasites.runs.processes.process import PROGRAM, Nursery
+from datasites.runs.last_check import LastCheck
+from datasites.runs.processes.process import PROGRAM, ForkServer
 from datasites.runs.queue import RunQueue
-from datasites.runs.still_approved import StillApproved
 from datasites.runs.supervisor import Supervisor
 from policies.answers.runs import RunAnswer
 from policies.errors import WanwuError
@@ -46,7 +46,7 @@ class Runs:
             config: The datasite's settings.
             books: The datasite's books.
             approved_now: Returns a request's approval after computing its digest again.
-            program: Python of the nursery's process, where it is to run something else than training.
+            program: Python of the fork server's process, where it is to run something else than training.
         """
         self._books = books
         self.queue = RunQueue(state.runs)
@@ -57,10 +57,10 @@ class Runs:
             ledger=books.ledger,
             audit=books.audit,
             decided=books.approvals.of_request,
-            approved=StillApproved(approved_now),
+            approved=LastCheck(approved_now),
             foresee=lambda run: books.foresee_epsilon(run.request_id),
             state=state,
-            nursery=Nursery(
+            fork_server=ForkServer(
                 log=state.logs / "runs.log",
                 threads=config.threads_per_run,
                 program=program or PROGRAM,

@@ -27,7 +27,7 @@ from datasites.runs.charges import CHARGED, RoundCharges
 from datasites.runs.enclosure import Enclosure
 from datasites.runs.gpus import Gpu, GpuLeases
 from datasites.runs.processes.job import Job
-from datasites.runs.processes.process import Nursery
+from datasites.runs.processes.process import ForkServer
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.sandbox.confinement import sandbox_report
 from datasites.runs.sandbox.limits import RunLimits
@@ -62,7 +62,7 @@ class Supervisor:
         decided: Callable[[str], Decision | None],
         approved: Callable[[Run], Approval],
         state: StateFolder,
-        nursery: Nursery,
+        fork_server: ForkServer,
         limits: RunLimits,
         gpus: GpuLeases,
         require_sandbox: bool,
@@ -78,9 +78,9 @@ class Supervisor:
         self._enclosure = Enclosure(state.path, limits, required=require_sandbox)
         self._turns = Turns(queue, gpus, decided)
         self._max_update_bytes = max_update_bytes
-        self._nursery = nursery
+        self._fork_server = fork_server
         self._stopping = threading.Event()
-        self._workers = [
+        self._threads = [
             threading.Thread(target=self._work, name=f"runs-{index}", daemon=True) for index in range(concurrent_runs)
         ]
 
@@ -91,17 +91,17 @@ class Supervisor:
         self._scratch.mkdir(mode=0o700)
         if interrupted := self._queue.recover():
             self._audit.write("runs queued again after a restart", count=interrupted)
-        for worker in self._workers:
-            worker.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Ends running processes; their runs are queued again at the next start."""
         self._stopping.set()
         self._queue.wake()
-        self._nursery.stop()
-        for worker in self._workers:
-            worker.join(timeout=15)
-        self._nursery.stop()
+        self._fork_server.stop()
+        for thread in self._threads:
+            thread.join(timeout=15)
+        self._fork_server.stop()
 
     def cancel(self, run: Run, *, by: str) -> None:
         """Cancels a queued or running run; a running one's process group ends within a second, and it stays charged.
@@ -112,7 +112,7 @@ class Supervisor:
         self._charges.cancel(run, by=by)
 
     def _work(self) -> None:
-        self._nursery.warm_up()
+        self._fork_server.warm_up()
         unsettled: Run | None = None
         while not self._stopping.is_set():
             try:
@@ -215,7 +215,7 @@ class Supervisor:
                 raise _Stopping
 
     def _run(self, job: Job, run: Run, group: int | None, plan: Plan) -> None:
-        process = self._nursery.start(group=group)
+        process = self._fork_server.start(group=group)
 
         def begin() -> None:
             self._charges.start(run, round_spend(plan), pid=process.pid, gpus=len(job.confinement.gpus))

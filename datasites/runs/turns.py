@@ -1,4 +1,4 @@
-"""Whose turn it is: the oldest queued run that can be run now, with the GPUs that it is leased. Inside the hospital."""
+"""Chooses the next run: the oldest queued one that can run now, and the GPUs that it is leased. Inside the hospital."""
 
 from __future__ import annotations
 

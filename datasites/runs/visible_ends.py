@@ -1,4 +1,4 @@
-"""When the end of a run may be seen outside: at the times of a public grid, counted from the run's visible start.
+"""Times at which the end of a run may be seen outside: those of a public grid from the run's visible start.
 
 How long a run takes depends a little on its pictures. Rounded up to a grid that everybody knows, it says which cell it
 fell into and no more. The grid is even where runs are short and geometric from there on: cells of a twentieth cost a

@@ -1,4 +1,4 @@
-"""Whether a datasite's books tell one story: ledger, audit log, decisions, run queue, PySyft's requests.
+"""Checks that a datasite's books agree: ledger, audit log, decisions, run queue, PySyft's requests.
 
 Checked before a datasite serves, and by the doctor. Each is written in a fixed order, so that a crash between two of
 them leaves one of few states; only what no crash leaves is refused. Nothing of it crosses the boundary.

@@ -1,4 +1,4 @@
-"""What a backup says of itself: each file with its digest, the heads of the two chains. It stays in the hospital."""
+"""The manifest of a backup: each file with its digest, and the heads of the two chains. It stays in the hospital."""
 
 from __future__ import annotations
 

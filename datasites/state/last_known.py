@@ -1,4 +1,4 @@
-"""How far a datasite's books had come when it last started or stopped, kept sealed in its identity. It stays there.
+"""Lengths of a datasite's books at its last start or stop, kept sealed in its identity. They stay there.
 
 Each book witnesses another, so an older copy of one shows. Older copies of all of them would agree with each other;
 they do not reach what is written here.

@@ -1,4 +1,4 @@
-"""Whether a datasite is being served from a state folder: whoever serves holds a lock that ends with its process."""
+"""The lock of a state folder: the process that serves the datasite holds it until it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a datasite spent after a backup was made, as far as its lost folder can still tell. It stays in the hospital.
+"""Spends that came after a backup, as far as the lost state folder still shows them. They stay in the hospital.
 
 A ledger restored from an older backup forgets what was spent since. Two things of the lost datasite remember it: its
 own ledger, which then takes the backup's place, or its audit log, which names every approval and all that it reserved.

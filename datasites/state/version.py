@@ -1,4 +1,4 @@
-"""Which version of the state folder's layout a datasite's state has. Nothing here crosses the boundary.
+"""Versions of the state folder's layout. Nothing here crosses the boundary.
 
 `version.json` stands in every state folder from the first release on; a folder without one is of version 0. A datasite
 serves a state of its own version only: an older one is migrated first, a newer one is left alone.

@@ -10,7 +10,6 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datasites.training.audit import AuditResult, run_audit
     from datasites.training.book_keeping import BookKeeping
     from datasites.training.dp_sgd.engine_contract import ClippedGradients, EngineFactory
     from datasites.training.dp_sgd.opacus_hooks import OpacusHooks
@@ -28,15 +27,16 @@ if TYPE_CHECKING:
         trainable_shapes,
     )
     from datasites.training.pictures.data import LabelledPictures, to_tensor
-    from datasites.training.process_group.team import ALONE, Team
-    from datasites.training.process_group.torchrun_team import TorchrunTeam
+    from datasites.training.privacy_audit import AuditResult, run_audit
+    from datasites.training.process_group.process_group import SINGLE_PROCESS, ProcessGroup
+    from datasites.training.process_group.torchrun_group import TorchrunGroup
     from datasites.training.randomness.randomness import SecureRandom
     from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
 
 __all__ = [
-    "ALONE",
     "ENGINES",
     "MODELS",
+    "SINGLE_PROCESS",
     "AuditResult",
     "BookKeeping",
     "ClippedGradients",
@@ -46,10 +46,10 @@ __all__ = [
     "OpacusHooks",
     "PreparedTraining",
     "PrivacySpec",
+    "ProcessGroup",
     "RunSpec",
     "SecureRandom",
-    "Team",
-    "TorchrunTeam",
+    "TorchrunGroup",
     "TrainingPlan",
     "accuracy",
     "build_model",
@@ -73,10 +73,10 @@ __all__ = [
 ]
 # Where each exported name is defined.
 _HOMES = {
-    "ALONE": "datasites.training.process_group.team",
+    "SINGLE_PROCESS": "datasites.training.process_group.process_group",
     "ENGINES": "datasites.training.engines",
     "MODELS": "datasites.training.models",
-    "AuditResult": "datasites.training.audit",
+    "AuditResult": "datasites.training.privacy_audit",
     "BookKeeping": "datasites.training.book_keeping",
     "ClippedGradients": "datasites.training.dp_sgd.engine_contract",
     "EngineFactory": "datasites.training.dp_sgd.engine_contract",
@@ -87,8 +87,8 @@ _HOMES = {
     "PrivacySpec": "policies.plans.training",
     "RunSpec": "policies.plans.training",
     "SecureRandom": "datasites.training.randomness.randomness",
-    "Team": "datasites.training.process_group.team",
-    "TorchrunTeam": "datasites.training.process_group.torchrun_team",
+    "ProcessGroup": "datasites.training.process_group.process_group",
+    "TorchrunGroup": "datasites.training.process_group.torchrun_group",
     "TrainingPlan": "policies.plans.training",
     "accuracy": "datasites.training.metrics",
     "build_model": "datasites.training.models",
@@ -104,7 +104,7 @@ _HOMES = {
     "prepare_training": "datasites.training.local_round",
     "read_weights": "datasites.training.models",
     "recall_per_class": "datasites.training.metrics",
-    "run_audit": "datasites.training.audit",
+    "run_audit": "datasites.training.privacy_audit",
     "run_round": "datasites.training.jobs",
     "to_tensor": "datasites.training.pictures.data",
     "train_round": "datasites.training.local_round",

@@ -10,7 +10,7 @@ import numpy as np
 
 from datasites.training.local_round import Progress, prepare_training
 from datasites.training.pictures.data import LabelledPictures
-from datasites.training.process_group.team import ALONE, Team
+from datasites.training.process_group.process_group import SINGLE_PROCESS, ProcessGroup
 from datasites.training.releases.private_evaluation import evaluate_privately
 from datasites.training.releases.private_statistics import summarise_privately
 from policies.errors import InputRefused, PlanError, RoundRefused
@@ -33,7 +33,7 @@ def run_round(
     pictures: LabelledPictures,
     *,
     progress: Progress = lambda done, total: None,
-    team: Team = ALONE,
+    process_group: ProcessGroup = SINGLE_PROCESS,
 ) -> dict[str, np.ndarray]:
     """Runs one round of an approved plan on the hospital's pictures.
 
@@ -44,8 +44,8 @@ def run_round(
             model.
         pictures: The hospital's pictures, their classes and their privacy units.
         progress: Told (done, total).
-        team: The processes that take a training plan's steps together; all call this, and the first one's result is
-            the round's. Other plans, and training without differential privacy, take one process.
+        process_group: The processes that take a training plan's steps together; all call this, and the first one's
+            result is the round's. Other plans, and training without differential privacy, take one process.
 
     Returns:
         float32 by name: the client update of a training plan, else the noised sums in `plan.outputs`.
@@ -58,7 +58,7 @@ def run_round(
         InputRefused: The weights are not the model's.
         NotRepeatable, OutOfMemory: The device is unfit for private training.
     """
-    return prepare_round(plan, round_index, weights, public_size=pictures.public_size, team=team)(
+    return prepare_round(plan, round_index, weights, public_size=pictures.public_size, process_group=process_group)(
         pictures, progress=progress
     )
 
@@ -69,7 +69,7 @@ def prepare_round(
     weights: Mapping[str, np.ndarray],
     *,
     public_size: int,
-    team: Team = ALONE,
+    process_group: ProcessGroup = SINGLE_PROCESS,
 ) -> PreparedRound:
     """Does all of a round that needs no picture, so that what fails then fails before one is read.
 
@@ -81,14 +81,14 @@ def prepare_round(
         round_index: Likewise.
         weights: Likewise.
         public_size: The number of units that the hospital declares.
-        team: As `run_round`; all of its processes call this, and then what it returns.
+        process_group: As `run_round`; all of its processes call this, and then what it returns.
 
     Raises:
         RoundRefused, PlanError, InputRefused, NotRepeatable, OutOfMemory: As `run_round`.
     """
     if isinstance(plan, TrainingPlan):
-        return prepare_training(plan, round_index, weights, public_size=public_size, team=team).train
-    if team.size > 1:
+        return prepare_training(plan, round_index, weights, public_size=public_size, process_group=process_group).train
+    if process_group.size > 1:
         raise PlanError("Evaluations and statistics take one process. Start one.")
     if not 0 <= round_index < plan.rounds:
         raise RoundRefused(f"The plan has rounds 0 to {plan.rounds - 1}, got round {round_index}.")

@@ -29,7 +29,7 @@ from datasites.training.pictures.data import LabelledPictures, check_augmentatio
 from datasites.training.pictures.features import pictures_for
 from datasites.training.pictures.reports import texts_for
 from datasites.training.pictures.sampler import poisson_steps
-from datasites.training.process_group.team import ALONE, Team
+from datasites.training.process_group.process_group import SINGLE_PROCESS, ProcessGroup
 from datasites.training.randomness.randomness import SecureRandom
 from policies.errors import DataError, PlanError, RoundRefused
 from policies.plans.features import check_features
@@ -49,7 +49,7 @@ def train_round(
     progress: Progress = lambda done, total: None,
     random: SecureRandom | None = None,
     engine: EngineFactory | None = None,
-    team: Team = ALONE,
+    process_group: ProcessGroup = SINGLE_PROCESS,
 ) -> dict[str, np.ndarray]:
     """Trains the global weights on the hospital's pictures for `plan.steps_per_round` steps.
 
@@ -71,8 +71,8 @@ def train_round(
         random: Draws the sample and the noise; a fresh generator keyed by the operating system if None.
             Anything else is for tests and the audit.
         engine: Computes clipped sums in place of the plan's engine; for tests, the audit and benchmarks.
-        team: The processes that take this round's steps together. All call this with the same plan, weights and
-            pictures; the first one's update is the round's.
+        process_group: The processes that take this round's steps together. All call this with the same plan, weights
+            and pictures; the first one's update is the round's.
 
     Returns:
         The client update: trained minus global weights, float32 by name, each of its parameter's shape.
@@ -87,7 +87,7 @@ def train_round(
         OutOfMemory: Memory does not hold a part of a private step.
     """
     prepared = prepare_training(
-        plan, round_index, global_weights, public_size=pictures.public_size, engine=engine, team=team
+        plan, round_index, global_weights, public_size=pictures.public_size, engine=engine, process_group=process_group
     )
     return prepared.train(pictures, progress=progress, random=random)
 
@@ -99,7 +99,7 @@ def prepare_training(
     *,
     public_size: int,
     engine: EngineFactory | None = None,
-    team: Team = ALONE,
+    process_group: ProcessGroup = SINGLE_PROCESS,
 ) -> PreparedTraining:
     """Does all of a round that needs no picture: builds the model and, for private steps, finds their batches' shape.
 
@@ -113,20 +113,20 @@ def prepare_training(
         global_weights: Likewise.
         public_size: The number of units that the hospital declares.
         engine: As `train_round`.
-        team: Likewise; all of its processes prepare the round, and then train it.
+        process_group: Likewise; all of its processes prepare the round, and then train it.
 
     Raises:
         PlanError, RoundRefused, InputRefused, NotRepeatable, OutOfMemory: As `train_round`.
     """
     if not 0 <= round_index < plan.rounds:
         raise RoundRefused(f"The study has rounds 0 to {plan.rounds - 1}, got round {round_index}.")
-    if plan.privacy is None and team.size > 1:
+    if plan.privacy is None and process_group.size > 1:
         raise PlanError("Training without differential privacy takes one process. Start one.")
     check_features(plan)
     height, width, _ = plan.model.image_shape
     check_augmentation(plan.augmentation, height=height, width=width)
     on_gpu = plan.run.device == "auto" and torch.cuda.is_available()
-    device = (team.device or "cuda") if on_gpu else "cpu"
+    device = (process_group.device or "cuda") if on_gpu else "cpu"
     model = build_model(plan.model)
     load_weights(model, global_weights)
     model.to(device).train()
@@ -134,8 +134,8 @@ def prepare_training(
     if plan.privacy is not None:
         factory = engine or ENGINES[plan.run.engine]
         gradients = StepEngine(factory(model, plan.privacy.max_grad_norm), device, plan.run.precision)
-        private = gradients, find_shape(plan, model, gradients, public_size=public_size, team=team)
-    return PreparedTraining(plan, round_index, global_weights, model, device, private, team)
+        private = gradients, find_shape(plan, model, gradients, public_size=public_size, process_group=process_group)
+    return PreparedTraining(plan, round_index, global_weights, model, device, private, process_group)
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class PreparedTraining:
         model: On the device.
         device: Where, as torch names it.
         private: With `plan.privacy`, what computes a step's sum, and the shape of its batches.
-        team: The processes that take the steps.
+        process_group: The processes that take the steps.
     """
 
     plan: TrainingPlan
@@ -158,7 +158,7 @@ class PreparedTraining:
     model: nn.Module
     device: str
     private: tuple[StepEngine, BatchShape] | None
-    team: Team
+    process_group: ProcessGroup
 
     def train(
         self,
@@ -203,9 +203,9 @@ class PreparedTraining:
             step = _plain_step(plan, model, optimizer, load)
         else:
             noisy = _noisy(plan, plan.privacy, model, optimizer, load)
-            private = PrivateStep(*self.private, load, noisy, model, self.team)
+            private = PrivateStep(*self.private, load, noisy, model, self.process_group)
             step, samples = private.take, partial(private.seated, samples)
-        for number, sample in enumerate(self.team.samples(samples, steps=plan.steps_per_round)):
+        for number, sample in enumerate(self.process_group.samples(samples, steps=plan.steps_per_round)):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate_at(plan, self.round_index * plan.steps_per_round + number)
             step(sample)

@@ -13,7 +13,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from datasites.web.door_limits import DoorLimits
+from datasites.web.port_limits import PortLimits
 from policies.errors import RequestMalformed, TooSlow, WanwuError
 
 MAX_HEAD_BYTES = 1 << 15
@@ -33,7 +33,7 @@ class BoundedProtocol(HttpToolsProtocol):
         more slowly than `min_upload_bytes_per_second`, is not served: its connection is closed.
     """
 
-    limits: DoorLimits
+    limits: PortLimits
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

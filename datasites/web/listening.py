@@ -1,6 +1,7 @@
 """Sockets and servers: two, each in its own event loop, on a socket that was opened before anything else started.
 
-What may pass the researchers' one is decided in `datasites/researchers_port/door.py`; the console's stays on loopback.
+What may pass the researchers' one is decided in `datasites/researchers_port/mutual_tls.py`; the console's stays on
+loopback.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from datasites.web.door_limits import DoorLimits
 from datasites.web.exchanges import BoundedProtocol
+from datasites.web.port_limits import PortLimits
 from policies.errors import ConfigError
 
 MAX_PLAIN_CONNECTIONS = 64
@@ -43,32 +44,32 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-async def serve_until_told(door: Listening, console: Listening, ready: Callable[[], None]) -> None:
+async def serve_until_told(researchers_port: Listening, console: Listening, ready: Callable[[], None]) -> None:
     """Runs each server on its socket until SIGTERM or SIGINT; calls `ready` once both answer.
 
-    The door has this event loop. The console has one of its own in a thread of its own, and so threads that no
-    researcher's request can take.
+    The researchers' port has this event loop. The console has one of its own in a thread of its own, and so threads
+    that no researcher's request can take.
     """
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    for server, _ in (door, console):
+    for server, _ in (researchers_port, console):
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
-    own = asyncio.create_task(door[0].serve(sockets=[door[1]]))
+    own = asyncio.create_task(researchers_port[0].serve(sockets=[researchers_port[1]]))
     other = asyncio.create_task(asyncio.to_thread(_serve_apart, console))
     try:
-        while not (door[0].started and console[0].started):
+        while not (researchers_port[0].started and console[0].started):
             await asyncio.sleep(0.01)
             for ended in (task for task in (own, other) if task.done()):
                 await ended
         ready()
         await stopping.wait()
     finally:
-        for server, _ in (door, console):
+        for server, _ in (researchers_port, console):
             server.should_exit = True
             server.force_exit = True
         await asyncio.gather(own, other)
-        for _, sock in (door, console):
+        for _, sock in (researchers_port, console):
             sock.close()
 
 
@@ -77,7 +78,7 @@ def _serve_apart(listening: Listening) -> None:
     asyncio.run(server.serve(sockets=[sock]))
 
 
-def plain_server(app: FastAPI, limits: DoorLimits) -> uvicorn.Server:
+def plain_server(app: FastAPI, limits: PortLimits) -> uvicorn.Server:
     """A server without TLS, for loopback only."""
     protocol: Any = type("PlainProtocol", (_PlainProtocol,), {"limits": limits})
     return uvicorn.Server(

@@ -1,1 +1,1 @@
-"""What a datasite tells outside: one declared type for each answer, which it builds and a researcher's side reads."""
+"""Answers of a datasite: one declared type for each, which it builds and a researcher's side reads."""

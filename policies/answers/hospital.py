@@ -1,4 +1,4 @@
-"""What a datasite tells of itself, before anything is asked for: its versions, datasets, limits and budgets."""
+"""A datasite's answers about itself, before anything is asked for: its versions, datasets, limits and budgets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a researcher is told of a code request of theirs, and of an upload."""
+"""Answers to a researcher about a code request of theirs, and about an upload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a researcher is told of a run, and nothing else of it."""
+"""Answers to a researcher about a run: all that leaves of it beside its update."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What may enter a run, what may leave it, and how it travels."""
+"""Contracts: the form of what may enter a run and of what may leave it, and the encodings in which it travels."""

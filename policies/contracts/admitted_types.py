@@ -1,4 +1,4 @@
-"""Which types a message between the two sides may build. Anything else is refused before a byte of it is read.
+"""The list of types that a message between the two sides may build. All else is refused before a byte of it is read.
 
 PySyft's parser builds any type that its registry knows, before it asks who sent the message. Each side therefore
 wraps it with a list of names: this module holds the rule, `datasites/pysyft/deserialiser.py` and

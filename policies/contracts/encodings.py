@@ -1,4 +1,4 @@
-"""How weights and client updates travel: as they are, packed without loss, or rounded to 16 or 8 bits.
+"""Encodings in which weights and client updates travel: plain, packed without loss, or rounded to 16 or 8 bits.
 
 An update is encoded after the output contract, by the hospital's own code: whatever an encoding does to it is
 post-processing of what may leave anyway, and costs no privacy. Every encoding has one layout, which follows from the

@@ -33,7 +33,7 @@ WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders
      │  │  ├─ QuotaExceeded        WW508
      │  │  └─ DiskFull             WW509
      │  ├─ SandboxMissing          WW505
-     │  ├─ TeamBroken              WW510
+     │  ├─ ProcessGroupBroken      WW510
      │  ├─ NotRepeatable           WW512
      │  └─ OutOfMemory             WW513
      ├─ ContractError              WW600
@@ -122,13 +122,13 @@ from policies.errors.runs import (
     DiskFull,
     NotRepeatable,
     OutOfMemory,
+    ProcessGroupBroken,
     QuotaExceeded,
     RunCancelled,
     RunError,
     RunFailed,
     RunLost,
     SandboxMissing,
-    TeamBroken,
 )
 from policies.errors.wanwu_error import WanwuError
 
@@ -164,6 +164,7 @@ __all__ = [
     "OutOfMemory",
     "OutputRefused",
     "PlanError",
+    "ProcessGroupBroken",
     "QuotaExceeded",
     "RangeRefused",
     "ReceiptInvalid",
@@ -184,7 +185,6 @@ __all__ = [
     "StateVersionMismatch",
     "StorageUnavailable",
     "StoreBroken",
-    "TeamBroken",
     "TooManyPending",
     "TooSlow",
     "VersionMismatch",

@@ -59,7 +59,7 @@ class DiskFull(BlobError):
     code, status = "WW509", 507
 
 
-class TeamBroken(RunError):
+class ProcessGroupBroken(RunError):
     """One of the processes that train together ended before the others."""
 
     code, status = "WW510", 500

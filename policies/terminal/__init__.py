@@ -1,1 +1,1 @@
-"""What others wrote, on a terminal: printed and drawn only as it can be shown."""
+"""The terminal: text that others wrote is printed and drawn only as it can be shown."""

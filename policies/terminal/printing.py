@@ -1,4 +1,4 @@
-"""What commands print without a table: every line through `shown`, so that none of it is obeyed by a terminal."""
+"""Printing of lines: each goes through `shown`, so that a terminal obeys none of it."""
 
 from __future__ import annotations
 

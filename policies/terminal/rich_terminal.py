@@ -1,4 +1,4 @@
-"""What commands print as tables and in colour: every text in it is shown, none is read as markup or obeyed.
+"""Printing of tables and colours: every text in them goes through `shown`; none is read as markup or obeyed.
 
 The one place that makes rich's texts, tables and consoles. Colour comes from `line` alone, never from within a text.
 """

@@ -1,4 +1,4 @@
-"""Which hospitals a command speaks to: those of its credentials files, which never leave this machine."""
+"""Connects a command to the hospitals of its credentials files, which never leave this machine."""
 
 from __future__ import annotations
 

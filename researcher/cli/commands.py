@@ -1,4 +1,4 @@
-"""How a command joins the researcher's program, and the options that several of its commands share."""
+"""Commands join the researcher's program here, with the options that several of its commands share."""
 
 from __future__ import annotations
 

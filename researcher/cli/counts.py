@@ -15,19 +15,19 @@ from researcher.cli.access import connect, credentials_option
 from researcher.cli.commands import ResearcherCommands, backbone_weights
 
 if TYPE_CHECKING:
-    from researcher.planning.count_wishes import CountWishes
+    from researcher.planning.count_settings import CountSettings
     from researcher.studies.checkpoints import Checkpoint
 
 EVALUATION_FOLDER = Path("out/evaluation")
 
 
-def statistics(*, credentials: Sequence[str], out: Path, **wishes: Any) -> None:
+def statistics(*, credentials: Sequence[str], out: Path, **settings: Any) -> None:
     """Asks the hospitals for noised class counts and picture statistics, before a study is spent on them."""
     from policies.terminal.rich_terminal import PlainConsole
     from researcher.terminal.counting_session import ask_for_statistics
 
     with connect(credentials) as federation:
-        ask_for_statistics(federation, _wishes(wishes), out=out, console=PlainConsole())
+        ask_for_statistics(federation, _settings(settings), out=out, console=PlainConsole())
 
 
 def evaluate(
@@ -38,13 +38,13 @@ def evaluate(
     backbone_weights: str | None,
     credentials: Sequence[str],
     out: Path | None,
-    **wishes: Any,
+    **settings: Any,
 ) -> None:
     """Evaluates a saved global model on a public hold-out, or with --at_hospitals on the hospitals' own pictures."""
     from researcher.studies.checkpoints import load_model
 
     of_hold_out = {"test": test, "backbone_weights": backbone_weights}
-    of_hospitals = {"credentials": credentials, "out": out, **wishes}
+    of_hospitals = {"credentials": credentials, "out": out, **settings}
     unused = [
         name for name, value in (of_hold_out if at_hospitals else of_hospitals).items() if value not in (None, ())
     ]
@@ -61,7 +61,7 @@ def evaluate(
 
     with connect(credentials) as federation:
         folder = out or EVALUATION_FOLDER
-        ask_for_evaluation(federation, checkpoint, _wishes(wishes), out=folder, console=PlainConsole())
+        ask_for_evaluation(federation, checkpoint, _settings(settings), out=folder, console=PlainConsole())
 
 
 def _evaluate_here(checkpoint: Checkpoint, test: Path, backbone: str | None) -> None:
@@ -78,10 +78,10 @@ def _evaluate_here(checkpoint: Checkpoint, test: Path, backbone: str | None) -> 
     say_json({**summary, "pictures": len(hold_out.labels)}, indent=2)
 
 
-def _wishes(given: Mapping[str, Any]) -> CountWishes:
-    from researcher.planning.count_wishes import CountWishes
+def _settings(given: Mapping[str, Any]) -> CountSettings:
+    from researcher.planning.count_settings import CountSettings
 
-    return CountWishes(**{name: value for name, value in given.items() if value is not None})
+    return CountSettings(**{name: value for name, value in given.items() if value is not None})
 
 
 def add_commands(commands: ResearcherCommands) -> None:
@@ -103,6 +103,6 @@ def add_commands(commands: ResearcherCommands) -> None:
 
 def _counting_options() -> list[click.Parameter]:
     from policies.settings import declared
-    from researcher.planning.count_wishes import CountWishes
+    from researcher.planning.count_settings import CountSettings
 
-    return [option_of(setting) for setting in declared(CountWishes).values()]
+    return [option_of(setting) for setting in declared(CountSettings).values()]

@@ -16,8 +16,8 @@ def catalog(*, credentials: Sequence[str]) -> None:
     from researcher.terminal.tables import catalog_table
 
     with connect(credentials) as federation:
-        wires = {name: hospital.wire for name, hospital in federation.hospitals.items()}
-        shown = catalog_table((found, wires[found.datasite].budget(found.name)) for found in federation.datasets())
+        routes = {name: hospital.routes for name, hospital in federation.hospitals.items()}
+        shown = catalog_table((found, routes[found.datasite].budget(found.name)) for found in federation.datasets())
     PlainConsole().print(shown)
 
 

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     import numpy as np
 
     from researcher.hospitals.federation import Federation
-    from researcher.planning.wishes import Wishes
+    from researcher.planning.settings import StudySettings
     from researcher.studies.study import Study
 
 
-def submit(*, credentials: Sequence[str], out: Path, **wishes: Any) -> None:
+def submit(*, credentials: Sequence[str], out: Path, **study_options: Any) -> None:
     """Submits a study to every hospital and returns; the hospitals decide."""
-    from researcher.cli.wishes import wishes_of
+    from researcher.cli.study_options import study_settings_of
 
-    dataset, chosen = wishes["dataset"], wishes_of(wishes)
+    dataset, chosen = study_options["dataset"], study_settings_of(study_options)
     with connect(credentials) as federation:
         _submit(federation, out, dataset, chosen)
 
@@ -58,21 +58,21 @@ def train(
     initial_weights: str | None,
     initial_weights_sha256: str | None,
     backbone_weights: str | None,
-    **wishes: Any,
+    **study_options: Any,
 ) -> None:
     """Submits the study unless that was done, waits for the decisions, and runs the rounds."""
     from policies.terminal.rich_terminal import PlainConsole
-    from researcher.cli.wishes import given_flags, wishes_of
+    from researcher.cli.study_options import given_flags, study_settings_of
     from researcher.evaluation.feature_hold_out import with_features
     from researcher.evaluation.hold_out import load_hold_out
     from researcher.studies.study import STUDY_FILE, Study
     from researcher.terminal.training_session import train_study
 
-    dataset, chosen = wishes["dataset"], wishes_of(wishes)
+    dataset, chosen = study_options["dataset"], study_settings_of(study_options)
     with connect(credentials) as federation:
         if (out / STUDY_FILE).exists():
             study = Study.load(federation, out)
-            if flags := given_flags(wishes):
+            if flags := given_flags(study_options):
                 say(f"Going on with the study in {out} as it was submitted; this changes nothing: {' '.join(flags)}")
         else:
             study = _submit(federation, out, dataset, chosen)
@@ -118,13 +118,13 @@ def first_weights(
     return public.weights
 
 
-def _submit(federation: Federation, out: Path, dataset: str | None, wishes: Wishes) -> Study:
+def _submit(federation: Federation, out: Path, dataset: str | None, study_options: StudySettings) -> Study:
     from researcher.planning.planning import make_plan, study_epsilon
     from researcher.reports import wording
     from researcher.studies.study import Study
 
     offered = [found for found in federation.datasets() if dataset in (None, found.name)]
-    plan = make_plan(wishes, offered)
+    plan = make_plan(study_options, offered)
     study = Study.submit(federation, plan, out)
     epsilon, cost = study_epsilon(plan), "without differential privacy"
     if epsilon is not None and plan.privacy is not None:
@@ -139,7 +139,7 @@ def add_commands(commands: ResearcherCommands) -> None:
     """Adds these commands to the program."""
     access, folder = credentials_option(), study_folder()
     source = "public weights to start from: a file, timm:NAME, torchvision:NAME, or one of these names with =FILE"
-    commands.add("submit", submit, access, folder, later=_wishes_options)
+    commands.add("submit", submit, access, folder, later=_settings_options)
     commands.add("status", status, access, folder)
     commands.add(
         "train",
@@ -152,12 +152,12 @@ def add_commands(commands: ResearcherCommands) -> None:
         option("--initial_weights", source, value="SOURCE"),
         option("--initial_weights_sha256", "of their file; needed with them", value="HEX"),
         backbone_weights(),
-        later=_wishes_options,
+        later=_settings_options,
     )
     commands.add("end", end, access, folder)
 
 
-def _wishes_options() -> list[click.Parameter]:
-    from researcher.cli.wishes import wishes_options
+def _settings_options() -> list[click.Parameter]:
+    from researcher.cli.study_options import settings_options
 
-    return wishes_options()
+    return settings_options()

@@ -15,7 +15,7 @@ import numpy as np
 
 from policies.errors import NotEnoughDatasites, WanwuError
 from policies.plans.releases import EvaluationPlan, StatisticsPlan
-from researcher.studies.remote_round import OutgoingWeights, Patience, RemoteRound, RoundEvent
+from researcher.studies.remote_round import OutgoingWeights, RemoteRound, RetryPolicy, RoundEvent
 from researcher.studies.submission import Submission
 
 Arrays = dict[str, np.ndarray]
@@ -59,7 +59,7 @@ class CountRequest(Submission[EvaluationPlan | StatisticsPlan]):
         *,
         round_index: int = 0,
         min_clients: int = 1,
-        patience: Patience | None = None,
+        retry_policy: RetryPolicy | None = None,
         on_event: Callable[[RoundEvent], None] = lambda event: None,
     ) -> Released:
         """Asks every hospital that approved for one release.
@@ -68,7 +68,7 @@ class CountRequest(Submission[EvaluationPlan | StatisticsPlan]):
             weights: The model to evaluate, name → float32 array of the parameter's shape; None for statistics.
             round_index: Which of the plan's rounds; asking again for one gives the same numbers and costs nothing.
             min_clients: Least number of hospitals that must answer.
-            patience: How long to wait and how often to try again.
+            retry_policy: How long to wait and how often to try again.
             on_event: Called from several threads while hospitals work.
 
         Raises:
@@ -88,7 +88,7 @@ class CountRequest(Submission[EvaluationPlan | StatisticsPlan]):
                 request=self.requests[name],
                 plan=self.plan,
                 round_index=round_index,
-                patience=patience or Patience(),
+                retry_policy=retry_policy or RetryPolicy(),
                 stopping=stopping,
                 on_event=on_event,
             )

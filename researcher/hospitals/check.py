@@ -87,7 +87,7 @@ def check_hospital(hospital: Hospital, *, certificate: str = "") -> HospitalChec
     try:
         return _measure(hospital, certificate)
     except WanwuError as error:
-        return unreachable(hospital.name, hospital.wire.url, error)
+        return unreachable(hospital.name, hospital.routes.url, error)
 
 
 def unreachable(datasite: str, url: str, error: WanwuError) -> HospitalCheck:
@@ -116,7 +116,7 @@ def _measure(hospital: Hospital, certificate: str) -> HospitalCheck:
     problems, warnings = _judge(info.versions, clock, days)
     return HospitalCheck(
         datasite=hospital.name,
-        url=hospital.wire.url,
+        url=hospital.routes.url,
         reachable=True,
         latency_seconds=latency,
         upload_mb_per_second=upload,
@@ -136,7 +136,7 @@ def _ping(hospital: Hospital) -> tuple[HospitalAnswer, float | None, float]:
     taken = []
     for _ in range(PINGS):
         started, asked = time.monotonic(), time.time()
-        info = hospital.wire.info()
+        info = hospital.routes.info()
         taken.append(time.monotonic() - started)
     clock = None if info.time is None else float(info.time) - int(asked + taken[-1] / 2)
     return info, clock, statistics.median(taken)
@@ -146,16 +146,16 @@ def _bandwidth(hospital: Hospital) -> tuple[float, float]:
     """MB a second, up and down. The bytes are the same each time, so that all checks together leave one blob."""
     probe = hashlib.shake_256(b"wanwu bandwidth probe").digest(PROBE_BYTES)
     started = time.monotonic()
-    digest = hospital.wire.put_blob(probe)
+    digest = hospital.routes.put_blob(probe)
     sent = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        hospital.wire.get_blob(digest, Path(folder) / "probe", max_bytes=PROBE_BYTES)
+        hospital.routes.get_blob(digest, Path(folder) / "probe", max_bytes=PROBE_BYTES)
     received = time.monotonic()
     return PROBE_BYTES / 1e6 / max(sent - started, 1e-6), PROBE_BYTES / 1e6 / max(received - sent, 1e-6)
 
 
 def _dataset(hospital: Hospital, dataset: DatasetInfo) -> DatasetCheck:
-    budget = hospital.wire.budget(dataset.name)
+    budget = hospital.routes.budget(dataset.name)
     return DatasetCheck(
         name=dataset.name,
         class_names=dataset.class_names,

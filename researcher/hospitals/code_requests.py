@@ -24,7 +24,7 @@ from policies.contracts.inputs import Ticket
 from policies.errors import DatasiteUnreachable, FederationError
 from policies.plans import stub
 from policies.plans.kinds import Plan
-from researcher.hospitals.wire import raise_answer, read_answer
+from researcher.hospitals.datasite_client import raise_answer, read_answer
 
 # PySyft's client keeps process-wide registries, so that submissions go one at a time. Asking for a round uses none.
 _one_at_a_time = threading.RLock()

@@ -1,4 +1,4 @@
-"""What a hospital's admin hands to a researcher: one file that opens one account at one datasite.
+"""Credentials: one file that a hospital's admin hands to a researcher, for one account at one datasite.
 
 It holds a password and a private key. It stays with the researcher, and nothing in it is printed.
 """

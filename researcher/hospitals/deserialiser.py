@@ -1,4 +1,4 @@
-"""What PySyft may build on the researcher's machine from a datasite's answer. Nothing else is, whoever sent it.
+"""PySyft's deserialiser on the researcher's side, cut down to the types that a datasite's answer may hold.
 
 The list holds for the whole process from the first connection on, and for every server that it talks to.
 """

@@ -15,9 +15,9 @@ from policies.plans.tokeniser import TextForm
 from policies.untrusted_text import shown
 from researcher.hospitals import code_requests
 from researcher.hospitals.credentials import Credentials
+from researcher.hospitals.datasite_client import DatasiteClient
 from researcher.hospitals.pysyft_connection import sign_in
 from researcher.hospitals.secure_channel import SecureChannel
-from researcher.hospitals.wire import Wire
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ class Hospital:
         self.channel = SecureChannel(credentials)
         try:
             self.client, seed = sign_in(self.channel, credentials)
-            self.wire = Wire(self.channel, seed)
-            self._read(self.wire.info(), credentials.url)
+            self.routes = DatasiteClient(self.channel, seed)
+            self._read(self.routes.info(), credentials.url)
         except BaseException:
             self.close()
             raise

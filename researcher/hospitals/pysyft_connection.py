@@ -19,8 +19,8 @@ from syft.types.server_url import ServerURL
 from policies.errors import FederationError, SignInFailed
 from researcher.hospitals import deserialiser
 from researcher.hospitals.credentials import Credentials
+from researcher.hospitals.datasite_client import answered_error
 from researcher.hospitals.secure_channel import SecureChannel
-from researcher.hospitals.wire import answered_error
 
 
 class SecureConnection(HTTPConnection):

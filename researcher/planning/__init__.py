@@ -1,1 +1,1 @@
-"""From what a researcher wishes to a plan in which every value is written out."""
+"""From a study's settings to a plan in which every value is written out."""

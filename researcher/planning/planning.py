@@ -1,4 +1,4 @@
-"""From what a researcher wants (rounds, local epochs, an epsilon) to a plan with every value written out."""
+"""From a study's settings (rounds, local epochs, an epsilon) to a plan with every value written out."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from policies.settings import declared
 from researcher.hospitals.hospital import DatasetInfo
 from researcher.planning import recipes
-from researcher.planning.wishes import Wishes
+from researcher.planning.settings import StudySettings
 
 
-def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
-    """Returns the plan that fulfils the wishes on these datasets, which must agree in what a model sees.
+def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
+    """Returns the plan that follows from a study's settings on these datasets, which must agree in what a model sees.
 
     Args:
-        wishes: What the researcher chose.
+        settings: What the researcher chose.
         datasets: What the hospitals publish, as `Federation.datasets` gives it.
 
     Raises:
         FederationError: The datasets differ in name, classes, picture shape or unit, or, for a model that takes
             reports, in their form.
-        PlanError: A wish is out of range, the model takes reports and the datasets have none, or the engine cannot
+        PlanError: A setting is out of range, the model takes reports and the datasets have none, or the engine cannot
             train the model with differential privacy.
         BudgetTooSmall: No noise keeps the study within the epsilon.
     """
-    first = _agreeing(datasets, with_text=wishes.model in TEXT_MODELS)
-    local_epochs, sample_rate = wishes.chosen("local_epochs"), wishes.chosen("sample_rate")
+    first = _agreeing(datasets, with_text=settings.model in TEXT_MODELS)
+    local_epochs, sample_rate = settings.chosen("local_epochs"), settings.chosen("sample_rate")
     if local_epochs <= 0 or not 0 < sample_rate <= 1:
         raise PlanError(
             f"local_epochs must be above 0 and sample_rate in (0, 1], got {local_epochs} and {sample_rate}."
         )
-    options = dict(wishes.options)
-    if wishes.model in TEXT_MODELS and first.text is not None:
+    options = dict(settings.options)
+    if settings.model in TEXT_MODELS and first.text is not None:
         options = {**first.text.options, **options}
-    model = ModelSpec(wishes.model, first.image_shape, len(first.class_names), options)
+    model = ModelSpec(settings.model, first.image_shape, len(first.class_names), options)
     check_text(model, first.text)
     plan = TrainingPlan(
-        study=wishes.study,
+        study=settings.study,
         dataset=first.name,
         model=model,
-        run=wishes.run,
-        **_of_plan(wishes, derived=False),
-        **_training(wishes, model, datasets),
+        run=settings.run,
+        **_of_plan(settings, derived=False),
+        **_training(settings, model, datasets),
     )
     check_features(plan)
     if plan.privacy is not None:
@@ -58,46 +58,46 @@ def make_plan(wishes: Wishes, datasets: Sequence[DatasetInfo]) -> TrainingPlan:
     return plan
 
 
-def _training(wishes: Wishes, model: ModelSpec, datasets: Sequence[DatasetInfo]) -> dict[str, Any]:
-    """The plan's settings of training: the recipe's, or the wishes'."""
+def _training(settings: StudySettings, model: ModelSpec, datasets: Sequence[DatasetInfo]) -> dict[str, Any]:
+    """The plan's settings of training: the recipe's, or the settings'."""
     unit = datasets[0].unit
-    if wishes.recipe == "none":
-        rounds = wishes.chosen("num_rounds")
-        steps = max(1, round(wishes.chosen("local_epochs") / wishes.chosen("sample_rate")))
+    if settings.recipe == "none":
+        rounds = settings.chosen("num_rounds")
+        steps = max(1, round(settings.chosen("local_epochs") / settings.chosen("sample_rate")))
         return {
             "rounds": rounds,
             "steps_per_round": steps,
-            "sample_rate": wishes.chosen("sample_rate"),
-            "learning_rate": wishes.chosen("learning_rate"),
-            "privacy": _privacy(wishes, unit, steps * rounds),
-            **_of_plan(wishes, derived=True),
+            "sample_rate": settings.chosen("sample_rate"),
+            "learning_rate": settings.chosen("learning_rate"),
+            "privacy": _privacy(settings, unit, steps * rounds),
+            **_of_plan(settings, derived=True),
         }
     recipe = recipes.auto(
         model,
         [dataset.public_size for dataset in datasets],
-        epsilon=wishes.epsilon,
-        delta=wishes.delta,
-        rounds=wishes.num_rounds,
-        augmentation=wishes.augmentation,
-        repetitions=wishes.repetitions,
+        epsilon=settings.epsilon,
+        delta=settings.delta,
+        rounds=settings.num_rounds,
+        augmentation=settings.augmentation,
+        repetitions=settings.repetitions,
     )
-    return recipe.settings(delta=wishes.delta, unit=unit)
+    return recipe.settings(delta=settings.delta, unit=unit)
 
 
-def _of_plan(wishes: Wishes, *, derived: bool) -> dict[str, Any]:
+def _of_plan(settings: StudySettings, *, derived: bool) -> dict[str, Any]:
     """The settings that the plan declares: those that a recipe derives, or the others."""
-    settings = declared(Wishes)
-    return {name: wishes.chosen(name) for name in declared(TrainingPlan) if settings[name].derived is derived}
+    known = declared(StudySettings)
+    return {name: settings.chosen(name) for name in declared(TrainingPlan) if known[name].derived is derived}
 
 
-def _privacy(wishes: Wishes, unit: str, steps: int) -> PrivacySpec | None:
-    noise = wishes.noise_multiplier
+def _privacy(settings: StudySettings, unit: str, steps: int) -> PrivacySpec | None:
+    noise = settings.noise_multiplier
     if noise is None:
-        if wishes.epsilon is None:
+        if settings.epsilon is None:
             return None
-        budget = PrivacyBudget(wishes.epsilon, wishes.delta)
-        noise = calibrate_noise(budget, sample_rate=wishes.chosen("sample_rate"), steps=steps * wishes.repetitions)
-    return PrivacySpec(noise, wishes.chosen("max_grad_norm"), wishes.delta, unit)
+        budget = PrivacyBudget(settings.epsilon, settings.delta)
+        noise = calibrate_noise(budget, sample_rate=settings.chosen("sample_rate"), steps=steps * settings.repetitions)
+    return PrivacySpec(noise, settings.chosen("max_grad_norm"), settings.delta, unit)
 
 
 def study_epsilon(plan: TrainingPlan) -> float | None:

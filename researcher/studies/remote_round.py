@@ -23,14 +23,14 @@ from policies.errors import DatasiteUnreachable, FederationError, RunFailed, Run
 from policies.plans.kinds import Plan
 from researcher.hospitals import code_requests
 from researcher.hospitals.code_requests import CodeRequest
+from researcher.hospitals.datasite_client import raise_answer
 from researcher.hospitals.hospital import Hospital
-from researcher.hospitals.wire import raise_answer
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long a round may take, and how often it is tried.
 
     Attributes:
@@ -125,7 +125,7 @@ class RemoteRound:
         request: The approved code request.
         plan: The approved plan.
         round_index: The ticket's number.
-        patience: How long to wait and how often to try.
+        retry_policy: How long to wait and how often to try.
         stopping: Set when the round ends without this hospital.
         on_event: Told what the hospital is doing.
         epsilon: What the hospital's ledger says that the request has spent, once the round has ended there; also of a
@@ -137,7 +137,7 @@ class RemoteRound:
     request: CodeRequest
     plan: Plan
     round_index: int
-    patience: Patience
+    retry_policy: RetryPolicy
     stopping: threading.Event
     on_event: Callable[[RoundEvent], None]
     epsilon: float | None = None
@@ -153,23 +153,23 @@ class RemoteRound:
             RunLost: The round was charged and gave nothing; the hospital runs it no more.
             WanwuError: The hospital refused, its run could not be started in `attempts` tries, or the time is up.
         """
-        deadline = time.monotonic() + self.patience.round_timeout_seconds
-        for last_try in [False] * (self.patience.attempts - 1) + [True]:
+        deadline = time.monotonic() + self.retry_policy.round_timeout_seconds
+        for last_try in [False] * (self.retry_policy.attempts - 1) + [True]:
             try:
                 return self._attempt(weights, shapes, deadline)
             except RunFailed as error:
                 self._say("failed", reason=error.public)
                 if last_try or isinstance(error, RunLost) or time.monotonic() > deadline:
                     raise
-        raise RunFailed("The hospital was not asked: Patience.attempts must be at least 1.")
+        raise RunFailed("The hospital was not asked: RetryPolicy.attempts must be at least 1.")
 
     def _attempt(
         self, weights: OutgoingWeights, shapes: Mapping[str, tuple[int, ...]], deadline: float
     ) -> DatasiteRound:
-        wire = self.hospital.wire
+        routes = self.hospital.routes
         self._say("sending")
         begun = time.monotonic()
-        self._reaching(lambda: wire.put_blob(weights.content, digest=weights.digest))
+        self._reaching(lambda: routes.put_blob(weights.content, digest=weights.digest))
         sent = time.monotonic()
         ticket = Ticket(round=self.round_index, weights=weights.digest)
         self._reaching(
@@ -185,7 +185,7 @@ class RemoteRound:
         limit = largest_size(shapes, encoding)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "update"
-            size = self._reaching(lambda: wire.get_blob(run.update, file, max_bytes=limit))
+            size = self._reaching(lambda: routes.get_blob(run.update, file, max_bytes=limit))
             update = take_update(file, shapes, max_bytes=limit, encoding=encoding)
         ended = time.monotonic()
         self._say("done")
@@ -213,17 +213,17 @@ class RemoteRound:
             self._say(run.state, queue_position=run.queue_position)
             if time.monotonic() > deadline:
                 raise FederationError(
-                    f"The round took longer than {self.patience.round_timeout_seconds:g} seconds. Raise the timeout."
+                    f"The round took more than {self.retry_policy.round_timeout_seconds:g} seconds. Raise the timeout."
                 )
             if self.stopping.is_set():
                 raise FederationError("The round ended without this hospital.")
 
     def _ask(self, seen: int) -> RunAnswer:
-        return self.hospital.wire.run(self.request.request_id, self.round_index, seen=seen, wait_seconds=10.0)
+        return self.hospital.routes.run(self.request.request_id, self.round_index, seen=seen, wait_seconds=10.0)
 
     def _reaching(self, ask: Callable[[], _T]) -> _T:
-        """Asks again while the datasite cannot be reached, as long as patience allows."""
-        deadline = time.monotonic() + self.patience.unreachable_seconds
+        """Asks again while the datasite cannot be reached, as long as the retry policy allows."""
+        deadline = time.monotonic() + self.retry_policy.unreachable_seconds
         while True:
             try:
                 return ask()

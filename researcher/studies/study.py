@@ -22,7 +22,7 @@ from researcher.evaluation.hold_out import HoldOut
 from researcher.strategies import ClientUpdate, FedAvg, ServerState, Strategy
 from researcher.studies.checkpoints import load_state, save_state
 from researcher.studies.history import History, PrivacySpent, RoundRecord
-from researcher.studies.remote_round import DatasiteRound, OutgoingWeights, Patience, RemoteRound, RoundEvent
+from researcher.studies.remote_round import DatasiteRound, OutgoingWeights, RemoteRound, RetryPolicy, RoundEvent
 from researcher.studies.submission import STUDY_FILE, Submission
 
 __all__ = ["STUDY_FILE", "Study", "strategy_of"]
@@ -44,7 +44,7 @@ class _Terms:
     strategy: Strategy
     hold_out: HoldOut
     min_clients: int
-    patience: Patience
+    retry_policy: RetryPolicy
     on_event: OnEvent
 
 
@@ -83,7 +83,7 @@ class Study(Submission[TrainingPlan]):
         strategy: Strategy | None = None,
         min_clients: int = 2,
         rounds: int | None = None,
-        patience: Patience | None = None,
+        retry_policy: RetryPolicy | None = None,
         on_event: OnEvent = lambda event: None,
         on_round: Callable[[RoundRecord], None] = lambda record: None,
     ) -> tuple[ServerState, History]:
@@ -96,7 +96,7 @@ class Study(Submission[TrainingPlan]):
             strategy: How updates are averaged; FedAvg as the plan says if None.
             min_clients: Least number of hospitals whose update a round needs.
             rounds: Stop after this many rounds in all; the plan's if None.
-            patience: How long to wait and how often to try again.
+            retry_policy: How long to wait and how often to try again.
             on_event: Called from several threads while hospitals work.
             on_round: Called after each round.
 
@@ -105,10 +105,10 @@ class Study(Submission[TrainingPlan]):
             NotEnoughDatasites: A round got fewer updates and may get more when it is asked for again; what was reached
                 is saved, and `run` goes on from it.
         """
-        patience = patience or Patience()
-        taking_part, absent = self.approved(min_clients, unreachable_seconds=patience.unreachable_seconds)
+        retry_policy = retry_policy or RetryPolicy()
+        taking_part, absent = self.approved(min_clients, unreachable_seconds=retry_policy.unreachable_seconds)
         terms = _Terms(
-            taking_part, absent, strategy or strategy_of(self.plan), hold_out, min_clients, patience, on_event
+            taking_part, absent, strategy or strategy_of(self.plan), hold_out, min_clients, retry_policy, on_event
         )
         saved = load_state(self.folder, plan_digest=self.plan.digest())
         state, history = saved if saved else (terms.strategy.init(initial_weights), History())
@@ -165,7 +165,7 @@ class Study(Submission[TrainingPlan]):
                 request=self.requests[name],
                 plan=self.plan,
                 round_index=state.round,
-                patience=terms.patience,
+                retry_policy=terms.retry_policy,
                 stopping=stopping,
                 on_event=terms.on_event,
             )

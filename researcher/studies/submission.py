@@ -90,7 +90,7 @@ class Submission(Generic[P]):
         return {name: self._told(name) for name in self.requests}
 
     def _told(self, name: str) -> tuple[str, str]:
-        answer = self.federation.hospitals[name].wire.request(self.requests[name].request_id)
+        answer = self.federation.hospitals[name].routes.request(self.requests[name].request_id)
         return shown(answer.state), shown(answer.reason)
 
     def wait_for_decisions(
@@ -138,7 +138,7 @@ class Submission(Generic[P]):
         for name, (state, _) in self.decisions().items():
             if state in ("approved", "ended"):
                 hospital = self.federation.hospitals[name]
-                receipt = hospital.wire.receipt(self.requests[name].request_id)
+                receipt = hospital.routes.receipt(self.requests[name].request_id)
                 written.append(atomic_file.write(inside(folder, f"{name}.receipt.json"), receipt))
                 atomic_file.write(inside(folder, f"{name}.key"), hospital.public_key + "\n")
         return written
@@ -147,7 +147,7 @@ class Submission(Generic[P]):
         """Tells every hospital that no further round comes: what was reserved and not used becomes free."""
         for name, (state, _) in self.decisions().items():
             if state == "approved":
-                self.federation.hospitals[name].wire.end(self.requests[name].request_id)
+                self.federation.hospitals[name].routes.end(self.requests[name].request_id)
 
     def approved(self, min_clients: int, *, unreachable_seconds: float = 60.0) -> tuple[list[str], dict[str, str]]:
         """Returns the datasites that approved, and of the others each one's state and reason.

@@ -17,7 +17,7 @@ from researcher.counts.noised_statistics import statistics_of
 from researcher.counts.releases import CountRequest, Released
 from researcher.hospitals.federation import Federation
 from researcher.hospitals.hospital import DatasetInfo
-from researcher.planning.count_wishes import CountWishes
+from researcher.planning.count_settings import CountSettings
 from researcher.studies.submission import STUDY_FILE
 from researcher.terminal.tables import evaluation_table, statistics_table
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 SCORE_BINS = 20
 
 
-def ask_for_statistics(federation: Federation, wishes: CountWishes, *, out: Path, console: PlainConsole) -> None:
+def ask_for_statistics(federation: Federation, settings: CountSettings, *, out: Path, console: PlainConsole) -> None:
     """Class counts, channel means and spreads of every hospital's pictures, with the noise in their intervals."""
-    info = _dataset(federation, wishes.dataset)
+    info = _dataset(federation, settings.dataset)
     plan = StatisticsPlan(
-        study=wishes.study,
+        study=settings.study,
         dataset=info.name,
         image_shape=info.image_shape,
         num_classes=len(info.class_names),
-        privacy=_privacy(wishes, info),
+        privacy=_privacy(settings, info),
     )
     released = _collect(federation, plan, out, None, console)
     found = {name: statistics_of(arrays, noise_std=released.noise_std) for name, arrays in released.arrays.items()}
@@ -44,16 +44,16 @@ def ask_for_statistics(federation: Federation, wishes: CountWishes, *, out: Path
 
 
 def ask_for_evaluation(
-    federation: Federation, checkpoint: Checkpoint, wishes: CountWishes, *, out: Path, console: PlainConsole
+    federation: Federation, checkpoint: Checkpoint, settings: CountSettings, *, out: Path, console: PlainConsole
 ) -> None:
     """How a global model does on the hospitals' own pictures; every count carries the hospital's noise."""
-    info = _dataset(federation, wishes.dataset)
+    info = _dataset(federation, settings.dataset)
     plan = EvaluationPlan(
-        study=wishes.study,
+        study=settings.study,
         dataset=info.name,
         model=checkpoint.model,
         rounds=1,
-        privacy=_privacy(wishes, info),
+        privacy=_privacy(settings, info),
         score_bins=SCORE_BINS,
     )
     released = _collect(federation, plan, out, checkpoint.weights, console)
@@ -67,9 +67,9 @@ def ask_for_evaluation(
     _save(out / "evaluation.json", released)
 
 
-def _privacy(wishes: CountWishes, info: DatasetInfo) -> ReleaseSpec:
+def _privacy(settings: CountSettings, info: DatasetInfo) -> ReleaseSpec:
     """The noise, on the dataset's own privacy unit."""
-    return ReleaseSpec(wishes.noise_multiplier, wishes.delta, info.unit)
+    return ReleaseSpec(settings.noise_multiplier, settings.delta, info.unit)
 
 
 def _scores(arrays: Mapping[str, np.ndarray], noise_std: float) -> tuple[NoisedMetrics, NoisedAuroc]:

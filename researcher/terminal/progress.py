@@ -1,4 +1,4 @@
-"""What a study looks like in the terminal: what each hospital is doing and for how long, a line for each round."""
+"""Progress in the terminal: what each hospital is doing and for how long, and a line for each round."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def _one_round(
     study: Any, hospitals: dict[str, Hospital], content: Any, shapes: dict[str, tuple[int, ...]], index: int
 ) -> list[Round]:
     """Every hospital's round, at once."""
-    from researcher.studies.remote_round import Patience, RemoteRound
+    from researcher.studies.remote_round import RemoteRound, RetryPolicy
 
     marks = {name: _training_lines(hospital) for name, hospital in hospitals.items()}
 
@@ -164,7 +164,7 @@ def _one_round(
             request=study.requests[name],
             plan=study.plan,
             round_index=index,
-            patience=Patience(attempts=1),
+            retry_policy=RetryPolicy(attempts=1),
             stopping=threading.Event(),
             on_event=lambda event: None,
         )
@@ -196,9 +196,9 @@ def _training_seconds(hospital: Hospital, before: int) -> float:
 
 def _plan(payload: Payload, federation: Any, rounds: int, encoding: str) -> Any:
     """One step a round with about one picture: the least that is still private training."""
-    from researcher.planning.planning import Wishes, make_plan
+    from researcher.planning.planning import StudySettings, make_plan
 
-    wishes = Wishes(
+    settings = StudySettings(
         study=f"overhead-{encoding}",
         options={"width": payload.width},
         num_rounds=rounds,
@@ -206,7 +206,7 @@ def _plan(payload: Payload, federation: Any, rounds: int, encoding: str) -> Any:
         sample_rate=0.02,
         noise_multiplier=20.0,
     )
-    plan = make_plan(wishes, federation.datasets())
+    plan = make_plan(settings, federation.datasets())
     return replace(plan, update_encoding=encoding, weights_encoding=encoding)
 
 

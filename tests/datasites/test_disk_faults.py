@@ -138,7 +138,7 @@ def test_a_read_only_disk_refuses_and_is_still_readable(small_disk: Path) -> Non
 # --- a run's end on a disk that fails -----------------------------------------------------------------------------
 
 
-class NoNursery:
+class NoForkServer:
     """Starts nothing: the runs here were charged before, and are only to be handed out."""
 
     def warm_up(self) -> None:
@@ -171,7 +171,7 @@ def waiting(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[tup
         decided=lambda request_id: None,
         approved=nothing_to_train,
         state=state,
-        nursery=NoNursery(),  # type: ignore[arg-type]
+        fork_server=NoForkServer(),  # type: ignore[arg-type]
         limits=RunLimits(1 << 30, 60, 60, 8, 1000),
         gpus=GpuLeases(()),
         require_sandbox=False,

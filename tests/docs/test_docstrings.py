@@ -92,3 +92,29 @@ def test_every_public_function_of_arrays_states_their_shapes() -> None:
 )
 def test_what_counts_as_a_shape(text: str, states: bool) -> None:
     assert bool(SHAPE.search(text)) == states
+
+
+QUESTIONS = re.compile(r"(?:What|How|Whether|Which|Where|Whose|Who|When|Told|Likewise)\b")
+# Words that the glossary traded for the field's, as parts of names in code.
+TRADED = re.compile(
+    r"nursery|companion|patience|doorway|last_words|still_approved|(?:^|_)(?:wish(?:es)?|wire|team)(?:_|$)",
+    re.IGNORECASE,
+)
+
+
+def _modules() -> list[Path]:
+    return [file for package in PACKAGES for file in sorted((PROJECT / package).rglob("*.py"))]
+
+
+def test_the_first_sentence_of_each_module_names_its_subject() -> None:
+    texts = {file: ast.get_docstring(ast.parse(file.read_text())) or "" for file in _modules()}
+    assert [str(file.relative_to(PROJECT)) for file, text in texts.items() if not text or QUESTIONS.match(text)] == []
+
+
+def test_no_name_in_the_code_is_a_word_that_the_glossary_traded() -> None:
+    found = set()
+    for file in _modules():
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = {getattr(node, part, None) for part in ("id", "attr", "arg", "name")}
+            found |= {f"{file.name}: {name}" for name in names if isinstance(name, str) and TRADED.search(name)}
+    assert sorted(found) == []

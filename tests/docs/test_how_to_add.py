@@ -17,7 +17,7 @@ from support.clipping_oracle import distance, one_by_one
 
 from datasites.config import DatasiteConfig
 from datasites.doctor.examination import examine
-from datasites.doctor.finding import OK, WARNING, Patient
+from datasites.doctor.finding import OK, WARNING, ExaminedDatasite
 from datasites.files.state_folder import StateFolder
 from datasites.training import models
 from datasites.training.engines import ENGINES
@@ -100,12 +100,12 @@ def test_a_strategy_as_the_page_tells_is_built_by_its_name_and_averages(monkeypa
 
 
 def test_a_doctor_check_as_the_page_tells_finds_what_it_looks_for(tmp_path: Path) -> None:
-    patient = Patient(StateFolder(tmp_path / "north"))
-    patient.state.create()
+    examined = ExaminedDatasite(StateFolder(tmp_path / "north"))
+    examined.state.create()
     check = written("doctor-check")["handed_over"]
-    assert [one.level for one in examine(patient, (check,))] == [OK]
-    (patient.state.credentials / "ada@university.org.json").write_text("{}")
-    (found,) = examine(patient, (check,))
+    assert [one.level for one in examine(examined, (check,))] == [OK]
+    (examined.state.credentials / "ada@university.org.json").write_text("{}")
+    (found,) = examine(examined, (check,))
     assert (found.level, found.check) == (WARNING, "credentials") and "1 wait" in found.text and found.advice
 
 

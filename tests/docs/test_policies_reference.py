@@ -12,7 +12,7 @@ import pytest
 import references
 
 from datasites.config import DatasiteConfig
-from datasites.training.audit.faults import FAULTS
+from datasites.training.privacy_audit.faults import FAULTS
 from policies.__main__ import make_program
 from policies.answers.runs import ChargedRunAnswer
 from policies.budget import accountant

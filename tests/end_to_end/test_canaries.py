@@ -102,7 +102,7 @@ def test_no_planted_value_reaches_the_researcher_on_any_way(
 
 
 def _a_refused_round(clinic: Any, study: Study) -> None:
-    digest = clinic.wire.put_blob(b"these are no weights")
+    digest = clinic.routes.put_blob(b"these are no weights")
     with pytest.raises(InputRefused):
         code_requests.call(clinic.client, clinic.asset("pictures"), study.requests["clinic"], Ticket(0, digest))
 
@@ -113,12 +113,12 @@ def _a_killed_run(marked: Hospital, clinic: Any, federation: Federation, folder:
     plan = small_plan(federation, study="canary-killed", steps_per_round=400, rounds=1)
     study = Study.submit(federation, plan, folder / "killed")
     marked.admin("approve", study.requests["clinic"].request_id)
-    digest = clinic.wire.put_blob(canonical_bytes(initial_weights(plan.model, 0)))
+    digest = clinic.routes.put_blob(canonical_bytes(initial_weights(plan.model, 0)))
     request = study.requests["clinic"]
     run = code_requests.call(clinic.client, clinic.asset("pictures"), request, Ticket(0, digest)).run
     started = wait_for(lambda: [e for e in marked.events("run started") if e["run"] == run])
     os.kill(started[0]["pid"], signal.SIGKILL)
-    assert wait_for(lambda: clinic.wire.run(request.request_id, 0).state == "failed")
+    assert wait_for(lambda: clinic.routes.run(request.request_id, 0).state == "failed")
 
 
 def _releases(marked: Hospital, federation: Federation, weights: Any, model: Any, folder: Path) -> None:

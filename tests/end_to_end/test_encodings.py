@@ -51,13 +51,13 @@ def test_ledger_and_receipt_name_the_bytes_that_left(
     study, weights = _study(north_only, tmp_path, "digests", update_encoding="int8", rounds=1)
     hospitals["north"].admin("approve", study.requests["north"].request_id)
     study.run(hold_out=hold_out, initial_weights=weights, min_clients=1)
-    wire, request = north_only.hospitals["north"].wire, study.requests["north"]
-    update = wire.run(request.request_id, 0).update
+    routes, request = north_only.hospitals["north"].routes, study.requests["north"]
+    update = routes.run(request.request_id, 0).update
     file = tmp_path / "update"
-    wire.get_blob(update, file, max_bytes=1 << 20)
+    routes.get_blob(update, file, max_bytes=1 << 20)
     assert hashlib.sha256(file.read_bytes()).hexdigest() == update
     assert len(file.read_bytes()) == len(encode(weights, "int8", seed=b""))
-    receipt = json.loads(wire.receipt(request.request_id))["receipt"]
+    receipt = json.loads(routes.receipt(request.request_id))["receipt"]
     assert [entry["update_digest"] for entry in receipt["rounds"]] == [update]
 
 
@@ -69,7 +69,7 @@ def test_weights_in_another_encoding_than_the_plan_declares_are_refused(
     hospitals["north"].admin("approve", study.requests["north"].request_id)
     north, entries = north_only.hospitals["north"], hospitals["north"].ledger_entries()
     for other in set(ENCODINGS) - {declared}:
-        digest = north.wire.put_blob(encode(weights, other, seed=b""))
+        digest = north.routes.put_blob(encode(weights, other, seed=b""))
         with pytest.raises(InputRefused):
             code_requests.call(north.client, north.asset("pictures"), study.requests["north"], Ticket(0, digest))
     assert hospitals["north"].ledger_entries() == entries
@@ -81,13 +81,13 @@ def test_a_datasite_stays_small_while_large_blobs_pass(
     process = hospitals["north"].process
     assert process is not None
     content = np.random.default_rng(0).bytes(MEGABYTES_MOVED * 1_000_000)
-    wire = north_only.hospitals["north"].wire
-    wire.put_blob(content[:1_000_000])
+    routes = north_only.hospitals["north"].routes
+    routes.put_blob(content[:1_000_000])
     status = Path(f"/proc/{process.pid}/status")
     before = _field(status, "VmRSS")
     Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # forgets the peak: proc(5)
-    digest = wire.put_blob(content)
-    assert wire.get_blob(digest, tmp_path / "blob", max_bytes=len(content)) == len(content)
+    digest = routes.put_blob(content)
+    assert routes.get_blob(digest, tmp_path / "blob", max_bytes=len(content)) == len(content)
     assert _field(status, "VmHWM") - before < MOST_GROWTH_MB
 
 

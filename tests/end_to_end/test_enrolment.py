@@ -16,10 +16,10 @@ from syft.client.api import SyftAPICall
 
 from policies.errors import CertificateRefused, ConfigError, DatasiteNotTrusted, DatasiteUnreachable, SignInFailed
 from researcher.hospitals.credentials import Credentials
+from researcher.hospitals.datasite_client import DatasiteClient
 from researcher.hospitals.federation import Federation
 from researcher.hospitals.pysyft_connection import SecureConnection, sign_in
 from researcher.hospitals.secure_channel import SecureChannel
-from researcher.hospitals.wire import Wire
 
 VISITOR = "visitor@university.org"
 
@@ -56,7 +56,7 @@ def test_enrolling_again_renews_and_leaves_the_earlier_file_to_run_out(hospitals
     seeds = []
     for credentials in (earlier, later):
         with Federation.connect([credentials]) as federation:
-            seeds.append(federation.hospitals["north"].wire._seed)
+            seeds.append(federation.hospitals["north"].routes._seed)
     assert seeds[0] == seeds[1]  # the same account
 
 
@@ -66,9 +66,9 @@ def test_revoking_ends_everything_at_once_and_enrolling_gives_the_account_back(h
     revoked = Credentials.from_file(file)
     with Federation.connect(file) as federation:
         connected = federation.hospitals["north"]
-        connected.wire.info()
+        connected.routes.info()
         north.admin("revoke", VISITOR)
-        for ask in (connected.wire.info, connected.client.refresh, connected.client.api.services.dataset.get_all):
+        for ask in (connected.routes.info, connected.client.refresh, connected.client.api.services.dataset.get_all):
             with pytest.raises(CertificateRefused, match="revoked"):
                 ask()
     assert not file.exists()
@@ -80,7 +80,7 @@ def test_revoking_ends_everything_at_once_and_enrolling_gives_the_account_back(h
 
     renewed = Credentials.from_file(_enrol(north))
     with Federation.connect([renewed]) as federation:
-        assert federation.hospitals["north"].wire.info()
+        assert federation.hospitals["north"].routes.info()
     with pytest.raises(SignInFailed):
         Federation.connect([replace(renewed, password=revoked.password)])
     with pytest.raises(CertificateRefused, match="revoked"):
@@ -101,7 +101,7 @@ def _anothers_password(mine: Credentials, theirs: SecureChannel) -> None:
 
 
 def _anothers_signed_request(mine: Credentials, theirs: SecureChannel) -> None:
-    Wire(theirs, _signed_in(mine)[1]).info()
+    DatasiteClient(theirs, _signed_in(mine)[1]).info()
 
 
 def _anothers_services(mine: Credentials, theirs: SecureChannel) -> None:

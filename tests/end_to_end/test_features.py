@@ -28,13 +28,13 @@ def test_a_head_on_features_is_trained_and_evaluated_where_the_pictures_are(
     from researcher.evaluation.feature_hold_out import with_features
     from researcher.evaluation.hold_out import HoldOut
     from researcher.hospitals.federation import Federation
-    from researcher.planning.planning import Wishes, make_plan
+    from researcher.planning.planning import StudySettings, make_plan
     from researcher.studies.study import Study
 
     assert isinstance(hold_out, HoldOut)
     file, spec = backbone
     with Federation.connect([hospital.credentials() for hospital in pair.values()]) as federation:
-        wishes = Wishes(
+        settings = StudySettings(
             study="head",
             model="features",
             options=spec.options,
@@ -43,7 +43,7 @@ def test_a_head_on_features_is_trained_and_evaluated_where_the_pictures_are(
             sample_rate=0.4,
             noise_multiplier=4.0,
         )
-        plan = make_plan(wishes, federation.datasets())
+        plan = make_plan(settings, federation.datasets())
         with pytest.raises(WanwuError, match=f"no features {spec.key}"):
             Study.submit(federation, plan, tmp_path / "early")
         for hospital in pair.values():
@@ -74,8 +74,8 @@ def test_features_that_are_gone_stop_a_run_and_cost_nothing(
     from researcher.evaluation.feature_hold_out import with_features
     from researcher.evaluation.hold_out import HoldOut
     from researcher.hospitals.federation import Federation
-    from researcher.planning.planning import Wishes, make_plan
-    from researcher.studies.remote_round import Patience
+    from researcher.planning.planning import StudySettings, make_plan
+    from researcher.studies.remote_round import RetryPolicy
     from researcher.studies.study import Study
 
     assert isinstance(hold_out, HoldOut)
@@ -83,8 +83,10 @@ def test_features_that_are_gone_stop_a_run_and_cost_nothing(
     north = pair["north"]
     compute(north, backbone)
     with Federation.connect(north.credentials()) as federation:
-        wishes = Wishes(study="gone", model="features", options=spec.options, num_rounds=1, noise_multiplier=12.0)
-        plan = make_plan(wishes, federation.datasets())
+        settings = StudySettings(
+            study="gone", model="features", options=spec.options, num_rounds=1, noise_multiplier=12.0
+        )
+        plan = make_plan(settings, federation.datasets())
         study = Study.submit(federation, plan, tmp_path / "study")
         north.admin("approve", study.requests["north"].request_id)
         spent, array = north.ledger_entries(), next((north.state / "store").rglob("features.npy"))
@@ -96,7 +98,7 @@ def test_features_that_are_gone_stop_a_run_and_cost_nothing(
                 hold_out=seen,
                 initial_weights=initial_weights(plan.model, 0),
                 min_clients=1,
-                patience=Patience(attempts=1),
+                retry_policy=RetryPolicy(attempts=1),
             )
         assert north.ledger_entries() == spent
         array.write_bytes(kept)

@@ -56,7 +56,7 @@ def approved(hospitals: dict[str, Hospital], federation: Federation, name: str, 
 
 
 def ask(north: Any, study: Study) -> RunAnswer:
-    ticket = Ticket(0, north.wire.put_blob(b"x"))
+    ticket = Ticket(0, north.routes.put_blob(b"x"))
     return code_requests.call(north.client, north.asset("pictures"), study.requests["north"], ticket)
 
 
@@ -138,7 +138,7 @@ def test_a_call_signed_by_nobodys_key_is_refused(north: Any) -> None:
     assert answer.message.data.message.startswith(NotAllowed.code)
 
 
-# --- accounts and the door -----------------------------------------------------------------------------------
+# --- accounts and the port -----------------------------------------------------------------------------------
 
 
 def sign_in(channel: SecureChannel, email: str, password: str = "wrong") -> httpx.Response:
@@ -297,7 +297,7 @@ def test_an_auditor_reads_the_books_and_decides_nothing(
     for refused in (("limits", "--set", "max_rounds=2"), ("researchers",), ("audit", "show")):
         assert NotAllowed.code in as_person(reviewer, *refused).stderr, refused
     assert as_person(reviewer, "approve", request_id).returncode == 0
-    receipt = north_only.hospitals["north"].wire.receipt(request_id)
+    receipt = north_only.hospitals["north"].routes.receipt(request_id)
     assert '"approver":"dr.wu"' in receipt.replace(" ", "")
 
 

@@ -69,9 +69,9 @@ def _ask(researcher: Any, hospital: Hospital, study_name: str, folder: Path, **c
         hospital.admin("approve", request.request_id)
         north = researcher.hospitals["north"]
         weights = canonical_bytes(_initial(study))
-        digest = north.wire.put_blob(weights)
+        digest = north.routes.put_blob(weights)
         answer = code_requests.call(north.client, north.asset("pictures"), request, Ticket(round=0, weights=digest))
-    return north.wire, request.request_id, answer.run
+    return north.routes, request.request_id, answer.run
 
 
 def _initial(study: Any) -> Any:
@@ -80,9 +80,9 @@ def _initial(study: Any) -> Any:
     return initial_weights(study.plan.model, seed=1)
 
 
-def _ended(wire: Any, request: str) -> dict[str, Any]:
+def _ended(routes: Any, request: str) -> dict[str, Any]:
     def state() -> Any:
-        run = to_plain(wire.run(request, 0))
+        run = to_plain(routes.run(request, 0))
         return run if run["state"] not in ("queued", "running") else None
 
     ended: dict[str, Any] = wait_for(state)
@@ -93,8 +93,8 @@ def _ended(wire: Any, request: str) -> dict[str, Any]:
 def test_a_hostile_run_ends_with_a_public_reason_and_tells_nothing(
     hospital: Hospital, researcher: Any, tmp_path: Path, attack: str
 ) -> None:
-    wire, request, _ = _ask(researcher, hospital, attack, tmp_path)
-    ended = _ended(wire, request)
+    routes, request, _ = _ask(researcher, hospital, attack, tmp_path)
+    ended = _ended(routes, request)
     assert (ended["state"], ended["code"], ended["update"]) == ("failed", RunLost.code, "")
     assert ended["reason"]
     assert CANARY not in json.dumps(ended)
@@ -105,12 +105,12 @@ def test_a_hostile_run_ends_with_a_public_reason_and_tells_nothing(
 def test_a_sleeping_run_is_cancelled_and_gone_while_the_next_waits_in_its_place(
     hospital: Hospital, researcher: Any, tmp_path: Path
 ) -> None:
-    wire, request, run = _ask(researcher, hospital, "sleep", tmp_path / "sleep")
+    routes, request, run = _ask(researcher, hospital, "sleep", tmp_path / "sleep")
     started = wait_for(lambda: [event for event in hospital.events("run started") if event["run"] == run])
     wire_next, next_request, _ = _ask(researcher, hospital, "teaches", tmp_path / "next")
     assert wire_next.run(next_request, 0).queue_position == 1
-    wire.cancel(request, 0)
-    assert _ended(wire, request)["state"] == "cancelled"
+    routes.cancel(request, 0)
+    assert _ended(routes, request)["state"] == "cancelled"
     wait_for(lambda: not Path(f"/proc/{started[0]['pid']}").exists())
     assert _ended(wire_next, next_request)["state"] == "done"
 
@@ -126,10 +126,10 @@ def test_a_round_reads_its_request_from_pysyft_when_it_is_asked_for_and_before_i
         study = Study.submit(researcher, small_plan(researcher, study="counted"), tmp_path)
         request, north = study.requests["north"], researcher.hospitals["north"]
         hospital.admin("approve", request.request_id)
-        digest = north.wire.put_blob(canonical_bytes(_initial(study)))
+        digest = north.routes.put_blob(canonical_bytes(_initial(study)))
         before = _reads(hospital, request.request_id)
         code_requests.call(north.client, north.asset("pictures"), request, Ticket(round=0, weights=digest))
-    assert _ended(north.wire, request.request_id)["state"] == "done"
+    assert _ended(north.routes, request.request_id)["state"] == "done"
     assert _reads(hospital, request.request_id) - before == 2
 
 

@@ -48,7 +48,7 @@ def test_a_study_of_pictures_and_reports_runs_and_its_model_is_counted_at_the_ho
     from researcher.counts.releases import CountRequest
     from researcher.evaluation.hold_out import load_hold_out
     from researcher.hospitals.federation import Federation
-    from researcher.planning.planning import Wishes, make_plan
+    from researcher.planning.planning import StudySettings, make_plan
     from researcher.studies.study import Study
 
     with Federation.connect([hospital.credentials() for hospital in reading.values()]) as federation:
@@ -56,7 +56,7 @@ def test_a_study_of_pictures_and_reports_runs_and_its_model_is_counted_at_the_ho
         mock = federation.hospitals["north"].mock("pictures")
         assert mock.reports is not None and len(mock.reports) == len(mock.images)
         assert (tokens(mock.reports, FORM) > 0).any(axis=1).all()
-        wishes = Wishes(
+        settings = StudySettings(
             study="both",
             model="image_text",
             options={"width": 4},
@@ -65,7 +65,7 @@ def test_a_study_of_pictures_and_reports_runs_and_its_model_is_counted_at_the_ho
             sample_rate=0.3,
             noise_multiplier=6.0,
         )
-        plan = make_plan(wishes, federation.datasets())
+        plan = make_plan(settings, federation.datasets())
         study = Study.submit(federation, plan, tmp_path / "study")
         for name, request in study.requests.items():
             card = reading[name].admin_json("show", request.request_id)
@@ -92,11 +92,11 @@ def test_a_study_of_pictures_and_reports_runs_and_its_model_is_counted_at_the_ho
 
 def test_a_plan_of_another_form_is_refused_before_it_is_kept(reading: dict[str, Hospital], tmp_path: Path) -> None:
     from researcher.hospitals.federation import Federation
-    from researcher.planning.planning import Wishes, make_plan
+    from researcher.planning.planning import StudySettings, make_plan
     from researcher.studies.study import Study
 
     with Federation.connect(reading["north"].credentials()) as federation:
-        plan = make_plan(Wishes(study="other", model="image_text", noise_multiplier=6.0), federation.datasets())
+        plan = make_plan(StudySettings(study="other", model="image_text", noise_multiplier=6.0), federation.datasets())
         for changes in ({"text_length": 3}, {"vocabulary": 64}):
             wrong = replace(plan, model=replace(plan.model, options={**plan.model.options, **changes}))
             with pytest.raises(PlanError, match="The dataset's reports are 12 words of 128"):
@@ -107,11 +107,11 @@ def test_a_plan_of_another_form_is_refused_before_it_is_kept(reading: dict[str, 
 
 
 def test_a_plan_for_reports_is_refused_by_a_hospital_that_has_none(north_only: Any, tmp_path: Path) -> None:
-    from researcher.planning.planning import Wishes, make_plan
+    from researcher.planning.planning import StudySettings, make_plan
     from researcher.studies.study import Study
 
     with pytest.raises(PlanError, match="the dataset has pictures alone"):
-        make_plan(Wishes(model="image_text", noise_multiplier=6.0), north_only.datasets())
+        make_plan(StudySettings(model="image_text", noise_multiplier=6.0), north_only.datasets())
     plan = small_plan(north_only, study="reports")
     forged = replace(plan, model=replace(plan.model, name="image_text", options=FORM.options))
     with pytest.raises((PlanError, FederationError), match="the dataset has pictures alone"):

@@ -139,7 +139,7 @@ def test_a_plan_with_other_values_cannot_be_passed_to_an_approved_request(
 ) -> None:
     study = _approved(hospitals, north_only, "other-plan", tmp_path)
     other = small_plan(north_only, study="other-plan", rounds=50)
-    ticket = Ticket(0, north.wire.put_blob(b"x")).to_text()
+    ticket = Ticket(0, north.routes.put_blob(b"x")).to_text()
     assert NotAllowed.code in str(_code_call(north, study, ticket, plan=other.to_json()))
 
 
@@ -162,7 +162,7 @@ def test_weights_of_other_shapes_are_refused(
     import numpy as np
 
     study = _approved(hospitals, north_only, "other-weights", tmp_path)
-    digest = north.wire.put_blob(canonical_bytes({"w": np.zeros(3, np.float32)}))
+    digest = north.routes.put_blob(canonical_bytes({"w": np.zeros(3, np.float32)}))
     with pytest.raises(InputRefused):
         code_requests.call(north.client, north.asset("pictures"), study.requests["north"], Ticket(0, digest))
     with pytest.raises(BlobUnknown):
@@ -176,7 +176,7 @@ def test_of_what_is_not_ones_own_nothing_can_be_told_from_what_does_not_exist(
     pending = Study.submit(north_only, small_plan(north_only, study="not-told-yet"), tmp_path / "b").requests["north"]
     answers = set()
     for request_id in (decided.request_id, pending.request_id, decided.request_id[:8], "0" * 32, str(UID())):
-        for ask in (stranger.wire.request, lambda uid: stranger.wire.run(uid, 0), stranger.wire.receipt):
+        for ask in (stranger.routes.request, lambda uid: stranger.routes.run(uid, 0), stranger.routes.receipt):
             with pytest.raises(RequestUnknown) as refused:
                 ask(request_id)
             answers.add(refused.value.public)
@@ -186,8 +186,8 @@ def test_of_what_is_not_ones_own_nothing_can_be_told_from_what_does_not_exist(
     text = "This account has no such request."
     assert answers == {text, f"{RequestUnknown.code}: {text}"}
     with pytest.raises(RequestUnknown):
-        north.wire.request(decided.request_id[:8])
-    assert north.wire.request(decided.request_id).state == "approved"
+        north.routes.request(decided.request_id[:8])
+    assert north.routes.request(decided.request_id).state == "approved"
 
 
 def test_another_researcher_reaches_neither_request_nor_runs_nor_blobs(
@@ -195,16 +195,16 @@ def test_another_researcher_reaches_neither_request_nor_runs_nor_blobs(
 ) -> None:
     study = _approved(hospitals, north_only, "not-yours", tmp_path)
     request = study.requests["north"]
-    digest = north.wire.put_blob(b"weights of the researcher")
+    digest = north.routes.put_blob(b"weights of the researcher")
     for ask in (
-        lambda: stranger.wire.request(request.request_id),
-        lambda: stranger.wire.run(request.request_id, 0),
-        lambda: stranger.wire.end(request.request_id),
+        lambda: stranger.routes.request(request.request_id),
+        lambda: stranger.routes.run(request.request_id, 0),
+        lambda: stranger.routes.end(request.request_id),
     ):
         with pytest.raises(RequestUnknown):
             ask()
     with pytest.raises(BlobUnknown):
-        stranger.wire.get_blob(digest, tmp_path / "blob", max_bytes=1000)
+        stranger.routes.get_blob(digest, tmp_path / "blob", max_bytes=1000)
     assert not hasattr(stranger.client.code, request.function)
 
 
@@ -214,14 +214,14 @@ def test_a_request_that_was_changed_after_its_approval_is_refused(
     """The store fingerprint is one of the things that an approval covers; here the approved record is of another."""
     study = _approved(hospitals, north_only, "changed", tmp_path)
     request = study.requests["north"]
-    digest = north.wire.put_blob(b"x")
+    digest = north.routes.put_blob(b"x")
     changed = changed_decision(hospitals["north"], request.request_id, "digest", "0" * 64)
     with changed, pytest.raises(RequestError, match="not what the hospital approved"):
         code_requests.call(north.client, north.asset("pictures"), request, Ticket(0, digest))
     assert hospitals["north"].events("request altered after approval")
 
 
-# --- at the door -------------------------------------------------------------------------------------------
+# --- at the port -------------------------------------------------------------------------------------------
 
 
 def _knock(credentials: Credentials) -> ssl.SSLSocket:
@@ -243,7 +243,7 @@ def test_the_console_answers_while_long_polls_wait(
         path = f"/wanwu/v1/requests/{request.request_id}/rounds/0?seen=0&wait=20"
         credentials = Credentials.from_file(hospitals["north"].credentials(asking.email))
         for _ in range(24):
-            fields = {**sign(asking.wire._seed, "GET", path), "host": "127.0.0.1"}
+            fields = {**sign(asking.routes._seed, "GET", path), "host": "127.0.0.1"}
             head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
             waiting.append(_knock(credentials))
             waiting[-1].sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
@@ -346,7 +346,7 @@ def test_an_oversized_call_is_refused_before_it_is_parsed(north: Any) -> None:
 def test_own_routes_take_signed_requests_only_and_each_once(north: Any) -> None:
     path = "/wanwu/v1/info"
     assert north.channel.http.get(path).status_code == 401
-    headers = sign(north.wire._seed, "GET", path)
+    headers = sign(north.routes._seed, "GET", path)
     assert north.channel.http.get(path, headers=headers).status_code == 200
     assert north.channel.http.get(path, headers=headers).status_code == 401
     unknown = sign(b"\1" * 32, "GET", path)
@@ -356,11 +356,11 @@ def test_own_routes_take_signed_requests_only_and_each_once(north: Any) -> None:
 def test_a_blob_that_is_not_what_was_announced_never_shows(north: Any, tmp_path: Path) -> None:
     digest = "ab" * 32
     path = f"/wanwu/v1/blobs/{digest}"
-    headers = sign(north.wire._seed, "PUT", path, digest)
+    headers = sign(north.routes._seed, "PUT", path, digest)
     answer = north.channel.http.put(path, headers=headers, content=b"something else")
     assert answer.status_code == 422 and answer.json()["code"] == "WW503"
     with pytest.raises(BlobUnknown):
-        north.wire.get_blob(digest, tmp_path / "blob", max_bytes=1000)
+        north.routes.get_blob(digest, tmp_path / "blob", max_bytes=1000)
 
 
 def test_the_admin_api_wants_its_token(hospitals: dict[str, Hospital]) -> None:

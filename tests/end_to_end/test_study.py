@@ -24,7 +24,7 @@ from policies.ledger.receipt import verify
 from policies.ledger.reservations import NOTHING_LEFT
 from researcher.hospitals import code_requests
 from researcher.hospitals.federation import Federation
-from researcher.studies.remote_round import Patience
+from researcher.studies.remote_round import RetryPolicy
 from researcher.studies.study import Study
 
 
@@ -41,7 +41,7 @@ def _initial(study: Study, seed: int = 0) -> dict[str, np.ndarray]:
 
 def _ask(study: Study, name: str, round_index: int, weights: bytes | None = None) -> dict[str, Any]:
     hospital = study.federation.hospitals[name]
-    digest = hospital.wire.put_blob(weights or canonical_bytes(_initial(study)))
+    digest = hospital.routes.put_blob(weights or canonical_bytes(_initial(study)))
     asset = hospital.asset(study.plan.dataset)
     answer = code_requests.call(hospital.client, asset, study.requests[name], Ticket(round_index, digest))
     return dict(to_plain(answer))
@@ -52,10 +52,10 @@ def _entries(hospital: Hospital) -> Any:
 
 
 def _finished(study: Study, name: str, round_index: int) -> dict[str, Any]:
-    wire, request = study.federation.hospitals[name].wire, study.requests[name]
+    routes, request = study.federation.hospitals[name].routes, study.requests[name]
 
     def ended() -> dict[str, Any] | None:
-        run = wire.run(request.request_id, round_index, wait_seconds=1.0)
+        run = routes.run(request.request_id, round_index, wait_seconds=1.0)
         return to_plain(run) if run.state in ENDED else None
 
     return dict(wait_for(ended))
@@ -169,15 +169,15 @@ def test_a_datasite_killed_in_the_middle_of_a_round_finishes_it_after_its_restar
     study = Study.submit(north_only, plan, tmp_path)
     _approve(study, hospitals)
     _ask(study, "north", 0)
-    wire, request_id = north_only.hospitals["north"].wire, study.requests["north"].request_id
+    routes, request_id = north_only.hospitals["north"].routes, study.requests["north"].request_id
     wait_for(lambda: [event for event in hospitals["north"].events("run started") if event["request"] == request_id])
     hospitals["north"].stop(signal.SIGKILL)
     hospitals["north"].start()
     hospitals["north"].wait_until_ready()
-    assert wire.run(request_id, 0).state in ("queued", "running")
+    assert routes.run(request_id, 0).state in ("queued", "running")
     with pytest.raises(RoundRefused, match="other weights"):
         _ask(study, "north", 0, canonical_bytes(_initial(study, seed=5)))
-    wire.cancel(request_id, 0)
+    routes.cancel(request_id, 0)
     kinds = [entry.kind for entry in _entries(hospitals["north"]) if entry.request_id == request_id]
     assert kinds == ["reserve", "start", "commit"], "it ran twice and is charged once"
 
@@ -238,8 +238,8 @@ def test_a_round_that_too_few_hospitals_deliver_changes_nothing(
     study = Study.submit(federation, small_plan(federation, study="too-few"), tmp_path)
     _approve(study, hospitals)
     hospitals["south"].admin("end", study.requests["south"].request_id, "--reason", "The scanner is being replaced.")
-    patience = Patience(attempts=1, unreachable_seconds=1)
+    retry_policy = RetryPolicy(attempts=1, unreachable_seconds=1)
     monkeypatch.setattr(study, "approved", lambda min_clients, **_: (["north", "south"], {}))
     with pytest.raises(NotEnoughDatasites, match="scanner"):
-        study.run(hold_out=hold_out, initial_weights=_initial(study), patience=patience)
+        study.run(hold_out=hold_out, initial_weights=_initial(study), retry_policy=retry_policy)
     assert not (tmp_path / "state.json").exists()

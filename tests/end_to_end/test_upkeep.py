@@ -47,12 +47,12 @@ def train_round(study: Study, index: int) -> dict[str, Any]:
     from datasites.training.models import initial_weights
 
     hospital = study.federation.hospitals["west"]
-    digest = hospital.wire.put_blob(canonical_bytes(initial_weights(study.plan.model, index)))
+    digest = hospital.routes.put_blob(canonical_bytes(initial_weights(study.plan.model, index)))
     request = study.requests["west"]
     code_requests.call(hospital.client, hospital.asset(study.plan.dataset), request, Ticket(index, digest))
 
     def ended() -> dict[str, Any] | None:
-        run: dict[str, Any] = to_plain(hospital.wire.run(request.request_id, index))
+        run: dict[str, Any] = to_plain(hospital.routes.run(request.request_id, index))
         return None if run["state"] in ("queued", "running") else run
 
     return wait_for(ended)

@@ -184,8 +184,8 @@ def each_layer_alone(patch: Patch) -> None:
 def without_guard(module) -> Callable[[Patch], None]:
     """Takes off what rounding can hide from the norms of one kind of layer."""
 
-    def bare(inputs, outgoing):
-        found = torch.linalg.vecdot(inputs.double().flatten(1), outgoing.double().flatten(1))
+    def bare(inputs, grad_output):
+        found = torch.linalg.vecdot(inputs.double().flatten(1), grad_output.double().flatten(1))
         return found.clamp(min=0)
 
     return lambda patch: patch.setattr(module, "square_norms_of", bare)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from datasites.training.audit import run_audit
-from datasites.training.audit.canaries import canary_checks, canary_round
-from datasites.training.audit.checks import Check
-from datasites.training.audit.draws import draw_checks
-from datasites.training.audit.gradients import gradient_checks
-from datasites.training.audit.noise import noise_checks
-from datasites.training.audit.subject import Subject
+from datasites.training.privacy_audit import run_audit
+from datasites.training.privacy_audit.canaries import canary_checks, canary_round
+from datasites.training.privacy_audit.checks import Check
+from datasites.training.privacy_audit.draws import draw_checks
+from datasites.training.privacy_audit.gradients import gradient_checks
+from datasites.training.privacy_audit.noise import noise_checks
+from datasites.training.privacy_audit.subject import Subject
 from mutants.catalogue import MUTANTS
 from mutants.mutant import Mutant
 from policies.errors import NotRepeatable

@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 from support.waiting import CEILING_SECONDS
 
-from datasites.training.audit import run_audit
-from datasites.training.audit.checks import Check
-from datasites.training.audit.faults import FAULTS
+from datasites.training.privacy_audit import run_audit
+from datasites.training.privacy_audit.checks import Check
+from datasites.training.privacy_audit.faults import FAULTS
 from policies.__main__ import main
 from policies.audit_picture import picture
 
@@ -41,7 +41,7 @@ def result():
 @pytest.fixture
 def audited(result, monkeypatch):
     """Has the command find that, at once."""
-    monkeypatch.setattr("datasites.training.audit.run_audit", lambda **settings: result)
+    monkeypatch.setattr("datasites.training.privacy_audit.run_audit", lambda **settings: result)
 
 
 def test_the_training_that_hospitals_run_passes(capsys):

@@ -37,8 +37,8 @@ with warnings.catch_warnings():  # what matplotlib and PySyft call by old names
     from researcher.hospitals import federation as connecting
     from researcher.hospitals.check import DatasetCheck, HospitalCheck
     from researcher.hospitals.code_requests import CodeRequest
+    from researcher.hospitals.datasite_client import DatasiteClient, raise_answer, read_answer
     from researcher.hospitals.hospital import DatasetInfo, Hospital
-    from researcher.hospitals.wire import Wire, raise_answer, read_answer
     from researcher.reports import StudyResult, write_page
     from researcher.reports.drawing import short
     from researcher.studies.remote_round import RoundEvent
@@ -118,7 +118,7 @@ def test_what_hospitals_decided_is_printed_and_obeys_nothing(
     text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = SimpleNamespace(request=lambda request_id: RequestAnswer("r", text, text))
-    study = submission("north", wire=answers)
+    study = submission("north", routes=answers)
     monkeypatch.setattr(studies, "connect", lambda credentials: nullcontext(study.federation))
     monkeypatch.setattr("researcher.studies.study.Study.load", lambda federation, folder: study)
     studies.status(credentials=(), out=Path("x"))
@@ -257,11 +257,11 @@ def giving(receipt: str) -> Any:
 @pytest.mark.parametrize("name", [text for text in HOSTILE.values() if text not in ("+1", "-1")])
 def test_receipts_are_written_into_their_folder_only(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "a" / "receipts"
-    study = submission("north", wire=giving("{}"))
+    study = submission("north", routes=giving("{}"))
     assert [file.name for file in study.receipts(folder)] == ["north.receipt.json"]
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(ConfigError):
-        submission(name, wire=giving("{}")).receipts(folder)
+        submission(name, routes=giving("{}")).receipts(folder)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -270,15 +270,15 @@ def test_receipts_are_written_into_their_folder_only(name: str, tmp_path: Path) 
 def test_an_answer_that_is_no_json_object_is_told_as_one(body: bytes, status: int) -> None:
     channel: Any = SimpleNamespace(url="https://north", request=lambda *_, **__: httpx.Response(status, content=body))
     with pytest.raises(FederationError):
-        Wire(channel, b"\1" * 32).info()
+        DatasiteClient(channel, b"\1" * 32).info()
 
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE.values() if raw_in(text)])
 def test_a_receipt_that_a_terminal_would_obey_is_not_taken(text: str) -> None:
-    def answer(receipt: str) -> Wire:
+    def answer(receipt: str) -> DatasiteClient:
         response = httpx.Response(200, content=json.dumps({"receipt": receipt}).encode())
         channel: Any = SimpleNamespace(url="https://north", request=lambda *arguments, **named: response)
-        return Wire(channel, b"\1" * 32)
+        return DatasiteClient(channel, b"\1" * 32)
 
     clean = '{\n  "study": "良性"\n}\n'
     assert answer(clean).receipt("r") == clean

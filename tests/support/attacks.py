@@ -1,4 +1,4 @@
-"""Runs every attack of `hostile.py` through the real nursery and sandbox, as whoever started it.
+"""Runs every attack of `hostile.py` through the real fork server and sandbox, as whoever started it.
 
 python tests/support/attacks.py FOLDER        writes what came of each attack as JSON to standard output
 """
@@ -24,7 +24,7 @@ from support.hostile import ATTACKS, PROGRAM, ROOM  # noqa: E402
 from datasites.assets.ingestion import ingest  # noqa: E402
 from datasites.assets.pictures import SourcePictures  # noqa: E402
 from datasites.runs.processes.job import Job  # noqa: E402
-from datasites.runs.processes.process import Nursery  # noqa: E402
+from datasites.runs.processes.process import ForkServer  # noqa: E402
 from datasites.runs.sandbox.confinement import Confinement, draw_uid  # noqa: E402
 from datasites.runs.sandbox.limits import RunLimits  # noqa: E402
 from policies.errors import WanwuError  # noqa: E402
@@ -37,7 +37,7 @@ LIMITS = RunLimits(
     scratch_bytes_per_run=4 << 20,
 )
 # What a run's second process tries too.
-BY_A_COMPANION = (
+BY_A_WORKER = (
     *("read", "list_folders", "change", "reach_out", "touch_processes", "start_processes", "undo_the_sandbox"),
     *("fork_without_end", "look_around", "fill_the_disk", "print_data", "say_data", "raise_data", "sleep"),
 )
@@ -54,7 +54,7 @@ def make_store(folder: Path, seed: int) -> Path:
 
 
 class Attacked:
-    """A state folder with secrets in it, listeners beside it, and a nursery whose runs are hostile."""
+    """A state folder with secrets in it, listeners beside it, and a fork server whose runs are hostile."""
 
     def __init__(self, folder: Path) -> None:
         os.umask(0o077)
@@ -67,7 +67,7 @@ class Attacked:
         self.store = make_store(self.state / "store" / "pictures", 1)
         self.other = make_store(self.state / "store" / "other", 2)
         self.log = self.state / "logs" / "runs.log"
-        self.nursery = Nursery(log=self.log, threads=1, program=PROGRAM)
+        self.fork_server = ForkServer(log=self.log, threads=1, program=PROGRAM)
         self.heard: list[str] = []
         self.port, self.unix = self._listen(folder)
         self._count = 0
@@ -90,7 +90,7 @@ class Attacked:
 
     def told(self) -> dict[str, Any]:
         """What an attacker might have found out."""
-        assert self.nursery._process is not None
+        assert self.fork_server._process is not None
         return {
             "paths": [
                 *map(str, self.secrets),
@@ -109,14 +109,14 @@ class Attacked:
             "port": self.port,
             "abstract": ABSTRACT,
             "unix": self.unix,
-            "pids": {"datasite": os.getpid(), "nursery": self.nursery._process.pid, "init": 1},
+            "pids": {"datasite": os.getpid(), "fork_server": self.fork_server._process.pid, "init": 1},
         }
 
     def attack(
         self, name: str, *, limits: RunLimits = LIMITS, cancel_at: float | None = None, processes: int = 1
     ) -> dict[str, Any]:
         """What came of an attack: `result` (what the hostile code returned), or the error's texts."""
-        self.nursery.warm_up()
+        self.fork_server.warm_up()
         self._count += 1
         scratch = self.state / "scratch" / str(self._count)
         scratch.mkdir()
@@ -126,7 +126,7 @@ class Attacked:
         job = Job(name, 0, str(self.store), str(weights), str(result), confinement, processes=processes)
         shares: list[float] = []
         came: dict[str, Any] = {}
-        runner = self.nursery.start()
+        runner = self.fork_server.start()
         begun = time.monotonic()
         try:
             runner.execute(
@@ -157,13 +157,13 @@ def main(folder: Path) -> None:
     busy = RunLimits(**{**vars(LIMITS), "cpu_seconds_per_run": 1})
     special = {"spin": {"limits": busy}, "pretend_to_be_done": {"limits": quick}, "sleep": {"cancel_at": 0.1}}
     came = {name: attacked.attack(name, **special.get(name, {})) for name in ATTACKS}  # type: ignore[arg-type]
-    for name in BY_A_COMPANION:
+    for name in BY_A_WORKER:
         limits = quick if name == "sleep" else LIMITS
-        came[f"companion: {name}"] = attacked.attack(name, limits=limits, processes=2)
+        came[f"worker: {name}"] = attacked.attack(name, limits=limits, processes=2)
     came["sleep beyond the wall clock"] = attacked.attack("sleep", limits=quick)
     came["after all"] = attacked.attack("use_what_is_given")
     after = {str(secret): [secret.read_text(), oct(secret.stat().st_mode)] for secret in attacked.secrets}
-    attacked.nursery.stop()
+    attacked.fork_server.stop()
     outcome = {
         "attacks": came,
         "heard": attacked.heard,

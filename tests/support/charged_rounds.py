@@ -17,7 +17,7 @@ from datasites.runs.admission import Admission
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.gpus import Gpu, GpuLeases
 from datasites.runs.processes.job import Job
-from datasites.runs.processes.process import Nursery
+from datasites.runs.processes.process import ForkServer
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.runs.supervisor import Supervisor
@@ -40,7 +40,7 @@ UPDATE = canonical_bytes(initial_weights(SPEC, 7))
 
 @dataclass
 class Scripted:
-    """A nursery whose runs do what a test says, and then write an update.
+    """A fork server whose runs do what a test says, and then write an update.
 
     Attributes:
         before: What a run does before it is told to go; may raise.
@@ -85,7 +85,7 @@ class Datasite:
     """The parts of a datasite that run rounds."""
 
     state: StateFolder
-    nursery: Any
+    fork_server: Any
     queue: RunQueue
     blobs: BlobStore
     ledger: Ledger
@@ -114,7 +114,7 @@ class Datasite:
         return plain
 
     def execute(self, round_index: int = 0) -> None:
-        """Runs a queued round in this thread, as a worker of the supervisor would."""
+        """Runs a queued round in this thread, as a thread of the supervisor would."""
         taken = self.queue.take(self.run(round_index).id)
         assert taken
         self.supervisor._execute(taken, self.gpus)
@@ -138,7 +138,7 @@ class Datasite:
     def again(self) -> Datasite:
         """The same state folder after a restart."""
         self.close()
-        return open_datasite(self.state, self.nursery)
+        return open_datasite(self.state, self.fork_server)
 
     def close(self) -> None:
         if self.started:
@@ -147,7 +147,7 @@ class Datasite:
 
 
 def open_datasite(
-    state: StateFolder, nursery: Scripted | Nursery, *, gpus: tuple[Gpu, ...] = (), **options: Any
+    state: StateFolder, fork_server: Scripted | ForkServer, *, gpus: tuple[Gpu, ...] = (), **options: Any
 ) -> Datasite:
     """Opens the parts over a state folder; each run has all the GPUs, and `options` are the supervisor's."""
     queue, blobs = RunQueue(state.runs), BlobStore(state.blobs, limits=BlobLimits(max_bytes=1 << 20))
@@ -160,7 +160,7 @@ def open_datasite(
         decided=lambda request_id: None,
         approved=lambda run: _approval(state),
         state=state,
-        nursery=nursery,  # type: ignore[arg-type]
+        fork_server=fork_server,  # type: ignore[arg-type]
         limits=RunLimits(1 << 30, 60, 60, 64, 1 << 20),
         gpus=GpuLeases(gpus),
         require_sandbox=False,
@@ -168,14 +168,14 @@ def open_datasite(
         **options,
     )
     state.scratch.mkdir(exist_ok=True)
-    return Datasite(state, nursery, queue, blobs, ledger, audit, supervisor, gpus)
+    return Datasite(state, fork_server, queue, blobs, ledger, audit, supervisor, gpus)
 
 
-def make_datasite(folder: Path, nursery: Scripted | Nursery | None = None, **options: Any) -> Datasite:
-    """A new datasite with one approved request of four rounds of two steps; its nursery is a scripted one if None."""
+def make_datasite(folder: Path, fork_server: Scripted | ForkServer | None = None, **options: Any) -> Datasite:
+    """A new datasite with one approved request of four rounds of two steps; its fork server is scripted if None."""
     state = StateFolder(folder)
     state.create()
-    made = open_datasite(state, nursery or Scripted(), **options)
+    made = open_datasite(state, fork_server or Scripted(), **options)
     spend = round_spend(PLAN)
     assert spend
     made.ledger.reserve(

@@ -149,9 +149,9 @@ def _sandbox_is_whole() -> bool:
 
 def small_plan(federation: Any, *, study: str, **changes: Any) -> Any:
     """Two short rounds that cost little: many studies fit into the hospitals' budget."""
-    from researcher.planning.planning import Wishes, make_plan
+    from researcher.planning.planning import StudySettings, make_plan
 
-    wishes = Wishes(
+    settings = StudySettings(
         study=study,
         options={"width": 4},
         num_rounds=2,
@@ -160,7 +160,7 @@ def small_plan(federation: Any, *, study: str, **changes: Any) -> Any:
         noise_multiplier=12.0,
         learning_rate=2.0,
     )
-    made = make_plan(wishes, federation.datasets())
+    made = make_plan(settings, federation.datasets())
     return replace(made, **changes) if changes else made
 
 

@@ -1,6 +1,6 @@
 """What hostile code tries from inside a run. Each returns what it got; a refusal comes back as the name of its error.
 
-They run in the place of training, in the real sandbox: `PROGRAM` is what the nursery's process runs.
+They run in the place of training, in the real sandbox: `PROGRAM` is what the fork server's process runs.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ import numpy as np
 import torch
 
 from datasites.runs.processes.runner import RunInputs, RunPictures
-from datasites.training.process_group.shared_memory_team import SharedMemoryTeam
+from datasites.training.process_group.shared_memory_group import SharedMemoryGroup
 
 PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).resolve().parents[1])!r})
 from functools import partial
 from support.hostile import attack
-from datasites.runs.processes.nursery import main
+from datasites.runs.processes.fork_server import main
 main(lambda inputs: partial(attack, inputs))
 """
 CANARY = "c4n4ry-of-one-patient"
-ROOM = 1 << 16  # letters of a companion's answer; the weights' file is made long enough for as many numbers
+ROOM = 1 << 16  # letters of a worker's answer; the weights' file is made long enough for as many numbers
 Told = dict[str, Any]
 
 
 def attack(inputs: RunInputs, pictures: RunPictures) -> bytes:
-    """Does what the plan's text names; the weights say with what. Where the run has a companion, that one does it."""
-    if inputs.team is None:
+    """Does what the plan's text names; the weights say with what. Where the run has a worker, that one does it."""
+    if inputs.process_group is None:
         return _answer(inputs, pictures)
-    return _told_by_the_companion(inputs, pictures, inputs.team)
+    return _told_by_the_worker(inputs, pictures, inputs.process_group)
 
 
 def _answer(inputs: RunInputs, pictures: RunPictures) -> bytes:
@@ -54,11 +54,11 @@ def _answer(inputs: RunInputs, pictures: RunPictures) -> bytes:
     return json.dumps({"got": got}).encode()
 
 
-def _told_by_the_companion(inputs: RunInputs, pictures: RunPictures, team: SharedMemoryTeam) -> bytes:
-    """The companion's answer, which comes as the sum over both: one number for each letter."""
-    answer = b"" if team.is_first else _answer(inputs, pictures)
+def _told_by_the_worker(inputs: RunInputs, pictures: RunPictures, process_group: SharedMemoryGroup) -> bytes:
+    """The worker's answer, which comes as the sum over both: one number for each letter."""
+    answer = b"" if process_group.is_first else _answer(inputs, pictures)
     letters = np.frombuffer(answer.ljust(ROOM, b"\0"), dtype=np.uint8).astype(np.float32)
-    (total,) = team.total([torch.from_numpy(letters)])
+    (total,) = process_group.reduce([torch.from_numpy(letters)])
     return total.numpy().astype(np.uint8).tobytes().rstrip(b"\0")
 
 

@@ -27,7 +27,7 @@ PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(TESTS)!r})
 from support.hostile_datasite import by_study
-from datasites.runs.processes.nursery import main
+from datasites.runs.processes.fork_server import main
 main(by_study)
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ def render() -> str:
 
 def _described(one: Exported) -> Iterator[str]:
     if isinstance(one.node, ast.Assign | ast.AnnAssign):
-        yield _fenced(ast.unparse(one.node) if isinstance(one.node, ast.Assign) else _annotated(one.node))
+        yield _fenced(_assigned(one.node) if isinstance(one.node, ast.Assign) else _annotated(one.node))
         yield _prose(one.text)
         return
     if isinstance(one.node, ast.ClassDef):
@@ -113,6 +114,13 @@ def _described(one: Exported) -> Iterator[str]:
             yield f"#### {member.name}"
         yield _fenced(_signature(member))
         yield _prose(ast.get_docstring(member.node) or "")
+
+
+def _assigned(node: ast.Assign) -> str:
+    """As the house quotes."""
+    value = node.value
+    text = json.dumps(value.value) if isinstance(value, ast.Constant) and isinstance(value.value, str) else None
+    return f"{ast.unparse(node.targets[0])} = {text or ast.unparse(value)}"
 
 
 def _annotated(node: ast.AnnAssign) -> str:

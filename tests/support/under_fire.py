@@ -182,7 +182,7 @@ def study_under_fire(federation: Any, fire: Fire, folder: Path, *, rounds: int) 
     """Submits a study, has it approved, runs it to its end, all under fire, and checks what is left of it."""
     from datasites.training.models import initial_weights
     from researcher.evaluation.hold_out import HoldOut
-    from researcher.studies.remote_round import Patience
+    from researcher.studies.remote_round import RetryPolicy
     from researcher.studies.study import Study
 
     plan = small_plan(federation, study="under-fire", rounds=rounds, steps_per_round=STEPS)
@@ -193,10 +193,10 @@ def study_under_fire(federation: Any, fire: Fire, folder: Path, *, rounds: int) 
         wait_for(lambda hospital=hospital, request=request: _approve(fire.hospitals[hospital], request))
     fire.deciding.clear()
     first = initial_weights(plan.model, 0)
-    patience = Patience(attempts=1000, unreachable_seconds=CEILING_SECONDS)
+    retry_policy = RetryPolicy(attempts=1000, unreachable_seconds=CEILING_SECONDS)
     hold_out = HoldOut(*draw_pictures(20, seed=99), CLASSES)
     state, history = study.run(
-        hold_out=hold_out, initial_weights=first, patience=patience, min_clients=len(fire.hospitals)
+        hold_out=hold_out, initial_weights=first, retry_policy=retry_policy, min_clients=len(fire.hospitals)
     )
     if fire.failure is not None:
         raise fire.failure

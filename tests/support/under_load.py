@@ -69,7 +69,7 @@ def _member(north: Hospital, email: str) -> dict[str, Any]:
     credentials = Credentials.from_file(north.credentials(email))
     with Federation.connect([credentials]) as federation:
         submitted = federation.submit(small_plan(federation, study=email.split("@")[0]))["north"]
-        seed = federation.hospitals["north"].wire._seed.hex()
+        seed = federation.hospitals["north"].routes._seed.hex()
     return {"credentials": asdict(credentials), "seed": seed, "request_id": submitted.request_id}
 
 

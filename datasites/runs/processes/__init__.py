@@ -1,1 +1,1 @@
-"""The processes of a run: where they are forked, what they do, and the last that is heard of them."""
+"""The processes of a run: where they are forked, what they do, and what is said of an error in them."""

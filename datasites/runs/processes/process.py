@@ -1,7 +1,7 @@
 """Runner processes, seen from the datasite: one for each run, given one job, told to go, watched, ended with its group.
 
-They are born in a nursery that imported what training needs, so that a round does not pay for that. Neither gets a key,
-a password or an address of the datasite, and what a run prints goes nowhere.
+They are forked from a fork server that imported what training needs, so that a round does not pay for that. Neither
+gets a key, a password or an address of the datasite, and what a run prints goes nowhere.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from datasites.files.log_file import MAX_LOG_BYTES, cut
+from datasites.runs.processes.fork_server import CONTROL, END, PID, START
 from datasites.runs.processes.job import Job
-from datasites.runs.processes.nursery import CONTROL, END, PID, START
 from datasites.runs.processes.runner import DONE, GO, READY
 from datasites.runs.processes.runner_words import NO_RESULT, NOT_STARTED, heard, too_slow
 from datasites.runs.sandbox.confinement import PROJECT
 from policies.errors import RunCancelled, RunFailed
 
-# What the nursery's process runs, once it has its orders' socket.
-PROGRAM = "from datasites.runs.processes.nursery import main; main()"
+# What the fork server's process runs, once it has its orders' socket.
+PROGRAM = "from datasites.runs.processes.fork_server import main; main()"
 _MAX_LINE_BYTES = 1024
 
 
-class Nursery:
+class ForkServer:
     """The process that runners are forked from; started when it is first needed, and again if it died."""
 
     def __init__(self, *, log: Path, threads: int, program: str = PROGRAM, max_log_bytes: int = MAX_LOG_BYTES) -> None:
@@ -40,7 +40,7 @@ class Nursery:
         Args:
             log: The hospital's log of runs.
             threads: CPU threads of one run.
-            program: Python of the nursery's process; tests bring one whose runs do something else than training.
+            program: Python of the fork server's process; tests bring one whose runs do something else than training.
             max_log_bytes: Size beyond which the log loses its earlier lines, before the next run.
         """
         self._log, self._threads, self._program, self._max_log_bytes = log, threads, program, max_log_bytes
@@ -49,7 +49,7 @@ class Nursery:
         self._lock = threading.Lock()
 
     def warm_up(self) -> None:
-        """Starts the nursery unless it runs. A failure is left to the first run, which reports it."""
+        """Starts the fork server unless it runs. A failure is left to the first run, which reports it."""
         with self._lock, contextlib.suppress(OSError, EOFError):
             self._running()
 
@@ -72,7 +72,7 @@ class Nursery:
                 socket.send_fds(control, [START], pipes if group is None else [*pipes, group])
                 pid = self._answer(control)
                 if pid == 0:
-                    raise ProcessLookupError("the nursery's log says why")
+                    raise ProcessLookupError("the fork server's log says why")
                 handle = os.pidfd_open(pid)
         except (OSError, EOFError) as error:
             os.close(job_write)
@@ -85,7 +85,7 @@ class Nursery:
         return RunnerProcess(pid, handle, jobs=job_write, progress=progress_read, end=self._end)
 
     def stop(self) -> None:
-        """Ends the nursery, also while it is still importing. Runners end by themselves when their pipes close."""
+        """Ends the fork server, also while it is still importing. Runners end by themselves when their pipes close."""
         if self._process is not None:
             self._process.kill()
         with self._lock:
@@ -122,7 +122,7 @@ class Nursery:
         return ours
 
     def _end(self, pid: int, handle: int) -> None:
-        """Kills a runner with all it started: itself at once, the rest through the nursery, as long as that lives."""
+        """Kills a runner with all it started: itself at once, the rest through the fork server, while that lives."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             signal.pidfd_send_signal(handle, signal.SIGKILL)
         os.close(handle)
@@ -138,7 +138,7 @@ class Nursery:
         while len(content) < PID.size:
             chunk = control.recv(PID.size - len(content))
             if not chunk:
-                raise EOFError("the nursery ended")
+                raise EOFError("the fork server ended")
             content += chunk
         return int(PID.unpack(content)[0])
 

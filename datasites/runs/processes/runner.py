@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasites.runs.processes import companions
+from datasites.runs.processes import workers
+from datasites.runs.processes.exception_summary import exception_summary
 from datasites.runs.processes.job import Job
-from datasites.runs.processes.last_words import last_words
 from datasites.runs.sandbox import confinement as sandbox
 from policies.errors import SandboxMissing
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from datasites.assets.store import PictureStore
-    from datasites.training.process_group.shared_memory_team import SharedMemoryTeam
+    from datasites.training.process_group.shared_memory_group import SharedMemoryGroup
 
 READY, DONE, ERROR, MISSING, TRAINED = "ready", "done", "error ", "missing ", "trained "
 GO = b"go\n"
@@ -42,7 +42,7 @@ _NEEDED = (
     "datasites.assets.features",
     "datasites.assets.store",
     "datasites.training.jobs",
-    "datasites.training.process_group.shared_memory_team",
+    "datasites.training.process_group.shared_memory_group",
     "policies.plans.kinds",
     "policies.contracts.weights",
 )
@@ -60,7 +60,7 @@ class RunInputs:
         progress: Told the share of the steps that are done.
         trained: Told the seconds that training took, with its preparation: for the hospital's log alone, since they
             depend on the pictures.
-        team: The processes of the run, where it has several; this one does the first's work or a companion's.
+        process_group: The processes of the run, where it has several; this one does the first's work or a worker's.
     """
 
     plan: str
@@ -69,7 +69,7 @@ class RunInputs:
     public_size: int
     progress: Callable[[float], None] = lambda share: None
     trained: Callable[[float], None] = lambda seconds: None
-    team: SharedMemoryTeam | None = None
+    process_group: SharedMemoryGroup | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def main(prepare: Preparation, missing: dict[str, str]) -> None:
         say.line(MISSING + error.private)
         return
     except Exception as error:
-        say.line(ERROR + last_words(error))
+        say.line(ERROR + exception_summary(error))
         raise
     say.line(READY)
     if _read_line(orders) != GO:
@@ -130,7 +130,7 @@ def main(prepare: Preparation, missing: dict[str, str]) -> None:
         while content:
             content = content[os.write(result, content) :]
     except BaseException as error:  # noqa: BLE001 - it ends here, whatever it is; its text may hold pictures
-        say.line(ERROR + last_words(error))
+        say.line(ERROR + exception_summary(error))
     else:
         say.line(DONE)
 
@@ -138,7 +138,7 @@ def main(prepare: Preparation, missing: dict[str, str]) -> None:
 def _begin(
     job: Job, say: _Progress, orders: int, prepare: Preparation, missing: dict[str, str]
 ) -> tuple[Callable[[], bytes], int]:
-    """All that comes before the pictures: opens, forks companions where the job asks for them, is closed in, prepares.
+    """All that comes before the pictures: opens, forks workers where the job asks for them, is closed in, prepares.
 
     Guarantees:
         No process of the run prepares anything before all of them are closed in, and when this returns all are
@@ -154,21 +154,23 @@ def _begin(
         _silence()
         sandbox.enter(confinement.of_process(rank, processes), missing)
 
-    def live(team: SharedMemoryTeam) -> None:
+    def live(process_group: SharedMemoryGroup) -> None:
         say.close()
         os.close(orders)
-        close_in(team.rank)
-        team.gather()  # all are closed in
-        inputs_of_companion = replace(inputs, progress=lambda share: None, trained=lambda seconds: None, team=team)
-        _prepared(inputs_of_companion, pictures, prepare)()
+        close_in(process_group.rank)
+        process_group.barrier()  # all are closed in
+        inputs_of_worker = replace(
+            inputs, progress=lambda share: None, trained=lambda seconds: None, process_group=process_group
+        )
+        _prepared(inputs_of_worker, pictures, prepare)()
 
     if processes > 1:
         room = {"parameters": len(inputs.weights) // _BYTES_OF_A_NUMBER, "pictures": len(pictures.store.labels)}
-        inputs = replace(inputs, team=companions.fork(processes, **room, live=live))
+        inputs = replace(inputs, process_group=workers.fork(processes, **room, live=live))
     result = os.open(job.result, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     close_in(0)
-    if inputs.team is not None:
-        companions.wait_until_closed_in(inputs.team)
+    if inputs.process_group is not None:
+        workers.wait_until_closed_in(inputs.process_group)
     return _prepared(inputs, pictures, prepare), result
 
 
@@ -176,15 +178,15 @@ def _prepared(inputs: RunInputs, pictures: RunPictures, prepare: Preparation) ->
     """Prepares the work together with the run's other processes; returns it, with the pictures.
 
     Guarantees:
-        A companion's work waits until the first process begins its own.
+        A worker's work waits until the first process begins its own.
     """
-    work, team = prepare(inputs), inputs.team
-    if team is None:
+    work, process_group = prepare(inputs), inputs.process_group
+    if process_group is None:
         return lambda: work(pictures)
-    team.gather()  # all are prepared
+    process_group.barrier()  # all are prepared
 
     def together() -> bytes:
-        team.gather()  # the first has been told to go
+        process_group.barrier()  # the first has been told to go
         return work(pictures)
 
     return together
@@ -196,14 +198,18 @@ def prepare(inputs: RunInputs) -> Work:
 
     from datasites.training.jobs import prepare_round
     from datasites.training.pictures.data import LabelledPictures
-    from datasites.training.process_group.team import ALONE
+    from datasites.training.process_group.process_group import SINGLE_PROCESS
     from policies.contracts.weights import canonical_bytes
     from policies.plans.kinds import parse
 
-    begun, team = time.monotonic(), inputs.team or ALONE
-    _limit_threads(team.size)
+    begun, process_group = time.monotonic(), inputs.process_group or SINGLE_PROCESS
+    _limit_threads(process_group.size)
     run_round = prepare_round(
-        parse(inputs.plan), inputs.round, load(inputs.weights), public_size=inputs.public_size, team=team
+        parse(inputs.plan),
+        inputs.round,
+        load(inputs.weights),
+        public_size=inputs.public_size,
+        process_group=process_group,
     )
     preparing_seconds = time.monotonic() - begun
 

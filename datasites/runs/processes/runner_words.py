@@ -1,4 +1,4 @@
-"""What a runner says, as the datasite takes it: a researcher reads no text of a run, but one of these sentences."""
+"""The words that a runner may say, and the sentence for each that a researcher reads in place of any text of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from datasites.runs.processes.last_words import first_cause
+from datasites.runs.processes.exception_summary import first_cause
 from datasites.runs.processes.runner import ERROR, MISSING, READY, TRAINED
 from datasites.runs.sandbox.confinement import missing_pieces
 from policies.errors import NotRepeatable, OutOfMemory, RunFailed, WanwuError

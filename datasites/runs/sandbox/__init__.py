@@ -1,1 +1,1 @@
-"""What a run is closed in with, piece by piece."""
+"""The sandbox of a run, a module for each of its pieces."""

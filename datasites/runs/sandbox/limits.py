@@ -1,4 +1,4 @@
-"""What one run may take of the hospital's machine: memory, time, threads, bytes written."""
+"""The resource limits of one run on the hospital's machine: memory, time, threads, bytes written."""
 
 from __future__ import annotations
 

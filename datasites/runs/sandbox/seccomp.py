@@ -1,4 +1,4 @@
-"""Which calls a run may make to the kernel. It keeps files and processes in that Landlock and namespaces do not cover.
+"""The seccomp filter: the system calls that a run may make. It closes what Landlock and namespaces do not cover.
 
 Refused are the calls that start processes, open sockets, touch other processes, change files' owners, modes and times,
 make memory or namespaces outside the limits, or load anything into the kernel, and every call that is newer than this

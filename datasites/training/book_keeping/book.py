@@ -1,7 +1,7 @@
 """The book of one backward pass: per-sample gradients of each parameter, until they are summed. It never leaves.
 
-A *use* is one call of a layer with one parameter. It knows each picture's gradient without having to write it
-out: it can say how long each is, and add them up weighted.
+A `PerSampleGradient` is of one parameter in one call of a layer. It knows each picture's gradient without having to
+instantiate it: it can say how long each is, and add them up weighted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from datasites.training.dp_sgd.weighted_sums import square_norms, weighted_sum
 _SMALL = 1 << 12
 
 
-class Use(Protocol):
+class PerSampleGradient(Protocol):
     """One parameter in one call of a layer: each picture's gradient of it, without having to be written out."""
 
     def square_norms(self) -> torch.Tensor:
@@ -41,8 +41,8 @@ class Use(Protocol):
         """
 
 
-class WrittenOut:
-    """The use whose gradients are held one by one.
+class InstantiatedGradient:
+    """Gradients that are held one by one.
 
     Args:
         gradients: float32, (B, *shape).
@@ -57,15 +57,15 @@ class WrittenOut:
         return self._gradients.flatten(1)
 
     def square_norms(self) -> torch.Tensor:
-        """See `Use.square_norms`."""
+        """See `PerSampleGradient.square_norms`."""
         return square_norms(self._gradients)
 
     def per_picture(self) -> torch.Tensor:
-        """See `Use.per_picture`."""
+        """See `PerSampleGradient.per_picture`."""
         return self._gradients
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
-        """See `Use.weighted_sum`."""
+        """See `PerSampleGradient.weighted_sum`."""
         return weighted_sum(self._gradients, factors)
 
 
@@ -88,7 +88,7 @@ class Computed:
 
 
 class Book:
-    """The uses of one pass over one physical batch.
+    """The per-sample gradients of one pass over one physical batch.
 
     Args:
         parameters: The trained parameters by name.
@@ -103,10 +103,10 @@ class Book:
         self.names = {id(parameter): name for name, parameter in parameters.items()}
         self.computed: dict[int, Computed] = {}
         self._parameters = list(parameters.values())
-        self._uses: dict[int, list[Use]] = {}
+        self._kept: dict[int, list[PerSampleGradient]] = {}
         self._announced: Counter[int] = Counter()
         self._square_norms: torch.Tensor | None = None
-        self._small: dict[int, WrittenOut] = {}
+        self._small: dict[int, InstantiatedGradient] = {}
 
     def is_trained(self, tensor: object) -> bool:
         """Whether `tensor` is a trained parameter or computed from such alone."""
@@ -122,27 +122,27 @@ class Book:
             self._announced[id(parameter)] += 1
 
     def is_used_once(self, weight: torch.Tensor) -> bool:
-        """Whether a use may stay unwritten, since its parameter is used in one call alone.
+        """Whether gradients need not be instantiated, since the parameter is used in one call alone.
 
         Args:
             weight: A parameter, or a weight computed from parameters, of any shape.
         """
         return id(weight) in self.names and self._announced[id(weight)] == 1
 
-    def enter(self, weight: torch.Tensor, use: Use) -> None:
+    def enter(self, weight: torch.Tensor, gradient: PerSampleGradient) -> None:
         """Enters, in the backward pass, what a layer's call knows of the gradients of a weight.
 
         Args:
             weight: As `announce` was given it, of any shape.
-            use: Each picture's gradient with respect to the weight.
+            gradient: Each picture's gradient with respect to the weight.
         """
         if id(weight) in self.computed:
             sources = self.computed[id(weight)]
-            carried = sources.back_to_sources(use.per_picture())
+            carried = sources.back_to_sources(gradient.per_picture())
             for source, gradients in zip(sources.sources, carried, strict=True):
-                self._enter(source, WrittenOut(gradients.to(torch.float32)))
+                self._enter(source, InstantiatedGradient(gradients.to(torch.float32)))
         else:
-            self._enter(weight, use)
+            self._enter(weight, gradient)
 
     def square_norms(self) -> torch.Tensor:
         """Returns each picture's squared gradient norm over all parameters. Call once, after the pass.
@@ -150,20 +150,20 @@ class Book:
         Returns:
             float64, (B,).
         """
-        for key, uses in self._uses.items():
+        for key, kept in self._kept.items():
             if self._announced[key] > 1:  # of gradients that add up, norms alone do not say how long the sum is
-                together = WrittenOut(torch.stack([use.per_picture() for use in uses]).sum(0))
-                self._uses[key] = [together]
+                together = InstantiatedGradient(torch.stack([gradient.per_picture() for gradient in kept]).sum(0))
+                self._kept[key] = [together]
                 self._count(key, together)
         if self._small:
-            self._add(square_norms(torch.cat([use.rows for use in self._small.values()], dim=1)))
+            self._add(square_norms(torch.cat([gradient.rows for gradient in self._small.values()], dim=1)))
         if self._square_norms is None:
             device = self._parameters[0].device if self._parameters else torch.device("cpu")
             return torch.zeros(self.pictures, dtype=torch.float64, device=device)
         return self._square_norms
 
     def weighted_sums(self, factors: torch.Tensor) -> list[torch.Tensor]:
-        """Returns the sum of the pictures' gradients, each times its factor; a use is dropped once it is summed.
+        """Returns the sum of the pictures' gradients, each times its factor. Call once: it drops what it sums.
 
         Args:
             factors: float64, (B,).
@@ -174,25 +174,25 @@ class Book:
         sums = []
         small = self._small_sums(factors)
         for parameter in self._parameters:
-            uses = self._uses.pop(id(parameter), [])
+            kept = self._kept.pop(id(parameter), [])
             if id(parameter) in small:
                 sums.append(small[id(parameter)].view(parameter.shape))
-            elif uses:
-                sums.append(uses.pop().weighted_sum(factors).view(parameter.shape))
+            elif kept:
+                sums.append(kept.pop().weighted_sum(factors).view(parameter.shape))
             else:
                 sums.append(torch.zeros_like(parameter, dtype=torch.float64, memory_format=torch.contiguous_format))
         return sums
 
-    def _enter(self, parameter: torch.Tensor, use: Use) -> None:
-        self._uses.setdefault(id(parameter), []).append(use)
+    def _enter(self, parameter: torch.Tensor, gradient: PerSampleGradient) -> None:
+        self._kept.setdefault(id(parameter), []).append(gradient)
         if self._announced[id(parameter)] == 1:
-            self._count(id(parameter), use)
+            self._count(id(parameter), gradient)
 
-    def _count(self, key: int, use: Use) -> None:
-        if isinstance(use, WrittenOut) and use.rows.shape[1] <= _SMALL:
-            self._small[key] = use
+    def _count(self, key: int, gradient: PerSampleGradient) -> None:
+        if isinstance(gradient, InstantiatedGradient) and gradient.rows.shape[1] <= _SMALL:
+            self._small[key] = gradient
         else:
-            self._add(use.square_norms())
+            self._add(gradient.square_norms())
 
     def _add(self, square_norms: torch.Tensor) -> None:
         self._square_norms = square_norms if self._square_norms is None else self._square_norms + square_norms
@@ -201,7 +201,7 @@ class Book:
         """The sums of all small gradients, by parameter."""
         if not self._small:
             return {}
-        rows = [use.rows for use in self._small.values()]
+        rows = [gradient.rows for gradient in self._small.values()]
         together = weighted_sum(torch.cat(rows, dim=1), factors)
         return dict(zip(self._small, together.split([part.shape[1] for part in rows]), strict=True))
 

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from datasites.training.book_keeping.book import Book, WrittenOut
+from datasites.training.book_keeping.book import Book, InstantiatedGradient
 from datasites.training.book_keeping.calls import check_rows, full, summed_over_views, without_autocast, working_dtype
-from datasites.training.book_keeping.patches import ConvolutionCall, weight_use
+from datasites.training.book_keeping.patches import ConvolutionCall, weight_gradient
 from datasites.training.dp_sgd.weighted_sums import full_precision
 
 
@@ -81,17 +81,17 @@ class _Convolution(torch.autograd.Function):
         return torch.convolution(inputs, call.weight.to(inputs.dtype), bias, *settings)
 
     @staticmethod
-    def backward(ctx: Any, outgoing: torch.Tensor) -> tuple[None, torch.Tensor | None, None]:
+    def backward(ctx: Any, grad_output: torch.Tensor) -> tuple[None, torch.Tensor | None, None]:
         call, (inputs,) = ctx.call, ctx.saved_tensors
-        with full_precision(outgoing.device.type):
+        with full_precision(grad_output.device.type):
             if call.book.is_trained(call.weight):
-                call.book.enter(call.weight, weight_use(call, inputs, outgoing))
+                call.book.enter(call.weight, weight_gradient(call, inputs, grad_output))
             if call.book.is_trained(call.bias):
-                rows = full(outgoing).flatten(2).sum(dim=2)
-                call.book.enter(call.bias, WrittenOut(summed_over_views(rows, call.book)))
+                rows = full(grad_output).flatten(2).sum(dim=2)
+                call.book.enter(call.bias, InstantiatedGradient(summed_over_views(rows, call.book)))
         if not ctx.needs_input_grad[1]:
             return None, None, None
-        with without_autocast(outgoing):
-            weight = call.weight.to(outgoing.dtype)
-            found = call.backward(outgoing, inputs, weight, groups=call.groups, of_weight=False)
+        with without_autocast(grad_output):
+            weight = call.weight.to(grad_output.dtype)
+            found = call.backward(grad_output, inputs, weight, groups=call.groups, of_weight=False)
             return None, found.to(ctx.dtype), None

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from datasites.training.book_keeping.book import Book, WrittenOut
+from datasites.training.book_keeping.book import Book, InstantiatedGradient
 from datasites.training.book_keeping.calls import check_rows, full, name_of, positions_by_picture
 from datasites.training.book_keeping.gram import gram, square_norms_of
 from datasites.training.dp_sgd.weighted_sums import full_precision, only_weighted
@@ -72,17 +72,17 @@ class _Embedding(torch.autograd.Function):
         return F.embedding(tokens, call.weight)
 
     @staticmethod
-    def backward(ctx: Any, outgoing: torch.Tensor) -> tuple[None, None, None]:
+    def backward(ctx: Any, grad_output: torch.Tensor) -> tuple[None, None, None]:
         call, (tokens,) = ctx.call, ctx.saved_tensors
-        with full_precision(outgoing.device.type):
-            outgoing = full(outgoing)
+        with full_precision(grad_output.device.type):
+            grad_output = full(grad_output)
             if call.padding is not None:
-                outgoing = outgoing.masked_fill((tokens == call.padding)[..., None], 0.0)
-            positions = positions_by_picture(outgoing, call.book)
+                grad_output = grad_output.masked_fill((tokens == call.padding)[..., None], 0.0)
+            positions = positions_by_picture(grad_output, call.book)
             own = positions_by_picture(tokens[..., None].to(torch.int64), call.book)[..., 0]
-            use = _Rows(own, positions, tuple(call.weight.shape))
+            gradient = _Rows(own, positions, tuple(call.weight.shape))
             once = call.book.is_used_once(call.weight)
-            call.book.enter(call.weight, use if once else WrittenOut(use.per_picture()))
+            call.book.enter(call.weight, gradient if once else InstantiatedGradient(gradient.per_picture()))
         return None, None, None
 
 
@@ -91,29 +91,29 @@ class _Rows:
 
     Args:
         tokens: int64, (B, T).
-        outgoing: float32, (B, T, D).
+        grad_output: float32, (B, T, D).
         shape: (V, D) of the weight.
     """
 
-    def __init__(self, tokens: torch.Tensor, outgoing: torch.Tensor, shape: tuple[int, ...]) -> None:
+    def __init__(self, tokens: torch.Tensor, grad_output: torch.Tensor, shape: tuple[int, ...]) -> None:
         self._tokens = tokens
-        self._outgoing = outgoing
+        self._grad_output = grad_output
         self._shape = shape
 
     def square_norms(self) -> torch.Tensor:
-        """See `Use`."""
-        same = (self._tokens[:, :, None] == self._tokens[:, None, :]).to(self._outgoing.dtype)
-        return square_norms_of(same, gram(self._outgoing))
+        """See `PerSampleGradient`."""
+        same = (self._tokens[:, :, None] == self._tokens[:, None, :]).to(self._grad_output.dtype)
+        return square_norms_of(same, gram(self._grad_output))
 
     def per_picture(self) -> torch.Tensor:
-        """See `Use`."""
+        """See `PerSampleGradient`."""
         pictures, rows = len(self._tokens), self._shape[0]
         offsets = torch.arange(pictures, device=self._tokens.device)[:, None] * rows
-        flat = self._outgoing.new_zeros(pictures * rows, self._shape[1])
-        flat.index_add_(0, (self._tokens + offsets).flatten(), self._outgoing.flatten(0, 1))
+        flat = self._grad_output.new_zeros(pictures * rows, self._shape[1])
+        flat.index_add_(0, (self._tokens + offsets).flatten(), self._grad_output.flatten(0, 1))
         return flat.view(pictures, *self._shape)
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
-        """See `Use`."""
-        weighted = only_weighted(self._outgoing, factors).to(torch.float64) * factors[:, None, None]
+        """See `PerSampleGradient`."""
+        weighted = only_weighted(self._grad_output, factors).to(torch.float64) * factors[:, None, None]
         return weighted.new_zeros(self._shape).index_add_(0, self._tokens.flatten(), weighted.flatten(0, 1))

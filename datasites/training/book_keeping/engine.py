@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from datasites.training.book_keeping.book import Book, WrittenOut
+from datasites.training.book_keeping.book import Book, InstantiatedGradient
 from datasites.training.book_keeping.interception import Interception
 from datasites.training.book_keeping.support import check_model, check_pictures_stay_apart, copied_parameters
 from datasites.training.dp_sgd.engine_contract import Inputs, clipping_factors, for_each_row, pictures_and_views
@@ -110,4 +110,4 @@ def _enter_copies(
         if book.views > 1:
             rows = rows.view(book.views, book.pictures, *rows.shape[1:]).sum(0)
         book.announce(parameters[name])
-        book.enter(parameters[name], WrittenOut(rows.unsqueeze(1)))
+        book.enter(parameters[name], InstantiatedGradient(rows.unsqueeze(1)))

@@ -30,7 +30,7 @@ def gram(vectors: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def square_norms_of(inputs: torch.Tensor, outgoing: torch.Tensor) -> torch.Tensor:
+def square_norms_of(inputs: torch.Tensor, grad_output: torch.Tensor) -> torch.Tensor:
     """Squared norms of the sums of outer products, from the two matrices of inner products.
 
     Guarantees:
@@ -42,15 +42,15 @@ def square_norms_of(inputs: torch.Tensor, outgoing: torch.Tensor) -> torch.Tenso
 
     Args:
         inputs: float32, (B, T, T), inner products of a picture's inputs, as `gram` gives them.
-        outgoing: float32, (B, T, T), those of the gradients with respect to its outputs.
+        grad_output: float32, (B, T, T), those of the gradients with respect to its outputs.
 
     Returns:
         float64, (B,).
     """
     positions = inputs.shape[1]
-    pairs = zip(inputs.split(_TOGETHER, dim=2), outgoing.split(_TOGETHER, dim=2), strict=True)
+    pairs = zip(inputs.split(_TOGETHER, dim=2), grad_output.split(_TOGETHER, dim=2), strict=True)
     norms = torch.stack([(a * g).sum(dim=2).to(torch.float64).sum(dim=1) for a, g in pairs]).sum(dim=0)
-    first, second = (matrix.diagonal(dim1=1, dim2=2).to(torch.float64) for matrix in (inputs, outgoing))
+    first, second = (matrix.diagonal(dim1=1, dim2=2).to(torch.float64) for matrix in (inputs, grad_output))
     lengths = (first * second).sqrt().sum(dim=1).square()
     hidden = lengths * (_UNITS * torch.finfo(inputs.dtype).eps / 2)
     lost = _LOST * positions * (positions + first.sum(dim=1) + second.sum(dim=1))

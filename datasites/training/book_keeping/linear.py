@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from datasites.training.book_keeping.book import Book, Use, WrittenOut
+from datasites.training.book_keeping.book import Book, InstantiatedGradient, PerSampleGradient
 from datasites.training.book_keeping.calls import (
     check_rows,
     full,
@@ -64,27 +64,27 @@ class _Linear(torch.autograd.Function):
         return F.linear(inputs, call.weight.to(inputs.dtype), bias)
 
     @staticmethod
-    def backward(ctx: Any, outgoing: torch.Tensor) -> tuple[None, torch.Tensor | None, None]:
+    def backward(ctx: Any, grad_output: torch.Tensor) -> tuple[None, torch.Tensor | None, None]:
         call: _Call = ctx.call
-        with full_precision(outgoing.device.type):
+        with full_precision(grad_output.device.type):
             if ctx.saved_tensors:
-                call.book.enter(call.weight, _weight_use(call, ctx.saved_tensors[0], outgoing))
+                call.book.enter(call.weight, _weight_gradient(call, ctx.saved_tensors[0], grad_output))
             if call.bias is not None and call.book.is_trained(call.bias):
-                rows = full(outgoing)
+                rows = full(grad_output)
                 if rows.dim() > 2:
                     rows = rows.flatten(1, -2).sum(dim=1)
-                call.book.enter(call.bias, WrittenOut(summed_over_views(rows, call.book)))
+                call.book.enter(call.bias, InstantiatedGradient(summed_over_views(rows, call.book)))
         if not ctx.needs_input_grad[1]:
             return None, None, None
-        with without_autocast(outgoing):
-            return None, (outgoing @ call.weight.to(outgoing.dtype)).to(ctx.dtype), None
+        with without_autocast(grad_output):
+            return None, (grad_output @ call.weight.to(grad_output.dtype)).to(ctx.dtype), None
 
 
-def _weight_use(call: _Call, inputs: torch.Tensor, outgoing: torch.Tensor) -> Use:
+def _weight_gradient(call: _Call, inputs: torch.Tensor, grad_output: torch.Tensor) -> PerSampleGradient:
     inputs = positions_by_picture(full(inputs), call.book)
-    outgoing = positions_by_picture(full(outgoing), call.book)
-    use = SumOfOuterProducts(inputs, outgoing)
-    positions, width, height = inputs.shape[1], inputs.shape[2], outgoing.shape[2]
+    grad_output = positions_by_picture(full(grad_output), call.book)
+    gradient = SumOfOuterProducts(inputs, grad_output)
+    positions, width, height = inputs.shape[1], inputs.shape[2], grad_output.shape[2]
     few = positions <= MOST_POSITIONS and call.book.is_used_once(call.weight)
     if not few or writing_out_is_cheaper(
         product=positions * width * height,
@@ -92,36 +92,36 @@ def _weight_use(call: _Call, inputs: torch.Tensor, outgoing: torch.Tensor) -> Us
         ghost=positions**2 * (width + height),
         kept=positions * (width + height),
     ):
-        return WrittenOut(use.per_picture())
-    return use
+        return InstantiatedGradient(gradient.per_picture())
+    return gradient
 
 
 class SumOfOuterProducts:
-    """The use whose gradient is a sum over positions of an output's gradient times an input.
+    """Gradients each of which is a sum over positions of an output's gradient times an input.
 
     Args:
         inputs: float32, (B, T, d).
-        outgoing: float32, (B, T, p), gradients with respect to the outputs.
+        grad_output: float32, (B, T, p), gradients with respect to the outputs.
     """
 
-    def __init__(self, inputs: torch.Tensor, outgoing: torch.Tensor) -> None:
+    def __init__(self, inputs: torch.Tensor, grad_output: torch.Tensor) -> None:
         self._inputs = inputs
-        self._outgoing = outgoing
+        self._grad_output = grad_output
 
     def square_norms(self) -> torch.Tensor:
-        """See `Use.square_norms`."""
-        return square_norms_of(gram(self._inputs), gram(self._outgoing))
+        """See `PerSampleGradient.square_norms`."""
+        return square_norms_of(gram(self._inputs), gram(self._grad_output))
 
     def per_picture(self) -> torch.Tensor:
-        """See `Use.per_picture`."""
-        return torch.bmm(self._outgoing.transpose(1, 2), self._inputs)
+        """See `PerSampleGradient.per_picture`."""
+        return torch.bmm(self._grad_output.transpose(1, 2), self._inputs)
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
-        """See `Use.weighted_sum`."""
-        rows, positions = (self._inputs, self._outgoing), self._inputs.shape[1]
+        """See `PerSampleGradient.weighted_sum`."""
+        rows, positions = (self._inputs, self._grad_output), self._inputs.shape[1]
         return sum_of_products(*rows, factors, positions=positions, product=_product)
 
 
-def _product(inputs: torch.Tensor, outgoing: torch.Tensor) -> torch.Tensor:
+def _product(inputs: torch.Tensor, grad_output: torch.Tensor) -> torch.Tensor:
     """(N, T, d) and (N, T, p) → (p, d)."""
-    return outgoing.flatten(0, 1).t() @ inputs.flatten(0, 1)
+    return grad_output.flatten(0, 1).t() @ inputs.flatten(0, 1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from datasites.training.book_keeping.book import Book, WrittenOut
+from datasites.training.book_keeping.book import Book, InstantiatedGradient
 from datasites.training.book_keeping.calls import check_rows, full, summed_over_views, without_autocast
 
 
@@ -83,7 +83,7 @@ class _Call:
         """Enters rows of gradients, (V * B, *shape) each, of what is trained."""
         for tensor, rows in ((self.weight, scales), (self.bias, shifts)):
             if tensor is not None and self.book.is_trained(tensor):
-                self.book.enter(tensor, WrittenOut(summed_over_views(rows, self.book)))
+                self.book.enter(tensor, InstantiatedGradient(summed_over_views(rows, self.book)))
 
 
 def _checked(
@@ -109,17 +109,17 @@ class _GroupNorm(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, outgoing: torch.Tensor) -> tuple[None, torch.Tensor, None, None]:
+    def backward(ctx: Any, grad_output: torch.Tensor) -> tuple[None, torch.Tensor, None, None]:
         call, (inputs, means, scales) = ctx.call, ctx.saved_tensors
-        with without_autocast(outgoing):
-            values, outgoing = full(inputs).contiguous(), full(outgoing).contiguous()
+        with without_autocast(grad_output):
+            values, grad_output = full(inputs).contiguous(), full(grad_output).contiguous()
             rows, channels = values.shape[:2]
             size = math.prod(values.shape[2:])
             weight = call.affine(values.dtype)[0]
             # As one picture with the channels of all: torch's own kernel then adds up nothing over pictures.
             apart = (1, rows * channels, size)
             found, by_scale, by_shift = torch.ops.aten.native_group_norm_backward(
-                outgoing.view(apart),
+                grad_output.view(apart),
                 values.view(apart),
                 means.view(1, -1),
                 scales.view(1, -1),
@@ -144,15 +144,15 @@ class _LayerNorm(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, outgoing: torch.Tensor) -> tuple[None, torch.Tensor, None, None]:
+    def backward(ctx: Any, grad_output: torch.Tensor) -> tuple[None, torch.Tensor, None, None]:
         call, (inputs, means, scales) = ctx.call, ctx.saved_tensors
-        with without_autocast(outgoing):
-            values, outgoing = full(inputs), full(outgoing)
+        with without_autocast(grad_output):
+            values, grad_output = full(inputs), full(grad_output)
             mask = [True, False, False]
             settings = (ctx.shape, means, scales, *call.affine(values.dtype), mask)
-            found = torch.ops.aten.native_layer_norm_backward(outgoing, values, *settings)[0]
+            found = torch.ops.aten.native_layer_norm_backward(grad_output, values, *settings)[0]
             normalised = (values - means).mul_(scales)
             positions = (len(values), -1, *ctx.shape)
-            by_scale = normalised.mul_(outgoing).reshape(positions).sum(dim=1)
-            call.enter(by_scale, outgoing.reshape(positions).sum(dim=1))
+            by_scale = normalised.mul_(grad_output).reshape(positions).sum(dim=1)
+            call.enter(by_scale, grad_output.reshape(positions).sum(dim=1))
             return None, found.to(ctx.dtype), None, None

@@ -1,4 +1,4 @@
-"""A convolution's weight as a use: products of gradients and patches, of which the norms or the sums are taken."""
+"""A convolution's weight: products of gradients and patches, of which the norms or the sums are taken."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from datasites.training.book_keeping.book import Book, Use, WrittenOut
+from datasites.training.book_keeping.book import Book, InstantiatedGradient, PerSampleGradient
 from datasites.training.book_keeping.calls import full
 from datasites.training.book_keeping.cost import writing_out_is_cheaper
 from datasites.training.book_keeping.gram import gram, square_norms_of
@@ -55,12 +55,12 @@ class ConvolutionCall:
         return tuple(self.weight.shape)
 
     def backward(
-        self, outgoing: torch.Tensor, inputs: torch.Tensor, weight: torch.Tensor, *, groups: int, of_weight: bool
+        self, grad_output: torch.Tensor, inputs: torch.Tensor, weight: torch.Tensor, *, groups: int, of_weight: bool
     ) -> torch.Tensor:
         """Returns the gradient with respect to the weight, or else to the inputs.
 
         Args:
-            outgoing: (N, O, ...), gradients with respect to the outputs.
+            grad_output: (N, O, ...), gradients with respect to the outputs.
             inputs: (N, C, ...).
             weight: Of the shape of the wanted weight; its values are read for the inputs' gradient alone.
             groups: Of the channels.
@@ -71,35 +71,35 @@ class ConvolutionCall:
         """
         nowhere = [0] * len(self.stride)
         settings = (self.stride, self.padding, self.dilation, False, nowhere, groups)
-        found = _backward(outgoing, inputs, weight, None, *settings, [not of_weight, of_weight, False])
+        found = _backward(grad_output, inputs, weight, None, *settings, [not of_weight, of_weight, False])
         return found[1] if of_weight else found[0]
 
 
-def weight_use(call: ConvolutionCall, inputs: torch.Tensor, outgoing: torch.Tensor) -> Use:
+def weight_gradient(call: ConvolutionCall, inputs: torch.Tensor, grad_output: torch.Tensor) -> PerSampleGradient:
     """Returns the per-sample gradients of a call's weight.
 
     Args:
         call: The layer's call.
         inputs: (V * B, C, ...).
-        outgoing: (V * B, O, ...), gradients with respect to the outputs.
+        grad_output: (V * B, O, ...), gradients with respect to the outputs.
     """
-    taps = _used_taps(call, inputs, outgoing)
+    taps = _used_taps(call, inputs, grad_output)
     if taps is None:
-        return _use(call, full(inputs), full(outgoing))
+        return _gradient(call, full(inputs), full(grad_output))
     shape = (*call.shape[:2], *(len(axis) for axis in taps))
     padding = tuple(p - axis[0] * step for p, axis, step in zip(call.padding, taps, call.dilation, strict=True))
     small = _SmallerKernel(**{**vars(call), "padding": padding}, kept=shape)
-    return _Padded(_use(small, full(inputs), full(outgoing)), call.shape, taps)
+    return _Padded(_gradient(small, full(inputs), full(grad_output)), call.shape, taps)
 
 
-def _use(call: ConvolutionCall, inputs: torch.Tensor, outgoing: torch.Tensor) -> Use:
-    use = Patches(call, inputs, outgoing)
+def _gradient(call: ConvolutionCall, inputs: torch.Tensor, grad_output: torch.Tensor) -> PerSampleGradient:
+    gradient = Patches(call, inputs, grad_output)
     once = call.book.is_used_once(call.weight)
-    if use.is_linear and outgoing[0, 0].numel() == 1 and call.book.views == 1 and once:
-        return SumOfOuterProducts(inputs.flatten(1).unsqueeze(1), outgoing.flatten(1).unsqueeze(1))
-    if not once or not use.has_ghost_norm or use.writing_out_is_cheaper():
-        return WrittenOut(use.per_picture())
-    return use
+    if gradient.is_linear and grad_output[0, 0].numel() == 1 and call.book.views == 1 and once:
+        return SumOfOuterProducts(inputs.flatten(1).unsqueeze(1), grad_output.flatten(1).unsqueeze(1))
+    if not once or not gradient.has_ghost_norm or gradient.writing_out_is_cheaper():
+        return InstantiatedGradient(gradient.per_picture())
+    return gradient
 
 
 @dataclass(frozen=True)
@@ -114,13 +114,13 @@ class _SmallerKernel(ConvolutionCall):
         return self.kept
 
 
-def _used_taps(call: ConvolutionCall, inputs: torch.Tensor, outgoing: torch.Tensor) -> list[range] | None:
+def _used_taps(call: ConvolutionCall, inputs: torch.Tensor, grad_output: torch.Tensor) -> list[range] | None:
     """On each axis the taps that meet a pixel at some position; None where all do, as on any but the smallest pictures.
 
     A kernel of 5 on a picture of 2 has two taps that only ever see padding: their gradient is zero.
     """
     used = []
-    settings = (call.shape[2:], call.stride, call.padding, call.dilation, inputs.shape[2:], outgoing.shape[2:])
+    settings = (call.shape[2:], call.stride, call.padding, call.dilation, inputs.shape[2:], grad_output.shape[2:])
     for kernel, stride, padding, step, size, positions in zip(*settings, strict=True):
         first = max(0, math.ceil((padding - (positions - 1) * stride) / step))
         last = min(kernel - 1, (size - 1 + padding) // step)
@@ -132,54 +132,54 @@ def _used_taps(call: ConvolutionCall, inputs: torch.Tensor, outgoing: torch.Tens
 
 
 class _Padded:
-    """A use of part of a kernel as one of the whole.
+    """Gradients of part of a kernel as those of the whole.
 
     Args:
-        use: Of the part.
+        gradient: Of the part.
         shape: Of the whole weight.
         taps: Which part, on each axis.
     """
 
-    def __init__(self, use: Use, shape: tuple[int, ...], taps: list[range]) -> None:
-        self._use = use
+    def __init__(self, gradient: PerSampleGradient, shape: tuple[int, ...], taps: list[range]) -> None:
+        self._gradient = gradient
         pairs = [(axis[0], size - axis[-1] - 1) for axis, size in zip(taps, shape[2:], strict=True)]
         self._sides = [side for pair in reversed(pairs) for side in pair]
         self._part = (*shape[:2], *(len(axis) for axis in taps))
 
     def square_norms(self) -> torch.Tensor:
-        """See `Use.square_norms`."""
-        return self._use.square_norms()
+        """See `PerSampleGradient.square_norms`."""
+        return self._gradient.square_norms()
 
     def per_picture(self) -> torch.Tensor:
-        """See `Use.per_picture`."""
-        found = self._use.per_picture()
+        """See `PerSampleGradient.per_picture`."""
+        found = self._gradient.per_picture()
         return F.pad(found.view(len(found), *self._part), self._sides)
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
-        """See `Use.weighted_sum`."""
-        return F.pad(self._use.weighted_sum(factors).view(self._part), self._sides)
+        """See `PerSampleGradient.weighted_sum`."""
+        return F.pad(self._gradient.weighted_sum(factors).view(self._part), self._sides)
 
 
 class Patches:
-    """A convolution's weight as a use: at each position a product of an output's gradient and a patch of the input.
+    """A convolution's weight: at each position a product of an output's gradient and a patch of the input.
 
     Args:
         call: The layer's call.
         inputs: float32, (V * B, C, ...).
-        outgoing: float32, (V * B, O, ...), gradients with respect to the outputs.
+        grad_output: float32, (V * B, O, ...), gradients with respect to the outputs.
     """
 
-    def __init__(self, call: ConvolutionCall, inputs: torch.Tensor, outgoing: torch.Tensor) -> None:
+    def __init__(self, call: ConvolutionCall, inputs: torch.Tensor, grad_output: torch.Tensor) -> None:
         self._call = call
         self._inputs = inputs
-        self._outgoing = outgoing
+        self._grad_output = grad_output
         self._kernel = call.shape[2:]
         self._slides = all(step == 1 for step in call.stride)
 
     @property
     def positions(self) -> int:
         """Number of positions of a picture, in all its views."""
-        return self._call.book.views * math.prod(self._outgoing.shape[2:])
+        return self._call.book.views * math.prod(self._grad_output.shape[2:])
 
     @property
     def has_ghost_norm(self) -> bool:
@@ -189,7 +189,7 @@ class Patches:
     def writing_out_is_cheaper(self) -> bool:
         """By the shapes alone."""
         views, taps = self._call.book.views, math.prod(self._kernel)
-        channels, outputs = self._inputs.shape[1], self._outgoing.shape[1]
+        channels, outputs = self._inputs.shape[1], self._grad_output.shape[1]
         positions = self.positions
         if self._slides:
             pixels = views * math.prod(self._inputs.shape[2:])
@@ -199,7 +199,7 @@ class Patches:
             patches = positions * channels * taps
             ghost = positions * patches + positions**2 * outputs + _MULTIPLICATIONS_PER_COPY * patches
         numbers = channels * taps * outputs
-        kept = (self._inputs.numel() + self._outgoing.numel()) // self._call.book.pictures
+        kept = (self._inputs.numel() + self._grad_output.numel()) // self._call.book.pictures
         return writing_out_is_cheaper(product=self._product(), numbers=numbers, ghost=ghost, kept=kept)
 
     def _product(self) -> int:
@@ -217,37 +217,40 @@ class Patches:
         return one_pixel and self._call.groups == 1
 
     def square_norms(self) -> torch.Tensor:
-        """See `Use.square_norms`."""
-        outgoing = gram(self._by_picture(self._outgoing.flatten(2)))
-        return square_norms_of(self._gram_of_patches(), outgoing)
+        """See `PerSampleGradient.square_norms`."""
+        grad_output = gram(self._by_picture(self._grad_output.flatten(2)))
+        return square_norms_of(self._gram_of_patches(), grad_output)
 
     def per_picture(self) -> torch.Tensor:
-        """See `Use.per_picture`."""
+        """See `PerSampleGradient.per_picture`."""
         book, shape = self._call.book, self._call.shape
         if self.is_linear:
-            inputs, outgoing = self._by_picture(self._inputs.flatten(2)), self._by_picture(self._outgoing.flatten(2))
-            return torch.bmm(outgoing.transpose(1, 2), inputs).view(book.pictures, *shape)
+            inputs, grad_output = (
+                self._by_picture(self._inputs.flatten(2)),
+                self._by_picture(self._grad_output.flatten(2)),
+            )
+            return torch.bmm(grad_output.transpose(1, 2), inputs).view(book.pictures, *shape)
         if book.views == 1 and self._call.groups == 1 and self._is_large_alone():
             found = self._inputs.new_empty(book.pictures, *shape)
-            for one, inputs, outgoing in zip(found, self._inputs.split(1), self._outgoing.split(1), strict=True):
-                one.copy_(self._call.backward(outgoing, inputs, found[0], groups=1, of_weight=True))
+            for one, inputs, grad_output in zip(found, self._inputs.split(1), self._grad_output.split(1), strict=True):
+                one.copy_(self._call.backward(grad_output, inputs, found[0], groups=1, of_weight=True))
             return found
         # As one convolution with a group for each picture, whose batch are the views.
         inputs = self._inputs.reshape(book.views, -1, *self._inputs.shape[2:])
-        outgoing = self._outgoing.reshape(book.views, -1, *self._outgoing.shape[2:])
+        grad_output = self._grad_output.reshape(book.views, -1, *self._grad_output.shape[2:])
         apart = self._inputs.new_empty(1).expand(book.pictures * shape[0], *shape[1:])
         groups = book.pictures * self._call.groups
-        found = self._call.backward(outgoing, inputs, apart, groups=groups, of_weight=True)
+        found = self._call.backward(grad_output, inputs, apart, groups=groups, of_weight=True)
         return found.view(book.pictures, *shape)
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
-        """See `Use.weighted_sum`."""
-        rows = (self._inputs, self._outgoing)
+        """See `PerSampleGradient.weighted_sum`."""
+        rows = (self._inputs, self._grad_output)
         return sum_of_products(*rows, factors, positions=self.positions, product=self._product_of)
 
-    def _product_of(self, inputs: torch.Tensor, outgoing: torch.Tensor) -> torch.Tensor:
+    def _product_of(self, inputs: torch.Tensor, grad_output: torch.Tensor) -> torch.Tensor:
         empty = inputs.new_empty(1).expand(self._call.shape)
-        return self._call.backward(outgoing, inputs, empty, groups=1, of_weight=True)
+        return self._call.backward(grad_output, inputs, empty, groups=1, of_weight=True)
 
     def _by_picture(self, rows: torch.Tensor) -> torch.Tensor:
         """(V * B, d, T) → (B, V * T, d), a view where there is one view."""
@@ -273,7 +276,7 @@ class Patches:
         pixels = pixels.view(-1, views, height, width, views, height, width)
         if above or left:
             pixels = F.pad(pixels, (left, left, above, above, 0, 0, left, left, above, above))
-        rows, columns = self._outgoing.shape[2:]
+        rows, columns = self._grad_output.shape[2:]
         total = pixels.new_zeros(len(pixels), views, rows, columns, views, rows, columns)
         for i in range(self._kernel[0]):
             for j in range(self._kernel[1]):

@@ -31,7 +31,7 @@ def pictures_together(positions: int) -> int:
 
 
 def sum_of_products(
-    inputs: torch.Tensor, outgoing: torch.Tensor, factors: torch.Tensor, *, positions: int, product: _Product
+    inputs: torch.Tensor, grad_output: torch.Tensor, factors: torch.Tensor, *, positions: int, product: _Product
 ) -> torch.Tensor:
     """The sum over pictures of `product`, each times its factor.
 
@@ -40,7 +40,7 @@ def sum_of_products(
 
     Args:
         inputs: float32, (V * B, ...), the views being the slow axis.
-        outgoing: float32, (V * B, ...), gradients with respect to the outputs.
+        grad_output: float32, (V * B, ...), gradients with respect to the outputs.
         factors: float64, (B,); 0, or at least the smallest normal float32.
         positions: That a picture has in all its views.
         product: Takes rows of both, and returns float32, the sum of their products.
@@ -49,12 +49,12 @@ def sum_of_products(
         float64.
     """
     pictures = len(factors)
-    parts = factors.to(outgoing.dtype).tensor_split(math.ceil(pictures / pictures_together(positions)))
-    views, start = len(outgoing) // pictures, 0
+    parts = factors.to(grad_output.dtype).tensor_split(math.ceil(pictures / pictures_together(positions)))
+    views, start = len(grad_output) // pictures, 0
     sums: list[torch.Tensor] = []
     for part in parts:
         own, stop = part.repeat(views), start + len(part)
-        a, g = (_of_pictures(rows, pictures, start, stop) for rows in (inputs, outgoing))
+        a, g = (_of_pictures(rows, pictures, start, stop) for rows in (inputs, grad_output))
         weighted = only_weighted(g, own).mul_(own.view(-1, *[1] * (g.dim() - 1)))
         found = product(only_weighted(a, own), weighted)
         sums = [sums[0].add_(found)] if sums else [found.to(torch.float64)]

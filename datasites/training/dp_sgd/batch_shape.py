@@ -25,7 +25,7 @@ class BatchShape:
     Attributes:
         places: Pictures in a batch, taken or empty.
         batches: Batches of a step, over all processes; a multiple of `processes`.
-        processes: Of the team.
+        processes: Of the process group.
     """
 
     places: int

@@ -122,10 +122,10 @@ def _convolution_gradients(
     padding = cast(tuple[int, ...], layer.padding)
     columns = F.unfold(inputs, layer.kernel_size, layer.dilation, padding, layer.stride)
     columns = columns.reshape(pictures, groups, -1, columns.shape[-1])
-    outgoing = backprops.reshape(pictures, groups, -1, columns.shape[-1])
+    grad_output = backprops.reshape(pictures, groups, -1, columns.shape[-1])
     gradients: dict[torch.Tensor, torch.Tensor] = {}
     if layer.weight.requires_grad:
-        weight = torch.einsum("ngop,ngip->ngoi", outgoing, columns)
+        weight = torch.einsum("ngop,ngip->ngoi", grad_output, columns)
         gradients[layer.weight] = weight.reshape(pictures, *layer.weight.shape)
     if layer.bias is not None and layer.bias.requires_grad:
         gradients[layer.bias] = backprops.sum(dim=(2, 3))

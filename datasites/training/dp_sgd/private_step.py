@@ -17,14 +17,14 @@ from datasites.training.dp_sgd.noise import NoisyOptimizer
 from datasites.training.dp_sgd.self_check import check_places, made_up_batch, make_up_weights
 from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.pictures.reports import empty_inputs
-from datasites.training.process_group.team import Team
+from datasites.training.process_group.process_group import ProcessGroup
 from policies.errors import NotRepeatable, OutOfMemory
 from policies.plans.training import TrainingPlan
 
 
 @dataclass(frozen=True)
 class PrivateStep:
-    """Takes the steps of a round, in each process of a team.
+    """Takes the steps of a round, in each process of a process group.
 
     Attributes:
         engine: Of the round's model.
@@ -32,7 +32,7 @@ class PrivateStep:
         load: Reads the pictures.
         optimizer: Adds the noise and takes the step, in the first process.
         model: The first one's parameters, everywhere.
-        team: The processes.
+        process_group: The processes.
     """
 
     engine: StepEngine
@@ -40,7 +40,7 @@ class PrivateStep:
     load: Loader
     optimizer: NoisyOptimizer
     model: nn.Module
-    team: Team
+    process_group: ProcessGroup
 
     def seated(self, samples: Callable[[], Iterator[np.ndarray]]) -> Iterator[np.ndarray]:
         """Gives the drawn units of each step their places; for `take`.
@@ -69,35 +69,37 @@ class PrivateStep:
             OutOfMemory: Memory no longer holds what it held before the round: nothing is made smaller now.
         """
         sums: list[torch.Tensor] = []
-        for batch in self.load(self.shape.batches_of(seated, self.team.rank)):
+        for batch in self.load(self.shape.batches_of(seated, self.process_group.rank)):
             parts = self.engine.clipped_sum(batch)
             sums = [total.add_(part) for total, part in zip(sums, parts, strict=True)] if sums else parts
-        sums = self.team.total(sums)
-        if self.team.is_first:
+        sums = self.process_group.reduce(sums)
+        if self.process_group.is_first:
             self.optimizer.step_with(sums)
-        self.team.follow(self.model)
+        self.process_group.broadcast(self.model)
 
 
-def find_shape(plan: TrainingPlan, model: nn.Module, engine: StepEngine, *, public_size: int, team: Team) -> BatchShape:
+def find_shape(
+    plan: TrainingPlan, model: nn.Module, engine: StepEngine, *, public_size: int, process_group: ProcessGroup
+) -> BatchShape:
     """Finds the shape of all steps' batches on made-up pictures, before any other is read.
 
     Begins with what the plan and the declared size ask for, and takes a quarter off the places while memory does not
     hold them, or a picture's gradient depends on its place. Leaves made-up weights in the model.
 
     Raises:
-        NotRepeatable: A gradient depends on the pass or on the other pictures, or the team's devices differ.
+        NotRepeatable: A gradient depends on the pass or on the other pictures, or the process group's devices differ.
         OutOfMemory: Memory does not hold a single picture.
     """
     make_up_weights(model)
     most = plan.run.physical_batch_size
     while True:
-        shape = BatchShape.for_draws(most_drawn(plan, public_size), most_places=most, processes=team.size)
+        shape = BatchShape.for_draws(most_drawn(plan, public_size), most_places=most, processes=process_group.size)
         norms = _tried(plan, model, engine, shape.places)
-        if team.least(norms is not None):
+        if process_group.all_reduce_min(norms is not None):
             break
         most = max(1, shape.places * 3 // 4)
     told = 0 if norms is None else int.from_bytes(hashlib.sha256(norms.cpu().numpy().tobytes()).digest()[:6])
-    if team.least(told) != -team.least(-told):
+    if process_group.all_reduce_min(told) != -process_group.all_reduce_min(-told):
         raise NotRepeatable("The hospital's GPUs do not compute alike. Ask the hospital to train on one of them.")
     return shape
 

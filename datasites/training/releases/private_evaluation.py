@@ -19,7 +19,7 @@ from datasites.training.pictures.features import pictures_for
 from datasites.training.pictures.placed_batches import placed_batches
 from datasites.training.pictures.reports import texts_for, to_inputs
 from datasites.training.randomness.randomness import SecureRandom
-from datasites.training.releases.private_release import check_schema, noised, one_picture_each, told_in_quarters
+from datasites.training.releases.private_release import check_schema, in_quarters, noised, one_picture_each
 from policies.plans.releases import EvaluationPlan
 
 _MOST_SLOTS = 256
@@ -126,7 +126,7 @@ def _probabilities(
     load_weights(model, weights)
     model.to(device).eval()
     slots = min(plan.run.physical_batch_size, _MOST_SLOTS)
-    for rows, places in told_in_quarters(placed_batches(images, chosen, slots, texts=texts), progress):
+    for rows, places in in_quarters(placed_batches(images, chosen, slots, texts=texts), progress):
         batch = np.zeros((slots, *images.shape[1:]), dtype=images.dtype)
         batch[places] = images[rows]
         words = None if texts is None else np.zeros((slots, texts.shape[1]), dtype=np.int32)

@@ -87,7 +87,7 @@ def noised(
     }
 
 
-def told_in_quarters(parts: Sequence[_T], progress: Progress) -> Iterator[_T]:
+def in_quarters(parts: Sequence[_T], progress: Progress) -> Iterator[_T]:
     """Yields each part of the work, and tells `progress` when another quarter of it is done.
 
     Guarantees:

@@ -7,7 +7,7 @@ import numpy as np
 from datasites.training.local_round import Progress
 from datasites.training.pictures.data import LabelledPictures
 from datasites.training.randomness.randomness import SecureRandom
-from datasites.training.releases.private_release import check_schema, noised, one_picture_each, told_in_quarters
+from datasites.training.releases.private_release import check_schema, in_quarters, noised, one_picture_each
 from policies.plans.releases import StatisticsPlan
 
 _BLOCK_BYTES = 1 << 24
@@ -75,7 +75,7 @@ def sum_pictures(
     block = max(1, _BLOCK_BYTES // (height * width * channels))
     sums, squares = np.zeros(channels, dtype=object), np.zeros(channels, dtype=object)
     parts = [chosen[start : start + block] for start in range(0, len(chosen), block)]
-    for part in told_in_quarters(parts, progress):
+    for part in in_quarters(parts, progress):
         pixels = pictures.images[part].reshape(-1, channels)
         sums += pixels.sum(axis=0, dtype=np.int64).astype(object)
         squares += _SQUARES[pixels].sum(axis=0, dtype=np.int64).astype(object)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from support.doors import ANNA, BERT, enrolment
+from support.researchers_ports import ANNA, BERT, enrolment
 
 from datasites.access.enrolment import Enrolment, Peer, current_peer
 from datasites.config import DatasiteConfig

@@ -23,7 +23,7 @@ from datasites.assets.store import StoreManifest, open_store
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.prepare import ingest_pictures
-from datasites.runs.still_approved import StillApproved
+from datasites.runs.last_check import LastCheck
 from policies.answers.hospital import DatasetSchema
 from policies.answers.plain_values import from_plain, to_plain
 from policies.errors import DataError, StoreBroken, WanwuError
@@ -189,7 +189,7 @@ def test_reports_that_changed_since_the_last_run_are_refused(tmp_path: Path) -> 
     store = tmp_path / "cells"
     published: Any = SimpleNamespace(manifest=ingest(pictures(), store, name="cells", text=FORM), store=store)
     plan: Any = "plan"
-    check = StillApproved(lambda request_id: Approval("r1", "ab", plan, published, {}, {}))
+    check = LastCheck(lambda request_id: Approval("r1", "ab", plan, published, {}, {}))
     run: Any = SimpleNamespace(request_id="r1", account="ab")
     check(run)
     before = (store / "texts.npy").stat()

@@ -20,9 +20,9 @@ from support.ports import free_port
 
 from datasites.assets.store import MANIFEST
 from datasites.config import DatasiteConfig
-from datasites.doctor import books, machine, network
+from datasites.doctor import machine, network, state_checks
 from datasites.doctor.examination import CHECKS, examine
-from datasites.doctor.finding import OK, PROBLEM, WARNING, Finding, Patient
+from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
 from datasites.files.private_file import write_private
 from datasites.files.state_folder import StateFolder
 from datasites.state.backup import back_up
@@ -41,22 +41,22 @@ def healthy(state: StateFolder) -> StateFolder:
 
 
 def levels(state: StateFolder, *checks: object) -> dict[str, str]:
-    return {one.check: one.level for one in examine(Patient(state), checks or CHECKS)}  # type: ignore[arg-type]
+    return {one.check: one.level for one in examine(ExaminedDatasite(state), checks or CHECKS)}  # type: ignore[arg-type]
 
 
 def test_a_healthy_stopped_datasite_has_no_problem(healthy: StateFolder) -> None:
     checks = tuple(check for check in CHECKS if check is not machine.sandbox)
-    assert [one for one in examine(Patient(healthy), checks) if one.level == PROBLEM] == []
+    assert [one for one in examine(ExaminedDatasite(healthy), checks) if one.level == PROBLEM] == []
 
 
 def test_each_check_says_at_least_one_thing_or_has_nothing_to_look_at(healthy: StateFolder) -> None:
     for check in set(CHECKS) - {network.certificates, machine.sandbox}:
-        assert list(examine(Patient(healthy), (check,))), check
+        assert list(examine(ExaminedDatasite(healthy), (check,))), check
 
 
 def test_a_file_that_others_may_read_is_a_problem(healthy: StateFolder) -> None:
     (healthy.identity / "datasite.json").chmod(0o644)
-    assert levels(healthy, books.rights) == {"rights": PROBLEM}
+    assert levels(healthy, state_checks.rights) == {"rights": PROBLEM}
 
 
 def test_a_run_that_may_take_more_gpus_than_there_are_is_warned_of(
@@ -77,7 +77,7 @@ def test_a_run_that_may_take_more_gpus_than_there_are_is_warned_of(
 def test_a_changed_picture_is_a_problem(healthy: StateFolder) -> None:
     images = healthy.store / "pictures" / "images.npy"
     images.write_bytes(images.read_bytes()[:-1] + b"\x07")
-    assert levels(healthy, books.dataset) == {"dataset": PROBLEM}
+    assert levels(healthy, state_checks.dataset) == {"dataset": PROBLEM}
 
 
 def test_a_declared_size_that_has_no_room_for_everyone_is_warned_of(healthy: StateFolder) -> None:
@@ -85,14 +85,16 @@ def test_a_declared_size_that_has_no_room_for_everyone_is_warned_of(healthy: Sta
     described = json.loads(manifest.read_text())
     for declared, found in ((described["num_units"], {}), (described["num_units"] - 1, {"public size": WARNING})):
         write_private(manifest, json.dumps({**described, "public_size": declared}))
-        assert {name: level for name, level in levels(healthy, books.dataset).items() if name == "public size"} == found
+        assert {
+            name: level for name, level in levels(healthy, state_checks.dataset).items() if name == "public size"
+        } == found
 
 
 def test_a_changed_ledger_is_a_problem(healthy: StateFolder) -> None:
     with closing(sqlite3.connect(healthy.ledger)) as table, table:
         table.execute("DROP TRIGGER entries_are_never_updated")
         table.execute("UPDATE entries SET request_id='other' WHERE sequence=2")
-    (found,) = examine(Patient(healthy), (books.ledger,))
+    (found,) = examine(ExaminedDatasite(healthy), (state_checks.ledger,))
     assert found.level == PROBLEM and found.text.startswith("WW303")
 
 
@@ -102,13 +104,13 @@ def test_an_older_ledger_than_the_audit_log_names_is_a_problem(healthy: StateFol
     for name in ("ledger.sqlite", "ledger.head"):
         (healthy.path / f"{name}-wal").unlink(missing_ok=True)
         shutil.copy(made.folder / name, healthy.path / name)
-    assert levels(healthy, books.ledger) == {"ledger": PROBLEM}
+    assert levels(healthy, state_checks.ledger) == {"ledger": PROBLEM}
 
 
 def test_an_audit_log_whose_end_was_cut_off_is_a_problem(healthy: StateFolder) -> None:
     lines = healthy.audit.read_text().splitlines(keepends=True)
     healthy.audit.write_text("".join(lines[:-1]))
-    assert levels(healthy, books.audit) == {"audit": PROBLEM}
+    assert levels(healthy, state_checks.audit) == {"audit": PROBLEM}
 
 
 def test_an_older_copy_of_the_audit_log_and_its_head_is_noticed_by_the_ledger(healthy: StateFolder) -> None:
@@ -119,33 +121,33 @@ def test_an_older_copy_of_the_audit_log_and_its_head_is_noticed_by_the_ledger(he
     approve(healthy, "two", study="other")
     for file, content in zip(files, older, strict=True):
         file.write_bytes(content)
-    assert levels(healthy, books.ledger, books.audit) == {"ledger": WARNING, "audit log": OK}
+    assert levels(healthy, state_checks.ledger, state_checks.audit) == {"ledger": WARNING, "audit log": OK}
 
 
 def test_a_changed_audit_log_is_a_problem(healthy: StateFolder) -> None:
     healthy.audit.write_text(healthy.audit.read_text().replace("run done", "run gone", 1))
-    (found,) = examine(Patient(healthy), (books.audit,))
+    (found,) = examine(ExaminedDatasite(healthy), (state_checks.audit,))
     assert found.level == PROBLEM and "line 3" in found.advice
 
 
 def test_the_last_backups_age_is_told(healthy: StateFolder, tmp_path: Path) -> None:
-    assert levels(healthy, books.backups) == {"backup": WARNING}
+    assert levels(healthy, state_checks.backups) == {"backup": WARNING}
     back_up(healthy, tmp_path / "backups")
-    assert levels(healthy, books.backups) == {"backup": OK}
+    assert levels(healthy, state_checks.backups) == {"backup": OK}
 
 
 def test_a_restore_that_left_something_unknown_stays_a_warning(healthy: StateFolder, tmp_path: Path) -> None:
     made = back_up(healthy, tmp_path / "backups")
     unknown = restore(made.folder, tmp_path / "unknown", since=Since.UNKNOWN).state
     known = restore(made.folder, tmp_path / "known", since=Since.NOTHING).state
-    assert levels(unknown, books.backups)["restore"] == WARNING
-    assert "restore" not in levels(known, books.backups)
+    assert levels(unknown, state_checks.backups)["restore"] == WARNING
+    assert "restore" not in levels(known, state_checks.backups)
 
 
 def test_a_port_that_another_program_has_is_a_problem(healthy: StateFolder) -> None:
     assert levels(healthy, network.ports) == {"researchers' port": OK}
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", Patient(healthy).config.port))
+        taken.bind(("127.0.0.1", ExaminedDatasite(healthy).config.port))
         taken.listen()
         assert levels(healthy, network.ports) == {"researchers' port": PROBLEM}
 
@@ -162,7 +164,7 @@ def test_a_process_that_a_datasite_left_behind_is_found(healthy: StateFolder) ->
     assert levels(healthy, network.processes) == {"processes": OK}
     left = subprocess.Popen([sys.executable, "-c", "input()"], cwd=healthy.logs, stdin=subprocess.PIPE)
     try:
-        (found,) = examine(Patient(healthy), (network.processes,))
+        (found,) = examine(ExaminedDatasite(healthy), (network.processes,))
         assert found.level == PROBLEM and str(left.pid) in found.advice
     finally:
         left.communicate()
@@ -206,7 +208,7 @@ def test_another_pysyft_is_a_problem(healthy: StateFolder, monkeypatch: pytest.M
 def test_an_expired_certificate_is_a_problem_and_one_near_its_end_a_warning(healthy: StateFolder) -> None:
     for name, days in (("old", -1), ("near", 10), ("new", 300)):
         write_private(healthy.identity / f"{name}.crt", certificate(days))
-    found = [one.level for one in examine(Patient(healthy), (network.certificates,))]
+    found = [one.level for one in examine(ExaminedDatasite(healthy), (network.certificates,))]
     assert found == [WARNING, OK, PROBLEM]
 
 
@@ -226,13 +228,13 @@ def certificate(days: int) -> str:
 
 
 def test_a_check_that_fails_is_a_problem_and_the_others_go_on(healthy: StateFolder) -> None:
-    def broken(patient: Patient) -> object:
+    def broken(examined: ExaminedDatasite) -> object:
         raise ZeroDivisionError("inside")
 
-    def refused(patient: Patient) -> object:
+    def refused(examined: ExaminedDatasite) -> object:
         raise ConfigError("a setting", private="which one")
 
-    found = list(examine(Patient(healthy), (broken, refused, machine.programs)))  # type: ignore[arg-type]
+    found = list(examine(ExaminedDatasite(healthy), (broken, refused, machine.programs)))  # type: ignore[arg-type]
     assert [one.level for one in found] == [PROBLEM, PROBLEM, OK]
     assert found[1] == Finding("refused", PROBLEM, "WW801: a setting", "which one")
 
@@ -243,5 +245,5 @@ def test_the_doctor_changes_nothing(healthy: StateFolder) -> None:
         return {str(path): path.read_bytes() for path in files if not path.name.endswith(("-wal", "-shm"))}
 
     before = content()
-    list(examine(Patient(healthy)))
+    list(examine(ExaminedDatasite(healthy)))
     assert content() == before

@@ -21,13 +21,13 @@ from support.waiting import CEILING_SECONDS, wait_for
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
-    from datasites.researchers_port import wire
+    from datasites.researchers_port import routes
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.web.http_errors import add_error_handlers
 from policies.contracts.signatures import sign
 from policies.errors import BlobError, BlobUnknown, DatasiteUnreachable, FederationError, QuotaExceeded
+from researcher.hospitals.datasite_client import DatasiteClient
 from researcher.hospitals.secure_channel import SecureChannel
-from researcher.hospitals.wire import Wire
 
 SEED, OTHER = b"1" * 32, b"2" * 32
 MEGABYTE = 1 << 20
@@ -48,7 +48,9 @@ def datasite(blobs: BlobStore) -> Iterator[int]:
     )
     app = FastAPI()
     add_error_handlers(app)
-    app.include_router(wire.make_routes(wire.Wire(blobs=blobs, email_of=lambda account: "r@u.org", **parts)))
+    app.include_router(
+        routes.make_routes(routes.ResearcherRoutes(blobs=blobs, email_of=lambda account: "r@u.org", **parts))
+    )
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen(16)
@@ -63,17 +65,17 @@ def datasite(blobs: BlobStore) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def over(url: str, seed: bytes = SEED) -> Iterator[Wire]:
+def over(url: str, seed: bytes = SEED) -> Iterator[DatasiteClient]:
     """The researcher's routes over the platform's own channel, but without TLS."""
     channel = SecureChannel.__new__(SecureChannel)
     channel.datasite, channel.url = "datasite", url
     channel.http = httpx.Client(base_url=url, trust_env=False)
     with contextlib.closing(channel):
-        yield Wire(channel, seed)
+        yield DatasiteClient(channel, seed)
 
 
 @pytest.fixture
-def researcher(datasite: int) -> Iterator[Wire]:
+def researcher(datasite: int) -> Iterator[DatasiteClient]:
     with over(f"http://127.0.0.1:{datasite}") as connected:
         yield connected
 
@@ -116,7 +118,7 @@ class BreakingLine:
 
 
 def test_what_was_put_comes_back_whole_and_only_to_its_own_account(
-    researcher: Wire, datasite: int, tmp_path: Path
+    researcher: DatasiteClient, datasite: int, tmp_path: Path
 ) -> None:
     content = os.urandom(3 * MEGABYTE + 17)
     digest = researcher.put_blob(content)
@@ -127,7 +129,9 @@ def test_what_was_put_comes_back_whole_and_only_to_its_own_account(
     assert not (tmp_path / "other").exists()
 
 
-def test_a_download_that_breaks_off_goes_on_where_it_was(researcher: Wire, datasite: int, tmp_path: Path) -> None:
+def test_a_download_that_breaks_off_goes_on_where_it_was(
+    researcher: DatasiteClient, datasite: int, tmp_path: Path
+) -> None:
     content = os.urandom(3 * MEGABYTE)
     digest = researcher.put_blob(content)
     with BreakingLine(datasite, breaks_after=[MEGABYTE, MEGABYTE, 1 << 30]) as line, over(line.url) as through:
@@ -139,7 +143,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(researcher: Wire, datas
 
 
 def test_a_line_that_stays_broken_leaves_what_came_for_the_next_try(
-    researcher: Wire, datasite: int, tmp_path: Path
+    researcher: DatasiteClient, datasite: int, tmp_path: Path
 ) -> None:
     content = os.urandom(2 * MEGABYTE)
     digest = researcher.put_blob(content)
@@ -157,7 +161,7 @@ def test_a_line_that_stays_broken_leaves_what_came_for_the_next_try(
     assert file.read_bytes() == content
 
 
-def test_a_download_whose_beginning_is_wrong_is_refused_and_removed(researcher: Wire, tmp_path: Path) -> None:
+def test_a_download_whose_beginning_is_wrong_is_refused_and_removed(researcher: DatasiteClient, tmp_path: Path) -> None:
     digest = researcher.put_blob(b"right " * 1000)
     file = tmp_path / "blob"
     file.write_bytes(b"wrong ")
@@ -167,20 +171,22 @@ def test_a_download_whose_beginning_is_wrong_is_refused_and_removed(researcher: 
     assert researcher.get_blob(digest, file, max_bytes=10_000) == 6000
 
 
-def test_a_whole_file_is_not_fetched_again(researcher: Wire, tmp_path: Path) -> None:
+def test_a_whole_file_is_not_fetched_again(researcher: DatasiteClient, tmp_path: Path) -> None:
     digest = researcher.put_blob(b"update")
     for _ in range(2):
         assert researcher.get_blob(digest, tmp_path / "blob", max_bytes=100) == 6
 
 
-def test_more_bytes_than_a_researcher_expects_are_refused(researcher: Wire, tmp_path: Path) -> None:
+def test_more_bytes_than_a_researcher_expects_are_refused(researcher: DatasiteClient, tmp_path: Path) -> None:
     digest = researcher.put_blob(bytes(1000))
     with pytest.raises(FederationError, match="more than 999 bytes"):
         researcher.get_blob(digest, tmp_path / "blob", max_bytes=999)
     assert not (tmp_path / "blob").exists()
 
 
-def test_a_blob_changed_on_the_hospitals_disk_is_found_out(researcher: Wire, blobs: BlobStore, tmp_path: Path) -> None:
+def test_a_blob_changed_on_the_hospitals_disk_is_found_out(
+    researcher: DatasiteClient, blobs: BlobStore, tmp_path: Path
+) -> None:
     digest = researcher.put_blob(b"update")
     account = sign(SEED, "GET", "/")["x-wanwu-key"]
     blobs.path(account, digest).write_bytes(b"UPDATE")
@@ -189,7 +195,7 @@ def test_a_blob_changed_on_the_hospitals_disk_is_found_out(researcher: Wire, blo
 
 
 def test_what_is_too_large_or_over_the_quota_has_a_named_error_and_leaves_nothing(
-    researcher: Wire, tmp_path: Path
+    researcher: DatasiteClient, tmp_path: Path
 ) -> None:
     with pytest.raises(BlobError, match="at most"):
         researcher.put_blob(bytes(8 * MEGABYTE + 1))
@@ -240,14 +246,14 @@ def _signed(datasite: int, path: str, **headers: str) -> httpx.Response:
     ],
 )  # fmt: skip
 def test_a_range_that_a_download_does_not_go_on_with_is_refused_in_the_one_shape(
-    researcher: Wire, datasite: int, asked: str
+    researcher: DatasiteClient, datasite: int, asked: str
 ) -> None:
     digest = researcher.put_blob(b"update")
     answer = _signed(datasite, f"/wanwu/v1/blobs/{digest}", range=asked)
     assert (answer.status_code, answer.json()["code"]) == (416, "WW614")
 
 
-def test_the_rest_from_one_of_its_bytes_on_is_sent(researcher: Wire, datasite: int) -> None:
+def test_the_rest_from_one_of_its_bytes_on_is_sent(researcher: DatasiteClient, datasite: int) -> None:
     digest = researcher.put_blob(b"update")
     for begin in (0, 2, 5):
         answer = _signed(datasite, f"/wanwu/v1/blobs/{digest}", range=f"bytes={begin}-")

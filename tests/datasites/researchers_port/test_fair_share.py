@@ -11,7 +11,7 @@ from datasites.access.enrolment import Peer, current_peer
 from datasites.researchers_port import refusals
 from datasites.researchers_port.fair_share import BURST_SECONDS, FairShare, Share, aside
 from datasites.researchers_port.refusals import FREE_REFUSALS, REFUSALS_PER_SECOND, Refusals
-from datasites.web.door_limits import DoorLimits
+from datasites.web.port_limits import PortLimits
 from policies.errors import ConfigError
 
 
@@ -58,7 +58,7 @@ def test_one_researcher_takes_so_many_places_and_those_that_wait_for_a_run_take_
 ) -> None:
     async def run() -> None:
         app = Holding(waits_aside=waits_aside)
-        share = FairShare(app, DoorLimits(max_requests_at_once_per_researcher=3))
+        share = FairShare(app, PortLimits(max_requests_at_once_per_researcher=3))
         asked = [asyncio.create_task(ask(share, "anna")) for _ in range(10)]
         await settle()
         assert app.working == ["anna"] * expected
@@ -74,7 +74,7 @@ def test_one_researcher_takes_so_many_places_and_those_that_wait_for_a_run_take_
 
 def test_after_a_burst_requests_begin_at_their_pace() -> None:
     clock = Clock()
-    share = Share(DoorLimits(max_requests_per_second_per_researcher=8), clock)
+    share = Share(PortLimits(max_requests_per_second_per_researcher=8), clock)
     waits = [share.wait_seconds() for _ in range(int(8 * BURST_SECONDS) + 4)]
     assert waits[:-3] == [0.0] * (len(waits) - 3)
     assert waits[-3:] == [0.125, 0.25, 0.375]
@@ -85,7 +85,7 @@ def test_after_a_burst_requests_begin_at_their_pace() -> None:
 @pytest.mark.parametrize("value", [0, -1, 10**30, True, 1.5])
 def test_limits_that_are_none_are_refused(value: Any) -> None:
     with pytest.raises(ConfigError, match="max_connections"):
-        DoorLimits(max_connections=value)
+        PortLimits(max_connections=value)
 
 
 def test_an_address_that_was_refused_often_is_held_off_for_a_moment_and_others_are_not() -> None:

@@ -67,17 +67,17 @@ def check_lost(datasite: Datasite, state: str) -> None:
     assert "charged when it started and is not run again" in run.reason
     assert datasite.ledger.committed(REQUEST, 0) == NOTHING_LEFT
     assert datasite.steps_charged == STEPS
-    began = list(datasite.nursery.began)
+    began = list(datasite.fork_server.began)
     assert datasite.ask() == to_plain(run.public())
     with pytest.raises(RoundRefused, match="other weights"):
         datasite.ask(seed=1)
     assert datasite.run() == run and not datasite.queue.waiting()
-    datasite.nursery.during = lambda cancelled, progress: None
-    datasite.nursery.update = datasite.nursery.__class__().update
+    datasite.fork_server.during = lambda cancelled, progress: None
+    datasite.fork_server.update = datasite.fork_server.__class__().update
     datasite.ask(1, seed=1)
     datasite.execute(1)
     assert datasite.run(1).state == "done"
-    assert datasite.nursery.began == [*began, 1]
+    assert datasite.fork_server.began == [*began, 1]
     assert datasite.steps_charged == 2 * STEPS
 
 
@@ -85,14 +85,14 @@ def check_lost(datasite: Datasite, state: str) -> None:
 def test_a_round_whose_run_fails_is_charged_once_and_never_asked_for_again(
     datasite: Datasite, error: Exception
 ) -> None:
-    datasite.nursery.during = failing(error)
+    datasite.fork_server.during = failing(error)
     datasite.ask()
     datasite.execute()
     check_lost(datasite, "failed")
 
 
 def test_a_round_whose_result_may_not_leave_is_charged_once_and_never_asked_for_again(datasite: Datasite) -> None:
-    datasite.nursery.update = b"not the declared parameters"
+    datasite.fork_server.update = b"not the declared parameters"
     datasite.ask()
     datasite.execute()
     check_lost(datasite, "failed")
@@ -104,14 +104,14 @@ def test_a_round_that_is_cancelled_while_it_runs_is_charged_once_and_never_asked
         assert cancelled()
         raise RunCancelled("It was cancelled.")
 
-    datasite.nursery.during = run
+    datasite.fork_server.during = run
     datasite.ask()
     datasite.execute()
     check_lost(datasite, "cancelled")
 
 
 def test_a_round_that_is_cancelled_after_a_crash_has_queued_it_again_stays_charged(datasite: Datasite) -> None:
-    datasite.nursery.during = failing(Killed())
+    datasite.fork_server.during = failing(Killed())
     datasite.ask()
     with pytest.raises(Killed):
         datasite.execute()
@@ -121,7 +121,7 @@ def test_a_round_that_is_cancelled_after_a_crash_has_queued_it_again_stays_charg
 
 
 def test_a_lost_round_is_told_as_lost_where_the_queue_has_forgotten_it(datasite: Datasite) -> None:
-    datasite.nursery.during = failing(RunFailed("It ended."))
+    datasite.fork_server.during = failing(RunFailed("It ended."))
     datasite.ask()
     datasite.execute()
     table = sqlite3.connect(datasite.state.runs)
@@ -133,7 +133,7 @@ def test_a_lost_round_is_told_as_lost_where_the_queue_has_forgotten_it(datasite:
     datasite.ask()
     datasite.execute()
     assert (datasite.run().state, datasite.run().code) == ("failed", RunLost.code)
-    assert datasite.nursery.began == [0]
+    assert datasite.fork_server.began == [0]
     assert datasite.steps_charged == STEPS
 
 
@@ -144,12 +144,12 @@ def test_a_lost_round_is_told_as_lost_where_the_queue_has_forgotten_it(datasite:
 def test_a_run_that_fails_before_it_is_told_to_go_costs_nothing_and_pins_nothing(
     datasite: Datasite, error: Exception
 ) -> None:
-    datasite.nursery.before = failing(error)
+    datasite.fork_server.before = failing(error)
     datasite.ask()
     datasite.execute()
     assert (datasite.run().state, datasite.run().code) == ("failed", error.code)  # type: ignore[attr-defined]
-    assert datasite.kinds == ["reserve"] and datasite.nursery.began == []
-    datasite.nursery.before = lambda: None
+    assert datasite.kinds == ["reserve"] and datasite.fork_server.began == []
+    datasite.fork_server.before = lambda: None
     datasite.ask(seed=1)
     datasite.execute()
     assert datasite.run().state == "done"
@@ -161,7 +161,7 @@ def test_a_round_without_room_for_its_update_reads_nothing(datasite: Datasite, m
     monkeypatch.setattr(datasite.blobs, "_used", {ACCOUNT[:32]: 1 << 60})
     datasite.execute()
     assert datasite.run().state == "failed"
-    assert datasite.kinds == ["reserve"] and datasite.nursery.began == []
+    assert datasite.kinds == ["reserve"] and datasite.fork_server.began == []
 
 
 def test_a_round_that_is_cancelled_in_the_queue_costs_nothing(datasite: Datasite) -> None:
@@ -174,11 +174,11 @@ def test_a_round_that_is_cancelled_in_the_queue_costs_nothing(datasite: Datasite
 
 
 def test_a_run_that_is_cancelled_before_it_is_told_to_go_is_neither_charged_nor_told_to_go(datasite: Datasite) -> None:
-    datasite.nursery.before = datasite.cancel
+    datasite.fork_server.before = datasite.cancel
     datasite.ask()
     datasite.execute()
     assert (datasite.run().state, datasite.run().code) == ("cancelled", RunCancelled.code)
-    assert datasite.kinds == ["reserve"] and datasite.nursery.began == []
+    assert datasite.kinds == ["reserve"] and datasite.fork_server.began == []
 
 
 # --- what the hospital itself cut off -----------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def killed_after(owner: Any, name: str, only: Callable[..., bool] = lambda *args
 MOMENTS: dict[str, tuple[str, str, Callable[..., bool]]] = {
     "charged, not told to go": ("ledger", "start", lambda *args: True),
     "charged and named, not told to go": ("audit", "write", lambda *args: args[0] == "run started"),
-    "in training": ("nursery", "during", lambda *args: True),
+    "in training": ("fork_server", "during", lambda *args: True),
     "trained, update kept": ("supervisor", "_release", lambda *args: True),
     "committed": ("ledger", "commit", lambda *args: True),
     "named": ("audit", "write", lambda *args: args[0] == "run done"),
@@ -243,7 +243,7 @@ def test_what_ends_because_the_datasite_stops_is_not_lost(datasite: Datasite) ->
         datasite.supervisor._stopping.set()
         raise RunFailed("Its process was ended with the datasite.")
 
-    datasite.nursery.during = run
+    datasite.fork_server.during = run
     datasite.ask()
     datasite.execute()
     assert datasite.run().state == "running"
@@ -274,19 +274,19 @@ def test_an_end_that_cannot_be_written_down_is_no_end(
         datasite.ask()
     wait_for(lambda: datasite.run().state == "done")
     assert datasite.kinds == ["reserve", "start", "commit"]
-    assert datasite.nursery.began == [0, 0]
+    assert datasite.fork_server.began == [0, 0]
 
 
 def test_a_run_that_cannot_be_started_again_after_the_disk_failed_has_not_lost_its_round(datasite: Datasite) -> None:
-    datasite.nursery.during = failing(sqlite3.OperationalError("database or disk is full"))
+    datasite.fork_server.during = failing(sqlite3.OperationalError("database or disk is full"))
     datasite.ask()
     with pytest.raises(sqlite3.OperationalError):
         datasite.execute()
-    datasite.nursery.before = failing(SandboxMissing("No sandbox."))
+    datasite.fork_server.before = failing(SandboxMissing("No sandbox."))
     datasite.supervisor._execute(datasite.run(), ())
     assert (datasite.run().state, datasite.run().code) == ("failed", SandboxMissing.code)
     assert "same weights" in datasite.run().reason
-    datasite.nursery.before = datasite.nursery.during = lambda *_: None
+    datasite.fork_server.before = datasite.fork_server.during = lambda *_: None
     datasite.ask()
     datasite.execute()
     assert datasite.run().state == "done"
@@ -295,11 +295,11 @@ def test_a_run_that_cannot_be_started_again_after_the_disk_failed_has_not_lost_i
 
 def test_a_study_is_never_charged_more_rounds_than_it_reserved(datasite: Datasite) -> None:
     for index in range(PLAN.rounds):
-        datasite.nursery.during = failing(RunFailed("It ended."))
+        datasite.fork_server.during = failing(RunFailed("It ended."))
         for _ in range(3):
             if datasite.ask(index)["state"] == "queued":
                 datasite.execute(index)
-    assert datasite.nursery.began == list(range(PLAN.rounds))
+    assert datasite.fork_server.began == list(range(PLAN.rounds))
     with pytest.raises(RoundRefused, match="rounds 0 to 3"):
         datasite.ask(PLAN.rounds)
     datasite.ledger.release(REQUEST, "the study ended")
@@ -317,11 +317,11 @@ def test_a_receipt_states_a_round_from_its_start_on_whatever_comes_of_it(datasit
         running.append(stated(datasite))
         raise RunFailed("It ended.")
 
-    datasite.nursery.during = run
+    datasite.fork_server.during = run
     datasite.ask()
     datasite.execute()
     assert running == [(NOTHING_LEFT,)] and stated(datasite) == (NOTHING_LEFT,)
-    datasite.nursery.during = lambda cancelled, progress: None
+    datasite.fork_server.during = lambda cancelled, progress: None
     datasite.ask(1)
     datasite.execute(1)
     assert stated(datasite) == (NOTHING_LEFT, datasite.run(1).update_digest)

@@ -27,7 +27,7 @@ from datasites.runs import supervisor as supervision
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.gpus import Gpu, GpuLeases
 from datasites.runs.processes.job import Job
-from datasites.runs.processes.process import Nursery
+from datasites.runs.processes.process import ForkServer
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.sandbox.confinement import sandbox_report
 from datasites.runs.sandbox.limits import RunLimits
@@ -55,7 +55,7 @@ LIMITS = RunLimits(1 << 30, 60, 60, 64, 1 << 20)
 
 
 class Held:
-    """A nursery whose runs begin, wait until the test lets them go, and then fail."""
+    """A fork server whose runs begin, wait until the test lets them go, and then fail."""
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
@@ -78,12 +78,12 @@ class Held:
 
 @dataclass
 class _HeldRun:
-    nursery: Held
+    fork_server: Held
     pid: int = 1
 
     def execute(self, job: Job, **rest: Any) -> None:
-        self.nursery.jobs.append(job)
-        self.nursery.go[job.round].wait()
+        self.fork_server.jobs.append(job)
+        self.fork_server.go[job.round].wait()
         raise RunFailed("It was let go.")
 
 
@@ -115,7 +115,7 @@ class Datasite:
 def make(tmp_path: Path) -> Iterator[Callable[..., Datasite]]:
     made: list[Datasite] = []
 
-    def with_nursery(nursery: Any) -> Datasite:
+    def with_fork_server(fork_server: Any) -> Datasite:
         state = StateFolder(tmp_path / "north")
         load_or_create(state)
         images, labels = draw_pictures(60, 1)
@@ -143,7 +143,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Datasite]]:
             decided=decided,
             approved=approved,
             state=state,
-            nursery=nursery,
+            fork_server=fork_server,
             limits=LIMITS,
             gpus=leases,
             require_sandbox=False,
@@ -153,7 +153,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Datasite]]:
         made.append(Datasite(supervisor, queue, blobs, ledger, leases, plans, checked))
         return made[-1]
 
-    yield with_nursery
+    yield with_fork_server
     for datasite in made:
         datasite.supervisor.stop()
         datasite.queue.close()
@@ -270,8 +270,8 @@ LACKING = [piece for piece in sandbox_report() if piece.required and not piece.p
 
 @pytest.mark.skipif(bool(LACKING), reason=f"this machine lacks {LACKING}")
 def test_a_round_of_two_processes_is_accepted_and_charged_once(make: Callable[..., Datasite], tmp_path: Path) -> None:
-    nursery = Nursery(log=tmp_path / "runs.log", threads=2)
-    datasite = make(nursery)
+    fork_server = ForkServer(log=tmp_path / "runs.log", threads=2)
+    datasite = make(fork_server)
     spend = round_spend(PRIVATE)
     assert spend
     datasite.ledger.reserve(

@@ -335,7 +335,7 @@ def test_gpus_are_found_as_the_driver_lists_them(tmp_path: Path) -> None:
 # --- what a run needs is there before it is closed in -------------------------------------------------------------
 
 
-def test_no_kind_of_run_imports_anything_after_the_nursery_did() -> None:
+def test_no_kind_of_run_imports_anything_after_the_fork_server_did() -> None:
     program = """
 import numpy as np
 from datasites.runs.processes import runner

@@ -1,4 +1,4 @@
-"""Hostile code in the real nursery and sandbox, as root and as an ordinary account: none of it gets anywhere."""
+"""Hostile code in the real fork server and sandbox, as root and as an ordinary account: none of it gets anywhere."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_run_uses_what_it_was_given(outcome: dict[str, Any]) -> None:
     ],
 )
 def test_each_try_is_refused(outcome: dict[str, Any], name: str, tries: int) -> None:
-    for process in ("", "companion: "):
+    for process in ("", "worker: "):
         answers = _got(outcome, process + name)
         assert len(answers) == tries
         assert {what: answer for what, answer in answers.items() if answer not in REFUSED} == {}
@@ -104,14 +104,14 @@ def test_a_run_has_no_secrets_around_it_and_writes_to_two_places(outcome: dict[s
 def test_a_runs_second_process_writes_to_the_first_alone_and_has_neither_result_nor_progress(
     outcome: dict[str, Any],
 ) -> None:
-    around, first = _got(outcome, "companion: look_around"), _got(outcome, "look_around")
+    around, first = _got(outcome, "worker: look_around"), _got(outcome, "look_around")
     kinds = [around["files"][str(descriptor)] for descriptor in around["writable"]]
     character_device, pipe = "0o2", "0o1"
     assert kinds == [character_device] * 3 + [pipe]
     assert around["environment"] == first["environment"]
     assert (around["uid"] == 0, around["pid"]) == (False, 2)
-    assert outcome["attacks"]["companion: fill_the_disk"]["bytes"] < 1 << 16
-    assert outcome["attacks"]["companion: sleep"]["shares"] == []
+    assert outcome["attacks"]["worker: fill_the_disk"]["bytes"] < 1 << 16
+    assert outcome["attacks"]["worker: sleep"]["shares"] == []
 
 
 def test_a_run_has_an_account_of_its_own_where_the_datasite_is_roots(outcome: dict[str, Any]) -> None:
@@ -120,7 +120,7 @@ def test_a_run_has_an_account_of_its_own_where_the_datasite_is_roots(outcome: di
     assert (uid != outcome["uid"]) == (outcome["uid"] == 0)
 
 
-@pytest.mark.parametrize("name", ["fork_without_end", "become_a_daemon", "companion: fork_without_end"])
+@pytest.mark.parametrize("name", ["fork_without_end", "become_a_daemon", "worker: fork_without_end"])
 def test_no_process_is_started(outcome: dict[str, Any], name: str) -> None:
     assert outcome["attacks"][name]["result"] == {"refused": "EPERM"}
 
@@ -154,7 +154,7 @@ def test_every_runner_is_gone_when_its_run_ends(outcome: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("name", ["print_data", "raise_data", "say_data"])
-@pytest.mark.parametrize("process", ["", "companion: "])
+@pytest.mark.parametrize("process", ["", "worker: "])
 def test_what_is_printed_raised_or_told_reaches_nobody(outcome: dict[str, Any], process: str, name: str) -> None:
     came = outcome["attacks"][process + name]
     assert CANARY not in came.get("public", "") + came.get("private", "")
@@ -163,10 +163,10 @@ def test_what_is_printed_raised_or_told_reaches_nobody(outcome: dict[str, Any], 
 
 
 def test_the_researcher_reads_the_same_whatever_went_wrong(outcome: dict[str, Any]) -> None:
-    failed = ("raise_data", "fill_memory", "fill_the_disk", "spin", "companion: raise_data", "companion: say_data")
+    failed = ("raise_data", "fill_memory", "fill_the_disk", "spin", "worker: raise_data", "worker: say_data")
     assert len({outcome["attacks"][name]["public"] for name in failed}) == 1
     assert "ValueError" in outcome["attacks"]["raise_data"]["private"]
-    assert "another of its processes: ValueError" in outcome["attacks"]["companion: raise_data"]["private"]
+    assert "another of its processes: ValueError" in outcome["attacks"]["worker: raise_data"]["private"]
 
 
 def test_an_early_end_leaves_no_more_than_what_was_written(outcome: dict[str, Any]) -> None:
@@ -174,5 +174,5 @@ def test_an_early_end_leaves_no_more_than_what_was_written(outcome: dict[str, An
     assert outcome["attacks"]["pretend_to_be_done"]["bytes"] in (0, 5)
 
 
-def test_the_nursery_goes_on(outcome: dict[str, Any]) -> None:
+def test_the_fork_server_goes_on(outcome: dict[str, Any]) -> None:
     assert _got(outcome, "after all") == [1, 60]

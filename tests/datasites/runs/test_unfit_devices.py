@@ -10,20 +10,20 @@ import numpy as np
 from support.charged_rounds import PLAN, SPEC, Datasite, make_datasite
 
 sys.path.append(str(Path(__file__).parent))
-from support.team_work import PROGRAM_UNFIT_FOR_SOME
+from support.process_group_work import PROGRAM_UNFIT_FOR_SOME
 
 from datasites.assets.ingestion import ingest
 from datasites.assets.pictures import SourcePictures
 from datasites.audit_log.chain import read
 from datasites.runs.gpus import Gpu
-from datasites.runs.processes.process import Nursery
+from datasites.runs.processes.process import ForkServer
 from policies.errors import NotRepeatable, OutOfMemory, RunFailed
 
 TWO = (Gpu(0, "GPU-00"), Gpu(1, "GPU-01"))
 
 
-def with_pictures(folder: Path, nursery: Nursery, gpus: tuple[Gpu, ...]) -> Datasite:
-    made = make_datasite(folder, nursery, gpus=gpus)
+def with_pictures(folder: Path, fork_server: ForkServer, gpus: tuple[Gpu, ...]) -> Datasite:
+    made = make_datasite(folder, fork_server, gpus=gpus)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (60, *SPEC.image_shape), dtype=np.uint8)
     made.state.store.rmdir()
@@ -33,10 +33,10 @@ def with_pictures(folder: Path, nursery: Nursery, gpus: tuple[Gpu, ...]) -> Data
 
 def test_a_device_that_is_unfit_costs_nothing_and_the_round_is_run_when_asked_for_again(tmp_path: Path) -> None:
     os.umask(0o077)
-    nursery = Nursery(log=tmp_path / "runs.log", threads=1, program=PROGRAM_UNFIT_FOR_SOME)
+    fork_server = ForkServer(log=tmp_path / "runs.log", threads=1, program=PROGRAM_UNFIT_FOR_SOME)
     try:
-        for folder, gpus in {"alone": (), "team": TWO}.items():
-            datasite = with_pictures(tmp_path / folder, nursery, gpus)
+        for folder, gpus in {"alone": (), "process_group": TWO}.items():
+            datasite = with_pictures(tmp_path / folder, fork_server, gpus)
             for index, error in enumerate((NotRepeatable, OutOfMemory, RunFailed)):
                 datasite.ask(index, seed=0)
                 datasite.execute(index)
@@ -52,4 +52,4 @@ def test_a_device_that_is_unfit_costs_nothing_and_the_round_is_run_when_asked_fo
             assert datasite.steps_charged == PLAN.steps_per_round
             datasite.close()
     finally:
-        nursery.stop()
+        fork_server.stop()

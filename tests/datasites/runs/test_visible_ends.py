@@ -91,7 +91,7 @@ def test_all_that_shows_a_runs_end_is_written_at_a_time_of_the_grid(
         if ends == "failed":
             raise RunFailed("It ended.")
 
-    datasite.nursery.during = run
+    datasite.fork_server.during = run
     datasite.ask()
     datasite.execute()
     assert datasite.run().state == ends
@@ -115,7 +115,7 @@ def test_an_accounts_quota_shows_no_end_earlier(
         clock.wait(changed, timeout_seconds)
 
     monkeypatch.setattr(datasite.queue, "wait", wait)
-    datasite.nursery.during = run
+    datasite.fork_server.during = run
     datasite.ask()
     datasite.execute()
     assert datasite.run().state == ends
@@ -127,7 +127,7 @@ def test_a_cancelled_run_is_not_waited_for(datasite: Datasite, clock: Clock) -> 
         clock.seconds += 100.0
         datasite.cancel()
 
-    datasite.nursery.during = run
+    datasite.fork_server.during = run
     datasite.ask()
     datasite.execute()
     assert datasite.run().state == "cancelled" and datasite.run().update_digest == ""
@@ -149,7 +149,7 @@ def test_a_researcher_sees_the_same_of_a_small_and_of_a_large_dataset(datasite: 
             assert datasite.run(index).progress == 1.0, "the hospital's own people see it"
             seen.append(public)
 
-        datasite.nursery.during = run
+        datasite.fork_server.during = run
         datasite.ask(index)
         datasite.execute(index)
     small, large = seen

@@ -17,9 +17,9 @@ from support.books import ACCOUNT, FINGERPRINT, LIMITS, PLAN, approve, ledger_of
 
 from datasites.approvals.approvals import Approvals
 from datasites.audit_log.ledger_witness import head_of
-from datasites.doctor import books as checks
+from datasites.doctor import state_checks as checks
 from datasites.doctor.examination import examine
-from datasites.doctor.finding import OK, PROBLEM, Patient
+from datasites.doctor.finding import OK, PROBLEM, ExaminedDatasite
 from datasites.files.state_folder import StateFolder
 from datasites.runs.queue import RunQueue
 from datasites.state import agreement, last_known
@@ -86,7 +86,7 @@ def older(used: tuple[StateFolder, Path]) -> Path:
 
 def test_whole_books_are_served(north: StateFolder) -> None:
     agreement.check(north)
-    assert [one.level for one in examine(Patient(north), (checks.agreeing,))] == [OK]
+    assert [one.level for one in examine(ExaminedDatasite(north), (checks.agreeing,))] == [OK]
 
 
 def test_a_fresh_datasite_is_served(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_books_that_disagree_are_not_served_and_the_doctor_says_how(
 ) -> None:
     disagree(north)
     assert said in refused(north).private
-    found = list(examine(Patient(north), (checks.agreeing,)))
+    found = list(examine(ExaminedDatasite(north), (checks.agreeing,)))
     assert {one.level for one in found} == {PROBLEM}
     assert any(said in one.text for one in found)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from datasites.training.audit.bounds import (
+from datasites.training.privacy_audit.bounds import (
     MAX_EPSILON,
     gaussian_epsilon,
     gaussian_lower_bound,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from datasites.training.audit.checks import (
+from datasites.training.privacy_audit.checks import (
     FALSE_ALARM,
     at_most,
     correlation_z,
@@ -17,7 +17,7 @@ from datasites.training.audit.checks import (
     spread_z,
     worst,
 )
-from datasites.training.audit.draws import _most, _read
+from datasites.training.privacy_audit.draws import _most, _read
 
 DRAWN = np.random.default_rng(1)
 

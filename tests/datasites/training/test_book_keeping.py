@@ -410,14 +410,14 @@ def test_a_refused_model_has_seen_no_picture():
 def test_terms_that_cancel_beyond_single_precision_do_not_make_a_norm_too_small():
     """Two positions whose products cancel but for one part in a hundred million."""
     inputs = torch.tensor([[[1.0, 1e4], [1.0, 1e4]]])
-    outgoing = torch.tensor([[[1e4], [-1e4 - 0.002]]])
-    true = float((outgoing.double().transpose(1, 2) @ inputs.double()).square().sum())
-    found = square_norms_of(gram(inputs), gram(outgoing))
+    grad_output = torch.tensor([[[1e4], [-1e4 - 0.002]]])
+    true = float((grad_output.double().transpose(1, 2) @ inputs.double()).square().sum())
+    found = square_norms_of(gram(inputs), gram(grad_output))
     assert found.item() >= true * (1 - 1e-3)
 
 
 def test_norms_of_ordinary_terms_get_nothing_added():
     torch.manual_seed(5)
-    inputs, outgoing = torch.randn(4, 16, 50), torch.randn(4, 16, 30)
-    true = torch.bmm(outgoing.double().transpose(1, 2), inputs.double()).square().sum((1, 2))
-    assert torch.allclose(square_norms_of(gram(inputs), gram(outgoing)).double(), true, rtol=1e-5)
+    inputs, grad_output = torch.randn(4, 16, 50), torch.randn(4, 16, 30)
+    true = torch.bmm(grad_output.double().transpose(1, 2), inputs.double()).square().sum((1, 2))
+    assert torch.allclose(square_norms_of(gram(inputs), gram(grad_output)).double(), true, rtol=1e-5)

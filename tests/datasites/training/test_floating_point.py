@@ -182,8 +182,8 @@ def test_every_rule_adds_what_cancelling_terms_can_hide(kind):
         layer.bias.requires_grad_(False)
     model = nn.Sequential(layer, Lambda(keep), Lambda(signs), nn.Flatten(), head)
     found = BookKeeping(model, 1.0).norms(image, torch.tensor([0])).item()
-    (outgoing,) = torch.autograd.grad(F.cross_entropy(model(image), torch.tensor([0])), taken[-1])
-    lengths = outgoing.flatten(2).norm(dim=1).sum() if along != 1 else outgoing.norm(dim=2).sum()
+    (grad_output,) = torch.autograd.grad(F.cross_entropy(model(image), torch.tensor([0])), taken[-1])
+    lengths = grad_output.flatten(2).norm(dim=1).sum() if along != 1 else grad_output.norm(dim=2).sum()
     own = 1.0 if shape is None else image[0].norm() / math.sqrt(image[0].numel()) * math.sqrt(layer.weight[0].numel())
     assert found >= 0.99 * lengths * own / MOST_CANCELLATION > 0
 
@@ -209,8 +209,8 @@ def cancelling_terms(shape, positions, scale):
     inputs = torch.rand(1, shape[1], *[1] * len(positions)).expand(64, shape[1], *positions)
     noise = torch.rand(64, 1, *positions)
     signs = torch.where(torch.arange(math.prod(positions)) < math.prod(positions) // 2, 1.0, -1.0).view(positions)
-    outgoing = torch.rand(1, shape[0], *[1] * len(positions)) * (signs + 0.07)
-    return inputs * (1 + scale * noise), outgoing.expand(64, -1, *positions).contiguous()
+    grad_output = torch.rand(1, shape[0], *[1] * len(positions)) * (signs + 0.07)
+    return inputs * (1 + scale * noise), grad_output.expand(64, -1, *positions).contiguous()
 
 
 def rounding_of_one(use, gradient, terms):
@@ -234,8 +234,8 @@ def rounding_of_one(use, gradient, terms):
 
 
 def exact_weight(shape, settings, terms):
-    outgoing, inputs = (rows[None] for rows in terms)
-    return conv2d_weight(inputs, shape, outgoing, *settings)
+    grad_output, inputs = (rows[None] for rows in terms)
+    return conv2d_weight(inputs, shape, grad_output, *settings)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -247,9 +247,9 @@ def test_rounding_on_the_way_moves_a_sum_of_products_by_a_small_part_of_the_boun
     assert 2.0**-23 * positions * together * (together + on_the_way) <= 0.0026
     torch.manual_seed(positions)
     for scale in (0.0, 1e-3):
-        inputs, outgoing = (rows.transpose(1, 2) for rows in cancelling_terms((2, 3), (positions,), scale))
-        use = SumOfOuterProducts(inputs.to(device), outgoing.to(device))
-        assert rounding_of_one(use, lambda pair: torch.einsum("td,tp->dp", *pair), (outgoing, inputs)) <= 0.0026
+        inputs, grad_output = (rows.transpose(1, 2) for rows in cancelling_terms((2, 3), (positions,), scale))
+        use = SumOfOuterProducts(inputs.to(device), grad_output.to(device))
+        assert rounding_of_one(use, lambda pair: torch.einsum("td,tp->dp", *pair), (grad_output, inputs)) <= 0.0026
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -258,12 +258,12 @@ def test_and_that_of_a_convolution(kernel, size, device):
     shape, settings = (32, 16, kernel, kernel), ((1, 1), (kernel // 2, kernel // 2), (1, 1))
     for scale in (0.0, 1e-3):
         torch.manual_seed(size)
-        inputs, outgoing = cancelling_terms(shape, (size, size), scale)
+        inputs, grad_output = cancelling_terms(shape, (size, size), scale)
         weight = nn.Parameter(torch.zeros(shape, device=device))
         call = ConvolutionCall(Book({"weight": weight}, pictures=64, views=1), weight, None, *settings, 1)
         with full_precision(device):
-            use = Patches(call, inputs.to(device), outgoing.to(device))
-            assert rounding_of_one(use, partial(exact_weight, shape, settings), (outgoing, inputs)) <= 0.0026
+            use = Patches(call, inputs.to(device), grad_output.to(device))
+            assert rounding_of_one(use, partial(exact_weight, shape, settings), (grad_output, inputs)) <= 0.0026
 
 
 @pytest.mark.parametrize("name", ENGINES)

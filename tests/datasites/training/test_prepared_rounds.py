@@ -12,7 +12,7 @@ from datasites.training.jobs import prepare_round
 from datasites.training.local_round import prepare_training, train_round
 from datasites.training.models import initial_weights
 from datasites.training.pictures.data import LabelledPictures
-from datasites.training.process_group.team import Alone
+from datasites.training.process_group.process_group import SingleProcess
 from datasites.training.randomness.randomness import SecureRandom
 from policies.errors import InputRefused, NotRepeatable, OutOfMemory, PlanError, RoundRefused
 from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
@@ -66,19 +66,21 @@ def test_an_unfit_device_is_found_without_any_picture(engine, error):
 
 
 @pytest.mark.parametrize(
-    ("plan", "round_index", "weights", "team", "error"),
+    ("plan", "round_index", "weights", "process_group", "error"),
     [
-        (PLAN, 2, WEIGHTS, Alone(), RoundRefused),
-        (PLAN, 0, {}, Alone(), InputRefused),
-        (replace(PLAN, privacy=None), 0, WEIGHTS, Alone(size=2), PlanError),
-        (EvaluationPlan("s", "d", SPEC, 1, ReleaseSpec(10, 1e-5)), 1, WEIGHTS, Alone(), RoundRefused),
-        (EvaluationPlan("s", "d", SPEC, 1, ReleaseSpec(10, 1e-5)), 0, WEIGHTS, Alone(size=2), PlanError),
-        (StatisticsPlan("s", "d", (16, 16, 1), 3, ReleaseSpec(10, 1e-5)), 0, WEIGHTS, Alone(), InputRefused),
+        (PLAN, 2, WEIGHTS, SingleProcess(), RoundRefused),
+        (PLAN, 0, {}, SingleProcess(), InputRefused),
+        (replace(PLAN, privacy=None), 0, WEIGHTS, SingleProcess(size=2), PlanError),
+        (EvaluationPlan("s", "d", SPEC, 1, ReleaseSpec(10, 1e-5)), 1, WEIGHTS, SingleProcess(), RoundRefused),
+        (EvaluationPlan("s", "d", SPEC, 1, ReleaseSpec(10, 1e-5)), 0, WEIGHTS, SingleProcess(size=2), PlanError),
+        (StatisticsPlan("s", "d", (16, 16, 1), 3, ReleaseSpec(10, 1e-5)), 0, WEIGHTS, SingleProcess(), InputRefused),
     ],
 )
-def test_what_pictures_have_no_part_in_is_refused_before_there_are_any(plan, round_index, weights, team, error):
+def test_what_pictures_have_no_part_in_is_refused_before_there_are_any(
+    plan, round_index, weights, process_group, error
+):
     with pytest.raises(error):
-        prepare_round(plan, round_index, weights, public_size=20, team=team)
+        prepare_round(plan, round_index, weights, public_size=20, process_group=process_group)
 
 
 def test_a_prepared_round_starts_from_the_global_weights_each_time_it_is_trained():

@@ -10,12 +10,12 @@ import pytest
 from mutants.catalogue import MUTANTS
 from mutants.trial import PARTS, found_by
 
-from datasites.training.audit import gradients, oracle, run_audit
-from datasites.training.audit.audit import AuditResult
-from datasites.training.audit.canaries import Scores, canary_round
-from datasites.training.audit.checks import Check
-from datasites.training.audit.faults import FAULTS
-from datasites.training.audit.subject import Subject
+from datasites.training.privacy_audit import gradients, oracle, run_audit
+from datasites.training.privacy_audit.audit import AuditResult
+from datasites.training.privacy_audit.canaries import Scores, canary_round
+from datasites.training.privacy_audit.checks import Check
+from datasites.training.privacy_audit.faults import FAULTS
+from datasites.training.privacy_audit.subject import Subject
 from datasites.training.randomness import gaussian
 from policies.errors import PlanError
 from policies.plans.training import ENGINES

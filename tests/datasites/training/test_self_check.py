@@ -13,7 +13,7 @@ from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.local_round import train_round
 from datasites.training.models import build_model, initial_weights
 from datasites.training.pictures.data import LabelledPictures
-from datasites.training.process_group.team import ALONE
+from datasites.training.process_group.process_group import SINGLE_PROCESS
 from datasites.training.randomness.randomness import SecureRandom
 from policies.errors import NotRepeatable, OutOfMemory
 from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
@@ -106,7 +106,7 @@ def shape_of(engine, study=None):
     model = build_model(SPEC).train()
     found = engine(model, 0.5)
     step_engine = StepEngine(found, "cpu", "float32")
-    return find_shape(study or plan(), model, step_engine, public_size=20, team=ALONE), found
+    return find_shape(study or plan(), model, step_engine, public_size=20, process_group=SINGLE_PROCESS), found
 
 
 def round_with(engine, found=None, count=20, seed=1, study=None):

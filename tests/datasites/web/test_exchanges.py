@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.doors import ANNA, BERT, OpenDoor, ask, enrolment, is_cut, send, served
+from support.researchers_ports import ANNA, BERT, OpenPort, ask, enrolment, is_cut, send, served
 from support.waiting import wait_for
 
 from datasites.web import exchanges
@@ -14,7 +14,7 @@ from researcher.hospitals.secure_channel import client_context
 
 
 @pytest.fixture
-def north(tmp_path: Path) -> Iterator[OpenDoor]:
+def north(tmp_path: Path) -> Iterator[OpenPort]:
     with served(enrolment(tmp_path)) as opened:
         yield opened
 
@@ -65,14 +65,14 @@ def test_a_body_that_comes_too_slowly_is_refused_and_one_that_comes_fast_enough_
     ],
     ids=["no HTTP", "path", "one header", "many headers", "another host as target", "no path"],
 )
-def test_what_is_no_request_of_the_own_client_is_refused_in_the_one_shape(north: OpenDoor, sent: bytes) -> None:
+def test_what_is_no_request_of_the_own_client_is_refused_in_the_one_shape(north: OpenPort, sent: bytes) -> None:
     with north.knock(client_context(north.credentials(ANNA))) as connection:
         assert _code(send(connection, sent)) == (b"400", b"WW611")
         assert is_cut(connection)
     assert north.app.requests == 0
 
 
-def test_a_bounded_number_of_requests_waits_in_one_connection(north: OpenDoor) -> None:
+def test_a_bounded_number_of_requests_waits_in_one_connection(north: OpenPort) -> None:
     request = b"GET /hold HTTP/1.1\r\nhost: x\r\n\r\n"
     with north.knock(client_context(north.credentials(ANNA))) as connection:
         assert _code(send(connection, request * 1000)) == (b"400", b"WW611")

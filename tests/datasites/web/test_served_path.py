@@ -16,10 +16,10 @@ from fastapi import FastAPI
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
-    from datasites.researchers_port import wire
+    from datasites.researchers_port import routes
 from datasites.runs.blobs import BlobLimits, BlobStore
-from datasites.web.doorway import DATA_ONLY, Doorway
 from datasites.web.http_errors import add_error_handlers
+from datasites.web.request_bounds import DATA_ONLY, RequestBounds
 from datasites.web.served_path import served_path, signed_path
 from policies.contracts.signatures import sign
 from policies.errors import RequestMalformed
@@ -29,7 +29,7 @@ NAMES = ("north.hospital.org", "127.0.0.1", "::1")
 
 
 class App:
-    """A fake of all that lies behind the doorway."""
+    """A fake of all that lies behind the request's bounds."""
 
     served = 0
 
@@ -55,7 +55,7 @@ def answer(app: App, scope: dict[str, Any]) -> list[dict[str, Any]]:
     async def receive() -> Any:
         return {"type": "http.request", "body": b""}
 
-    asyncio.run(Doorway(app, hosts=NAMES, limits=(), content_policy=DATA_ONLY)(scope, receive, send))
+    asyncio.run(RequestBounds(app, hosts=NAMES, limits=(), content_policy=DATA_ONLY)(scope, receive, send))
     return sent
 
 
@@ -118,7 +118,9 @@ def test_a_signed_request_is_judged_alike_under_every_host_header(tmp_path: Path
     )
     app = FastAPI()
     add_error_handlers(app)
-    app.include_router(wire.make_routes(wire.Wire(blobs=blobs, email_of=lambda account: "r@u.org", **parts)))
+    app.include_router(
+        routes.make_routes(routes.ResearcherRoutes(blobs=blobs, email_of=lambda account: "r@u.org", **parts))
+    )
     path, drawn = f"/wanwu/v1/blobs/{'ab' * 32}", random.Random(0)
 
     async def ask(host: str) -> str:

@@ -16,14 +16,14 @@ import references
 from policies.errors import ConfigError
 from policies.plans.training import RunSpec, TrainingPlan
 from policies.settings import declared
-from researcher.planning.count_wishes import CountWishes
-from researcher.planning.wishes import Wishes
+from researcher.planning.count_settings import CountSettings
+from researcher.planning.settings import StudySettings
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
     from researcher.cli import main, studies
     from researcher.cli.program import make_program
-    from researcher.cli.wishes import wishes_of
+    from researcher.cli.study_options import study_settings_of
     from researcher.hospitals.hospital import DatasetInfo
     from researcher.planning.planning import make_plan
     from researcher.studies.study import STUDY_FILE, Study
@@ -59,12 +59,12 @@ def options(*words: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("command", [("submit",), ("train", "--test", "hold_out.npz")])
 def test_a_study_of_the_command_line_is_by_default_that_of_python(command: tuple[str, ...]) -> None:
-    assert wishes_of(options(*command)) == Wishes()
+    assert study_settings_of(options(*command)) == StudySettings()
 
 
 def test_counts_are_by_default_those_of_python() -> None:
-    given = {name: value for name, value in options("statistics").items() if name in declared(CountWishes)}
-    assert set(given) == {one.name for one in fields(CountWishes)}
+    given = {name: value for name, value in options("statistics").items() if name in declared(CountSettings)}
+    assert set(given) == {one.name for one in fields(CountSettings)}
     assert set(given.values()) == {None}
 
 
@@ -87,23 +87,23 @@ def test_every_setting_of_a_plan_has_an_option() -> None:
 def test_an_option_of_a_plans_setting_ends_in_the_plan(name: str, value: Any) -> None:
     more = ("--augmentation", "flips") if name == "augmentation_multiplicity" else ()
     given = options("submit", f"--{name}", str(value), "--noise_multiplier", "2", "--model", "linear", *more)
-    assert getattr(make_plan(wishes_of(given), DATASETS), name) == value
+    assert getattr(make_plan(study_settings_of(given), DATASETS), name) == value
 
 
 @pytest.mark.parametrize(("name", "value"), OTHER_RUN.items())
 def test_an_option_of_performance_ends_in_the_plan(name: str, value: Any) -> None:
     given = options("submit", f"--{name}", str(value), "--no-dp", "--model", "linear")
-    assert getattr(make_plan(wishes_of(given), DATASETS).run, name) == value
+    assert getattr(make_plan(study_settings_of(given), DATASETS).run, name) == value
 
 
-@pytest.mark.parametrize("name", [one.name for one in declared(Wishes).values() if one.derived])
+@pytest.mark.parametrize("name", [one.name for one in declared(StudySettings).values() if one.derived])
 def test_a_setting_that_a_recipe_derives_is_refused_beside_it_whatever_its_value(name: str) -> None:
-    default = declared(Wishes)[name].default
+    default = declared(StudySettings)[name].default
     value: Any = 2.0 if default is None else default
     with pytest.raises(ConfigError, match=f"{name} is derived by recipe auto"):
-        Wishes(recipe="auto", **{name: value})
+        StudySettings(recipe="auto", **{name: value})
     with pytest.raises(ConfigError, match=f"{name} is derived by recipe auto"):
-        wishes_of(options("submit", "--recipe", "auto", f"--{name}", str(value)))
+        study_settings_of(options("submit", "--recipe", "auto", f"--{name}", str(value)))
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,11 @@ from researcher.studies.checkpoints import Checkpoint, load_model, save_model
 with warnings.catch_warnings():  # of PySyft's own imports
     warnings.simplefilter("ignore")
     from researcher.hospitals.hospital import DatasetInfo
-    from researcher.planning.planning import Wishes, make_plan
+    from researcher.planning.planning import StudySettings, make_plan
 
 FORM = TextForm(length=4, vocabulary=50)
 SPEC = ModelSpec("image_text", (16, 16, 1), 4, FORM.options)
-WISHES = Wishes(model="image_text", options={"width": 4}, noise_multiplier=2.0)
+SETTINGS = StudySettings(model="image_text", options={"width": 4}, noise_multiplier=2.0)
 
 
 def dataset(datasite: str = "north", text: TextForm | None = FORM) -> DatasetInfo:
@@ -37,23 +37,23 @@ def dataset(datasite: str = "north", text: TextForm | None = FORM) -> DatasetInf
 
 
 def test_the_form_of_the_reports_comes_from_the_datasets_schema() -> None:
-    plan = make_plan(WISHES, [dataset(), dataset("south")])
+    plan = make_plan(SETTINGS, [dataset(), dataset("south")])
     assert text_form(plan.model) == FORM
     assert dict(plan.model.options) == {**FORM.options, "width": 4}
 
 
 def test_a_plan_for_pictures_alone_says_nothing_of_reports_and_the_hospitals_may_differ_in_them() -> None:
-    plan = make_plan(replace(WISHES, model="small_cnn"), [dataset(), dataset("south", None)])
+    plan = make_plan(replace(SETTINGS, model="small_cnn"), [dataset(), dataset("south", None)])
     assert dict(plan.model.options) == {"width": 4}
 
 
 def test_a_plan_for_reports_is_refused_where_there_are_none_or_others() -> None:
     with pytest.raises(PlanError, match="the dataset has pictures alone"):
-        make_plan(WISHES, [dataset(text=None)])
+        make_plan(SETTINGS, [dataset(text=None)])
     with pytest.raises(FederationError, match=r"differ in text: 4 words of 50.* at north, none at south"):
-        make_plan(WISHES, [dataset(), dataset("south", None)])
+        make_plan(SETTINGS, [dataset(), dataset("south", None)])
     with pytest.raises(PlanError, match="the plan is for 9 words of 50"):
-        make_plan(replace(WISHES, options={"text_length": 9}), [dataset()])
+        make_plan(replace(SETTINGS, options={"text_length": 9}), [dataset()])
 
 
 # --- the hold-out ---

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.doors import ANNA, OpenDoor, enrolment, served
 from support.hostile_texts import raw_in
+from support.researchers_ports import ANNA, OpenPort, enrolment, served
 
 from datasites.access import certificates
 from policies.errors import CertificateRefused, ConfigError, DatasiteNotTrusted
@@ -18,19 +18,19 @@ from researcher.hospitals.secure_channel import SecureChannel, client_context
 
 
 @pytest.fixture
-def north(tmp_path: Path) -> Iterator[OpenDoor]:
+def north(tmp_path: Path) -> Iterator[OpenPort]:
     with served(enrolment(tmp_path)) as opened:
         yield opened
 
 
-def test_a_clock_that_is_some_minutes_late_is_no_obstacle(north: OpenDoor) -> None:
+def test_a_clock_that_is_some_minutes_late_is_no_obstacle(north: OpenPort) -> None:
     credentials, now = north.credentials(), datetime.now(UTC)
     credentials.check_time(now=now - timedelta(minutes=5))
     with pytest.raises(CertificateRefused, match="clock"):
         credentials.check_time(now=now - timedelta(minutes=15))
 
 
-def test_an_expired_certificate_is_noticed_before_anything_is_sent(north: OpenDoor) -> None:
+def test_an_expired_certificate_is_noticed_before_anything_is_sent(north: OpenPort) -> None:
     long_ago = datetime.now(UTC) - timedelta(days=100)
     made = certificates.issue_researcher(north.enrolment._authority, ANNA, days=90, now=long_ago)
     with pytest.raises(CertificateRefused, match="expired"):
@@ -38,7 +38,7 @@ def test_an_expired_certificate_is_noticed_before_anything_is_sent(north: OpenDo
     assert north.app.requests == 0
 
 
-def test_a_hospital_whose_own_certificate_expired_is_not_trusted(north: OpenDoor, tmp_path: Path) -> None:
+def test_a_hospital_whose_own_certificate_expired_is_not_trusted(north: OpenPort, tmp_path: Path) -> None:
     two_years_ago = datetime.now(UTC) - timedelta(days=730)
     with served(enrolment(tmp_path / "late", clock=lambda: two_years_ago, days=825)) as late:
         channel = SecureChannel(late.credentials())
@@ -48,7 +48,7 @@ def test_a_hospital_whose_own_certificate_expired_is_not_trusted(north: OpenDoor
         assert late.app.requests == 0
 
 
-def test_calls_share_one_kept_connection(north: OpenDoor) -> None:
+def test_calls_share_one_kept_connection(north: OpenPort) -> None:
     channel = SecureChannel(north.credentials())
     ports = set()
     for _ in range(3):
@@ -58,7 +58,7 @@ def test_calls_share_one_kept_connection(north: OpenDoor) -> None:
     assert north.app.requests == 3 and len(ports) == 1
 
 
-def test_no_key_is_left_in_a_file(north: OpenDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key_is_left_in_a_file(north: OpenPort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     credentials = north.credentials()
@@ -69,7 +69,7 @@ def test_no_key_is_left_in_a_file(north: OpenDoor, tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("broken", [{"key": "x"}, {"certificate": "x"}, {"authority": "x"}, {"authority": ""}])
-def test_credentials_that_cannot_be_used_are_refused(north: OpenDoor, broken: dict[str, str]) -> None:
+def test_credentials_that_cannot_be_used_are_refused(north: OpenPort, broken: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="hospital"):
         SecureChannel(replace(north.credentials(), **broken))
 
@@ -97,7 +97,7 @@ def test_credentials_that_cannot_be_used_are_refused(north: OpenDoor, broken: di
         ),
     ],
 )
-def test_credentials_for_what_is_no_address_are_refused_and_shown(north: OpenDoor, url: str) -> None:
+def test_credentials_for_what_is_no_address_are_refused_and_shown(north: OpenPort, url: str) -> None:
     with pytest.raises(ConfigError, match="no address") as refused:
         replace(north.credentials(), url=url)
     assert not raw_in(refused.value.public)
@@ -106,11 +106,11 @@ def test_credentials_for_what_is_no_address_are_refused_and_shown(north: OpenDoo
 @pytest.mark.parametrize(
     "url", ["https://h.org", "https://h.org:8081/", "https://192.0.2.7:1", "https://[2001:DB8::7]:65535"]
 )
-def test_every_address_that_a_datasite_may_have_is_one(north: OpenDoor, url: str) -> None:
+def test_every_address_that_a_datasite_may_have_is_one(north: OpenPort, url: str) -> None:
     assert replace(north.credentials(), url=url).url == url
 
 
-def test_neither_password_nor_key_shows_when_credentials_are_printed(north: OpenDoor) -> None:
+def test_neither_password_nor_key_shows_when_credentials_are_printed(north: OpenPort) -> None:
     credentials = replace(north.credentials(), password="a secret")
     assert "a secret" not in repr(credentials) and "BEGIN" not in repr(credentials)
 

@@ -36,7 +36,7 @@ def dataset(datasite: str = "north", **changes: Any) -> Any:
     return SimpleNamespace(**values)
 
 
-class FakeWire:
+class FakeRoutes:
     """A hospital's routes, with a clock of its own; keeps what was uploaded."""
 
     url = "https://north.example.org"
@@ -60,13 +60,13 @@ class FakeWire:
         return file.write_bytes(self.blobs[digest][:max_bytes])
 
 
-def check(wire: FakeWire, certificate: str = "") -> HospitalCheck:
-    hospital: Any = SimpleNamespace(name="north", wire=wire, datasets={"pictures": dataset()})
+def check(routes: FakeRoutes, certificate: str = "") -> HospitalCheck:
+    hospital: Any = SimpleNamespace(name="north", routes=routes, datasets={"pictures": dataset()})
     return check_hospital(hospital, certificate=certificate)
 
 
 def test_a_hospital_that_is_well_has_no_problem_and_all_its_figures() -> None:
-    found = check(FakeWire())
+    found = check(FakeRoutes())
     assert found.problems == found.warnings == ()
     assert found.reachable and found.limits == LIMITS
     assert found.latency_seconds is not None and found.upload_mb_per_second and found.download_mb_per_second
@@ -74,35 +74,35 @@ def test_a_hospital_that_is_well_has_no_problem_and_all_its_figures() -> None:
 
 
 def test_all_checks_together_leave_one_small_blob() -> None:
-    wire = FakeWire()
-    check(wire)
-    first = dict(wire.blobs)
-    check(wire)
-    assert wire.blobs == first
-    assert [len(content) for content in wire.blobs.values()] == [PROBE_BYTES]
+    routes = FakeRoutes()
+    check(routes)
+    first = dict(routes.blobs)
+    check(routes)
+    assert routes.blobs == first
+    assert [len(content) for content in routes.blobs.values()] == [PROBE_BYTES]
 
 
 @pytest.mark.parametrize(("clock", "problems"), [(0, 0), (30, 0), (-30, 0), (100, 1), (-3600, 1)])
 def test_clocks_that_differ_by_more_than_a_minute_are_a_problem(clock: float, problems: int) -> None:
-    found = check(FakeWire(clock=clock))
+    found = check(FakeRoutes(clock=clock))
     assert len(found.problems) == problems
     assert found.clock_difference_seconds is not None and abs(found.clock_difference_seconds - clock) <= 1
 
 
 def test_a_hospital_that_does_not_tell_its_time_is_not_judged_by_it() -> None:
-    assert check(FakeWire(clock=None)).clock_difference_seconds is None
+    assert check(FakeRoutes(clock=None)).clock_difference_seconds is None
 
 
 def test_versions_that_break_are_a_problem_and_others_a_warning() -> None:
     here = dict(versions.installed())
-    assert check(FakeWire(installed={**here, "syft": "0.8.0"})).problems[0].startswith("syft")
-    other = check(FakeWire(installed={**here, "opacus": "1.5.0"}))
+    assert check(FakeRoutes(installed={**here, "syft": "0.8.0"})).problems[0].startswith("syft")
+    other = check(FakeRoutes(installed={**here, "opacus": "1.5.0"}))
     assert other.problems == () and other.warnings[0].startswith("opacus")
 
 
 @pytest.mark.parametrize(("days", "problems", "warnings"), [(100, 0, 0), (5, 0, 1), (-2, 1, 0)])
 def test_a_certificate_that_ends_is_told_in_time(days: int, problems: int, warnings: int) -> None:
-    found = check(FakeWire(), certificate(days))
+    found = check(FakeRoutes(), certificate(days))
     assert found.certificate_days in (days, days - 1)
     assert (len(found.problems), len(found.warnings)) == (problems, warnings)
 
@@ -124,7 +124,7 @@ def certificate(days: int) -> str:
 
 
 def test_what_fails_on_the_way_is_told_not_raised() -> None:
-    class Gone(FakeWire):
+    class Gone(FakeRoutes):
         def put_blob(self, content: bytes) -> str:
             raise DatasiteUnreachable("nothing answers")
 
@@ -143,7 +143,7 @@ def test_datasets_of_one_name_that_do_not_fit_together_are_a_problem(changes: di
 
 
 def test_the_table_shows_each_hospital_and_what_is_to_be_done() -> None:
-    good = check(FakeWire())
+    good = check(FakeRoutes())
     bad = replace(good, datasite="south", reachable=False, datasets=(), problems=("WW705: nothing answers",))
     console = Console(width=200, file=io.StringIO())
     console.print(check_table([good, bad]))

@@ -17,9 +17,9 @@ from policies.plans.training import RunSpec, TrainingPlan
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
     from researcher.cli.program import make_program
-    from researcher.cli.wishes import wishes_of
+    from researcher.cli.study_options import study_settings_of
     from researcher.hospitals.hospital import DatasetInfo
-    from researcher.planning.planning import Wishes, make_plan
+    from researcher.planning.planning import StudySettings, make_plan
 
 DATASETS = [DatasetInfo("north", "cells", ("a", "b"), (8, 8, 1), "picture", 500, {})]
 
@@ -34,11 +34,11 @@ def mixing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("engine", ["book_keeping", "opacus"])
 def test_a_model_that_mixes_pictures_gets_no_private_plan(engine: str) -> None:
     with pytest.raises(PlanError, match=r"'0' \(BatchNorm2d\).*GroupNorm"):
-        make_plan(Wishes(model="mixing", noise_multiplier=2.0, run=RunSpec(engine=engine)), DATASETS)
+        make_plan(StudySettings(model="mixing", noise_multiplier=2.0, run=RunSpec(engine=engine)), DATASETS)
 
 
 def test_without_privacy_no_engine_has_to_train_it() -> None:
-    assert make_plan(Wishes(model="mixing", noise_multiplier=None, epsilon=None), DATASETS).privacy is None
+    assert make_plan(StudySettings(model="mixing", noise_multiplier=None, epsilon=None), DATASETS).privacy is None
 
 
 @pytest.mark.parametrize("further", [("--noise_multiplier", "2"), ("--recipe", "auto")])
@@ -46,11 +46,11 @@ def test_the_option_for_several_pictures_of_a_patient_ends_in_the_plan_that_is_s
     further: tuple[str, str],
 ) -> None:
     options = understood(make_program(), ["submit", "--pictures_per_patient", "4", *further])
-    plan = make_plan(wishes_of(options), [replace(DATASETS[0], image_shape=(28, 28, 3), unit="patient")])
+    plan = make_plan(study_settings_of(options), [replace(DATASETS[0], image_shape=(28, 28, 3), unit="patient")])
     assert TrainingPlan.from_json(plan.to_json()).pictures_per_patient == 4
     assert settings(plan)["pictures_per_patient"] == 4
 
 
 def test_several_pictures_of_a_patient_are_refused_where_a_dataset_protects_pictures() -> None:
     with pytest.raises(PlanError, match="pictures_per_patient is 4, but the plan's privacy is not for each patient"):
-        make_plan(Wishes(model="linear", pictures_per_patient=4, noise_multiplier=2.0), DATASETS)
+        make_plan(StudySettings(model="linear", pictures_per_patient=4, noise_multiplier=2.0), DATASETS)

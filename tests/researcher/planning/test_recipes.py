@@ -17,9 +17,9 @@ from researcher.planning.recipes import auto
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
     from researcher.cli.program import make_program
-    from researcher.cli.wishes import wishes_of
+    from researcher.cli.study_options import study_settings_of
     from researcher.hospitals.hospital import DatasetInfo
-    from researcher.planning.planning import Wishes, make_plan, study_epsilon
+    from researcher.planning.planning import StudySettings, make_plan, study_epsilon
 
 DELTA = 1e-5
 SIZES = [2000, 2000, 2000, 3000]
@@ -131,8 +131,8 @@ def dataset(size: int) -> DatasetInfo:
 
 
 def test_every_value_of_the_recipe_stands_in_the_plan():
-    wishes = Wishes(recipe="auto", model="scattering_linear", epsilon=3.0)
-    plan = make_plan(wishes, [dataset(2000), dataset(700)])
+    settings = StudySettings(recipe="auto", model="scattering_linear", epsilon=3.0)
+    plan = make_plan(settings, [dataset(2000), dataset(700)])
     expected = auto(plan.model, [2000, 700], epsilon=3.0, delta=DELTA)
     for name, value in expected.settings(delta=DELTA, unit="patient").items():
         assert getattr(plan, name) == value, name
@@ -142,13 +142,13 @@ def test_every_value_of_the_recipe_stands_in_the_plan():
 
 
 def test_without_a_recipe_the_wishes_count():
-    plan = make_plan(Wishes(server_momentum=0.5, server_averaging=0.3, learning_rate=0.7), [dataset(2000)])
+    plan = make_plan(StudySettings(server_momentum=0.5, server_averaging=0.3, learning_rate=0.7), [dataset(2000)])
     assert (plan.rounds, plan.learning_rate, plan.server_momentum, plan.server_averaging) == (5, 0.7, 0.5, 0.3)
 
 
 @pytest.mark.parametrize("value", ["0.1", "0.5"])  # 0.5 is what holds without a recipe
 def test_an_option_that_the_recipe_derives_is_refused_beside_it(value):
     arguments = ["submit", "--recipe", "auto", "--epsilon", "2", "--num_rounds", "20"]
-    assert wishes_of(understood(make_program(), arguments)).recipe == "auto"
+    assert study_settings_of(understood(make_program(), arguments)).recipe == "auto"
     with pytest.raises(ConfigError, match="learning_rate is derived by recipe auto"):
-        wishes_of(understood(make_program(), [*arguments, "--learning_rate", value]))
+        study_settings_of(understood(make_program(), [*arguments, "--learning_rate", value]))

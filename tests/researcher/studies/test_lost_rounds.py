@@ -19,7 +19,7 @@ from researcher.evaluation.hold_out import HoldOut
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
-    from researcher.studies.remote_round import DatasiteRound, OutgoingWeights, Patience, RemoteRound
+    from researcher.studies.remote_round import DatasiteRound, OutgoingWeights, RemoteRound, RetryPolicy
     from researcher.studies.study import Study
 
 SPEC = ModelSpec("linear", (16, 16, 1), 2)
@@ -118,7 +118,7 @@ def test_only_a_round_that_cost_nothing_is_asked_for_again(
 ) -> None:
     tried: list[int] = []
     hospital: Any = SimpleNamespace(name="a")
-    remote = RemoteRound(hospital, "d", None, PLAN, 0, Patience(attempts=3), None, lambda event: None)  # type: ignore[arg-type]
+    remote = RemoteRound(hospital, "d", None, PLAN, 0, RetryPolicy(attempts=3), None, lambda event: None)  # type: ignore[arg-type]
 
     def attempt(*_: object) -> DatasiteRound:
         tried.append(1)

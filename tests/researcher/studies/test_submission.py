@@ -45,7 +45,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def submitted(**hospitals: Answers) -> Submission[Any]:
     federation: Any = SimpleNamespace(
-        hospitals={name: SimpleNamespace(wire=answers) for name, answers in hospitals.items()}
+        hospitals={name: SimpleNamespace(routes=answers) for name, answers in hospitals.items()}
     )
     requests = {name: CodeRequest(request_id=name, function="f", code_id="c") for name in hospitals}
     return Submission(federation, plan=None, requests=requests, folder=Path("unused"))

@@ -1,0 +1,217 @@
+"""The datasite's own routes for researchers: weights in, updates and progress out. Every request is signed.
+
+What is answered here has left the hospital: public fields of runs, public texts of errors, blobs of the same account.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from datasites.assets.published import PublishedDataset
+from datasites.code_requests.books import Books
+from datasites.code_requests.receipts import Receipts
+from datasites.code_requests.requests import RequestBook
+from datasites.researchers_port.downloads import Download, check_range
+from datasites.researchers_port.long_polls import LongPolls
+from datasites.runs.blobs import BlobStore
+from datasites.runs.queue import Run, RunQueue
+from datasites.runs.supervisor import Supervisor
+from datasites.web.served_path import signed_path
+from policies import versions
+from policies.answers.hospital import BudgetAnswer, HospitalAnswer
+from policies.answers.requests import BlobAnswer, ReceiptAnswer, RequestAnswer
+from policies.answers.runs import ChargedRunAnswer, RunAnswer
+from policies.contracts.outputs import release_answer
+from policies.contracts.signatures import BODY, SignatureCheck
+from policies.errors import BlobError, RequestUnknown, RunLost, SignInFailed
+from policies.plans.training import MAX_ROUNDS
+
+PREFIX = "/wanwu/v1"
+MAX_WAIT_SECONDS = 20.0
+# What stands in a path or a query: numbers that the queue can hold.
+Round = Annotated[int, Path(ge=0, lt=MAX_ROUNDS)]
+Seen = Annotated[int, Query(ge=-1, lt=1 << 53)]
+WaitSeconds = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Researcher:
+    """Who signed a request: the account's public key and its address."""
+
+    account: str
+    email: str
+
+
+@dataclass(frozen=True)
+class ResearcherRoutes:
+    """What the routes work on."""
+
+    name: str
+    email_of: Callable[[str], str]
+    datasets: Mapping[str, PublishedDataset]
+    books: Books
+    book: RequestBook
+    queue: RunQueue
+    blobs: BlobStore
+    supervisor: Supervisor
+    receipts: Receipts
+    polls: LongPolls
+
+    def describe(self) -> HospitalAnswer:
+        """What a researcher may know before asking for anything."""
+        return HospitalAnswer(
+            datasite=self.name,
+            versions=versions.installed(),
+            datasets={name: published.manifest.public for name, published in self.datasets.items()},
+            limits=self.books.limits.current.to_dict(),
+            public_key=self.receipts.public_key,
+            time=int(time.time()),
+        )
+
+    def budget(self, name: str) -> BudgetAnswer:
+        """What is left of a dataset's privacy budget."""
+        published = self.datasets.get(name)
+        if published is None:
+            raise RequestUnknown(f"There is no dataset {name!r} here.")
+        return BudgetAnswer(
+            epsilon_total=self.books.limits.current.total.epsilon,
+            epsilon_left=self.books.epsilon_left(published.manifest.fingerprint),
+            delta=self.books.limits.current.total.delta,
+        )
+
+    def request(self, request_id: str, who: Researcher) -> RequestAnswer:
+        """State of one of the researcher's requests, with the hospital's reason."""
+        self._own(request_id, who)
+        state, reason = self.book.state_of(request_id)
+        return RequestAnswer(request_id, state, reason)
+
+    def run(self, request_id: str, round_index: int, who: Researcher) -> RunAnswer:
+        """Public fields of one round's run; when it is done or lost, with the epsilon spent so far on this request."""
+        self._own(request_id, who)
+        run = self._find(request_id, round_index)
+        answer = run.public(queue_position=self.queue.position(run))
+        if run.state == "done" or run.code == RunLost.code:
+            return ChargedRunAnswer(**vars(answer), epsilon_spent=self._epsilon_spent(request_id))
+        return answer
+
+    async def wait(
+        self, request_id: str, round_index: int, who: Researcher, seen: int, seconds: float, request: Request
+    ) -> RunAnswer:
+        """As `run`, once the run has changed since version `seen` or the time is up; holds no thread until then."""
+        await run_in_threadpool(self._own, request_id, who)
+        await self.polls.until(lambda: self._version(request_id, round_index) > seen, seconds, request)
+        return await run_in_threadpool(self.run, request_id, round_index, who)
+
+    def cancel(self, request_id: str, round_index: int, who: Researcher) -> RunAnswer:
+        """Cancels a queued or running round; one that has started stays charged and is over."""
+        self._own(request_id, who)
+        self.supervisor.cancel(self._find(request_id, round_index), by="the researcher")
+        return self.run(request_id, round_index, who)
+
+    def end(self, request_id: str, who: Researcher) -> RequestAnswer:
+        """Ends a study that needs no more rounds, so that the budget it did not use becomes free."""
+        self._own(request_id, who)
+        self.book.end(request_id, by=who.email, reason="The researcher ended the study.")
+        return self.request(request_id, who)
+
+    def receipt(self, request_id: str, who: Researcher) -> ReceiptAnswer:
+        """The signed privacy receipt of one of the researcher's requests."""
+        self._own(request_id, who)
+        return ReceiptAnswer(self.receipts.issue(request_id))
+
+    def _own(self, request_id: str, who: Researcher) -> None:
+        self.book.own.check(request_id, who.account)
+
+    def _find(self, request_id: str, round_index: int) -> Run:
+        run = self.queue.find(request_id, round_index)
+        if run is None:
+            raise RequestUnknown(f"Round {round_index} of this request was not asked for yet.")
+        return run
+
+    def _version(self, request_id: str, round_index: int) -> int:
+        run = self.queue.find(request_id, round_index)
+        return 0 if run is None else run.version
+
+    def _epsilon_spent(self, request_id: str) -> float | None:
+        decision = self.books.approvals.of_request(request_id)
+        plan = decision.approved_plan if decision else None
+        if plan is None or plan.privacy is None:
+            return None
+        return self.books.calculator.epsilon_spent(self.books.ledger.spent(request_id), plan.privacy.delta)
+
+
+def make_routes(routes: ResearcherRoutes) -> APIRouter:
+    """The routes, under `PREFIX`."""
+    router = APIRouter(prefix=PREFIX)
+    signatures = SignatureCheck()
+
+    def signer(request: Request) -> Researcher:
+        account = signatures.verify(request.headers, request.method, signed_path(request.scope))
+        return Researcher(account, routes.email_of(account))
+
+    async def answer(request: Request, work: Callable[[Researcher], object]) -> JSONResponse:
+        who = await run_in_threadpool(signer, request)
+        return JSONResponse(release_answer(await run_in_threadpool(work, who)))
+
+    @router.get("/info")
+    async def info(request: Request) -> JSONResponse:
+        return await answer(request, lambda who: routes.describe())
+
+    @router.get("/datasets/{name}/budget")
+    async def budget(request: Request, name: str) -> JSONResponse:
+        return await answer(request, lambda who: routes.budget(name))
+
+    @router.get("/requests/{request_id}")
+    async def request_state(request: Request, request_id: str) -> JSONResponse:
+        return await answer(request, lambda who: routes.request(request_id, who))
+
+    @router.post("/requests/{request_id}/end")
+    async def end(request: Request, request_id: str) -> JSONResponse:
+        return await answer(request, lambda who: routes.end(request_id, who))
+
+    @router.get("/requests/{request_id}/receipt")
+    async def receipt(request: Request, request_id: str) -> JSONResponse:
+        return await answer(request, lambda who: routes.receipt(request_id, who))
+
+    @router.get("/requests/{request_id}/rounds/{round_index}")
+    async def run(
+        request: Request, request_id: str, round_index: Round, seen: Seen = -1, wait: WaitSeconds = 0.0
+    ) -> JSONResponse:
+        who = await run_in_threadpool(signer, request)
+        return JSONResponse(release_answer(await routes.wait(request_id, round_index, who, seen, wait, request)))
+
+    @router.post("/requests/{request_id}/rounds/{round_index}/cancel")
+    async def cancel(request: Request, request_id: str, round_index: Round) -> JSONResponse:
+        return await answer(request, lambda who: routes.cancel(request_id, round_index, who))
+
+    @router.put("/blobs/{digest}", status_code=201)
+    async def put_blob(request: Request, digest: str) -> JSONResponse:
+        who = await run_in_threadpool(signer, request)
+        if request.headers.get(BODY) != digest:
+            raise SignInFailed("The signature covers another body than the blob's digest names. Sign in again.")
+        size = await routes.blobs.receive(who.account, digest, _length(request), request.stream())
+        return JSONResponse(release_answer(BlobAnswer(digest, size)), status_code=201)
+
+    @router.get("/blobs/{digest}")
+    async def get_blob(request: Request, digest: str) -> Download:
+        """Whole, or with a Range header the rest of a download that broke off (RFC 9110, 14)."""
+        who = await run_in_threadpool(signer, request)
+        file = await run_in_threadpool(routes.blobs.path, who.account, digest)
+        check_range(request, file)
+        return Download(file, media_type="application/octet-stream", headers={"etag": f'"{digest}"'})
+
+    return router
+
+
+def _length(request: Request) -> int:
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal() or len(length) > 15:
+        raise BlobError("An upload must say its length in Content-Length. Use the platform's own client.")
+    return int(length)

@@ -1,0 +1,152 @@
+"""The process that runners are forked from: it has imported what training needs, and forks one child for each run.
+
+It holds no key and opens no picture. Its only orders come over a socket that the datasite made: start a child with
+these two pipes, or end that child and all that it started. A child is the first process of its own namespaces, born
+through a keeper that ends at once, and stays unreaped until the datasite says so, so its process id cannot be another's
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import struct
+from typing import NoReturn
+
+from datasites.runs.processes import runner
+from datasites.runs.processes.runner import JOBS, PROGRESS, Preparation
+from datasites.runs.sandbox import kernel, namespaces
+
+START, END = b"S", b"E"
+PID = struct.Struct("!q")
+CONTROL = 3
+_NONE = 0
+
+
+def main(prepare: Preparation = runner.prepare) -> None:
+    """Serves orders on file descriptor `CONTROL` until the datasite closes it, then ends every run.
+
+    Args:
+        prepare: What runs do in the sandbox; tests bring their own.
+    """
+    runner.import_training()
+    kernel.libc()
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    control = socket.socket(fileno=CONTROL)
+    control.sendall(PID.pack(os.getpid()))
+    runs: set[int] = set()
+    try:
+        while True:
+            order, descriptors, _, _ = socket.recv_fds(control, 1, 3)
+            if order == START and len(descriptors) >= 2:
+                child = _give_birth(prepare, *descriptors)
+                runs.add(child)
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                control.sendall(PID.pack(child))
+            elif order == END:
+                child = PID.unpack(_exactly(control, PID.size))[0]
+                end_group(child)
+                runs.discard(child)
+                _end_others(runs)
+                control.sendall(PID.pack(_NONE))
+            else:
+                return
+    finally:
+        _end_others(set())
+
+
+def end_group(child: int) -> None:
+    """Kills a child and everything in its process group, and reaps it; with a first process all its namespace ends."""
+    for kill in (os.kill, os.killpg):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(child, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(child, 0)
+
+
+def _end_others(runs: set[int]) -> None:
+    """Ends what runs left behind: without a namespace of its own, a process whose parent has ended arrives here."""
+    while others := _children() - runs:
+        for child in others:
+            end_group(child)
+
+
+def _children() -> set[int]:
+    with contextlib.suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children") as listed:  # noqa: PTH123
+        return {int(child) for child in listed.read().split()}
+    return set()
+
+
+def _give_birth(prepare: Preparation, jobs: int, progress: int, group: int = -1) -> int:
+    """A new runner's process id; 0 if there is none.
+
+    Args:
+        prepare: What it does.
+        jobs: Its job comes here.
+        progress: It tells its progress there.
+        group: An open `cgroup.procs` that it enters, if not negative.
+    """
+    born, told = os.pipe()
+    keeper = os.fork()
+    if keeper == 0:
+        _keep(prepare, jobs, progress, group, told)
+    os.close(told)
+    with os.fdopen(born, "rb") as stream:
+        answer = stream.read(PID.size)
+    os.waitpid(keeper, 0)
+    return int(PID.unpack(answer)[0]) if len(answer) == PID.size else _NONE
+
+
+def _keep(prepare: Preparation, jobs: int, progress: int, group: int, told: int) -> NoReturn:
+    """The keeper: enters the control group, makes namespaces, forks the runner into them, and ends."""
+    try:
+        if group >= 0:
+            os.write(group, b"0")
+        missing = namespaces.separate()
+        child = os.fork()
+        if child == 0:
+            _be_runner(prepare, jobs, progress, missing)
+        os.write(told, PID.pack(child))
+    except BaseException:  # noqa: BLE001 - it goes to the hospital's log, and the keeper ends either way
+        _print_trace()
+    finally:
+        os._exit(0)
+
+
+def _be_runner(prepare: Preparation, jobs: int, progress: int, missing: dict[str, str]) -> NoReturn:
+    """The runner: a session of its own, the two pipes as input and output, no other file but the hospital's log."""
+    status = 1
+    try:
+        os.setsid()
+        os.dup2(jobs, JOBS)
+        os.dup2(progress, PROGRESS)
+        os.closerange(CONTROL, 1 << 16)
+        runner.main(prepare, missing)
+        status = 0
+    except BaseException:  # noqa: BLE001 - before the sandbox it goes to the hospital's log, inside it nowhere
+        _print_trace()
+    finally:
+        os._exit(status)
+
+
+def _print_trace() -> None:
+    import traceback
+
+    traceback.print_exc()
+
+
+def _exactly(control: socket.socket, size: int) -> bytes:
+    content = b""
+    while len(content) < size:
+        chunk = control.recv(size - len(content))
+        if not chunk:
+            raise EOFError
+        content += chunk
+    return content
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,0 @@
-"""The audit: measures from outside what a round gives away about single records, on drawn pictures alone."""
-
-from datasites.training.audit.audit import AuditResult, run_audit
-
-__all__ = ["AuditResult", "run_audit"]

@@ -1,0 +1,75 @@
+"""The options that say what a study shall be, made from the settings themselves; the hospitals' limits decide."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from policies.plans.training import RunSpec
+from policies.settings import declared
+from policies.terminal.commands import option, option_of, refuse_together, switch
+from researcher.planning.settings import StudySettings
+
+COST = ("epsilon", "noise_multiplier", "max_grad_norm", "delta", "repetitions")
+"""Settings of a private plan alone."""
+
+
+def settings_options() -> list[click.Parameter]:
+    """The options of a study's plan. Each is None, or empty, unless it is given; the setting's own default holds."""
+    settings = declared(StudySettings)
+    made: list[click.Parameter] = []
+    for name, setting in settings.items():
+        by_recipe = setting.derived or name == "num_rounds"
+        made.append(option_of(setting, more=", or the recipe's" if by_recipe else ""))
+        if name == "study":
+            made.append(option("--dataset", "name of the dataset, where a hospital publishes several"))
+        if name == "model":
+            told = "an option of the model; may be given again"
+            made.append(option("--model_option", told, kind=_model_option, value="NAME=VALUE", repeated=True))
+    made += [option_of(setting) for setting in declared(RunSpec).values()]
+    return [*made, switch("--no-dp", "no differential privacy; most hospitals refuse that")]
+
+
+def study_settings_of(options: Mapping[str, Any]) -> StudySettings:
+    """What the options of `settings_options` ask for.
+
+    Raises:
+        click.UsageError: Two options contradict each other.
+        ConfigError: An option contradicts the recipe.
+        PlanError: A value is out of range.
+    """
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    for name in COST:
+        refuse_together({"--no-dp": options["no_dp"], f"--{name}": name in given})
+    for name in ("epsilon", "repetitions"):
+        refuse_together({"--noise_multiplier": "noise_multiplier" in given, f"--{name}": name in given})
+    own = {name: value for name, value in given.items() if name in declared(StudySettings)}
+    run = {name: value for name, value in given.items() if name in declared(RunSpec)}
+    if options["no_dp"]:
+        own["epsilon"] = None
+    return StudySettings(**own, options=dict(options["model_option"]), run=RunSpec(**run))
+
+
+def given_flags(options: Mapping[str, Any]) -> list[str]:
+    """Which options of a study's plan were given, as they are written."""
+    flags = {"no_dp": "--no-dp"}
+    return [
+        flags.get(name, f"--{name}")
+        for name, value in options.items()
+        if value not in (None, ()) and value is not False
+    ]
+
+
+def _model_option(text: str) -> tuple[str, str | int | float | bool]:
+    """`NAME=VALUE` with a value as JSON has it, else as text."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"expected NAME=VALUE, got {text!r}")
+    try:
+        read = json.loads(value)
+    except ValueError:
+        return name, value
+    return name, read if isinstance(read, str | int | float | bool) else value

@@ -1,0 +1,185 @@
+"""The researcher's side of a datasite's own routes: weights out, updates and progress in, each request signed."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from policies import errors
+from policies.answers.hospital import BudgetAnswer, HospitalAnswer
+from policies.answers.plain_values import from_plain
+from policies.answers.requests import ReceiptAnswer, RequestAnswer
+from policies.answers.runs import ChargedRunAnswer, RunAnswer
+from policies.contracts.signatures import EMPTY_BODY, sign
+from policies.errors import DatasiteUnreachable, FederationError, WanwuError
+from policies.ledger.receipt import MAX_RECEIPT_BYTES
+from policies.untrusted_text import is_plain
+from researcher.hospitals.secure_channel import SecureChannel
+
+_Answer = TypeVar("_Answer")
+_PREFIX = "/wanwu/v1"
+# HTTP: the range begins at the end of the file, or behind it.
+_NOTHING_BEHIND = 416
+
+
+class DatasiteClient:
+    """One datasite's routes, for one account."""
+
+    def __init__(self, channel: SecureChannel, seed: bytes) -> None:
+        self.url = channel.url
+        self._seed = seed
+        self._channel = channel
+
+    def info(self) -> HospitalAnswer:
+        """Versions, datasets and limits of the datasite; what one of a later version says besides is left out."""
+        return read_answer(HospitalAnswer, self._json("GET", "/info"), self.url, more_fields=True)
+
+    def budget(self, dataset: str) -> BudgetAnswer:
+        """What is left of a dataset's privacy budget."""
+        return read_answer(BudgetAnswer, self._json("GET", f"/datasets/{dataset}/budget"), self.url)
+
+    def request(self, request_id: str) -> RequestAnswer:
+        """State of a code request and the hospital's reason."""
+        return read_answer(RequestAnswer, self._json("GET", f"/requests/{request_id}"), self.url)
+
+    def receipt(self, request_id: str) -> str:
+        """The signed privacy receipt of a request, a text that can be printed as it is.
+
+        Raises:
+            FederationError: It is too large for one, or holds what a terminal would obey.
+        """
+        text = read_answer(ReceiptAnswer, self._json("GET", f"/requests/{request_id}/receipt"), self.url).receipt
+        if len(text) > MAX_RECEIPT_BYTES or not all(map(is_plain, text.split("\n"))):
+            raise FederationError(f"{self.url} gave a receipt that cannot be one. Ask the hospital.")
+        return text
+
+    def end(self, request_id: str) -> RequestAnswer:
+        """Ends an approved request."""
+        return read_answer(RequestAnswer, self._json("POST", f"/requests/{request_id}/end"), self.url)
+
+    def run(self, request_id: str, round_index: int, *, seen: int = -1, wait_seconds: float = 0.0) -> RunAnswer:
+        """Public fields of a round's run, once it changed since version `seen` or the time is up."""
+        path = f"/requests/{request_id}/rounds/{round_index}?seen={seen}&wait={wait_seconds:g}"
+        return self._run(self._json("GET", path))
+
+    def cancel(self, request_id: str, round_index: int) -> RunAnswer:
+        """Cancels a round."""
+        return self._run(self._json("POST", f"/requests/{request_id}/rounds/{round_index}/cancel"))
+
+    def put_blob(self, content: bytes, *, digest: str = "") -> str:
+        """Uploads bytes and returns their digest, which may be given where it is known."""
+        digest = digest or hashlib.sha256(content).hexdigest()
+        self._send("PUT", f"/blobs/{digest}", body_sha256=digest, content=content)
+        return digest
+
+    def get_blob(self, digest: str, file: Path, *, max_bytes: int) -> int:
+        """Downloads a blob into `file`, checks its digest, and returns its size in bytes.
+
+        A download that breaks off goes on where it was, here or at the next call with the same file.
+
+        Raises:
+            FederationError: It is larger than `max_bytes`, or its digest is another; the file is removed then.
+            DatasiteUnreachable: The connection broke and does not come back; the file holds what came.
+        """
+        while True:
+            begun = file.stat().st_size if file.exists() else 0
+            try:
+                self._download(digest, file, begun, max_bytes)
+                break
+            except DatasiteUnreachable:
+                if not file.exists() or file.stat().st_size == begun:
+                    raise
+        with file.open("rb") as stream:
+            came = hashlib.file_digest(stream, "sha256").hexdigest()
+        if came != digest:
+            file.unlink()
+            raise FederationError(f"{self.url} sent an update that does not have its digest. Ask for it again.")
+        return file.stat().st_size
+
+    def _download(self, digest: str, file: Path, begun: int, max_bytes: int) -> None:
+        """Appends the bytes from `begun` on; writes the file anew if the datasite sends it whole."""
+        path = f"{_PREFIX}/blobs/{digest}"
+        headers = {**sign(self._seed, "GET", path), "accept-encoding": "identity"}
+        if begun:
+            headers["range"] = f"bytes={begun}-"
+        with self._channel.stream("GET", path, headers=headers) as answer:
+            if answer.status_code == _NOTHING_BEHIND:
+                return
+            if answer.status_code >= 400:
+                answer.read()
+                raise answered_error(answer)
+            goes_on = answer.headers.get("content-range", "").startswith(f"bytes {begun}-")
+            size = begun if begun and goes_on else 0
+            with file.open("r+b" if size else "wb") as stream:
+                stream.seek(size)
+                for chunk in answer.iter_bytes():
+                    size += len(chunk)
+                    if size > max_bytes:
+                        file.unlink()
+                        raise FederationError(f"{self.url} sent more than {max_bytes} bytes for an update.")
+                    stream.write(chunk)
+
+    def _run(self, content: object) -> RunAnswer:
+        charged = isinstance(content, dict) and "epsilon_spent" in content
+        return read_answer(ChargedRunAnswer if charged else RunAnswer, content, self.url)
+
+    def _json(self, method: str, path: str) -> object:
+        """Plain values; None for an answer that is not JSON, which is no declared type's."""
+        answer = self._send(method, path)
+        try:
+            return answer.json()
+        except (ValueError, RecursionError):
+            return None
+
+    def _send(
+        self, method: str, path: str, *, body_sha256: str = EMPTY_BODY, content: bytes | None = None
+    ) -> httpx.Response:
+        path = f"{_PREFIX}{path}"
+        headers = sign(self._seed, method, path, body_sha256)
+        answer = self._channel.request(method, path, headers=headers, content=content)
+        if answer.status_code >= 400:
+            raise answered_error(answer)
+        return answer
+
+
+def read_answer(kind: type[_Answer], content: object, whose: str, *, more_fields: bool = False) -> _Answer:
+    """What a datasite answered, if it is what that answer declares.
+
+    Args:
+        kind: A type of `policies.answers`.
+        content: Plain values.
+        whose: The datasite, for the error.
+        more_fields: Whether what it says more is left out instead of refused.
+
+    Raises:
+        FederationError: It is anything else.
+    """
+
+    def refusal(text: str) -> FederationError:
+        return FederationError(f"{whose} gave an answer that this version does not understand: {text}")
+
+    return from_plain(kind, content, refusal, more_fields=more_fields)
+
+
+def raise_answer(code: str, text: str) -> None:
+    """Raises what a datasite answered as the error class with that code."""
+    raise _of_code(code, text)
+
+
+def answered_error(answer: httpx.Response) -> WanwuError:
+    """What a datasite answered as the error class with that code."""
+    try:
+        content = answer.json()
+        return _of_code(str(content["code"]), str(content["error"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return FederationError(f"The datasite answered with HTTP status {answer.status_code}.")
+
+
+def _of_code(code: str, text: str) -> WanwuError:
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, WanwuError) and kind.code == code:
+            return kind(text)
+    return FederationError(text)

@@ -1,0 +1,212 @@
+"""What the processes of a run do in `test_team_runs`, in the place of training with drawn noise.
+
+`PROGRAM` is what the fork server's process runs; the study's name says which. Runs of `PROGRAM_UNFIT_FOR_SOME` train as
+hospitals do, on a device that is unfit for the weights of seed 0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load
+
+from datasites.runs.processes import runner
+from datasites.runs.processes.runner import RunInputs, RunPictures, Work
+from datasites.runs.sandbox import confinement as sandbox
+from datasites.runs.sandbox import namespaces
+from datasites.training.book_keeping import BookKeeping
+from datasites.training.dp_sgd.engine_contract import EngineFactory
+from datasites.training.engines import ENGINES
+from datasites.training.local_round import prepare_training
+from datasites.training.models import initial_weights
+from datasites.training.pictures.data import LabelledPictures
+from datasites.training.process_group.process_group import SINGLE_PROCESS
+from datasites.training.process_group.shared_memory_group import SharedMemoryGroup
+from datasites.training.randomness.randomness import SecureRandom
+from policies.contracts.weights import canonical_bytes
+from policies.errors import PlanError
+from policies.plans.kinds import parse
+from policies.plans.training import TrainingPlan
+
+PROGRAM = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).resolve().parents[1])!r})
+from support import process_group_work
+from datasites.runs.processes.fork_server import main
+process_group_work.note_when_closed_in()
+main(process_group_work.by_study)
+"""
+# The same, but a second process finds no system call filter.
+PROGRAM_WITHOUT_A_FILTER = PROGRAM.replace(
+    "main(process_group", "process_group_work.take_the_filter_from_workers()\nmain(process_group"
+)
+PROGRAM_UNFIT_FOR_SOME = PROGRAM.replace("by_study", "unfit_for_some")
+PROGRAM_WITHOUT_NAMESPACES = PROGRAM.replace(
+    "main(process_group", "process_group_work.take_the_namespaces()\nmain(process_group"
+)
+
+
+TIMES: dict[str, float] = {}  # when this process had done what
+
+
+def by_study(inputs: RunInputs) -> Work:
+    plan = parse(inputs.plan)
+    assert isinstance(plan, TrainingPlan)
+    if plan.study in UNFIT:
+        return unfit(inputs, plan, UNFIT[plan.study])
+    return {
+        "train": runner.prepare,
+        "fixed": fixed_round,
+        "look": look_around,
+        "stop": lambda inputs: partial(stop_half_way, inputs),
+        "leave": lambda inputs: partial(leave_half_way, inputs),
+        "prepare": prepare_without_end,
+    }[plan.study](inputs)
+
+
+class Neighbours(BookKeeping):
+    """On a device where a picture's gradient depends on its neighbours."""
+
+    def norms(self, images, labels, views=1):
+        return super().norms(images, labels, views) + 1e-12 * images.double().sum()
+
+
+class NoMemory(BookKeeping):
+    """On a device whose memory holds no picture."""
+
+    def norms_and_sum(self, images, labels, counted=None):
+        raise MemoryError
+
+
+class OtherLayers(BookKeeping):
+    """For a model whose layers it cannot train."""
+
+    def __init__(self, model, max_grad_norm):
+        raise PlanError("Such a layer cannot be trained.")
+
+
+UNFIT: dict[str, EngineFactory] = {"neighbours": Neighbours, "no-memory": NoMemory, "layers": OtherLayers}
+
+
+def unfit(inputs: RunInputs, plan: TrainingPlan, engine: EngineFactory) -> Work:
+    """Of a process group, the last alone is."""
+    if inputs.process_group is None or inputs.process_group.rank == inputs.process_group.size - 1:
+        ENGINES[plan.run.engine] = engine
+    return runner.prepare(inputs)
+
+
+def unfit_for_some(inputs: RunInputs) -> Work:
+    """Each round in a way of its own."""
+    plan = parse(inputs.plan)
+    assert isinstance(plan, TrainingPlan)
+    if inputs.weights == canonical_bytes(initial_weights(plan.model, 0)):
+        return unfit(inputs, plan, list(UNFIT.values())[inputs.round])
+    return runner.prepare(inputs)
+
+
+def fixed_round(inputs: RunInputs) -> Work:
+    """The round, on draws that are the same in every run; a worker's own would be others."""
+    process_group, plan = inputs.process_group or SINGLE_PROCESS, parse(inputs.plan)
+    assert isinstance(plan, TrainingPlan)
+    prepared = prepare_training(
+        plan, 0, load(inputs.weights), public_size=inputs.public_size, process_group=process_group
+    )
+
+    def work(pictures: RunPictures) -> bytes:
+        store = pictures.store
+        random = SecureRandom.for_tests(1 if process_group.is_first else 10_000)
+        known = LabelledPictures(store.images, store.labels, store.units, inputs.public_size)
+        return canonical_bytes(prepared.train(known, random=random))
+
+    return work
+
+
+def look_around(inputs: RunInputs) -> Work:
+    """When each process did what, and what it sees of GPUs and limits, told by the first."""
+    import resource
+
+    TIMES["prepared"] = time.monotonic()
+    process_group = inputs.process_group
+    assert process_group is not None
+    own = {
+        "gpus": os.environ["CUDA_VISIBLE_DEVICES"],
+        "threads": torch.get_num_threads(),
+        "processor": resource.getrlimit(resource.RLIMIT_CPU)[0],
+        "written": resource.getrlimit(resource.RLIMIT_FSIZE)[0],
+    }
+    return lambda pictures: together(process_group, {**own, **TIMES, "began": time.monotonic()})
+
+
+def together(process_group: SharedMemoryGroup, own: dict[str, Any]) -> bytes:
+    """What all processes tell, as the sum over them: one number for each letter."""
+    rows = np.zeros((process_group.size, 400), dtype=np.float32)
+    letters = json.dumps(own).encode()
+    rows[process_group.rank, : len(letters)] = np.frombuffer(letters, dtype=np.uint8)
+    (total,) = process_group.reduce([torch.from_numpy(rows)])
+    return json.dumps([json.loads(row.astype(np.uint8).tobytes().rstrip(b"\0")) for row in total.numpy()]).encode()
+
+
+def prepare_without_end(inputs: RunInputs) -> Work:
+    """The first waits for a worker that is never prepared."""
+    if inputs.process_group is not None and not inputs.process_group.is_first:
+        signal.pause()
+    return lambda pictures: b""
+
+
+def stop_half_way(inputs: RunInputs, pictures: RunPictures) -> bytes:
+    """The first says that it is half done and waits for a worker that never comes."""
+    process_group = inputs.process_group
+    assert process_group is not None
+    if not process_group.is_first:
+        signal.pause()
+    inputs.progress(0.5)
+    process_group.reduce([torch.zeros(1)])
+    return b""
+
+
+def leave_half_way(inputs: RunInputs, pictures: RunPictures) -> bytes:
+    """The first says that it is half done and waits for itself; its worker waits for it."""
+    process_group = inputs.process_group
+    assert process_group is not None
+    inputs.progress(0.5)
+    if process_group.is_first:
+        signal.pause()
+    for _ in process_group.samples(lambda: iter(()), steps=1):
+        pass
+    return b""
+
+
+def note_when_closed_in() -> None:
+    """Notes it; a worker takes longer than the first."""
+    enter = sandbox.enter
+
+    def noted(*settings: Any) -> None:
+        if os.getpid() != 1:
+            time.sleep(0.1)
+        enter(*settings)
+        TIMES["closed in"] = time.monotonic()
+
+    sandbox.enter = noted  # type: ignore[assignment]
+
+
+def take_the_filter_from_workers() -> None:
+    restrict = sandbox.seccomp.restrict
+
+    def only_the_first() -> None:
+        if os.getpid() != 1:
+            raise OSError(38, "no filter for a worker")
+        restrict()
+
+    sandbox.seccomp.restrict = only_the_first
+
+
+def take_the_namespaces() -> None:
+    namespaces.separate = lambda: dict.fromkeys(namespaces.KINDS, "none for this test")
