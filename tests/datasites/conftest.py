@@ -33,9 +33,9 @@ def state(tmp_path: Path, drawn: Path) -> StateFolder:
     return made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def governed_north(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Governed]:
-    """One datasite without ports and processes for all tests of what it decides: each with studies of its own."""
+    """One datasite without ports and processes for all tests of a file: each with studies of its own."""
     from support.governed import governed
 
     with governed(tmp_path_factory.mktemp("governed")) as made:

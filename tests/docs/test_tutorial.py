@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -73,8 +74,10 @@ def hospitals(tmp_path: Path) -> Iterator[Path]:
 def _people_of_the_hospitals(states: Path, study: Path) -> Iterator[None]:
     """Approves the study at two hospitals and denies it at the third, as soon as it is submitted."""
 
+    over = threading.Event()
+
     def decide() -> None:
-        wait_for((study / "study.json").exists)
+        wait_for((study / "study.json").exists, alive=lambda: not over.is_set())
         for name, request in json.loads((study / "study.json").read_text())["requests"].items():
             decision = ["deny", "--reason", REASON] if name == "west" else ["approve"]
             command("-m", "datasites", *decision, request["request_id"], "--state", states / name)
@@ -84,6 +87,7 @@ def _people_of_the_hospitals(states: Path, study: Path) -> Iterator[None]:
         try:
             yield
         finally:
+            over.set()
             decided.result()
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support.books import make_state, tenth_a_step
 from support.hospitals import RESEARCHER, STRANGER, write_pictures
 
@@ -36,6 +37,8 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from syft.client.api import SyftAPICall
     from syft.client.client import PythonConnection
     from syft.client.datasite_client import DatasiteClient
+    from syft.serde import recursive, recursive_primitives
+    from syft.server import routes
 
     from datasites.access.accounts import Accounts
     from datasites.code_requests.calculator import DeclaredShapes
@@ -44,6 +47,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from datasites.pysyft.guard import Call, Rules
     from datasites.pysyft.publish import publish
     from researcher.hospitals import code_requests
+    from researcher.hospitals import deserialiser as researchers_deserialiser
 
 SHAPES = DeclaredShapes({"w": (2,)}, {"w": (2,)})
 
@@ -131,8 +135,32 @@ class Governed:
 
 
 @contextmanager
+def _parser_of_a_datasite() -> Iterator[None]:
+    """Inside, PySyft's parser is a datasite's, whatever this process is besides; afterwards it is as it was."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deserialiser, "_parser", None)
+        for module, name in (
+            (recursive, "rs_bytes2object"),
+            (recursive, "rs_proto2object"),
+            (recursive_primitives, "iterable_schema"),
+            (recursive_primitives, "kv_iterable_schema"),
+            (routes, "deserialize"),
+        ):
+            patch.setattr(module, name, getattr(module, name))
+        if researchers_deserialiser._parser is not None:
+            patch.setattr(recursive, "rs_proto2object", researchers_deserialiser._parser._build)
+        yield
+
+
+@contextmanager
 def governed(folder: Path) -> Iterator[Governed]:
     """A datasite called north, with 80 pictures and two researchers."""
+    with _parser_of_a_datasite(), _opened(folder) as made:
+        yield made
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[Governed]:
     write_pictures(folder / "pictures.npz", sites=("north",), each=80)
     state = make_state(folder / "north", folder / "pictures.npz")
     config = DatasiteConfig.from_toml(state.config)

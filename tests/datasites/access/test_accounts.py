@@ -80,7 +80,7 @@ def test_who_is_revoked_has_no_file_and_no_certificate_until_enrolled_again(gove
     before = north.key(email)
     assert north.accounts.revoke(email) == 1
     assert not file.exists()
-    assert {row["email"]: row["state"] for row in north.accounts.people()}[email] == "revoked"
+    assert {row.email: row.state for row in north.accounts.people()}[email] == "revoked"
     with north.door(email), pytest.raises(CertificateRefused, match="revoked"):
         north.accounts.own_email(str(before.verify_key))
     north.accounts.enrol_first((email,))  # the settings still name it
