@@ -117,7 +117,7 @@ def test_the_schema_is_the_public_part_alone(tmp_path: Path) -> None:
         "class_names": ["a", "b", "c"],
         "image_shape": [4, 5, 3],
         "unit": "picture",
-        "public_size": 120,
+        "public_size": 130,
         "version": 1,
     }
     for shown in (json.dumps(manifest.schema()), repr(manifest), repr(open_store(tmp_path / "cells"))):

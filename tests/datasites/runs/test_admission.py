@@ -27,7 +27,7 @@ def test_only_what_queues_a_round_is_in_the_audit_log(tmp_path: Path, monkeypatc
     with contextlib.closing(RunQueue(tmp_path / "runs.sqlite")) as queue:
         admit = admission.Admission(queue=queue, max_update_bytes=1000, **fakes)
         ticket = Ticket(0, "0" * 64).to_text()
-        runs = {admit(approval, "{}", ticket)["run"] for _ in range(50)}
+        runs = {admit(approval, "{}", ticket).run for _ in range(50)}
         assert (len(runs), events) == (1, ["round asked for"])
         queue.fail(runs.pop(), code="WW501", reason="")
         admit(approval, "{}", ticket)

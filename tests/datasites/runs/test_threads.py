@@ -30,7 +30,7 @@ def test_the_process_that_runs_are_forked_from_has_their_threads_and_lets_them_s
         assert environment[name] == str(threads)
 
 
-@pytest.mark.parametrize(("target", "threads"), [("demo", "1"), ("test", "2")])
+@pytest.mark.parametrize(("target", "threads"), [("demo", "1"), ("test", "1"), ("bench-rounds", "2")])
 def test_what_make_starts_sleeps_while_it_waits(target: str, threads: str) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MAKE", "MFLAGS"))}
     show = 'SHELL = /usr/bin/env\n.SHELLFLAGS = sh -c "echo $$OMP_NUM_THREADS $$OMP_WAIT_POLICY" --\n'
