@@ -41,7 +41,7 @@ def installed() -> Mapping[str, str]:
 def compare(here: Mapping[str, str], there: Mapping[str, str]) -> list[Mismatch]:
     """The differences that matter, refusals first.
 
-    Refused: another major.minor of wanwu (plans and the wire differ), another syft (its objects differ),
+    Refused: another major.minor of wanwu (plans and answers differ), another syft (its objects differ),
     another major version of torch. Worth a warning: another minor version of python or torch, another opacus.
     """
     rules = {"wanwu": (2, 3), "syft": (3, 3), "torch": (1, 2), "python": (1, 2), "opacus": (1, 3)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
+from datasites.runs.queue import Run
 from policies.answers.plain_values import from_plain
 from policies.errors import ConfigError
 
@@ -59,24 +60,9 @@ class BudgetRow:
 
 
 @dataclass(frozen=True)
-class RunRow:
-    """A run as the hospital's own people see it: the columns of queue.sql, and its place in the queue."""
+class RunRow(Run):
+    """A run as the hospital's own people see it: as the queue knows it, and its place there."""
 
-    id: str
-    request_id: str
-    round: int
-    account: str
-    weights: str
-    state: str
-    attempt: int
-    progress: float
-    reason: str
-    code: str
-    update_digest: str
-    created: float
-    started: float
-    ended: float
-    version: int
     queue_position: int
 
 

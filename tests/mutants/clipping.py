@@ -49,7 +49,7 @@ def left_out(is_left_out: Callable[[str], bool]) -> Callable[[Patch], None]:
 
         def enter_some(self, parameter, use):
             if is_left_out(self.names[id(parameter)]):
-                self._uses.setdefault(id(parameter), []).append(use)
+                self._kept.setdefault(id(parameter), []).append(use)
             else:
                 enter(self, parameter, use)
 

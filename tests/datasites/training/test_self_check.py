@@ -19,6 +19,7 @@ from policies.errors import NotRepeatable, OutOfMemory
 from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
 
 SPEC = ModelSpec("small_cnn", (16, 16, 1), 3, {"width": 4})
+DECLARED = 28  # units, and as many may be drawn into a step
 PRIVACY = PrivacySpec(1.0, 0.5, 1e-5)
 
 
@@ -96,7 +97,7 @@ class Untouched(np.ndarray):
         raise AssertionError("a picture was read")
 
 
-def pictures(count, kind=np.ndarray, public_size=20):
+def pictures(count, kind=np.ndarray, public_size=DECLARED):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (count, 16, 16, 1), dtype=np.uint8).view(kind)
     return LabelledPictures(images, rng.integers(0, 3, count), np.arange(count), public_size)
@@ -106,7 +107,7 @@ def shape_of(engine, study=None):
     model = build_model(SPEC).train()
     found = engine(model, 0.5)
     step_engine = StepEngine(found, "cpu", "float32")
-    return find_shape(study or plan(), model, step_engine, public_size=20, process_group=SINGLE_PROCESS), found
+    return find_shape(study or plan(), model, step_engine, public_size=DECLARED, process_group=SINGLE_PROCESS), found
 
 
 def round_with(engine, found=None, count=20, seed=1, study=None):
@@ -198,7 +199,9 @@ def test_the_work_of_a_round_is_the_same_whoever_is_drawn():
     asked = [round_with(Engine, count=count, seed=seed)[1].asked for count, seed in ((1, 1), (7, 2), (20, 3), (26, 4))]
     assert asked[0] == asked[1] == asked[2] == asked[3]
     (_, size, places), batches = asked[0][-1], -(-28 // asked[0][-1][2])
-    assert asked[0][-2 * batches :] == [("sum", size, places)] * 2 * batches, "two steps with room for 28"
+    assert asked[0][-2 * batches :] == [("sum", size, places)] * 2 * batches, (
+        "two steps with room for all that are declared"
+    )
     assert [kind for kind, *_ in asked[0][: -2 * batches][-3:]] == ["both", "norms", "both"], "what a look takes"
 
 

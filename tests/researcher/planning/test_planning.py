@@ -1,4 +1,4 @@
-"""How wishes become a plan; one that its engine cannot train is refused before a hospital spends time on it."""
+"""How settings become a plan; one that its engine cannot train is refused before a hospital spends time on it."""
 
 from __future__ import annotations
 
