@@ -53,6 +53,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.visible_ends": {},
     "datasites.training.metrics": {},
     "datasites.files": {"policies": "errors untrusted_text"},
+    "datasites.picture_files": {"policies": "errors"},
+    "datasites.sources": {"policies": "plans", "datasites": "picture_files"},
     "datasites.runs.sandbox": {"policies": "errors", "datasites": "runs.gpus"},
     "datasites.training.process_group": {"policies": "errors"},
     "datasites.training.randomness": {"policies": "errors"},

@@ -15,10 +15,12 @@ from policies import validate
 from policies.answers.hospital import DatasetSchema
 from policies.answers.plain_values import to_plain
 from policies.errors import DataError, PlanError, StoreBroken
+from policies.plans.picture_form import LABEL_KINDS, MODALITIES, PictureForm
 from policies.plans.tokeniser import TextForm
 from policies.plans.training import UNITS, canonical_json
 
 STORE_VERSION = 1
+_ADDED_LATER = {"text": None, "form": None, "label_kind": "single", "modality": "other"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class StoreManifest:
         rows_digest: Private: SHA-256 of labels, units and, where there are reports, their words, as stored.
         version: Of the store's format.
         text: Public: the form of the reports; None where there are none.
+        form: Public: how files became pictures; None where they came as arrays.
+        label_kind: Public: `single` or `multi`; see `DatasetSchema`.
+        modality: Public: what kind of pictures they are, as declared.
     """
 
     name: str
@@ -50,6 +55,9 @@ class StoreManifest:
     rows_digest: str = field(repr=False)
     version: int = STORE_VERSION
     text: TextForm | None = None
+    form: PictureForm | None = None
+    label_kind: str = "single"
+    modality: str = "other"
 
     def __post_init__(self) -> None:
         validate.name("name", self.name)
@@ -67,6 +75,10 @@ class StoreManifest:
         validate.integer("version", self.version, low=STORE_VERSION, high=STORE_VERSION)
         if self.text is not None and not isinstance(self.text, TextForm):
             raise DataError("text must be a form of reports, or absent.")
+        if self.form is not None and not isinstance(self.form, PictureForm):
+            raise DataError("form must be a form of pictures, or absent.")
+        validate.choice("label_kind", self.label_kind, LABEL_KINDS)
+        validate.choice("modality", self.modality, MODALITIES)
 
     @property
     def public(self) -> DatasetSchema:
@@ -86,8 +98,9 @@ class StoreManifest:
     def to_json(self) -> str:
         """Canonical JSON of all fields, for the store's own folder."""
         values = asdict(self)
-        if self.text is None:
-            del values["text"]  # so a store of pictures alone reads as it always did
+        for name, usual in _ADDED_LATER.items():
+            if values[name] == usual:
+                del values[name]  # so a store that has none of it reads as it always did
         return canonical_json(values)
 
     @classmethod
@@ -99,9 +112,13 @@ class StoreManifest:
         """
         try:
             values = json.loads(text)
-            if {"text", *values} != {f.name for f in fields(cls)}:
+            if {*_ADDED_LATER, *values} != {f.name for f in fields(cls)}:
                 raise DataError("The manifest must hold exactly its known fields.")
-            return cls(**{**values, "text": TextForm.from_dict(values.get("text"))})
+            forms = {
+                "text": TextForm.from_dict(values.get("text")),
+                "form": PictureForm.from_dict(values.get("form")),
+            }
+            return cls(**{**values, **forms})
         except (ValueError, TypeError, RecursionError, PlanError, DataError) as error:
             raise StoreBroken(
                 "The store's manifest cannot be read. Restore the store from a copy, or ingest the pictures anew.",

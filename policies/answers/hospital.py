@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from policies.answers.runs import Count
+from policies.plans.picture_form import LABEL_KINDS, MODALITIES, PictureForm
 from policies.plans.plan_json import ADDED_LATER
 from policies.plans.tokeniser import TextForm
 from policies.plans.training import UNITS
@@ -38,6 +39,10 @@ class DatasetSchema:
         public_size: The declared number of units.
         version: Of the store's format.
         text: The form of the reports beside the pictures; None where there are none.
+        form: How files became pictures; None where the hospital's pictures came as arrays.
+        label_kind: `single`: a picture has one of the classes; `multi`: each class is a finding that a picture has or
+            has not, or nobody knows.
+        modality: What kind of pictures they are, as the hospital declares it.
     """
 
     name: Annotated[str, Checks.name]
@@ -47,6 +52,9 @@ class DatasetSchema:
     public_size: Annotated[int, whole(1, 10**9)]
     version: Count
     text: TextForm | None = field(default=None, metadata=ADDED_LATER)
+    form: PictureForm | None = field(default=None, metadata=ADDED_LATER)
+    label_kind: Annotated[str, one_of(*LABEL_KINDS)] = field(default="single", metadata=ADDED_LATER)
+    modality: Annotated[str, one_of(*MODALITIES)] = field(default="other", metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,12 @@ class TorchrunGroup:
 
     @classmethod
     def join(cls) -> TorchrunGroup:
-        """The processes that `torchrun` started: NCCL where there are GPUs, one for each process, else gloo.
+        """The processes that `torchrun` started: NCCL where each has a GPU of its own, else gloo on CPUs.
 
         Raises:
             RuntimeError: This process was not started by torchrun.
         """
-        on_gpus = torch.cuda.is_available()
+        on_gpus = torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", 1)) and torch.cuda.is_available()
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if on_gpus else "cpu"
         if on_gpus:
             torch.cuda.set_device(device)

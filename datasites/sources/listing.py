@@ -1,0 +1,82 @@
+"""What a source lists: each picture's place, labels, patient and report, before a pixel is read. All of it private."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasites.picture_files.picture_refused import Reason
+from policies.plans.picture_form import PictureForm
+
+UNKNOWN = -1  # of a finding in a dataset of several labels a picture
+
+
+class Picture(Protocol):
+    """One picture of a source. It pickles small: a place, not pixels."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for the hospital's own report: a path inside the source, and a frame or row. Private."""
+
+    def digest(self) -> bytes:
+        """SHA-256 of what the pixels are read from (the file's bytes and the frame), 32 bytes."""
+
+    def pixels(self, form: PictureForm) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """(height, width, channels) as `form` says.
+
+        Raises:
+            PictureRefused: It cannot be read as that, with the reason.
+        """
+
+
+@dataclass(frozen=True, repr=False)
+class ListedPicture:
+    """A picture with all that the source says of it.
+
+    Attributes:
+        picture: Where its pixels are.
+        labels: One class number for kind `single`; for kind `multi` 0, 1 or `UNKNOWN` for each finding.
+        patient: Whose it is, as the source names them; None where it does not.
+        report: What was written about it; None where no reports are read.
+    """
+
+    picture: Picture
+    labels: tuple[int, ...]
+    patient: str | None = None
+    report: str | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something in the source that is no picture of the listing, and why."""
+
+    place: str
+    reason: Reason
+
+
+@dataclass(frozen=True, repr=False)
+class Listing:
+    """All pictures of one hospital in a source.
+
+    Attributes:
+        root: The source's folder or file.
+        pictures: In the source's order.
+        class_names: Public names of the classes, or of the findings, in label order.
+        label_kind: `single` or `multi`.
+        left_out: What else was found.
+        own_size: (height, width) that all pictures have in their headers, where that is known without pixels.
+        own_channels: 1 or 3, likewise.
+    """
+
+    root: Path
+    pictures: Sequence[ListedPicture]
+    class_names: tuple[str, ...]
+    label_kind: str = "single"
+    left_out: Sequence[LeftOut] = field(default=())
+    own_size: tuple[int, int] | None = None
+    own_channels: int | None = None
