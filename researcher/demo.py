@@ -82,7 +82,8 @@ def _study(
         settings = replace(settings, num_rounds=num_rounds)
     console.rule("The researcher plans and submits")
     plan = make_plan(settings, datasets)
-    hold_out = load_hold_out(test, class_names=datasets[0].class_names, image_shape=datasets[0].image_shape)
+    first = datasets[0]
+    hold_out = load_hold_out(test, class_names=first.class_names, image_shape=first.image_shape, form=first.form)
     _print_plan(plan, console)
     study = Study.submit(federation, plan, out / "studies" / "all")
     alone = {

@@ -70,7 +70,9 @@ def _evaluate_here(checkpoint: Checkpoint, test: Path, backbone: str | None) -> 
     from researcher.evaluation.feature_hold_out import with_features
     from researcher.evaluation.hold_out import load_hold_out
 
-    hold_out = load_hold_out(test, class_names=checkpoint.class_names, image_shape=checkpoint.model.image_shape)
+    hold_out = load_hold_out(
+        test, class_names=checkpoint.class_names, image_shape=checkpoint.model.image_shape, form=checkpoint.form
+    )
     hold_out = with_features(hold_out, checkpoint.model, backbone)
     scores = score(checkpoint.model, checkpoint.weights, hold_out)
     recall = dict(zip(checkpoint.class_names, map(float, scores.recall), strict=True))

@@ -77,7 +77,7 @@ def train(
         else:
             study = _submit(federation, out, dataset, chosen)
         info = next(iter(federation.hospitals.values())).datasets[study.plan.dataset]
-        hold_out = load_hold_out(test, class_names=info.class_names, image_shape=info.image_shape)
+        hold_out = load_hold_out(test, class_names=info.class_names, image_shape=info.image_shape, form=info.form)
         hold_out = with_features(hold_out, study.plan.model, backbone_weights)
         train_study(
             study,

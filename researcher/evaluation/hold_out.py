@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from policies.errors import DataError
-from policies.plans.reports_file import REPORTS_FILE, read_reports
-
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+from policies.plans.picture_form import PictureForm
+from researcher.evaluation.hold_out_folder import picture_files, read_hold_out_reports, read_pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +19,7 @@ class HoldOut:
     """Public pictures that no hospital trained on.
 
     Attributes:
-        images: uint8, (N, H, W, C), N >= 1.
+        images: uint8, or uint16 where the form keeps 16 bits, (N, H, W, C), N >= 1.
         labels: int64, (N,), each an index into class_names.
         class_names: Of the classes, in the order of the model's outputs.
         reports: What was written about each picture; None where there are pictures alone.
@@ -35,9 +33,9 @@ class HoldOut:
     features: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.dtype != np.uint8 or not len(self.images):
+        if self.images.ndim != 4 or self.images.dtype not in (np.uint8, np.uint16) or not len(self.images):
             raise DataError(
-                f"Hold-out pictures must be uint8 (N, H, W, C), got {self.images.dtype} {self.images.shape}."
+                f"Hold-out pictures must be uint8 or uint16 (N, H, W, C), got {self.images.dtype} {self.images.shape}."
             )
         if self.labels.shape != (len(self.images),) or self.labels.dtype.kind not in "iu":
             raise DataError(
@@ -63,17 +61,18 @@ def load_hold_out(
     *,
     class_names: Sequence[str] | None = None,
     image_shape: tuple[int, int, int] | None = None,
+    form: PictureForm | None = None,
 ) -> HoldOut:
-    """Reads a hold-out in the forms that hospitals' pictures have.
+    """Reads a hold-out in the forms that hospitals' pictures have, by the decoder that reads those.
 
     Args:
-        path: An `.npz` with images, labels and optionally class_names and reports; or a folder `<class>/*.png|jpg`, or
-            `<hospital>/<class>/*.png|jpg`, in which all pictures have one size, with or without a `reports.csv` beside
-            the class folders.
+        path: An `.npz` with images, labels and optionally class_names and reports; or a folder `<class>/<picture>`, or
+            `<hospital>/<class>/<picture>`, with or without a `reports.csv` beside the class folders.
         class_names: The classes in the order of the model's outputs. Without them a folder's classes are
             sorted by name, and an `.npz` without names has `0`, `1`, ...
-        image_shape: (height, width, channels) that a folder's pictures are brought to, as the hospitals do it; by
+        image_shape: (height, width, channels) that a folder's pictures are brought to where no form is given; by
             default all must have one size.
+        form: By which the hospitals' files became pictures, as their schema says.
 
     Raises:
         DataError: Not one of these forms, or a class that is not in class_names.
@@ -81,8 +80,10 @@ def load_hold_out(
     path = Path(path)
     names = None if class_names is None else tuple(class_names)
     if path.is_dir():
-        return _from_folder(path, names, image_shape)
-    if path.suffix == ".npz" and path.is_file():
+        if form is None and image_shape is not None:
+            form = PictureForm(image_shape[:2], image_shape[2])
+        return _from_folder(path, names, form)
+    if path.suffix.lower() == ".npz" and path.is_file():
         return _from_npz(path, names)
     raise DataError(f"A hold-out must be an .npz file or a folder of class folders, {path} is neither.")
 
@@ -91,6 +92,7 @@ def _from_npz(path: Path, class_names: tuple[str, ...] | None) -> HoldOut:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             images, labels = arrays["images"], arrays["labels"]
+            images = images[..., None] if images.ndim == 3 else images  # grey
             own = tuple(str(name) for name in arrays["class_names"]) if "class_names" in arrays else None
             reports = arrays.get("reports")
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
@@ -107,68 +109,13 @@ def _from_npz(path: Path, class_names: tuple[str, ...] | None) -> HoldOut:
     return HoldOut(images, _positions(own, class_names)[hold_out.labels], class_names, written)
 
 
-def _from_folder(root: Path, class_names: tuple[str, ...] | None, image_shape: tuple[int, int, int] | None) -> HoldOut:
-    folders = _class_folders(root)
-    own = tuple(sorted({folder.name for folder in folders}))
+def _from_folder(root: Path, class_names: tuple[str, ...] | None, form: PictureForm | None) -> HoldOut:
+    files = picture_files(root)
+    own = tuple(sorted({file.parent.name for file in files}))
     names = own if class_names is None else class_names
     position = dict(zip(own, _positions(own, names), strict=True))
-    images, labels, files = [], [], []
-    for folder in folders:
-        for file in _pictures(folder):
-            images.append(_read(file, image_shape))
-            labels.append(position[folder.name])
-            files.append(file)
-            if images[-1].shape != images[0].shape:
-                raise DataError(
-                    f"All pictures of a hold-out must have one size, {file} has {images[-1].shape}, "
-                    f"the first {images[0].shape}."
-                )
-    return HoldOut(np.stack(images), np.array(labels, dtype=np.int64), names, _reports(files))
-
-
-def _reports(files: list[Path]) -> tuple[str, ...] | None:
-    """What `reports.csv` beside the class folders says of each file; None where no folder has one."""
-    tables = {}
-    for folder in {file.parent.parent for file in files}:
-        if (folder / REPORTS_FILE).is_file():
-            tables[folder] = read_reports(folder)
-    if not tables:
-        return None
-    found = []
-    for file in files:
-        report = tables.get(file.parent.parent, {}).get(f"{file.parent.name}/{file.name}")
-        if report is None:
-            raise DataError(f"{REPORTS_FILE} has no line for {file}. Every picture of a hold-out needs one, or none.")
-        found.append(report)
-    return tuple(found)
-
-
-def _class_folders(root: Path) -> list[Path]:
-    """The folders that hold pictures, all of them one or all of them two levels down."""
-    for pattern in ("*", "*/*"):
-        folders = [folder for folder in sorted(root.glob(pattern)) if folder.is_dir()]
-        if found := [folder for folder in folders if any(_pictures(folder))]:
-            return found
-    raise DataError(f"{root} must hold <class>/*.png|jpg or <hospital>/<class>/*.png|jpg, it holds no picture.")
-
-
-def _pictures(folder: Path) -> Iterator[Path]:
-    return (file for file in sorted(folder.iterdir()) if file.suffix.lower() in PICTURE_SUFFIXES)
-
-
-def _read(file: Path, image_shape: tuple[int, int, int] | None) -> np.ndarray:
-    """One picture as uint8, (H, W, C): brought to `image_shape`, or C is 1 for grey pictures, else 3."""
-    try:
-        with Image.open(file) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            grey = picture.mode in ("1", "L") if image_shape is None else image_shape[2] == 1
-            if image_shape is not None and picture.size != image_shape[1::-1]:
-                picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
-                picture = picture.resize(image_shape[1::-1], Image.Resampling.BILINEAR)
-            array = np.asarray(picture.convert("L" if grey else "RGB"))
-    except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise DataError(f"{file} cannot be read as a picture. Remove or replace it.") from error
-    return array[:, :, None] if array.ndim == 2 else array
+    labels = np.array([position[file.parent.name] for file in files], dtype=np.int64)
+    return HoldOut(read_pictures(files, form), labels, names, read_hold_out_reports(files))
 
 
 def _positions(own: tuple[str, ...], expected: tuple[str, ...]) -> np.ndarray:

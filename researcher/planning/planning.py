@@ -32,7 +32,7 @@ def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> Train
             train the model with differential privacy.
         BudgetTooSmall: No noise keeps the study within the epsilon.
     """
-    first = _agreeing(datasets, with_text=settings.model in TEXT_MODELS)
+    first = agreeing(datasets, with_text=settings.model in TEXT_MODELS)
     local_epochs, sample_rate = settings.chosen("local_epochs"), settings.chosen("sample_rate")
     if local_epochs <= 0 or not 0 < sample_rate <= 1:
         raise PlanError(
@@ -43,6 +43,8 @@ def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> Train
         options = {**first.text.options, **options}
     model = ModelSpec(settings.model, first.image_shape, len(first.class_names), options)
     check_text(model, first.text)
+    if settings.epsilon is not None or settings.noise_multiplier is not None:
+        check_delta(settings.delta, datasets)
     plan = TrainingPlan(
         study=settings.study,
         dataset=first.name,
@@ -101,6 +103,20 @@ def _privacy(settings: StudySettings, unit: str, steps: int) -> PrivacySpec | No
     return PrivacySpec(noise, settings.chosen("max_grad_norm"), settings.delta, unit)
 
 
+def check_delta(delta: float, datasets: Sequence[DatasetInfo]) -> None:
+    """Refuses a delta at which giving away one whole record, drawn at random, would count as private.
+
+    Raises:
+        PlanError: It is not below 1 divided by the public size of each.
+    """
+    for dataset in datasets:
+        if delta * dataset.public_size >= 1:
+            raise PlanError(
+                f"delta {delta:g} promises nothing to the {dataset.public_size} units at {dataset.datasite}: it must "
+                f"be below 1/{dataset.public_size}. Set --delta to {0.1 / dataset.public_size:.0e}."
+            )
+
+
 def study_epsilon(plan: TrainingPlan) -> float | None:
     """Returns the epsilon that the whole study costs at each hospital, at the plan's delta.
 
@@ -118,7 +134,12 @@ def study_epsilon(plan: TrainingPlan) -> float | None:
     return epsilon_spent((steps,), plan.privacy.delta)
 
 
-def _agreeing(datasets: Sequence[DatasetInfo], *, with_text: bool) -> DatasetInfo:
+def agreeing(datasets: Sequence[DatasetInfo], *, with_text: bool = False) -> DatasetInfo:
+    """The first of datasets that agree in what a model sees or answers.
+
+    Raises:
+        FederationError: There is none, or they differ.
+    """
     if not datasets:
         raise FederationError("No dataset to plan for. Connect to at least one hospital that publishes one.")
     first = datasets[0]

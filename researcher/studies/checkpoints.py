@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from policies.errors import ConfigError, FederationError, PlanError
+from policies.plans.picture_form import PictureForm
 from policies.plans.training import ModelSpec
 from researcher import atomic_file
 from researcher.strategies.state import ServerState, Weights
@@ -38,6 +39,7 @@ class Checkpoint:
         class_names: Of the outputs, in order.
         plan_digest: Digest of the plan that was approved.
         privacy: Datasite → what the weights cost there; None where training was not private.
+        form: How files become the pictures that it takes; None where the hospitals' pictures came as arrays.
     """
 
     weights: Weights
@@ -46,6 +48,7 @@ class Checkpoint:
     class_names: tuple[str, ...]
     plan_digest: str
     privacy: Mapping[str, PrivacySpent | None]
+    form: PictureForm | None = None
 
 
 def save_model(path: Path | str, checkpoint: Checkpoint) -> Path:
@@ -64,6 +67,7 @@ def save_model(path: Path | str, checkpoint: Checkpoint) -> Path:
         "plan_digest": checkpoint.plan_digest,
         "privacy": {name: spent and asdict(spent) for name, spent in checkpoint.privacy.items()},
         "weights": written.to_dict(),
+        **({} if checkpoint.form is None else {"form": checkpoint.form.to_dict()}),
     }
     atomic_file.write(sidecar, _json(about))
     return path
@@ -85,6 +89,7 @@ def load_model(path: Path | str) -> Checkpoint:
             class_names=tuple(about["class_names"]),
             plan_digest=str(about["plan_digest"]),
             privacy={name: spent and PrivacySpent(**spent) for name, spent in about["privacy"].items()},
+            form=PictureForm.from_dict(about.get("form")),
         )
     except _MALFORMED as error:
         raise ConfigError(f"{sidecar} is not the sidecar of a global model ({error}).") from error

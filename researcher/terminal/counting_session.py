@@ -18,6 +18,7 @@ from researcher.counts.releases import CountRequest, Released
 from researcher.hospitals.federation import Federation
 from researcher.hospitals.hospital import DatasetInfo
 from researcher.planning.count_settings import CountSettings
+from researcher.planning.planning import agreeing, check_delta
 from researcher.studies.submission import STUDY_FILE
 from researcher.terminal.tables import evaluation_table, statistics_table
 
@@ -29,7 +30,7 @@ SCORE_BINS = 20
 
 def ask_for_statistics(federation: Federation, settings: CountSettings, *, out: Path, console: PlainConsole) -> None:
     """Class counts, channel means and spreads of every hospital's pictures, with the noise in their intervals."""
-    info = _dataset(federation, settings.dataset)
+    info = _dataset(federation, settings)
     plan = StatisticsPlan(
         study=settings.study,
         dataset=info.name,
@@ -47,7 +48,12 @@ def ask_for_evaluation(
     federation: Federation, checkpoint: Checkpoint, settings: CountSettings, *, out: Path, console: PlainConsole
 ) -> None:
     """How a global model does on the hospitals' own pictures; every count carries the hospital's noise."""
-    info = _dataset(federation, settings.dataset)
+    info = _dataset(federation, settings)
+    if info.class_names != checkpoint.class_names:
+        ours, theirs = ", ".join(checkpoint.class_names), ", ".join(info.class_names)
+        raise FederationError(
+            f"The model's classes are {ours}, the dataset's {theirs}. An evaluation needs the same, in the same order."
+        )
     plan = EvaluationPlan(
         study=settings.study,
         dataset=info.name,
@@ -98,11 +104,15 @@ def _collect(
     return released
 
 
-def _dataset(federation: Federation, name: str | None) -> DatasetInfo:
-    found = [dataset for dataset in federation.datasets() if name in (None, dataset.name)]
+def _dataset(federation: Federation, settings: CountSettings) -> DatasetInfo:
+    """The dataset that is asked about, which every hospital that has one of its name describes the same way."""
+    published = federation.datasets()
+    name = settings.dataset or (published[0].name if published else None)
+    found = [dataset for dataset in published if dataset.name == name]
     if not found:
         raise FederationError(f"No hospital publishes a dataset {name!r}.")
-    return found[0]
+    check_delta(settings.delta, found)
+    return agreeing(found)
 
 
 def _save(file: Path, released: Released) -> None:

@@ -121,6 +121,7 @@ def write_all(out: Path, study: Study, state: ServerState, history: History, res
     Raises:
         ConfigError: The folder cannot be written.
     """
+    hospitals = study.federation.hospitals
     checkpoint = Checkpoint(
         weights=state.model,
         model=study.plan.model,
@@ -128,6 +129,7 @@ def write_all(out: Path, study: Study, state: ServerState, history: History, res
         class_names=result.class_names,
         plan_digest=study.plan.digest(),
         privacy=study.privacy(history),
+        form=next(hospitals[name].datasets[study.plan.dataset].form for name in study.requests),
     )
     save_model(out / MODEL_FILE, checkpoint)
     write_report(out, result)

@@ -91,7 +91,7 @@ def test_an_npz_is_read_with_or_without_class_names(tmp_path):
         {"labels": np.zeros(1, int)},
         {"images": np.zeros((1, 2, 2, 3), np.uint8)},
         {"images": np.zeros((1, 2, 2, 3)), "labels": np.zeros(1, int)},
-        {"images": np.zeros((1, 2, 2), np.uint8), "labels": np.zeros(1, int)},
+        {"images": np.zeros((1, 2), np.uint8), "labels": np.zeros(1, int)},
         {"images": np.zeros((0, 2, 2, 3), np.uint8), "labels": np.zeros(0, int)},
         {"images": np.zeros((2, 2, 2, 3), np.uint8), "labels": np.zeros(1, int)},
         {"images": np.zeros((1, 2, 2, 3), np.uint8), "labels": np.zeros(1)},

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from policies.errors import ConfigError, FederationError
+from policies.plans.picture_form import PictureForm
 from policies.plans.training import ModelSpec
 from researcher import atomic_file
 from researcher.strategies import ClientUpdate, FedAvg, ServerState
@@ -38,6 +39,19 @@ def equal(left, right):
     return left.keys() == right.keys() and all(
         np.array_equal(left[name], right[name]) and left[name].dtype == right[name].dtype for name in left
     )
+
+
+def test_a_global_model_says_how_files_become_its_pictures(tmp_path):
+    form = PictureForm((32, 32), 3, "fit", bits=12)
+    path = save_model(tmp_path / "model.safetensors", dataclasses.replace(MODEL, form=form))
+    assert load_model(path).form == form
+    assert load_model(save_model(tmp_path / "arrays.safetensors", MODEL)).form is None
+    assert "form" not in json.loads((tmp_path / "arrays.json").read_text())
+    sidecar = json.loads(path.with_suffix(".json").read_text())
+    sidecar["form"]["resize"] = "squeeze"
+    path.with_suffix(".json").write_text(json.dumps(sidecar))
+    with pytest.raises(ConfigError, match="not the sidecar"):
+        load_model(path)
 
 
 def test_a_global_model_reads_back_equal(tmp_path):

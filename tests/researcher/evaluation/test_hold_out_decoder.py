@@ -1,0 +1,95 @@
+"""A hold-out's files are read by the hospitals' decoder and the study's form: a file gives both the same numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasites.picture_files.decode import decode
+from policies.errors import DataError, PlanError
+from policies.plans.picture_form import PictureForm
+from researcher.evaluation.hold_out import load_hold_out
+from tests.support import made_files as made
+from tests.support.made_files import write
+
+CLASSES = ("healthy", "nodule")
+LEVELS = np.array([[0, 8192, 32768, 65535]], dtype=np.uint16)
+RAMP = np.linspace(0, 4095, 256).round().astype(np.uint16)[None]
+
+
+def in_classes(root: Path, content: bytes, name: str = "x.png") -> Path:
+    for label in CLASSES:
+        (root / label).mkdir(parents=True)
+        write(root / label / name, content)
+    return root
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sixteen_grey_bits_are_scaled_as_at_a_hospital(tmp_path: Path, channels: int) -> None:
+    root = in_classes(tmp_path / "test", made.png(LEVELS))
+    for given in ({"image_shape": (1, 4, channels)}, {"form": PictureForm((1, 4), channels)}):
+        images = load_hold_out(root, class_names=CLASSES, **given).images
+        assert images.shape == (2, 1, 4, channels)
+        assert images[1, 0, :, 0].tolist() == [0, 32, 128, 255]
+    assert load_hold_out(root).images[0, 0, :, 0].tolist() == [0, 32, 128, 255]
+
+
+def test_pictures_become_what_the_form_says(tmp_path: Path) -> None:
+    root = in_classes(tmp_path / "test", made.png(RAMP))
+    with pytest.raises(DataError, match=r"x\.png cannot be taken: .*sixteenth"):
+        load_hold_out(root, image_shape=(1, 256, 1))
+    form = PictureForm((4, 64), 1, "fit", bits=12)
+    images = load_hold_out(root, image_shape=(9, 9, 3), form=form).images
+    assert images.tolist() == [decode(root / "healthy" / "x.png", form).tolist()] * 2
+    deep = load_hold_out(root, form=replace(form, store_bits=16)).images
+    assert (deep.dtype, deep.shape) == (np.uint16, (2, 4, 64, 1))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.TIF", "TIFF"), ("a.bmp", "BMP"), ("a.Jpg", "PNG"), ("a", "WEBP")])
+def test_every_format_that_a_hospital_may_have_is_read(tmp_path: Path, name: str, kind: str) -> None:
+    values = np.arange(36, dtype=np.uint8).reshape(3, 4, 3)
+    (tmp_path / "a").mkdir()
+    Image.fromarray(values).save(tmp_path / "a" / name, kind, lossless=True)
+    assert load_hold_out(tmp_path).images.tolist() == [values.tolist()]
+
+
+def test_what_systems_leave_behind_is_no_picture(tmp_path: Path) -> None:
+    root = in_classes(tmp_path / "test", made.png(LEVELS))
+    write(root / "healthy" / "._x.png", b"\0\5\x16\7\0\2\0\0Mac OS X")
+    write(root / "healthy" / "notes.txt", b"no picture")
+    (root / ".hidden").mkdir()
+    write(root / ".hidden" / "x.png", made.png(LEVELS))
+    assert load_hold_out(root).labels.tolist() == [0, 1]
+
+
+def test_what_a_hospital_refuses_is_refused_with_the_same_words(tmp_path: Path) -> None:
+    page = np.zeros((4, 4), dtype=np.uint8)
+    refused = {
+        "cut short": (made.png(LEVELS)[:45], "damaged"),
+        "fractions": (made.tiff((page.astype(np.float32), {made.SAMPLE_FORMAT: [3]})), "fractions"),
+        "several": (made.tiff((page, {}), (page, {})), "holds 2 pictures"),
+        "other format": (b"GIF89a" + bytes(40), "none of PNG"),
+    }
+    for name, (content, told) in refused.items():
+        root = in_classes(tmp_path / name, content)
+        for given in ({}, {"image_shape": (4, 4, 1)}):
+            with pytest.raises(DataError, match=rf"x\.png .*{told}"):
+                load_hold_out(root, **given)
+
+
+def test_a_form_of_other_channels_than_files_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="channels must be one of 1, 3"):
+        load_hold_out(in_classes(tmp_path / "test", made.png(LEVELS)), image_shape=(1, 4, 4))
+
+
+@pytest.mark.parametrize("name", ["grey.npz", "capitals.NPZ"])
+def test_grey_arrays_are_read_whatever_the_file_s_case(tmp_path: Path, name: str) -> None:
+    arrays: dict[str, Any] = {"images": np.arange(24, dtype=np.uint8).reshape(6, 2, 2), "labels": np.arange(6) % 2}
+    with (tmp_path / name).open("wb") as stream:
+        np.savez(stream, **arrays)
+    assert load_hold_out(tmp_path / name).images.tolist() == arrays["images"][..., None].tolist()

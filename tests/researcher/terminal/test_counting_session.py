@@ -1,0 +1,84 @@
+"""Hospitals whose classes stand in another order, or whom a delta promises nothing, are not asked for counts."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from policies.errors import FederationError, PlanError
+from policies.plans.picture_form import PictureForm
+from policies.plans.training import ModelSpec
+from policies.terminal.rich_terminal import PlainConsole
+
+with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
+    warnings.simplefilter("ignore")
+    from researcher.hospitals.hospital import DatasetInfo
+    from researcher.planning.count_settings import CountSettings
+    from researcher.studies.checkpoints import Checkpoint
+    from researcher.terminal import counting_session
+    from researcher.terminal.counting_session import ask_for_evaluation, ask_for_statistics
+
+NORTH = DatasetInfo("north", "cells", ("healthy", "nodule"), (8, 8, 1), "picture", 400, {})
+MODEL = Checkpoint(
+    {"w": np.zeros(1, np.float32)}, ModelSpec("linear", (8, 8, 1), 2), 1, ("healthy", "nodule"), "0" * 64, {}
+)
+
+
+class Submitted(Exception):
+    """The plan went out."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def submit(*arguments: Any) -> None:
+        raise Submitted
+
+    monkeypatch.setattr(counting_session.CountRequest, "submit", submit)
+
+
+def ask(*datasets: DatasetInfo, model: Checkpoint | None = None, **settings: Any) -> None:
+    federation: Any = SimpleNamespace(datasets=lambda: list(datasets), hospitals={})
+    chosen, out, console = CountSettings(**settings), Path("nowhere"), PlainConsole(quiet=True)
+    if model is None:
+        ask_for_statistics(federation, chosen, out=out, console=console)
+    else:
+        ask_for_evaluation(federation, model, chosen, out=out, console=console)
+
+
+@pytest.mark.parametrize("model", [None, MODEL], ids=["statistics", "evaluation"])
+def test_hospitals_that_agree_are_asked(model: Checkpoint | None) -> None:
+    elsewhere = replace(NORTH, datasite="west", name="others", class_names=("a", "b", "c"))
+    with pytest.raises(Submitted):
+        ask(NORTH, replace(NORTH, datasite="south", public_size=900), elsewhere, model=model, dataset="cells")
+
+
+@pytest.mark.parametrize("model", [None, MODEL], ids=["statistics", "evaluation"])
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        ({"class_names": ("nodule", "healthy")}, "class_names"),
+        ({"image_shape": (8, 8, 3)}, "image_shape"),
+        ({"unit": "patient"}, "unit"),
+        ({"form": PictureForm((8, 8), 1)}, "form"),
+    ],
+)
+def test_hospitals_that_differ_are_not_asked(other: dict[str, Any], what: str, model: Checkpoint | None) -> None:
+    with pytest.raises(FederationError, match=f"differ in {what}: .* at north, .* at west"):
+        ask(NORTH, replace(NORTH, datasite="west", **other), model=model)
+
+
+def test_a_model_of_classes_in_another_order_is_not_evaluated() -> None:
+    with pytest.raises(FederationError, match="model's classes are nodule, healthy"):
+        ask(NORTH, model=replace(MODEL, class_names=("nodule", "healthy")))
+
+
+@pytest.mark.parametrize("model", [None, MODEL], ids=["statistics", "evaluation"])
+def test_a_delta_that_promises_nothing_is_refused(model: Checkpoint | None) -> None:
+    with pytest.raises(PlanError, match=r"delta 1e-05 promises nothing .* 300000 .* west"):
+        ask(NORTH, replace(NORTH, datasite="west", public_size=300_000), model=model)
