@@ -53,7 +53,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.visible_ends": {},
     "datasites.training.metrics": {},
     "datasites.files": {"policies": "errors untrusted_text"},
-    "datasites.picture_files": {"policies": "errors"},
+    "datasites.picture_files": {"policies": "errors plans"},
     "datasites.sources": {
         "policies": "errors plans settings untrusted_text validate",
         "datasites": "picture_files",
@@ -75,7 +75,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "training.pictures training.process_group training.randomness",
     },
     "datasites.training.models": {"policies": "errors plans", "datasites": "training.pictures"},
-    "datasites.assets": {"policies": "answers errors plans validate", "datasites": "files training.models"},
+    "datasites.assets": {"policies": "answers errors plans validate", "datasites": "files sources training.models"},
     "datasites.approvals": {"policies": "errors ledger plans untrusted_text", "datasites": "assets files"},
     "datasites.audit_log": {"policies": "errors ledger plans untrusted_text", "datasites": "files"},
     "datasites.hospitals_file": {"policies": "errors", "datasites": "config files"},

@@ -16,7 +16,7 @@ from policies.settings import setting
 from policies.untrusted_text import is_plain
 from policies.validate import Checks
 
-KINDS = ("auto", "folder", "table", "npz", "dicom", "nifti")
+KINDS = ("auto", "folder", "table", "npz", "dicom")
 LEVELS = ("site", "class", "patient", "other")
 ENCODINGS = ("auto", "utf-8", "utf-16", "gbk", "cp1252")
 MATCHES = ("path", "SOPInstanceUID", "StudyInstanceUID", "AccessionNumber", "PatientID")
@@ -78,7 +78,10 @@ class DatasetSettings:
     )
     label_separator: str = setting("What stands between several findings in one column, such as '|'.", default="")
     unknown_values: tuple[str, ...] = setting(
-        "What stands in a finding's column where nobody knows, for label_kind 'multi'.", default=("", "-1")
+        "What stands in a finding's column where nobody knows, for label_kind 'multi'.", default=("", "-1", "-1.0")
+    )
+    no_finding: str = setting(
+        "What stands in the column of several findings where there is none.", default="No Finding"
     )
     patient_column: str = setting("The table's column of patients; empty where there is none.", default="")
     site_column: str = setting("The table's column of hospitals; empty where there is none.", default="")
@@ -128,7 +131,9 @@ class DatasetSettings:
         default="one",
         choices=FRAMES,
     )
-    nifti_axis: int = setting("The axis of a NIfTI volume along which slices are taken: 0, 1 or 2.", default=2)
+    nifti_axis: int = setting(
+        "How NIfTI volumes are cut into slices: 0 sagittal, 1 coronal, 2 axial; always as the patient lies.", default=2
+    )
     most_left_out: float = setting(
         "Largest share of files that may be left out because they cannot be taken; above it nothing is.", default=0.01
     )
