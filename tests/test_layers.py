@@ -55,7 +55,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.files": {"policies": "errors untrusted_text"},
     "datasites.picture_files": {"policies": "errors plans"},
     "datasites.sources": {
-        "policies": "errors plans settings untrusted_text validate",
+        "policies": "answers errors plans settings validate",
         "datasites": "picture_files",
     },
     "datasites.runs.sandbox": {"policies": "errors", "datasites": "runs.gpus"},

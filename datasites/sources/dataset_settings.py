@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+from policies.answers.hospital import check_terms
 from policies.errors import ConfigError
 from policies.plans.picture_form import LABEL_KINDS, MODALITIES, RESIZES, STORE_BITS, WINDOWS, PictureForm
 from policies.plans.tokeniser import MAX_TEXT_LENGTH, MAX_VOCABULARY, TextForm
 from policies.plans.training import UNITS
 from policies.settings import setting
-from policies.untrusted_text import is_plain
 from policies.validate import Checks
 
 KINDS = ("auto", "folder", "table", "npz", "dicom")
@@ -24,7 +24,6 @@ SPLITS = ("train", "val", "test", "all")
 FRAMES = ("one", "all", "middle")
 IDENTITIES = ("name", "date", "record_number")
 NAMED = "medmnist:"
-MAX_TERMS = 4000
 FLAT = {
     "dataset": "name",
     "data_path": "data_path",
@@ -155,7 +154,9 @@ class DatasetSettings:
         "Size of the dataset that is made public; 0 rounds the number of units up to two digits, below 100 to one.",
         default=0,
     )
-    terms_of_use: str = setting("What researchers may do with models of the dataset; they read it.", default="")
+    terms_of_use: str = setting(
+        "What the hospital asks of who uses the dataset, in one line that researchers see beside it.", default=""
+    )
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -174,8 +175,7 @@ class DatasetSettings:
                 "labels_from must be 'folder', 'table' or the keyword of a DICOM attribute such as BodyPartExamined, "
                 f"got {self.labels_from!r}."
             )
-        if len(self.terms_of_use) > MAX_TERMS or not all(is_plain(line) for line in self.terms_of_use.split("\n")):
-            raise ConfigError(f"terms_of_use must be at most {MAX_TERMS} printable characters: researchers see it.")
+        check_terms(_checks, "terms_of_use", self.terms_of_use)
 
     @property
     def text(self) -> TextForm | None:
