@@ -49,9 +49,8 @@ class RawPicture:
             raise ZeroDivisionError
         if content == b"deadly":
             os.kill(os.getpid(), signal.SIGSEGV)
-        return np.frombuffer(
-            content[: form.size[0] * form.size[1]].ljust(form.size[0] * form.size[1]), np.uint8
-        ).reshape(*form.size, 1)
+        size = form.size[0] * form.size[1]
+        return np.frombuffer(content[:size].ljust(size), np.uint8).reshape(*form.size, 1)
 
 
 SIDE = 4

@@ -224,6 +224,7 @@ def prepare(inputs: RunInputs) -> Work:
                 texts=store.texts,
                 text_form=store.manifest.text,
                 features=pictures.features,
+                by_unit=store.by_unit,
             ),
             progress=lambda step, steps: inputs.progress(step / steps),
         )

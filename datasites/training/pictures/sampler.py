@@ -13,7 +13,13 @@ from datasites.training.randomness.randomness import SecureRandom
 
 
 def poisson_steps(
-    units: np.ndarray, *, sample_rate: float, steps: int, random: SecureRandom, pictures_each: int = 1
+    units: np.ndarray,
+    *,
+    sample_rate: float,
+    steps: int,
+    random: SecureRandom,
+    pictures_each: int = 1,
+    by_unit: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
     """Yields the pictures of each step.
 
@@ -29,11 +35,13 @@ def poisson_steps(
         steps: Number of batches.
         random: Makes the draws.
         pictures_each: Pictures of each drawn unit; where it has fewer, all of them again.
+        by_unit: int64, (N,), the pictures in the order of their units, where somebody has sorted them already.
 
     Yields:
         int64, (B, pictures_each), pictures of each drawn unit; B varies from 0 to U.
     """
-    by_unit = np.argsort(units, kind="stable")
+    if by_unit is None:
+        by_unit = np.argsort(units, kind="stable")
     pictures_of = np.bincount(units)
     first = np.cumsum(pictures_of) - pictures_of
     for _ in range(steps):

@@ -26,6 +26,14 @@ def test_every_unit_is_drawn_at_the_sample_rate():
     assert min(pvalues) > 1e-3 / 40
 
 
+def test_pictures_that_somebody_has_sorted_are_drawn_as_those_that_nobody_has():
+    sorted_before = np.argsort(MIXED, kind="stable")
+    random = SecureRandom.for_tests(1)
+    drawn = poisson_steps(MIXED, sample_rate=0.5, steps=50, random=random, by_unit=sorted_before)
+    for one, other in zip(drawn, steps_of(MIXED, 0.5, 50), strict=True):
+        assert one[:, 0].tolist() == other.tolist()
+
+
 def test_batch_sizes_vary_as_independent_draws_do():
     sizes = np.array([len(batch) for batch in steps_of(ONE_EACH, 0.2, 3000)])
     assert abs(sizes.mean() - 40 * 0.2) < 5 * np.sqrt(40 * 0.2 * 0.8 / 3000)
