@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from datasites.training.pictures.unit_index import UnitIndex
 from datasites.training.randomness.randomness import SecureRandom
 from policies import validate
 from policies.errors import DataError, PlanError
@@ -32,7 +33,8 @@ class LabelledPictures:
         text_form: What `texts` are; None where there are none.
         features: float32, (N, width), what a frozen public backbone says of each picture; may be a memory map. None
             where the model reads the pictures themselves.
-        by_unit: int64, (N,), the pictures in the order of their units; None where nobody has sorted them yet.
+        unit_index: `UnitIndex.of` of the units, where somebody has made it and checked it against them; then nothing
+            here reads all units. None where nobody has.
     """
 
     images: np.ndarray
@@ -42,7 +44,7 @@ class LabelledPictures:
     texts: np.ndarray | None = None
     text_form: TextForm | None = None
     features: np.ndarray | None = None
-    by_unit: np.ndarray | None = None
+    unit_index: UnitIndex | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype not in (np.uint8, np.uint16):
@@ -57,7 +59,7 @@ class LabelledPictures:
             raise DataError("A dataset must hold at least one picture.")
         if self.labels.min() < 0:
             raise DataError("Labels must be class numbers from 0.")
-        if self.units.min() < 0 or self.units.max() >= len(self.units) or not np.bincount(self.units).all():
+        if self.unit_index is None and not _are_numbered(self.units):
             raise DataError("Units must be numbered 0 to U-1, each with at least one picture.")
         validate.integer("public_size", self.public_size, low=1, high=10**12)
         if (self.texts is None) != (self.text_form is None):
@@ -74,7 +76,12 @@ class LabelledPictures:
     @property
     def num_units(self) -> int:
         """The true number of privacy units. Private: never in a reply, a scale or a message."""
-        return int(self.units.max()) + 1
+        return int(self.units.max()) + 1 if self.unit_index is None else self.unit_index.num_units
+
+
+def _are_numbered(units: np.ndarray) -> bool:
+    """Whether units are 0 to U-1, each with a picture."""
+    return bool(units.min() >= 0 and units.max() < len(units) and np.bincount(units).all())
 
 
 def to_tensor(images: np.ndarray, device: str = "cpu") -> torch.Tensor:

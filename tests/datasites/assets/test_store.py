@@ -19,7 +19,7 @@ from datasites.files import private_folder
 from policies.errors import DataError, StoreBroken, WanwuError
 from policies.plans.picture_form import PictureForm
 
-FILES = ["by_unit.npy", "images.npy", "labels.npy", "manifest.json", "sources.npy", "units.npy"]
+FILES = ["by_unit.npy", "images.npy", "labels.npy", "manifest.json", "sources.npy", "unit_starts.npy", "units.npy"]
 
 
 def pictures(count: int = 120, *, seed: int = 0, patients: int | None = None) -> SourcePictures:
@@ -230,7 +230,7 @@ def as_version_1(folder: Path) -> None:
         manifest.pop(field, None)
     manifest |= {"version": 1, "rows_digest": hashlib.sha256(labels.tobytes() + units.tobytes()).hexdigest()}
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    for name in ("sources", "by_unit"):
+    for name in ("sources", "by_unit", "unit_starts"):
         (folder / f"{name}.npy").unlink()
 
 
@@ -248,10 +248,10 @@ def test_a_store_of_version_1_opens_and_is_not_taken_for_another_one(tmp_path: P
 # --- torn ---
 
 
-@pytest.mark.parametrize("sync", range(9))
+@pytest.mark.parametrize("sync", range(10))
 def test_a_kill_at_any_moment_leaves_a_whole_store_or_none(tmp_path: Path, sync: int) -> None:
     child = os.fork()
-    if child == 0:  # killed before the sync of that number: report, pixels, five files, the folder aside, the parent
+    if child == 0:  # killed before the sync of that number: report, pixels, six files, the folder aside, the parent
         try:
             done: list[int] = []
             real = os.fsync
@@ -267,7 +267,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_store_or_none(tmp_path: Path, sync:
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    if sync < 8:
+    if sync < 9:
         assert not (tmp_path / "cells").exists()
     else:
         open_store(tmp_path / "cells").verify()
@@ -369,7 +369,7 @@ def test_a_changed_row_is_noticed_by_verify(tmp_path: Path, name: str, message: 
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
-    [("num_units", 121, "units"), ("num_units", 119, "units"), ("class_names", ["a", "b"], "labels")],
+    [("num_units", 121, "unit_starts"), ("num_units", 119, "unit_starts"), ("class_names", ["a", "b"], "labels")],
 )
 def test_a_manifest_that_counts_otherwise_is_noticed_before_anything_is_served(
     tmp_path: Path, field: str, value: object, message: str
@@ -381,7 +381,7 @@ def test_a_manifest_that_counts_otherwise_is_noticed_before_anything_is_served(
         open_store(tmp_path / "cells").check_rows()
 
 
-@pytest.mark.parametrize("name", ["labels", "units", "sources", "patients", "by_unit"])
+@pytest.mark.parametrize("name", ["labels", "units", "sources", "patients", "by_unit", "unit_starts"])
 def test_a_changed_row_is_noticed_before_anything_is_served(tmp_path: Path, name: str) -> None:
     ingest(pictures(patients=60), tmp_path / "cells", name="cells")
     open_store(tmp_path / "cells").check_rows()
