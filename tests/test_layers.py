@@ -54,10 +54,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.metrics": {},
     "datasites.files": {"policies": "errors untrusted_text"},
     "datasites.picture_files": {"policies": "errors plans"},
-    "datasites.sources": {
-        "policies": "answers errors plans settings validate",
-        "datasites": "picture_files",
-    },
+    "datasites.sources": {"policies": "answers errors plans settings validate", "datasites": "picture_files"},
     "datasites.runs.sandbox": {"policies": "errors", "datasites": "runs.gpus"},
     "datasites.training.process_group": {"policies": "errors"},
     "datasites.training.randomness": {"policies": "errors"},
@@ -99,7 +96,6 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "training.book_keeping training.dp_sgd training.models training.pictures",
     },
     "datasites.doctor": {"policies": "errors versions", "datasites": "assets audit_log config files state web"},
-    "datasites.prepare": {"policies": "errors", "datasites": "assets config files state"},
     "datasites.pysyft": {"policies": "contracts errors", "datasites": "assets files runs.entry state"},
     "datasites.training.local_round": {
         "policies": "errors plans",
@@ -167,11 +163,6 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.server": {
         "datasites": "access code_requests config console files pysyft researchers_port runs.runs state web",
     },
-    "datasites.cli": {
-        "policies": "errors plans settings terminal untrusted_text",
-        "datasites": "access assets audit_log config console doctor files prepare pysyft server sources state web",
-    },
-    "datasites.__main__": {"datasites": "cli"},
     "researcher.atomic_file": {"policies": "errors"},
     "researcher.strategies": {"policies": "errors validate"},
     "researcher.hospitals": {"policies": "answers contracts errors ledger plans untrusted_text validate versions"},
@@ -215,6 +206,16 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "audit_picture errors plans settings terminal",
         "datasites": "training.privacy_audit",
     },
+    "datasites.ingestion": {
+        "policies": "errors plans untrusted_text",
+        "datasites": "assets files picture_files sources",
+    },
+    "datasites.prepare": {"policies": "errors terminal", "datasites": "assets config files ingestion sources state"},
+    "datasites.cli": {
+        "policies": "errors plans settings terminal untrusted_text",
+        "datasites": "access assets audit_log config console doctor files prepare pysyft server sources state web",
+    },
+    "datasites.__main__": {"datasites": "cli"},
 }
 # What reaches code from elsewhere than its arguments: each is forced by PySyft, which says nothing of the call that it
 # serves and whose parser is functions of its modules.
