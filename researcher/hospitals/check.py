@@ -42,6 +42,7 @@ class DatasetCheck:
     epsilon_total: float
     delta: float
     text: TextForm | None = None
+    label_kind: str = "single"
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def contract_problems(datasets: Iterable[DatasetInfo]) -> dict[str, tuple[str, .
     found: dict[str, tuple[str, ...]] = {}
     for dataset in datasets:
         other = first.setdefault(dataset.name, dataset)
-        for what in ("class_names", "image_shape", "unit"):
+        for what in ("class_names", "label_kind", "image_shape", "unit"):
             here, there = getattr(dataset, what), getattr(other, what)
             if here != there:
                 text = f"'{dataset.name}' has {what} {here}, at {other.datasite} {there}: one study cannot use both"
@@ -166,6 +167,7 @@ def _dataset(hospital: Hospital, dataset: DatasetInfo) -> DatasetCheck:
         epsilon_total=budget.epsilon_total,
         delta=budget.delta,
         text=dataset.text,
+        label_kind=dataset.label_kind,
     )
 
 

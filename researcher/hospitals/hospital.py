@@ -33,6 +33,8 @@ class DatasetInfo:
         public_size: The declared size.
         limits: What the hospital allows, as `DatasetLimits.to_dict` gives it.
         text: The form of the reports beside the pictures; None where there are none.
+        label_kind: `single`: a picture has one of the classes; `multi`: each class is a finding that a picture has or
+            has not, or nobody knows.
     """
 
     datasite: str
@@ -43,6 +45,7 @@ class DatasetInfo:
     public_size: int
     limits: Mapping[str, Any]
     text: TextForm | None = None
+    label_kind: str = "single"
 
     @classmethod
     def of(cls, datasite: str, schema: DatasetSchema, limits: Mapping[str, Any]) -> Self:
@@ -56,12 +59,13 @@ class DatasetInfo:
             public_size=schema.public_size,
             limits=limits,
             text=schema.text,
+            label_kind=schema.label_kind,
         )
 
 
 @dataclass(frozen=True)
 class Mock:
-    """A dataset's mock twin: invented pictures, and reports where it has some, of the right shape, to rehearse on."""
+    """A dataset's mock twin to rehearse on: invented pictures, labels and, where it has some, reports of its form."""
 
     images: np.ndarray
     labels: np.ndarray

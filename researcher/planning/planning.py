@@ -25,8 +25,8 @@ def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> Train
         datasets: What the hospitals publish, as `Federation.datasets` gives it.
 
     Raises:
-        FederationError: The datasets differ in name, classes, picture shape or unit, or, for a model that takes
-            reports, in their form.
+        FederationError: The datasets differ in name, classes, kind of labels, picture shape or unit, or, for a model
+            that takes reports, in their form.
         PlanError: A setting is out of range, the model takes reports and the datasets have none, or the engine cannot
             train the model with differential privacy.
         BudgetTooSmall: No noise keeps the study within the epsilon.
@@ -40,7 +40,7 @@ def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> Train
     options = dict(settings.options)
     if settings.model in TEXT_MODELS and first.text is not None:
         options = {**first.text.options, **options}
-    model = ModelSpec(settings.model, first.image_shape, len(first.class_names), options)
+    model = ModelSpec(settings.model, first.image_shape, len(first.class_names), options, first.label_kind)
     check_text(model, first.text)
     plan = TrainingPlan(
         study=settings.study,
@@ -122,7 +122,7 @@ def _agreeing(datasets: Sequence[DatasetInfo], *, with_text: bool) -> DatasetInf
         raise FederationError("No dataset to plan for. Connect to at least one hospital that publishes one.")
     first = datasets[0]
     for other in datasets[1:]:
-        for what in ("name", "class_names", "image_shape", "unit", *(("text",) if with_text else ())):
+        for what in ("name", "class_names", "label_kind", "image_shape", "unit", *(("text",) if with_text else ())):
             if getattr(first, what) != getattr(other, what):
                 here, there = getattr(first, what) or "none", getattr(other, what) or "none"
                 raise FederationError(

@@ -23,7 +23,8 @@ class LabelledPictures:
 
     Attributes:
         images: uint8, (N, H, W, C); may be a memory map.
-        labels: int64, (N,), class of each picture, from 0.
+        labels: int64, (N,), class of each picture, from 0; or int8, (N, K), for each of K findings 1 where the picture
+            has it, 0 where it has not, -1 where nobody knows.
         units: int64, (N,), privacy unit of each picture, 0 .. U-1; every unit has a picture.
         public_size: The number of units that the hospital declares. N and U themselves are private.
         texts: int32, (N, length), the words of each picture's report as numbers; may be a memory map. None where
@@ -46,13 +47,17 @@ class LabelledPictures:
             raise DataError(
                 f"Pictures must be uint8 of shape (N, H, W, C), got {self.images.dtype} with {self.images.ndim} axes."
             )
-        for name, values in (("labels", self.labels), ("units", self.units)):
-            if values.dtype != np.int64 or values.shape != (len(self.images),):
-                raise DataError(f"There must be one int64 of {name} for each picture.")
+        if self.labels.ndim != 2:
+            _check_one_each("labels", self.labels, len(self.images))
+        elif self.labels.dtype != np.int8 or len(self.labels) != len(self.images) or self.labels.shape[1] < 2:
+            raise DataError("Findings must be int8 of shape (N, K), a row for each picture, of at least two findings.")
+        _check_one_each("units", self.units, len(self.images))
         if len(self.images) == 0:
             raise DataError("A dataset must hold at least one picture.")
-        if self.labels.min() < 0:
+        if self.labels.ndim == 1 and self.labels.min() < 0:
             raise DataError("Labels must be class numbers from 0.")
+        if self.labels.ndim == 2 and (self.labels.min() < -1 or self.labels.max() > 1):
+            raise DataError("Each finding of a picture must be 0, 1, or -1 where it is unknown.")
         present = np.unique(self.units)
         if present[0] != 0 or present[-1] != len(present) - 1:
             raise DataError("Units must be numbered 0 to U-1, each with at least one picture.")
@@ -69,9 +74,19 @@ class LabelledPictures:
             raise DataError("There must be one row of float32 features for each picture.")
 
     @property
+    def label_kind(self) -> str:
+        """`single`, or `multi` where labels are findings. Public."""
+        return "multi" if self.labels.ndim == 2 else "single"
+
+    @property
     def num_units(self) -> int:
         """The true number of privacy units. Private: never in a reply, a scale or a message."""
         return int(self.units.max()) + 1
+
+
+def _check_one_each(name: str, values: np.ndarray, count: int) -> None:
+    if values.dtype != np.int64 or values.shape != (count,):
+        raise DataError(f"There must be one int64 of {name} for each picture.")
 
 
 def to_tensor(images: np.ndarray, device: str = "cpu") -> torch.Tensor:

@@ -31,6 +31,7 @@ def dataset(datasite: str = "north", **changes: Any) -> Any:
         "public_size": 100,
         "limits": LIMITS,
         "text": None,
+        "label_kind": "single",
         **changes,
     }
     return SimpleNamespace(**values)

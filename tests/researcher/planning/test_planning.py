@@ -10,7 +10,7 @@ from references import understood
 from torch import nn
 
 from datasites.training.models import MODELS
-from policies.errors import PlanError
+from policies.errors import FederationError, PlanError
 from policies.plans.plan_json import settings
 from policies.plans.training import RunSpec, TrainingPlan
 
@@ -54,3 +54,12 @@ def test_the_option_for_several_pictures_of_a_patient_ends_in_the_plan_that_is_s
 def test_several_pictures_of_a_patient_are_refused_where_a_dataset_protects_pictures() -> None:
     with pytest.raises(PlanError, match="pictures_per_patient is 4, but the plan's privacy is not for each patient"):
         make_plan(StudySettings(model="linear", pictures_per_patient=4, noise_multiplier=2.0), DATASETS)
+
+
+def test_the_kind_of_labels_is_taken_from_the_schema_and_must_be_the_same_everywhere() -> None:
+    findings = replace(DATASETS[0], label_kind="multi")
+    settings_of_study = StudySettings(model="linear", noise_multiplier=2.0)
+    assert make_plan(settings_of_study, [findings]).model.label_kind == "multi"
+    assert make_plan(settings_of_study, DATASETS).model.label_kind == "single"
+    with pytest.raises(FederationError, match="differ in label_kind: multi at north, single at south"):
+        make_plan(settings_of_study, [findings, replace(DATASETS[0], datasite="south")])
