@@ -71,13 +71,13 @@ def findings(aurocs: Mapping[str, float | None]) -> Figure:
     many = len(aurocs) > MANY_CLASSES
     width, height = MANY_SIZE_INCHES if many else drawing.SIZE_INCHES
     figure = Figure(figsize=(width, height), dpi=drawing.DPI)
-    left, below, above = 1.7, 0.45, 0.735
+    left, below, above = 2.0, 0.45, 0.735
     axes = figure.add_axes((left / width, below / height, 1 - (left + 0.6) / width, 1 - (below + above) / height))
     drawing.title(figure, "AUROC by finding", "Global model on the public hold-out; 0.5 is guessing")
     places, size = range(len(aurocs)), 10 if len(aurocs) <= MANY_LABELLED else 6
     beyond = [0.0 if value is None else value - 0.5 for value in aurocs.values()]
-    axes.barh(places, beyond, left=0.5, color=drawing.GLOBAL)
-    axes.set_yticks(places, [drawing.short(name) for name in aurocs], fontsize=size)
+    axes.barh(places, beyond, left=0.5, height=min(0.8, len(aurocs) / 8), color=drawing.GLOBAL)
+    axes.set_yticks(places, [drawing.short(name, most=22) for name in aurocs], fontsize=size)
     axes.set_ylim(len(aurocs) - 0.4, -0.6)
     axes.set_xlim(min(0.5, 0.5 + min(beyond)), 1)
     for place, value in zip(places, aurocs.values(), strict=True):
