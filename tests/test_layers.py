@@ -55,7 +55,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.losses": {},
     "datasites.training.metrics": {},
     "datasites.files": {"policies": "errors untrusted_text"},
-    "datasites.picture_files": {"policies": "errors"},
+    "datasites.picture_files": {"policies": "errors plans"},
     "datasites.sources": {"policies": "plans", "datasites": "picture_files"},
     "datasites.runs.sandbox": {"policies": "errors", "datasites": "runs.gpus"},
     "datasites.training.process_group": {"policies": "errors"},
@@ -65,7 +65,10 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.web": {"policies": "errors validate"},
     "datasites.runs.entry": {"policies": "answers contracts errors plans"},
     "datasites.training.pictures": {"policies": "errors plans validate", "datasites": "training.randomness"},
-    "datasites.config": {"policies": "budget errors plans settings validate", "datasites": "files runs.sandbox web"},
+    "datasites.config": {
+        "policies": "answers budget errors plans settings validate",
+        "datasites": "files runs.sandbox web",
+    },
     "datasites.training.dp_sgd": {
         "policies": "errors plans",
         "datasites": "training.losses training.pictures training.process_group training.randomness",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from references import understood
@@ -11,6 +12,7 @@ from torch import nn
 
 from datasites.training.models import MODELS
 from policies.errors import FederationError, PlanError
+from policies.plans.picture_form import PictureForm
 from policies.plans.plan_json import settings
 from policies.plans.training import RunSpec, TrainingPlan
 
@@ -56,10 +58,27 @@ def test_several_pictures_of_a_patient_are_refused_where_a_dataset_protects_pict
         make_plan(StudySettings(model="linear", pictures_per_patient=4, noise_multiplier=2.0), DATASETS)
 
 
-def test_the_kind_of_labels_is_taken_from_the_schema_and_must_be_the_same_everywhere() -> None:
-    findings = replace(DATASETS[0], label_kind="multi")
-    settings_of_study = StudySettings(model="linear", noise_multiplier=2.0)
-    assert make_plan(settings_of_study, [findings]).model.label_kind == "multi"
-    assert make_plan(settings_of_study, DATASETS).model.label_kind == "single"
-    with pytest.raises(FederationError, match="differ in label_kind: multi at north, single at south"):
-        make_plan(settings_of_study, [findings, replace(DATASETS[0], datasite="south")])
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"label_kind": "multi"}, "label_kind: single at north, multi at south"),
+        ({"class_names": ("b", "a")}, r"class_names: \('a', 'b'\) at north, \('b', 'a'\) at south"),
+        ({"form": PictureForm((8, 8), 1, window="full")}, "form.window: file at north, full at south"),
+        ({"form": PictureForm((8, 8), 1, store_bits=16)}, "form.store_bits: 8 at north, 16 at south"),
+        ({"form": None}, "form: 8x8, stretch, window file, 8 bits at north, none at south"),
+    ],
+)
+def test_hospitals_that_show_a_model_other_things_get_no_plan_and_the_difference_is_named(
+    changes: dict[str, Any], told: str
+) -> None:
+    north = replace(DATASETS[0], form=PictureForm((8, 8), 1))
+    study = StudySettings(model="linear", noise_multiplier=2.0)
+    assert make_plan(study, [north, replace(north, datasite="south", modality="ct")]).dataset == "cells"
+    with pytest.raises(FederationError, match=f"differ in {told}"):
+        make_plan(study, [north, replace(north, datasite="south", **changes)])
+
+
+def test_the_kind_of_labels_is_taken_from_the_schema() -> None:
+    study = StudySettings(model="linear", noise_multiplier=2.0)
+    assert make_plan(study, [replace(DATASETS[0], label_kind="multi")]).model.label_kind == "multi"
+    assert make_plan(study, DATASETS).model.label_kind == "single"
