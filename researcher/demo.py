@@ -104,9 +104,10 @@ def _study(
     result = replace(result_of(study, state, history, hold_out), local_only=local_only, privacy_total=total)
     write_all(out, study, state, history, result)
     console.rule("Result")
-    console.print(line("  all hospitals together   accuracy ", (f"{result.final.test_accuracy:.3f}", "bold")))
+    score, value = wording.headline(result.final)
+    console.print(line(f"  all hospitals together   {score} ", (value, "bold")))
     for name, scores in local_only.items():
-        console.print(f"  {name + ' alone':<24} accuracy {scores.accuracy:.3f}")
+        console.print(f"  {name + ' alone':<24} {score} {wording.headline(scores)[1]}")
     for one in (study, *alone.values()):
         one.end()
 

@@ -51,6 +51,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs": {},
     "datasites.runs.gpus": {},
     "datasites.runs.visible_ends": {},
+    "datasites.training.finding_metrics": {},
+    "datasites.training.losses": {},
     "datasites.training.metrics": {},
     "datasites.files": {"policies": "errors untrusted_text"},
     "datasites.picture_files": {"policies": "errors plans"},
@@ -69,15 +71,18 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.training.dp_sgd": {
         "policies": "errors plans",
-        "datasites": "training.pictures training.process_group training.randomness",
+        "datasites": "training.losses training.pictures training.process_group training.randomness",
     },
     "datasites.training.models": {"policies": "errors plans", "datasites": "training.pictures"},
     "datasites.assets": {"policies": "answers errors plans validate", "datasites": "files sources training.models"},
     "datasites.approvals": {"policies": "errors ledger plans untrusted_text", "datasites": "assets files"},
     "datasites.audit_log": {"policies": "errors ledger plans untrusted_text", "datasites": "files"},
     "datasites.hospitals_file": {"policies": "errors", "datasites": "config files"},
-    "datasites.training.book_keeping": {"policies": "errors", "datasites": "training.dp_sgd"},
-    "datasites.training.evaluation": {"policies": "errors plans", "datasites": "training.models training.pictures"},
+    "datasites.training.book_keeping": {"policies": "errors", "datasites": "training.dp_sgd training.losses"},
+    "datasites.training.evaluation": {
+        "policies": "errors plans",
+        "datasites": "training.losses training.models training.pictures",
+    },
     "datasites.runs.admission": {
         "policies": "answers contracts errors ledger",
         "datasites": "approvals audit_log runs.blobs runs.queue",
@@ -100,8 +105,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.local_round": {
         "policies": "errors plans",
         "datasites": (
-            "training.dp_sgd training.engines training.models training.pictures training.process_group "
-            "training.randomness"
+            "training.dp_sgd training.engines training.losses training.models training.pictures "
+            "training.process_group training.randomness"
         ),
     },
     "datasites.access": {"policies": "errors inside_folder validate", "datasites": "audit_log config files pysyft"},
@@ -111,7 +116,10 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.training.releases": {
         "policies": "errors plans",
-        "datasites": "training.local_round training.metrics training.models training.pictures training.randomness",
+        "datasites": (
+            "training.local_round training.losses training.metrics training.models training.pictures "
+            "training.randomness"
+        ),
     },
     "datasites.training.jobs": {
         "policies": "errors plans",
@@ -124,7 +132,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.privacy_audit": {
         "policies": "budget plans validate",
         "datasites": (
-            "training.dp_sgd training.engines training.jobs training.local_round training.models "
+            "training.dp_sgd training.engines training.jobs training.local_round training.losses training.models "
             "training.pictures training.process_group training.randomness"
         ),
     },
@@ -173,11 +181,12 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "researcher.evaluation": {
         "policies": "errors plans",
-        "datasites": "picture_files training.evaluation training.metrics training.models",
+        "datasites": "picture_files training.evaluation training.finding_metrics training.metrics training.models",
         "researcher": "planning",
     },
     "researcher.studies": {
         "policies": "answers contracts errors inside_folder plans untrusted_text",
+        "datasites": "training.finding_metrics",
         "researcher": "atomic_file evaluation hospitals strategies",
     },
     "researcher.counts": {"policies": "errors plans", "researcher": "studies"},

@@ -24,12 +24,13 @@ class MockPictures:
 
     Attributes:
         images: uint8, (count, H, W, C).
-        labels: int64, (count,), every class at least once.
+        labels: int64, (count,), every class at least once; or of findings int8, (count, K), each at least once present,
+            absent and unknown.
         reports: Texts that say nothing, one for each picture; None where the dataset has no reports.
     """
 
     images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | NDArray[np.int8]
     reports: tuple[str, ...] | None = None
 
 
@@ -37,15 +38,15 @@ def make_mock(schema: DatasetSchema, *, count: int = 32, seed: int = 0) -> MockP
     """Makes smooth random blobs in the shape of a dataset, and random words where it has reports.
 
     Args:
-        schema: The public part of a manifest; only `image_shape`, `class_names` and `text` are used.
-        count: Number of pictures; raised to the number of classes, so that each has one.
+        schema: The public part of a manifest; only `image_shape`, `class_names`, `label_kind` and `text` are used.
+        count: Number of pictures; raised to the number of classes, so that each has one, and for findings to 3.
         seed: Another seed makes other blobs.
 
     Raises:
         DataError: The count or the seed is out of range.
 
     Guarantees:
-        The result is a function of image shape, number of classes, form of the reports, count and seed, and of
+        The result is a function of image shape, number and kind of classes, form of the reports, count and seed, and of
         nothing else.
     """
     height, width, channels = schema.image_shape
@@ -54,12 +55,23 @@ def make_mock(schema: DatasetSchema, *, count: int = 32, seed: int = 0) -> MockP
     checks.integer("count", count, low=1, high=100_000)
     checks.integer("seed", seed, low=0, high=2**63)
     rng = np.random.default_rng(seed)
-    count = max(count, num_classes)
-    labels = rng.permutation(np.arange(count, dtype=np.int64) % num_classes)
+    of_findings = schema.label_kind == "multi"
+    count = max(count, 3 if of_findings else num_classes)
+    labels = _findings(count, num_classes, rng) if of_findings else _classes(count, num_classes, rng)
     knots = rng.random((count, channels, _KNOTS, _KNOTS), dtype=np.float32)
     blobs = _interpolation(height) @ knots @ _interpolation(width).T
     images = np.rint(255 * blobs).astype(np.uint8).transpose(0, 2, 3, 1)
     return MockPictures(np.ascontiguousarray(images), labels, _reports(schema.text, count, rng))
+
+
+def _classes(count: int, num_classes: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    return rng.permutation(np.arange(count, dtype=np.int64) % num_classes)
+
+
+def _findings(count: int, num_classes: int, rng: np.random.Generator) -> NDArray[np.int8]:
+    """-1, 0 and 1 in every column equally often, each column in an order of its own."""
+    values = (np.arange(count) % 3 - 1).astype(np.int8)
+    return rng.permuted(np.repeat(values[:, None], num_classes, axis=1), axis=0)
 
 
 def _reports(form: TextForm | None, count: int, rng: np.random.Generator) -> tuple[str, ...] | None:

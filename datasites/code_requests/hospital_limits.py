@@ -23,6 +23,11 @@ from policies.plans.model_options import check_options
 from policies.plans.releases import StatisticsPlan
 from policies.plans.tokeniser import check_text
 
+_LABEL_KINDS = (
+    "with 'single' a picture has one of the classes, with 'multi' each class is a finding that it has, has not, or "
+    "nobody knows."
+)
+
 
 class HospitalLimits:
     """The limits in force, for every part of a datasite that asks."""
@@ -37,7 +42,7 @@ class HospitalLimits:
         return self._config.limits
 
     def check(self, plan: Plan, manifest: StoreManifest) -> None:
-        """Refuses a plan outside the limits, and one for other pictures, reports or features than the dataset's.
+        """Refuses a plan outside the limits, and one for other pictures, labels, reports or features than are there.
 
         Raises:
             LimitExceeded, RequestError, PlanError: With what was expected, what came and what to change.
@@ -49,6 +54,11 @@ class HospitalLimits:
             raise RequestError(
                 f"The dataset has pictures of {expected[0]} in {expected[1]} classes, the plan is for "
                 f"{about.image_shape} and {about.num_classes}. Take both from the dataset's schema."
+            )
+        if about.label_kind != manifest.label_kind:
+            raise RequestError(
+                f"The dataset's label_kind is '{manifest.label_kind}', the plan's '{about.label_kind}': {_LABEL_KINDS} "
+                "Take it from the dataset's schema."
             )
         if not isinstance(plan, StatisticsPlan):
             check_options(plan.model)

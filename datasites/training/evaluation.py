@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from datasites.training.losses import probabilities
 from datasites.training.models import build_model, load_weights
 from datasites.training.models.scattering_linear import ScatteringFeatures
 from datasites.training.pictures.data import to_tensor
@@ -27,7 +28,7 @@ def predict(
     fixed: np.ndarray | None = None,
     device: str = "cpu",
 ) -> np.ndarray:
-    """Returns the probability of each class for each picture.
+    """Returns the probability of each class, or of each finding, for each picture.
 
     Args:
         spec: The model.
@@ -39,7 +40,7 @@ def predict(
         device: Where torch computes.
 
     Returns:
-        float32, (N, K); each row adds up to 1.
+        float32, (N, K); each row adds up to 1 where the model's label_kind is `single`.
 
     Raises:
         PlanError: The model does not exist.
@@ -58,7 +59,7 @@ def predict(
     model = build_model(spec)
     load_weights(model, weights)
     model.to(device).eval()
-    probabilities = np.empty((len(images), spec.num_classes), dtype=np.float32)
+    found = np.empty((len(images), spec.num_classes), dtype=np.float32)
     with torch.inference_mode():
         for start in range(0, len(images), _BATCH):
             part = slice(start, start + _BATCH)
@@ -66,8 +67,8 @@ def predict(
                 logits = model.get_submodule("head")(torch.from_numpy(fixed[part]).to(device))
             else:
                 logits = model(to_inputs(to_tensor(images[part]), None if texts is None else texts[part], device))
-            probabilities[part] = torch.softmax(logits, dim=1).cpu().numpy()
-    return probabilities
+            found[part] = probabilities(logits, spec.label_kind).cpu().numpy()
+    return found
 
 
 def fixed_features(spec: ModelSpec, images: np.ndarray) -> np.ndarray | None:

@@ -14,7 +14,6 @@ from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from datasites.training.dp_sgd.batch_shape import BatchShape
@@ -24,9 +23,11 @@ from datasites.training.dp_sgd.noise import NoisyOptimizer
 from datasites.training.dp_sgd.private_step import PrivateStep, find_shape
 from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.engines import ENGINES
+from datasites.training.losses import summed_loss
 from datasites.training.models import build_model, load_weights, read_weights
 from datasites.training.pictures.data import LabelledPictures, check_augmentation
 from datasites.training.pictures.features import pictures_for
+from datasites.training.pictures.labels import check_label_kind
 from datasites.training.pictures.reports import texts_for
 from datasites.training.pictures.sampler import poisson_steps
 from datasites.training.process_group.process_group import SINGLE_PROCESS, ProcessGroup
@@ -78,8 +79,8 @@ def train_round(
         The client update: trained minus global weights, float32 by name, each of its parameter's shape.
 
     Raises:
-        PlanError: The model does not exist, or does not fit the pictures or their reports; or several processes train
-            without differential privacy.
+        PlanError: The model does not exist, or does not fit the pictures, their reports or the kind of their labels; or
+            several processes train without differential privacy.
         DataError: The dataset has classes that the model does not know.
         RoundRefused: `round_index` is not a round of the plan.
         InputRefused: The global weights are not the model's.
@@ -230,6 +231,7 @@ def _check_pictures(plan: TrainingPlan, pictures: LabelledPictures) -> None:
         )
     texts_for(plan.model, pictures)
     pictures_for(plan.model, pictures)
+    check_label_kind(pictures, label_kind=plan.model.label_kind, num_classes=plan.model.num_classes)
     if int(pictures.labels.max()) >= plan.model.num_classes:
         raise DataError(
             f"The dataset has more classes than model.num_classes, {plan.model.num_classes}. Set it to the "
@@ -272,7 +274,7 @@ def _plain_step(plan: TrainingPlan, model: nn.Module, optimizer: torch.optim.Opt
         for parameter in model.parameters():
             parameter.grad = torch.zeros_like(parameter)
         for batch in load(in_parts(chosen, plan.run.physical_batch_size)):
-            loss = F.cross_entropy(model(batch.inputs), batch.labels, reduction="sum")
+            loss = summed_loss(model(batch.inputs), batch.labels)
             (loss / (plan.augmentation_multiplicity * chosen.size)).backward()
         pull()
         optimizer.step()

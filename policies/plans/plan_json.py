@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 def dump(kind: str, plan: Any) -> str:
     """Canonical JSON of a plan: sorted keys, no spaces, its kind and version beside its fields."""
-    return canonical_json({"kind": kind, "version": PLAN_VERSION, **_plain(plan)})
+    return canonical_json({"kind": kind, "version": PLAN_VERSION, **plain(plan)})
 
 
 def load(text: str, kinds: Mapping[str, type[_T]]) -> _T:
@@ -49,7 +49,24 @@ def load(text: str, kinds: Mapping[str, type[_T]]) -> _T:
 
 def settings(plan: Any) -> dict[str, Any]:
     """A plan's text as plain values, with every setting that the text leaves out: for people to read."""
-    return {"kind": plan.kind, "version": PLAN_VERSION, **_plain(plan, everything=True)}
+    return {"kind": plan.kind, "version": PLAN_VERSION, **plain(plan, everything=True)}
+
+
+def plain(value: Any, *, everything: bool = False) -> Any:
+    """A declared value as its text holds it: without fields that came later and hold their default.
+
+    Args:
+        value: A plan or a part of one.
+        everything: Whether these fields are told all the same.
+    """
+    if is_dataclass(value):
+        told = [f for f in fields(value) if everything or not _is_left_out(f, getattr(value, f.name))]
+        return {f.name: plain(getattr(value, f.name), everything=everything) for f in told}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, everything=everything) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [plain(item, everything=everything) for item in value]
+    return value
 
 
 def canonical_json(value: Any) -> str:
@@ -73,17 +90,6 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _refuse_constant(constant: str) -> float:
     raise PlanError(f"A plan may not hold {constant}; every number must be finite.")
-
-
-def _plain(value: Any, *, everything: bool = False) -> Any:
-    if is_dataclass(value):
-        told = [f for f in fields(value) if everything or not _is_left_out(f, getattr(value, f.name))]
-        return {f.name: _plain(getattr(value, f.name), everything=everything) for f in told}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item, everything=everything) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(item, everything=everything) for item in value]
-    return value
 
 
 def _is_left_out(field: Field[Any], value: Any) -> bool:

@@ -1,7 +1,8 @@
 """Plans that release counts instead of weights: how a model does on private pictures, and what the pictures are like.
 
 Each round of such a plan is one release of sums over all privacy units with Gaussian noise on every number. A unit adds
-one picture to the sums: its own, or for a patient one drawn at random.
+one picture to the sums: its own, or for a patient one drawn at random. Where labels are findings, that picture adds to
+the sums of each of them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import ClassVar, Self
 from policies import validate
 from policies.errors import PlanError
 from policies.plans import plan_json, ranges
+from policies.plans.picture_form import LABEL_KINDS
 from policies.plans.plan_json import sha256_text
 from policies.plans.training import MAX_ROUNDS, UNITS, ModelSpec, RunSpec
 
@@ -42,7 +44,10 @@ class ReleaseSpec:
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """How well global models do on a hospital's pictures: a noised confusion matrix, and score histograms for AUROC.
+    """How well global models do on a hospital's pictures: noised counts, and score histograms for AUROC.
+
+    Of a model of classes the counts are a confusion matrix. Of a model of findings they are, for each, how many
+    pictures have it or have it not, by what the model says; a picture of which that is not known counts nowhere.
 
     Attributes:
         study: Name of the study; its evaluations and its training count together.
@@ -86,15 +91,20 @@ class EvaluationPlan:
 
     @property
     def sensitivity(self) -> float:
-        """L2 norm of what one unit adds: one cell of the matrix, and one bin in each class's histograms."""
-        return math.sqrt(1 + (self.model.num_classes if self.score_bins else 0))
+        """L2 norm of what one unit adds at most: one cell of the matrix, or of each finding's counts, and one bin in
+        each class's or finding's histograms."""
+        classes = self.model.num_classes
+        return math.sqrt((classes if self.model.label_kind == "multi" else 1) + (classes if self.score_bins else 0))
 
     @property
     def outputs(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of what leaves: `confusion` (true class, predicted class) and, if asked for, `scores`
-        (class, 0 for other classes' pictures and 1 for its own, bin of the class's probability)."""
+        """Names and shapes of what leaves: `confusion` (true class, predicted class), or for findings `finding_counts`
+        (finding, 0 where it is absent and 1 where it is present, likewise what the model says); and, if asked for,
+        `scores` (class or finding, 0 for pictures without it and 1 for those with it, bin of its probability)."""
         classes = self.model.num_classes
         scores = {"scores": (classes, 2, self.score_bins)} if self.score_bins else {}
+        if self.model.label_kind == "multi":
+            return {"finding_counts": (classes, 2, 2), **scores}
         return {"confusion": (classes, classes), **scores}
 
     def to_json(self) -> str:
@@ -123,6 +133,7 @@ class StatisticsPlan:
         privacy: The noise.
         rounds: How many such releases; more than one only averages the noise.
         run: The performance settings.
+        label_kind: As the dataset's schema says: `single`, or `multi` where each class is a finding.
     """
 
     kind: ClassVar[str] = "statistics"
@@ -136,9 +147,11 @@ class StatisticsPlan:
     privacy: ReleaseSpec
     rounds: int = 1
     run: RunSpec = field(default_factory=RunSpec)
+    label_kind: str = field(default="single", metadata=plan_json.ADDED_LATER)
 
     def __post_init__(self) -> None:
         _check_common(self.study, self.dataset, self.rounds, self.privacy, self.run)
+        validate.choice("label_kind", self.label_kind, LABEL_KINDS)
         shape = ModelSpec("statistics", self.image_shape, self.num_classes)
         object.__setattr__(self, "image_shape", shape.image_shape)
 
@@ -154,15 +167,19 @@ class StatisticsPlan:
 
     @property
     def sensitivity(self) -> float:
-        """L2 norm of what one unit adds at most: one class count, and for each channel its mean and mean square in
-        [0, 1]."""
-        return math.sqrt(1 + 2 * self.image_shape[2])
+        """L2 norm of what one unit adds at most: one class count, or one count of each finding, and for each channel
+        its mean and mean square in [0, 1]."""
+        return math.sqrt((self.num_classes if self.label_kind == "multi" else 1) + 2 * self.image_shape[2])
 
     @property
     def outputs(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of what leaves: sums over units of one-hot class, channel means, channel mean squares."""
+        """Names and shapes of what leaves: sums over units of one-hot class, or of each finding one-hot whether it is
+        absent, present or unknown; of channel means, and of channel mean squares."""
         channels = self.image_shape[2]
-        return {"class_counts": (self.num_classes,), "channel_sums": (channels,), "channel_square_sums": (channels,)}
+        sums = {"channel_sums": (channels,), "channel_square_sums": (channels,)}
+        if self.label_kind == "multi":
+            return {"finding_counts": (self.num_classes, 3), **sums}
+        return {"class_counts": (self.num_classes,), **sums}
 
     def to_json(self) -> str:
         """Canonical JSON: equal plans give equal text."""

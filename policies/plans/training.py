@@ -6,14 +6,13 @@ two requests, so its digest stands for what was approved.
 
 from __future__ import annotations
 
-import types
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from policies import validate
 from policies.errors import PlanError
 from policies.plans import plan_json, ranges
+from policies.plans.model_spec import ModelSpec
 from policies.plans.plan_json import canonical_json, sha256_text
 from policies.settings import setting
 
@@ -47,46 +46,7 @@ ENCODINGS = ("none", "zstd", "fp16", "int8")
 MAX_ROUNDS = 10_000
 MAX_STEPS = 1_000_000
 MAX_VIEWS = 16
-MAX_OPTIONS = 16
 MAX_PICTURES_PER_PATIENT = 16
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """Which model is trained.
-
-    Attributes:
-        name: A name from `datasites.training.models.MODELS`.
-        image_shape: (height, width, channels) in pixels.
-        num_classes: Size of the last layer.
-        options: Further settings of that model, name → word, number or true/false, few and short; see
-            `policies.plans.model_options` for those that each model takes.
-    """
-
-    name: str
-    image_shape: tuple[int, int, int]
-    num_classes: int
-    options: Mapping[str, str | int | float | bool] = field(default_factory=dict, hash=False)
-
-    def __post_init__(self) -> None:
-        validate.name("model.name", self.name)
-        if not isinstance(self.image_shape, list | tuple) or len(self.image_shape) != 3:
-            raise PlanError(f"model.image_shape must be (height, width, channels), got {self.image_shape!r}.")
-        for axis, size, high in zip(("height", "width", "channels"), self.image_shape, (4096, 4096, 4), strict=True):
-            validate.integer(f"model.image_shape {axis}", size, low=1, high=high)
-        validate.integer("model.num_classes", self.num_classes, low=2, high=10_000)
-        if not isinstance(self.options, Mapping):
-            raise PlanError(f"model.options must be a table of names and values, got {self.options!r}.")
-        if len(self.options) > MAX_OPTIONS:
-            raise PlanError(f"model.options may name at most {MAX_OPTIONS} options, got {len(self.options)}.")
-        for key, value in self.options.items():
-            validate.option(f"model.options.{validate.name('a name in model.options', key)}", value)
-        object.__setattr__(self, "image_shape", tuple(self.image_shape))
-        object.__setattr__(self, "options", types.MappingProxyType(dict(sorted(self.options.items()))))
-
-    def __reduce__(self) -> tuple[type[ModelSpec], tuple[object, ...]]:
-        """Between processes the options travel as a plain table."""
-        return ModelSpec, (self.name, self.image_shape, self.num_classes, dict(self.options))
 
 
 @dataclass(frozen=True)

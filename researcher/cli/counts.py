@@ -22,7 +22,7 @@ EVALUATION_FOLDER = Path("out/evaluation")
 
 
 def statistics(*, credentials: Sequence[str], out: Path, **settings: Any) -> None:
-    """Asks the hospitals for noised class counts and picture statistics, before a study is spent on them."""
+    """Asks the hospitals for noised counts of labels and picture statistics, before a study is spent on them."""
     from policies.terminal.rich_terminal import PlainConsole
     from researcher.terminal.counting_session import ask_for_statistics
 
@@ -75,8 +75,13 @@ def _evaluate_here(checkpoint: Checkpoint, test: Path, backbone: str | None) -> 
     )
     hold_out = with_features(hold_out, checkpoint.model, backbone)
     scores = score(checkpoint.model, checkpoint.weights, hold_out)
-    recall = dict(zip(checkpoint.class_names, map(float, scores.recall), strict=True))
-    summary = {"accuracy": scores.accuracy, "macro_f1": scores.macro_f1, "recall": recall}
+    names = checkpoint.class_names
+    summary: dict[str, object] = {"accuracy": scores.accuracy, "macro_f1": scores.macro_f1}
+    if scores.findings:
+        findings = {name: vars(finding) for name, finding in zip(names, scores.findings, strict=True)}
+        summary |= {"macro_auroc": scores.macro_auroc, "findings": findings}
+    else:
+        summary |= {"recall": dict(zip(names, map(float, scores.recall), strict=True))}
     say_json({**summary, "pictures": len(hold_out.labels)}, indent=2)
 
 

@@ -7,6 +7,7 @@ carries noise of a known spread. Where the noise hides what a number is divided 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -16,6 +17,7 @@ from policies.errors import DataError
 
 MAX_COUNT = 1e15
 _NO_PICTURE = 1e-6
+_DRAWN_AT_ONCE = 4_000_000  # numbers
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,16 @@ class Confidence:
     def generator(self) -> np.random.Generator:
         """Makes the bootstrap's draws. No secret depends on it."""
         return np.random.default_rng(self.seed)
+
+    def shapes_of_draws(self, world: np.ndarray) -> Iterator[tuple[int, ...]]:
+        """Shapes of arrays of draws, together `draws` of them, none much larger than `_DRAWN_AT_ONCE`.
+
+        Args:
+            world: float64, (K, ...), counts that are drawn anew.
+        """
+        at_once = max(1, _DRAWN_AT_ONCE // world.size)
+        for start in range(0, self.draws, at_once):
+            yield (min(at_once, self.draws - start), *world.shape)
 
     def quantiles(self, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the lower and the upper quantile of each column of (draws, ...)."""

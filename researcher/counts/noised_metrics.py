@@ -8,7 +8,7 @@ errors made there are taken for the error made here. Accuracy and recall need no
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,6 @@ import numpy as np
 from policies.errors import DataError
 from researcher.counts.intervals import Confidence, Interval, checked, count_interval, mean_interval, share_interval
 
-_DRAWN_AT_ONCE = 4_000_000  # numbers
 _NONE = 1e-9  # divides where there is nothing to divide
 
 
@@ -134,7 +133,7 @@ def _macro_f1(matrix: np.ndarray, confidence: Confidence) -> Interval:
     """Mean F1 of the classes; the errors are those made when counts are drawn and noised anew."""
     world, generator, noise = _suggested_matrix(matrix), confidence.generator(), confidence.noise_std
     drawn = []
-    for shape in _shapes(world, confidence.draws):
+    for shape in confidence.shapes_of_draws(world):
         counts = generator.poisson(world, shape) + noise * generator.standard_normal(shape)
         drawn.append(_f1(counts))
     wholes = matrix.sum(axis=0) + matrix.sum(axis=1)
@@ -177,14 +176,7 @@ def _area_errors(histograms: np.ndarray, confidence: Confidence) -> np.ndarray:
     world = np.maximum(histograms, 0)
     world = world * (totals / np.maximum(world.sum(axis=2), _NONE))[:, :, None] + 0.5 / world.shape[2]
     generator, drawn, noised = confidence.generator(), [], []
-    for shape in _shapes(world, confidence.draws):
+    for shape in confidence.shapes_of_draws(world):
         drawn.append(_area(generator.poisson(world, shape).astype(np.float64)))
         noised.append(_area(world + confidence.noise_std * generator.standard_normal(shape)))
     return np.sort(np.concatenate(drawn), axis=0) + np.concatenate(noised) - 2 * _area(world)
-
-
-def _shapes(world: np.ndarray, draws: int) -> Iterator[tuple[int, ...]]:
-    """Shapes of arrays of draws of `world`, together `draws` of them, none much larger than `_DRAWN_AT_ONCE`."""
-    at_once = max(1, _DRAWN_AT_ONCE // world.size)
-    for start in range(0, draws, at_once):
-        yield (min(at_once, draws - start), *world.shape)

@@ -10,6 +10,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from datasites.training import finding_metrics
+from datasites.training.finding_metrics import FindingScores
 from policies.errors import DataError
 from policies.plans.features import FeatureSpec
 from policies.plans.plan_json import canonical_json
@@ -28,16 +30,25 @@ class Evaluation:
     """How well a model does on a hold-out.
 
     Attributes:
-        accuracy: Share of pictures whose likeliest class is the true one.
-        macro_f1: Mean over classes of F1, so that rare classes count as much as common ones.
-        recall: Of each class, the share that was recognised.
-        confusion: Counts; rows are true classes, columns predicted.
+        accuracy: Share of pictures whose likeliest class is the true one; where labels are findings, share of the known
+            findings that are told right at a probability of 0.5.
+        macro_f1: Mean over classes of F1, so that rare classes count as much as common ones; over the findings that
+            have an F1, likewise.
+        recall: Of each class, the share that was recognised; empty for findings, whose sensitivity says it.
+        confusion: Counts; rows are true classes, columns predicted; empty for findings, which do not exclude another.
+        findings: How well each is told, in the order of the model's outputs; empty where labels are classes.
     """
 
     accuracy: float
     macro_f1: float
     recall: tuple[float, ...]
     confusion: tuple[tuple[int, ...], ...]
+    findings: tuple[FindingScores, ...] = ()
+
+    @property
+    def macro_auroc(self) -> float | None:
+        """Mean AUROC over the findings that have one; None where none has, or labels are classes."""
+        return finding_metrics.macro_auroc(self.findings)
 
 
 def evaluate(
@@ -57,10 +68,14 @@ def evaluate(
             by default.
 
     Raises:
-        DataError: The hold-out has other classes or another shape than the model, or lacks reports.
+        DataError: The hold-out has other classes, another kind of labels or another shape than the model, or lacks
+            reports.
     """
-    from datasites.training import metrics
-
+    if hold_out.label_kind != spec.label_kind:
+        raise DataError(
+            f"The model's label_kind is '{spec.label_kind}', the hold-out's labels are '{hold_out.label_kind}': "
+            "classes are one number a picture, findings a row of 0, 1 or -1."
+        )
     if len(hold_out.class_names) != spec.num_classes or hold_out.images.shape[1:] != spec.image_shape:
         raise DataError(
             f"The model takes {spec.image_shape} pictures of {spec.num_classes} classes, the hold-out has "
@@ -68,13 +83,30 @@ def evaluate(
         )
     inputs = _inputs(spec, hold_out)
     given = predict(spec, weights, inputs) if predict else _predict(spec, weights, inputs, hold_out)
-    predicted = np.asarray(given).argmax(axis=1)
-    confusion = metrics.confusion_matrix(hold_out.labels, predicted, spec.num_classes)
+    found = np.asarray(given)
+    return _of_findings(hold_out.labels, found) if spec.label_kind == "multi" else _of_classes(hold_out.labels, found)
+
+
+def _of_classes(labels: np.ndarray, found: np.ndarray) -> Evaluation:
+    from datasites.training import metrics
+
+    confusion = metrics.confusion_matrix(labels, found.argmax(axis=1), found.shape[1])
     return Evaluation(
         accuracy=float(metrics.accuracy(confusion)),
         macro_f1=float(metrics.macro_f1(confusion)),
         recall=tuple(float(share) for share in metrics.recall_per_class(confusion)),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+    )
+
+
+def _of_findings(labels: np.ndarray, found: np.ndarray) -> Evaluation:
+    findings = finding_metrics.score_findings(labels, found)
+    return Evaluation(
+        accuracy=finding_metrics.right_share(labels, found),
+        macro_f1=finding_metrics.mean_of_known([finding.f1 for finding in findings]) or 0.0,
+        recall=(),
+        confusion=(),
+        findings=findings,
     )
 
 

@@ -20,8 +20,9 @@ class HoldOut:
 
     Attributes:
         images: uint8, or uint16 where the form keeps 16 bits, (N, H, W, C), N >= 1.
-        labels: int64, (N,), each an index into class_names.
-        class_names: Of the classes, in the order of the model's outputs.
+        labels: int64, (N,), each an index into class_names; or int8, (N, K), for each of K findings 1 where the picture
+            has it, 0 where it has not, -1 where nobody knows.
+        class_names: Of the classes or findings, in the order of the model's outputs.
         reports: What was written about each picture; None where there are pictures alone.
         features: float32, (N, width), what a frozen public backbone says of each picture; None where not computed.
     """
@@ -37,23 +38,31 @@ class HoldOut:
             raise DataError(
                 f"Hold-out pictures must be uint8 or uint16 (N, H, W, C), got {self.images.dtype} {self.images.shape}."
             )
-        if self.labels.shape != (len(self.images),) or self.labels.dtype.kind not in "iu":
-            raise DataError(
-                f"The hold-out needs {len(self.images)} whole numbers as labels, "
-                f"got {self.labels.dtype} {self.labels.shape}."
-            )
-        classes = len(self.class_names)
-        if self.labels.min() < 0 or self.labels.max() >= classes:
-            raise DataError(
-                f"Hold-out labels must be 0 to {classes - 1}, one of {classes} classes, "
-                f"got {self.labels.min()} to {self.labels.max()}."
-            )
-        object.__setattr__(self, "labels", self.labels.astype(np.int64))
+        object.__setattr__(self, "labels", _checked_labels(self.labels, len(self.images), len(self.class_names)))
         object.__setattr__(self, "class_names", tuple(self.class_names))
         if self.reports is not None:
             if len(self.reports) != len(self.images) or not all(isinstance(text, str) for text in self.reports):
                 raise DataError(f"The hold-out needs {len(self.images)} texts as reports, one for each picture.")
             object.__setattr__(self, "reports", tuple(self.reports))
+
+    @property
+    def label_kind(self) -> str:
+        """`single`, or `multi` where labels are findings."""
+        return "multi" if self.labels.ndim == 2 else "single"
+
+
+def _checked_labels(labels: np.ndarray, pictures: int, classes: int) -> np.ndarray:
+    if labels.dtype.kind not in "iu" or labels.shape not in ((pictures,), (pictures, classes)):
+        raise DataError(
+            f"The hold-out needs {pictures} whole numbers as labels, or as many rows of {classes} for findings, "
+            f"got {labels.dtype} {labels.shape}."
+        )
+    of_findings = labels.ndim == 2
+    low, high = (-1, 1) if of_findings else (0, classes - 1)
+    if labels.min() < low or labels.max() > high:
+        what = "0, 1, or -1 for unknown" if of_findings else f"0 to {high}, one of {classes} classes"
+        raise DataError(f"Hold-out labels must be {what}, got {labels.min()} to {labels.max()}.")
+    return labels.astype(np.int8 if of_findings else np.int64)
 
 
 def load_hold_out(
@@ -66,10 +75,12 @@ def load_hold_out(
     """Reads a hold-out in the forms that hospitals' pictures have, by the decoder that reads those.
 
     Args:
-        path: An `.npz` with images, labels and optionally class_names and reports; or a folder `<class>/<picture>`, or
-            `<hospital>/<class>/<picture>`, with or without a `reports.csv` beside the class folders.
-        class_names: The classes in the order of the model's outputs. Without them a folder's classes are
-            sorted by name, and an `.npz` without names has `0`, `1`, ...
+        path: An `.npz` with images, labels (a class for each picture, or a row of findings) and optionally class_names
+            and reports; or a folder `<class>/<picture>`, or `<hospital>/<class>/<picture>`, with or without a
+            `reports.csv` beside the class folders.
+        class_names: The classes or findings in the order of the model's outputs. Without them a folder's classes are
+            sorted by name, and an `.npz` without names has `0`, `1`, ... A finding that the file does not name is
+            unknown of all its pictures.
         image_shape: (height, width, channels) that a folder's pictures are brought to where no form is given; by
             default all must have one size.
         form: By which the hospitals' files became pictures, as their schema says.
@@ -101,12 +112,24 @@ def _from_npz(path: Path, class_names: tuple[str, ...] | None) -> HoldOut:
         raise DataError(f"{path}: reports must be one text for each picture, got {reports.dtype} {reports.shape}.")
     written = None if reports is None else tuple(reports.tolist())
     if own is None:
-        highest = int(labels.max()) if labels.size and labels.dtype.kind in "iu" else 0
-        return HoldOut(images, labels, class_names or tuple(str(k) for k in range(highest + 1)), written)
+        return HoldOut(images, labels, class_names or _numbered(labels), written)
     if class_names is None or own == class_names:
         return HoldOut(images, labels, own, written)
     hold_out = HoldOut(images, labels, own)
-    return HoldOut(images, _positions(own, class_names)[hold_out.labels], class_names, written)
+    positions = _positions(own, class_names)
+    if hold_out.label_kind == "single":
+        return HoldOut(images, positions[hold_out.labels], class_names, written)
+    findings = np.full((len(images), len(class_names)), -1, dtype=np.int8)
+    findings[:, positions] = hold_out.labels
+    return HoldOut(images, findings, class_names, written)
+
+
+def _numbered(labels: np.ndarray) -> tuple[str, ...]:
+    """Names of classes or findings that have none: `0`, `1` and so on."""
+    if labels.ndim == 2:
+        return tuple(str(k) for k in range(labels.shape[1]))
+    highest = int(labels.max()) if labels.size and labels.dtype.kind in "iu" else 0
+    return tuple(str(k) for k in range(highest + 1))
 
 
 def _from_folder(root: Path, class_names: tuple[str, ...] | None, form: PictureForm | None) -> HoldOut:

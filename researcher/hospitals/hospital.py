@@ -74,7 +74,7 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class Mock:
-    """A dataset's mock twin: invented pictures, and reports where it has some, of the right shape, to rehearse on."""
+    """A dataset's mock twin to rehearse on: invented pictures, labels and, where it has some, reports of its form."""
 
     images: np.ndarray
     labels: np.ndarray

@@ -41,7 +41,7 @@ def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> Train
     options = dict(settings.options)
     if settings.model in TEXT_MODELS and first.text is not None:
         options = {**first.text.options, **options}
-    model = ModelSpec(settings.model, first.image_shape, len(first.class_names), options)
+    model = ModelSpec(settings.model, first.image_shape, len(first.class_names), options, first.label_kind)
     check_text(model, first.text)
     if settings.epsilon is not None or settings.noise_multiplier is not None:
         check_delta(settings.delta, datasets)

@@ -123,6 +123,7 @@ def auto(
         validate.integer("public_size", size, low=1, high=10**12)
     parameters, inputs = _numbers_of(model)
     kind = _NETWORK if inputs is None else _HEAD
+    shorter = math.sqrt(model.num_classes) if model.label_kind == "multi" else 1.0  # gradients, as many findings divide
     rounds = _ROUNDS if rounds is None else validate.integer("rounds", rounds, low=1, high=MAX_ROUNDS)
     steps_per_round = max(1, round(kind.steps / rounds))
     rate = _sample_rate(public_sizes)
@@ -136,8 +137,8 @@ def auto(
         steps_per_round=steps_per_round,
         sample_rate=rate,
         noise_multiplier=noise,
-        max_grad_norm=_rounded(kind.clip * math.sqrt(inputs or 1)),
-        learning_rate=_learning_rate(kind, in_step * math.sqrt(steps), momentum, inputs or 1),
+        max_grad_norm=_rounded(kind.clip * math.sqrt(inputs or 1) / shorter),
+        learning_rate=_rounded(shorter * _learning_rate(kind, in_step * math.sqrt(steps), momentum, inputs or 1)),
         learning_rate_schedule=kind.schedule,
         augmentation_multiplicity=1 if augmentation == "none" else kind.views,
         server_momentum=momentum,
@@ -177,7 +178,7 @@ def _learning_rate(kind: _Kind, noise: float, momentum: float, inputs: int) -> f
         inputs: Of a head, else 1.
     """
     rate = min(kind.most_rate, kind.travel / noise) if noise else kind.most_rate
-    return _rounded(rate / inputs * min(2.0, (1 - momentum) / (1 - _MOMENTUM)))
+    return rate / inputs * min(2.0, (1 - momentum) / (1 - _MOMENTUM))
 
 
 def _rounded(value: float) -> float:

@@ -17,7 +17,9 @@ from researcher.studies.history import PHASES, PrivacySpent
 
 ALT = {
     "accuracy": "Test accuracy of the global model by round, and of each hospital alone",
+    "macro_auroc": "Macro AUROC of the global model by round, and of each hospital alone",
     "macro_f1": "Macro F1 of the global model by round, and of each hospital alone",
+    "findings": "AUROC of the global model for each finding on the public hold-out",
     "confusion": "Confusion matrix of the global model on the public hold-out",
     "privacy": "Epsilon spent at each hospital by round",
 }
@@ -59,6 +61,9 @@ def write_page(path: Path | str, result: StudyResult, plots: Mapping[str, Path])
         finished=result.finished,
         summary=wording.summary(result),
         headline=_headline(result),
+        score=_named_score(result),
+        score_in_words=wording.headline(result.final)[0],
+        findings=_findings(result),
         plots=_plots(result, plots),
         **_hospitals(result),
         guarantee=wording.guarantee(result),
@@ -77,19 +82,44 @@ def write_page(path: Path | str, result: StudyResult, plots: Mapping[str, Path])
 
 
 def _headline(result: StudyResult) -> list[dict[str, str]]:
-    final, rounds = result.final, wording.count(len(result.rounds), "round")
+    rounds = wording.count(len(result.rounds), "round")
+    name, value = wording.headline(result.final)
+    first, compared = ("Test accuracy", "accuracy") if name == "accuracy" else (_named_score(result), "macro_auroc")
     time = wording.seconds(sum(r.seconds["total"] for r in result.rounds))
     figures = (
-        ("Test accuracy", f"{final.test_accuracy:.3f}", wording.against(result, "accuracy")),
-        ("Macro F1", f"{final.macro_f1:.3f}", wording.against(result, "macro_f1")),
+        (first, value, wording.against(result, compared)),
+        ("Macro F1", f"{result.final.macro_f1:.3f}", wording.against(result, "macro_f1")),
         ("Epsilon, highest", _worst(result)["epsilon"], wording.privacy_note(result)),
         ("Time", time, f"{rounds}, {wording.size(result.bytes_per_round)} each"),
     )
     return [{"name": name, "value": value, "note": note} for name, value, note in figures]
 
 
+def _named_score(result: StudyResult) -> str:
+    """The name of the score that the page shows first, as a table's head writes it."""
+    name, _ = wording.headline(result.final)
+    return name[0].upper() + name[1:]
+
+
+def _findings(result: StudyResult) -> list[dict[str, str]]:
+    """A row for each finding; none where labels are classes."""
+    return [
+        {
+            "name": name,
+            "known": f"{one.known:,}",
+            "present": f"{one.present:,}",
+            "auroc": wording.score(one.auroc),
+            "average_precision": wording.score(one.average_precision),
+            "f1": wording.score(one.f1),
+            "sensitivity": wording.score(one.sensitivity),
+            "specificity": wording.score(one.specificity),
+        }
+        for name, one in zip(result.class_names, result.final.findings, strict=False)
+    ]
+
+
 def _plots(result: StudyResult, plots: Mapping[str, Path]) -> list[dict[str, object]]:
-    wide = {"confusion"} if len(result.class_names) > MANY_CLASSES else set()
+    wide = {"confusion", "findings"} if len(result.class_names) > MANY_CLASSES else set()
     order = sorted((name for name in ALT if name in plots), key=lambda name: name in wide)
     return [
         {
@@ -112,7 +142,7 @@ def _hospitals(result: StudyResult) -> dict[str, object]:
                 "rounds": sum(name in r.datasites for r in result.rounds),
                 **_spent(result.privacy[name], private=name not in result.not_private),
                 "total": _spent(result.privacy_total.get(name))["epsilon"],
-                "accuracy": f"{alone.accuracy:.3f}" if alone else "–",
+                "score": wording.headline(alone)[1] if alone else "–",
                 "macro_f1": f"{alone.macro_f1:.3f}" if alone else "–",
             }
         )
@@ -121,7 +151,7 @@ def _hospitals(result: StudyResult) -> dict[str, object]:
         "rounds": len(result.rounds),
         **_worst(result),
         "total": _spent(wording.highest(result.privacy_total))["epsilon"],
-        "accuracy": f"{result.final.test_accuracy:.3f}",
+        "score": wording.headline(result.final)[1],
         "macro_f1": f"{result.final.macro_f1:.3f}",
     }
     return {
@@ -187,7 +217,7 @@ def _rounds(result: StudyResult) -> list[dict[str, object]]:
     return [
         {
             "round": r.round,
-            "accuracy": f"{r.test_accuracy:.3f}",
+            "score": wording.headline(r)[1],
             "macro_f1": f"{r.macro_f1:.3f}",
             "epsilon": wording.epsilon(max(r.epsilon.values())) if r.epsilon else "–",
             "datasites": len(r.datasites),

@@ -17,12 +17,14 @@ from researcher.reports import drawing, wording
 from researcher.reports.result import StudyResult
 
 MANY_CLASSES = 9
+MANY_LABELLED = 40
 MANY_SIZE_INCHES = (9.6, 8.0)
 BLUES = LinearSegmentedColormap.from_list("blues", ("#f5f8fc", "#9cc3e6", "#2f7fc4", "#08407e"))
 
 
 def write_plots(folder: Path | str, result: StudyResult) -> dict[str, Path]:
-    """Writes `accuracy.png`, `macro_f1.png`, `confusion.png` and, where training was private, `privacy.png`.
+    """Writes the curves of the score that a model is judged by, `accuracy.png` or for findings `macro_auroc.png`, and
+    `macro_f1.png`; `confusion.png` or for findings `findings.png`; and, where training was private, `privacy.png`.
 
     Returns:
         Name of the plot, without suffix → its file.
@@ -32,27 +34,58 @@ def write_plots(folder: Path | str, result: StudyResult) -> dict[str, Path]:
     """
     colours = drawing.colours(result.datasites)
     with mpl.rc_context(drawing.style()):
-        figures = {
-            "accuracy": scores(
-                "Test accuracy",
-                [r.test_accuracy for r in result.rounds],
-                {name: e.accuracy for name, e in result.local_only.items()},
-                colours,
-            ),
-            "macro_f1": scores(
-                "Macro F1",
-                [r.macro_f1 for r in result.rounds],
-                {name: e.macro_f1 for name, e in result.local_only.items()},
-                colours,
-            ),
-            "confusion": confusion(np.array(result.final.confusion), result.class_names),
-        }
+        figures = _of_findings(result, colours) if result.final.findings else _of_classes(result, colours)
         if any(r.epsilon for r in result.rounds):
             figures["privacy"] = privacy(epsilon_curves(result), colours)
         return {
             name: atomic_file.write(Path(folder) / f"{name}.png", drawing.png(figure))
             for name, figure in figures.items()
         }
+
+
+def _of_classes(result: StudyResult, colours: Mapping[str, str]) -> dict[str, Figure]:
+    alone = {name: e.accuracy for name, e in result.local_only.items()}
+    return {
+        "accuracy": scores("Test accuracy", [r.test_accuracy for r in result.rounds], alone, colours),
+        "macro_f1": _macro_f1(result, colours),
+        "confusion": confusion(np.array(result.final.confusion), result.class_names),
+    }
+
+
+def _of_findings(result: StudyResult, colours: Mapping[str, str]) -> dict[str, Figure]:
+    """No curve where no finding has an AUROC: which have one depends on the hold-out alone, the same in all rounds."""
+    aurocs = {name: one.auroc for name, one in zip(result.class_names, result.final.findings, strict=True)}
+    found = {"macro_f1": _macro_f1(result, colours), "findings": findings(aurocs)}
+    values = [r.macro_auroc for r in result.rounds if r.macro_auroc is not None]
+    alone = {name: e.macro_auroc for name, e in result.local_only.items() if e.macro_auroc is not None}
+    return {"macro_auroc": scores("Macro AUROC", values, alone, colours), **found} if values else found
+
+
+def _macro_f1(result: StudyResult, colours: Mapping[str, str]) -> Figure:
+    alone = {name: e.macro_f1 for name, e in result.local_only.items()}
+    return scores("Macro F1", [r.macro_f1 for r in result.rounds], alone, colours)
+
+
+def findings(aurocs: Mapping[str, float | None]) -> Figure:
+    """A bar for each finding from 0.5, which is guessing, to its AUROC; a dash where it has none."""
+    many = len(aurocs) > MANY_CLASSES
+    width, height = MANY_SIZE_INCHES if many else drawing.SIZE_INCHES
+    figure = Figure(figsize=(width, height), dpi=drawing.DPI)
+    left, below, above = 2.0, 0.45, 0.735
+    axes = figure.add_axes((left / width, below / height, 1 - (left + 0.6) / width, 1 - (below + above) / height))
+    drawing.title(figure, "AUROC by finding", "Global model on the public hold-out; 0.5 is guessing")
+    places, size = range(len(aurocs)), 10 if len(aurocs) <= MANY_LABELLED else 6
+    beyond = [0.0 if value is None else value - 0.5 for value in aurocs.values()]
+    axes.barh(places, beyond, left=0.5, height=min(0.8, len(aurocs) / 8), color=drawing.GLOBAL)
+    axes.set_yticks(places, [drawing.short(name, most=22) for name in aurocs], fontsize=size)
+    axes.set_ylim(len(aurocs) - 0.4, -0.6)
+    axes.set_xlim(min(0.5, 0.5 + min(beyond)), 1)
+    for place, value in zip(places, aurocs.values(), strict=True):
+        beside = axes.get_yaxis_transform()
+        axes.text(1.02, place, wording.score(value), transform=beside, va="center", fontsize=size)
+    axes.grid(axis="x")
+    axes.grid(visible=False, axis="y")
+    return figure
 
 
 def scores(title: str, values: Sequence[float], local_only: Mapping[str, float], colours: Mapping[str, str]) -> Figure:

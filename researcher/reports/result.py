@@ -20,7 +20,7 @@ class StudyResult:
 
     Attributes:
         plan: What was approved; where datasets have other names, that of any one hospital.
-        class_names: Of the classes, in the order of the confusion matrix.
+        class_names: Of the classes or findings, in the order of the model's outputs.
         parameters: How many numbers were trained.
         public_sizes: Datasite → declared number of privacy units; names all datasites of the study, in order.
         privacy: Datasite → what the study spent there; None where training was not private, or never ran.
@@ -53,11 +53,10 @@ class StudyResult:
         for name in ("local_only", "privacy_total"):
             if unknown := sorted(set(getattr(self, name)) - known):
                 raise FederationError(f"{name} names {unknown[0]!r}, which is no datasite of the study.")
-        if len(self.class_names) != len(self.final.confusion):
-            raise FederationError(
-                f"Expected {len(self.final.confusion)} class names, a row of the confusion matrix each, "
-                f"got {len(self.class_names)}."
-            )
+        scored = len(self.final.findings or self.final.confusion)
+        if len(self.class_names) != scored:
+            what = "one for each finding" if self.final.findings else "a row of the confusion matrix each"
+            raise FederationError(f"Expected {scored} class names, {what}, got {len(self.class_names)}.")
 
     @property
     def datasites(self) -> tuple[str, ...]:
@@ -73,6 +72,11 @@ class StudyResult:
     def final(self) -> RoundRecord:
         """The last round: its scores are the global model's."""
         return self.rounds[-1]
+
+    @property
+    def noun_of_classes(self) -> str:
+        """What the model's outputs are."""
+        return "findings" if self.plan.model.label_kind == "multi" else "classes"
 
     @property
     def took_part(self) -> tuple[str, ...]:
@@ -95,7 +99,7 @@ class StudyResult:
         return round(sum(r.bytes_up + r.bytes_down for r in self.rounds) / len(self.rounds))
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values, as `result.json` holds them."""
+        """Plain values, as `result.json` holds them; those of findings are there where labels are findings."""
         return {
             "datasites": list(self.datasites),
             "rounds": len(self.rounds),
@@ -113,6 +117,16 @@ class StudyResult:
             "privacy_total": _spent(self.privacy_total),
             "versions": {host: dict(versions) for host, versions in self.versions.items()},
             "plan": json.loads(self.plan.to_json()),
+            **(self._of_findings() if self.final.findings else {}),
+        }
+
+    def _of_findings(self) -> dict[str, object]:
+        names = self.class_names
+        return {
+            "label_kind": self.plan.model.label_kind,
+            "macro_auroc": [r.macro_auroc for r in self.rounds],
+            "findings": {name: asdict(one) for name, one in zip(names, self.final.findings, strict=True)},
+            "local_only_macro_auroc": {name: e.macro_auroc for name, e in self.local_only.items()},
         }
 
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 
 from policies.plans.tokeniser import TEXT_MODELS
+from researcher.evaluation.evaluation import Evaluation
 from researcher.reports.result import StudyResult
-from researcher.studies.history import PrivacySpent
+from researcher.studies.history import PrivacySpent, RoundRecord
 
 MOST_CLASSES_NAMED = 8
 
@@ -19,12 +20,13 @@ def summary(result: StudyResult) -> str:
     kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
     pictures = "pictures with their reports" if model.name in TEXT_MODELS else "pictures"
     stayed = "pictures and reports" if model.name in TEXT_MODELS else "pictures"
-    classes = f"{len(result.class_names)} classes"
+    classes = f"{len(result.class_names)} {result.noun_of_classes}"
     if len(result.class_names) <= MOST_CLASSES_NAMED:
         classes += f" ({', '.join(result.class_names)})"
+    apart = "of" if model.label_kind == "multi" else "apart in"
     updated = sum(bool(record.datasites) for record in result.rounds)
     return (
-        f"A {model.name} of {result.parameters:,} parameters that tells {classes} apart in "
+        f"A {model.name} of {result.parameters:,} parameters that tells {classes} {apart} "
         f"{height} × {width} {kind} {pictures}, trained at {count(len(result.took_part), 'hospital')} over "
         f"{count(updated, 'round')}. The {stayed} stayed where they are."
     )
@@ -69,17 +71,33 @@ def hospitals_note(result: StudyResult) -> str:
     return " ".join(notes)
 
 
-def against(result: StudyResult, score: str) -> str:
+def headline(scores: RoundRecord | Evaluation) -> tuple[str, str]:
+    """Name and value of the score that a model is judged by first."""
+    if scores.findings:
+        return "macro AUROC", score(scores.macro_auroc)
+    return "accuracy", score(scores.test_accuracy if isinstance(scores, RoundRecord) else scores.accuracy)
+
+
+def score(value: float | None) -> str:
+    """A score, or a dash where nothing can be said of one."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def against(result: StudyResult, name: str) -> str:
     """What a headline score is to be compared with: the best hospital alone, and guessing."""
+    alone = {hospital: getattr(scores, name) for hospital, scores in result.local_only.items()}
     notes = []
-    if result.local_only:
-        best = max(result.local_only, key=lambda name: getattr(result.local_only[name], score))
-        notes.append(f"best hospital alone: {getattr(result.local_only[best], score):.3f} ({best})")
-    if score == "accuracy":
+    if known := {hospital: value for hospital, value in alone.items() if value is not None}:
+        best = max(known, key=known.__getitem__)
+        notes.append(f"best hospital alone: {known[best]:.3f} ({best})")
+    if name == "accuracy":
         rows = [sum(row) for row in result.final.confusion]
         notes.append(f"always the commonest class: {max(rows) / max(sum(rows), 1):.3f}")
+    elif name == "macro_auroc":
+        having = sum(finding.auroc is not None for finding in result.final.findings)
+        notes.append(f"mean of {having} of {count(len(result.final.findings), 'finding')}; guessing: 0.500")
     else:
-        notes.append("rare classes count as much as common ones")
+        notes.append(f"rare {result.noun_of_classes} count as much as common ones")
     return "; ".join(notes)
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from policies.errors import ConfigError, FederationError, PlanError
+from policies.plans import plan_json
+from policies.plans.model_spec import ModelSpec
 from policies.plans.picture_form import PictureForm
-from policies.plans.training import ModelSpec
 from researcher import atomic_file
 from researcher.strategies.state import ServerState, Weights
 from researcher.studies import weights_file
@@ -61,7 +62,7 @@ def save_model(path: Path | str, checkpoint: Checkpoint) -> Path:
     written = weights_file.write(path.parent, path.name, checkpoint.weights)
     about = {
         "version": CHECKPOINT_VERSION,
-        "model": {**vars(checkpoint.model), "options": dict(checkpoint.model.options)},
+        "model": plan_json.plain(checkpoint.model),
         "round": checkpoint.round,
         "class_names": checkpoint.class_names,
         "plan_digest": checkpoint.plan_digest,

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from datasites.training.finding_metrics import FindingScores, macro_auroc
 from policies.errors import ConfigError, FederationError
 from researcher import atomic_file
 
@@ -37,14 +38,15 @@ class RoundRecord:
         round: 1 for the first: the number of rounds in the global model that the scores are of.
         datasites: Those whose client update is in the mean; none in a round that was given up, after which the global
             model is what it was before.
-        test_accuracy: Of the global model after the round, on the public hold-out.
+        test_accuracy: Of the global model after the round, on the public hold-out, as `Evaluation.accuracy`.
         macro_f1: Likewise.
-        confusion: Likewise, (num_classes, num_classes): rows are true classes, columns predicted.
+        confusion: Likewise, (num_classes, num_classes): rows are true classes, columns predicted. Empty for findings.
         seconds: Wall clock of each of `PHASES`.
         bytes_up: From the researcher to all datasites together.
         bytes_down: From all datasites together to the researcher.
         epsilon: Datasite → spent by the study up to this round; empty where nothing is private.
         skipped: Datasite → public reason why its update is not in the mean.
+        findings: How well each finding is told on the public hold-out; empty where labels are classes.
     """
 
     round: int
@@ -57,13 +59,16 @@ class RoundRecord:
     bytes_down: int
     epsilon: Mapping[str, float] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
+    findings: tuple[FindingScores, ...] = ()
 
     def __post_init__(self) -> None:
         if set(self.seconds) != set(PHASES):
             raise FederationError(f"seconds must name {', '.join(PHASES)}, got {', '.join(self.seconds)}.")
         if not self.datasites and not self.skipped:
             raise FederationError(f"Round {self.round} names no datasite: neither one in the mean nor one without.")
-        numbers = (self.test_accuracy, self.macro_f1, *self.seconds.values(), *self.epsilon.values())
+        object.__setattr__(self, "findings", tuple(map(_finding, self.findings)))
+        numbers = [self.test_accuracy, self.macro_f1, *self.seconds.values(), *self.epsilon.values()]
+        numbers += [value for finding in self.findings for value in vars(finding).values() if value is not None]
         if not all(math.isfinite(number) for number in numbers):
             raise FederationError(f"Round {self.round} holds a number that is not finite.")
         object.__setattr__(self, "datasites", tuple(self.datasites))
@@ -71,6 +76,18 @@ class RoundRecord:
         object.__setattr__(self, "confusion", rows)
         for name in ("seconds", "epsilon", "skipped"):
             object.__setattr__(self, name, dict(getattr(self, name)))
+
+    @property
+    def macro_auroc(self) -> float | None:
+        """Mean AUROC over the findings that have one; None where none has, or labels are classes."""
+        return macro_auroc(self.findings)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for JSON; without findings where labels are classes."""
+        values = asdict(self)
+        if not self.findings:
+            del values["findings"]
+        return values
 
 
 @dataclass
@@ -100,7 +117,7 @@ class History:
 
     def to_json(self) -> str:
         """JSON of all rounds, one version number beside them."""
-        rounds = [asdict(record) for record in self.records]
+        rounds = [record.to_dict() for record in self.records]
         return json.dumps({"version": HISTORY_VERSION, "rounds": rounds}, indent=1, allow_nan=False)
 
     @classmethod
@@ -140,7 +157,11 @@ class History:
         return cls.from_json(atomic_file.read(path)) if Path(path).exists() else cls()
 
 
+def _finding(values: FindingScores | Mapping[str, Any]) -> FindingScores:
+    return values if isinstance(values, FindingScores) else FindingScores(**values)
+
+
 def _record(values: Mapping[str, Any]) -> RoundRecord:
-    if set(values) != {f.name for f in fields(RoundRecord)}:
+    if {"findings", *values} != {f.name for f in fields(RoundRecord)}:
         raise FederationError(f"A round record has other fields: {', '.join(sorted(values))}.")
     return RoundRecord(**values)

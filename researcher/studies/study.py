@@ -143,6 +143,7 @@ class Study(Submission[TrainingPlan]):
             test_accuracy=scores.accuracy,
             macro_f1=scores.macro_f1,
             confusion=scores.confusion,
+            findings=scores.findings,
             seconds={**came.seconds(aggregated), "total": time.monotonic() - begun},
             bytes_up=sum(one.bytes_up for one in came.results.values()),
             bytes_down=sum(one.bytes_down for one in came.results.values()),

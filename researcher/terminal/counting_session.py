@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from policies.errors import FederationError
 from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
-from policies.terminal.rich_terminal import PlainConsole, line
-from researcher.counts.noised_metrics import NoisedAuroc, NoisedMetrics, auroc_of, metrics_of
+from policies.terminal.rich_terminal import PlainConsole, PlainTable, line
+from researcher.counts.noised_findings import findings_of
+from researcher.counts.noised_metrics import auroc_of, metrics_of
 from researcher.counts.noised_statistics import statistics_of
 from researcher.counts.releases import CountRequest, Released
 from researcher.hospitals.federation import Federation
@@ -20,16 +21,22 @@ from researcher.hospitals.hospital import DatasetInfo
 from researcher.planning.count_settings import CountSettings
 from researcher.planning.planning import agreeing, check_delta
 from researcher.studies.submission import STUDY_FILE
-from researcher.terminal.tables import evaluation_table, statistics_table
+from researcher.terminal.tables import (
+    evaluation_table,
+    finding_evaluation_table,
+    finding_statistics_table,
+    statistics_table,
+)
 
 if TYPE_CHECKING:
     from researcher.studies.checkpoints import Checkpoint
 
 SCORE_BINS = 20
+_ALL = "all together"
 
 
 def ask_for_statistics(federation: Federation, settings: CountSettings, *, out: Path, console: PlainConsole) -> None:
-    """Class counts, channel means and spreads of every hospital's pictures, with the noise in their intervals."""
+    """Counts of labels, channel means and spreads of every hospital's pictures, with the noise in their intervals."""
     info = _dataset(federation, settings)
     plan = StatisticsPlan(
         study=settings.study,
@@ -37,10 +44,12 @@ def ask_for_statistics(federation: Federation, settings: CountSettings, *, out: 
         image_shape=info.image_shape,
         num_classes=len(info.class_names),
         privacy=_privacy(settings, info),
+        label_kind=info.label_kind,
     )
     released = _collect(federation, plan, out, None, console)
     found = {name: statistics_of(arrays, noise_std=released.noise_std) for name, arrays in released.arrays.items()}
-    console.print(statistics_table(found, info.class_names, released.epsilon))
+    table = finding_statistics_table if plan.label_kind == "multi" else statistics_table
+    console.print(table(found, info.class_names, released.epsilon))
     _save(out / "statistics.json", released)
 
 
@@ -63,23 +72,28 @@ def ask_for_evaluation(
         score_bins=SCORE_BINS,
     )
     released = _collect(federation, plan, out, checkpoint.weights, console)
-    found = {name: _scores(arrays, released.noise_std) for name, arrays in released.arrays.items()}
-    summed, noise_std = {}, released.noise_std
-    for array in plan.outputs:
-        summed[array], noise_std = released.summed(array)
-    found["all together"] = _scores(summed, noise_std)
-    console.print(evaluation_table(found, info.class_names, released.epsilon))
+    console.print(_evaluated(plan, released, info.class_names))
     console.print("Intervals hold the true value with probability 0.95; they include the hospitals' noise.")
     _save(out / "evaluation.json", released)
+
+
+def _evaluated(plan: EvaluationPlan, released: Released, names: Sequence[str]) -> PlainTable:
+    """What the counts of each hospital say, and those of all together."""
+    sums = {output: released.summed(output) for output in plan.outputs}
+    arrays = {**released.arrays, _ALL: {output: total for output, (total, _) in sums.items()}}
+    noise = {**dict.fromkeys(released.arrays, released.noise_std), _ALL: sums["scores"][1]}
+    aurocs = {name: auroc_of(arrays[name]["scores"], noise_std=noise[name]) for name in arrays}
+    if plan.model.label_kind == "multi":
+        findings = {name: findings_of(arrays[name]["finding_counts"], noise_std=noise[name]) for name in arrays}
+        told = {name: (findings[name], aurocs[name]) for name in arrays}
+        return finding_evaluation_table(told, names, released.epsilon)
+    metrics = {name: metrics_of(arrays[name]["confusion"], noise_std=noise[name]) for name in arrays}
+    return evaluation_table({name: (metrics[name], aurocs[name]) for name in arrays}, names, released.epsilon)
 
 
 def _privacy(settings: CountSettings, info: DatasetInfo) -> ReleaseSpec:
     """The noise, on the dataset's own privacy unit."""
     return ReleaseSpec(settings.noise_multiplier, settings.delta, info.unit)
-
-
-def _scores(arrays: Mapping[str, np.ndarray], noise_std: float) -> tuple[NoisedMetrics, NoisedAuroc]:
-    return metrics_of(arrays["confusion"], noise_std=noise_std), auroc_of(arrays["scores"], noise_std=noise_std)
 
 
 def _collect(

@@ -69,13 +69,14 @@ class RoundDisplay:
 
     def on_round(self, record: RoundRecord) -> None:
         """Prints a finished round."""
+        name, value = wording.headline(record)
         given_up = "" if record.datasites else "  given up: the model is as it was"
         spent = list(record.epsilon.values())
         cost = f"  epsilon {wording.epsilon(max(spent)):>5}" if spent else ""
         self._console.print(
             line(
-                f"  round {record.round:>3}/{self._rounds}  accuracy ",
-                (f"{record.test_accuracy:.3f}", "bold"),
+                f"  round {record.round:>3}/{self._rounds}  {name} ",
+                (value, "bold"),
                 f"  macro F1 {record.macro_f1:.3f}{cost}  {record.seconds['total']:5.1f} s",
                 (given_up, "red"),
             )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from policies.answers.hospital import BudgetAnswer
     from researcher.counts.intervals import Interval
+    from researcher.counts.noised_findings import NoisedFindings
     from researcher.counts.noised_metrics import NoisedAuroc, NoisedMetrics
     from researcher.counts.noised_statistics import ClassStatistics
     from researcher.hospitals.check import DatasetCheck, HospitalCheck
@@ -72,6 +73,37 @@ def statistics_table(
             _levels(statistics.channel_std),
             f"{epsilon[name]:.2f}",
         )
+    return shown
+
+
+def finding_statistics_table(
+    found: Mapping[str, ClassStatistics], findings: Sequence[str], epsilon: Mapping[str, float]
+) -> PlainTable:
+    """A line for each finding at each hospital; the channels, and what all of it cost, beside the first."""
+    shown = PlainTable(
+        "datasite", "finding", "present", "absent", "unknown", "channel mean", "channel spread", "epsilon"
+    )
+    for name, statistics in found.items():
+        pixels = _levels(statistics.channel_mean), _levels(statistics.channel_std), f"{epsilon[name]:.2f}"
+        for number, (finding, counts) in enumerate(zip(findings, statistics.finding_counts, strict=True)):
+            cells = map(_count, (counts.present, counts.absent, counts.unknown))
+            shown.add_row("" if number else name, finding, *cells, *(("", "", "") if number else pixels))
+    return shown
+
+
+def finding_evaluation_table(
+    found: Mapping[str, tuple[NoisedFindings, NoisedAuroc]], findings: Sequence[str], epsilon: Mapping[str, float]
+) -> PlainTable:
+    """For each hospital, or several together, the mean over findings, then a line for each finding."""
+    shown = PlainTable(
+        "datasite", "finding", "AUROC", "F1", "sensitivity", "specificity", "present", "absent", "epsilon"
+    )
+    for name, (metrics, auroc) in found.items():
+        cost = f"{epsilon[name]:.2f}" if name in epsilon else ""
+        shown.add_row(name, "mean of all", _share(auroc.macro), _share(metrics.macro_f1), "", "", "", "", cost)
+        for finding, one, area in zip(findings, metrics.findings, auroc.per_class, strict=True):
+            shares = map(_share, (area, one.f1, one.sensitivity, one.specificity))
+            shown.add_row("", finding, *shares, _count(one.present), _count(one.absent), "")
     return shown
 
 

@@ -23,8 +23,9 @@ from policies.errors import ConfigError, FederationError, PlanError
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from policies.terminal.rich_terminal import PlainConsole
 from researcher.counts.intervals import Interval
+from researcher.counts.noised_findings import NoisedFinding, NoisedFindings
 from researcher.counts.noised_metrics import NoisedAuroc, NoisedMetrics
-from researcher.counts.noised_statistics import ClassStatistics
+from researcher.counts.noised_statistics import ClassStatistics, FindingCounts
 from researcher.hospitals.credentials import Credentials
 from researcher.studies import weights_file
 from researcher.studies.history import History, PrivacySpent, RoundRecord
@@ -102,11 +103,15 @@ def test_no_table_of_the_researcher_obeys_a_text(text: str) -> None:
     ill = HospitalCheck(text, text, reachable=False, problems=(text,))
     counted = ClassStatistics((interval, interval), (interval,), (interval,))
     scores = NoisedMetrics(interval, interval, (interval, interval), interval)
+    of_findings = replace(counted, class_counts=(), finding_counts=(FindingCounts(interval, interval, interval),) * 2)
+    told = NoisedFindings((NoisedFinding(*[interval] * 5),) * 2, interval)
     seen = printed(
         tables.catalog_table([(info, budget)]),
         tables.check_table([well, ill]),
         tables.statistics_table({text: counted}, (text, text), {text: 1.0}),
         tables.evaluation_table({text: (scores, NoisedAuroc((interval,), interval))}, (text, text), {text: 1.0}),
+        tables.finding_statistics_table({text: of_findings}, (text, text), {text: 1.0}),
+        tables.finding_evaluation_table({text: (told, NoisedAuroc((interval,) * 2, interval))}, (text, text), {}),
     )
     assert not raw_in(seen) and len(seen) < 150_000
 

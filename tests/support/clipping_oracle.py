@@ -8,14 +8,21 @@ import torch.nn.functional as F
 from datasites.training.dp_sgd.engine_contract import CLIP_MARGIN
 
 
-def one_by_one(model, images, labels, bound, views=1):
+def of_findings(logits, labels):
+    """Minus the log of the probability of each known finding of a picture, over the number of findings; of a mean."""
+    probability = torch.sigmoid(logits)
+    told = torch.where(labels == 1, probability, 1 - probability).log()
+    return -torch.where(labels >= 0, told, 0.0).sum(dim=1).mean() / labels.shape[1]
+
+
+def one_by_one(model, images, labels, bound, views=1, loss_of=F.cross_entropy):
     """The sum over pictures of the gradient of the mean loss over a picture's views, clipped, in float64."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     sums = [torch.zeros_like(p, dtype=torch.float64) for p in parameters]
     for i in range(len(labels)):
         rows = [i + view * len(labels) for view in range(views)]
         inputs = tuple(part[rows] for part in images) if isinstance(images, tuple) else images[rows]
-        loss = F.cross_entropy(model(inputs), labels[[i] * views])
+        loss = loss_of(model(inputs), labels[[i] * views])
         found = torch.autograd.grad(loss, parameters, allow_unused=True)
         gradients = [torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters, strict=True)]
         norm = norm_of(gradients)

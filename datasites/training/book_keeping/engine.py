@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from datasites.training.book_keeping.book import Book, InstantiatedGradient
@@ -20,6 +19,7 @@ from datasites.training.book_keeping.interception import Interception
 from datasites.training.book_keeping.support import check_model, check_pictures_stay_apart, copied_parameters
 from datasites.training.dp_sgd.engine_contract import Inputs, clipping_factors, for_each_row, pictures_and_views
 from datasites.training.dp_sgd.weighted_sums import full_precision
+from datasites.training.losses import summed_loss
 
 
 class BookKeeping:
@@ -88,7 +88,7 @@ class BookKeeping:
         copies = {name: _copies_of(self._parameters[name], rows) for name in self._copied}
         with torch.enable_grad(), Interception(book, anchor, copies):
             logits = torch.func.functional_call(self._model, copies, (images,))
-        loss = F.cross_entropy(logits.float(), for_each_row(labels, pictures, views), reduction="sum") / views
+        loss = summed_loss(logits, for_each_row(labels, pictures, views)) / views
         wanted = [anchor, *copies.values()]
         found = torch.autograd.grad(loss, wanted, allow_unused=True)
         _enter_copies(book, {n: self._parameters[n] for n in copies}, dict(zip(copies, found[1:], strict=True)))

@@ -42,7 +42,8 @@ class ClippedGradients(Protocol):
             images: float32, (B, C, H, W); or a tuple of such inputs, where the model takes one. With V views of each
                 picture, (V * B, C, H, W): all pictures in one view, then all in the next. A picture's gradient is
                 then the mean over its views.
-            labels: int64, (B,); or (V * B,), one for each row, where `counted` says what B is.
+            labels: int64, (B,), classes, or int8, (B, K), findings, as `losses.summed_loss` takes them; or of V * B
+                rows, where `counted` says what B is.
             counted: bool, (B,), which places hold a picture that counts; None: all.
 
         Returns:
@@ -68,7 +69,7 @@ class ClippedGradients(Protocol):
 
         Args:
             images: As `clipped_sum` takes them.
-            labels: int64, (B,); or (V * B,), one for each row.
+            labels: As `clipped_sum` takes them.
             views: V.
 
         Returns:
@@ -102,7 +103,7 @@ def pictures_and_views(images: Inputs, labels: torch.Tensor, counted: torch.Tens
 
     Args:
         images: (V * B, ...), or a tuple of such.
-        labels: (B,) or (V * B,).
+        labels: One row for each picture, or for each row of `images`.
         counted: (B,), or None.
     """
     pictures = len(labels if counted is None else counted)
@@ -111,8 +112,8 @@ def pictures_and_views(images: Inputs, labels: torch.Tensor, counted: torch.Tens
 
 
 def for_each_row(labels: torch.Tensor, pictures: int, views: int) -> torch.Tensor:
-    """The label of each row of a batch, (V * B,)."""
-    return labels if len(labels) == pictures * views else labels.repeat(views)
+    """The labels of each row of a batch, (V * B,) or (V * B, K)."""
+    return labels if len(labels) == pictures * views else labels.repeat(views, *[1] * (labels.dim() - 1))
 
 
 EngineFactory = Callable[[nn.Module, float], ClippedGradients]

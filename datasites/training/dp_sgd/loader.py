@@ -32,7 +32,7 @@ class Batch:
     Attributes:
         inputs: What the model takes, one row for each look at each picture: all places in one view, then all in the
             next.
-        labels: int64, (rows,).
+        labels: int64, (rows,), classes; or int8, (rows, K), findings.
         counted: bool, (places,): False where a place is empty.
     """
 
@@ -71,7 +71,7 @@ class Loader:
             images = to_tensor(_placed(pictures, rows, empty=grey), self.device).repeat(views, 1, 1, 1)
             images = augment(images, self.plan.augmentation, self.random).contiguous()
             words = None if texts is None else np.tile(_placed(texts, rows, empty=0), (views, 1))
-            labels = torch.from_numpy(np.tile(_placed(self.pictures.labels, rows, empty=0), views))
+            labels = torch.from_numpy(np.concatenate([_placed(self.pictures.labels, rows, empty=0)] * views))
             counted = torch.from_numpy(batch[:, 0] != EMPTY)
             yield Batch(to_inputs(images, words, self.device), labels.to(self.device), counted.to(self.device))
 

@@ -20,6 +20,7 @@ from datasites.training.dp_sgd.engine_contract import (
     takes_the_batchs_statistics,
 )
 from datasites.training.dp_sgd.weighted_sums import full_precision, square_norms, weighted_sum
+from datasites.training.losses import summed_loss
 from policies.errors import PlanError
 
 
@@ -70,8 +71,7 @@ class OpacusHooks:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Full backward hook is firing", category=UserWarning)
                 logits = self._hooked(_contiguous(images))
-                row_labels = for_each_row(labels, pictures, views)
-                (F.cross_entropy(logits.float(), row_labels, reduction="sum") / views).backward()
+                (summed_loss(logits, for_each_row(labels, pictures, views)) / views).backward()
             found = [p.__dict__["grad_sample"].to(torch.float32) for p in self._parameters]
             return [g.view(views, pictures, *g.shape[1:]).sum(0) for g in found] if views > 1 else found
         finally:

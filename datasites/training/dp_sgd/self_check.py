@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from datasites.training.dp_sgd.engine_contract import Inputs
+from datasites.training.dp_sgd.engine_contract import Inputs, for_each_row
 from datasites.training.dp_sgd.loader import Batch
 from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.pictures.reports import empty_inputs, to_inputs
@@ -83,8 +83,17 @@ def made_up_batch(model: ModelSpec, places: int, views: int, device: str, *, num
     words = None
     if form is not None:
         words = torch.randint(form.vocabulary, (views * places, form.length), generator=made, dtype=torch.int32).numpy()
-    labels = torch.randint(model.num_classes, (places,), generator=made).repeat(views).to(device)
+    labels = for_each_row(_made_up_labels(model, places, made), places, views).to(device)
     return Batch(to_inputs(pictures, words, device), labels, torch.ones(places, dtype=torch.bool, device=device))
+
+
+def _made_up_labels(model: ModelSpec, places: int, made: torch.Generator) -> torch.Tensor:
+    """Classes, or findings of which the first is known at each place: no picture shall be without a gradient."""
+    if model.label_kind == "single":
+        return torch.randint(model.num_classes, (places,), generator=made)
+    labels = torch.randint(-1, 2, (places, model.num_classes), generator=made, dtype=torch.int8)
+    labels[:, 0].clamp_(min=0)
+    return labels
 
 
 @torch.no_grad()

@@ -25,7 +25,8 @@ class LabelledPictures:
 
     Attributes:
         images: uint8 or uint16, (N, H, W, C), from 0 (black) to all that the type holds (white); may be a memory map.
-        labels: int64, (N,), class of each picture, from 0.
+        labels: int64, (N,), class of each picture, from 0; or int8, (N, K), for each of K findings 1 where the picture
+            has it, 0 where it has not, -1 where nobody knows.
         units: int64, (N,), privacy unit of each picture, 0 .. U-1; every unit has a picture.
         public_size: The number of units that the hospital declares. N and U themselves are private.
         texts: int32, (N, length), the words of each picture's report as numbers; may be a memory map. None where
@@ -52,13 +53,17 @@ class LabelledPictures:
                 "Pictures must be uint8 or uint16 of shape (N, H, W, C), got "
                 f"{self.images.dtype} with {self.images.ndim} axes."
             )
-        for name, values in (("labels", self.labels), ("units", self.units)):
-            if values.dtype != np.int64 or values.shape != (len(self.images),):
-                raise DataError(f"There must be one int64 of {name} for each picture.")
+        if self.labels.ndim != 2:
+            _check_one_each("labels", self.labels, len(self.images))
+        elif self.labels.dtype != np.int8 or len(self.labels) != len(self.images) or self.labels.shape[1] < 2:
+            raise DataError("Findings must be int8 of shape (N, K), a row for each picture, of at least two findings.")
+        _check_one_each("units", self.units, len(self.images))
         if len(self.images) == 0:
             raise DataError("A dataset must hold at least one picture.")
-        if self.labels.min() < 0:
+        if self.labels.ndim == 1 and self.labels.min() < 0:
             raise DataError("Labels must be class numbers from 0.")
+        if self.labels.ndim == 2 and (self.labels.min() < -1 or self.labels.max() > 1):
+            raise DataError("Each finding of a picture must be 0, 1, or -1 where it is unknown.")
         if self.unit_index is None and not _are_numbered(self.units):
             raise DataError("Units must be numbered 0 to U-1, each with at least one picture.")
         validate.integer("public_size", self.public_size, low=1, high=10**12)
@@ -74,6 +79,11 @@ class LabelledPictures:
             raise DataError("There must be one row of float32 features for each picture.")
 
     @property
+    def label_kind(self) -> str:
+        """`single`, or `multi` where labels are findings. Public."""
+        return "multi" if self.labels.ndim == 2 else "single"
+
+    @property
     def num_units(self) -> int:
         """The true number of privacy units. Private: never in a reply, a scale or a message."""
         return int(self.units.max()) + 1 if self.unit_index is None else self.unit_index.num_units
@@ -82,6 +92,11 @@ class LabelledPictures:
 def _are_numbered(units: np.ndarray) -> bool:
     """Whether units are 0 to U-1, each with a picture."""
     return bool(units.min() >= 0 and units.max() < len(units) and np.bincount(units).all())
+
+
+def _check_one_each(name: str, values: np.ndarray, count: int) -> None:
+    if values.dtype != np.int64 or values.shape != (count,):
+        raise DataError(f"There must be one int64 of {name} for each picture.")
 
 
 def to_tensor(images: np.ndarray, device: str = "cpu") -> torch.Tensor:

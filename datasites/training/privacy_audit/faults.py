@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from datasites.training.dp_sgd.engine_contract import EngineFactory, Inputs, for_each_row, pictures_and_views
+from datasites.training.losses import summed_loss
 from datasites.training.randomness.randomness import SecureRandom
 from policies import validate
 
@@ -108,8 +108,10 @@ class _WrongClipping:
     ) -> list[torch.Tensor]:
         """The sum over the batch, wrongly clipped."""
         pictures, views = pictures_and_views(images, labels, counted)
-        losses = F.cross_entropy(self._model(images), for_each_row(labels, pictures, views), reduction="none") / views
-        loss = losses.sum() if counted is None else losses[counted.repeat(views)].sum()
+        logits, rows = self._model(images), for_each_row(labels, pictures, views)
+        if counted is not None:
+            logits, rows = (part[counted.repeat(views)] for part in (logits, rows))
+        loss = summed_loss(logits, rows) / views
         sums = [gradient.to(torch.float64) for gradient in torch.autograd.grad(loss, self._parameters)]
         if not self._clip_mean:
             return sums

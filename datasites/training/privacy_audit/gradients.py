@@ -1,13 +1,14 @@
 """Gradients: without noise, an update of one step is the sum of clipped gradients, and can be held to the definition.
 
 The model is one of pictures and reports, with convolutions, biases, norms, linear layers and an embedding: what an
-engine leaves out of a picture's norm shows in the sum.
+engine leaves out of a picture's norm shows in the sum. Its labels are classes, and once more findings.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from datasites.training.privacy_audit import oracle
 from datasites.training.privacy_audit.cancellation import cancelling_parts
 from datasites.training.privacy_audit.checks import Check, at_most
 from datasites.training.privacy_audit.subject import Subject
+from policies.plans.picture_form import LABEL_KINDS
 from policies.plans.tokeniser import TextForm
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
@@ -28,6 +30,7 @@ _TEXT_FEATURES, _WEIGHT_OF_REPORTS = 8, 20
 _SPEC = ModelSpec(
     "image_text", (16, 16, 1), 3, {**_FORM.options, "width": 4, "text_features": _TEXT_FEATURES, "window": 2}
 )
+_FINDINGS = ((1, 0, -1), (0, 0, 1), (-1, -1, -1), (1, 1, 1), (-1, 0, -1), (0, -1, 1))
 _REPORTS = ((3, 3, 3, 0), (1, 2, 3, 4), (9, 0, 0, 0), (0, 0, 0, 0), (7, 3, 0, 0), (2, 2, 8, 8))
 _PUBLIC_SIZE = 8
 _TIGHT, _LOOSE = 0.5, 50.0  # bounds below and above the length of every gradient
@@ -43,7 +46,11 @@ def gradient_checks(subject: Subject) -> Iterator[Check]:
     yield at_most("a record's clipped gradient, off by", (gap for gap, _ in alone), _TOLERANCE)
     yield at_most("a record's part of the bound", (part for _, part in alone), 1.0)
     everyone = range(len(_REPORTS))
-    together = [_gap(subject, weights, everyone, bound=bound, views=views) for bound, views in _TOGETHER]
+    together = [
+        _gap(subject, weights, everyone, bound=bound, views=views, label_kind=kind)
+        for kind in LABEL_KINDS
+        for bound, views in _TOGETHER
+    ]
     yield at_most("sum of clipped gradients, off by", (gap for gap, _ in together), _TOLERANCE)
     yield at_most("sum with a record that is no number, off by", [_gap_beside(subject, weights)], _TOLERANCE)
     yield at_most("sum with places that do not count, off by", [_gap_beside(subject, weights, counted=4)], _TOLERANCE)
@@ -51,7 +58,13 @@ def gradient_checks(subject: Subject) -> Iterator[Check]:
 
 
 def _gap(
-    subject: Subject, weights: Mapping[str, np.ndarray], chosen: Sequence[int], *, bound: float, views: int = 1
+    subject: Subject,
+    weights: Mapping[str, np.ndarray],
+    chosen: Sequence[int],
+    *,
+    bound: float,
+    views: int = 1,
+    label_kind: str = "single",
 ) -> tuple[float, float]:
     """How far one step's sum lies from the definition, and how long it is, both as shares.
 
@@ -61,11 +74,13 @@ def _gap(
         chosen: Which of the records there are.
         bound: max_grad_norm.
         views: Of each picture; pictures are symmetric, so that all views are the same.
+        label_kind: Of the records.
     """
+    spec = replace(_SPEC, label_kind=label_kind)
     plan = TrainingPlan(
         study="audit",
         dataset="gradients",
-        model=_SPEC,
+        model=spec,
         rounds=1,
         steps_per_round=1,
         sample_rate=1.0,
@@ -75,12 +90,12 @@ def _gap(
         privacy=PrivacySpec(1.0, bound, 1e-5),
         run=subject.run(physical_batch_size=4),
     )
-    pictures = _records(chosen)
+    pictures = _records(chosen, label_kind)
     with full_precision(torch.device(subject.torch_device).type):  # the definition is computed in no less
         update = subject.take(plan, 0, weights, pictures, silent=True)
     names = list(weights)
     found = np.concatenate([update[name].astype(np.float64).ravel() for name in names]) * -_PUBLIC_SIZE
-    wanted = oracle.clipped(oracle.gradients(_SPEC, weights, pictures), bound).sum(axis=0)
+    wanted = oracle.clipped(oracle.gradients(spec, weights, pictures), bound).sum(axis=0)
     scale = min(bound, float(np.linalg.norm(wanted)))
     return float(np.linalg.norm(found - wanted)) / scale, float(np.linalg.norm(found)) / bound
 
@@ -117,15 +132,16 @@ def _weights() -> dict[str, np.ndarray]:
     return weights
 
 
-def _records(chosen: Sequence[int]) -> LabelledPictures:
+def _records(chosen: Sequence[int], label_kind: str = "single") -> LabelledPictures:
     """Some of six drawn pictures with their reports; each picture is symmetric, left to right and up to down."""
     quarter = np.random.default_rng(1).integers(0, 256, (len(_REPORTS), 8, 8, 1), dtype=np.uint8)
     half = np.concatenate([quarter, quarter[:, ::-1]], axis=1)
     images = np.concatenate([half, half[:, :, ::-1]], axis=2)
     rows = list(chosen)
+    classes = np.array([number % 3 for number in rows], dtype=np.int64)
     return LabelledPictures(
         images=images[rows],
-        labels=np.array([number % 3 for number in rows], dtype=np.int64),
+        labels=np.array(_FINDINGS, dtype=np.int8)[rows] if label_kind == "multi" else classes,
         units=np.arange(len(rows)),
         public_size=_PUBLIC_SIZE,
         texts=np.array(_REPORTS, dtype=np.int32)[rows],

@@ -32,10 +32,18 @@ def gradients(spec: ModelSpec, weights: Mapping[str, np.ndarray], pictures: Labe
         images = to_tensor(pictures.images[i : i + 1]).double()
         texts = None if pictures.texts is None else pictures.texts[i : i + 1]
         logits = model(to_inputs(images, texts))
-        loss = F.cross_entropy(logits, torch.from_numpy(pictures.labels[i : i + 1]))
-        found = torch.autograd.grad(loss, parameters)
+        found = torch.autograd.grad(_loss(logits[0], pictures.labels[i]), parameters)
         rows.append(torch.cat([g.flatten() for g in found]).numpy())
     return np.stack(rows)
+
+
+def _loss(logits: torch.Tensor, label: np.ndarray) -> torch.Tensor:
+    """Minus the log of the probability of what is: of the class, or of each finding that is known, over K of them."""
+    if label.ndim == 0:
+        return -torch.log_softmax(logits, dim=0)[int(label)]
+    signs = [2 * int(value) - 1 if value >= 0 else 0 for value in label]
+    told = [-F.logsigmoid(sign * logit) for sign, logit in zip(signs, logits, strict=True) if sign]
+    return torch.stack(told).sum() / len(label) if told else 0 * logits.sum()
 
 
 def clipped(rows: np.ndarray, max_grad_norm: float) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from datasites.training.local_round import Progress
+from datasites.training.losses import probabilities
 from datasites.training.metrics import confusion_matrix
 from datasites.training.models import build_model, load_weights
 from datasites.training.pictures.data import LabelledPictures, to_tensor
@@ -52,10 +53,11 @@ def evaluate_privately(
         float32 by name, exactly `plan.outputs`, names and shapes.
 
     Raises:
-        PlanError: The model does not exist, or does not fit the pictures, reports and classes.
+        PlanError: The model does not exist, or does not fit the pictures, reports and labels.
         InputRefused: The weights are not the model's, or not finite.
     """
-    check_schema(pictures, image_shape=plan.model.image_shape, num_classes=plan.model.num_classes)
+    model = plan.model
+    check_schema(pictures, image_shape=model.image_shape, num_classes=model.num_classes, label_kind=model.label_kind)
     random = SecureRandom() if random is None else random
     chosen = one_picture_each(pictures.units, random)
     return noised(count_predictions(plan, weights, pictures, chosen, progress=progress), plan, random)
@@ -69,13 +71,14 @@ def count_predictions(
     *,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, np.ndarray]:
-    """Counts by true and predicted class, and by score, without noise: this may not leave.
+    """Counts by true and predicted class or finding, and by score, without noise: this may not leave.
 
     Guarantees:
-        Each chosen picture adds 1 to one cell of `confusion` and, with score bins, 1 to one bin of each class in
-        `scores`, also when the model's output is not finite: it then counts as probability 0. Which cells depends on
-        that picture and the weights alone. So adding or removing a picture changes the sums by exactly
-        `plan.sensitivity` in L2 norm.
+        Each chosen picture adds 1 to one cell of `confusion`, or to one cell of `finding_counts` for each finding that
+        is known of it; and with score bins 1 to one bin of each class, or of each finding that is known, in `scores`.
+        So it does when the model's output is not finite: it then counts as probability 0. Which cells depends on that
+        picture and the weights alone. So adding or removing a picture changes the sums by `plan.sensitivity` in L2
+        norm, or by less where findings are unknown.
 
     Args:
         plan: The model, and how many score bins.
@@ -91,25 +94,42 @@ def count_predictions(
         PlanError: The model does not exist.
         InputRefused: The weights are not the model's, or not finite.
     """
+    classes, of_findings = plan.model.num_classes, plan.model.label_kind == "multi"
     predicted = np.zeros(len(pictures.labels), dtype=np.int64)
-    scores = np.zeros(plan.outputs.get("scores", ()))
-    for rows, probabilities in _probabilities(plan, weights, pictures, chosen, progress):
-        predicted[rows] = probabilities.argmax(axis=1)
+    finding_counts, scores = np.zeros((classes, 2, 2)), np.zeros((classes, 2, plan.score_bins))
+    for rows, shares in _probabilities(plan, weights, pictures, chosen, progress):
+        truth = _truth(pictures.labels[rows], classes)
+        if of_findings:
+            finding_counts += _score_counts(truth, shares, 2)  # below 0.5, and from there on
+        else:
+            predicted[rows] = shares.argmax(axis=1)
         if plan.score_bins:
-            scores += _score_counts(pictures.labels[rows], probabilities, plan.score_bins)
-    matrix = confusion_matrix(pictures.labels[chosen], predicted[chosen], plan.model.num_classes)
-    counts = {"confusion": matrix.astype(np.float64), "scores": scores}
+            scores += _score_counts(truth, shares, plan.score_bins)
+    counts = {"finding_counts": finding_counts, "scores": scores}
+    if not of_findings:
+        matrix = confusion_matrix(pictures.labels[chosen], predicted[chosen], classes)
+        counts["confusion"] = matrix.astype(np.float64)
     return {name: counts[name] for name in plan.outputs}
 
 
-def _score_counts(labels: np.ndarray, probabilities: np.ndarray, bins: int) -> np.ndarray:
-    """float64, (K, 2, bins): pictures by class, whether they are of that class, and its probability in [0, 1]."""
-    classes = probabilities.shape[1]
-    each = np.arange(classes)
-    own = (labels[:, None] == each).astype(np.int64)
-    reached = np.minimum((probabilities.astype(np.float64) * bins).astype(np.int64), bins - 1)
-    cells = (each * 2 + own) * bins + reached
-    return np.bincount(cells.ravel(), minlength=classes * 2 * bins).reshape(classes, 2, bins).astype(np.float64)
+def _truth(labels: np.ndarray, classes: int) -> np.ndarray:
+    """int64, (B, K): 1 for a picture of the class or with the finding, 0 for one without, -1 where that is unknown."""
+    own = labels if labels.ndim == 2 else labels[:, None] == np.arange(classes)
+    return own.astype(np.int64)
+
+
+def _score_counts(truth: np.ndarray, shares: np.ndarray, bins: int) -> np.ndarray:
+    """float64, (K, 2, bins): pictures by class, whether they are of that class, and its probability in [0, 1].
+
+    Args:
+        truth: int64, (B, K), as `_truth` gives it; what is unknown counts nowhere.
+        shares: float32, (B, K).
+        bins: Of equal width.
+    """
+    classes = shares.shape[1]
+    reached = np.minimum((shares.astype(np.float64) * bins).astype(np.int64), bins - 1)
+    cells = ((np.arange(classes) * 2 + truth) * bins + reached)[truth >= 0]
+    return np.bincount(cells, minlength=classes * 2 * bins).reshape(classes, 2, bins).astype(np.float64)
 
 
 def _probabilities(
@@ -119,7 +139,7 @@ def _probabilities(
     chosen: np.ndarray,
     progress: Progress,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields indices of pictures with the probabilities of their classes, float32, (B, K), each in [0, 1]."""
+    """Yields indices of pictures with the probabilities of their classes or findings, float32, (B, K), in [0, 1]."""
     images, texts = pictures_for(plan.model, pictures), texts_for(plan.model, pictures)
     device = "cuda" if plan.run.device == "auto" and torch.cuda.is_available() else "cpu"
     model = build_model(plan.model)
@@ -134,5 +154,5 @@ def _probabilities(
             words[places] = texts[rows]
         with torch.inference_mode():
             logits = model(to_inputs(to_tensor(batch), words, device))
-            shares = torch.softmax(logits, dim=1).cpu().numpy()[places]
+            shares = probabilities(logits, plan.model.label_kind).cpu().numpy()[places]
         yield rows, np.clip(np.nan_to_num(shares, nan=0.0, posinf=0.0, neginf=0.0), 0.0, 1.0)

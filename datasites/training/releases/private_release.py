@@ -10,6 +10,7 @@ import torch
 
 from datasites.training.local_round import Progress
 from datasites.training.pictures.data import LabelledPictures
+from datasites.training.pictures.labels import check_label_kind
 from datasites.training.pictures.sampler import poisson_steps
 from datasites.training.randomness import gaussian
 from datasites.training.randomness.randomness import SecureRandom
@@ -20,23 +21,27 @@ _TOLD = 4
 _T = TypeVar("_T")
 
 
-def check_schema(pictures: LabelledPictures, *, image_shape: tuple[int, int, int], num_classes: int) -> None:
+def check_schema(
+    pictures: LabelledPictures, *, image_shape: tuple[int, int, int], num_classes: int, label_kind: str
+) -> None:
     """Refuses a plan that was made for another schema, before any picture is looked at.
 
     Args:
         pictures: The hospital's pictures.
         image_shape: (height, width, channels) of the plan.
         num_classes: Of the plan.
+        label_kind: Of the plan.
 
     Raises:
-        PlanError: Other pictures or more classes than the plan says. The text is made of the plan and the public
-            image shape alone.
+        PlanError: Other pictures, another kind of labels, other findings or more classes than the plan says. The text
+            is made of the plan and the public schema alone.
     """
     shape = tuple(pictures.images.shape[1:])
     if shape != image_shape:
         raise PlanError(
             f"The plan's image_shape is {image_shape}, the dataset's pictures are {shape}. Set it to {shape}."
         )
+    check_label_kind(pictures, label_kind=label_kind, num_classes=num_classes)
     if int(pictures.labels.max()) >= num_classes:
         raise PlanError(
             f"The dataset has more classes than the plan's num_classes, {num_classes}. Set it to the number of classes "

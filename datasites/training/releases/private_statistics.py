@@ -12,6 +12,7 @@ from policies.plans.releases import StatisticsPlan
 
 _BLOCK_BYTES = 1 << 24
 _BYTE = 255
+_OF_A_FINDING = (0, 1, -1)  # absent, present, unknown: the order of the released counts
 _SQUARES = np.arange(_BYTE + 1, dtype=np.uint16) ** 2
 
 
@@ -22,7 +23,7 @@ def summarise_privately(
     progress: Progress = lambda done, total: None,
     random: SecureRandom | None = None,
 ) -> dict[str, np.ndarray]:
-    """Sums class, channel means and channel mean squares of one picture of each unit, and adds noise to every sum.
+    """Sums labels, channel means and channel mean squares of one picture of each unit, and adds noise to every sum.
 
     Guarantees:
         One Gaussian step at `plan.privacy.noise_multiplier` and sample rate 1, per privacy unit of `pictures`: see
@@ -40,9 +41,9 @@ def summarise_privately(
         float32 by name, exactly `plan.outputs`, names and shapes.
 
     Raises:
-        PlanError: The plan's image shape or classes are not the dataset's.
+        PlanError: The plan's image shape, classes or kind of labels are not the dataset's.
     """
-    check_schema(pictures, image_shape=plan.image_shape, num_classes=plan.num_classes)
+    check_schema(pictures, image_shape=plan.image_shape, num_classes=plan.num_classes, label_kind=plan.label_kind)
     random = SecureRandom() if random is None else random
     chosen = one_picture_each(pictures.units, random)
     return noised(sum_pictures(plan, pictures, chosen, progress=progress), plan, random)
@@ -58,9 +59,9 @@ def sum_pictures(
     """Sums over pictures, without noise: this may not leave.
 
     Guarantees:
-        Each chosen picture adds 1 to one class and, to each channel, its mean and its mean square in [0, 1]: at most
-        `plan.sensitivity` in L2 norm. Values are summed in whole numbers of any size, so no rounding of a sum grows
-        with the number of pictures.
+        Each chosen picture adds 1 to one class, or for each finding 1 to one of absent, present and unknown; and, to
+        each channel, its mean and its mean square in [0, 1]: at most `plan.sensitivity` in L2 norm. Values are summed
+        in whole numbers of any size, so no rounding of a sum grows with the number of pictures.
 
     Args:
         plan: Shape and classes.
@@ -81,8 +82,13 @@ def sum_pictures(
         squares += _squares(pixels).sum(axis=0, dtype=np.int64).astype(object)
     white = np.iinfo(pictures.images.dtype).max
     most = height * width * white
+    labels = pictures.labels[chosen]
+    if plan.label_kind == "multi":
+        counts = {"finding_counts": np.stack([(labels == value).sum(axis=0) for value in _OF_A_FINDING], axis=1)}
+    else:
+        counts = {"class_counts": np.bincount(labels, minlength=plan.num_classes)}
     return {
-        "class_counts": np.bincount(pictures.labels[chosen], minlength=plan.num_classes).astype(np.float64),
+        **{name: numbers.astype(np.float64) for name, numbers in counts.items()},
         "channel_sums": (sums / most).astype(np.float64),
         "channel_square_sums": (squares / (most * white)).astype(np.float64),
     }

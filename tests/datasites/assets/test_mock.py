@@ -39,6 +39,15 @@ def test_it_has_the_datasets_form_and_every_class() -> None:
     assert (mock.labels.dtype, sorted(mock.labels.tolist())) == (np.int64, [0, 0, 0, 1, 1, 2, 2])
 
 
+def test_of_findings_each_is_present_absent_and_unknown_and_none_says_anything_of_another() -> None:
+    mock = make_mock(replace(SCHEMA, label_kind="multi"), count=300)
+    assert (mock.labels.dtype, mock.labels.shape) == (np.int8, (300, 3))
+    for column in mock.labels.T:
+        assert np.unique(column, return_counts=True)[1].tolist() == [100, 100, 100]
+    assert np.abs(np.corrcoef(mock.labels.T) - np.eye(3)).max() < 0.25
+    assert sorted(make_mock(replace(SCHEMA, label_kind="multi"), count=1).labels[:, 0].tolist()) == [-1, 0, 1]
+
+
 def test_there_are_never_fewer_pictures_than_classes() -> None:
     assert sorted(make_mock(SCHEMA, count=1).labels.tolist()) == [0, 1, 2]
 

@@ -12,6 +12,7 @@ import pytest
 from support.hostile_texts import HOSTILE
 
 from policies.errors import PlanError, RequestError
+from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
@@ -49,7 +50,12 @@ def test_a_code_request_with_a_text_beside_its_plan_is_refused(text: str) -> Non
 )
 def test_a_plan_is_held_against_its_models_options_at_submission(changes: dict[str, Any], tmp_path: Path) -> None:
     manifest: Any = SimpleNamespace(
-        unit="picture", public_size=100, image_shape=(16, 16, 1), class_names=("a", "b"), text=None
+        unit="picture",
+        public_size=100,
+        image_shape=(16, 16, 1),
+        class_names=("a", "b"),
+        label_kind="single",
+        text=None,
     )
     state: Any = SimpleNamespace(store=tmp_path)
     audit: Any = None
@@ -57,3 +63,35 @@ def test_a_plan_is_held_against_its_models_options_at_submission(changes: dict[s
     limits.check(PLAN, manifest)
     with pytest.raises(PlanError, match=r"huge_cnn|depth|width|activation"):
         limits.check(replace(PLAN, model=replace(PLAN.model, **changes)), manifest)
+
+
+@pytest.mark.parametrize(("here", "asked"), [("single", "multi"), ("multi", "single")])
+def test_a_plan_for_another_kind_of_labels_is_refused_and_told_what_they_are(
+    here: str, asked: str, tmp_path: Path
+) -> None:
+    manifest: Any = SimpleNamespace(
+        unit="picture",
+        public_size=100,
+        image_shape=(16, 16, 1),
+        class_names=("a", "b"),
+        label_kind=here,
+        text=None,
+    )
+    state: Any = SimpleNamespace(store=tmp_path)
+    audit: Any = None
+    limits = HospitalLimits(state, DatasiteConfig(name="north"), audit)
+    noise = ReleaseSpec(10.0, 1e-5)
+    for kind, refused in ((here, False), (asked, True)):
+        model = replace(PLAN.model, label_kind=kind)
+        for plan in (
+            replace(PLAN, model=model),
+            EvaluationPlan("cells", "pictures", model, 1, noise),
+            StatisticsPlan("cells", "pictures", (16, 16, 1), 2, noise, label_kind=kind),
+        ):
+            if refused:
+                with pytest.raises(
+                    RequestError, match=f"label_kind is '{here}', the plan's '{asked}'.*dataset's schema"
+                ):
+                    limits.check(plan, manifest)
+            else:
+                limits.check(plan, manifest)

@@ -14,9 +14,10 @@ from policies.errors import PlanError
 from policies.plans.features import FeatureSpec
 from policies.plans.kinds import parse
 from policies.plans.model_options import MODELS, PICTURE_MODELS, Choice, Flag, Whole, check_options, options_of
+from policies.plans.model_spec import MAX_OPTIONS
 from policies.plans.plan_json import MAX_CHARACTERS
 from policies.plans.releases import EvaluationPlan, ReleaseSpec
-from policies.plans.training import MAX_OPTIONS, ModelSpec
+from policies.plans.training import ModelSpec
 
 PLAN = EvaluationPlan(
     "cells", "smears", ModelSpec("small_cnn", (32, 32, 3), 2, {"width": 16}), 1, ReleaseSpec(9.0, 1e-5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import pickle
 from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
 
@@ -112,6 +113,19 @@ def test_the_digest_is_the_sha256_of_the_text() -> None:
     assert PLAN.digest() == hashlib.sha256(PLAN.to_json().encode()).hexdigest()
 
 
+def test_a_plan_of_classes_has_the_text_that_it_had_before_there_were_findings() -> None:
+    assert PLAN.digest() == "e82b43c64d1996435110bd7fbeb9567e9aa077ef5f65fbcf59d6fd0dd30647b7"
+    assert settings_of(PLAN)["model"]["label_kind"] == "single"
+
+
+def test_a_plan_of_findings_says_so_and_reads_back() -> None:
+    plan = replace(PLAN, model=replace(MODEL, label_kind="multi"))
+    assert '"label_kind":"multi"' in plan.to_json()
+    assert TrainingPlan.from_json(plan.to_json()) == plan
+    assert settings_of(plan)["model"]["label_kind"] == "multi"
+    assert pickle.loads(pickle.dumps(plan)) == plan
+
+
 def test_the_text_is_sorted_and_without_spaces() -> None:
     text = PLAN.to_json()
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
@@ -124,6 +138,7 @@ def test_the_text_is_sorted_and_without_spaces() -> None:
         {"study": "other"},
         {"dataset": "other"},
         {"model": replace(MODEL, num_classes=5)},
+        {"model": replace(MODEL, label_kind="multi")},
         {"model": replace(MODEL, options={"width": 16, "groups": 8})},
         {"rounds": 11},
         {"steps_per_round": 4},
@@ -217,6 +232,8 @@ def test_total_steps_are_rounds_times_steps() -> None:
         ("model.image_shape", [0, 28, 3]),
         ("model.image_shape", "28"),
         ("model.num_classes", 1),
+        ("model.label_kind", "several"),
+        ("model.label_kind", None),
         ("model.options", []),
         ("model.options", {"width": [1]}),
         ("model.options", {"width": None}),

@@ -85,10 +85,34 @@ def test_the_digest_is_the_sha256_of_the_text(plan: EvaluationPlan | StatisticsP
 
 @both
 def test_every_field_of_a_plan_is_in_its_text(plan: EvaluationPlan | StatisticsPlan) -> None:
-    values = json.loads(plan.to_json())
+    values = json.loads(of_findings(plan).to_json())
     assert set(values) == {f.name for f in fields(plan)} | {"kind", "version"}
     assert set(values["privacy"]) == {f.name for f in fields(ReleaseSpec)}
     assert values["kind"] == plan.kind
+
+
+def of_findings(plan: EvaluationPlan | StatisticsPlan) -> EvaluationPlan | StatisticsPlan:
+    """The same plan for a dataset in which each class is a finding."""
+    if isinstance(plan, StatisticsPlan):
+        return replace(plan, label_kind="multi")
+    return replace(plan, model=replace(plan.model, label_kind="multi"))
+
+
+@pytest.mark.parametrize(
+    ("plan", "digest"),
+    [
+        (EVALUATION, "a92e6a69b4ecd08b723e39ac79df5d34e7327e582defe1bf6eb4b04711af47e6"),
+        (STATISTICS, "539f6382d3fa69ec62dfeee663c483c3e51b082dbf2429bd937e7e53df1bd606"),
+    ],
+    ids=lambda value: getattr(value, "kind", ""),
+)
+def test_plans_of_classes_have_the_text_that_they_had_before_there_were_findings(
+    plan: EvaluationPlan | StatisticsPlan, digest: str
+) -> None:
+    assert plan.digest() == digest
+    other = of_findings(plan)
+    assert other.digest() != digest
+    assert parse(other.to_json()) == other
 
 
 CHANGES: dict[str, Any] = {
@@ -101,6 +125,7 @@ CHANGES: dict[str, Any] = {
     "num_classes": 5,
     "privacy": ReleaseSpec(20.5, 1e-5, "patient"),
     "run": RunSpec(device="cpu"),
+    "label_kind": "multi",
 }
 
 
@@ -139,6 +164,29 @@ def test_a_unit_adds_one_to_a_cell_and_one_for_each_class_to_the_histograms(
 @pytest.mark.parametrize(("channels", "sensitivity"), [(1, math.sqrt(3)), (3, math.sqrt(7)), (4, 3.0)])
 def test_a_unit_adds_one_class_and_two_numbers_up_to_one_for_each_channel(channels: int, sensitivity: float) -> None:
     assert replace(STATISTICS, image_shape=(28, 28, channels)).sensitivity == sensitivity
+
+
+@pytest.mark.parametrize(("findings", "score_bins", "square"), [(2, 0, 2), (14, 0, 14), (2, 20, 4), (14, 20, 28)])
+def test_a_unit_adds_one_for_each_finding_to_the_counts_and_one_to_the_histograms(
+    findings: int, score_bins: int, square: int
+) -> None:
+    model = replace(MODEL, num_classes=findings, label_kind="multi")
+    assert replace(EVALUATION, model=model, score_bins=score_bins).sensitivity == math.sqrt(square)
+
+
+@pytest.mark.parametrize(("findings", "channels", "square"), [(2, 1, 4), (14, 1, 16), (14, 3, 20)])
+def test_a_unit_adds_one_for_each_finding_and_two_numbers_up_to_one_for_each_channel(
+    findings: int, channels: int, square: int
+) -> None:
+    plan = replace(STATISTICS, image_shape=(28, 28, channels), num_classes=findings, label_kind="multi")
+    assert plan.sensitivity == math.sqrt(square)
+
+
+def test_of_findings_counts_by_truth_and_by_prediction_are_released_and_of_statistics_what_is_unknown_too() -> None:
+    assert of_findings(EVALUATION).outputs == {"finding_counts": (4, 2, 2), "scores": (4, 2, 10)}
+    assert of_findings(replace(EVALUATION, score_bins=0)).outputs == {"finding_counts": (4, 2, 2)}
+    expected = {"finding_counts": (4, 3), "channel_sums": (3,), "channel_square_sums": (3,)}
+    assert of_findings(STATISTICS).outputs == expected
 
 
 def test_an_evaluation_releases_the_matrix_and_the_histograms_that_were_asked_for() -> None:
@@ -228,7 +276,8 @@ def test_an_evaluation_needs_a_model() -> None:
 
 @both
 def test_a_missing_field_is_refused_by_its_name(plan: EvaluationPlan | StatisticsPlan) -> None:
-    for path in (*(f.name for f in fields(plan)), "privacy.delta", "run.device"):
+    needed = (f.name for f in fields(plan) if "added_later" not in f.metadata)
+    for path in (*needed, "privacy.delta", "run.device"):
         with pytest.raises(PlanError, match=f"Missing field .*{path.split('.')[-1]}"):
             parse(changed(plan, path, ...))
 

@@ -124,7 +124,7 @@ def test_the_same_counts_and_seed_give_the_same_intervals() -> None:
 
 def test_many_classes_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = metrics_of(1000 * JOINT, noise_std=9, draws=300)
-    monkeypatch.setattr("researcher.counts.noised_metrics._DRAWN_AT_ONCE", 16 * 70)
+    monkeypatch.setattr("researcher.counts.intervals._DRAWN_AT_ONCE", 16 * 70)
     parts = metrics_of(1000 * JOINT, noise_std=9, draws=300)
     assert parts.macro_f1.value == whole.macro_f1.value
     assert parts.macro_f1.low == pytest.approx(whole.macro_f1.low, abs=0.03)

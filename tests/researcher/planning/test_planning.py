@@ -88,3 +88,9 @@ def test_hospitals_that_show_a_model_other_things_get_no_plan_and_the_difference
     assert make_plan(study, [north, replace(north, datasite="south", modality="ct")]).dataset == "cells"
     with pytest.raises(FederationError, match=f"differ in {told}"):
         make_plan(study, [north, replace(north, datasite="south", **changes)])
+
+
+def test_the_kind_of_labels_is_taken_from_the_schema() -> None:
+    study = StudySettings(model="linear", noise_multiplier=2.0)
+    assert make_plan(study, [replace(DATASETS[0], label_kind="multi")]).model.label_kind == "multi"
+    assert make_plan(study, DATASETS).model.label_kind == "single"

@@ -115,6 +115,16 @@ def test_what_no_recipe_can_be_made_of_is_refused(changes, error):
         auto(**values)
 
 
+def test_findings_are_clipped_and_moved_by_the_root_of_their_number():
+    """Their gradients are that much shorter: as many are clipped, and a step is as long."""
+    findings = replace(SCATTERING, num_classes=9, label_kind="multi")
+    classes = auto(replace(SCATTERING, num_classes=9), SIZES, epsilon=8.0, delta=DELTA)
+    recipe = auto(findings, SIZES, epsilon=8.0, delta=DELTA)
+    assert recipe.max_grad_norm == pytest.approx(classes.max_grad_norm / 3, rel=0.01)
+    assert recipe.learning_rate == pytest.approx(3 * classes.learning_rate, rel=0.01)
+    assert recipe.noise_multiplier == classes.noise_multiplier
+
+
 # --- in a plan ---
 
 
