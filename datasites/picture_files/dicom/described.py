@@ -1,4 +1,4 @@
-"""The numbers that say how a file's pixels lie: rows, columns, samples, bits, frames. Checked before a pixel is read."""
+"""How a file's pixels lie: rows, columns, samples, bits, frames. Checked before a pixel is read."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def described(header: Header) -> DescribedPixels:
 
 def _check_meaning(found: DescribedPixels, floating: bool) -> None:
     """A photometric interpretation that is shown here and fits the samples and their bits."""
-    single = found.photometric in GREY or found.photometric == PALETTE and not floating
+    single = found.photometric in GREY or (found.photometric == PALETTE and not floating)
     three = found.photometric in COLOUR and not found.signed and not floating
-    if found.samples == 1 and single or found.samples == 3 and three:
+    if (found.samples == 1 and single) or (found.samples == 3 and three):
         return
     raise PictureRefused(PHOTOMETRIC)
 

@@ -14,6 +14,8 @@ from datasites.picture_files.dicom.elements import numbers, text
 from datasites.picture_files.dicom.frame_groups import FrameGroups
 from datasites.picture_files.dicom.header import Header
 from datasites.picture_files.dicom.modality import Modality, Span, modality
+from datasites.picture_files.dicom.reasons import NO_RANGE
+from datasites.picture_files.picture_refused import PictureRefused
 from policies.plans.picture_form import PictureForm
 
 MOST_IN_TABLE = 16  # bits; wider values are computed pixel by pixel
@@ -72,6 +74,8 @@ def _occurring(stored: NDArray[Any], of: DescribedPixels, span: Span | None) -> 
         low = int(span[0])
         places = stored.astype(np.int32) - low if low else stored
         return _Occurring(np.arange(span[0], span[1] + 1.0), places)
+    if stored.dtype.kind == "f" and not np.isfinite(stored).all():
+        raise PictureRefused(NO_RANGE)
     values, places = np.unique(stored, return_inverse=True)
     return _Occurring(values.astype(np.float64), places.reshape(stored.shape))
 

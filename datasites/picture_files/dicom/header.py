@@ -1,9 +1,8 @@
-"""What is read of a DICOM file before its pixels: the elements of an allow-list, and where the pixels lie. Never a name."""
+"""What is read of a DICOM file before its pixels: elements of an allow-list and where the pixels lie, never a name."""
 
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 import zlib
 from collections.abc import Collection
@@ -14,9 +13,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import BaseTag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from datasites.picture_files.dicom.reasons import BROKEN, NOT_DICOM, SYNTAX, TOO_LARGE
@@ -135,13 +135,13 @@ def read_header(path: Path, keywords: Collection[str] = FOR_PIXELS) -> Header:
         PictureRefused: It is no DICOM file, broken, or deflated to more than a picture needs.
         OSError: It cannot be opened.
     """
-    seen = os.stat(path)
+    seen = path.stat()
     return _read(path, frozenset(keywords), (seen.st_mtime_ns, seen.st_size))
 
 
 @lru_cache(maxsize=1)
 def _read(path: Path, keywords: frozenset[str], seen: tuple[int, int]) -> Header:
-    tags: list[BaseTag | int] = [Tag(keyword) for keyword in sorted(keywords)]
+    tags: list[BaseTag | int] = [tag for keyword in keywords if (tag := tag_for_keyword(keyword)) is not None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

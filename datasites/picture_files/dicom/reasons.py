@@ -1,4 +1,4 @@
-"""Why a DICOM file's pixels are not taken. None says a value of the file; the syntax or element stands in the private text."""
+"""Why a DICOM file's pixels are not taken. No reason says a value of the file; the private text names the element."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ PHOTOMETRIC = Reason(
 )
 BITS = Reason(
     "dicom_bits",
-    "The bits that it says hold its values are not the lowest ones.",
-    "Have the archive send it with a high bit that is one less than the bits stored.",
+    "Its values lie in a way that programs read differently: not in the lowest bits, or over 16 bits in big endian.",
+    "Have the archive send it in little endian, with a high bit that is one less than the bits stored.",
 )
 RESCALE = Reason(
     "dicom_rescale",
@@ -81,7 +81,7 @@ BAD_WINDOW = Reason(
 )
 NO_RANGE = Reason(
     "dicom_no_range",
-    "Its values are floating point or all padding, so the declared window has no black and white.",
+    "Its values are no numbers, floating point or all padding, so the declared window has no black and white.",
     "Declare the window as percentile, or as file where the files have windows.",
 )
 ASPECT = Reason(
