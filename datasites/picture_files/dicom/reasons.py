@@ -39,14 +39,9 @@ WRONG_LENGTH = Reason(
     "Its pixel data is shorter or longer than its rows, columns and frames say.",
     "Export it again: a transfer was cut, or the number of frames is wrong.",
 )
-TOO_LARGE = Reason(
-    "dicom_too_large",
-    "It has more pixels than one picture may have.",
-    "Export it at a lower resolution.",
-)
-NO_FRAME = Reason(
-    "dicom_no_such_frame",
-    "It has no frame of that number, or its frames are described by another number of groups.",
+FRAME_GROUPS = Reason(
+    "dicom_frame_groups",
+    "Its frames are described by another number of groups than it has frames.",
     "Export it again from the archive.",
 )
 PHOTOMETRIC = Reason(
@@ -88,4 +83,22 @@ ASPECT = Reason(
     "dicom_aspect",
     "Its pixel spacing or aspect ratio is no pair of positive numbers, or more than twenty to one.",
     "Set square_pixels to false for this dataset, or export it again.",
+)
+REASONS = (
+    NOT_DICOM,
+    BROKEN,
+    MISSING_ELEMENT,
+    NO_PIXELS,
+    SYNTAX,
+    UNDECODABLE,
+    WRONG_LENGTH,
+    FRAME_GROUPS,
+    PHOTOMETRIC,
+    BITS,
+    RESCALE,
+    LOOKUP_TABLE,
+    NO_WINDOW,
+    BAD_WINDOW,
+    NO_RANGE,
+    ASPECT,
 )
