@@ -116,7 +116,7 @@ def _coded_frame(header: Header, of: DescribedPixels, source: BinaryIO, frame: i
 
 
 def _drop_unused_bits(values: NDArray[Any], of: DescribedPixels) -> None:
-    """Bits above those stored: pydicom leaves them where a JPEG 2000 codestream holds more bits than the header does."""
+    """Bits above those stored, which pydicom leaves where a JPEG 2000 codestream holds more than the header says."""
     unused = 8 * values.dtype.itemsize - of.stored
     if unused and values.dtype.kind in "iu":
         np.left_shift(values, unused, out=values)

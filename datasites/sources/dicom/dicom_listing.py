@@ -1,133 +1,113 @@
-"""Labels of a hospital's DICOM pictures: from an attribute, from the folders that they lie in, or from a table."""
+"""The listing of a hospital's DICOM pictures. Nothing of it crosses the boundary but the names of classes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from datasites.picture_files.picture_refused import Reason
-from datasites.sources.dicom.found_file import CODED_LABELS, IDENTIFIERS, WRITTEN_LABELS
-from datasites.sources.dicom.frames import DicomFrames, DicomPicture
-from datasites.sources.listing import LeftOut, ListedPicture, Listing
-from policies.errors import DataError
-
-NO_LABEL = Reason(
-    "no_label",
-    "Nothing says which class or findings the picture has.",
-    "Add it to the table, put it in a class folder, or choose an attribute that the files have.",
+from datasites.sources.dicom.frames import DicomFrames, Mapped, dicom_frames
+from datasites.sources.dicom.labels import (
+    OTHER_CLASS,
+    Labeller,
+    NameOf,
+    Said,
+    attribute_of,
+    by_name,
+    check_attribute,
+    folder_of,
+    name_labeller,
+    table_labeller,
 )
+from datasites.sources.listing import LeftOut, ListedPicture, Listing
+from datasites.sources.reasons import NOT_IN_TABLE
+
+_NOT_MEANT = (OTHER_CLASS, NOT_IN_TABLE)
 
 
-@dataclass(frozen=True, repr=False)
-class Said:
-    """What is said of a picture: its labels as numbers, and its patient and report where the same source says them."""
+@dataclass(frozen=True)
+class DicomLabels:
+    """Where labels come from.
 
-    labels: tuple[int, ...]
-    patient: str | None = None
-    report: str | None = None
+    Attributes:
+        source: `folder`, `table`, or an attribute of `found_file.CODED_LABELS` or `WRITTEN_LABELS`.
+        class_names: Public names in label order; those found where empty, which a table's may not be.
+        kind: `single` or `multi`.
+        folder_level: Which folders are classes, 0 being the outermost.
+        table: What a table says of each picture, by what `table_match` names.
+        table_match: `path`, or one of `found_file.IDENTIFIERS`.
+    """
+
+    source: str = "folder"
+    class_names: tuple[str, ...] = ()
+    kind: str = "single"
+    folder_level: int = 0
+    table: Mapping[str, Said] | None = None
+    table_match: str = "SOPInstanceUID"
 
 
-Labeller = Callable[[DicomPicture], Said | None]
-"""What is said of a picture; None where nothing is."""
-
-
-def listed(
-    found: DicomFrames,
-    labeller: Labeller,
-    class_names: Sequence[str],
+def list_dicom(
+    source: Path,
+    labels: DicomLabels,
     *,
-    label_kind: str = "single",
+    frames: str = "one",
+    safe: Sequence[str] = (),
     patients: bool = False,
+    mapped: Mapped = map,
 ) -> Listing:
-    """A listing of all pictures that something is said of.
+    """Lists a folder of DICOM files, or what a DICOMDIR names, without reading a pixel.
+
+    Guarantees:
+        Nothing is listed that `stops.stop` stops. Where `patients` is true nothing is listed whose patient is unknown.
 
     Args:
-        found: The pictures.
-        labeller: What is said of each.
-        class_names: Public names in label order.
-        label_kind: `single` or `multi`.
-        patients: Whether each must have a patient.
+        source: The folder, or the DICOMDIR.
+        labels: Where labels come from.
+        frames: What becomes of files of several frames: `one` leaves them out, `all` takes each frame, `middle` one.
+        safe: Kinds of `stops.SAFE_KINDS` that a person has looked at.
+        patients: Whether the privacy unit is the patient.
+        mapped: As `map`, or a pool of processes' own: looks at files.
+
+    Raises:
+        DataError: Labels cannot come from there, or a folder cannot be read.
+        PictureRefused: `source` is a file and no DICOMDIR.
     """
+    attribute = "" if labels.source in ("folder", "table") else labels.source
+    if attribute:
+        check_attribute(attribute, labels.class_names)
+    found = dicom_frames(source, frames=frames, safe=safe, label_attribute=attribute, mapped=mapped)
+    if labels.source == "table":
+        labeller = table_labeller(labels.table or {}, labels.table_match)
+        return _listing(found, labeller, labels.class_names, labels.kind, patients)
+    name_of: NameOf = attribute_of if attribute else folder_of(labels.folder_level)
+    names = by_name(found.pictures, name_of, labels.class_names)
+    return _listing(found, name_labeller(name_of, names), names, "single", patients)
+
+
+def _listing(found: DicomFrames, labeller: Labeller, class_names: Sequence[str], kind: str, patients: bool) -> Listing:
     pictures: list[ListedPicture] = []
     left_out = list(found.left_out)
+    sizes, channels = set[tuple[int, int]](), set[int]()
     for one in found.pictures:
         said = labeller(one)
-        if said is None:
-            left_out.append(LeftOut(one.picture.place, NO_LABEL))
+        if isinstance(said, Reason):
+            left_out.append(LeftOut(one.picture.place, said, lost=said not in _NOT_MEANT))
             continue
-        patient = said.patient or one.patient
-        if isinstance(patient, Reason) and patients:
-            left_out.append(LeftOut(one.picture.place, patient))
+        whose = said.patient or one.patient
+        if isinstance(whose, Reason) and patients:
+            left_out.append(LeftOut(one.picture.place, whose))
             continue
-        known = None if isinstance(patient, Reason) else patient
-        pictures.append(ListedPicture(one.picture, said.labels, known, said.report))
-    sizes, channels = {one.size for one in found.pictures}, {one.channels for one in found.pictures}
+        patient = None if isinstance(whose, Reason) else whose
+        pictures.append(ListedPicture(one.picture, said.labels, patient, said.report))
+        sizes.add(one.size)
+        channels.add(one.channels)
     return Listing(
         root=found.root,
         pictures=pictures,
         class_names=tuple(class_names),
-        label_kind=label_kind,
+        label_kind=kind,
         left_out=left_out,
         own_size=sizes.pop() if len(sizes) == 1 else None,
         own_channels=channels.pop() if len(channels) == 1 else None,
     )
-
-
-def check_label_attribute(attribute: str, class_names: Sequence[str]) -> None:
-    """Refuses an attribute that may name somebody, or that anything may stand in where no classes are declared.
-
-    Guarantees:
-        What becomes a public class name without being declared is the value of an attribute of `CODED_LABELS`.
-
-    Raises:
-        DataError: Otherwise.
-    """
-    if attribute not in (*CODED_LABELS, *WRITTEN_LABELS):
-        raise DataError(
-            f"Labels cannot come from the attribute '{attribute}'. Take one of {', '.join(CODED_LABELS)}, or with "
-            f"class_names one of {', '.join(WRITTEN_LABELS)}; for others name the pictures' labels in a table."
-        )
-    if attribute in WRITTEN_LABELS and not class_names:
-        raise DataError(
-            f"In the attribute '{attribute}' anything may stand that somebody typed, and class names are public. "
-            "Declare class_names: pictures of other values are left out."
-        )
-
-
-def by_name(
-    found: DicomFrames, name_of: Callable[[DicomPicture], str], class_names: Sequence[str]
-) -> tuple[Labeller, tuple[str, ...]]:
-    """Labels by a name that each picture has: an attribute's value, or a folder. Without one there is no label.
-
-    Args:
-        found: The pictures.
-        name_of: A picture's name; empty where it has none.
-        class_names: Names in label order; all that are found, sorted, where empty.
-
-    Returns:
-        What labels the pictures, and the class names.
-    """
-    names = tuple(class_names) or tuple(sorted({name_of(one) for one in found.pictures} - {""}))
-    numbers = {name: number for number, name in enumerate(names)}
-
-    def labeller(one: DicomPicture) -> Said | None:
-        number = numbers.get(name_of(one))
-        return None if number is None else Said((number,))
-
-    return labeller, names
-
-
-def by_table(rows: Mapping[str, Said], identifier: str) -> Labeller:
-    """Labels by a table that names pictures by an identifier, or by their place where that is `path`.
-
-    Raises:
-        DataError: `identifier` is none that files have.
-    """
-    if identifier != "path" and identifier not in IDENTIFIERS:
-        raise DataError(f"A table names DICOM pictures by path or one of {', '.join(IDENTIFIERS)}, not '{identifier}'.")
-
-    def labeller(one: DicomPicture) -> Said | None:
-        key = one.file_place if identifier == "path" else one.identifiers.get(identifier, "")
-        return rows.get(key) if key else None
-
-    return labeller

@@ -23,8 +23,8 @@ LEAVES_THE_FOLDER = Reason(
 )
 
 
-def listed_files(directory: Path) -> tuple[list[Path], list[LeftOut]]:
-    """The files of all pictures that a DICOMDIR lists, in its order, and what else it lists.
+def listed_files(directory: Path) -> tuple[list[str], list[LeftOut]]:
+    """Where the files of all pictures lie that a DICOMDIR lists, in its order, and what else it lists.
 
     Raises:
         PictureRefused: It is no DICOMDIR, or broken.
@@ -33,16 +33,16 @@ def listed_files(directory: Path) -> tuple[list[Path], list[LeftOut]]:
     records = value(read_header(directory, ("DirectoryRecordSequence",)).dataset, "DirectoryRecordSequence")
     if records is None:
         raise PictureRefused(BROKEN)
-    found: dict[Path, None] = {}
+    found: dict[str, None] = {}
     left_out: list[LeftOut] = []
     for place, kind in _places(records):
         path = _inside(directory.parent, place)
         if isinstance(path, Reason):
             left_out.append(LeftOut("/".join(place), path))
         elif kind != "IMAGE":
-            left_out.append(LeftOut("/".join(place), OTHER_OBJECT))
+            left_out.append(LeftOut("/".join(place), OTHER_OBJECT, lost=False))
         else:
-            found[path] = None
+            found[path.relative_to(directory.parent).as_posix()] = None
     return list(found), left_out
 
 

@@ -1,9 +1,8 @@
-"""All pictures of a tree of DICOM files or of a DICOMDIR, with what labels and patients come from. All of it private."""
+"""All pictures of a tree of DICOM files or of a DICOMDIR, with what labels and patients come from. All private."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,16 +13,13 @@ from datasites.picture_files.reasons import NOT_A_FILE
 from datasites.sources.dicom.directory_file import NAME, listed_files
 from datasites.sources.dicom.found_file import find
 from datasites.sources.dicom.patients import patients
-from datasites.sources.dicom.stops import stop
-from datasites.sources.file_frame import FileFrame
+from datasites.sources.dicom.stops import NO_LOSS, stop
+from datasites.sources.file_picture import FilePicture
+from datasites.sources.folders.walk import Walk
 from datasites.sources.listing import LeftOut
+from datasites.sources.reasons import SEVERAL_FRAMES
 
 FRAMES = ("one", "all", "middle")
-SEVERAL_FRAMES = Reason(
-    "several_frames",
-    "The file holds several frames, and one picture is wanted.",
-    "Set frames to 'all' to take each, or to 'middle' to take the middle one.",
-)
 Mapped = Callable[[Callable[[Path], "_Looked"], Iterable[Path]], Iterable["_Looked"]]
 """As `map` is, or a pool of processes' own."""
 
@@ -41,7 +37,7 @@ class DicomPicture:
         channels: 1 or 3.
     """
 
-    picture: FileFrame
+    picture: FilePicture
     identifiers: Mapping[str, str]
     patient: str | Reason
     label: str
@@ -93,44 +89,35 @@ def dicom_frames(
 
     Raises:
         PictureRefused: `source` is a file and no DICOMDIR.
-        OSError: It cannot be read.
+        DataError: A folder cannot be read, or a link leads out of it.
+        OSError: The DICOMDIR cannot be read.
     """
-    if source.is_dir():
-        root, (files, left_out) = source, _files(source)
-    else:
-        root, (files, left_out) = source.parent, listed_files(source)
-    places = [path.relative_to(root).as_posix() for path in files]
-    looked = list(mapped(partial(_look, safe=frozenset(safe), label_attribute=label_attribute), files))
+    root, files, left_out = _files(source)
+    looking = partial(_look, safe=frozenset(safe), label_attribute=label_attribute)
+    looked = list(mapped(looking, [root / inside for inside in files]))
     whose = patients([(one.identifiers.get("PatientID", ""), one.issuer) for one in looked])
     pictures: list[DicomPicture] = []
-    for path, place, one, patient in zip(files, places, looked, whose, strict=True):
+    for inside, one, patient in zip(files, looked, whose, strict=True):
         reason = one.reason or (SEVERAL_FRAMES if one.frames > 1 and frames == "one" else None)
         if reason is not None:
-            left_out.append(LeftOut(place, reason))
+            left_out.append(LeftOut(inside, reason, lost=reason not in NO_LOSS))
             continue
         pictures += (
-            DicomPicture(picture, one.identifiers, patient, one.label, one.size, one.channels)
-            for picture in _taken(path, place, one.frames, frames)
+            DicomPicture(
+                FilePicture(str(root), inside, number), one.identifiers, patient, one.label, one.size, one.channels
+            )
+            for number in _taken(one.frames, frames)
         )
     return DicomFrames(root, pictures, sorted(left_out, key=lambda one: one.place))
 
 
-def _files(folder: Path) -> tuple[list[Path], list[LeftOut]]:
-    """Every plain file under a folder but indexes of media; links are not followed."""
-    files: list[Path] = []
-    left_out: list[LeftOut] = []
-
-    def unreadable(error: OSError) -> None:
-        left_out.append(LeftOut(Path(error.filename).relative_to(folder).as_posix(), NOT_A_FILE))
-
-    for here, folders, names in os.walk(folder, onerror=unreadable):
-        folders.sort()
-        for path in (Path(here, name) for name in sorted(names) if name.upper() != NAME):
-            if path.is_file() and not path.is_symlink():
-                files.append(path)
-            else:
-                left_out.append(LeftOut(path.relative_to(folder).as_posix(), NOT_A_FILE))
-    return files, left_out
+def _files(source: Path) -> tuple[Path, list[str], list[LeftOut]]:
+    """A source's folder, the files in it that may be pictures, and what is none; a folder's DICOMDIR is passed by."""
+    if not source.is_dir():
+        return source.parent, *listed_files(source)
+    walk = Walk(source)
+    files = [found.inside for found in walk.files() if found.name.upper() != NAME]
+    return source, files, walk.left_out
 
 
 def _look(path: Path, *, safe: frozenset[str], label_attribute: str) -> _Looked:
@@ -146,10 +133,8 @@ def _look(path: Path, *, safe: frozenset[str], label_attribute: str) -> _Looked:
     return _Looked(found.identifiers, found.issuer, found.label, of.frames, (of.rows, of.columns), of.channels)
 
 
-def _taken(path: Path, place: str, count: int, frames: str) -> Iterator[FileFrame]:
-    """The frames of one file that are pictures."""
+def _taken(count: int, frames: str) -> Sequence[int | None]:
+    """Numbers of a file's frames that are pictures; None of one that has one alone."""
     if count == 1:
-        yield FileFrame(path, place)
-    else:
-        for number in range(count) if frames == "all" else (count // 2,):
-            yield FileFrame(path, f"{place}, frame {number + 1}", number)
+        return (None,)
+    return range(count) if frames == "all" else (count // 2,)

@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from pydicom import uid
 
+from datasites.picture_files.dicom.reasons import NOT_DICOM
 from datasites.picture_files.picture_refused import Reason
 from datasites.sources.dicom.found_file import FoundFile
 
@@ -65,6 +66,9 @@ OTHER_OBJECT = Reason(
     "Nothing need be done: it is left out.",
 )
 
+NO_LOSS = (NOT_DICOM, DOCUMENT, REPORT, PRESENTATION, OTHER_OBJECT, SECONDARY_CAPTURE, SLIDE_LABEL, LOCALISER)
+"""What is left out and was hardly meant to be in."""
+
 _CLASSES = "1.2.840.10008.5.1.4.1.1."
 _KINDS_OF_CLASSES = (("88.", REPORT), ("11.", PRESENTATION), ("104.", DOCUMENT))
 _CAPTURES = {
@@ -75,6 +79,9 @@ _CAPTURES = {
     uid.MultiFrameTrueColorSecondaryCaptureImageStorage,
 }
 _PICTURES = {
+    f"{_CLASSES}3",  # ultrasound of several frames, nuclear medicine and ultrasound as they were until 1993
+    f"{_CLASSES}5",
+    f"{_CLASSES}6",
     uid.BreastProjectionXRayImageStorageForPresentation,
     uid.BreastProjectionXRayImageStorageForProcessing,
     uid.BreastTomosynthesisImageStorage,
