@@ -31,9 +31,7 @@ CODED_LABELS = (
 """Attributes that labels may come from: none names a person, a place, a date or an examination."""
 WRITTEN_LABELS = ("ContrastBolusAgent", "ProtocolName", "SequenceName", "SeriesDescription", "StudyDescription")
 """Attributes that somebody types, in which anything may stand: labels only where all classes are declared."""
-_READ = (
-    *IDENTIFIERS,
-    "IssuerOfPatientID",
+ABOUT_THE_PICTURE = (
     "SOPClassUID",
     "Modality",
     "ImageType",
@@ -42,6 +40,7 @@ _READ = (
     "ConversionType",
     "SpecimenLabelInImage",
 )
+_READ = (*IDENTIFIERS, "IssuerOfPatientID", *ABOUT_THE_PICTURE, *FOR_PIXELS)
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,7 +86,7 @@ def find(path: Path, label_attribute: str = "") -> tuple[FoundFile, Header]:
         OSError: It cannot be opened.
     """
     asked = (label_attribute,) if label_attribute else ()
-    header = read_header(path, (*_READ, *FOR_PIXELS, *asked))
+    header = read_header(path, (*_READ, *asked))
     dataset = header.dataset
     found = FoundFile(
         identifiers={name: held for name in IDENTIFIERS if (held := text(dataset, name))},

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
     RLELossless,
     XRayAngiographicImageStorage,
 )
@@ -275,12 +277,10 @@ def test_a_table_of_bytes_follows_the_files_byte_order(tmp_path: Path) -> None:
         assert seen == [[0, 128, 255]], syntax.name
 
 
-def test_compressed_values_of_fewer_bits_lose_what_lies_above_them(tmp_path: Path) -> None:
-    picture = made(np.array([[0x8000, 0xF123, 0x0FFF]]), bits=16, BitsStored=12, HighBit=11)
-    picture.compress(RLELossless)
-    assert levels_of(picture, tmp_path, RLELossless) == [[0, 18, 255]]
-
-
-def levels_of(dataset: Dataset, folder: Path, syntax: Any) -> Any:
-    """What the full range shows of a compressed data set."""
-    return pixels(written(dataset, folder / "coded.dcm", syntax), FULL).levels.tolist()
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
+def test_compressed_values_lose_what_lies_above_their_bits(syntax: UID, tmp_path: Path) -> None:
+    picture = made(np.tile([0x8000, 0xF123, 0x0FFF], (64, 22)), bits=16)
+    picture.compress(syntax)
+    picture.BitsStored, picture.HighBit = 12, 11
+    seen = pixels(written(picture, tmp_path / "coded.dcm", syntax), FULL).levels.tolist()
+    assert seen == [[0, 18, 255] * 22] * 64  # 0x123 * 255 / 4095 = 18.1

@@ -38,7 +38,8 @@ def test_a_sigmoid_is_half_at_its_centre_and_keeps_its_tails() -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "width"), [(windows.linear, 0.9), (windows.linear_exact, 0), (windows.sigmoid, 0), (windows.linear, -5)]
+    ("function", "width"),
+    [(windows.linear, 0.9), (windows.linear_exact, 0), (windows.sigmoid, 0), (windows.linear, -5)],
 )
 def test_a_width_that_is_none_is_refused(function: windows.Window, width: float) -> None:
     with pytest.raises(PictureRefused) as refused:
