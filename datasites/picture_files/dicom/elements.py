@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from math import isfinite
@@ -25,7 +26,9 @@ def value(dataset: Dataset, keyword: str) -> Any:
     if tag not in dataset.keys():  # noqa: SIM118 - the data set itself would look for more than the tag
         return None
     try:
-        found = dataset[tag].value
+        with warnings.catch_warnings():  # which would tell the value
+            warnings.simplefilter("ignore")
+            found = dataset[tag].value
     except Exception as error:  # pydicom converts when it is asked, with errors of any kind
         raise refused_element(keyword) from error
     return None if found is None or (isinstance(found, str | bytes | Sequence) and len(found) == 0) else found

@@ -14,7 +14,7 @@ from datasites.picture_files.dicom.elements import numbers, text
 from datasites.picture_files.dicom.frame_groups import FrameGroups
 from datasites.picture_files.dicom.header import Header
 from datasites.picture_files.dicom.modality import Modality, Span, modality
-from datasites.picture_files.dicom.reasons import NO_RANGE
+from datasites.picture_files.dicom.reasons import NO_RANGE, PHOTOMETRIC
 from datasites.picture_files.picture_refused import PictureRefused
 from policies.plans.picture_form import PictureForm
 
@@ -57,11 +57,19 @@ def grey_levels(
     measured = step.apply(occurring.values)
     window = _window(header, of, groups, form, step, occurring, measured)
     levels = window(measured)
-    if of.photometric == "MONOCHROME1" or text(header.dataset, "PresentationLUTShape") == "INVERSE":
+    if _inverted(header, of):
         levels = 1.0 - levels
     peak, kind = (255, np.uint8) if form.store_bits == 8 else (65_535, np.uint16)
     table: Levels = np.floor(levels * peak + 0.5).astype(kind)
     return table[occurring.places]
+
+
+def _inverted(header: Header, of: DescribedPixels) -> bool:
+    """Whether small values are white. Programs differ on MONOCHROME1 whose presentation is IDENTITY: it is refused."""
+    shape = text(header.dataset, "PresentationLUTShape")
+    if of.photometric == "MONOCHROME1" and shape == "IDENTITY":
+        raise PictureRefused(PHOTOMETRIC)
+    return of.photometric == "MONOCHROME1" or shape == "INVERSE"
 
 
 def _span(of: DescribedPixels) -> Span:

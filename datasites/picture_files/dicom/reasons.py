@@ -46,8 +46,8 @@ FRAME_GROUPS = Reason(
 )
 PHOTOMETRIC = Reason(
     "dicom_photometric",
-    "Its photometric interpretation is none that is shown here, or does not fit its samples.",
-    "Have the archive send it as MONOCHROME, PALETTE COLOR, RGB or YBR.",
+    "Its photometric interpretation is none that is shown here, or contradicts its samples or its presentation table.",
+    "Have the archive send it as MONOCHROME, PALETTE COLOR, RGB or YBR; MONOCHROME1 with the presentation INVERSE.",
 )
 BITS = Reason(
     "dicom_bits",

@@ -21,7 +21,15 @@ from pydicom.uid import (
 from support.dicom_files import FORM, item, levels, made, table, written
 
 from datasites.picture_files.dicom.pixels import pixels
-from datasites.picture_files.dicom.reasons import BAD_WINDOW, FRAME_GROUPS, LOOKUP_TABLE, NO_RANGE, NO_WINDOW, RESCALE
+from datasites.picture_files.dicom.reasons import (
+    BAD_WINDOW,
+    FRAME_GROUPS,
+    LOOKUP_TABLE,
+    NO_RANGE,
+    NO_WINDOW,
+    PHOTOMETRIC,
+    RESCALE,
+)
 from datasites.picture_files.picture_refused import PictureRefused, Reason
 from policies.plans.picture_form import PictureForm
 
@@ -179,6 +187,11 @@ def test_padding_does_not_move_the_percentiles(tmp_path: Path) -> None:
 def test_a_picture_is_inverted_once(photometric: str, shape: str | None, seen: list[int], tmp_path: Path) -> None:
     more = {} if shape is None else {"PresentationLUTShape": shape}
     assert levels(made([[0, 100, 255]], PhotometricInterpretation=photometric, **more), tmp_path) == [seen]
+
+
+def test_a_picture_that_contradicts_itself_on_what_black_is_is_refused(tmp_path: Path) -> None:
+    both = made([[0, 100]], PhotometricInterpretation="MONOCHROME1", PresentationLUTShape="IDENTITY")
+    assert _refused(both, tmp_path) == PHOTOMETRIC
 
 
 # --- bits ----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import random
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -201,3 +202,14 @@ def test_every_reason_has_its_own_code_and_none_says_what_it_is_not() -> None:
     assert len(set(codes)) == len(codes)
     named = {value for value in vars(reasons).values() if isinstance(value, reasons.Reason)}
     assert named == set(reasons.REASONS)
+
+
+def test_a_value_that_cannot_be_read_is_told_to_nobody(tmp_path: Path) -> None:
+    path = written(made(ROW, RescaleSlope="1.25", RescaleIntercept="0.5"), tmp_path / "made.dcm")
+    path.write_bytes(path.read_bytes().replace(b"1.25", b"1.Z5"))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        refused = _refused(path)
+    assert refused.reason == reasons.MISSING_ELEMENT
+    assert told == []
+    assert "Z5" not in f"{refused}{refused.private}"
