@@ -1,4 +1,4 @@
-"""Which values become black and which white: a file's own window or table, the picture's percentiles, or the full range.
+"""Which values become black and white: by a file's own window or table, the picture's percentiles, or the full range.
 
 The formulas are those of PS3.3 C.11.2.1.2 and C.11.2.1.3, scaled to levels from 0 to 1.
 """
