@@ -72,6 +72,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.assets": {"policies": "answers errors plans validate", "datasites": "files training.models"},
     "datasites.approvals": {"policies": "errors ledger plans untrusted_text", "datasites": "assets files"},
     "datasites.audit_log": {"policies": "errors ledger plans untrusted_text", "datasites": "files"},
+    "datasites.datasite_process": {"policies": "errors", "datasites": "config files"},
     "datasites.hospitals_file": {"policies": "errors", "datasites": "config files"},
     "datasites.training.book_keeping": {"policies": "errors", "datasites": "training.dp_sgd"},
     "datasites.training.evaluation": {"policies": "errors plans", "datasites": "training.models training.pictures"},
