@@ -18,7 +18,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGES = ("policies", "datasites", "researcher")
-MOST_FLAT, MOST_IN_A_FOLDER, MOST_LINES = 8, 15, 300
+MOST_FLAT, MOST_IN_A_FOLDER, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 8, 15, 300, 60
 # Modules of the house that any other file may import; those that only hand on names have a list of them instead.
 MOST_IMPORTED = 18
 HANDING_ON = {"datasites/training/__init__.py", "researcher/__init__.py"}
@@ -487,6 +487,17 @@ def test_no_folder_holds_more_than_a_reader_can_take_in() -> None:
 def test_no_module_is_longer_than_a_reader_can_take_in() -> None:
     lengths = {_name(file): len(file.read_text().splitlines()) for file in _all_files()}
     assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_no_function_is_longer_than_a_reader_can_take_in() -> None:
+    functions = [
+        (f"{_name(file)}:{node.name}", node.end_lineno - node.lineno + 1)
+        for file in _all_files()
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
+    ]
+    longer = {name: length for name, length in functions if length > MOST_LINES_OF_A_FUNCTION}
+    assert longer.keys() <= {"datasites/assets/ingestion.py:ingest"}, longer
 
 
 def test_no_module_puts_together_more_of_the_house_than_a_reader_can_take_in() -> None:
