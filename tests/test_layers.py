@@ -245,6 +245,29 @@ LIBRARIES = {
     "uvicorn": ("datasites/researchers_port/", "datasites/web/"),
     "click": ("datasites/cli/", "policies/__main__.py", "policies/terminal/commands.py", "researcher/cli/"),
 }
+# Why an import of the house stands in a function; where none of these holds it stands at the top of its file.
+LATE: dict[str, tuple[str, ...]] = {
+    "a help comes at once: a command imports what it works with when it is called": (
+        "datasites/cli/",
+        "policies/__main__.py",
+        "researcher/cli/",
+    ),
+    "torch takes seconds to import, and a datasite's own process does without": (
+        "datasites/assets/features.py",
+        "datasites/code_requests/calculator.py",
+        "datasites/runs/processes/runner.py",
+        "datasites/runs/processes/workers.py",
+        "researcher/demo.py",
+        "researcher/evaluation/evaluation.py",
+        "researcher/evaluation/feature_hold_out.py",
+        "researcher/planning/initial_weights.py",
+        "researcher/planning/planning.py",
+        "researcher/planning/recipes.py",
+        "researcher/terminal/training_session.py",
+    ),
+    "PySyft reads who the server is when it is imported": ("datasites/pysyft/server.py", "datasites/server.py"),
+}
+MOST_LATE = 113
 POLICIES_NEED = {
     "click",
     "cryptography",
@@ -406,6 +429,28 @@ def test_training_imports_no_syft_and_no_other_part_of_a_datasite() -> None:
         found = set(_imports(file))
         assert not any(name.split(".")[0] in {"syft", "researcher"} for name in found), file
         assert all(name.startswith("datasites.training") for name in found if name.split(".")[0] == "datasites"), file
+
+
+# --- imports in functions ------------------------------------------------------------------------------------
+
+
+def _late(file: Path) -> list[str]:
+    """The modules of the house that a file imports within functions."""
+    functions = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef)]
+    late = [node for one in functions for node in one.body for node in ast.walk(node)]
+    return [
+        node.module
+        for node in late
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in PACKAGES
+    ]
+
+
+def test_an_import_stands_in_a_function_only_for_one_of_the_listed_reasons() -> None:
+    late = {_name(file): len(_late(file)) for file in _all_files() if _late(file)}
+    places = tuple(place for listed in LATE.values() for place in listed)
+    assert [name for name in late if not name.startswith(places)] == []
+    assert [place for place in places if not any(name.startswith(place) for name in late)] == []
+    assert sum(late.values()) <= MOST_LATE, late
 
 
 # --- libraries -----------------------------------------------------------------------------------------------

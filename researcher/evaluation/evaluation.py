@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from datasites.training import metrics
 from policies.errors import DataError
 from policies.plans.features import FeatureSpec
 from policies.plans.plan_json import canonical_json
@@ -59,8 +60,6 @@ def evaluate(
     Raises:
         DataError: The hold-out has other classes or another shape than the model, or lacks reports.
     """
-    from datasites.training import metrics
-
     if len(hold_out.class_names) != spec.num_classes or hold_out.images.shape[1:] != spec.image_shape:
         raise DataError(
             f"The model takes {spec.image_shape} pictures of {spec.num_classes} classes, the hold-out has "
