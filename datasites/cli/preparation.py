@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
 from policies.errors import ConfigError
-from policies.terminal.commands import option, option_of
+from policies.terminal.commands import option, option_of, path
 from policies.terminal.printing import say
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def init(chosen: Chosen, **settings: Any) -> None:
@@ -25,9 +27,9 @@ def init(chosen: Chosen, **settings: Any) -> None:
         raise ConfigError("Give the new datasite a name: --name hospital_a.")
     given = {name: value for name, value in settings.items() if value not in (None, ())}
     if "data_path" in given:
-        given["data_path"] = str(Path(given["data_path"]).resolve())
+        given["data_path"] = str(path(given["data_path"]).resolve())
     config = DatasiteConfig(name=chosen.name, **given)
-    state = StateFolder(chosen.state or Path("state") / chosen.name)
+    state = StateFolder(chosen.state or path("state") / chosen.name)
     if state.config.exists():
         raise ConfigError(f"{state.config} exists already. Edit it, or choose another --state.")
     check_data(state, config)
@@ -93,7 +95,7 @@ def _features() -> list[click.Parameter]:
     made_with = "of pictures, as the weights were made with"
     return [
         option("--backbone", "the network, as timm names it", choices=sorted(BACKBONES), required=True),
-        option("--weights", "its public weights", kind=Path, value="FILE", required=True),
+        option("--weights", "its public weights", kind=path, value="FILE", required=True),
         option("--weights_sha256", "of that file, as its publisher states", value="HEX", required=True),
         option("--input_size", "side that pictures are resized to", kind=int, default=224),
         option("--normalisation", made_with, choices=sorted(NORMALISATIONS), default="imagenet"),
