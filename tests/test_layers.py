@@ -57,7 +57,10 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.metrics": {},
     "datasites.files": {"policies": "errors untrusted_text"},
     "datasites.picture_files": {"policies": "errors"},
-    "datasites.sources": {"policies": "plans", "datasites": "picture_files"},
+    "datasites.sources": {
+        "policies": "errors plans settings untrusted_text validate",
+        "datasites": "picture_files",
+    },
     "datasites.runs.sandbox": {"policies": "errors", "datasites": "runs.gpus"},
     "datasites.training.process_group": {"policies": "errors"},
     "datasites.training.randomness": {"policies": "errors"},
@@ -66,7 +69,10 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.web": {"policies": "errors validate"},
     "datasites.runs.entry": {"policies": "answers contracts errors plans"},
     "datasites.training.pictures": {"policies": "errors plans validate", "datasites": "training.randomness"},
-    "datasites.config": {"policies": "budget errors plans settings validate", "datasites": "files runs.sandbox web"},
+    "datasites.config": {
+        "policies": "budget errors settings validate",
+        "datasites": "files runs.sandbox sources web",
+    },
     "datasites.training.dp_sgd": {
         "policies": "errors plans",
         "datasites": "training.pictures training.process_group training.randomness",
@@ -170,7 +176,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.cli": {
         "policies": "errors plans settings terminal untrusted_text",
-        "datasites": "access assets audit_log config console doctor files prepare pysyft server state web",
+        "datasites": "access assets audit_log config console doctor files prepare pysyft server sources state web",
     },
     "datasites.__main__": {"datasites": "cli"},
     "researcher.atomic_file": {"policies": "errors"},

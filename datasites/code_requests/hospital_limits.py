@@ -53,7 +53,7 @@ class HospitalLimits:
         if not isinstance(plan, StatisticsPlan):
             check_options(plan.model)
             check_text(plan.model, manifest.text)
-            check_there(plan, self._state.store / self._config.dataset)
+            check_there(plan, self._state.store / self._config.dataset.name)
 
     def change(self, changes: Mapping[str, Any], *, by: str) -> DatasetLimits:
         """Puts some limits to other values, `epsilon` and `delta` being those of the total.
