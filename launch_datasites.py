@@ -16,20 +16,21 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from datasites.files.state_folder import StateFolder
+from datasites import first_settings as first
 from policies.errors import ConfigError, WanwuError
-from policies.settings import declared
-from policies.terminal.commands import Command, option, option_of, run
+from policies.terminal.commands import Command, option, option_of, path, run
 from policies.terminal.printing import say, say_error, show_everything
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from datasites.config import DatasiteConfig
     from datasites.datasite_process import DatasiteProcess
+    from datasites.files.state_folder import StateFolder
 
 DEMO_RESEARCHER = "researcher@university.org"
 
@@ -132,7 +133,7 @@ def _several_hospitals(wanted: Wanted) -> list[DatasiteConfig]:
         size = (wanted.image_size, wanted.image_size)
     elif any(size):
         say(f"The pictures differ in size; all are resized to {size[0]}x{size[1]} (--image_size chooses another).")
-    first_port = wanted.port or declared(DatasiteConfig)["port"].default
+    first_port = wanted.port or first.PORT.default
     return [
         DatasiteConfig(
             name=_datasite_name(name),
@@ -153,6 +154,7 @@ def _datasite_name(hospital: str) -> str:
 def _one_hospital(wanted: Wanted) -> DatasiteConfig:
     """The hospital that --name names: as it was described before, with what the arguments say now."""
     from datasites.config import DatasiteConfig
+    from datasites.files.state_folder import StateFolder
 
     name = wanted.name or ""
     state = StateFolder(wanted.state / name)
@@ -180,6 +182,7 @@ def _drawn_pictures(states: Path) -> Path:
 
 def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
     """Checks everything that can be checked before anything starts, then writes the configs."""
+    from datasites.files.state_folder import StateFolder
     from datasites.hospitals_file import check_distinct
     from datasites.prepare import check_data, write_config
     from datasites.web.listening import listen
@@ -218,10 +221,10 @@ def make_program() -> Command:
     program = Command(
         "python launch_datasites.py",
         launch,
-        option("--config", "hospitals.toml: a table for each hospital", kind=Path, value="FILE"),
+        option("--config", "hospitals.toml: a table for each hospital", kind=path, value="FILE"),
         option("--name", "start one hospital of this name"),
         option("--image_size", "resize a folder's pictures to this square", kind=int, value="PIXELS"),
-        option("--state", "folder of the state folders", kind=Path, default=Path("state")),
+        option("--state", "folder of the state folders", kind=path, default="state"),
         later=_settings,
     )
     program.help = (__doc__ or "").replace("\n\n    python", "\n\n\b\n    python")  # lines that are not wrapped
@@ -230,14 +233,10 @@ def make_program() -> Command:
 
 def _settings() -> list[click.Parameter]:
     """Options that are settings of a hospital."""
-    from datasites.config import DatasiteConfig
-    from datasites.sources.dataset_settings import DatasetSettings
-
-    settings = declared(DatasiteConfig)
     return [
-        option_of(settings["port"], more=", and the next ones for further hospitals"),
-        option_of(declared(DatasetSettings)["data_path"], kind=Path, value="PATH"),
-        option_of(settings["researchers"], "--researcher", name="researchers", value="EMAIL", repeated=True),
+        option_of(first.PORT, more=", and the next ones for further hospitals"),
+        option_of(first.DATA_PATH, kind=path, value="PATH"),
+        option_of(first.RESEARCHERS, "--researcher", name="researchers", value="EMAIL", repeated=True),
     ]
 
 

@@ -51,6 +51,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "policies.contracts": {"policies": "answers errors plans validate"},
     "policies.ledger": {"policies": "budget errors plans validate"},
     "datasites.__init__": {},
+    "datasites.first_settings": {"policies": "settings"},
     "datasites.runs": {},
     "datasites.runs.gpus": {},
     "datasites.runs.visible_ends": {},
@@ -59,7 +60,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.picture_files": {"policies": "errors"},
     "datasites.sources": {
         "policies": "errors plans settings untrusted_text validate",
-        "datasites": "picture_files",
+        "datasites": "first_settings picture_files",
     },
     "datasites.runs.sandbox": {"policies": "errors", "datasites": "runs.gpus"},
     "datasites.training.process_group": {"policies": "errors"},
@@ -71,7 +72,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.pictures": {"policies": "errors plans validate", "datasites": "training.randomness"},
     "datasites.config": {
         "policies": "budget errors settings validate",
-        "datasites": "files runs.sandbox sources web",
+        "datasites": "files first_settings runs.sandbox sources web",
     },
     "datasites.training.dp_sgd": {
         "policies": "errors plans",
@@ -175,8 +176,10 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "access code_requests config console files pysyft researchers_port runs.runs state web",
     },
     "datasites.cli": {
-        "policies": "errors plans settings terminal untrusted_text",
-        "datasites": "access assets audit_log config console doctor files prepare pysyft server sources state web",
+        "policies": "errors plans terminal untrusted_text",
+        "datasites": (
+            "access assets audit_log config console doctor files first_settings prepare pysyft server state web"
+        ),
     },
     "datasites.__main__": {"datasites": "cli"},
     "researcher.atomic_file": {"policies": "errors"},

@@ -80,19 +80,16 @@ def add_commands(commands: HospitalCommands) -> None:
 
 def _settings() -> list[click.Parameter]:
     """Options of the settings that a new datasite is mostly told; the others are written into its config.toml."""
-    from datasites.config import DatasiteConfig
-    from datasites.sources.dataset_settings import DatasetSettings
-    from policies.settings import declared
+    from datasites import first_settings as first
 
-    settings, of_dataset = declared(DatasiteConfig), declared(DatasetSettings)
-    own = [
-        option_of(settings["port"]),
-        *(option_of(of_dataset[name]) for name in ("data_path", "site")),
-        option_of(of_dataset["name"], "--dataset"),
-        option_of(of_dataset["unit"]),
+    return [
+        option_of(first.PORT),
+        option_of(first.DATA_PATH),
+        option_of(first.SITE),
+        option_of(first.DATASET, "--dataset"),
+        option_of(first.UNIT),
+        option_of(first.RESEARCHERS, "--researcher", name="researchers", value="EMAIL", repeated=True),
     ]
-    people = option_of(settings["researchers"], "--researcher", name="researchers", value="EMAIL", repeated=True)
-    return [*own, people]
 
 
 def _features() -> list[click.Parameter]:
