@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -57,6 +58,11 @@ class Command(click.Command):
     def get_short_help_str(self, limit: int = 45) -> str:
         """What the command does, in the list of commands: all of it."""
         return self.help or ""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; garbage is collected from here on, wherever the program had that off until now."""
+        gc.enable()
+        return super().invoke(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Reads the command line."""
