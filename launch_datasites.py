@@ -11,40 +11,28 @@ datasets, accounts and approvals as they were. Ctrl-C or SIGTERM stops them all.
 
 from __future__ import annotations
 
-import os
-import selectors
 import signal
-import subprocess
 import sys
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from datasites.files.state_folder import StateFolder
+from datasites import first_settings as first
 from policies.errors import ConfigError, WanwuError
-from policies.settings import declared
-from policies.terminal.commands import Command, option, option_of, run
+from policies.terminal.commands import Command, option, option_of, path, run
 from policies.terminal.printing import say, say_error, show_everything
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from datasites.config import DatasiteConfig
+    from datasites.datasite_process import DatasiteProcess
+    from datasites.files.state_folder import StateFolder
 
 DEMO_RESEARCHER = "researcher@university.org"
-READY_SECONDS = 120.0
 MIXED_SIDE = 64
-_PROJECT = Path(__file__).resolve().parent
-
-
-@dataclass
-class Started:
-    """One datasite that was started."""
-
-    config: DatasiteConfig
-    state: StateFolder
-    process: subprocess.Popen[bytes]
 
 
 @dataclass(frozen=True)
@@ -82,25 +70,29 @@ def main() -> int:
 
 def launch(**given: object) -> int:
     """Starts hospital datasites and stops them together."""
+    from datasites.datasite_process import DatasiteProcess, stop, wait_for_an_end, wait_until_ready
+
     wanted = Wanted(**given)  # type: ignore[arg-type]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _raise_stop)
-    started: list[Started] = []
+    started: list[DatasiteProcess] = []
     try:
         configs = described(wanted)
         states = _check(configs, wanted.state)
         for config, state in zip(configs, states, strict=True):
-            started.append(_start(config, state))
-        _wait_until_ready(started)
+            started.append(DatasiteProcess.start(config, state))
+        wait_until_ready(started)
         _print_overview(started)
-        _wait_for_the_end(started)
+        wait_for_an_end(started)
     except _Stop:
         say("Stopping ...")
     except WanwuError as error:
         say_error(error)  # before the others are stopped, which takes a while
         return 1
     finally:
-        _stop(started)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        stop(started)
     return 0
 
 
@@ -140,7 +132,7 @@ def _several_hospitals(wanted: Wanted) -> list[DatasiteConfig]:
     for name, plain in zip(names, called, strict=True):
         if name != plain:
             say(f"The hospital {name} is called {plain} here.")
-    first_port = wanted.port or declared(DatasiteConfig)["port"].default
+    first_port = wanted.port or first.PORT.default
     return [
         DatasiteConfig(
             name=called[index],
@@ -174,6 +166,7 @@ def _form(data: Path, wanted: Wanted) -> tuple[tuple[int, int], int]:
 def _one_hospital(wanted: Wanted) -> DatasiteConfig:
     """The hospital that --name names: as it was described before, with what the arguments say now."""
     from datasites.config import DatasiteConfig
+    from datasites.files.state_folder import StateFolder
 
     name = wanted.name or ""
     state = StateFolder(wanted.state / name)
@@ -201,6 +194,7 @@ def _drawn_pictures(states: Path) -> Path:
 
 def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
     """Checks everything that can be checked before anything starts, writes the configs and reads new pictures."""
+    from datasites.files.state_folder import StateFolder
     from datasites.hospitals_file import check_distinct
     from datasites.prepare import asked_in_vain, check_data, stored_pictures, write_config
     from datasites.web.listening import listen
@@ -221,55 +215,7 @@ def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
     return folders
 
 
-def _start(config: DatasiteConfig, state: StateFolder) -> Started:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "datasites", "serve", "--stop_with_stdin", "--state", str(state.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONPATH": str(_PROJECT)},
-        start_new_session=True,
-    )
-    return Started(config, state, process)
-
-
-def _wait_until_ready(started: list[Started]) -> None:
-    """Returns when every datasite has said that it is ready.
-
-    Raises:
-        ConfigError: One ended instead, or none of them did in time.
-    """
-    deadline = time.monotonic() + READY_SECONDS
-    waiting = {one.process.stdout: one for one in started}
-    with selectors.DefaultSelector() as selector:
-        for stream in waiting:
-            selector.register(stream, selectors.EVENT_READ)  # type: ignore[arg-type]
-        while waiting:
-            ready = selector.select(timeout=max(deadline - time.monotonic(), 0))
-            if not ready:
-                names = ", ".join(one.config.name for one in waiting.values())
-                raise ConfigError(
-                    f"Not ready within {READY_SECONDS:g} seconds: {names}. Look at logs/ in its state folder."
-                )
-            for key, _ in ready:
-                one = waiting[key.fileobj]  # type: ignore[index]
-                if not key.fileobj.readline().startswith(b"ready"):  # type: ignore[union-attr]
-                    _raise_failure(one)
-                selector.unregister(key.fileobj)
-                del waiting[key.fileobj]  # type: ignore[arg-type]
-
-
-def _raise_failure(one: Started) -> NoReturn:
-    text = one.process.stderr.read().decode(errors="replace")  # type: ignore[union-attr]
-    log = one.state.logs / "datasite.log"
-    if log.exists():
-        text += log.read_text(errors="replace")
-    said = [line for line in text.splitlines() if line.startswith("WW")]
-    reason = said[-1] if said else f"look at {log}"
-    raise ConfigError(f"Datasite '{one.config.name}' did not start: {reason}")
-
-
-def _print_overview(started: list[Started]) -> None:
+def _print_overview(started: Sequence[DatasiteProcess]) -> None:
     from policies.terminal.rich_terminal import PlainConsole, PlainTable
 
     table = PlainTable("datasite", "address", "dataset", "credentials (handed to researchers, mode 0600)")
@@ -284,32 +230,6 @@ def _print_overview(started: list[Started]) -> None:
     sys.stdout.flush()
 
 
-def _wait_for_the_end(started: list[Started]) -> None:
-    while True:
-        for one in started:
-            if one.process.poll() is not None:
-                raise ConfigError(
-                    f"Datasite '{one.config.name}' ended by itself; the others are stopped too. Look at "
-                    f"{one.state.logs / 'datasite.log'}."
-                )
-        time.sleep(0.3)
-
-
-def _stop(started: list[Started]) -> None:
-    """Ends every datasite that was started: asks first, insists after a while."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    for one in started:
-        if one.process.poll() is None:
-            one.process.terminate()
-    for one in started:
-        try:
-            one.process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            os.killpg(one.process.pid, signal.SIGKILL)
-            one.process.wait()
-
-
 def _raise_stop(number: int, frame: object) -> NoReturn:
     raise _Stop
 
@@ -319,10 +239,10 @@ def make_program() -> Command:
     program = Command(
         "python launch_datasites.py",
         launch,
-        option("--config", "hospitals.toml: a table for each hospital", kind=Path, value="FILE"),
+        option("--config", "hospitals.toml: a table for each hospital", kind=path, value="FILE"),
         option("--name", "start one hospital of this name"),
         option("--image_size", "resize a folder's pictures to this square", kind=int, value="PIXELS"),
-        option("--state", "folder of the state folders", kind=Path, default=Path("state")),
+        option("--state", "folder of the state folders", kind=path, default="state"),
         later=_settings,
     )
     program.help = (__doc__ or "").replace("\n\n    python", "\n\n\b\n    python")  # lines that are not wrapped
@@ -331,14 +251,10 @@ def make_program() -> Command:
 
 def _settings() -> list[click.Parameter]:
     """Options that are settings of a hospital."""
-    from datasites.config import DatasiteConfig
-    from datasites.sources.dataset_settings import DatasetSettings
-
-    settings = declared(DatasiteConfig)
     return [
-        option_of(settings["port"], more=", and the next ones for further hospitals"),
-        option_of(declared(DatasetSettings)["data_path"], kind=Path, value="PATH"),
-        option_of(settings["researchers"], "--researcher", name="researchers", value="EMAIL", repeated=True),
+        option_of(first.PORT, more=", and the next ones for further hospitals"),
+        option_of(first.DATA_PATH, kind=path, value="PATH"),
+        option_of(first.RESEARCHERS, "--researcher", name="researchers", value="EMAIL", repeated=True),
     ]
 
 

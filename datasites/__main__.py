@@ -1,8 +1,10 @@
 """`python -m datasites`: the hospital's command line."""
 
+import gc
 import sys
 
-from datasites.cli import main
-
 if __name__ == "__main__":
+    gc.disable()  # what is imported stays: a help need not wait while it is searched for garbage; a command turns it on
+    from datasites.cli import main
+
     sys.exit(main())

@@ -9,13 +9,14 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
+from datasites import first_settings
 from datasites.files.toml_file import read_toml, toml_value
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.sources.dataset_settings import FLAT, DatasetSettings
 from datasites.web.port_limits import PortLimits
 from policies.budget.limits import DatasetLimits
 from policies.errors import ConfigError
-from policies.settings import setting
+from policies.settings import setting, setting_of
 from policies.validate import Checks
 
 _EMAIL = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,63}@[a-z0-9][a-z0-9.-]{0,120}\.[a-z]{2,63}")
@@ -28,7 +29,7 @@ class DatasiteConfig:
     """One hospital's datasite. The help of each setting stands in `docs/ref-settings.md`, made from here."""
 
     name: str = setting("Name of the datasite: lower-case letters, digits, '_', '.', '-'.")
-    port: int = setting("TCP port for researchers.", default=8081)
+    port: int = setting_of(first_settings.PORT)
     host: str = setting(
         "Address to listen on: loopback, one of the machine's, or 0.0.0.0 for all of them (then set public_names).",
         default="127.0.0.1",
@@ -45,9 +46,7 @@ class DatasiteConfig:
     dataset: DatasetSettings = setting(
         "Which pictures are published, and how: the table [dataset].", default_factory=DatasetSettings
     )
-    researchers: tuple[str, ...] = setting(
-        "E-mail addresses of researchers whose accounts are made at the first start.", default=()
-    )
+    researchers: tuple[str, ...] = setting_of(first_settings.RESEARCHERS)
     max_connections: int = setting("Most open connections of all researchers.", default=512)
     max_connections_per_researcher: int = setting("Most open connections of one researcher.", default=32)
     max_requests_at_once_per_researcher: int = setting(

@@ -6,20 +6,21 @@ audit. Only drawn pictures are used; nothing private is read.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from policies.errors import ConfigError
-from policies.terminal.commands import Commands, option, option_of, refuse_together, run, switch
+from policies.terminal.commands import Commands, option, option_of, path, refuse_together, run, switch
 from policies.terminal.printing import say, say_json, show_everything
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 NOT_PASSED, NOT_RUN = 1, 2
-DEFAULT_PICTURE = Path("out/audit.png")
+DEFAULT_PICTURE = "out/audit.png"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +47,8 @@ def audit(
     **settings: Any,
 ) -> int:
     """Measures from outside how much rounds of training give away. Status 1 if it does not pass, 2 if it cannot run."""
+    import json
+
     from datasites.training.privacy_audit import run_audit
 
     refuse_together({"--no_picture": no_picture, "--picture": picture is not None})
@@ -56,7 +59,7 @@ def audit(
     if not no_picture:
         from policies.audit_picture import write_picture
 
-        file = picture or (json_file.with_suffix(".png") if json_file else DEFAULT_PICTURE)
+        file = picture or (json_file.with_suffix(".png") if json_file else path(DEFAULT_PICTURE))
         subject = "Sound training" if fault is None else f"Training with {fault}"
         title = f"{subject} (unit: {unit}): the audit {'passes' if result.passed else 'does not pass'}"
         write_picture(file, result, title=title)
@@ -73,8 +76,8 @@ def _options() -> list[click.Parameter]:
     drawn = f"where the canaries' scores are drawn (default: beside --json, else {DEFAULT_PICTURE})"
     seed = "repeat the same audit; without it, randomness is the operating system's, as in a run"
     return [
-        option("--json", "write the result there as well", name="json_file", kind=Path, value="FILE"),
-        option("--picture", drawn, kind=Path, value="FILE.png"),
+        option("--json", "write the result there as well", name="json_file", kind=path, value="FILE"),
+        option("--picture", drawn, kind=path, value="FILE.png"),
         switch("--no_picture", "draw nothing"),
         option("--unit", "privacy unit: picture or patient", default="picture"),
         option("--break", faults, name="fault", value="FAULT"),
@@ -90,12 +93,12 @@ def _settings() -> list[click.Parameter]:
     return [option_of(declared(RunSpec)[name], choices=()) for name in ("engine", "device")]
 
 
-def _write(path: Path, text: str) -> None:
+def _write(file: Path, text: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
     except OSError as error:
-        raise ConfigError(f"The result cannot be written to {path}: {error.strerror}. Give another path.") from error
+        raise ConfigError(f"The result cannot be written to {file}: {error.strerror}. Give another path.") from error
 
 
 if __name__ == "__main__":

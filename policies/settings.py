@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, field, fields
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Declared:
-    """What a field says of its setting.
+class Declared(NamedTuple):
+    """What a field says of its setting, or what it is made from: see `setting_of`.
 
     Attributes:
         name: Of the field.
@@ -25,9 +24,9 @@ class Declared:
     name: str
     help: str
     default: Any
-    choices: tuple[str, ...]
-    kind: Callable[[str], Any]
-    derived: bool
+    choices: tuple[str, ...] = ()
+    kind: Callable[[str], Any] = str
+    derived: bool = False
 
 
 def setting(
@@ -51,6 +50,11 @@ def setting(
     """
     told = {"help": help_text, "choices": tuple(choices), "kind": kind, "plain": plain, "derived": derived}
     return field(metadata={**told, **form.pop("metadata", {})}, **form)
+
+
+def setting_of(told: Declared) -> Any:
+    """The dataclass field of a setting that is declared apart, where a help reads it without the dataclass."""
+    return setting(told.help, default=told.default, choices=told.choices, kind=told.kind)
 
 
 @cache

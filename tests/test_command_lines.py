@@ -25,7 +25,8 @@ MAINS: dict[str, Callable[[list[str]], int]] = {
 HEAVY = {
     *("torch", "syft", "numpy", "opacus", "pandas", "scipy", "matplotlib", "timm", "torchvision", "sklearn"),
     *("pydantic", "fastapi", "uvicorn", "httpx", "requests", "rich", "cryptography", "sqlite3", "asyncio", "logging"),
-    *("zstandard", "safetensors", "PIL", "jinja2"),
+    *("zstandard", "safetensors", "PIL", "jinja2", "pydicom", "nibabel", "openpyxl", "pyarrow"),
+    *("pathlib", "tomllib", "hashlib", "secrets", "subprocess", "ipaddress"),
 }
 HELPS = """
 import contextlib, io, json, sys
@@ -67,6 +68,12 @@ def test_no_help_imports_what_is_slow() -> None:
     assert len(found) > 40
     assert {command: status for command, (status, _) in found.items() if status} == {}
     assert {command: sorted(HEAVY & set(loaded)) for command, (_, loaded) in found.items() if HEAVY & set(loaded)} == {}
+
+
+def test_a_help_is_whole_although_its_process_ends_at_once() -> None:
+    calls = (["-m", "datasites", "--help"], ["-c", "from datasites.cli import main; main(['--help'])"])
+    ran = [subprocess.run([sys.executable, *call], cwd=PROJECT, capture_output=True, check=True) for call in calls]
+    assert ran[0].stdout == ran[1].stdout and ran[0].stdout.endswith(b"\n") and not ran[0].stderr
 
 
 @pytest.mark.parametrize("command", [one for one in _commands() if "launch_datasites" not in one])

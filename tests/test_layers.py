@@ -18,7 +18,10 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGES = ("policies", "datasites", "researcher")
-MOST_FLAT, MOST_IN_A_FOLDER, MOST_LINES = 8, 15, 300
+MOST_FLAT, MOST_IN_A_FOLDER, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 8, 15, 300, 60
+# Modules of the house that any other file may import; those that only hand on names have a list of them instead.
+MOST_IMPORTED = 18
+HANDING_ON = {"datasites/training/__init__.py", "researcher/__init__.py"}
 # Modules of the house that the file which puts a datasite together may import, also inside a function.
 MOST_PUT_TOGETHER = 14
 MOST_UNDECLARED_TABLES = 28
@@ -48,6 +51,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "policies.contracts": {"policies": "answers errors plans validate"},
     "policies.ledger": {"policies": "budget errors plans validate"},
     "datasites.__init__": {},
+    "datasites.first_settings": {"policies": "settings"},
     "datasites.runs": {},
     "datasites.runs.gpus": {},
     "datasites.runs.visible_ends": {},
@@ -56,7 +60,10 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.metrics": {},
     "datasites.files": {"policies": "errors untrusted_text"},
     "datasites.picture_files": {"policies": "errors plans"},
-    "datasites.sources": {"policies": "answers errors plans settings validate", "datasites": "picture_files"},
+    "datasites.sources": {
+        "policies": "answers errors plans settings validate",
+        "datasites": "first_settings picture_files",
+    },
     "datasites.runs.sandbox": {"policies": "errors", "datasites": "runs.gpus"},
     "datasites.training.process_group": {"policies": "errors"},
     "datasites.training.randomness": {"policies": "errors"},
@@ -67,7 +74,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.pictures": {"policies": "errors plans validate", "datasites": "training.randomness"},
     "datasites.config": {
         "policies": "budget errors settings validate",
-        "datasites": "files runs.sandbox sources web",
+        "datasites": "files first_settings runs.sandbox sources web",
     },
     "datasites.training.dp_sgd": {
         "policies": "errors plans",
@@ -77,6 +84,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.assets": {"policies": "answers errors plans validate", "datasites": "files sources training.models"},
     "datasites.approvals": {"policies": "errors ledger plans untrusted_text", "datasites": "assets files"},
     "datasites.audit_log": {"policies": "errors ledger plans untrusted_text", "datasites": "files"},
+    "datasites.datasite_process": {"policies": "errors", "datasites": "config files"},
     "datasites.hospitals_file": {"policies": "errors", "datasites": "config files"},
     "datasites.training.book_keeping": {"policies": "errors", "datasites": "training.dp_sgd training.losses"},
     "datasites.training.evaluation": {
@@ -126,8 +134,11 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "training.local_round training.pictures training.process_group training.releases",
     },
     "datasites.runs.processes": {
-        "policies": "answers contracts errors plans",
-        "datasites": "assets files runs.sandbox training.jobs training.pictures training.process_group",
+        "policies": "answers budget contracts errors plans",
+        "datasites": (
+            "approvals assets files runs.blobs runs.charges runs.enclosure runs.gpus runs.queue runs.sandbox "
+            "training.jobs training.pictures training.process_group"
+        ),
     },
     "datasites.training.privacy_audit": {
         "policies": "budget plans validate",
@@ -145,7 +156,7 @@ HOUSE: dict[str, dict[str, str]] = {
         ),
     },
     "datasites.runs.supervisor": {
-        "policies": "budget contracts errors ledger plans",
+        "policies": "errors ledger",
         "datasites": (
             "approvals audit_log files runs.blobs runs.charges runs.enclosure runs.gpus runs.processes runs.queue "
             "runs.sandbox runs.turns runs.visible_ends"
@@ -221,8 +232,10 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.prepare": {"policies": "errors terminal", "datasites": "assets config files ingestion sources state"},
     "datasites.cli": {
-        "policies": "errors plans settings terminal untrusted_text",
-        "datasites": "access assets audit_log config console doctor files prepare pysyft server sources state web",
+        "policies": "errors plans terminal untrusted_text",
+        "datasites": (
+            "access assets audit_log config console doctor files first_settings prepare pysyft server state web"
+        ),
     },
     "datasites.__main__": {"datasites": "cli"},
 }
@@ -254,6 +267,29 @@ LIBRARIES = {
     "uvicorn": ("datasites/researchers_port/", "datasites/web/"),
     "click": ("datasites/cli/", "policies/__main__.py", "policies/terminal/commands.py", "researcher/cli/"),
 }
+# Why an import of the house stands in a function; where none of these holds it stands at the top of its file.
+LATE: dict[str, tuple[str, ...]] = {
+    "a help comes at once: a command imports what it works with when it is called": (
+        "datasites/cli/",
+        "policies/__main__.py",
+        "researcher/cli/",
+    ),
+    "torch takes seconds to import, and a datasite's own process does without": (
+        "datasites/assets/features.py",
+        "datasites/code_requests/calculator.py",
+        "datasites/runs/processes/runner.py",
+        "datasites/runs/processes/workers.py",
+        "researcher/demo.py",
+        "researcher/evaluation/evaluation.py",
+        "researcher/evaluation/feature_hold_out.py",
+        "researcher/planning/initial_weights.py",
+        "researcher/planning/planning.py",
+        "researcher/planning/recipes.py",
+        "researcher/terminal/training_session.py",
+    ),
+    "PySyft reads who the server is when it is imported": ("datasites/pysyft/server.py", "datasites/server.py"),
+}
+MOST_LATE = 113
 POLICIES_NEED = {
     "click",
     "cryptography",
@@ -417,6 +453,28 @@ def test_training_imports_no_syft_and_no_other_part_of_a_datasite() -> None:
         assert all(name.startswith("datasites.training") for name in found if name.split(".")[0] == "datasites"), file
 
 
+# --- imports in functions ------------------------------------------------------------------------------------
+
+
+def _late(file: Path) -> list[str]:
+    """The modules of the house that a file imports within functions."""
+    functions = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef)]
+    late = [node for one in functions for node in one.body for node in ast.walk(node)]
+    return [
+        node.module
+        for node in late
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in PACKAGES
+    ]
+
+
+def test_an_import_stands_in_a_function_only_for_one_of_the_listed_reasons() -> None:
+    late = {_name(file): len(_late(file)) for file in _all_files() if _late(file)}
+    places = tuple(place for listed in LATE.values() for place in listed)
+    assert [name for name in late if not name.startswith(places)] == []
+    assert [place for place in places if not any(name.startswith(place) for name in late)] == []
+    assert sum(late.values()) <= MOST_LATE, late
+
+
 # --- libraries -----------------------------------------------------------------------------------------------
 
 
@@ -496,6 +554,22 @@ def test_no_folder_holds_more_than_a_reader_can_take_in() -> None:
 def test_no_module_is_longer_than_a_reader_can_take_in() -> None:
     lengths = {_name(file): len(file.read_text().splitlines()) for file in _all_files()}
     assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_no_function_is_longer_than_a_reader_can_take_in() -> None:
+    functions = [
+        (f"{_name(file)}:{node.name}", node.end_lineno - node.lineno + 1)
+        for file in _all_files()
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
+    ]
+    longer = {name: length for name, length in functions if length > MOST_LINES_OF_A_FUNCTION}
+    assert longer.keys() <= {"datasites/assets/ingestion.py:ingest"}, longer
+
+
+def test_no_module_puts_together_more_of_the_house_than_a_reader_can_take_in() -> None:
+    own = {_name(file): {name for name in _imports(file) if name.split(".")[0] in PACKAGES} for file in _all_files()}
+    assert {name: len(found) for name, found in own.items() if len(found) > MOST_IMPORTED}.keys() <= HANDING_ON
 
 
 def test_tests_stand_in_the_rooms_of_what_they_test_and_their_helpers_in_one() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ADMIN, REVIEWER, AUDITOR = "admin", "reviewer", "auditor"
+ROLES = (ADMIN, REVIEWER, AUDITOR)
+
 
 @dataclass(frozen=True)
 class ResearcherRow:

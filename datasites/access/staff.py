@@ -14,14 +14,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from datasites.access.people import StaffRow
+from datasites.access.people import ADMIN, ROLES, StaffRow
 from datasites.files.private_file import write_private
 from policies.errors import ConfigError, NotAllowed, SignInFailed
 from policies.inside_folder import inside
 from policies.validate import Checks
-
-ADMIN, REVIEWER, AUDITOR = "admin", "reviewer", "auditor"
-ROLES = (ADMIN, REVIEWER, AUDITOR)
 
 
 @dataclass(frozen=True)

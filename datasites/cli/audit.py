@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
-from policies.terminal.commands import argument, option
+from policies.terminal.commands import argument, option, path
 from policies.terminal.printing import say, say_json
+
+if TYPE_CHECKING:
+    from datetime import date
+    from pathlib import Path
 
 
 def verify(chosen: Chosen) -> None:
@@ -49,7 +52,7 @@ def add_commands(commands: HospitalCommands) -> None:
     audit.add(
         "export",
         export,
-        argument("file", "file to write: .csv for CSV, else JSON lines", kind=Path),
+        argument("file", "file to write: .csv for CSV, else JSON lines", kind=path),
         option("--since", "first day, as 2026-11-23 (UTC)", kind=_day, value="DAY"),
         option("--until", "last day, included", kind=_day, value="DAY"),
     )
@@ -57,6 +60,8 @@ def add_commands(commands: HospitalCommands) -> None:
 
 
 def _day(text: str) -> date:
+    from datetime import date
+
     try:
         return date.fromisoformat(text)
     except ValueError as error:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from policies.terminal.commands import Commands, option, switch
+from policies.terminal.commands import Commands, option, path, switch
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STAFF_VARIABLE = "WANWU_STAFF"
 """Environment variable with the path of a person's own token file."""
@@ -50,10 +52,11 @@ class HospitalCommands(Commands):
         super().add(name, command, *params, *_shared(), later=later)
 
 
+@functools.cache
 def _shared() -> tuple[click.Parameter, ...]:
     return (
-        option("--state", "the datasite's state folder", kind=Path),
+        option("--state", "the datasite's state folder", kind=path),
         option("--name", "short for --state state/NAME"),
-        option("--as", f"your own token file (default: ${STAFF_VARIABLE})", name="as_file", kind=Path, value="FILE"),
+        option("--as", f"your own token file (default: ${STAFF_VARIABLE})", name="as_file", kind=path, value="FILE"),
         switch("--json", "print JSON instead of a table"),
     )

@@ -6,12 +6,12 @@ import contextlib
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from datasites.cli.commands import STAFF_VARIABLE, Chosen
 from datasites.cli.state_option import chosen_state
 from policies.errors import ConfigError, WanwuError
+from policies.terminal.commands import path
 from policies.terminal.printing import say_json
 from policies.untrusted_text import shown
 
@@ -92,7 +92,7 @@ def _access(chosen: Chosen) -> dict[str, str]:
         except OSError as error:
             raise ConfigError(f"Datasite '{state.name}' is not running. Start it, then try again.") from error
     try:
-        access = dict(json.loads(Path(own).read_text()))
+        access = dict(json.loads(path(own).read_text()))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{own} is not a token file. Ask the hospital's admin for one.") from error
     if chosen.state is not None or chosen.name:

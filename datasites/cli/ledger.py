@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
 from policies.errors import ConfigError
-from policies.terminal.commands import option
+from policies.terminal.commands import option, path
 from policies.terminal.printing import say, say_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from datasites.files.state_folder import StateFolder
 
 
@@ -54,5 +55,5 @@ def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
     ledger = commands.within("ledger", "The privacy ledger.")
     told = "receipts, or folders of them, to compare the books with"
-    ledger.add("verify", verify, option("--receipts", told, kind=Path, value="PATH", words=True))
+    ledger.add("verify", verify, option("--receipts", told, kind=path, value="PATH", words=True))
     ledger.add("show", show)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
 from policies.errors import ConfigError
-from policies.terminal.commands import option, option_of, switch
+from policies.terminal.commands import option, option_of, path, switch
 from policies.terminal.printing import say
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def init(chosen: Chosen, **settings: Any) -> None:
@@ -25,9 +27,9 @@ def init(chosen: Chosen, **settings: Any) -> None:
         raise ConfigError("Give the new datasite a name: --name hospital_a.")
     given = {name: value for name, value in settings.items() if value not in (None, ())}
     if "data_path" in given:
-        given["data_path"] = str(Path(given["data_path"]).resolve())
+        given["data_path"] = str(path(given["data_path"]).resolve())
     config = DatasiteConfig.from_dict({"name": chosen.name, **given}, where="the command line")
-    state = StateFolder(chosen.state or Path("state") / chosen.name)
+    state = StateFolder(chosen.state or path("state") / chosen.name)
     if state.config.exists():
         raise ConfigError(f"{state.config} exists already. Edit it, or choose another --state.")
     check_data(state, config)
@@ -79,7 +81,7 @@ def add_commands(commands: HospitalCommands) -> None:
         "ingest",
         ingest,
         option("--processes", "that read pictures at once; one for each core if not given", kind=int),
-        option("--hold_out", "pictures that models are measured on: none of them is to be in the dataset", kind=Path),
+        option("--hold_out", "pictures that models are measured on: none of them is to be in the dataset", kind=path),
         switch("--yes", "take pictures that come with two labels, or are in the hold-out too, all the same"),
     )
     commands.add("features", features, later=_features)
@@ -87,19 +89,16 @@ def add_commands(commands: HospitalCommands) -> None:
 
 def _settings() -> list[click.Parameter]:
     """Options of the settings that a new datasite is mostly told; the others are written into its config.toml."""
-    from datasites.config import DatasiteConfig
-    from datasites.sources.dataset_settings import DatasetSettings
-    from policies.settings import declared
+    from datasites import first_settings as first
 
-    settings, of_dataset = declared(DatasiteConfig), declared(DatasetSettings)
-    own = [
-        option_of(settings["port"]),
-        *(option_of(of_dataset[name]) for name in ("data_path", "site")),
-        option_of(of_dataset["name"], "--dataset"),
-        option_of(of_dataset["unit"]),
+    return [
+        option_of(first.PORT),
+        option_of(first.DATA_PATH),
+        option_of(first.SITE),
+        option_of(first.DATASET, "--dataset"),
+        option_of(first.UNIT),
+        option_of(first.RESEARCHERS, "--researcher", name="researchers", value="EMAIL", repeated=True),
     ]
-    people = option_of(settings["researchers"], "--researcher", name="researchers", value="EMAIL", repeated=True)
-    return [*own, people]
 
 
 def _features() -> list[click.Parameter]:
@@ -108,7 +107,7 @@ def _features() -> list[click.Parameter]:
     made_with = "of pictures, as the weights were made with"
     return [
         option("--backbone", "the network, as timm names it", choices=sorted(BACKBONES), required=True),
-        option("--weights", "its public weights", kind=Path, value="FILE", required=True),
+        option("--weights", "its public weights", kind=path, value="FILE", required=True),
         option("--weights_sha256", "of that file, as its publisher states", value="HEX", required=True),
         option("--input_size", "side that pictures are resized to", kind=int, default=224),
         option("--normalisation", made_with, choices=sorted(NORMALISATIONS), default="imagenet"),

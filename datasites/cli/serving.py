@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
 from policies.terminal.commands import switch
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def serve(chosen: Chosen, *, stop_with_stdin: bool) -> None:

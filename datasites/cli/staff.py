@@ -39,6 +39,6 @@ def add_commands(commands: HospitalCommands) -> None:
 
 
 def _role() -> list[click.Parameter]:
-    from datasites.access.staff import ROLES
+    from datasites.access.people import ROLES
 
     return [option("--role", "what the person may do", choices=ROLES, required=True)]

@@ -5,13 +5,16 @@ None of them needs a running datasite; `backup` and `doctor` work beside one.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
 from policies.errors import BackupRefused
-from policies.terminal.commands import argument, option, refuse_together, switch
+from policies.terminal.commands import argument, option, path, refuse_together, switch
 from policies.terminal.printing import say, say_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def backup(chosen: Chosen, *, folder: Path) -> None:
@@ -94,15 +97,15 @@ def _head(entries: int, head: str) -> str:
 
 def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
-    commands.add("backup", backup, argument("folder", "folder of this datasite's backups", kind=Path))
+    commands.add("backup", backup, argument("folder", "folder of this datasite's backups", kind=path))
     commands.add(
         "restore",
         restore,
-        argument("folder", "a backup, or a folder of backups: the last one is taken", kind=Path),
+        argument("folder", "a backup, or a folder of backups: the last one is taken", kind=path),
         switch("--nothing_since", "the datasite did not run since the backup"),
-        option("--lost", "what is left of the lost state folder", kind=Path, value="FOLDER"),
+        option("--lost", "what is left of the lost state folder", kind=path, value="FOLDER"),
         switch("--accept_loss", "nobody knows what was spent since the backup"),
     )
     commands.add("doctor", doctor)
-    where = option("--backup", "where to back up to before", kind=Path, value="FOLDER", required=True)
+    where = option("--backup", "where to back up to before", kind=path, value="FOLDER", required=True)
     commands.add("migrate", migrate, where)

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from policies.budget.accountant import GaussianSteps
+from policies.budget.accountant import epsilon_spent, filter_epsilon
 from policies.budget.limits import PrivacyBudget
+from policies.budget.steps import GaussianSteps
 from policies.plans.kinds import Plan
 from policies.plans.releases import EvaluationPlan, StatisticsPlan
 from policies.plans.training import ModelSpec, TrainingPlan
@@ -46,11 +47,11 @@ class Calculator:
 
     def epsilon_spent(self, history: Sequence[GaussianSteps], delta: float) -> float:
         """Same as `policies.budget.accountant.epsilon_spent`; answers that were given before cost nothing."""
-        return self._asked(_epsilon_spent, tuple(history), delta)
+        return self._asked(epsilon_spent, tuple(history), delta)
 
     def filter_epsilon(self, history: Sequence[GaussianSteps], budget: PrivacyBudget) -> float:
         """Same as `policies.budget.accountant.filter_epsilon`, likewise."""
-        return self._asked(_filter_epsilon, tuple(history), budget)
+        return self._asked(filter_epsilon, tuple(history), budget)
 
     def shapes(self, plan: Plan) -> DeclaredShapes:
         """Names and shapes of what the plan takes in and lets out.
@@ -135,18 +136,6 @@ def _end_with_the_datasite() -> None:
         os._exit(0)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _epsilon_spent(history: tuple[GaussianSteps, ...], delta: float) -> float:
-    from policies.budget.accountant import epsilon_spent
-
-    return epsilon_spent(history, delta)
-
-
-def _filter_epsilon(history: tuple[GaussianSteps, ...], budget: PrivacyBudget) -> float:
-    from policies.budget.accountant import filter_epsilon
-
-    return filter_epsilon(history, budget)
 
 
 @lru_cache(maxsize=1)

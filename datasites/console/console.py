@@ -10,7 +10,8 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from datasites.access.accounts import Accounts
-from datasites.access.staff import ADMIN, AUDITOR, REVIEWER, Person, Staff
+from datasites.access.people import ADMIN, AUDITOR, REVIEWER
+from datasites.access.staff import Person, Staff
 from datasites.code_requests.books import Books
 from datasites.code_requests.requests import RequestBook
 from datasites.runs.queue import RunQueue

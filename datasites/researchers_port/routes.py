@@ -151,51 +151,72 @@ class ResearcherRoutes:
 
 def make_routes(routes: ResearcherRoutes) -> APIRouter:
     """The routes, under `PREFIX`."""
-    router = APIRouter(prefix=PREFIX)
-    signatures = SignatureCheck()
+    router, signed = APIRouter(prefix=PREFIX), _Signed(routes.email_of)
+    _add_hospital(router, routes, signed)
+    _add_requests(router, routes, signed)
+    _add_blobs(router, routes, signed)
+    return router
 
-    def signer(request: Request) -> Researcher:
-        account = signatures.verify(request.headers, request.method, signed_path(request.scope))
-        return Researcher(account, routes.email_of(account))
 
-    async def answer(request: Request, work: Callable[[Researcher], object]) -> JSONResponse:
-        who = await run_in_threadpool(signer, request)
+class _Signed:
+    """Answers requests to whom signed them, and to nobody else."""
+
+    def __init__(self, email_of: Callable[[str], str]) -> None:
+        self._email_of, self._signatures = email_of, SignatureCheck()
+
+    async def researcher(self, request: Request) -> Researcher:
+        """Who signed a request."""
+        return await run_in_threadpool(self._verify, request)
+
+    async def answer(self, request: Request, work: Callable[[Researcher], object]) -> JSONResponse:
+        """What `work` makes of who signed the request."""
+        who = await self.researcher(request)
         return JSONResponse(release_answer(await run_in_threadpool(work, who)))
 
+    def _verify(self, request: Request) -> Researcher:
+        account = self._signatures.verify(request.headers, request.method, signed_path(request.scope))
+        return Researcher(account, self._email_of(account))
+
+
+def _add_hospital(router: APIRouter, routes: ResearcherRoutes, signed: _Signed) -> None:
     @router.get("/info")
     async def info(request: Request) -> JSONResponse:
-        return await answer(request, lambda who: routes.describe())
+        return await signed.answer(request, lambda who: routes.describe())
 
     @router.get("/datasets/{name}/budget")
     async def budget(request: Request, name: str) -> JSONResponse:
-        return await answer(request, lambda who: routes.budget(name))
+        return await signed.answer(request, lambda who: routes.budget(name))
 
+
+def _add_requests(router: APIRouter, routes: ResearcherRoutes, signed: _Signed) -> None:
     @router.get("/requests/{request_id}")
     async def request_state(request: Request, request_id: str) -> JSONResponse:
-        return await answer(request, lambda who: routes.request(request_id, who))
+        return await signed.answer(request, lambda who: routes.request(request_id, who))
 
     @router.post("/requests/{request_id}/end")
     async def end(request: Request, request_id: str) -> JSONResponse:
-        return await answer(request, lambda who: routes.end(request_id, who))
+        return await signed.answer(request, lambda who: routes.end(request_id, who))
 
     @router.get("/requests/{request_id}/receipt")
     async def receipt(request: Request, request_id: str) -> JSONResponse:
-        return await answer(request, lambda who: routes.receipt(request_id, who))
+        return await signed.answer(request, lambda who: routes.receipt(request_id, who))
 
     @router.get("/requests/{request_id}/rounds/{round_index}")
     async def run(
         request: Request, request_id: str, round_index: Round, seen: Seen = -1, wait: WaitSeconds = 0.0
     ) -> JSONResponse:
-        who = await run_in_threadpool(signer, request)
+        who = await signed.researcher(request)
         return JSONResponse(release_answer(await routes.wait(request_id, round_index, who, seen, wait, request)))
 
     @router.post("/requests/{request_id}/rounds/{round_index}/cancel")
     async def cancel(request: Request, request_id: str, round_index: Round) -> JSONResponse:
-        return await answer(request, lambda who: routes.cancel(request_id, round_index, who))
+        return await signed.answer(request, lambda who: routes.cancel(request_id, round_index, who))
 
+
+def _add_blobs(router: APIRouter, routes: ResearcherRoutes, signed: _Signed) -> None:
     @router.put("/blobs/{digest}", status_code=201)
     async def put_blob(request: Request, digest: str) -> JSONResponse:
-        who = await run_in_threadpool(signer, request)
+        who = await signed.researcher(request)
         if request.headers.get(BODY) != digest:
             raise SignInFailed("The signature covers another body than the blob's digest names. Sign in again.")
         size = await routes.blobs.receive(who.account, digest, _length(request), request.stream())
@@ -204,12 +225,10 @@ def make_routes(routes: ResearcherRoutes) -> APIRouter:
     @router.get("/blobs/{digest}")
     async def get_blob(request: Request, digest: str) -> Download:
         """Whole, or with a Range header the rest of a download that broke off (RFC 9110, 14)."""
-        who = await run_in_threadpool(signer, request)
+        who = await signed.researcher(request)
         file = await run_in_threadpool(routes.blobs.path, who.account, digest)
         check_range(request, file)
         return Download(file, media_type="application/octet-stream", headers={"etag": f'"{digest}"'})
-
-    return router
 
 
 def _length(request: Request) -> int:

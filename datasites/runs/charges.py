@@ -7,6 +7,7 @@ saw anything of it, and it is run again with the weights that its start has pinn
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 
 from datasites.audit_log.ledger_witness import head_of, named
@@ -25,6 +26,8 @@ from policies.errors import (
 )
 from policies.ledger.ledger import Ledger
 from policies.ledger.reservations import NOTHING_LEFT
+
+log = logging.getLogger(__name__)
 
 CHARGED = "Its round was charged when it started and is not run again: go on with the next round."
 AGAIN = "Its round was charged when it started; asked for again, with the same weights, it costs nothing more."
@@ -84,28 +87,36 @@ class RoundCharges:
             self._ledger.commit(request_id=run.request_id, round_index=run.round, update_digest=update_digest)
             self._going.discard(run.id)
 
+    def update_of(self, run: Run) -> str | None:
+        """The digest of the update that a run's round has given already; None if it is still to be run.
+
+        Raises:
+            RunLost: It has ended without one.
+        """
+        given = self._ledger.committed(request_id=run.request_id, round_index=run.round)
+        if given == NOTHING_LEFT:
+            raise RunLost(f"The round ended without an update. {CHARGED}")
+        return given
+
+    def finish(self, run: Run, update_digest: str) -> None:
+        """Names the release and the ledger's head in the audit log, and then hands the update out."""
+        self._write("run done", run, update=update_digest)
+        self._queue.finish(run.id, update_digest)
+
+    def fail(self, run: Run, error: WanwuError) -> None:
+        """Ends a run that gave no update, and its round where that is over."""
+        error = self._lose(run, error)
+        log.warning("run %s: %s %s", run.id, error.public, error.private)
+        try:
+            self._write("run failed", run, code=error.code, detail=error.private)
+        except WanwuError as unwritten:  # nothing was let out: the failure itself need not wait for the log
+            log.warning("run %s: its failure is not in the audit log: %s", run.id, unwritten.private)
+        self._queue.fail(run.id, code=error.code, reason=error.public)
+
     def forget(self, run: Run) -> None:
         """A run's process is gone, whatever became of its round: the next one was not told to go."""
         with self._deciding:
             self._going.discard(run.id)
-
-    def lose(self, run: Run, error: WanwuError) -> WanwuError:
-        """Ends the round of a run that gave no update; returns what is told of it.
-
-        Guarantees:
-            A round whose run was told to go never runs again, unless the hospital itself could not write its end down.
-        """
-        with self._deciding:
-            try:
-                if run.id in self._going and not isinstance(error, OWN_TROUBLE):
-                    self._end_with_nothing(run)
-                    return _lost(error)
-                started = self._ledger.started(run.request_id, run.round) is not None
-            except LedgerBroken as broken:
-                return broken
-        if started and not isinstance(error, RunLost):
-            return type(error)(f"{error.public} {AGAIN}", private=error.private)
-        return error
 
     def cancel(self, run: Run, *, by: str) -> None:
         """Cancels a queued or running run. One whose round has started is charged, and its round is over.
@@ -128,6 +139,24 @@ class RoundCharges:
             self._queue.fail(run.id, code=stopped.code, reason=stopped.public, state="cancelled")
             self._audit.write("run cancelled", run=run.id, by=by, charged=started, **head_of(self._ledger))
 
+    def _lose(self, run: Run, error: WanwuError) -> WanwuError:
+        """Ends the round of a run that gave no update; returns what is told of it.
+
+        Guarantees:
+            A round whose run was told to go never runs again, unless the hospital itself could not write its end down.
+        """
+        with self._deciding:
+            try:
+                if run.id in self._going and not isinstance(error, OWN_TROUBLE):
+                    self._end_with_nothing(run)
+                    return _lost(error)
+                started = self._ledger.started(run.request_id, run.round) is not None
+            except LedgerBroken as broken:
+                return broken
+        if started and not isinstance(error, RunLost):
+            return type(error)(f"{error.public} {AGAIN}", private=error.private)
+        return error
+
     def _check_running(self, run: Run) -> None:
         found = self._queue.by_id(run.id)
         if found is None or found.state != "running":
@@ -136,6 +165,9 @@ class RoundCharges:
     def _end_with_nothing(self, run: Run) -> None:
         with contextlib.suppress(NotReserved):  # the request has ended: none of its rounds can run again anyway
             self._ledger.commit(request_id=run.request_id, round_index=run.round, update_digest=NOTHING_LEFT)
+
+    def _write(self, event: str, run: Run, **told: str) -> None:
+        self._audit.write(event, run=run.id, request=run.request_id, round=run.round, **told, **head_of(self._ledger))
 
 
 def _lost(error: WanwuError) -> RunLost:

@@ -11,7 +11,7 @@ from pathlib import Path
 from datasites.audit_log.log import AuditLog
 from datasites.runs.gpus import Gpu
 from datasites.runs.sandbox.cgroups import DelegatedGroup, find_delegated
-from datasites.runs.sandbox.confinement import Confinement, Piece, draw_uid, missing_pieces
+from datasites.runs.sandbox.confinement import Confinement, draw_uid, missing_pieces, sandbox_report
 from datasites.runs.sandbox.limits import RunLimits
 
 log = logging.getLogger(__name__)
@@ -25,8 +25,9 @@ class Enclosure:
         self._group: DelegatedGroup | None = None
         self._lacking: dict[str, str] = {}
 
-    def look(self, report: tuple[Piece, ...], audit: AuditLog) -> None:
+    def look(self, audit: AuditLog) -> None:
         """Keeps, logs and records what runs on this machine lack, and what is done about it."""
+        report = sandbox_report()
         missing = {piece.piece: piece.why for piece in report if not piece.present}
         self._lacking = {piece.piece: piece.why for piece in report if piece.required and not piece.present}
         if "control group" not in missing:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+from datasites import first_settings
 from policies.answers.hospital import check_terms
 from policies.errors import ConfigError
 from policies.plans.picture_form import LABEL_KINDS, MODALITIES, RESIZES, STORE_BITS, WINDOWS, PictureForm
 from policies.plans.tokeniser import MAX_TEXT_LENGTH, MAX_VOCABULARY, TextForm
-from policies.plans.training import UNITS
-from policies.settings import setting
+from policies.settings import setting, setting_of
 from policies.validate import Checks
 
 KINDS = ("auto", "folder", "table", "npz", "dicom")
@@ -45,16 +45,14 @@ _checks = Checks(ConfigError)
 class DatasetSettings:
     """The table [dataset] of a datasite's settings. The help of each is in `docs/ref-settings.md`, made from here."""
 
-    name: str = setting("Name of the dataset that is published.", default="pictures")
-    data_path: str = setting(
-        "Pictures: a folder, a table that names them, an .npz file, a DICOMDIR, or medmnist:NAME.", default=""
-    )
+    name: str = setting_of(first_settings.DATASET)
+    data_path: str = setting_of(first_settings.DATA_PATH)
     kind: str = setting(
         "What data_path is: 'auto' looks. 'folder' has a folder per class, 'table' names each picture.",
         default="auto",
         choices=KINDS,
     )
-    site: str = setting("Which hospital's pictures, where data_path holds several.", default="")
+    site: str = setting_of(first_settings.SITE)
     folder_levels: tuple[str, ...] = setting(
         "What the folders in data_path stand for, from the outermost: 'site', 'class', 'patient', 'other'. Empty takes "
         'one level of classes, or hospitals with classes where site is given. ["class", "patient"] for CLASS/PATIENT.',
@@ -101,9 +99,7 @@ class DatasetSettings:
         default="train",
         choices=SPLITS,
     )
-    unit: str = setting(
-        "Privacy unit: 'picture', or 'patient' where the data names patients.", default="picture", choices=UNITS
-    )
+    unit: str = setting_of(first_settings.UNIT)
     size: tuple[int, int] = setting(
         "Height and width in pixels that pictures are brought to; [0, 0] keeps the data's own size.", default=(0, 0)
     )

@@ -1,4 +1,4 @@
-"""A datasite's identity: made once, readable by the hospital's own account only.
+"""A datasite's identity: made once, with its empty books, readable by the hospital's own account only.
 
 Nothing here leaves the hospital but the credentials that an admin hands to a researcher.
 """
@@ -12,10 +12,16 @@ import uuid
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from datasites.approvals.approvals import Approvals
+from datasites.audit_log.log import AuditLog
 from datasites.files.private_file import write_private
 from datasites.files.state_folder import StateFolder
+from datasites.runs.queue import RunQueue
+from datasites.state import last_known
 from datasites.state.version import write_version
 from policies.errors import BooksDisagree, ConfigError
+from policies.ledger.chain import Chain
+from policies.ledger.ledger import Ledger
 from policies.ledger.seal import Seal
 
 
@@ -94,8 +100,6 @@ def load_or_create(state: StateFolder) -> Identity:
         ConfigError: The identity file exists and cannot be read.
         BooksDisagree: There are books without an identity.
     """
-    from datasites.state.kept_books import begin
-
     state.create()
     if _file(state).exists():
         return load(state)
@@ -112,7 +116,7 @@ def load_or_create(state: StateFolder) -> Identity:
         admin_password=secrets.token_urlsafe(24),
     ).with_books()
     write_version(state.path)
-    begin(state, identity.seal)
+    _begin_books(state, identity.seal)
     save(state, identity)
     return identity
 
@@ -126,6 +130,14 @@ def environment(state: StateFolder, identity: Identity) -> dict[str, str]:
         "DEFAULT_ROOT_EMAIL": identity.admin_email,
         "DEFAULT_ROOT_PASSWORD": identity.admin_password,
     }
+
+
+def _begin_books(state: StateFolder, seal: Seal) -> None:
+    Chain.begin(state.ledger, seal)
+    audit = AuditLog.begin(state.audit, seal)
+    Approvals(state.approvals).close()
+    RunQueue(state.runs).close()
+    last_known.write(state, seal, Ledger(state.ledger, seal=seal), audit)
 
 
 def _file(state: StateFolder) -> Path:

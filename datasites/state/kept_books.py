@@ -1,35 +1,18 @@
 """The books in a state folder, opened with the datasite's seal: by the serving process and by every command beside it.
 
-They are begun once, with the identity. Nothing of them crosses the boundary.
+`datasites.state.identity` begins them, once. Nothing of them crosses the boundary.
 """
 
 from __future__ import annotations
 
-from datasites.approvals.approvals import Approvals
 from datasites.audit_log.chain import AuditLines, Keep, read
 from datasites.audit_log.log import AuditLog
 from datasites.files.state_folder import StateFolder
-from datasites.runs.queue import RunQueue
 from datasites.state import identity as identities
-from datasites.state import last_known
 from policies.budget.accountant import epsilon_spent, filter_epsilon
 from policies.ledger.budget_check import Accountant, Filter
-from policies.ledger.chain import Chain
 from policies.ledger.ledger import Ledger
 from policies.ledger.seal import Seal
-
-
-def begin(state: StateFolder, seal: Seal) -> None:
-    """Makes the empty books of a new datasite.
-
-    Raises:
-        LedgerBroken, AuditUnavailable: One exists, or cannot be made.
-    """
-    Chain.begin(state.ledger, seal)
-    audit = AuditLog.begin(state.audit, seal)
-    Approvals(state.approvals).close()
-    RunQueue(state.runs).close()
-    last_known.write(state, seal, Ledger(state.ledger, seal=seal), audit)
 
 
 def seal_of(state: StateFolder) -> Seal | None:

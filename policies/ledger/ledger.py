@@ -111,16 +111,7 @@ class Ledger:
             raise LimitExceeded(
                 "The hospital trains with differential privacy only, the request has none. Give the plan a PrivacySpec."
             )
-        # Nobody else reserves meanwhile. Rounds may start and requests be released, which only frees
-        # budget: what is found to fit outside the chain's own lock still fits when it is appended.
-        with self._chain.nobody_else(self._reserving):
-            standing = reservations(self._chain.entries())
-            if held := standing.get(wanted.request_id):
-                return same_reservation(held, wanted)
-            self._budgets.check(wanted, standing.values(), limits)
-            draft = Draft("reserve", wanted.fingerprint, wanted.request_id, wanted.body())
-            self._chain.append(lambda _: draft)
-        return wanted
+        return self._append_if_it_fits(wanted, limits)
 
     def start(
         self, *, request_id: str, round_index: int, spend: GaussianSteps | None, weights_digest: str
@@ -290,6 +281,17 @@ class Ledger:
             after = self._chain.append(partial(unless_reserved, draft))
             appended += len(after) - before
         return appended
+
+    def _append_if_it_fits(self, wanted: Reservation, limits: DatasetLimits) -> Reservation:
+        # Nobody else reserves meanwhile. Rounds may start and requests be released, which only frees budget: what is
+        # found to fit outside the chain's own lock still fits when it is appended.
+        with self._chain.nobody_else(self._reserving):
+            standing = reservations(self._chain.entries())
+            if held := standing.get(wanted.request_id):
+                return same_reservation(held, wanted)
+            self._budgets.check(wanted, standing.values(), limits)
+            self._chain.append(lambda _: Draft("reserve", wanted.fingerprint, wanted.request_id, wanted.body()))
+        return wanted
 
 
 def _text(field: str, value: object, *, longest: int = 200) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import typing
 from collections.abc import Mapping
 from dataclasses import Field, fields, is_dataclass
@@ -33,6 +32,8 @@ def load(text: str, kinds: Mapping[str, type[_T]]) -> _T:
     Raises:
         PlanError: Not JSON, another kind or version, an unknown or missing field, a value out of range.
     """
+    import json  # late, as hashlib below: a help reads what plans declare, and no plan
+
     if len(text) > MAX_CHARACTERS:
         raise PlanError(f"A plan has at most {MAX_CHARACTERS} characters, this one has {len(text)}.")
     try:
@@ -71,6 +72,8 @@ def plain(value: Any, *, everything: bool = False) -> Any:
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces; refuses NaN and infinities."""
+    import json
+
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import click
 
@@ -14,6 +15,8 @@ from policies.errors import WanwuError
 from policies.terminal.printing import say, say_error
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from policies.settings import Declared
 
 WRONG_COMMAND_LINE = 2
@@ -55,6 +58,11 @@ class Command(click.Command):
     def get_short_help_str(self, limit: int = 45) -> str:
         """What the command does, in the list of commands: all of it."""
         return self.help or ""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; garbage is collected from here on, wherever the program had that off until now."""
+        gc.enable()
+        return super().invoke(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Reads the command line."""
@@ -160,6 +168,13 @@ def argument(name: str, text: str, *, kind: Callable[[str], Any] = str, repeated
     return click.Argument([name], type=kind, help=text, metavar=name, nargs=-1 if repeated else 1)
 
 
+def path(text: Path | str) -> Path:
+    """What reads a path. No help waits until pathlib is imported."""
+    from pathlib import Path
+
+    return Path(text)
+
+
 def told(default: Any) -> str:
     """A default as the help tells it."""
     return f"{default:g}" if isinstance(default, float) else str(default)
@@ -196,7 +211,9 @@ def run(program: click.Command, arguments: Sequence[str] | None, *, private: boo
     try:
         with program.make_context(program.name, given) as context:
             return program.invoke(context) or 0
-    except click.exceptions.Exit as ended:
+    except click.exceptions.Exit as ended:  # its help was asked for, and is printed
+        if arguments is None:
+            _end_at_once(ended.exit_code)
         return ended.exit_code
     except click.UsageError as error:
         called = error.ctx.command_path if error.ctx else program.name
@@ -209,6 +226,12 @@ def run(program: click.Command, arguments: Sequence[str] | None, *, private: boo
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _end_at_once(status: int) -> NoReturn:
+    """Ends a process that has printed a help: to take all modules apart first would take as long as to print it."""
+    sys.stdout.flush()
+    os._exit(status)
 
 
 def _context() -> dict[str, Any]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
-from policies.terminal.commands import Commands, option
+from policies.terminal.commands import Commands, option, path
 
 
 class ResearcherCommands(Commands):
@@ -34,7 +33,7 @@ class ResearcherCommands(Commands):
 
 def study_folder() -> click.Option:
     """The option of commands about one study: its folder."""
-    return option("--out", "folder of the study", kind=Path, default=Path("out/study"))
+    return option("--out", "folder of the study", kind=path, default="out/study")
 
 
 def backbone_weights() -> click.Option:

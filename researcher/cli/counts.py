@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from policies.errors import ConfigError
-from policies.terminal.commands import argument, option, option_of, switch
+from policies.terminal.commands import argument, option, option_of, path, switch
 from policies.terminal.printing import say_json
 from researcher.cli.access import connect, credentials_option
 from researcher.cli.commands import ResearcherCommands, backbone_weights
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from researcher.planning.count_settings import CountSettings
     from researcher.studies.checkpoints import Checkpoint
 
-EVALUATION_FOLDER = Path("out/evaluation")
+EVALUATION_FOLDER = "out/evaluation"
 
 
 def statistics(*, credentials: Sequence[str], out: Path, **settings: Any) -> None:
@@ -60,7 +61,7 @@ def evaluate(
     from researcher.terminal.counting_session import ask_for_evaluation
 
     with connect(credentials) as federation:
-        folder = out or EVALUATION_FOLDER
+        folder = out or path(EVALUATION_FOLDER)
         ask_for_evaluation(federation, checkpoint, _settings(settings), out=folder, console=PlainConsole())
 
 
@@ -93,17 +94,17 @@ def _settings(given: Mapping[str, Any]) -> CountSettings:
 
 def add_commands(commands: ResearcherCommands) -> None:
     """Adds these commands to the program."""
-    folder = option("--out", "folder", kind=Path, default=Path("out/statistics"))
+    folder = option("--out", "folder", kind=path, default="out/statistics")
     commands.add("statistics", statistics, credentials_option(), folder, later=_counting_options)
     commands.add(
         "evaluate",
         evaluate,
         credentials_option(),
-        argument("model_file", "global model, .safetensors", kind=Path),
-        option("--test", "public hold-out: a folder or an .npz file", kind=Path),
+        argument("model_file", "global model, .safetensors", kind=path),
+        option("--test", "public hold-out: a folder or an .npz file", kind=path),
         backbone_weights(),
         switch("--at_hospitals", "on the hospitals' pictures; needs their approval"),
-        option("--out", f"folder (default {EVALUATION_FOLDER})", kind=Path),
+        option("--out", f"folder (default {EVALUATION_FOLDER})", kind=path),
         later=_counting_options,
     )
 

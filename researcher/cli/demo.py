@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from policies.terminal.commands import option
+from policies.terminal.commands import option, path
 from researcher.cli.commands import ResearcherCommands
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def demo(*, data: Path | None, test: Path | None, out: Path, num_rounds: int | None, port: int) -> None:
@@ -20,9 +23,9 @@ def add_commands(commands: ResearcherCommands) -> None:
     commands.add(
         "demo",
         demo,
-        option("--data", "FOLDER/<hospital>/<class>/* or an .npz file (default: drawn)", kind=Path),
-        option("--test", "public hold-out in the same form", kind=Path),
-        option("--out", "where to write", kind=Path, default=Path("out/demo")),
+        option("--data", "FOLDER/<hospital>/<class>/* or an .npz file (default: drawn)", kind=path),
+        option("--test", "public hold-out in the same form", kind=path),
+        option("--out", "where to write", kind=path, default="out/demo"),
         option("--num_rounds", "rounds (default: the recipe's)", kind=int),
         option("--port", "first port of the hospitals", kind=int, default=8081),
     )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from policies.errors import ConfigError
-from policies.terminal.commands import argument, option
+from policies.terminal.commands import argument, option, path
 from policies.terminal.printing import say
 from researcher.cli.access import connect, credentials_option
 from researcher.cli.commands import ResearcherCommands, study_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def receipts(*, credentials: Sequence[str], out: Path) -> None:
@@ -38,7 +41,7 @@ def verify(*, file: Path, key: Path) -> None:
 def add_commands(commands: ResearcherCommands) -> None:
     """Adds these commands to the program."""
     commands.add("receipts", receipts, credentials_option(), study_folder())
-    key = option("--key", "the datasite's public key: a file, or hexadecimal", kind=Path, required=True)
+    key = option("--key", "the datasite's public key: a file, or hexadecimal", kind=path, required=True)
     commands.within("receipt", "A privacy receipt.").add(
-        "verify", verify, argument("file", "the receipt", kind=Path), key
+        "verify", verify, argument("file", "the receipt", kind=path), key
     )

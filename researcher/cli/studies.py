@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from policies.terminal.commands import option
+from policies.terminal.commands import option, path
 from policies.terminal.printing import say
 from researcher.cli.access import connect, credentials_option
 from researcher.cli.commands import ResearcherCommands, backbone_weights, study_folder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
     from researcher.hospitals.federation import Federation
@@ -147,7 +148,7 @@ def add_commands(commands: ResearcherCommands) -> None:
         access,
         folder,
         option("--min_clients", "least hospitals in a round", kind=int, default=2),
-        option("--test", "public hold-out: a folder or an .npz file", kind=Path, required=True),
+        option("--test", "public hold-out: a folder or an .npz file", kind=path, required=True),
         option("--seed", "of the initial weights", kind=int, default=0),
         option("--initial_weights", source, value="SOURCE"),
         option("--initial_weights_sha256", "of their file; needed with them", value="HEX"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,6 +64,8 @@ def given_flags(options: Mapping[str, Any]) -> list[str]:
 
 def _model_option(text: str) -> tuple[str, str | int | float | bool]:
     """`NAME=VALUE` with a value as JSON has it, else as text."""
+    import json
+
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"expected NAME=VALUE, got {text!r}")

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from datasites.training import finding_metrics
+from datasites.training import finding_metrics, metrics
 from datasites.training.finding_metrics import FindingScores
 from policies.errors import DataError
 from policies.plans.features import FeatureSpec
@@ -88,8 +88,6 @@ def evaluate(
 
 
 def _of_classes(labels: np.ndarray, found: np.ndarray) -> Evaluation:
-    from datasites.training import metrics
-
     confusion = metrics.confusion_matrix(labels, found.argmax(axis=1), found.shape[1])
     return Evaluation(
         accuracy=float(metrics.accuracy(confusion)),

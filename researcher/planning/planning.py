@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from policies.budget.accountant import GaussianSteps, calibrate_noise
+from policies.budget.accountant import calibrate_noise, epsilon_spent
 from policies.budget.limits import PrivacyBudget
+from policies.budget.steps import GaussianSteps
 from policies.errors import FederationError, PlanError
 from policies.plans.features import check_features
 from policies.plans.tokeniser import TEXT_MODELS, check_text
@@ -126,8 +127,6 @@ def study_epsilon(plan: TrainingPlan) -> float | None:
     Returns:
         Epsilon per privacy unit; None without differential privacy.
     """
-    from policies.budget.accountant import epsilon_spent
-
     if plan.privacy is None:
         return None
     steps = GaussianSteps(plan.privacy.noise_multiplier, plan.sample_rate, plan.total_steps)

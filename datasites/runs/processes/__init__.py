@@ -1,1 +1,1 @@
-"""The processes of a run: where they are forked, what they do, and what is said of an error in them."""
+"""The processes of runs: what goes into one and is let out of it, where it is forked, what it does, how it fails."""

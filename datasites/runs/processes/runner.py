@@ -18,16 +18,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasites.assets.features import open_features
+from datasites.assets.store import PictureStore, open_store
 from datasites.runs.processes import workers
 from datasites.runs.processes.exception_summary import exception_summary
 from datasites.runs.processes.job import Job
 from datasites.runs.sandbox import confinement as sandbox
+from policies.answers.plain_values import from_plain
+from policies.contracts.weights import canonical_bytes
 from policies.errors import SandboxMissing
+from policies.plans.features import FeatureSpec
+from policies.plans.kinds import parse
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from datasites.assets.store import PictureStore
     from datasites.training.pictures.unit_index import UnitIndex
     from datasites.training.process_group.shared_memory_group import SharedMemoryGroup
 
@@ -40,12 +45,8 @@ _NEEDED = (
     "encodings.ascii",
     "opacus",
     "safetensors.numpy",
-    "datasites.assets.features",
-    "datasites.assets.store",
     "datasites.training.jobs",
     "datasites.training.process_group.shared_memory_group",
-    "policies.plans.kinds",
-    "policies.contracts.weights",
 )
 
 
@@ -200,8 +201,6 @@ def prepare(inputs: RunInputs) -> Work:
     from datasites.training.jobs import prepare_round
     from datasites.training.pictures.data import LabelledPictures
     from datasites.training.process_group.process_group import SINGLE_PROCESS
-    from policies.contracts.weights import canonical_bytes
-    from policies.plans.kinds import parse
 
     begun, process_group = time.monotonic(), inputs.process_group or SINGLE_PROCESS
     _limit_threads(process_group.size)
@@ -263,11 +262,6 @@ class _Progress:
 
 def _open(job: Job, say: _Progress) -> tuple[RunInputs, RunPictures]:
     """Opens what all processes of the run may read. Pictures are mapped, not read."""
-    from datasites.assets.features import open_features
-    from datasites.assets.store import open_store
-    from policies.answers.plain_values import from_plain
-    from policies.plans.features import FeatureSpec
-
     folder, store = Path(job.store), open_store(Path(job.store))
     wanted = job.features
     inputs = RunInputs(

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 from datasites.runs.processes.exception_summary import exception_summary
 from datasites.runs.sandbox.confinement import missing_pieces
+from datasites.training.process_group.group_memory import GroupMemory
 from policies.errors import ProcessGroupBroken, SandboxMissing
+from policies.plans.training import MAX_PICTURES_PER_PATIENT
 
 if TYPE_CHECKING:
-    from datasites.training.process_group.group_memory import GroupMemory
     from datasites.training.process_group.shared_memory_group import SharedMemoryGroup
 
 _MISSING = "missing "
@@ -35,9 +36,7 @@ def fork(
     Returns:
         This process's place among them.
     """
-    from datasites.training.process_group.group_memory import GroupMemory
     from datasites.training.process_group.shared_memory_group import SharedMemoryGroup
-    from policies.plans.training import MAX_PICTURES_PER_PATIENT
 
     memory = GroupMemory(
         processes, parameters=parameters, sample=(1 + MAX_PICTURES_PER_PATIENT) * pictures

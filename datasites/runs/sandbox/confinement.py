@@ -24,6 +24,7 @@ from pathlib import Path
 
 from datasites.runs.gpus import Gpu
 from datasites.runs.sandbox import kernel, landlock, namespaces, seccomp
+from datasites.runs.sandbox.cgroups import find_delegated
 from datasites.runs.sandbox.limits import RunLimits, prefer_as_victim
 from policies.errors import SandboxMissing
 
@@ -185,8 +186,6 @@ def sandbox_report() -> tuple[Piece, ...]:
         failed: dict[str, str] = json.loads(tried.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         failed = dict.fromkeys(names, f"the sandbox could not be tried ({error})")
-    from datasites.runs.sandbox.cgroups import find_delegated
-
     try:
         find_delegated()
     except OSError as error:

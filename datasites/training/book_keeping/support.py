@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from datasites.training.book_keeping.book import Book
+from datasites.training.book_keeping.interception import Interception
 from datasites.training.dp_sgd.engine_contract import takes_the_batchs_statistics
 from policies.errors import PlanError
 
@@ -63,9 +65,6 @@ def check_pictures_stay_apart(model: nn.Module, images: Any) -> None:
     Raises:
         PlanError: A parameter is used in a way that has no rule, or a layer's first axis is not the pictures.
     """
-    from datasites.training.book_keeping.book import Book
-    from datasites.training.book_keeping.interception import Interception
-
     shapes = [tuple(part.shape[1:]) for part in (images if isinstance(images, tuple) else (images,))]
     dtypes = [part.dtype for part in (images if isinstance(images, tuple) else (images,))]
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}

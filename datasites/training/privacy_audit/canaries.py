@@ -19,6 +19,8 @@ from datasites.training.pictures.data import PIXEL_ZERO, LabelledPictures
 from datasites.training.privacy_audit.bounds import gaussian_lower_bound, noise_z, one_run_lower_bound
 from datasites.training.privacy_audit.checks import Check, worst
 from datasites.training.privacy_audit.subject import Subject
+from policies.budget.accountant import calibrate_noise
+from policies.budget.limits import PrivacyBudget
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 ONE_RUN_CONFIDENCE = 0.95  # its bound lies far below the truth, so that chance alone hardly lifts it over a claim
@@ -140,9 +142,6 @@ def bright_pixels(pixels: np.ndarray, side: int) -> np.ndarray:
 
 @cache
 def _noise_multiplier(claimed_epsilon: float) -> float:
-    from policies.budget.accountant import calibrate_noise  # here: the accountants take a second to load
-    from policies.budget.limits import PrivacyBudget
-
     budget = PrivacyBudget(claimed_epsilon, _DELTA)
     return calibrate_noise(budget, sample_rate=_SAMPLE_RATE, steps=_STEPS)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from datasites.access.staff import AUDITOR, REVIEWER, Staff
+from datasites.access.people import AUDITOR, REVIEWER
+from datasites.access.staff import Staff
 from policies.errors import ConfigError, NotAllowed, SignInFailed
 
 

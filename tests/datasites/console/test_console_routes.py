@@ -13,7 +13,8 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
-from datasites.access.staff import ADMIN, AUDITOR, REVIEWER, Staff
+from datasites.access.people import ADMIN, AUDITOR, REVIEWER
+from datasites.access.staff import Staff
 from policies.errors import NotAllowed, RequestUnknown, SignInFailed
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated

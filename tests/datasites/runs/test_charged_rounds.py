@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -205,7 +206,7 @@ MOMENTS: dict[str, tuple[str, str, Callable[..., bool]]] = {
     "charged, not told to go": ("ledger", "start", lambda *args: True),
     "charged and named, not told to go": ("audit", "write", lambda *args: args[0] == "run started"),
     "in training": ("fork_server", "during", lambda *args: True),
-    "trained, update kept": ("supervisor", "_release", lambda *args: True),
+    "trained, update kept": ("supervisor._rounds", "_release", lambda *args: True),
     "committed": ("ledger", "commit", lambda *args: True),
     "named": ("audit", "write", lambda *args: args[0] == "run done"),
     "finished": ("queue", "finish", lambda *args: True),
@@ -219,7 +220,7 @@ def test_a_kill_at_any_moment_is_made_up_for_with_the_same_weights_and_charged_o
     part, name, only = MOMENTS[moment]
     datasite.ask()
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        owner = getattr(datasite, part)
+        owner = attrgetter(part)(datasite)
         patch.setattr(owner, name, killed_after(owner, name, only))
         datasite.execute()
     assert datasite.steps_charged == STEPS

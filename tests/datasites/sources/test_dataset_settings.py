@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from datasites import first_settings
 from datasites.config import DatasiteConfig
 from datasites.hospitals_file import read_hospitals
 from datasites.sources.dataset_settings import FLAT, DatasetSettings
 from policies.errors import ConfigError
 from policies.plans.picture_form import PictureForm
+from policies.plans.training import UNITS
 
 OLDER = """
 dataset = "cells"
@@ -26,6 +28,10 @@ text_vocabulary = 64
 unit = "patient"
 public_size = 120
 """
+
+
+def test_a_dataset_has_the_privacy_units_that_a_plan_may_name() -> None:
+    assert first_settings.UNIT.choices == UNITS
 
 
 def test_a_file_of_an_older_version_says_the_same_as_the_table() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,13 @@ def test_help_names_the_commands_in_their_order_and_each_default(
     assert run(program, ["measure", flag]) == 0
     told = capsys.readouterr().out
     assert "Measures." in told and "--unit mm|m" in told and "(default mm)" in told
+
+
+def test_a_command_runs_with_garbage_collected_although_its_program_began_without() -> None:
+    program = Commands("program", "A program.")
+    program.add("look", lambda: int(gc.isenabled()))
+    gc.disable()
+    try:
+        assert run(program, ["look"]) == 1
+    finally:
+        gc.enable()

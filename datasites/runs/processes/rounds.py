@@ -1,0 +1,148 @@
+"""Rounds, each run by a process of its own: weights go in, and an update that the output contract allows is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from datasites.approvals.approval import Approval
+from datasites.runs.blobs import Blob, BlobStore
+from datasites.runs.charges import RoundCharges
+from datasites.runs.enclosure import Enclosure
+from datasites.runs.gpus import Gpu
+from datasites.runs.processes.job import Job
+from datasites.runs.processes.process import ForkServer
+from datasites.runs.queue import Run
+from datasites.runs.sandbox.limits import RunLimits
+from policies.budget.accountant import round_spend
+from policies.contracts.encodings import largest_size
+from policies.contracts.inputs import decode_weights_file
+from policies.contracts.outputs import release_update
+from policies.plans.features import check_features
+from policies.plans.kinds import Plan
+
+
+class Rounds:
+    """Runs the rounds of one datasite.
+
+    Args:
+        blobs: Where weights come from and updates are kept.
+        charges: Charges a round when its process is closed in and has read no picture yet.
+        enclosure: Closes each process in.
+        fork_server: Which each process is forked from.
+        approved: Checks a run's approval once more and returns it; raises if it does not hold any more.
+        foresee: Computes what the researcher is told after the round, while the round runs.
+        limits: The most that one run may take.
+        max_update_bytes: The most bytes of a set of weights.
+    """
+
+    def __init__(
+        self,
+        *,
+        blobs: BlobStore,
+        charges: RoundCharges,
+        enclosure: Enclosure,
+        fork_server: ForkServer,
+        approved: Callable[[Run], Approval],
+        foresee: Callable[[Run], None],
+        limits: RunLimits,
+        max_update_bytes: int,
+    ) -> None:
+        self._blobs, self._charges, self._enclosure, self._fork_server = blobs, charges, enclosure, fork_server
+        self._approved, self._foresee = approved, foresee
+        self._limits, self._max_update_bytes = limits, max_update_bytes
+
+    def run(
+        self,
+        run: Run,
+        scratch: Path,
+        gpus: tuple[Gpu, ...],
+        room: contextlib.ExitStack,
+        *,
+        given_up: Callable[[], bool],
+        progress: Callable[[float], None],
+    ) -> str:
+        """Runs a round; returns the digest of its update, which nobody else knows.
+
+        Guarantees:
+            The round is charged before its process reads a picture.
+
+        Args:
+            run: Which round.
+            scratch: The folder to make for its files.
+            gpus: What it was leased.
+            room: Holds the room that is taken for the update, until the caller closes it.
+            given_up: Whether nobody waits for the round's end any more; asked again and again.
+            progress: Told the share of the work that is done.
+
+        Raises:
+            WanwuError: It is not approved any more, could not be closed in or charged, or gave no update that may be
+                let out.
+        """
+        approved = self._approved(run)
+        scratch.mkdir(mode=0o700)
+        job = Job(
+            plan=approved.plan.to_json(),
+            round=run.round,
+            store=str(approved.published.store.resolve()),
+            weights=str(self._weights(run, approved, scratch).resolve()),
+            result=str((scratch / "update.safetensors").resolve()),
+            confinement=self._enclosure.confine(gpus),
+            features=None if (wanted := check_features(approved.plan)) is None else asdict(wanted),
+            processes=max(1, len(gpus)),
+        )
+        # Room for the update is taken before anything is read, so that a lack of it is no way to run again.
+        at_most = largest_size(approved.outputs, approved.plan.update_encoding)
+        blob = room.enter_context(self._blobs.write(run.account, at_most=at_most))
+        with self._enclosure.entrance(run.id) as group:
+            self._execute(job, run, group, approved.plan, given_up, progress)
+        return self._release(approved, Path(job.result), blob)
+
+    def _execute(
+        self,
+        job: Job,
+        run: Run,
+        group: int | None,
+        plan: Plan,
+        given_up: Callable[[], bool],
+        progress: Callable[[float], None],
+    ) -> None:
+        process = self._fork_server.start(group=group)
+
+        def begin() -> None:
+            self._charges.start(run, round_spend(plan), pid=process.pid, gpus=len(job.confinement.gpus))
+            # What the researcher is told after the round is computed meanwhile.
+            threading.Thread(target=self._foresee, args=(run,), daemon=True).start()
+
+        process.execute(
+            job,
+            begin=begin,
+            timeout_seconds=min(plan.run.timeout_seconds, self._limits.wall_seconds_per_run),
+            cancelled=given_up,
+            progress=progress,
+        )
+
+    def _weights(self, run: Run, approved: Approval, scratch: Path) -> Path:
+        """The round's global weights as a safetensors file: the blob itself, or what it decodes to."""
+        blob = self._blobs.path(run.account, run.weights)
+        encoding = approved.plan.weights_encoding
+        if encoding == "none":
+            return blob
+        decoded = scratch / "weights.safetensors"
+        decode_weights_file(blob, decoded, approved.inputs, encoding, max_bytes=self._max_update_bytes)
+        return decoded
+
+    def _release(self, approved: Approval, result: Path, blob: Blob) -> str:
+        """Checks the result against the output contract and keeps the update under a digest that nobody knows yet.
+
+        Guarantees:
+            What leaves is the datasite's own serialisation of exactly the declared arrays, in the plan's encoding; the
+            digest in ledger and receipt is of these bytes. Nobody can read it before the ledger has committed the
+            round and the audit log names it: nothing else says the digest.
+        """
+        shapes, encoding = approved.outputs, approved.plan.update_encoding
+        release_update(result, shapes, encoding, blob.write, max_bytes=self._max_update_bytes)
+        return blob.keep()
