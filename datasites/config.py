@@ -12,6 +12,7 @@ from typing import Any, Self
 from datasites.files.toml_file import read_toml, toml_value
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.web.port_limits import PortLimits
+from policies.answers.hospital import check_terms
 from policies.budget.limits import DatasetLimits
 from policies.errors import ConfigError
 from policies.plans.tokeniser import MAX_TEXT_LENGTH, MAX_VOCABULARY, TextForm
@@ -68,6 +69,9 @@ class DatasiteConfig:
     public_size: int = setting(
         "Size of the dataset that is made public; 0 rounds the number of units up to two digits, below 100 to one.",
         default=0,
+    )
+    terms_of_use: str = setting(
+        "What the hospital asks of who uses the dataset, in one line that researchers see beside it.", default=""
     )
     researchers: tuple[str, ...] = setting(
         "E-mail addresses of researchers whose accounts are made at the first start.", default=()
@@ -155,6 +159,7 @@ class DatasiteConfig:
         _checks.integer("max_pending_per_researcher", self.max_pending_per_researcher, low=1, high=100_000)
         _checks.integer("max_blobs_per_researcher", self.max_blobs_per_researcher, low=1, high=10**7)
         _checks.integer("max_log_bytes", self.max_log_bytes, low=1 << 20, high=1 << 40)
+        check_terms(_checks, "terms_of_use", self.terms_of_use)
         _texts("class_names", self.class_names)
         _texts("researchers", self.researchers)
         _texts("public_names", self.public_names)

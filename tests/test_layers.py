@@ -63,7 +63,10 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.web": {"policies": "errors validate"},
     "datasites.runs.entry": {"policies": "answers contracts errors plans"},
     "datasites.training.pictures": {"policies": "errors plans validate", "datasites": "training.randomness"},
-    "datasites.config": {"policies": "budget errors plans settings validate", "datasites": "files runs.sandbox web"},
+    "datasites.config": {
+        "policies": "answers budget errors plans settings validate",
+        "datasites": "files runs.sandbox web",
+    },
     "datasites.training.dp_sgd": {
         "policies": "errors plans",
         "datasites": "training.pictures training.process_group training.randomness",

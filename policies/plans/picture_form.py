@@ -102,3 +102,12 @@ class PictureForm:
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
+
+    def __str__(self) -> str:
+        """For people: `256x256, fit, window file, 8 bits`, and what differs from the usual."""
+        height, width = self.size
+        told = [f"{height}x{width}", self.resize, f"window {self.window}"]
+        told += [f"number {self.window_number}"] if self.window_number else []
+        told += ["square pixels"] if self.square_pixels else []
+        told += [f"grey files of {self.bits} bits"] if self.bits else []
+        return ", ".join([*told, f"{self.store_bits} bits"])
