@@ -53,7 +53,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.visible_ends": {},
     "datasites.training.metrics": {},
     "datasites.files": {"policies": "errors untrusted_text"},
-    "datasites.picture_files": {"policies": "errors"},
+    "datasites.picture_files": {"policies": "errors plans"},
     "datasites.sources": {"policies": "plans", "datasites": "picture_files"},
     "datasites.runs.sandbox": {"policies": "errors", "datasites": "runs.gpus"},
     "datasites.training.process_group": {"policies": "errors"},

@@ -26,6 +26,14 @@ class Picture(Protocol):
     def digest(self) -> bytes:
         """SHA-256 of what the pixels are read from (the file's bytes and the frame), 32 bytes."""
 
+    def stamp(self) -> tuple[int, ...]:
+        """What the system notes of the file that the pixels are read from: size, and when it was changed (its content
+        and its entry, in nanoseconds). Another stamp says that the file may be another one.
+
+        Raises:
+            OSError: It is not there any more.
+        """
+
     def pixels(self, form: PictureForm) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """(height, width, channels) as `form` says.
 

@@ -1,0 +1,41 @@
+"""Which value is white in a file of more than 8 bits: as the file says, else as a form does, not by what it holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasites.picture_files.picture_refused import PictureRefused
+from datasites.picture_files.reasons import BITS_EXCEEDED, BITS_IN_DOUBT
+
+_DOUBTFUL = 2**12  # a sixteenth of what 16 bits can hold
+
+
+def white_of(values: NDArray[Any], *, stated: int | None, declared: int) -> int:
+    """The value that is white.
+
+    Args:
+        values: uint16, as stored.
+        stated: How many bits the file says count; None where it does not.
+        declared: A form's `bits`.
+
+    Raises:
+        PictureRefused: There are values above white, or neither says what white is and no value reaches a sixteenth of
+            what 16 bits can hold.
+    """
+    peak = int(values.max())
+    bits = stated or declared
+    if not bits:
+        if 0 < peak < _DOUBTFUL:
+            raise PictureRefused(BITS_IN_DOUBT, private=f"The largest value is {peak}.")
+        return 2**16 - 1
+    if peak >= 2**bits:
+        raise PictureRefused(BITS_EXCEEDED, private=f"The largest value is {peak}, of {bits} bits.")
+    return int(2**bits - 1)
+
+
+def are_shifted(values: NDArray[Any], bits: int) -> bool:
+    """Whether values of `bits` bits were shifted up to fill 16, as the PNG standard wants it; many writers do not."""
+    return int(values.max()) >= 2**bits or not np.any(values & (2 ** (16 - bits) - 1))

@@ -1,0 +1,47 @@
+"""Frames of DICOM objects, as `datasites.picture_files.dicom` shows them. What is read stays inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from datasites.picture_files.dicom.aspect import pixel_aspect
+from datasites.picture_files.dicom.described import PALETTE, described
+from datasites.picture_files.dicom.frame_groups import FrameGroups
+from datasites.picture_files.dicom.header import read_header
+from datasites.picture_files.dicom.pixels import pixels as seen_frame
+from datasites.picture_files.file_pixels import FilePixels, PictureInfo
+from datasites.picture_files.picture_refused import PictureRefused
+from datasites.picture_files.reasons import NOT_A_FILE
+from policies.plans.picture_form import PictureForm
+
+
+def info(path: Path) -> PictureInfo:
+    """What the header says of the frames, whose shape in the patient is the first one's.
+
+    Raises:
+        PictureRefused: No frame can be taken, as far as the header tells.
+    """
+    try:
+        header = read_header(path)
+    except OSError as error:
+        raise PictureRefused(NOT_A_FILE, private=f"{path}: {error}") from error
+    of = described(header)
+    grey = of.samples == 1 and of.photometric != PALETTE
+    aspect = pixel_aspect(header, FrameGroups(header.dataset, 0, of.frames))
+    return PictureInfo("dicom", (of.rows, of.columns), 1 if grey else 3, of.stored, True, of.frames, aspect)
+
+
+def pixels(path: Path, form: PictureForm, frame: int) -> FilePixels:
+    """One frame, from black to white by the form.
+
+    Raises:
+        PictureRefused: It cannot be shown by the form.
+    """
+    try:
+        seen = seen_frame(path, form, frame)
+    except OSError as error:
+        raise PictureRefused(NOT_A_FILE, private=f"{path}: {error}") from error
+    values = seen.levels if seen.levels.ndim == 3 else seen.levels[:, :, None]
+    return FilePixels(values, float(np.iinfo(values.dtype).max), seen.pixel_aspect)

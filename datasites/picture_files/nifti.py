@@ -1,0 +1,166 @@
+"""Slices of NIfTI volumes, turned to how a radiologist looks at them. What is read stays inside.
+
+A volume is brought to the closest of the patient's axes: from left to right, from back to front, from feet to head. A
+slice across one of them has the patient's front (of axial slices) or head above; the patient's right is at the left of
+axial and coronal slices, the patient's front at the left of sagittal ones.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+
+from datasites.picture_files.file_pixels import MAX_PIXELS, FilePixels, PictureInfo
+from datasites.picture_files.picture_refused import PictureRefused
+from datasites.picture_files.reasons import (
+    DAMAGED,
+    NO_ORIENTATION,
+    NO_SUCH_FRAME,
+    NO_WINDOW,
+    SEVERAL_VOLUMES,
+    TOO_LARGE,
+    VOXEL_KIND,
+)
+from policies.plans.picture_form import PictureForm
+
+MAX_VOXELS = 2**29
+PERCENTILES = (0.5, 99.5)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Volume:
+    """A volume in the patient's axes.
+
+    Attributes:
+        stored: Numbers as the file has them, (left to right, back to front, feet to head).
+        slope: What they are multiplied with.
+        intercept: What is then added.
+        shown: The values that the file wants black and white; equal where it does not say.
+    """
+
+    stored: NDArray[Any]
+    slope: float
+    intercept: float
+    shown: tuple[float, float]
+
+
+def info(path: Path, axis: int) -> PictureInfo:
+    """What the header says of the slices across one of the patient's axes.
+
+    Raises:
+        PictureRefused: The volume cannot be taken.
+    """
+    with _opened(path) as image:
+        turned = _turned(image)
+        sides = [image.shape[int(axis)] for axis in np.argsort(turned[:, 0])]
+        steps = [float(image.header.get_zooms()[int(axis)]) for axis in np.argsort(turned[:, 0])]
+        kind = image.header.get_data_dtype()
+    across, down = [one for one in range(3) if one != axis]
+    size = (int(sides[down]), int(sides[across]))
+    return PictureInfo("nifti", size, 1, 8 * kind.itemsize, True, int(sides[axis]), steps[down] / steps[across])
+
+
+def pixels(path: Path, form: PictureForm, frame: int, axis: int) -> FilePixels:
+    """One slice, from black to white by the form's window, which is one for all slices of the volume.
+
+    Raises:
+        PictureRefused: The volume or the slice cannot be taken.
+    """
+    about, found = info(path, axis), path.stat()
+    if not 0 <= frame < about.frames:
+        raise PictureRefused(NO_SUCH_FRAME, private=f"{path}: {frame} of {about.frames}")
+    volume = _volume(path, found.st_mtime_ns, found.st_size)
+    low, high = _window(volume, form.window)
+    chosen = np.take(volume.stored, frame, axis=axis)[::-1, ::-1].T
+    values = chosen.astype(np.float64) * volume.slope + volume.intercept
+    shares = np.clip((np.nan_to_num(values, nan=low) - low) / ((high - low) or 1.0), 0, 1)
+    return FilePixels(shares.astype(np.float32)[:, :, None], 1.0, about.aspect)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The image, whose voxels are read while this is open.
+
+    Raises:
+        PictureRefused: It cannot be read, or is not one volume of plain numbers.
+    """
+    try:
+        with path.open("rb") as plain:
+            packed = plain.read(2) == b"\x1f\x8b"
+            plain.seek(0)
+            stream: Any = gzip.GzipFile(fileobj=plain) if packed else plain
+            second = stream.read(4) in (b"\x1c\x02\0\0", b"\0\0\x02\x1c")
+            stream.seek(0)
+            image = (nibabel.Nifti2Image if second else nibabel.Nifti1Image).from_stream(stream)
+            _check(image, path)
+            yield image
+    except (PictureRefused, MemoryError):
+        raise
+    except Exception as error:  # whatever the reader makes of a file that it does not expect
+        raise PictureRefused(DAMAGED, private=f"{path}: {type(error).__name__}: {error}") from error
+
+
+def _check(image: Any, path: Path) -> None:
+    shape = image.shape
+    if len(shape) < 3 or any(side != 1 for side in shape[3:]):
+        raise PictureRefused(SEVERAL_VOLUMES, private=f"{path}: {shape}")
+    if min(shape) < 1 or np.prod(shape, dtype=float) > MAX_VOXELS or sorted(shape[:3])[1] * max(shape) > MAX_PIXELS:
+        raise PictureRefused(TOO_LARGE, private=f"{path}: {shape}")
+    if image.header.get_data_dtype().kind not in "iuf":
+        raise PictureRefused(VOXEL_KIND, private=f"{path}: {image.header.get_data_dtype()}")
+
+
+def _turned(image: Any) -> NDArray[np.float64]:
+    """Each of the file's axes' closest axis of the patient, and its direction.
+
+    Raises:
+        PictureRefused: The header gives none, or two that contradict each other.
+    """
+    header = image.header
+    coded = [affine for affine, code in (header.get_sform(coded=True), header.get_qform(coded=True)) if code]
+    found = [nibabel.io_orientation(affine) for affine in coded]
+    if not found or np.isnan(found).any() or any(not np.array_equal(found[0], other) for other in found):
+        raise PictureRefused(NO_ORIENTATION)
+    turned: NDArray[np.float64] = found[0]
+    return turned
+
+
+@lru_cache(maxsize=1)  # slices come one after the other, and unpacking a volume for each takes its square
+def _volume(path: Path, changed: int, size: int) -> _Volume:
+    with _opened(path) as image:
+        stored = np.asarray(image.dataobj.get_unscaled()).reshape(image.shape[:3])
+        shown = float(image.header["cal_min"]), float(image.header["cal_max"])
+        slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
+        return _Volume(nibabel.apply_orientation(stored, _turned(image)), slope, intercept, shown)
+
+
+@lru_cache(maxsize=1)
+def _window(volume: _Volume, window: str) -> tuple[float, float]:
+    """The values that become black and white.
+
+    Raises:
+        PictureRefused: The file has no such window.
+    """
+    kind = volume.stored.dtype
+    if window == "percentile":
+        known = volume.stored if kind.kind in "iu" else volume.stored[np.isfinite(volume.stored)]
+        if not known.size:
+            raise PictureRefused(NO_WINDOW, private="No voxel is a number.")
+        ends = np.percentile(known, PERCENTILES)
+    elif window == "full" and kind.kind in "iu":
+        ends = np.asarray([np.iinfo(kind).min, np.iinfo(kind).max], dtype=np.float64)
+    elif window == "file" and volume.shown[1] > volume.shown[0]:
+        return volume.shown
+    else:
+        raise PictureRefused(NO_WINDOW)
+    low, high = sorted(float(end) * volume.slope + volume.intercept for end in ends)
+    return low, high

@@ -1,0 +1,174 @@
+"""Reads PNG, JPEG, TIFF, BMP and WebP files with Pillow: upright, transparent parts black, in the file's own depth.
+
+Colour profiles and gamma are not looked at. What is read stays inside.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from datasites.picture_files import deep_values
+from datasites.picture_files.depth import are_shifted, white_of
+from datasites.picture_files.file_pixels import MAX_PIXELS, FilePixels, PictureInfo
+from datasites.picture_files.picture_refused import PictureRefused
+from datasites.picture_files.png_chunks import may_be_turned, significant_bits
+from datasites.picture_files.reasons import (
+    ANIMATED,
+    COLOUR_DEPTH,
+    COLOUR_SPACE,
+    DAMAGED,
+    FLOAT_VALUES,
+    LONG_VALUES,
+    NO_SUCH_FRAME,
+    TOO_LARGE,
+    UNKNOWN_LAYOUT,
+)
+from policies.plans.picture_form import PictureForm
+
+GREY = ("1", "L", "LA", "La", *deep_values.GREY)
+COLOUR = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
+_ORIENTATION = 0x0112
+_BITS, _LARGEST, _SUBFILE = 258, 281, 254  # TIFF's tags
+_NOT_ITS_OWN = 0b101  # of a TIFF page: a smaller copy of another, or a mask
+_BITS_OF_LARGEST = {2**bits - 1: bits for bits in range(9, 17)}
+
+
+def info(path: Path, kind: str) -> PictureInfo:
+    """What the header says.
+
+    Raises:
+        PictureRefused: The file cannot be taken, as far as its header tells.
+    """
+    with opened(path, kind) as picture:
+        pages = _pages(picture, kind)
+        picture.seek(pages[0])
+        return _info(picture, path, kind, frames=len(pages))
+
+
+def pixels(path: Path, kind: str, form: PictureForm, frame: int) -> FilePixels:
+    """One picture of the file.
+
+    Raises:
+        PictureRefused: It cannot be read, or its values do not say what is white.
+    """
+    with opened(path, kind) as picture:
+        pages = _pages(picture, kind)
+        if not 0 <= frame < len(pages):
+            raise PictureRefused(NO_SUCH_FRAME, private=f"{path}: {frame} of {len(pages)}")
+        picture.seek(pages[frame])
+        _check(picture, path, kind)
+        if not deep_values.are_deep(picture):
+            return FilePixels(_plain(picture))
+        bits, is_stated = _bits(picture, path, kind)
+        if picture.mode in deep_values.GREY:
+            values = deep_values.grey(picture)
+        else:
+            with opened(path, kind) as again:
+                again.seek(pages[frame])
+                values = deep_values.colour(picture, again)
+        if kind == "png" and is_stated and are_shifted(values, bits):
+            bits = 16
+        white = white_of(values, stated=bits if is_stated else None, declared=form.bits)
+        return FilePixels(deep_values.on_black(values, picture, white), white)
+
+
+@contextmanager
+def opened(path: Path, kind: str) -> Iterator[Any]:
+    """The picture, not yet decoded.
+
+    Raises:
+        PictureRefused: Pillow cannot read it, be it now or while this is open.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd tags, which change no pixel
+            with Image.open(path, formats=(kind.upper(),)) as picture:
+                yield picture
+    except (PictureRefused, MemoryError):
+        raise
+    except Exception as error:  # whatever Pillow makes of a file that it does not expect
+        reason = {Image.DecompressionBombError: TOO_LARGE, UnidentifiedImageError: UNKNOWN_LAYOUT}
+        raise PictureRefused(
+            reason.get(type(error), DAMAGED), private=f"{path}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _pages(picture: Any, kind: str) -> list[int]:
+    """The numbers of the pages that are pictures; of a JPEG the first alone, since others are its previews."""
+    count = 1 if kind == "jpeg" else getattr(picture, "n_frames", 1)
+    if kind == "tiff":
+        return [page for page in range(count) if not _subfile(picture, page) & _NOT_ITS_OWN] or [0]
+    if count > 1:
+        raise PictureRefused(ANIMATED, private=str(picture.filename))
+    return [0]
+
+
+def _subfile(picture: Any, page: int) -> int:
+    picture.seek(page)
+    return int(picture.tag_v2.get(_SUBFILE, 0))
+
+
+def _info(picture: Any, path: Path, kind: str, *, frames: int) -> PictureInfo:
+    _check(picture, path, kind)
+    channels, (bits, stated) = 1 if picture.mode in GREY else 3, _bits(picture, path, kind)
+    size = (picture.height, picture.width)
+    return PictureInfo(kind, size[::-1] if _is_turned(picture, path, kind) else size, channels, bits, stated, frames)
+
+
+def _is_turned(picture: Any, path: Path, kind: str) -> bool:
+    """Whether height and width change places; of a TIFF Pillow gives them as they will be."""
+    if kind == "tiff" or (kind == "png" and not may_be_turned(path)):  # for a PNG's word Pillow decodes all of it
+        return False
+    return bool(picture.getexif().get(_ORIENTATION, 1) >= 5)
+
+
+def _check(picture: Any, path: Path, kind: str) -> None:
+    """Refuses what no rule is declared for.
+
+    Raises:
+        PictureRefused: With the rule that is missing.
+    """
+    mode = picture.mode
+    reason = {"F": FLOAT_VALUES, "I": LONG_VALUES}.get(mode)
+    if picture.width * picture.height > MAX_PIXELS:
+        reason = TOO_LARGE
+    elif reason is None and mode not in (*GREY, *COLOUR):
+        reason = COLOUR_SPACE
+    elif kind == "jpeg" and mode == "CMYK" and "adobe" not in picture.info:
+        reason = COLOUR_SPACE  # without Adobe's mark nobody says whether 0 or 255 is ink
+    elif mode in COLOUR and deep_values.are_deep(picture) and not deep_values.can_be_read(picture):
+        reason = COLOUR_DEPTH
+    if reason is not None:
+        raise PictureRefused(reason, private=f"{path}: {mode}, {picture.width} x {picture.height}")
+
+
+def _bits(picture: Any, path: Path, kind: str) -> tuple[int, bool]:
+    """(bits of each value that count, whether the file says so)."""
+    if not deep_values.are_deep(picture):
+        return 8, True
+    if kind == "png":
+        stated = significant_bits(path)
+    elif picture.tag_v2[_BITS][0] < 16:
+        stated = picture.tag_v2[_BITS][0]
+    else:
+        stated = _BITS_OF_LARGEST.get(np.max(picture.tag_v2.get(_LARGEST, 0)))
+    return stated or 16, stated is not None
+
+
+def _plain(picture: Image.Image) -> NDArray[np.uint8]:
+    """uint8, (H, W, 1) or (H, W, 3), of a picture of up to 8 bits a value."""
+    upright = ImageOps.exif_transpose(picture)
+    grey = upright.mode in GREY
+    if upright.has_transparency_data:
+        black = Image.new("RGBA", upright.size, (0, 0, 0, 255))
+        upright = Image.alpha_composite(black, upright.convert("RGBA"))
+    values = np.asarray(upright.convert("L" if grey else "RGB"))
+    return values[:, :, None] if grey else values
