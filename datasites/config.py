@@ -71,7 +71,7 @@ class DatasiteConfig:
         default=0,
     )
     terms_of_use: str = setting(
-        "What the hospital asks of who uses the dataset, in one line that researchers see beside it.", default=""
+        "What the hospital asks of who uses the dataset, in lines that researchers see beside it.", default=""
     )
     researchers: tuple[str, ...] = setting(
         "E-mail addresses of researchers whose accounts are made at the first start.", default=()

@@ -55,7 +55,7 @@ def open_console(
         Console(
             name=name,
             staff=access.staff,
-            fingerprints={name: published.manifest.fingerprint for name, published in datasets.items()},
+            fingerprints={name: published.manifest.budget_key for name, published in datasets.items()},
             books=books,
             book=book,
             accounts=accounts,

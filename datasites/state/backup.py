@@ -30,7 +30,7 @@ from policies.ledger.head_file import GENESIS, Head
 
 # Made anew at each start, or of no use elsewhere.
 LEFT_OUT_FOLDERS = ("scratch", "logs", "blobs")
-LEFT_OUT_FILES = ("identity/console.json", "serving.lock")
+LEFT_OUT_FILES = ("identity/console.json", "serving.lock", "dataset.html")
 LEFT_OUT_SUFFIXES = (".lock", ".new", ".reserving", "-wal", "-shm", "-journal")
 _SQLITE = b"SQLite format 3\0"
 _PARTIAL = ".partial-"
@@ -170,7 +170,8 @@ def _plain_files(state: StateFolder) -> list[Path]:
     found = []
     for path in sorted(state.path.rglob("*")):
         name = path.relative_to(state.path)
-        if name.parts[0] in LEFT_OUT_FOLDERS or str(name) in LEFT_OUT_FILES or name.name.startswith("."):
+        hidden = any(part.startswith(".") for part in name.parts)  # half a store, a half-written file
+        if name.parts[0] in LEFT_OUT_FOLDERS or str(name) in LEFT_OUT_FILES or hidden:
             continue
         if path.is_symlink():
             raise BackupRefused(f"{path} is a link; a backup holds plain files only. Put the file itself there.")
