@@ -125,6 +125,7 @@ def _several_hospitals(wanted: Wanted) -> list[DatasiteConfig]:
     from datasites.assets.forms import common_form
     from datasites.assets.sources import list_sites
     from datasites.config import DatasiteConfig
+    from datasites.sources.dataset_settings import DatasetSettings
 
     data = wanted.data_path or _drawn_pictures(wanted.state)
     if not data.exists():
@@ -143,12 +144,9 @@ def _several_hospitals(wanted: Wanted) -> list[DatasiteConfig]:
     first_port = wanted.port or declared(DatasiteConfig)["port"].default
     return [
         DatasiteConfig(
-            image_size=size,
-            channels=channels,
             name=_datasite_name(name),
             port=first_port + index,
-            data_path=str(data.resolve()),
-            site=name,
+            dataset=DatasetSettings(data_path=str(data.resolve()), site=name, size=size, channels=channels),
             researchers=wanted.researchers or (DEMO_RESEARCHER,),
             require_sandbox=False,  # several hospitals on one machine are a trial; what is there is used all the same
         )
@@ -171,10 +169,12 @@ def _one_hospital(wanted: Wanted) -> DatasiteConfig:
     changes: dict[str, object] = {}
     if wanted.port is not None:
         changes["port"] = wanted.port
+    dataset = known.dataset
     if wanted.data_path:
-        changes["data_path"] = str(wanted.data_path.resolve())
+        dataset = replace(dataset, data_path=str(wanted.data_path.resolve()))
     if wanted.image_size is not None:
-        changes["image_size"] = (wanted.image_size, wanted.image_size)
+        dataset = replace(dataset, size=(wanted.image_size, wanted.image_size))
+    changes["dataset"] = dataset
     if wanted.researchers:
         changes["researchers"] = wanted.researchers
     return replace(known, **changes)  # type: ignore[arg-type]
@@ -256,7 +256,7 @@ def _print_overview(started: list[Started]) -> None:
 
     table = PlainTable("datasite", "address", "dataset", "credentials (handed to researchers, mode 0600)")
     for one in started:
-        table.add_row(one.config.name, one.config.url, one.config.dataset, f"{one.state.credentials}/")
+        table.add_row(one.config.name, one.config.url, one.config.dataset.name, f"{one.state.credentials}/")
     console = PlainConsole()
     console.print(table)
     console.print(
@@ -314,11 +314,12 @@ def make_program() -> Command:
 def _settings() -> list[click.Parameter]:
     """Options that are settings of a hospital."""
     from datasites.config import DatasiteConfig
+    from datasites.sources.dataset_settings import DatasetSettings
 
     settings = declared(DatasiteConfig)
     return [
         option_of(settings["port"], more=", and the next ones for further hospitals"),
-        option_of(settings["data_path"], kind=Path, value="PATH"),
+        option_of(declared(DatasetSettings)["data_path"], kind=Path, value="PATH"),
         option_of(settings["researchers"], "--researcher", name="researchers", value="EMAIL", repeated=True),
     ]
 

@@ -11,12 +11,10 @@ from typing import Any, Self
 
 from datasites.files.toml_file import read_toml, toml_value
 from datasites.runs.sandbox.limits import RunLimits
+from datasites.sources.dataset_settings import FLAT, DatasetSettings
 from datasites.web.port_limits import PortLimits
-from policies.answers.hospital import check_terms
 from policies.budget.limits import DatasetLimits
 from policies.errors import ConfigError
-from policies.plans.tokeniser import MAX_TEXT_LENGTH, MAX_VOCABULARY, TextForm
-from policies.plans.training import UNITS
 from policies.settings import setting
 from policies.validate import Checks
 
@@ -44,34 +42,8 @@ class DatasiteConfig:
         "TCP port of the admin API, on loopback; 0 takes any free one and writes it to identity/console.json.",
         default=0,
     )
-    data_path: str = setting("Pictures: a folder with a subfolder per class, or an .npz file.", default="")
-    site: str = setting("Which hospital's pictures, where data_path holds several.", default="")
-    dataset: str = setting("Name of the dataset that is published.", default="pictures")
-    class_names: tuple[str, ...] = setting(
-        "Class names in label order; the data's own if empty. Give it where a hospital lacks a class.",
-        default=(),
-    )
-    image_size: tuple[int, int] = setting(
-        "Height and width in pixels to resize to; (0, 0) keeps the data's own size.", default=(0, 0)
-    )
-    channels: int = setting("1 (grey) or 3 (colour) to convert a folder's pictures to; 0 keeps their own.", default=0)
-    text_length: int = setting(
-        "Words of each picture's report that are kept, as numbers, for models that read reports; 0 leaves reports out.",
-        default=0,
-    )
-    text_vocabulary: int = setting(
-        "Numbers that words are hashed to, the same at every hospital of a study; fewer take less noise in training.",
-        default=2048,
-    )
-    unit: str = setting(
-        "Privacy unit: 'picture', or 'patient' where the data names patients.", default="picture", choices=UNITS
-    )
-    public_size: int = setting(
-        "Size of the dataset that is made public; 0 rounds the number of units up to two digits, below 100 to one.",
-        default=0,
-    )
-    terms_of_use: str = setting(
-        "What the hospital asks of who uses the dataset, in lines that researchers see beside it.", default=""
+    dataset: DatasetSettings = setting(
+        "Which pictures are published, and how: the table [dataset].", default_factory=DatasetSettings
     )
     researchers: tuple[str, ...] = setting(
         "E-mail addresses of researchers whose accounts are made at the first start.", default=()
@@ -139,15 +111,8 @@ class DatasiteConfig:
 
     def __post_init__(self) -> None:
         _checks.name("name", self.name)
-        _checks.name("dataset", self.dataset)
         _checks.integer("port", self.port, low=1, high=65_535)
         _checks.integer("console_port", self.console_port, low=0, high=65_535)
-        _checks.choice("unit", self.unit, UNITS)
-        if self.channels not in (0, 1, 3):
-            raise ConfigError(f"channels must be 0, 1 or 3, got {self.channels!r}.")
-        _checks.integer("public_size", self.public_size, low=0, high=10**9)
-        _checks.integer("text_length", self.text_length, low=0, high=MAX_TEXT_LENGTH)
-        _checks.integer("text_vocabulary", self.text_vocabulary, low=2, high=MAX_VOCABULARY)
         _checks.integer("max_update_bytes", self.max_update_bytes, low=1024, high=1 << 40)
         for name in ("max_blob_bytes_per_researcher", "max_blob_bytes", "min_free_disk_bytes"):
             _checks.integer(name, getattr(self, name), low=0, high=1 << 50)
@@ -159,19 +124,14 @@ class DatasiteConfig:
         _checks.integer("max_pending_per_researcher", self.max_pending_per_researcher, low=1, high=100_000)
         _checks.integer("max_blobs_per_researcher", self.max_blobs_per_researcher, low=1, high=10**7)
         _checks.integer("max_log_bytes", self.max_log_bytes, low=1 << 20, high=1 << 40)
-        check_terms(_checks, "terms_of_use", self.terms_of_use)
-        _texts("class_names", self.class_names)
         _texts("researchers", self.researchers)
         _texts("public_names", self.public_names)
         _checks.integer("certificate_days", self.certificate_days, low=1, high=825)
-        _texts("data_path, site", (self.data_path, self.site))
-        if not isinstance(self.image_size, list | tuple) or len(self.image_size) != 2:
-            raise ConfigError(f"image_size must be [height, width], got {self.image_size!r}.")
-        for size in self.image_size:
-            _checks.integer("image_size", size, low=0, high=4096)
         if not isinstance(self.limits, DatasetLimits):
             raise ConfigError(f"limits must be a table of limits, got {self.limits!r}.")
-        for name in ("class_names", "image_size", "researchers", "public_names"):
+        if not isinstance(self.dataset, DatasetSettings):
+            raise ConfigError(f"dataset must be a table of settings, got {self.dataset!r}.")
+        for name in ("researchers", "public_names"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for email in self.researchers:
             check_email(email)
@@ -188,11 +148,6 @@ class DatasiteConfig:
         """The names and addresses that the server's certificate is for, the preferred one first."""
         own = () if _is_everywhere(self.host) else (self.host,)
         return tuple(dict.fromkeys((*self.public_names, *own)))
-
-    @property
-    def text(self) -> TextForm | None:
-        """The form in which reports are kept; None where they are left out."""
-        return TextForm(self.text_length, self.text_vocabulary) if self.text_length else None
 
     @property
     def url(self) -> str:
@@ -224,11 +179,14 @@ class DatasiteConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, where: str = "config") -> Self:
-        """Builds a config from plain values, with `limits` as a table.
+        """Builds a config from plain values, with `limits` and `dataset` as tables.
+
+        Settings of the dataset may also stand beside the others, by the names in `dataset_settings.FLAT`.
 
         Raises:
-            ConfigError: An unknown setting, a missing name, a value out of range.
+            ConfigError: An unknown setting, a missing name, a value out of range, a setting that is given twice.
         """
+        values = _with_dataset(values, where)
         known = [f.name for f in fields(cls)]
         if unknown := sorted(set(values) - set(known)):
             raise ConfigError(f"Unknown setting {unknown[0]!r} in {where}; known are {', '.join(known)}.")
@@ -238,6 +196,7 @@ class DatasiteConfig:
         built = dict(values)
         if isinstance(built.get("limits"), Mapping):
             built["limits"] = DatasetLimits.from_dict(built["limits"])
+        built["dataset"] = DatasetSettings.from_dict(built["dataset"], where=f"[dataset] of {where}")
         return cls(**built)
 
     @classmethod
@@ -251,15 +210,38 @@ class DatasiteConfig:
 
     def to_toml(self) -> str:
         """TOML that `from_toml` reads back."""
-        lines = []
-        for f in fields(self):
-            if f.name != "limits":
-                lines += [f"# {f.metadata['help']}", f"{f.name} = {toml_value(getattr(self, f.name))}"]
+        lines = _lines(self, without=("limits", "dataset"))
+        lines += ["", "[dataset]", *_lines(self.dataset)]
         limits = self.limits.to_dict()
         total = limits.pop("total")
         lines += ["", "[limits]", *(f"{key} = {toml_value(value)}" for key, value in limits.items())]
         lines += [f"total = {{ epsilon = {toml_value(total['epsilon'])}, delta = {toml_value(total['delta'])} }}", ""]
         return "\n".join(lines)
+
+
+def _lines(settings: DatasiteConfig | DatasetSettings, *, without: tuple[str, ...] = ()) -> list[str]:
+    """Two lines of TOML for each setting: its help, and its value."""
+    told = [f for f in fields(settings) if f.name not in without]
+    return [
+        line
+        for f in told
+        for line in (f"# {f.metadata['help']}", f"{f.name} = {toml_value(getattr(settings, f.name))}")
+    ]
+
+
+def _with_dataset(values: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """The values with all that is said of the dataset in its table, wherever it stood."""
+    beside = {key: value for key, value in values.items() if key in FLAT}
+    section = beside.pop("dataset") if isinstance(beside.get("dataset"), Mapping) else {}
+    own = dict(section)
+    for key, value in beside.items():
+        if FLAT[key] in own:
+            raise ConfigError(
+                f"{FLAT[key]!r} is given twice in {where}: in the table [dataset], and as {key!r} beside it. "
+                "Remove one of the two."
+            )
+        own[FLAT[key]] = value
+    return {**{key: value for key, value in values.items() if key not in FLAT}, "dataset": own}
 
 
 def check_email(email: str) -> str:
@@ -277,7 +259,7 @@ def _texts(name: str, values: Any) -> None:
     if not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
         raise ConfigError(f"{name} must be a list of texts, got {values!r}.")
     if any("\ud800" <= one <= "\udfff" for value in values for one in value):
-        raise ConfigError(f"{name} must be texts in UTF-8. Rename the folder or class that is not.")
+        raise ConfigError(f"{name} must be texts in UTF-8.")
 
 
 def _check_host(address: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,8 @@ def read_hospitals(path: Path) -> list[DatasiteConfig]:
     for name, values in read_toml(path).items():
         if not isinstance(values, Mapping):
             raise ConfigError(f"{path.name}: expected a table [{name}], got {name} = {values!r}.")
-        settings = {"name": name, **values}
-        if settings.get("data_path") and not Path(settings["data_path"]).is_absolute():
-            settings["data_path"] = str((path.parent / settings["data_path"]).resolve())
-        hospitals.append(DatasiteConfig.from_dict(settings, where=f"[{name}] of {path.name}"))
+        config = DatasiteConfig.from_dict({"name": name, **values}, where=f"[{name}] of {path.name}")
+        hospitals.append(replace(config, dataset=config.dataset.beside(path.parent)))
     if not hospitals:
         raise ConfigError(f"{path.name} names no hospital. Add a table such as [hospital_a] with port and data_path.")
     check_distinct(hospitals)

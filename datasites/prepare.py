@@ -26,15 +26,16 @@ def check_data(state: StateFolder, config: DatasiteConfig) -> None:
     Raises:
         ConfigError: With what is missing.
     """
-    if (state.store / config.dataset / "manifest.json").exists():
+    if (state.store / config.dataset.name / "manifest.json").exists():
         return
-    if not config.data_path:
+    path = config.dataset.data_path
+    if not path:
         raise ConfigError(
             f"Datasite '{config.name}' has no pictures yet. Give --data_path: a folder with a subfolder per class, "
             "or an .npz file."
         )
-    if not Path(config.data_path).exists():
-        raise ConfigError(f"No pictures at {config.data_path} for datasite '{config.name}'. Give an existing path.")
+    if not Path(path).exists():
+        raise ConfigError(f"No pictures at {path} for datasite '{config.name}'. Give an existing path.")
 
 
 def ingest_pictures(state: StateFolder, config: DatasiteConfig) -> StoreManifest:
@@ -44,24 +45,25 @@ def ingest_pictures(state: StateFolder, config: DatasiteConfig) -> StoreManifest
         ConfigError: There are no pictures at the configured path.
         DataError: The pictures cannot be read, or are too few to publish.
     """
-    folder = state.store / config.dataset
+    folder = state.store / config.dataset.name
     if (folder / "manifest.json").exists():
         return open_store(folder).manifest
     check_data(state, config)
+    dataset = config.dataset
     source = read_source(
-        Path(config.data_path),
-        site=config.site or None,
-        classes=config.class_names or None,
-        image_size=config.image_size if any(config.image_size) else None,
-        channels=config.channels or None,
-        reports=config.text is not None,
+        Path(dataset.data_path),
+        site=dataset.site or None,
+        classes=dataset.class_names or None,
+        image_size=dataset.size if any(dataset.size) else None,
+        channels=dataset.channels or None,
+        reports=dataset.text is not None,
     )
     return ingest(
         source,
         folder,
-        name=config.dataset,
-        unit=config.unit,
-        public_size=config.public_size or None,
+        name=dataset.name,
+        unit=dataset.unit,
+        public_size=dataset.public_size or None,
         min_public_size=config.limits.min_public_size,
-        text=config.text,
+        text=dataset.text,
     )

@@ -52,7 +52,7 @@ class RunningDatasite:
 
         enrolment = self._access.enrolment
         accounts = open_accounts(server, state, config, enrolment, books.audit)
-        datasets = publish_store(server, state.store, config.dataset)
+        datasets = publish_store(server, state.store, config.dataset.name)
         book = RequestBook(server, datasets, books, max_pending=config.max_pending_per_researcher)
         self._runs = runs = Runs(state, config, books, book.approved_now, program=program)
         self._port = ResearchersPort(

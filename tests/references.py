@@ -27,6 +27,7 @@ from support import error_tree, python_api  # noqa: E402
 import launch_datasites  # noqa: E402
 from datasites.cli import program as datasites_program  # noqa: E402
 from datasites.config import DatasiteConfig  # noqa: E402
+from datasites.sources.dataset_settings import DatasetSettings  # noqa: E402
 from policies import __main__ as policies_cli  # noqa: E402
 from policies.budget.limits import DatasetLimits  # noqa: E402
 from researcher.cli import program as researcher_program  # noqa: E402
@@ -38,9 +39,15 @@ _BLOCK = re.compile(r"(<!-- made from the code: (\w+) -->\n).*?(<!-- end -->)", 
 
 def settings() -> list[Row]:
     """Each setting of a datasite: name, default as TOML, help."""
-    defaults = _toml(DatasiteConfig(name="x").to_toml().split("[limits]")[0]) | {"name": ""}
+    defaults = _toml(DatasiteConfig(name="x").to_toml().split("[dataset]")[0]) | {"name": ""}
     helps = {f.name: str(f.metadata["help"]) for f in fields(DatasiteConfig)}
-    return [(name, defaults[name], helps[name]) for name in helps if name != "limits"]
+    return [(name, defaults[name], helps[name]) for name in helps if name not in ("limits", "dataset")]
+
+
+def dataset_settings() -> list[Row]:
+    """Each setting of a dataset, likewise."""
+    defaults = _toml(DatasiteConfig(name="x").to_toml().split("[dataset]")[1].split("[limits]")[0])
+    return [(f.name, defaults[f.name], str(f.metadata["help"])) for f in fields(DatasetSettings)]
 
 
 def limits() -> list[Row]:
@@ -129,6 +136,7 @@ def _commands_of(call: str) -> str:
 
 _PARTS = {
     "settings": lambda: _table(settings(), "setting", "default", "what it is"),
+    "dataset_settings": lambda: _table(dataset_settings(), "setting", "default", "what it is"),
     "limits": lambda: _table(limits(), "limit", "default", "what it is"),
     "launcher": lambda: _commands_of("python launch_datasites.py"),
     "datasites": lambda: _commands_of("python -m datasites"),

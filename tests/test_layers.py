@@ -54,7 +54,10 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.metrics": {},
     "datasites.files": {"policies": "errors untrusted_text"},
     "datasites.picture_files": {"policies": "errors plans"},
-    "datasites.sources": {"policies": "plans", "datasites": "picture_files"},
+    "datasites.sources": {
+        "policies": "errors plans settings untrusted_text validate",
+        "datasites": "picture_files",
+    },
     "datasites.runs.sandbox": {"policies": "errors", "datasites": "runs.gpus"},
     "datasites.training.process_group": {"policies": "errors"},
     "datasites.training.randomness": {"policies": "errors"},
@@ -64,8 +67,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.entry": {"policies": "answers contracts errors plans"},
     "datasites.training.pictures": {"policies": "errors plans validate", "datasites": "training.randomness"},
     "datasites.config": {
-        "policies": "answers budget errors plans settings validate",
-        "datasites": "files runs.sandbox web",
+        "policies": "budget errors settings validate",
+        "datasites": "files runs.sandbox sources web",
     },
     "datasites.training.dp_sgd": {
         "policies": "errors plans",
@@ -166,7 +169,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.cli": {
         "policies": "errors plans settings terminal untrusted_text",
-        "datasites": "access assets audit_log config console doctor files prepare pysyft server state web",
+        "datasites": "access assets audit_log config console doctor files prepare pysyft server sources state web",
     },
     "datasites.__main__": {"datasites": "cli"},
     "researcher.atomic_file": {"policies": "errors"},

@@ -33,9 +33,9 @@ def show(chosen: Chosen, *, dataset: str, no_page: bool) -> None:
 
     os.umask(0o077)
     state, config = _opened(chosen, dataset)
-    newest = newest_version(state.store, config.dataset)
+    newest = newest_version(state.store, config.dataset.name)
     held = open_ledger(state).reservations().values()
-    found = summarise(versions_of(state.store, config.dataset), held, config.terms_of_use)
+    found = summarise(versions_of(state.store, config.dataset.name), held, config.dataset.terms_of_use)
     if not no_page:
         write_page(found, open_store(newest.folder), state.dataset_page)
     if chosen.json:
@@ -46,9 +46,7 @@ def show(chosen: Chosen, *, dataset: str, no_page: bool) -> None:
 
     PlainConsole().print(dataset_tables(found))
     if not no_page:
-        say(
-            f"{state.dataset_page} shows samples of the pictures. It is for the hospital's people alone: do not send it."
-        )
+        say(f"{state.dataset_page} shows samples of the pictures. It is for the hospital's people alone.")
 
 
 def remove_patient(chosen: Chosen, *, patients: Path | None) -> None:
@@ -58,11 +56,11 @@ def remove_patient(chosen: Chosen, *, patients: Path | None) -> None:
     os.umask(0o077)
     state, config = _opened(chosen, None)
     named = _asked() if patients is None else _read(patients)
-    done = remove_patients(state, config.dataset, named, least=config.limits.min_public_size)
+    done = remove_patients(state, config.dataset.name, named, least=config.limits.min_public_size)
     if done.version is None:
-        say(f"The newest version of '{config.dataset}' holds no picture of them. Later ingests leave them out.")
+        say(f"The newest version of '{config.dataset.name}' has no picture of them. Later ingests leave them out.")
     else:
-        say(f"Version {done.version} of '{config.dataset}' is without {done.patients} patients and {done.pictures}")
+        say(f"Version {done.version} of '{config.dataset.name}' is without {done.patients} patients and {done.pictures}")
         say("pictures. Later ingests leave them out. New requests get it once the datasite was started again.")
     _tell_seen(done.seen_by)
 
@@ -72,7 +70,7 @@ def prune(chosen: Chosen) -> None:
     from datasites.datasets.pruning import prune
 
     state, config = _opened(chosen, None)
-    done = prune(state, config.dataset)
+    done = prune(state, config.dataset.name)
     for version in done.versions:
         say(f"The pictures of version {version} are removed.")
     for version in done.needed:
@@ -86,8 +84,8 @@ def _tell_seen(seen: Sequence[StudyThatSaw]) -> None:
     for one in seen:
         sure = "had seen" if one.certain else "may have seen"
         say(
-            f"Request {one.request_id[:8]}, study '{one.study}' of {one.researcher}: {one.rounds_read} rounds {sure} them "
-            f"in version {one.version}, {one.rounds_released} gave a model or counts."
+            f"Request {one.request_id[:8]}, study '{one.study}' of {one.researcher}: {one.rounds_read} rounds {sure} "
+            f"them in version {one.version}, {one.rounds_released} gave a model or counts."
         )
     if any(one.under_way for one in seen):
         open_ones = ", ".join(one.request_id[:8] for one in seen if one.under_way)
@@ -99,8 +97,8 @@ def _opened(chosen: Chosen, dataset: str | None) -> tuple[StateFolder, DatasiteC
 
     state = chosen_state(chosen)
     config = DatasiteConfig.from_toml(state.config)
-    if dataset not in (None, config.dataset):
-        raise ConfigError(f"This datasite's dataset is '{config.dataset}'. Leave the name out, or give that one.")
+    if dataset not in (None, config.dataset.name):
+        raise ConfigError(f"This datasite's dataset is '{config.dataset.name}'. Leave the name out, or give that one.")
     return state, config
 
 

@@ -26,7 +26,7 @@ def init(chosen: Chosen, **settings: Any) -> None:
     given = {name: value for name, value in settings.items() if value not in (None, ())}
     if "data_path" in given:
         given["data_path"] = str(Path(given["data_path"]).resolve())
-    config = DatasiteConfig(name=chosen.name, **given)
+    config = DatasiteConfig.from_dict({"name": chosen.name, **given}, where="the command line")
     state = StateFolder(chosen.state or Path("state") / chosen.name)
     if state.config.exists():
         raise ConfigError(f"{state.config} exists already. Edit it, or choose another --state.")
@@ -63,7 +63,7 @@ def features(
     os.umask(0o077)
     state = chosen_state(chosen)
     spec = FeatureSpec(backbone, weights_sha256, input_size, normalisation)
-    folder = compute_features(state.store / DatasiteConfig.from_toml(state.config).dataset, spec, weights)
+    folder = compute_features(state.store / DatasiteConfig.from_toml(state.config).dataset.name, spec, weights)
     open_audit(state).write("features computed", features=spec.key, weights=spec.weights_sha256)
     told = " ".join(f"--model_option {name}={value}" for name, value in spec.options.items())
     say(f"{folder} holds them. Researchers name them with: --model features {told}")
@@ -79,10 +79,16 @@ def add_commands(commands: HospitalCommands) -> None:
 def _settings() -> list[click.Parameter]:
     """Options of the settings that a new datasite is mostly told; the others are written into its config.toml."""
     from datasites.config import DatasiteConfig
+    from datasites.sources.dataset_settings import DatasetSettings
     from policies.settings import declared
 
-    settings = declared(DatasiteConfig)
-    own = [option_of(settings[name]) for name in ("port", "data_path", "site", "dataset", "unit")]
+    settings, of_dataset = declared(DatasiteConfig), declared(DatasetSettings)
+    own = [
+        option_of(settings["port"]),
+        *(option_of(of_dataset[name]) for name in ("data_path", "site")),
+        option_of(of_dataset["name"], "--dataset"),
+        option_of(of_dataset["unit"]),
+    ]
     people = option_of(settings["researchers"], "--researcher", name="researchers", value="EMAIL", repeated=True)
     return [*own, people]
 

@@ -29,8 +29,8 @@ def shared_lineage(known: Iterable[DatasetVersion], store: PictureStore) -> str 
     keys = {version.manifest.budget_key for version in known if _shares(version, store)}
     if len(keys) > 1:
         raise DataError(
-            "These pictures or patients are in two datasets of this datasite, each with a budget of its own. Ingest those "
-            "of the one and those of the other apart."
+            "These pictures or patients are in two datasets of this datasite, each with a budget of its own. Ingest "
+            "those of the one and those of the other apart."
         )
     return keys.pop() if keys else None
 

@@ -100,8 +100,8 @@ def _check_known(marks: Sequence[bytes], versions: Sequence[DatasetVersion]) -> 
         raise DataError("Say which patient is to be taken out; none was named.")
     if versions[-1].marks("patients") is None:
         raise DataError(
-            "This dataset does not say whose pictures it has: its source named no patients when it was ingested. Give it "
-            "patients and ingest again, or take the pictures out of the source and publish them under another name."
+            "This dataset does not say whose pictures it has: its source named no patients when it was ingested. Let "
+            "the source name them, and ingest again."
         )
     known = frozenset[bytes]().union(
         *(as_set(own) for version in versions if (own := version.marks("patients")) is not None)

@@ -44,7 +44,7 @@ def rights(examined: ExaminedDatasite) -> Iterator[Finding]:
 
 def dataset(examined: ExaminedDatasite) -> Iterator[Finding]:
     """Whether the store is what was ingested and what is published is the store's."""
-    folder = examined.state.store / examined.config.dataset
+    folder = examined.state.store / examined.config.dataset.name
     if not folder.exists():
         yield Finding("dataset", WARNING, "no pictures ingested yet", "python -m datasites ingest")
         return
@@ -57,8 +57,8 @@ def dataset(examined: ExaminedDatasite) -> Iterator[Finding]:
     for spec in kept_features(folder):
         open_features(folder, spec, store.manifest)
         yield Finding("features", OK, f"{spec.key} are what was computed, every number of them")
-    if examined.config.dataset != store.manifest.name:
-        text = f"the settings call it '{examined.config.dataset}', its manifest '{store.manifest.name}'"
+    if examined.config.dataset.name != store.manifest.name:
+        text = f"the settings call it '{examined.config.dataset.name}', its manifest '{store.manifest.name}'"
         yield Finding("published", PROBLEM, text, "Put the old name back into config.toml.")
         return
     schema = _published_schema(examined, store.manifest.name)

@@ -25,6 +25,7 @@ from datasites.cli.commands import Chosen
 from datasites.config import DatasiteConfig, check_email
 from datasites.console import tables
 from datasites.files.log_lines import LineFormatter
+from datasites.sources.dataset_settings import DatasetSettings
 from policies.errors import ConfigError, DataError, RequestError
 
 CARD = {
@@ -252,7 +253,7 @@ def test_a_class_that_could_not_be_shown_is_not_ingested(text: str) -> None:
 @pytest.mark.parametrize("text", [*HOSTILE.values(), *PLAIN], ids=[*HOSTILE, *PLAIN])
 def test_a_setting_named_after_a_folder_is_written_so_that_it_reads_back(text: str, tmp_path: Path) -> None:
     try:
-        config = DatasiteConfig(name="north", site=text, class_names=(text, "b"))
+        config = DatasiteConfig("north", dataset=DatasetSettings(site=text, class_names=(text, "b")))
     except ConfigError as error:
         assert not raw_in(error.public, lines=False) and "\ud800" in text
         return

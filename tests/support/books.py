@@ -15,6 +15,7 @@ from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.prepare import write_config
 from datasites.runs.queue import RunQueue
+from datasites.sources.dataset_settings import DatasetSettings
 from datasites.state.kept_books import open_audit, open_ledger
 from datasites.state.version import write_version
 from policies.budget.accountant import GaussianSteps
@@ -40,7 +41,7 @@ def ledger_of(state: StateFolder) -> Ledger:
 def make_state(folder: Path, pictures: Path) -> StateFolder:
     """A state folder whose datasite ran once and stopped."""
     state = StateFolder(folder)
-    config = DatasiteConfig(name="north", data_path=str(pictures), site="north")
+    config = DatasiteConfig(name="north", dataset=DatasetSettings(data_path=str(pictures), site="north"))
     write_config(state, config)
     ingest(read_source(pictures, site="north"), state.store / "pictures", name="pictures")
     open_audit(state).write("datasite started")

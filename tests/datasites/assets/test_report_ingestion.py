@@ -24,6 +24,7 @@ from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.prepare import ingest_pictures
 from datasites.runs.last_check import LastCheck
+from datasites.sources.dataset_settings import DatasetSettings
 from policies.answers.hospital import DatasetSchema
 from policies.answers.plain_values import from_plain, to_plain
 from policies.errors import DataError, StoreBroken, WanwuError
@@ -240,16 +241,17 @@ def test_the_mocks_reports_are_made_of_the_schema_alone_in_both_languages() -> N
 def test_a_hospital_sets_the_words_it_keeps_and_gets_them(tmp_path: Path) -> None:
     file, _ = write_example(tmp_path, each=60, hold_out=10)
     state = StateFolder(tmp_path / "state")
-    config = DatasiteConfig(name="north", site="north", data_path=str(file), text_length=8, text_vocabulary=64)
+    dataset = DatasetSettings(site="north", data_path=str(file), text_length=8, text_vocabulary=64)
+    config = DatasiteConfig(name="north", dataset=dataset)
     manifest = ingest_pictures(state, DatasiteConfig.from_toml(_written(tmp_path, config)))
-    assert manifest.text == config.text == TextForm(8, 64)
-    assert DatasiteConfig(name="north").text is None
+    assert manifest.text == config.dataset.text == TextForm(8, 64)
+    assert DatasetSettings().text is None
 
 
 @pytest.mark.parametrize("change", [{"text_length": -1}, {"text_length": 5000}, {"text_vocabulary": 1}])
 def test_a_setting_out_of_range_is_refused_by_name(change: dict[str, int]) -> None:
     with pytest.raises(WanwuError, match=next(iter(change))):
-        DatasiteConfig(name="north", **change)
+        DatasetSettings(**change)  # type: ignore[arg-type]
 
 
 def _written(folder: Path, config: DatasiteConfig) -> Path:

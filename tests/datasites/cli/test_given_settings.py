@@ -15,6 +15,7 @@ from datasites.cli.program import make_program
 from datasites.cli.state_option import chosen_state
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
+from datasites.sources.dataset_settings import DatasetSettings
 from launch_datasites import Wanted, described
 from policies.errors import ConfigError
 
@@ -24,7 +25,7 @@ def hospital(tmp_path: Path) -> StateFolder:
     """A hospital that was described before, on a port of its own."""
     state = StateFolder(tmp_path / "north")
     state.path.mkdir()
-    state.config.write_text(DatasiteConfig(name="north", port=9001, data_path=str(tmp_path)).to_toml())
+    state.config.write_text(DatasiteConfig("north", 9001, dataset=DatasetSettings(data_path=str(tmp_path))).to_toml())
     return state
 
 
@@ -39,7 +40,9 @@ def test_a_new_datasite_has_the_settings_defaults_and_what_was_given(tmp_path: P
     settings = {name: value for name, value in given.items() if name not in ("state", "name", "as_file", "json")}
     init(Chosen(name="north", state=tmp_path / "north"), **settings)
     assert DatasiteConfig.from_toml(tmp_path / "north" / "config.toml") == DatasiteConfig(
-        name="north", data_path=str(tmp_path / "pictures"), unit="patient", researchers=("r@university.org",)
+        name="north",
+        dataset=DatasetSettings(data_path=str(tmp_path / "pictures"), unit="patient"),
+        researchers=("r@university.org",),
     )
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from datasites.config import DatasiteConfig
 from datasites.files.toml_file import toml_value
+from datasites.sources.dataset_settings import DatasetSettings
 
 TEXTS = st.text() | st.sampled_from(
     ["\n", "\r\n", "\x00", "\x7f", "\x85", "\u2028", '"', "'''", '"""', "\\", "\\u0041"]
@@ -30,7 +31,7 @@ def test_any_value_reads_back_from_one_line(value: Any) -> None:
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(TEXTS, st.lists(TEXTS, max_size=3))
 def test_any_text_in_the_settings_reads_back_with_all_of_them(text: str, class_names: list[str]) -> None:
-    config = DatasiteConfig(name="north", data_path=text, site=text, class_names=tuple(class_names))
+    config = DatasiteConfig("north", dataset=DatasetSettings(data_path=text, site=text, class_names=tuple(class_names)))
     assert DatasiteConfig.from_dict(tomllib.loads(config.to_toml())) == config
 
 
