@@ -92,6 +92,7 @@ def ingest(listing: Listing, folder: Path, asked: Asked, reader: Callable[[Path]
         with only_writer(folder.parent):
             work = WorkFolder(folder.with_name(f".{folder.name}.reading"), form, listing.pictures)
             if folder.exists():
+                work.remove()  # what a kill right after publishing has left
                 return _existing(listing, folder, asked, form, reader)
             return _ingested(listing, folder, asked, work, reader(work.log))
     except OSError as error:

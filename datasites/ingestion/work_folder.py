@@ -114,8 +114,9 @@ class WorkFolder:
         return held
 
     def remove(self) -> None:
-        """Removes the folder; what was published was moved out of it."""
-        shutil.rmtree(self._folder)
+        """Removes the folder, if it is there; what was published was moved out of it."""
+        if self._folder.exists():
+            shutil.rmtree(self._folder)
 
     def _make_images(self) -> None:
         """A file long enough for all rows; what is in it stays."""

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from datasites.assets.pictures import SourcePictures
 from datasites.assets.store import StoreManifest
-from datasites.ingestion.ingest import Asked, ingest
+from datasites.ingestion import ingest as way_in
+from datasites.ingestion.ingest import Asked
 from datasites.ingestion.picture_reading import Reading, Target, Task, read_picture
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.listing import ListedPicture, Listing
@@ -76,17 +78,22 @@ def in_this_process(log: Path) -> Callable[[Sequence[Task], Target], Iterator[Re
     return read
 
 
-def ingested(
-    listing: Listing,
+def listing_of_source(source: SourcePictures) -> Listing:
+    """A listing of pictures in memory."""
+    return listing_of(source.images, source.labels, source.class_names, source.patients, source.reports)
+
+
+def ingest(
+    source: SourcePictures | Listing,
     folder: Path,
     *,
-    name: str = "cells",
+    name: str,
     unit: str = "picture",
     public_size: int | None = None,
     min_public_size: int = 50,
     text: TextForm | None = None,
 ) -> StoreManifest:
-    """Makes a store of a listing of arrays."""
+    """Makes a store of pictures in memory."""
     settings = DatasetSettings(
         name=name,
         unit=unit,
@@ -95,4 +102,5 @@ def ingested(
         text_vocabulary=text.vocabulary if text else 2048,
     )
     asked = Asked(settings, SECRET, folder.parent / "ingest-report.csv", min_public_size=min_public_size)
-    return ingest(listing, folder, asked, in_this_process)
+    listing = source if isinstance(source, Listing) else listing_of_source(source)
+    return way_in.ingest(listing, folder, asked, in_this_process)
