@@ -67,7 +67,14 @@ class RunningDatasite:
             signing_seed=identity.signing_seed,
         )
         self._console = open_console(
-            config.name, access=self._access, accounts=accounts, datasets=datasets, books=books, book=book, runs=runs
+            config.name,
+            terms_of_use=config.dataset.terms_of_use,
+            access=self._access,
+            accounts=accounts,
+            datasets=datasets,
+            books=books,
+            book=book,
+            runs=runs,
         )
         server.open_gate(
             Rules(

@@ -102,10 +102,14 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "plans",
         "datasites": "training.book_keeping training.dp_sgd training.models training.pictures",
     },
+    "datasites.datasets": {
+        "policies": "answers errors ledger plans untrusted_text",
+        "datasites": "assets audit_log files ingestion sources state",
+    },
     "datasites.doctor": {"policies": "errors versions", "datasites": "assets audit_log config files state web"},
     "datasites.prepare": {
         "policies": "errors terminal",
-        "datasites": "assets config files ingestion sources state",
+        "datasites": "assets config datasets files ingestion sources state",
     },
     "datasites.pysyft": {"policies": "contracts errors", "datasites": "assets files runs.entry state"},
     "datasites.training.local_round": {
@@ -163,7 +167,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.console": {
         "policies": "answers errors ledger terminal",
-        "datasites": "access assets code_requests runs.queue runs.runs runs.supervisor web",
+        "datasites": "access assets code_requests datasets runs.queue runs.runs runs.supervisor web",
     },
     "datasites.researchers_port": {
         "policies": "answers contracts errors plans versions",
@@ -175,8 +179,8 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "access code_requests config console files pysyft researchers_port runs.runs state web",
     },
     "datasites.cli": {
-        "policies": "errors plans settings terminal untrusted_text",
-        "datasites": "access assets audit_log config console doctor files prepare pysyft server sources state web",
+        "policies": "answers errors plans settings terminal untrusted_text",
+        "datasites": "access assets audit_log config console datasets doctor files prepare pysyft server sources state web",
     },
     "datasites.__main__": {"datasites": "cli"},
     "researcher.atomic_file": {"policies": "errors"},

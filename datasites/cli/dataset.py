@@ -60,8 +60,8 @@ def remove_patient(chosen: Chosen, *, patients: Path | None) -> None:
     if done.version is None:
         say(f"The newest version of '{config.dataset.name}' has no picture of them. Later ingests leave them out.")
     else:
-        say(f"Version {done.version} of '{config.dataset.name}' is without {done.patients} patients and {done.pictures}")
-        say("pictures. Later ingests leave them out. New requests get it once the datasite was started again.")
+        say(f"Version {done.version} of '{config.dataset.name}' is without {done.pictures} pictures of theirs.")
+        say("Later ingests leave them out. New requests get it once the datasite was started again.")
     _tell_seen(done.seen_by)
 
 

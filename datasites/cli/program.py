@@ -12,7 +12,6 @@ from datasites.cli import (
     preparation,
     requests,
     researchers,
-    runs,
     serving,
     staff,
     upkeep,
@@ -22,7 +21,7 @@ from policies.terminal.commands import run
 from policies.terminal.printing import show_everything
 
 DESCRIPTION = "The hospital's commands. What they print is for the hospital's own people."
-PARTS = (preparation, dataset, serving, requests, budget, runs, researchers, staff, ledger, upkeep, audit)
+PARTS = (preparation, dataset, serving, requests, budget, researchers, staff, ledger, upkeep, audit)
 """Each adds its own commands; `--help` and the reference list them in this order."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from datasites.access.accounts import Accounts
 from datasites.access.staff import ADMIN, AUDITOR, REVIEWER, Person, Staff
+from datasites.assets.published import PublishedDataset
 from datasites.code_requests.books import Books
 from datasites.code_requests.requests import RequestBook
 from datasites.runs.queue import RunQueue
@@ -26,7 +27,8 @@ class Console:
 
     name: str
     staff: Staff
-    fingerprints: dict[str, str]
+    datasets: Mapping[str, PublishedDataset]
+    terms_of_use: str
     books: Books
     book: RequestBook
     accounts: Accounts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,6 +12,7 @@ from datasites.assets.store import PictureStore, StoreManifest
 from datasites.audit_log.log import AuditLog
 from datasites.datasets.lineage import shared_lineage
 from datasites.datasets.merging import Part, write_version
+from datasites.datasets.withdrawn import Withdrawn
 from datasites.files.state_folder import StateFolder
 from policies.errors import DataError
 from policies.plans.public_size import rounded_up
@@ -27,9 +27,10 @@ def make_version(
 
     Guarantees:
         The version's budget key is that of the dataset's earlier versions, or of whatever else of this datasite its
-        pictures or patients are in: it never has a budget of its own that they had not. The versions before it stay as
-        they are, also where this is interrupted. Without a declared size, what is public of the dataset changes only
-        where it has outgrown the size before: taking patients out changes nothing that a researcher sees.
+        pictures or patients are in: it never has a budget of its own that they had not. Nobody who withdrew is in it,
+        whatever the parts hold. The versions before it stay as they are, also where this is interrupted. Without a
+        declared size, what is public of the dataset changes only where it has outgrown the size before: taking patients
+        out changes nothing that a researcher sees.
 
     Args:
         state: The datasite's folder.
@@ -42,6 +43,8 @@ def make_version(
     Raises:
         DataError: Too few units, parts of different schemas, or what belongs to datasets with different budgets.
     """
+    gone = Withdrawn.read(state.withdrawn)
+    parts = [gone.without(part) for part in parts]
     before = versions_of(state.store, name)
     number = before[-1].number + 1 if before else 1
     keys = {before[-1].manifest.budget_key} if before else set()
@@ -96,9 +99,3 @@ def _count_units(parts: Sequence[Part]) -> int:
         else:
             unnamed += len(used)
     return len(marks) + unnamed
-
-
-def clear_left(state: StateFolder) -> None:
-    """Removes what an interrupted version has left aside."""
-    for left in state.store.glob(".*.partial"):
-        shutil.rmtree(left, ignore_errors=True)

@@ -10,8 +10,7 @@ import numpy as np
 from datasites.assets.dataset_version import DatasetVersion, as_set, newest_version, versions_of
 from datasites.assets.store import PictureStore, open_store
 from datasites.audit_log.log import AuditLog
-from datasites.datasets.merging import Part
-from datasites.datasets.next_version import make_version
+from datasites.datasets.next_version import make_version, rows_of
 from datasites.datasets.seen_by import StudyThatSaw, studies_that_saw
 from datasites.datasets.withdrawn import Withdrawn
 from datasites.files.private_folder import only_writer
@@ -78,8 +77,8 @@ def remove_patients(state: StateFolder, name: str, identifiers: Sequence[str], *
         _withdraw(state, store, chosen, leaving, audit)
         version = None
         if leaving.any():
-            part = Part(store, np.flatnonzero(~leaving).astype(np.int64))
-            version = make_version(state, name, [part], audit, public_size=0, least=least).dataset_version
+            made = make_version(state, name, [rows_of(store)], audit, public_size=0, least=least)
+            version = made.dataset_version
         state.dataset_page.unlink(missing_ok=True)  # it may show their pictures
     seen = studies_that_saw(open_ledger(state).reservations().values(), versions, chosen)
     return Removal(len(chosen), int(leaving.sum()), version, seen)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
+from datasites.datasets.merging import Part
 from datasites.files.private_file import write_private
 from policies.errors import StoreBroken
 
@@ -25,6 +28,16 @@ class Withdrawn:
 
     def __or__(self, other: Withdrawn) -> Withdrawn:
         return Withdrawn(self.patients | other.patients, self.sources | other.sources)
+
+    def without(self, part: Part) -> Part:
+        """The rows of a part that are nobody's who withdrew."""
+        store, rows = part.store, part.rows
+        if store.sources is not None and self.sources:
+            rows = rows[[store.sources[row].tobytes() not in self.sources for row in rows.tolist()]]
+        if store.patients is not None and self.patients:
+            unit_stays = np.array([mark.tobytes() not in self.patients for mark in store.patients], dtype=np.bool_)
+            rows = rows[unit_stays[store.units[rows]]]
+        return Part(store, rows)
 
     @classmethod
     def read(cls, file: Path) -> Self:

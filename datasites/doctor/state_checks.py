@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from datasites.assets.dataset_version import DatasetVersion, versions_of
 from datasites.assets.features import kept_features, open_features
 from datasites.assets.store import open_store
 from datasites.audit_log import ledger_witness
@@ -43,32 +44,59 @@ def rights(examined: ExaminedDatasite) -> Iterator[Finding]:
 
 
 def dataset(examined: ExaminedDatasite) -> Iterator[Finding]:
-    """Whether the store is what was ingested and what is published is the store's."""
-    folder = examined.state.store / examined.config.dataset.name
-    if not folder.exists():
+    """Whether each version's store is what was ingested and what is published is the newest one's."""
+    versions = versions_of(examined.state.store, examined.config.dataset.name)
+    if not versions:
         yield Finding("dataset", WARNING, "no pictures ingested yet", "python -m datasites ingest")
         return
-    store = open_store(folder)
+    for version in versions:
+        yield from _store(version)
+    yield from _versions_of_studies(examined, versions)
+    yield from _published(examined, versions)
+
+
+def _store(version: DatasetVersion) -> Iterator[Finding]:
+    told = f"'{version.manifest.name}'" + (f", version {version.number}," if version.number > 1 else "")
+    if not version.whole:
+        yield Finding("dataset", OK, f"{told} was pruned: what tells whose pictures it had is there")
+        return
+    store = open_store(version.folder)
     store.verify()
-    yield Finding("dataset", OK, f"'{store.manifest.name}' is what was ingested, every picture of it")
+    yield Finding("dataset", OK, f"{told} is what was ingested, every picture of it")
     if store.manifest.num_units > store.manifest.public_size:
         text = "holds more privacy units than it declares: how long a private step takes can tell how many it drew"
         yield Finding("public size", WARNING, text, "Ingest the pictures anew, with public_size = 0 or large enough.")
-    for spec in kept_features(folder):
-        open_features(folder, spec, store.manifest)
+    for spec in kept_features(version.folder):
+        open_features(version.folder, spec, store.manifest)
         yield Finding("features", OK, f"{spec.key} are what was computed, every number of them")
-    if examined.config.dataset.name != store.manifest.name:
-        text = f"the settings call it '{examined.config.dataset.name}', its manifest '{store.manifest.name}'"
+
+
+def _versions_of_studies(examined: ExaminedDatasite, versions: tuple[DatasetVersion, ...]) -> Iterator[Finding]:
+    """Whether the version of every study that may go on is there, as after a restore from an older backup."""
+    kept = {version.number for version in versions if version.whole}
+    for held in open_ledger(examined.state).reservations().values():
+        if held.released is None and held.dataset == versions[0].manifest.name and held.dataset_version not in kept:
+            text = f"request {held.request_id[:8]} was approved on version {held.dataset_version}, which is not there"
+            yield Finding("dataset", PROBLEM, text, "Restore store/ from a later backup, or end the request.")
+
+
+def _published(examined: ExaminedDatasite, versions: tuple[DatasetVersion, ...]) -> Iterator[Finding]:
+    manifest = versions[-1].manifest
+    if examined.config.dataset.name != manifest.name:
+        text = f"the settings call it '{examined.config.dataset.name}', its manifest '{manifest.name}'"
         yield Finding("published", PROBLEM, text, "Put the old name back into config.toml.")
         return
-    schema = _published_schema(examined, store.manifest.name)
+    schema = _published_schema(examined, manifest.name)
     if schema is None:
         yield Finding("published", WARNING, "not published with its mock yet", "It is at the first 'serve'.")
-    elif schema != store.manifest.schema():
+    elif schema == manifest.schema():
+        yield Finding("published", OK, f"'{manifest.name}', with its mock, as the store's manifest says")
+    elif schema in [version.manifest.schema() for version in versions]:
+        text = "researchers are shown the schema of an earlier version"
+        yield Finding("published", WARNING, text, "The newest one is published when the datasite starts again.")
+    else:
         text = "researchers are shown another schema than the store's"
         yield Finding("published", PROBLEM, text, "Restore store/ and syft/ from one backup.")
-    else:
-        yield Finding("published", OK, f"'{store.manifest.name}', with its mock, as the store's manifest says")
 
 
 def ledger(examined: ExaminedDatasite) -> Iterator[Finding]:

@@ -30,7 +30,9 @@ def draw_modality(
     """
     height, width, channels = image_shape
     white = 2**bits - 1
-    images = np.empty((count, *image_shape), dtype=np.uint8 if bits == 8 else np.uint16)
+    shape = (count, *image_shape)
+    images: NDArray[np.uint8] | NDArray[np.uint16]
+    images = np.empty(shape, dtype=np.uint8) if bits == 8 else np.empty(shape, dtype=np.uint16)
     for start in range(0, count, PART):
         rows = slice(start, min(start + PART, count))
         drawn = DRAWINGS[modality](Canvas(rng, rows.stop - start, height, width))
