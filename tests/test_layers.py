@@ -106,7 +106,10 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "answers errors ledger plans untrusted_text",
         "datasites": "assets audit_log files ingestion sources state",
     },
-    "datasites.doctor": {"policies": "errors versions", "datasites": "assets audit_log config files state web"},
+    "datasites.doctor": {
+        "policies": "errors versions",
+        "datasites": "assets audit_log config datasets files state web",
+    },
     "datasites.prepare": {
         "policies": "errors terminal",
         "datasites": "assets config datasets files ingestion sources state",
@@ -180,7 +183,9 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.cli": {
         "policies": "answers errors plans settings terminal untrusted_text",
-        "datasites": "access assets audit_log config console datasets doctor files prepare pysyft server sources state web",
+        "datasites": (
+            "access assets audit_log config console datasets doctor files prepare pysyft server sources state web"
+        ),
     },
     "datasites.__main__": {"datasites": "cli"},
     "researcher.atomic_file": {"policies": "errors"},

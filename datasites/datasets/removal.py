@@ -21,7 +21,7 @@ from datasites.state.pseudonym_secret import pseudonym_secret
 from policies.errors import DataError
 
 WITHDRAWN = "patients withdrawn"
-_SHOWN = 16  # hexadecimal digits of a pseudonym, in the log
+SHOWN_DIGITS = 16  # hexadecimal digits of a pseudonym, in the log
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _withdraw(
 ) -> None:
     """Notes who withdrew before anything else is done, so that nothing of it can be forgotten."""
     sources = frozenset() if store.sources is None else as_set(store.sources[leaving])
-    told = ", ".join(sorted(mark.hex()[:_SHOWN] for mark in marks))
+    told = ", ".join(sorted(mark.hex()[:SHOWN_DIGITS] for mark in marks))
     audit.write(WITHDRAWN, dataset=store.manifest.name, patients=told, count=len(marks))
     (Withdrawn.read(state.withdrawn) | Withdrawn(marks, sources)).write(state.withdrawn)
 
