@@ -15,8 +15,9 @@ DIGEST_BYTES = 32
 
 def picture_digest(image: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     """SHA-256 of a picture's shape and pixels, (H, W, C), each number little-endian."""
-    shape = np.asarray(image.shape, dtype="<u4").tobytes()
-    return hashlib.sha256(shape + np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("<")).tobytes()).digest()
+    digest = hashlib.sha256(np.asarray(image.shape, dtype="<u4").tobytes())
+    digest.update(np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("<")).data)
+    return digest.digest()
 
 
 def fingerprint_of(digests: NDArray[np.uint8]) -> str:

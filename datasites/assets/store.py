@@ -22,7 +22,7 @@ __all__ = ["PictureStore", "StoreManifest", "array_files", "open_array", "open_s
 
 MANIFEST = "manifest.json"
 IMAGES = "images"
-ROWS = ("labels", "units", "texts", "sources", "patients")  # in the order of the digest
+ROWS = ("labels", "units", "texts", "sources", "patients", "by_unit", "unit_starts")  # in the order of the digest
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,6 +42,9 @@ class PictureStore:
             secret; the plain identifier is not kept. The pictures of a patient who withdraws are those of all units
             with that pseudonym: one where the unit is the patient, several where it is the picture. None where the
             source names no patients.
+        by_unit: int64, (N,): the rows of unit 0 in order, then those of unit 1, and so on: what a run would sort
+            first. None in stores of version 1.
+        unit_starts: int64, (U + 1,): where in `by_unit` the rows of each unit begin, and N at the end; likewise.
     """
 
     manifest: StoreManifest
@@ -51,6 +54,8 @@ class PictureStore:
     texts: NDArray[np.int32] | None = None
     sources: NDArray[np.uint8] | None = None
     patients: NDArray[np.uint8] | None = None
+    by_unit: NDArray[np.int64] | None = None
+    unit_starts: NDArray[np.int64] | None = None
 
     def __repr__(self) -> str:
         return f"PictureStore({self.manifest!r})"
@@ -119,6 +124,7 @@ def array_forms(manifest: StoreManifest) -> Mapping[str, tuple[np.dtype[Any], tu
         forms["texts"] = (np.int32, (rows, manifest.text.length))
     if manifest.pseudonyms:
         forms["sources"] = (np.uint8, (rows, DIGEST_BYTES))
+        forms |= {"by_unit": (np.int64, (rows,)), "unit_starts": (np.int64, (units + 1,))}
     if manifest.has_patients:
         forms["patients"] = (np.uint8, (units, DIGEST_BYTES))
     return {name: (np.dtype(dtype), shape) for name, (dtype, shape) in forms.items()}
@@ -137,6 +143,10 @@ def _check_ranges(store: PictureStore) -> None:
     units, count = store.units, manifest.num_units
     if units.min() < 0 or units.max() != count - 1 or not np.bincount(units).all():
         raise StoreBroken("The store's units are not those it counts. Restore it from a copy.")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(units))])
+    for kept, wanted in ((store.by_unit, np.argsort(units, kind="stable")), (store.unit_starts, starts)):
+        if kept is not None and not np.array_equal(kept, wanted):
+            raise StoreBroken("The store's order of units is not that of its units. Restore it from a copy.")
     form, texts = manifest.text, store.texts
     if form is not None and texts is not None and (texts.min() < 0 or texts.max() >= form.vocabulary):
         raise StoreBroken("The store's reports do not have the form that its manifest states. Restore it from a copy.")

@@ -52,7 +52,7 @@ def write_version(parts: Sequence[Part], folder: Path, manifest: StoreManifest) 
         _check_part(part, manifest)
     order = random_order(sum(len(part.rows) for part in parts))
     units, patients = _units(parts, manifest)
-    rows: dict[str, NDArray[Any]] = {"units": units[order]}
+    rows: dict[str, NDArray[Any]] = {"units": units[order], "by_unit": np.argsort(units[order], kind="stable")}
     if patients is not None:
         rows["patients"] = patients
     manifest = replace(manifest, num_pictures=len(order), num_units=int(units.max()) + 1)

@@ -126,9 +126,9 @@ def _ingested(listing: Listing, folder: Path, asked: Asked, work: WorkFolder, re
             read.add(reading)
             if reading.found is not None and not reading.kept:
                 work.note(reading.index, reading.found)
-            if done % _FLUSHED_PICTURES == 0:
+            if done % _FLUSHED_PICTURES == 0 or done == len(tasks):
                 work.flush()
-            asked.watch(done, len(tasks))
+                asked.watch(done, len(tasks))
     hold_out = _hold_out(asked, work.target, reader)
     report = _report(listing, read, asked, hold_out)
     _judge(listing, read, report, asked)

@@ -155,4 +155,6 @@ def _says_the_same(store: PictureStore, row: int, listed: ListedPicture, secret:
 
 
 def _told(value: Any) -> str:
-    return " x ".join(map(str, value)) if isinstance(value, tuple) and isinstance(value[0], int) else str(value)
+    if not isinstance(value, tuple):
+        return str(value)
+    return (" x " if isinstance(value[0], int) else ", ").join(map(str, value))

@@ -151,7 +151,7 @@ class _Reader:
                 continue
             try:
                 reading = Reading.from_line(line)
-            except (ValueError, TypeError, KeyError, AttributeError):
+            except (ValueError, TypeError):
                 reading = None
             if reading is None or not self.outstanding or reading.index != self.outstanding[0].index:
                 self._process.kill()  # it has gone wrong; what it was at is to blame

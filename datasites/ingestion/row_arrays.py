@@ -96,6 +96,10 @@ def row_arrays(rows: StoreRows) -> Mapping[str, RowArray]:
         of_unit = np.empty(rows.num_units, dtype=np.int64)
         of_unit[rows.units] = rows.order
         found["patients"] = RowArray((rows.num_units, DIGEST_BYTES), lambda part: _patients(rows, of_unit[part]))
+    by_unit = np.argsort(rows.units, kind="stable").astype("<i8")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(rows.units))]).astype("<i8")
+    found["by_unit"] = RowArray((count,), lambda part: by_unit[part])
+    found["unit_starts"] = RowArray(starts.shape, lambda part: starts[part])
     return found
 
 

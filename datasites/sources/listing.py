@@ -61,10 +61,17 @@ class ListedPicture:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Something in the source that is no picture of the listing, and why."""
+    """Something in the source that is no picture of the listing, and why.
+
+    Attributes:
+        place: Where it is in the source.
+        reason: Why it is left out.
+        lost: Whether it is or may be a picture that was meant to be in. What never was one is told, and no loss.
+    """
 
     place: str
     reason: Reason
+    lost: bool = True
 
 
 @dataclass(frozen=True, repr=False)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from datasites.assets.store import PictureStore
+    from datasites.training.pictures.unit_index import UnitIndex
     from datasites.training.process_group.shared_memory_group import SharedMemoryGroup
 
 READY, DONE, ERROR, MISSING, TRAINED = "ready", "done", "error ", "missing ", "trained "
@@ -224,6 +225,7 @@ def prepare(inputs: RunInputs) -> Work:
                 texts=store.texts,
                 text_form=store.manifest.text,
                 features=pictures.features,
+                unit_index=_unit_index(store),
             ),
             progress=lambda step, steps: inputs.progress(step / steps),
         )
@@ -231,6 +233,15 @@ def prepare(inputs: RunInputs) -> Work:
         return canonical_bytes(update)
 
     return work
+
+
+def _unit_index(store: PictureStore) -> UnitIndex | None:
+    """What the store keeps sorted, if it does."""
+    from datasites.training.pictures.unit_index import UnitIndex
+
+    if store.by_unit is None or store.unit_starts is None:
+        return None
+    return UnitIndex(store.by_unit, store.unit_starts)
 
 
 class _Progress:

@@ -32,7 +32,16 @@ from policies.plans.tokeniser import TextForm, tokens
 
 FORM = TextForm(length=6, vocabulary=500)
 CANARY = "zyzzyva4711"
-FILES = ["images.npy", "labels.npy", "manifest.json", "sources.npy", "texts.npy", "units.npy"]
+FILES = [
+    "by_unit.npy",
+    "images.npy",
+    "labels.npy",
+    "manifest.json",
+    "sources.npy",
+    "texts.npy",
+    "unit_starts.npy",
+    "units.npy",
+]
 
 
 def pictures(count: int = 60, *, said: str = "word") -> SourcePictures:

@@ -19,7 +19,7 @@ from datasites.files import private_folder
 from policies.errors import DataError, StoreBroken, WanwuError
 from policies.plans.picture_form import PictureForm
 
-FILES = ["images.npy", "labels.npy", "manifest.json", "sources.npy", "units.npy"]
+FILES = ["by_unit.npy", "images.npy", "labels.npy", "manifest.json", "sources.npy", "unit_starts.npy", "units.npy"]
 
 
 def pictures(count: int = 120, *, seed: int = 0, patients: int | None = None) -> SourcePictures:
@@ -222,13 +222,36 @@ def test_a_name_or_unit_out_of_form_is_refused(tmp_path: Path, name: str, unit: 
         ingest(pictures(), tmp_path / "cells", name=name, unit=unit)
 
 
+def as_version_1(folder: Path) -> None:
+    """The same store as the program before this format wrote it."""
+    labels, units = (np.load(folder / f"{name}.npy") for name in ("labels", "units"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for field in ("pseudonyms", "form", "has_patients"):
+        manifest.pop(field, None)
+    manifest |= {"version": 1, "rows_digest": hashlib.sha256(labels.tobytes() + units.tobytes()).hexdigest()}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    for name in ("sources", "by_unit", "unit_starts"):
+        (folder / f"{name}.npy").unlink()
+
+
+def test_a_store_of_version_1_opens_and_is_not_taken_for_another_one(tmp_path: Path) -> None:
+    ingest(pictures(), tmp_path / "cells", name="cells")
+    as_version_1(tmp_path / "cells")
+    store = open_store(tmp_path / "cells")
+    store.verify()
+    assert store.manifest.version == 1 and store.sources is None and store.by_unit is None
+    assert ingest(pictures(), tmp_path / "cells", name="cells") == store.manifest
+    with pytest.raises(DataError, match=r"Settings differ: class_names \(a, b, c is there, a, b, d was asked\)"):
+        ingest(replace(pictures(), class_names=("a", "b", "d")), tmp_path / "cells", name="cells")
+
+
 # --- torn ---
 
 
-@pytest.mark.parametrize("sync", range(8))
+@pytest.mark.parametrize("sync", range(10))
 def test_a_kill_at_any_moment_leaves_a_whole_store_or_none(tmp_path: Path, sync: int) -> None:
     child = os.fork()
-    if child == 0:  # killed before the sync of that number: report, pixels, four files, the folder aside, the parent
+    if child == 0:  # killed before the sync of that number: report, pixels, six files, the folder aside, the parent
         try:
             done: list[int] = []
             real = os.fsync
@@ -244,7 +267,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_store_or_none(tmp_path: Path, sync:
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    if sync < 7:
+    if sync < 9:
         assert not (tmp_path / "cells").exists()
     else:
         open_store(tmp_path / "cells").verify()
@@ -322,7 +345,7 @@ def test_a_manifest_that_is_none_is_noticed(content: str) -> None:
         StoreManifest.from_json(content)
 
 
-@pytest.mark.parametrize("name", ["images", "labels", "units"])
+@pytest.mark.parametrize("name", ["images", "labels", "units", "sources", "by_unit"])
 def test_arrays_of_another_type_are_noticed_on_opening(tmp_path: Path, name: str) -> None:
     ingest(pictures(), tmp_path / "cells", name="cells")
     file = tmp_path / "cells" / f"{name}.npy"
@@ -346,7 +369,7 @@ def test_a_changed_row_is_noticed_by_verify(tmp_path: Path, name: str, message: 
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
-    [("num_units", 121, "units"), ("num_units", 119, "units"), ("class_names", ["a", "b"], "labels")],
+    [("num_units", 121, "unit_starts"), ("num_units", 119, "unit_starts"), ("class_names", ["a", "b"], "labels")],
 )
 def test_a_manifest_that_counts_otherwise_is_noticed_before_anything_is_served(
     tmp_path: Path, field: str, value: object, message: str
@@ -358,7 +381,7 @@ def test_a_manifest_that_counts_otherwise_is_noticed_before_anything_is_served(
         open_store(tmp_path / "cells").check_rows()
 
 
-@pytest.mark.parametrize("name", ["labels", "units", "sources", "patients"])
+@pytest.mark.parametrize("name", ["labels", "units", "sources", "patients", "by_unit", "unit_starts"])
 def test_a_changed_row_is_noticed_before_anything_is_served(tmp_path: Path, name: str) -> None:
     ingest(pictures(patients=60), tmp_path / "cells", name="cells")
     open_store(tmp_path / "cells").check_rows()
