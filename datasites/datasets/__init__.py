@@ -1,1 +1,1 @@
-"""What the hospital's people do with a dataset: look at it, add to it, take patients out. None of it leaves."""
+"""Datasets as the hospital's people care for them: looked at, added to, patients taken out. None of it leaves."""

@@ -1,4 +1,4 @@
-"""Which privacy ledger new pictures belong to: that of every dataset they share a picture or a patient with."""
+"""The budget that new pictures belong to: that of every dataset they share a picture or a patient with. It stays inside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which studies read which versions of a dataset: whose models had seen a patient. It stays in the hospital."""
+"""Studies by the versions of a dataset that they read: whose models had seen a patient. It stays in the hospital."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a dataset is like, for the hospital's own people: how many of what, in which versions. None of it leaves."""
+"""A dataset's numbers for the hospital's own people: how many of what, in which versions. None of them leaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who withdrew: pseudonyms of patients and of what their pictures were read from. No later ingest takes them."""
+"""Patients who withdrew: their pseudonyms, and those of what their pictures were read from. No later ingest takes them."""
 
 from __future__ import annotations
 
