@@ -1,4 +1,4 @@
-"""The budget that new pictures belong to: that of every dataset they share a picture or a patient with. It stays inside."""
+"""The budget that new pictures belong to: that of whatever dataset shares a picture or a patient. It stays inside."""
 
 from __future__ import annotations
 

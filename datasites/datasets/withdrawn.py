@@ -1,4 +1,4 @@
-"""Patients who withdrew: their pseudonyms, and those of what their pictures were read from. No later ingest takes them."""
+"""Patients who withdrew: pseudonyms of them and of what their pictures were read from. No later ingest takes these."""
 
 from __future__ import annotations
 
