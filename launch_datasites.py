@@ -209,7 +209,8 @@ def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
         if ignored := asked_in_vain(state, config):
             say(
                 f"{config.name}: the dataset '{config.dataset.name}' was ingested before and stays as it is. Not read "
-                f"again: {'; '.join(ignored)}. To publish other pictures or settings, set another name in [dataset]."
+                f"again: {'; '.join(ignored)}. To publish other settings, set another name in [dataset]; to add new "
+                "pictures, run 'python -m datasites ingest'."
             )
         stored_pictures(state, config)  # here, where its progress is seen; the datasite finds them
     return folders

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from datasites.assets.store import MANIFEST, StoreManifest, open_store
+from datasites.assets.dataset_version import newest_version, versions_of
+from datasites.assets.store import StoreManifest, open_store
 from datasites.config import DatasiteConfig
+from datasites.datasets.adding import Ingest
 from datasites.files.private_file import write_private
 from datasites.files.state_folder import StateFolder
-from datasites.ingestion.ingest import Asked, ingest
+from datasites.ingestion.ingest import Asked
 from datasites.ingestion.ingested_before import asked_otherwise
 from datasites.ingestion.reader_processes import ReaderProcesses
 from datasites.sources.read_listing import list_pictures
@@ -68,7 +70,7 @@ def check_data(state: StateFolder, config: DatasiteConfig) -> None:
 
 def is_ingested(state: StateFolder, config: DatasiteConfig) -> bool:
     """Whether the dataset that the config names has a store."""
-    return (state.store / config.dataset.name / MANIFEST).exists()
+    return bool(versions_of(state.store, config.dataset.name))
 
 
 def asked_in_vain(state: StateFolder, config: DatasiteConfig) -> list[str]:
@@ -79,7 +81,7 @@ def asked_in_vain(state: StateFolder, config: DatasiteConfig) -> list[str]:
     """
     if not is_ingested(state, config):
         return []
-    return asked_otherwise(open_store(state.store / config.dataset.name).manifest, config.dataset)
+    return asked_otherwise(newest_version(state.store, config.dataset.name).manifest, config.dataset)
 
 
 def stored_pictures(state: StateFolder, config: DatasiteConfig) -> StoreManifest:
@@ -91,17 +93,17 @@ def stored_pictures(state: StateFolder, config: DatasiteConfig) -> StoreManifest
     """
     if not is_ingested(state, config):
         return ingest_pictures(state, config)
-    store = open_store(state.store / config.dataset.name)
+    store = open_store(newest_version(state.store, config.dataset.name).folder)
     store.check_rows()
     return store.manifest
 
 
 def ingest_pictures(state: StateFolder, config: DatasiteConfig, options: IngestOptions | None = None) -> StoreManifest:
-    """Reads the pictures into the store, or finds the same ones there already; returns its manifest.
+    """Reads the pictures into the store, or what is new of them into the dataset's next version; returns its manifest.
 
     Raises:
         ConfigError: There are no pictures at the configured path.
-        DataError: They cannot be taken, or differ from those of the store that is there: it stays as it is.
+        DataError: They cannot be taken, or the settings ask for another dataset; what is there stays as it is.
     """
     options = options or IngestOptions()
     check_data(state, config)
@@ -120,4 +122,4 @@ def ingest_pictures(state: StateFolder, config: DatasiteConfig, options: IngestO
             watch=watch,
         )
         processes = options.processes or len(os.sched_getaffinity(0))
-        return ingest(listing, state.store / dataset.name, asked, partial(ReaderProcesses, processes))
+        return Ingest(state, asked, partial(ReaderProcesses, processes)).take(listing)

@@ -52,7 +52,7 @@ class RunningDatasite:
 
         enrolment = self._access.enrolment
         accounts = open_accounts(server, state, config, enrolment, books.audit)
-        datasets = publish_store(server, state.store / config.dataset.name)
+        datasets = publish_store(server, state.store, config.dataset.name)
         book = RequestBook(server, datasets, books, max_pending=config.max_pending_per_researcher)
         self._runs = runs = Runs(state, config, books, book.approved_now, program=program)
         self._port = ResearchersPort(
@@ -67,7 +67,14 @@ class RunningDatasite:
             signing_seed=identity.signing_seed,
         )
         self._console = open_console(
-            config.name, access=self._access, accounts=accounts, datasets=datasets, books=books, book=book, runs=runs
+            config.name,
+            terms_of_use=config.dataset.terms_of_use,
+            access=self._access,
+            accounts=accounts,
+            datasets=datasets,
+            books=books,
+            book=book,
+            runs=runs,
         )
         server.open_gate(
             Rules(

@@ -108,7 +108,6 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "plans",
         "datasites": "training.book_keeping training.dp_sgd training.models training.pictures",
     },
-    "datasites.doctor": {"policies": "errors versions", "datasites": "assets audit_log config files state web"},
     "datasites.pysyft": {"policies": "contracts errors", "datasites": "assets files runs.entry state"},
     "datasites.training.local_round": {
         "policies": "errors plans",
@@ -169,18 +168,11 @@ HOUSE: dict[str, dict[str, str]] = {
             "runs.last_check runs.processes runs.queue runs.supervisor"
         ),
     },
-    "datasites.console": {
-        "policies": "answers errors ledger terminal",
-        "datasites": "access assets code_requests runs.queue runs.runs runs.supervisor web",
-    },
     "datasites.researchers_port": {
         "policies": "answers contracts errors plans versions",
         "datasites": (
             "access assets audit_log code_requests config runs.blobs runs.queue runs.runs runs.supervisor web"
         ),
-    },
-    "datasites.server": {
-        "datasites": "access code_requests config console files pysyft researchers_port runs.runs state web",
     },
     "researcher.atomic_file": {"policies": "errors"},
     "researcher.strategies": {"policies": "errors validate"},
@@ -230,11 +222,30 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "errors plans untrusted_text",
         "datasites": "assets files picture_files sources",
     },
-    "datasites.prepare": {"policies": "errors terminal", "datasites": "assets config files ingestion sources state"},
+    "datasites.datasets": {
+        "policies": "answers errors ledger plans untrusted_text",
+        "datasites": "assets audit_log files ingestion sources state",
+    },
+    "datasites.doctor": {
+        "policies": "errors versions",
+        "datasites": "assets audit_log config datasets files state web",
+    },
+    "datasites.console": {
+        "policies": "answers errors ledger terminal",
+        "datasites": "access assets code_requests datasets runs.queue runs.runs runs.supervisor web",
+    },
+    "datasites.server": {
+        "datasites": "access code_requests config console files pysyft researchers_port runs.runs state web",
+    },
+    "datasites.prepare": {
+        "policies": "errors terminal",
+        "datasites": "assets config datasets files ingestion sources state",
+    },
     "datasites.cli": {
-        "policies": "errors plans terminal untrusted_text",
+        "policies": "answers errors plans terminal untrusted_text",
         "datasites": (
-            "access assets audit_log config console doctor files first_settings prepare pysyft server state web"
+            "access assets audit_log config console datasets doctor files first_settings prepare pysyft server "
+            "state web"
         ),
     },
     "datasites.__main__": {"datasites": "cli"},

@@ -24,6 +24,8 @@ _ADDED_LATER = {
     "modality": "other",
     "pseudonyms": "",
     "has_patients": False,
+    "dataset_version": 1,
+    "lineage": None,
 }
 
 
@@ -49,6 +51,8 @@ class StoreManifest:
         pseudonyms: Private: the name of the secret that sources and patients have their pseudonyms under, never the
             secret; empty in stores of version 1, which keep none.
         has_patients: Private: whether the store keeps a pseudonym of each unit's patient.
+        dataset_version: Private: which version of the dataset this is, from 1.
+        lineage: Private: `budget_key` of the version that this one goes on from; None for a dataset's first.
     """
 
     name: str
@@ -67,6 +71,8 @@ class StoreManifest:
     modality: str = "other"
     pseudonyms: str = field(default="", repr=False)
     has_patients: bool = field(default=False, repr=False)
+    dataset_version: int = field(default=1, repr=False)
+    lineage: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         validate.name("name", self.name)
@@ -91,6 +97,14 @@ class StoreManifest:
             raise DataError("form must be a form of pictures, or absent.")
         validate.choice("label_kind", self.label_kind, LABEL_KINDS)
         validate.choice("modality", self.modality, MODALITIES)
+        validate.integer("dataset_version", self.dataset_version, low=1, high=10**6)
+        if self.lineage is not None:
+            validate.digest("lineage", self.lineage)
+
+    @property
+    def budget_key(self) -> str:
+        """What the ledger knows the dataset by: the first version's fingerprint, which all versions share."""
+        return self.lineage or self.fingerprint
 
     @property
     def public(self) -> DatasetSchema:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from datasites.assets.drawn.modalities import draw_modality
 from policies.answers.hospital import DatasetSchema
 from policies.errors import DataError
 from policies.plans.tokeniser import TextForm
 from policies.validate import Checks
 
-_KNOTS = 4  # random values along each axis that a blob is interpolated from
 # In the two languages of the platform; none of them says anything about a picture.
 _WORDS = ("the", "example", "shows", "nothing", "made", "up", "report", "此为", "示例", "报告", "并非", "真实", "记录")
 _MOST_WORDS = 40
@@ -20,51 +20,51 @@ _MOST_WORDS = 40
 
 @dataclass(frozen=True, eq=False)
 class MockPictures:
-    """Pictures that show nothing.
+    """Pictures that look like a dataset's modality and show nobody.
 
     Attributes:
-        images: uint8, (count, H, W, C).
+        images: uint8, or uint16 where the dataset keeps 16 bits, (count, H, W, C).
         labels: int64, (count,), every class at least once; or of findings int8, (count, K), each at least once present,
             absent and unknown.
         reports: Texts that say nothing, one for each picture; None where the dataset has no reports.
     """
 
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | NDArray[np.uint16]
     labels: NDArray[np.int64] | NDArray[np.int8]
     reports: tuple[str, ...] | None = None
 
 
 def make_mock(schema: DatasetSchema, *, count: int = 32, seed: int = 0) -> MockPictures:
-    """Makes smooth random blobs in the shape of a dataset, and random words where it has reports.
+    """Draws pictures that look like a dataset's modality, in its shape, and random words where it has reports.
 
     Args:
-        schema: The public part of a manifest; only `image_shape`, `class_names`, `label_kind` and `text` are used.
+        schema: The public part of a manifest; of it `modality`, `image_shape`, `form`, `class_names`, `label_kind` and
+            `text` are used.
         count: Number of pictures; raised to the number of classes, so that each has one, and for findings to 3.
-        seed: Another seed makes other blobs.
+        seed: Another seed makes other pictures.
 
     Raises:
         DataError: The count or the seed is out of range.
 
     Guarantees:
-        The result is a function of image shape, number and kind of classes, form of the reports, count and seed, and of
-        nothing else.
+        The result is a function of modality, image shape, bits of a value, number and kind of classes, form of the
+        reports, count and seed, and of nothing else.
     """
-    height, width, channels = schema.image_shape
-    num_classes = len(schema.class_names)
     checks = Checks(DataError)
     checks.integer("count", count, low=1, high=100_000)
     checks.integer("seed", seed, low=0, high=2**63)
     rng = np.random.default_rng(seed)
+    num_classes = len(schema.class_names)
     of_findings = schema.label_kind == "multi"
     count = max(count, 3 if of_findings else num_classes)
     labels = _findings(count, num_classes, rng) if of_findings else _classes(count, num_classes, rng)
-    knots = rng.random((count, channels, _KNOTS, _KNOTS), dtype=np.float32)
-    blobs = _interpolation(height) @ knots @ _interpolation(width).T
-    images = np.rint(255 * blobs).astype(np.uint8).transpose(0, 2, 3, 1)
-    return MockPictures(np.ascontiguousarray(images), labels, _reports(schema.text, count, rng))
+    bits = 8 if schema.form is None else schema.form.store_bits
+    images = draw_modality(schema.modality, rng, count, schema.image_shape, bits=bits)
+    return MockPictures(images, labels, _reports(schema.text, count, rng))
 
 
 def _classes(count: int, num_classes: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Classes in turn, in a random order: how frequent each one is in truth is private."""
     return rng.permutation(np.arange(count, dtype=np.int64) % num_classes)
 
 
@@ -79,9 +79,3 @@ def _reports(form: TextForm | None, count: int, rng: np.random.Generator) -> tup
         return None
     lengths = rng.integers(1, min(form.length, _MOST_WORDS) + 1, count)
     return tuple(" ".join(rng.choice(_WORDS, length)) for length in lengths)
-
-
-def _interpolation(size: int) -> NDArray[np.float32]:
-    """Weights of the knots at each of `size` pixels, (size, knots); each row sums to 1."""
-    at = np.linspace(0, _KNOTS - 1, size)[:, None] - np.arange(_KNOTS)[None, :]
-    return np.maximum(0, 1 - np.abs(at)).astype(np.float32)

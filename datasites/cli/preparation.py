@@ -60,6 +60,7 @@ def features(
     chosen: Chosen, *, backbone: str, weights: Path, weights_sha256: str, input_size: int, normalisation: str
 ) -> None:
     """Computes features of the dataset's pictures with a frozen public network, once, for studies that train a head."""
+    from datasites.assets.dataset_version import newest_version
     from datasites.assets.features import compute_features
     from datasites.config import DatasiteConfig
     from datasites.state.kept_books import open_audit
@@ -68,7 +69,8 @@ def features(
     os.umask(0o077)
     state = chosen_state(chosen)
     spec = FeatureSpec(backbone, weights_sha256, input_size, normalisation)
-    folder = compute_features(state.store / DatasiteConfig.from_toml(state.config).dataset.name, spec, weights)
+    name = DatasiteConfig.from_toml(state.config).dataset.name
+    folder = compute_features(newest_version(state.store, name).folder, spec, weights)
     open_audit(state).write("features computed", features=spec.key, weights=spec.weights_sha256)
     told = " ".join(f"--model_option {name}={value}" for name, value in spec.options.items())
     say(f"{folder} holds them. Researchers name them with: --model features {told}")

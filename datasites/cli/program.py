@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from datasites.cli import audit, budget, ledger, preparation, requests, researchers, runs, serving, staff, upkeep
+from datasites.cli import (
+    audit,
+    budget,
+    dataset,
+    ledger,
+    preparation,
+    requests,
+    researchers,
+    serving,
+    staff,
+    upkeep,
+)
 from datasites.cli.commands import HospitalCommands
 from policies.terminal.commands import run
 from policies.terminal.printing import show_everything
 
 DESCRIPTION = "The hospital's commands. What they print is for the hospital's own people."
-PARTS = (preparation, serving, requests, budget, runs, researchers, staff, ledger, upkeep, audit)
+PARTS = (preparation, dataset, serving, requests, budget, researchers, staff, ledger, upkeep, audit)
 """Each adds its own commands; `--help` and the reference list them in this order."""
 
 

@@ -1,4 +1,4 @@
-"""Commands about code requests: `requests`, `show`, `approve`, `deny`, `end`. A person decides; a reason goes out."""
+"""Commands about code requests and their runs. A person decides, and a reason goes out; of a run, states are shown."""
 
 from __future__ import annotations
 
@@ -47,6 +47,19 @@ def end(chosen: Chosen, *, request: str, reason: str) -> None:
     say(f"Ended {card['id'][:8]}: {card['reason']}")
 
 
+def runs(chosen: Chosen) -> None:
+    """Lists runs."""
+    from datasites.console.tables import run_table
+
+    console.show(chosen, console.call(chosen, "GET", "/runs"), run_table)
+
+
+def cancel(chosen: Chosen, *, run: str) -> None:
+    """Cancels a run. One that has started stays charged, and its round is not run again."""
+    left = console.call(chosen, "POST", f"/runs/{console.called('run', run)}/cancel")
+    say(f"Run {left['id']} is {left['state']}.")
+
+
 def _named(request: str) -> str:
     return console.called("request", request)
 
@@ -66,3 +79,5 @@ def add_commands(commands: HospitalCommands) -> None:
     commands.add("approve", approve, request)
     commands.add("deny", deny, request, reason)
     commands.add("end", end, request, reason)
+    commands.add("runs", runs)
+    commands.add("cancel", cancel, argument("run", "identifier of the run"))

@@ -39,6 +39,11 @@ class Books:
         """What a history costs at the dataset's delta."""
         return self.calculator.epsilon_spent(history, self.limits.current.total.delta)
 
+    def approved_version(self, request_id: str) -> int | None:
+        """Which version of its dataset a request was approved on; None where nothing was reserved for it."""
+        held = self.ledger.reservations().get(request_id)
+        return None if held is None else held.dataset_version
+
     def epsilon_left(self, fingerprint: str) -> float:
         """What is left of a dataset's total, as a difference of epsilons at its delta: an orientation, not a sum that
         further studies can be added to."""

@@ -110,11 +110,16 @@ class RequestReader:
         _require(stub.is_canonical(code.func_name, code.code, plan.digest()))
         return plan, dataset
 
-    def read(self, request: Any) -> CanonicalRequest:
+    def read(self, request: Any, *, version: int | None = None) -> CanonicalRequest:
         """A kept request, taken apart.
+
+        Args:
+            request: PySyft's request object.
+            version: Which version of its dataset it is about; the newest by default.
 
         Raises:
             RequestNotCanonical, PlanError: As for `read_submission`.
+            StoreBroken: That version is not kept any more.
         """
         with self._server.lock:
             code = self._code(request)
@@ -128,6 +133,7 @@ class RequestReader:
         _require(stub.is_canonical(code.service_func_name, code.raw_code, plan.digest()))
         _require(code.unique_func_name == _executed_name(code) and code.parsed_code == _parsed(code))
         _require(not code.nested_codes and not code.uses_datasite)
+        dataset = dataset.at(version)
         return CanonicalRequest(
             request_id=str(request.id),
             code_id=str(code.id),

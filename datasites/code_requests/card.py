@@ -27,6 +27,7 @@ class RequestCard:
         reason: The decision's reason.
         decided_by: Who decided.
         delta: At which epsilons are stated.
+        dataset_version: Which version of the dataset its rounds read: the approved one, before that the newest.
         plan: The plan, as plain values; empty when it cannot be read.
         epsilon: What the study would cost; None without differential privacy.
         epsilon_left: What is left of the dataset's budget.
@@ -45,6 +46,7 @@ class RequestCard:
     reason: str
     decided_by: str
     delta: float
+    dataset_version: int = 1
     plan: Mapping[str, Any] = field(default_factory=dict)
     epsilon: float | None = None
     epsilon_left: float = 0.0

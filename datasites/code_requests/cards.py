@@ -31,17 +31,18 @@ def make_card(request: Any, reader: RequestReader, books: Books) -> RequestCard:
         delta=books.limits.current.total.delta,
     )
     try:
-        canonical = reader.read(request)
+        canonical = reader.read(request, version=books.approved_version(card.id))
         plan, manifest = canonical.plan, canonical.dataset.manifest
         unusual = tuple(Unusual(one.field, one.text) for one in findings(plan, public_size=manifest.public_size))
         card = replace(card, plan=settings(plan), digest=canonical.digest, unusual=unusual)
-        card = replace(card, epsilon_left=books.epsilon_left(manifest.fingerprint))
+        card = replace(card, dataset_version=manifest.dataset_version)
+        card = replace(card, epsilon_left=books.epsilon_left(manifest.budget_key))
         if spend := plan_spend(plan):
             card = replace(card, epsilon=books.epsilon(spend))
         shapes = books.calculator.shapes(plan)
         digest = sealed(canonical.digest, canonical_json(asdict(shapes)))
         card = replace(card, digest=digest, numbers=sum(math.prod(shape) for shape in shapes.outputs.values()))
-        books.limits.check(plan, manifest)
+        books.limits.check(plan, canonical.dataset)
     except WanwuError as error:
         return replace(card, finding=f"{error.code}: {error.public}")
     return card

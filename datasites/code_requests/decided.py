@@ -25,7 +25,7 @@ def decision_on(checked: CanonicalRequest, decision: str, *, by: str, reason: st
         account=checked.account,
         researcher=checked.researcher,
         dataset=manifest.name,
-        fingerprint=manifest.fingerprint,
+        fingerprint=manifest.budget_key,
         plan=checked.plan.to_json(),
         shapes=shapes,
         decided_by=by,

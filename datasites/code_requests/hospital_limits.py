@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from datasites.assets.features import check_there
-from datasites.assets.store import StoreManifest
+from datasites.assets.published import PublishedDataset
 from datasites.audit_log.log import AuditLog
 from datasites.config import DatasiteConfig
 from datasites.files.private_file import write_private
@@ -41,12 +41,13 @@ class HospitalLimits:
         """The limits in force now."""
         return self._config.limits
 
-    def check(self, plan: Plan, manifest: StoreManifest) -> None:
+    def check(self, plan: Plan, dataset: PublishedDataset) -> None:
         """Refuses a plan outside the limits, and one for other pictures, labels, reports or features than are there.
 
         Raises:
             LimitExceeded, RequestError, PlanError: With what was expected, what came and what to change.
         """
+        manifest = dataset.manifest
         self.current.check(plan, unit=manifest.unit, public_size=manifest.public_size)
         about = plan if isinstance(plan, StatisticsPlan) else plan.model
         expected = (tuple(manifest.image_shape), len(manifest.class_names))
@@ -63,7 +64,7 @@ class HospitalLimits:
         if not isinstance(plan, StatisticsPlan):
             check_options(plan.model)
             check_text(plan.model, manifest.text)
-            check_there(plan, self._state.store / self._config.dataset.name)
+            check_there(plan, dataset.store)
 
     def change(self, changes: Mapping[str, Any], *, by: str) -> DatasetLimits:
         """Puts some limits to other values, `epsilon` and `delta` being those of the total.

@@ -61,7 +61,7 @@ class RequestBook:
         """
         self.own.check_pending(account)
         plan, dataset = self._reader.read_submission(code)
-        self._books.limits.check(plan, dataset.manifest)
+        self._books.limits.check(plan, dataset)
         self._books.audit.write("request submitted", plan=plan.digest(), study=plan.study, dataset=plan.dataset)
 
     # --- looking -----------------------------------------------------------------------------------------
@@ -115,8 +115,8 @@ class RequestBook:
             known = self._books.approvals.of_request(str(request.id))
             if known is not None and known.decision != "approved":
                 raise RequestDenied(f"The request was {known.decision} before. Ask the researcher to submit it again.")
-            checked = self._reader.read(request)
-            self._books.limits.check(checked.plan, checked.dataset.manifest)
+            checked = self._read(request)
+            self._books.limits.check(checked.plan, checked.dataset)
             shapes = canonical_json(asdict(self._books.calculator.shapes(checked.plan)))
             if known is None:
                 people = self._consented(checked.request_id, sealed(checked.digest, shapes), by=by, named=named)
@@ -151,7 +151,7 @@ class RequestBook:
     def _complete(self, request: Any, checked: CanonicalRequest, shapes: str, *, by: str) -> None:
         plan, manifest = checked.plan, checked.dataset.manifest
         reserved = self._books.ledger.reserve(
-            fingerprint=manifest.fingerprint,
+            fingerprint=manifest.budget_key,
             dataset=manifest.name,
             request_id=checked.request_id,
             study=plan.study,
@@ -160,13 +160,14 @@ class RequestBook:
             spend=plan_spend(plan),
             rounds=plan.rounds,
             limits=self._books.limits.current,
+            dataset_version=manifest.dataset_version,
         )
         self._books.audit.write(
             "request approved",
             request=checked.request_id,
             by=by,
             digest=sealed(checked.digest, shapes),
-            fingerprint=manifest.fingerprint,
+            fingerprint=manifest.budget_key,
             reserved=canonical_json(reserved.body()),
             **self._books.witness(),
         )
@@ -190,7 +191,7 @@ class RequestBook:
             if state == "ended":
                 raise RequestError("The request has ended: no further round of it runs. There is nothing left to deny.")
             try:
-                checked = self._reader.read(request)
+                checked = self._read(request)
             except WanwuError:
                 checked = None
             if checked is None:
@@ -263,7 +264,7 @@ class RequestBook:
         if decision.decision != "approved":
             raise RequestDenied(f"The hospital {decision.decision} this request: {decision.reason}")
         try:
-            checked = self._reader.read(self._reader.find(decision.request_id))
+            checked = self._read(self._reader.find(decision.request_id))
         except (RequestNotCanonical, RequestUnknown, PlanError) as error:
             raise self._altered(decision) from error
         expected = decision_on(
@@ -279,6 +280,10 @@ class RequestBook:
         return Approval(
             decision.request_id, decision.account, checked.plan, checked.dataset, decision.inputs, decision.outputs
         )
+
+    def _read(self, request: Any) -> CanonicalRequest:
+        """A request on the version that was reserved for; before that, on the newest one."""
+        return self._reader.read(request, version=self._books.approved_version(str(request.id)))
 
     def _altered(self, decision: Decision) -> RequestAltered:
         self._books.counted.add("request altered after approval", request=decision.request_id)

@@ -14,7 +14,7 @@ from datasites.access.accounts import Accounts
 from datasites.assets.published import PublishedDataset
 from datasites.code_requests.books import Books
 from datasites.code_requests.requests import RequestBook
-from datasites.console import books, budget, requests, researchers, runs, staff
+from datasites.console import books, budget, datasets, requests, researchers, runs, staff
 from datasites.console.console import Console
 from datasites.runs.runs import Runs
 from datasites.web.http_errors import add_error_handlers
@@ -35,7 +35,7 @@ def make_app(console: Console) -> FastAPI:
         redirect_slashes=False,
     )
     add_error_handlers(app, lambda error: console.books.counted.add("admin's call refused", code=error.code))
-    for part in (requests, researchers, staff, runs, budget, books):
+    for part in (requests, researchers, staff, runs, budget, datasets, books):
         app.include_router(part.make_routes(console), prefix=PREFIX)
     return app
 
@@ -43,6 +43,7 @@ def make_app(console: Console) -> FastAPI:
 def open_console(
     name: str,
     *,
+    terms_of_use: str,
     access: Access,
     accounts: Accounts,
     datasets: Mapping[str, PublishedDataset],
@@ -55,7 +56,8 @@ def open_console(
         Console(
             name=name,
             staff=access.staff,
-            fingerprints={name: published.manifest.fingerprint for name, published in datasets.items()},
+            datasets=datasets,
+            terms_of_use=terms_of_use,
             books=books,
             book=book,
             accounts=accounts,

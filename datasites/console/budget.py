@@ -35,7 +35,8 @@ def _budgets(console: Console) -> list[BudgetRow]:
     """What each dataset's budget is, what is charged, by whom, and what is left."""
     total = console.books.limits.current.total
     rows = []
-    for name, fingerprint in console.fingerprints.items():
+    for name, published in console.datasets.items():
+        fingerprint = published.manifest.budget_key
         charged = console.books.epsilon(console.books.ledger.history(fingerprint))
         rows.append(
             BudgetRow(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from datasites.access.accounts import Accounts
 from datasites.access.people import ADMIN, AUDITOR, REVIEWER
 from datasites.access.staff import Person, Staff
+from datasites.assets.published import PublishedDataset
 from datasites.code_requests.books import Books
 from datasites.code_requests.requests import RequestBook
 from datasites.runs.queue import RunQueue
@@ -27,7 +28,8 @@ class Console:
 
     name: str
     staff: Staff
-    fingerprints: dict[str, str]
+    datasets: Mapping[str, PublishedDataset]
+    terms_of_use: str
     books: Books
     book: RequestBook
     accounts: Accounts

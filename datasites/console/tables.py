@@ -15,6 +15,8 @@ from policies.terminal.rich_terminal import PlainTable, line
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from datasites.datasets.summary import DatasetSummary
+
 _STATES = {
     "pending": "yellow",
     "approved": "green",
@@ -45,6 +47,25 @@ def request_table(cards: object) -> PlainTable:
             f"{card.epsilon_left:.2f}",
         )
     return table
+
+
+def dataset_tables(dataset: DatasetSummary) -> Group:
+    """What a dataset is like: its classes, its versions, and the card that researchers see."""
+    classes = PlainTable("class", "pictures", "share", "without", "unknown")
+    for one in dataset.classes:
+        classes.add_row(
+            one.name, str(one.pictures), f"{one.pictures / dataset.pictures:.1%}", str(one.without), str(one.unknown)
+        )
+    versions = PlainTable("version", "pictures", f"units ({dataset.schema.unit})", "kept", "under way")
+    for row in dataset.versions:
+        kept, read = ("yes" if row.kept else "removed"), ("a study reads it" if row.under_way else "")
+        versions.add_row(str(row.version), str(row.pictures), str(row.units), kept, read)
+    card = PlainTable("what researchers see", "")
+    for name, value in dataset.card:
+        card.add_row(name, value)
+    patients = "" if dataset.patients is None else f" of {dataset.patients} patients"
+    told = f"{dataset.pictures} pictures{patients}, at most {dataset.most_pictures_of_a_unit} of one unit"
+    return Group(line(told), classes, versions, card)
 
 
 def request_card(content: object) -> Group:

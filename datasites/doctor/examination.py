@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from datasites.doctor import machine, network, state_checks
+from datasites.doctor import dataset_checks, machine, network, state_checks
 from datasites.doctor.finding import PROBLEM, Check, ExaminedDatasite, Finding
 from policies.errors import WanwuError
 
@@ -21,7 +21,8 @@ CHECKS: tuple[Check, ...] = (
     machine.sandbox,
     state_checks.settings,
     state_checks.rights,
-    state_checks.dataset,
+    dataset_checks.dataset,
+    dataset_checks.withdrawals,
     state_checks.ledger,
     state_checks.audit,
     state_checks.agreeing,

@@ -1,18 +1,12 @@
-"""Checks of what a datasite keeps: settings, state version, rights, store, ledger, audit log, backups."""
+"""Checks of what a datasite keeps beside its pictures: settings, state version, rights, ledger, audit log, backups."""
 
 from __future__ import annotations
 
-import json
-import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from datasites.assets.features import kept_features, open_features
-from datasites.assets.store import open_store
 from datasites.audit_log import ledger_witness
 from datasites.audit_log.chain import verify
 from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
@@ -40,35 +34,6 @@ def rights(examined: ExaminedDatasite) -> Iterator[Finding]:
         yield Finding("rights", PROBLEM, text, f"chmod -R go= {folder}")
     else:
         yield Finding("rights", OK, "files 0600, folders 0700")
-
-
-def dataset(examined: ExaminedDatasite) -> Iterator[Finding]:
-    """Whether the store is what was ingested and what is published is the store's."""
-    folder = examined.state.store / examined.config.dataset.name
-    if not folder.exists():
-        yield Finding("dataset", WARNING, "no pictures ingested yet", "python -m datasites ingest")
-        return
-    store = open_store(folder)
-    store.verify()
-    yield Finding("dataset", OK, f"'{store.manifest.name}' is what was ingested, every picture of it")
-    if store.manifest.num_units > store.manifest.public_size:
-        text = "holds more privacy units than it declares: how long a private step takes can tell how many it drew"
-        yield Finding("public size", WARNING, text, "Ingest the pictures anew, with public_size = 0 or large enough.")
-    for spec in kept_features(folder):
-        open_features(folder, spec, store.manifest)
-        yield Finding("features", OK, f"{spec.key} are what was computed, every number of them")
-    if examined.config.dataset.name != store.manifest.name:
-        text = f"the settings call it '{examined.config.dataset.name}', its manifest '{store.manifest.name}'"
-        yield Finding("published", PROBLEM, text, "Put the old name back into config.toml.")
-        return
-    schema = _published_schema(examined, store.manifest.name)
-    if schema is None:
-        yield Finding("published", WARNING, "not published with its mock yet", "It is at the first 'serve'.")
-    elif schema != store.manifest.schema():
-        text = "researchers are shown another schema than the store's"
-        yield Finding("published", PROBLEM, text, "Restore store/ and syft/ from one backup.")
-    else:
-        yield Finding("published", OK, f"'{store.manifest.name}', with its mock, as the store's manifest says")
 
 
 def ledger(examined: ExaminedDatasite) -> Iterator[Finding]:
@@ -134,15 +99,3 @@ def _open_to_others(path: Path) -> bool:
     except FileNotFoundError:  # a running datasite's files come and go
         return False
     return not stat.S_ISLNK(status.st_mode) and bool(stat.S_IMODE(status.st_mode) & 0o077)
-
-
-def _published_schema(examined: ExaminedDatasite, name: str) -> Any:
-    """The schema that PySyft's database shows for a dataset with an asset and a mock; read without PySyft."""
-    for file in examined.state.syft.rglob("*_json.db"):
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=20)) as table:
-            for (text,) in table.execute('SELECT fields FROM "Dataset" WHERE _deleted_at IS NULL'):
-                described = json.loads(text)
-                assets = described["asset_list"]
-                if described["name"] == name and assets and not any(asset["mock_is_real"] for asset in assets):
-                    return json.loads(described["description"]["text"])
-    return None

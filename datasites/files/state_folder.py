@@ -81,6 +81,16 @@ class StateFolder:
         return self.path / "audit.log"
 
     @property
+    def withdrawn(self) -> Path:
+        """Pseudonyms of patients who withdrew, and of what their pictures were read from."""
+        return self.path / "withdrawn.json"
+
+    @property
+    def dataset_page(self) -> Path:
+        """The page about the dataset, with samples of its pictures, for the hospital's own people."""
+        return self.path / "dataset.html"
+
+    @property
     def books(self) -> tuple[Path, ...]:
         """All that a datasite never begins twice: ledger, audit log, their heads, decisions, run queue."""
         chains = (self.ledger, self.audit)

@@ -84,7 +84,7 @@ class ResearcherRoutes:
             raise RequestUnknown(f"There is no dataset {name!r} here.")
         return BudgetAnswer(
             epsilon_total=self.books.limits.current.total.epsilon,
-            epsilon_left=self.books.epsilon_left(published.manifest.fingerprint),
+            epsilon_left=self.books.epsilon_left(published.manifest.budget_key),
             delta=self.books.limits.current.total.delta,
         )
 

@@ -30,7 +30,7 @@ from policies.ledger.head_file import GENESIS, Head
 
 # Made anew at each start, or of no use elsewhere.
 LEFT_OUT_FOLDERS = ("scratch", "logs", "blobs")
-LEFT_OUT_FILES = ("identity/console.json", "serving.lock")
+LEFT_OUT_FILES = ("identity/console.json", "serving.lock", "dataset.html")
 LEFT_OUT_SUFFIXES = (".lock", ".new", ".reserving", "-wal", "-shm", "-journal")
 _SQLITE = b"SQLite format 3\0"
 _PARTIAL = ".partial-"

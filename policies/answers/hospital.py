@@ -14,7 +14,7 @@ from policies.plans.training import UNITS
 from policies.untrusted_text import is_plain
 from policies.validate import Checks, one_of, whole
 
-MAX_TERMS = 2000
+MAX_TERMS = 4000
 _Side = Annotated[int, whole(1, 4096)]
 
 
@@ -30,9 +30,9 @@ def _by_name(checks: Checks, field: str, value: Mapping[str, DatasetSchema]) -> 
 
 
 def check_terms(checks: Checks, field: str, value: str) -> str:
-    """Returns `value` if it is one text of at most `MAX_TERMS` characters, none of which is obeyed."""
-    if not isinstance(value, str) or len(value) > MAX_TERMS or not is_plain(value or "-"):
-        raise checks.refusal(f"{field} must be at most {MAX_TERMS} characters in one line, none of them invisible.")
+    """Returns `value` if it is a text of at most `MAX_TERMS` characters in lines, none of which is obeyed."""
+    if not isinstance(value, str) or len(value) > MAX_TERMS or not all(map(is_plain, value.split("\n"))):
+        raise checks.refusal(f"{field} must be at most {MAX_TERMS} characters in lines, none of them invisible.")
     return value
 
 

@@ -68,6 +68,7 @@ class Ledger:
         spend: Iterable[GaussianSteps],
         rounds: int,
         limits: DatasetLimits,
+        dataset_version: int = 1,
     ) -> Reservation:
         """Reserves a request's whole envelope, if the dataset's, study's and researcher's budgets hold it.
 
@@ -78,7 +79,7 @@ class Ledger:
             This holds when many processes reserve at once. Reserving the same again changes nothing.
 
         Args:
-            fingerprint: SHA-256 of the picture store; the budget's key.
+            fingerprint: The budget's key: of the dataset's lineage, which all its versions share.
             dataset: The dataset's name, for display.
             request_id: Of the code request.
             study: Name of the study.
@@ -87,6 +88,7 @@ class Ledger:
             spend: All steps of all rounds; empty for a plan without differential privacy.
             rounds: How many rounds the envelope is for.
             limits: The hospital's limits for the dataset.
+            dataset_version: Which version of the dataset the request's rounds read.
 
         Raises:
             BudgetExceeded: It does not fit.
@@ -106,6 +108,7 @@ class Ledger:
             spend=envelope,
             rounds=validate.integer("rounds", rounds, low=1, high=10**6),
             non_private=not envelope,
+            dataset_version=validate.integer("dataset_version", dataset_version, low=1, high=10**6),
         )
         if wanted.non_private and not limits.allow_non_private:
             raise LimitExceeded(
@@ -278,8 +281,7 @@ class Ledger:
         for lost in reservations_lost:
             draft = Draft("reserve", lost.fingerprint, lost.request_id, lost.body())
             before = len(self._chain.entries())
-            after = self._chain.append(partial(unless_reserved, draft))
-            appended += len(after) - before
+            appended += len(self._chain.append(partial(unless_reserved, draft))) - before
         return appended
 
     def _append_if_it_fits(self, wanted: Reservation, limits: DatasetLimits) -> Reservation:

@@ -41,7 +41,7 @@ class Reservation:
 
     Attributes:
         request_id: Of the code request.
-        fingerprint: Of the picture store, which renamed copies share.
+        fingerprint: Of the dataset's lineage, which renamed copies and later versions share.
         dataset: Its name when the request was approved.
         study: Name of the study; requests of one researcher and study count together.
         researcher: Who asked.
@@ -50,6 +50,7 @@ class Reservation:
         rounds: How many rounds it covers, from 0.
         non_private: Whether it runs without differential privacy; then `spend` is empty, and the dataset's
             epsilon says nothing of these runs.
+        dataset_version: Which version of the dataset the request was approved on; all its rounds read that one.
         started: The rounds that were charged at their start; rounds of older ledgers were not.
         committed: The rounds that ended.
         released: Why it ended, or None while it is live.
@@ -64,6 +65,7 @@ class Reservation:
     spend: tuple[GaussianSteps, ...]
     rounds: int
     non_private: bool
+    dataset_version: int = 1
     started: Mapping[int, StartedRound] = field(default_factory=dict, hash=False)
     committed: Mapping[int, CommittedRound] = field(default_factory=dict, hash=False)
     released: str | None = None
@@ -90,6 +92,7 @@ class Reservation:
 
     def body(self) -> dict[str, object]:
         """What a ledger entry keeps of a new reservation, besides the request and the fingerprint."""
+        later = {"dataset_version": self.dataset_version} if self.dataset_version > 1 else {}
         return {
             "dataset": self.dataset,
             "study": self.study,
@@ -98,6 +101,7 @@ class Reservation:
             "spend": [steps_to_json(part) for part in self.spend],
             "rounds": self.rounds,
             "non_private": self.non_private,
+            **later,
         }
 
     @classmethod

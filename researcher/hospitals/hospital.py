@@ -55,7 +55,7 @@ class DatasetInfo:
 
     @classmethod
     def of(cls, datasite: str, schema: DatasetSchema, limits: Mapping[str, Any], terms_of_use: str = "") -> Self:
-        """What a datasite said of a dataset: its schema, and the limits and terms that the hospital set on it."""
+        """What a datasite said of a dataset: its schema, the hospital's limits on it, and its `terms_of_use`."""
         return cls(
             datasite=datasite,
             name=schema.name,

@@ -39,7 +39,7 @@ def catalog_table(offered: Iterable[tuple[DatasetInfo, BudgetAnswer]]) -> Group:
             f"{dataset.limits['min_noise_multiplier']:g}",
         )
         told.append(f"{dataset.datasite}, {dataset.name}: picture form: {dataset.form or 'not declared'}")
-        told += [f"  terms of use: {dataset.terms_of_use}"] if dataset.terms_of_use else []
+        told += [f"  terms of use: {one}" for one in dataset.terms_of_use.splitlines()]
     return Group(shown, *map(line, told))
 
 

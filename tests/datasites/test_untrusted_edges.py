@@ -20,7 +20,7 @@ from datasites.assets.pictures import check_class_names
 from datasites.audit_log import export as audit_export
 from datasites.audit_log.log import AuditLog
 from datasites.cli import console as console_calls
-from datasites.cli import main, requests, runs
+from datasites.cli import main, requests
 from datasites.cli.commands import Chosen
 from datasites.config import DatasiteConfig, check_email
 from datasites.console import tables
@@ -188,7 +188,7 @@ def test_the_commands_print_what_they_were_answered_and_obey_nothing(
     requests.approve(Chosen(), request="x")
     requests.deny(Chosen(), request="x", reason="y")
     requests.end(Chosen(), request="x", reason="y")
-    runs.cancel(Chosen(), run="z")
+    requests.cancel(Chosen(), run="z")
     assert not raw_in(capsys.readouterr().out)
 
 

@@ -27,7 +27,7 @@ from policies.plans.training import ModelSpec
 from researcher import strategies
 
 PROJECT = Path(__file__).resolve().parents[2]
-PAGES = sorted((PROJECT / "docs").glob("how-to-add-*.md"))
+PAGES = sorted((PROJECT / "docs").glob("how-to-add-a-*.md"))
 
 
 def written(kind: str) -> dict[str, Any]:

@@ -37,6 +37,7 @@ ROLES = {
     "GET /runs": {ADMIN},
     "POST /runs/{run_id}/cancel": {ADMIN},
     "GET /budget": {ADMIN, REVIEWER, AUDITOR},
+    "GET /datasets/{name}": {ADMIN, REVIEWER, AUDITOR},
     "GET /limits": {ADMIN, REVIEWER},
     "POST /limits": {ADMIN},
     "GET /ledger": {ADMIN, AUDITOR},
@@ -73,7 +74,7 @@ def console(tmp_path: Path, tokens: dict[str, str]) -> Console:
     for name, role in (("dr.wu", REVIEWER), ("m.lee", AUDITOR)):
         tokens[role] = json.loads(staff.add(name, role, by="admin", url="").read_text())["token"]
     part: Any = Part()
-    return Console("north", staff, {"cells": "f"}, part, part, part, part, part, part)
+    return Console("north", staff, part, "", part, part, part, part, part, part)
 
 
 def ask(console: Console, route: str, token: str) -> httpx.Response:

@@ -7,12 +7,14 @@ import stat
 from pathlib import Path
 
 import pytest
+from support import versioned
 from support.books import ACCOUNT, approve, ledger_of, run_round
 
 from datasites.approvals.approvals import Approvals
 from datasites.assets.store import open_store
 from datasites.audit_log import ledger_witness
 from datasites.audit_log.chain import read, verify
+from datasites.datasets.removal import remove_patients
 from datasites.files.state_folder import StateFolder
 from datasites.runs.queue import RunQueue
 from datasites.state import agreement
@@ -286,3 +288,27 @@ def test_an_entry_that_a_crash_kept_from_the_log_is_counted_not_refused(state: S
     assert ledger_witness.check(ledger_of(state).entries(), read(state.audit).entries) == 1
     open_audit(state).write("request ended", **ledger_witness.head_of(ledger_of(state)))
     assert ledger_witness.check(ledger_of(state).entries(), read(state.audit).entries) == 0
+
+
+def test_all_versions_of_a_dataset_and_who_withdrew_come_back_and_studies_keep_theirs(tmp_path: Path) -> None:
+    before = versioned.make_state(tmp_path / "versions")
+    first = versioned.take(before, versioned.pictures_of(versioned.people(*range(12))))
+    versioned.reserve(before, "waits", first, steps=1)
+    remove_patients(before, "pictures", ["p3"], least=10)
+    back_up(before, tmp_path / "backups")
+    done = restore(tmp_path / "backups", tmp_path / "new", since=Since.NOTHING).state
+    assert versioned.numbers_in(versioned.newest(done)) == set(range(12)) - {3}
+    assert open_store(done.store / "pictures").manifest == first
+    assert ledger_of(done).reservations()["waits"].dataset_version == 1
+    again = versioned.take(done, versioned.pictures_of(versioned.people(3, 12)))
+    assert (again.num_units, again.budget_key) == (12, first.fingerprint)
+
+
+def test_what_an_interrupted_version_left_aside_is_in_no_backup(tmp_path: Path) -> None:
+    before = versioned.make_state(tmp_path / "versions")
+    versioned.take(before, versioned.pictures_of(versioned.people(*range(12))))
+    aside = before.store / ".pictures@2.partial"
+    aside.mkdir()
+    (aside / "images.npy").write_bytes(b"half")
+    made = back_up(before, tmp_path / "backups")
+    assert not [name for name in made.manifest.files if "@2" in name]

@@ -1,0 +1,129 @@
+"""Takes patients who withdrew out of a dataset: a version without them, and who had seen them. None of it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from datasites.assets.dataset_version import DatasetVersion, as_set, newest_version, versions_of
+from datasites.assets.store import PictureStore, open_store
+from datasites.audit_log.log import AuditLog
+from datasites.datasets.next_version import make_version, rows_of
+from datasites.datasets.seen_by import StudyThatSaw, studies_that_saw
+from datasites.datasets.withdrawn import Withdrawn
+from datasites.files.private_folder import only_writer
+from datasites.files.state_folder import StateFolder
+from datasites.ingestion.pseudonyms import of_patient
+from datasites.state.kept_books import open_audit, open_ledger
+from datasites.state.pseudonym_secret import pseudonym_secret
+from policies.errors import DataError
+
+WITHDRAWN = "patients withdrawn"
+SHOWN_DIGITS = 16  # hexadecimal digits of a pseudonym, in the log
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What taking patients out did.
+
+    Attributes:
+        patients: How many they are.
+        pictures: How many of their pictures the version before held.
+        version: The new version's number; None where the newest held none of theirs already.
+        seen_by: The studies that read, or may still read, a version with their pictures.
+    """
+
+    patients: int
+    pictures: int
+    version: int | None
+    seen_by: tuple[StudyThatSaw, ...]
+
+
+def remove_patients(state: StateFolder, name: str, identifiers: Sequence[str], *, least: int) -> Removal:
+    """Makes a version of a dataset without some patients, and keeps them out of every later ingest.
+
+    Studies under way keep their version: whoever runs the datasite ends those that are to stop.
+
+    Guarantees:
+        No new request gets pictures of these patients, and no later ingest takes them, under their identifier or by
+        the same file. Interrupted at any point, the versions before are whole, and the same call again completes it.
+        Neither an identifier nor anything it could be guessed from without the datasite's secret is kept.
+
+    Args:
+        state: The datasite's folder; it may be running, and takes the version at its next start.
+        name: The dataset.
+        identifiers: The patients, as the source names them.
+        least: The fewest units that are published at all.
+
+    Raises:
+        DataError: The dataset does not say who its patients are, one is in no version of it, or too few units are left;
+            nothing is changed.
+    """
+    secret = pseudonym_secret(state)
+    marks = [of_patient(secret, one) for one in identifiers]
+    with only_writer(state.store):
+        newest = newest_version(state.store, name)
+        versions = versions_of(state.store, name)
+        _check_known(marks, versions)
+        store = open_store(newest.folder)
+        store.check_rows()
+        audit = open_audit(state)
+        chosen = frozenset(marks)
+        leaving = _rows_of(store, chosen)
+        if leaving.any():
+            _check_enough(store, leaving, least)
+        _withdraw(state, store, chosen, leaving, audit)
+        version = None
+        if leaving.any():
+            made = make_version(state, name, [rows_of(store)], audit, public_size=0, least=least)
+            version = made.dataset_version
+        state.dataset_page.unlink(missing_ok=True)  # it may show their pictures
+    seen = studies_that_saw(open_ledger(state).reservations().values(), versions, chosen)
+    return Removal(len(chosen), int(leaving.sum()), version, seen)
+
+
+def _withdraw(
+    state: StateFolder, store: PictureStore, marks: frozenset[bytes], leaving: np.ndarray, audit: AuditLog
+) -> None:
+    """Notes who withdrew before anything else is done, so that nothing of it can be forgotten."""
+    sources = frozenset() if store.sources is None else as_set(store.sources[leaving])
+    told = ", ".join(sorted(mark.hex()[:SHOWN_DIGITS] for mark in marks))
+    audit.write(WITHDRAWN, dataset=store.manifest.name, patients=told, count=len(marks))
+    (Withdrawn.read(state.withdrawn) | Withdrawn(marks, sources)).write(state.withdrawn)
+
+
+def _check_known(marks: Sequence[bytes], versions: Sequence[DatasetVersion]) -> None:
+    if not marks:
+        raise DataError("Say which patient is to be taken out; none was named.")
+    if versions[-1].marks("patients") is None:
+        raise DataError(
+            "This dataset does not say whose pictures it has: its source named no patients when it was ingested. Let "
+            "the source name them, and ingest again."
+        )
+    known = frozenset[bytes]().union(
+        *(as_set(own) for version in versions if (own := version.marks("patients")) is not None)
+    )
+    if unknown := [index for index, mark in enumerate(marks, start=1) if mark not in known]:
+        raise DataError(
+            "A patient is in no version of this dataset; nothing was changed. Write identifiers as the source does.",
+            private=f"named {', '.join(map(str, unknown))} of {len(marks)}, counted from 1",
+        )
+
+
+def _rows_of(store: PictureStore, marks: frozenset[bytes]) -> np.ndarray:
+    """Which rows are these patients', bool, (N,)."""
+    if store.patients is None:
+        return np.zeros(store.manifest.num_pictures, dtype=np.bool_)
+    units = np.array([row.tobytes() in marks for row in store.patients], dtype=np.bool_)
+    return np.asarray(units[store.units])
+
+
+def _check_enough(store: PictureStore, leaving: np.ndarray, least: int) -> None:
+    left = len(np.unique(store.units[~leaving]))
+    if left < least:
+        raise DataError(
+            f"A dataset must hold at least {least} privacy units to be published, without these patients it would hold "
+            "fewer; nothing was changed. Lower min_public_size, or stop serving the dataset and end its studies."
+        )

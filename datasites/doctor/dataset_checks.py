@@ -1,0 +1,102 @@
+"""Checks of a datasite's pictures: every version's store, what is published of them, who withdrew."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+from datasites.assets.dataset_version import DatasetVersion, versions_of
+from datasites.assets.features import kept_features, open_features
+from datasites.assets.store import open_store
+from datasites.datasets.removal import SHOWN_DIGITS, WITHDRAWN
+from datasites.datasets.seen_by import patients_in
+from datasites.datasets.withdrawn import Withdrawn
+from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
+from datasites.state.kept_books import open_ledger, read_audit
+
+
+def dataset(examined: ExaminedDatasite) -> Iterator[Finding]:
+    """Whether each version's store is what was ingested and what is published is the newest one's."""
+    versions = versions_of(examined.state.store, examined.config.dataset.name)
+    if not versions:
+        yield Finding("dataset", WARNING, "no pictures ingested yet", "python -m datasites ingest")
+        return
+    for version in versions:
+        yield from _store(version)
+    yield from _versions_of_studies(examined, versions)
+    yield from _published(examined, versions)
+
+
+def _store(version: DatasetVersion) -> Iterator[Finding]:
+    told = f"'{version.manifest.name}'" + (f", version {version.number}," if version.number > 1 else "")
+    if not version.whole:
+        yield Finding("dataset", OK, f"{told} was pruned: what tells whose pictures it had is there")
+        return
+    store = open_store(version.folder)
+    store.verify()
+    yield Finding("dataset", OK, f"{told} is what was ingested, every picture of it")
+    if store.manifest.num_units > store.manifest.public_size:
+        text = "holds more privacy units than it declares: how long a private step takes can tell how many it drew"
+        yield Finding("public size", WARNING, text, "Ingest the pictures anew, with public_size = 0 or large enough.")
+    for spec in kept_features(version.folder):
+        open_features(version.folder, spec, store.manifest)
+        yield Finding("features", OK, f"{spec.key} are what was computed, every number of them")
+
+
+def _versions_of_studies(examined: ExaminedDatasite, versions: tuple[DatasetVersion, ...]) -> Iterator[Finding]:
+    """Whether the version of every study that may go on is there, as after a restore from an older backup."""
+    kept = {version.number for version in versions if version.whole}
+    for held in open_ledger(examined.state).reservations().values():
+        if held.released is None and held.dataset == versions[0].manifest.name and held.dataset_version not in kept:
+            text = f"request {held.request_id[:8]} was approved on version {held.dataset_version}, which is not there"
+            yield Finding("dataset", PROBLEM, text, "Restore store/ from a later backup, or end the request.")
+
+
+def _published(examined: ExaminedDatasite, versions: tuple[DatasetVersion, ...]) -> Iterator[Finding]:
+    manifest = versions[-1].manifest
+    if examined.config.dataset.name != manifest.name:
+        text = f"the settings call it '{examined.config.dataset.name}', its manifest '{manifest.name}'"
+        yield Finding("published", PROBLEM, text, "Put the old name back into config.toml.")
+        return
+    schema = _published_schema(examined, manifest.name)
+    if schema is None:
+        yield Finding("published", WARNING, "not published with its mock yet", "It is at the first 'serve'.")
+    elif schema == manifest.schema():
+        yield Finding("published", OK, f"'{manifest.name}', with its mock, as the store's manifest says")
+    elif schema in [version.manifest.schema() for version in versions]:
+        text = "researchers are shown the schema of an earlier version"
+        yield Finding("published", WARNING, text, "The newest one is published when the datasite starts again.")
+    else:
+        text = "researchers are shown another schema than the store's"
+        yield Finding("published", PROBLEM, text, "Restore store/ and syft/ from one backup.")
+
+
+def withdrawals(examined: ExaminedDatasite) -> Iterator[Finding]:
+    """Whether everybody who withdrew by the audit log is out of the newest version and kept out of later ingests."""
+    gone = Withdrawn.read(examined.state.withdrawn).patients
+    events = read_audit(examined.state, lambda event: event["event"] == WITHDRAWN).entries
+    told = {mark for event in events for mark in str(event["patients"]).split(", ")}
+    missing = told - {mark.hex()[:SHOWN_DIGITS] for mark in gone}
+    versions = versions_of(examined.state.store, examined.config.dataset.name)
+    left = len(gone & patients_in(versions[-1])) if versions else 0
+    if missing or left:
+        text = f"{len(missing)} of {len(told)} are not on its list any more, {left} on it are in the newest version"
+        advice = "A restore or a crash came between. Take them out again: python -m datasites dataset remove-patient"
+        yield Finding("withdrawals", PROBLEM, text, advice)
+    else:
+        yield Finding("withdrawals", OK, f"{len(told)} patients withdrew; none is in the newest version")
+
+
+def _published_schema(examined: ExaminedDatasite, name: str) -> Any:
+    """The schema that PySyft's database shows for a dataset with an asset and a mock; read without PySyft."""
+    for file in examined.state.syft.rglob("*_json.db"):
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=20)) as table:
+            for (text,) in table.execute('SELECT fields FROM "Dataset" WHERE _deleted_at IS NULL'):
+                described = json.loads(text)
+                assets = described["asset_list"]
+                if described["name"] == name and assets and not any(asset["mock_is_real"] for asset in assets):
+                    return json.loads(described["description"]["text"])
+    return None
