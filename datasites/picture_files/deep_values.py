@@ -61,7 +61,7 @@ def on_black(values: NDArray[np.uint16], picture: Any, white: int) -> NDArray[np
         return np.uint16(white) - values  # Pillow turns 8 bits round, and not 16
     if values.shape[2] == 4:
         seen = values[:, :, :3].astype(np.uint32) * values[:, :, 3:]
-        return ((seen + white // 2) // white).astype(np.uint16)
+        return (seen // white).astype(np.uint16)
     transparent = picture.info.get("transparency")
     if transparent is not None:
         values[(values == np.asarray(transparent, dtype=np.uint16)).all(axis=2)] = 0

@@ -1,4 +1,4 @@
-"""Which value is white in a file of more than 8 bits: as the file says, else as a form does, not by what it holds."""
+"""The value of white in a file of more than 8 bits: as the file says, else as a form does, not by what it holds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def white_of(values: NDArray[Any], *, stated: int | None, declared: int) -> int:
     """The value that is white.
 
     Args:
-        values: uint16, as stored.
+        values: uint16, (H, W, C), as stored.
         stated: How many bits the file says count; None where it does not.
         declared: A form's `bits`.
 
@@ -37,5 +37,10 @@ def white_of(values: NDArray[Any], *, stated: int | None, declared: int) -> int:
 
 
 def are_shifted(values: NDArray[Any], bits: int) -> bool:
-    """Whether values of `bits` bits were shifted up to fill 16, as the PNG standard wants it; many writers do not."""
+    """Whether values of `bits` bits were shifted up to fill 16, as the PNG standard wants it; many writers do not.
+
+    Args:
+        values: uint16, (H, W, C), as stored.
+        bits: How many of their bits count, as the file says.
+    """
     return int(values.max()) >= 2**bits or not np.any(values & (2 ** (16 - bits) - 1))

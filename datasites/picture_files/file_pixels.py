@@ -1,4 +1,4 @@
-"""What the readers of each format give, and what a file's header says; pixels are private wherever they are."""
+"""Pixels as the reader of each format gives them, and what a file's header says. Both are private where the file is."""
 
 from __future__ import annotations
 

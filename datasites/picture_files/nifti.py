@@ -137,7 +137,7 @@ def _turned(image: Any) -> NDArray[np.float64]:
 @lru_cache(maxsize=1)  # slices come one after the other, and unpacking a volume for each takes its square
 def _volume(path: Path, changed: int, size: int) -> _Volume:
     with _opened(path) as image:
-        stored = np.asarray(image.dataobj.get_unscaled()).reshape(image.shape[:3])
+        stored = np.array(image.dataobj.get_unscaled()).reshape(image.shape[:3])  # no longer mapped to the file
         shown = float(image.header["cal_min"]), float(image.header["cal_max"])
         slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
         return _Volume(nibabel.apply_orientation(stored, _turned(image)), slope, intercept, shown)

@@ -1,4 +1,4 @@
-"""What a PNG file says beside its pixels that Pillow does not pass on, or not before it has decoded them."""
+"""Chunks of a PNG file beside its pixels, which Pillow does not pass on, or not before it has decoded them."""
 
 from __future__ import annotations
 

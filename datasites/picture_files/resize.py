@@ -56,6 +56,8 @@ def _place(size: tuple[int, ...], aspect: float, form: PictureForm) -> tuple[tup
 
 def _resized(values: NDArray[Any], size: tuple[int, int], box: Box) -> NDArray[Any]:
     """uint8 or float32, (H, W, C), of another size; colours that are uint8 together, others channel by channel."""
+    if values.shape[:2] == size and box == (0, 0, size[1], size[0]):
+        return values
     if values.dtype == np.uint8 and values.shape[2] == 3:
         return np.asarray(_stretched(values, size, box))
     planes = [np.asarray(_stretched(values[:, :, channel], size, box)) for channel in range(values.shape[2])]

@@ -83,6 +83,8 @@ def test_twelve_bits_in_colours_of_sixteen_are_not_black(tmp_path: Path) -> None
     path = write(tmp_path / "a.png", made.png(values, made.PNG_COLOUR))
     assert refused(path, 3) == "bits_in_doubt"
     assert read(path, 3, bits=12) == [[[255, 0, 128]]]  # 2048 x 255 / 4095 = 127.53
+    stated = write(tmp_path / "b.png", made.png(values, made.PNG_COLOUR, made.chunk(b"sBIT", bytes([10, 12, 11]))))
+    assert (probe(stated).bits, read(stated, 3)) == (12, [[[255, 0, 128]]])
 
 
 def test_colours_of_sixteen_bits_are_black_where_they_are_transparent(tmp_path: Path) -> None:
