@@ -143,7 +143,7 @@ _PARTS = {
     "researcher": lambda: _commands_of("python -m researcher"),
     "policies": lambda: _commands_of("python -m policies"),
     "errors": lambda: f"```text\n{error_tree.draw()}\n```",
-    "rooms": lambda: _lines(test_layers.picture()),
+    "rooms": lambda: f"{test_layers.counted()}\n\n{_lines(test_layers.picture())}",
     "python_api": lambda: f"\n{python_api.render()}\n",
 }
 

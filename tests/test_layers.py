@@ -404,6 +404,11 @@ def _holds(room: str) -> str:
     return text.split(". ")[0].rstrip(".")
 
 
+def counted() -> str:
+    """How large the house is, told above that table."""
+    return f"{len(HOUSE)} rooms with {len(_allowed())} arrows on {1 + max(map(_floor, HOUSE))} floors."
+
+
 def picture() -> list[tuple[str, ...]]:
     """The rows of the table in docs/explanation-architecture.md."""
     rows: list[tuple[str, ...]] = [("room", "floor", "what it holds", "what it may import"), ("---",) * 4]
