@@ -151,7 +151,7 @@ _PARTS = {
         ]
     ),
     "errors": lambda: f"```text\n{error_tree.draw()}\n```",
-    "rooms": lambda: _lines(test_layers.picture()),
+    "rooms": lambda: f"{test_layers.counted()}\n\n{_lines(test_layers.picture())}",
     "dicom_files": lambda: _lines(shipped_dicom.table()),
     "dicom_read": lambda: _lines(dicom_tables.read()),
     "dicom_reasons": lambda: _lines(dicom_tables.reasons()),

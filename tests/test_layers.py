@@ -320,10 +320,15 @@ def _is_module(name: str) -> bool:
 
 
 @cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
+@cache
 def _imports(file: Path) -> tuple[str, ...]:
     """Every module that a file imports; `from package import module` is the module."""
     found: list[str] = []
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(_tree(file)):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -419,8 +424,13 @@ def _holds(room: str) -> str:
     """The first sentence of what a room says of itself."""
     path = PROJECT.joinpath(*room.split("."))
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    text = " ".join((ast.get_docstring(ast.parse(file.read_text())) or "").split("\n\n")[0].split())
+    text = " ".join((ast.get_docstring(_tree(file)) or "").split("\n\n")[0].split())
     return text.split(". ")[0].rstrip(".")
+
+
+def counted() -> str:
+    """How large the house is, told above that table."""
+    return f"{len(HOUSE)} rooms with {len(_allowed())} arrows on {1 + max(map(_floor, HOUSE))} floors."
 
 
 def picture() -> list[tuple[str, ...]]:
@@ -469,7 +479,7 @@ def test_training_imports_no_syft_and_no_other_part_of_a_datasite() -> None:
 
 def _late(file: Path) -> list[str]:
     """The modules of the house that a file imports within functions."""
-    functions = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in ast.walk(_tree(file)) if isinstance(node, ast.FunctionDef)]
     late = [node for one in functions for node in one.body for node in ast.walk(node)]
     return [
         node.module
@@ -538,7 +548,7 @@ def test_few_tables_are_passed_on_whose_fields_nobody_declares() -> None:
 
 
 def test_no_plan_error_is_caught_to_be_renamed() -> None:
-    caught = {_name(file) for file in _all_files() if "PlanError" in _caught(ast.parse(file.read_text()))}
+    caught = {_name(file) for file in _all_files() if "PlanError" in _caught(_tree(file))}
     assert caught == READERS_OF_RECORDS
 
 
@@ -571,7 +581,7 @@ def test_no_function_is_longer_than_a_reader_can_take_in() -> None:
     functions = [
         (f"{_name(file)}:{node.name}", node.end_lineno - node.lineno + 1)
         for file in _all_files()
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(_tree(file))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
     ]
     longer = {name: length for name, length in functions if length > MOST_LINES_OF_A_FUNCTION}

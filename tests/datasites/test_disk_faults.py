@@ -194,7 +194,7 @@ def test_an_update_is_not_handed_out_while_the_audit_log_cannot_be_written(
     supervisor, queue = waiting
 
     def runs_in_the_log() -> int:
-        return sum(entry["event"].startswith("run ") for entry in read(state.audit).entries)
+        return sum(str(entry["event"]).startswith("run ") for entry in read(state.audit).entries)
 
     before, write = runs_in_the_log(), os.pwrite
 
@@ -219,7 +219,8 @@ def test_a_queue_that_cannot_be_written_is_tried_again_and_no_run_is_lost(
     state: StateFolder, waiting: tuple[Supervisor, RunQueue], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     supervisor, queue = waiting
-    finish, failed = queue.finish, []
+    finish = queue.finish
+    failed: list[object] = []
 
     def full(run_id: str, digest: str) -> None:
         if len(failed) < 3:

@@ -57,7 +57,8 @@ def test_patients_of_chest_pictures_are_the_privacy_unit_from_card_to_receipt(tm
         hospital.admin("approve", request)
         hold_out = load_hold_out(chests / "test.npz", class_names=info.class_names, image_shape=info.image_shape)
         _, history = study.run(hold_out=hold_out, initial_weights=initial_weights(study.plan.model, 0), min_clients=1)
-        assert study.privacy(history)["hannover"].unit == "patient"
+        spent = study.privacy(history)["hannover"]
+        assert spent is not None and spent.unit == "patient"
         study.receipts(tmp_path)
         key = federation.hospitals["hannover"].public_key
         assert verify((tmp_path / "hannover.receipt.json").read_text(), key).unit == "patient"

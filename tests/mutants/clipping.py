@@ -45,7 +45,8 @@ def left_out(is_left_out: Callable[[str], bool]) -> Callable[[Patch], None]:
     """Leaves parameters out of the norms, by their names, in both engines. Their gradients stay in the sum."""
 
     def build_in(patch: Patch) -> None:
-        enter, make, names = Book._enter, OpacusHooks.__init__, []
+        enter, make = Book._enter, OpacusHooks.__init__
+        names: list[str] = []
 
         def enter_some(self, parameter, use):
             if is_left_out(self.names[id(parameter)]):

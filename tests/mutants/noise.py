@@ -81,7 +81,7 @@ def per_parameter(change: Callable[[list[torch.Tensor]], list[torch.Tensor]]) ->
 
 
 def shared_by_size(noises, sign=1.0):
-    first = {}
+    first: dict = {}
     return [sign * first[n.numel()] if n.numel() in first else first.setdefault(n.numel(), n) for n in noises]
 
 
@@ -128,7 +128,7 @@ def every_second_step(patch: Patch) -> None:
 
 
 def taken_back_in_the_next_step(patch: Patch) -> None:
-    last = {}
+    last: dict = {}
 
     def noise(sums, spread, random):
         back = last.pop(sums.numel(), None)

@@ -57,7 +57,7 @@ def on_sums(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Patch],
 
 
 def the_last_steps_sum_again(patch: Patch) -> None:
-    last = {}
+    last: dict = {}
 
     def noise(sums, *settings):
         before, last[sums.numel()] = last.get(sums.numel()), sums.clone()

@@ -58,7 +58,7 @@ PLAN = TrainingPlan(
     learning_rate=0.5,
     privacy=PrivacySpec(1.5, 1.0, 1e-5),
 )
-INFO = {
+INFO: dict = {
     "datasite": "north",
     "versions": {"wanwu": "1.0"},
     "public_key": "0" * 64,

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,14 +63,15 @@ def by_study(inputs: RunInputs) -> Work:
     assert isinstance(plan, TrainingPlan)
     if plan.study in UNFIT:
         return unfit(inputs, plan, UNFIT[plan.study])
-    return {
+    works: dict[str, Callable[[RunInputs], Work]] = {
         "train": runner.prepare,
         "fixed": fixed_round,
         "look": look_around,
         "stop": lambda inputs: partial(stop_half_way, inputs),
         "leave": lambda inputs: partial(leave_half_way, inputs),
         "prepare": prepare_without_end,
-    }[plan.study](inputs)
+    }
+    return works[plan.study](inputs)
 
 
 class Neighbours(BookKeeping):

@@ -193,7 +193,7 @@ def test_an_export_holds_the_days_that_were_asked_for_and_their_digest(file: Pat
     log = log_at(file)
     log.write("one", by="ada")
     log.write("two")
-    today = date.fromisoformat(read(file).entries[0]["time"][:10])
+    today = date.fromisoformat(str(read(file).entries[0]["time"])[:10])
     assert export(file, tmp_path / "all.jsonl", since=today, until=today) == 2
     *lines, closing = (tmp_path / "all.jsonl").read_text().splitlines(keepends=True)
     told = json.loads(closing)

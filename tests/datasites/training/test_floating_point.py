@@ -184,7 +184,8 @@ def test_every_rule_adds_what_cancelling_terms_can_hide(kind):
     found = BookKeeping(model, 1.0).norms(image, torch.tensor([0])).item()
     (grad_output,) = torch.autograd.grad(F.cross_entropy(model(image), torch.tensor([0])), taken[-1])
     lengths = grad_output.flatten(2).norm(dim=1).sum() if along != 1 else grad_output.norm(dim=2).sum()
-    own = 1.0 if shape is None else image[0].norm() / math.sqrt(image[0].numel()) * math.sqrt(layer.weight[0].numel())
+    weight: torch.Tensor = layer.weight
+    own = 1.0 if shape is None else image[0].norm() / math.sqrt(image[0].numel()) * math.sqrt(weight[0].numel())
     assert found >= 0.99 * lengths * own / MOST_CANCELLATION > 0
 
 

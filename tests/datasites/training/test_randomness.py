@@ -72,7 +72,7 @@ def test_two_generators_differ_even_under_the_same_seeds_elsewhere():
         torch.manual_seed(0)
         np.random.seed(0)
         drawn.append(SecureRandom().normal((100,)))
-    assert not np.intersect1d(*drawn).size
+    assert not np.intersect1d(drawn[0], drawn[1]).size
 
 
 def test_the_generator_for_tests_repeats_by_seed():

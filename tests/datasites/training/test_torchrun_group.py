@@ -38,7 +38,7 @@ def found(tmp_path_factory, request):
     out = tmp_path_factory.mktemp("process_group") / "found.npz"
     command = [sys.executable, *request.param(str(out))]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(PROJECT)}
-    settings = {"env": environment, "cwd": PROJECT, "stderr": subprocess.PIPE, "text": True}
+    settings: dict = {"env": environment, "cwd": PROJECT, "stderr": subprocess.PIPE, "text": True}
     first = subprocess.Popen(command, start_new_session=True, **settings)
     try:
         _, said = first.communicate(timeout=CEILING_SECONDS)

@@ -131,7 +131,8 @@ def test_a_missing_and_an_undeclared_field_are_refused_by_name(value: Any) -> No
     first = fields(value)[0].name
     with pytest.raises(FederationError, match=f"lacks '{first}'"):
         from_plain(type(value), {name: one for name, one in plain.items() if name != first}, FederationError)
-    for other in (None, [], "text", 3):
+    others: tuple[object, ...] = (None, [], "text", 3)
+    for other in others:
         with pytest.raises(FederationError):
             from_plain(type(value), other, FederationError)
 

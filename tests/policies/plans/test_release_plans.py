@@ -267,7 +267,8 @@ def test_statistics_of_no_possible_dataset_are_refused(path: str, value: Any) ->
 
 
 def test_an_evaluation_needs_a_model() -> None:
-    for model in (None, "small_cnn", {}):
+    models: tuple[object, ...] = (None, "small_cnn", {})
+    for model in models:
         with pytest.raises(PlanError):
             parse(changed(EVALUATION, "model", model))
     with pytest.raises(PlanError, match="ModelSpec"):

@@ -83,7 +83,7 @@ class FakeStudy(SimpleNamespace):
 
 @pytest.mark.parametrize("given", [None, {"head.weight": np.ones(3)}])
 def test_a_session_starts_from_what_it_is_given_else_from_the_seed(given):
-    started, _ = wait_and_run(
+    began: tuple[dict, object] = wait_and_run(
         FakeStudy(**vars(STUDY)),
         None,
         console=Console(quiet=True),
@@ -91,7 +91,7 @@ def test_a_session_starts_from_what_it_is_given_else_from_the_seed(given):
         seed=3,
         initial_weights=given,
     )
-    expected = initial_weights(SPEC, 3) if given is None else given
+    started, expected = began[0], initial_weights(SPEC, 3) if given is None else given
     assert set(started) == set(expected)
     assert all(np.array_equal(started[name], expected[name]) for name in expected)
 

@@ -26,7 +26,7 @@ class Answers:
     def __init__(self, *answers: RequestAnswer | Exception) -> None:
         self._answers = list(answers)
 
-    def request(self, request_id: str) -> dict[str, str]:
+    def request(self, request_id: str) -> RequestAnswer:
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
             raise answer
