@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import DecodeOptions
 from pydicom.uid import ExplicitVRBigEndian
 
 from datasites.picture_files.dicom.codestream import coded_size, without_adobe
@@ -64,7 +65,7 @@ def stored_values(header: Header, of: DescribedPixels, frame: int) -> StoredValu
 def _decoded(
     header: Header, place: PixelPlace, of: DescribedPixels, source: BinaryIO, frame: int, name: str
 ) -> StoredValues:
-    options: dict[str, Any] = {
+    options: DecodeOptions = {
         "rows": of.rows,
         "columns": of.columns,
         "samples_per_pixel": of.samples,
