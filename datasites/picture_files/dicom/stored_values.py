@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import get_decoder
-from pydicom.pixels.decoders.base import DecodeOptions
 from pydicom.uid import ExplicitVRBigEndian
 
 from datasites.picture_files.dicom.codestream import coded_size, without_adobe
@@ -65,7 +64,7 @@ def stored_values(header: Header, of: DescribedPixels, frame: int) -> StoredValu
 def _decoded(
     header: Header, place: PixelPlace, of: DescribedPixels, source: BinaryIO, frame: int, name: str
 ) -> StoredValues:
-    options: DecodeOptions = {
+    options: dict[str, int | str] = {
         "rows": of.rows,
         "columns": of.columns,
         "samples_per_pixel": of.samples,
@@ -84,7 +83,8 @@ def _decoded(
     else:
         src = encapsulate([_coded_frame(header, of, source, frame)])
         options["number_of_frames"], frame = 1, 0
-    values, made = get_decoder(header.syntax).as_array(src, index=frame, decoding_plugin=name, **options)
+    decoder: Any = get_decoder(header.syntax)  # which is typed as if each option held all of them
+    values, made = decoder.as_array(src, index=frame, decoding_plugin=name, **options)
     photometric = str(made["photometric_interpretation"])
     if of.photometric in COLOUR and photometric != "RGB":
         raise PictureRefused(PHOTOMETRIC)
