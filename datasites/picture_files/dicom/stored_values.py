@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import get_decoder
-from pydicom.uid import ExplicitVRBigEndian
+from pydicom.uid import ExplicitVRBigEndian, RLELossless
 
 from datasites.picture_files.dicom.codestream import coded_size, without_adobe
 from datasites.picture_files.dicom.decoders import JPEG_2000, NATIVE, decoder_plugin
@@ -110,8 +110,10 @@ def _coded_frame(header: Header, of: DescribedPixels, source: BinaryIO, frame: i
     extended = (offsets, lengths) if offsets and lengths else None
     coded = get_frame(source, frame, extended_offsets=extended, number_of_frames=of.frames)
     size = of.rows * of.columns * of.samples * ((of.allocated + 7) // 8)
-    said = coded_size(coded)
-    if len(coded) > MOST_CODED * size + SMALL_CODED or said not in (None, (of.rows, of.columns, of.samples)):
+    said = (of.rows, of.columns, of.samples) if header.syntax == RLELossless else coded_size(coded)
+    if said is None:
+        raise PictureRefused(UNDECODABLE, private="the frame does not say its size")
+    if len(coded) > MOST_CODED * size + SMALL_CODED or said != (of.rows, of.columns, of.samples):
         raise PictureRefused(WRONG_LENGTH)
     return without_adobe(coded) if of.photometric.startswith("YBR") else coded
 
