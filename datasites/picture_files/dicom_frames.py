@@ -29,7 +29,10 @@ def info(path: Path) -> PictureInfo:
         raise PictureRefused(NOT_A_FILE, private=f"{path}: {error}") from error
     of = described(header)
     grey = of.samples == 1 and of.photometric != PALETTE
-    aspect = pixel_aspect(header, FrameGroups(header.dataset, 0, of.frames))
+    try:
+        aspect = pixel_aspect(header, FrameGroups(header.dataset, 0, of.frames))
+    except PictureRefused:  # which decoding does where the form asks for square pixels
+        aspect = 1.0
     return PictureInfo("dicom", (of.rows, of.columns), 1 if grey else 3, of.stored, True, of.frames, aspect)
 
 

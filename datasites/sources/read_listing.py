@@ -44,6 +44,10 @@ def list_pictures(settings: DatasetSettings, watch: Callable[[int], None] = lamb
         from datasites.sources.tables.table_pictures import list_table
 
         return list_table(settings, watch)
+    if kind == "dicom":
+        from datasites.sources.dicom.dicom_listing import list_dicom
+
+        return list_dicom(settings, watch)
     from datasites.sources.folders.class_folders import list_class_folders
 
     return list_class_folders(settings, watch)

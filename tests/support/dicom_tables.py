@@ -12,6 +12,7 @@ from datasites.sources.dicom.found_file import ABOUT_THE_PICTURE, CODED_LABELS, 
 from datasites.sources.dicom.labels import NO_LABEL, OTHER_CLASS
 from datasites.sources.dicom.patients import NO_PATIENT, UNCLEAR_PATIENT
 from datasites.sources.dicom.stops import NO_PICTURES, SAFE_KINDS
+from datasites.sources.dicom.table_labels import NO_SUCH_PICTURE
 
 Rows = list[tuple[str, ...]]
 
@@ -36,7 +37,7 @@ def reasons() -> Rows:
 def stops() -> Rows:
     """Why a file is not listed."""
     kinds = (*SAFE_KINDS.values(), *NO_PICTURES)
-    return _reasons((*kinds, NO_PATIENT, UNCLEAR_PATIENT, NO_LABEL, OTHER_CLASS, LEAVES_THE_FOLDER))
+    return _reasons((*kinds, NO_PATIENT, UNCLEAR_PATIENT, NO_LABEL, OTHER_CLASS, NO_SUCH_PICTURE, LEAVES_THE_FOLDER))
 
 
 def _reasons(several: Iterable[Reason]) -> Rows:

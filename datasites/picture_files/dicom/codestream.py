@@ -1,4 +1,4 @@
-"""What a compressed frame says of itself, read before it is decoded, so that no small file becomes a huge picture."""
+"""The codestream of a compressed frame: its own size, told before it is decoded, so that no small file becomes huge."""
 
 from __future__ import annotations
 

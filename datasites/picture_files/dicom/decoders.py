@@ -1,4 +1,4 @@
-"""Which decoder reads which transfer syntax: the syntax alone decides, so every hospital gets the same numbers."""
+"""The decoder of each transfer syntax: the syntax alone decides, so every hospital gets the same numbers."""
 
 from __future__ import annotations
 

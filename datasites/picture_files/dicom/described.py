@@ -1,4 +1,4 @@
-"""How a file's pixels lie: rows, columns, samples, bits, frames. Checked before a pixel is read."""
+"""The lie of a file's pixels: rows, columns, samples, bits, frames. It is checked before a pixel is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read of a DICOM file before its pixels: elements of an allow-list and where the pixels lie, never a name."""
+"""The header of a DICOM file: elements of an allow-list, and where the pixels lie. No name is read."""
 
 from __future__ import annotations
 

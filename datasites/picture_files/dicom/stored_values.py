@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import get_decoder
-from pydicom.uid import ExplicitVRBigEndian
+from pydicom.uid import ExplicitVRBigEndian, RLELossless
 
 from datasites.picture_files.dicom.codestream import coded_size, without_adobe
 from datasites.picture_files.dicom.decoders import JPEG_2000, NATIVE, decoder_plugin
@@ -64,7 +64,7 @@ def stored_values(header: Header, of: DescribedPixels, frame: int) -> StoredValu
 def _decoded(
     header: Header, place: PixelPlace, of: DescribedPixels, source: BinaryIO, frame: int, name: str
 ) -> StoredValues:
-    options: dict[str, Any] = {
+    options: dict[str, int | str] = {
         "rows": of.rows,
         "columns": of.columns,
         "samples_per_pixel": of.samples,
@@ -83,7 +83,8 @@ def _decoded(
     else:
         src = encapsulate([_coded_frame(header, of, source, frame)])
         options["number_of_frames"], frame = 1, 0
-    values, made = get_decoder(header.syntax).as_array(src, index=frame, decoding_plugin=name, **options)
+    decoder: Any = get_decoder(header.syntax)  # which is typed as if each option held all of them
+    values, made = decoder.as_array(src, index=frame, decoding_plugin=name, **options)
     photometric = str(made["photometric_interpretation"])
     if of.photometric in COLOUR and photometric != "RGB":
         raise PictureRefused(PHOTOMETRIC)
@@ -109,8 +110,10 @@ def _coded_frame(header: Header, of: DescribedPixels, source: BinaryIO, frame: i
     extended = (offsets, lengths) if offsets and lengths else None
     coded = get_frame(source, frame, extended_offsets=extended, number_of_frames=of.frames)
     size = of.rows * of.columns * of.samples * ((of.allocated + 7) // 8)
-    said = coded_size(coded)
-    if len(coded) > MOST_CODED * size + SMALL_CODED or said not in (None, (of.rows, of.columns, of.samples)):
+    said = (of.rows, of.columns, of.samples) if header.syntax == RLELossless else coded_size(coded)
+    if said is None:
+        raise PictureRefused(UNDECODABLE, private="the frame does not say its size")
+    if len(coded) > MOST_CODED * size + SMALL_CODED or said != (of.rows, of.columns, of.samples):
         raise PictureRefused(WRONG_LENGTH)
     return without_adobe(coded) if of.photometric.startswith("YBR") else coded
 

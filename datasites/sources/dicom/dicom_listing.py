@@ -2,90 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from datasites.picture_files.picture_refused import Reason
-from datasites.sources.dicom.frames import DicomFrames, Mapped, dicom_frames
-from datasites.sources.dicom.labels import (
-    OTHER_CLASS,
-    Labeller,
-    NameOf,
-    Said,
-    attribute_of,
-    by_name,
-    check_attribute,
-    folder_of,
-    name_labeller,
-    table_labeller,
-)
+from datasites.picture_files.picture_refused import PictureRefused, Reason
+from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.dicom.frames import DicomFrames, dicom_frames
+from datasites.sources.dicom.labels import OTHER_CLASS, Labeller, check_attribute, named_labels
+from datasites.sources.dicom.table_labels import TableLabels
+from datasites.sources.folders.levels import one_form
+from datasites.sources.folders.walk import Walk
 from datasites.sources.listing import LeftOut, ListedPicture, Listing
 from datasites.sources.reasons import NOT_IN_TABLE
+from policies.errors import DataError
 
 _NOT_MEANT = (OTHER_CLASS, NOT_IN_TABLE)
 
 
-@dataclass(frozen=True)
-class DicomLabels:
-    """Where labels come from.
-
-    Attributes:
-        source: `folder`, `table`, or an attribute of `found_file.CODED_LABELS` or `WRITTEN_LABELS`.
-        class_names: Public names in label order; those found where empty, which a table's may not be.
-        kind: `single` or `multi`.
-        folder_level: Which folders are classes, 0 being the outermost.
-        table: What a table says of each picture, by what `table_match` names.
-        table_match: `path`, or one of `found_file.IDENTIFIERS`.
-    """
-
-    source: str = "folder"
-    class_names: tuple[str, ...] = ()
-    kind: str = "single"
-    folder_level: int = 0
-    table: Mapping[str, Said] | None = None
-    table_match: str = "SOPInstanceUID"
-
-
-def list_dicom(
-    source: Path,
-    labels: DicomLabels,
-    *,
-    frames: str = "one",
-    safe: Sequence[str] = (),
-    patients: bool = False,
-    mapped: Mapped = map,
-) -> Listing:
-    """Lists a folder of DICOM files, or what a DICOMDIR names, without reading a pixel.
+def list_dicom(settings: DatasetSettings, watch: Callable[[int], None] = lambda done: None) -> Listing:
+    """Lists a folder of DICOM files, or what a DICOMDIR names, without reading a pixel; see `list_pictures`.
 
     Guarantees:
-        Nothing is listed that `stops.stop` stops. Where `patients` is true nothing is listed whose patient is unknown.
-
-    Args:
-        source: The folder, or the DICOMDIR.
-        labels: Where labels come from.
-        frames: What becomes of files of several frames: `one` leaves them out, `all` takes each frame, `middle` one.
-        safe: Kinds of `stops.SAFE_KINDS` that a person has looked at.
-        patients: Whether the privacy unit is the patient.
-        mapped: As `map`, or a pool of processes' own: looks at files.
+        Nothing is listed that `stops.stop` stops. Where the unit is the patient, nothing whose patient is unknown.
 
     Raises:
-        DataError: Labels cannot come from there, or a folder cannot be read.
-        PictureRefused: `source` is a file and no DICOMDIR.
+        ConfigError: Labels cannot come from where the settings say.
+        DataError: The source or its table cannot be read as described, or nothing of it can be taken.
+        IdentitySuspected: Class names that nobody declared, or columns, look like a person's.
     """
-    attribute = "" if labels.source in ("folder", "table") else labels.source
+    attribute = "" if settings.labels_from in ("folder", "table") else settings.labels_from
     if attribute:
-        check_attribute(attribute, labels.class_names)
-    found = dicom_frames(source, frames=frames, safe=safe, label_attribute=attribute, mapped=mapped)
-    if labels.source == "table":
-        labeller = table_labeller(labels.table or {}, labels.table_match)
-        return _listing(found, labeller, labels.class_names, labels.kind, patients)
-    name_of: NameOf = attribute_of if attribute else folder_of(labels.folder_level)
-    names = by_name(found.pictures, name_of, labels.class_names)
-    return _listing(found, name_labeller(name_of, names), names, "single", patients)
+        check_attribute(attribute, settings.class_names)
+    table = TableLabels(settings) if settings.labels_from == "table" else None
+    try:
+        found = dicom_frames(
+            _source(settings),
+            frames=settings.frames,
+            safe=settings.safe_dicom,
+            label_attribute=attribute,
+            watch=watch,
+        )
+    except (PictureRefused, OSError) as error:
+        raise DataError(
+            "The DICOMDIR cannot be read. Give the folder with its files instead.", private=str(error)
+        ) from error
+    if not found.pictures:
+        raise DataError(
+            "No DICOM picture can be taken. Check the path, frames and safe_dicom in [dataset].",
+            private="\n".join(f"{one.place}: {one.reason.means}" for one in found.left_out[:3]),
+        )
+    if table is None:
+        return _listing(found, *named_labels(found.pictures, settings), settings)
+    listing = _listing(found, table.labeller(), table.class_names, settings)
+    return replace(listing, left_out=[*listing.left_out, *table.without_picture()])
 
 
-def _listing(found: DicomFrames, labeller: Labeller, class_names: Sequence[str], kind: str, patients: bool) -> Listing:
+def _source(settings: DatasetSettings) -> Path:
+    """The hospital's folder, or its DICOMDIR."""
+    path = Path(settings.data_path)
+    if not settings.site or not path.is_dir():
+        return path
+    own = [name for name in Walk(path).subfolders() if one_form(name) == one_form(settings.site)]
+    if not own:
+        raise DataError(
+            f"The folder must hold a folder for the hospital {settings.site!r}, with its DICOM files in it."
+        )
+    return path / own[0]
+
+
+def _listing(found: DicomFrames, labeller: Labeller, class_names: Sequence[str], settings: DatasetSettings) -> Listing:
     pictures: list[ListedPicture] = []
     left_out = list(found.left_out)
     sizes, channels = set[tuple[int, int]](), set[int]()
@@ -95,19 +81,14 @@ def _listing(found: DicomFrames, labeller: Labeller, class_names: Sequence[str],
             left_out.append(LeftOut(one.picture.place, said, lost=said not in _NOT_MEANT))
             continue
         whose = said.patient or one.patient
-        if isinstance(whose, Reason) and patients:
+        if isinstance(whose, Reason) and settings.unit == "patient":
             left_out.append(LeftOut(one.picture.place, whose))
             continue
         patient = None if isinstance(whose, Reason) else whose
         pictures.append(ListedPicture(one.picture, said.labels, patient, said.report))
         sizes.add(one.size)
         channels.add(one.channels)
-    return Listing(
-        root=found.root,
-        pictures=pictures,
-        class_names=tuple(class_names),
-        label_kind=kind,
-        left_out=left_out,
-        own_size=sizes.pop() if len(sizes) == 1 else None,
-        own_channels=channels.pop() if len(channels) == 1 else None,
-    )
+    size = sizes.pop() if len(sizes) == 1 else None
+    names = tuple(class_names)
+    most = max(channels, default=None)
+    return Listing(found.root, pictures, names, settings.label_kind, left_out, size, most)

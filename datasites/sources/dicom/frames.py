@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from datasites.picture_files.dicom.described import described
@@ -18,10 +17,6 @@ from datasites.sources.file_picture import FilePicture
 from datasites.sources.folders.walk import Walk
 from datasites.sources.listing import LeftOut
 from datasites.sources.reasons import SEVERAL_FRAMES
-
-FRAMES = ("one", "all", "middle")
-Mapped = Callable[[Callable[[Path], "_Looked"], Iterable[Path]], Iterable["_Looked"]]
-"""As `map` is, or a pool of processes' own."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,9 +66,9 @@ def dicom_frames(
     source: Path,
     *,
     frames: str = "one",
-    safe: Sequence[str] = (),
+    safe: Collection[str] = (),
     label_attribute: str = "",
-    mapped: Mapped = map,
+    watch: Callable[[int], None] = lambda done: None,
 ) -> DicomFrames:
     """Lists a source without reading a pixel.
 
@@ -82,10 +77,10 @@ def dicom_frames(
 
     Args:
         source: A folder, whose files may have any names and lie in folders of any depth, or a DICOMDIR.
-        frames: Of `FRAMES`: what becomes of files of several frames.
+        frames: What becomes of files of several: `one` leaves them out, `all` takes each, `middle` the middle one.
         safe: Kinds of `stops.SAFE_KINDS` that a person has looked at.
         label_attribute: An attribute that labels come from, or empty.
-        mapped: Looks at files, in several processes where it likes.
+        watch: Told how many files were looked at.
 
     Raises:
         PictureRefused: `source` is a file and no DICOMDIR.
@@ -93,8 +88,10 @@ def dicom_frames(
         OSError: The DICOMDIR cannot be read.
     """
     root, files, left_out = _files(source)
-    looking = partial(_look, safe=frozenset(safe), label_attribute=label_attribute)
-    looked = list(mapped(looking, [root / inside for inside in files]))
+    looked: list[_Looked] = []
+    for inside in files:
+        looked.append(_look(root / inside, safe, label_attribute))
+        watch(len(looked))
     whose = patients([(one.identifiers.get("PatientID", ""), one.issuer) for one in looked])
     pictures: list[DicomPicture] = []
     for inside, one, patient in zip(files, looked, whose, strict=True):
@@ -120,7 +117,7 @@ def _files(source: Path) -> tuple[Path, list[str], list[LeftOut]]:
     return source, files, walk.left_out
 
 
-def _look(path: Path, *, safe: frozenset[str], label_attribute: str) -> _Looked:
+def _look(path: Path, safe: Collection[str], label_attribute: str) -> _Looked:
     try:
         found, header = find(path, label_attribute)
         if reason := stop(found, safe):

@@ -1,4 +1,4 @@
-"""Whose a DICOM picture is: a PatientID together with who gave it. The store keeps neither."""
+"""The patient of a DICOM picture: a PatientID together with who gave it. The store keeps neither."""
 
 from __future__ import annotations
 

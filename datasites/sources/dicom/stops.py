@@ -1,4 +1,4 @@
-"""Which DICOM files wait for a person because they may show who the patient is, and which are no pictures at all.
+"""DICOM files that wait for a person, because they may show who the patient is, and objects that are no pictures.
 
 No flag of a file is taken as proof that nothing identifies anybody: PatientIdentityRemoved is not even read.
 """

@@ -16,8 +16,8 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 from support.dicom_files import FORM, levels, made, written
 
-from datasites.picture_files.dicom.lookup_table import Descriptor
-from datasites.picture_files.dicom.palette import expanded
+from datasites.picture_files.dicom.levels.lookup_table import Descriptor
+from datasites.picture_files.dicom.levels.palette import expanded
 from datasites.picture_files.dicom.pixels import pixels
 from datasites.picture_files.dicom.reasons import LOOKUP_TABLE, PHOTOMETRIC
 from datasites.picture_files.picture_refused import PictureRefused

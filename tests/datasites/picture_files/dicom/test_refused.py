@@ -24,8 +24,10 @@ from pydicom.uid import (
 )
 from support.dicom_files import FORM, item, levels, made, written
 
+from datasites.picture_files.decode import probe
 from datasites.picture_files.dicom import header, reasons
 from datasites.picture_files.dicom.pixels import pixels
+from datasites.picture_files.file_pixels import PictureInfo
 from datasites.picture_files.picture_refused import PictureRefused
 from datasites.picture_files.reasons import NO_SUCH_FRAME, TOO_LARGE
 
@@ -205,11 +207,17 @@ def test_every_reason_has_its_own_code_and_none_says_what_it_is_not() -> None:
 
 
 def test_a_value_that_cannot_be_read_is_told_to_nobody(tmp_path: Path) -> None:
-    path = written(made(ROW, RescaleSlope="1.25", RescaleIntercept="0.5"), tmp_path / "made.dcm")
-    path.write_bytes(path.read_bytes().replace(b"1.25", b"1.Z5"))
+    path = written(made([ROW, ROW], frames=2), tmp_path / "made.dcm")
+    path.write_bytes(path.read_bytes().replace(b"IS\x02\x002 ", b"IS\x02\x002Q"))
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         refused = _refused(path)
     assert refused.reason == reasons.MISSING_ELEMENT
     assert told == []
-    assert "Z5" not in f"{refused}{refused.private}"
+    assert "2Q" not in f"{refused}{refused.private}"
+
+
+def test_a_header_is_told_whatever_shape_its_pixels_have(tmp_path: Path) -> None:
+    path = written(made(ROW, bits=12, PixelSpacing=[2, 1]), tmp_path / "made.dcm")
+    assert probe(path) == PictureInfo("dicom", (1, 4), 1, 12, True, 1, 2.0)
+    assert probe(written(made(ROW, PixelSpacing=[0, 1]), path)).aspect == 1

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasites.picture_files.dicom import windows
+from datasites.picture_files.dicom.levels import windows
 from datasites.picture_files.dicom.reasons import BAD_WINDOW, NO_RANGE
 from datasites.picture_files.picture_refused import PictureRefused
 

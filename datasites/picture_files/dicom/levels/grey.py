@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasites.picture_files.dicom import windows
 from datasites.picture_files.dicom.described import DescribedPixels
 from datasites.picture_files.dicom.elements import numbers, text
 from datasites.picture_files.dicom.frame_groups import FrameGroups
 from datasites.picture_files.dicom.header import Header
-from datasites.picture_files.dicom.modality import Modality, Span, modality
+from datasites.picture_files.dicom.levels import windows
+from datasites.picture_files.dicom.levels.modality import Modality, Span, modality
 from datasites.picture_files.dicom.reasons import NO_RANGE, PHOTOMETRIC
 from datasites.picture_files.picture_refused import PictureRefused
 from policies.plans.picture_form import PictureForm
