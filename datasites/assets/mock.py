@@ -50,28 +50,25 @@ def make_mock(schema: DatasetSchema, *, count: int = 32, seed: int = 0) -> MockP
         nothing else.
     """
     height, width, channels = schema.image_shape
-    num_classes = len(schema.class_names)
     checks = Checks(DataError)
     checks.integer("count", count, low=1, high=100_000)
     checks.integer("seed", seed, low=0, high=2**63)
     rng = np.random.default_rng(seed)
-    of_findings = schema.label_kind == "multi"
-    count = max(count, 3 if of_findings else num_classes)
-    labels = _findings(count, num_classes, rng) if of_findings else _classes(count, num_classes, rng)
+    count = max(count, 3 if schema.label_kind == "multi" else len(schema.class_names))
+    labels = _labels(schema, count, rng)
     knots = rng.random((count, channels, _KNOTS, _KNOTS), dtype=np.float32)
     blobs = _interpolation(height) @ knots @ _interpolation(width).T
     images = np.rint(255 * blobs).astype(np.uint8).transpose(0, 2, 3, 1)
     return MockPictures(np.ascontiguousarray(images), labels, _reports(schema.text, count, rng))
 
 
-def _classes(count: int, num_classes: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    return rng.permutation(np.arange(count, dtype=np.int64) % num_classes)
-
-
-def _findings(count: int, num_classes: int, rng: np.random.Generator) -> NDArray[np.int8]:
-    """-1, 0 and 1 in every column equally often, each column in an order of its own."""
+def _labels(schema: DatasetSchema, count: int, rng: np.random.Generator) -> NDArray[np.int64] | NDArray[np.int8]:
+    """Classes in turn, in a random order; of each finding all three values, in an order of its own."""
+    classes = len(schema.class_names)
+    if schema.label_kind == "single":
+        return rng.permutation(np.arange(count, dtype=np.int64) % classes)
     values = (np.arange(count) % 3 - 1).astype(np.int8)
-    return rng.permuted(np.repeat(values[:, None], num_classes, axis=1), axis=0)
+    return rng.permuted(np.repeat(values[:, None], classes, axis=1), axis=0)
 
 
 def _reports(form: TextForm | None, count: int, rng: np.random.Generator) -> tuple[str, ...] | None:
