@@ -54,24 +54,20 @@ def make_mock(schema: DatasetSchema, *, count: int = 32, seed: int = 0) -> MockP
     checks.integer("count", count, low=1, high=100_000)
     checks.integer("seed", seed, low=0, high=2**63)
     rng = np.random.default_rng(seed)
-    num_classes = len(schema.class_names)
-    of_findings = schema.label_kind == "multi"
-    count = max(count, 3 if of_findings else num_classes)
-    labels = _findings(count, num_classes, rng) if of_findings else _classes(count, num_classes, rng)
+    count = max(count, 3 if schema.label_kind == "multi" else len(schema.class_names))
+    labels = _labels(schema, count, rng)
     bits = 8 if schema.form is None else schema.form.store_bits
     images = draw_modality(schema.modality, rng, count, schema.image_shape, bits=bits)
     return MockPictures(images, labels, _reports(schema.text, count, rng))
 
 
-def _classes(count: int, num_classes: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Classes in turn, in a random order: how frequent each one is in truth is private."""
-    return rng.permutation(np.arange(count, dtype=np.int64) % num_classes)
-
-
-def _findings(count: int, num_classes: int, rng: np.random.Generator) -> NDArray[np.int8]:
-    """-1, 0 and 1 in every column equally often, each column in an order of its own."""
+def _labels(schema: DatasetSchema, count: int, rng: np.random.Generator) -> NDArray[np.int64] | NDArray[np.int8]:
+    """Classes in turn, in a random order, since how frequent each is is private; of each finding all three values."""
+    classes = len(schema.class_names)
+    if schema.label_kind == "single":
+        return rng.permutation(np.arange(count, dtype=np.int64) % classes)
     values = (np.arange(count) % 3 - 1).astype(np.int8)
-    return rng.permuted(np.repeat(values[:, None], num_classes, axis=1), axis=0)
+    return rng.permuted(np.repeat(values[:, None], classes, axis=1), axis=0)
 
 
 def _reports(form: TextForm | None, count: int, rng: np.random.Generator) -> tuple[str, ...] | None:

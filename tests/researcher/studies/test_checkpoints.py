@@ -62,6 +62,18 @@ def test_a_global_model_reads_back_equal(tmp_path):
     assert sorted(file.name for file in path.parent.iterdir()) == ["model.json", "model.safetensors"]
 
 
+def test_a_model_of_findings_stays_one_and_the_file_of_a_model_of_classes_is_as_it_was(tmp_path):
+    findings = dataclasses.replace(MODEL, model=dataclasses.replace(MODEL.model, label_kind="multi"))
+    assert load_model(save_model(tmp_path / "f.safetensors", findings)).model.label_kind == "multi"
+    about = json.loads(save_model(tmp_path / "c.safetensors", MODEL).with_suffix(".json").read_text())
+    assert about["model"] == {
+        "name": "small_cnn",
+        "image_shape": [32, 32, 3],
+        "num_classes": 2,
+        "options": {"activation": "tanh", "width": 16},
+    }
+
+
 def test_a_view_is_saved_as_what_it_shows(tmp_path):
     turned = np.arange(6, dtype=np.float32).reshape(2, 3).T
     path = save_model(tmp_path / "m.safetensors", dataclasses.replace(MODEL, weights={"w": turned}))
