@@ -12,7 +12,6 @@ datasets, accounts and approvals as they were. Ctrl-C or SIGTERM stops them all.
 from __future__ import annotations
 
 import os
-import re
 import selectors
 import signal
 import subprocess
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
 DEMO_RESEARCHER = "researcher@university.org"
 READY_SECONDS = 120.0
+MIXED_SIDE = 64
 _PROJECT = Path(__file__).resolve().parent
 
 
@@ -122,10 +122,9 @@ def described(wanted: Wanted) -> list[DatasiteConfig]:
 
 def _several_hospitals(wanted: Wanted) -> list[DatasiteConfig]:
     """A hospital for each that the pictures name."""
-    from datasites.assets.forms import common_form
-    from datasites.assets.sources import list_sites
     from datasites.config import DatasiteConfig
     from datasites.sources.dataset_settings import DatasetSettings
+    from datasites.sources.sites import datasite_names, list_sites
 
     data = wanted.data_path or _drawn_pictures(wanted.state)
     if not data.exists():
@@ -136,15 +135,15 @@ def _several_hospitals(wanted: Wanted) -> list[DatasiteConfig]:
             f"{data} holds {len(names)} hospital(s); without --name there must be two or more: a subfolder for each in "
             "a folder, or different 'sites' in an .npz file."
         )
-    size, channels = common_form(data) if data.is_dir() else ((0, 0), 0)
-    if wanted.image_size is not None:
-        size = (wanted.image_size, wanted.image_size)
-    elif any(size):
-        say(f"The pictures differ in size; all are resized to {size[0]}x{size[1]} (--image_size chooses another).")
+    size, channels = _form(data, wanted)
+    called = datasite_names(names)
+    for name, plain in zip(names, called, strict=True):
+        if name != plain:
+            say(f"The hospital {name} is called {plain} here.")
     first_port = wanted.port or declared(DatasiteConfig)["port"].default
     return [
         DatasiteConfig(
-            name=_datasite_name(name),
+            name=called[index],
             port=first_port + index,
             dataset=DatasetSettings(data_path=str(data.resolve()), site=name, size=size, channels=channels),
             researchers=wanted.researchers or (DEMO_RESEARCHER,),
@@ -154,9 +153,22 @@ def _several_hospitals(wanted: Wanted) -> list[DatasiteConfig]:
     ]
 
 
-def _datasite_name(hospital: str) -> str:
-    """A datasite's name from a hospital's, as a folder or a file calls it."""
-    return re.sub(r"[^a-z0-9_.-]+", "_", hospital.lower()).strip("_.-") or "hospital"
+def _form(data: Path, wanted: Wanted) -> tuple[tuple[int, int], int]:
+    """((height, width), channels) that all hospitals' pictures are brought to; zeros keep their own."""
+    from datasites.sources.sites import common_form
+
+    if not data.is_dir():
+        return (0, 0), 0
+    found = common_form(data)
+    size = (0, 0)
+    if wanted.image_size is not None:
+        size = (wanted.image_size, wanted.image_size)
+    elif len(found.sizes) > 1:
+        size = (MIXED_SIDE, MIXED_SIDE)
+        say(
+            f"The pictures differ in size; all are resized to {MIXED_SIDE}x{MIXED_SIDE} (--image_size chooses another)."
+        )
+    return size, found.channels or 0
 
 
 def _one_hospital(wanted: Wanted) -> DatasiteConfig:

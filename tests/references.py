@@ -27,6 +27,7 @@ from support import error_tree, python_api  # noqa: E402
 import launch_datasites  # noqa: E402
 from datasites.cli import program as datasites_program  # noqa: E402
 from datasites.config import DatasiteConfig  # noqa: E402
+from datasites.picture_files.reasons import REASONS  # noqa: E402
 from datasites.sources.dataset_settings import DatasetSettings  # noqa: E402
 from policies import __main__ as policies_cli  # noqa: E402
 from policies.budget.limits import DatasetLimits  # noqa: E402
@@ -142,6 +143,13 @@ _PARTS = {
     "datasites": lambda: _commands_of("python -m datasites"),
     "researcher": lambda: _commands_of("python -m researcher"),
     "policies": lambda: _commands_of("python -m policies"),
+    "picture_reasons": lambda: _lines(
+        [
+            ("reason", "what is wrong", "what to do"),
+            ("---", "---", "---"),
+            *((f"`{one.code}`", one.means, one.advice) for one in REASONS),
+        ]
+    ),
     "errors": lambda: f"```text\n{error_tree.draw()}\n```",
     "rooms": lambda: _lines(test_layers.picture()),
     "python_api": lambda: f"\n{python_api.render()}\n",

@@ -55,7 +55,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.files": {"policies": "errors untrusted_text"},
     "datasites.picture_files": {"policies": "errors plans"},
     "datasites.sources": {
-        "policies": "errors plans settings untrusted_text validate",
+        "policies": "answers errors plans settings validate",
         "datasites": "picture_files",
     },
     "datasites.runs.sandbox": {"policies": "errors", "datasites": "runs.gpus"},
@@ -75,7 +75,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "training.pictures training.process_group training.randomness",
     },
     "datasites.training.models": {"policies": "errors plans", "datasites": "training.pictures"},
-    "datasites.assets": {"policies": "answers errors plans validate", "datasites": "files training.models"},
+    "datasites.assets": {"policies": "answers errors plans validate", "datasites": "files sources training.models"},
     "datasites.ingestion": {
         "policies": "errors plans untrusted_text",
         "datasites": "assets files picture_files sources",

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datasites.sources.class_names import check_class_names as check_class_names
 from policies.errors import DataError
-from policies.validate import MAX_LABEL, Checks
 
 MAX_SIDE_PIXELS = 4096
 MAX_CHANNELS = 4
-MAX_CLASSES = 10_000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,32 +52,6 @@ class SourcePictures:
         """(height, width, channels) in pixels."""
         height, width, channels = self.images.shape[1:]
         return height, width, channels
-
-
-def _no_class_name(private: str) -> DataError:
-    return DataError(
-        f"A class name must be 1 to {MAX_LABEL} printable characters, since researchers see it. Rename the class.",
-        private=private,
-    )
-
-
-def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
-    """Returns the names as a tuple if they can be shown to researchers.
-
-    Raises:
-        DataError: Not 2 to `MAX_CLASSES` different names as `policies.validate.label` takes them.
-    """
-    names = tuple(class_names)
-    if isinstance(class_names, str) or not 2 <= len(names) <= MAX_CLASSES:
-        raise DataError(f"Pictures must have 2 to {MAX_CLASSES} classes. Name each class, or give each a folder.")
-    for name in names:
-        Checks(_no_class_name).label("Class name", name)
-    if repeated := [name for name, times in Counter(names).items() if times > 1]:
-        raise DataError(
-            "Each class must have a name of its own, one came twice. Rename the class.",
-            private=f"Class name {repeated[0]!r}.",
-        )
-    return names
 
 
 def _check_images(images: NDArray[np.uint8]) -> None:

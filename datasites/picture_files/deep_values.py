@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import ImageOps
 
 GREY = ("I;16", "I;16B", "I;16L")
-_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # of a TIFF
+BITS = 258  # a tag of TIFF, as is the next
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _OTHER = "B" if sys.byteorder == "little" else "L"
 # What a layout is called in the other byte order, in which the lower byte of each value is where the upper one was.
 _OTHER_ORDER = {
@@ -22,7 +23,9 @@ _OTHER_ORDER = {
 
 def are_deep(picture: Any) -> bool:
     """Whether an open picture has more than 8 bits a value; not asked after it was decoded."""
-    return picture.mode in GREY or any(";16" in _layout(tile) for tile in picture.tile)
+    if hasattr(picture, "tag_v2"):
+        return max(picture.tag_v2.get(BITS, (1,))) > 8
+    return any(";16" in _layout(tile) for tile in picture.tile)
 
 
 def can_be_read(picture: Any) -> bool:
@@ -54,7 +57,7 @@ def on_black(values: NDArray[np.uint16], picture: Any, white: int) -> NDArray[np
         picture: The picture that they are of.
         white: The largest value.
     """
-    if "tag_v2" in vars(picture) and picture.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+    if hasattr(picture, "tag_v2") and picture.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         return np.uint16(white) - values  # Pillow turns 8 bits round, and not 16
     if values.shape[2] == 4:
         seen = values[:, :, :3].astype(np.uint32) * values[:, :, 3:]

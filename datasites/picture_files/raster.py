@@ -36,7 +36,7 @@ from policies.plans.picture_form import PictureForm
 GREY = ("1", "L", "LA", "La", *deep_values.GREY)
 COLOUR = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 _ORIENTATION = 0x0112
-_BITS, _LARGEST, _SUBFILE = 258, 281, 254  # TIFF's tags
+_LARGEST, _SUBFILE = 281, 254  # TIFF's tags
 _NOT_ITS_OWN = 0b101  # of a TIFF page: a smaller copy of another, or a mask
 _BITS_OF_LARGEST = {2**bits - 1: bits for bits in range(9, 17)}
 
@@ -90,7 +90,8 @@ def opened(path: Path, kind: str) -> Iterator[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd tags, which change no pixel
-            with Image.open(path, formats=(kind.upper(),)) as picture:
+            # As a stream: by its name, Pillow 13.0.0 maps a turned TIFF into memory with its sides exchanged.
+            with path.open("rb") as stream, Image.open(stream, formats=(kind.upper(),)) as picture:
                 yield picture
     except (PictureRefused, MemoryError):
         raise
@@ -107,7 +108,7 @@ def _pages(picture: Any, kind: str) -> list[int]:
     if kind == "tiff":
         return [page for page in range(count) if not _subfile(picture, page) & _NOT_ITS_OWN] or [0]
     if count > 1:
-        raise PictureRefused(ANIMATED, private=str(picture.filename))
+        raise PictureRefused(ANIMATED, private=f"{count} pictures")
     return [0]
 
 
@@ -156,8 +157,8 @@ def _bits(picture: Any, path: Path, kind: str) -> tuple[int, bool]:
         return 8, True
     if kind == "png":
         stated = significant_bits(path)
-    elif picture.tag_v2[_BITS][0] < 16:
-        stated = picture.tag_v2[_BITS][0]
+    elif picture.tag_v2[deep_values.BITS][0] < 16:
+        stated = picture.tag_v2[deep_values.BITS][0]
     else:
         stated = _BITS_OF_LARGEST.get(np.max(picture.tag_v2.get(_LARGEST, 0)))
     return stated or 16, stated is not None

@@ -63,6 +63,7 @@ class ResearchersPort:
         self._polls = LongPolls(runs.queue)
         wired = routes.ResearcherRoutes(
             name=config.name,
+            terms_of_use=config.dataset.terms_of_use,
             email_of=accounts.own_email,
             datasets=datasets,
             books=books,

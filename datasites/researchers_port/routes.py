@@ -54,6 +54,7 @@ class ResearcherRoutes:
     """What the routes work on."""
 
     name: str
+    terms_of_use: str
     email_of: Callable[[str], str]
     datasets: Mapping[str, PublishedDataset]
     books: Books
@@ -73,6 +74,7 @@ class ResearcherRoutes:
             limits=self.books.limits.current.to_dict(),
             public_key=self.receipts.public_key,
             time=int(time.time()),
+            terms_of_use=self.terms_of_use,
         )
 
     def budget(self, name: str) -> BudgetAnswer:

@@ -8,15 +8,15 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+from policies.answers.hospital import check_terms
 from policies.errors import ConfigError
 from policies.plans.picture_form import LABEL_KINDS, MODALITIES, RESIZES, STORE_BITS, WINDOWS, PictureForm
 from policies.plans.tokeniser import MAX_TEXT_LENGTH, MAX_VOCABULARY, TextForm
 from policies.plans.training import UNITS
 from policies.settings import setting
-from policies.untrusted_text import is_plain
 from policies.validate import Checks
 
-KINDS = ("auto", "folder", "table", "npz", "dicom", "nifti")
+KINDS = ("auto", "folder", "table", "npz", "dicom")
 LEVELS = ("site", "class", "patient", "other")
 ENCODINGS = ("auto", "utf-8", "utf-16", "gbk", "cp1252")
 MATCHES = ("path", "SOPInstanceUID", "StudyInstanceUID", "AccessionNumber", "PatientID")
@@ -24,7 +24,6 @@ SPLITS = ("train", "val", "test", "all")
 FRAMES = ("one", "all", "middle")
 IDENTITIES = ("name", "date", "record_number")
 NAMED = "medmnist:"
-MAX_TERMS = 4000
 FLAT = {
     "dataset": "name",
     "data_path": "data_path",
@@ -78,7 +77,10 @@ class DatasetSettings:
     )
     label_separator: str = setting("What stands between several findings in one column, such as '|'.", default="")
     unknown_values: tuple[str, ...] = setting(
-        "What stands in a finding's column where nobody knows, for label_kind 'multi'.", default=("", "-1")
+        "What stands in a finding's column where nobody knows, for label_kind 'multi'.", default=("", "-1", "-1.0")
+    )
+    no_finding: str = setting(
+        "What stands in the column of several findings where there is none.", default="No Finding"
     )
     patient_column: str = setting("The table's column of patients; empty where there is none.", default="")
     site_column: str = setting("The table's column of hospitals; empty where there is none.", default="")
@@ -128,7 +130,9 @@ class DatasetSettings:
         default="one",
         choices=FRAMES,
     )
-    nifti_axis: int = setting("The axis of a NIfTI volume along which slices are taken: 0, 1 or 2.", default=2)
+    nifti_axis: int = setting(
+        "How NIfTI volumes are cut into slices: 0 sagittal, 1 coronal, 2 axial; always as the patient lies.", default=2
+    )
     most_left_out: float = setting(
         "Largest share of files that may be left out because they cannot be taken; above it nothing is.", default=0.01
     )
@@ -150,7 +154,9 @@ class DatasetSettings:
         "Size of the dataset that is made public; 0 rounds the number of units up to two digits, below 100 to one.",
         default=0,
     )
-    terms_of_use: str = setting("What researchers may do with models of the dataset; they read it.", default="")
+    terms_of_use: str = setting(
+        "What the hospital asks of who uses the dataset, in one line that researchers see beside it.", default=""
+    )
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -169,8 +175,7 @@ class DatasetSettings:
                 "labels_from must be 'folder', 'table' or the keyword of a DICOM attribute such as BodyPartExamined, "
                 f"got {self.labels_from!r}."
             )
-        if len(self.terms_of_use) > MAX_TERMS or not all(is_plain(line) for line in self.terms_of_use.split("\n")):
-            raise ConfigError(f"terms_of_use must be at most {MAX_TERMS} printable characters: researchers see it.")
+        check_terms(_checks, "terms_of_use", self.terms_of_use)
 
     @property
     def text(self) -> TextForm | None:

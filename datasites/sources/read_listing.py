@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from datasites.sources.dataset_settings import DatasetSettings
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+from datasites.picture_files.picture_refused import Reason
+from datasites.sources.contents import content_of
+from datasites.sources.dataset_settings import DatasetSettings, is_named
+from datasites.sources.folders.walk import Walk
 from datasites.sources.listing import Listing
+from datasites.sources.tables.read_table import TABLE_SUFFIXES
+from policies.errors import ConfigError
+
+_LOOKED_AT = 64
 
 
-def list_pictures(settings: DatasetSettings) -> Listing:
+def list_pictures(settings: DatasetSettings, watch: Callable[[int], None] = lambda done: None) -> Listing:
     """Lists the pictures that the settings name, without reading a pixel.
 
     Args:
         settings: A hospital's table [dataset]; `data_path` must be given.
+        watch: Told how many files or rows were looked at, every now and then.
 
     Returns:
         Every picture with its label, patient and report, and what else was found there.
@@ -20,4 +32,51 @@ def list_pictures(settings: DatasetSettings) -> Listing:
         DataError: The source cannot be read as described, or it has to be described better first. The private text
             names files, the public one none.
     """
-    raise NotImplementedError
+    kind = kind_of_source(settings)
+    if kind == "npz":
+        from datasites.sources.arrays.medmnist import class_names, fetched
+        from datasites.sources.arrays.npz_pictures import list_npz
+
+        if is_named(settings.data_path):
+            return list_npz(fetched(settings.data_path), settings, watch, class_names(settings.data_path))
+        return list_npz(Path(settings.data_path), settings, watch)
+    if kind == "table":
+        from datasites.sources.tables.table_pictures import list_table
+
+        return list_table(settings, watch)
+    from datasites.sources.folders.class_folders import list_class_folders
+
+    return list_class_folders(settings, watch)
+
+
+def kind_of_source(settings: DatasetSettings) -> str:
+    """What a data path is, one of `KINDS` without `auto`.
+
+    Raises:
+        ConfigError: There is nothing, or nothing that pictures are read from.
+        DataError: A folder cannot be listed.
+    """
+    if is_named(settings.data_path):
+        return "npz"
+    path = Path(settings.data_path)
+    if not settings.data_path or not path.exists():
+        raise ConfigError(f"No pictures at {path}. Give an existing path as data_path.")
+    if settings.kind != "auto":
+        return settings.kind
+    suffix = path.suffix.lower()
+    if path.is_file():
+        if suffix == ".npz":
+            return "npz"
+        if suffix in TABLE_SUFFIXES:
+            return "table"
+        if content_of(path) == "dicom":
+            return "dicom"
+        raise ConfigError(
+            f"{path.name} is neither an .npz file, a table, nor a DICOMDIR. Give one of these or a folder as data_path."
+        )
+    walk = Walk(path / settings.site if settings.site and (path / settings.site).is_dir() else path)
+    kinds = [content_of(walk.root / found.inside) for found in islice(walk.files(), _LOOKED_AT)]
+    pictures = [kind for kind in kinds if not isinstance(kind, Reason)]
+    if 2 * pictures.count("dicom") > len(pictures):
+        return "dicom"
+    return "table" if settings.table else "folder"

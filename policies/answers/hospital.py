@@ -11,8 +11,10 @@ from policies.plans.picture_form import LABEL_KINDS, MODALITIES, PictureForm
 from policies.plans.plan_json import ADDED_LATER
 from policies.plans.tokeniser import TextForm
 from policies.plans.training import UNITS
+from policies.untrusted_text import is_plain
 from policies.validate import Checks, one_of, whole
 
+MAX_TERMS = 2000
 _Side = Annotated[int, whole(1, 4096)]
 
 
@@ -24,6 +26,13 @@ def _classes(checks: Checks, field: str, value: tuple[str, ...]) -> tuple[str, .
 def _by_name(checks: Checks, field: str, value: Mapping[str, DatasetSchema]) -> Mapping[str, DatasetSchema]:
     if any(name != schema.name for name, schema in value.items()):
         raise checks.refusal(f"{field} must stand under their own names.")
+    return value
+
+
+def check_terms(checks: Checks, field: str, value: str) -> str:
+    """Returns `value` if it is one text of at most `MAX_TERMS` characters, none of which is obeyed."""
+    if not isinstance(value, str) or len(value) > MAX_TERMS or not is_plain(value or "-"):
+        raise checks.refusal(f"{field} must be at most {MAX_TERMS} characters in one line, none of them invisible.")
     return value
 
 
@@ -68,6 +77,7 @@ class HospitalAnswer:
         limits: What the hospital allows, as `DatasetLimits.to_dict` gives it; a later version may name more of them.
         public_key: What its receipts are signed with, in hexadecimal.
         time: Its clock, in seconds since 1970; None from a datasite that does not tell it.
+        terms_of_use: What it asks of who uses its datasets; empty where it asks nothing more.
     """
 
     datasite: str
@@ -76,6 +86,7 @@ class HospitalAnswer:
     limits: Mapping[str, Any]
     public_key: Annotated[str, Checks.digest]
     time: int | None = None
+    terms_of_use: Annotated[str, check_terms] = field(default="", metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True)

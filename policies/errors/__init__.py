@@ -7,7 +7,8 @@ WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders
     WanwuError                     WW000
      ├─ PlanError                  WW101
      ├─ DataError                  WW201
-     │  └─ StoreBroken             WW202
+     │  ├─ StoreBroken             WW202
+     │  └─ IdentitySuspected       WW203
      ├─ BudgetError                WW300
      │  ├─ BudgetExceeded          WW301
      │  ├─ BudgetTooSmall          WW302
@@ -93,7 +94,7 @@ from policies.errors.contracts import (
     RequestMalformed,
     TooSlow,
 )
-from policies.errors.data import DataError, StoreBroken
+from policies.errors.data import DataError, IdentitySuspected, StoreBroken
 from policies.errors.federation import (
     AccountUnknown,
     CertificateRefused,
@@ -153,6 +154,7 @@ __all__ = [
     "DiskFull",
     "FederationError",
     "HostRefused",
+    "IdentitySuspected",
     "InputRefused",
     "LedgerBroken",
     "LimitExceeded",

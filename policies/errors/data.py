@@ -15,3 +15,9 @@ class StoreBroken(DataError):
     """A picture store does not match its manifest."""
 
     code, status = "WW202", 500
+
+
+class IdentitySuspected(DataError):
+    """Names of files, folders, columns or classes look like a person's."""
+
+    code, status = "WW203", 422

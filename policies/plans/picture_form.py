@@ -59,10 +59,10 @@ class PictureForm:
         channels: 1 (grey) or 3 (red, green, blue).
         resize: `stretch` takes both sides to the size; `fit` keeps the shape and pads with black; `fill` keeps the
             shape and crops the middle. Making smaller is antialiased in each.
-        bits: Significant bits of grey files of more than 8 bits that do not say so themselves; 0 refuses those whose
-            largest values leave the scale in doubt.
-        window: Which DICOM values become black and white: `file` takes the file's own VOI window or table, `percentile`
-            the picture's 0.5th and 99.5th percentile, `full` all that the stored bits can hold.
+        bits: Significant bits of files of more than 8 bits that do not say so themselves; 0 refuses those whose largest
+            values leave the scale in doubt.
+        window: Which values of DICOM and NIfTI become black and white: `file` takes the file's own VOI window or table,
+            `percentile` the picture's or volume's 0.5th and 99.5th percentile, `full` all that stored bits can hold.
         window_number: Which of the file's windows, from 0.
         square_pixels: Whether pixels that are not square in the patient are made so before resizing.
         store_bits: 8 or 16 bits of each value that is kept; colour keeps 8.
@@ -102,3 +102,12 @@ class PictureForm:
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
+
+    def __str__(self) -> str:
+        """For people: `256x256, fit, window file, 8 bits`, and what differs from the usual."""
+        height, width = self.size
+        told = [f"{height}x{width}", self.resize, f"window {self.window}"]
+        told += [f"number {self.window_number}"] if self.window_number else []
+        told += ["square pixels"] if self.square_pixels else []
+        told += [f"grey files of {self.bits} bits"] if self.bits else []
+        return ", ".join([*told, f"{self.store_bits} bits"])

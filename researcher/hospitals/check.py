@@ -20,7 +20,9 @@ from cryptography import x509
 from policies import versions
 from policies.answers.hospital import HospitalAnswer
 from policies.errors import WanwuError
+from policies.plans.picture_form import PictureForm
 from policies.plans.tokeniser import TextForm
+from researcher.hospitals.differences import differences
 from researcher.hospitals.hospital import DatasetInfo, Hospital
 
 PROBE_BYTES = 1 << 20
@@ -42,6 +44,9 @@ class DatasetCheck:
     epsilon_total: float
     delta: float
     text: TextForm | None = None
+    form: PictureForm | None = None
+    label_kind: str = "single"
+    modality: str = "other"
 
 
 @dataclass(frozen=True)
@@ -101,11 +106,10 @@ def contract_problems(datasets: Iterable[DatasetInfo]) -> dict[str, tuple[str, .
     found: dict[str, tuple[str, ...]] = {}
     for dataset in datasets:
         other = first.setdefault(dataset.name, dataset)
-        for what in ("class_names", "image_shape", "unit"):
-            here, there = getattr(dataset, what), getattr(other, what)
-            if here != there:
-                text = f"'{dataset.name}' has {what} {here}, at {other.datasite} {there}: one study cannot use both"
-                found[dataset.datasite] = (*found.get(dataset.datasite, ()), text)
+        for one in differences(dataset, other):
+            told = f"{one.what} {one.here}, at {other.datasite} {one.there}"
+            text = f"'{dataset.name}' has {told}: one study cannot use both"
+            found[dataset.datasite] = (*found.get(dataset.datasite, ()), text)
     return found
 
 
@@ -166,6 +170,9 @@ def _dataset(hospital: Hospital, dataset: DatasetInfo) -> DatasetCheck:
         epsilon_total=budget.epsilon_total,
         delta=budget.delta,
         text=dataset.text,
+        form=dataset.form,
+        label_kind=dataset.label_kind,
+        modality=dataset.modality,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from policies.answers.hospital import DatasetSchema, HospitalAnswer
 from policies.errors import FederationError
+from policies.plans.picture_form import PictureForm
 from policies.plans.tokeniser import TextForm
 from policies.untrusted_text import shown
 from researcher.hospitals import code_requests
@@ -33,6 +34,10 @@ class DatasetInfo:
         public_size: The declared size.
         limits: What the hospital allows, as `DatasetLimits.to_dict` gives it.
         text: The form of the reports beside the pictures; None where there are none.
+        form: How files became pictures; None where they came as arrays.
+        label_kind: `single` or `multi`; see `DatasetSchema`.
+        modality: What kind of pictures they are, as the hospital declares it.
+        terms_of_use: What the hospital asks of who uses it; empty where it asks nothing more.
     """
 
     datasite: str
@@ -43,10 +48,14 @@ class DatasetInfo:
     public_size: int
     limits: Mapping[str, Any]
     text: TextForm | None = None
+    form: PictureForm | None = None
+    label_kind: str = "single"
+    modality: str = "other"
+    terms_of_use: str = ""
 
     @classmethod
-    def of(cls, datasite: str, schema: DatasetSchema, limits: Mapping[str, Any]) -> Self:
-        """What a datasite said of a dataset: its schema, and the limits that the hospital set on it."""
+    def of(cls, datasite: str, schema: DatasetSchema, limits: Mapping[str, Any], terms_of_use: str = "") -> Self:
+        """What a datasite said of a dataset: its schema, and the limits and terms that the hospital set on it."""
         return cls(
             datasite=datasite,
             name=schema.name,
@@ -56,6 +65,10 @@ class DatasetInfo:
             public_size=schema.public_size,
             limits=limits,
             text=schema.text,
+            form=schema.form,
+            label_kind=schema.label_kind,
+            modality=schema.modality,
+            terms_of_use=terms_of_use,
         )
 
 
@@ -92,7 +105,8 @@ class Hospital:
         self.versions = {shown(name): shown(version) for name, version in info.versions.items()}
         self.public_key = info.public_key
         self.datasets = {
-            schema.name: DatasetInfo.of(self.name, schema, info.limits) for schema in info.datasets.values()
+            schema.name: DatasetInfo.of(self.name, schema, info.limits, info.terms_of_use)
+            for schema in info.datasets.values()
         }
 
     def asset(self, dataset: str) -> Any:

@@ -12,6 +12,7 @@ from policies.plans.features import check_features
 from policies.plans.tokeniser import TEXT_MODELS, check_text
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from policies.settings import declared
+from researcher.hospitals.differences import differences
 from researcher.hospitals.hospital import DatasetInfo
 from researcher.planning import recipes
 from researcher.planning.settings import StudySettings
@@ -25,8 +26,8 @@ def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> Train
         datasets: What the hospitals publish, as `Federation.datasets` gives it.
 
     Raises:
-        FederationError: The datasets differ in name, classes, picture shape or unit, or, for a model that takes
-            reports, in their form.
+        FederationError: The datasets differ in name, classes, kind of labels, picture shape, picture form or unit, or,
+            for a model that takes reports, in their form.
         PlanError: A setting is out of range, the model takes reports and the datasets have none, or the engine cannot
             train the model with differential privacy.
         BudgetTooSmall: No noise keeps the study within the epsilon.
@@ -122,11 +123,9 @@ def _agreeing(datasets: Sequence[DatasetInfo], *, with_text: bool) -> DatasetInf
         raise FederationError("No dataset to plan for. Connect to at least one hospital that publishes one.")
     first = datasets[0]
     for other in datasets[1:]:
-        for what in ("name", "class_names", "image_shape", "unit", *(("text",) if with_text else ())):
-            if getattr(first, what) != getattr(other, what):
-                here, there = getattr(first, what) or "none", getattr(other, what) or "none"
-                raise FederationError(
-                    f"The datasets differ in {what}: {here} at {first.datasite}, {there} at {other.datasite}. One "
-                    "study needs the same at every hospital."
-                )
+        for found in differences(first, other, with_text=with_text):
+            raise FederationError(
+                f"The datasets differ in {found.what}: {found.here} at {first.datasite}, {found.there} at "
+                f"{other.datasite}. One study needs the same at every hospital."
+            )
     return first

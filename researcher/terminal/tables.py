@@ -20,23 +20,26 @@ if TYPE_CHECKING:
     from researcher.hospitals.hospital import DatasetInfo
 
 
-def catalog_table(offered: Iterable[tuple[DatasetInfo, BudgetAnswer]]) -> PlainTable:
-    """One line a dataset, with the budget that its hospital told beside it."""
+def catalog_table(offered: Iterable[tuple[DatasetInfo, BudgetAnswer]]) -> Group:
+    """Each dataset's schema card: a line with its budget, then how its files become pictures, and its terms of use."""
     shown = PlainTable(
-        "datasite", "dataset", "pictures", "classes", "unit", "public size", "epsilon left", "least noise"
+        "datasite", "dataset", "pictures", "labels", "unit", "public size", "epsilon left", "least noise"
     )
+    told = []
     for dataset, budget in offered:
         shown.add_row(
             dataset.datasite,
             dataset.name,
-            _shape(dataset) + (f" and {dataset.text.length} words" if dataset.text else ""),
-            ", ".join(dataset.class_names),
+            f"{dataset.modality}, {_shape(dataset)}" + (f" and {dataset.text.length} words" if dataset.text else ""),
+            f"{dataset.label_kind}: {', '.join(dataset.class_names)}",
             dataset.unit,
             str(dataset.public_size),
             f"{budget.epsilon_left:.2f} of {budget.epsilon_total:g}",
             f"{dataset.limits['min_noise_multiplier']:g}",
         )
-    return shown
+        told.append(f"{dataset.datasite}, {dataset.name}: picture form: {dataset.form or 'not declared'}")
+        told += [f"  terms of use: {dataset.terms_of_use}"] if dataset.terms_of_use else []
+    return Group(shown, *map(line, told))
 
 
 def check_table(checks: Sequence[HospitalCheck]) -> Group:

@@ -84,7 +84,18 @@ def printed(*things: Any) -> str:
 @ALL
 def test_no_table_of_the_researcher_obeys_a_text(text: str) -> None:
     interval = Interval(0.5, 0.4, 0.6)
-    info = DatasetInfo(text, text, (text, text), (16, 16, 1), text, 100, {"min_noise_multiplier": 1.0})
+    info = DatasetInfo(
+        text,
+        text,
+        (text, text),
+        (16, 16, 1),
+        text,
+        100,
+        {"min_noise_multiplier": 1.0},
+        label_kind=text,
+        modality=text,
+        terms_of_use=text,
+    )
     budget = BudgetAnswer(epsilon_total=2.0, epsilon_left=1.0, delta=1e-5)
     found = DatasetCheck(text, (text,), (16, 16, 1), text, 100, 1.0, 2.0, 1e-5)
     well = HospitalCheck(text, text, reachable=True, datasets=(found,), warnings=(text,), versions={text: text})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,14 +16,19 @@ from rich.console import Console
 from policies import versions
 from policies.answers.hospital import BudgetAnswer, HospitalAnswer
 from policies.errors import DatasiteUnreachable
-from researcher.hospitals.check import PROBE_BYTES, HospitalCheck, check_hospital, contract_problems
-from researcher.terminal.tables import check_table
+from policies.plans.picture_form import PictureForm
+from researcher.terminal.tables import catalog_table, check_table
+
+with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
+    warnings.simplefilter("ignore")
+    from researcher.hospitals.check import PROBE_BYTES, HospitalCheck, check_hospital, contract_problems
+    from researcher.hospitals.hospital import DatasetInfo
 
 LIMITS = {"max_rounds": 5}
 
 
-def dataset(datasite: str = "north", **changes: Any) -> Any:
-    values = {
+def dataset(datasite: str = "north", **changes: Any) -> DatasetInfo:
+    values: dict[str, Any] = {
         "datasite": datasite,
         "name": "pictures",
         "class_names": ("dark", "bright"),
@@ -30,10 +36,9 @@ def dataset(datasite: str = "north", **changes: Any) -> Any:
         "unit": "picture",
         "public_size": 100,
         "limits": LIMITS,
-        "text": None,
         **changes,
     }
-    return SimpleNamespace(**values)
+    return DatasetInfo(**values)
 
 
 class FakeRoutes:
@@ -133,7 +138,14 @@ def test_what_fails_on_the_way_is_told_not_raised() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"class_names": ("bright", "dark")}, {"image_shape": (32, 32, 1)}, {"unit": "patient"}]
+    "changes",
+    [
+        {"class_names": ("bright", "dark")},
+        {"image_shape": (32, 32, 1)},
+        {"unit": "patient"},
+        {"label_kind": "multi"},
+        {"form": PictureForm((16, 16), 1)},
+    ],
 )
 def test_datasets_of_one_name_that_do_not_fit_together_are_a_problem(changes: dict[str, Any]) -> None:
     assert contract_problems([dataset(), dataset("south")]) == {}
@@ -149,3 +161,29 @@ def test_the_table_shows_each_hospital_and_what_is_to_be_done() -> None:
     console.print(check_table([good, bad]))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "1.50 of 8" in shown and "not usable" in shown and "south: WW705: nothing answers" in shown
+
+
+def test_how_two_forms_differ_is_named_to_the_setting() -> None:
+    stretched, fitted = PictureForm((16, 16), 1), PictureForm((16, 16), 1, resize="fit")
+    found = contract_problems([dataset(form=stretched), dataset("west", form=fitted)])
+    assert found == {
+        "west": ("'pictures' has form.resize fit, at north stretch: one study cannot use both",),
+    }
+
+
+def test_the_catalog_shows_what_the_pictures_are_and_what_the_hospital_asks() -> None:
+    told = dataset(
+        modality="ct",
+        label_kind="multi",
+        form=PictureForm((16, 16), 1, resize="fit", window="percentile"),
+        limits={"min_noise_multiplier": 1.0},
+        terms_of_use="For research on lungs alone.",
+    )
+    console = Console(width=200, file=io.StringIO())
+    console.print(
+        catalog_table([(told, BudgetAnswer(8.0, 1.5, 1e-5)), (replace(told, form=None), BudgetAnswer(8, 1, 0))])
+    )
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "ct, 16x16x1" in shown and "multi: dark, bright" in shown
+    assert "picture form: 16x16, fit, window percentile, 8 bits" in shown and "picture form: not declared" in shown
+    assert "terms of use: For research on lungs alone." in shown

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from references import understood
 from torch import nn
 
 from datasites.training.models import MODELS
-from policies.errors import PlanError
+from policies.errors import FederationError, PlanError
+from policies.plans.picture_form import PictureForm
 from policies.plans.plan_json import settings
 from policies.plans.training import RunSpec, TrainingPlan
 
@@ -54,3 +56,23 @@ def test_the_option_for_several_pictures_of_a_patient_ends_in_the_plan_that_is_s
 def test_several_pictures_of_a_patient_are_refused_where_a_dataset_protects_pictures() -> None:
     with pytest.raises(PlanError, match="pictures_per_patient is 4, but the plan's privacy is not for each patient"):
         make_plan(StudySettings(model="linear", pictures_per_patient=4, noise_multiplier=2.0), DATASETS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"label_kind": "multi"}, "label_kind: single at north, multi at south"),
+        ({"class_names": ("b", "a")}, r"class_names: \('a', 'b'\) at north, \('b', 'a'\) at south"),
+        ({"form": PictureForm((8, 8), 1, window="full")}, "form.window: file at north, full at south"),
+        ({"form": PictureForm((8, 8), 1, store_bits=16)}, "form.store_bits: 8 at north, 16 at south"),
+        ({"form": None}, "form: 8x8, stretch, window file, 8 bits at north, none at south"),
+    ],
+)
+def test_hospitals_that_show_a_model_other_things_get_no_plan_and_the_difference_is_named(
+    changes: dict[str, Any], told: str
+) -> None:
+    north = replace(DATASETS[0], form=PictureForm((8, 8), 1))
+    study = StudySettings(model="linear", noise_multiplier=2.0)
+    assert make_plan(study, [north, replace(north, datasite="south", modality="ct")]).dataset == "cells"
+    with pytest.raises(FederationError, match=f"differ in {told}"):
+        make_plan(study, [north, replace(north, datasite="south", **changes)])

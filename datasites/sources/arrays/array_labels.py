@@ -1,0 +1,61 @@
+"""Labels that come as arrays: numbers, columns of one number, one column for each class or finding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasites.sources.listing import UNKNOWN
+from policies.errors import DataError
+
+
+def numbers_of(key: str, labels: NDArray[Any], kind: str) -> NDArray[np.int64]:
+    """Labels as a listing has them.
+
+    Args:
+        key: What the array is called.
+        labels: Whole numbers, (N,) or (N, 1); or (N, K) of 0 and 1, exactly one 1 in each row for kind `single`, and -1
+            or nan where nobody knows for kind `multi`.
+        kind: `single` or `multi`.
+
+    Returns:
+        int64: (N,) for kind `single`, (N, K) for kind `multi`.
+
+    Raises:
+        DataError: Not that.
+    """
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if kind == "multi":
+        return _findings(key, labels)
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        return _one_hot(key, labels)
+    if labels.dtype.kind not in "iu" or labels.ndim != 1 or labels.size == 0:
+        raise DataError(
+            f"'{key}' must be whole numbers of shape (N,) or (N, 1), or (N, K) with one 1 in each row; got "
+            f"{labels.dtype} with {labels.ndim} axes."
+        )
+    return labels.astype(np.int64)
+
+
+def _findings(key: str, labels: NDArray[Any]) -> NDArray[np.int64]:
+    if labels.ndim != 2 or labels.dtype.kind not in "iufb" or labels.size == 0:
+        raise DataError(
+            f"'{key}' must be numbers of shape (N, K), a column for each finding, since label_kind is 'multi'; got "
+            f"{labels.dtype} with {labels.ndim} axes."
+        )
+    known = np.nan_to_num(labels.astype(np.float64), nan=UNKNOWN)
+    if not np.isin(known, (0, 1, UNKNOWN)).all():
+        raise DataError(f"'{key}' must hold 0, 1, and -1 or nan where nobody knows, since label_kind is 'multi'.")
+    return known.astype(np.int64)
+
+
+def _one_hot(key: str, labels: NDArray[Any]) -> NDArray[np.int64]:
+    if labels.dtype.kind not in "iufb" or not np.isin(labels, (0, 1)).all() or not (labels.sum(axis=1) == 1).all():
+        raise DataError(
+            f"'{key}' has a column for each class, and not exactly one 1 in each row. Set label_kind to 'multi' if a "
+            "picture may have several findings or none."
+        )
+    return labels.argmax(axis=1).astype(np.int64)

@@ -1,0 +1,44 @@
+"""Class names: the one thing in a listing that researchers will see, checked before anything else happens."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from policies.errors import DataError
+from policies.validate import MAX_LABEL, Checks
+
+MAX_CLASSES = 10_000
+
+
+def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the names as a tuple if they can be shown to researchers.
+
+    Raises:
+        DataError: Not 2 to `MAX_CLASSES` different names as `policies.validate.label` takes them.
+    """
+    names = tuple(class_names)
+    if isinstance(class_names, str) or not 2 <= len(names) <= MAX_CLASSES:
+        raise DataError(f"Pictures must have 2 to {MAX_CLASSES} classes. Name each class, or give each a folder.")
+    for name in names:
+        Checks(_no_class_name).label("Class name", name)
+    if repeated := [name for name, times in Counter(names).items() if times > 1]:
+        raise DataError(
+            "Each class must have a name of its own, one came twice. Rename the class.",
+            private=f"Class name {repeated[0]!r}.",
+        )
+    return names
+
+
+def in_label_order(found: Collection[str]) -> list[str]:
+    """Names that a source holds, in the order that their labels get: numbers by value, else all by name."""
+    if all(name.isascii() and name.isdigit() for name in found):
+        return sorted(found, key=lambda name: (int(name), name))
+    return sorted(found)
+
+
+def _no_class_name(private: str) -> DataError:
+    return DataError(
+        f"A class name must be 1 to {MAX_LABEL} printable characters, since researchers see it. Rename the class.",
+        private=private,
+    )

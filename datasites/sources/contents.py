@@ -1,0 +1,109 @@
+"""What a file of a source is, by its first bytes, and which pictures it holds, by its header. No pixel is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from datasites.picture_files.decode import probe
+from datasites.picture_files.file_pixels import PictureInfo
+from datasites.picture_files.kind import kind_of
+from datasites.picture_files.picture_refused import PictureRefused, Reason
+from datasites.picture_files.reasons import NOT_A_FILE, UNKNOWN_FORMAT
+from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.file_picture import FilePicture
+from datasites.sources.listing import LeftOut, ListedPicture
+from datasites.sources.reasons import DICOM_FILE, OTHER_FILE, OTHER_FORMAT, SEVERAL_FRAMES
+
+_SUFFIXES = (
+    ".png .jpg .jpeg .jpe .jfif .tif .tiff .bmp .dib .webp .gif .jp2 .j2k .jpx .jxl .heic .heif .avif .svs .ndpi .psd "
+    ".ppm .pgm .dcm .dicom .ima .nii .gz .mha .mhd .nrrd .img .raw"
+)
+PICTURE_SUFFIXES = frozenset(_SUFFIXES.split())
+_OF_SEVERAL = ("tiff", "nifti")
+
+
+@dataclass
+class Measured:
+    """Sizes and channels of the pictures that were looked at.
+
+    Attributes:
+        sizes: Every (height, width) that came.
+        channels: The most of them that came.
+    """
+
+    sizes: set[tuple[int, int]] = field(default_factory=set)
+    channels: int | None = None
+
+    def add(self, info: PictureInfo) -> None:
+        """Takes one file's header."""
+        self.sizes.add(info.size)
+        self.channels = max(self.channels or 1, info.channels)
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) that all have; None where they differ or nothing came."""
+        return next(iter(self.sizes)) if len(self.sizes) == 1 else None
+
+
+def content_of(file: Path) -> str | Reason:
+    """A file's format as `kind_of` names it, or why it has none."""
+    try:
+        return kind_of(file) if file.is_file() else NOT_A_FILE
+    except PictureRefused as refused:
+        if refused.reason != UNKNOWN_FORMAT:
+            return refused.reason
+        return OTHER_FORMAT if file.suffix.lower() in PICTURE_SUFFIXES else OTHER_FILE
+
+
+class PictureFiles:
+    """Takes a source's files, one after the other, and gives the pictures in them.
+
+    Args:
+        root: The source's folder.
+        settings: Which frames and slices are taken, and whether the pictures' own size and channels count.
+    """
+
+    def __init__(self, root: Path, settings: DatasetSettings) -> None:
+        self.measured = Measured()
+        self.left_out: list[LeftOut] = []
+        self._root, self._settings = root, settings
+        self._measures = not all(settings.size) or settings.channels == 0
+
+    def pictures(self, inside: str) -> list[FilePicture]:
+        """The pictures of one file; none where it is left out, which is noted."""
+        kind = content_of(self._root / inside)
+        if kind == "dicom":
+            kind = DICOM_FILE
+        if isinstance(kind, Reason):
+            self.left_out.append(LeftOut(inside, kind, lost=kind != OTHER_FILE))
+            return []
+        if not self._measures and kind not in _OF_SEVERAL:
+            return [FilePicture(str(self._root), inside)]
+        try:
+            info = probe(self._root / inside, axis=self._settings.nifti_axis)
+        except PictureRefused as refused:
+            self.left_out.append(LeftOut(inside, refused.reason))
+            return []
+        if info.frames > 1 and self._settings.frames == "one":
+            self.left_out.append(LeftOut(inside, SEVERAL_FRAMES))
+            return []
+        self.measured.add(info)
+        return [FilePicture(str(self._root), inside, frame, self._settings.nifti_axis) for frame in self._frames(info)]
+
+    def _frames(self, info: PictureInfo) -> Iterator[int | None]:
+        if info.frames == 1:
+            yield None
+        elif self._settings.frames == "middle":
+            yield info.frames // 2
+        else:
+            yield from range(info.frames)
+
+
+def by_file(listed: Sequence[ListedPicture]) -> list[ListedPicture]:
+    """The pictures, each file a patient of its own where files hold several slices and nobody names patients."""
+    pictures = [one.picture for one in listed if isinstance(one.picture, FilePicture)]
+    if any(one.patient is not None for one in listed) or all(picture.frame is None for picture in pictures):
+        return list(listed)
+    return [replace(one, patient=picture.inside) for one, picture in zip(listed, pictures, strict=True)]

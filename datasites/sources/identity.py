@@ -1,0 +1,155 @@
+"""Names that look like a person's: they stop an ingest until the hospital says that they are none.
+
+These are heuristics over the wording of names, and they miss much: a pseudonym that somebody can resolve, a name that
+is no usual one, a number without a word before it. They are a last look at an export that was de-identified before, and
+no proof that it was. What they find is private, and named to the hospital alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from datasites.sources.given_names import GIVEN_NAMES, SURNAMES_IN_CHINESE
+from policies.errors import IdentitySuspected
+
+_DAY = r"(?:0[1-9]|[12]\d|3[01])"
+_MONTH = r"(?:0[1-9]|1[0-2])"
+_YEAR = r"(?:19|20)\d\d"
+_DATE = re.compile(
+    rf"(?<!\d)(?:{_YEAR}([-_./]?){_MONTH}\1{_DAY}|{_DAY}([-_./]?){_MONTH}\2{_YEAR}|{_YEAR}年\d\d?月\d\d?日)"
+    r"(?!\d(?!\d{5}(?!\d)))"  # a time of day may follow
+)
+_RECORD = re.compile(
+    r"(?<![a-z])(?:mrn|pid|pat(?:ient)?(?:en)?(?:[-_ ]?(?:id|nr|no))?|case|fall(?:nr)?|akte|record|ssn|nhs|accession)"
+    r"[-_ #:.]*\d{4,}"
+    r"|(?<![\d.])[0-2](?:\.\d+){5,}(?!\d)"  # a DICOM identifier
+    r"|(?<!\d)\d{17}[\dx](?!\d)"  # a Chinese identity number
+    r"|(?<!\d)756\.\d{4}\.\d{4}\.\d\d(?!\d)"  # a Swiss one
+    r"|(?<!\d)\d{3}-\d\d-\d{4}(?!\d)"  # one of the United States
+    r"|(?<![a-z\d])[a-z]\d{9}(?!\d)"  # a German insurance number
+    r"|(?:住院号|病历号|门诊号|身份证)\D?\d{3,}",
+    re.IGNORECASE,
+)
+_WRITTEN_NAME = re.compile(
+    r"[^\W\d_]{2,}\^[^\W\d_]{2,}"  # as DICOM writes it
+    r"|^[A-ZÄÖÜ][^\W\d_]+, ?[A-ZÄÖÜ][^\W\d_]+(?=$|[^ \w]|_)"
+)
+_NAME_AND_BIRTH = re.compile(rf"(?<![^\W\d_])[A-ZÄÖÜ][a-zäöüßé]+[-_ ,]+[A-ZÄÖÜ][a-zäöüßé]+[-_ ,.*]+{_YEAR}(?!\d)")
+_WORDS = re.compile(r"[^\W\d_]+")
+_HAN = re.compile(r"[\u4e00-\u9fff]{2,4}")
+_HEADS = {
+    "name": re.compile(
+        r"^(?:patient(?:en)?s?[ _]?names?|(?:full|first|last|given|family|sur|middle|maiden|nach|vor)[ _]?names?|"
+        r"names?|姓名|患者姓名|病人姓名|名字|nom|pr[eé]nom|nombre|apellidos?)$",
+        re.IGNORECASE,
+    ),
+    "date": re.compile(
+        r"^(?:date[ _]?of[ _]?birth|(?:patients?[ _]?)?birth[ _]?(?:date|day)|dob|geburts(?:datum|tag)|"
+        r"geb(?:[ _]?datum)?|date[ _]de[ _]naissance|出生日期|出生年月|生日)$",
+        re.IGNORECASE,
+    ),
+    "record_number": re.compile(
+        r"^(?:mrn|pid|patient(?:en)?[ _]?(?:id|nr|no|number|nummer)|medical[ _]?record(?:[ _]?(?:no|number))?|"
+        r"accession(?:[ _]?(?:no|number))?|fall[ _]?(?:nr|nummer)|(?:case|record)[ _]?(?:id|no|number)|ssn|"
+        r"social[ _]?security(?:[ _]?number)?|insurance[ _]?(?:no|number)|versicherten[ _]?nummer|address|adresse|"
+        r"phone|telefon|email|e-mail|住院号|病历号|门诊号|身份证号?|电话|地址)$",
+        re.IGNORECASE,
+    ),
+}
+_SAID = {"name": "names", "date": "dates", "record_number": "record numbers"}
+_SHOWN = 3
+_LEAST_SHARE = 0.5  # of a column's values
+
+
+@dataclass
+class _Suspicion:
+    """What one kind of place was found to hold."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+class NamesSeen:
+    """Looks at names one after the other, and refuses at the end what looks like somebody's.
+
+    Args:
+        safe_kinds: What they may look like although it is none.
+    """
+
+    def __init__(self, safe_kinds: Collection[str] = ()) -> None:
+        self._safe = frozenset(safe_kinds)
+        self.suspicions: dict[tuple[str, str], _Suspicion] = {}
+
+    def look(self, where: str, name: str) -> None:
+        """Looks at one name.
+
+        Args:
+            where: What it is the name of, in the plural, such as `file names`.
+            name: The name.
+        """
+        for kind in looks_like(name):
+            if kind not in self._safe:
+                self.suspect(where, kind, name)
+
+    def suspect(self, where: str, kind: str, example: str) -> None:
+        """Notes something that looks like a `kind` of what would name a person."""
+        suspicion = self.suspicions.setdefault((where, kind), _Suspicion())
+        suspicion.count += 1
+        if len(suspicion.examples) < _SHOWN and example not in suspicion.examples:
+            suspicion.examples.append(example)
+
+    def lines(self) -> Iterator[str]:
+        """One line for each kind of place, for the hospital alone."""
+        for (where, kind), found in self.suspicions.items():
+            yield f"{found.count} of the {where} look like {_SAID[kind]}: {', '.join(found.examples)}"
+
+    def refuse(self, advice: str) -> None:
+        """Refuses what was noted.
+
+        Raises:
+            IdentitySuspected: Something was. Which places and kinds is public, no name is.
+        """
+        if self.suspicions:
+            said = "; ".join(f"{where} like {_SAID[kind]}" for where, kind in self.suspicions)
+            raise IdentitySuspected(
+                f"Some names look like a person's: {said}. Take them out of the export. {advice}",
+                private="\n".join(self.lines()),
+            )
+
+
+@lru_cache(maxsize=4096)
+def looks_like(text: str) -> tuple[str, ...]:
+    """Which of `name`, `date` and `record_number` a text looks like."""
+    found = []
+    if _is_a_name(text):
+        found.append("name")
+    if _DATE.search(text):
+        found.append("date")
+    if _RECORD.search(text):
+        found.append("record_number")
+    return tuple(found)
+
+
+def column_looks_like(head: str, values: Iterable[str]) -> tuple[str, ...]:
+    """The same of a table's column: by its head, or by at least half of the values that are not empty."""
+    by_head = [kind for kind, pattern in _HEADS.items() if pattern.match(head.strip())]
+    if by_head:
+        return tuple(by_head)
+    filled = [value for value in values if value.strip()]
+    each = [looks_like(value) for value in filled]
+    least = _LEAST_SHARE * len(filled)
+    return tuple(kind for kind in _SAID if filled and sum(kind in one for one in each) >= least)
+
+
+def _is_a_name(text: str) -> bool:
+    if _WRITTEN_NAME.search(text) or _NAME_AND_BIRTH.search(text):
+        return True
+    words = [word.casefold() for word in _WORDS.findall(text)]
+    if any(word in GIVEN_NAMES for word in words) and len([word for word in words if len(word) > 1]) > 1:
+        return True
+    if not words or not _HAN.fullmatch(words[0]):
+        return False
+    return words[0].startswith(SURNAMES_IN_CHINESE) and any(one.isdigit() for one in text)

@@ -1,0 +1,114 @@
+"""Which hospitals a source holds, for a trial of several on one machine, and what their datasites are called there."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+from datasites.sources.contents import Measured, PictureFiles
+from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.folders.levels import one_form, refuse_splits
+from datasites.sources.folders.walk import Walk
+from datasites.sources.identity import NamesSeen
+from policies.errors import ConfigError, DataError
+
+_OTHER_LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "o", "æ": "ae", "å": "a", "ł": "l"})
+
+
+def list_sites(path: Path | str) -> list[str]:
+    """Names of the hospitals in a source, sorted; empty if it is one hospital's own.
+
+    Args:
+        path: FOLDER of FOLDER/<hospital>/<class>/<picture>, or an .npz file with `sites`. A folder whose subfolders
+            hold no folders is one hospital's own FOLDER/<class>/<picture>.
+
+    Raises:
+        ConfigError: Neither a folder nor an .npz file.
+        DataError: It cannot be read, or its folders are rather parts of one data set, or classes with patients.
+    """
+    path = Path(path)
+    if path.is_file() and path.suffix.lower() == ".npz":
+        from datasites.sources.arrays.npz_pictures import npz_sites
+
+        return npz_sites(path)
+    if not path.is_dir():
+        raise ConfigError(
+            f"{path} is neither a folder nor an .npz file. Give one of these, or describe each hospital in a "
+            "hospitals.toml."
+        )
+    walk = Walk(path)
+    inner = {name: _with_files(walk, name) for name in walk.subfolders()}
+    sites = {name: folders for name, folders in inner.items() if folders}
+    if not sites:
+        return []
+    refuse_splits(sites)
+    _refuse_patients(sites)
+    return sorted(sites)
+
+
+def datasite_names(hospitals: Sequence[str]) -> list[str]:
+    """A datasite's name for each hospital, as a folder or a file calls it: different ones, and always the same.
+
+    Letters with marks are written without them. A name of which letters are lost, and one that another hospital has
+    without a change, end in four digits of their own.
+    """
+    plain = [_plain(name) for name in hospitals]
+    times = Counter(plain)
+    return [
+        _numbered(word, name) if times[word] > 1 and word != name else word
+        for word, name in zip(plain, hospitals, strict=True)
+    ]
+
+
+def common_form(path: Path) -> Measured:
+    """Sizes and channels of the pictures of all hospitals in a folder, by the files' headers."""
+    files = PictureFiles(path, DatasetSettings(frames="all"))
+    for found in Walk(path).files():
+        files.pictures(found.inside)
+    return files.measured
+
+
+def _with_files(walk: Walk, name: str) -> list[str]:
+    """The folders in a folder that hold a file, however deep."""
+    return [one for one in walk.subfolders(name) if any(True for _ in walk.files(f"{name}/{one}"))]
+
+
+def _refuse_patients(sites: dict[str, list[str]]) -> None:
+    """Refuses classes with a folder for each patient, which hospitals with classes look like.
+
+    Raises:
+        IdentitySuspected: The inner folders' names look like persons'.
+        DataError: No two of the outer folders have an inner one of the same name.
+    """
+    advice = (
+        "If these are classes with patients in them, describe one hospital in a hospitals.toml, with folder_levels = "
+        '["class", "patient"] in [NAME.dataset].'
+    )
+    seen = NamesSeen()
+    for name in {one for folders in sites.values() for one in folders}:
+        seen.look("folders that would be classes", name)
+    seen.refuse(advice)
+    sets = [set(map(one_form, folders)) for folders in sites.values()]
+    if len(sets) > 1 and not any(first & second for first, second in combinations(sets, 2)):
+        raise DataError(
+            f"The outer folders would be hospitals and the inner ones classes, but no two hospitals have a class in "
+            f"common. {advice} If they are hospitals, describe each in hospitals.toml.",
+            private="; ".join(f"{name}: {', '.join(folders[:3])}" for name, folders in list(sites.items())[:3]),
+        )
+
+
+def _plain(name: str) -> str:
+    lower = one_form(name).lower().translate(_OTHER_LETTERS)
+    bare = "".join(one for one in unicodedata.normalize("NFKD", lower) if not unicodedata.combining(one))
+    word = re.sub(r"[^a-z0-9_.-]+", "_", bare).strip("_.-")[:56].strip("_.-")
+    is_lost = any(one.isalnum() and not one.isascii() for one in bare)
+    return _numbered(word or "hospital", name) if is_lost or not word else word
+
+
+def _numbered(word: str, name: str) -> str:
+    return f"{word}_{hashlib.sha256(one_form(name).encode(errors='surrogatepass')).hexdigest()[:4]}"

@@ -1,0 +1,51 @@
+"""What is wrong with a table's rows, all of it in one answer: kinds in public, lines and values in private."""
+
+from __future__ import annotations
+
+from policies.errors import DataError
+
+NO_PATH = "a path is missing"
+LEAVES = "a path leads out of data_path, or does not begin there"
+NO_FILE = "a file is not there"
+TWICE = "a file comes twice"
+TWO_LABELS = "a file has two labels"
+NO_LABEL = "a label is missing"
+UNDECLARED = "a label is not among class_names"
+NO_FINDING = "a finding is neither 0, 1 nor unknown"
+NOT_ONE = "not exactly one class has a 1"
+NO_PATIENT = "a patient is missing"
+_SHOWN = 5
+
+
+class RowProblems:
+    """Collects what is wrong, row by row."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[str]] = {}
+
+    def add(self, line: int, what: str, value: str = "") -> None:
+        """Notes one row's problem.
+
+        Args:
+            line: Where the row stands in the file.
+            what: One of this module's sentences.
+            value: What stands there. Private.
+        """
+        self._found.setdefault(what, []).append(f"line {line}: {value}" if value else f"line {line}")
+
+    def refuse(self) -> None:
+        """Refuses the table if anything was noted.
+
+        Raises:
+            DataError: With every kind of problem in public, and the first lines of each in private.
+        """
+        if not self._found:
+            return
+        told = [
+            f"{what}, {len(lines)} times: {'; '.join(lines[:_SHOWN])}{'; ...' if len(lines) > _SHOWN else ''}"
+            for what, lines in self._found.items()
+        ]
+        raise DataError(
+            f"The table cannot be taken: {'; '.join(self._found)}. Correct it, or the settings of its columns.",
+            private="\n".join(told),
+        )

@@ -1,0 +1,188 @@
+"""Reads a table's columns as texts, whatever it was saved as: no cell becomes a number or a date. All private."""
+
+from __future__ import annotations
+
+import csv
+import io
+import warnings
+import zipfile
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from datasites.sources.tables.encoding import text_of
+from policies.errors import DataError
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".xlsx", ".xlsm", ".xls")
+_SAMPLE = 200
+_DELIMITERS = ",;\t|"
+_MOST_IN_A_CELL = 1 << 20  # characters
+_Rows = Iterator[tuple[int, Sequence[str]]]
+
+
+@dataclass(frozen=True, repr=False)
+class Table:
+    """A table's columns.
+
+    Attributes:
+        heads: The names of all columns.
+        lines: Where each row stands in the file, from 1.
+        columns: The cells of the columns that were asked for.
+        samples: The first cells of every column.
+    """
+
+    heads: tuple[str, ...]
+    lines: list[int]
+    columns: dict[str, list[str]]
+    samples: dict[str, list[str]]
+
+
+def read_table(file: Path, wanted: Collection[str], encoding: str = "auto") -> Table:
+    """Reads the columns that are wanted and there.
+
+    Args:
+        file: CSV or TSV with any of `,`, `;`, tab or `|` between cells, Parquet, or the first sheet of an XLSX.
+        wanted: Names of columns.
+        encoding: Of a CSV or TSV; see `text_of`.
+
+    Raises:
+        DataError: Not a table of one of these kinds, two columns of one name, or a row that is longer or shorter than
+            the first. The public text holds nothing of it, the private one the number of the line.
+    """
+    try:
+        with file.open("rb") as stream:
+            first = stream.read(4)
+        if first == b"PAR1":
+            rows = _parquet(file)
+        elif first == b"PK\x03\x04":
+            rows = _sheet(file)
+        elif first == b"\xd0\xcf\x11\xe0":
+            raise DataError("The table is an Excel file of the older kind. Save it as .xlsx or as CSV in UTF-8.")
+        else:
+            rows = _separated(text_of(file.read_bytes(), encoding), wanted)
+        return _table(rows, wanted)
+    except OSError as error:
+        raise DataError("The table cannot be read. Check its path and rights.", private=str(error)) from error
+    except csv.Error as error:
+        raise DataError(
+            "The table does not read as one: a quote is not closed, or stands within a cell. Save it anew.",
+            private=f"{file}: {error}",
+        ) from None
+
+
+def _table(rows: _Rows, wanted: Collection[str]) -> Table:
+    _, head = next(rows, (1, ()))
+    heads = tuple(one.strip() for one in head)
+    if twice := sorted({one for one in heads if one in wanted and heads.count(one) > 1}):
+        raise DataError(f"The table has two columns {twice[0]!r}. Rename one.")
+    kept = [(place, name) for place, name in enumerate(heads) if name in wanted]
+    table = Table(heads, [], {name: [] for _, name in kept}, {name: [] for name in heads})
+    for line, row in rows:
+        if not any(row):
+            continue
+        if len(row) < len(heads) or any(row[len(heads) :]):
+            raise DataError(
+                "Every row of the table must have as many cells as its first line; one has not. Quote cells that hold "
+                "the separator.",
+                private=f"Line {line} has {len(row)} cells, the first has {len(heads)}.",
+            )
+        if len(table.lines) < _SAMPLE:
+            for name, cell in zip(heads, row, strict=False):
+                table.samples[name].append(cell)
+        table.lines.append(line)
+        for place, name in kept:
+            table.columns[name].append(row[place])
+    return table
+
+
+def _separated(text: str, wanted: Collection[str]) -> _Rows:
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    before = 0
+    if lines[:4].lower() == "sep=":  # which Excel writes and reads
+        lines, before = lines.partition("\n")[2], 1
+    head = lines.lstrip("\n").partition("\n")[0]
+    between = max(_DELIMITERS, key=lambda one: _fit(next(csv.reader([head], delimiter=one), []), wanted))
+    limit = csv.field_size_limit(_MOST_IN_A_CELL)
+    try:
+        reader = csv.reader(io.StringIO(lines), delimiter=between, strict=True)
+        for row in reader:
+            yield reader.line_num + before, row
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _fit(head: Sequence[str], wanted: Collection[str]) -> tuple[int, int]:
+    return sum(one.strip() in wanted for one in head), len(head)
+
+
+def _sheet(file: Path) -> _Rows:
+    from openpyxl import load_workbook  # late, as below: few tables are of this kind
+
+    def rows(book: Any) -> _Rows:
+        sheet = book.worksheets[0]
+        sheet.reset_dimensions()
+        for line, row in enumerate(sheet.iter_rows(values_only=True), start=1):
+            cells = [_cell(value) for value in row]
+            while cells and not cells[-1]:
+                cells.pop()
+            yield line, cells
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of parts of a workbook that hold no cell
+        found = _read(lambda: load_workbook(io.BytesIO(file.read_bytes()), read_only=True, data_only=True), rows, file)
+    width = len(found[0][1]) if found else 0
+    return ((line, (*cells, *[""] * (width - len(cells)))) for line, cells in found)
+
+
+def _parquet(file: Path) -> _Rows:
+    from pyarrow import parquet
+
+    def rows(table: Any) -> _Rows:
+        yield 1, table.schema_arrow.names
+        line = 1
+        for batch in table.iter_batches():
+            for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                line += 1
+                yield line, [_cell(value) for value in cells]
+
+    return iter(_read(lambda: parquet.ParquetFile(file), rows, file))
+
+
+def _read(opened: Callable[[], Any], rows: Callable[[Any], _Rows], file: Path) -> list[tuple[int, Sequence[str]]]:
+    """All rows of a file that a library reads.
+
+    Raises:
+        DataError: It cannot. The library's words stay private.
+    """
+    try:
+        book = opened()
+        try:
+            return list(rows(book))
+        finally:
+            book.close()
+    except (DataError, MemoryError):
+        raise
+    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+        raise DataError(
+            "The table is damaged, or not what its first bytes say. Save it anew.",
+            private=f"{file}: {type(error).__name__}: {error}",
+        ) from error
+
+
+def _cell(value: Any) -> str:
+    """A cell as the text that stands there."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float):
+        return "" if value != value else str(int(value)) if value.is_integer() else repr(value)
+    if isinstance(value, datetime):
+        return value.isoformat(" ").removesuffix(" 00:00:00")
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if isinstance(value, list | tuple | dict):
+        raise DataError("A cell of the table holds several values. Write each into a column of its own.")
+    return str(value)

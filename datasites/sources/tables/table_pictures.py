@@ -1,0 +1,190 @@
+"""Lists the pictures that a table names. Its classes' names become public; paths, patients and all else do not."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasites.sources.contents import PICTURE_SUFFIXES, PictureFiles, by_file
+from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.folders.levels import one_form
+from datasites.sources.identity import NamesSeen, column_looks_like
+from datasites.sources.listing import LeftOut, ListedPicture, Listing
+from datasites.sources.reasons import NOT_IN_TABLE
+from datasites.sources.tables.labels import RowLabels
+from datasites.sources.tables.problems import LEAVES, NO_FILE, NO_PATH, NO_PATIENT, TWICE, TWO_LABELS, RowProblems
+from datasites.sources.tables.read_table import Table, read_table
+from policies.errors import DataError
+
+_ADVICE = "If they are none, name columns in safe_columns and kinds in safe_kinds, in [dataset]."
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row, as far as it is read.
+
+    Attributes:
+        line: Where it stands in the file.
+        path: What names the picture.
+        labels: The cells of labels.
+        patient, report: Their cells; None without such a column.
+    """
+
+    line: int
+    path: str
+    labels: Sequence[str]
+    patient: str | None
+    report: str | None
+
+
+def list_table(settings: DatasetSettings, watch: Callable[[int], None]) -> Listing:
+    """Lists one hospital's pictures of a table; see `list_pictures`."""
+    file = Path(settings.table or settings.data_path)
+    root = Path(settings.data_path) if settings.table else file.parent
+    table = read_table(file, wanted_columns(settings), settings.table_encoding)
+    _check_columns(table, settings, file)
+    refuse_identity(table, settings)
+    labels = RowLabels(settings, zip(*(table.columns[name] for name in settings.label_columns), strict=True))
+    problems, files, names = RowProblems(), PictureFiles(root, settings), NamesSeen(settings.safe_kinds)
+    listed: list[ListedPicture] = []
+    seen: dict[str, Sequence[str]] = {}
+    real_root = root.resolve()
+    for number, row in enumerate(_rows(table, settings), start=1):
+        watch(number)
+        inside = _inside(root, real_root, row.path)
+        if inside in (NO_PATH, LEAVES, NO_FILE):
+            problems.add(row.line, inside, row.path)
+            continue
+        if inside in seen:
+            problems.add(row.line, TWICE if seen[inside] == row.labels else TWO_LABELS, row.path)
+            continue
+        seen[inside] = row.labels
+        found = labels.of(row.labels)
+        if isinstance(found[0], str):
+            problems.add(row.line, found[0], str(found[1]))
+            continue
+        if row.patient == "":
+            problems.add(row.line, NO_PATIENT)
+        names.look("paths", inside)
+        numbers = tuple(int(one) for one in found)
+        listed += [ListedPicture(one, numbers, row.patient, row.report) for one in files.pictures(inside)]
+    problems.refuse()
+    for name in labels.class_names if not settings.class_names and len(settings.label_columns) == 1 else ():
+        names.look("class names", name)
+    names.refuse(_ADVICE)
+    if not listed:
+        raise DataError("The table names no picture that can be taken. Check site and the table's paths.")
+    left_out = [*files.left_out, *_unnamed(root, seen, file)]
+    measured = files.measured
+    return Listing(
+        root, by_file(listed), labels.class_names, settings.label_kind, left_out, measured.size, measured.channels
+    )
+
+
+def table_sites(settings: DatasetSettings) -> list[str]:
+    """Names of the hospitals of a table, sorted; none without a column of them.
+
+    Raises:
+        DataError: The table cannot be read, or has no such column.
+    """
+    if not settings.site_column:
+        return []
+    file = Path(settings.table or settings.data_path)
+    table = read_table(file, {settings.site_column}, settings.table_encoding)
+    _check_columns(table, settings, file, only=(settings.site_column,))
+    return sorted({one_form(cell.strip()) for cell in table.columns[settings.site_column]} - {""})
+
+
+def wanted_columns(settings: DatasetSettings) -> tuple[str, ...]:
+    """The columns that the settings name."""
+    report = settings.report_column if settings.text_length else ""
+    named = (settings.path_column, *settings.label_columns, settings.patient_column, settings.site_column, report)
+    return tuple(dict.fromkeys(name for name in named if name))
+
+
+def refuse_identity(table: Table, settings: DatasetSettings) -> None:
+    """Refuses columns that look like a person's names, dates or numbers, where the settings do not name them.
+
+    Raises:
+        IdentitySuspected: With the columns in private.
+    """
+    seen = NamesSeen()
+    declared = {settings.patient_column, settings.path_column, settings.report_column, *settings.safe_columns}
+    for head in table.heads:
+        if head not in declared:
+            for kind in column_looks_like(head, table.samples[head]):
+                seen.suspect("columns", kind, head)
+    seen.refuse(_ADVICE)
+
+
+def _check_columns(table: Table, settings: DatasetSettings, file: Path, only: Sequence[str] = ()) -> None:
+    if not settings.label_columns:
+        raise DataError("label_columns must name the table's column of classes, or a column for each finding.")
+    missing = [name for name in only or wanted_columns(settings) if name not in table.heads]
+    if settings.text_length and not settings.report_column:
+        raise DataError("The table must have a column of reports, since text_length is not 0. Name it: report_column.")
+    if missing:
+        raise DataError(
+            f"The table must have the columns that [dataset] names; it lacks {', '.join(missing)}. Set path_column, "
+            "label_columns and the others to the table's own names, which 'python -m datasites inspect' shows.",
+            private=f"{file.name} has {', '.join(table.heads)}.",
+        )
+
+
+def _rows(table: Table, settings: DatasetSettings) -> Iterator[_Row]:
+    """The rows of the hospital that is asked for.
+
+    Raises:
+        DataError: There are several hospitals and none is named, or it is not there.
+    """
+    columns, count = table.columns, len(table.lines)
+    sites = [one_form(cell.strip()) for cell in columns.get(settings.site_column, ())]
+    wanted = one_form(settings.site)
+    if wanted not in sites and (wanted or len(set(sites)) > 1):
+        raise DataError(
+            "The table is several hospitals'. Set site_column, and site to one of them.",
+            private=f"They are {', '.join(sorted(set(sites)))}.",
+        )
+    labels = zip(*(columns[name] for name in settings.label_columns), strict=True)
+    patients = columns.get(settings.patient_column, [None] * count)
+    reports = columns.get(settings.report_column, [None] * count)
+    paths = columns[settings.path_column]
+    for index, cells in enumerate(labels):
+        if wanted and sites[index] != wanted:
+            continue
+        patient = patients[index]
+        patient = None if patient is None else patient.strip()
+        yield _Row(table.lines[index], paths[index].strip(), cells, patient, reports[index])
+
+
+def _inside(root: Path, real_root: Path, path: str) -> str:
+    """Where a named file is in the folder; or the problem with its name."""
+    if not path:
+        return NO_PATH
+    path = path.replace("\\", "/")
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if path.startswith("/") or _DRIVE.match(path) or ".." in parts or "\0" in path:
+        return LEAVES
+    for form in (path, one_form(path), unicodedata.normalize("NFD", path)):
+        file = root / form
+        try:
+            if file.is_file():
+                is_inside = file.resolve().is_relative_to(real_root)
+                return "/".join(file.relative_to(root).parts) if is_inside else LEAVES
+        except OSError:  # a name that no file can have
+            return NO_FILE
+    return NO_FILE
+
+
+def _unnamed(root: Path, named: dict[str, Sequence[str]], table: Path) -> Iterator[LeftOut]:
+    """Pictures that lie beside those that the table names."""
+    folders = sorted({inside.rpartition("/")[0] for inside in named})
+    for folder in folders:
+        for file in sorted((root / folder).iterdir()):
+            inside = "/".join(file.relative_to(root).parts)
+            if file.suffix.lower() in PICTURE_SUFFIXES and inside not in named and file != table:
+                yield LeftOut(inside, NOT_IN_TABLE, lost=False)

@@ -1,0 +1,313 @@
+"""A table names pictures in any usual form, each cell as it is written; what is wrong with its rows comes at once."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.painting import Paint
+
+from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.listing import UNKNOWN, Listing
+from datasites.sources.read_listing import list_pictures
+from datasites.sources.tables.encoding import text_of
+from datasites.sources.tables.read_table import read_table
+from policies.errors import ConfigError, DataError, IdentitySuspected
+
+ROWS = [("path", "label"), ("a/1.png", "red"), ("a/2.png", "white")]
+
+
+@pytest.fixture
+def pictures(paint: Paint, tmp_path: Path) -> Path:
+    for number in range(1, 5):
+        paint(f"a/{number}.png", number)
+    return tmp_path
+
+
+def write(folder: Path, rows: Any = ROWS, encoding: str = "utf-8", name: str = "table.csv", **form: Any) -> Path:
+    table = io.StringIO(newline="")
+    csv.writer(table, **form).writerows(rows)
+    file = folder / name
+    file.write_bytes(table.getvalue().encode(encoding))
+    return file
+
+
+def listing(file: Path, **settings: Any) -> Listing:
+    return list_pictures(DatasetSettings(data_path=str(file), **settings))
+
+
+def said(found: Listing) -> list[tuple[str, str]]:
+    return [(one.picture.place, found.class_names[one.labels[0]]) for one in found.pictures]
+
+
+def save(kind: str, file: Path, rows: list[tuple[Any, ...]]) -> Path:
+    if kind == "xlsx":
+        from openpyxl import Workbook
+
+        book = Workbook()
+        for row in rows:
+            book.active.append(row)
+        book.save(file)
+    else:
+        import pyarrow
+        from pyarrow import parquet
+
+        columns = list(zip(*rows[1:], strict=True))
+        parquet.write_table(pyarrow.table(dict(zip(rows[0], map(list, columns), strict=True))), file)
+    return file
+
+
+# --- forms ---
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("between", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_table_saved_as_text_reads_the_same(pictures: Path, encoding: str, between: str, end: str) -> None:
+    file = write(pictures, [*ROWS, ("", "")], encoding, delimiter=between, lineterminator=end)
+    assert said(listing(file)) == [("a/1.png", "red"), ("a/2.png", "white")]
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "parquet"])
+def test_a_table_saved_by_a_program_reads_the_same_and_its_cells_stay_as_written(pictures: Path, kind: str) -> None:
+    rows = [
+        ("path", "label", "patient", "seen"),
+        ("a/1.png", 10, "007", True),
+        ("a\\2.png", 9, "NA", False),
+        ("./a/3.png", 10, "nan", None),
+    ]
+    file = save(kind, pictures / f"table.{kind}", rows)
+    found = listing(file, patient_column="patient", unit="patient")
+    assert said(found) == [("a/1.png", "10"), ("a/2.png", "9"), ("a/3.png", "10")]
+    assert found.class_names == ("9", "10") and [one.patient for one in found.pictures] == ["007", "NA", "nan"]
+
+
+def test_a_line_that_tells_excel_the_separator_is_no_row(pictures: Path) -> None:
+    file = write(pictures, delimiter=";")
+    file.write_text("sep=;\n" + file.read_text())
+    assert len(listing(file).pictures) == 2
+
+
+def test_a_folder_and_a_table_elsewhere_go_together(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "tables").mkdir()
+    file = write(tmp_path / "tables", [("path", "label"), ("1.png", "red"), ("2.png", "white")])
+    found = listing(pictures / "a", table=str(file))
+    assert said(found) == [("1.png", "red"), ("2.png", "white")]
+    assert {(one.place, one.reason.code, one.lost) for one in found.left_out} == {
+        ("3.png", "not_in_table", False),
+        ("4.png", "not_in_table", False),
+    }
+
+
+def test_gbk_is_read_where_it_is_declared_or_certain(pictures: Path) -> None:
+    rows = [("path", "label"), ("a/1.png", "良性结节"), ("a/2.png", "恶性肿瘤")]
+    for encoding in ("auto", "gbk"):
+        found = listing(write(pictures, rows, "gbk"), table_encoding=encoding)
+        assert found.class_names == tuple(sorted(("良性结节", "恶性肿瘤")))
+
+
+def test_letters_of_western_europe_are_not_taken_for_chinese(pictures: Path) -> None:
+    rows = [("path", "label"), ("a/1.png", "größer"), ("a/2.png", "für")]
+    file = write(pictures, rows, "cp1252")
+    with pytest.raises(DataError, match="Set table_encoding"):
+        listing(file)
+    assert listing(file, table_encoding="cp1252").class_names == ("für", "größer")
+    with pytest.raises(DataError, match="not utf-8 throughout"):
+        listing(file, table_encoding="utf-8")
+    with pytest.raises(DataError, match="UTF-16 without its mark"):
+        text_of("path".encode("utf-16-le"), "auto")
+
+
+def test_names_in_any_script_find_their_files(paint: Paint, tmp_path: Path) -> None:
+    paint("图/1.png")
+    paint("Bru\u0308che/1.png")  # as a Mac writes it
+    rows = [("path", "label"), ("图/1.png", "red"), ("Brüche/1.png", "white")]
+    assert len(listing(write(tmp_path, rows)).pictures) == 2
+
+
+# --- labels ---
+
+
+def test_findings_are_a_column_each_and_nobody_knows_some(pictures: Path) -> None:
+    rows = [("path", "effusion", "mass"), ("a/1.png", "1.0", "0"), ("a/2.png", "", "-1"), ("a/3.png", "true", "no")]
+    file = write(pictures, rows)
+    found = listing(file, label_kind="multi", label_columns=["effusion", "mass"])
+    assert found.label_kind == "multi" and found.class_names == ("effusion", "mass")
+    assert [one.labels for one in found.pictures] == [(1, 0), (UNKNOWN, UNKNOWN), (1, 0)]
+    with pytest.raises(DataError, match="a finding is neither 0, 1 nor unknown"):
+        listing(file, label_kind="multi", label_columns=["effusion", "mass"], unknown_values=["-1"])
+    with pytest.raises(ConfigError, match="as many classes"):
+        listing(file, label_kind="multi", label_columns=["effusion", "mass"], class_names=["a", "b", "c"])
+
+
+def test_findings_may_stand_in_one_column(pictures: Path) -> None:
+    rows = [
+        ("path", "label"),
+        ("a/1.png", "mass|effusion"),
+        ("a/2.png", "No Finding"),
+        ("a/3.png", ""),
+        ("a/4.png", "mass"),
+    ]
+    found = listing(write(pictures, rows), label_kind="multi", label_separator="|")
+    assert found.class_names == ("effusion", "mass")
+    assert [one.labels for one in found.pictures] == [(1, 1), (0, 0), (UNKNOWN, UNKNOWN), (0, 1)]
+    with pytest.raises(ConfigError, match="needs a column for each finding"):
+        listing(write(pictures, rows), label_kind="multi")
+
+
+def test_a_column_for_each_class_has_one_1_in_each_row(pictures: Path) -> None:
+    rows = [("path", "red", "white"), ("a/1.png", "0", "1"), ("a/2.png", "1", "0")]
+    assert said(listing(write(pictures, rows), label_columns=["red", "white"])) == [
+        ("a/1.png", "white"),
+        ("a/2.png", "red"),
+    ]
+    rows[2] = ("a/2.png", "1", "1")
+    with pytest.raises(DataError, match="not exactly one class has a 1"):
+        listing(write(pictures, rows), label_columns=["red", "white"])
+
+
+def test_a_hospital_of_several_has_its_own_rows_and_the_classes_of_all(pictures: Path) -> None:
+    rows = [
+        ("path", "label", "where"),
+        ("a/1.png", "red", "Süd"),
+        ("a/2.png", "white", "Nord"),
+        ("gone.png", "blue", "Nord"),
+    ]
+    file = write(pictures, rows)
+    found = listing(file, site_column="where", site="Su\u0308d")
+    assert said(found) == [("a/1.png", "red")] and found.class_names == ("blue", "red", "white")
+    for site in ("", "West"):
+        with pytest.raises(DataError, match=r"several hospitals'. Set site_column") as caught:
+            listing(file, site_column="where", site=site)
+        assert "Nord" in caught.value.private and "Nord" not in caught.value.public
+    with pytest.raises(DataError, match="several hospitals"):
+        listing(file, site="Nord")
+
+
+def test_reports_are_read_where_they_are_kept(pictures: Path) -> None:
+    rows = [("path", "label", "said"), ("a/1.png", "red", 'seen, "twice"\nbelow'), ("a/2.png", "white", " ")]
+    file = write(pictures, rows)
+    assert [one.report for one in listing(file).pictures] == [None, None]
+    found = listing(file, text_length=8, report_column="said")
+    assert [one.report for one in found.pictures] == ['seen, "twice"\nbelow', " "]
+    with pytest.raises(DataError, match="Name it: report_column"):
+        listing(file, text_length=8)
+
+
+# --- what is wrong ---
+
+
+def test_everything_that_is_wrong_with_rows_is_said_at_once_and_only_to_the_hospital(pictures: Path) -> None:
+    (pictures / "a" / "out.png").symlink_to("/etc/hostname")
+    rows = [
+        *ROWS,
+        ("a/1.png", "red"),
+        ("a/2.png", "red"),
+        ("a/3.png", "zebra"),
+        ("a/4.png", ""),
+        ("../secret.png", "red"),
+        ("/etc/hostname", "red"),
+        ("C:\\pictures\\1.png", "red"),
+        ("a/out.png", "red"),
+        ("a/missing.png", "red"),
+        ("", "red"),
+        ("a/" + "x" * 300, "red"),
+    ]
+    with pytest.raises(DataError) as caught:
+        listing(write(pictures, rows), class_names=["red", "white"])
+    public, private = caught.value.public, caught.value.private
+    for what in (
+        "comes twice",
+        "has two labels",
+        "not among class_names",
+        "a label is missing",
+        "leads out of data_path",
+        "is not there",
+        "a path is missing",
+    ):
+        assert what in public and what in private, what
+    assert "line 6: zebra" in private and "leads out of data_path, or does not begin there, 4 times" in private
+    assert not [word for word in ("zebra", "secret", "missing.png", "line") if word in public]
+
+
+def test_only_the_first_of_many_lines_are_named(pictures: Path) -> None:
+    rows = [*ROWS, *((f"gone/{number}.png", "red") for number in range(1000))]
+    with pytest.raises(DataError) as caught:
+        listing(write(pictures, rows))
+    assert "1000 times" in caught.value.private and len(caught.value.private) < 500
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings", "message"),
+    [
+        ([("file", "label"), ("a/1.png", "red")], {}, "it lacks path"),
+        (ROWS, {"label_columns": ["finding"]}, "it lacks finding"),
+        (ROWS, {"patient_column": "who"}, "it lacks who"),
+        (ROWS, {"label_columns": []}, "label_columns must name"),
+        ([("path", "label", "label"), ("a/1.png", "red", "red")], {}, "two columns 'label'"),
+        ([("path", "label"), ("a/1.png",)], {}, "as many cells"),
+        ([("path", "label"), ("a/1.png", "red", "more")], {}, "as many cells"),
+        (
+            [("path", "label", "who"), ("a/1.png", "red", ""), ("a/2.png", "white", "p")],
+            {"patient_column": "who"},
+            "patient",
+        ),
+        ([("path", "label")], {}, "2 to 10000 classes"),
+        ([], {}, "it lacks path, label"),
+        ([*ROWS, ("a/3.png", "x" * 65)], {}, "printable"),
+    ],
+)
+def test_what_does_not_fit_is_named(pictures: Path, rows: Any, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        listing(write(pictures, rows), **settings)
+
+
+@pytest.mark.parametrize(
+    "content", [b'path,label\n"a/1.png,red\n', b"PAR1 broken", b"PK\x03\x04 broken", b"\xd0\xcf\x11\xe0 old"]
+)
+def test_a_damaged_table_is_refused_without_a_word_of_it(pictures: Path, content: bytes) -> None:
+    (pictures / "table.csv").write_bytes(content)
+    with pytest.raises(DataError, match="Save it") as caught:
+        listing(pictures / "table.csv")
+    assert "a/1.png" not in caught.value.public + caught.value.private
+
+
+# --- identity ---
+
+
+@pytest.mark.parametrize(
+    ("head", "values"),
+    [
+        ("PatientName", ["Qx", "Qy"]),
+        ("Geburtsdatum", ["", ""]),
+        ("姓名", ["甲", "乙"]),
+        ("MRN", ["Q1", "Q2"]),
+        ("k", ["Muster^Anna", "Beispiel^Bernd"]),
+        ("k", ["1961-03-02", "02.03.1948"]),
+    ],
+)
+def test_a_column_that_looks_like_a_persons_stops_the_listing_until_it_is_named(
+    pictures: Path, head: str, values: list[str]
+) -> None:
+    rows = [(*row, value) for row, value in zip(ROWS, (head, *values), strict=True)]
+    with pytest.raises(IdentitySuspected, match="columns like") as caught:
+        listing(write(pictures, rows))
+    assert head in caught.value.private and not any(value and value in caught.value.public for value in values)
+    assert len(listing(write(pictures, rows), safe_columns=[head]).pictures) == 2
+    assert len(listing(write(pictures, rows), patient_column=head).pictures) == 2 if all(values) else True
+
+
+def test_a_label_that_looks_like_a_person_is_not_published(pictures: Path) -> None:
+    rows = [*ROWS, ("a/3.png", "Muster, Anna")]
+    with pytest.raises(IdentitySuspected, match="class names like names"):
+        listing(write(pictures, rows))
+
+
+def test_a_table_reads_only_what_is_wanted(tmp_path: Path) -> None:
+    rows = [("path", "label", "other"), *((f"{number}.png", "red", "x") for number in range(500))]
+    table = read_table(write(tmp_path, rows), ["path"])
+    assert list(table.columns) == ["path"] and len(table.columns["path"]) == 500
+    assert {head: len(cells) for head, cells in table.samples.items()} == {"path": 200, "label": 200, "other": 200}
