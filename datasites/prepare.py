@@ -15,6 +15,7 @@ from datasites.files.state_folder import StateFolder
 from datasites.ingestion.ingest import Asked, ingest
 from datasites.ingestion.ingested_before import asked_otherwise
 from datasites.ingestion.reader_processes import ReaderProcesses
+from datasites.sources.dataset_settings import is_named
 from datasites.sources.read_listing import list_pictures
 from datasites.state import identity as identities
 from datasites.state.pseudonym_secret import pseudonym_secret
@@ -62,7 +63,7 @@ def check_data(state: StateFolder, config: DatasiteConfig) -> None:
             f"Datasite '{config.name}' has no pictures yet. Give --data_path: a folder with a subfolder per class, "
             "or an .npz file."
         )
-    if not Path(path).exists():
+    if not is_named(path) and not Path(path).exists():
         raise ConfigError(f"No pictures at {path} for datasite '{config.name}'. Give an existing path.")
 
 
@@ -106,8 +107,9 @@ def ingest_pictures(state: StateFolder, config: DatasiteConfig, options: IngestO
     options = options or IngestOptions()
     check_data(state, config)
     dataset = config.dataset
-    listing = list_pictures(dataset)
-    hold_out = list_pictures(replace(dataset, data_path=options.hold_out, site="")) if options.hold_out else None
+    listing, hold_out = list_pictures(dataset), None
+    if options.hold_out:
+        hold_out = list_pictures(replace(dataset, data_path=options.hold_out, site="", table="", kind="auto"))
     with Watched("Reading pictures") as watch:
         asked = Asked(
             dataset,
