@@ -16,6 +16,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,10 +24,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from datasites.cli.serving import wait_for_stdin
 from datasites.files.state_folder import StateFolder
 from policies.errors import ConfigError, WanwuError
 from policies.settings import declared
-from policies.terminal.commands import Command, option, option_of, run
+from policies.terminal.commands import Command, option, option_of, run, switch
 from policies.terminal.printing import say, say_error, show_everything
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class Wanted:
         data_path: Pictures.
         image_size: Side in pixels that pictures are resized to.
         researchers: E-mail addresses to enrol at the first start.
+        stop_with_stdin: Whether the end of standard input is the end of all.
     """
 
     state: Path
@@ -68,6 +71,7 @@ class Wanted:
     data_path: Path | None
     image_size: int | None
     researchers: tuple[str, ...]
+    stop_with_stdin: bool
 
 
 class _Stop(Exception):
@@ -85,6 +89,8 @@ def launch(**given: object) -> int:
     wanted = Wanted(**given)  # type: ignore[arg-type]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _raise_stop)
+    if wanted.stop_with_stdin:
+        threading.Thread(target=wait_for_stdin, daemon=True).start()
     started: list[Started] = []
     try:
         configs = described(wanted)
@@ -323,6 +329,7 @@ def make_program() -> Command:
         option("--name", "start one hospital of this name"),
         option("--image_size", "resize a folder's pictures to this square", kind=int, value="PIXELS"),
         option("--state", "folder of the state folders", kind=Path, default=Path("state")),
+        switch("--stop_with_stdin", "stop when standard input closes (used by the demo)"),
         later=_settings,
     )
     program.help = (__doc__ or "").replace("\n\n    python", "\n\n\b\n    python")  # lines that are not wrapped
