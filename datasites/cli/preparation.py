@@ -11,8 +11,10 @@ import click
 from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
 from policies.errors import ConfigError
-from policies.terminal.commands import option, option_of
-from policies.terminal.printing import say
+from policies.terminal.commands import argument, option, option_of
+from policies.terminal.printing import say, say_json
+
+_TOLD_EVERY = 200
 
 
 def init(chosen: Chosen, **settings: Any) -> None:
@@ -33,6 +35,30 @@ def init(chosen: Chosen, **settings: Any) -> None:
     check_data(state, config)
     write_config(state, config)
     say(f"Datasite '{config.name}' is described in {state.config}: read it, set its limits, then ingest and serve.")
+
+
+def inspect(chosen: Chosen, *, path: str, table: Path | None, site: str | None) -> None:
+    """Looks at pictures and changes nothing: what is there, what would be left out, which settings would take it."""
+    from dataclasses import asdict
+
+    from datasites.sources.dataset_settings import DatasetSettings, is_named
+    from datasites.sources.inspection.inspection import inspect_source
+    from datasites.sources.inspection.shown import show
+    from policies.terminal.rich_terminal import PlainConsole
+
+    where = path if is_named(path) else str(Path(path).resolve())
+    settings = DatasetSettings(data_path=where, site=site or "", table="" if table is None else str(table.resolve()))
+    with PlainConsole(stderr=True).status("Looking ...") as status:
+
+        def watch(done: int) -> None:
+            if done % _TOLD_EVERY == 0:
+                status.update(f"Looking: {done:,} files")
+
+        found = inspect_source(settings, watch)
+    if chosen.json:
+        say_json(asdict(found), indent=2)
+    else:
+        show(found, PlainConsole())
 
 
 def ingest(chosen: Chosen) -> None:
@@ -72,6 +98,13 @@ def features(
 def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
     commands.add("init", init, later=_settings)
+    commands.add(
+        "inspect",
+        inspect,
+        argument("path", "a folder, a table, an .npz file, a DICOMDIR, or medmnist:NAME"),
+        option("--table", "a table that names the folder's pictures", kind=Path, value="FILE"),
+        option("--site", "which hospital's, where there are several"),
+    )
     commands.add("ingest", ingest)
     commands.add("features", features, later=_features)
 

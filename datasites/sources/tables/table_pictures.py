@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasites.sources.contents import PICTURE_SUFFIXES, PictureFiles, by_file
+from datasites.sources.contents import PICTURE_SUFFIXES, Measured, PictureFiles, by_file
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.folders.levels import one_form
 from datasites.sources.identity import NamesSeen, column_looks_like
@@ -41,7 +41,7 @@ class _Row:
     report: str | None
 
 
-def list_table(settings: DatasetSettings, watch: Callable[[int], None]) -> Listing:
+def list_table(settings: DatasetSettings, watch: Callable[[int], None], measured: Measured | None = None) -> Listing:
     """Lists one hospital's pictures of a table; see `list_pictures`."""
     file = Path(settings.table or settings.data_path)
     root = Path(settings.data_path) if settings.table else file.parent
@@ -49,7 +49,7 @@ def list_table(settings: DatasetSettings, watch: Callable[[int], None]) -> Listi
     _check_columns(table, settings, file)
     refuse_identity(table, settings)
     labels = RowLabels(settings, zip(*(table.columns[name] for name in settings.label_columns), strict=True))
-    problems, files, names = RowProblems(), PictureFiles(root, settings), NamesSeen(settings.safe_kinds)
+    problems, files, names = RowProblems(), PictureFiles(root, settings, measured), NamesSeen(settings.safe_kinds)
     listed: list[ListedPicture] = []
     seen: dict[str, Sequence[str]] = {}
     real_root = root.resolve()
@@ -79,10 +79,8 @@ def list_table(settings: DatasetSettings, watch: Callable[[int], None]) -> Listi
     if not listed:
         raise DataError("The table names no picture that can be taken. Check site and the table's paths.")
     left_out = [*files.left_out, *_unnamed(root, seen, file)]
-    measured = files.measured
-    return Listing(
-        root, by_file(listed), labels.class_names, settings.label_kind, left_out, measured.size, measured.channels
-    )
+    own = files.measured
+    return Listing(root, by_file(listed), labels.class_names, settings.label_kind, left_out, own.size, own.channels)
 
 
 def table_sites(settings: DatasetSettings) -> list[str]:
