@@ -47,6 +47,10 @@ def list_pictures(
         from datasites.sources.tables.table_pictures import list_table
 
         return list_table(settings, watch, measured)
+    if kind == "dicom":
+        from datasites.sources.dicom.dicom_listing import list_dicom
+
+        return list_dicom(settings, watch)
     from datasites.sources.folders.class_folders import list_class_folders
 
     return list_class_folders(settings, watch, measured)
