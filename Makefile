@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants bench-rounds bench-engine bench-accuracy check lock clean
+.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants bench-rounds bench-engine bench-accuracy bench-hospital check lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ bench-engine: setup ## a private step beside a plain one, time and memory, into 
 
 bench-accuracy: setup ## accuracy of private studies, into out/bench (ARGS="--seeds 1 --validation")
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/accuracy.py $(ARGS)
+
+bench-hospital: setup ## how fast pictures come in beside bare decoding, and in how much memory, into out/bench (ARGS="--jpegs 2000 --dicoms 500")
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/hospital.py $(ARGS)
 
 check: setup ## ruff and mypy, on the tests too
 	$(BIN)/ruff check .

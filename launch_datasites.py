@@ -200,9 +200,9 @@ def _drawn_pictures(states: Path) -> Path:
 
 
 def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
-    """Checks everything that can be checked before anything starts, then writes the configs."""
+    """Checks everything that can be checked before anything starts, writes the configs and reads new pictures."""
     from datasites.hospitals_file import check_distinct
-    from datasites.prepare import check_data, write_config
+    from datasites.prepare import asked_in_vain, check_data, stored_pictures, write_config
     from datasites.web.listening import listen
 
     check_distinct(configs)
@@ -212,6 +212,12 @@ def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
         check_data(state, config)
     for config, state in zip(configs, folders, strict=True):
         write_config(state, config)
+        if ignored := asked_in_vain(state, config):
+            say(
+                f"{config.name}: the dataset '{config.dataset.name}' was ingested before and stays as it is. Not read "
+                f"again: {'; '.join(ignored)}. To publish other pictures or settings, set another name in [dataset]."
+            )
+        stored_pictures(state, config)  # here, where its progress is seen; the datasite finds them
     return folders
 
 

@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-from datasites.assets.ingestion import ingest
-from datasites.assets.sources import read_source
-from datasites.assets.store import StoreManifest, open_store
+from datasites.assets.store import MANIFEST, StoreManifest, open_store
 from datasites.config import DatasiteConfig
 from datasites.files.private_file import write_private
 from datasites.files.state_folder import StateFolder
+from datasites.ingestion.ingest import Asked, ingest
+from datasites.ingestion.ingested_before import asked_otherwise
+from datasites.ingestion.reader_processes import ReaderProcesses
+from datasites.sources.dataset_settings import is_named
+from datasites.sources.read_listing import list_pictures
 from datasites.state import identity as identities
+from datasites.state.pseudonym_secret import pseudonym_secret
 from policies.errors import ConfigError
+from policies.terminal.printing import say
+from policies.terminal.progress import Watched
+
+REPORT = "ingest-report.csv"
+
+
+@dataclass(frozen=True)
+class IngestOptions:
+    """How an ingest goes, besides what the settings say.
+
+    Attributes:
+        processes: How many read pictures at once; None takes one for each core.
+        accepted: Whether pictures with two labels, or in the hold-out too, are taken all the same.
+        hold_out: The pictures that models are measured on; empty where they are not to be compared.
+        tell: Told each line for the hospital's terminal.
+    """
+
+    processes: int | None = None
+    accepted: bool = False
+    hold_out: str = ""
+    tell: Callable[[str], None] = field(default=partial(say, to_errors=True))
 
 
 def write_config(state: StateFolder, config: DatasiteConfig) -> None:
@@ -26,7 +55,7 @@ def check_data(state: StateFolder, config: DatasiteConfig) -> None:
     Raises:
         ConfigError: With what is missing.
     """
-    if (state.store / config.dataset.name / "manifest.json").exists():
+    if is_ingested(state, config):
         return
     path = config.dataset.data_path
     if not path:
@@ -34,36 +63,63 @@ def check_data(state: StateFolder, config: DatasiteConfig) -> None:
             f"Datasite '{config.name}' has no pictures yet. Give --data_path: a folder with a subfolder per class, "
             "or an .npz file."
         )
-    if not Path(path).exists():
+    if not is_named(path) and not Path(path).exists():
         raise ConfigError(f"No pictures at {path} for datasite '{config.name}'. Give an existing path.")
 
 
-def ingest_pictures(state: StateFolder, config: DatasiteConfig) -> StoreManifest:
-    """Returns the dataset's manifest, after reading the pictures if that was not done before.
+def is_ingested(state: StateFolder, config: DatasiteConfig) -> bool:
+    """Whether the dataset that the config names has a store."""
+    return (state.store / config.dataset.name / MANIFEST).exists()
+
+
+def asked_in_vain(state: StateFolder, config: DatasiteConfig) -> list[str]:
+    """Which settings differ from those that the dataset was ingested with: they are not read again.
+
+    Raises:
+        StoreBroken: The store is damaged.
+    """
+    if not is_ingested(state, config):
+        return []
+    return asked_otherwise(open_store(state.store / config.dataset.name).manifest, config.dataset)
+
+
+def stored_pictures(state: StateFolder, config: DatasiteConfig) -> StoreManifest:
+    """Returns the dataset's manifest: of the store that is there, else of one that is made of the pictures now.
+
+    Raises:
+        StoreBroken: What belongs to the rows of the store is not what was ingested.
+        ConfigError, DataError: As `ingest_pictures`.
+    """
+    if not is_ingested(state, config):
+        return ingest_pictures(state, config)
+    store = open_store(state.store / config.dataset.name)
+    store.check_rows()
+    return store.manifest
+
+
+def ingest_pictures(state: StateFolder, config: DatasiteConfig, options: IngestOptions | None = None) -> StoreManifest:
+    """Reads the pictures into the store, or finds the same ones there already; returns its manifest.
 
     Raises:
         ConfigError: There are no pictures at the configured path.
-        DataError: The pictures cannot be read, or are too few to publish.
+        DataError: They cannot be taken, or differ from those of the store that is there: it stays as it is.
     """
-    folder = state.store / config.dataset.name
-    if (folder / "manifest.json").exists():
-        return open_store(folder).manifest
+    options = options or IngestOptions()
     check_data(state, config)
     dataset = config.dataset
-    source = read_source(
-        Path(dataset.data_path),
-        site=dataset.site or None,
-        classes=dataset.class_names or None,
-        image_size=dataset.size if any(dataset.size) else None,
-        channels=dataset.channels or None,
-        reports=dataset.text is not None,
-    )
-    return ingest(
-        source,
-        folder,
-        name=dataset.name,
-        unit=dataset.unit,
-        public_size=dataset.public_size or None,
-        min_public_size=config.limits.min_public_size,
-        text=dataset.text,
-    )
+    listing, hold_out = list_pictures(dataset), None
+    if options.hold_out:
+        hold_out = list_pictures(replace(dataset, data_path=options.hold_out, site="", table="", kind="auto"))
+    with Watched("Reading pictures") as watch:
+        asked = Asked(
+            dataset,
+            pseudonym_secret(state),
+            state.path / REPORT,
+            min_public_size=config.limits.min_public_size,
+            accepted=options.accepted,
+            hold_out=hold_out,
+            tell=options.tell,
+            watch=watch,
+        )
+        processes = options.processes or len(os.sched_getaffinity(0))
+        return ingest(listing, state.store / dataset.name, asked, partial(ReaderProcesses, processes))

@@ -76,6 +76,10 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.training.models": {"policies": "errors plans", "datasites": "training.pictures"},
     "datasites.assets": {"policies": "answers errors plans validate", "datasites": "files sources training.models"},
+    "datasites.ingestion": {
+        "policies": "errors plans untrusted_text",
+        "datasites": "assets files picture_files sources",
+    },
     "datasites.approvals": {"policies": "errors ledger plans untrusted_text", "datasites": "assets files"},
     "datasites.audit_log": {"policies": "errors ledger plans untrusted_text", "datasites": "files"},
     "datasites.hospitals_file": {"policies": "errors", "datasites": "config files"},
@@ -99,7 +103,10 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "training.book_keeping training.dp_sgd training.models training.pictures",
     },
     "datasites.doctor": {"policies": "errors versions", "datasites": "assets audit_log config files state web"},
-    "datasites.prepare": {"policies": "errors", "datasites": "assets config files state"},
+    "datasites.prepare": {
+        "policies": "errors terminal",
+        "datasites": "assets config files ingestion sources state",
+    },
     "datasites.pysyft": {"policies": "contracts errors", "datasites": "assets files runs.entry state"},
     "datasites.training.local_round": {
         "policies": "errors plans",

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from datasites.assets.pictures import check_class_names
 from policies import validate
@@ -19,8 +15,16 @@ from policies.plans.picture_form import LABEL_KINDS, MODALITIES, PictureForm
 from policies.plans.tokeniser import TextForm
 from policies.plans.training import UNITS, canonical_json
 
-STORE_VERSION = 1
-_ADDED_LATER = {"text": None, "form": None, "label_kind": "single", "modality": "other"}
+STORE_VERSION = 2
+FIRST_VERSION = 1  # no pseudonyms: its sources cannot be compared with what a hospital has now
+_ADDED_LATER = {
+    "text": None,
+    "form": None,
+    "label_kind": "single",
+    "modality": "other",
+    "pseudonyms": "",
+    "has_patients": False,
+}
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,15 @@ class StoreManifest:
         num_pictures: Private: rows in the store.
         num_units: Private: units in the store.
         fingerprint: Private: `fingerprint` of the pictures; copies of a dataset share it, and so a privacy ledger.
-        rows_digest: Private: SHA-256 of labels, units and, where there are reports, their words, as stored.
+        rows_digest: Private: SHA-256 of all that belongs to the rows, as stored: see `fingerprint.rows_digest`.
         version: Of the store's format.
         text: Public: the form of the reports; None where there are none.
         form: Public: how files became pictures; None where they came as arrays.
         label_kind: Public: `single` or `multi`; see `DatasetSchema`.
         modality: Public: what kind of pictures they are, as declared.
+        pseudonyms: Private: the name of the secret that sources and patients have their pseudonyms under, never the
+            secret; empty in stores of version 1, which keep none.
+        has_patients: Private: whether the store keeps a pseudonym of each unit's patient.
     """
 
     name: str
@@ -58,6 +65,8 @@ class StoreManifest:
     form: PictureForm | None = None
     label_kind: str = "single"
     modality: str = "other"
+    pseudonyms: str = field(default="", repr=False)
+    has_patients: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         validate.name("name", self.name)
@@ -72,7 +81,10 @@ class StoreManifest:
             validate.integer(count, getattr(self, count), low=1, high=10**9)
         validate.digest("fingerprint", self.fingerprint)
         validate.digest("rows_digest", self.rows_digest)
-        validate.integer("version", self.version, low=STORE_VERSION, high=STORE_VERSION)
+        validate.integer("version", self.version, low=FIRST_VERSION, high=STORE_VERSION)
+        if self.pseudonyms:
+            validate.digest("pseudonyms", self.pseudonyms)
+        validate.boolean("has_patients", self.has_patients)
         if self.text is not None and not isinstance(self.text, TextForm):
             raise DataError("text must be a form of reports, or absent.")
         if self.form is not None and not isinstance(self.form, PictureForm):
@@ -124,25 +136,3 @@ class StoreManifest:
                 "The store's manifest cannot be read. Restore the store from a copy, or ingest the pictures anew.",
                 private=str(error),
             ) from error
-
-
-def fingerprint(images: NDArray[np.uint8]) -> str:
-    """Names a set of pictures by its content, whatever their order, labels, file names or dataset name.
-
-    It is the SHA-256 of the sorted SHA-256 of each picture's shape and pixels. A single changed or missing picture
-    changes it, so it recognises a copy, not an overlap.
-
-    Args:
-        images: uint8, (N, H, W, C).
-    """
-    shape = np.asarray(images.shape[1:], dtype="<u4").tobytes()
-    digests = sorted(hashlib.sha256(shape + np.asarray(image).tobytes()).digest() for image in images)
-    return hashlib.sha256(b"".join(digests)).hexdigest()
-
-
-def rows_digest(labels: NDArray[np.int64], units: NDArray[np.int64], texts: NDArray[np.int32] | None = None) -> str:
-    """SHA-256 of the rows in their order: labels and units, int64, (N,), and the reports' words, int32, (N, length)."""
-    digest = hashlib.sha256(labels.astype("<i8").tobytes() + units.astype("<i8").tobytes())
-    if texts is not None:
-        digest.update(texts.astype("<i4").tobytes())
-    return digest.hexdigest()

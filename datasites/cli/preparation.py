@@ -11,7 +11,7 @@ import click
 from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
 from policies.errors import ConfigError
-from policies.terminal.commands import argument, option, option_of
+from policies.terminal.commands import argument, option, option_of, switch
 from policies.terminal.printing import say, say_json
 
 _TOLD_EVERY = 200
@@ -61,20 +61,23 @@ def inspect(chosen: Chosen, *, path: str, table: Path | None, site: str | None) 
         show(found, PlainConsole())
 
 
-def ingest(chosen: Chosen) -> None:
-    """Reads the pictures into the store."""
+def ingest(chosen: Chosen, *, processes: int | None, hold_out: Path | None, yes: bool) -> None:
+    """Reads the pictures into the store, or goes on where an earlier try has stopped."""
     from datasites.config import DatasiteConfig
-    from datasites.prepare import ingest_pictures
+    from datasites.prepare import IngestOptions, ingest_pictures
 
+    os.umask(0o077)
     state = chosen_state(chosen)
-    manifest = ingest_pictures(state, DatasiteConfig.from_toml(state.config))
+    options = IngestOptions(processes, accepted=yes, hold_out="" if hold_out is None else str(hold_out))
+    manifest = ingest_pictures(state, DatasiteConfig.from_toml(state.config), options)
     height, width, channels = manifest.image_shape
     say(
         f"Dataset '{manifest.name}': {manifest.num_pictures} pictures of {height}x{width}x{channels} in "
         f"{len(manifest.class_names)} classes, {manifest.num_units} units ({manifest.unit})"
-        f"{f', with reports of up to {manifest.text.length} words' if manifest.text else ''}. "
-        f"Researchers see a public size of {manifest.public_size}."
+        f"{f', with reports of up to {manifest.text.length} words' if manifest.text else ''}."
     )
+    say(f"Researchers will see a public size of {manifest.public_size}, and these classes:")
+    say(", ".join(manifest.class_names))
 
 
 def features(
@@ -105,7 +108,13 @@ def add_commands(commands: HospitalCommands) -> None:
         option("--table", "a table that names the folder's pictures", kind=Path, value="FILE"),
         option("--site", "which hospital's, where there are several"),
     )
-    commands.add("ingest", ingest)
+    commands.add(
+        "ingest",
+        ingest,
+        option("--processes", "that read pictures at once; one for each core if not given", kind=int),
+        option("--hold_out", "pictures that models are measured on: none of them is to be in the dataset", kind=Path),
+        switch("--yes", "take pictures that come with two labels, or are in the hold-out too, all the same"),
+    )
     commands.add("features", features, later=_features)
 
 

@@ -18,7 +18,7 @@ def serve(chosen: Chosen, *, stop_with_stdin: bool) -> None:
     os.umask(0o077)
     state = chosen_state(chosen)
     from datasites.config import DatasiteConfig
-    from datasites.prepare import ingest_pictures
+    from datasites.prepare import stored_pictures
     from datasites.pysyft.server import refuse_dev_mode
     from datasites.server import RunningDatasite
     from datasites.state.lock import hold
@@ -30,7 +30,7 @@ def serve(chosen: Chosen, *, stop_with_stdin: bool) -> None:
     check_version(state.path)
     listen(config.host, config.port).close()
     hold(state)
-    ingest_pictures(state, config)
+    stored_pictures(state, config)
     terminal = log_to(state.logs / "datasite.log", config.max_log_bytes)
     if stop_with_stdin:
         threading.Thread(target=wait_for_stdin, daemon=True).start()

@@ -31,7 +31,9 @@ def only_writer(parent: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def write_folder(folder: Path, files: Mapping[str, Callable[[BinaryIO], object]]) -> None:
+def write_folder(
+    folder: Path, files: Mapping[str, Callable[[BinaryIO], object]], *, moved: Mapping[str, Path] | None = None
+) -> None:
     """Writes a new folder, mode 0700, of files, mode 0600: first aside, then renamed.
 
     A crash leaves no half folder; what it left aside is removed by the next call. Call it under `only_writer`.
@@ -39,6 +41,7 @@ def write_folder(folder: Path, files: Mapping[str, Callable[[BinaryIO], object]]
     Args:
         folder: Does not exist yet; its parent does.
         files: File name to a function that writes the open file.
+        moved: File name to a finished file of the same disk, safely on it, which becomes this one at the very end.
 
     Raises:
         OSError: No space, no rights, or the folder appeared meanwhile. What was written is removed.
@@ -51,6 +54,8 @@ def write_folder(folder: Path, files: Mapping[str, Callable[[BinaryIO], object]]
         for name, write in files.items():
             with _private_file(aside / name) as file:
                 write(file)
+        for name, finished in (moved or {}).items():
+            finished.rename(aside / name)
         sync_folder(aside)
         aside.rename(folder)
         sync_folder(folder.parent)

@@ -170,7 +170,9 @@ def _plain_files(state: StateFolder) -> list[Path]:
     found = []
     for path in sorted(state.path.rglob("*")):
         name = path.relative_to(state.path)
-        if name.parts[0] in LEFT_OUT_FOLDERS or str(name) in LEFT_OUT_FILES or name.name.startswith("."):
+        if name.parts[0] in LEFT_OUT_FOLDERS or str(name) in LEFT_OUT_FILES:
+            continue
+        if any(part.startswith(".") for part in name.parts):
             continue
         if path.is_symlink():
             raise BackupRefused(f"{path} is a link; a backup holds plain files only. Put the file itself there.")

@@ -32,9 +32,9 @@ def predict(
     Args:
         spec: The model.
         weights: float32 by name, exactly the model's parameters.
-        images: uint8, (N, H, W, C) with the H, W, C of `spec`; may be a memory map. For a model that takes reports, a
-            tuple of these and tokens, whole numbers, (N, length), in the form that `spec` names. For a model that reads
-            features, these: float32, (N, 1, 1, width).
+        images: uint8 or uint16, (N, H, W, C) with the H, W, C of `spec`; may be a memory map. For a model that takes
+            reports, a tuple of these and tokens, whole numbers, (N, length), in the form that `spec` names. For a model
+            that reads features, these: float32, (N, 1, 1, width).
         fixed: What `fixed_features` gave for these pictures, to spare computing it again; None computes what is needed.
         device: Where torch computes.
 
@@ -49,10 +49,11 @@ def predict(
     images, texts = images if isinstance(images, tuple) else (images, None)
     _check_texts(spec, images, texts)
     reads = FeatureSpec.of(spec)
-    kind, shape = (np.uint8, spec.image_shape) if reads is None else (np.float32, (1, 1, reads.width))
-    if images.dtype != kind or images.shape[1:] != shape:
+    kinds = ("uint8", "uint16") if reads is None else ("float32",)
+    shape = spec.image_shape if reads is None else (1, 1, reads.width)
+    if images.dtype.name not in kinds or images.shape[1:] != shape:
         raise DataError(
-            f"The model takes {np.dtype(kind)} pictures of shape {shape}, got {images.dtype} of {images.shape[1:]}."
+            f"The model takes {' or '.join(kinds)} pictures of shape {shape}, got {images.dtype} of {images.shape[1:]}."
         )
     model = build_model(spec)
     load_weights(model, weights)

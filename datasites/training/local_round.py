@@ -198,6 +198,7 @@ class PreparedTraining:
             steps=plan.steps_per_round,
             random=random,
             pictures_each=plan.pictures_per_patient,
+            index=pictures.unit_index,
         )
         if self.private is None or plan.privacy is None:
             step = _plain_step(plan, model, optimizer, load)

@@ -17,7 +17,7 @@ def drawn_by(draw: Draw) -> Callable[[Patch], None]:
     """Replaces the sampler."""
 
     def build_in(patch: Patch) -> None:
-        def steps(units, *, sample_rate, steps, random, pictures_each=1):
+        def steps(units, *, sample_rate, steps, random, pictures_each=1, index=None):
             for drawn in draw(units, sample_rate, steps, random):
                 yield drawn[:, None]
 

@@ -7,8 +7,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from support.array_store import ingest
+
 from datasites.approvals.approvals import Approvals, Decision
-from datasites.assets.ingestion import ingest
 from datasites.assets.sources import read_source
 from datasites.audit_log.ledger_witness import head_of
 from datasites.config import DatasiteConfig

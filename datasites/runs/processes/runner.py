@@ -198,6 +198,7 @@ def prepare(inputs: RunInputs) -> Work:
 
     from datasites.training.jobs import prepare_round
     from datasites.training.pictures.data import LabelledPictures
+    from datasites.training.pictures.unit_index import UnitIndex
     from datasites.training.process_group.process_group import SINGLE_PROCESS
     from policies.contracts.weights import canonical_bytes
     from policies.plans.kinds import parse
@@ -224,6 +225,7 @@ def prepare(inputs: RunInputs) -> Work:
                 texts=store.texts,
                 text_form=store.manifest.text,
                 features=pictures.features,
+                unit_index=UnitIndex.kept(store.by_unit, store.unit_starts),
             ),
             progress=lambda step, steps: inputs.progress(step / steps),
         )

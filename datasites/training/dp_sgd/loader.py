@@ -16,7 +16,7 @@ import torch
 
 from datasites.training.dp_sgd.batch_shape import EMPTY
 from datasites.training.dp_sgd.engine_contract import Inputs
-from datasites.training.pictures.data import PIXEL_ZERO, LabelledPictures, augment, to_tensor
+from datasites.training.pictures.data import LabelledPictures, augment, grey_of, to_tensor
 from datasites.training.pictures.features import pictures_for
 from datasites.training.pictures.reports import texts_for, to_inputs
 from datasites.training.randomness.randomness import SecureRandom
@@ -65,7 +65,7 @@ class Loader:
 
     def _read(self, batches: Iterable[np.ndarray]) -> Iterator[Batch]:
         texts, pictures = texts_for(self.plan.model, self.pictures), pictures_for(self.plan.model, self.pictures)
-        views, grey = self.plan.augmentation_multiplicity, 0 if pictures.dtype == np.float32 else int(PIXEL_ZERO)
+        views, grey = self.plan.augmentation_multiplicity, grey_of(pictures.dtype)
         for batch in batches:
             rows = batch.T.ravel()
             images = to_tensor(_placed(pictures, rows, empty=grey), self.device).repeat(views, 1, 1, 1)

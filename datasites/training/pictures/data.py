@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from datasites.training.pictures.unit_index import UnitIndex
 from datasites.training.randomness.randomness import SecureRandom
 from policies import validate
 from policies.errors import DataError, PlanError
@@ -15,6 +16,7 @@ from policies.plans.tokeniser import TextForm
 # Public and the same for every hospital: a mean and spread measured on private pictures would be a release.
 PIXEL_ZERO = 128.0
 PIXEL_UNIT = 64.0
+DEEP_UNIT = 257.0  # of 16 bits: 65,535 is what 255 is of 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +24,7 @@ class LabelledPictures:
     """The pictures of one dataset.
 
     Attributes:
-        images: uint8, (N, H, W, C); may be a memory map.
+        images: uint8 or uint16, (N, H, W, C), from 0 (black) to all that the type holds (white); may be a memory map.
         labels: int64, (N,), class of each picture, from 0.
         units: int64, (N,), privacy unit of each picture, 0 .. U-1; every unit has a picture.
         public_size: The number of units that the hospital declares. N and U themselves are private.
@@ -31,6 +33,8 @@ class LabelledPictures:
         text_form: What `texts` are; None where there are none.
         features: float32, (N, width), what a frozen public backbone says of each picture; may be a memory map. None
             where the model reads the pictures themselves.
+        unit_index: `UnitIndex.of` of the units, where somebody has made it and checked it against them; then nothing
+            here reads all units. None where nobody has.
     """
 
     images: np.ndarray
@@ -40,11 +44,13 @@ class LabelledPictures:
     texts: np.ndarray | None = None
     text_form: TextForm | None = None
     features: np.ndarray | None = None
+    unit_index: UnitIndex | None = None
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.dtype != np.uint8:
+        if self.images.ndim != 4 or self.images.dtype not in (np.uint8, np.uint16):
             raise DataError(
-                f"Pictures must be uint8 of shape (N, H, W, C), got {self.images.dtype} with {self.images.ndim} axes."
+                "Pictures must be uint8 or uint16 of shape (N, H, W, C), got "
+                f"{self.images.dtype} with {self.images.ndim} axes."
             )
         for name, values in (("labels", self.labels), ("units", self.units)):
             if values.dtype != np.int64 or values.shape != (len(self.images),):
@@ -53,8 +59,7 @@ class LabelledPictures:
             raise DataError("A dataset must hold at least one picture.")
         if self.labels.min() < 0:
             raise DataError("Labels must be class numbers from 0.")
-        present = np.unique(self.units)
-        if present[0] != 0 or present[-1] != len(present) - 1:
+        if self.unit_index is None and not _are_numbered(self.units):
             raise DataError("Units must be numbered 0 to U-1, each with at least one picture.")
         validate.integer("public_size", self.public_size, low=1, high=10**12)
         if (self.texts is None) != (self.text_form is None):
@@ -71,24 +76,40 @@ class LabelledPictures:
     @property
     def num_units(self) -> int:
         """The true number of privacy units. Private: never in a reply, a scale or a message."""
-        return int(self.units.max()) + 1
+        return int(self.units.max()) + 1 if self.unit_index is None else self.unit_index.num_units
+
+
+def _are_numbered(units: np.ndarray) -> bool:
+    """Whether units are 0 to U-1, each with a picture."""
+    return bool(units.min() >= 0 and units.max() < len(units) and np.bincount(units).all())
 
 
 def to_tensor(images: np.ndarray, device: str = "cpu") -> torch.Tensor:
     """Returns pictures as a model takes them: float32, (B, C, H, W), contiguous, (byte - 128) / 64.
 
     Args:
-        images: uint8, (B, H, W, C); or float32, features, which stay as they are.
+        images: uint8, (B, H, W, C); or uint16, whose values are divided by 257 to lie on the same scale; or float32,
+            features, which stay as they are.
         device: Where they are wanted; they travel as they are and are normalised there.
     """
+    is_features = images.dtype == np.float32
+    if images.dtype == np.uint16:
+        images = images.astype(np.float32) / np.float32(DEEP_UNIT)
     if device == "cpu":
         pictures = torch.from_numpy(np.array(images.transpose(0, 3, 1, 2), order="C")).to(torch.float32)
     else:
         travelling = torch.from_numpy(np.array(images)).pin_memory().to(device, non_blocking=True)
         pictures = travelling.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-    if images.dtype == np.float32:
+    if is_features:
         return pictures
     return pictures.sub_(PIXEL_ZERO).div_(PIXEL_UNIT)
+
+
+def grey_of(dtype: np.dtype) -> int:
+    """What stands in an empty place: the grey that `to_tensor` makes 0; of features 0 itself."""
+    if dtype == np.float32:
+        return 0
+    return int(PIXEL_ZERO * DEEP_UNIT) if dtype == np.uint16 else int(PIXEL_ZERO)
 
 
 def augment(batch: torch.Tensor, kind: str, random: SecureRandom) -> torch.Tensor:

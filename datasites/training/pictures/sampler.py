@@ -9,11 +9,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from datasites.training.pictures.unit_index import UnitIndex
 from datasites.training.randomness.randomness import SecureRandom
 
 
 def poisson_steps(
-    units: np.ndarray, *, sample_rate: float, steps: int, random: SecureRandom, pictures_each: int = 1
+    units: np.ndarray,
+    *,
+    sample_rate: float,
+    steps: int,
+    random: SecureRandom,
+    pictures_each: int = 1,
+    index: UnitIndex | None = None,
 ) -> Iterator[np.ndarray]:
     """Yields the pictures of each step.
 
@@ -29,16 +36,17 @@ def poisson_steps(
         steps: Number of batches.
         random: Makes the draws.
         pictures_each: Pictures of each drawn unit; where it has fewer, all of them again.
+        index: What `UnitIndex.of` gives for these units, where somebody has it already.
 
     Yields:
         int64, (B, pictures_each), pictures of each drawn unit; B varies from 0 to U.
     """
-    by_unit = np.argsort(units, kind="stable")
-    pictures_of = np.bincount(units)
-    first = np.cumsum(pictures_of) - pictures_of
+    index = UnitIndex.of(units) if index is None else index
     for _ in range(steps):
-        drawn = np.flatnonzero(random.bernoulli(sample_rate, len(pictures_of)))
-        yield by_unit[first[drawn, None] + _some_of(pictures_of[drawn], pictures_each, random)]
+        drawn = np.flatnonzero(random.bernoulli(sample_rate, index.num_units))
+        first = index.starts[drawn]
+        counts = index.starts[drawn + 1] - first
+        yield index.by_unit[first[:, None] + _some_of(counts, pictures_each, random)]
 
 
 def _some_of(counts: np.ndarray, each: int, random: SecureRandom) -> np.ndarray:

@@ -59,7 +59,7 @@ def sum_pictures(
 
     Guarantees:
         Each chosen picture adds 1 to one class and, to each channel, its mean and its mean square in [0, 1]: at most
-        `plan.sensitivity` in L2 norm. Bytes are summed in whole numbers of any size, so no rounding of a sum grows
+        `plan.sensitivity` in L2 norm. Values are summed in whole numbers of any size, so no rounding of a sum grows
         with the number of pictures.
 
     Args:
@@ -78,10 +78,16 @@ def sum_pictures(
     for part in in_quarters(parts, progress):
         pixels = pictures.images[part].reshape(-1, channels)
         sums += pixels.sum(axis=0, dtype=np.int64).astype(object)
-        squares += _SQUARES[pixels].sum(axis=0, dtype=np.int64).astype(object)
-    most = height * width * _BYTE
+        squares += _squares(pixels).sum(axis=0, dtype=np.int64).astype(object)
+    white = np.iinfo(pictures.images.dtype).max
+    most = height * width * white
     return {
         "class_counts": np.bincount(pictures.labels[chosen], minlength=plan.num_classes).astype(np.float64),
         "channel_sums": (sums / most).astype(np.float64),
-        "channel_square_sums": (squares / (most * _BYTE)).astype(np.float64),
+        "channel_square_sums": (squares / (most * white)).astype(np.float64),
     }
+
+
+def _squares(pixels: np.ndarray) -> np.ndarray:
+    """The squares of uint8 or uint16, in a type that holds them."""
+    return _SQUARES[pixels] if pixels.dtype == np.uint8 else pixels.astype(np.int64) ** 2

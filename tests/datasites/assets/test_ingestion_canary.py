@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.array_store import ingest
 
-from datasites.assets.ingestion import ingest
 from datasites.assets.mock import make_mock
 from datasites.assets.sources import read_source
 from datasites.assets.store import open_store

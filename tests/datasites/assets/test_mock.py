@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.array_store import ingest
 
-from datasites.assets.ingestion import ingest
 from datasites.assets.mock import make_mock
 from datasites.assets.pictures import SourcePictures
 from policies.answers.hospital import DatasetSchema

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from support.array_store import ingest
 
 from datasites.approvals.approval import Approval
 from datasites.assets.drawn.reports import CLASS_NAMES, draw, write_example
-from datasites.assets.ingestion import ingest
 from datasites.assets.mock import make_mock
 from datasites.assets.pictures import SourcePictures
 from datasites.assets.sources import read_source
@@ -32,7 +32,16 @@ from policies.plans.tokeniser import TextForm, tokens
 
 FORM = TextForm(length=6, vocabulary=500)
 CANARY = "zyzzyva4711"
-FILES = ["images.npy", "labels.npy", "manifest.json", "texts.npy", "units.npy"]
+FILES = [
+    "by_unit.npy",
+    "images.npy",
+    "labels.npy",
+    "manifest.json",
+    "sources.npy",
+    "texts.npy",
+    "unit_starts.npy",
+    "units.npy",
+]
 
 
 def pictures(count: int = 60, *, said: str = "word") -> SourcePictures:
@@ -157,7 +166,7 @@ def test_ingesting_the_same_reports_again_changes_nothing_and_others_are_refused
     first = ingest(pictures(), tmp_path / "cells", name="cells", text=FORM)
     assert ingest(pictures(), tmp_path / "cells", name="cells", text=FORM) == first
     for source, form in ((pictures(said="other"), FORM), (pictures(), TextForm(3, 500)), (pictures(), None)):
-        with pytest.raises(DataError, match="other labels, reports or settings"):
+        with pytest.raises(DataError, match="was ingested before and stays as it is"):
             ingest(source, tmp_path / "cells", name="cells", text=form)
 
 
@@ -171,12 +180,12 @@ def test_ingesting_the_same_reports_again_changes_nothing_and_others_are_refused
         lambda texts: texts + 500,
     ],
 )
-def test_a_damaged_file_of_reports_is_found_when_the_store_is_opened(tmp_path: Path, change: Any) -> None:
+def test_a_damaged_file_of_reports_is_found_before_anything_is_served(tmp_path: Path, change: Any) -> None:
     ingest(pictures(), tmp_path / "cells", name="cells", text=FORM)
     file = tmp_path / "cells" / "texts.npy"
     np.save(file, change(np.load(file)))
     with pytest.raises(StoreBroken):
-        open_store(tmp_path / "cells")
+        open_store(tmp_path / "cells").check_rows()
 
 
 def test_a_missing_file_of_reports_is_found_when_the_store_is_opened(tmp_path: Path) -> None:

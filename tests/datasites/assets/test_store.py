@@ -10,14 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.array_store import ingest
 
-from datasites.assets.ingestion import ingest
+from datasites.assets.fingerprint import fingerprint
 from datasites.assets.pictures import SourcePictures
-from datasites.assets.store import StoreManifest, fingerprint, open_store
+from datasites.assets.store import StoreManifest, open_store
 from datasites.files import private_folder
-from policies.errors import DataError, StoreBroken
+from policies.errors import DataError, StoreBroken, WanwuError
+from policies.plans.picture_form import PictureForm
 
-FILES = ["images.npy", "labels.npy", "manifest.json", "units.npy"]
+FILES = ["by_unit.npy", "images.npy", "labels.npy", "manifest.json", "sources.npy", "unit_starts.npy", "units.npy"]
 
 
 def pictures(count: int = 120, *, seed: int = 0, patients: int | None = None) -> SourcePictures:
@@ -118,7 +120,8 @@ def test_the_schema_is_the_public_part_alone(tmp_path: Path) -> None:
         "image_shape": [4, 5, 3],
         "unit": "picture",
         "public_size": 130,
-        "version": 1,
+        "version": 2,
+        "form": PictureForm((4, 5), 3).to_dict() | {"size": [4, 5]},
     }
     for shown in (json.dumps(manifest.schema()), repr(manifest), repr(open_store(tmp_path / "cells"))):
         assert "123" not in shown
@@ -185,7 +188,7 @@ def test_ingesting_something_else_into_a_store_is_refused(
 ) -> None:
     source = pictures()
     ingest(source, tmp_path / "cells", name="cells")
-    with pytest.raises(DataError, match="Use a new name, or remove the store"):
+    with pytest.raises(DataError, match="was ingested before and stays as it is"):
         ingest(change(source), tmp_path / "cells", name="cells")
     open_store(tmp_path / "cells").verify()
 
@@ -194,8 +197,9 @@ def test_the_same_pictures_under_another_name_or_setting_are_refused(tmp_path: P
     source = pictures(patients=60)
     ingest(source, tmp_path / "cells", name="cells", public_size=100)
     for settings in ({"name": "other"}, {"name": "cells", "unit": "patient"}, {"name": "cells", "public_size": 90}):
-        with pytest.raises(DataError, match="other labels, reports or settings"):
+        with pytest.raises(DataError, match=f"Settings differ: {list(settings)[-1]} ") as caught:
             ingest(source, tmp_path / "cells", **settings)  # type: ignore[arg-type]
+        assert str(list(settings.values())[-1]) in caught.value.public
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
@@ -214,17 +218,40 @@ def test_a_moved_store_opens(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "unit"), [("Cells", "picture"), ("", "picture"), ("../x", "picture"), ("a", "ward")])
 def test_a_name_or_unit_out_of_form_is_refused(tmp_path: Path, name: str, unit: str) -> None:
-    with pytest.raises(DataError, match=r"name must be|unit must be"):
+    with pytest.raises(WanwuError, match=r"name must be|unit must be"):
         ingest(pictures(), tmp_path / "cells", name=name, unit=unit)
+
+
+def as_version_1(folder: Path) -> None:
+    """The same store as the program before this format wrote it."""
+    labels, units = (np.load(folder / f"{name}.npy") for name in ("labels", "units"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for field in ("pseudonyms", "form", "has_patients"):
+        manifest.pop(field, None)
+    manifest |= {"version": 1, "rows_digest": hashlib.sha256(labels.tobytes() + units.tobytes()).hexdigest()}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    for name in ("sources", "by_unit", "unit_starts"):
+        (folder / f"{name}.npy").unlink()
+
+
+def test_a_store_of_version_1_opens_and_is_not_taken_for_another_one(tmp_path: Path) -> None:
+    ingest(pictures(), tmp_path / "cells", name="cells")
+    as_version_1(tmp_path / "cells")
+    store = open_store(tmp_path / "cells")
+    store.verify()
+    assert store.manifest.version == 1 and store.sources is None and store.by_unit is None
+    assert ingest(pictures(), tmp_path / "cells", name="cells") == store.manifest
+    with pytest.raises(DataError, match=r"Settings differ: class_names \(a, b, c is there, a, b, d was asked\)"):
+        ingest(replace(pictures(), class_names=("a", "b", "d")), tmp_path / "cells", name="cells")
 
 
 # --- torn ---
 
 
-@pytest.mark.parametrize("sync", range(6))
+@pytest.mark.parametrize("sync", range(10))
 def test_a_kill_at_any_moment_leaves_a_whole_store_or_none(tmp_path: Path, sync: int) -> None:
     child = os.fork()
-    if child == 0:  # killed before the sync of that number: four files, the folder aside, the parent
+    if child == 0:  # killed before the sync of that number: report, pixels, six files, the folder aside, the parent
         try:
             done: list[int] = []
             real = os.fsync
@@ -240,23 +267,28 @@ def test_a_kill_at_any_moment_leaves_a_whole_store_or_none(tmp_path: Path, sync:
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    if sync < 5:
+    if sync < 9:
         assert not (tmp_path / "cells").exists()
     else:
         open_store(tmp_path / "cells").verify()
     ingest(pictures(), tmp_path / "cells", name="cells")
     open_store(tmp_path / "cells").verify()
-    assert [path.name for path in tmp_path.iterdir()] == ["cells"]
+    left = [path.name for path in tmp_path.iterdir() if not path.name.startswith(".ingest-report.csv.")]
+    assert sorted(left) == ["cells", "ingest-report.csv"]
 
 
-def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_publishes_nothing_and_the_next_try_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(private_folder.os, "fsync", full)
-    with pytest.raises(DataError, match="free disk space"):
-        ingest(pictures(), tmp_path / "cells", name="cells")
-    assert list(tmp_path.iterdir()) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(private_folder.os, "fsync", full)
+        with pytest.raises(DataError, match="free disk space"):
+            ingest(pictures(), tmp_path / "cells", name="cells")
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == []
+    ingest(pictures(), tmp_path / "cells", name="cells")
+    open_store(tmp_path / "cells").verify()
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_two_ingestions_at_once_are_refused(tmp_path: Path) -> None:
@@ -287,12 +319,13 @@ def test_a_missing_cut_or_lengthened_file_is_noticed_on_opening(tmp_path: Path, 
     ("field", "value"),
     [
         ("num_pictures", 119),
-        ("num_units", 121),
         ("image_shape", [5, 4, 3]),
         ("image_shape", [4, 5]),
-        ("class_names", ["a", "b"]),
         ("unit", "ward"),
-        ("version", 2),
+        ("version", 3),
+        ("pseudonyms", "secret"),
+        ("has_patients", 1),
+        ("label_kind", "multi"),
         ("public_size", "100"),
         ("fingerprint", "f" * 63),
         ("extra", 1),
@@ -312,7 +345,7 @@ def test_a_manifest_that_is_none_is_noticed(content: str) -> None:
         StoreManifest.from_json(content)
 
 
-@pytest.mark.parametrize("name", ["images", "labels", "units"])
+@pytest.mark.parametrize("name", ["images", "labels", "units", "sources", "by_unit"])
 def test_arrays_of_another_type_are_noticed_on_opening(tmp_path: Path, name: str) -> None:
     ingest(pictures(), tmp_path / "cells", name="cells")
     file = tmp_path / "cells" / f"{name}.npy"
@@ -334,10 +367,26 @@ def test_a_changed_row_is_noticed_by_verify(tmp_path: Path, name: str, message: 
         open_store(tmp_path / "cells").verify()
 
 
-def test_merged_units_are_noticed_on_opening(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [("num_units", 121, "unit_starts"), ("num_units", 119, "unit_starts"), ("class_names", ["a", "b"], "labels")],
+)
+def test_a_manifest_that_counts_otherwise_is_noticed_before_anything_is_served(
+    tmp_path: Path, field: str, value: object, message: str
+) -> None:
     ingest(pictures(), tmp_path / "cells", name="cells")
-    units = np.load(tmp_path / "cells" / "units.npy", mmap_mode="r+")
-    units[0] = units[1]
-    units.flush()
-    with pytest.raises(StoreBroken, match="units are not those it counts"):
-        open_store(tmp_path / "cells")
+    file = tmp_path / "cells" / "manifest.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), field: value}))
+    with pytest.raises(StoreBroken, match=message):
+        open_store(tmp_path / "cells").check_rows()
+
+
+@pytest.mark.parametrize("name", ["labels", "units", "sources", "patients", "by_unit", "unit_starts"])
+def test_a_changed_row_is_noticed_before_anything_is_served(tmp_path: Path, name: str) -> None:
+    ingest(pictures(patients=60), tmp_path / "cells", name="cells")
+    open_store(tmp_path / "cells").check_rows()
+    array = np.load(tmp_path / "cells" / f"{name}.npy", mmap_mode="r+")
+    array.flat[0] = (int(array.flat[0]) + 1) % 3
+    array.flush()
+    with pytest.raises(StoreBroken):
+        open_store(tmp_path / "cells").check_rows()

@@ -55,6 +55,15 @@ def test_the_public_size_must_be_a_count(size):
         pictures(public_size=size)
 
 
+def test_sixteen_bits_lie_on_the_scale_of_eight():
+    bytes_ = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    deep = bytes_.astype(np.uint16) * 257
+    assert torch.equal(to_tensor(deep), to_tensor(bytes_))
+    between = to_tensor(np.full((1, 1, 1, 1), 32_768, np.uint16))
+    assert to_tensor(bytes_).flatten()[127] < between < to_tensor(bytes_).flatten()[128]
+    assert pictures(images=np.zeros((4, 2, 3, 1), np.uint16)).num_units == 3
+
+
 def test_bytes_become_numbers_around_zero_with_channels_first():
     images = np.array([[[[0, 64], [128, 192]]]], np.uint8)  # one picture, 1 x 2 pixels, 2 channels
     tensor = to_tensor(images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,6 +31,14 @@ def test_each_picture_lies_at_its_place_with_its_label_and_empty_places_hold_nob
     assert [bytes_of(batch.inputs) for batch in (first, second)] == [[9, 128, 4], [128, 4, 0]]
     assert [batch.labels.tolist() for batch in (first, second)] == [[0, 0, 1], [0, 1, 0]]
     assert [batch.counted.tolist() for batch in (first, second)] == [[True, False, True], [False, True, True]]
+
+
+def test_an_empty_place_is_the_same_grey_where_pictures_have_sixteen_bits():
+    eight = loader()
+    deep = replace(eight, pictures=replace(eight.pictures, images=eight.pictures.images.astype(np.uint16) * 257))
+    (batch,) = deep([np.array([[9], [EMPTY], [4]])])
+    assert bytes_of(batch.inputs) == [9, 128, 4]
+    assert float(batch.inputs[1].abs().max()) == 0
 
 
 def test_views_of_all_places_follow_each_other():

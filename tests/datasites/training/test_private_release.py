@@ -126,6 +126,13 @@ def test_statistics_are_sums_of_class_mean_and_mean_square():
     assert released["channel_square_sums"] == pytest.approx([0.5 + 1 + 0.04], abs=1e-4)
 
 
+def test_statistics_of_sixteen_bits_are_those_of_eight():
+    pictures = drawn(CNN, 40)
+    deep = replace(pictures, images=pictures.images.astype(np.uint16) * 257)
+    for name, sums in sum_pictures(statistics((16, 16, 3), 4), pictures, np.arange(40)).items():
+        assert sum_pictures(statistics((16, 16, 3), 4), deep, np.arange(40))[name] == pytest.approx(sums, rel=1e-12)
+
+
 def test_statistics_are_those_of_numpy_channel_by_channel(monkeypatch):
     monkeypatch.setattr("datasites.training.releases.private_statistics._BLOCK_BYTES", 5000)  # several blocks
     pictures = drawn(CNN, 40)

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from datasites.training.pictures.sampler import poisson_steps
+from datasites.training.pictures.unit_index import UnitIndex
 from datasites.training.randomness.randomness import SecureRandom
 
 ONE_EACH = np.arange(40)
@@ -24,6 +25,19 @@ def test_every_unit_is_drawn_at_the_sample_rate():
     drawn = np.bincount(np.concatenate(steps_of(ONE_EACH, 0.2, 3000)), minlength=40)
     pvalues = [stats.binomtest(int(hits), 3000, 0.2).pvalue for hits in drawn]
     assert min(pvalues) > 1e-3 / 40
+
+
+def test_an_index_names_the_pictures_of_each_unit():
+    index = UnitIndex.of(MIXED)
+    assert index.by_unit.tolist() == [3, 0, 2, 4, 6, 7, 1, 5]
+    assert index.starts.tolist() == [0, 1, 6, 8]
+
+
+def test_pictures_that_somebody_has_sorted_are_drawn_as_those_that_nobody_has():
+    random = SecureRandom.for_tests(1)
+    drawn = poisson_steps(MIXED, sample_rate=0.5, steps=50, random=random, index=UnitIndex.of(MIXED))
+    for one, other in zip(drawn, steps_of(MIXED, 0.5, 50), strict=True):
+        assert one[:, 0].tolist() == other.tolist()
 
 
 def test_batch_sizes_vary_as_independent_draws_do():

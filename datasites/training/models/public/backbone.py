@@ -73,7 +73,7 @@ def features_of(
     Args:
         network: From `load_backbone`.
         spec: Which features.
-        images: uint8, (N, H, W, C), C is 1 or 3; may be a memory map.
+        images: uint8 or uint16, (N, H, W, C), C is 1 or 3; may be a memory map.
         device: Where torch computes.
 
     Raises:
@@ -81,7 +81,7 @@ def features_of(
     """
     network.to(device)
     for rows, places in placed_batches(images, np.arange(len(images)), _SLOTS):
-        batch = np.zeros((_SLOTS, *images.shape[1:]), dtype=np.uint8)
+        batch = np.zeros((_SLOTS, *images.shape[1:]), dtype=images.dtype)
         batch[places] = images[rows]
         with torch.inference_mode():
             given = network(_as_the_backbone_takes(batch, spec).to(device))
@@ -92,8 +92,9 @@ def features_of(
 
 
 def _as_the_backbone_takes(images: np.ndarray, spec: FeatureSpec) -> torch.Tensor:
-    """float32, (B, 3, size, size), from uint8, (B, H, W, C); grey pictures get three equal channels."""
-    pictures = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(torch.float32).div_(255)
+    """float32, (B, 3, size, size), from uint8 or uint16, (B, H, W, C); grey pictures get three equal channels."""
+    white = np.iinfo(images.dtype).max
+    pictures = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float32, order="C")).div_(white)
     pictures = pictures.expand(-1, 3, -1, -1)
     size = (spec.input_size, spec.input_size)
     if pictures.shape[2:] != size:

@@ -1,0 +1,72 @@
+"""What is worth knowing of pictures once all are read: copies, empty ones, patients in two places. It is private."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasites.ingestion import reasons
+from datasites.ingestion.ingest_report import NOTED, STOPS, ReportLine
+from datasites.picture_files.picture_refused import Reason
+from datasites.sources.listing import ListedPicture, Listing
+
+
+def copies(
+    pictures: Sequence[ListedPicture], taken: NDArray[np.int64], digests: NDArray[np.uint8], *, accepted: bool
+) -> Iterator[ReportLine]:
+    """Pictures whose pixels another one has as well: the same label is told, another one stops the ingest.
+
+    Args:
+        pictures: All of the listing.
+        taken: int64, (M,), which of them are taken.
+        digests: uint8, (N, 32), of each one's pixels.
+        accepted: Whether the hospital takes those with another label, too.
+    """
+    first: dict[bytes, int] = {}
+    for index in taken.tolist():
+        other = first.setdefault(digests[index].tobytes(), index)
+        if other == index:
+            continue
+        same_label = pictures[index].labels == pictures[other].labels
+        reason = reasons.SAME_PICTURE if same_label else reasons.TWO_CLASSES
+        outcome = NOTED if same_label or accepted else STOPS
+        yield ReportLine(_place(pictures[index]), outcome, reason, f"as {_place(pictures[other])}")
+
+
+def in_hold_out(
+    pictures: Sequence[ListedPicture],
+    taken: NDArray[np.int64],
+    digests: NDArray[np.uint8],
+    hold_out: Collection[bytes],
+    *,
+    accepted: bool,
+) -> Iterator[ReportLine]:
+    """Pictures whose pixels the hold-out has as well."""
+    for index in taken.tolist():
+        if digests[index].tobytes() in hold_out:
+            yield ReportLine(_place(pictures[index]), NOTED if accepted else STOPS, reasons.IN_HOLD_OUT)
+
+
+def noted(pictures: Sequence[ListedPicture], taken: NDArray[np.int64], reason: Reason) -> Iterator[ReportLine]:
+    """One line for each of these pictures, which are taken."""
+    return (ReportLine(_place(pictures[index]), NOTED, reason) for index in taken.tolist())
+
+
+def patients_in_two_classes(listing: Listing) -> Iterator[ReportLine]:
+    """The first picture of each patient that has another label than the patient's first."""
+    if listing.label_kind != "single":
+        return
+    labels_of: dict[str, set[tuple[int, ...]]] = defaultdict(set)
+    for listed in listing.pictures:
+        if listed.patient is not None:
+            known = labels_of[listed.patient]
+            if known and listed.labels not in known:
+                yield ReportLine(_place(listed), NOTED, reasons.PATIENT_IN_TWO_CLASSES)
+            known.add(listed.labels)
+
+
+def _place(listed: ListedPicture) -> str:
+    return listed.picture.place

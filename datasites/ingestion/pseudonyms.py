@@ -1,0 +1,32 @@
+"""Pseudonyms under a datasite's own secret: who lacks it cannot tell a file or a patient by them. They stay inside."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+SECRET_BYTES = 32
+
+
+def of_source(secret: bytes, digest: bytes) -> bytes:
+    """The pseudonym of what a picture was read from: 32 bytes, the same for the same content.
+
+    Args:
+        secret: The datasite's own, which never leaves its identity.
+        digest: As `Picture.digest` gives it.
+    """
+    return _keyed(secret, b"source", digest)
+
+
+def of_patient(secret: bytes, patient: str) -> bytes:
+    """The pseudonym of a patient: 32 bytes, the same for the same identifier."""
+    return _keyed(secret, b"patient", patient.encode())
+
+
+def name_of(secret: bytes) -> str:
+    """Which secret it is, for a manifest: tells two secrets apart, and nothing of either."""
+    return _keyed(secret, b"name", b"").hex()
+
+
+def _keyed(secret: bytes, kind: bytes, content: bytes) -> bytes:
+    return hmac.new(secret, kind + b"\0" + content, hashlib.sha256).digest()

@@ -1,0 +1,54 @@
+"""What the way in finds on pictures besides what their files say: each finding's code, meaning and advice."""
+
+from __future__ import annotations
+
+from datasites.picture_files.picture_refused import Reason
+from datasites.picture_files.reasons import BITS_IN_DOUBT, CHANGED
+
+DECODER_ENDED = Reason(
+    "decoder_ended",
+    "The process that read the file ended without a word, as a broken or hostile file can make it.",
+    "Save the picture anew with another program, or leave it out.",
+)
+DECODER_FAILED = Reason(
+    "decoder_failed",
+    "The file led its decoder to an error that nobody foresaw.",
+    "Save the picture anew with another program, or leave it out.",
+)
+SAME_PICTURE = Reason(
+    "same_picture",
+    "Another picture has exactly the same pixels, and the same label.",
+    "Remove the copies: with unit 'picture', each counts as a person of its own.",
+)
+TWO_CLASSES = Reason(
+    "same_picture_in_two_classes",
+    "Another picture has exactly the same pixels, and another label.",
+    "Find out which label is right and remove the other picture, or take both with --yes.",
+)
+EMPTY = Reason(
+    "empty",
+    "All pixels of the picture have one value.",
+    "Look at it: an empty export teaches a model nothing. With DICOM, check window.",
+)
+PATIENT_IN_TWO_CLASSES = Reason(
+    "patient_in_two_classes",
+    "Pictures of the same patient have different labels.",
+    "Nothing, where both can be true of one patient, such as before and after; else check the labels.",
+)
+PATIENT_IN_TWO_SITES = Reason(
+    "patient_in_two_sites",
+    "The patient has pictures at another site of the same source, too.",
+    "Give all pictures of a patient to one site: two sites' noise protects them only half as well.",
+)
+IN_HOLD_OUT = Reason(
+    "in_hold_out",
+    "The picture has exactly the pixels of one of the hold-out.",
+    "Remove it here or there: a model is not to be measured on what it was trained on. Or take it with --yes.",
+)
+UPSCALED = Reason(
+    "upscaled",
+    "The picture was made more than twice as large, so it shows less than its size promises.",
+    "Choose a smaller size, or take it as it is.",
+)
+# Left out one by one these would go unseen: what is wrong is the folder or a setting.
+STOPPING = frozenset({CHANGED.code, BITS_IN_DOUBT.code, TWO_CLASSES.code, IN_HOLD_OUT.code})

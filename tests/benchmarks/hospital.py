@@ -1,0 +1,218 @@
+"""How fast pictures come in, beside a bare loop of the same decoder, and how much memory that takes; into out/bench.
+
+    python tests/benchmarks/hospital.py --jpegs 2000 --dicoms 500
+
+Each row is measured in a process of its own. The floor is as many processes that decode the same files by the same form
+and keep nothing. Files are drawn, and read once before the clock starts, so that no disk is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PROJECT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
+
+from datasites.assets.store import open_store  # noqa: E402
+from datasites.ingestion.ingest import Asked, ingest  # noqa: E402
+from datasites.ingestion.reader_processes import ReaderProcesses  # noqa: E402
+from datasites.picture_files.decode import decode  # noqa: E402
+from datasites.sources.dataset_settings import DatasetSettings  # noqa: E402
+from datasites.sources.read_listing import list_pictures  # noqa: E402
+from policies.plans.picture_form import PictureForm  # noqa: E402
+
+FEW = 2000
+STORES = (1_000, 100_000)
+BATCH = 64
+TURNS = 41
+JPEG_SIDE, DICOM_SIDE = 256, 512
+
+
+def main() -> None:
+    """Measures all rows, or one as a process of this program is asked to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jpegs", type=int, default=20_000, help="of 256 x 256 pixels")
+    parser.add_argument("--dicoms", type=int, default=5_000, help="of 512 x 512 pixels, 12 bits")
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--out", type=Path, default=PROJECT / "out" / "bench")
+    parser.add_argument("--one", nargs="*", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps({"ingest": _ingest, "floor": _floor, "share": _share}[options.one[0]](*options.one[1:])))
+        return
+    rows: list[dict[str, Any]] = []
+    options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=options.out) as folder:
+        for row in _rows(Path(folder), options):
+            print(json.dumps(row), flush=True)
+            rows.append(row)
+            (options.out / "hospital.json").write_text(json.dumps(rows, indent=2) + "\n")
+
+
+def _rows(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    few = min(FEW, options.jpegs)
+    for kind, draw, counts in (
+        ("jpeg", draw_jpegs, (few, options.jpegs)),
+        ("dicom", draw_dicoms, (options.dicoms,)),
+    ):
+        for count in sorted({count for count in counts if count}):
+            files = folder / f"{kind}_{count}"
+            draw(files, count)
+            for way in ("floor", "ingest"):
+                found = _in_a_process(way, kind, str(files), str(options.processes))
+                yield {"what": f"{way}_{kind}", "pictures": count, "processes": options.processes, **found}
+    for count in STORES:
+        yield {"what": "open_store", "pictures": count, **_opening(folder / f"store_{count}", count)}
+
+
+def _in_a_process(*arguments: str) -> Any:
+    command = [sys.executable, __file__, "--one", *arguments]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(ran.stdout)
+
+
+def settings_for(kind: str, files: str) -> DatasetSettings:
+    """A dataset of drawn files as they are: colour of 8 bits, or grey of 12 that becomes 8."""
+    channels, side = (3, JPEG_SIDE) if kind == "jpeg" else (1, DICOM_SIDE)
+    return DatasetSettings(data_path=files, size=(side, side), channels=channels)
+
+
+def _ingest(kind: str, files: str, processes: str) -> dict[str, float]:
+    settings = settings_for(kind, files)
+    begun = time.monotonic()
+    listing = list_pictures(settings)
+    listed = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=Path(files).parent) as state:
+        asked = Asked(settings, bytes(32), Path(state) / "ingest-report.csv", accepted=True)
+        ingest(listing, Path(state) / "store" / "pictures", asked, partial(ReaderProcesses, int(processes)))
+        seconds = time.monotonic() - listed
+    return {**_told(len(listing.pictures), seconds, int(processes)), "listing_seconds": round(listed - begun, 2)}
+
+
+def _floor(kind: str, files: str, processes: str) -> dict[str, float]:
+    begun = time.monotonic()
+    command = [sys.executable, __file__, "--one", "share", kind, files, processes]
+    running = [subprocess.Popen([*command, str(number)], stdout=subprocess.PIPE) for number in range(int(processes))]
+    counts = [json.loads(one.communicate()[0]) for one in running]
+    return _told(sum(counts), time.monotonic() - begun, int(processes))
+
+
+def _share(kind: str, files: str, processes: str, number: str) -> int:
+    """Decodes every so many-th file, and keeps nothing."""
+    settings = settings_for(kind, files)
+    form = PictureForm(settings.size, settings.channels)
+    own = sorted(path for path in Path(files).rglob("*") if path.is_file())[int(number) :: int(processes)]
+    for path in own:
+        decode(path, form)
+    return len(own)
+
+
+def _told(count: int, seconds: float, processes: int) -> dict[str, float]:
+    """Memory is that of this process and of as many of its largest child as there were, in MB of a million bytes."""
+    own, child = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    peak = (own.ru_maxrss + processes * child.ru_maxrss) * 1024 / 1e6
+    return {
+        "pictures_per_second": round(count / seconds, 1),
+        "peak_rss_mb": round(peak, 1),
+        "processor_seconds": round(own.ru_utime + own.ru_stime + child.ru_utime + child.ru_stime, 2),
+    }
+
+
+def _opening(folder: Path, count: int) -> dict[str, float]:
+    """Median time to open a store and to read a first batch of a private step from it."""
+    from support.array_store import ingest as keep
+    from support.array_store import listing_of
+
+    from datasites.training.pictures.data import LabelledPictures, to_tensor
+    from datasites.training.pictures.sampler import poisson_steps
+    from datasites.training.pictures.unit_index import UnitIndex
+    from datasites.training.randomness.randomness import SecureRandom
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, 32, 32, 1), dtype=np.uint8)
+    patients = [str(number) for number in rng.integers(0, count // 2, count)]
+    keep(listing_of(images, np.arange(count) % 2, ("a", "b"), patients), folder, name="pictures", unit="patient")
+    opening, reading = [], []
+    for _ in range(TURNS):
+        begun = time.perf_counter()
+        store = open_store(folder)
+        opened = time.perf_counter()
+        index = UnitIndex(store.by_unit, store.unit_starts)
+        pictures = LabelledPictures(
+            store.images, store.labels, store.units, store.manifest.public_size, unit_index=index
+        )
+        rate = BATCH / store.manifest.num_units
+        batches = poisson_steps(pictures.units, sample_rate=rate, steps=1, random=SecureRandom(), index=index)
+        to_tensor(pictures.images[next(batches)[:, 0]])
+        opening.append(opened - begun)
+        reading.append(time.perf_counter() - opened)
+    return {
+        "open_ms": round(1000 * statistics.median(opening), 3),
+        "first_batch_ms": round(1000 * statistics.median(reading), 3),
+    }
+
+
+# --- drawn files ---
+
+
+def draw_jpegs(folder: Path, count: int) -> None:
+    """Colour pictures of smooth blobs with grain, in two class folders."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    blobs = np.kron(rng.integers(30, 226, (40, 40, 3)), np.ones((16, 16, 1))).astype(np.int16)
+    for number, file in enumerate(_files(folder, count, "jpg")):
+        top, left = rng.integers(0, len(blobs) - JPEG_SIDE, 2)
+        grain = rng.integers(-6, 7, (JPEG_SIDE, JPEG_SIDE, 1), dtype=np.int16)
+        pixels = blobs[top : top + JPEG_SIDE, left : left + JPEG_SIDE] + grain + number % 5
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(file, quality=85)
+
+
+def draw_dicoms(folder: Path, count: int) -> None:
+    """Grey pictures of 12 bits in 16, as a detector gives them, uncompressed, in two class folders."""
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+    rng = np.random.default_rng(0)
+    blobs = np.kron(rng.integers(200, 3800, (40, 40)), np.ones((32, 32))).astype(np.int16)
+    for number, file in enumerate(_files(folder, count, "dcm")):
+        meta = FileMetaDataset()
+        meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = CTImageStorage, ExplicitVRLittleEndian
+        meta.MediaStorageSOPInstanceUID = generate_uid()
+        dataset = FileDataset(str(file), {}, file_meta=meta, preamble=bytes(128))
+        dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
+        dataset.PatientID, dataset.StudyInstanceUID, dataset.Modality = str(number), generate_uid(), "CT"
+        dataset.Rows = dataset.Columns = DICOM_SIDE
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PixelRepresentation = 1, "MONOCHROME2", 0
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+        dataset.RescaleIntercept, dataset.RescaleSlope = 0, 1
+        dataset.WindowCenter, dataset.WindowWidth = 2048, 4096
+        top, left = rng.integers(0, len(blobs) - DICOM_SIDE, 2)
+        grain = rng.integers(-40, 41, (DICOM_SIDE, DICOM_SIDE), dtype=np.int16)
+        pixels = blobs[top : top + DICOM_SIDE, left : left + DICOM_SIDE] + grain
+        dataset.PixelData = pixels.clip(0, 4095).astype("<u2").tobytes()
+        dataset.save_as(file, enforce_file_format=True)
+
+
+def _files(folder: Path, count: int, suffix: str) -> Iterator[Path]:
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+    return (folder / "ab"[number % 2] / f"{number:06}.{suffix}" for number in range(count))
+
+
+if __name__ == "__main__":
+    main()
