@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +70,8 @@ def ingest(chosen: Chosen, *, processes: int | None, hold_out: Path | None, yes:
 
     os.umask(0o077)
     state = chosen_state(chosen)
-    options = IngestOptions(processes, accepted=yes, hold_out="" if hold_out is None else str(hold_out))
+    agreed = partial(_agreed, yes)
+    options = IngestOptions(processes, accepted=yes, hold_out="" if hold_out is None else str(hold_out), agreed=agreed)
     manifest = ingest_pictures(state, DatasiteConfig.from_toml(state.config), options)
     height, width, channels = manifest.image_shape
     say(
@@ -78,6 +81,13 @@ def ingest(chosen: Chosen, *, processes: int | None, hold_out: Path | None, yes:
     )
     say(f"Researchers will see a public size of {manifest.public_size}, and these classes:")
     say(", ".join(manifest.class_names))
+
+
+def _agreed(yes: bool) -> bool:
+    """Whether the names that were told may be published; asked where a person can answer."""
+    if yes or not sys.stdin.isatty():
+        return True
+    return click.confirm("Publish under these names?", err=True)
 
 
 def features(
@@ -113,7 +123,7 @@ def add_commands(commands: HospitalCommands) -> None:
         ingest,
         option("--processes", "that read pictures at once; one for each core if not given", kind=int),
         option("--hold_out", "pictures that models are measured on: none of them is to be in the dataset", kind=Path),
-        switch("--yes", "take pictures that come with two labels, or are in the hold-out too, all the same"),
+        switch("--yes", "publish the names that are told, and take pictures with two labels or in the hold-out too"),
     )
     commands.add("features", features, later=_features)
 

@@ -12,6 +12,7 @@ from datasites.sources.contents import Measured
 from datasites.sources.dataset_settings import IDENTITIES, DatasetSettings
 from datasites.sources.inspection.guessed_settings import Notes, guess_form, guess_settings
 from datasites.sources.listing import LeftOut, Listing
+from datasites.sources.public_names import counts_by_class
 from datasites.sources.read_listing import list_pictures
 from datasites.sources.tables.read_table import read_table
 from policies.errors import DataError, IdentitySuspected, WanwuError
@@ -97,7 +98,7 @@ def inspect_source(settings: DatasetSettings, watch: Callable[[int], None] = lam
         kinds=dict(measured.kinds.most_common()),
         sizes={f"{height}x{width}": count for (height, width), count in measured.sizes.most_common()},
         channels=measured.channels if listing is None else listing.own_channels or measured.channels,
-        classes={} if listing is None else _classes(listing),
+        classes={} if listing is None else counts_by_class(listing),
         pictures=0 if listing is None else len(listing.pictures),
         patients=None if listing is None else _patients(listing),
         left_out=[] if listing is None else _groups(listing.left_out),
@@ -146,17 +147,6 @@ def _trusting(settings: DatasetSettings) -> DatasetSettings:
 
 def _told(error: WanwuError) -> str:
     return f"{error.public} ({error.private})" if error.private else error.public
-
-
-def _classes(listing: Listing) -> dict[str, int]:
-    counts = dict.fromkeys(listing.class_names, 0)
-    for one in listing.pictures:
-        if listing.label_kind == "single":
-            counts[listing.class_names[one.labels[0]]] += 1
-        else:
-            for name, label in zip(listing.class_names, one.labels, strict=True):
-                counts[name] += label == 1
-    return counts
 
 
 def _patients(listing: Listing) -> int | None:
