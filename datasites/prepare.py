@@ -16,6 +16,7 @@ from datasites.ingestion.ingest import Asked, ingest
 from datasites.ingestion.ingested_before import asked_otherwise
 from datasites.ingestion.reader_processes import ReaderProcesses
 from datasites.sources.dataset_settings import is_named
+from datasites.sources.public_names import public_names
 from datasites.sources.read_listing import list_pictures
 from datasites.state import identity as identities
 from datasites.state.pseudonym_secret import pseudonym_secret
@@ -35,12 +36,14 @@ class IngestOptions:
         accepted: Whether pictures with two labels, or in the hold-out too, are taken all the same.
         hold_out: The pictures that models are measured on; empty where they are not to be compared.
         tell: Told each line for the hospital's terminal.
+        agreed: Asked, once they were told, whether names may become public; by default they may.
     """
 
     processes: int | None = None
     accepted: bool = False
     hold_out: str = ""
     tell: Callable[[str], None] = field(default=partial(say, to_errors=True))
+    agreed: Callable[[], bool] = lambda: True
 
 
 def write_config(state: StateFolder, config: DatasiteConfig) -> None:
@@ -107,7 +110,13 @@ def ingest_pictures(state: StateFolder, config: DatasiteConfig, options: IngestO
     options = options or IngestOptions()
     check_data(state, config)
     dataset = config.dataset
-    listing, hold_out = list_pictures(dataset), None
+    with Watched("Looking at files") as watch:
+        listing, hold_out = list_pictures(dataset, lambda done: watch(done, done)), None
+    if not is_ingested(state, config):
+        for line in public_names(listing, dataset):
+            options.tell(line)
+        if not options.agreed():
+            raise ConfigError("Nothing was read and nothing is published. Rename classes, or set class_names.")
     if options.hold_out:
         hold_out = list_pictures(replace(dataset, data_path=options.hold_out, site="", table="", kind="auto"))
     with Watched("Reading pictures") as watch:

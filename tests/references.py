@@ -22,7 +22,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(PROJECT))
 
 import test_layers  # noqa: E402
-from support import error_tree, python_api  # noqa: E402
+from support import dicom_tables, error_tree, python_api, shipped_dicom  # noqa: E402
 
 import launch_datasites  # noqa: E402
 from datasites.cli import program as datasites_program  # noqa: E402
@@ -152,6 +152,10 @@ _PARTS = {
     ),
     "errors": lambda: f"```text\n{error_tree.draw()}\n```",
     "rooms": lambda: _lines(test_layers.picture()),
+    "dicom_files": lambda: _lines(shipped_dicom.table()),
+    "dicom_read": lambda: _lines(dicom_tables.read()),
+    "dicom_reasons": lambda: _lines(dicom_tables.reasons()),
+    "dicom_stops": lambda: _lines(dicom_tables.stops()),
     "python_api": lambda: f"\n{python_api.render()}\n",
 }
 

@@ -55,8 +55,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.files": {"policies": "errors untrusted_text"},
     "datasites.picture_files": {"policies": "errors plans"},
     "datasites.sources": {
-        "policies": "answers errors plans settings validate",
-        "datasites": "picture_files",
+        "policies": "answers errors plans settings terminal validate",
+        "datasites": "files picture_files",
     },
     "datasites.runs.sandbox": {"policies": "errors", "datasites": "runs.gpus"},
     "datasites.training.process_group": {"policies": "errors"},

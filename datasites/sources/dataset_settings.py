@@ -19,10 +19,19 @@ from policies.validate import Checks
 KINDS = ("auto", "folder", "table", "npz", "dicom")
 LEVELS = ("site", "class", "patient", "other")
 ENCODINGS = ("auto", "utf-8", "utf-16", "gbk", "cp1252")
-MATCHES = ("path", "SOPInstanceUID", "StudyInstanceUID", "AccessionNumber", "PatientID")
+MATCHES = ("path", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "AccessionNumber", "PatientID")
 SPLITS = ("train", "val", "test", "all")
 FRAMES = ("one", "all", "middle")
 IDENTITIES = ("name", "date", "record_number")
+DICOM_KINDS = (
+    "burned_in",
+    "burned_in_unknown",
+    "recognisable",
+    "secondary_capture",
+    "graphics",
+    "slide_label",
+    "localiser",
+)
 NAMED = "medmnist:"
 FLAT = {
     "dataset": "name",
@@ -142,6 +151,11 @@ class DatasetSettings:
     safe_kinds: tuple[str, ...] = setting(
         "What file and folder names may look like although it is none: 'name', 'date', 'record_number'.", default=()
     )
+    safe_dicom: tuple[str, ...] = setting(
+        "Kinds of DICOM files that wait for a person, and of which one has looked at these: 'burned_in', "
+        "'burned_in_unknown', 'recognisable', 'secondary_capture', 'graphics', 'slide_label', 'localiser'.",
+        default=(),
+    )
     text_length: int = setting(
         "Words of each picture's report that are kept, as numbers, for models that read reports; 0 leaves reports out.",
         default=0,
@@ -221,6 +235,8 @@ class DatasetSettings:
             raise ConfigError("folder_levels must name 'site', 'class' and 'patient' at most once each.")
         for identity in self.safe_kinds:
             _checks.choice("safe_kinds", identity, IDENTITIES)
+        for kind in self.safe_dicom:
+            _checks.choice("safe_dicom", kind, DICOM_KINDS)
         for name in ("class_names", "label_columns", "unknown_values", "safe_columns"):
             for one in getattr(self, name):
                 _text(name, one)

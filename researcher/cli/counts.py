@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import click
 
 from policies.errors import ConfigError
 from policies.terminal.commands import argument, option, option_of, switch
-from policies.terminal.printing import say_json
+from policies.terminal.printing import say, say_json
 from researcher.cli.access import connect, credentials_option
 from researcher.cli.commands import ResearcherCommands, backbone_weights
 
@@ -73,7 +74,12 @@ def _evaluate_here(checkpoint: Checkpoint, test: Path, backbone: str | None) -> 
     hold_out = load_hold_out(test, class_names=checkpoint.class_names, image_shape=checkpoint.model.image_shape)
     hold_out = with_features(hold_out, checkpoint.model, backbone)
     scores = score(checkpoint.model, checkpoint.weights, hold_out)
-    recall = dict(zip(checkpoint.class_names, map(float, scores.recall), strict=True))
+    recall = {
+        name: None if math.isnan(share) else share
+        for name, share in zip(checkpoint.class_names, scores.recall, strict=True)
+    }
+    if absent := [name for name, share in recall.items() if share is None]:
+        say(f"The hold-out has no picture of {', '.join(absent)}: nothing can be said of it.", to_errors=True)
     summary = {"accuracy": scores.accuracy, "macro_f1": scores.macro_f1, "recall": recall}
     say_json({**summary, "pictures": len(hold_out.labels)}, indent=2)
 

@@ -30,7 +30,7 @@ class Evaluation:
     Attributes:
         accuracy: Share of pictures whose likeliest class is the true one.
         macro_f1: Mean over classes of F1, so that rare classes count as much as common ones.
-        recall: Of each class, the share that was recognised.
+        recall: Of each class, the share that was recognised; nan where the hold-out lacks the class.
         confusion: Counts; rows are true classes, columns predicted.
     """
 

@@ -1,7 +1,8 @@
-"""Which decoder reads which transfer syntax: one for each, so that every hospital gets the same numbers from a file."""
+"""The decoder of each transfer syntax: the syntax alone decides, so every hospital gets the same numbers."""
 
 from __future__ import annotations
 
+from pydicom.pixels import get_decoder
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -23,29 +24,23 @@ from pydicom.uid import (
 )
 
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
-# The plugin of pydicom for each; `pylibjpeg` needs pylibjpeg-libjpeg (GPL-3) for the last five, which is not installed
-# with this library.
-PLUGINS = {
-    JPEGBaseline8Bit: "pillow",
-    RLELossless: "pylibjpeg",
-    JPEG2000Lossless: "pylibjpeg",
-    JPEG2000: "pylibjpeg",
-    HTJ2KLossless: "pylibjpeg",
-    HTJ2KLosslessRPCL: "pylibjpeg",
-    HTJ2K: "pylibjpeg",
-    JPEGExtended12Bit: "pylibjpeg",
-    JPEGLossless: "pylibjpeg",
-    JPEGLosslessSV1: "pylibjpeg",
-    JPEGLSLossless: "pylibjpeg",
-    JPEGLSNearLossless: "pylibjpeg",
-}
 JPEG_2000 = (JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K)
+# Plugins of pydicom. Where two are named they give the same numbers, and neither is installed with this library: `gdcm`
+# is python-gdcm (Apache-2.0), `pylibjpeg` here is pylibjpeg-libjpeg (GPL-3).
+INSTALLED = {JPEGBaseline8Bit: "pillow", RLELossless: "pylibjpeg", **dict.fromkeys(JPEG_2000, "pylibjpeg")}
+OPTIONAL = {
+    JPEGLossless: ("gdcm", "pylibjpeg"),
+    JPEGLosslessSV1: ("gdcm", "pylibjpeg"),
+    JPEGLSLossless: ("gdcm", "pylibjpeg"),
+    JPEGLSNearLossless: ("gdcm", "pylibjpeg"),
+    JPEGExtended12Bit: ("pylibjpeg",),
+}
 
 
-def plugin(syntax: UID, stored: int) -> str | None:
-    """The name of the plugin for pixels of `stored` bits; None where there is none. Native syntaxes need none: empty."""
-    if syntax in NATIVE:
-        return ""
-    if syntax == JPEGExtended12Bit and stored == 8:
-        return "pillow"
-    return PLUGINS.get(syntax)
+def decoder_plugin(syntax: UID, stored: int) -> str | None:
+    """The plugin for compressed pixels of `stored` bits; None where this installation has none."""
+    wanted = (INSTALLED[syntax],) if syntax in INSTALLED else OPTIONAL.get(syntax, ())
+    if syntax == JPEGExtended12Bit and stored == 8:  # which is JPEG baseline by another name
+        wanted = ("pillow",)
+    there = get_decoder(syntax).available_plugins if wanted else ()
+    return next((name for name in wanted if name in there), None)

@@ -1,4 +1,4 @@
-"""The numbers that say how a file's pixels lie: rows, columns, samples, bits, frames. Checked before a pixel is read."""
+"""The lie of a file's pixels: rows, columns, samples, bits, frames. It is checked before a pixel is read."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from datasites.picture_files.dicom.elements import text, whole
 from datasites.picture_files.dicom.header import Header
-from datasites.picture_files.dicom.reasons import BITS, NO_FRAME, NO_PIXELS, PHOTOMETRIC, TOO_LARGE
+from datasites.picture_files.dicom.reasons import BITS, NO_PIXELS, PHOTOMETRIC
+from datasites.picture_files.file_pixels import MAX_PIXELS
 from datasites.picture_files.picture_refused import PictureRefused
+from datasites.picture_files.reasons import NO_SUCH_FRAME, TOO_LARGE
 
-MOST_PIXELS = 1 << 26  # of one frame
 MOST_FRAMES = 1 << 20
 GREY = ("MONOCHROME1", "MONOCHROME2")
 PALETTE = "PALETTE COLOR"
@@ -42,6 +43,11 @@ class DescribedPixels:
     planar: int
     frames: int
 
+    @property
+    def channels(self) -> int:
+        """1 of grey pictures, 3 of coloured ones, which those with a palette are."""
+        return 1 if self.photometric in GREY else 3
+
 
 def described(header: Header) -> DescribedPixels:
     """Reads and checks what the header says of the pixels.
@@ -69,7 +75,7 @@ def described(header: Header) -> DescribedPixels:
         planar=whole(dataset, "PlanarConfiguration", low=0, high=1) if samples == 3 else 0,
         frames=whole(dataset, "NumberOfFrames", low=1, high=MOST_FRAMES, absent=1),
     )
-    if found.rows * found.columns > MOST_PIXELS:
+    if found.rows * found.columns > MAX_PIXELS:
         raise PictureRefused(TOO_LARGE)
     _check_meaning(found, floating)
     return found
@@ -77,9 +83,9 @@ def described(header: Header) -> DescribedPixels:
 
 def _check_meaning(found: DescribedPixels, floating: bool) -> None:
     """A photometric interpretation that is shown here and fits the samples and their bits."""
-    single = found.photometric in GREY or found.photometric == PALETTE and not floating
+    single = found.photometric in GREY or (found.photometric == PALETTE and not floating)
     three = found.photometric in COLOUR and not found.signed and not floating
-    if found.samples == 1 and single or found.samples == 3 and three:
+    if (found.samples == 1 and single) or (found.samples == 3 and three):
         return
     raise PictureRefused(PHOTOMETRIC)
 
@@ -87,4 +93,4 @@ def _check_meaning(found: DescribedPixels, floating: bool) -> None:
 def check_frame(found: DescribedPixels, frame: int) -> None:
     """Refuses a frame that the file does not say it has."""
     if not 0 <= frame < found.frames:
-        raise PictureRefused(NO_FRAME)
+        raise PictureRefused(NO_SUCH_FRAME)

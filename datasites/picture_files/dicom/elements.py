@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from functools import cache
+from math import isfinite
 from typing import Any
 
-import numpy as np
 from pydicom import Dataset
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag, Tag
 
 from datasites.picture_files.dicom.reasons import MISSING_ELEMENT
 from datasites.picture_files.picture_refused import PictureRefused
@@ -19,11 +22,22 @@ def value(dataset: Dataset, keyword: str) -> Any:
     Raises:
         PictureRefused: It is there and cannot be read.
     """
+    tag = tag_of(keyword)
+    if tag not in dataset.keys():  # noqa: SIM118 - the data set itself would look for more than the tag
+        return None
     try:
-        found = dataset.get(keyword)
+        with warnings.catch_warnings():  # which would tell the value
+            warnings.simplefilter("ignore")
+            found = dataset[tag].value
     except Exception as error:  # pydicom converts when it is asked, with errors of any kind
         raise refused_element(keyword) from error
     return None if found is None or (isinstance(found, str | bytes | Sequence) and len(found) == 0) else found
+
+
+@cache
+def tag_of(keyword: str) -> BaseTag:
+    """The tag of a keyword of the DICOM dictionary."""
+    return Tag(keyword)
 
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
@@ -36,7 +50,7 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
         read = tuple(float(one) for one in several)
     except (TypeError, ValueError, OverflowError) as error:
         raise refused_element(keyword) from error
-    if not np.isfinite(read).all():
+    if not all(map(isfinite, read)):
         raise refused_element(keyword)
     return read
 

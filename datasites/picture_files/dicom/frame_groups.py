@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydicom import Dataset
 
 from datasites.picture_files.dicom.elements import first_item, value
-from datasites.picture_files.dicom.reasons import NO_FRAME
+from datasites.picture_files.dicom.reasons import FRAME_GROUPS
 from datasites.picture_files.picture_refused import PictureRefused
 
 
@@ -20,7 +20,7 @@ class FrameGroups:
         """
         own = value(dataset, "PerFrameFunctionalGroupsSequence")
         if own is not None and len(own) != frames:
-            raise PictureRefused(NO_FRAME)
+            raise PictureRefused(FRAME_GROUPS)
         self._dataset = dataset
         self._groups = (None if own is None else own[frame], first_item(dataset, "SharedFunctionalGroupsSequence"))
 

@@ -1,26 +1,26 @@
-"""What is read of a DICOM file before its pixels: the elements of an allow-list, and where the pixels lie. Never a name."""
+"""The header of a DICOM file: elements of an allow-list, and where the pixels lie. No name is read."""
 
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from io import BytesIO
+from io import SEEK_CUR, BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 from pydicom import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
-from pydicom.tag import BaseTag, Tag
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from datasites.picture_files.dicom.reasons import BROKEN, NOT_DICOM, SYNTAX, TOO_LARGE
+from datasites.picture_files.dicom.elements import tag_of
+from datasites.picture_files.dicom.reasons import BROKEN, NOT_DICOM, SYNTAX
 from datasites.picture_files.picture_refused import PictureRefused
+from datasites.picture_files.reasons import TOO_LARGE
 
 FOR_PIXELS = (
     "SOPClassUID",
@@ -66,6 +66,7 @@ FOR_PIXELS = (
 PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 MOST_INFLATED = 1 << 28  # bytes of a deflated file
 UNDEFINED_LENGTH = 0xFFFFFFFF
+LONG_LENGTHS = (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV")
 
 # pydicom writes values of elements and of broken files to its log and as warnings: here only reasons leave.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
@@ -135,13 +136,13 @@ def read_header(path: Path, keywords: Collection[str] = FOR_PIXELS) -> Header:
         PictureRefused: It is no DICOM file, broken, or deflated to more than a picture needs.
         OSError: It cannot be opened.
     """
-    seen = os.stat(path)
+    seen = path.stat()
     return _read(path, frozenset(keywords), (seen.st_mtime_ns, seen.st_size))
 
 
 @lru_cache(maxsize=1)
 def _read(path: Path, keywords: frozenset[str], seen: tuple[int, int]) -> Header:
-    tags: list[BaseTag | int] = [Tag(keyword) for keyword in sorted(keywords)]
+    tags: list[BaseTag | int] = [int(tag_of(keyword)) for keyword in keywords]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -149,8 +150,6 @@ def _read(path: Path, keywords: frozenset[str], seen: tuple[int, int]) -> Header
                 return _parsed(path, file, tags)
         except (MemoryError, PictureRefused):
             raise
-        except InvalidDicomError as error:
-            raise PictureRefused(NOT_DICOM) from error
         except Exception as error:  # whatever a broken file does to the parser, which also raises OSError of its own
             if isinstance(error, OSError) and error.errno is not None:
                 raise
@@ -158,23 +157,35 @@ def _read(path: Path, keywords: frozenset[str], seen: tuple[int, int]) -> Header
 
 
 def _parsed(path: Path, file: BinaryIO, tags: list[BaseTag | int]) -> Header:
-    meta = read_file_meta_info(path)
-    syntax = meta.get("TransferSyntaxUID")
+    syntax = _transfer_syntax(file)
+    deflated = syntax == DeflatedExplicitVRLittleEndian
+    inflated = _inflate(file) if deflated else None
+    source = file if inflated is None else BytesIO(inflated)
+    watch = _Watch(source)
+    implicit, little_endian = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
+    dataset = read_dataset(source, implicit, little_endian, stop_when=watch, specific_tags=tags)
+    return Header(path, dataset, syntax, watch.place, watch.graphics, inflated)
+
+
+def _transfer_syntax(file: BinaryIO) -> UID:
+    """Reads the file meta information, of which one element counts, and stops behind it."""
+    if file.read(132)[128:] != b"DICM":
+        raise PictureRefused(NOT_DICOM)
+    syntax = b""
+    while len(start := file.read(8)) == 8 and start[:2] == b"\x02\x00":
+        long = start[4:6] in LONG_LENGTHS
+        length = int.from_bytes(file.read(4) if long else start[6:8], "little")
+        if start[2:4] == b"\x10\x00" and not long:
+            syntax = file.read(length)
+        else:
+            file.seek(length, SEEK_CUR)
+    file.seek(-len(start), SEEK_CUR)
     if not syntax:
         raise PictureRefused(SYNTAX, private="the file names no transfer syntax")
-    if syntax == DeflatedExplicitVRLittleEndian:
-        inflated = _inflate(file, 128 + 4 + 12 + int(meta.FileMetaInformationGroupLength))
-        source: BinaryIO = BytesIO(inflated)
-        watch = _Watch(source)
-        dataset = read_dataset(source, False, True, stop_when=watch, specific_tags=tags)
-        return Header(path, dataset, syntax, watch.place, watch.graphics, inflated)
-    watch = _Watch(file)
-    dataset = read_partial(file, stop_when=watch, specific_tags=tags)
-    return Header(path, dataset, syntax, watch.place, watch.graphics, None)
+    return UID(syntax.decode("ascii").rstrip("\0 "))
 
 
-def _inflate(file: BinaryIO, start: int) -> bytes:
-    file.seek(start)
+def _inflate(file: BinaryIO) -> bytes:
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
     inflated = unpacker.decompress(file.read(MOST_INFLATED), MOST_INFLATED)
     if unpacker.unconsumed_tail:

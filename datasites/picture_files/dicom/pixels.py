@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasites.picture_files.dicom.aspect import pixel_aspect
-from datasites.picture_files.dicom.colour import eight_bits
 from datasites.picture_files.dicom.described import PALETTE, check_frame, described
 from datasites.picture_files.dicom.elements import text
 from datasites.picture_files.dicom.frame_groups import FrameGroups
-from datasites.picture_files.dicom.grey import grey_levels
 from datasites.picture_files.dicom.header import read_header
-from datasites.picture_files.dicom.palette import coloured
+from datasites.picture_files.dicom.levels.colour import eight_bits
+from datasites.picture_files.dicom.levels.grey import grey_levels
+from datasites.picture_files.dicom.levels.palette import coloured
 from datasites.picture_files.dicom.reasons import PHOTOMETRIC
 from datasites.picture_files.dicom.stored_values import stored_values
 from datasites.picture_files.picture_refused import PictureRefused

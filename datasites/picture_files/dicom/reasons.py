@@ -1,4 +1,4 @@
-"""Why a DICOM file's pixels are not taken. None says a value of the file; the syntax or element stands in the private text."""
+"""Why a DICOM file's pixels are not taken. No reason says a value of the file; the private text names the element."""
 
 from __future__ import annotations
 
@@ -39,25 +39,20 @@ WRONG_LENGTH = Reason(
     "Its pixel data is shorter or longer than its rows, columns and frames say.",
     "Export it again: a transfer was cut, or the number of frames is wrong.",
 )
-TOO_LARGE = Reason(
-    "dicom_too_large",
-    "It has more pixels than one picture may have.",
-    "Export it at a lower resolution.",
-)
-NO_FRAME = Reason(
-    "dicom_no_such_frame",
-    "It has no frame of that number, or its frames are described by another number of groups.",
+FRAME_GROUPS = Reason(
+    "dicom_frame_groups",
+    "Its frames are described by another number of groups than it has frames.",
     "Export it again from the archive.",
 )
 PHOTOMETRIC = Reason(
     "dicom_photometric",
-    "Its photometric interpretation is none that is shown here, or does not fit its samples.",
-    "Have the archive send it as MONOCHROME, PALETTE COLOR, RGB or YBR.",
+    "Its photometric interpretation is none that is shown here, or contradicts its samples or its presentation table.",
+    "Have the archive send it as MONOCHROME, PALETTE COLOR, RGB or YBR; MONOCHROME1 with the presentation INVERSE.",
 )
 BITS = Reason(
     "dicom_bits",
-    "The bits that it says hold its values are not the lowest ones.",
-    "Have the archive send it with a high bit that is one less than the bits stored.",
+    "Its values lie in a way that programs read differently: not in the lowest bits, or over 16 bits in big endian.",
+    "Have the archive send it in little endian, with a high bit that is one less than the bits stored.",
 )
 RESCALE = Reason(
     "dicom_rescale",
@@ -81,11 +76,29 @@ BAD_WINDOW = Reason(
 )
 NO_RANGE = Reason(
     "dicom_no_range",
-    "Its values are floating point or all padding, so the declared window has no black and white.",
+    "Its values are no numbers, floating point or all padding, so the declared window has no black and white.",
     "Declare the window as percentile, or as file where the files have windows.",
 )
 ASPECT = Reason(
     "dicom_aspect",
     "Its pixel spacing or aspect ratio is no pair of positive numbers, or more than twenty to one.",
     "Set square_pixels to false for this dataset, or export it again.",
+)
+REASONS = (
+    NOT_DICOM,
+    BROKEN,
+    MISSING_ELEMENT,
+    NO_PIXELS,
+    SYNTAX,
+    UNDECODABLE,
+    WRONG_LENGTH,
+    FRAME_GROUPS,
+    PHOTOMETRIC,
+    BITS,
+    RESCALE,
+    LOOKUP_TABLE,
+    NO_WINDOW,
+    BAD_WINDOW,
+    NO_RANGE,
+    ASPECT,
 )

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import get_decoder
+from pydicom.uid import ExplicitVRBigEndian
 
-from datasites.picture_files.dicom.codestream import coded_size
-from datasites.picture_files.dicom.decoders import JPEG_2000, NATIVE, plugin
+from datasites.picture_files.dicom.codestream import coded_size, without_adobe
+from datasites.picture_files.dicom.decoders import JPEG_2000, NATIVE, decoder_plugin
 from datasites.picture_files.dicom.described import COLOUR, DescribedPixels
 from datasites.picture_files.dicom.elements import value
 from datasites.picture_files.dicom.header import UNDEFINED_LENGTH, Header, PixelPlace
-from datasites.picture_files.dicom.reasons import NO_PIXELS, PHOTOMETRIC, SYNTAX, UNDECODABLE, WRONG_LENGTH
+from datasites.picture_files.dicom.reasons import BITS, NO_PIXELS, PHOTOMETRIC, SYNTAX, UNDECODABLE, WRONG_LENGTH
 from datasites.picture_files.picture_refused import PictureRefused
 
 MOST_CODED = 4  # times as large as decoded: what no coder writes
@@ -38,10 +39,13 @@ def stored_values(header: Header, of: DescribedPixels, frame: int) -> StoredValu
         PictureRefused: No decoder, too few or too many bytes, a codestream of another size, or it cannot be decoded.
         OSError: The file cannot be read.
     """
-    place, name = header.place, plugin(header.syntax, of.stored)
+    place = header.place
     if place is None:
         raise PictureRefused(NO_PIXELS)
-    if name is None or name and name not in get_decoder(header.syntax).available_plugins:
+    if header.syntax == ExplicitVRBigEndian and of.allocated > 16:
+        raise PictureRefused(BITS)
+    name = "" if header.syntax in NATIVE else decoder_plugin(header.syntax, of.stored)
+    if name is None:
         raise PictureRefused(SYNTAX, private=f"the transfer syntax is {header.syntax.name}")
     with header.open() as source, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -60,7 +64,7 @@ def stored_values(header: Header, of: DescribedPixels, frame: int) -> StoredValu
 def _decoded(
     header: Header, place: PixelPlace, of: DescribedPixels, source: BinaryIO, frame: int, name: str
 ) -> StoredValues:
-    options: dict[str, Any] = {
+    options: dict[str, int | str] = {
         "rows": of.rows,
         "columns": of.columns,
         "samples_per_pixel": of.samples,
@@ -79,7 +83,8 @@ def _decoded(
     else:
         src = encapsulate([_coded_frame(header, of, source, frame)])
         options["number_of_frames"], frame = 1, 0
-    values, made = get_decoder(header.syntax).as_array(src, index=frame, decoding_plugin=name, **options)
+    decoder: Any = get_decoder(header.syntax)  # which is typed as if each option held all of them
+    values, made = decoder.as_array(src, index=frame, decoding_plugin=name, **options)
     photometric = str(made["photometric_interpretation"])
     if of.photometric in COLOUR and photometric != "RGB":
         raise PictureRefused(PHOTOMETRIC)
@@ -108,11 +113,11 @@ def _coded_frame(header: Header, of: DescribedPixels, source: BinaryIO, frame: i
     said = coded_size(coded)
     if len(coded) > MOST_CODED * size + SMALL_CODED or said not in (None, (of.rows, of.columns, of.samples)):
         raise PictureRefused(WRONG_LENGTH)
-    return coded
+    return without_adobe(coded) if of.photometric.startswith("YBR") else coded
 
 
 def _drop_unused_bits(values: NDArray[Any], of: DescribedPixels) -> None:
-    """Bits above those stored: pydicom leaves them where a codestream of JPEG 2000 holds more bits than the header says."""
+    """Bits above those stored, which pydicom leaves where a JPEG 2000 codestream holds more than the header says."""
     unused = 8 * values.dtype.itemsize - of.stored
     if unused and values.dtype.kind in "iu":
         np.left_shift(values, unused, out=values)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasites.sources.contents import PICTURE_SUFFIXES, PictureFiles, by_file
+from datasites.sources.contents import PICTURE_SUFFIXES, Measured, PictureFiles, by_file
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.folders.levels import one_form
 from datasites.sources.identity import NamesSeen, column_looks_like
@@ -24,7 +24,7 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """A row, as far as it is read.
 
     Attributes:
@@ -41,19 +41,19 @@ class _Row:
     report: str | None
 
 
-def list_table(settings: DatasetSettings, watch: Callable[[int], None]) -> Listing:
+def list_table(settings: DatasetSettings, watch: Callable[[int], None], measured: Measured | None = None) -> Listing:
     """Lists one hospital's pictures of a table; see `list_pictures`."""
     file = Path(settings.table or settings.data_path)
     root = Path(settings.data_path) if settings.table else file.parent
     table = read_table(file, wanted_columns(settings), settings.table_encoding)
-    _check_columns(table, settings, file)
+    check_columns(table, settings, file)
     refuse_identity(table, settings)
     labels = RowLabels(settings, zip(*(table.columns[name] for name in settings.label_columns), strict=True))
-    problems, files, names = RowProblems(), PictureFiles(root, settings), NamesSeen(settings.safe_kinds)
+    problems, files, names = RowProblems(), PictureFiles(root, settings, measured), NamesSeen(settings.safe_kinds)
     listed: list[ListedPicture] = []
     seen: dict[str, Sequence[str]] = {}
     real_root = root.resolve()
-    for number, row in enumerate(_rows(table, settings), start=1):
+    for number, row in enumerate(rows_of(table, settings), start=1):
         watch(number)
         inside = _inside(root, real_root, row.path)
         if inside in (NO_PATH, LEAVES, NO_FILE):
@@ -79,10 +79,8 @@ def list_table(settings: DatasetSettings, watch: Callable[[int], None]) -> Listi
     if not listed:
         raise DataError("The table names no picture that can be taken. Check site and the table's paths.")
     left_out = [*files.left_out, *_unnamed(root, seen, file)]
-    measured = files.measured
-    return Listing(
-        root, by_file(listed), labels.class_names, settings.label_kind, left_out, measured.size, measured.channels
-    )
+    own = files.measured
+    return Listing(root, by_file(listed), labels.class_names, settings.label_kind, left_out, own.size, own.channels)
 
 
 def table_sites(settings: DatasetSettings) -> list[str]:
@@ -95,7 +93,7 @@ def table_sites(settings: DatasetSettings) -> list[str]:
         return []
     file = Path(settings.table or settings.data_path)
     table = read_table(file, {settings.site_column}, settings.table_encoding)
-    _check_columns(table, settings, file, only=(settings.site_column,))
+    check_columns(table, settings, file, only=(settings.site_column,))
     return sorted({one_form(cell.strip()) for cell in table.columns[settings.site_column]} - {""})
 
 
@@ -121,7 +119,12 @@ def refuse_identity(table: Table, settings: DatasetSettings) -> None:
     seen.refuse(_ADVICE)
 
 
-def _check_columns(table: Table, settings: DatasetSettings, file: Path, only: Sequence[str] = ()) -> None:
+def check_columns(table: Table, settings: DatasetSettings, file: Path, only: Sequence[str] = ()) -> None:
+    """Refuses a table that lacks a column which the settings, or `only`, name.
+
+    Raises:
+        DataError: With the columns that it lacks; those that it has in private.
+    """
     if not settings.label_columns:
         raise DataError("label_columns must name the table's column of classes, or a column for each finding.")
     missing = [name for name in only or wanted_columns(settings) if name not in table.heads]
@@ -135,7 +138,7 @@ def _check_columns(table: Table, settings: DatasetSettings, file: Path, only: Se
         )
 
 
-def _rows(table: Table, settings: DatasetSettings) -> Iterator[_Row]:
+def rows_of(table: Table, settings: DatasetSettings) -> Iterator[Row]:
     """The rows of the hospital that is asked for.
 
     Raises:
@@ -158,7 +161,7 @@ def _rows(table: Table, settings: DatasetSettings) -> Iterator[_Row]:
             continue
         patient = patients[index]
         patient = None if patient is None else patient.strip()
-        yield _Row(table.lines[index], paths[index].strip(), cells, patient, reports[index])
+        yield Row(table.lines[index], paths[index].strip(), cells, patient, reports[index])
 
 
 def _inside(root: Path, real_root: Path, path: str) -> str:

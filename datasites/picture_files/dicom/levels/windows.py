@@ -1,4 +1,4 @@
-"""Which values become black and which white: a file's own window or table, the picture's percentiles, or the full range.
+"""Windows from black to white: a file's own window or table, the picture's percentiles, or the full range.
 
 The formulas are those of PS3.3 C.11.2.1.2 and C.11.2.1.3, scaled to levels from 0 to 1.
 """
@@ -13,8 +13,8 @@ from pydicom import Dataset
 
 from datasites.picture_files.dicom.elements import numbers, text, value
 from datasites.picture_files.dicom.frame_groups import FrameGroups
-from datasites.picture_files.dicom.lookup_table import descriptor, entries, looked_up
-from datasites.picture_files.dicom.modality import Span, Values
+from datasites.picture_files.dicom.levels.lookup_table import descriptor, entries, looked_up
+from datasites.picture_files.dicom.levels.modality import Span, Values
 from datasites.picture_files.dicom.reasons import BAD_WINDOW, NO_RANGE, NO_WINDOW
 from datasites.picture_files.picture_refused import PictureRefused
 
@@ -79,9 +79,7 @@ def percentile(values: Values, counts: NDArray[np.int64]) -> Window:
     return between(float(low), float(high))
 
 
-def of_file(
-    groups: FrameGroups, number: int, span: Span | None, stored_bits: int, *, little_endian: bool
-) -> Window:
+def of_file(groups: FrameGroups, number: int, span: Span | None, stored_bits: int, *, little_endian: bool) -> Window:
     """The file's window of that number, its tables being counted before its windows.
 
     A file of at most 8 bits that has neither is shown as it is.

@@ -10,7 +10,7 @@ from pydicom import Dataset
 
 from datasites.picture_files.dicom.elements import value
 from datasites.picture_files.dicom.header import Header
-from datasites.picture_files.dicom.lookup_table import Descriptor, descriptor, entries, words
+from datasites.picture_files.dicom.levels.lookup_table import Descriptor, descriptor, entries, words
 from datasites.picture_files.dicom.reasons import LOOKUP_TABLE
 from datasites.picture_files.picture_refused import PictureRefused
 
@@ -46,6 +46,13 @@ def _table(dataset: Dataset, colour: str, of: Descriptor, little_endian: bool) -
 
 def expanded(segments: NDArray[np.uint16], of: Descriptor) -> NDArray[np.uint16]:
     """The whole table of one in segments: values as they are, straight lines, and copies of earlier segments.
+
+    Args:
+        segments: Numbers of 8 or 16 bits, (n,).
+        of: The table's descriptor.
+
+    Returns:
+        The entries, (entries,).
 
     Raises:
         PictureRefused: A segment is none of these or stands where it cannot, or there are more or fewer entries.

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasites.picture_files.dicom import windows
 from datasites.picture_files.dicom.described import DescribedPixels
 from datasites.picture_files.dicom.elements import numbers, text
 from datasites.picture_files.dicom.frame_groups import FrameGroups
 from datasites.picture_files.dicom.header import Header
-from datasites.picture_files.dicom.modality import Modality, Span, modality
+from datasites.picture_files.dicom.levels import windows
+from datasites.picture_files.dicom.levels.modality import Modality, Span, modality
+from datasites.picture_files.dicom.reasons import NO_RANGE, PHOTOMETRIC
+from datasites.picture_files.picture_refused import PictureRefused
 from policies.plans.picture_form import PictureForm
 
 MOST_IN_TABLE = 16  # bits; wider values are computed pixel by pixel
@@ -55,11 +57,19 @@ def grey_levels(
     measured = step.apply(occurring.values)
     window = _window(header, of, groups, form, step, occurring, measured)
     levels = window(measured)
-    if of.photometric == "MONOCHROME1" or text(header.dataset, "PresentationLUTShape") == "INVERSE":
+    if _inverted(header, of):
         levels = 1.0 - levels
     peak, kind = (255, np.uint8) if form.store_bits == 8 else (65_535, np.uint16)
     table: Levels = np.floor(levels * peak + 0.5).astype(kind)
     return table[occurring.places]
+
+
+def _inverted(header: Header, of: DescribedPixels) -> bool:
+    """Whether small values are white. Programs differ on MONOCHROME1 whose presentation is IDENTITY: it is refused."""
+    shape = text(header.dataset, "PresentationLUTShape")
+    if of.photometric == "MONOCHROME1" and shape == "IDENTITY":
+        raise PictureRefused(PHOTOMETRIC)
+    return of.photometric == "MONOCHROME1" or shape == "INVERSE"
 
 
 def _span(of: DescribedPixels) -> Span:
@@ -72,6 +82,8 @@ def _occurring(stored: NDArray[Any], of: DescribedPixels, span: Span | None) -> 
         low = int(span[0])
         places = stored.astype(np.int32) - low if low else stored
         return _Occurring(np.arange(span[0], span[1] + 1.0), places)
+    if stored.dtype.kind == "f" and not np.isfinite(stored).all():
+        raise PictureRefused(NO_RANGE)
     values, places = np.unique(stored, return_inverse=True)
     return _Occurring(values.astype(np.float64), places.reshape(stored.shape))
 

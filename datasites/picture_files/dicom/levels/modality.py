@@ -12,7 +12,7 @@ from pydicom.uid import XRayAngiographicImageStorage, XRayRadiofluoroscopicImage
 from datasites.picture_files.dicom.elements import first_item, numbers, text
 from datasites.picture_files.dicom.frame_groups import FrameGroups
 from datasites.picture_files.dicom.header import Header
-from datasites.picture_files.dicom.lookup_table import descriptor, entries, looked_up
+from datasites.picture_files.dicom.levels.lookup_table import descriptor, entries, looked_up
 from datasites.picture_files.dicom.reasons import RESCALE
 from datasites.picture_files.picture_refused import PictureRefused
 

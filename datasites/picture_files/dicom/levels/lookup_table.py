@@ -64,7 +64,7 @@ def entries(dataset: Dataset, keyword: str, of: Descriptor, *, little_endian: bo
 
 
 def words(found: Any, of: Descriptor, little_endian: bool, *, in_segments: bool = False) -> NDArray[np.uint16]:
-    """The numbers of 8 or 16 bits that a table's data holds; those of 8 fill the words of 16 in pairs.
+    """The numbers of 8 or 16 bits that a table's data holds, (n,); those of 8 fill the words of 16 in pairs.
 
     Args:
         found: Bytes, or numbers that pydicom has read.
@@ -95,7 +95,7 @@ def _bytes(found: bytes, little_endian: bool) -> NDArray[np.uint8]:
 def looked_up(
     values: NDArray[np.float64] | NDArray[np.int64], of: Descriptor, table: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """The table's entry for each value: the first for all below it, the last for all above it."""
+    """The table's entry for each value, in the values' shape: the first for all below it, the last for all above it."""
     nearest = np.floor(values + 0.5) if values.dtype.kind == "f" else values
     places = np.clip(nearest - of.first, 0, of.entries - 1).astype(np.int64)
     found: NDArray[np.float64] = table[places]

@@ -1,0 +1,124 @@
+"""Labels of DICOM pictures by a name that each has: an attribute's value, or the folder of its class. All private."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from datasites.picture_files.picture_refused import Reason
+from datasites.sources.class_names import check_class_names, in_label_order
+from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.dicom.found_file import CODED_LABELS, WRITTEN_LABELS
+from datasites.sources.dicom.frames import DicomPicture
+from datasites.sources.folders.levels import one_form, owner_of, refuse_unnamed
+from datasites.sources.folders.walk import Found
+from datasites.sources.identity import NamesSeen
+from policies.errors import ConfigError, IdentitySuspected
+
+NO_LABEL = Reason(
+    "no_label",
+    "The attribute that labels come from is not in the file.",
+    "Choose an attribute that the files have, or name the labels in a table.",
+)
+OTHER_CLASS = Reason(
+    "other_class", "Its class is none of class_names.", "Add the class to class_names if it is meant to be in."
+)
+_ADVICE = "If they are none, declare class_names, or name kinds in safe_kinds, in [dataset]."
+_FEWEST = 3  # classes of one patient each, which fewer may be by chance
+
+
+@dataclass(frozen=True, repr=False)
+class Said:
+    """What is said of a picture: its labels as numbers, and its patient and report where the same source says them."""
+
+    labels: tuple[int, ...]
+    patient: str | None = None
+    report: str | None = None
+
+
+Labeller = Callable[[DicomPicture], Said | Reason]
+"""What is said of a picture, or why nothing is."""
+_NameOf = Callable[[DicomPicture], str]
+
+
+def check_attribute(attribute: str, class_names: Sequence[str]) -> None:
+    """Refuses an attribute that may name somebody, or in which anything may stand where no classes are declared.
+
+    Guarantees:
+        What becomes a public class name without being declared is the value of an attribute of `CODED_LABELS`.
+
+    Raises:
+        ConfigError: Otherwise.
+    """
+    if attribute not in (*CODED_LABELS, *WRITTEN_LABELS):
+        raise ConfigError(
+            f"labels_from cannot be the attribute {attribute!r}. Take one of {', '.join(CODED_LABELS)}, or with "
+            f"class_names one of {', '.join(WRITTEN_LABELS)}; for others name the pictures' labels in a table."
+        )
+    if attribute in WRITTEN_LABELS and not class_names:
+        raise ConfigError(
+            f"In the attribute {attribute!r} anything may stand that somebody typed, and class names are public. "
+            "Declare class_names: pictures of other values are left out."
+        )
+
+
+def named_labels(pictures: Sequence[DicomPicture], settings: DatasetSettings) -> tuple[Labeller, tuple[str, ...]]:
+    """Labels by an attribute or by folders, and the class names.
+
+    Raises:
+        ConfigError: Findings are asked for, which only a table has.
+        DataError: Folders do not say a class, no two classes are there, or their names cannot be published.
+        IdentitySuspected: The names look like persons', or each class is one patient's.
+    """
+    if settings.label_kind == "multi" or settings.text_length:
+        raise ConfigError("DICOM pictures get several labels, and reports, from a table. Set labels_from to 'table'.")
+    name_of = _in_folders(settings) if settings.labels_from == "folder" else _in_attribute
+    by_picture = [name_of(one) for one in pictures]
+    given = tuple(map(one_form, settings.class_names))
+    if not given:
+        refuse_unnamed(set(by_picture))
+        _refuse_persons(pictures, by_picture, settings)
+    names = check_class_names(given or in_label_order(set(by_picture) - {""}))
+    return _labeller(name_of, {name: number for number, name in enumerate(names)}), names
+
+
+def _labeller(name_of: _NameOf, numbers: Mapping[str, int]) -> Labeller:
+    def labeller(one: DicomPicture) -> Said | Reason:
+        name = name_of(one)
+        if not name:
+            return NO_LABEL
+        return Said((numbers[name],)) if name in numbers else OTHER_CLASS
+
+    return labeller
+
+
+def _in_attribute(one: DicomPicture) -> str:
+    return one_form(one.label)
+
+
+def _in_folders(settings: DatasetSettings) -> _NameOf:
+    levels = settings.folder_levels or ("class",)
+    if "site" in levels:
+        raise ConfigError("DICOM files are listed hospital by hospital. Name the hospital's folder as site instead.")
+
+    def name_of(one: DicomPicture) -> str:
+        inside = one.picture.inside
+        return owner_of(Found(inside, tuple(inside.split("/")[:-1])), levels).label or ""
+
+    return name_of
+
+
+def _refuse_persons(pictures: Sequence[DicomPicture], names: Sequence[str], settings: DatasetSettings) -> None:
+    """Refuses class names that nobody declared and that look like patients, by their letters or by whom they hold."""
+    seen = NamesSeen(settings.safe_kinds)
+    for name in sorted(set(names)):
+        seen.look("class names", name)
+    seen.refuse(_ADVICE)
+    pairs = {(name, one.patient) for name, one in zip(names, pictures, strict=True) if isinstance(one.patient, str)}
+    classes, patients = {name for name, _ in pairs}, {patient for _, patient in pairs}
+    if len(classes) >= _FEWEST and len(pairs) == len(classes) == len(patients):
+        raise IdentitySuspected(
+            "Each class would hold the pictures of one patient, and no other class that patient's: its name would be "
+            f"the patient's. {_ADVICE}",
+            private=f"Classes: {', '.join(sorted(classes)[:3])}",
+        )

@@ -1,0 +1,98 @@
+"""Labels of DICOM pictures by a table that names them by an identifier or a path. Names of classes become public."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasites.picture_files.picture_refused import Reason
+from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.dicom.frames import DicomPicture
+from datasites.sources.dicom.labels import Labeller, Said
+from datasites.sources.folders.levels import one_form
+from datasites.sources.listing import LeftOut
+from datasites.sources.reasons import NOT_IN_TABLE
+from datasites.sources.tables.labels import RowLabels
+from datasites.sources.tables.problems import NO_PATH, NO_PATIENT, TWICE, TWO_LABELS, RowProblems
+from datasites.sources.tables.read_table import read_table
+from datasites.sources.tables.table_pictures import check_columns, refuse_identity, rows_of, wanted_columns
+from policies.errors import ConfigError
+
+NO_SUCH_PICTURE = Reason(
+    "no_such_picture",
+    "The table names a picture that no DICOM file which is taken is.",
+    "Nothing need be done if the table holds more than this export.",
+)
+
+
+@dataclass(frozen=True, repr=False)
+class _Named:
+    """A row that named pictures: where it stands, and what it says."""
+
+    line: int
+    cells: Sequence[str]
+    said: Said
+
+
+class TableLabels:
+    """What a table says of DICOM pictures.
+
+    Args:
+        settings: The table, its columns, and what its path column holds.
+
+    Raises:
+        ConfigError: No table, or its columns and class_names do not go together.
+        DataError: The table cannot be read, or rows of it are wrong, all of which are named in private.
+        IdentitySuspected: Columns look like a person's.
+    """
+
+    def __init__(self, settings: DatasetSettings) -> None:
+        if not settings.table:
+            raise ConfigError("labels_from 'table' needs a table. Give its path as table in [dataset].")
+        self._match, self._named_pictures = settings.table_match, set[str]()
+        self._file = Path(settings.table)
+        table = read_table(self._file, wanted_columns(settings), settings.table_encoding)
+        check_columns(table, settings, self._file)
+        refuse_identity(table, settings)
+        labels = RowLabels(settings, zip(*(table.columns[name] for name in settings.label_columns), strict=True))
+        self.class_names = labels.class_names
+        self._rows: dict[str, _Named] = {}
+        problems = RowProblems()
+        for row in rows_of(table, settings):
+            key = self._key(row.path)
+            found = labels.of(row.labels)
+            if not key:
+                problems.add(row.line, NO_PATH)
+            elif key in self._rows:
+                problems.add(row.line, TWICE if self._rows[key].cells == row.labels else TWO_LABELS, row.path)
+            elif isinstance(found[0], str):
+                problems.add(row.line, found[0], str(found[1]))
+            elif row.patient == "":
+                problems.add(row.line, NO_PATIENT)
+            else:
+                said = Said(tuple(int(one) for one in found), row.patient, row.report)
+                self._rows[key] = _Named(row.line, row.labels, said)
+        problems.refuse()
+
+    def labeller(self) -> Labeller:
+        """What the table says of a picture."""
+
+        def labeller(one: DicomPicture) -> Said | Reason:
+            held = one.picture.inside if self._match == "path" else one.identifiers.get(self._match, "")
+            key = self._key(held)
+            if key not in self._rows:
+                return NOT_IN_TABLE
+            self._named_pictures.add(key)
+            return self._rows[key].said
+
+        return labeller
+
+    def without_picture(self) -> list[LeftOut]:
+        """The rows that have named no picture yet."""
+        missing = (row for key, row in self._rows.items() if key not in self._named_pictures)
+        return [LeftOut(f"{self._file.name}, line {row.line}", NO_SUCH_PICTURE, lost=False) for row in missing]
+
+    def _key(self, named: str) -> str:
+        """What names a picture, in the form that both sides have."""
+        return one_form(named.replace("\\", "/").removeprefix("./") if self._match == "path" else named.strip())
