@@ -182,6 +182,7 @@ def _report(listing: Listing, read: _Read, asked: Asked, hold_out: frozenset[byt
     lines += findings.in_hold_out(pictures, taken, read.pixels, hold_out, accepted=asked.accepted)
     lines += findings.noted(pictures, np.flatnonzero(read.taken & read.empty), reasons.EMPTY)
     lines += findings.patients_in_two_classes(listing)
+    lines += findings.patients_in_two_sites(listing)
     report = IngestReport(lines, len(pictures) + sum(one.lost for one in left_out))
     report.write(asked.report)
     for line in report.summary():

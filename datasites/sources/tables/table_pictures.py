@@ -80,7 +80,16 @@ def list_table(settings: DatasetSettings, watch: Callable[[int], None], measured
         raise DataError("The table names no picture that can be taken. Check site and the table's paths.")
     left_out = [*files.left_out, *_unnamed(root, seen, file)]
     own = files.measured
-    return Listing(root, by_file(listed), labels.class_names, settings.label_kind, left_out, own.size, own.channels)
+    return Listing(
+        root,
+        by_file(listed),
+        labels.class_names,
+        settings.label_kind,
+        left_out,
+        own.size,
+        own.channels,
+        patients_elsewhere(table, settings),
+    )
 
 
 def table_sites(settings: DatasetSettings) -> list[str]:
@@ -95,6 +104,14 @@ def table_sites(settings: DatasetSettings) -> list[str]:
     table = read_table(file, {settings.site_column}, settings.table_encoding)
     check_columns(table, settings, file, only=(settings.site_column,))
     return sorted({one_form(cell.strip()) for cell in table.columns[settings.site_column]} - {""})
+
+
+def patients_elsewhere(table: Table, settings: DatasetSettings) -> frozenset[str]:
+    """Patients that the table names at other hospitals than the one that is asked for."""
+    sites, patients = (table.columns.get(name, ()) for name in (settings.site_column, settings.patient_column))
+    wanted = one_form(settings.site)
+    pairs = zip(sites, patients, strict=False)
+    return frozenset(patient.strip() for site, patient in pairs if one_form(site.strip()) != wanted) - {""}
 
 
 def wanted_columns(settings: DatasetSettings) -> tuple[str, ...]:
