@@ -1,4 +1,4 @@
-"""Something long says how far it is: a bar in a terminal, and where there is none a few lines that no pipe chokes on."""
+"""Something long says how far it is: a bar in a terminal, elsewhere a few lines that no pipe chokes on."""
 
 from __future__ import annotations
 
