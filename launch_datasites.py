@@ -217,8 +217,9 @@ def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
         listen(config.host, config.port).close()
         check_data(state, config)
     for config, state in zip(configs, folders, strict=True):
+        ignored = asked_in_vain(state, config)
         write_config(state, config)
-        if ignored := asked_in_vain(state, config):
+        if ignored:
             say(
                 f"{config.name}: the dataset '{config.dataset.name}' was ingested before and stays as it is. Not read "
                 f"again: {'; '.join(ignored)}. To publish other pictures or settings, set another name in [dataset]."

@@ -78,12 +78,22 @@ def is_ingested(state: StateFolder, config: DatasiteConfig) -> bool:
 def asked_in_vain(state: StateFolder, config: DatasiteConfig) -> list[str]:
     """Which settings differ from those that the dataset was ingested with: they are not read again.
 
+    Args:
+        state: Its config.toml still says where the pictures were.
+        config: What is asked now.
+
     Raises:
         StoreBroken: The store is damaged.
     """
     if not is_ingested(state, config):
         return []
-    return asked_otherwise(open_store(state.store / config.dataset.name).manifest, config.dataset)
+    known = DatasiteConfig.from_toml(state.config).dataset if state.config.exists() else config.dataset
+    moved = [
+        f"{name} ({getattr(known, name)} is there, {getattr(config.dataset, name)} was asked)"
+        for name in ("data_path", "site", "table")
+        if getattr(known, name) != getattr(config.dataset, name)
+    ]
+    return moved + asked_otherwise(open_store(state.store / config.dataset.name).manifest, config.dataset)
 
 
 def stored_pictures(state: StateFolder, config: DatasiteConfig) -> StoreManifest:

@@ -68,6 +68,8 @@ def test_what_a_launch_asks_of_a_dataset_that_is_there_is_named(datasite: tuple[
     assert asked_in_vain(state, config) == []
     other = replace(config, dataset=replace(config.dataset, size=(4, 4), class_names=("malignant", "benign")))
     assert [text.split(" ")[0] for text in asked_in_vain(state, other)] == ["class_names", "size"]
+    elsewhere = replace(config, dataset=replace(config.dataset, data_path="elsewhere"))
+    assert [text.split(" ")[0] for text in asked_in_vain(state, elsewhere)] == ["data_path"]
 
 
 def test_what_is_stored_is_served_without_its_source_and_damaged_rows_are_not(
