@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
@@ -21,7 +22,7 @@ import click
 
 from datasites import first_settings as first
 from policies.errors import ConfigError, WanwuError
-from policies.terminal.commands import Command, option, option_of, path, run
+from policies.terminal.commands import Command, option, option_of, path, run, switch
 from policies.terminal.printing import say, say_error, show_everything
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Wanted:
         data_path: Pictures.
         image_size: Side in pixels that pictures are resized to.
         researchers: E-mail addresses to enrol at the first start.
+        stop_with_stdin: Whether the end of standard input is the end of all.
     """
 
     state: Path
@@ -56,6 +58,7 @@ class Wanted:
     data_path: Path | None
     image_size: int | None
     researchers: tuple[str, ...]
+    stop_with_stdin: bool
 
 
 class _Stop(Exception):
@@ -75,6 +78,10 @@ def launch(**given: object) -> int:
     wanted = Wanted(**given)  # type: ignore[arg-type]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _raise_stop)
+    if wanted.stop_with_stdin:
+        from datasites.cli.serving import wait_for_stdin
+
+        threading.Thread(target=wait_for_stdin, daemon=True).start()
     started: list[DatasiteProcess] = []
     try:
         configs = described(wanted)
@@ -205,8 +212,9 @@ def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
         listen(config.host, config.port).close()
         check_data(state, config)
     for config, state in zip(configs, folders, strict=True):
+        ignored = asked_in_vain(state, config)
         write_config(state, config)
-        if ignored := asked_in_vain(state, config):
+        if ignored:
             say(
                 f"{config.name}: the dataset '{config.dataset.name}' was ingested before and stays as it is. Not read "
                 f"again: {'; '.join(ignored)}. To publish other settings, set another name in [dataset]; to add new "
@@ -244,6 +252,7 @@ def make_program() -> Command:
         option("--name", "start one hospital of this name"),
         option("--image_size", "resize a folder's pictures to this square", kind=int, value="PIXELS"),
         option("--state", "folder of the state folders", kind=path, default="state"),
+        switch("--stop_with_stdin", "stop when standard input closes (used by the demo)"),
         later=_settings,
     )
     program.help = (__doc__ or "").replace("\n\n    python", "\n\n\b\n    python")  # lines that are not wrapped

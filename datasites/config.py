@@ -136,6 +136,8 @@ class DatasiteConfig:
             check_email(email)
         for address in (self.host, *self.public_names):
             _check_host(address)
+        object.__setattr__(self, "host", self.host.lower())
+        object.__setattr__(self, "public_names", tuple(name.lower() for name in self.public_names))
         if _is_everywhere(self.host) and not self.public_names:
             raise ConfigError(
                 f"host is {self.host!r}, which nobody can dial. Set public_names to what researchers dial, such as "
@@ -250,7 +252,10 @@ def check_email(email: str) -> str:
         ConfigError: It does not.
     """
     if not isinstance(email, str) or not _EMAIL.fullmatch(email):
-        raise ConfigError(f"Expected an e-mail address such as researcher@university.org, got {email!r}.")
+        raise ConfigError(
+            "Expected an e-mail address such as researcher@university.org, in small letters after the @, got "
+            f"{email!r}."
+        )
     return email
 
 
@@ -265,7 +270,7 @@ def _check_host(address: Any) -> None:
     try:
         ipaddress.ip_address(address)
     except ValueError as error:
-        if not isinstance(address, str) or not _HOST_NAME.fullmatch(address):
+        if not isinstance(address, str) or not _HOST_NAME.fullmatch(address.lower()):
             raise ConfigError(
                 f"Expected an address such as 192.0.2.7 or a name such as datasite.hospital.org, got {address!r}."
             ) from error

@@ -17,6 +17,8 @@ from datasites.files.state_folder import StateFolder
 from datasites.ingestion.ingest import Asked
 from datasites.ingestion.ingested_before import asked_otherwise
 from datasites.ingestion.reader_processes import ReaderProcesses
+from datasites.sources.dataset_settings import is_named
+from datasites.sources.public_names import public_names
 from datasites.sources.read_listing import list_pictures
 from datasites.state import identity as identities
 from datasites.state.pseudonym_secret import pseudonym_secret
@@ -36,12 +38,14 @@ class IngestOptions:
         accepted: Whether pictures with two labels, or in the hold-out too, are taken all the same.
         hold_out: The pictures that models are measured on; empty where they are not to be compared.
         tell: Told each line for the hospital's terminal.
+        agreed: Asked, once they were told, whether names may become public; by default they may.
     """
 
     processes: int | None = None
     accepted: bool = False
     hold_out: str = ""
     tell: Callable[[str], None] = field(default=partial(say, to_errors=True))
+    agreed: Callable[[], bool] = lambda: True
 
 
 def write_config(state: StateFolder, config: DatasiteConfig) -> None:
@@ -64,7 +68,7 @@ def check_data(state: StateFolder, config: DatasiteConfig) -> None:
             f"Datasite '{config.name}' has no pictures yet. Give --data_path: a folder with a subfolder per class, "
             "or an .npz file."
         )
-    if not Path(path).exists():
+    if not is_named(path) and not Path(path).exists():
         raise ConfigError(f"No pictures at {path} for datasite '{config.name}'. Give an existing path.")
 
 
@@ -76,12 +80,22 @@ def is_ingested(state: StateFolder, config: DatasiteConfig) -> bool:
 def asked_in_vain(state: StateFolder, config: DatasiteConfig) -> list[str]:
     """Which settings differ from those that the dataset was ingested with: they are not read again.
 
+    Args:
+        state: Its config.toml still says where the pictures were.
+        config: What is asked now.
+
     Raises:
         StoreBroken: The store is damaged.
     """
     if not is_ingested(state, config):
         return []
-    return asked_otherwise(newest_version(state.store, config.dataset.name).manifest, config.dataset)
+    known = DatasiteConfig.from_toml(state.config).dataset if state.config.exists() else config.dataset
+    moved = [
+        f"{name} ({getattr(known, name)} is there, {getattr(config.dataset, name)} was asked)"
+        for name in ("data_path", "site", "table")
+        if getattr(known, name) != getattr(config.dataset, name)
+    ]
+    return moved + asked_otherwise(newest_version(state.store, config.dataset.name).manifest, config.dataset)
 
 
 def stored_pictures(state: StateFolder, config: DatasiteConfig) -> StoreManifest:
@@ -108,8 +122,15 @@ def ingest_pictures(state: StateFolder, config: DatasiteConfig, options: IngestO
     options = options or IngestOptions()
     check_data(state, config)
     dataset = config.dataset
-    listing = list_pictures(dataset)
-    hold_out = list_pictures(replace(dataset, data_path=options.hold_out, site="")) if options.hold_out else None
+    with Watched("Looking at files") as watch:
+        listing, hold_out = list_pictures(dataset, lambda done: watch(done, done)), None
+    if not is_ingested(state, config):
+        for line in public_names(listing, dataset):
+            options.tell(line)
+        if not options.agreed():
+            raise ConfigError("Nothing was read and nothing is published. Rename classes, or set class_names.")
+    if options.hold_out:
+        hold_out = list_pictures(replace(dataset, data_path=options.hold_out, site="", table="", kind="auto"))
     with Watched("Reading pictures") as watch:
         asked = Asked(
             dataset,

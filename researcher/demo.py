@@ -194,7 +194,10 @@ def _print_plan(plan: TrainingPlan, console: PlainConsole) -> None:
 
 @contextlib.contextmanager
 def _hospitals(states: Path, data: Path | None, port: int, console: PlainConsole) -> Iterator[None]:
-    """Runs launch_datasites.py beside this process; its output is the hospitals' part of the demo's terminal."""
+    """Runs launch_datasites.py beside this process; its output is the hospitals' part of the demo's terminal.
+
+    It stops with its standard input, so with this process, however that ends.
+    """
     command = [
         sys.executable,
         str(_PROJECT / "launch_datasites.py"),
@@ -202,10 +205,18 @@ def _hospitals(states: Path, data: Path | None, port: int, console: PlainConsole
         str(states),
         "--port",
         str(port),
+        "--stop_with_stdin",
     ]
     if data is not None:
         command += ["--data_path", str(data)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment(), start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=_environment(),
+        start_new_session=True,
+    )
     lines: list[str] = []
     ready = threading.Event()
 

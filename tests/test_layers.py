@@ -61,8 +61,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.files": {"policies": "errors untrusted_text"},
     "datasites.picture_files": {"policies": "errors plans"},
     "datasites.sources": {
-        "policies": "answers errors plans settings validate",
-        "datasites": "first_settings picture_files",
+        "policies": "answers errors plans settings terminal validate",
+        "datasites": "files first_settings picture_files",
     },
     "datasites.runs.sandbox": {"policies": "errors", "datasites": "runs.gpus"},
     "datasites.training.process_group": {"policies": "errors"},
@@ -245,7 +245,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "answers errors plans terminal untrusted_text",
         "datasites": (
             "access assets audit_log config console datasets doctor files first_settings prepare pysyft server "
-            "state web"
+            "sources state web"
         ),
     },
     "datasites.__main__": {"datasites": "cli"},

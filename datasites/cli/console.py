@@ -92,7 +92,7 @@ def _access(chosen: Chosen) -> dict[str, str]:
         except OSError as error:
             raise ConfigError(f"Datasite '{state.name}' is not running. Start it, then try again.") from error
     try:
-        access = dict(json.loads(path(str(own)).read_text()))
+        access = dict(json.loads(path(str(own)).read_text(encoding="utf-8-sig")))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{own} is not a token file. Ask the hospital's admin for one.") from error
     if chosen.state is not None or chosen.name:

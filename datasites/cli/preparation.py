@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,8 +12,10 @@ import click
 from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
 from policies.errors import ConfigError
-from policies.terminal.commands import option, option_of, path, switch
-from policies.terminal.printing import say
+from policies.terminal.commands import argument, option, option_of, path, switch
+from policies.terminal.printing import say, say_json
+
+_TOLD_EVERY = 200
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +41,31 @@ def init(chosen: Chosen, **settings: Any) -> None:
     say(f"Datasite '{config.name}' is described in {state.config}: read it, set its limits, then ingest and serve.")
 
 
+def inspect(chosen: Chosen, *, path: str, table: Path | None, site: str | None) -> None:
+    """Looks at pictures and changes nothing: what is there, what would be left out, which settings would take it."""
+    from dataclasses import asdict
+    from pathlib import Path
+
+    from datasites.sources.dataset_settings import DatasetSettings, is_named
+    from datasites.sources.inspection.inspection import inspect_source
+    from datasites.sources.inspection.shown import show
+    from policies.terminal.rich_terminal import PlainConsole
+
+    where = path if is_named(path) else str(Path(path).resolve())
+    settings = DatasetSettings(data_path=where, site=site or "", table="" if table is None else str(table.resolve()))
+    with PlainConsole(stderr=True).status("Looking ...") as status:
+
+        def watch(done: int) -> None:
+            if done % _TOLD_EVERY == 0:
+                status.update(f"Looking: {done:,} files")
+
+        found = inspect_source(settings, watch)
+    if chosen.json:
+        say_json(asdict(found), indent=2)
+    else:
+        show(found, PlainConsole())
+
+
 def ingest(chosen: Chosen, *, processes: int | None, hold_out: Path | None, yes: bool) -> None:
     """Reads the pictures into the store, or goes on where an earlier try has stopped."""
     from datasites.config import DatasiteConfig
@@ -44,7 +73,8 @@ def ingest(chosen: Chosen, *, processes: int | None, hold_out: Path | None, yes:
 
     os.umask(0o077)
     state = chosen_state(chosen)
-    options = IngestOptions(processes, accepted=yes, hold_out="" if hold_out is None else str(hold_out))
+    agreed = partial(_agreed, yes)
+    options = IngestOptions(processes, accepted=yes, hold_out="" if hold_out is None else str(hold_out), agreed=agreed)
     manifest = ingest_pictures(state, DatasiteConfig.from_toml(state.config), options)
     height, width, channels = manifest.image_shape
     say(
@@ -54,6 +84,13 @@ def ingest(chosen: Chosen, *, processes: int | None, hold_out: Path | None, yes:
     )
     say(f"Researchers will see a public size of {manifest.public_size}, and these classes:")
     say(", ".join(manifest.class_names))
+
+
+def _agreed(yes: bool) -> bool:
+    """Whether the names that were told may be published; asked where a person can answer."""
+    if yes or not sys.stdin.isatty():
+        return True
+    return click.confirm("Publish under these names?", err=True)
 
 
 def features(
@@ -80,11 +117,18 @@ def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
     commands.add("init", init, later=_settings)
     commands.add(
+        "inspect",
+        inspect,
+        argument("path", "a folder, a table, an .npz file, a DICOMDIR, or medmnist:NAME"),
+        option("--table", "a table that names the folder's pictures", kind=path, value="FILE"),
+        option("--site", "which hospital's, where there are several"),
+    )
+    commands.add(
         "ingest",
         ingest,
         option("--processes", "that read pictures at once; one for each core if not given", kind=int),
         option("--hold_out", "pictures that models are measured on: none of them is to be in the dataset", kind=path),
-        switch("--yes", "take pictures that come with two labels, or are in the hold-out too, all the same"),
+        switch("--yes", "publish the names that are told, and take pictures with two labels or in the hold-out too"),
     )
     commands.add("features", features, later=_features)
 

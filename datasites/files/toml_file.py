@@ -16,13 +16,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: It is missing, unreadable, or not TOML.
     """
     try:
-        with path.open("rb") as stream:
-            return tomllib.load(stream)
+        content = path.read_bytes()
+        return tomllib.loads(content.decode("utf-8-sig"))  # Windows' editors begin a file with a byte order mark
     except FileNotFoundError as error:
         raise ConfigError(f"No file {path}. Give the path of a TOML file.") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8. In the editor, save it anew as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.") from error
 
 

@@ -68,5 +68,12 @@ def patients_in_two_classes(listing: Listing) -> Iterator[ReportLine]:
             known.add(listed.labels)
 
 
+def patients_in_two_sites(listing: Listing) -> Iterator[ReportLine]:
+    """Every picture of a patient whom the source names at another hospital, too."""
+    for listed in listing.pictures:
+        if listed.patient in listing.patients_elsewhere:
+            yield ReportLine(_place(listed), NOTED, reasons.PATIENT_IN_TWO_SITES)
+
+
 def _place(listed: ListedPicture) -> str:
     return listed.picture.place

@@ -13,7 +13,7 @@ from datasites.assets.fingerprint import DIGEST_BYTES
 from datasites.assets.store import MANIFEST, StoreManifest, open_store
 from datasites.files.private_folder import only_writer
 from datasites.ingestion import findings, reasons
-from datasites.ingestion.ingest_report import LEFT_OUT, STOPS, IngestReport, ReportLine
+from datasites.ingestion.ingest_report import LEFT_OUT, NONE, STOPS, IngestReport, ReportLine
 from datasites.ingestion.ingested_before import check_same
 from datasites.ingestion.listing_checks import check_listing, check_units, form_of
 from datasites.ingestion.picture_reading import Reading, Target, Task
@@ -176,12 +176,14 @@ def _hold_out(asked: Asked, target: Target, reader: Reader) -> frozenset[bytes]:
 def _report(listing: Listing, read: _Read, asked: Asked, hold_out: frozenset[bytes]) -> IngestReport:
     """Writes the report and tells its summary."""
     pictures, taken = listing.pictures, np.flatnonzero(read.taken)
-    lines = [ReportLine(one.place, LEFT_OUT, one.reason) for one in listing.left_out] + read.lines
+    left_out = listing.left_out
+    lines = [ReportLine(one.place, LEFT_OUT if one.lost else NONE, one.reason) for one in left_out] + read.lines
     lines += findings.copies(pictures, taken, read.pixels, accepted=asked.accepted)
     lines += findings.in_hold_out(pictures, taken, read.pixels, hold_out, accepted=asked.accepted)
     lines += findings.noted(pictures, np.flatnonzero(read.taken & read.empty), reasons.EMPTY)
     lines += findings.patients_in_two_classes(listing)
-    report = IngestReport(lines, len(pictures) + len(listing.left_out))
+    lines += findings.patients_in_two_sites(listing)
+    report = IngestReport(lines, len(pictures) + sum(one.lost for one in left_out))
     report.write(asked.report)
     for line in report.summary():
         asked.tell(line)

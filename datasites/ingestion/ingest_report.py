@@ -13,7 +13,7 @@ from datasites.files.private_file import write_private
 from datasites.picture_files.picture_refused import Reason
 from policies.untrusted_text import csv_cell
 
-LEFT_OUT, STOPS, NOTED = "left out", "stops the ingest", "taken"
+LEFT_OUT, STOPS, NOTED, NONE = "left out", "stops the ingest", "taken", "no picture"
 COLUMNS = ("file", "outcome", "reason", "meaning", "what to do", "detail")
 _NAMED = 3  # files of each reason, in the terminal
 
@@ -24,7 +24,7 @@ class ReportLine:
 
     Attributes:
         place: Where it is in the source.
-        outcome: `LEFT_OUT`, `STOPS` or `NOTED`.
+        outcome: `LEFT_OUT`, `STOPS`, `NOTED`, or `NONE` for what never was a picture of the dataset.
         reason: Why.
         detail: What else helps, such as the decoder's words or the other file.
     """
@@ -40,11 +40,11 @@ class IngestReport:
 
     Args:
         lines: In any order.
-        total: How many files were looked at.
+        total: How many pictures there are, with those that are left out.
     """
 
     def __init__(self, lines: Iterable[ReportLine], total: int) -> None:
-        order = (STOPS, LEFT_OUT, NOTED)
+        order = (STOPS, LEFT_OUT, NOTED, NONE)
         self.lines = sorted(lines, key=lambda line: (order.index(line.outcome), line.reason.code, line.place))
         self.total = total
 
@@ -56,7 +56,7 @@ class IngestReport:
     @property
     def left_out(self) -> int:
         """How many files are not taken."""
-        return len({line.place for line in self.lines if line.outcome != NOTED})
+        return len({line.place for line in self.lines if line.outcome in (STOPS, LEFT_OUT)})
 
     def write(self, file: Path) -> None:
         """Writes the report as a table that a spreadsheet opens, mode 0600.

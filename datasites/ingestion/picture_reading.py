@@ -19,6 +19,7 @@ from policies.plans.picture_form import PictureForm
 
 NOWHERE = -1
 _MOST_PRIVATE = 300
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Reading:
         found, reason = self.found, self.reason
         known = None if found is None else (found.stamp, found.source, found.pixels, found.empty)
         why = None if reason is None else (reason.code, reason.means, reason.advice)
-        return json.dumps((self.index, known, self.kept, why, self.private, self.disk)).encode() + b"\n"
+        return _ENCODER.encode((self.index, known, self.kept, why, self.private, self.disk)).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Reading:

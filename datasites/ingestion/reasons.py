@@ -38,17 +38,12 @@ PATIENT_IN_TWO_CLASSES = Reason(
 PATIENT_IN_TWO_SITES = Reason(
     "patient_in_two_sites",
     "The patient has pictures at another site of the same source, too.",
-    "Give all pictures of a patient to one site: two sites' noise protects them only half as well.",
+    "Give all pictures of a patient to one site: what two sites release of a patient adds up.",
 )
 IN_HOLD_OUT = Reason(
     "in_hold_out",
     "The picture has exactly the pixels of one of the hold-out.",
     "Remove it here or there: a model is not to be measured on what it was trained on. Or take it with --yes.",
-)
-UPSCALED = Reason(
-    "upscaled",
-    "The picture was made more than twice as large, so it shows less than its size promises.",
-    "Choose a smaller size, or take it as it is.",
 )
 # Left out one by one these would go unseen: what is wrong is the folder or a setting.
 STOPPING = frozenset({CHANGED.code, BITS_IN_DOUBT.code, TWO_CLASSES.code, IN_HOLD_OUT.code})

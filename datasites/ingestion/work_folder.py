@@ -27,6 +27,7 @@ from datasites.sources.listing import ListedPicture
 from policies.plans.picture_form import PictureForm
 
 HEADER_BYTES = 192  # before the first row, for an array of any number of pictures
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 JOURNAL, LOG = "journal.jsonl", "decoders.log"
 _COPIED_ROWS = 256
 
@@ -46,6 +47,7 @@ class WorkFolder:
         self.target = Target(form, str(folder / f"{IMAGES}.npy"), HEADER_BYTES)
         self.log = folder / LOG
         self._pictures = pictures
+        self._places = [_place(listed) for listed in pictures]
         self.rows = np.full(len(pictures), -1, dtype=np.int64)
 
     @property
@@ -64,7 +66,7 @@ class WorkFolder:
             shutil.rmtree(self._folder)
             self._folder.mkdir(mode=0o700)
         known = self._known()
-        before = [known.pop(_place(listed), None) for listed in self._pictures]
+        before = [known.pop(place, None) for place in self._places]
         used = {row for row, _ in filter(None, before)}
         free = [row for row in range(len(before)) if row not in used]
         chosen = iter(np.asarray(free, dtype=np.int64)[random_order(len(free))].tolist())
@@ -81,9 +83,8 @@ class WorkFolder:
 
     def note(self, index: int, found: Known) -> None:
         """Notes that a picture's row holds it. What is noted outlives this process once `flush` was called."""
-        values = (list(found.stamp), int(self.rows[index]), found.source, found.pixels, found.empty)
-        line = json.dumps([_place(self._pictures[index]), *values], separators=(",", ":"))
-        self._journal.write(line.encode() + b"\n")
+        line = self._places[index], found.stamp, int(self.rows[index]), found.source, found.pixels, found.empty
+        self._journal.write(_ENCODER.encode(line).encode() + b"\n")
 
     def flush(self) -> None:
         """Hands what was noted to the system."""

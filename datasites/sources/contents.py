@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,20 +27,29 @@ _OF_SEVERAL = ("tiff", "nifti")
 
 @dataclass
 class Measured:
-    """Sizes and channels of the pictures that were looked at.
+    """What headers say of the pictures that were looked at.
 
     Attributes:
-        sizes: Every (height, width) that came.
+        sizes: How often each (height, width) came.
+        kinds: How often each format came.
+        unstated: How many hold more than 8 bits a value and do not say how many of them count.
         channels: The most of them that came.
+        frames: The most pictures that one file holds.
     """
 
-    sizes: set[tuple[int, int]] = field(default_factory=set)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    unstated: int = 0
     channels: int | None = None
+    frames: int = 1
 
     def add(self, info: PictureInfo) -> None:
         """Takes one file's header."""
-        self.sizes.add(info.size)
+        self.sizes[info.size] += 1
+        self.kinds[info.kind] += 1
+        self.unstated += info.bits > 8 and not info.bits_stated
         self.channels = max(self.channels or 1, info.channels)
+        self.frames = max(self.frames, info.frames)
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -63,13 +73,14 @@ class PictureFiles:
     Args:
         root: The source's folder.
         settings: Which frames and slices are taken, and whether the pictures' own size and channels count.
+        measured: Gets what every header says; without it headers are read only where something depends on them.
     """
 
-    def __init__(self, root: Path, settings: DatasetSettings) -> None:
-        self.measured = Measured()
+    def __init__(self, root: Path, settings: DatasetSettings, measured: Measured | None = None) -> None:
+        self.measured = measured or Measured()
         self.left_out: list[LeftOut] = []
         self._root, self._settings = root, settings
-        self._measures = not all(settings.size) or settings.channels == 0
+        self._measures = measured is not None or not all(settings.size) or settings.channels == 0
 
     def pictures(self, inside: str) -> list[FilePicture]:
         """The pictures of one file; none where it is left out, which is noted."""
@@ -86,10 +97,10 @@ class PictureFiles:
         except PictureRefused as refused:
             self.left_out.append(LeftOut(inside, refused.reason))
             return []
+        self.measured.add(info)
         if info.frames > 1 and self._settings.frames == "one":
             self.left_out.append(LeftOut(inside, SEVERAL_FRAMES))
             return []
-        self.measured.add(info)
         return [FilePicture(str(self._root), inside, frame, self._settings.nifti_axis) for frame in self._frames(info)]
 
     def _frames(self, info: PictureInfo) -> Iterator[int | None]:

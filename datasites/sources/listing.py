@@ -86,6 +86,7 @@ class Listing:
         left_out: What else was found.
         own_size: (height, width) that all pictures have in their headers, where that is known without pixels.
         own_channels: 1 or 3, likewise.
+        patients_elsewhere: Patients that the source names at other hospitals than this one.
     """
 
     root: Path
@@ -95,3 +96,4 @@ class Listing:
     left_out: Sequence[LeftOut] = field(default=())
     own_size: tuple[int, int] | None = None
     own_channels: int | None = None
+    patients_elsewhere: frozenset[str] = frozenset()

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from datasites.picture_files.picture_refused import Reason
-from datasites.sources.contents import content_of
+from datasites.sources.contents import Measured, content_of
 from datasites.sources.dataset_settings import DatasetSettings, is_named
 from datasites.sources.folders.walk import Walk
 from datasites.sources.listing import Listing
@@ -17,12 +17,15 @@ from policies.errors import ConfigError
 _LOOKED_AT = 64
 
 
-def list_pictures(settings: DatasetSettings, watch: Callable[[int], None] = lambda done: None) -> Listing:
+def list_pictures(
+    settings: DatasetSettings, watch: Callable[[int], None] = lambda done: None, measured: Measured | None = None
+) -> Listing:
     """Lists the pictures that the settings name, without reading a pixel.
 
     Args:
         settings: A hospital's table [dataset]; `data_path` must be given.
-        watch: Told how many files or rows were looked at, every now and then.
+        watch: Told how many files or rows were looked at.
+        measured: Gets what the header of every file says, which takes a look at each.
 
     Returns:
         Every picture with its label, patient and report, and what else was found there.
@@ -43,14 +46,14 @@ def list_pictures(settings: DatasetSettings, watch: Callable[[int], None] = lamb
     if kind == "table":
         from datasites.sources.tables.table_pictures import list_table
 
-        return list_table(settings, watch)
+        return list_table(settings, watch, measured)
     if kind == "dicom":
         from datasites.sources.dicom.dicom_listing import list_dicom
 
         return list_dicom(settings, watch)
     from datasites.sources.folders.class_folders import list_class_folders
 
-    return list_class_folders(settings, watch)
+    return list_class_folders(settings, watch, measured)
 
 
 def kind_of_source(settings: DatasetSettings) -> str:

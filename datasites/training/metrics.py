@@ -30,7 +30,7 @@ def accuracy(matrix: np.ndarray) -> float:
 
 
 def recall_per_class(matrix: np.ndarray) -> np.ndarray:
-    """Returns of each true class the share that was recognised; 0 for a class without pictures.
+    """Returns of each true class the share that was recognised; nan for a class without pictures.
 
     Args:
         matrix: Counts, (K, K), as `confusion_matrix` gives them.
@@ -38,7 +38,7 @@ def recall_per_class(matrix: np.ndarray) -> np.ndarray:
     Returns:
         float64, (K,).
     """
-    return np.array([_ratio(float(row[k]), float(row.sum())) for k, row in enumerate(matrix)])
+    return np.array([float(row[k]) / float(row.sum()) if row.sum() > 0 else np.nan for k, row in enumerate(matrix)])
 
 
 def f1_per_class(matrix: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import click
 
 from policies.errors import ConfigError
 from policies.terminal.commands import argument, option, option_of, path, switch
-from policies.terminal.printing import say_json
+from policies.terminal.printing import say, say_json
 from researcher.cli.access import connect, credentials_option
 from researcher.cli.commands import ResearcherCommands, backbone_weights
 
@@ -82,7 +83,10 @@ def _evaluate_here(checkpoint: Checkpoint, test: Path, backbone: str | None) -> 
         findings = {name: vars(finding) for name, finding in zip(names, scores.findings, strict=True)}
         summary |= {"macro_auroc": scores.macro_auroc, "findings": findings}
     else:
-        summary |= {"recall": dict(zip(names, map(float, scores.recall), strict=True))}
+        recall = {name: None if math.isnan(share) else share for name, share in zip(names, scores.recall, strict=True)}
+        if absent := [name for name, share in recall.items() if share is None]:
+            say(f"The hold-out has no picture of {', '.join(absent)}: nothing can be said of it.", to_errors=True)
+        summary |= {"recall": recall}
     say_json({**summary, "pictures": len(hold_out.labels)}, indent=2)
 
 

@@ -34,7 +34,8 @@ class Evaluation:
             findings that are told right at a probability of 0.5.
         macro_f1: Mean over classes of F1, so that rare classes count as much as common ones; over the findings that
             have an F1, likewise.
-        recall: Of each class, the share that was recognised; empty for findings, whose sensitivity says it.
+        recall: Of each class, the share that was recognised, nan where the hold-out lacks the class; empty for
+            findings, whose sensitivity says it.
         confusion: Counts; rows are true classes, columns predicted; empty for findings, which do not exclude another.
         findings: How well each is told, in the order of the model's outputs; empty where labels are classes.
     """

@@ -74,7 +74,11 @@ class Credentials:
             ConfigError: It is missing, not a credentials file, or one of a version without certificates.
         """
         try:
-            values = json.loads(path.read_text())
+            values = json.loads(path.read_text(encoding="utf-8-sig"))  # an editor may have put a mark before it
+        except UnicodeDecodeError as error:
+            raise ConfigError(
+                f"{path} is not UTF-8. Ask the hospital for the file again, or save it as UTF-8."
+            ) from error
         except (OSError, ValueError, RecursionError) as error:
             raise ConfigError(f"{path} is not a credentials file of a datasite.") from error
         if isinstance(values, dict) and "password" in values and "certificate" not in values:

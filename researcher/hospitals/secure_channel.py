@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -96,7 +97,7 @@ class SecureChannel:
                 f"{who} closed the connection. Either it is just stopping or revoking, or it does not take your "
                 "certificate: then ask the hospital for a new credentials file."
             )
-        return DatasiteUnreachable(f"{who} cannot be reached ({type(error).__name__}). Is it running?")
+        return DatasiteUnreachable(f"{who} cannot be reached: {_why_unreachable(error)}{_proxy_note()}")
 
 
 def client_context(credentials: Credentials) -> ssl.SSLContext:
@@ -130,6 +131,29 @@ def _in_memory(text: str) -> Iterator[str]:
         yield f"/proc/self/fd/{descriptor}"
     finally:
         os.close(descriptor)
+
+
+def _why_unreachable(error: Exception) -> str:
+    """What keeps a connection from being made, and who can help."""
+    causes = list(_causes(error))
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return (
+            "its name is not known here. Compare it with what the hospital told you; a hospital's own network may need "
+            "a VPN."
+        )
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return "nothing listens at that port. Ask the hospital whether the datasite runs, and at which port."
+    if isinstance(error, httpx.TimeoutException):
+        return (
+            "no answer came in time. A firewall between you may drop what is sent: ask the hospital's network people "
+            "to let you through."
+        )
+    return f"the network gives an error ({type(error).__name__}). Ask the hospital whether the datasite runs."
+
+
+def _proxy_note() -> str:
+    named = [name for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy") if os.environ.get(name)]
+    return f" {named[0]} is set here: connections to a datasite do not go through a proxy." if named else ""
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -147,7 +147,7 @@ def _hospitals(result: StudyResult) -> dict[str, object]:
             }
         )
     total = {
-        "public_size": f"{sum(result.public_sizes.values()):,}",
+        "public_size": f"{sum(result.public_sizes[name] for name in result.took_part):,}",
         "rounds": len(result.rounds),
         **_worst(result),
         "total": _spent(wording.highest(result.privacy_total))["epsilon"],

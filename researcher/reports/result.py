@@ -102,6 +102,7 @@ class StudyResult:
         """Plain values, as `result.json` holds them; those of findings are there where labels are findings."""
         return {
             "datasites": list(self.datasites),
+            "took_part": list(self.took_part),
             "rounds": len(self.rounds),
             "privacy": _spent(self.privacy),
             "test_accuracy": [r.test_accuracy for r in self.rounds],

@@ -27,9 +27,15 @@ def summary(result: StudyResult) -> str:
     updated = sum(bool(record.datasites) for record in result.rounds)
     return (
         f"A {model.name} of {result.parameters:,} parameters that tells {classes} {apart} "
-        f"{height} × {width} {kind} {pictures}, trained at {count(len(result.took_part), 'hospital')} over "
+        f"{height} × {width} {kind} {pictures}, trained at {_hospitals(result)} over "
         f"{count(updated, 'round')}. The {stayed} stayed where they are."
     )
+
+
+def _hospitals(result: StudyResult) -> str:
+    """How many took part, of how many that were asked."""
+    took_part, asked = len(result.took_part), len(result.datasites)
+    return count(took_part, "hospital") if took_part == asked else f"{took_part} of {count(asked, 'hospital')}"
 
 
 def guarantee(result: StudyResult) -> str:

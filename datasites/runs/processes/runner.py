@@ -33,7 +33,6 @@ from policies.plans.kinds import parse
 if TYPE_CHECKING:
     import numpy as np
 
-    from datasites.training.pictures.unit_index import UnitIndex
     from datasites.training.process_group.shared_memory_group import SharedMemoryGroup
 
 READY, DONE, ERROR, MISSING, TRAINED = "ready", "done", "error ", "missing ", "trained "
@@ -200,6 +199,7 @@ def prepare(inputs: RunInputs) -> Work:
 
     from datasites.training.jobs import prepare_round
     from datasites.training.pictures.data import LabelledPictures
+    from datasites.training.pictures.unit_index import UnitIndex
     from datasites.training.process_group.process_group import SINGLE_PROCESS
 
     begun, process_group = time.monotonic(), inputs.process_group or SINGLE_PROCESS
@@ -224,7 +224,7 @@ def prepare(inputs: RunInputs) -> Work:
                 texts=store.texts,
                 text_form=store.manifest.text,
                 features=pictures.features,
-                unit_index=_unit_index(store),
+                unit_index=UnitIndex.kept(store.by_unit, store.unit_starts),
             ),
             progress=lambda step, steps: inputs.progress(step / steps),
         )
@@ -232,15 +232,6 @@ def prepare(inputs: RunInputs) -> Work:
         return canonical_bytes(update)
 
     return work
-
-
-def _unit_index(store: PictureStore) -> UnitIndex | None:
-    """What the store keeps sorted, if it does."""
-    from datasites.training.pictures.unit_index import UnitIndex
-
-    if store.by_unit is None or store.unit_starts is None:
-        return None
-    return UnitIndex(store.by_unit, store.unit_starts)
 
 
 class _Progress:

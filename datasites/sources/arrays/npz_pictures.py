@@ -72,7 +72,8 @@ def list_npz(
             row += 1
         watch(row)
     size, channels = _form(parts[0])
-    return Listing(file, listed, names, settings.label_kind, left_out, size, channels)
+    elsewhere = frozenset(patient for patient, here in zip(patients or (), chosen, strict=False) if not here)
+    return Listing(file, listed, names, settings.label_kind, left_out, size, channels, elsewhere)
 
 
 def npz_sites(file: Path) -> list[str]:

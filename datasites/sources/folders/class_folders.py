@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datasites.picture_files.picture_refused import Reason
 from datasites.sources.class_names import check_class_names, in_label_order
-from datasites.sources.contents import PictureFiles, by_file, content_of
+from datasites.sources.contents import Measured, PictureFiles, by_file, content_of
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.file_picture import FilePicture
 from datasites.sources.folders.levels import Owner, one_form, owner_of, refuse_splits, refuse_unnamed
@@ -21,13 +21,15 @@ _SAFE = "If they are none, set safe_kinds in [dataset]."
 _Entry = tuple[FilePicture, Owner]
 
 
-def list_class_folders(settings: DatasetSettings, watch: Callable[[int], None]) -> Listing:
+def list_class_folders(
+    settings: DatasetSettings, watch: Callable[[int], None], measured: Measured | None = None
+) -> Listing:
     """Lists the pictures of one hospital's class folders; see `list_pictures`."""
     root = Path(settings.data_path)
     if "class" not in (settings.folder_levels or ("class",)):
         raise DataError("folder_levels must name the level of the classes. Add 'class', or name a table of labels.")
     folder, others = _hospital(root, settings)
-    reading = _Reading(folder, settings)
+    reading = _Reading(folder, settings, measured)
     for number, found in enumerate(reading.walk.files(), start=1):
         watch(number)
         reading.add(found)
@@ -49,16 +51,16 @@ def list_class_folders(settings: DatasetSettings, watch: Callable[[int], None]) 
         )
         for picture, owner in entries
     ]
-    measured = reading.files.measured
+    own = reading.files.measured
     left_out = [*reading.walk.left_out, *reading.files.left_out]
-    return Listing(folder, by_file(listed), names, "single", left_out, measured.size, measured.channels)
+    return Listing(folder, by_file(listed), names, "single", left_out, own.size, own.channels)
 
 
 class _Reading:
     """One hospital's folder, while it is walked through."""
 
-    def __init__(self, folder: Path, settings: DatasetSettings) -> None:
-        self.walk, self.files = Walk(folder), PictureFiles(folder, settings)
+    def __init__(self, folder: Path, settings: DatasetSettings, measured: Measured | None) -> None:
+        self.walk, self.files = Walk(folder), PictureFiles(folder, settings, measured)
         self.names = NamesSeen(settings.safe_kinds)
         self.with_pictures: set[str] = set()
         self._without: dict[str, tuple[str, Reason]] = {}

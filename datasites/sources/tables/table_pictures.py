@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasites.sources.contents import PICTURE_SUFFIXES, PictureFiles, by_file
+from datasites.sources.contents import PICTURE_SUFFIXES, Measured, PictureFiles, by_file
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.folders.levels import one_form
 from datasites.sources.identity import NamesSeen, column_looks_like
@@ -41,7 +41,7 @@ class Row:
     report: str | None
 
 
-def list_table(settings: DatasetSettings, watch: Callable[[int], None]) -> Listing:
+def list_table(settings: DatasetSettings, watch: Callable[[int], None], measured: Measured | None = None) -> Listing:
     """Lists one hospital's pictures of a table; see `list_pictures`."""
     file = Path(settings.table or settings.data_path)
     root = Path(settings.data_path) if settings.table else file.parent
@@ -49,7 +49,7 @@ def list_table(settings: DatasetSettings, watch: Callable[[int], None]) -> Listi
     check_columns(table, settings, file)
     refuse_identity(table, settings)
     labels = RowLabels(settings, zip(*(table.columns[name] for name in settings.label_columns), strict=True))
-    problems, files, names = RowProblems(), PictureFiles(root, settings), NamesSeen(settings.safe_kinds)
+    problems, files, names = RowProblems(), PictureFiles(root, settings, measured), NamesSeen(settings.safe_kinds)
     listed: list[ListedPicture] = []
     seen: dict[str, Sequence[str]] = {}
     real_root = root.resolve()
@@ -79,9 +79,16 @@ def list_table(settings: DatasetSettings, watch: Callable[[int], None]) -> Listi
     if not listed:
         raise DataError("The table names no picture that can be taken. Check site and the table's paths.")
     left_out = [*files.left_out, *_unnamed(root, seen, file)]
-    measured = files.measured
+    own = files.measured
     return Listing(
-        root, by_file(listed), labels.class_names, settings.label_kind, left_out, measured.size, measured.channels
+        root,
+        by_file(listed),
+        labels.class_names,
+        settings.label_kind,
+        left_out,
+        own.size,
+        own.channels,
+        patients_elsewhere(table, settings),
     )
 
 
@@ -97,6 +104,14 @@ def table_sites(settings: DatasetSettings) -> list[str]:
     table = read_table(file, {settings.site_column}, settings.table_encoding)
     check_columns(table, settings, file, only=(settings.site_column,))
     return sorted({one_form(cell.strip()) for cell in table.columns[settings.site_column]} - {""})
+
+
+def patients_elsewhere(table: Table, settings: DatasetSettings) -> frozenset[str]:
+    """Patients that the table names at other hospitals than the one that is asked for."""
+    sites, patients = (table.columns.get(name, ()) for name in (settings.site_column, settings.patient_column))
+    wanted = one_form(settings.site)
+    pairs = zip(sites, patients, strict=False)
+    return frozenset(patient.strip() for site, patient in pairs if one_form(site.strip()) != wanted) - {""}
 
 
 def wanted_columns(settings: DatasetSettings) -> tuple[str, ...]:

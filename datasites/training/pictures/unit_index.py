@@ -30,6 +30,11 @@ class UnitIndex:
         starts = np.concatenate([[0], np.cumsum(np.bincount(units))]).astype(np.int64)
         return cls(np.argsort(units, kind="stable"), starts)
 
+    @classmethod
+    def kept(cls, by_unit: np.ndarray | None, starts: np.ndarray | None) -> Self | None:
+        """What a store keeps, if it does."""
+        return None if by_unit is None or starts is None else cls(by_unit, starts)
+
     @property
     def num_units(self) -> int:
         """How many units there are. Private."""

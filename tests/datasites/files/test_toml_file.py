@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from datasites.config import DatasiteConfig
 from datasites.files.toml_file import toml_value
+from datasites.hospitals_file import read_hospitals
 from datasites.sources.dataset_settings import DatasetSettings
+from policies.errors import ConfigError
 
 TEXTS = st.text() | st.sampled_from(
     ["\n", "\r\n", "\x00", "\x7f", "\x85", "\u2028", '"', "'''", '"""', "\\", "\\u0041"]
@@ -33,6 +36,19 @@ def test_any_value_reads_back_from_one_line(value: Any) -> None:
 def test_any_text_in_the_settings_reads_back_with_all_of_them(text: str, class_names: list[str]) -> None:
     config = DatasiteConfig("north", dataset=DatasetSettings(data_path=text, site=text, class_names=tuple(class_names)))
     assert DatasiteConfig.from_dict(tomllib.loads(config.to_toml())) == config
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_file_saved_by_an_editor_of_windows_reads_the_same(mark: bytes, tmp_path: Path) -> None:
+    (tmp_path / "hospitals.toml").write_bytes(mark + b'[hospital_a]\r\nport = 8081\r\ndata_path = "pictures/a"\r\n')
+    (only,) = read_hospitals(tmp_path / "hospitals.toml")
+    assert (only.name, only.port) == ("hospital_a", 8081)
+
+
+def test_a_file_in_another_encoding_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "hospitals.toml").write_text("[hospital_a]\nport = 8081\n", encoding="utf-16")
+    with pytest.raises(ConfigError, match=r"is not UTF-8.*save it anew as UTF-8"):
+        read_hospitals(tmp_path / "hospitals.toml")
 
 
 @pytest.mark.parametrize("count", [1, 3])

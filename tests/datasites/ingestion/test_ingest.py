@@ -257,14 +257,15 @@ def test_what_the_source_left_out_counts_too(tmp_path: Path, state: Path) -> Non
         listing.root,
         listing.pictures,
         listing.class_names,
-        left_out=[LeftOut(f"{number}.tif", UNKNOWN_FORMAT) for number in range(3)],
+        left_out=[LeftOut(f"{number}.tif", UNKNOWN_FORMAT, lost=number < 3) for number in range(9)],
         own_size=listing.own_size,
         own_channels=1,
     )
     with pytest.raises(DataError, match="may be left out"):
         bring_in(state, listing, DatasetSettings(most_left_out=0.029))
     bring_in(state, listing, DatasetSettings(most_left_out=0.03))
-    assert [line[0] for line in reported(state)] == ["0.tif", "1.tif", "2.tif"]
+    outcomes = [(f"{number}.tif", "left out" if number < 3 else "no picture") for number in range(9)]
+    assert [line[:2] for line in reported(state)] == outcomes
 
 
 def test_a_class_that_loses_all_its_pictures_stops(tmp_path: Path, state: Path) -> None:

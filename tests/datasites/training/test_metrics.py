@@ -39,4 +39,10 @@ def test_a_class_that_never_occurs_does_not_lower_macro_f1():
 def test_no_pictures_give_zeros_and_no_division():
     empty = confusion_matrix(np.zeros(0, int), np.zeros(0, int), 2)
     assert empty.tolist() == [[0, 0], [0, 0]]
-    assert accuracy(empty) == 0 and macro_f1(empty) == 0 and recall_per_class(empty).tolist() == [0, 0]
+    assert accuracy(empty) == 0 and macro_f1(empty) == 0 and np.isnan(recall_per_class(empty)).all()
+
+
+def test_a_class_without_pictures_has_no_recall_and_does_not_count():
+    perfect = np.diag([2, 1, 0])
+    recall = recall_per_class(perfect)
+    assert recall[:2].tolist() == [1, 1] and np.isnan(recall[2]) and macro_f1(perfect) == 1

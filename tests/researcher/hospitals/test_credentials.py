@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+import json
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from support.hostile_texts import raw_in
 from support.researchers_ports import ANNA, OpenPort, enrolment, served
+from support.waiting import CEILING_SECONDS
 
 from datasites.access import certificates
-from policies.errors import CertificateRefused, ConfigError, DatasiteNotTrusted
+from policies.errors import CertificateRefused, ConfigError, DatasiteNotTrusted, DatasiteUnreachable
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.secure_channel import SecureChannel, client_context
 
@@ -46,6 +50,65 @@ def test_a_hospital_whose_own_certificate_expired_is_not_trusted(north: OpenPort
             channel.request("GET", "/")
         channel.close()
         assert late.app.requests == 0
+
+
+def test_credentials_that_an_editor_saved_again_are_read(north: OpenPort, tmp_path: Path) -> None:
+    file, credentials = tmp_path / "anna.json", north.credentials()
+    file.write_text(json.dumps(asdict(credentials)), encoding="utf-8-sig")
+    assert Credentials.from_file(file) == credentials
+    file.write_text(json.dumps(asdict(credentials)), encoding="utf-16")
+    with pytest.raises(ConfigError, match="is not UTF-8"):
+        Credentials.from_file(file)
+
+
+def test_what_keeps_a_connection_from_being_made_is_told_apart(
+    north: OpenPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # and never listens
+        address = f"https://127.0.0.1:{bound.getsockname()[1]}"
+        closed = _unreachable(replace(north.credentials(), url=address))
+    unknown = _unreachable(replace(north.credentials(), url="https://datasite.klinik.invalid:9403"), dialled=_nowhere)
+    assert "nothing listens at that port" in closed and "its name is not known here" in unknown
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.klinik.invalid:3128")
+    again = _unreachable(replace(north.credentials(), url="https://datasite.klinik.invalid:9403"), dialled=_nowhere)
+    assert again == unknown + " HTTPS_PROXY is set here: connections to a datasite do not go through a proxy."
+
+
+def test_no_answer_in_time_is_a_firewalls(north: OpenPort) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        assert "A firewall" in _unreachable(replace(north.credentials(), url=address), timeout_seconds=0.05)
+
+
+def _nowhere(request: httpx.Request) -> httpx.Response:
+    """As a name that nobody knows fails, without asking a network."""
+    try:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    except OSError as error:
+        raise httpx.ConnectError(str(error), request=request) from error
+
+
+def _unreachable(
+    credentials: Credentials,
+    *,
+    timeout_seconds: float = CEILING_SECONDS,
+    dialled: Callable[[httpx.Request], httpx.Response] | None = None,
+) -> str:
+    channel = SecureChannel(credentials, timeout_seconds=timeout_seconds)
+    if dialled is not None:
+        channel.close()
+        channel.http = httpx.Client(base_url=credentials.url, transport=httpx.MockTransport(dialled))
+    try:
+        with pytest.raises(DatasiteUnreachable) as caught:
+            channel.request("GET", "/")
+    finally:
+        channel.close()
+    return caught.value.public
 
 
 def test_calls_share_one_kept_connection(north: OpenPort) -> None:

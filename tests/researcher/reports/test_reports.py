@@ -141,7 +141,7 @@ def test_result_json_holds_the_agreed_keys_and_values(tmp_path):
         "model": "small_cnn",
         "parameters": 12345,
     }
-    extra = {"class_names", "confusion", "local_only_macro_f1", "privacy_total", "versions", "plan"}
+    extra = {"took_part", "class_names", "confusion", "local_only_macro_f1", "privacy_total", "versions", "plan"}
     assert {key: values[key] for key in agreed} == agreed
     assert set(values) == set(agreed) | extra
     assert TrainingPlan.from_json(json.dumps(values["plan"])) == PLAN
@@ -352,7 +352,9 @@ def test_a_hospital_that_never_took_part_spent_nothing(page_of):
     )
     assert alone.not_private == ()
     text = re.sub(r"\s+", " ", Tags(page_of(alone)).text)
-    assert "trained at 1 hospital over 1 round." in text
+    assert "trained at 1 of 2 hospitals over 1 round." in text
+    assert f"All together {alone.public_sizes['south']} 1" in text, "who did not take part is not counted"
+    assert (alone.to_dict()["datasites"], alone.to_dict()["took_part"]) == (["north", "south"], ["south"])
     assert "north 100 0 – – –" in text
     assert "Round 1, north: denied" in text
     assert "factor of at most 9.5 " in text  # e^2.25 = 9.488, rounded up

@@ -1,0 +1,100 @@
+"""Guesses which column of a table is what, for a person to read and correct. Nothing is published by a guess."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from datasites.sources.contents import PICTURE_SUFFIXES
+from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.identity import column_looks_like
+from datasites.sources.tables.read_table import Table, read_table
+from policies.errors import DataError
+
+_LABEL = re.compile(r"label|class|diagnos|finding|target|category|befund|klasse|标签|诊断|类别", re.IGNORECASE)
+_PATIENT = re.compile(r"patient|subject|person|case_?id|患者|病人", re.IGNORECASE)
+_SITE = re.compile(r"site|hospital|cent(er|re)|clinic|klinik|医院", re.IGNORECASE)
+_REPORT = re.compile(r"report|text|bericht|报告", re.IGNORECASE)
+_MOST_CLASSES = 50
+_FIRST = 4096
+
+
+def guess_columns(settings: DatasetSettings) -> DatasetSettings:
+    """The settings with an encoding and columns that fit their table.
+
+    Raises:
+        DataError: The table cannot be read in any encoding.
+    """
+    file = Path(settings.table or settings.data_path)
+    root = Path(settings.data_path) if settings.table else file.parent
+    table, encoding = _table(file)
+    path = max(table.heads, key=lambda head: _paths(root, table.samples[head]), default="")
+    if not path or not _paths(root, table.samples[path]):
+        path = next((head for head in table.heads if _looks_like_paths(table.samples[head])), path)
+    others = [head for head in table.heads if head != path]
+    patient = next((head for head in others if _PATIENT.search(head) and any(table.samples[head])), "")
+    others = [head for head in others if head != patient]
+    site = next((head for head in others if _SITE.search(head)), "")
+    report = next((head for head in others if head != site and _REPORT.search(head)), "")
+    labels, kind = _labels(table, [head for head in others if head not in (site, report)])
+    return replace(
+        settings,
+        table_encoding=encoding,
+        path_column=path or settings.path_column,
+        label_columns=labels or settings.label_columns,
+        label_kind=kind,
+        patient_column=patient,
+        site_column=site,
+        unit="patient" if patient and all(table.samples[patient]) else settings.unit,
+    )
+
+
+def _table(file: Path) -> tuple[Table, str]:
+    """(the table, an encoding that it can be read in)."""
+    try:
+        return read_table(file, ()), "auto"
+    except DataError:
+        with file.open("rb") as stream:
+            others = ("utf-16",) if b"\0" in stream.read(_FIRST) else ("cp1252", "gbk")
+        for encoding in others:
+            with contextlib.suppress(DataError):
+                return read_table(file, (), encoding), encoding
+        raise
+
+
+def _paths(root: Path, cells: list[str]) -> int:
+    """How many of the cells name a file."""
+    found = 0
+    for cell in cells:
+        try:
+            found += bool(cell.strip()) and (root / cell.strip().replace("\\", "/")).is_file()
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def _looks_like_paths(cells: list[str]) -> bool:
+    return any(Path(cell.strip().replace("\\", "/")).suffix.lower() in PICTURE_SUFFIXES for cell in cells)
+
+
+def _labels(table: Table, heads: list[str]) -> tuple[tuple[str, ...], str]:
+    """(the columns of labels, the kind of labels)."""
+    named = [head for head in heads if _LABEL.search(head)]
+    if named:
+        return (named[0],), "single"
+    findings = [head for head in heads if _are_findings(table.samples[head])]
+    if len(findings) > 1:
+        rows = list(zip(*(table.samples[head] for head in findings), strict=True))
+        one_each = all([cell.strip() in ("1", "1.0") for cell in row].count(True) == 1 for row in rows)
+        return tuple(findings), "single" if one_each else "multi"
+    few = [head for head in heads if 2 <= len(set(table.samples[head])) <= _MOST_CLASSES]
+    few = [head for head in few if not column_looks_like(head, table.samples[head])]
+    few.sort(key=lambda head: len(set(table.samples[head])))
+    return tuple(few[:1]), "single"
+
+
+def _are_findings(cells: list[str]) -> bool:
+    values = {cell.strip() for cell in cells}
+    return bool(values & {"0", "1", "0.0", "1.0"}) and values <= {"0", "1", "-1", "0.0", "1.0", "-1.0", ""}

@@ -1,0 +1,169 @@
+"""What a source holds, as its hospital is told it. All of it is private; of it, class names would be published."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+from datasites.files.toml_file import toml_value
+from datasites.sources.contents import Measured
+from datasites.sources.dataset_settings import IDENTITIES, DatasetSettings
+from datasites.sources.inspection.guessed_settings import Notes, guess_form, guess_settings
+from datasites.sources.listing import LeftOut, Listing
+from datasites.sources.public_names import counts_by_class
+from datasites.sources.read_listing import list_pictures
+from datasites.sources.tables.read_table import read_table
+from policies.errors import DataError, IdentitySuspected, WanwuError
+
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Group:
+    """Things that are left out for one reason.
+
+    Attributes:
+        count: How many.
+        code, means, advice: Of the reason.
+        lost: Whether pictures may be lost by it.
+        examples: Some of them.
+    """
+
+    count: int
+    code: str
+    means: str
+    advice: str
+    lost: bool
+    examples: list[str]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a source holds.
+
+    Attributes:
+        path: The source.
+        kinds: Files by format.
+        sizes: Pictures by height and width, as `HxW`.
+        channels: 1 or 3; None where nothing was read.
+        classes: Pictures by class or, of several findings, by finding that is there.
+        pictures: How many pictures would be taken.
+        patients: How many patients they are of; None where nobody says.
+        left_out: What would not be taken.
+        identity: What looks like persons' names, dates or numbers.
+        problem: Why nothing would be taken; empty where it would.
+        settings: The table [dataset] that would take it.
+        notes: What to know of these settings.
+    """
+
+    path: str
+    kinds: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    channels: int | None = None
+    classes: dict[str, int] = field(default_factory=dict)
+    pictures: int = 0
+    patients: int | None = None
+    left_out: list[Group] = field(default_factory=list)
+    identity: list[str] = field(default_factory=list)
+    problem: str = ""
+    settings: str = ""
+    notes: Notes = field(default_factory=list)
+
+
+def inspect_source(settings: DatasetSettings, watch: Callable[[int], None] = lambda done: None) -> Inspection:
+    """Looks at a source and reads headers, nothing else.
+
+    Args:
+        settings: What is known of it: at least `data_path`.
+        watch: Told how many files were looked at.
+
+    Raises:
+        ConfigError: There is nothing, or nothing that pictures are read from.
+    """
+    try:
+        settings, notes = guess_settings(settings)
+    except DataError as error:
+        return Inspection(settings.data_path, problem=_told(error))
+    listing, problem, measured = _listed(settings, watch)
+    settings, more = guess_form(settings, measured)
+    if more and settings.frames != "one":
+        listing, problem, _ = _listed(settings, watch)
+    identity, stops = _identity(settings) if listing is not None else ([], "")
+    if listing is not None and not identity and not settings.class_names:
+        settings = replace(settings, class_names=listing.class_names)
+    return Inspection(
+        settings.data_path,
+        kinds=dict(measured.kinds.most_common()),
+        sizes={f"{height}x{width}": count for (height, width), count in measured.sizes.most_common()},
+        channels=measured.channels if listing is None else listing.own_channels or measured.channels,
+        classes={} if listing is None else counts_by_class(listing),
+        pictures=0 if listing is None else len(listing.pictures),
+        patients=None if listing is None else _patients(listing),
+        left_out=[] if listing is None else _groups(listing.left_out),
+        identity=identity,
+        problem=problem or stops,
+        settings=as_toml(settings),
+        notes=[*notes, *more],
+    )
+
+
+def as_toml(settings: DatasetSettings) -> str:
+    """The table [dataset] with what is not as it is by default."""
+    told = [
+        f"{one.name} = {toml_value(getattr(settings, one.name))}"
+        for one in fields(settings)
+        if getattr(settings, one.name) != one.default
+    ]
+    return "\n".join(["[dataset]", *told])
+
+
+def _listed(settings: DatasetSettings, watch: Callable[[int], None]) -> tuple[Listing | None, str, Measured]:
+    """(the listing if all names were none of a person, why it would be refused, what headers say)."""
+    measured = Measured()
+    try:
+        return list_pictures(_trusting(settings), watch, measured), "", measured
+    except WanwuError as error:
+        return None, _told(error), measured
+
+
+def _identity(settings: DatasetSettings) -> tuple[list[str], str]:
+    """(what looks like a person's name, date or number; why that would be refused)."""
+    try:
+        list_pictures(replace(settings, size=(1, 1), channels=1))  # with a size of its own no header is read
+    except IdentitySuspected as error:
+        return error.private.split("\n"), error.public
+    return [], ""
+
+
+def _trusting(settings: DatasetSettings) -> DatasetSettings:
+    """The settings of one who takes every name for none of a person."""
+    columns: tuple[str, ...] = ()
+    if settings.path_column and (file := Path(settings.table or settings.data_path)).is_file():
+        columns = read_table(file, (), settings.table_encoding).heads if file.suffix.lower() != ".npz" else ()
+    return replace(settings, safe_kinds=IDENTITIES, safe_columns=columns)
+
+
+def _told(error: WanwuError) -> str:
+    return f"{error.public} ({error.private})" if error.private else error.public
+
+
+def _patients(listing: Listing) -> int | None:
+    found = {one.patient for one in listing.pictures if one.patient is not None}
+    return len(found) or None
+
+
+def _groups(left_out: Sequence[LeftOut]) -> list[Group]:
+    counts = Counter((one.reason, one.lost) for one in left_out)
+    return [
+        Group(
+            count,
+            reason.code,
+            reason.means,
+            reason.advice,
+            lost,
+            [one.place for one in left_out if (one.reason, one.lost) == (reason, lost)][:_EXAMPLES],
+        )
+        for (reason, lost), count in counts.most_common()
+    ]

@@ -1,0 +1,154 @@
+"""What a hospital's own command does with a folder, a table or an archive, the first time and again."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import struct
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasites.__main__ import main
+from datasites.assets.store import open_store
+from datasites.config import DatasiteConfig
+from datasites.files.state_folder import StateFolder
+from datasites.prepare import IngestOptions, asked_in_vain, ingest_pictures, stored_pictures, write_config
+from datasites.sources.dataset_settings import DatasetSettings
+from policies.errors import ConfigError, DataError, StoreBroken
+
+QUIET = IngestOptions(processes=1, tell=lambda line: None)
+
+
+def draw(folder: Path, start: int, stop: int) -> None:
+    rng = np.random.default_rng(start)
+    for kind in ("benign", "malignant"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        for number in range(start, stop):
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / kind / f"{number}.png")
+
+
+@pytest.fixture
+def datasite(tmp_path: Path) -> tuple[StateFolder, DatasiteConfig]:
+    draw(tmp_path / "pictures", 0, 30)
+    state = StateFolder(tmp_path / "a")
+    config = DatasiteConfig(name="a", dataset=DatasetSettings(data_path=str(tmp_path / "pictures")))
+    write_config(state, config)
+    return state, config
+
+
+def test_more_pictures_or_other_settings_after_the_first_ingest_are_told_and_end_with_status_1(
+    datasite: tuple[StateFolder, DatasiteConfig], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, config = datasite
+    ingest = ["ingest", "--state", str(state.path), "--processes", "1"]
+    assert main(ingest) == 0
+    assert "60 pictures of 8x8x3" in capsys.readouterr().out
+    assert main(ingest) == 0
+    assert "holds these pictures already" in capsys.readouterr().err
+    draw(tmp_path / "pictures", 30, 40)
+    (tmp_path / "pictures" / "benign" / "0.png").unlink()
+    assert main(ingest) == 1
+    said = capsys.readouterr().err
+    assert "was ingested before and stays as it is" in said and "20 pictures are new, 1 are gone" in said
+    write_config(state, replace(config, dataset=replace(config.dataset, size=(4, 4))))
+    assert main(ingest) == 1
+    assert "size (8 x 8 is there, 4 x 4 was asked)" in capsys.readouterr().err
+    assert open_store(state.store / "pictures").manifest.num_pictures == 60
+
+
+def test_what_a_launch_asks_of_a_dataset_that_is_there_is_named(datasite: tuple[StateFolder, DatasiteConfig]) -> None:
+    state, config = datasite
+    assert asked_in_vain(state, config) == []
+    ingest_pictures(state, config, QUIET)
+    assert asked_in_vain(state, config) == []
+    other = replace(config, dataset=replace(config.dataset, size=(4, 4), class_names=("malignant", "benign")))
+    assert [text.split(" ")[0] for text in asked_in_vain(state, other)] == ["class_names", "size"]
+    elsewhere = replace(config, dataset=replace(config.dataset, data_path="elsewhere"))
+    assert [text.split(" ")[0] for text in asked_in_vain(state, elsewhere)] == ["data_path"]
+
+
+def test_what_is_stored_is_served_without_its_source_and_damaged_rows_are_not(
+    datasite: tuple[StateFolder, DatasiteConfig], tmp_path: Path
+) -> None:
+    state, config = datasite
+    manifest = ingest_pictures(state, config, QUIET)
+    shutil.rmtree(tmp_path / "pictures")
+    assert stored_pictures(state, config) == manifest
+    labels = np.load(state.store / "pictures" / "labels.npy", mmap_mode="r+")
+    labels[0] = 1 - labels[0]
+    labels.flush()
+    with pytest.raises(StoreBroken):
+        stored_pictures(state, config)
+
+
+def test_a_store_under_another_secret_is_not_taken_for_one_in_which_everything_is_new(
+    datasite: tuple[StateFolder, DatasiteConfig],
+) -> None:
+    state, config = datasite
+    ingest_pictures(state, config, QUIET)
+    key = state.identity / "pseudonyms.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    key.write_text("f" * 64)
+    with pytest.raises(ConfigError, match="another secret"):
+        ingest_pictures(state, config, QUIET)
+    key.write_text("torn")
+    with pytest.raises(ConfigError, match=r"Restore identity/pseudonyms\.key"):
+        ingest_pictures(state, config, QUIET)
+
+
+def _png_of_12_bits(values: np.ndarray, *, stated: bool) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    head = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, 0, 0, 0, 0)
+    said = chunk(b"sBIT", bytes([12])) if stated else b""
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + said + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
+
+
+def test_12_bits_in_16_keep_all_their_grey_levels_or_the_dataset_is_refused_by_name_with_the_setting(
+    tmp_path: Path,
+) -> None:
+    ramp = np.tile(np.linspace(0, 4095, 256).round(), (2, 1))
+    for stated in (True, False):
+        for number in range(60):
+            file = tmp_path / str(stated) / ("a", "b")[number % 2] / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(_png_of_12_bits(np.roll(ramp, number, axis=1), stated=stated))
+    state = StateFolder(tmp_path / "state")
+    silent = DatasiteConfig(name="a", dataset=DatasetSettings(name="mammograms", data_path=str(tmp_path / "False")))
+    with pytest.raises(DataError, match=r"'mammograms' is not taken: bits_in_doubt\. Set bits to"):
+        ingest_pictures(state, silent, QUIET)
+    for dataset in (
+        DatasetSettings(name="stated", data_path=str(tmp_path / "True")),
+        DatasetSettings(name="declared", data_path=str(tmp_path / "False"), bits=12),
+    ):
+        ingest_pictures(state, DatasiteConfig(name="a", dataset=dataset), QUIET)
+        image = open_store(state.store / dataset.name).images[0]
+        assert (image.min(), image.max(), len(np.unique(image))) == (0, 255, 256)
+
+
+def test_a_patient_of_two_sites_of_one_source_is_told(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (120, 4, 4, 1), dtype=np.uint8)
+    patients = [f"p{number}" for number in range(120)]
+    patients[100] = "p3"
+    np.savez(
+        tmp_path / "all.npz",
+        images=images,
+        labels=np.arange(120) % 2,
+        sites=np.repeat(["north", "south"], 60),
+        groups=np.array(patients),
+    )
+    state = StateFolder(tmp_path / "state")
+    dataset = DatasetSettings(data_path=str(tmp_path / "all.npz"), site="north", unit="patient")
+    ingest_pictures(state, DatasiteConfig(name="a", dataset=dataset), QUIET)
+    with (state.path / "ingest-report.csv").open(encoding="utf-8-sig", newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert (line["file"], line["reason"]) == ("images[3]", "patient_in_two_sites")

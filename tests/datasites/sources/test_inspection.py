@@ -1,0 +1,140 @@
+"""An inspection says what is there, changes nothing, and suggests settings that take it when they are pasted."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.painting import Paint
+
+from datasites.cli import main
+from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.inspection.inspection import Inspection, inspect_source
+from datasites.sources.listing import Listing
+from datasites.sources.read_listing import list_pictures
+from policies.errors import ConfigError
+
+
+def inspected(path: Path, **known: str) -> Inspection:
+    return inspect_source(DatasetSettings(data_path=str(path), **known))  # type: ignore[arg-type]
+
+
+def taken(found: Inspection) -> Listing:
+    """What the suggested settings list, pasted as they are."""
+    return list_pictures(DatasetSettings.from_dict(tomllib.loads(found.settings)["dataset"]))
+
+
+@pytest.fixture
+def folder(paint: Paint, tmp_path: Path) -> Path:
+    for name in ("red", "white"):
+        for number in range(3):
+            paint(f"data/{name}/{number}.png", 10, (40 + number, 50))
+    return tmp_path / "data"
+
+
+def everything(folder: Path) -> dict[str, tuple[int, int]]:
+    return {str(one): (one.stat().st_mtime_ns, one.stat().st_size) for one in folder.rglob("*")}
+
+
+def test_a_folder_is_told_in_formats_sizes_classes_and_what_stays_out(folder: Path) -> None:
+    (folder / "red" / "scan.heic").write_bytes(b"not read")
+    (folder / "@eaDir").mkdir()
+    before = everything(folder)
+    looked: list[int] = []
+    found = inspect_source(DatasetSettings(data_path=str(folder)), looked.append)
+    assert (found.kinds, found.pictures, found.patients, found.channels) == ({"png": 6}, 6, None, 1)
+    assert found.sizes == {"50x40": 2, "50x41": 2, "50x42": 2} and found.classes == {"red": 3, "white": 3}
+    assert {(one.code, one.count, one.lost) for one in found.left_out} == {
+        ("other_format", 1, True),
+        ("system_file", 1, False),
+    }
+    assert not found.problem and not found.identity and looked[-1] == 7
+    assert everything(folder) == before
+    assert len(taken(found).pictures) == 6 and 'size = [32, 32]\nresize = "fit"' in found.settings
+
+
+def test_what_looks_like_a_persons_is_told_and_no_settings_say_that_it_is_none(paint: Paint, folder: Path) -> None:
+    paint("data/red/Muster_Anna_1961.png")
+    paint("data/Beispiel_Bernd_1948/1.png")
+    found = inspected(folder)
+    assert found.pictures == 8 and "WW203" not in found.settings and "safe" not in found.settings
+    assert any("class names look like names: Beispiel_Bernd_1948" in line for line in found.identity)
+    assert "look like a person's" in found.problem and "class_names" not in found.settings
+
+
+def test_folders_in_folders_are_patients_or_hospitals_and_parts_are_not_mixed(paint: Paint, tmp_path: Path) -> None:
+    for kind in ("red", "white"):
+        for number in range(2):
+            paint(f"patients/{kind}/{kind}{number}/1.png")
+            paint(f"hospitals/h{number}/{kind}/1.png")
+            paint(f"parts/{'train' if number else 'test'}/{kind}/{number}.png")
+    patients = inspected(tmp_path / "patients")
+    assert 'folder_levels = ["class", "patient"]' in patients.settings and patients.patients == 4
+    assert [one.patient for one in taken(patients).pictures] == ["red0", "red1", "white0", "white1"]
+    hospitals = inspected(tmp_path / "hospitals")
+    assert taken(hospitals).root == tmp_path / "hospitals" / "h0" and 'site = "h0"' in hospitals.settings
+    parts = inspected(tmp_path / "parts")
+    assert [one.picture.place for one in taken(parts).pictures] == ["red/1.png", "white/1.png"]
+    assert all(one.notes for one in (patients, hospitals, parts))
+
+
+def test_a_tables_columns_are_found(folder: Path) -> None:
+    rows = [("Bild", "Diagnose", "PatientID", "Klinik")]
+    rows += [(f"red/{number}.png", "bösartig" if number else "gutartig", f"p{number}", "Süd") for number in range(3)]
+    with (folder / "liste.csv").open("w", encoding="cp1252", newline="") as stream:
+        csv.writer(stream, delimiter=";").writerows(rows)
+    found = inspected(folder / "liste.csv")
+    assert found.classes == {"bösartig": 2, "gutartig": 1} and found.patients == 3
+    listed = taken(found)
+    assert [one.patient for one in listed.pictures] == ["p0", "p1", "p2"]
+    for line in ('path_column = "Bild"', 'table_encoding = "cp1252"', 'unit = "patient"', 'site_column = "Klinik"'):
+        assert line in found.settings
+    assert len(inspected(folder, table=str(folder / "liste.csv")).classes) == 2
+
+
+def test_columns_of_findings_are_found(folder: Path) -> None:
+    (folder / "t.csv").write_text("file,mass,effusion\nred/0.png,1,0\nred/1.png,1,1\nred/2.png,-1,\n")
+    found = inspected(folder / "t.csv")
+    assert found.classes == {"mass": 2, "effusion": 1} and taken(found).label_kind == "multi"
+
+
+def test_an_archive_is_told_with_its_hospitals_and_findings(tmp_path: Path) -> None:
+    images = np.zeros((4, 5, 6), np.uint8)
+    np.savez(tmp_path / "d.npz", images=images, labels=np.array([[1, 1], [0, 0], [1, 0], [0, 1]]), sites=list("aabb"))
+    found = inspected(tmp_path / "d.npz")
+    assert found.classes == {"finding_0": 1, "finding_1": 1} and 'label_kind = "multi"' in found.settings
+    assert len(taken(found).pictures) == 2 and found.channels == 1
+
+
+def test_files_of_several_pictures_get_a_setting_for_them(folder: Path) -> None:
+    pages = [Image.new("L", (50, 40), level) for level in (10, 20, 30)]
+    for name in ("red", "white"):
+        pages[0].save(folder / name / "pages.tif", save_all=True, append_images=pages[1:])
+    found = inspected(folder)
+    assert 'frames = "middle"' in found.settings and len(taken(found).pictures) == 8 and found.kinds["tiff"] == 2
+
+
+def test_what_cannot_be_read_is_told_and_what_is_not_there_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b'a,b\n"open')
+    assert "does not read as one" in inspected(tmp_path / "t.csv").problem
+    with pytest.raises(ConfigError, match="No pictures at"):
+        inspected(tmp_path / "missing")
+
+
+def test_the_command_prints_a_table_or_json_in_eighty_columns(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["inspect", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "6 pictures would be taken" in said and '\ndata_path = "' in said
+    table = said.split("For config.toml")[0]
+    assert max(map(len, table.splitlines())) <= 80
+    assert main(["inspect", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["classes"] == {"red": 3, "white": 3}
+    assert main(["inspect", str(folder / "missing")]) == 1
