@@ -48,12 +48,13 @@ def test_a_code_request_with_a_text_beside_its_plan_is_refused(text: str) -> Non
     [{"name": "huge_cnn"}, {"options": {"depth": 3}}, {"options": {"width": 5}}, {"options": {"activation": "red"}}],
 )
 def test_a_plan_is_held_against_its_models_options_at_submission(changes: dict[str, Any], tmp_path: Path) -> None:
-    manifest: Any = SimpleNamespace(
+    manifest = SimpleNamespace(
         unit="picture", public_size=100, image_shape=(16, 16, 1), class_names=("a", "b"), text=None
     )
+    dataset: Any = SimpleNamespace(manifest=manifest, store=tmp_path)
     state: Any = SimpleNamespace(store=tmp_path)
     audit: Any = None
     limits = HospitalLimits(state, DatasiteConfig(name="north"), audit)
-    limits.check(PLAN, manifest)
+    limits.check(PLAN, dataset)
     with pytest.raises(PlanError, match=r"huge_cnn|depth|width|activation"):
-        limits.check(replace(PLAN, model=replace(PLAN.model, **changes)), manifest)
+        limits.check(replace(PLAN, model=replace(PLAN.model, **changes)), dataset)
