@@ -26,8 +26,6 @@ from policies.errors import ConfigError
 from policies.terminal.printing import say
 from policies.terminal.progress import Watched
 
-REPORT = "ingest-report.csv"
-
 
 @dataclass(frozen=True)
 class IngestOptions:
@@ -135,7 +133,7 @@ def ingest_pictures(state: StateFolder, config: DatasiteConfig, options: IngestO
         asked = Asked(
             dataset,
             pseudonym_secret(state),
-            state.path / REPORT,
+            state.ingest_report,
             min_public_size=config.limits.min_public_size,
             accepted=options.accepted,
             hold_out=hold_out,

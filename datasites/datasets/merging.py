@@ -16,6 +16,7 @@ from datasites.files.private_folder import write_folder
 from datasites.ingestion.random_order import random_order
 from policies.errors import DataError
 
+_OF_A_ROW = ("labels", "texts", "sources")
 _BLOCK_BYTES = 1 << 24  # of pictures, written at a time
 
 
@@ -52,12 +53,10 @@ def write_version(parts: Sequence[Part], folder: Path, manifest: StoreManifest) 
         _check_part(part, manifest)
     order = random_order(sum(len(part.rows) for part in parts))
     units, patients = _units(parts, manifest)
-    rows: dict[str, NDArray[Any]] = {"units": units[order], "by_unit": np.argsort(units[order], kind="stable")}
-    if patients is not None:
-        rows["patients"] = patients
     manifest = replace(manifest, num_pictures=len(order), num_units=int(units.max()) + 1)
-    for name in array_forms(manifest):
-        if name not in (IMAGES, *rows):
+    rows = _of_units(units[order]) | ({} if patients is None else {"patients": patients})
+    for name in _OF_A_ROW:
+        if name in array_forms(manifest):
             rows[name] = np.concatenate([getattr(part.store, name)[part.rows] for part in parts])[order]
     digests = np.empty((len(order), 32), dtype=np.uint8)
     finished: list[StoreManifest] = []
@@ -81,6 +80,12 @@ def write_version(parts: Sequence[Part], folder: Path, manifest: StoreManifest) 
         },
     )
     return finished[0]
+
+
+def _of_units(units: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """What a store keeps of its rows' units: see `datasites.assets.store.PictureStore`."""
+    starts = np.concatenate([[0], np.cumsum(np.bincount(units))]).astype(np.int64)
+    return {"units": units, "by_unit": np.argsort(units, kind="stable"), "unit_starts": starts}
 
 
 def _check_part(part: Part, manifest: StoreManifest) -> None:

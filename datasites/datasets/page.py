@@ -52,7 +52,7 @@ def write_page(dataset: DatasetSummary, store: PictureStore, file: Path) -> None
         store: The newest version, whose first rows are shown; rows are in a random order.
         file: Where it goes.
     """
-    mock = make_mock(dataset.schema, count=SAMPLES)
+    mock = make_mock(dataset.schema)
     page = _TEMPLATES.get_template("page.html.jinja").render(
         dataset=dataset,
         own=_sheet(store.images[:SAMPLES]),

@@ -79,7 +79,8 @@ def remove_patients(state: StateFolder, name: str, identifiers: Sequence[str], *
         if leaving.any():
             made = make_version(state, name, [rows_of(store)], audit, public_size=0, least=least)
             version = made.dataset_version
-        state.dataset_page.unlink(missing_ok=True)  # it may show their pictures
+        for page in (state.dataset_page, state.ingest_report):  # which may show their pictures, or name their files
+            page.unlink(missing_ok=True)
     seen = studies_that_saw(open_ledger(state).reservations().values(), versions, chosen)
     return Removal(len(chosen), int(leaving.sum()), version, seen)
 

@@ -86,6 +86,11 @@ class StateFolder:
         return self.path / "withdrawn.json"
 
     @property
+    def ingest_report(self) -> Path:
+        """What the last ingest left out or found worth a look, with the names of files."""
+        return self.path / "ingest-report.csv"
+
+    @property
     def dataset_page(self) -> Path:
         """The page about the dataset, with samples of its pictures, for the hospital's own people."""
         return self.path / "dataset.html"

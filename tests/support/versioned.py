@@ -56,8 +56,9 @@ def people(*numbers: int) -> list[str]:
 def take(state: StateFolder, listing: Listing, *, name: str = "pictures", **settings: object) -> StoreManifest:
     """What `python -m datasites ingest` does with a listing."""
     asked = DatasetSettings(**{"name": name, "unit": "patient", **settings})  # type: ignore[arg-type]
-    report = state.path / "ingest-report.csv"
-    return Ingest(state, Asked(asked, SECRET, report, min_public_size=LEAST), in_this_process).take(listing)
+    return Ingest(state, Asked(asked, SECRET, state.ingest_report, min_public_size=LEAST), in_this_process).take(
+        listing
+    )
 
 
 def newest(state: StateFolder, name: str = "pictures") -> PictureStore:

@@ -78,7 +78,7 @@ def test_the_page_shows_samples_beside_the_mock_and_asks_for_nothing(state: Stat
     own, mock = images_in(page)
     assert own.size == mock.size == (6 * 4, 4 * 4)  # 24 samples of two pixels, two apart
     assert np.asarray(own)[0:2, 0:2, 0].tolist() == store.images[0, :, :, 0].tolist()
-    made = make_mock(store.manifest.public, count=24)
+    made = make_mock(store.manifest.public)  # as it is published
     assert np.asarray(mock)[0:2, 0:2, 0].tolist() == made.images[0, :, :, 0].tolist()
     assert "&lt;b&gt;For &amp; lungs&lt;/b&gt;<br>and nobody else" in page
     assert not re.search(r"<script|https?://|src=\"(?!data:)|@import|url\(", page)
@@ -107,10 +107,11 @@ def test_the_command_tells_classes_versions_and_the_card_and_where_the_page_is(
     assert main(["dataset", "show", "another", "--state", str(state.path)]) == 1
 
 
-def test_a_page_that_may_show_a_patient_goes_with_the_patient(state: StateFolder) -> None:
+def test_what_may_show_or_name_a_patient_goes_with_the_patient(state: StateFolder) -> None:
     write_page(summary(state), open_store(state.store / "pictures@2"), state.dataset_page)
+    assert state.ingest_report.exists()
     remove_patients(state, "pictures", ["p3"], least=10)
-    assert not state.dataset_page.exists()
+    assert not state.dataset_page.exists() and not state.ingest_report.exists()
 
 
 def test_no_room_that_researchers_reach_knows_the_page_or_the_summary() -> None:

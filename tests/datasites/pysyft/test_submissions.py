@@ -49,6 +49,7 @@ def test_a_code_request_with_a_text_beside_its_plan_is_refused(text: str) -> Non
     [{"name": "huge_cnn"}, {"options": {"depth": 3}}, {"options": {"width": 5}}, {"options": {"activation": "red"}}],
 )
 def test_a_plan_is_held_against_its_models_options_at_submission(changes: dict[str, Any], tmp_path: Path) -> None:
+<<<<<<< HEAD
     manifest: Any = SimpleNamespace(
         unit="picture",
         public_size=100,
@@ -56,12 +57,18 @@ def test_a_plan_is_held_against_its_models_options_at_submission(changes: dict[s
         class_names=("a", "b"),
         label_kind="single",
         text=None,
+=======
+    manifest = SimpleNamespace(
+        unit="picture", public_size=100, image_shape=(16, 16, 1), class_names=("a", "b"), text=None
+>>>>>>> w-versions
     )
+    dataset: Any = SimpleNamespace(manifest=manifest, store=tmp_path)
     state: Any = SimpleNamespace(store=tmp_path)
     audit: Any = None
     limits = HospitalLimits(state, DatasiteConfig(name="north"), audit)
-    limits.check(PLAN, manifest)
+    limits.check(PLAN, dataset)
     with pytest.raises(PlanError, match=r"huge_cnn|depth|width|activation"):
+<<<<<<< HEAD
         limits.check(replace(PLAN, model=replace(PLAN.model, **changes)), manifest)
 
 
@@ -95,3 +102,6 @@ def test_a_plan_for_another_kind_of_labels_is_refused_and_told_what_they_are(
                     limits.check(plan, manifest)
             else:
                 limits.check(plan, manifest)
+=======
+        limits.check(replace(PLAN, model=replace(PLAN.model, **changes)), dataset)
+>>>>>>> w-versions
