@@ -29,6 +29,7 @@ from datasites.cli import program as datasites_program  # noqa: E402
 from datasites.config import DatasiteConfig  # noqa: E402
 from datasites.picture_files.reasons import REASONS  # noqa: E402
 from datasites.sources.dataset_settings import DatasetSettings  # noqa: E402
+from datasites.sources.reasons import REASONS as SOURCE_REASONS  # noqa: E402
 from policies import __main__ as policies_cli  # noqa: E402
 from policies.budget.limits import DatasetLimits  # noqa: E402
 from researcher.cli import program as researcher_program  # noqa: E402
@@ -148,6 +149,13 @@ _PARTS = {
             ("reason", "what is wrong", "what to do"),
             ("---", "---", "---"),
             *((f"`{one.code}`", one.means, one.advice) for one in REASONS),
+        ]
+    ),
+    "source_reasons": lambda: _lines(
+        [
+            ("reason", "what is wrong", "what to do"),
+            ("---", "---", "---"),
+            *((f"`{one.code}`", one.means, one.advice) for one in SOURCE_REASONS),
         ]
     ),
     "errors": lambda: f"```text\n{error_tree.draw()}\n```",

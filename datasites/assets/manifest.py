@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from datasites.assets.pictures import check_class_names
+from datasites.sources.class_names import check_class_names
 from policies import validate
 from policies.answers.hospital import DatasetSchema
 from policies.answers.plain_values import to_plain

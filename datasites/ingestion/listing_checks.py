@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from datasites.assets.pictures import check_class_names
+from datasites.sources.class_names import check_class_names
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.listing import UNKNOWN, Listing
 from policies.errors import DataError

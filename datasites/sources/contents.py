@@ -32,6 +32,7 @@ class Measured:
     Attributes:
         sizes: How often each (height, width) came.
         kinds: How often each format came.
+        modalities: How often each of DICOM's modalities came.
         unstated: How many hold more than 8 bits a value and do not say how many of them count.
         channels: The most of them that came.
         frames: The most pictures that one file holds.
@@ -39,14 +40,16 @@ class Measured:
 
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
+    modalities: Counter[str] = field(default_factory=Counter)
     unstated: int = 0
     channels: int | None = None
     frames: int = 1
 
-    def add(self, info: PictureInfo) -> None:
+    def add(self, info: PictureInfo, modality: str = "") -> None:
         """Takes one file's header."""
         self.sizes[info.size] += 1
         self.kinds[info.kind] += 1
+        self.modalities[modality] += bool(modality)
         self.unstated += info.bits > 8 and not info.bits_stated
         self.channels = max(self.channels or 1, info.channels)
         self.frames = max(self.frames, info.frames)

@@ -50,7 +50,7 @@ def list_pictures(
     if kind == "dicom":
         from datasites.sources.dicom.dicom_listing import list_dicom
 
-        return list_dicom(settings, watch)
+        return list_dicom(settings, watch, measured)
     from datasites.sources.folders.class_folders import list_class_folders
 
     return list_class_folders(settings, watch, measured)

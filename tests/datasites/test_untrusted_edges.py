@@ -16,7 +16,6 @@ from rich.console import Console
 from support.hostile_texts import HOSTILE, PLAIN, raw_in
 
 from datasites.approvals.approvals import MAX_REASON, check_reason
-from datasites.assets.pictures import check_class_names
 from datasites.audit_log import export as audit_export
 from datasites.audit_log.log import AuditLog
 from datasites.cli import console as console_calls
@@ -25,6 +24,7 @@ from datasites.cli.commands import Chosen
 from datasites.config import DatasiteConfig, check_email
 from datasites.console import tables
 from datasites.files.log_lines import LineFormatter
+from datasites.sources.class_names import check_class_names
 from datasites.sources.dataset_settings import DatasetSettings
 from policies.errors import ConfigError, DataError, RequestError
 

@@ -7,21 +7,33 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasites.assets.pictures import SourcePictures
 from datasites.assets.store import StoreManifest
 from datasites.ingestion import ingest as way_in
 from datasites.ingestion.ingest import Asked
 from datasites.ingestion.picture_reading import Reading, Target, Task, read_picture
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.listing import ListedPicture, Listing
+from datasites.sources.read_listing import list_pictures
 from policies.plans.picture_form import PictureForm
 from policies.plans.tokeniser import TextForm
 
 SECRET = b"s" * 32
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SourcePictures:
+    """Pictures of one size, all in memory: uint8, (N, H, W, C), with labels, (N,), patients and reports."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    patients: tuple[str, ...] | None = None
+    reports: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +73,27 @@ def listing_of(
     ]
     height, width, channels = images.shape[1:]
     return Listing(Path("arrays"), pictures, tuple(class_names), label_kind, (), (height, width), channels)
+
+
+def listed(
+    path: Path, *, site: str = "", class_names: Sequence[str] = (), reports: bool = False, **settings: Any
+) -> Listing:
+    """The pictures of a source on the disk."""
+    return list_pictures(
+        DatasetSettings(
+            data_path=str(path),
+            site=site,
+            class_names=tuple(class_names),
+            text_length=8 if reports else 0,
+            **settings,
+        )
+    )
+
+
+def pixels_of(listing: Listing) -> NDArray[np.uint8]:
+    """All pictures of a listing as they are, (N, H, W, C)."""
+    form = PictureForm(listing.own_size or (1, 1), listing.own_channels or 3)
+    return np.stack([np.asarray(one.picture.pixels(form), dtype=np.uint8) for one in listing.pictures])
 
 
 def in_this_process(log: Path) -> Callable[[Sequence[Task], Target], Iterator[Reading]]:

@@ -19,10 +19,9 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 
-from support.array_store import ingest  # noqa: E402
+from support.array_store import SourcePictures, ingest  # noqa: E402
 from support.hostile import ATTACKS, PROGRAM, ROOM  # noqa: E402
 
-from datasites.assets.pictures import SourcePictures  # noqa: E402
 from datasites.runs.processes.job import Job  # noqa: E402
 from datasites.runs.processes.process import ForkServer  # noqa: E402
 from datasites.runs.sandbox.confinement import Confinement, draw_uid  # noqa: E402

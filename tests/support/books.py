@@ -7,10 +7,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from support.array_store import ingest
+from support.array_store import ingest, listed
 
 from datasites.approvals.approvals import Approvals, Decision
-from datasites.assets.sources import read_source
 from datasites.audit_log.ledger_witness import head_of
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
@@ -44,7 +43,7 @@ def make_state(folder: Path, pictures: Path) -> StateFolder:
     state = StateFolder(folder)
     config = DatasiteConfig(name="north", dataset=DatasetSettings(data_path=str(pictures), site="north"))
     write_config(state, config)
-    ingest(read_source(pictures, site="north"), state.store / "pictures", name="pictures")
+    ingest(listed(pictures, site="north"), state.store / "pictures", name="pictures")
     open_audit(state).write("datasite started")
     (state.logs / "datasite.log").write_text("a line")
     return state

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from datasites.picture_files.file_pixels import PictureInfo
 from datasites.picture_files.picture_refused import PictureRefused, Reason
+from datasites.sources.contents import Measured
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.dicom.frames import DicomFrames, dicom_frames
 from datasites.sources.dicom.labels import OTHER_CLASS, Labeller, check_attribute, named_labels
@@ -20,7 +22,9 @@ from policies.errors import DataError
 _NOT_MEANT = (OTHER_CLASS, NOT_IN_TABLE)
 
 
-def list_dicom(settings: DatasetSettings, watch: Callable[[int], None] = lambda done: None) -> Listing:
+def list_dicom(
+    settings: DatasetSettings, watch: Callable[[int], None] = lambda done: None, measured: Measured | None = None
+) -> Listing:
     """Lists a folder of DICOM files, or what a DICOMDIR names, without reading a pixel; see `list_pictures`.
 
     Guarantees:
@@ -47,6 +51,9 @@ def list_dicom(settings: DatasetSettings, watch: Callable[[int], None] = lambda 
         raise DataError(
             "The DICOMDIR cannot be read. Give the folder with its files instead.", private=str(error)
         ) from error
+    if measured is not None:
+        for one in found.pictures:
+            measured.add(PictureInfo("dicom", one.size, one.channels), one.modality)
     if not found.pictures:
         raise DataError(
             "No DICOM picture can be taken. Check the path, frames and safe_dicom in [dataset].",

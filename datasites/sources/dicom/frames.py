@@ -28,6 +28,7 @@ class DicomPicture:
         identifiers: What a table may name it by, of `found_file.IDENTIFIERS`.
         patient: Whose it is, or why that is not known.
         label: What the attribute holds that labels come from; empty where it is absent or none was asked for.
+        modality: Such as CT.
         size: (rows, columns).
         channels: 1 or 3.
     """
@@ -36,6 +37,7 @@ class DicomPicture:
     identifiers: Mapping[str, str]
     patient: str | Reason
     label: str
+    modality: str
     size: tuple[int, int]
     channels: int
 
@@ -56,6 +58,7 @@ class _Looked:
     identifiers: Mapping[str, str] = field(default_factory=dict)
     issuer: str = ""
     label: str = ""
+    modality: str = ""
     frames: int = 0
     size: tuple[int, int] = (0, 0)
     channels: int = 1
@@ -101,7 +104,13 @@ def dicom_frames(
             continue
         pictures += (
             DicomPicture(
-                FilePicture(str(root), inside, number), one.identifiers, patient, one.label, one.size, one.channels
+                FilePicture(str(root), inside, number),
+                one.identifiers,
+                patient,
+                one.label,
+                one.modality,
+                one.size,
+                one.channels,
             )
             for number in _taken(one.frames, frames)
         )
@@ -127,7 +136,8 @@ def _look(path: Path, safe: Collection[str], label_attribute: str) -> _Looked:
         return _Looked(reason=refusal.reason)
     except OSError:
         return _Looked(reason=NOT_A_FILE)
-    return _Looked(found.identifiers, found.issuer, found.label, of.frames, (of.rows, of.columns), of.channels)
+    size = (of.rows, of.columns)
+    return _Looked(found.identifiers, found.issuer, found.label, found.modality, of.frames, size, of.channels)
 
 
 def _taken(count: int, frames: str) -> Sequence[int | None]:

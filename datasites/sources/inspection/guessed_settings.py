@@ -18,6 +18,21 @@ from datasites.sources.read_listing import kind_of_source
 
 _SIDES = (32, 64, 128, 224, 256, 512, 1024)
 _LOOKED_AT = 2000
+_MODALITIES = {
+    "CT": "ct",
+    "MR": "mr",
+    "CR": "xray",
+    "DX": "xray",
+    "RF": "xray",
+    "XA": "xray",
+    "MG": "mammography",
+    "US": "ultrasound",
+    "ES": "endoscopy",
+    "SM": "microscopy",
+    "GM": "microscopy",
+    "OP": "fundus",
+    "XC": "photograph",
+}
 Notes = list[str]
 
 
@@ -66,6 +81,9 @@ def guess_form(settings: DatasetSettings, measured: Measured) -> tuple[DatasetSe
             f"{measured.unstated} files hold 16 bits a value and do not say how many of them count: set bits (12, for "
             "instance) if pictures come out dark or are refused."
         )
+    common = measured.modalities.most_common(1)
+    if common and settings.modality == "other":
+        settings = replace(settings, modality=_MODALITIES.get(common[0][0], "other"))
     if measured.channels:
         settings = replace(settings, channels=measured.channels)
     return settings, notes

@@ -46,6 +46,7 @@ class Inspection:
     Attributes:
         path: The source.
         kinds: Files by format.
+        modalities: DICOM files by modality.
         sizes: Pictures by height and width, as `HxW`.
         channels: 1 or 3; None where nothing was read.
         classes: Pictures by class or, of several findings, by finding that is there.
@@ -60,6 +61,7 @@ class Inspection:
 
     path: str
     kinds: dict[str, int] = field(default_factory=dict)
+    modalities: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     channels: int | None = None
     classes: dict[str, int] = field(default_factory=dict)
@@ -91,11 +93,14 @@ def inspect_source(settings: DatasetSettings, watch: Callable[[int], None] = lam
     if more and settings.frames != "one":
         listing, problem, _ = _listed(settings, watch)
     identity, stops = _identity(settings) if listing is not None else ([], "")
+    if listing is not None and settings.kind == "dicom" and _patients(listing):
+        settings = replace(settings, unit="patient")
     if listing is not None and not identity and not settings.class_names:
         settings = replace(settings, class_names=listing.class_names)
     return Inspection(
         settings.data_path,
         kinds=dict(measured.kinds.most_common()),
+        modalities=dict((+measured.modalities).most_common()),
         sizes={f"{height}x{width}": count for (height, width), count in measured.sizes.most_common()},
         channels=measured.channels if listing is None else listing.own_channels or measured.channels,
         classes={} if listing is None else counts_by_class(listing),

@@ -16,7 +16,7 @@ def show(found: Inspection, console: PlainConsole) -> None:
         patients = f" of {found.patients:,} patients" if found.patients else ""
         channels = {1: "grey", 3: "colour"}.get(found.channels or 0, "")
         console.print(f"{found.pictures:,} pictures{patients} would be taken{f', {channels}' if channels else ''}.")
-    for title, counts, most in (("format", found.kinds, 10), ("height x width", found.sizes, _MOST_SIZES)):
+    for title, counts, most in _tables(found):
         if counts:
             console.print(_counts(title, counts, most))
     if found.classes:
@@ -38,6 +38,14 @@ def show(found: Inspection, console: PlainConsole) -> None:
         console.rule("For config.toml")
         for line in found.settings.split("\n"):
             console.print(line, soft_wrap=True)
+
+
+def _tables(found: Inspection) -> tuple[tuple[str, dict[str, int], int], ...]:
+    return (
+        ("format", found.kinds, _MOST_CLASSES),
+        ("modality", found.modalities, _MOST_CLASSES),
+        ("height x width", found.sizes, _MOST_SIZES),
+    )
 
 
 def _counts(title: str, counts: dict[str, int], most: int) -> PlainTable:

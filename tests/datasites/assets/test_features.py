@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.torch
-from support.array_store import ingest
+from support.array_store import SourcePictures, ingest
 
 from datasites.assets.features import ARRAY, FOLDER, RECORD, check_there, compute_features, kept_features, open_features
-from datasites.assets.pictures import SourcePictures
 from datasites.assets.store import open_store
 from datasites.training.models.public.backbone import features_of, load_backbone
 from policies.errors import ConfigError, LimitExceeded, StoreBroken

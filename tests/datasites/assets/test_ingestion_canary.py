@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.array_store import ingest
+from support.array_store import ingest, listed, pixels_of
 
 from datasites.assets.mock import make_mock
-from datasites.assets.sources import read_source
 from datasites.assets.store import open_store
 from policies.errors import WanwuError
 
@@ -64,7 +63,7 @@ def archive_with_canaries(root: Path) -> Path:
 def test_file_names_metadata_paths_and_patients_are_not_kept(
     tmp_path: Path, make: Callable[[Path], Path], unit: str
 ) -> None:
-    source = read_source(make(tmp_path))
+    source = listed(make(tmp_path))
     manifest = ingest(source, tmp_path / "state" / "cells", name="cells", unit=unit)
     mock = make_mock(manifest.public)
     shown = f"{manifest!r} {open_store(tmp_path / 'state' / 'cells')!r} {source!r} {json.dumps(manifest.schema())}"
@@ -73,9 +72,9 @@ def test_file_names_metadata_paths_and_patients_are_not_kept(
 
 
 def test_no_picture_of_the_hospital_is_in_the_mock(tmp_path: Path) -> None:
-    source = read_source(folder_with_canaries(tmp_path))
+    source = listed(folder_with_canaries(tmp_path))
     mock = make_mock(ingest(source, tmp_path / "state" / "cells", name="cells").public, count=60)
-    assert not {image.tobytes() for image in source.images} & {image.tobytes() for image in mock.images}
+    assert not {image.tobytes() for image in pixels_of(source)} & {image.tobytes() for image in mock.images}
 
 
 def damage(folder: Path, how: str) -> None:
@@ -86,6 +85,7 @@ def damage(folder: Path, how: str) -> None:
         Image.new("RGB", (9, 9)).save(file)
     elif how == "nested":
         (folder / "red" / CANARY).mkdir()
+        file.rename(folder / "red" / CANARY / file.name)
     elif how == "beside":
         file.rename(folder / file.name)
     elif how == "link outside":
@@ -93,6 +93,7 @@ def damage(folder: Path, how: str) -> None:
         file.symlink_to(folder.parent / file.name)
     elif how == "unknown class":
         (folder / CANARY).mkdir()
+        file.rename(folder / CANARY / file.name)
     elif how == "too few":
         for one in list((folder / "red").iterdir())[1:]:
             one.unlink()
@@ -105,6 +106,6 @@ def test_public_errors_name_no_file_folder_or_count(tmp_path: Path, how: str) ->
     folder = folder_with_canaries(tmp_path)
     damage(folder, how)
     with pytest.raises(WanwuError) as caught:
-        ingest(read_source(folder, classes=["red", "white"]), tmp_path / "state" / "cells", name="cells")
+        ingest(listed(folder, class_names=["red", "white"]), tmp_path / "state" / "cells", name="cells")
     assert CANARY not in caught.value.public
     assert not {"29", "30", "31", "59", "60", "61"} & set(caught.value.public.replace(".", " ").split())

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.array_store import ingest
+from support.array_store import SourcePictures, ingest
 
 from datasites.assets.mock import make_mock
-from datasites.assets.pictures import SourcePictures
 from policies.answers.hospital import DatasetSchema
 from policies.answers.plain_values import from_plain, to_plain
 from policies.errors import DataError

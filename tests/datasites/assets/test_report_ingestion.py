@@ -12,19 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from support.array_store import ingest
+from support.array_store import SourcePictures, ingest, listed, pixels_of
 
 from datasites.approvals.approval import Approval
 from datasites.assets.drawn.reports import CLASS_NAMES, draw, write_example
 from datasites.assets.mock import make_mock
-from datasites.assets.pictures import SourcePictures
-from datasites.assets.sources import read_source
 from datasites.assets.store import StoreManifest, open_store
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.prepare import ingest_pictures
 from datasites.runs.last_check import LastCheck
 from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.listing import Listing
 from policies.answers.hospital import DatasetSchema
 from policies.answers.plain_values import from_plain, to_plain
 from policies.errors import DataError, StoreBroken, WanwuError
@@ -50,6 +49,10 @@ def pictures(count: int = 60, *, said: str = "word") -> SourcePictures:
     return SourcePictures(images, np.arange(count, dtype=np.int64) % 2, ("a", "b"), None, reports)
 
 
+def reports_of(source: Listing) -> list[str]:
+    return [str(one.report) for one in source.pictures]
+
+
 def folder_with_reports(root: Path, *, hospitals: tuple[str, ...] = ("",)) -> Path:
     for hospital in hospitals:
         lines = ["picture,report"]
@@ -67,26 +70,21 @@ def folder_with_reports(root: Path, *, hospitals: tuple[str, ...] = ("",)) -> Pa
 
 
 def test_a_folders_reports_are_those_of_its_pictures(tmp_path: Path) -> None:
-    source = read_source(folder_with_reports(tmp_path), reports=True)
-    assert source.reports is not None
-    assert [int(report.split()[0]) for report in source.reports] == source.images[:, 0, 0, 0].tolist()
+    source = listed(folder_with_reports(tmp_path), reports=True)
+    assert [int(report.split()[0]) for report in reports_of(source)] == pixels_of(source)[:, 0, 0, 0].tolist()
 
 
 def test_each_hospitals_folder_has_its_own_table(tmp_path: Path) -> None:
     folder_with_reports(tmp_path, hospitals=("north", "south"))
-    south = read_source(tmp_path, site="south", reports=True)
-    assert south.reports is not None and {report.split()[0] for report in south.reports} == {"south"}
-    both = read_source(tmp_path, reports=True)
-    assert (
-        both.reports is not None and [report.split()[0] for report in both.reports] == ["north"] * 60 + ["south"] * 60
-    )
+    for site in ("north", "south"):
+        assert {report.split()[0] for report in reports_of(listed(tmp_path, site=site, reports=True))} == {site}
 
 
 def test_a_picture_without_a_line_is_refused_and_the_public_text_does_not_name_it(tmp_path: Path) -> None:
     table = folder_with_reports(tmp_path) / "reports.csv"
     table.write_text(table.read_text().replace("red/31.png", "red/1031.png"))
     with pytest.raises(DataError, match="must name every picture") as caught:
-        read_source(tmp_path, reports=True)
+        listed(tmp_path, reports=True)
     assert "31" not in caught.value.public and "31.png" in caught.value.private
     assert CANARY not in caught.value.private
 
@@ -94,9 +92,9 @@ def test_a_picture_without_a_line_is_refused_and_the_public_text_does_not_name_i
 def test_an_archives_reports_are_those_of_the_site(tmp_path: Path) -> None:
     file, _ = write_example(tmp_path, each=30, hold_out=10)
     arrays = np.load(file)
-    source = read_source(file, site="south", reports=True)
+    source = listed(file, site="south", reports=True)
     assert source.class_names == CLASS_NAMES
-    assert source.reports == tuple(arrays["reports"][30:].tolist())
+    assert reports_of(source) == arrays["reports"][30:].tolist()
 
 
 @pytest.mark.parametrize(
@@ -112,16 +110,16 @@ def test_an_archive_without_one_text_for_each_picture_is_refused(tmp_path: Path,
     arrays: dict[str, Any] = {"images": pictures().images, "labels": pictures().labels}
     np.savez(tmp_path / "data.npz", **arrays, **({} if reports is None else {"reports": reports}))
     with pytest.raises(DataError, match=message) as caught:
-        read_source(tmp_path / "data.npz", reports=True)
+        listed(tmp_path / "data.npz", reports=True)
     assert CANARY not in f"{caught.value.public} {caught.value.private}"
 
 
 def test_reports_are_left_alone_unless_the_hospital_asks_for_them(tmp_path: Path) -> None:
     folder = folder_with_reports(tmp_path / "pictures")
     (folder / "reports.csv").write_bytes(b"\xff no table at all")
-    assert read_source(folder).reports is None
     file, _ = write_example(tmp_path, each=30, hold_out=10)
-    assert read_source(file).reports is None
+    for source in (listed(folder), listed(file, site="north")):
+        assert {one.report for one in source.pictures} == {None}
 
 
 # --- keeping ---
@@ -221,7 +219,7 @@ def test_the_schema_tells_the_form_of_the_reports_and_nothing_of_them(tmp_path: 
 
 
 def test_what_was_written_is_nowhere_in_the_store_the_schema_or_the_mock(tmp_path: Path) -> None:
-    source = read_source(folder_with_reports(tmp_path / "pictures"), reports=True)
+    source = listed(folder_with_reports(tmp_path / "pictures"), reports=True)
     manifest = ingest(source, tmp_path / "state" / "cells", name="cells", text=FORM)
     store = open_store(tmp_path / "state" / "cells")
     mock = make_mock(manifest.public)

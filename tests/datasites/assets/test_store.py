@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.array_store import ingest
+from support.array_store import SourcePictures, ingest
 
 from datasites.assets.fingerprint import fingerprint
-from datasites.assets.pictures import SourcePictures
 from datasites.assets.store import StoreManifest, open_store
 from datasites.files import private_folder
 from policies.errors import DataError, StoreBroken, WanwuError

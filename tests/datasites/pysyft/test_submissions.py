@@ -49,44 +49,17 @@ def test_a_code_request_with_a_text_beside_its_plan_is_refused(text: str) -> Non
     [{"name": "huge_cnn"}, {"options": {"depth": 3}}, {"options": {"width": 5}}, {"options": {"activation": "red"}}],
 )
 def test_a_plan_is_held_against_its_models_options_at_submission(changes: dict[str, Any], tmp_path: Path) -> None:
-<<<<<<< HEAD
-    manifest: Any = SimpleNamespace(
-        unit="picture",
-        public_size=100,
-        image_shape=(16, 16, 1),
-        class_names=("a", "b"),
-        label_kind="single",
-        text=None,
-=======
-    manifest = SimpleNamespace(
-        unit="picture", public_size=100, image_shape=(16, 16, 1), class_names=("a", "b"), text=None
->>>>>>> w-versions
-    )
-    dataset: Any = SimpleNamespace(manifest=manifest, store=tmp_path)
-    state: Any = SimpleNamespace(store=tmp_path)
-    audit: Any = None
-    limits = HospitalLimits(state, DatasiteConfig(name="north"), audit)
+    limits, dataset = _limits_and_dataset("single", tmp_path)
     limits.check(PLAN, dataset)
     with pytest.raises(PlanError, match=r"huge_cnn|depth|width|activation"):
-<<<<<<< HEAD
-        limits.check(replace(PLAN, model=replace(PLAN.model, **changes)), manifest)
+        limits.check(replace(PLAN, model=replace(PLAN.model, **changes)), dataset)
 
 
 @pytest.mark.parametrize(("here", "asked"), [("single", "multi"), ("multi", "single")])
 def test_a_plan_for_another_kind_of_labels_is_refused_and_told_what_they_are(
     here: str, asked: str, tmp_path: Path
 ) -> None:
-    manifest: Any = SimpleNamespace(
-        unit="picture",
-        public_size=100,
-        image_shape=(16, 16, 1),
-        class_names=("a", "b"),
-        label_kind=here,
-        text=None,
-    )
-    state: Any = SimpleNamespace(store=tmp_path)
-    audit: Any = None
-    limits = HospitalLimits(state, DatasiteConfig(name="north"), audit)
+    limits, dataset = _limits_and_dataset(here, tmp_path)
     noise = ReleaseSpec(10.0, 1e-5)
     for kind, refused in ((here, False), (asked, True)):
         model = replace(PLAN.model, label_kind=kind)
@@ -99,9 +72,20 @@ def test_a_plan_for_another_kind_of_labels_is_refused_and_told_what_they_are(
                 with pytest.raises(
                     RequestError, match=f"label_kind is '{here}', the plan's '{asked}'.*dataset's schema"
                 ):
-                    limits.check(plan, manifest)
+                    limits.check(plan, dataset)
             else:
-                limits.check(plan, manifest)
-=======
-        limits.check(replace(PLAN, model=replace(PLAN.model, **changes)), dataset)
->>>>>>> w-versions
+                limits.check(plan, dataset)
+
+
+def _limits_and_dataset(label_kind: str, store: Path) -> tuple[HospitalLimits, Any]:
+    manifest = SimpleNamespace(
+        unit="picture",
+        public_size=100,
+        image_shape=(16, 16, 1),
+        class_names=("a", "b"),
+        label_kind=label_kind,
+        text=None,
+    )
+    state: Any = SimpleNamespace(store=store)
+    audit: Any = None
+    return HospitalLimits(state, DatasiteConfig(name="north"), audit), SimpleNamespace(manifest=manifest, store=store)

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load
-from support.array_store import ingest
+from support.array_store import SourcePictures, ingest
 from support.hospitals import draw_pictures
 from support.waiting import wait_for
 
 from datasites.approvals.approval import Approval
-from datasites.assets.pictures import SourcePictures
 from datasites.assets.published import PublishedDataset
 from datasites.files.state_folder import StateFolder
 from datasites.runs import supervisor as supervision

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.array_store import ingest
+from support.array_store import SourcePictures, ingest
 
 from datasites.approvals.approval import Approval
-from datasites.assets.pictures import SourcePictures
 from datasites.runs.last_check import LastCheck
 from policies.errors import RequestAltered, RequestDenied, StoreBroken
 

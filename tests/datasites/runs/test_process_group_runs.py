@@ -15,12 +15,11 @@ import numpy as np
 import psutil
 import pytest
 from safetensors.numpy import load
-from support.array_store import ingest
+from support.array_store import SourcePictures, ingest
 from support.hospitals import draw_pictures
 from support.process_group_work import PROGRAM, PROGRAM_WITHOUT_A_FILTER, PROGRAM_WITHOUT_NAMESPACES
 from support.waiting import wait_for
 
-from datasites.assets.pictures import SourcePictures
 from datasites.runs.gpus import find_gpus
 from datasites.runs.processes.job import Job
 from datasites.runs.processes.process import ForkServer

@@ -10,10 +10,9 @@ import numpy as np
 from support.charged_rounds import PLAN, SPEC, Datasite, make_datasite
 
 sys.path.append(str(Path(__file__).parent))
-from support.array_store import ingest
+from support.array_store import SourcePictures, ingest
 from support.process_group_work import PROGRAM_UNFIT_FOR_SOME
 
-from datasites.assets.pictures import SourcePictures
 from datasites.audit_log.chain import read
 from datasites.runs.gpus import Gpu
 from datasites.runs.processes.process import ForkServer

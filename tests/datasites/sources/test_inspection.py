@@ -138,3 +138,20 @@ def test_the_command_prints_a_table_or_json_in_eighty_columns(
     assert main(["inspect", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["classes"] == {"red": 3, "white": 3}
     assert main(["inspect", str(folder / "missing")]) == 1
+
+
+def test_dicom_trees_are_told_with_their_modalities_and_patients(tmp_path: Path) -> None:
+    import shutil
+
+    from pydicom.data import get_testdata_file
+
+    for folder, name in (("body", "CT_small.dcm"), ("head", "MR_small.dcm")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(str(get_testdata_file(name)), tmp_path / folder / name)
+    (tmp_path / "head" / "notes.txt").write_text("no picture")
+    found = inspected(tmp_path)
+    assert (found.kinds, found.modalities) == ({"dicom": 2}, {"CT": 1, "MR": 1}) and found.patients == 2
+    assert set(found.sizes) == {"128x128", "64x64"} and found.classes == {"body": 1, "head": 1}
+    listed = taken(found)
+    assert len(listed.pictures) == 2 and 'unit = "patient"' in found.settings and 'kind = "dicom"' in found.settings
+    assert not any(one.patient and one.patient in found.settings for one in listed.pictures)
