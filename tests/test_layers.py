@@ -184,7 +184,9 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "researcher.evaluation": {
         "policies": "errors plans",
-        "datasites": "picture_files training.evaluation training.finding_metrics training.metrics training.models",
+        "datasites": (
+            "picture_files sources training.evaluation training.finding_metrics training.metrics training.models"
+        ),
         "researcher": "planning",
     },
     "researcher.studies": {

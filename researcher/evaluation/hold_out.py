@@ -11,7 +11,8 @@ import numpy as np
 
 from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
-from researcher.evaluation.hold_out_folder import picture_files, read_hold_out_reports, read_pictures
+from policies.plans.reports_file import REPORTS_FILE
+from researcher.evaluation.hold_out_files import form_of, list_hold_out, read_pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,12 +134,15 @@ def _numbered(labels: np.ndarray) -> tuple[str, ...]:
 
 
 def _from_folder(root: Path, class_names: tuple[str, ...] | None, form: PictureForm | None) -> HoldOut:
-    files = picture_files(root)
-    own = tuple(sorted({file.parent.name for file in files}))
-    names = own if class_names is None else class_names
-    position = dict(zip(own, _positions(own, names), strict=True))
-    labels = np.array([position[file.parent.name] for file in files], dtype=np.int64)
-    return HoldOut(read_pictures(files, form), labels, names, read_hold_out_reports(files))
+    listings = list_hold_out(root, class_names or (), form)
+    listed = [one for listing in listings for one in listing.pictures]
+    images = read_pictures(listed, form or form_of(listings))
+    reports = [one.report for one in listed]
+    if any(report is not None for report in reports) and None in reports:
+        raise DataError(f"{root}: {REPORTS_FILE} must name every picture of a hold-out, or none.")
+    written = None if None in reports else tuple(str(report) for report in reports)
+    labels = np.array([one.labels[0] for one in listed], dtype=np.int64)
+    return HoldOut(images, labels, listings[0].class_names, written)
 
 
 def _positions(own: tuple[str, ...], expected: tuple[str, ...]) -> np.ndarray:

@@ -53,13 +53,17 @@ def test_pictures_become_what_the_form_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "kind"), [("a.TIF", "TIFF"), ("a.bmp", "BMP"), ("a.Jpg", "PNG"), ("a", "WEBP")])
 def test_every_format_that_a_hospital_may_have_is_read(tmp_path: Path, name: str, kind: str) -> None:
     values = np.arange(36, dtype=np.uint8).reshape(3, 4, 3)
-    (tmp_path / "a").mkdir()
-    Image.fromarray(values).save(tmp_path / "a" / name, kind, lossless=True)
-    assert load_hold_out(tmp_path).images.tolist() == [values.tolist()]
+    for label in CLASSES:
+        (tmp_path / label).mkdir()
+        Image.fromarray(values).save(tmp_path / label / name, kind, lossless=True)
+    assert load_hold_out(tmp_path).images.tolist() == [values.tolist()] * 2
 
 
 def test_what_systems_leave_behind_is_no_picture(tmp_path: Path) -> None:
     root = in_classes(tmp_path / "test", made.png(LEVELS))
+    (root / "__MACOSX" / "healthy").mkdir(parents=True)
+    write(root / "__MACOSX" / "healthy" / "._x.png", b"\0\5\x16\7\0\2\0\0Mac OS X")
+    write(root / "nodule" / "Thumbs.db", b"thumbnails")
     write(root / "healthy" / "._x.png", b"\0\5\x16\7\0\2\0\0Mac OS X")
     write(root / "healthy" / "notes.txt", b"no picture")
     (root / ".hidden").mkdir()
@@ -68,18 +72,26 @@ def test_what_systems_leave_behind_is_no_picture(tmp_path: Path) -> None:
 
 
 def test_what_a_hospital_refuses_is_refused_with_the_same_words(tmp_path: Path) -> None:
-    page = np.zeros((4, 4), dtype=np.uint8)
+    page = np.zeros((1, 4), dtype=np.uint8)
     refused = {
         "cut short": (made.png(LEVELS)[:45], "damaged"),
         "fractions": (made.tiff((page.astype(np.float32), {made.SAMPLE_FORMAT: [3]})), "fractions"),
-        "several": (made.tiff((page, {}), (page, {})), "holds 2 pictures"),
-        "other format": (b"GIF89a" + bytes(40), "none of PNG"),
+        "several": (made.tiff((page, {}), (page, {})), "several pictures"),
+        "other format": (b"GIF89a" + bytes(40), "none of a format"),
     }
     for name, (content, told) in refused.items():
-        root = in_classes(tmp_path / name, content)
-        for given in ({}, {"image_shape": (4, 4, 1)}):
-            with pytest.raises(DataError, match=rf"x\.png .*{told}"):
+        root = in_classes(tmp_path / name, made.png(LEVELS))
+        write(root / "healthy" / "y.png", content)
+        for given in ({}, {"image_shape": (1, 4, 1)}):
+            with pytest.raises(DataError, match=rf"y\.png cannot be taken: .*{told}"):
                 load_hold_out(root, **given)
+
+
+def test_classes_stand_in_the_order_that_hospitals_give_them(tmp_path: Path) -> None:
+    for label in ("2", "10", "1"):
+        (tmp_path / label).mkdir()
+        write(tmp_path / label / "x.png", made.png(LEVELS))
+    assert load_hold_out(tmp_path).class_names == ("1", "2", "10")
 
 
 def test_a_form_of_other_channels_than_files_have_is_refused(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_a_folders_reports_are_read_from_the_tables_beside_the_class_folders(
     assert {text.split()[0] for text in hold_out.reports if hospitals[0]} == set(filter(None, hospitals))
     (tmp_path / hospitals[0] / "reports.csv").unlink()
     if hospitals[0]:
-        with pytest.raises(DataError, match=r"reports\.csv has no line for"):
+        with pytest.raises(DataError, match=r"reports\.csv must name every picture"):
             load_hold_out(tmp_path)
     else:
         assert load_hold_out(tmp_path).reports is None
