@@ -1,4 +1,4 @@
-"""What of a listing researchers will see, told to the hospital before they do."""
+"""Names of a listing that researchers will see, told to the hospital before they do."""
 
 from __future__ import annotations
 
