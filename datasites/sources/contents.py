@@ -1,4 +1,4 @@
-"""What a file of a source is, by its first bytes, and which pictures it holds, by its header. No pixel is read."""
+"""The files of a source: each one's format, by its first bytes, and its pictures, by its header. No pixel is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a listing researchers will see, told to the hospital before they do."""
+"""Names of a listing that researchers will see, told to the hospital before they do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def public_names(listing: Listing, settings: DatasetSettings) -> Iterator[str]:
     yield f"Researchers will see the dataset's name, {settings.name}, and these {len(listing.class_names)} class names:"
     counts = list(counts_by_class(listing).items())
     for name, count in counts[:_MOST_NAMED]:
-        yield f"  {name} ({count:,} pictures here, which nobody sees)"
+        yield f"  {name} ({count:,} pictures; the number stays here)"
     if len(counts) > _MOST_NAMED:
         yield f"  and {len(counts) - _MOST_NAMED} more"
     if settings.terms_of_use:

@@ -1,4 +1,4 @@
-"""Which hospitals a source holds, for a trial of several on one machine, and what their datasites are called there."""
+"""Hospitals of one source, for a trial of several on one machine, and what their datasites are called there."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class MappedArray:
     kept: _Nameless | None = field(default=None, compare=False, repr=False)
 
     def opened(self) -> NDArray[Any]:
-        """The array, read from the disk as it is used."""
+        """The array, of `dtype` and `shape`, (N, ...), read from the disk as it is used."""
         return _opened(self)
 
 
@@ -86,7 +86,7 @@ class NpzFile:
             self.keys = tuple(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
 
     def array(self, key: str) -> NDArray[Any] | None:
-        """A small array, in memory; None where there is no such one.
+        """A small array, in memory, of the file's own type and shape, (N, ...); None where there is no such one.
 
         Raises:
             DataError: It cannot be read, or holds Python objects.

@@ -1,4 +1,4 @@
-"""What each level of folders stands for: a hospital, a class, a patient. It is declared or plain, never guessed.
+"""Levels of folders, and what each stands for: a hospital, a class, a patient. It is declared or plain, never guessed.
 
 A patient's folder taken for a class would publish the patient's name: where two readings are possible, nothing is read.
 """

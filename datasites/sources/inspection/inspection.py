@@ -1,4 +1,4 @@
-"""What a source holds, as its hospital is told it. All of it is private; of it, class names would be published."""
+"""An inspection: what a source holds, as its hospital is told it. Of it, class names would be published, no more."""
 
 from __future__ import annotations
 

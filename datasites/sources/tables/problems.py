@@ -1,4 +1,4 @@
-"""What is wrong with a table's rows, all of it in one answer: kinds in public, lines and values in private."""
+"""Problems with a table's rows, all of them in one answer: kinds in public, lines and values in private."""
 
 from __future__ import annotations
 
