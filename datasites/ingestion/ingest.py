@@ -147,7 +147,7 @@ class _Read:
     def __init__(self, listing: Listing) -> None:
         self._pictures = listing.pictures
         count = len(listing.pictures)
-        self.taken, self.empty = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
+        self.taken, self.empty, self.enlarged = (np.zeros(count, dtype=np.bool_) for _ in range(3))
         self.sources, self.pixels = (np.zeros((count, DIGEST_BYTES), dtype=np.uint8) for _ in range(2))
         self.lines: list[ReportLine] = []
 
@@ -155,7 +155,7 @@ class _Read:
         """Takes one picture's outcome."""
         index, found = reading.index, reading.found
         if found is not None:
-            self.taken[index], self.empty[index] = True, found.empty
+            self.taken[index], self.empty[index], self.enlarged[index] = True, found.empty, found.enlarged
             self.sources[index] = np.frombuffer(bytes.fromhex(found.source), dtype=np.uint8)
             self.pixels[index] = np.frombuffer(bytes.fromhex(found.pixels), dtype=np.uint8)
         elif reading.reason is not None:
@@ -181,6 +181,7 @@ def _report(listing: Listing, read: _Read, asked: Asked, hold_out: frozenset[byt
     lines += findings.copies(pictures, taken, read.pixels, accepted=asked.accepted)
     lines += findings.in_hold_out(pictures, taken, read.pixels, hold_out, accepted=asked.accepted)
     lines += findings.noted(pictures, np.flatnonzero(read.taken & read.empty), reasons.EMPTY)
+    lines += findings.noted(pictures, np.flatnonzero(read.enlarged), reasons.ENLARGED)
     lines += findings.patients_in_two_classes(listing)
     lines += findings.patients_in_two_sites(listing)
     report = IngestReport(lines, len(pictures) + sum(one.lost for one in left_out))

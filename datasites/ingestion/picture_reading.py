@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from datasites.sources.listing import Picture
 from policies.plans.picture_form import PictureForm
 
 NOWHERE = -1
+MOST_ENLARGED = 2
 _MOST_PRIVATE = 300
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
@@ -68,12 +69,14 @@ class Known:
         source: Digest of what it was read from, hexadecimal.
         pixels: `picture_digest`, hexadecimal.
         empty: Whether all pixels have one value.
+        enlarged: Whether it was made more than `MOST_ENLARGED` times as large, where somebody looked.
     """
 
     stamp: tuple[int, ...]
     source: str
     pixels: str
     empty: bool
+    enlarged: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,12 +88,14 @@ class Task:
         picture: Where it is.
         row: Where its pixels go; `NOWHERE` keeps none.
         known: What its row holds already, if its file is the same.
+        is_measured: Whether its own size is looked at, which takes reading its header once more.
     """
 
     index: int
     picture: Picture
     row: int = NOWHERE
     known: Known | None = None
+    is_measured: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ class Reading:
     def to_line(self) -> bytes:
         """One line of JSON: what comes out of a process that has read hostile files is never unpickled."""
         found, reason = self.found, self.reason
-        known = None if found is None else (found.stamp, found.source, found.pixels, found.empty)
+        known = None if found is None else (found.stamp, found.source, found.pixels, found.empty, found.enlarged)
         why = None if reason is None else (reason.code, reason.means, reason.advice)
         return _ENCODER.encode((self.index, known, self.kept, why, self.private, self.disk)).encode() + b"\n"
 
@@ -150,6 +155,7 @@ def read_picture(task: Task, target: Target, file: int) -> Reading:
             return Reading(task.index, known, kept=True)
         source = picture.digest()
         pixels = None if target.form is None else picture.pixels(target.form)
+        enlarged = task.is_measured and _is_enlarged(picture.own_size(), target)
         if picture.stamp() != stamp:
             raise PictureRefused(CHANGED)
     except PictureRefused as error:
@@ -160,7 +166,8 @@ def read_picture(task: Task, target: Target, file: int) -> Reading:
         return Reading(task.index, reason=DECODER_FAILED, private=f"{type(error).__name__}: {error}"[:_MOST_PRIVATE])
     if pixels is None:
         return Reading(task.index, Known(stamp, source.hex(), "", empty=False))
-    return _written(task, target, file, pixels, stamp, source)
+    reading = _written(task, target, file, pixels, stamp, source)
+    return replace(reading, found=replace(reading.found, enlarged=True)) if enlarged and reading.found else reading
 
 
 def _written(
@@ -181,6 +188,11 @@ def _written(
             return Reading(task.index, disk=str(error)[:_MOST_PRIVATE])
     digest = picture_digest(pixels).hex()
     return Reading(task.index, Known(stamp, source.hex(), digest, _is_empty(pixels.reshape(-1))))
+
+
+def _is_enlarged(own: tuple[int, int], target: Target) -> bool:
+    """Whether a side of what is kept is more than `MOST_ENLARGED` times as long as the picture's own."""
+    return any(kept > MOST_ENLARGED * side for kept, side in zip(target.shape[:2], own, strict=True))
 
 
 def _is_empty(values: NDArray[np.uint8] | NDArray[np.uint16]) -> bool:

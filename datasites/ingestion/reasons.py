@@ -45,5 +45,10 @@ IN_HOLD_OUT = Reason(
     "The picture has exactly the pixels of one of the hold-out.",
     "Remove it here or there: a model is not to be measured on what it was trained on. Or take it with --yes.",
 )
+ENLARGED = Reason(
+    "enlarged",
+    "The picture was made more than twice as large; of many pictures only some are looked at for this.",
+    "Choose a smaller size, which trains faster and shows as much, or take it as it is.",
+)
 # Left out one by one these would go unseen: what is wrong is the folder or a setting.
 STOPPING = frozenset({CHANGED.code, BITS_IN_DOUBT.code, TWO_CLASSES.code, IN_HOLD_OUT.code})

@@ -14,6 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from policies.plans.picture_form import PictureForm
 HEADER_BYTES = 192  # before the first row, for an array of any number of pictures
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 JOURNAL, LOG = "journal.jsonl", "decoders.log"
-_COPIED_ROWS = 256
+_MEASURED = 500  # so many pictures at least, or all, have their own size looked at
 
 
 class WorkFolder:
@@ -70,11 +71,11 @@ class WorkFolder:
         used = {row for row, _ in filter(None, before)}
         free = [row for row in range(len(before)) if row not in used]
         chosen = iter(np.asarray(free, dtype=np.int64)[random_order(len(free))].tolist())
-        tasks = []
+        tasks, every = [], max(1, len(before) // _MEASURED)
         for index, (listed, noted) in enumerate(zip(self._pictures, before, strict=True)):
             row, found = noted or (next(chosen), None)
             self.rows[index] = row
-            tasks.append(Task(index, listed.picture, row, found))
+            tasks.append(Task(index, listed.picture, row, found, is_measured=index % every == 0))
         self._make_images()
         with self._private("ab", self._folder / JOURNAL) as self._journal:
             self._journal.write(b"\n" if used else self._first_line())  # a line that a kill has cut ends here
@@ -83,7 +84,7 @@ class WorkFolder:
 
     def note(self, index: int, found: Known) -> None:
         """Notes that a picture's row holds it. What is noted outlives this process once `flush` was called."""
-        line = self._places[index], found.stamp, int(self.rows[index]), found.source, found.pixels, found.empty
+        line = self._places[index], int(self.rows[index]), *astuple(found)
         self._journal.write(_ENCODER.encode(line).encode() + b"\n")
 
     def flush(self) -> None:
@@ -145,10 +146,10 @@ class WorkFolder:
         with (self._folder / JOURNAL).open("rb") as journal:
             for line in journal:
                 try:
-                    place, stamp, row, source, pixels, empty = json.loads(line)
+                    place, row, stamp, source, pixels, empty, enlarged = json.loads(line)
                 except (ValueError, TypeError):
                     continue  # the first line, or one that a kill has cut
-                found[place] = row, Known(tuple(stamp), source, pixels, empty)
+                found[place] = row, Known(tuple(stamp), source, pixels, empty, enlarged)
                 owner[row] = place
         return {place: noted for place, noted in found.items() if owner[noted[0]] == place}
 

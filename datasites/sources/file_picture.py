@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datasites.picture_files.decode import AXIAL, decode
+from datasites.picture_files.decode import AXIAL, decode, probe
 from datasites.picture_files.picture_refused import PictureRefused
 from datasites.picture_files.reasons import NOT_A_FILE
 from policies.plans.picture_form import PictureForm
@@ -60,6 +60,14 @@ class FilePicture:
         except OSError as error:
             raise PictureRefused(NOT_A_FILE, private=f"{self.file}: {error}") from error
         return found.digest()
+
+    def own_size(self) -> tuple[int, int]:
+        """(height, width) that the file says.
+
+        Raises:
+            PictureRefused: It cannot be read as a picture.
+        """
+        return probe(self.file, axis=self.axis).size
 
     def pixels(self, form: PictureForm) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """(height, width, channels) of `form`.

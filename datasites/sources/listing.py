@@ -34,6 +34,13 @@ class Picture(Protocol):
             OSError: It is not there any more.
         """
 
+    def own_size(self) -> tuple[int, int]:
+        """(height, width) before a form is applied, from the file's header.
+
+        Raises:
+            PictureRefused: It cannot be read as a picture, with the reason.
+        """
+
     def pixels(self, form: PictureForm) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """(height, width, channels) as `form` says.
 

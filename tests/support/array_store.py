@@ -49,6 +49,9 @@ class ArrayPicture:
     def stamp(self) -> tuple[int, ...]:
         return (0,)
 
+    def own_size(self) -> tuple[int, int]:
+        return self.image.shape[0], self.image.shape[1]
+
     def pixels(self, form: PictureForm) -> NDArray[np.uint8]:
         return self.image
 

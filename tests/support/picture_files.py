@@ -35,6 +35,9 @@ class RawPicture:
         found = self.path.stat()
         return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
+    def own_size(self) -> tuple[int, int]:
+        return SIDE, SIDE
+
     def pixels(self, form: PictureForm) -> NDArray[np.uint8]:
         with (self.path.parent / "read").open("ab") as read:
             read.write(b".")

@@ -51,6 +51,11 @@ class ArrayPicture:
         head = f"{self.array.dtype} {values.shape} {self.layout} "
         return hashlib.sha256(head.encode() + np.asarray(values).tobytes()).digest()
 
+    def own_size(self) -> tuple[int, int]:
+        """(height, width) of the array."""
+        height, width = self.array.shape[2:] if self.layout == "NCHW" else self.array.shape[1:3]
+        return height, width
+
     def pixels(self, form: PictureForm) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """(height, width, channels) of `form`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -317,6 +318,15 @@ def test_pictures_without_anything_on_them_are_told(tmp_path: Path, state: Path)
     files[10].write_bytes(bytes(16))
     bring_in(state, raw_listing(files))
     assert reported(state) == [("0010.raw", "taken", "empty")]
+
+
+def test_pictures_that_are_made_more_than_twice_as_large_are_told(tmp_path: Path, state: Path) -> None:
+    files = write_raw(tmp_path / "files", 60)
+    bring_in(state, raw_listing(files), DatasetSettings(name="twice", size=(8, 8)))
+    assert reported(state) == []
+    shutil.rmtree(state / "store")
+    bring_in(state, raw_listing(files), DatasetSettings(size=(8, 9)))
+    assert reported(state) == [(file.name, "taken", "enlarged") for file in files]
 
 
 def test_a_patient_in_two_classes_is_told(tmp_path: Path, state: Path) -> None:
