@@ -27,6 +27,7 @@ from datasites.files.private_file import write_private
 from datasites.files.private_folder import only_writer
 from datasites.files.state_folder import StateFolder
 from datasites.ingestion.pseudonyms import of_patient
+from datasites.prepare import stored_pictures
 from datasites.state import lock
 from datasites.state.kept_books import open_audit
 from policies.errors import ConfigError, DataError, StoreBroken
@@ -186,6 +187,37 @@ def test_interrupted_after_the_withdrawal_was_noted_the_same_call_completes_it(
     assert remove(state, 3).version == 2
     assert take(state, pictures_of(people(3, 12))).num_units == 12
     assert numbers_in(newest(state)) == set(range(13)) - {3}
+
+
+def test_a_removal_that_was_interrupted_is_completed_before_the_dataset_is_served(
+    state: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: object, **more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    config = DatasiteConfig.from_toml(state.config)
+    first = stored_pictures(state, config)
+    assert first.dataset_version == 1
+    with monkeypatch.context() as patch, pytest.raises(DataError, match="free disk space"):
+        patch.setattr(merging, "write_folder", interrupted)
+        remove(state, 3)
+    served = stored_pictures(state, config)
+    assert (served.dataset_version, served.budget_key, served.public) == (2, first.budget_key, first.public)
+    assert numbers_in(newest(state)) == set(range(12)) - {3}
+    assert stored_pictures(state, config) == served
+
+
+def test_who_withdrew_from_one_dataset_is_in_no_other_that_is_served(state: StateFolder) -> None:
+    take(state, pictures_of(people(*range(14))), name="more")
+    remove(state, 3)
+    config = DatasiteConfig.from_toml(state.config)
+    more = replace(config, dataset=replace(config.dataset, name="more"))
+    assert stored_pictures(state, more).dataset_version == 2
+    assert numbers_in(newest(state, "more")) == set(range(14)) - {3}
+    too_few = replace(more, limits=replace(more.limits, min_public_size=14))
+    remove(state, 4)
+    with pytest.raises(DataError, match="at least 14 privacy units"):
+        stored_pictures(state, too_few)
 
 
 def test_a_list_of_withdrawn_patients_that_cannot_be_read_stops_an_ingest(state: StateFolder) -> None:
