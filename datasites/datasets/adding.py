@@ -12,7 +12,7 @@ import numpy as np
 from datasites.assets.dataset_version import all_versions, newest_version, versions_of
 from datasites.assets.store import PictureStore, StoreManifest, open_store
 from datasites.datasets.merging import Part
-from datasites.datasets.next_version import make_version, rows_of
+from datasites.datasets.next_version import known_budgets, make_version, rows_of
 from datasites.datasets.withdrawn import Withdrawn
 from datasites.files.private_folder import only_writer
 from datasites.files.state_folder import StateFolder
@@ -56,7 +56,7 @@ class Ingest:
         """
         listing = self._without_withdrawn(listing)
         name = self.asked.settings.name
-        if not all_versions(self.state.store):
+        if not all_versions(self.state.store) and not known_budgets(self.state, name):
             return ingest(self._without_files(listing), self.state.store / name, self.asked, self.reader)
         if not versions_of(self.state.store, name):
             return self._next(self._without_files(listing), ())

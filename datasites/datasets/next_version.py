@@ -14,6 +14,7 @@ from datasites.datasets.lineage import shared_lineage
 from datasites.datasets.merging import Part, write_version
 from datasites.datasets.withdrawn import Withdrawn
 from datasites.files.state_folder import StateFolder
+from datasites.state.kept_books import open_ledger
 from policies.errors import DataError
 from policies.plans.public_size import rounded_up
 
@@ -27,7 +28,9 @@ def make_version(
 
     Guarantees:
         The version's budget key is that of the dataset's earlier versions, or of whatever else of this datasite its
-        pictures or patients are in: it never has a budget of its own that they had not. Nobody who withdrew is in it,
+        pictures or patients are in: it never has a budget of its own that they had not. A dataset of a name that the
+        ledger knows has the budget of that name, also where somebody has removed the earlier versions' stores; where
+        both would be right, nothing is made. Nobody who withdrew is in it,
         whatever the parts hold. The versions before it stay as they are, also where this is interrupted. Without a
         declared size, what is public of the dataset changes only where it has outgrown the size before: taking patients
         out changes nothing that a researcher sees.
@@ -47,7 +50,7 @@ def make_version(
     parts = [gone.without(part) for part in parts]
     before = versions_of(state.store, name)
     number = before[-1].number + 1 if before else 1
-    keys = {before[-1].manifest.budget_key} if before else set()
+    keys = {before[-1].manifest.budget_key} if before else known_budgets(state, name)
     known = all_versions(state.store)
     keys |= {key for part in parts if (key := shared_lineage(known, part.store)) is not None}
     if len(keys) > 1:
@@ -81,6 +84,12 @@ def make_version(
         ) from error
     audit.write(MADE, dataset=name, version=number, pictures=made.num_pictures, units=made.num_units)
     return made
+
+
+def known_budgets(state: StateFolder, name: str) -> set[str]:
+    """The budget key under which the ledger last reserved for a dataset of that name; empty where it never did."""
+    held = [one.fingerprint for one in open_ledger(state).reservations().values() if one.dataset == name]
+    return set(held[-1:])
 
 
 def rows_of(store: PictureStore) -> Part:
