@@ -20,6 +20,7 @@ from datasites.ingestion.ingest import Asked, Reader, ingest
 from datasites.ingestion.ingested_before import Difference, asked_otherwise, difference
 from datasites.ingestion.listing_checks import form_of
 from datasites.ingestion.pseudonyms import of_patient, of_source
+from datasites.sources.dicom.patients import BEFORE_ISSUER
 from datasites.sources.listing import ListedPicture, Listing
 from datasites.state.kept_books import open_audit
 from policies.errors import DataError
@@ -127,8 +128,8 @@ class Ingest:
 
     def _without_withdrawn(self, listing: Listing) -> Listing:
         """The listing without pictures under the identifier of a patient who withdrew."""
-        gone = Withdrawn.read(self.state.withdrawn).patients
-        return self._without(listing, lambda one: _patient(self.asked.secret, one) in gone) if gone else listing
+        gone, secret = Withdrawn.read(self.state.withdrawn).patients, self.asked.secret
+        return self._without(listing, lambda one: not gone.isdisjoint(_patients(secret, one))) if gone else listing
 
     def _without_files(self, listing: Listing) -> Listing:
         """The listing without files that a patient who withdrew had, whoever they are said to be of now."""
@@ -142,8 +143,10 @@ class Ingest:
         return replace(listing, pictures=kept)
 
 
-def _patient(secret: bytes, listed: ListedPicture) -> bytes:
-    return b"" if listed.patient is None else of_patient(secret, listed.patient)
+def _patients(secret: bytes, listed: ListedPicture) -> set[bytes]:
+    """Pseudonyms of a picture's patient: by the whole name, and by a PatientID that only later has two issuers."""
+    named = listed.patient or ""
+    return {of_patient(secret, one) for one in {named, named.partition(BEFORE_ISSUER)[0]} - {""}}
 
 
 def _source(secret: bytes, listed: ListedPicture) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from datasites.assets.dataset_version import all_versions, version_folder, versions_of
+from datasites.assets.dataset_version import DatasetVersion, all_versions, version_folder, versions_of
 from datasites.assets.store import PictureStore, StoreManifest
 from datasites.audit_log.log import AuditLog
 from datasites.datasets.lineage import shared_lineage
@@ -50,20 +50,12 @@ def make_version(
     parts = [gone.without(part) for part in parts]
     before = versions_of(state.store, name)
     number = before[-1].number + 1 if before else 1
-    keys = {before[-1].manifest.budget_key} if before else known_budgets(state, name)
-    known = all_versions(state.store)
-    keys |= {key for part in parts if (key := shared_lineage(known, part.store)) is not None}
-    if len(keys) > 1:
-        raise DataError(
-            "Some of these pictures or patients are in another dataset of this datasite, which has a budget of its "
-            "own. Ingest them into that one, or leave them out."
-        )
     declared = before[-1].manifest.public_size if before else 0
     start = replace(
         parts[0].store.manifest,
         name=name,
         dataset_version=number,
-        lineage=next(iter(keys), None),
+        lineage=_lineage(state, name, parts, before),
         public_size=public_size or declared or 1,
     )
     units = _count_units(parts)
@@ -95,6 +87,23 @@ def known_budgets(state: StateFolder, name: str) -> set[str]:
 def rows_of(store: PictureStore) -> Part:
     """All rows of a store."""
     return Part(store, np.arange(store.manifest.num_pictures, dtype=np.int64))
+
+
+def _lineage(state: StateFolder, name: str, parts: Sequence[Part], before: Sequence[DatasetVersion]) -> str | None:
+    """The budget key that a version gets; None for one that begins its own.
+
+    Raises:
+        DataError: What is in it belongs to datasets with different budgets.
+    """
+    keys = {before[-1].manifest.budget_key} if before else known_budgets(state, name)
+    known = all_versions(state.store)
+    keys |= {key for part in parts if (key := shared_lineage(known, part.store)) is not None}
+    if len(keys) > 1:
+        raise DataError(
+            "Some of these pictures or patients are in another dataset of this datasite, which has a budget of its "
+            "own. Ingest them into that one, or leave them out."
+        )
+    return next(iter(keys), None)
 
 
 def _count_units(parts: Sequence[Part]) -> int:

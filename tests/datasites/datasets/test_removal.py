@@ -115,6 +115,35 @@ def test_a_later_ingest_takes_nobody_back_under_the_identifier_or_by_the_file(st
     assert other.num_units == 11
 
 
+@pytest.mark.parametrize("spelt", ["Zoe\u0308 1", " Zo\u00eb 1", "Zo\u00eb 1\u00a0"])
+def test_a_patient_is_one_however_their_letters_are_written(tmp_path: Path, spelt: str) -> None:
+    made = versioned.make_state(tmp_path / "north")
+    listing = pictures_of(people(*range(12)))
+    named = [replace(one, patient="Zo\u00eb 1") for one in listing.pictures[:3]]
+    take(made, replace(listing, pictures=[*named, replace(listing.pictures[3], patient=spelt), *listing.pictures[4:]]))
+    assert newest(made).manifest.num_units == 11
+    removed = remove_patients(made, "pictures", [spelt], least=LEAST)
+    assert (removed.patients, removed.pictures) == (1, 4)
+    assert take(made, pictures_of(people(14))).num_units == 11
+    again = replace(listing, pictures=[replace(one, patient=spelt) for one in pictures_of(people(13)).pictures])
+    assert take(made, again).num_units == 11
+
+
+def test_who_withdrew_stays_out_also_once_two_issuers_have_given_the_identifier(state: StateFolder) -> None:
+    remove(state, 3)
+    listing = pictures_of(people(13))
+    both = [replace(one, patient=f"p3\\{where}") for one, where in zip(listing.pictures, "ns", strict=True)]
+    assert take(state, replace(listing, pictures=both)).dataset_version == 2
+    assert numbers_in(newest(state)) == set(range(12)) - {3}
+
+
+def test_a_folder_whose_name_is_no_text_can_be_a_patients(tmp_path: Path) -> None:
+    made = versioned.make_state(tmp_path / "north")
+    listing = pictures_of(people(*range(12)))
+    odd = replace(listing, pictures=[replace(listing.pictures[0], patient="p\udcff"), *listing.pictures[1:]])
+    assert take(made, odd).num_units == 13
+
+
 def test_neither_terminal_nor_log_nor_state_folder_holds_an_identifier(state: StateFolder) -> None:
     name = "Meier^Anna 17.03.1961"
     listing = pictures_of(people(12))
