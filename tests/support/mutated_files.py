@@ -1,4 +1,4 @@
-"""Files that were changed somewhere: cut short, bytes gone, doubled or others; seeded, so that a failure comes again."""
+"""Files that were changed somewhere: cut short, bytes gone, doubled or others. Seeded, so that failures come again."""
 
 from __future__ import annotations
 
