@@ -102,7 +102,7 @@ class Walk:
     def _files(self, folders: tuple[str, ...], above: tuple[Path, ...]) -> Iterator[Found]:
         if len(folders) > MOST_LEVELS:
             raise DataError(
-                f"Folders lie within folders for more than {MOST_LEVELS} levels. Move the pictures of the innermost up.",
+                f"Folders lie in folders for more than {MOST_LEVELS} levels. Move the innermost pictures up.",
                 private=f"For instance: {'/'.join(folders)[:300]}",
             )
         entries = self._entries(folders)
