@@ -50,11 +50,16 @@ class Ingest:
 
         Guarantees:
             The versions before stay as they are, whatever becomes of this, and the new one has their budget: see
-            `make_version`.
+            `make_version`. One ingest of a datasite at a time decides which dataset shares which budget.
 
         Raises:
-            DataError: As `ingest` and `make_version`, or the settings ask for another dataset than the one there.
+            DataError: As `ingest` and `make_version`, the settings ask for another dataset than the one there, or
+                another ingest is under way.
         """
+        with only_writer(self.state.path):
+            return self._taken(listing)
+
+    def _taken(self, listing: Listing) -> StoreManifest:
         listing = self._without_withdrawn(listing)
         name = self.asked.settings.name
         if not all_versions(self.state.store) and not known_budgets(self.state, name):

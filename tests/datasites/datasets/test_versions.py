@@ -16,7 +16,7 @@ from support.versioned import newest, numbers_in, people, pictures_of, reserve, 
 
 from datasites.assets.dataset_version import all_versions, versions_of
 from datasites.assets.store import StoreManifest, open_store
-from datasites.datasets import merging
+from datasites.datasets import adding, merging
 from datasites.datasets.adding import Ingest
 from datasites.files.state_folder import StateFolder
 from datasites.ingestion.ingest import Asked
@@ -224,6 +224,28 @@ def test_an_interruption_while_a_version_is_written_leaves_the_one_before_and_th
     assert newest(state).manifest == before and len(versions_of(state.store, "pictures")) == 1
     assert take(state, pictures_of(people(12))).dataset_version == 2
     assert sorted(path.name for path in state.store.iterdir()) == ["pictures", "pictures@2"]
+
+
+def test_a_second_ingest_waits_while_one_is_under_way_whatever_its_dataset_is_called(
+    state: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, refused = adding.ingest, []
+
+    def another_meanwhile(*args: Any) -> Any:
+        monkeypatch.undo()
+        made = real(*args)
+        for name in ("pictures", "renamed"):
+            with pytest.raises(DataError, match="Another ingestion") as caught:
+                take(at, pictures_of(people(*range(20, 33))), name=name)
+            refused.append(caught.value)
+        return made
+
+    fresh = versioned.make_state(tmp_path / "south")
+    for at in (state, fresh):  # into the next version, and into the first
+        monkeypatch.setattr(adding, "ingest", another_meanwhile)
+        take(at, pictures_of(people(*range(12, 24))))
+        assert [version.manifest.name for version in all_versions(at.store)] == ["pictures"] * (2 if at is state else 1)
+    assert len(refused) == 4
 
 
 def test_a_store_in_another_versions_place_is_refused(state: StateFolder) -> None:
