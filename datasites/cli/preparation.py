@@ -101,10 +101,12 @@ def features(
     from datasites.assets.features import compute_features
     from datasites.config import DatasiteConfig
     from datasites.state.kept_books import open_audit
+    from datasites.state.version import check_version
     from policies.plans.features import FeatureSpec
 
     os.umask(0o077)
     state = chosen_state(chosen)
+    check_version(state.path)
     spec = FeatureSpec(backbone, weights_sha256, input_size, normalisation)
     name = DatasiteConfig.from_toml(state.config).dataset.name
     folder = compute_features(newest_version(state.store, name).folder, spec, weights)
