@@ -12,6 +12,7 @@ from datasites.assets.dataset_version import newest_version, versions_of
 from datasites.assets.store import StoreManifest, open_store
 from datasites.config import DatasiteConfig
 from datasites.datasets.adding import Ingest
+from datasites.datasets.removal import finish_withdrawals
 from datasites.files.private_file import write_private
 from datasites.files.state_folder import StateFolder
 from datasites.ingestion.ingest import Asked
@@ -99,13 +100,21 @@ def asked_in_vain(state: StateFolder, config: DatasiteConfig) -> list[str]:
 def stored_pictures(state: StateFolder, config: DatasiteConfig) -> StoreManifest:
     """Returns the dataset's manifest: of the store that is there, else of one that is made of the pictures now.
 
+    Guarantees:
+        Nobody who withdrew is in it: see `finish_withdrawals`.
+
     Raises:
         StoreBroken: What belongs to the rows of the store is not what was ingested.
-        ConfigError, DataError: As `ingest_pictures`.
+        ConfigError, DataError: As `ingest_pictures` and `finish_withdrawals`.
     """
     if not is_ingested(state, config):
         return ingest_pictures(state, config)
-    store = open_store(newest_version(state.store, config.dataset.name).folder)
+    name = config.dataset.name
+    store = open_store(newest_version(state.store, name).folder)
+    store.check_rows()
+    if finish_withdrawals(state, name, least=config.limits.min_public_size) is None:
+        return store.manifest
+    store = open_store(newest_version(state.store, name).folder)
     store.check_rows()
     return store.manifest
 

@@ -12,7 +12,7 @@ import numpy as np
 from datasites.assets.dataset_version import all_versions, newest_version, versions_of
 from datasites.assets.store import PictureStore, StoreManifest, open_store
 from datasites.datasets.merging import Part
-from datasites.datasets.next_version import make_version, rows_of
+from datasites.datasets.next_version import known_budgets, make_version, rows_of
 from datasites.datasets.withdrawn import Withdrawn
 from datasites.files.private_folder import only_writer
 from datasites.files.state_folder import StateFolder
@@ -20,6 +20,7 @@ from datasites.ingestion.ingest import Asked, Reader, ingest
 from datasites.ingestion.ingested_before import Difference, asked_otherwise, difference
 from datasites.ingestion.listing_checks import form_of
 from datasites.ingestion.pseudonyms import of_patient, of_source
+from datasites.sources.dicom.patients import BEFORE_ISSUER
 from datasites.sources.listing import ListedPicture, Listing
 from datasites.state.kept_books import open_audit
 from policies.errors import DataError
@@ -49,14 +50,19 @@ class Ingest:
 
         Guarantees:
             The versions before stay as they are, whatever becomes of this, and the new one has their budget: see
-            `make_version`.
+            `make_version`. One ingest of a datasite at a time decides which dataset shares which budget.
 
         Raises:
-            DataError: As `ingest` and `make_version`, or the settings ask for another dataset than the one there.
+            DataError: As `ingest` and `make_version`, the settings ask for another dataset than the one there, or
+                another ingest is under way.
         """
+        with only_writer(self.state.path):
+            return self._taken(listing)
+
+    def _taken(self, listing: Listing) -> StoreManifest:
         listing = self._without_withdrawn(listing)
         name = self.asked.settings.name
-        if not all_versions(self.state.store):
+        if not all_versions(self.state.store) and not known_budgets(self.state, name):
             return ingest(self._without_files(listing), self.state.store / name, self.asked, self.reader)
         if not versions_of(self.state.store, name):
             return self._next(self._without_files(listing), ())
@@ -127,8 +133,8 @@ class Ingest:
 
     def _without_withdrawn(self, listing: Listing) -> Listing:
         """The listing without pictures under the identifier of a patient who withdrew."""
-        gone = Withdrawn.read(self.state.withdrawn).patients
-        return self._without(listing, lambda one: _patient(self.asked.secret, one) in gone) if gone else listing
+        gone, secret = Withdrawn.read(self.state.withdrawn).patients, self.asked.secret
+        return self._without(listing, lambda one: not gone.isdisjoint(_patients(secret, one))) if gone else listing
 
     def _without_files(self, listing: Listing) -> Listing:
         """The listing without files that a patient who withdrew had, whoever they are said to be of now."""
@@ -142,8 +148,10 @@ class Ingest:
         return replace(listing, pictures=kept)
 
 
-def _patient(secret: bytes, listed: ListedPicture) -> bytes:
-    return b"" if listed.patient is None else of_patient(secret, listed.patient)
+def _patients(secret: bytes, listed: ListedPicture) -> set[bytes]:
+    """Pseudonyms of a picture's patient: by the whole name, and by a PatientID that only later has two issuers."""
+    named = listed.patient or ""
+    return {of_patient(secret, one) for one in {named, named.partition(BEFORE_ISSUER)[0]} - {""}}
 
 
 def _source(secret: bytes, listed: ListedPicture) -> bytes:

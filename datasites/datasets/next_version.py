@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from datasites.assets.dataset_version import all_versions, version_folder, versions_of
+from datasites.assets.dataset_version import DatasetVersion, all_versions, version_folder, versions_of
 from datasites.assets.store import PictureStore, StoreManifest
 from datasites.audit_log.log import AuditLog
 from datasites.datasets.lineage import shared_lineage
 from datasites.datasets.merging import Part, write_version
 from datasites.datasets.withdrawn import Withdrawn
 from datasites.files.state_folder import StateFolder
+from datasites.state.kept_books import open_ledger
 from policies.errors import DataError
 from policies.plans.public_size import rounded_up
 
@@ -27,7 +28,9 @@ def make_version(
 
     Guarantees:
         The version's budget key is that of the dataset's earlier versions, or of whatever else of this datasite its
-        pictures or patients are in: it never has a budget of its own that they had not. Nobody who withdrew is in it,
+        pictures or patients are in: it never has a budget of its own that they had not. A dataset of a name that the
+        ledger knows has the budget of that name, also where somebody has removed the earlier versions' stores; where
+        both would be right, nothing is made. Nobody who withdrew is in it,
         whatever the parts hold. The versions before it stay as they are, also where this is interrupted. Without a
         declared size, what is public of the dataset changes only where it has outgrown the size before: taking patients
         out changes nothing that a researcher sees.
@@ -47,20 +50,12 @@ def make_version(
     parts = [gone.without(part) for part in parts]
     before = versions_of(state.store, name)
     number = before[-1].number + 1 if before else 1
-    keys = {before[-1].manifest.budget_key} if before else set()
-    known = all_versions(state.store)
-    keys |= {key for part in parts if (key := shared_lineage(known, part.store)) is not None}
-    if len(keys) > 1:
-        raise DataError(
-            "Some of these pictures or patients are in another dataset of this datasite, which has a budget of its "
-            "own. Ingest them into that one, or leave them out."
-        )
     declared = before[-1].manifest.public_size if before else 0
     start = replace(
         parts[0].store.manifest,
         name=name,
         dataset_version=number,
-        lineage=next(iter(keys), None),
+        lineage=_lineage(state, name, parts, before),
         public_size=public_size or declared or 1,
     )
     units = _enough_units(parts, least)
@@ -78,6 +73,12 @@ def make_version(
     return made
 
 
+def known_budgets(state: StateFolder, name: str) -> set[str]:
+    """The budget key under which the ledger last reserved for a dataset of that name; empty where it never did."""
+    held = [one.fingerprint for one in open_ledger(state).reservations().values() if one.dataset == name]
+    return set(held[-1:])
+
+
 def rows_of(store: PictureStore) -> Part:
     """All rows of a store."""
     return Part(store, np.arange(store.manifest.num_pictures, dtype=np.int64))
@@ -92,6 +93,23 @@ def _enough_units(parts: Sequence[Part], least: int) -> int:
             "min_public_size, or stop serving the dataset and end its studies."
         )
     return units
+
+
+def _lineage(state: StateFolder, name: str, parts: Sequence[Part], before: Sequence[DatasetVersion]) -> str | None:
+    """The budget key that a version gets; None for one that begins its own.
+
+    Raises:
+        DataError: What is in it belongs to datasets with different budgets.
+    """
+    keys = {before[-1].manifest.budget_key} if before else known_budgets(state, name)
+    known = all_versions(state.store)
+    keys |= {key for part in parts if (key := shared_lineage(known, part.store)) is not None}
+    if len(keys) > 1:
+        raise DataError(
+            "Some of these pictures or patients are in another dataset of this datasite, which has a budget of its "
+            "own. Ingest them into that one, or leave them out."
+        )
+    return next(iter(keys), None)
 
 
 def _count_units(parts: Sequence[Part]) -> int:

@@ -47,8 +47,9 @@ def remove_patients(state: StateFolder, name: str, identifiers: Sequence[str], *
     Studies under way keep their version: whoever runs the datasite ends those that are to stop.
 
     Guarantees:
-        No new request gets pictures of these patients, and no later ingest takes them, under their identifier or by
-        the same file. Interrupted at any point, the versions before are whole, and the same call again completes it.
+        Once the datasite was started again, no new request gets pictures of these patients, of this dataset or of
+        another one; and no later ingest takes them, under their identifier or by the same file. Interrupted at any
+        point, the versions before are whole, and the same call again, or the next start, completes it.
         Neither an identifier nor anything it could be guessed from without the datasite's secret is kept.
 
     Args:
@@ -83,6 +84,33 @@ def remove_patients(state: StateFolder, name: str, identifiers: Sequence[str], *
             page.unlink(missing_ok=True)
     seen = studies_that_saw(open_ledger(state).reservations().values(), versions, chosen)
     return Removal(len(chosen), int(leaving.sum()), version, seen)
+
+
+def finish_withdrawals(state: StateFolder, name: str, *, least: int) -> int | None:
+    """Makes the version that withdrawals have left to make: one was interrupted, or named another dataset's patients.
+
+    Guarantees:
+        The newest version of the dataset holds nobody on the list of who withdrew, or this raises.
+
+    Args:
+        state: The datasite's folder.
+        name: The dataset.
+        least: The fewest units that are published at all.
+
+    Returns:
+        The version that was made; None where nothing was left to do.
+
+    Raises:
+        DataError: Too few units are left, or an ingest is under way.
+        StoreBroken: The store, or the list, cannot be read.
+    """
+    gone = Withdrawn.read(state.withdrawn)
+    part = rows_of(open_store(newest_version(state.store, name).folder))
+    if len(gone.without(part).rows) == len(part.rows):
+        return None
+    with only_writer(state.store):
+        made = make_version(state, name, [part], open_audit(state), public_size=0, least=least)
+    return made.dataset_version
 
 
 def _withdraw(

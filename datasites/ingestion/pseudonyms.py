@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 
+from datasites.sources.listing import one_patient
+
 SECRET_BYTES = 32
 
 
@@ -19,8 +21,10 @@ def of_source(secret: bytes, digest: bytes) -> bytes:
 
 
 def of_patient(secret: bytes, patient: str) -> bytes:
-    """The pseudonym of a patient: 32 bytes, the same for the same identifier."""
-    return _keyed(secret, b"patient", patient.encode())
+    """The pseudonym of a patient: 32 bytes, the same for the same identifier, however its letters are written."""
+    return _keyed(
+        secret, b"patient", one_patient(patient).encode("utf-8", "surrogatepass")
+    )  # a folder's name may be bytes
 
 
 def name_of(secret: bytes) -> str:

@@ -33,6 +33,7 @@ from datasites.picture_files.reasons import (
 from policies.plans.picture_form import PictureForm
 
 MAX_VOXELS = 2**29
+MOST_PACKED = 1100  # bytes that one byte of a packed file can become
 PERCENTILES = (0.5, 99.5)
 
 
@@ -63,6 +64,8 @@ def info(path: Path, axis: int) -> PictureInfo:
         turned = _turned(image)
         sides = [image.shape[int(axis)] for axis in np.argsort(turned[:, 0])]
         steps = [float(image.header.get_zooms()[int(axis)]) for axis in np.argsort(turned[:, 0])]
+        if not all(0 < step < np.inf for step in steps):
+            raise PictureRefused(NO_ORIENTATION, private=f"{path}: voxels of {steps}")
         kind = image.header.get_data_dtype()
     across, down = [one for one in range(3) if one != axis]
     size = (int(sides[down]), int(sides[across]))
@@ -80,6 +83,8 @@ def pixels(path: Path, form: PictureForm, frame: int, axis: int) -> FilePixels:
         raise PictureRefused(NO_SUCH_FRAME, private=f"{path}: {frame} of {about.frames}")
     volume = _volume(path, found.st_mtime_ns, found.st_size)
     low, high = _window(volume, form.window)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise PictureRefused(NO_WINDOW, private=f"{path}: from {low} to {high}")
     chosen = np.take(volume.stored, frame, axis=axis)[::-1, ::-1].T
     values = chosen.astype(np.float64) * volume.slope + volume.intercept
     shares = np.clip((np.nan_to_num(values, nan=low) - low) / ((high - low) or 1.0), 0, 1)
@@ -102,6 +107,7 @@ def _opened(path: Path) -> Iterator[Any]:
             stream.seek(0)
             image = (nibabel.Nifti2Image if second else nibabel.Nifti1Image).from_stream(stream)
             _check(image, path)
+            _check_length(image, path, path.stat().st_size * (MOST_PACKED if packed else 1))
             yield image
     except (PictureRefused, MemoryError):
         raise
@@ -117,6 +123,13 @@ def _check(image: Any, path: Path) -> None:
         raise PictureRefused(TOO_LARGE, private=f"{path}: {shape}")
     if image.header.get_data_dtype().kind not in "iuf":
         raise PictureRefused(VOXEL_KIND, private=f"{path}: {image.header.get_data_dtype()}")
+
+
+def _check_length(image: Any, path: Path, most: int) -> None:
+    """Refuses a volume that the file is too short for, before memory is made for what its header says."""
+    voxels = int(np.prod(image.shape, dtype=float)) * int(image.header.get_data_dtype().itemsize)
+    if float(image.dataobj.offset) + voxels > most:
+        raise PictureRefused(DAMAGED, private=f"{path}: {voxels} bytes of voxels, at most {most} there")
 
 
 def _turned(image: Any) -> NDArray[np.float64]:

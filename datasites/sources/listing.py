@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +57,7 @@ class ListedPicture:
     Attributes:
         picture: Where its pixels are.
         labels: One class number for kind `single`; for kind `multi` 0, 1 or `UNKNOWN` for each finding.
-        patient: Whose it is, as the source names them; None where it does not.
+        patient: Whose it is, as the source names them, in `one_patient`'s form; None where it does not.
         report: What was written about it; None where no reports are read.
     """
 
@@ -64,6 +65,10 @@ class ListedPicture:
     labels: tuple[int, ...]
     patient: str | None = None
     report: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.patient is not None:
+            object.__setattr__(self, "patient", one_patient(self.patient))
 
 
 @dataclass(frozen=True)
@@ -104,3 +109,15 @@ class Listing:
     own_size: tuple[int, int] | None = None
     own_channels: int | None = None
     patients_elsewhere: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "patients_elsewhere", frozenset(map(one_patient, self.patients_elsewhere)))
+
+
+def one_patient(named: str) -> str:
+    """The one form of a patient's identifier: systems write letters with marks as one or as two, and spaces around.
+
+    Guarantees:
+        Two spellings that look the same are one patient: in a listing, in later ones, and where one withdraws.
+    """
+    return unicodedata.normalize("NFC", named).strip()

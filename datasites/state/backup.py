@@ -28,9 +28,9 @@ from policies.errors import BackupRefused
 from policies.ledger.chain import locked as only_one
 from policies.ledger.head_file import GENESIS, Head
 
-# Made anew at each start, or of no use elsewhere.
+# Made anew at each start or ingest, or of no use elsewhere; the last two name files and show pictures of patients.
 LEFT_OUT_FOLDERS = ("scratch", "logs", "blobs")
-LEFT_OUT_FILES = ("identity/console.json", "serving.lock", "dataset.html")
+LEFT_OUT_FILES = ("identity/console.json", "serving.lock", "ingest-report.csv", "dataset.html")
 LEFT_OUT_SUFFIXES = (".lock", ".new", ".reserving", "-wal", "-shm", "-journal")
 _SQLITE = b"SQLite format 3\0"
 _PARTIAL = ".partial-"

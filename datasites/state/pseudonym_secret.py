@@ -17,12 +17,16 @@ def pseudonym_secret(state: StateFolder) -> bytes:
     Guarantees:
         256 bits from the operating system, in a file that the hospital's own account alone can read. It is used for
         nothing else, and is not derived from the key that signs receipts: who has one of the two has not the other.
+        A second one is never made where pseudonyms under a first one are kept: nobody would be recognised by it, to
+        count to a budget or to be left out.
 
     Raises:
-        ConfigError: The file cannot be read.
+        ConfigError: The file cannot be read, or is gone.
     """
     file = state.identity / "pseudonyms.key"
     if not file.exists():
+        if state.withdrawn.exists() or any(state.store.glob("*/sources.npy")):
+            raise ConfigError(_broken(state))
         state.create()
         write_private(file, secrets.token_hex(_BYTES))
     try:

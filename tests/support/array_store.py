@@ -38,13 +38,14 @@ class SourcePictures:
 
 @dataclass(frozen=True, eq=False)
 class ArrayPicture:
-    """A picture in memory, as it is: no form changes it."""
+    """A picture in memory, as it is: no form changes it. `source` is what else its file holds."""
 
     place: str
     image: NDArray[np.uint8]
+    source: bytes = b""
 
     def digest(self) -> bytes:
-        return hashlib.sha256(self.image.tobytes()).digest()
+        return hashlib.sha256(self.source + self.image.tobytes()).digest()
 
     def stamp(self) -> tuple[int, ...]:
         return (0,)

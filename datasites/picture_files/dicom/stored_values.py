@@ -52,9 +52,9 @@ def stored_values(header: Header, of: DescribedPixels, frame: int) -> StoredValu
         source.seek(place.start)
         try:
             return _decoded(header, place, of, source, frame, name)
-        except (MemoryError, PictureRefused):
+        except (MemoryError, PictureRefused, KeyboardInterrupt, SystemExit):
             raise
-        except Exception as error:  # decoders fail in ways of their own
+        except BaseException as error:  # decoders fail in ways of their own; one in Rust by what is no Exception
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             text = f"the transfer syntax is {header.syntax.name}, the error {type(error).__name__}"

@@ -1,4 +1,4 @@
-"""The patient of a DICOM picture: a PatientID together with who gave it. The store keeps neither."""
+"""The patient of a DICOM picture: a PatientID, and who gave it where several have. The store keeps neither."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from datasites.picture_files.picture_refused import Reason
 
+BEFORE_ISSUER = "\\"  # which neither may hold
 NO_PATIENT = Reason(
     "no_patient",
     "The file names no patient by a PatientID, so it cannot be counted to one.",
@@ -24,6 +25,8 @@ def patients(named: Sequence[tuple[str, str]]) -> list[str | Reason]:
     Guarantees:
         Two files of one (PatientID, IssuerOfPatientID) are one patient's. A file without an issuer is the patient's
         whose PatientID it has; where several issuers gave that one, it is nobody's rather than a patient of its own.
+        A PatientID that one issuer or none has given is the patient's name by itself, whichever files say who gave it:
+        the same in every listing, in a table, and where the patient withdraws.
 
     Args:
         named: (PatientID, IssuerOfPatientID) of each file, empty where absent.
@@ -45,4 +48,4 @@ def _patient(number: str, issuer: str, issuers: set[str]) -> str | Reason:
         return NO_PATIENT
     if not issuer and len(issuers) > 1:
         return UNCLEAR_PATIENT
-    return f"{number}\\{issuer or next(iter(issuers), '')}"  # neither may hold a backslash
+    return f"{number}{BEFORE_ISSUER}{issuer}" if len(issuers) > 1 else number

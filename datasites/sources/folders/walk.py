@@ -28,6 +28,7 @@ SYSTEM_FOLDERS = frozenset(
     }
 )
 SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
+MOST_LEVELS = 64  # of folders within folders
 UNNAMED = frozenset(
     {
         "neuer ordner",
@@ -80,7 +81,8 @@ class Walk:
         """The files of the folder, or of one in it, in the order of their names.
 
         Raises:
-            DataError: A folder that cannot be listed, or a link that leads out of `root` or around in a circle.
+            DataError: A folder that cannot be listed, a link that leads out of `root` or around in a circle, or more
+                levels of folders than anybody makes.
         """
         folders = tuple(inside.split("/")) if inside else ()
         yield from self._files(folders, (self.root.joinpath(*folders).resolve(),))
@@ -98,6 +100,11 @@ class Walk:
         return [entry.name for entry in found]
 
     def _files(self, folders: tuple[str, ...], above: tuple[Path, ...]) -> Iterator[Found]:
+        if len(folders) > MOST_LEVELS:
+            raise DataError(
+                f"Folders lie in folders for more than {MOST_LEVELS} levels. Move the innermost pictures up.",
+                private=f"For instance: {'/'.join(folders)[:300]}",
+            )
         entries = self._entries(folders)
         if folders and not entries:
             self._leave_out(folders, EMPTY_FOLDER)

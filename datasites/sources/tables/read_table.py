@@ -19,6 +19,7 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".xlsx", ".xlsm", "
 _SAMPLE = 200
 _DELIMITERS = ",;\t|"
 _MOST_IN_A_CELL = 1 << 20  # characters
+MOST_UNPACKED = 1 << 29  # bytes of a workbook
 _Rows = Iterator[tuple[int, Sequence[str]]]
 
 
@@ -120,6 +121,16 @@ def _fit(head: Sequence[str], wanted: Collection[str]) -> tuple[int, int]:
 def _sheet(file: Path) -> _Rows:
     from openpyxl import load_workbook  # late, as below: few tables are of this kind
 
+    def opened() -> Any:
+        content = io.BytesIO(file.read_bytes())
+        with zipfile.ZipFile(content) as packed:
+            unpacked = sum(part.file_size for part in packed.infolist())
+        if unpacked > MOST_UNPACKED:
+            raise DataError(
+                f"The table unpacks to more than {MOST_UNPACKED >> 20} MB. Save it as CSV in UTF-8, or as Parquet."
+            )
+        return load_workbook(content, read_only=True, data_only=True)
+
     def rows(book: Any) -> _Rows:
         sheet = book.worksheets[0]
         sheet.reset_dimensions()
@@ -131,7 +142,7 @@ def _sheet(file: Path) -> _Rows:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of parts of a workbook that hold no cell
-        found = _read(lambda: load_workbook(io.BytesIO(file.read_bytes()), read_only=True, data_only=True), rows, file)
+        found = _read(opened, rows, file)
     width = len(found[0][1]) if found else 0
     return ((line, (*cells, *[""] * (width - len(cells)))) for line, cells in found)
 
@@ -162,9 +173,9 @@ def _read(opened: Callable[[], Any], rows: Callable[[Any], _Rows], file: Path) -
             return list(rows(book))
         finally:
             book.close()
-    except (DataError, MemoryError):
+    except DataError:
         raise
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+    except Exception as error:  # whatever the libraries make of a file that they do not expect
         raise DataError(
             "The table is damaged, or not what its first bytes say. Save it anew.",
             private=f"{file}: {type(error).__name__}: {error}",

@@ -128,10 +128,14 @@ def test_no_room_that_researchers_reach_knows_the_page_or_the_summary() -> None:
     assert served == []
 
 
-def test_a_backup_has_no_page(state: StateFolder, tmp_path: Path) -> None:
+def test_a_backup_has_neither_page_nor_report_and_has_the_secret_of_the_pseudonyms(
+    state: StateFolder, tmp_path: Path
+) -> None:
     from datasites.state.backup import back_up
 
     write_page(summary(state), open_store(state.store / "pictures@2"), state.dataset_page)
+    assert state.ingest_report.exists()
     made = back_up(state, tmp_path / "backups")
-    assert "dataset.html" not in made.manifest.files
+    assert not {"dataset.html", "ingest-report.csv"} & set(made.manifest.files)
+    assert "identity/pseudonyms.key" in made.manifest.files
     assert "store/pictures@2/images.npy" in made.manifest.files and "store/pictures/images.npy" in made.manifest.files

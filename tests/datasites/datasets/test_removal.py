@@ -27,6 +27,7 @@ from datasites.files.private_file import write_private
 from datasites.files.private_folder import only_writer
 from datasites.files.state_folder import StateFolder
 from datasites.ingestion.pseudonyms import of_patient
+from datasites.prepare import stored_pictures
 from datasites.state import lock
 from datasites.state.kept_books import open_audit
 from policies.errors import ConfigError, DataError, StoreBroken
@@ -114,6 +115,35 @@ def test_a_later_ingest_takes_nobody_back_under_the_identifier_or_by_the_file(st
     assert other.num_units == 11
 
 
+@pytest.mark.parametrize("spelt", ["Zoe\u0308 1", " Zo\u00eb 1", "Zo\u00eb 1\u00a0"])
+def test_a_patient_is_one_however_their_letters_are_written(tmp_path: Path, spelt: str) -> None:
+    made = versioned.make_state(tmp_path / "north")
+    listing = pictures_of(people(*range(12)))
+    named = [replace(one, patient="Zo\u00eb 1") for one in listing.pictures[:3]]
+    take(made, replace(listing, pictures=[*named, replace(listing.pictures[3], patient=spelt), *listing.pictures[4:]]))
+    assert newest(made).manifest.num_units == 11
+    removed = remove_patients(made, "pictures", [spelt], least=LEAST)
+    assert (removed.patients, removed.pictures) == (1, 4)
+    assert take(made, pictures_of(people(14))).num_units == 11
+    again = replace(listing, pictures=[replace(one, patient=spelt) for one in pictures_of(people(13)).pictures])
+    assert take(made, again).num_units == 11
+
+
+def test_who_withdrew_stays_out_also_once_two_issuers_have_given_the_identifier(state: StateFolder) -> None:
+    remove(state, 3)
+    listing = pictures_of(people(13))
+    both = [replace(one, patient=f"p3\\{where}") for one, where in zip(listing.pictures, "ns", strict=True)]
+    assert take(state, replace(listing, pictures=both)).dataset_version == 2
+    assert numbers_in(newest(state)) == set(range(12)) - {3}
+
+
+def test_a_folder_whose_name_is_no_text_can_be_a_patients(tmp_path: Path) -> None:
+    made = versioned.make_state(tmp_path / "north")
+    listing = pictures_of(people(*range(12)))
+    odd = replace(listing, pictures=[replace(listing.pictures[0], patient="p\udcff"), *listing.pictures[1:]])
+    assert take(made, odd).num_units == 13
+
+
 def test_neither_terminal_nor_log_nor_state_folder_holds_an_identifier(state: StateFolder) -> None:
     name = "Meier^Anna 17.03.1961"
     listing = pictures_of(people(12))
@@ -186,6 +216,37 @@ def test_interrupted_after_the_withdrawal_was_noted_the_same_call_completes_it(
     assert remove(state, 3).version == 2
     assert take(state, pictures_of(people(3, 12))).num_units == 12
     assert numbers_in(newest(state)) == set(range(13)) - {3}
+
+
+def test_a_removal_that_was_interrupted_is_completed_before_the_dataset_is_served(
+    state: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: object, **more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    config = DatasiteConfig.from_toml(state.config)
+    first = stored_pictures(state, config)
+    assert first.dataset_version == 1
+    with monkeypatch.context() as patch, pytest.raises(DataError, match="free disk space"):
+        patch.setattr(merging, "write_folder", interrupted)
+        remove(state, 3)
+    served = stored_pictures(state, config)
+    assert (served.dataset_version, served.budget_key, served.public) == (2, first.budget_key, first.public)
+    assert numbers_in(newest(state)) == set(range(12)) - {3}
+    assert stored_pictures(state, config) == served
+
+
+def test_who_withdrew_from_one_dataset_is_in_no_other_that_is_served(state: StateFolder) -> None:
+    take(state, pictures_of(people(*range(14))), name="more")
+    remove(state, 3)
+    config = DatasiteConfig.from_toml(state.config)
+    more = replace(config, dataset=replace(config.dataset, name="more"))
+    assert stored_pictures(state, more).dataset_version == 2
+    assert numbers_in(newest(state, "more")) == set(range(14)) - {3}
+    too_few = replace(more, limits=replace(more.limits, min_public_size=14))
+    remove(state, 4)
+    with pytest.raises(DataError, match="at least 14 privacy units"):
+        stored_pictures(state, too_few)
 
 
 def test_a_list_of_withdrawn_patients_that_cannot_be_read_stops_an_ingest(state: StateFolder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 from support import versioned
-from support.array_store import listing_of
+from support.array_store import in_this_process, listing_of
 from support.versioned import newest, numbers_in, people, pictures_of, reserve, take
 
 from datasites.assets.dataset_version import all_versions, versions_of
-from datasites.assets.store import open_store
-from datasites.datasets import merging
+from datasites.assets.store import StoreManifest, open_store
+from datasites.datasets import adding, merging
+from datasites.datasets.adding import Ingest
 from datasites.files.state_folder import StateFolder
+from datasites.ingestion.ingest import Asked
 from datasites.ingestion.pseudonyms import of_patient
-from policies.errors import BudgetExceeded, DataError, StoreBroken
+from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.listing import Listing
+from datasites.state.pseudonym_secret import pseudonym_secret
+from policies.errors import BudgetExceeded, ConfigError, DataError, StoreBroken
 
 
 @pytest.fixture
@@ -112,6 +118,53 @@ def test_pictures_of_two_datasets_with_budgets_of_their_own_are_not_brought_toge
     assert {version.folder.name for version in all_versions(state.store)} == {"pictures", "others"}
 
 
+def test_a_picture_that_comes_again_in_another_file_shares_the_budget(state: StateFolder) -> None:
+    key = newest(state).manifest.budget_key
+    listing = pictures_of(people(11, *range(100, 112)))
+    again = [
+        replace(one, picture=replace(one.picture, source=bytes([index])), patient=f"r{index}")
+        for index, one in enumerate(listing.pictures)
+    ]
+    assert take(state, replace(listing, pictures=again), name="rewritten").budget_key == key
+    for number in range(2):  # what shows nothing is nobody's
+        images = np.zeros((13, 2, 2, 1), dtype=np.uint8)
+        images[12] = np.array([number, 0, 0, 1]).reshape(2, 2, 1)
+        patients = [f"{number} {index}" for index in range(13)]
+        blank = _own_files(listing_of(images, [0] * 12 + [1], ("a", "b"), patients), number)
+        own = take(state, blank, name=f"blank{number}")
+        assert own.budget_key == own.fingerprint
+
+
+def test_a_picture_of_a_dataset_from_before_pseudonyms_shares_its_budget(tmp_path: Path) -> None:
+    made = versioned.make_state(tmp_path / "north")
+    first = take(made, pictures_of(people(*range(12))))
+    _make_old(made.store / "pictures")
+    assert take(made, pictures_of(people(11, *range(100, 112))), name="renamed").budget_key == first.fingerprint
+
+
+def test_a_dataset_whose_store_was_removed_comes_back_to_its_budget(state: StateFolder) -> None:
+    first = newest(state).manifest
+    reserve(state, "one", first, steps=10)  # all of it
+    shutil.rmtree(state.store / "pictures")
+    made = take(state, pictures_of(people(*range(1, 14))))
+    assert (made.dataset_version, made.budget_key) == (1, first.budget_key)
+    assert made.fingerprint != first.fingerprint
+    with pytest.raises(BudgetExceeded):
+        reserve(state, "more", made, steps=1)
+
+
+def test_a_second_secret_is_never_made_and_another_one_starts_no_budget(state: StateFolder) -> None:
+    key = state.identity / "pseudonyms.key"
+    key.unlink()
+    with pytest.raises(ConfigError, match="pseudonyms"):
+        pseudonym_secret(state)
+    assert not key.exists()
+    asked = Asked(DatasetSettings(name="renamed", unit="patient"), b"2" * 32, state.ingest_report, min_public_size=10)
+    with pytest.raises(ConfigError, match="another secret"):
+        Ingest(state, asked, in_this_process).take(pictures_of(people(*range(13))))
+    assert {version.manifest.name for version in all_versions(state.store)} == {"pictures"}
+
+
 def test_a_pruned_version_is_recognised_by_what_is_left_of_it(state: StateFolder) -> None:
     from datasites.datasets.pruning import prune
 
@@ -173,6 +226,28 @@ def test_an_interruption_while_a_version_is_written_leaves_the_one_before_and_th
     assert sorted(path.name for path in state.store.iterdir()) == ["pictures", "pictures@2"]
 
 
+def test_a_second_ingest_waits_while_one_is_under_way_whatever_its_dataset_is_called(
+    state: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, refused = adding.ingest, []
+
+    def another_meanwhile(*args: Any) -> Any:
+        monkeypatch.undo()
+        made = real(*args)
+        for name in ("pictures", "renamed"):
+            with pytest.raises(DataError, match="Another ingestion") as caught:
+                take(at, pictures_of(people(*range(20, 33))), name=name)
+            refused.append(caught.value)
+        return made
+
+    fresh = versioned.make_state(tmp_path / "south")
+    for at in (state, fresh):  # into the next version, and into the first
+        monkeypatch.setattr(adding, "ingest", another_meanwhile)
+        take(at, pictures_of(people(*range(12, 24))))
+        assert [version.manifest.name for version in all_versions(at.store)] == ["pictures"] * (2 if at is state else 1)
+    assert len(refused) == 4
+
+
 def test_a_store_in_another_versions_place_is_refused(state: StateFolder) -> None:
     take(state, pictures_of(people(12)))
     os.rename(state.store / "pictures@2", state.store / "pictures@3")
@@ -183,12 +258,7 @@ def test_a_store_in_another_versions_place_is_refused(state: StateFolder) -> Non
 def test_a_dataset_from_before_pseudonyms_goes_on_with_what_is_there_now_under_its_old_budget(tmp_path: Path) -> None:
     made = versioned.make_state(tmp_path / "north")
     take(made, pictures_of(people(*range(12))))
-    folder = made.store / "pictures"
-    manifest = open_store(folder).manifest
-    old = replace(manifest, pseudonyms="", has_patients=False, version=1)
-    (folder / "manifest.json").write_text(old.to_json(), encoding="ascii")
-    for name in ("sources", "patients"):
-        (folder / f"{name}.npy").unlink()
+    manifest = _make_old(made.store / "pictures")
     second = take(made, pictures_of(people(*range(2, 16))))
     assert (second.dataset_version, second.num_units) == (2, 14)
     assert second.budget_key == manifest.fingerprint
@@ -214,4 +284,25 @@ def test_findings_with_unknown_ones_go_on_as_they_are(tmp_path: Path) -> None:
     assert (second.num_pictures, store.labels.dtype, store.labels.shape) == (26, np.int8, (26, 2))
     assert all(
         row.tolist() == labels[int(image[0, 0, 0])] for image, row in zip(store.images, store.labels, strict=True)
+    )
+
+
+def _make_old(folder: Path) -> StoreManifest:
+    """Makes a store one of version 1; returns the manifest that it had."""
+    manifest = open_store(folder).manifest
+    old = replace(manifest, pseudonyms="", has_patients=False, version=1)
+    (folder / "manifest.json").write_text(old.to_json(), encoding="ascii")
+    for name in ("sources", "patients"):
+        (folder / f"{name}.npy").unlink()
+    return manifest
+
+
+def _own_files(listing: Listing, number: int) -> Listing:
+    """The same pictures, each in a file that no other dataset has."""
+    return replace(
+        listing,
+        pictures=[
+            replace(one, picture=replace(one.picture, source=bytes([number, index])))
+            for index, one in enumerate(listing.pictures)
+        ],
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -172,9 +174,34 @@ def test_slices_that_are_not_there_and_volumes_that_are_too_large_or_cut_short_a
     content[42:48] = np.array([32000, 32000, 32000], dtype="<i2").tobytes()
     (tmp_path / "large.nii").write_bytes(bytes(content))
     assert refused(tmp_path / "large.nii", window="full") == "too_large"
+    content[42:48] = np.array([7000, 7000, 5], dtype="<i2").tobytes()
+    long = tmp_path / "long.nii"
+    long.write_bytes(bytes(content))
+    (tmp_path / "long.nii.gz").write_bytes(gzip.compress(bytes(content)))
+    tracemalloc.start()
+    try:
+        assert refused(long, window="full") == refused(tmp_path / "long.nii.gz", window="full") == "damaged"
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24  # nothing is made as large as the header says
+    finally:
+        tracemalloc.stop()
     packed = saved(tmp_path / "a.nii.gz", PLACES)
     packed.write_bytes(packed.read_bytes()[:-20])
     assert refused(packed, window="full") == "damaged"
+
+
+@pytest.mark.parametrize("step", [np.inf, np.nan])
+def test_a_volume_whose_voxels_have_no_size_is_refused(tmp_path: Path, step: float) -> None:
+    path = saved(tmp_path / "a.nii", PLACES)
+    content = bytearray(path.read_bytes())
+    content[80:84] = np.float32(step).tobytes()  # pixdim[1]
+    path.write_bytes(bytes(content))
+    assert refused(path, window="full") == "no_orientation"
+    assert refused(path, window="full", square_pixels=True, resize="fill") == "no_orientation"
+
+
+def test_a_window_that_no_number_tells_is_none(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.nii", PLACES, cal_min=0.0, cal_max=np.inf)
+    assert refused(path) == "no_window"
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])

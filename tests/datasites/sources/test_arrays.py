@@ -9,11 +9,13 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from support.mutated_files import mutated
 
 from datasites.picture_files.picture_refused import PictureRefused
 from datasites.sources.arrays import medmnist
@@ -203,6 +205,24 @@ def test_a_byte_that_was_changed_is_found(tmp_path: Path, packed: bool) -> None:
     file.write_bytes(content)
     with pytest.raises(DataError, match="cannot be read"):
         listing(file)
+
+
+def test_a_file_that_was_changed_anywhere_beneath_its_checksums_is_read_or_refused(tmp_path: Path) -> None:
+    names = {"class_names": np.array(["a", "b", "c"]), "groups": np.array(list("pqrstu")), "sites": SITES}
+    with zipfile.ZipFile(write(tmp_path, **names)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    random = Random(1)
+    for _ in range(300):
+        changed = random.choice(sorted(members))
+        with zipfile.ZipFile(tmp_path / "changed.npz", "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, mutated(content, random) if name == changed else content)
+        try:
+            found = listing(tmp_path / "changed.npz", site="north")
+        except DataError as error:
+            assert str(tmp_path) not in error.public
+            continue
+        assert all(isinstance(one.patient, str) for one in found.pictures)
 
 
 # --- what stays on the disk ---

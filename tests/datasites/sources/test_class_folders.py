@@ -355,3 +355,12 @@ def test_slices_of_a_volume_come_from_a_declared_direction(two_classes: Path) ->
         found = listing(two_classes, frames="all", nifti_axis=axis)
         assert [one.patient for one in found.pictures].count("red/v.nii.gz") == slices
         assert places(found)[2] == "red/v.nii.gz [0]"
+
+
+@pytest.mark.parametrize("kind", ["auto", "folder", "dicom"])
+def test_folders_of_more_levels_than_anybody_makes_are_refused(paint: Paint, tmp_path: Path, kind: str) -> None:
+    paint("pictures/a/1.png")
+    (tmp_path / "pictures" / "a" / "/".join("x" * 70)).mkdir(parents=True)
+    with pytest.raises(DataError, match="levels") as refused:
+        list_pictures(DatasetSettings(data_path=str(tmp_path / "pictures"), kind=kind))
+    assert "x/x" not in refused.value.public

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
+import zipfile
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
+from support.mutated_files import mutated
 from support.painting import Paint
 
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.listing import UNKNOWN, Listing
 from datasites.sources.read_listing import list_pictures
+from datasites.sources.tables import read_table as reading
 from datasites.sources.tables.encoding import text_of
 from datasites.sources.tables.read_table import read_table
 from policies.errors import ConfigError, DataError, IdentitySuspected
 
+MUTATED = 150
 ROWS = [("path", "label"), ("a/1.png", "red"), ("a/2.png", "white")]
 
 
@@ -263,6 +268,50 @@ def test_only_the_first_of_many_lines_are_named(pictures: Path) -> None:
 def test_what_does_not_fit_is_named(pictures: Path, rows: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         listing(write(pictures, rows), **settings)
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx", "parquet"])
+def test_a_table_that_was_changed_anywhere_is_read_or_refused(pictures: Path, kind: str) -> None:
+    file = pictures / f"table.{kind}"
+    whole = (write(pictures) if kind == "csv" else save(kind, file, ROWS)).read_bytes()
+    random = Random(1)
+    members = _members(whole) if kind == "xlsx" else {}
+    for number in range(MUTATED):
+        if members and number % 4:  # beneath the checksums of the parts
+            name = random.choice(sorted(members))
+            content = _zipped({**members, name: mutated(members[name], random)})
+        else:
+            content = mutated(whole, random)
+        file = pictures / f"changed.{kind}"
+        file.write_bytes(content)
+        try:
+            list_pictures(DatasetSettings(data_path=str(file), size=(2, 2), channels=1))
+        except DataError as error:
+            assert str(pictures) not in error.public
+        except ConfigError:
+            continue
+
+
+def test_a_workbook_that_unpacks_to_more_than_it_may_is_refused_unread(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = save("xlsx", pictures / "table.xlsx", ROWS)
+    monkeypatch.setattr(reading, "MOST_UNPACKED", 1 << 10)
+    with pytest.raises(DataError, match="unpacks to more"):
+        read_table(table, {"path"})
+
+
+def _members(content: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        return {name: packed.read(name) for name in packed.namelist()}
+
+
+def _zipped(members: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from pydicom.uid import (
 from support.dicom_files import FORM, item, levels, made, written
 
 from datasites.picture_files.decode import probe
-from datasites.picture_files.dicom import header, reasons
+from datasites.picture_files.dicom import header, reasons, stored_values
 from datasites.picture_files.dicom.pixels import pixels
 from datasites.picture_files.file_pixels import PictureInfo
 from datasites.picture_files.picture_refused import PictureRefused
@@ -221,3 +221,18 @@ def test_a_header_is_told_whatever_shape_its_pixels_have(tmp_path: Path) -> None
     path = written(made(ROW, bits=12, PixelSpacing=[2, 1]), tmp_path / "made.dcm")
     assert probe(path) == PictureInfo("dicom", (1, 4), 1, 12, True, 1, 2.0)
     assert probe(written(made(ROW, PixelSpacing=[0, 1]), path)).aspect == 1
+
+
+def test_a_decoder_that_fails_by_what_is_no_exception_refuses_the_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Panic(BaseException):
+        """What a library in Rust raises."""
+
+    def fails(*args: Any, **more: Any) -> Any:
+        raise Panic
+
+    path = written(made(ROW), tmp_path / "a.dcm")
+    monkeypatch.setattr(stored_values, "get_decoder", fails)
+    found = _refused(path)
+    assert found.reason == reasons.UNDECODABLE and "Panic" in found.private
