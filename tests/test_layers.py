@@ -246,8 +246,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.cli": {
         "policies": "answers errors plans terminal untrusted_text",
         "datasites": (
-            "access assets audit_log config console datasets doctor files first_settings prepare pysyft server "
-            "sources state web"
+            "access assets audit_log config console datasets doctor files first_settings ingestion prepare pysyft "
+            "server sources state web"
         ),
     },
     "datasites.__main__": {"datasites": "cli"},
