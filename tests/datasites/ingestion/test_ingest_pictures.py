@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasites.cli import main
 from datasites.assets.store import open_store
+from datasites.cli import main
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.prepare import IngestOptions, asked_in_vain, ingest_pictures, stored_pictures, write_config
