@@ -1,4 +1,4 @@
-"""What is worth knowing of pictures once all are read: copies, empty ones, patients in two places. It is private."""
+"""Findings among pictures that are all read: copies, empty ones, patients in two places. They are private."""
 
 from __future__ import annotations
 
@@ -43,7 +43,15 @@ def in_hold_out(
     hold_out: Collection[bytes],
     accepted: Collection[str],
 ) -> Iterator[ReportLine]:
-    """Pictures whose pixels the hold-out has as well."""
+    """Pictures whose pixels the hold-out has as well.
+
+    Args:
+        pictures: Of the listing.
+        taken: int64, (N,), which of them there are.
+        digests: uint8, (M, 32), of the pixels of each picture of the listing.
+        hold_out: Digests of the hold-out's pictures.
+        accepted: Codes of what the hospital takes all the same.
+    """
     outcome = NOTED if reasons.IN_HOLD_OUT.code in accepted else STOPS
     for index in taken.tolist():
         if digests[index].tobytes() in hold_out:
@@ -51,7 +59,7 @@ def in_hold_out(
 
 
 def noted(pictures: Sequence[ListedPicture], taken: NDArray[np.int64], reason: Reason) -> Iterator[ReportLine]:
-    """One line for each of these pictures, which are taken."""
+    """One line for each of the pictures `taken`, int64, (N,)."""
     return (ReportLine(_place(pictures[index]), NOTED, reason) for index in taken.tolist())
 
 

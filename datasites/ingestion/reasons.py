@@ -1,4 +1,4 @@
-"""What the way in finds on pictures besides what their files say: each finding's code, meaning and advice."""
+"""Reasons that the way in gives besides those of files: each with its code, meaning and advice."""
 
 from __future__ import annotations
 
