@@ -61,7 +61,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.files": {"policies": "errors untrusted_text"},
     "datasites.picture_files": {"policies": "errors plans"},
     "datasites.sources": {
-        "policies": "answers errors plans settings terminal validate",
+        "policies": "answers budget errors plans settings terminal validate",
         "datasites": "files first_settings picture_files",
     },
     "datasites.runs.sandbox": {"policies": "errors", "datasites": "runs.gpus"},
@@ -246,8 +246,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.cli": {
         "policies": "answers errors plans terminal untrusted_text",
         "datasites": (
-            "access assets audit_log config console datasets doctor files first_settings prepare pysyft server "
-            "sources state web"
+            "access assets audit_log config console datasets doctor files first_settings ingestion prepare pysyft "
+            "server sources state web"
         ),
     },
     "datasites.__main__": {"datasites": "cli"},
@@ -303,6 +303,7 @@ LATE: dict[str, tuple[str, ...]] = {
     "a reader of a kind of files is imported when such a file is there: pydicom, nibabel and pyarrow take a while": (
         "datasites/picture_files/decode.py",
         "datasites/sources/inspection/guessed_settings.py",
+        "datasites/sources/inspection/inspection.py",
         "datasites/sources/read_listing.py",
         "datasites/sources/sites.py",
     ),
