@@ -122,6 +122,7 @@ def described(wanted: Wanted) -> list[DatasiteConfig]:
 def _several_hospitals(wanted: Wanted) -> list[DatasiteConfig]:
     """A hospital for each that the pictures name."""
     from datasites.config import DatasiteConfig
+    from datasites.files.state_folders import kept_names
     from datasites.sources.dataset_settings import DatasetSettings
     from datasites.sources.sites import datasite_names, list_sites
 
@@ -135,7 +136,7 @@ def _several_hospitals(wanted: Wanted) -> list[DatasiteConfig]:
             "a folder, or different 'sites' in an .npz file."
         )
     size, channels = _form(data, wanted)
-    called = datasite_names(names)
+    called = kept_names(wanted.state, names, datasite_names(names))
     for name, plain in zip(names, called, strict=True):
         if name != plain:
             say(f"The hospital {name} is called {plain} here.")

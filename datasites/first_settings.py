@@ -1,4 +1,4 @@
-"""What a new datasite is told on a command line, declared apart from its other settings: a help reads no more.
+"""The first settings: told to a new datasite on a command line, and declared apart, since a help reads no more.
 
 Each is a field of `DatasiteConfig` or of `DatasetSettings`. Nothing of them is private to patients.
 """

@@ -35,14 +35,14 @@ class IngestOptions:
 
     Attributes:
         processes: How many read pictures at once; None takes one for each core.
-        accepted: Whether pictures with two labels, or in the hold-out too, are taken all the same.
+        accepted: Codes of `datasites.ingestion.reasons.ACCEPTABLE` whose pictures are taken all the same.
         hold_out: The pictures that models are measured on; empty where they are not to be compared.
         tell: Told each line for the hospital's terminal.
         agreed: Asked, once they were told, whether names may become public; by default they may.
     """
 
     processes: int | None = None
-    accepted: bool = False
+    accepted: frozenset[str] = frozenset()
     hold_out: str = ""
     tell: Callable[[str], None] = field(default=partial(say, to_errors=True))
     agreed: Callable[[], bool] = lambda: True

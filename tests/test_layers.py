@@ -61,7 +61,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.files": {"policies": "errors untrusted_text"},
     "datasites.picture_files": {"policies": "errors plans"},
     "datasites.sources": {
-        "policies": "answers errors plans settings terminal validate",
+        "policies": "answers budget errors plans settings terminal validate",
         "datasites": "files first_settings picture_files",
     },
     "datasites.runs.sandbox": {"policies": "errors", "datasites": "runs.gpus"},
@@ -246,8 +246,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.cli": {
         "policies": "answers errors plans terminal untrusted_text",
         "datasites": (
-            "access assets audit_log config console datasets doctor files first_settings prepare pysyft server "
-            "sources state web"
+            "access assets audit_log config console datasets doctor files first_settings ingestion prepare pysyft "
+            "server sources state web"
         ),
     },
     "datasites.__main__": {"datasites": "cli"},
@@ -300,9 +300,16 @@ LATE: dict[str, tuple[str, ...]] = {
         "researcher/planning/recipes.py",
         "researcher/terminal/training_session.py",
     ),
+    "a reader of a kind of files is imported when such a file is there: pydicom, nibabel and pyarrow take a while": (
+        "datasites/picture_files/decode.py",
+        "datasites/sources/inspection/guessed_settings.py",
+        "datasites/sources/inspection/inspection.py",
+        "datasites/sources/read_listing.py",
+        "datasites/sources/sites.py",
+    ),
     "PySyft reads who the server is when it is imported": ("datasites/pysyft/server.py", "datasites/server.py"),
 }
-MOST_LATE = 113
+MOST_LATE = 143
 POLICIES_NEED = {
     "click",
     "cryptography",
@@ -463,10 +470,11 @@ def test_datasites_do_not_import_the_researchers_side() -> None:
     assert not {name for name, found in _imported_tops(_files("datasites")).items() if "researcher" in found}
 
 
-def test_the_researchers_side_imports_of_datasites_only_the_training_and_the_decoder() -> None:
+def test_the_researchers_side_imports_of_datasites_only_the_training_and_what_reads_pictures() -> None:
+    allowed = ("datasites.training", "datasites.picture_files", "datasites.sources")
     for file in _files("researcher"):
         used = {name for name in _imports(file) if name.split(".")[0] == "datasites"}
-        assert all(name.startswith(("datasites.training", "datasites.picture_files")) for name in used), file
+        assert all(name.startswith(allowed) for name in used), file
 
 
 def test_training_imports_no_syft_and_no_other_part_of_a_datasite() -> None:
@@ -587,7 +595,7 @@ def test_no_function_is_longer_than_a_reader_can_take_in() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
     ]
     longer = {name: length for name, length in functions if length > MOST_LINES_OF_A_FUNCTION}
-    assert longer.keys() <= {"datasites/assets/ingestion.py:ingest"}, longer
+    assert longer == {}
 
 
 def test_no_module_puts_together_more_of_the_house_than_a_reader_can_take_in() -> None:

@@ -45,7 +45,7 @@ class RowsDigest:
         self._hash = hashlib.sha256()
 
     def add(self, rows: NDArray[Any]) -> None:
-        """Adds the rows that come next, little-endian."""
+        """Adds the rows that come next, (n, ...), little-endian."""
         self._hash.update(np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("<")).tobytes())
 
     def hexdigest(self) -> str:
@@ -57,7 +57,7 @@ def rows_digest(arrays: Iterable[NDArray[Any] | None]) -> str:
     """SHA-256 of what belongs to the rows, in their order: labels, units, and of what follows that which is there.
 
     Args:
-        arrays: As `datasites.assets.store.ROWS` names them; a missing one is None.
+        arrays: As `datasites.assets.store.ROWS` names them, (N, ...) each; a missing one is None.
     """
     digest = RowsDigest()
     for array in arrays:

@@ -66,15 +66,15 @@ def inspect(chosen: Chosen, *, path: str, table: Path | None, site: str | None) 
         show(found, PlainConsole())
 
 
-def ingest(chosen: Chosen, *, processes: int | None, hold_out: Path | None, yes: bool) -> None:
+def ingest(chosen: Chosen, *, processes: int | None, hold_out: Path | None, accept: tuple[str, ...], yes: bool) -> None:
     """Reads the pictures into the store, or goes on where an earlier try has stopped."""
     from datasites.config import DatasiteConfig
     from datasites.prepare import IngestOptions, ingest_pictures
 
     os.umask(0o077)
     state = chosen_state(chosen)
-    agreed = partial(_agreed, yes)
-    options = IngestOptions(processes, accepted=yes, hold_out="" if hold_out is None else str(hold_out), agreed=agreed)
+    compared = "" if hold_out is None else str(hold_out)
+    options = IngestOptions(processes, frozenset(accept), compared, agreed=partial(_agreed, yes))
     manifest = ingest_pictures(state, DatasiteConfig.from_toml(state.config), options)
     height, width, channels = manifest.image_shape
     say(
@@ -130,7 +130,8 @@ def add_commands(commands: HospitalCommands) -> None:
         ingest,
         option("--processes", "that read pictures at once; one for each core if not given", kind=int),
         option("--hold_out", "pictures that models are measured on: none of them is to be in the dataset", kind=path),
-        switch("--yes", "publish the names that are told, and take pictures with two labels or in the hold-out too"),
+        switch("--yes", "publish under the names that are told; without it, a person in a terminal is asked"),
+        later=_acceptable,
     )
     commands.add("features", features, later=_features)
 
@@ -147,6 +148,14 @@ def _settings() -> list[click.Parameter]:
         option_of(first.UNIT),
         option_of(first.RESEARCHERS, "--researcher", name="researchers", value="EMAIL", repeated=True),
     ]
+
+
+def _acceptable() -> list[click.Parameter]:
+    """The option of what contradicts, which nothing but itself says yes to."""
+    from datasites.ingestion.reasons import ACCEPTABLE
+
+    told = "take pictures that stop the ingest for this reason all the same"
+    return [option("--accept", told, choices=ACCEPTABLE, repeated=True)]
 
 
 def _features() -> list[click.Parameter]:

@@ -58,12 +58,7 @@ def make_version(
         lineage=_lineage(state, name, parts, before),
         public_size=public_size or declared or 1,
     )
-    units = _count_units(parts)
-    if units < least:
-        raise DataError(
-            f"A dataset must hold at least {least} privacy units to be published, this version would hold fewer. Lower "
-            "min_public_size, or stop serving the dataset and end its studies."
-        )
+    units = _enough_units(parts, least)
     if not public_size and units > declared:
         start = replace(start, public_size=rounded_up(units))
     try:
@@ -89,6 +84,17 @@ def rows_of(store: PictureStore) -> Part:
     return Part(store, np.arange(store.manifest.num_pictures, dtype=np.int64))
 
 
+def _enough_units(parts: Sequence[Part], least: int) -> int:
+    """How many units the rows of all parts have together, if they are enough."""
+    units = _count_units(parts)
+    if units < least:
+        raise DataError(
+            f"A dataset must hold at least {least} privacy units to be published, this version would hold fewer. Lower "
+            "min_public_size, or stop serving the dataset and end its studies."
+        )
+    return units
+
+
 def _lineage(state: StateFolder, name: str, parts: Sequence[Part], before: Sequence[DatasetVersion]) -> str | None:
     """The budget key that a version gets; None for one that begins its own.
 
@@ -107,7 +113,6 @@ def _lineage(state: StateFolder, name: str, parts: Sequence[Part], before: Seque
 
 
 def _count_units(parts: Sequence[Part]) -> int:
-    """How many units the rows of all parts have together."""
     marks: set[bytes] = set()
     unnamed = 0
     for part in parts:

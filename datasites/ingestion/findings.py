@@ -1,4 +1,4 @@
-"""What is worth knowing of pictures once all are read: copies, empty ones, patients in two places. It is private."""
+"""Findings among pictures that are all read: copies, empty ones, patients in two places. They are private."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from datasites.sources.listing import ListedPicture, Listing
 
 
 def copies(
-    pictures: Sequence[ListedPicture], taken: NDArray[np.int64], digests: NDArray[np.uint8], *, accepted: bool
+    pictures: Sequence[ListedPicture], taken: NDArray[np.int64], digests: NDArray[np.uint8], accepted: Collection[str]
 ) -> Iterator[ReportLine]:
     """Pictures whose pixels another one has as well: the same label is told, another one stops the ingest.
 
@@ -23,7 +23,7 @@ def copies(
         pictures: All of the listing.
         taken: int64, (M,), which of them are taken.
         digests: uint8, (N, 32), of each one's pixels.
-        accepted: Whether the hospital takes those with another label, too.
+        accepted: Codes of what the hospital takes all the same.
     """
     first: dict[bytes, int] = {}
     for index in taken.tolist():
@@ -32,7 +32,7 @@ def copies(
             continue
         same_label = pictures[index].labels == pictures[other].labels
         reason = reasons.SAME_PICTURE if same_label else reasons.TWO_CLASSES
-        outcome = NOTED if same_label or accepted else STOPS
+        outcome = NOTED if same_label or reason.code in accepted else STOPS
         yield ReportLine(_place(pictures[index]), outcome, reason, f"as {_place(pictures[other])}")
 
 
@@ -41,17 +41,25 @@ def in_hold_out(
     taken: NDArray[np.int64],
     digests: NDArray[np.uint8],
     hold_out: Collection[bytes],
-    *,
-    accepted: bool,
+    accepted: Collection[str],
 ) -> Iterator[ReportLine]:
-    """Pictures whose pixels the hold-out has as well."""
+    """Pictures whose pixels the hold-out has as well.
+
+    Args:
+        pictures: Of the listing.
+        taken: int64, (N,), which of them there are.
+        digests: uint8, (M, 32), of the pixels of each picture of the listing.
+        hold_out: Digests of the hold-out's pictures.
+        accepted: Codes of what the hospital takes all the same.
+    """
+    outcome = NOTED if reasons.IN_HOLD_OUT.code in accepted else STOPS
     for index in taken.tolist():
         if digests[index].tobytes() in hold_out:
-            yield ReportLine(_place(pictures[index]), NOTED if accepted else STOPS, reasons.IN_HOLD_OUT)
+            yield ReportLine(_place(pictures[index]), outcome, reasons.IN_HOLD_OUT)
 
 
 def noted(pictures: Sequence[ListedPicture], taken: NDArray[np.int64], reason: Reason) -> Iterator[ReportLine]:
-    """One line for each of these pictures, which are taken."""
+    """One line for each of the pictures `taken`, int64, (N,)."""
     return (ReportLine(_place(pictures[index]), NOTED, reason) for index in taken.tolist())
 
 

@@ -45,7 +45,7 @@ class Asked:
         secret: The datasite's own, for pseudonyms.
         report: Where the report goes.
         min_public_size: The fewest units that are published at all.
-        accepted: Whether pictures with two labels, or in the hold-out too, are taken all the same.
+        accepted: Codes of `reasons.ACCEPTABLE` whose pictures are taken all the same.
         hold_out: The pictures that models are measured on, where they are named.
         tell: Told a line for the hospital's terminal.
         watch: Told (pictures done, pictures in all).
@@ -55,7 +55,7 @@ class Asked:
     secret: bytes
     report: Path
     min_public_size: int = 50
-    accepted: bool = False
+    accepted: frozenset[str] = frozenset()
     hold_out: Listing | None = None
     tell: Callable[[str], None] = lambda line: None
     watch: Callable[[int, int], None] = lambda done, total: None
@@ -178,8 +178,8 @@ def _report(listing: Listing, read: _Read, asked: Asked, hold_out: frozenset[byt
     pictures, taken = listing.pictures, np.flatnonzero(read.taken)
     left_out = listing.left_out
     lines = [ReportLine(one.place, LEFT_OUT if one.lost else NONE, one.reason) for one in left_out] + read.lines
-    lines += findings.copies(pictures, taken, read.pixels, accepted=asked.accepted)
-    lines += findings.in_hold_out(pictures, taken, read.pixels, hold_out, accepted=asked.accepted)
+    lines += findings.copies(pictures, taken, read.pixels, asked.accepted)
+    lines += findings.in_hold_out(pictures, taken, read.pixels, hold_out, asked.accepted)
     lines += findings.noted(pictures, np.flatnonzero(read.taken & read.empty), reasons.EMPTY)
     lines += findings.noted(pictures, np.flatnonzero(read.enlarged), reasons.ENLARGED)
     lines += findings.patients_in_two_classes(listing)

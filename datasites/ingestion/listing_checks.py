@@ -56,7 +56,7 @@ def check_units(listing: Listing, taken: NDArray[np.int64], settings: DatasetSet
 
     Args:
         listing: What the source says.
-        taken: int64, which of its pictures there are.
+        taken: int64, (N,), which of its pictures there are.
         settings: The dataset's.
         least: The fewest units that are published at all.
 

@@ -1,4 +1,4 @@
-"""What the way in finds on pictures besides what their files say: each finding's code, meaning and advice."""
+"""Reasons that the way in gives besides those of files: each with its code, meaning and advice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ SAME_PICTURE = Reason(
 TWO_CLASSES = Reason(
     "same_picture_in_two_classes",
     "Another picture has exactly the same pixels, and another label.",
-    "Find out which label is right and remove the other picture, or take both with --yes.",
+    "Find out which label is right and remove the other picture, or take both with "
+    "--accept same_picture_in_two_classes.",
 )
 EMPTY = Reason(
     "empty",
@@ -43,12 +44,15 @@ PATIENT_IN_TWO_SITES = Reason(
 IN_HOLD_OUT = Reason(
     "in_hold_out",
     "The picture has exactly the pixels of one of the hold-out.",
-    "Remove it here or there: a model is not to be measured on what it was trained on. Or take it with --yes.",
+    "Remove it here or there: a model is not to be measured on what it was trained on. Or take it with "
+    "--accept in_hold_out.",
 )
 ENLARGED = Reason(
     "enlarged",
     "The picture was made more than twice as large; of many pictures only some are looked at for this.",
     "Choose a smaller size, which trains faster and shows as much, or take it as it is.",
 )
+ACCEPTABLE = (TWO_CLASSES.code, IN_HOLD_OUT.code)
+"""What stops an ingest until the hospital says that it takes such pictures all the same."""
 # Left out one by one these would go unseen: what is wrong is the folder or a setting.
-STOPPING = frozenset({CHANGED.code, BITS_IN_DOUBT.code, TWO_CLASSES.code, IN_HOLD_OUT.code})
+STOPPING = frozenset({CHANGED.code, BITS_IN_DOUBT.code, *ACCEPTABLE})

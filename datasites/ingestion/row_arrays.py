@@ -1,4 +1,4 @@
-"""What belongs to a store's rows beside their pixels, made a few rows at a time. Identifiers become pseudonyms here."""
+"""Arrays of a store beside its pixels, made a few rows at a time. Identifiers become pseudonyms here."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class RowArray:
     rows: Callable[[slice], NDArray[Any]]
 
     def blocks(self) -> Iterator[NDArray[Any]]:
-        """All rows in order."""
+        """All rows in order, of the shape (n, ...), n at most `_BLOCK`."""
         return (self.rows(slice(start, start + _BLOCK)) for start in range(0, self.shape[0], _BLOCK))
 
     def write(self, file: BinaryIO, digest: RowsDigest) -> None:

@@ -166,10 +166,10 @@ def _bits(picture: Any, path: Path, kind: str) -> tuple[int, bool]:
 
 def _plain(picture: Image.Image) -> NDArray[np.uint8]:
     """uint8, (H, W, 1) or (H, W, 3), of a picture of up to 8 bits a value."""
-    upright = ImageOps.exif_transpose(picture)
-    grey = upright.mode in GREY
-    if upright.has_transparency_data:
-        black = Image.new("RGBA", upright.size, (0, 0, 0, 255))
-        upright = Image.alpha_composite(black, upright.convert("RGBA"))
-    values = np.asarray(upright.convert("L" if grey else "RGB"))
-    return values[:, :, None] if grey else values
+    ImageOps.exif_transpose(picture, in_place=True)
+    wanted = "L" if picture.mode in GREY else "RGB"
+    if picture.has_transparency_data:
+        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+        picture = Image.alpha_composite(black, picture.convert("RGBA"))
+    values = np.asarray(picture if picture.mode == wanted else picture.convert(wanted))  # converting always copies
+    return values[:, :, None] if wanted == "L" else values

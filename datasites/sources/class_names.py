@@ -19,7 +19,11 @@ def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
     """
     names = tuple(class_names)
     if isinstance(class_names, str) or not 2 <= len(names) <= MAX_CLASSES:
-        raise DataError(f"Pictures must have 2 to {MAX_CLASSES} classes. Name each class, or give each a folder.")
+        raise DataError(
+            f"Pictures must have 2 to {MAX_CLASSES} classes. Name each class, or give each a folder; where other "
+            "hospitals have the others, list all of them in class_names.",
+            private=f"There is one: {names[0]}." if len(names) == 1 else f"There are {len(names)}.",
+        )
     for name in names:
         Checks(_no_class_name).label("Class name", name)
     if repeated := [name for name, times in Counter(names).items() if times > 1]:

@@ -36,6 +36,7 @@ class Measured:
         unstated: How many hold more than 8 bits a value and do not say how many of them count.
         channels: The most of them that came.
         frames: The most pictures that one file holds.
+        left_out: What else was met, also where the whole is refused afterwards.
     """
 
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -44,6 +45,7 @@ class Measured:
     unstated: int = 0
     channels: int | None = None
     frames: int = 1
+    left_out: list[LeftOut] = field(default_factory=list)
 
     def add(self, info: PictureInfo, modality: str = "") -> None:
         """Takes one file's header."""
@@ -81,7 +83,7 @@ class PictureFiles:
 
     def __init__(self, root: Path, settings: DatasetSettings, measured: Measured | None = None) -> None:
         self.measured = measured or Measured()
-        self.left_out: list[LeftOut] = []
+        self.left_out = self.measured.left_out
         self._root, self._settings = root, settings
         self._measures = measured is not None or not all(settings.size) or settings.channels == 0
 

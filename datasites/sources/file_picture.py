@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ class FilePicture:
     frame: int | None = None
     axis: int = AXIAL
 
-    @property
+    @cached_property
     def file(self) -> Path:
         """The file."""
         return Path(self.root, self.inside)

@@ -1,4 +1,4 @@
-"""What a source lists: each picture's place, labels, patient and report, before a pixel is read. All of it private."""
+"""Listings of a source: each picture's place, labels, patient and report, before a pixel is read. All private."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from datasites.sources.tables.read_table import TABLE_SUFFIXES
 from policies.errors import ConfigError
 
 _LOOKED_AT = 64
+_ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".7z", ".rar"})
 
 
 def list_pictures(
@@ -78,12 +79,24 @@ def kind_of_source(settings: DatasetSettings) -> str:
             return "table"
         if content_of(path) == "dicom":
             return "dicom"
-        raise ConfigError(
-            f"{path.name} is neither an .npz file, a table, nor a DICOMDIR. Give one of these or a folder as data_path."
-        )
+        raise _other_file(path)
     walk = Walk(path / settings.site if settings.site and (path / settings.site).is_dir() else path)
     kinds = [content_of(walk.root / found.inside) for found in islice(walk.files(), _LOOKED_AT)]
     pictures = [kind for kind in kinds if not isinstance(kind, Reason)]
     if 2 * pictures.count("dicom") > len(pictures):
         return "dicom"
     return "table" if settings.table else "folder"
+
+
+def _other_file(path: Path) -> ConfigError:
+    """Why a file that pictures are not listed from is none, and what to give instead."""
+    if path.suffix.lower() in _ARCHIVES:
+        return ConfigError(f"{path.name} is an archive. Unpack it, and give the folder with its pictures as data_path.")
+    if not isinstance(content_of(path), Reason):
+        return ConfigError(
+            f"{path.name} is one picture. Give the folder that the folders of its classes lie in as data_path, or a "
+            "table that names the pictures."
+        )
+    return ConfigError(
+        f"{path.name} is neither an .npz file, a table, nor a DICOMDIR. Give one of these or a folder as data_path."
+    )

@@ -26,9 +26,7 @@ from datasites.training.engines import ENGINES
 from datasites.training.losses import summed_loss
 from datasites.training.models import build_model, load_weights, read_weights
 from datasites.training.pictures.data import LabelledPictures, check_augmentation
-from datasites.training.pictures.features import pictures_for
-from datasites.training.pictures.labels import check_label_kind
-from datasites.training.pictures.reports import texts_for
+from datasites.training.pictures.fitting import check_fit
 from datasites.training.pictures.sampler import poisson_steps
 from datasites.training.process_group.process_group import SINGLE_PROCESS, ProcessGroup
 from datasites.training.randomness.randomness import SecureRandom
@@ -229,9 +227,7 @@ def _check_pictures(plan: TrainingPlan, pictures: LabelledPictures) -> None:
         raise PlanError(
             f"model.image_shape is {plan.model.image_shape}, the dataset's pictures are {shape}. Set it to {shape}."
         )
-    texts_for(plan.model, pictures)
-    pictures_for(plan.model, pictures)
-    check_label_kind(pictures, label_kind=plan.model.label_kind, num_classes=plan.model.num_classes)
+    check_fit(plan.model, pictures)
     if int(pictures.labels.max()) >= plan.model.num_classes:
         raise DataError(
             f"The dataset has more classes than model.num_classes, {plan.model.num_classes}. Set it to the "

@@ -47,10 +47,10 @@ class Ledger:
         """Opens the ledger at `path`, which `Chain.begin` has made; its head and lock files lie beside it.
 
         Args:
-            path: The SQLite file. On a local disk: network file systems lock badly.
+            path: The SQLite file, on a local disk.
             epsilon: Computes epsilon from a history and a delta.
-            filtered: Likewise from a history and a budget, where studies were chosen by earlier results.
-            seal: The datasite's. Without it a sealed ledger is refused.
+            filtered: Likewise, within a budget, where studies were chosen by earlier results.
+            seal: The datasite's; without it a sealed ledger is refused.
         """
         self._chain = Chain(path, seal)
         self._reserving = path.with_suffix(".reserving")
@@ -279,14 +279,12 @@ class Ledger:
         """
         appended = 0
         for lost in reservations_lost:
-            draft = Draft("reserve", lost.fingerprint, lost.request_id, lost.body())
-            before = len(self._chain.entries())
+            draft, before = Draft("reserve", lost.fingerprint, lost.request_id, lost.body()), len(self._chain.entries())
             appended += len(self._chain.append(partial(unless_reserved, draft))) - before
         return appended
 
     def _append_if_it_fits(self, wanted: Reservation, limits: DatasetLimits) -> Reservation:
-        # Nobody else reserves meanwhile. Rounds may start and requests be released, which only frees budget: what is
-        # found to fit outside the chain's own lock still fits when it is appended.
+        # Nobody else reserves meanwhile, and other entries only free budget: what fits here fits when it is appended.
         with self._chain.nobody_else(self._reserving):
             standing = reservations(self._chain.entries())
             if held := standing.get(wanted.request_id):

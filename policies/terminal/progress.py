@@ -1,4 +1,4 @@
-"""How far something long is: a bar with the time left in a terminal, a few plain lines anywhere else."""
+"""Progress of something long: a bar with the time left in a terminal, a few plain lines anywhere else."""
 
 from __future__ import annotations
 

@@ -30,6 +30,7 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 from datasites.assets.store import open_store  # noqa: E402
 from datasites.ingestion.ingest import Asked, ingest  # noqa: E402
 from datasites.ingestion.reader_processes import ReaderProcesses  # noqa: E402
+from datasites.ingestion.reasons import ACCEPTABLE  # noqa: E402
 from datasites.picture_files.decode import decode  # noqa: E402
 from datasites.sources.dataset_settings import DatasetSettings  # noqa: E402
 from datasites.sources.read_listing import list_pictures  # noqa: E402
@@ -97,7 +98,7 @@ def _ingest(kind: str, files: str, processes: str) -> dict[str, float]:
     listing = list_pictures(settings)
     listed = time.monotonic()
     with tempfile.TemporaryDirectory(dir=Path(files).parent) as state:
-        asked = Asked(settings, bytes(32), Path(state) / "ingest-report.csv", accepted=True)
+        asked = Asked(settings, bytes(32), Path(state) / "ingest-report.csv", accepted=frozenset(ACCEPTABLE))
         ingest(listing, Path(state) / "store" / "pictures", asked, partial(ReaderProcesses, int(processes)))
         seconds = time.monotonic() - listed
     return {**_told(len(listing.pictures), seconds, int(processes)), "listing_seconds": round(listed - begun, 2)}

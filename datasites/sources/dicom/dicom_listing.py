@@ -41,7 +41,7 @@ def list_dicom(
     table = TableLabels(settings) if settings.labels_from == "table" else None
     try:
         found = dicom_frames(
-            _source(settings),
+            source_of(settings),
             frames=settings.frames,
             safe=settings.safe_dicom,
             label_attribute=attribute,
@@ -52,6 +52,7 @@ def list_dicom(
             "The DICOMDIR cannot be read. Give the folder with its files instead.", private=str(error)
         ) from error
     if measured is not None:
+        measured.left_out += found.left_out
         for one in found.pictures:
             measured.add(PictureInfo("dicom", one.size, one.channels), one.modality)
     if not found.pictures:
@@ -65,8 +66,12 @@ def list_dicom(
     return replace(listing, left_out=[*listing.left_out, *table.without_picture()])
 
 
-def _source(settings: DatasetSettings) -> Path:
-    """The hospital's folder, or its DICOMDIR."""
+def source_of(settings: DatasetSettings) -> Path:
+    """The hospital's folder, or its DICOMDIR.
+
+    Raises:
+        DataError: There is no folder of the hospital that `site` names.
+    """
     path = Path(settings.data_path)
     if not settings.site or not path.is_dir():
         return path

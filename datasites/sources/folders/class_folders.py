@@ -100,6 +100,7 @@ class _Reading:
             return check_class_names(given)
         found = self.with_pictures.union(*map(_classes_of, others))
         refuse_unnamed(found)
+        refuse_splits(found)
         for name in sorted(found):
             self.names.look("class names", name)
         self.names.refuse(_SAFE)

@@ -51,6 +51,17 @@ def guess_columns(settings: DatasetSettings) -> DatasetSettings:
     )
 
 
+def names_a_file(settings: DatasetSettings) -> bool:
+    """Whether the path column of a table's first rows names a file.
+
+    Raises:
+        DataError: The table cannot be read.
+    """
+    file = Path(settings.table or settings.data_path)
+    cells = read_table(file, (), settings.table_encoding).samples.get(settings.path_column, [])
+    return _paths(Path(settings.data_path) if settings.table else file.parent, cells) > 0
+
+
 def _table(file: Path) -> tuple[Table, str]:
     """(the table, an encoding that it can be read in)."""
     try:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
-from datasites.picture_files.picture_refused import Reason
-from datasites.sources.contents import Measured, content_of
+from datasites.sources.contents import Measured
 from datasites.sources.dataset_settings import DatasetSettings
-from datasites.sources.folders.levels import SPLITS
-from datasites.sources.folders.walk import Found, Walk
-from datasites.sources.identity import looks_like
-from datasites.sources.inspection.guessed_columns import guess_columns
+from datasites.sources.inspection.guessed_columns import guess_columns, names_a_file
+from datasites.sources.inspection.guessed_levels import Notes, guess_levels
 from datasites.sources.read_listing import kind_of_source
 
 _SIDES = (32, 64, 128, 224, 256, 512, 1024)
-_LOOKED_AT = 2000
 _MODALITIES = {
     "CT": "ct",
     "MR": "mr",
@@ -33,7 +27,6 @@ _MODALITIES = {
     "OP": "fundus",
     "XC": "photograph",
 }
-Notes = list[str]
 
 
 def guess_settings(settings: DatasetSettings) -> tuple[DatasetSettings, Notes]:
@@ -49,6 +42,11 @@ def guess_settings(settings: DatasetSettings) -> tuple[DatasetSettings, Notes]:
     if kind == "table":
         guessed = guess_columns(settings)
         notes = ["Which column is what was guessed: compare with the table."]
+        if not names_a_file(guessed):
+            notes.append(
+                "No path of the table was found. If the pictures lie elsewhere, give the folder that the paths begin "
+                "in, and the table beside it: inspect FOLDER --table FILE."
+            )
         if guessed.table_encoding != "auto":
             notes.append(
                 f"table_encoding = {guessed.table_encoding!r} was guessed: look at the letters of the classes."
@@ -57,8 +55,8 @@ def guess_settings(settings: DatasetSettings) -> tuple[DatasetSettings, Notes]:
     if kind == "npz":
         return _guess_arrays(settings)
     if kind == "folder":
-        return _guess_levels(settings)
-    return replace(settings, kind=kind), []
+        return guess_levels(settings)
+    return replace(settings, kind=kind, unit="patient"), []
 
 
 def guess_form(settings: DatasetSettings, measured: Measured) -> tuple[DatasetSettings, Notes]:
@@ -81,54 +79,15 @@ def guess_form(settings: DatasetSettings, measured: Measured) -> tuple[DatasetSe
             f"{measured.unstated} files hold 16 bits a value and do not say how many of them count: set bits (12, for "
             "instance) if pictures come out dark or are refused."
         )
-    common = measured.modalities.most_common(1)
-    if common and settings.modality == "other":
-        settings = replace(settings, modality=_MODALITIES.get(common[0][0], "other"))
+    if settings.modality == "other":
+        found = sorted({_MODALITIES.get(one, "other") for one in +measured.modalities})
+        if len(found) == 1:
+            settings = replace(settings, modality=found[0])
+        elif found:
+            notes.append("Files of several modalities lie here, and a dataset is of one: take them apart into folders.")
     if measured.channels:
         settings = replace(settings, channels=measured.channels)
     return settings, notes
-
-
-def _guess_levels(settings: DatasetSettings) -> tuple[DatasetSettings, Notes]:
-    if settings.site or settings.folder_levels:
-        return settings, []
-    root = Path(settings.data_path)
-    tops = Walk(root).subfolders()
-    parts = [name for name in tops if name.lower() in SPLITS]
-    if len(parts) > 1:
-        own = next((part for part in parts if part.lower().startswith("train")), parts[0])
-        return replace(settings, data_path=str(root / own)), [
-            f"{', '.join(sorted(parts))} look like parts of one data set: this is of {own} alone. Measure models "
-            "on the others."
-        ]
-    pictures = [found for found in islice(Walk(root).files(), _LOOKED_AT) if _is_picture(root, found)]
-    pictures = [found for found in pictures if found.folders]
-    depths = Counter(len(found.folders) for found in pictures)
-    depth = max(depths, default=1)
-    if depth <= 1:
-        return settings, []
-    inner = {
-        top: {found.folders[1] for found in pictures if len(found.folders) > 1 and found.folders[0] == top}
-        for top in tops
-    }
-    if depth == 2 and _are_classes([names for names in inner.values() if names]):
-        return replace(settings, site=tops[0]), [
-            f"The folders look like {len(tops)} hospitals' with the same classes; this is of {tops[0]} alone. If the "
-            'outer ones are classes and the inner ones patients: folder_levels = ["class", "patient"], without site.'
-        ]
-    return replace(settings, folder_levels=("class", "patient"), unit="patient"), [
-        "The folders in the class folders are taken for patients. If they are none, take 'other' in place of 'patient'."
-    ]
-
-
-def _are_classes(inner: list[set[str]]) -> bool:
-    """Whether folders in several folders have the same names, and no person's."""
-    shared = len(inner) > 1 and bool(set.intersection(*inner))
-    return shared and not any(looks_like(name) for names in inner for name in names)
-
-
-def _is_picture(root: Path, found: Found) -> bool:
-    return not isinstance(content_of(root / found.inside), Reason)
 
 
 def _guess_arrays(settings: DatasetSettings) -> tuple[DatasetSettings, Notes]:

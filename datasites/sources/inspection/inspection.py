@@ -10,7 +10,9 @@ from pathlib import Path
 from datasites.files.toml_file import toml_value
 from datasites.sources.contents import Measured
 from datasites.sources.dataset_settings import IDENTITIES, DatasetSettings
-from datasites.sources.inspection.guessed_settings import Notes, guess_form, guess_settings
+from datasites.sources.inspection.foreseen import few_units, too_many_left_out
+from datasites.sources.inspection.guessed_levels import Notes
+from datasites.sources.inspection.guessed_settings import guess_form, guess_settings
 from datasites.sources.listing import LeftOut, Listing
 from datasites.sources.public_names import counts_by_class
 from datasites.sources.read_listing import list_pictures
@@ -18,6 +20,7 @@ from datasites.sources.tables.read_table import read_table
 from policies.errors import DataError, IdentitySuspected, WanwuError
 
 _EXAMPLES = 3
+_NOT_YET = "# NOT YET ENOUGH: with these settings alone the pictures are refused. See what inspect says of them."
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,9 @@ class Inspection:
         patients: How many patients they are of; None where nobody says.
         left_out: What would not be taken.
         identity: What looks like persons' names, dates or numbers.
+        label_attributes: Of DICOM files without classes: attributes that could be labels, with files by value.
         problem: Why nothing would be taken; empty where it would.
-        settings: The table [dataset] that would take it.
+        settings: The table [dataset] that would take it, or says in its first line that it would not yet.
         notes: What to know of these settings.
     """
 
@@ -69,6 +73,7 @@ class Inspection:
     patients: int | None = None
     left_out: list[Group] = field(default_factory=list)
     identity: list[str] = field(default_factory=list)
+    label_attributes: dict[str, dict[str, int]] = field(default_factory=dict)
     problem: str = ""
     settings: str = ""
     notes: Notes = field(default_factory=list)
@@ -90,38 +95,74 @@ def inspect_source(settings: DatasetSettings, watch: Callable[[int], None] = lam
         return Inspection(settings.data_path, problem=_told(error))
     listing, problem, measured = _listed(settings, watch)
     settings, more = guess_form(settings, measured)
-    if more and settings.frames != "one":
+    notes += more
+    nobody_named = settings.kind == "dicom" and listing is not None and not listing.pictures
+    if nobody_named or (more and settings.frames != "one"):
+        settings = replace(settings, unit="picture") if nobody_named else settings
         listing, problem, _ = _listed(settings, watch)
-    identity, stops = _identity(settings) if listing is not None else ([], "")
-    if listing is not None and settings.kind == "dicom" and _patients(listing):
-        settings = replace(settings, unit="patient")
-    if listing is not None and not identity and not settings.class_names:
+    if listing is None:
+        return _refused(settings, problem, measured, notes)
+    identity, stops = _identity(settings)
+    if not identity and not settings.class_names:
         settings = replace(settings, class_names=listing.class_names)
+    problem = stops or too_many_left_out(listing, settings)
+    sizes = measured.sizes or Counter({listing.own_size: len(listing.pictures)} if listing.own_size else {})
+    return Inspection(
+        settings.data_path,
+        kinds=dict(measured.kinds.most_common()) or {"npz": len(listing.pictures)},
+        modalities=dict((+measured.modalities).most_common()),
+        sizes=_by_size(sizes),
+        channels=listing.own_channels or measured.channels,
+        classes=counts_by_class(listing),
+        pictures=len(listing.pictures),
+        patients=_patients(listing),
+        left_out=_groups(listing.left_out),
+        identity=identity,
+        problem=problem,
+        settings=as_toml(settings, problem),
+        notes=[*notes, *few_units(listing, settings)],
+    )
+
+
+def _refused(settings: DatasetSettings, problem: str, measured: Measured, notes: Notes) -> Inspection:
+    """What was seen of a source whose pictures cannot be listed."""
+    attributes = {}
+    if settings.kind == "dicom" and settings.labels_from == "folder" and measured.sizes:
+        from datasites.sources.dicom.label_attributes import label_attributes  # late, as in `read_listing`
+
+        attributes = label_attributes(settings)
+        notes = [
+            *notes,
+            "Labels can come from class folders, from an attribute (labels_from; what somebody types, such as "
+            "StudyDescription, with class_names), or from a table (labels_from = 'table', table, table_match, "
+            "path_column).",
+        ]
     return Inspection(
         settings.data_path,
         kinds=dict(measured.kinds.most_common()),
         modalities=dict((+measured.modalities).most_common()),
-        sizes={f"{height}x{width}": count for (height, width), count in measured.sizes.most_common()},
-        channels=measured.channels if listing is None else listing.own_channels or measured.channels,
-        classes={} if listing is None else counts_by_class(listing),
-        pictures=0 if listing is None else len(listing.pictures),
-        patients=None if listing is None else _patients(listing),
-        left_out=[] if listing is None else _groups(listing.left_out),
-        identity=identity,
-        problem=problem or stops,
-        settings=as_toml(settings),
-        notes=[*notes, *more],
+        sizes=_by_size(measured.sizes),
+        channels=measured.channels,
+        left_out=_groups(measured.left_out),
+        label_attributes=attributes,
+        problem=problem,
+        settings=as_toml(settings, problem),
+        notes=notes,
     )
 
 
-def as_toml(settings: DatasetSettings) -> str:
-    """The table [dataset] with what is not as it is by default."""
+def _by_size(sizes: Counter[tuple[int, int]]) -> dict[str, int]:
+    return {f"{height}x{width}": count for (height, width), count in sizes.most_common()}
+
+
+def as_toml(settings: DatasetSettings, problem: str = "") -> str:
+    """The table [dataset] with what is not as it is by default, and a word in it where that is not enough yet."""
     told = [
         f"{one.name} = {toml_value(getattr(settings, one.name))}"
         for one in fields(settings)
         if getattr(settings, one.name) != one.default
     ]
-    return "\n".join(["[dataset]", *told])
+    return "\n".join([*([_NOT_YET] if problem else []), "[dataset]", *told])
 
 
 def _listed(settings: DatasetSettings, watch: Callable[[int], None]) -> tuple[Listing | None, str, Measured]:

@@ -26,7 +26,14 @@ def show(found: Inspection, console: PlainConsole) -> None:
         console.print("These would be left out:")
         table = PlainTable("count", "reason", "what it is and what to do", "for instance")
         for group in found.left_out:
-            table.add_row(f"{group.count:,}", group.code, f"{group.means} {group.advice}", ", ".join(group.examples))
+            table.add_row(f"{group.count:,}", group.code, f"{group.means} {group.advice}", group.examples[0])
+        console.print(table)
+    if found.label_attributes:
+        console.print("Labels could come from one of these attributes:")
+        table = PlainTable("labels_from", "values and files")
+        for name, values in found.label_attributes.items():
+            told = ", ".join(f"{value or '(none)'} {count:,}" for value, count in values.items())
+            table.add_row(name, told)
         console.print(table)
     for line in found.identity:
         console.print(f"Look at this: {line}")

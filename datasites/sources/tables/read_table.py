@@ -76,6 +76,8 @@ def read_table(file: Path, wanted: Collection[str], encoding: str = "auto") -> T
 def _table(rows: _Rows, wanted: Collection[str]) -> Table:
     _, head = next(rows, (1, ()))
     heads = tuple(one.strip() for one in head)
+    if not any(heads):
+        raise DataError("The table must name its columns in its first line, which is empty. Write their names there.")
     if twice := sorted({one for one in heads if one in wanted and heads.count(one) > 1}):
         raise DataError(f"The table has two columns {twice[0]!r}. Rename one.")
     kept = [(place, name) for place, name in enumerate(heads) if name in wanted]
@@ -95,6 +97,8 @@ def _table(rows: _Rows, wanted: Collection[str]) -> Table:
         table.lines.append(line)
         for place, name in kept:
             table.columns[name].append(row[place])
+    if not table.lines:
+        raise DataError("The table must have a row for each picture, it has none below its first line.")
     return table
 
 

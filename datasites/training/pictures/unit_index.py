@@ -1,4 +1,4 @@
-"""Which pictures are of which privacy unit, sorted once: what a step needs to draw units. It stays inside."""
+"""Pictures by privacy unit, sorted once: a step draws units by it. It stays inside."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class UnitIndex:
 
     @classmethod
     def kept(cls, by_unit: np.ndarray | None, starts: np.ndarray | None) -> Self | None:
-        """What a store keeps, if it does."""
+        """The index that a store keeps, int64, (N,) and (U + 1,); None where it keeps none."""
         return None if by_unit is None or starts is None else cls(by_unit, starts)
 
     @property

@@ -56,7 +56,7 @@ def test_further_pictures_of_a_known_patient_join_that_patients_unit(state: Stat
     made = take(state, pictures_of(people(3), each=4))  # two of the four are known
     store = newest(state)
     assert (made.num_pictures, made.num_units) == (26, 12)
-    units = {unit: set() for unit in range(12)}
+    units: dict[int, set[int]] = {unit: set() for unit in range(12)}
     numbers = (store.images.reshape(26, -1)[:, 0].astype(int) + 256 * store.images.reshape(26, -1)[:, 1]) // 8
     for unit, number in zip(store.units.tolist(), numbers.tolist(), strict=True):
         units[unit].add(number)

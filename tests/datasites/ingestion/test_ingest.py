@@ -306,7 +306,9 @@ def test_copies_are_told_and_copies_in_two_classes_stop_unless_the_hospital_take
     files[11].write_bytes(files[2].read_bytes())
     with pytest.raises(DataError, match="same_picture_in_two_classes"):
         bring_in(state, raw_listing(files))
-    bring_in(state, raw_listing(files), accepted=True)
+    with pytest.raises(DataError, match="same_picture_in_two_classes"):
+        bring_in(state, raw_listing(files), accepted=frozenset({"in_hold_out"}))
+    bring_in(state, raw_listing(files), accepted=frozenset({"same_picture_in_two_classes"}))
     assert reported(state) == [
         ("0010.raw", "taken", "same_picture"),
         ("0011.raw", "taken", "same_picture_in_two_classes"),
@@ -345,7 +347,7 @@ def test_a_picture_of_the_hold_out_is_not_trained_on_unless_the_hospital_takes_i
     with pytest.raises(DataError, match="in_hold_out"):
         bring_in(state, raw_listing(files), hold_out=raw_listing(hold_out))
     assert reported(state) == [("0020.raw", "stops the ingest", "in_hold_out")]
-    bring_in(state, raw_listing(files), hold_out=raw_listing(hold_out), accepted=True)
+    bring_in(state, raw_listing(files), hold_out=raw_listing(hold_out), accepted=frozenset({"in_hold_out"}))
 
 
 def test_a_name_that_a_spreadsheet_would_compute_stands_in_the_report_as_text(tmp_path: Path, state: Path) -> None:

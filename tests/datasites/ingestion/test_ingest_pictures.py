@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasites.__main__ import main
 from datasites.assets.store import open_store
+from datasites.cli import main
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.prepare import IngestOptions, asked_in_vain, ingest_pictures, stored_pictures, write_config
@@ -41,7 +41,7 @@ def datasite(tmp_path: Path) -> tuple[StateFolder, DatasiteConfig]:
     return state, config
 
 
-def test_more_pictures_or_other_settings_after_the_first_ingest_are_told_and_end_with_status_1(
+def test_more_pictures_after_the_first_ingest_make_a_version_and_other_settings_end_with_status_1(
     datasite: tuple[StateFolder, DatasiteConfig], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state, config = datasite
@@ -52,9 +52,10 @@ def test_more_pictures_or_other_settings_after_the_first_ingest_are_told_and_end
     assert "holds these pictures already" in capsys.readouterr().err
     draw(tmp_path / "pictures", 30, 40)
     (tmp_path / "pictures" / "benign" / "0.png").unlink()
-    assert main(ingest) == 1
-    said = capsys.readouterr().err
-    assert "was ingested before and stays as it is" in said and "20 pictures are new, 1 are gone" in said
+    assert main(ingest) == 0
+    said = capsys.readouterr()
+    assert "20 pictures are new" in said.err and "1 pictures of 'pictures' are not in the source any more" in said.err
+    assert "Version 2" in said.err and "80 pictures of 8x8x3" in said.out
     write_config(state, replace(config, dataset=replace(config.dataset, size=(4, 4))))
     assert main(ingest) == 1
     assert "size (8 x 8 is there, 4 x 4 was asked)" in capsys.readouterr().err
@@ -122,14 +123,14 @@ def test_12_bits_in_16_keep_all_their_grey_levels_or_the_dataset_is_refused_by_n
             file = tmp_path / str(stated) / ("a", "b")[number % 2] / f"{number}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(_png_of_12_bits(np.roll(ramp, number, axis=1), stated=stated))
-    state = StateFolder(tmp_path / "state")
     silent = DatasiteConfig(name="a", dataset=DatasetSettings(name="mammograms", data_path=str(tmp_path / "False")))
     with pytest.raises(DataError, match=r"'mammograms' is not taken: bits_in_doubt\. Set bits to"):
-        ingest_pictures(state, silent, QUIET)
+        ingest_pictures(StateFolder(tmp_path / "state"), silent, QUIET)
     for dataset in (
         DatasetSettings(name="stated", data_path=str(tmp_path / "True")),
         DatasetSettings(name="declared", data_path=str(tmp_path / "False"), bits=12),
     ):
+        state = StateFolder(tmp_path / dataset.name)
         ingest_pictures(state, DatasiteConfig(name="a", dataset=dataset), QUIET)
         image = open_store(state.store / dataset.name).images[0]
         assert (image.min(), image.max(), len(np.unique(image))) == (0, 255, 256)
@@ -152,3 +153,18 @@ def test_a_patient_of_two_sites_of_one_source_is_told(tmp_path: Path) -> None:
     with (state.path / "ingest-report.csv").open(encoding="utf-8-sig", newline="") as file:
         (line,) = csv.DictReader(file)
     assert (line["file"], line["reason"]) == ("images[3]", "patient_in_two_sites")
+
+
+def test_yes_answers_the_question_about_names_and_what_contradicts_needs_an_option_of_its_own(
+    datasite: tuple[StateFolder, DatasiteConfig], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, _ = datasite
+    shutil.copy(tmp_path / "pictures" / "benign" / "0.png", tmp_path / "pictures" / "malignant" / "again.png")
+    ingest = ["ingest", "--state", str(state.path), "--processes", "1"]
+    for words in ([], ["--yes"], ["--yes", "--accept", "in_hold_out"]):
+        assert main([*ingest, *words]) == 1
+        assert "--accept same_picture_in_two_classes" in capsys.readouterr().err
+    assert main([*ingest, "--accept", "everything"]) == 2
+    assert not (state.store / "pictures").exists()
+    assert main([*ingest, "--accept", "same_picture_in_two_classes"]) == 0
+    assert open_store(state.store / "pictures").manifest.num_pictures == 61

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from support import made_files as made
+from support.made_files import write
 
 from datasites.picture_files.decode import decode, probe
 from datasites.picture_files.picture_refused import PictureRefused
 from policies.plans.picture_form import PictureForm
-from tests.support import made_files as made
-from tests.support.made_files import write
 
 LEVELS = np.array([[0, 8192, 32768, 65535]], dtype=np.uint16)
 IN_EIGHT = [0, 32, 128, 255]  # 8192 x 255 / 65535 = 31.9; 32768 x 255 / 65535 = 127.502

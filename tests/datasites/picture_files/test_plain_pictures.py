@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support import made_files as made
+from support.made_files import write
 
 from datasites.picture_files.decode import decode, probe
 from policies.plans.picture_form import PictureForm
-from tests.support import made_files as made
-from tests.support.made_files import write
 
 RED = (200, 30, 40)
 ONE_PIXEL = (1, 1)

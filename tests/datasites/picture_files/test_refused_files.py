@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support import made_files as made
+from support.made_files import write
 
 from datasites.picture_files import decode as decoding
 from datasites.picture_files import raster, reasons
@@ -18,8 +20,6 @@ from datasites.picture_files.kind import kind_of
 from datasites.picture_files.picture_refused import PictureRefused
 from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
-from tests.support import made_files as made
-from tests.support.made_files import write
 
 FORM = PictureForm((4, 4), 3)
 KINDS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")

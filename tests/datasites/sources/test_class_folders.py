@@ -115,15 +115,18 @@ def test_reports_beside_the_class_folders_belong_to_their_pictures(two_classes: 
     assert "0.png" in caught.value.private and "0.png" not in caught.value.public
 
 
-def test_nothing_is_found_is_said(tmp_path: Path) -> None:
+def test_nothing_is_found_is_said(tmp_path: Path, paint: Paint) -> None:
     for path in (tmp_path / "missing", ""):
         with pytest.raises(ConfigError, match="No pictures at"):
             list_pictures(DatasetSettings(data_path=str(path)))
     with pytest.raises(DataError, match="none came"):
         listing(tmp_path)
-    (tmp_path / "pictures.zip").write_bytes(b"PK")
-    with pytest.raises(ConfigError, match="a table, nor a DICOMDIR"):
-        listing(tmp_path / "pictures.zip")
+    paint("one.png")
+    for name, said in (("all.zip", "archive. Unpack it"), ("a.pdf", "a table, nor a DICOMDIR"), ("one.png", "is one")):
+        with (tmp_path / name).open("ab") as file:
+            file.write(b"PK")
+        with pytest.raises(ConfigError, match=said):
+            listing(tmp_path / name)
 
 
 # --- what is left out is told, and no class is lost ---
@@ -364,3 +367,11 @@ def test_folders_of_more_levels_than_anybody_makes_are_refused(paint: Paint, tmp
     with pytest.raises(DataError, match="levels") as refused:
         list_pictures(DatasetSettings(data_path=str(tmp_path / "pictures"), kind=kind))
     assert "x/x" not in refused.value.public
+
+
+def test_parts_of_a_data_set_are_no_classes_of_a_hospital_either(paint: Paint, tmp_path: Path) -> None:
+    for kind in ("red", "white"):
+        for part in ("train", "test"):
+            paint(f"{kind}/{part}/1.png")
+    with pytest.raises(DataError, match="test, train look like parts of one data set"):
+        list_pictures(DatasetSettings(data_path=str(tmp_path), site="red"))

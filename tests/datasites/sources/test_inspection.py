@@ -53,7 +53,8 @@ def test_a_folder_is_told_in_formats_sizes_classes_and_what_stays_out(folder: Pa
         ("other_format", 1, True),
         ("system_file", 1, False),
     }
-    assert not found.problem and not found.identity and looked[-1] == 7
+    assert "1 of 7 files cannot be taken" in found.problem and not found.identity and looked[-1] == 7
+    assert found.settings.startswith("# NOT YET ENOUGH")
     assert everything(folder) == before
     assert len(taken(found).pictures) == 6 and 'size = [32, 32]\nresize = "fit"' in found.settings
 
@@ -155,3 +156,85 @@ def test_dicom_trees_are_told_with_their_modalities_and_patients(tmp_path: Path)
     listed = taken(found)
     assert len(listed.pictures) == 2 and 'unit = "patient"' in found.settings and 'kind = "dicom"' in found.settings
     assert not any(one.patient and one.patient in found.settings for one in listed.pictures)
+
+
+def test_patients_hospitals_and_parts_are_told_from_classes_in_any_order_of_levels(
+    paint: Paint, tmp_path: Path
+) -> None:
+    for number in range(6):
+        kind = ("red", "white")[number % 2]
+        paint(f"outer/p{number}/{kind}/1.png", number)
+        for hospital in ("north", "south"):
+            paint(f"three/{hospital}/{kind}/{hospital}{number}/1.png", number)
+            paint(f"parts/{hospital}/train/{kind}/{number}.png", number)
+            paint(f"parts/{hospital}/test/{kind}/{number}.png", 9 * number)
+        paint(f"wrapped/pictures/{kind}/{number}.png", number)
+    for name, levels in (
+        ("outer", ["patient", "class"]),
+        ("three", ["class", "patient"]),
+        ("parts", []),
+        ("wrapped", []),
+    ):
+        found = inspected(tmp_path / name)
+        assert set(found.classes) == {"red", "white"} and not found.problem, name
+        settings = tomllib.loads(found.settings)["dataset"]
+        assert settings.get("folder_levels", []) == levels and len(taken(found).pictures) == 6
+    assert inspected(tmp_path / "parts").path == str(tmp_path / "parts" / "north" / "train")
+    assert inspected(tmp_path / "three").patients == 6
+
+
+def test_folders_that_may_be_patients_are_suggested_as_no_classes(paint: Paint, tmp_path: Path) -> None:
+    for number in range(25):
+        paint(f"many/{number}/{number + 100}/1.png")
+    for kind in ("red", "white"):
+        paint(f"mixed/{kind}/train/1.png")
+        paint(f"mixed/{kind}/test/1.png")
+    many, mixed = inspected(tmp_path / "many"), inspected(tmp_path / "mixed")
+    assert "cannot be told" in many.notes[0] and "test pictures would be trained on" in mixed.notes[0]
+    for found in (many, mixed):
+        assert found.problem and found.settings.startswith("# NOT YET ENOUGH") and "class_names" not in found.settings
+
+
+def test_what_an_ingest_would_stop_at_is_foreseen(paint: Paint, tmp_path: Path) -> None:
+    paint("one/red/1.png")
+    assert "There is one: red." in inspected(tmp_path / "one").problem
+    for kind in ("red", "white"):
+        for number in range(30):
+            paint(f"two/{kind}/{number}.png", number)
+    assert not inspected(tmp_path / "two").notes and not inspected(tmp_path / "two").problem
+    (tmp_path / "two/white/0.png").unlink()
+    (tmp_path / "two/white/0.png").symlink_to("nowhere")
+    assert "1 of 60 files cannot be taken, more than the share of 0.01" in inspected(tmp_path / "two").problem
+    for number in range(11):
+        (tmp_path / f"two/white/{number}.png").unlink()
+    assert "49 units (picture) are fewer than the 50" in inspected(tmp_path / "two").notes[0]
+
+
+def test_a_table_whose_pictures_lie_elsewhere_says_how_to_name_their_folder(folder: Path, tmp_path: Path) -> None:
+    table = tmp_path / "tables" / "t.csv"
+    table.parent.mkdir()
+    table.write_text("file,label\nred/0.png,red\nwhite/0.png,white\n")
+    alone = inspected(table)
+    assert alone.problem and "inspect FOLDER --table FILE" in alone.notes[-1]
+    together = inspected(folder, table=str(table))
+    assert len(taken(together).pictures) == 2 and not any("--table" in note for note in together.notes)
+
+
+def test_dicom_files_without_class_folders_are_told_with_what_stays_out_and_attributes_for_labels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+
+    from pydicom.data import get_testdata_file
+
+    for name in ("CT_small.dcm", "MR_small.dcm", "test-SR.dcm"):
+        shutil.copy(str(get_testdata_file(name)), tmp_path / name)
+    found = inspected(tmp_path)
+    assert "class folders" in found.problem and {one.code for one in found.left_out} == {"report"}
+    assert found.label_attributes["Modality"] == {"CT": 1, "MR": 1} and "PatientID" not in found.label_attributes
+    assert any("several modalities" in note for note in found.notes)
+    assert main(["inspect", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "# NOT YET ENOUGH" in said and "CT 1, MR 1" in said
+    by_attribute = tomllib.loads(found.settings)["dataset"] | {"labels_from": "Modality"}
+    assert list_pictures(DatasetSettings.from_dict(by_attribute)).class_names == ("CT", "MR")

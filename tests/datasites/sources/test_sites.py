@@ -24,8 +24,8 @@ def hospitals(paint: Paint, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def launched(data: Path) -> list[str]:
-    words = ["--data_path", str(data), "--state", str(data / "state")]
+def launched(data: Path, state: Path | None = None) -> list[str]:
+    words = ["--data_path", str(data), "--state", str(state or data / "state")]
     return [one.name for one in described(Wanted(**references.understood(launch_datasites.make_program(), words)))]
 
 
@@ -123,3 +123,35 @@ def test_all_hospitals_get_one_size_and_as_many_channels_as_the_most_colourful_n
     paint("south/red/2.png", (1, 2, 3), (9, 9))
     found = common_form(hospitals)
     assert (set(found.sizes), found.channels) == ({(3, 4), (9, 9)}, 3)
+
+
+def _state_of(folder: Path, written: str) -> None:
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text(written)
+
+
+@pytest.mark.parametrize("written", ['name = "w_rzburg"\nsite = "Wu\u0308rzburg"\n', '[dataset]\nsite = "Würzburg"\n'])
+def test_a_hospital_keeps_the_state_folder_that_it_has_whatever_names_are_made_today(
+    paint: Paint, tmp_path: Path, capsys: pytest.CaptureFixture[str], written: str
+) -> None:
+    for hospital in ("Würzburg", "Ulm"):
+        paint(f"data/{hospital}/red/1.png")
+    assert launched(tmp_path / "data", tmp_path / "state") == ["ulm", "wuerzburg"]
+    _state_of(tmp_path / "state" / "w_rzburg", written)
+    _state_of(tmp_path / "state" / "other", 'name = "other"\n')
+    assert launched(tmp_path / "data", tmp_path / "state") == ["ulm", "w_rzburg"]
+    assert "Würzburg is called w_rzburg here" in capsys.readouterr().out
+    _state_of(tmp_path / "state" / "wuerzburg", written)
+    with pytest.raises(ConfigError, match=r"has 2 state folders.*w_rzburg, wuerzburg.*Move all but the one"):
+        launched(tmp_path / "data", tmp_path / "state")
+
+
+def test_no_hospital_gets_the_state_folder_of_another_one(paint: Paint, tmp_path: Path) -> None:
+    for hospital in ("hospital_a", "hospital_b"):
+        paint(f"data/{hospital}/red/1.png")
+    _state_of(tmp_path / "state" / "hospital_a", '[dataset]\nsite = "Hospital A"\n')
+    with pytest.raises(ConfigError, match=r"hospital_a would get the state folder .*, which is of Hospital A\."):
+        launched(tmp_path / "data", tmp_path / "state")
+    paint("data/Hospital A/red/1.png")
+    with pytest.raises(ConfigError, match=r"which is of Hospital A\."):
+        launched(tmp_path / "data", tmp_path / "state")

@@ -260,8 +260,8 @@ def test_only_the_first_of_many_lines_are_named(pictures: Path) -> None:
             {"patient_column": "who"},
             "patient",
         ),
-        ([("path", "label")], {}, "2 to 10000 classes"),
-        ([], {}, "it lacks path, label"),
+        ([("path", "label")], {}, "none below its first line"),
+        ([], {}, "name its columns in its first line"),
         ([*ROWS, ("a/3.png", "x" * 65)], {}, "printable"),
     ],
 )

@@ -33,6 +33,14 @@ def test_a_backup_holds_what_a_datasite_needs_and_nothing_that_is_made_anew(stat
     made.manifest.verify(made.folder)
 
 
+def test_what_an_unfinished_ingest_has_kept_is_not_backed_up(state: StateFolder, tmp_path: Path) -> None:
+    work = state.store / ".more.reading"
+    work.mkdir(mode=0o700)
+    (work / "images.npy").write_bytes(b"pixels")
+    made = back_up(state, tmp_path / "backups")
+    assert not [name for name in made.manifest.files if "reading" in name]
+
+
 def test_a_backup_is_for_its_own_account_only(state: StateFolder, tmp_path: Path) -> None:
     made = back_up(state, tmp_path / "backups")
     for path in (made.folder, *made.folder.rglob("*")):

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from support import made_files as made
+from support.made_files import write
 
 from datasites.picture_files.decode import decode
 from policies.errors import DataError, PlanError
 from policies.plans.picture_form import PictureForm
 from researcher.evaluation.hold_out import load_hold_out
-from tests.support import made_files as made
-from tests.support.made_files import write
 
 CLASSES = ("healthy", "nodule")
 LEVELS = np.array([[0, 8192, 32768, 65535]], dtype=np.uint16)

@@ -1,0 +1,33 @@
+"""What an ingest of a listing would stop at before it reads a pixel, told to a hospital that still looks around."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.listing import Listing
+from policies.budget.limits import DatasetLimits
+
+
+def too_many_left_out(listing: Listing, settings: DatasetSettings) -> str:
+    """Why the ingest would stop over what cannot be taken; empty where it would not."""
+    lost = sum(one.lost for one in listing.left_out)
+    total = lost + len(listing.pictures)
+    if lost <= settings.most_left_out * total:
+        return ""
+    return (
+        f"{lost:,} of {total:,} files cannot be taken, more than the share of {settings.most_left_out:g} that may be "
+        "left out. Do what the list says of them, or set most_left_out."
+    )
+
+
+def few_units(listing: Listing, settings: DatasetSettings) -> Iterator[str]:
+    """A word where there are fewer privacy units than a hospital publishes that has not set another number."""
+    patients = {one.patient for one in listing.pictures}
+    units = len(patients) if settings.unit == "patient" else len(listing.pictures)
+    least = DatasetLimits().min_public_size
+    if units < least:
+        yield (
+            f"{units} units ({settings.unit}) are fewer than the {least} that a dataset must hold to be published. Add "
+            "pictures, or lower min_public_size in [limits]."
+        )
