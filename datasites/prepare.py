@@ -23,7 +23,6 @@ from datasites.sources.public_names import public_names
 from datasites.sources.read_listing import list_pictures
 from datasites.state import identity as identities
 from datasites.state.pseudonym_secret import pseudonym_secret
-from datasites.state.version import check_version
 from policies.errors import ConfigError
 from policies.terminal.printing import say
 from policies.terminal.progress import Watched
@@ -126,9 +125,7 @@ def ingest_pictures(state: StateFolder, config: DatasiteConfig, options: IngestO
     Raises:
         ConfigError: There are no pictures at the configured path.
         DataError: They cannot be taken, or the settings ask for another dataset; what is there stays as it is.
-        StateVersionMismatch: The state folder is another program's, which may keep books otherwise.
     """
-    check_version(state.path)
     options = options or IngestOptions()
     check_data(state, config)
     dataset = config.dataset

@@ -70,9 +70,11 @@ def ingest(chosen: Chosen, *, processes: int | None, hold_out: Path | None, acce
     """Reads the pictures into the store, or goes on where an earlier try has stopped."""
     from datasites.config import DatasiteConfig
     from datasites.prepare import IngestOptions, ingest_pictures
+    from datasites.state.version import check_version
 
     os.umask(0o077)
     state = chosen_state(chosen)
+    check_version(state.path)
     compared = "" if hold_out is None else str(hold_out)
     options = IngestOptions(processes, frozenset(accept), compared, agreed=partial(_agreed, yes))
     manifest = ingest_pictures(state, DatasiteConfig.from_toml(state.config), options)
