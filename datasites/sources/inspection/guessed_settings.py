@@ -14,6 +14,7 @@ from datasites.sources.folders.levels import SPLITS
 from datasites.sources.folders.walk import Found, Walk
 from datasites.sources.identity import looks_like
 from datasites.sources.inspection.guessed_columns import guess_columns
+from datasites.sources.inspection.guessed_dicom import guess_dicom
 from datasites.sources.read_listing import kind_of_source
 
 _SIDES = (32, 64, 128, 224, 256, 512, 1024)
@@ -58,7 +59,7 @@ def guess_settings(settings: DatasetSettings) -> tuple[DatasetSettings, Notes]:
         return _guess_arrays(settings)
     if kind == "folder":
         return _guess_levels(settings)
-    return replace(settings, kind=kind), []
+    return guess_dicom(settings)
 
 
 def guess_form(settings: DatasetSettings, measured: Measured) -> tuple[DatasetSettings, Notes]:
