@@ -1,4 +1,4 @@
-"""Commands before a datasite serves: `init`, `ingest`, `features`. They read pictures, and print sizes only."""
+"""Commands before a datasite serves: `init`, `inspect`, `ingest`, `features`. What they print is the hospital's."""
 
 from __future__ import annotations
 
@@ -16,29 +16,37 @@ from policies.terminal.commands import argument, option, option_of, path, switch
 from policies.terminal.printing import say, say_json
 
 _TOLD_EVERY = 200
+_SETTINGS_FILE = "settings to begin with, such as the table that inspect prints; paths in it begin at its folder"
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def init(chosen: Chosen, **settings: Any) -> None:
+def init(chosen: Chosen, *, settings_file: Path | None, **settings: Any) -> None:
     """Writes config.toml and the identity of a new datasite."""
-    from datasites.config import DatasiteConfig
     from datasites.files.state_folder import StateFolder
-    from datasites.prepare import check_data, write_config
+    from datasites.prepare import check_data, new_config, write_config
 
     if not chosen.name:
         raise ConfigError("Give the new datasite a name: --name hospital_a.")
     given = {name: value for name, value in settings.items() if value not in (None, ())}
     if "data_path" in given:
         given["data_path"] = str(path(given["data_path"]).resolve())
-    config = DatasiteConfig.from_dict({"name": chosen.name, **given}, where="the command line")
+    config = new_config(chosen.name, settings_file, given)
     state = StateFolder(chosen.state or path("state") / chosen.name)
     if state.config.exists():
         raise ConfigError(f"{state.config} exists already. Edit it, or choose another --state.")
     check_data(state, config)
     write_config(state, config)
     say(f"Datasite '{config.name}' is described in {state.config}: read it, set its limits, then ingest and serve.")
+
+
+def practice_dicom(chosen: Chosen, *, folder: Path) -> None:
+    """Writes drawn DICOM files with a table of labels, to practise on: no patient is in them."""
+    from datasites.assets.drawn.practice_dicom import write_practice_dicom
+
+    count, table = write_practice_dicom(folder)
+    say(f"{folder / 'export'} holds {count} DICOM files, {table} what was found in each study. They are drawn.")
 
 
 def inspect(chosen: Chosen, *, path: str, table: Path | None, site: str | None) -> None:
@@ -116,6 +124,7 @@ def features(
 def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
     commands.add("init", init, later=_settings)
+    commands.add("practice-dicom", practice_dicom, argument("folder", "is made, with the files in it", kind=path))
     commands.add(
         "inspect",
         inspect,
@@ -145,6 +154,7 @@ def _settings() -> list[click.Parameter]:
         option_of(first.DATASET, "--dataset"),
         option_of(first.UNIT),
         option_of(first.RESEARCHERS, "--researcher", name="researchers", value="EMAIL", repeated=True),
+        option("--settings", _SETTINGS_FILE, name="settings_file", kind=path, value="FILE"),
     ]
 
 

@@ -242,9 +242,11 @@ def test_more_than_the_share_stops_with_the_table_and_the_next_try_reads_only_wh
     whole = files[9].read_bytes()
     for number in (9, 10, 11):
         files[number].write_bytes(b"damaged")
+    told: list[str] = []
     with pytest.raises(DataError, match=r"share of 0\.01 that may be left out") as caught:
-        bring_in(state, raw_listing(files))
-    assert "0009.raw" in caught.value.private and "0009" not in caught.value.public
+        bring_in(state, raw_listing(files), tell=told.append)
+    assert "0009.raw" in told[0] and "0009" not in caught.value.public + caught.value.private
+    assert caught.value.private == "3 of 200 files are not taken."
     assert len(reported(state)) == 3 and not (state / "store" / "pictures").exists()
     files[9].write_bytes(whole)
     pictures_read(tmp_path / "files")
