@@ -6,7 +6,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -122,7 +122,7 @@ def test_a_picture_that_comes_again_in_another_file_shares_the_budget(state: Sta
     key = newest(state).manifest.budget_key
     listing = pictures_of(people(11, *range(100, 112)))
     again = [
-        replace(one, picture=replace(one.picture, source=bytes([index])), patient=f"r{index}")
+        replace(one, picture=replace(cast(Any, one.picture), source=bytes([index])), patient=f"r{index}")
         for index, one in enumerate(listing.pictures)
     ]
     assert take(state, replace(listing, pictures=again), name="rewritten").budget_key == key
@@ -229,7 +229,8 @@ def test_an_interruption_while_a_version_is_written_leaves_the_one_before_and_th
 def test_a_second_ingest_waits_while_one_is_under_way_whatever_its_dataset_is_called(
     state: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, refused = adding.ingest, []
+    real = adding.ingest
+    refused: list[DataError] = []
 
     def another_meanwhile(*args: Any) -> Any:
         monkeypatch.undo()
@@ -302,7 +303,7 @@ def _own_files(listing: Listing, number: int) -> Listing:
     return replace(
         listing,
         pictures=[
-            replace(one, picture=replace(one.picture, source=bytes([number, index])))
+            replace(one, picture=replace(cast(Any, one.picture), source=bytes([number, index])))
             for index, one in enumerate(listing.pictures)
         ],
     )
