@@ -94,8 +94,10 @@ def _tell_seen(seen: Sequence[StudyThatSaw]) -> None:
 
 def _opened(chosen: Chosen, dataset: str | None) -> tuple[StateFolder, DatasiteConfig]:
     from datasites.config import DatasiteConfig
+    from datasites.state.version import check_version
 
     state = chosen_state(chosen)
+    check_version(state.path)
     config = DatasiteConfig.from_toml(state.config)
     if dataset not in (None, config.dataset.name):
         raise ConfigError(f"This datasite's dataset is '{config.dataset.name}'. Leave the name out, or give that one.")

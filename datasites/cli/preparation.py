@@ -78,9 +78,11 @@ def ingest(chosen: Chosen, *, processes: int | None, hold_out: Path | None, acce
     """Reads the pictures into the store, or goes on where an earlier try has stopped."""
     from datasites.config import DatasiteConfig
     from datasites.prepare import IngestOptions, ingest_pictures
+    from datasites.state.version import check_version
 
     os.umask(0o077)
     state = chosen_state(chosen)
+    check_version(state.path)
     compared = "" if hold_out is None else str(hold_out)
     options = IngestOptions(processes, frozenset(accept), compared, agreed=partial(_agreed, yes))
     manifest = ingest_pictures(state, DatasiteConfig.from_toml(state.config), options)
@@ -109,10 +111,12 @@ def features(
     from datasites.assets.features import compute_features
     from datasites.config import DatasiteConfig
     from datasites.state.kept_books import open_audit
+    from datasites.state.version import check_version
     from policies.plans.features import FeatureSpec
 
     os.umask(0o077)
     state = chosen_state(chosen)
+    check_version(state.path)
     spec = FeatureSpec(backbone, weights_sha256, input_size, normalisation)
     name = DatasiteConfig.from_toml(state.config).dataset.name
     folder = compute_features(newest_version(state.store, name).folder, spec, weights)

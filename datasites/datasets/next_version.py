@@ -75,6 +75,8 @@ def make_version(
 
 def known_budgets(state: StateFolder, name: str) -> set[str]:
     """The budget key under which the ledger last reserved for a dataset of that name; empty where it never did."""
+    if not state.ledger.exists():  # nothing was reserved yet; where one is missing, the datasite does not serve
+        return set()
     held = [one.fingerprint for one in open_ledger(state).reservations().values() if one.dataset == name]
     return set(held[-1:])
 

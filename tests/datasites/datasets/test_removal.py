@@ -30,6 +30,7 @@ from datasites.ingestion.pseudonyms import of_patient
 from datasites.prepare import stored_pictures
 from datasites.state import lock
 from datasites.state.kept_books import open_audit
+from datasites.state.version import write_version
 from policies.errors import ConfigError, DataError, StoreBroken
 from policies.ledger.reservations import NOTHING_LEFT
 
@@ -347,3 +348,17 @@ def test_an_ingest_that_was_begun_before_a_removal_brings_nobody_back(
     with only_writer(state.store):
         made = make_version(state, "pictures", [stale], open_audit(state), public_size=0, least=LEAST)
     assert (made.dataset_version, made.num_units) == (3, 11) and 3 not in numbers_in(newest(state))
+
+
+@pytest.mark.parametrize("version", [1, 99])
+@pytest.mark.parametrize(
+    "command", [["ingest"], ["dataset", "remove-patient"], ["dataset", "prune"], ["dataset", "show", "pictures"]]
+)
+def test_a_state_folder_of_another_programs_version_is_left_alone(
+    state: StateFolder, version: int, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_version(state.path, version)
+    before = {path: path.read_bytes() for path in state.path.rglob("*") if path.is_file()}
+    assert main([*command, "--state", str(state.path)]) == 1
+    assert "WW823" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in state.path.rglob("*") if path.is_file()} == before
