@@ -54,7 +54,10 @@ def test_more_pictures_after_the_first_ingest_make_a_version_and_other_settings_
     (tmp_path / "pictures" / "benign" / "0.png").unlink()
     assert main(ingest) == 0
     said = capsys.readouterr()
-    assert "20 pictures are new" in said.err and "1 pictures of 'pictures' are not in the source any more" in said.err
+    assert (
+        "New in 'pictures': 20 pictures" in said.err
+        and "1 pictures of 'pictures' are not in the source any more" in said.err
+    )
     assert "Version 2" in said.err and "80 pictures of 8x8x3" in said.out
     write_config(state, replace(config, dataset=replace(config.dataset, size=(4, 4))))
     assert main(ingest) == 1
