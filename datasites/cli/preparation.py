@@ -76,7 +76,11 @@ def ingest(chosen: Chosen, *, processes: int | None, hold_out: Path | None, acce
     state = chosen_state(chosen)
     compared = "" if hold_out is None else str(hold_out)
     options = IngestOptions(processes, frozenset(accept), compared, agreed=partial(_agreed, yes))
-    manifest = ingest_pictures(state, DatasiteConfig.from_toml(state.config), options)
+    try:
+        manifest = ingest_pictures(state, DatasiteConfig.from_toml(state.config), options)
+    except KeyboardInterrupt:
+        say("Nothing more was published. The same command goes on: what was read is kept.", to_errors=True)
+        raise
     height, width, channels = manifest.image_shape
     say(
         f"Dataset '{manifest.name}': {manifest.num_pictures} pictures of {height}x{width}x{channels} in "

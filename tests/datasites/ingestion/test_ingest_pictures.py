@@ -171,3 +171,15 @@ def test_yes_answers_the_question_about_names_and_what_contradicts_needs_an_opti
     assert not (state.store / "pictures").exists()
     assert main([*ingest, "--accept", "same_picture_in_two_classes"]) == 0
     assert open_store(state.store / "pictures").manifest.num_pictures == 61
+
+
+def test_a_person_who_stops_an_ingest_is_told_that_it_goes_on_and_sees_no_traceback(
+    datasite: tuple[StateFolder, DatasiteConfig], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    state, _ = datasite
+    monkeypatch.setattr("datasites.prepare.list_pictures", interrupted)
+    assert main(["ingest", "--state", str(state.path)]) == 130
+    assert "The same command goes on: what was read is kept.\nStopped." in capsys.readouterr().err
