@@ -11,6 +11,7 @@ import click
 
 from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
+from datasites.ingestion.reasons import ACCEPTABLE
 from policies.errors import ConfigError
 from policies.terminal.commands import argument, option, option_of, path, switch
 from policies.terminal.printing import say, say_json
@@ -85,7 +86,11 @@ def ingest(chosen: Chosen, *, processes: int | None, hold_out: Path | None, acce
     check_version(state.path)
     compared = "" if hold_out is None else str(hold_out)
     options = IngestOptions(processes, frozenset(accept), compared, agreed=partial(_agreed, yes))
-    manifest = ingest_pictures(state, DatasiteConfig.from_toml(state.config), options)
+    try:
+        manifest = ingest_pictures(state, DatasiteConfig.from_toml(state.config), options)
+    except KeyboardInterrupt:
+        say("Nothing more was published. The same command goes on: what was read is kept.", to_errors=True)
+        raise
     height, width, channels = manifest.image_shape
     say(
         f"Dataset '{manifest.name}': {manifest.num_pictures} pictures of {height}x{width}x{channels} in "
@@ -141,8 +146,8 @@ def add_commands(commands: HospitalCommands) -> None:
         ingest,
         option("--processes", "that read pictures at once; one for each core if not given", kind=int),
         option("--hold_out", "pictures that models are measured on: none of them is to be in the dataset", kind=path),
+        option("--accept", "take what stops the ingest for this reason", choices=ACCEPTABLE, repeated=True),
         switch("--yes", "publish under the names that are told; without it, a person in a terminal is asked"),
-        later=_acceptable,
     )
     commands.add("features", features, later=_features)
 
@@ -160,14 +165,6 @@ def _settings() -> list[click.Parameter]:
         option_of(first.RESEARCHERS, "--researcher", name="researchers", value="EMAIL", repeated=True),
         option("--settings", _SETTINGS_FILE, name="settings_file", kind=path, value="FILE"),
     ]
-
-
-def _acceptable() -> list[click.Parameter]:
-    """The option of what contradicts, which nothing but itself says yes to."""
-    from datasites.ingestion.reasons import ACCEPTABLE
-
-    told = "take pictures that stop the ingest for this reason all the same"
-    return [option("--accept", told, choices=ACCEPTABLE, repeated=True)]
 
 
 def _features() -> list[click.Parameter]:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from support import versioned
-from support.array_store import in_this_process, listing_of
+from support.array_store import ArrayPicture, in_this_process, listing_of, pixels_of
 from support.versioned import newest, numbers_in, people, pictures_of, reserve, take
 
 from datasites.assets.dataset_version import all_versions, versions_of
@@ -307,3 +307,41 @@ def _own_files(listing: Listing, number: int) -> Listing:
             for index, one in enumerate(listing.pictures)
         ],
     )
+
+
+class _OtherFile(ArrayPicture):
+    def digest(self) -> bytes:
+        return bytes(32)
+
+
+def test_a_picture_that_a_later_ingest_finds_under_another_label_too_stops_it(state: StateFolder) -> None:
+    listing = pictures_of(people(*range(12)))
+    copied = replace(listing.pictures[0], labels=(1 - listing.pictures[0].labels[0],))
+    both = replace(listing, pictures=[*listing.pictures, copied])  # the same file, in two classes now
+    with pytest.raises(DataError, match="same_picture_in_two_classes"):
+        take(state, both)
+    other = listing_of(
+        np.stack([pixels_of(listing)[0]]), [1 - listing.pictures[0].labels[0]], versioned.CLASSES, ["p0"]
+    )
+    image = pixels_of(other)[0]
+    elsewhere = replace(other, pictures=[replace(other.pictures[0], picture=_OtherFile("other", image))])
+    with pytest.raises(DataError, match="same_picture_in_two_classes"):
+        take(state, elsewhere)
+    assert len(versions_of(state.store, "pictures")) == 1
+
+
+def test_a_hold_out_that_is_named_later_is_compared_with_what_is_there(state: StateFolder) -> None:
+    listing = pictures_of(people(*range(12)))
+
+    def again(hold_out: Listing, *accepted: str) -> StoreManifest:
+        settings = DatasetSettings(unit="patient")
+        more = {"min_public_size": versioned.LEAST, "hold_out": hold_out, "accepted": frozenset(accepted)}
+        asked = Asked(settings, versioned.SECRET, state.ingest_report, **more)
+        return Ingest(state, asked, in_this_process).take(listing)
+
+    apart, within = pictures_of(people(40)), pictures_of(people(3))
+    before = newest(state).manifest
+    assert again(apart) == before
+    with pytest.raises(DataError, match="has pictures of the hold-out already: in_hold_out"):
+        again(within)
+    assert again(within, "in_hold_out") == before
