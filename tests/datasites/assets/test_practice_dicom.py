@@ -56,7 +56,7 @@ def test_an_effusion_is_seen_whichever_way_round_black_and_white_are_stored(fold
     assert stored == {"MONOCHROME1", "MONOCHROME2"}
     lower: list[list[float]] = [[], []]
     for one in listing.pictures:
-        lower[one.labels[0]].append(one.picture.pixels(form)[5:7].max(axis=0).mean())
+        lower[one.labels[0]].append(float(one.picture.pixels(form)[5:7].max(axis=0).mean()))
     assert np.mean(lower[1]) > np.mean(lower[0]) + 20
 
 
