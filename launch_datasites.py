@@ -204,7 +204,7 @@ def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
     """Checks everything that can be checked before anything starts, writes the configs and reads new pictures."""
     from datasites.files.state_folder import StateFolder
     from datasites.hospitals_file import check_distinct
-    from datasites.prepare import asked_in_vain, check_data, stored_pictures, write_config
+    from datasites.prepare import asked_in_vain, check_data, is_ingested, stored_pictures, write_config
     from datasites.web.listening import listen
 
     check_distinct(configs)
@@ -221,6 +221,8 @@ def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
                 f"again: {'; '.join(ignored)}. To publish other settings, set another name in [dataset]; to add new "
                 "pictures, run 'python -m datasites ingest'."
             )
+        if not is_ingested(state, config):
+            say(f"Reading the pictures of {config.name} ...")
         stored_pictures(state, config)  # here, where its progress is seen; the datasite finds them
     return folders
 

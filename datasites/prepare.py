@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from datasites.assets.dataset_version import newest_version, versions_of
 from datasites.assets.store import StoreManifest, open_store
@@ -15,10 +16,11 @@ from datasites.datasets.adding import Ingest
 from datasites.datasets.removal import finish_withdrawals
 from datasites.files.private_file import write_private
 from datasites.files.state_folder import StateFolder
+from datasites.files.toml_file import read_toml
 from datasites.ingestion.ingest import Asked
 from datasites.ingestion.ingested_before import asked_otherwise
 from datasites.ingestion.reader_processes import ReaderProcesses
-from datasites.sources.dataset_settings import is_named
+from datasites.sources.dataset_settings import FLAT, is_named
 from datasites.sources.public_names import public_names
 from datasites.sources.read_listing import list_pictures
 from datasites.state import identity as identities
@@ -47,6 +49,26 @@ class IngestOptions:
     agreed: Callable[[], bool] = lambda: True
 
 
+def new_config(name: str, file: Path | None, given: Mapping[str, Any]) -> DatasiteConfig:
+    """The settings of a new datasite.
+
+    Args:
+        name: The datasite's.
+        file: Settings to begin with, as in a config.toml; relative paths in it begin at its folder.
+        given: What a command line says, which counts before the file; the dataset's settings by their names in `FLAT`.
+
+    Raises:
+        ConfigError: The file cannot be read, or a setting is unknown or out of range.
+    """
+    config = DatasiteConfig(name)
+    if file is not None:
+        config = DatasiteConfig.from_dict({**read_toml(file), "name": name}, where=file.name)
+        config = replace(config, dataset=config.dataset.beside(file.parent))
+    own = {FLAT[one]: value for one, value in given.items() if one in FLAT}
+    others = {one: value for one, value in given.items() if one not in FLAT}
+    return replace(config, dataset=replace(config.dataset, **own), **others)
+
+
 def write_config(state: StateFolder, config: DatasiteConfig) -> None:
     """Writes the state folder's config.toml, and the datasite's identity at the first time."""
     identities.load_or_create(state)
@@ -64,8 +86,8 @@ def check_data(state: StateFolder, config: DatasiteConfig) -> None:
     path = config.dataset.data_path
     if not path:
         raise ConfigError(
-            f"Datasite '{config.name}' has no pictures yet. Give --data_path: a folder with a subfolder per class, "
-            "or an .npz file."
+            f"Datasite '{config.name}' has no pictures yet. Give --data_path, or --settings with a table "
+            "[dataset]; 'python -m datasites inspect PATH' writes one."
         )
     if not is_named(path) and not Path(path).exists():
         raise ConfigError(f"No pictures at {path} for datasite '{config.name}'. Give an existing path.")

@@ -20,7 +20,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 PACKAGES = ("policies", "datasites", "researcher")
 MOST_FLAT, MOST_IN_A_FOLDER, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 8, 15, 300, 60
 # Modules of the house that any other file may import; those that only hand on names have a list of them instead.
-MOST_IMPORTED = 18
+MOST_IMPORTED = 20
 HANDING_ON = {"datasites/training/__init__.py", "researcher/__init__.py"}
 # Modules of the house that the file which puts a datasite together may import, also inside a function.
 MOST_PUT_TOGETHER = 14
@@ -309,7 +309,7 @@ LATE: dict[str, tuple[str, ...]] = {
     ),
     "PySyft reads who the server is when it is imported": ("datasites/pysyft/server.py", "datasites/server.py"),
 }
-MOST_LATE = 143
+MOST_LATE = 146
 POLICIES_NEED = {
     "click",
     "cryptography",

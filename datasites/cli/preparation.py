@@ -1,4 +1,4 @@
-"""Commands before a datasite serves: `init`, `ingest`, `features`. They read pictures, and print sizes only."""
+"""Commands before a datasite serves: `init`, `inspect`, `ingest`, `features`. What they print is the hospital's."""
 
 from __future__ import annotations
 
@@ -11,34 +11,43 @@ import click
 
 from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
+from datasites.ingestion.reasons import ACCEPTABLE
 from policies.errors import ConfigError
 from policies.terminal.commands import argument, option, option_of, path, switch
 from policies.terminal.printing import say, say_json
 
 _TOLD_EVERY = 200
+_SETTINGS_FILE = "settings to begin with, such as the table that inspect prints; paths in it begin at its folder"
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def init(chosen: Chosen, **settings: Any) -> None:
+def init(chosen: Chosen, *, settings_file: Path | None, **settings: Any) -> None:
     """Writes config.toml and the identity of a new datasite."""
-    from datasites.config import DatasiteConfig
     from datasites.files.state_folder import StateFolder
-    from datasites.prepare import check_data, write_config
+    from datasites.prepare import check_data, new_config, write_config
 
     if not chosen.name:
         raise ConfigError("Give the new datasite a name: --name hospital_a.")
     given = {name: value for name, value in settings.items() if value not in (None, ())}
     if "data_path" in given:
         given["data_path"] = str(path(given["data_path"]).resolve())
-    config = DatasiteConfig.from_dict({"name": chosen.name, **given}, where="the command line")
+    config = new_config(chosen.name, settings_file, given)
     state = StateFolder(chosen.state or path("state") / chosen.name)
     if state.config.exists():
         raise ConfigError(f"{state.config} exists already. Edit it, or choose another --state.")
     check_data(state, config)
     write_config(state, config)
     say(f"Datasite '{config.name}' is described in {state.config}: read it, set its limits, then ingest and serve.")
+
+
+def practice_dicom(chosen: Chosen, *, folder: Path) -> None:
+    """Writes drawn DICOM files with a table of labels, to practise on: no patient is in them."""
+    from datasites.assets.drawn.practice_dicom import write_practice_dicom
+
+    count, table = write_practice_dicom(folder)
+    say(f"{folder / 'export'} holds {count} DICOM files, {table} what was found in each study. They are drawn.")
 
 
 def inspect(chosen: Chosen, *, path: str, table: Path | None, site: str | None) -> None:
@@ -77,7 +86,11 @@ def ingest(chosen: Chosen, *, processes: int | None, hold_out: Path | None, acce
     check_version(state.path)
     compared = "" if hold_out is None else str(hold_out)
     options = IngestOptions(processes, frozenset(accept), compared, agreed=partial(_agreed, yes))
-    manifest = ingest_pictures(state, DatasiteConfig.from_toml(state.config), options)
+    try:
+        manifest = ingest_pictures(state, DatasiteConfig.from_toml(state.config), options)
+    except KeyboardInterrupt:
+        say("Nothing more was published. The same command goes on: what was read is kept.", to_errors=True)
+        raise
     height, width, channels = manifest.image_shape
     say(
         f"Dataset '{manifest.name}': {manifest.num_pictures} pictures of {height}x{width}x{channels} in "
@@ -120,6 +133,7 @@ def features(
 def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
     commands.add("init", init, later=_settings)
+    commands.add("practice-dicom", practice_dicom, argument("folder", "is made, with the files in it", kind=path))
     commands.add(
         "inspect",
         inspect,
@@ -132,8 +146,8 @@ def add_commands(commands: HospitalCommands) -> None:
         ingest,
         option("--processes", "that read pictures at once; one for each core if not given", kind=int),
         option("--hold_out", "pictures that models are measured on: none of them is to be in the dataset", kind=path),
+        option("--accept", "take what stops the ingest for this reason", choices=ACCEPTABLE, repeated=True),
         switch("--yes", "publish under the names that are told; without it, a person in a terminal is asked"),
-        later=_acceptable,
     )
     commands.add("features", features, later=_features)
 
@@ -149,15 +163,8 @@ def _settings() -> list[click.Parameter]:
         option_of(first.DATASET, "--dataset"),
         option_of(first.UNIT),
         option_of(first.RESEARCHERS, "--researcher", name="researchers", value="EMAIL", repeated=True),
+        option("--settings", _SETTINGS_FILE, name="settings_file", kind=path, value="FILE"),
     ]
-
-
-def _acceptable() -> list[click.Parameter]:
-    """The option of what contradicts, which nothing but itself says yes to."""
-    from datasites.ingestion.reasons import ACCEPTABLE
-
-    told = "take pictures that stop the ingest for this reason all the same"
-    return [option("--accept", told, choices=ACCEPTABLE, repeated=True)]
 
 
 def _features() -> list[click.Parameter]:

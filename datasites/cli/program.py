@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import click
+
 from datasites.cli import (
     audit,
     budget,
@@ -18,17 +20,22 @@ from datasites.cli import (
 )
 from datasites.cli.commands import HospitalCommands
 from policies.terminal.commands import run
-from policies.terminal.printing import show_everything
+from policies.terminal.printing import say, show_everything
 
+INTERRUPTED = 130  # as shells have it
 DESCRIPTION = "The hospital's commands. What they print is for the hospital's own people."
 PARTS = (preparation, dataset, serving, requests, budget, researchers, staff, ledger, upkeep, audit)
 """Each adds its own commands; `--help` and the reference list them in this order."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit status."""
+    """Runs one command; returns the exit status, 130 where a person stopped it."""
     show_everything()
-    return run(make_program(), arguments, private=True)
+    try:
+        return run(make_program(), arguments, private=True)
+    except (KeyboardInterrupt, click.exceptions.Abort):  # while it worked, or asked something
+        say("Stopped.", to_errors=True)
+        return INTERRUPTED
 
 
 def make_program() -> HospitalCommands:

@@ -51,11 +51,13 @@ def request_table(cards: object) -> PlainTable:
 
 def dataset_tables(dataset: DatasetSummary) -> Group:
     """What a dataset is like: its classes, its versions, and the card that researchers see."""
-    classes = PlainTable("class", "pictures", "share", "without", "unknown")
+    multi = dataset.schema.label_kind == "multi"
+    classes = PlainTable(
+        "finding" if multi else "class", "pictures", "share", *(("without", "unknown") if multi else ())
+    )
     for one in dataset.classes:
-        classes.add_row(
-            one.name, str(one.pictures), f"{one.pictures / dataset.pictures:.1%}", str(one.without), str(one.unknown)
-        )
+        further = (str(one.without), str(one.unknown)) if multi else ()
+        classes.add_row(one.name, str(one.pictures), f"{one.pictures / dataset.pictures:.1%}", *further)
     versions = PlainTable("version", "pictures", f"units ({dataset.schema.unit})", "kept", "under way")
     for row in dataset.versions:
         kept, read = ("yes" if row.kept else "removed"), ("a study reads it" if row.under_way else "")

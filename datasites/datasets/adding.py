@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datasites.assets.dataset_version import all_versions, newest_version, versions_of
+from datasites.assets.fingerprint import picture_digest
 from datasites.assets.store import PictureStore, StoreManifest, open_store
 from datasites.datasets.merging import Part
 from datasites.datasets.next_version import known_budgets, make_version, rows_of
@@ -19,7 +21,9 @@ from datasites.files.state_folder import StateFolder
 from datasites.ingestion.ingest import Asked, Reader, ingest
 from datasites.ingestion.ingested_before import Difference, asked_otherwise, difference
 from datasites.ingestion.listing_checks import form_of
+from datasites.ingestion.picture_reading import Target, Task
 from datasites.ingestion.pseudonyms import of_patient, of_source
+from datasites.ingestion.reasons import IN_HOLD_OUT
 from datasites.sources.dicom.patients import BEFORE_ISSUER
 from datasites.sources.listing import ListedPicture, Listing
 from datasites.state.kept_books import open_audit
@@ -73,6 +77,7 @@ class Ingest:
                 f"Nobody can tell which pictures of '{name}' are new: the next version is what is there now."
             )
             return self._next(listing, ())
+        self._refuse_hold_out(listing, store)
         found = self._difference(listing, store)
         if found.gone:
             self.asked.tell(f"{len(found.gone)} pictures of '{name}' are not in the source any more. They stay in it.")
@@ -82,11 +87,17 @@ class Ingest:
         if not coming.pictures:
             self.asked.tell(f"Dataset '{name}' holds these pictures already; nothing is new.")
             return store.manifest
-        told = f"{len(found.new)} pictures are new, of {len(found.said_otherwise)} the source says otherwise now."
-        self.asked.tell(told)
+        self.asked.tell(f"New in '{name}': {len(found.new):,} pictures.")
+        if found.said_otherwise:
+            self.asked.tell(
+                f"Of {len(found.said_otherwise):,} that it has, the source names another label, patient or report now, "
+                "which counts from this version on."
+            )
         said = {_source(self.asked.secret, listing.pictures[index]) for index in found.said_otherwise}
         stays = np.array([row.tobytes() not in said for row in store.sources], dtype=np.bool_)
-        return self._next(coming, (Part(store, np.flatnonzero(stays).astype(np.int64)),))
+        rows = np.flatnonzero(stays).astype(np.int64)
+        beside = replace(self, asked=replace(self.asked, known=_labels_by_pixels(store, rows)))
+        return beside._next(coming, (Part(store, rows),))
 
     def _next(self, listing: Listing, before: tuple[Part, ...]) -> StoreManifest:
         """The next version: rows of the one before, and the listing's pictures."""
@@ -121,6 +132,30 @@ class Ingest:
         finally:
             log.unlink(missing_ok=True)
 
+    def _refuse_hold_out(self, listing: Listing, store: PictureStore) -> None:
+        """Refuses a hold-out with pictures that the dataset has already: those that come are looked at on their way in.
+
+        Raises:
+            DataError: There are some, and the hospital does not take them.
+        """
+        if self.asked.hold_out is None or IN_HOLD_OUT.code in self.asked.accepted:
+            return
+        known = _labels_by_pixels(store, np.arange(store.manifest.num_pictures, dtype=np.int64))
+        held = self.asked.hold_out.pictures
+        tasks = [Task(index, listed.picture) for index, listed in enumerate(held)]
+        log = self.state.store / f"{_COMING}.log"
+        try:
+            read = list(self.reader(log)(tasks, Target(form_of(listing, self.asked.settings))))
+        finally:
+            log.unlink(missing_ok=True)
+        both = [one.index for one in read if one.found is not None and bytes.fromhex(one.found.pixels) in known]
+        if both:
+            raise DataError(
+                f"The dataset '{self.asked.settings.name}' has pictures of the hold-out already: {IN_HOLD_OUT.code}. "
+                "Take them out of the hold-out: a model is not to be measured on what it was trained on.",
+                private="\n".join(["In the hold-out:", *(held[index].picture.place for index in sorted(both))]),
+            )
+
     def _check_settings(self, listing: Listing, store: PictureStore) -> None:
         form = form_of(listing, self.asked.settings)
         declared = replace(self.asked.settings, public_size=0)  # a version may declare another size
@@ -152,6 +187,11 @@ def _patients(secret: bytes, listed: ListedPicture) -> set[bytes]:
     """Pseudonyms of a picture's patient: by the whole name, and by a PatientID that only later has two issuers."""
     named = listed.patient or ""
     return {of_patient(secret, one) for one in {named, named.partition(BEFORE_ISSUER)[0]} - {""}}
+
+
+def _labels_by_pixels(store: PictureStore, rows: NDArray[np.int64]) -> dict[bytes, tuple[int, ...]]:
+    """The labels of these rows, (n,), of a store, by the digest of their pixels."""
+    return {picture_digest(store.images[row]): tuple(np.atleast_1d(store.labels[row]).tolist()) for row in rows}
 
 
 def _source(secret: bytes, listed: ListedPicture) -> bytes:

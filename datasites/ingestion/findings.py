@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,11 @@ from datasites.sources.listing import ListedPicture, Listing
 
 
 def copies(
-    pictures: Sequence[ListedPicture], taken: NDArray[np.int64], digests: NDArray[np.uint8], accepted: Collection[str]
+    pictures: Sequence[ListedPicture],
+    taken: NDArray[np.int64],
+    digests: NDArray[np.uint8],
+    accepted: Collection[str],
+    known: Mapping[bytes, tuple[int, ...]],
 ) -> Iterator[ReportLine]:
     """Pictures whose pixels another one has as well: the same label is told, another one stops the ingest.
 
@@ -24,16 +28,18 @@ def copies(
         taken: int64, (M,), which of them are taken.
         digests: uint8, (N, 32), of each one's pixels.
         accepted: Codes of what the hospital takes all the same.
+        known: The labels of pictures that the dataset has already, by the digest of their pixels.
     """
-    first: dict[bytes, int] = {}
+    first = {digest: ("a picture that the dataset has", labels) for digest, labels in known.items()}
     for index in taken.tolist():
-        other = first.setdefault(digests[index].tobytes(), index)
-        if other == index:
+        own = _place(pictures[index]), pictures[index].labels
+        other = first.setdefault(digests[index].tobytes(), own)
+        if other is own:
             continue
-        same_label = pictures[index].labels == pictures[other].labels
+        same_label = own[1] == other[1]
         reason = reasons.SAME_PICTURE if same_label else reasons.TWO_CLASSES
         outcome = NOTED if same_label or reason.code in accepted else STOPS
-        yield ReportLine(_place(pictures[index]), outcome, reason, f"as {_place(pictures[other])}")
+        yield ReportLine(_place(pictures[index]), outcome, reason, f"as {other[0]}")
 
 
 def in_hold_out(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -47,6 +47,7 @@ class Asked:
         min_public_size: The fewest units that are published at all.
         accepted: Codes of `reasons.ACCEPTABLE` whose pictures are taken all the same.
         hold_out: The pictures that models are measured on, where they are named.
+        known: The labels of pictures that the dataset has already, by the digest of their pixels.
         tell: Told a line for the hospital's terminal.
         watch: Told (pictures done, pictures in all).
     """
@@ -57,6 +58,7 @@ class Asked:
     min_public_size: int = 50
     accepted: frozenset[str] = frozenset()
     hold_out: Listing | None = None
+    known: Mapping[bytes, tuple[int, ...]] = field(default_factory=dict)
     tell: Callable[[str], None] = lambda line: None
     watch: Callable[[int, int], None] = lambda done, total: None
 
@@ -178,7 +180,7 @@ def _report(listing: Listing, read: _Read, asked: Asked, hold_out: frozenset[byt
     pictures, taken = listing.pictures, np.flatnonzero(read.taken)
     left_out = listing.left_out
     lines = [ReportLine(one.place, LEFT_OUT if one.lost else NONE, one.reason) for one in left_out] + read.lines
-    lines += findings.copies(pictures, taken, read.pixels, asked.accepted)
+    lines += findings.copies(pictures, taken, read.pixels, asked.accepted, asked.known)
     lines += findings.in_hold_out(pictures, taken, read.pixels, hold_out, asked.accepted)
     lines += findings.noted(pictures, np.flatnonzero(read.taken & read.empty), reasons.EMPTY)
     lines += findings.noted(pictures, np.flatnonzero(read.enlarged), reasons.ENLARGED)
@@ -200,7 +202,7 @@ def _judge(listing: Listing, read: _Read, report: IngestReport, asked: Asked) ->
         DataError: With what to do.
     """
     where = f"Look at {asked.report.name} in the state folder, and start again: what was read is kept."
-    private = "\n".join(report.summary())
+    private = f"{len(report.stopping):,} stop it, {report.left_out:,} of {report.total:,} files are not taken."
     if report.stopping:
         codes = ", ".join(sorted({line.reason.code for line in report.stopping}))
         advice = " ".join(dict.fromkeys(line.reason.advice for line in report.stopping))

@@ -79,4 +79,4 @@ class IngestReport:
             found = list(group)
             named = ", ".join(line.place for line in found[:_NAMED]) + (", ..." if len(found) > _NAMED else "")
             reason = found[0].reason
-            yield f"{len(found)} {outcome}, {code}: {reason.means} {reason.advice} ({named})"
+            yield f"{outcome}: {len(found):,} x {code} ({named}). {reason.means} {reason.advice}"

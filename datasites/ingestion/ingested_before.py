@@ -31,7 +31,8 @@ class Difference:
     Attributes:
         new: Pictures of the listing that the store has not, by their place in it.
         gone: Rows of the store whose picture is not in the listing.
-        said_otherwise: Pictures of the listing that the store has with another label, report or patient.
+        said_otherwise: Pictures of the listing that the store has with another label, report or patient; with them all
+            that have the same file's content, whatever is said of those: they may contradict each other.
     """
 
     new: tuple[int, ...]
@@ -65,7 +66,9 @@ def difference(store: PictureStore, listing: Listing, form: PictureForm, secret:
     rows: dict[bytes, list[int]] = defaultdict(list)
     for row, source in enumerate(store.sources):
         rows[source.tobytes()].append(row)
-    pictures, met, new, otherwise = listing.pictures, set(), [], []
+    pictures, new = listing.pictures, list[int]()
+    met: dict[bytes, list[int]] = defaultdict(list)
+    otherwise: set[bytes] = set()
     for reading in reads([Task(index, listed.picture) for index, listed in enumerate(pictures)], Target(None)):
         if reading.found is None:
             continue
@@ -73,12 +76,12 @@ def difference(store: PictureStore, listing: Listing, form: PictureForm, secret:
         if source not in rows:
             new.append(reading.index)
         elif not any(_says_the_same(store, row, pictures[reading.index], secret) for row in rows[source]):
-            otherwise.append(reading.index)
-        met.add(source)
+            otherwise.add(source)
+        met[source].append(reading.index)
     readable = reads([Task(index, pictures[index].picture) for index in new], Target(form))
     taken = sorted(reading.index for reading in readable if reading.found is not None)
-    gone = sorted(row for source in rows.keys() - met for row in rows[source])
-    return Difference(tuple(taken), tuple(gone), tuple(sorted(otherwise)))
+    gone = sorted(row for source in rows.keys() - met.keys() for row in rows[source])
+    return Difference(tuple(taken), tuple(gone), tuple(sorted(index for source in otherwise for index in met[source])))
 
 
 def asked_otherwise(

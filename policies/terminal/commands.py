@@ -196,7 +196,7 @@ def refuse_together(given: dict[str, bool], *, why: str = "") -> None:
 
 
 def run(program: click.Command, arguments: Sequence[str] | None, *, private: bool = False, failed: int = 1) -> int:
-    """Runs what a command line says, and tells an error in one line, or in two where its private text is shown.
+    """Runs what a command line says, and tells an error in one line, and its private text in further ones.
 
     Args:
         program: The program, by the name that it is called by.

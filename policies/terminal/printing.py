@@ -28,10 +28,14 @@ def say_json(value: Any, *, indent: int | None = None) -> None:
 
 
 def say_error(error: WanwuError, *, private: bool = False) -> None:
-    """Prints an error as every command does, its private text only where the hospital's own people read it."""
+    """Prints an error as every command does, its private text only where the hospital's own people read it.
+
+    Lines of the private text have a margin: a name in it that breaks a line looks like nothing that a command says.
+    """
     say(f"{error.code}: {error.public}", to_errors=True)
     if private and error.private:
-        say(f"  ({error.private})", to_errors=True)
+        for line in error.private.split("\n"):
+            say(f"  | {line}", to_errors=True)
 
 
 def show_everything() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
 from policies.plans.reports_file import REPORTS_FILE
-from researcher.evaluation.hold_out_files import form_of, list_hold_out, read_pictures
+from researcher.evaluation.hold_out_files import form_of, list_hold_out, read_arrays, read_pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +76,9 @@ def load_hold_out(
 
     Args:
         path: An `.npz` with images, labels (a class for each picture, or a row of findings) and optionally class_names
-            and reports; or a folder `<class>/<picture>`, or `<hospital>/<class>/<picture>`, with or without a
-            `reports.csv` beside the class folders.
+            and reports, in the layouts that hospitals' have, or in parts, of which the test part is taken; or a folder
+            `<class>/<picture>`, or `<hospital>/<class>/<picture>`, with or without a `reports.csv` beside the class
+            folders.
         class_names: The classes or findings in the order of the model's outputs. Without them a folder's classes are
             sorted by name, and an `.npz` without names has `0`, `1`, ... A finding that the file does not name is
             unknown of all its pictures.
@@ -96,19 +96,14 @@ def load_hold_out(
             form = PictureForm(image_shape[:2], image_shape[2])
         return _from_folder(path, names, form)
     if path.suffix.lower() == ".npz" and path.is_file():
-        return _from_npz(path, names)
+        return _from_npz(path, names, form)
     raise DataError(f"A hold-out must be an .npz file or a folder of class folders, {path} is neither.")
 
 
-def _from_npz(path: Path, class_names: tuple[str, ...] | None) -> HoldOut:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            images, labels = arrays["images"], arrays["labels"]
-            images = images[..., None] if images.ndim == 3 else images  # grey
-            own = tuple(str(name) for name in arrays["class_names"]) if "class_names" in arrays else None
-            reports = arrays.get("reports")
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} must be an .npz with images and labels, without Python objects.") from error
+def _from_npz(path: Path, class_names: tuple[str, ...] | None, form: PictureForm | None) -> HoldOut:
+    held = read_arrays(path, form)
+    images, labels, reports = held.images, held.labels, held.reports
+    own = None if held.class_names is None else tuple(str(name) for name in held.class_names)
     if reports is not None and (reports.dtype.kind != "U" or reports.shape != (len(images),)):
         raise DataError(f"{path}: reports must be one text for each picture, got {reports.dtype} {reports.shape}.")
     written = None if reports is None else tuple(reports.tolist())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasites.picture_files.picture_refused import PictureRefused, Reason
+from datasites.sources.arrays.array_picture import ArrayPicture
+from datasites.sources.arrays.members import MappedArray, NpzFile
+from datasites.sources.arrays.npz_pictures import layout_of
 from datasites.sources.class_names import in_label_order
 from datasites.sources.contents import content_of
 from datasites.sources.dataset_settings import IDENTITIES, DatasetSettings
@@ -71,6 +75,54 @@ def read_pictures(listed: Sequence[ListedPicture], form: PictureForm) -> NDArray
         except PictureRefused as refused:
             raise _named(one.picture.place, refused.reason) from refused
     return images
+
+
+@dataclass(frozen=True, eq=False)
+class HeldArrays:
+    """What an .npz holds: pictures, (N, H, W, C), labels, (N,) or (N, K), names and reports where it has them."""
+
+    images: NDArray[Any]
+    labels: NDArray[Any]
+    class_names: NDArray[Any] | None
+    reports: NDArray[Any] | None
+
+
+def read_arrays(file: Path, form: PictureForm | None) -> HeldArrays:
+    """The pictures of an .npz file of a hold-out, by the rules that hospitals' arrays are read by.
+
+    Of a file in parts, as MedMNIST writes them, its test part is the hold-out.
+
+    Args:
+        file: It.
+        form: By which the hospitals' pictures were read; None takes these as they are.
+
+    Raises:
+        DataError: It holds no pictures and labels, or it is not certain which axis is which.
+    """
+    try:
+        archive = NpzFile(file)
+        prefix = "" if "images" in archive.keys else "test_"
+        labels = archive.array(f"{prefix}labels")
+        if labels is None or f"{prefix}images" not in archive.keys:
+            raise DataError("It must hold images and labels, or test_images and test_labels.")
+        array = archive.mapped(f"{prefix}images")
+        layout = layout_of(f"{prefix}images", array)
+        rows = [ArrayPicture(array, f"{prefix}images", row, layout) for row in range(array.shape[0])]
+        images = (
+            _as_it_is(array, layout) if form is None else read_pictures([ListedPicture(row, ()) for row in rows], form)
+        )
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
+        return HeldArrays(images, labels, archive.array("class_names"), archive.array("reports"))
+    except DataError as error:
+        raise DataError(f"{file}: {error.public}") from error
+
+
+def _as_it_is(array: MappedArray, layout: str) -> NDArray[Any]:
+    values = np.array(array.opened())
+    if layout == "NHW":
+        return values[..., None]
+    return np.moveaxis(values, 1, -1) if layout == "NCHW" else values
 
 
 def _pictures(root: Path) -> Iterator[Found]:

@@ -110,14 +110,14 @@ def _part(archive: NpzFile, prefix: str, kind: str) -> _Part:
         raise DataError(f"The .npz file must hold '{key}', it does not.")
     numbers = numbers_of(key, labels, kind)
     array = archive.mapped(f"{prefix}images")
-    layout = _layout(f"{prefix}images", array)
+    layout = layout_of(f"{prefix}images", array)
     if array.shape[0] != len(numbers):
         raise DataError(f"'{prefix}images' and '{key}' must be equally long, they are not.")
     return _Part(f"{prefix}images", array, layout, numbers)
 
 
-def _layout(key: str, array: MappedArray) -> str:
-    """What the array's axes are.
+def layout_of(key: str, array: MappedArray) -> str:
+    """What the axes of an array of pictures are, one of `array_picture.LAYOUTS`.
 
     Raises:
         DataError: No pictures, or it is not certain which axis is which.

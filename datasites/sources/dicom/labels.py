@@ -24,7 +24,7 @@ OTHER_CLASS = Reason(
     "other_class", "Its class is none of class_names.", "Add the class to class_names if it is meant to be in."
 )
 _ADVICE = "If they are none, declare class_names, or name kinds in safe_kinds, in [dataset]."
-_FEWEST = 3  # classes of one patient each, which fewer may be by chance
+_FEWEST = 3  # classes of one patient each, and patients of such classes: fewer may be by chance
 
 
 @dataclass(frozen=True, repr=False)
@@ -116,9 +116,9 @@ def _refuse_persons(pictures: Sequence[DicomPicture], names: Sequence[str], sett
     seen.refuse(_ADVICE)
     pairs = {(name, one.patient) for name, one in zip(names, pictures, strict=True) if isinstance(one.patient, str)}
     classes, patients = {name for name, _ in pairs}, {patient for _, patient in pairs}
-    if len(classes) >= _FEWEST and len(pairs) == len(classes) == len(patients):
+    if len(patients) >= _FEWEST and len(pairs) == len(classes):
         raise IdentitySuspected(
-            "Each class would hold the pictures of one patient, and no other class that patient's: its name would be "
-            f"the patient's. {_ADVICE}",
+            "Each class would hold the pictures of one patient: its name would be the patient's, or an examination's. "
+            f"{_ADVICE}",
             private=f"Classes: {', '.join(sorted(classes)[:3])}",
         )

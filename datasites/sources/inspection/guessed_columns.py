@@ -24,15 +24,16 @@ _FIRST = 4096
 def guess_columns(settings: DatasetSettings) -> DatasetSettings:
     """The settings with an encoding and columns that fit their table.
 
+    Args:
+        settings: With the `path_column`, where it holds something else than paths.
+
     Raises:
         DataError: The table cannot be read in any encoding.
     """
     file = Path(settings.table or settings.data_path)
     root = Path(settings.data_path) if settings.table else file.parent
     table, encoding = _table(file)
-    path = max(table.heads, key=lambda head: _paths(root, table.samples[head]), default="")
-    if not path or not _paths(root, table.samples[path]):
-        path = next((head for head in table.heads if _looks_like_paths(table.samples[head])), path)
+    path = settings.path_column if settings.table_match != "path" else _path_column(root, table)
     others = [head for head in table.heads if head != path]
     patient = next((head for head in others if _PATIENT.search(head) and any(table.samples[head])), "")
     others = [head for head in others if head != patient]
@@ -75,6 +76,13 @@ def _table(file: Path) -> tuple[Table, str]:
         raise
 
 
+def _path_column(root: Path, table: Table) -> str:
+    path = max(table.heads, key=lambda head: _paths(root, table.samples[head]), default="")
+    if not path or not _paths(root, table.samples[path]):
+        path = next((head for head in table.heads if _looks_like_paths(table.samples[head])), path)
+    return path
+
+
 def _paths(root: Path, cells: list[str]) -> int:
     """How many of the cells name a file."""
     found = 0
@@ -93,9 +101,9 @@ def _looks_like_paths(cells: list[str]) -> bool:
 def _labels(table: Table, heads: list[str]) -> tuple[tuple[str, ...], str]:
     """(the columns of labels, the kind of labels)."""
     named = [head for head in heads if _LABEL.search(head)]
-    if named:
+    findings = [head for head in named or heads if _are_findings(table.samples[head])]
+    if named and (len(named) == 1 or len(findings) < len(named)):
         return (named[0],), "single"
-    findings = [head for head in heads if _are_findings(table.samples[head])]
     if len(findings) > 1:
         rows = list(zip(*(table.samples[head] for head in findings), strict=True))
         one_each = all([cell.strip() in ("1", "1.0") for cell in row].count(True) == 1 for row in rows)

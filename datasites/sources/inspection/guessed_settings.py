@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from datasites.sources.contents import Measured
-from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.dataset_settings import DatasetSettings, is_named
 from datasites.sources.inspection.guessed_columns import guess_columns, names_a_file
+from datasites.sources.inspection.guessed_dicom import guess_dicom
 from datasites.sources.inspection.guessed_levels import Notes, guess_levels
 from datasites.sources.read_listing import kind_of_source
 
@@ -56,7 +57,7 @@ def guess_settings(settings: DatasetSettings) -> tuple[DatasetSettings, Notes]:
         return _guess_arrays(settings)
     if kind == "folder":
         return guess_levels(settings)
-    return replace(settings, kind=kind, unit="patient"), []
+    return guess_dicom(settings)
 
 
 def guess_form(settings: DatasetSettings, measured: Measured) -> tuple[DatasetSettings, Notes]:
@@ -94,7 +95,6 @@ def _guess_arrays(settings: DatasetSettings) -> tuple[DatasetSettings, Notes]:
     from datasites.sources.arrays.medmnist import fetched
     from datasites.sources.arrays.members import NpzFile  # late, as in `read_listing`
     from datasites.sources.arrays.npz_pictures import npz_sites
-    from datasites.sources.dataset_settings import is_named
 
     path = fetched(settings.data_path) if is_named(settings.data_path) else Path(settings.data_path)
     archive = NpzFile(path)

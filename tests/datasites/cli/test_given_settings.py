@@ -46,6 +46,16 @@ def test_a_new_datasite_has_the_settings_defaults_and_what_was_given(tmp_path: P
     )
 
 
+def test_a_new_datasite_begins_with_the_table_that_inspect_prints_and_paths_from_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "chest.toml").write_text('[dataset]\nname = "chest"\ndata_path = "scans"\nsize = [8, 8]\n')
+    words = ["init", "--name", "north", "--state", str(tmp_path / "north"), "--settings", str(tmp_path / "chest.toml")]
+    assert main([*words, "--port", "9007", "--dataset", "lungs"]) == 0
+    assert DatasiteConfig.from_toml(tmp_path / "north" / "config.toml") == DatasiteConfig(
+        "north", 9007, dataset=DatasetSettings(name="lungs", data_path=str(tmp_path / "scans"), size=(8, 8))
+    )
+
+
 def test_a_hospital_that_starts_again_keeps_its_port_unless_another_is_given(hospital: StateFolder) -> None:
     again = ("--state", str(hospital.path.parent), "--name", "north")
     assert described(wanted(*again))[0].port == 9001

@@ -6,12 +6,12 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from support import versioned
-from support.array_store import in_this_process, listing_of
+from support.array_store import ArrayPicture, in_this_process, listing_of, pixels_of
 from support.versioned import newest, numbers_in, people, pictures_of, reserve, take
 
 from datasites.assets.dataset_version import all_versions, versions_of
@@ -122,7 +122,7 @@ def test_a_picture_that_comes_again_in_another_file_shares_the_budget(state: Sta
     key = newest(state).manifest.budget_key
     listing = pictures_of(people(11, *range(100, 112)))
     again = [
-        replace(one, picture=replace(one.picture, source=bytes([index])), patient=f"r{index}")
+        replace(one, picture=replace(cast(Any, one.picture), source=bytes([index])), patient=f"r{index}")
         for index, one in enumerate(listing.pictures)
     ]
     assert take(state, replace(listing, pictures=again), name="rewritten").budget_key == key
@@ -229,7 +229,8 @@ def test_an_interruption_while_a_version_is_written_leaves_the_one_before_and_th
 def test_a_second_ingest_waits_while_one_is_under_way_whatever_its_dataset_is_called(
     state: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, refused = adding.ingest, []
+    real = adding.ingest
+    refused: list[DataError] = []
 
     def another_meanwhile(*args: Any) -> Any:
         monkeypatch.undo()
@@ -302,7 +303,45 @@ def _own_files(listing: Listing, number: int) -> Listing:
     return replace(
         listing,
         pictures=[
-            replace(one, picture=replace(one.picture, source=bytes([number, index])))
+            replace(one, picture=replace(cast(Any, one.picture), source=bytes([number, index])))
             for index, one in enumerate(listing.pictures)
         ],
     )
+
+
+class _OtherFile(ArrayPicture):
+    def digest(self) -> bytes:
+        return bytes(32)
+
+
+def test_a_picture_that_a_later_ingest_finds_under_another_label_too_stops_it(state: StateFolder) -> None:
+    listing = pictures_of(people(*range(12)))
+    copied = replace(listing.pictures[0], labels=(1 - listing.pictures[0].labels[0],))
+    both = replace(listing, pictures=[*listing.pictures, copied])  # the same file, in two classes now
+    with pytest.raises(DataError, match="same_picture_in_two_classes"):
+        take(state, both)
+    other = listing_of(
+        np.stack([pixels_of(listing)[0]]), [1 - listing.pictures[0].labels[0]], versioned.CLASSES, ["p0"]
+    )
+    image = pixels_of(other)[0]
+    elsewhere = replace(other, pictures=[replace(other.pictures[0], picture=_OtherFile("other", image))])
+    with pytest.raises(DataError, match="same_picture_in_two_classes"):
+        take(state, elsewhere)
+    assert len(versions_of(state.store, "pictures")) == 1
+
+
+def test_a_hold_out_that_is_named_later_is_compared_with_what_is_there(state: StateFolder) -> None:
+    listing = pictures_of(people(*range(12)))
+
+    def again(hold_out: Listing, *accepted: str) -> StoreManifest:
+        settings = DatasetSettings(unit="patient")
+        more = {"min_public_size": versioned.LEAST, "hold_out": hold_out, "accepted": frozenset(accepted)}
+        asked = Asked(settings, versioned.SECRET, state.ingest_report, **more)
+        return Ingest(state, asked, in_this_process).take(listing)
+
+    apart, within = pictures_of(people(40)), pictures_of(people(3))
+    before = newest(state).manifest
+    assert again(apart) == before
+    with pytest.raises(DataError, match="has pictures of the hold-out already: in_hold_out"):
+        again(within)
+    assert again(within, "in_hold_out") == before

@@ -231,7 +231,7 @@ def test_a_file_that_cannot_be_read_is_named_and_left_out(
     assert reported(state) == [(files[number].name, "left out", reason) for number in (3, 4, 77)]
     good = [file for number, file in enumerate(files) if number not in (3, 4, 77)]
     assert by_file(store, good) == turns(good) and len(store.images) == 97
-    assert told[0].startswith(f"3 left out, {reason}: ") and "0003.raw, 0004.raw, 0077.raw" in told[0]
+    assert told[0].startswith(f"left out: 3 x {reason} (0003.raw, 0004.raw, 0077.raw). ")
     assert str(state / "ingest-report.csv") in told[1]
 
 
@@ -242,9 +242,11 @@ def test_more_than_the_share_stops_with_the_table_and_the_next_try_reads_only_wh
     whole = files[9].read_bytes()
     for number in (9, 10, 11):
         files[number].write_bytes(b"damaged")
+    told: list[str] = []
     with pytest.raises(DataError, match=r"share of 0\.01 that may be left out") as caught:
-        bring_in(state, raw_listing(files))
-    assert "0009.raw" in caught.value.private and "0009" not in caught.value.public
+        bring_in(state, raw_listing(files), tell=told.append)
+    assert "0009.raw" in told[0] and "0009" not in caught.value.public + caught.value.private
+    assert caught.value.private.endswith("3 of 200 files are not taken.") and reported(state)[0][0] == "0009.raw"
     assert len(reported(state)) == 3 and not (state / "store" / "pictures").exists()
     files[9].write_bytes(whole)
     pictures_read(tmp_path / "files")

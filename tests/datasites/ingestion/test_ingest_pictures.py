@@ -54,7 +54,10 @@ def test_more_pictures_after_the_first_ingest_make_a_version_and_other_settings_
     (tmp_path / "pictures" / "benign" / "0.png").unlink()
     assert main(ingest) == 0
     said = capsys.readouterr()
-    assert "20 pictures are new" in said.err and "1 pictures of 'pictures' are not in the source any more" in said.err
+    assert (
+        "New in 'pictures': 20 pictures" in said.err
+        and "1 pictures of 'pictures' are not in the source any more" in said.err
+    )
     assert "Version 2" in said.err and "80 pictures of 8x8x3" in said.out
     write_config(state, replace(config, dataset=replace(config.dataset, size=(4, 4))))
     assert main(ingest) == 1
@@ -168,3 +171,15 @@ def test_yes_answers_the_question_about_names_and_what_contradicts_needs_an_opti
     assert not (state.store / "pictures").exists()
     assert main([*ingest, "--accept", "same_picture_in_two_classes"]) == 0
     assert open_store(state.store / "pictures").manifest.num_pictures == 61
+
+
+def test_a_person_who_stops_an_ingest_is_told_that_it_goes_on_and_sees_no_traceback(
+    datasite: tuple[StateFolder, DatasiteConfig], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    state, _ = datasite
+    monkeypatch.setattr("datasites.prepare.list_pictures", interrupted)
+    assert main(["ingest", "--state", str(state.path)]) == 130
+    assert "The same command goes on: what was read is kept.\nStopped." in capsys.readouterr().err

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.dicom_files import made, written
 from support.painting import Paint
 
 from datasites.cli import main
@@ -238,3 +239,35 @@ def test_dicom_files_without_class_folders_are_told_with_what_stays_out_and_attr
     assert "# NOT YET ENOUGH" in said and "CT 1, MR 1" in said
     by_attribute = tomllib.loads(found.settings)["dataset"] | {"labels_from": "Modality"}
     assert list_pictures(DatasetSettings.from_dict(by_attribute)).class_names == ("CT", "MR")
+
+
+def test_a_table_of_dicom_files_is_told_with_the_column_that_names_them_and_what_it_names_them_by(
+    tmp_path: Path,
+) -> None:
+    for number in range(4):
+        (tmp_path / "export" / f"ST{number}").mkdir(parents=True)
+        written(
+            made([[0, 9]], StudyInstanceUID=f"1.2.{number}", PatientID=f"P{number}"),
+            tmp_path / "export" / f"ST{number}" / "IM1",
+        )
+    rows = [f"{number % 2},1.2.{number},note {number},{'ab'[number % 2]}\n" for number in range(4)]
+    table = tmp_path / "labels.csv"
+    table.write_text("".join(["ward,study,remark,diagnosis\n", *rows]))
+    found = inspected(tmp_path / "export", table=str(table))
+    assert found.classes == {"a": 2, "b": 2} and (found.pictures, found.patients) == (4, 4)
+    assert 'path_column = "study"\ntable_match = "StudyInstanceUID"' in found.settings
+    assert len(taken(found).pictures) == 4
+    table.write_text("study,diagnosis\n9.9,a\n")
+    assert "none does" in inspected(tmp_path / "export", table=str(table)).problem
+    assert any("--table" in note for note in inspected(tmp_path / "export").notes)
+
+
+def test_several_columns_called_findings_are_findings_where_they_hold_0_and_1(paint: Paint, tmp_path: Path) -> None:
+    for number in range(4):
+        paint(f"{number}.png")
+    for name, heads in (("all", "finding_a,finding_b"), ("one", "finding,b")):
+        rows = [f"{number}.png,{number % 2},{number // 2 or -1}\n" for number in range(4)]
+        (tmp_path / f"{name}.csv").write_text("".join([f"file,{heads}\n", *rows]))
+    findings = 'label_columns = ["finding_a", "finding_b"]\nlabel_kind = "multi"'
+    assert findings in inspected(tmp_path / "all.csv").settings
+    assert 'label_columns = ["finding"]\n' in inspected(tmp_path / "one.csv").settings

@@ -28,7 +28,7 @@ def program(given: dict[str, Any]) -> Commands:
 
     def fail() -> None:
         """Fails."""
-        raise ConfigError("a port is taken", private="by process 17")
+        raise ConfigError("a port is taken", private="by process 17\nof somebody")
 
     def choose(left: bool, right: bool) -> None:
         """Chooses."""
@@ -101,7 +101,7 @@ def test_a_command_ends_with_its_own_status_and_an_error_with_that_of_errors(
     assert run(program, ["further", "fail"]) == 1
     assert capsys.readouterr().err == "WW801: a port is taken\n"
     assert run(program, ["further", "fail"], private=True, failed=3) == 3
-    assert "by process 17" in capsys.readouterr().err
+    assert capsys.readouterr().err.split("\n", 1)[1] == "  by process 17\n  of somebody\n"
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

@@ -19,7 +19,7 @@ def hold_out(pixels, labels):
 
 
 def npz(path, **arrays):
-    images = np.zeros((3, 1, 2, 1), np.uint8)
+    images = np.zeros((3, 2, 2, 1), np.uint8)
     np.savez(path / "hold_out.npz", **{"images": images, "class_names": np.array(NAMES), **arrays})
     return path / "hold_out.npz"
 
@@ -60,7 +60,7 @@ def test_findings_are_brought_into_the_studys_order_and_those_not_in_the_file_ar
 
 
 def test_findings_without_names_are_numbered(tmp_path):
-    np.savez(tmp_path / "bare.npz", images=np.zeros((2, 1, 2, 1), np.uint8), labels=np.array([[0, 1, -1], [1, 1, 1]]))
+    np.savez(tmp_path / "bare.npz", images=np.zeros((2, 2, 2, 1), np.uint8), labels=np.array([[0, 1, -1], [1, 1, 1]]))
     assert load_hold_out(tmp_path / "bare.npz").class_names == ("0", "1", "2")
 
 

@@ -105,3 +105,21 @@ def test_grey_arrays_are_read_whatever_the_file_s_case(tmp_path: Path, name: str
     with (tmp_path / name).open("wb") as stream:
         np.savez(stream, **arrays)
     assert load_hold_out(tmp_path / name).images.tolist() == arrays["images"][..., None].tolist()
+
+
+def test_arrays_are_read_by_the_hospitals_rules_of_layout_parts_labels_and_bits(tmp_path: Path) -> None:
+    colour = np.random.default_rng(0).integers(0, 256, (4, 5, 6, 3), dtype=np.uint8)
+    labels = np.array([[0], [1], [1], [0]])
+    np.savez(tmp_path / "first.npz", images=np.moveaxis(colour, -1, 1), labels=labels)
+    np.savez(
+        tmp_path / "parts.npz", train_images=colour[::-1], train_labels=labels, test_images=colour, test_labels=labels
+    )
+    for name in ("first", "parts"):
+        found = load_hold_out(tmp_path / f"{name}.npz", class_names=CLASSES)
+        assert (found.images == colour).all() and (found.label_kind, found.labels.tolist()) == ("single", [0, 1, 1, 0])
+    np.savez(tmp_path / "unclear.npz", images=np.zeros((4, 3, 5, 3), np.uint8), labels=labels)
+    with pytest.raises(DataError, match="both axes could be channels"):
+        load_hold_out(tmp_path / "unclear.npz")
+    np.savez(tmp_path / "deep.npz", images=np.repeat(LEVELS[None], 4, axis=0), labels=labels)
+    found = load_hold_out(tmp_path / "deep.npz", class_names=CLASSES, form=PictureForm((1, 4), 1))
+    assert found.images.dtype == np.uint8 and found.images[3, 0, :, 0].tolist() == [0, 32, 128, 255]

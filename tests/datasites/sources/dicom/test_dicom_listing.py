@@ -224,8 +224,11 @@ def test_folders_of_patients_are_not_taken_for_classes(tmp_path: Path) -> None:
     assert "folder" not in refused.value.public.replace("folder_levels", "")
     declared = _list(tmp_path, class_names=("folder 0", "folder 1", "folder 2"))
     assert len(declared.pictures) == 6
+    _write(tmp_path, "folder 3/0", PatientID="P2")  # an examination more of a patient
+    with pytest.raises(IdentitySuspected, match="one patient"):
+        _list(tmp_path)
     _write(tmp_path, "folder 0/3", PatientID="P1")
-    assert len(_list(tmp_path).pictures) == 7
+    assert len(_list(tmp_path).pictures) == 8
 
 
 def test_a_folder_that_is_called_like_a_person_is_no_class(tmp_path: Path) -> None:
