@@ -96,12 +96,14 @@ def load_hold_out(
             form = PictureForm(image_shape[:2], image_shape[2])
         return _from_folder(path, names, form)
     if path.suffix.lower() == ".npz" and path.is_file():
-        return _from_npz(path, names, form)
+        return _from_npz(path, names, form, image_shape)
     raise DataError(f"A hold-out must be an .npz file or a folder of class folders, {path} is neither.")
 
 
-def _from_npz(path: Path, class_names: tuple[str, ...] | None, form: PictureForm | None) -> HoldOut:
-    held = read_arrays(path, form)
+def _from_npz(
+    path: Path, class_names: tuple[str, ...] | None, form: PictureForm | None, image_shape: tuple[int, int, int] | None
+) -> HoldOut:
+    held = read_arrays(path, form, image_shape)
     images, labels, reports = held.images, held.labels, held.reports
     own = None if held.class_names is None else tuple(str(name) for name in held.class_names)
     if reports is not None and (reports.dtype.kind != "U" or reports.shape != (len(images),)):

@@ -87,7 +87,7 @@ class HeldArrays:
     reports: NDArray[Any] | None
 
 
-def read_arrays(file: Path, form: PictureForm | None) -> HeldArrays:
+def read_arrays(file: Path, form: PictureForm | None, image_shape: tuple[int, int, int] | None = None) -> HeldArrays:
     """The pictures of an .npz file of a hold-out, by the rules that hospitals' arrays are read by.
 
     Of a file in parts, as MedMNIST writes them, its test part is the hold-out.
@@ -95,6 +95,7 @@ def read_arrays(file: Path, form: PictureForm | None) -> HeldArrays:
     Args:
         file: It.
         form: By which the hospitals' pictures were read; None takes these as they are.
+        image_shape: (height, width, channels) of the hospitals' pictures: an array of it has its axes in this order.
 
     Raises:
         DataError: It holds no pictures and labels, or it is not certain which axis is which.
@@ -106,7 +107,8 @@ def read_arrays(file: Path, form: PictureForm | None) -> HeldArrays:
         if labels is None or f"{prefix}images" not in archive.keys:
             raise DataError("It must hold images and labels, or test_images and test_labels.")
         array = archive.mapped(f"{prefix}images")
-        layout = layout_of(f"{prefix}images", array)
+        is_certain = array.shape[1:] == image_shape and array.dtype.endswith(("u1", "u2"))
+        layout = "NHWC" if is_certain else layout_of(f"{prefix}images", array)
         rows = [ArrayPicture(array, f"{prefix}images", row, layout) for row in range(array.shape[0])]
         images = (
             _as_it_is(array, layout) if form is None else read_pictures([ListedPicture(row, ()) for row in rows], form)

@@ -120,6 +120,7 @@ def test_arrays_are_read_by_the_hospitals_rules_of_layout_parts_labels_and_bits(
     np.savez(tmp_path / "unclear.npz", images=np.zeros((4, 3, 5, 3), np.uint8), labels=labels)
     with pytest.raises(DataError, match="both axes could be channels"):
         load_hold_out(tmp_path / "unclear.npz")
+    assert load_hold_out(tmp_path / "unclear.npz", image_shape=(3, 5, 3)).images.shape == (4, 3, 5, 3)
     np.savez(tmp_path / "deep.npz", images=np.repeat(LEVELS[None], 4, axis=0), labels=labels)
     found = load_hold_out(tmp_path / "deep.npz", class_names=CLASSES, form=PictureForm((1, 4), 1))
     assert found.images.dtype == np.uint8 and found.images[3, 0, :, 0].tolist() == [0, 32, 128, 255]
