@@ -19,6 +19,7 @@ from datasites.sources.read_listing import kind_of_source
 
 _SIDES = (32, 64, 128, 224, 256, 512, 1024)
 _LOOKED_AT = 2000
+_MOST_CLASSES, _FEWEST_OF_A_CLASS = 10, 10  # more folders with fewer pictures each are patients'
 _MODALITIES = {
     "CT": "ct",
     "MR": "mr",
@@ -82,6 +83,12 @@ def guess_form(settings: DatasetSettings, measured: Measured) -> tuple[DatasetSe
             f"{measured.unstated} files hold 16 bits a value and do not say how many of them count: set bits (12, for "
             "instance) if pictures come out dark or are refused."
         )
+    if measured.kinds["nifti"] and settings.window == "file":
+        settings = replace(settings, window="percentile")
+        notes.append(
+            "Volumes seldom say which values are black and white: window = 'percentile' is a proposal, which all "
+            "hospitals of a study need."
+        )
     common = measured.modalities.most_common(1)
     if common and settings.modality == "other":
         settings = replace(settings, modality=_MODALITIES.get(common[0][0], "other"))
@@ -112,7 +119,9 @@ def _guess_levels(settings: DatasetSettings) -> tuple[DatasetSettings, Notes]:
         top: {found.folders[1] for found in pictures if len(found.folders) > 1 and found.folders[0] == top}
         for top in tops
     }
-    if depth == 2 and _are_classes([names for names in inner.values() if names]):
+    held = sum(map(len, inner.values()))  # folders, of the pictures that were looked at
+    of_persons = held > _MOST_CLASSES * len(tops) and len(pictures) < _FEWEST_OF_A_CLASS * held
+    if depth == 2 and not of_persons and _are_classes([names for names in inner.values() if names]):
         return replace(settings, site=tops[0]), [
             f"The folders look like {len(tops)} hospitals' with the same classes; this is of {tops[0]} alone. If the "
             'outer ones are classes and the inner ones patients: folder_levels = ["class", "patient"], without site.'
