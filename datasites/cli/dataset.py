@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
 from policies.errors import ConfigError
-from policies.terminal.commands import argument, option, switch
+from policies.terminal.commands import argument, option, path, switch
 from policies.terminal.printing import say, say_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from datasites.config import DatasiteConfig
     from datasites.datasets.seen_by import StudyThatSaw
@@ -133,5 +133,5 @@ def add_commands(commands: HospitalCommands) -> None:
     name = argument("dataset", "the dataset's name")
     dataset.add("show", show, name, switch("--no_page", "write no page with samples of pictures"))
     told = "file with their identifiers, a line each; asked for without it"
-    dataset.add("remove-patient", remove_patient, option("--patients", told, kind=Path, value="FILE"))
+    dataset.add("remove-patient", remove_patient, option("--patients", told, kind=path, value="FILE"))
     dataset.add("prune", prune)

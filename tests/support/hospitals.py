@@ -115,10 +115,14 @@ class Hospital:
 
 
 def make_hospital(folder: Path, name: str, data: Path, *, unit: str = "picture") -> Hospital:
+    """A hospital that begins with its pictures in `data`, or with the settings in it where it is a TOML file."""
     state = folder / name
-    options = ["--port", str(free_port()), "--data_path", data, "--site", name, "--state", state, "--name", name]
+    options = ["--port", str(free_port()), "--state", state, "--name", name]
     people = ["--researcher", RESEARCHER, "--researcher", STRANGER]
-    command("-m", "datasites", "init", *options, *people, "--unit", unit)
+    described = ["--data_path", data, "--site", name, "--unit", unit]
+    if data.suffix == ".toml":
+        described = ["--settings", data]
+    command("-m", "datasites", "init", *options, *described, *people)
     hospital = Hospital(state)
     if not _sandbox_is_whole():
         hospital.configure(require_sandbox=False)

@@ -1,4 +1,4 @@
-"""What an ingest of a listing would stop at before it reads a pixel, told to a hospital that still looks around."""
+"""Stops that an ingest of a listing would come to before it reads a pixel, told while a hospital still looks around."""
 
 from __future__ import annotations
 

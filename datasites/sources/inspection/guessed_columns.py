@@ -18,6 +18,7 @@ _PATIENT = re.compile(r"patient|subject|person|case_?id|患者|病人", re.IGNOR
 _SITE = re.compile(r"site|hospital|cent(er|re)|clinic|klinik|医院", re.IGNORECASE)
 _REPORT = re.compile(r"report|text|bericht|报告", re.IGNORECASE)
 _MOST_CLASSES = 50
+_BETWEEN = "|"  # findings in one cell
 _FIRST = 4096
 
 
@@ -40,6 +41,9 @@ def guess_columns(settings: DatasetSettings) -> DatasetSettings:
     site = next((head for head in others if _SITE.search(head)), "")
     report = next((head for head in others if head != site and _REPORT.search(head)), "")
     labels, kind = _labels(table, [head for head in others if head not in (site, report)])
+    several = len(labels) == 1 and any(_BETWEEN in cell for cell in table.samples[labels[0]])
+    if several:
+        kind, settings = "multi", replace(settings, label_separator=_BETWEEN)
     return replace(
         settings,
         table_encoding=encoding,

@@ -80,6 +80,12 @@ def guess_form(settings: DatasetSettings, measured: Measured) -> tuple[DatasetSe
             f"{measured.unstated} files hold 16 bits a value and do not say how many of them count: set bits (12, for "
             "instance) if pictures come out dark or are refused."
         )
+    if measured.kinds["nifti"] and settings.window == "file":
+        settings = replace(settings, window="percentile")
+        notes.append(
+            "Volumes seldom say which values are black and white: window = 'percentile' is a proposal, which all "
+            "hospitals of a study need."
+        )
     if settings.modality == "other":
         found = sorted({_MODALITIES.get(one, "other") for one in +measured.modalities})
         if len(found) == 1:

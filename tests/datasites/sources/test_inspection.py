@@ -271,3 +271,30 @@ def test_several_columns_called_findings_are_findings_where_they_hold_0_and_1(pa
     findings = 'label_columns = ["finding_a", "finding_b"]\nlabel_kind = "multi"'
     assert findings in inspected(tmp_path / "all.csv").settings
     assert 'label_columns = ["finding"]\n' in inspected(tmp_path / "one.csv").settings
+
+
+def test_findings_in_one_cell_are_told_as_findings(paint: Paint, tmp_path: Path) -> None:
+    for number in range(3):
+        paint(f"{number}.png")
+    (tmp_path / "t.csv").write_text("file,Finding Labels\n0.png,Mass|Effusion\n1.png,No Finding\n2.png,Mass\n")
+    found = inspected(tmp_path / "t.csv")
+    assert 'label_separator = "|"\nlabel_kind = "multi"\nclass_names = ["Effusion", "Mass"]' in found.settings
+    assert sorted(one.labels for one in taken(found).pictures) == [(0, 0), (0, 1), (1, 1)]
+
+
+def test_many_small_folders_with_the_same_names_in_each_class_are_patients(paint: Paint, tmp_path: Path) -> None:
+    for place in range(36):
+        paint(f"data/{'ab'[place % 2]}/p{place // 3}/{place}.png")
+    found = inspected(tmp_path / "data")
+    assert 'folder_levels = ["class", "patient"]' in found.settings and set(found.classes) == {"a", "b"}
+
+
+def test_volumes_get_a_window_that_does_not_need_their_headers(tmp_path: Path) -> None:
+    import nibabel
+
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        values = np.arange(4 * 5 * 3, dtype=np.int16).reshape(4, 5, 3)
+        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / name / "v.nii.gz")
+    found = inspected(tmp_path)
+    assert 'window = "percentile"' in found.settings and len(taken(found).pictures) == 2
