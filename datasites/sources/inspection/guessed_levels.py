@@ -19,6 +19,7 @@ _Leaf = tuple[str, ...]
 _MOST_FOLDERS, _MOST_FILES, _MOST_LEVELS = 5000, 16, 6  # that are looked at
 _MOST_CLASSES = 20  # folders beside one another that are rather classes than patients
 _MOST_HOSPITALS = 10
+_MOST_SHARED = 10  # of the same names in several folders: more are rather patients of several classes
 
 
 def guess_levels(settings: DatasetSettings) -> tuple[DatasetSettings, Notes]:
@@ -87,7 +88,7 @@ def _are_hospitals(leaves: Sequence[_Leaf]) -> bool:
     """Whether few outer folders hold inner ones of the same few names, none of which is a person's."""
     inner = _inner_names(leaves)
     names = set().union(*inner.values())
-    shared = 1 < len(inner) <= _MOST_HOSPITALS and len(names) <= _MOST_CLASSES
+    shared = 1 < len(inner) <= _MOST_HOSPITALS and len(names) <= _MOST_SHARED
     return shared and bool(set.intersection(*inner.values())) and not any(map(looks_like, names)) and not _parts(names)
 
 
