@@ -27,7 +27,6 @@ class RequestCard:
         reason: The decision's reason.
         decided_by: Who decided.
         delta: At which epsilons are stated.
-        dataset_version: Which version of the dataset its rounds read: the approved one, before that the newest.
         plan: The plan, as plain values; empty when it cannot be read.
         epsilon: What the study would cost; None without differential privacy.
         epsilon_left: What is left of the dataset's budget.
@@ -37,6 +36,7 @@ class RequestCard:
         approvals_needed: How many different people must approve.
         finding: Why the request cannot be approved; empty when it can.
         unusual: What is out of the ordinary in the plan: it can be approved all the same.
+        dataset_version: Which version of the dataset its rounds read: the approved one, before that the newest.
     """
 
     id: str
@@ -46,7 +46,6 @@ class RequestCard:
     reason: str
     decided_by: str
     delta: float
-    dataset_version: int = 1
     plan: Mapping[str, Any] = field(default_factory=dict)
     epsilon: float | None = None
     epsilon_left: float = 0.0
@@ -56,3 +55,4 @@ class RequestCard:
     approvals_needed: int = 1
     finding: str = ""
     unusual: tuple[Unusual, ...] = ()
+    dataset_version: int = 1

@@ -31,9 +31,9 @@ class Reader:
             id="r1", requesting_user_email="x@y.org", request_time="", requesting_user_verify_key="ab"
         )
 
-    def read(self, request: Any) -> Any:
+    def read(self, request: Any, *, version: int | None = None) -> Any:
         plan = SimpleNamespace(study="s", rounds=2, digest=lambda: "d", to_json=lambda: "{}", privacy=None)
-        manifest = SimpleNamespace(name="cells", fingerprint="f")
+        manifest = SimpleNamespace(name="cells", budget_key="f", dataset_version=1)
         return SimpleNamespace(
             request_id="r1", code_id="c1", account="ab", researcher="x@y.org", plan=plan,
             dataset=SimpleNamespace(manifest=manifest), digest=self.digest,
@@ -61,6 +61,7 @@ class Book:
             calculator=SimpleNamespace(shapes=lambda plan: DeclaredShapes({}, {})),
             audit=SimpleNamespace(write=lambda event, **details: self.events.append(event)),
             witness=dict,
+            approved_version=lambda request_id: None,
         )
         done = SimpleNamespace(apply=lambda *_: None, undo=lambda *_: None)
         server = SimpleNamespace(lock=threading.RLock(), services=SimpleNamespace(request=done))

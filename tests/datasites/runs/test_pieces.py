@@ -352,7 +352,7 @@ options = {"features": FeatureSpec("resnet18", "0" * 64).options, "image_text": 
 before = set(sys.modules)
 class Store:
     images, labels, units = pictures.images, pictures.labels, pictures.units
-    texts = np.zeros((40, 4), np.int32)
+    texts, by_unit, unit_starts = np.zeros((40, 4), np.int32), None, None
     class manifest:
         public_size, text = 40, form
 for name in MODELS:

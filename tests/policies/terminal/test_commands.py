@@ -101,7 +101,7 @@ def test_a_command_ends_with_its_own_status_and_an_error_with_that_of_errors(
     assert run(program, ["further", "fail"]) == 1
     assert capsys.readouterr().err == "WW801: a port is taken\n"
     assert run(program, ["further", "fail"], private=True, failed=3) == 3
-    assert capsys.readouterr().err.split("\n", 1)[1] == "  by process 17\n  of somebody\n"
+    assert capsys.readouterr().err.split("\n", 1)[1] == "  | by process 17\n  | of somebody\n"
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
