@@ -65,10 +65,10 @@ def _note_reads(file: Path) -> None:
 
     read = RequestReader.read
 
-    def noted(self: Any, request: Any) -> Any:
+    def noted(self: Any, request: Any, *, version: int | None = None) -> Any:
         with file.open("a") as log:
             log.write(f"{request.id}\n")
-        return read(self, request)
+        return read(self, request, version=version)
 
     RequestReader.read = noted  # type: ignore[method-assign]
 
