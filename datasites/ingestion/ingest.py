@@ -202,7 +202,8 @@ def _judge(listing: Listing, read: _Read, report: IngestReport, asked: Asked) ->
         DataError: With what to do.
     """
     where = f"Look at {asked.report.name} in the state folder, and start again: what was read is kept."
-    private = f"{len(report.stopping):,} stop it, {report.left_out:,} of {report.total:,} files are not taken."
+    stopping = f"{len(report.stopping):,} stop it, " if report.stopping else ""
+    private = f"{stopping}{report.left_out:,} of {report.total:,} files are not taken."
     if report.stopping:
         codes = ", ".join(sorted({line.reason.code for line in report.stopping}))
         advice = " ".join(dict.fromkeys(line.reason.advice for line in report.stopping))

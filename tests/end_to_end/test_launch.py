@@ -165,7 +165,7 @@ def test_a_folder_of_pictures_of_several_sizes_and_hospitals_is_taken_as_it_is(s
         "16",
     )
     _read_until_ready(process)
-    for name in ("st._anna", "charit_2"):
+    for name in ("st._anna", "charite_2"):
         manifest = json.loads((tmp_path / "state" / name / "store" / "pictures" / "manifest.json").read_text())
         assert manifest["image_shape"] == [16, 16, 1] and manifest["class_names"] == ["bright", "dark"]
     assert _end(process) == 0

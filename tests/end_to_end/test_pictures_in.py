@@ -28,7 +28,8 @@ from datasites.files.toml_file import toml_value
 from datasites.state.kept_books import open_ledger
 from policies.errors import FederationError
 
-pytestmark = pytest.mark.filterwarnings(r"ignore:'\w+' deprecated - use:DeprecationWarning")
+# Slow: nearly two minutes of three hospitals; findings and forms have quicker tests of their own.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(r"ignore:'\w+' deprecated - use:DeprecationWarning")]
 PATIENTS = 60
 FORM = {"size": [32, 32], "channels": 1, "window": "full", "modality": "xray"}
 COMMON = {"label_kind": "multi", "class_names": list(FINDINGS), "unit": "patient"}
