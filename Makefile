@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants fast-policies fast-datasites bench-rounds bench-engine bench-accuracy bench-hospital check lock clean
+.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants fast-policies fast-datasites bench-rounds bench-engine bench-accuracy bench-hospital translations check lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -75,6 +75,13 @@ bench-accuracy: setup ## accuracy of private studies, into out/bench (ARGS="--se
 
 bench-hospital: setup ## how fast pictures come in beside bare decoding, and in how much memory, into out/bench (ARGS="--jpegs 2000 --dicoms 500")
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/hospital.py $(ARGS)
+
+# Texts of the console's pages: what is new in them is added to the Chinese catalogue, to be translated there.
+PAGES := datasites/pages
+CATALOGUE := $(PAGES)/translations/zh/LC_MESSAGES/pages.po
+translations: setup ## the texts of the console's pages, into its Chinese catalogue
+	$(BIN)/pybabel -q extract --no-location --omit-header -F $(PAGES)/translations/extract.cfg -k to_translate -o out/pages.pot $(PAGES)
+	$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --omit-header --width=120 -l zh -i out/pages.pot -o $(CATALOGUE)
 
 check: setup ## ruff and mypy, on the tests too
 	$(BIN)/ruff check .

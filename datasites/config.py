@@ -40,9 +40,11 @@ class DatasiteConfig:
     )
     certificate_days: int = setting("Days that a researcher's certificate is valid.", default=90)
     console_port: int = setting(
-        "TCP port of the admin API, on loopback; 0 takes any free one and writes it to identity/console.json.",
+        "TCP port of the console, on loopback; 0 takes any free one and writes it to identity/console.json.",
         default=0,
     )
+    console_idle_minutes: int = setting("Minutes without use after which a session of the console ends.", default=15)
+    console_session_hours: int = setting("Hours after which a session of the console ends, used or not.", default=8)
     dataset: DatasetSettings = setting(
         "Which pictures are published, and how: the table [dataset].", default_factory=DatasetSettings
     )
@@ -112,6 +114,8 @@ class DatasiteConfig:
         _checks.name("name", self.name)
         _checks.integer("port", self.port, low=1, high=65_535)
         _checks.integer("console_port", self.console_port, low=0, high=65_535)
+        _checks.integer("console_idle_minutes", self.console_idle_minutes, low=1, high=480)
+        _checks.integer("console_session_hours", self.console_session_hours, low=1, high=24)
         _checks.integer("max_update_bytes", self.max_update_bytes, low=1024, high=1 << 40)
         for name in ("max_blob_bytes_per_researcher", "max_blob_bytes", "min_free_disk_bytes"):
             _checks.integer(name, getattr(self, name), low=0, high=1 << 50)

@@ -45,7 +45,7 @@ class RunningDatasite:
         server = start_pysyft(state, identity, name=config.name)
         from datasites.access.accounts import open_accounts
         from datasites.code_requests.requests import RequestBook
-        from datasites.console.app import open_console
+        from datasites.pages.opening import open_console
         from datasites.pysyft.guard import Rules
         from datasites.pysyft.publish import publish_store
         from datasites.researchers_port.port import ResearchersPort
@@ -67,8 +67,7 @@ class RunningDatasite:
             signing_seed=identity.signing_seed,
         )
         self._console = open_console(
-            config.name,
-            terms_of_use=config.dataset.terms_of_use,
+            config,
             access=self._access,
             accounts=accounts,
             datasets=datasets,

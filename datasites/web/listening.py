@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from datasites.web.exchanges import BoundedProtocol
 from datasites.web.port_limits import PortLimits
@@ -78,7 +78,7 @@ def _serve_apart(listening: Listening) -> None:
     asyncio.run(server.serve(sockets=[sock]))
 
 
-def plain_server(app: FastAPI, limits: PortLimits) -> uvicorn.Server:
+def plain_server(app: ASGIApp, limits: PortLimits) -> uvicorn.Server:
     """A server without TLS, for loopback only."""
     protocol: Any = type("PlainProtocol", (_PlainProtocol,), {"limits": limits})
     return uvicorn.Server(

@@ -42,6 +42,7 @@ ROLES = {
     "POST /limits": {ADMIN},
     "GET /ledger": {ADMIN, AUDITOR},
     "GET /audit": {ADMIN, AUDITOR},
+    "POST /link": {ADMIN, REVIEWER, AUDITOR},
 }
 OF_THE_ACCOUNTS = {"GET /staff", "POST /staff/{name}/remove"}
 """Answered by the accounts themselves, which are real here."""
