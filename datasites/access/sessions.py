@@ -73,8 +73,12 @@ class Sessions:
         self._lock = threading.Lock()
         self._open: OrderedDict[str, Session] = OrderedDict()
 
-    def begin(self, person: Person) -> str:
+    def begin(self, person: Person, *, notice: str = "") -> str:
         """Opens a session and returns its identifier, for this person's browser alone.
+
+        Args:
+            person: Whose it is.
+            notice: What its first page tells first.
 
         Raises:
             SignInFailed: The person has no account any more.
@@ -83,8 +87,9 @@ class Sessions:
         if known is None:
             raise SignInFailed("This account has ended.")
         identifier, now = secrets.token_urlsafe(IDENTIFIER_BYTES), self._clock()
+        notices = [notice] if notice else []
         with self._lock:
-            self._open[_digest(identifier)] = Session(known.person, known.mark, now, now)
+            self._open[_digest(identifier)] = Session(known.person, known.mark, now, now, notices)
             while len(self._open) > MOST_SESSIONS:
                 self._open.popitem(last=False)
         return identifier

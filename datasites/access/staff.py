@@ -136,6 +136,10 @@ class Staff:
         kept = passwords.kept(password)
         self.change(name, lambda account: replace(account, password=kept))
 
+    def set_second_factor(self, name: str, secret: str, step: int) -> None:
+        """Has a person's sign-in take a code made with this secret too, of a step after this one; with "" none."""
+        self.change(name, lambda account: replace(account, second_factor=secret, second_factor_step=step))
+
     def reset(self, name: str, *, url: str) -> Path:
         """Takes a person's token, password and second factor away, and returns a new file to hand over.
 

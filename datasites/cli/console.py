@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasites.cli.commands import STAFF_VARIABLE, Chosen
 from datasites.cli.state_option import chosen_state
@@ -14,6 +14,9 @@ from policies.errors import ConfigError, WanwuError
 from policies.terminal.commands import path
 from policies.terminal.printing import say_json
 from policies.untrusted_text import shown
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -74,6 +77,12 @@ def show(chosen: Chosen, content: Any, table: Callable[[Any], Any]) -> None:
     from policies.terminal.rich_terminal import PlainConsole
 
     PlainConsole().print(table(content))
+
+
+def token_file(chosen: Chosen) -> Path:
+    """The file with the token that calls carry: the person's own if one is given, else the state folder's."""
+    own = chosen.as_file or os.environ.get(STAFF_VARIABLE)
+    return path(str(own)) if own else chosen_state(chosen).console
 
 
 def _access(chosen: Chosen) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp
 
+from datasites.access.own_account import OwnAccount
 from datasites.access.sessions import Sessions
 from datasites.access.sign_in import SignIn
 from datasites.access.throttle import SignInThrottle
@@ -28,7 +29,7 @@ def make_pages_and_api(console: Console, sessions: Sessions, throttle: SignInThr
         preferences.make_pages(tuple(read_languages())),
         sign_in.make_pages(sessions, entrance, console.links),
         overview.make_pages(lambda: overview.overview_of(console)),
-        own_account.make_pages(),
+        own_account.make_pages(console.name, sessions, OwnAccount(console.staff, entrance, books.audit)),
     )
     reception = Reception(console.name, sessions=sessions, counted=books.counted, secure=False, parts=parts)
     both = ByPath(PREFIX, api=make_app(console), pages=pages_app(reception, parts))

@@ -29,7 +29,7 @@ def make_pages(sessions: Sessions, sign_in: SignIn, links: LinkCodes) -> Pages:
     def take(visit: Visit) -> Answer:
         form, to = visit.form, own_place(visit.form.get("to", "/"))
         try:
-            person = sign_in.by_password(form.line("name"), form.get("password"), peer=visit.peer)
+            person = sign_in.by_password(form.line("name"), form.get("password"), form.get("code"), peer=visit.peer)
         except SignInFailed as error:
             return Page("account/sign-in.html.jinja", {"to": to, "refused": error.public}, error.status)
         return Onward(to, session=_begun(sessions, visit, sessions.begin(person)))

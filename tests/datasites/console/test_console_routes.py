@@ -34,6 +34,7 @@ ROLES = {
     "GET /staff": {ADMIN},
     "POST /staff": {ADMIN},
     "POST /staff/{name}/remove": {ADMIN},
+    "POST /staff/{name}/reset": {ADMIN},
     "GET /runs": {ADMIN},
     "POST /runs/{run_id}/cancel": {ADMIN},
     "GET /budget": {ADMIN, REVIEWER, AUDITOR},
