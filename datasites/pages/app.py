@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.types import ASGIApp
 
 from datasites.access.own_account import OwnAccount
@@ -16,12 +18,21 @@ from datasites.pages.frame.reception import Reception
 from datasites.pages.frame.routing import ByPath, pages_app
 from datasites.web.request_bounds import OWN_PAGES, RequestBounds
 
-# What the console is asked for as: it listens on loopback only.
+# What the console is asked for as where it has no certificate: it then listens on loopback only.
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def make_pages_and_api(console: Console, sessions: Sessions, throttle: SignInThrottle) -> ASGIApp:
-    """The app for the console's port, closed to whoever asks for another host than loopback."""
+def make_pages_and_api(
+    console: Console, sessions: Sessions, throttle: SignInThrottle, *, tls_names: Sequence[str] = ()
+) -> ASGIApp:
+    """The app for the console's port, closed to whoever asks for another host than its own.
+
+    Args:
+        console: Its parts.
+        sessions: Who is signed in.
+        throttle: Who has to wait with signing in.
+        tls_names: The hosts that its certificate is for; empty without TLS, on loopback.
+    """
     books = console.books
     entrance = SignIn(console.staff, books.audit, books.counted, throttle)
     parts = (
@@ -31,6 +42,6 @@ def make_pages_and_api(console: Console, sessions: Sessions, throttle: SignInThr
         overview.make_pages(lambda: overview.overview_of(console)),
         own_account.make_pages(console.name, sessions, OwnAccount(console.staff, entrance, books.audit)),
     )
-    reception = Reception(console.name, sessions=sessions, counted=books.counted, secure=False, parts=parts)
+    reception = Reception(console.name, sessions=sessions, counted=books.counted, secure=bool(tls_names), parts=parts)
     both = ByPath(PREFIX, api=make_app(console), pages=pages_app(reception, parts))
-    return RequestBounds(both, hosts=LOOPBACK, limits=(), content_policy=OWN_PAGES)
+    return RequestBounds(both, hosts=tls_names or LOOPBACK, limits=(), content_policy=OWN_PAGES)

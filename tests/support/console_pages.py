@@ -24,7 +24,8 @@ from datasites.access.staff import Person, Staff
 from datasites.access.throttle import SignInThrottle
 from datasites.console.console import Console
 from datasites.pages.app import make_pages_and_api
-from datasites.web.listening import listen, plain_server
+from datasites.web.console_tls import ConsoleTls
+from datasites.web.listening import console_server, listen
 from datasites.web.port_limits import PortLimits
 from policies.budget.limits import DatasetLimits
 
@@ -138,14 +139,15 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
 
 
 @contextmanager
-def serving(folder: Path, **parts: Any) -> Iterator[ConsoleOfFakes]:
+def serving(folder: Path, *, tls: ConsoleTls | None = None, **parts: Any) -> Iterator[ConsoleOfFakes]:
     """A console of fakes on a real port of loopback; `parts` replace fakes by name."""
     socket = listen("127.0.0.1", 0)
-    url = f"http://127.0.0.1:{socket.getsockname()[1]}"
+    url = f"{'https' if tls else 'http'}://127.0.0.1:{socket.getsockname()[1]}"
     noted, clock = Noted(), Clock()
     console, tokens = make_console(folder, noted, url=url, links=LinkCodes(clock), **parts)
     sessions = Sessions(console.staff, idle_seconds=900, longest_seconds=28_800, clock=clock)
-    server = plain_server(make_pages_and_api(console, sessions, SignInThrottle(clock)), PortLimits())
+    app = make_pages_and_api(console, sessions, SignInThrottle(clock), tls_names=tls.names if tls else ())
+    server = console_server(app, PortLimits(), tls.context if tls else None)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[socket])), daemon=True)
     server.install_signal_handlers = lambda: None
     thread.start()
