@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants fast-policies fast-datasites bench-rounds bench-engine bench-accuracy bench-hospital check lock clean
+.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants fast-policies fast-datasites bench-rounds bench-engine bench-accuracy bench-hospital translations check lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -32,7 +32,15 @@ TEST_PROCESSES ?= $(shell nproc)
 TOGETHER := -n $(TEST_PROCESSES) --dist loadfile
 test test-all test-fast: export OMP_NUM_THREADS = 1
 
-test: setup ## the tests, without the slow and real-data ones (TEST_PROCESSES=0 ARGS="-x tests/policies")
+# The console's pages are looked at in a real browser: CHROMIUM=/path/to/one, or Debian's.
+.PHONY: browser
+browser:
+	@for one in $(CHROMIUM) chromium chromium-browser google-chrome; do command -v "$$one" >/dev/null && exit 0; done; \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium && exit 0; fi; \
+	  echo "The tests of the console's pages need a Chromium: install Debian's package 'chromium', or say CHROMIUM=/path/to/one."; exit 1
+
+test: setup browser ## the tests, without the slow and real-data ones (TEST_PROCESSES=0 ARGS="-x tests/policies")
 	$(BIN)/python -m pytest $(TOGETHER) -m "not slow and not real_data" $(ARGS)
 
 # The rooms that decide, and the picture of the house; none of these tests needs a running hospital.
@@ -52,7 +60,7 @@ fast-datasites: HALF = $(filter tests/datasites/%,$(GOVERNANCE))
 $(HALVES):
 	$(BIN)/python -m coverage run -p -m pytest -m "not slow and not real_data" $(HALF) $(ARGS)
 
-test-all: setup ## every test, the slow and real-data ones too
+test-all: setup browser ## every test, the slow and real-data ones too
 	$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
 
 test-faults: setup ## 200 kills at random moments over studies at three hospitals; prints what was lost (FAULTS=...)
@@ -75,6 +83,13 @@ bench-accuracy: setup ## accuracy of private studies, into out/bench (ARGS="--se
 
 bench-hospital: setup ## how fast pictures come in beside bare decoding, and in how much memory, into out/bench (ARGS="--jpegs 2000 --dicoms 500")
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/hospital.py $(ARGS)
+
+# Texts of the console's pages: what is new in them is added to the Chinese catalogue, to be translated there.
+PAGES := datasites/pages
+CATALOGUE := $(PAGES)/translations/zh/LC_MESSAGES/pages.po
+translations: setup ## the texts of the console's pages, into its Chinese catalogue
+	$(BIN)/pybabel -q extract --no-location --omit-header -F $(PAGES)/translations/extract.cfg -k to_translate -o out/pages.pot $(PAGES)
+	$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --omit-header --width=120 -l zh -i out/pages.pot -o $(CATALOGUE)
 
 check: setup ## ruff and mypy, on the tests too
 	$(BIN)/ruff check .

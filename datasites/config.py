@@ -13,6 +13,7 @@ from datasites import first_settings
 from datasites.files.toml_file import read_toml, toml_value
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.sources.dataset_settings import FLAT, DatasetSettings
+from datasites.web.console_settings import ConsoleSettings
 from datasites.web.port_limits import PortLimits
 from policies.budget.limits import DatasetLimits
 from policies.errors import ConfigError
@@ -25,7 +26,7 @@ _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z
 
 
 @dataclass(frozen=True)
-class DatasiteConfig:
+class DatasiteConfig(ConsoleSettings):
     """One hospital's datasite. The help of each setting stands in `docs/ref-settings.md`, made from here."""
 
     name: str = setting("Name of the datasite: lower-case letters, digits, '_', '.', '-'.")
@@ -39,10 +40,6 @@ class DatasiteConfig:
         default=(),
     )
     certificate_days: int = setting("Days that a researcher's certificate is valid.", default=90)
-    console_port: int = setting(
-        "TCP port of the admin API, on loopback; 0 takes any free one and writes it to identity/console.json.",
-        default=0,
-    )
     dataset: DatasetSettings = setting(
         "Which pictures are published, and how: the table [dataset].", default_factory=DatasetSettings
     )
@@ -109,9 +106,9 @@ class DatasiteConfig:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _checks.name("name", self.name)
         _checks.integer("port", self.port, low=1, high=65_535)
-        _checks.integer("console_port", self.console_port, low=0, high=65_535)
         _checks.integer("max_update_bytes", self.max_update_bytes, low=1024, high=1 << 40)
         for name in ("max_blob_bytes_per_researcher", "max_blob_bytes", "min_free_disk_bytes"):
             _checks.integer(name, getattr(self, name), low=0, high=1 << 50)
@@ -134,7 +131,7 @@ class DatasiteConfig:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for email in self.researchers:
             check_email(email)
-        for address in (self.host, *self.public_names):
+        for address in (self.host, *self.public_names, self.console_host):
             _check_host(address)
         object.__setattr__(self, "host", self.host.lower())
         object.__setattr__(self, "public_names", tuple(name.lower() for name in self.public_names))
@@ -222,7 +219,8 @@ class DatasiteConfig:
 
 def _lines(settings: DatasiteConfig | DatasetSettings, *, without: tuple[str, ...] = ()) -> list[str]:
     """Two lines of TOML for each setting: its help, and its value."""
-    told = [f for f in fields(settings) if f.name not in without]
+    console = {f.name for f in fields(ConsoleSettings)}
+    told = [f for f in sorted(fields(settings), key=lambda one: one.name in console) if f.name not in without]
     return [
         line
         for f in told

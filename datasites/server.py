@@ -1,6 +1,6 @@
 """One running datasite: its rooms, opened one after the other, in one process.
 
-Two ports: researchers' (mutual TLS; PySyft's routes, cut down, and the datasite's own), and the console's on loopback.
+Two ports: researchers' (mutual TLS; PySyft's routes, cut down, and the datasite's own), and the console's.
 PySyft reads who the server is when it is imported: what imports it is imported here after it was started.
 """
 
@@ -18,7 +18,7 @@ from datasites.files.state_folder import StateFolder
 from datasites.pysyft.server import start_pysyft
 from datasites.runs.runs import Runs
 from datasites.state.served import ServedState
-from datasites.web.listening import listen, plain_server, serve_until_told
+from datasites.web.listening import listen, serve_until_told
 
 # How long a thread of the researchers' port may compute while one of the console's waits; Python's own is 5 times that.
 SWITCH_SECONDS = 0.001
@@ -45,7 +45,7 @@ class RunningDatasite:
         server = start_pysyft(state, identity, name=config.name)
         from datasites.access.accounts import open_accounts
         from datasites.code_requests.requests import RequestBook
-        from datasites.console.app import open_console
+        from datasites.pages.opening import open_console
         from datasites.pysyft.guard import Rules
         from datasites.pysyft.publish import publish_store
         from datasites.researchers_port.port import ResearchersPort
@@ -67,8 +67,7 @@ class RunningDatasite:
             signing_seed=identity.signing_seed,
         )
         self._console = open_console(
-            config.name,
-            terms_of_use=config.dataset.terms_of_use,
+            config,
             access=self._access,
             accounts=accounts,
             datasets=datasets,
@@ -95,8 +94,8 @@ class RunningDatasite:
         """
         config, books = self._config, self._books
         researchers = listen(config.host, config.port)
-        console = listen("127.0.0.1", config.console_port)
-        self._access.open_console(*console.getsockname()[:2])
+        console = self._console.listen()
+        self._access.open_console(self._console.access(console))
         sys.setswitchinterval(SWITCH_SECONDS)
         self._runs.start()
         self._port.start()
@@ -108,8 +107,7 @@ class RunningDatasite:
 
     async def _serve(self, researchers: socket.socket, console: socket.socket, ready: Callable[[], None]) -> None:
         tls_server = self._port.tls_server(researchers)
-        own = plain_server(self._console, self._config.port_limits)
-        await serve_until_told((tls_server, researchers), (own, console), ready)
+        await serve_until_told((tls_server, researchers), (self._console.server(), console), ready)
 
     def stop(self) -> None:
         """Ends runs and closes files. What was running is queued again at the next start."""

@@ -43,7 +43,7 @@ def settings() -> list[Row]:
     """Each setting of a datasite: name, default as TOML, help."""
     defaults = _toml(DatasiteConfig(name="x").to_toml().split("[dataset]")[0]) | {"name": ""}
     helps = {f.name: str(f.metadata["help"]) for f in fields(DatasiteConfig)}
-    return [(name, defaults[name], helps[name]) for name in helps if name not in ("limits", "dataset")]
+    return [(name, defaults[name], helps[name]) for name in defaults]
 
 
 def dataset_settings() -> list[Row]:

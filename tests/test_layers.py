@@ -234,10 +234,18 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.console": {
         "policies": "answers errors ledger terminal",
-        "datasites": "access assets code_requests datasets runs.queue runs.runs runs.supervisor web",
+        "datasites": "access assets code_requests datasets runs.queue runs.supervisor web",
+    },
+    "datasites.pages.frame": {
+        "policies": "errors untrusted_text",
+        "datasites": "access audit_log web",
+    },
+    "datasites.pages": {
+        "policies": "errors",
+        "datasites": "access assets code_requests config console pages.frame runs.runs web",
     },
     "datasites.server": {
-        "datasites": "access code_requests config console files pysyft researchers_port runs.runs state web",
+        "datasites": "access code_requests config files pages pysyft researchers_port runs.runs state web",
     },
     "datasites.prepare": {
         "policies": "errors terminal",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
 
 from datasites.access.enrolment import Enrolment
 from datasites.access.staff import Staff
@@ -41,9 +42,9 @@ class Access:
         """Where the console listens."""
         return str(json.loads(self._state.console.read_text())["url"])
 
-    def open_console(self, host: str, port: int) -> None:
+    def open_console(self, where: Mapping[str, str]) -> None:
         """Tells the state folder's owner, in a private file, where the console listens, and the token of this start."""
-        write_private(self._state.console, json.dumps({"url": f"http://{host}:{port}", "token": self._token}))
+        write_private(self._state.console, json.dumps({**where, "token": self._token}))
 
     def close_console(self) -> None:
         """Removes that file."""

@@ -38,9 +38,13 @@ class StaffRow:
         role: `admin`, `reviewer` or `auditor`.
         added_at: When, ISO 8601.
         added_by: By whom.
+        password: Whether the person has set one for the console.
+        second_factor: Whether sign-in takes a second factor too.
     """
 
     name: str
     role: str
     added_at: str
     added_by: str
+    password: bool
+    second_factor: bool

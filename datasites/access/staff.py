@@ -10,11 +10,15 @@ import hmac
 import json
 import secrets
 import threading
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
+from datasites.access import passwords
 from datasites.access.people import ADMIN, ROLES, StaffRow
+from datasites.access.staff_file import StaffAccount, read_accounts, write_accounts
 from datasites.files.private_file import write_private
 from policies.errors import ConfigError, NotAllowed, SignInFailed
 from policies.inside_folder import inside
@@ -45,13 +49,11 @@ class Person:
             raise NotAllowed(f"Role '{self.role}' may not do this. It takes: {', '.join(roles)}.")
 
 
-@dataclass(frozen=True)
-class _Account:
-    name: str
-    role: str
-    token_sha256: str
-    added_at: str
-    added_by: str
+class Known(NamedTuple):
+    """A person, and the mark that a session of theirs hangs on."""
+
+    person: Person
+    mark: str
 
 
 class Staff:
@@ -89,7 +91,70 @@ class Staff:
 
     def list(self) -> list[StaffRow]:
         """Names, roles, when and by whom added."""
-        return [StaffRow(one.name, one.role, one.added_at, one.added_by) for one in self._accounts().values()]
+        return [
+            StaffRow(
+                name=one.name,
+                role=one.role,
+                added_at=one.added_at,
+                added_by=one.added_by,
+                password=bool(one.password),
+                second_factor=bool(one.second_factor),
+            )
+            for one in self._accounts().values()
+        ]
+
+    def known(self, name: str) -> Known | None:
+        """Who has this name now; None for nobody."""
+        if name == self._owner.name:
+            return Known(self._owner, self._owner_digest)
+        account = self._accounts().get(name)
+        return None if account is None else Known(Person(account.name, account.role, named=True), account.mark)
+
+    def account(self, name: str) -> StaffAccount | None:
+        """What is kept of a person, for whoever checks a sign-in; None for nobody and for the state folder's owner."""
+        return self._accounts().get(name)
+
+    def change(self, name: str, change: Callable[[StaffAccount], StaffAccount]) -> None:
+        """Changes what is kept of a person, one change after the other.
+
+        Raises:
+            ConfigError: There is no such account, or what `change` refuses.
+        """
+        with self._lock:
+            accounts = self._accounts()
+            if name not in accounts:
+                raise ConfigError(f"There is no account {name!r}.")
+            write_accounts(self._file, {**accounts, name: change(accounts[name])})
+
+    def set_password(self, name: str, password: str) -> None:
+        """Sets a person's password.
+
+        Raises:
+            ConfigError: There is no such account, or the password may not be set.
+        """
+        passwords.check_new(password, name=name)
+        kept = passwords.kept(password)
+        self.change(name, lambda account: replace(account, password=kept))
+
+    def set_second_factor(self, name: str, secret: str, step: int) -> None:
+        """Has a person's sign-in take a code made with this secret too, of a step after this one; with "" none."""
+        self.change(name, lambda account: replace(account, second_factor=secret, second_factor_step=step))
+
+    def reset(self, name: str, *, url: str) -> Path:
+        """Takes a person's token, password and second factor away, and returns a new file to hand over.
+
+        Guarantees:
+            Every session of the person has ended.
+
+        Raises:
+            ConfigError: There is no such account.
+        """
+        token = secrets.token_urlsafe(32)
+        self.change(
+            name,
+            lambda account: replace(account, token_sha256=_digest(token), password="", second_factor=""),
+        )
+        return self._hand_over(name, token, url)
 
     def add(self, name: str, role: str, *, by: str, url: str) -> Path:
         """Adds a person and returns the file to hand over.
@@ -105,11 +170,9 @@ class Staff:
             if name in accounts or name == self._owner.name:
                 raise ConfigError(f"There is an account {name!r} already. Remove it first, or choose another name.")
             token = secrets.token_urlsafe(32)
-            self._handover.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = inside(self._handover, f"{name}.json")
-            write_private(file, json.dumps({"url": url, "name": name, "token": token}))
+            file = self._hand_over(name, token, url)
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            self._write({**accounts, name: _Account(name, role, _digest(token), now, by)})
+            write_accounts(self._file, {**accounts, name: StaffAccount(name, role, _digest(token), now, by)})
         return file
 
     def remove(self, name: str) -> None:
@@ -122,20 +185,19 @@ class Staff:
             accounts = self._accounts()
             if accounts.pop(name, None) is None:
                 raise ConfigError(f"There is no account {name!r}.")
-            self._write(accounts)
+            write_accounts(self._file, accounts)
             inside(self._handover, f"{name}.json").unlink(missing_ok=True)
 
-    def _accounts(self) -> dict[str, _Account]:
-        if not self._file.exists():
-            return {}
-        try:
-            return {one["name"]: _Account(**one) for one in json.loads(self._file.read_text())}
-        except (ValueError, TypeError, KeyError) as error:
-            raise ConfigError("The file of the hospital's accounts cannot be read. Restore it from a copy.") from error
+    def _accounts(self) -> dict[str, StaffAccount]:
+        return read_accounts(self._file)
 
-    def _write(self, accounts: dict[str, _Account]) -> None:
-        write_private(self._file, json.dumps([asdict(one) for one in accounts.values()], indent=2))
+    def _hand_over(self, name: str, token: str, url: str) -> Path:
+        """Writes the file that a person is handed, which alone holds their token."""
+        self._handover.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = inside(self._handover, f"{name}.json")
+        write_private(file, json.dumps({"url": url, "name": name, "token": token}))
+        return file
 
 
 def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""Calls from a command to the console of the running datasite, on loopback, with a person's token."""
+"""Calls from a command to the console of the running datasite, with a person's token."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasites.cli.commands import STAFF_VARIABLE, Chosen
 from datasites.cli.state_option import chosen_state
@@ -14,6 +14,10 @@ from policies.errors import ConfigError, WanwuError
 from policies.terminal.commands import path
 from policies.terminal.printing import say_json
 from policies.untrusted_text import shown
+
+if TYPE_CHECKING:
+    import ssl
+    from pathlib import Path
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -57,6 +61,7 @@ def call(chosen: Chosen, method: str, path: str, body: dict[str, Any] | None = N
             headers={"authorization": f"Bearer {access['token']}"},
             timeout=120,
             trust_env=False,
+            verify=_trusted(access),
         )
     except (OSError, httpx.TransportError) as error:
         raise ConfigError("The datasite is not running. Start it, then try again.") from error
@@ -74,6 +79,12 @@ def show(chosen: Chosen, content: Any, table: Callable[[Any], Any]) -> None:
     from policies.terminal.rich_terminal import PlainConsole
 
     PlainConsole().print(table(content))
+
+
+def token_file(chosen: Chosen) -> Path:
+    """The file with the token that calls carry: the person's own if one is given, else the state folder's."""
+    own = chosen.as_file or os.environ.get(STAFF_VARIABLE)
+    return path(str(own)) if own else chosen_state(chosen).console
 
 
 def _access(chosen: Chosen) -> dict[str, str]:
@@ -97,5 +108,19 @@ def _access(chosen: Chosen) -> dict[str, str]:
         raise ConfigError(f"{own} is not a token file. Ask the hospital's admin for one.") from error
     if chosen.state is not None or chosen.name:
         with contextlib.suppress(OSError, ConfigError):
-            access["url"] = json.loads(chosen_state(chosen).console.read_text())["url"]
+            running = json.loads(chosen_state(chosen).console.read_text())
+            access |= {name: running[name] for name in ("url", "certificate") if name in running}
     return access
+
+
+def _trusted(access: dict[str, str]) -> ssl.SSLContext | bool:
+    """Whose certificates a call trusts: those that the system does, and the console's own where its file has it."""
+    if not access["url"].startswith("https:"):
+        return True  # there is none on loopback
+    import ssl
+
+    context = ssl.create_default_context()
+    if "certificate" in access:
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.load_verify_locations(cadata=access["certificate"])
+    return context

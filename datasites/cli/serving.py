@@ -1,13 +1,19 @@
-"""The command `serve`, and the log that it writes instead of the terminal. The log stays in the state folder."""
+"""The command `serve`, with the log that it writes instead of the terminal, and `console`, which opens the pages.
+
+The log and the file that a browser is given stay in the hospital.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, TextIO
 
+from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
 from policies.terminal.commands import switch
+from policies.terminal.printing import say, say_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +48,38 @@ def serve(chosen: Chosen, *, stop_with_stdin: bool) -> None:
     os._exit(0)  # all is closed and on disk; taking PySyft's modules apart would take another three seconds
 
 
+def open_console(chosen: Chosen, *, no_browser: bool) -> None:
+    """Opens the console's pages in a browser, once, for whoever the token is of."""
+    address = console.call(chosen, "POST", "/link")["address"]
+    if chosen.json:
+        say_json({"address": address}, indent=2)
+        return
+    if not no_browser and _opened(chosen, address):
+        say("The console opens in your browser. If it does not, open this address within a minute:")
+    else:
+        say("Open this address within a minute:")
+    say(address)
+
+
+def _opened(chosen: Chosen, address: str) -> bool:
+    """Whether a browser was told. It is told a private file, since all of a machine's people see a command line."""
+    import html
+    import webbrowser
+
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    from datasites.files.private_file import write_private
+
+    file = console.token_file(chosen).resolve().with_suffix(".html")
+    target = html.escape(address)
+    write_private(
+        file,
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Console</title>'
+        f'<meta http-equiv="refresh" content="0;url={target}"><a href="{target}">Open the console</a></html>',
+    )
+    return webbrowser.open(file.as_uri())
+
+
 def wait_for_stdin() -> None:
     """Waits until standard input closes, then asks this process to stop."""
     import signal
@@ -73,6 +111,7 @@ def log_to(file: Path, most_bytes: int) -> TextIO:
 
 
 def add_commands(commands: HospitalCommands) -> None:
-    """Adds this command to the program."""
+    """Adds these commands to the program."""
     told = "stop when standard input closes (used by launch_datasites.py)"
     commands.add("serve", serve, switch("--stop_with_stdin", told))
+    commands.add("console", open_console, switch("--no-browser", "print the address alone"))

@@ -1,4 +1,4 @@
-"""Commands about the hospital's own people: `staff add`, `staff remove`, `staff list`. They print no token."""
+"""Commands about the hospital's own people: `staff add`, `remove`, `reset`, `list`. They print no token."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ def remove_staff(chosen: Chosen, *, person: str) -> None:
     say(f"{person} has no account any more.")
 
 
+def reset_staff(chosen: Chosen, *, person: str) -> None:
+    """Takes the token, password and second factor of a person away and makes a new file to hand over."""
+    answer = console.call(chosen, "POST", f"/staff/{console.called('person', person)}/reset")
+    say(f"{person} begins anew, and is signed out everywhere. Hand over this file on a safe way: {answer['file']}")
+
+
 def list_staff(chosen: Chosen) -> None:
     """Lists the hospital's people with their roles."""
     from datasites.console.tables import staff_table
@@ -35,6 +41,7 @@ def add_commands(commands: HospitalCommands) -> None:
     person = argument("person", "name, as decisions and receipts state it")
     staff.add("add", add_staff, person, later=_role)
     staff.add("remove", remove_staff, person)
+    staff.add("reset", reset_staff, person)
     staff.add("list", list_staff)
 
 

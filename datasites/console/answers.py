@@ -74,6 +74,13 @@ class FileAnswer:
 
 
 @dataclass(frozen=True)
+class LinkAnswer:
+    """An address that opens the console once, within a minute, for whoever asked for it."""
+
+    address: str
+
+
+@dataclass(frozen=True)
 class RevokedAnswer:
     """How many certificates a revocation ended."""
 

@@ -18,7 +18,7 @@ def make_routes(console: Console) -> APIRouter:
 
     @router.get("/budget")
     async def budget(request: Request) -> JSONResponse:
-        return await console.answer(request, READS, lambda who: _budgets(console))
+        return await console.answer(request, READS, lambda who: budgets(console))
 
     @router.get("/limits")
     async def show_limits(request: Request) -> JSONResponse:
@@ -31,7 +31,7 @@ def make_routes(console: Console) -> APIRouter:
     return router
 
 
-def _budgets(console: Console) -> list[BudgetRow]:
+def budgets(console: Console) -> list[BudgetRow]:
     """What each dataset's budget is, what is charged, by whom, and what is left."""
     total = console.books.limits.current.total
     rows = []

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from datasites.access.accounts import Accounts
+from datasites.access.link_codes import LinkCodes
 from datasites.access.people import ADMIN, AUDITOR, REVIEWER
 from datasites.access.staff import Person, Staff
-from datasites.assets.published import PublishedDataset
-from datasites.code_requests.books import Books
-from datasites.code_requests.requests import RequestBook
-from datasites.runs.queue import RunQueue
-from datasites.runs.supervisor import Supervisor
 from policies.answers.plain_values import to_plain
+
+if TYPE_CHECKING:
+    from datasites.access.accounts import Accounts
+    from datasites.assets.published import PublishedDataset
+    from datasites.code_requests.books import Books
+    from datasites.code_requests.requests import RequestBook
+    from datasites.runs.queue import RunQueue
+    from datasites.runs.supervisor import Supervisor
 
 CHANGES, DECIDES, READS, AUDITS = (ADMIN,), (ADMIN, REVIEWER), (ADMIN, REVIEWER, AUDITOR), (ADMIN, AUDITOR)
 
@@ -36,6 +40,7 @@ class Console:
     queue: RunQueue
     supervisor: Supervisor
     url: Callable[[], str]
+    links: LinkCodes = field(default_factory=LinkCodes)
 
     async def answer(self, request: Request, roles: Sequence[str], work: Callable[[Person], object]) -> JSONResponse:
         """Does the work for the person whose token the request carries.

@@ -10,7 +10,7 @@ from datasites.console.console import CHANGES, Console
 
 
 def make_routes(console: Console) -> APIRouter:
-    """List, add, remove."""
+    """List, add, remove, begin anew."""
     router = APIRouter(prefix="/staff")
 
     @router.get("")
@@ -24,6 +24,10 @@ def make_routes(console: Console) -> APIRouter:
     @router.post("/{name}/remove")
     async def remove_staff(request: Request, name: str) -> JSONResponse:
         return await console.answer(request, CHANGES, lambda who: _remove(console, name, by=who.name))
+
+    @router.post("/{name}/reset")
+    async def reset_staff(request: Request, name: str) -> JSONResponse:
+        return await console.answer(request, CHANGES, lambda who: _reset(console, name, by=who.name))
 
     return router
 
@@ -41,3 +45,10 @@ def _remove(console: Console, name: str, *, by: str) -> RemovedAnswer:
     console.books.approvals.consents.drop(name)
     console.books.audit.write("staff removed", name=name, by=by)
     return RemovedAnswer(name)
+
+
+def _reset(console: Console, name: str, *, by: str) -> FileAnswer:
+    """Has a person begin anew, with a new file; their sessions have ended."""
+    file = console.staff.reset(name, url=console.url())
+    console.books.audit.write("staff reset", name=name, by=by)
+    return FileAnswer(str(file))

@@ -165,9 +165,10 @@ def researcher_table(rows: object) -> PlainTable:
 
 def staff_table(rows: object) -> PlainTable:
     """One line a person."""
-    table = PlainTable("name", "role", "added", "by")
+    table = PlainTable("name", "role", "added", "by", "password", "second factor")
     for row in read_rows(StaffRow, rows):
-        table.add_row(row.name, row.role, row.added_at, row.added_by)
+        set_up = ["set" if one else "" for one in (row.password, row.second_factor)]
+        table.add_row(row.name, row.role, row.added_at, row.added_by, *set_up)
     return table
 
 

@@ -22,7 +22,7 @@ def ports(examined: ExaminedDatasite) -> Iterator[Finding]:
     host, port = examined.config.host, examined.config.port
     if examined.running:
         yield _answers("researchers' port", host, port)
-        yield _answers("console's port", "127.0.0.1", examined.console_port)
+        yield _answers("console's port", examined.config.console_host, examined.console_port)
         return
     try:
         listen(host, port).close()

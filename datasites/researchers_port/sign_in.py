@@ -17,8 +17,8 @@ from syft.service.user.user import UserPrivateKey, check_pwd, salt_and_hash_pass
 from syft.service.user.user_roles import ServiceRole
 from syft.store.document_store_errors import NotFoundException
 
+from datasites.access.throttle import SignInThrottle
 from datasites.audit_log.counted_events import CountedEvents
-from datasites.researchers_port.throttle import SignInThrottle
 from policies.errors import SignInFailed
 
 # Passwords that are hashed at once, in threads that nothing else takes.

@@ -1,7 +1,7 @@
 """Sockets and servers: two, each in its own event loop, on a socket that was opened before anything else started.
 
 What may pass the researchers' one is decided in `datasites/researchers_port/mutual_tls.py`; the console's stays on
-loopback.
+loopback, or has the hospital's own certificate.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ import asyncio
 import contextlib
 import signal
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from datasites.web.exchanges import BoundedProtocol
 from datasites.web.port_limits import PortLimits
 from policies.errors import ConfigError
 
-MAX_PLAIN_CONNECTIONS = 64
+MAX_CONSOLE_CONNECTIONS = 64
 Listening = tuple[uvicorn.Server, socket.socket]
 
 
@@ -78,30 +79,31 @@ def _serve_apart(listening: Listening) -> None:
     asyncio.run(server.serve(sockets=[sock]))
 
 
-def plain_server(app: FastAPI, limits: PortLimits) -> uvicorn.Server:
-    """A server without TLS, for loopback only."""
-    protocol: Any = type("PlainProtocol", (_PlainProtocol,), {"limits": limits})
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            http=protocol,
-            ws="none",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-        )
+def console_server(app: ASGIApp, limits: PortLimits, tls: ssl.SSLContext | None = None) -> uvicorn.Server:
+    """A server for the console; one without TLS is for loopback only, which the settings see to."""
+    protocol: Any = type("ConsoleProtocol", (_ConsoleProtocol,), {"limits": limits})
+    config = uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
     )
+    config.load()
+    config.ssl = tls
+    return uvicorn.Server(config)
 
 
-class _PlainProtocol(BoundedProtocol):
-    """HTTP on loopback: from whoever has an account on the machine, in bounded number."""
+class _ConsoleProtocol(BoundedProtocol):
+    """HTTP for the console: from whoever reaches its port, in bounded number."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Takes the connection if there is room."""
         super().connection_made(transport)
-        if len(self.connections) > MAX_PLAIN_CONNECTIONS:
+        if len(self.connections) > MAX_CONSOLE_CONNECTIONS:
             transport.abort()

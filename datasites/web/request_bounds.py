@@ -26,14 +26,17 @@ Send = Callable[[Message], Awaitable[None]]
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # with none at all, browsers do not say where a form was sent from
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 )
-# Answers of the researchers' port are data; the console's may be pages, of its own scripts and styles only.
+# Answers of the researchers' port are data; the console's may be pages, of its own files only, with nothing inline.
 DATA_ONLY = b"default-src 'none'; frame-ancestors 'none'"
-OWN_PAGES = b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+OWN_PAGES = (
+    b"default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; "
+    b"frame-ancestors 'none'; base-uri 'none'"
+)
 
 
 # Most bytes of a body for a path that has no limit of its own.

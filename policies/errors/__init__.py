@@ -45,7 +45,9 @@ WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders
      │  ├─ RequestMalformed        WW611
      │  ├─ HostRefused             WW612
      │  ├─ TooSlow                 WW613
-     │  └─ RangeRefused            WW614
+     │  ├─ RangeRefused            WW614
+     │  ├─ FormRefused             WW615
+     │  └─ PageUnknown             WW616
      ├─ FederationError            WW701
      │  ├─ VersionMismatch         WW702
      │  ├─ NotEnoughDatasites      WW703
@@ -86,10 +88,12 @@ from policies.errors.configuration import (
 from policies.errors.contracts import (
     BodyTooLarge,
     ContractError,
+    FormRefused,
     HostRefused,
     InputRefused,
     MessageRefused,
     OutputRefused,
+    PageUnknown,
     RangeRefused,
     RequestMalformed,
     TooSlow,
@@ -153,6 +157,7 @@ __all__ = [
     "DatasiteUnreachable",
     "DiskFull",
     "FederationError",
+    "FormRefused",
     "HostRefused",
     "IdentitySuspected",
     "InputRefused",
@@ -165,6 +170,7 @@ __all__ = [
     "NotReserved",
     "OutOfMemory",
     "OutputRefused",
+    "PageUnknown",
     "PlanError",
     "ProcessGroupBroken",
     "QuotaExceeded",

@@ -57,3 +57,15 @@ class RangeRefused(ContractError):
     """A download asks for bytes that the blob does not have, or in another form than from one byte to the end."""
 
     code, status = "WW614", 416
+
+
+class FormRefused(ContractError):
+    """A form was not sent by a page of the console that was made for this browser and this session."""
+
+    code, status = "WW615", 403
+
+
+class PageUnknown(ContractError):
+    """The console has no such page."""
+
+    code, status = "WW616", 404

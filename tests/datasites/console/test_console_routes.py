@@ -34,6 +34,7 @@ ROLES = {
     "GET /staff": {ADMIN},
     "POST /staff": {ADMIN},
     "POST /staff/{name}/remove": {ADMIN},
+    "POST /staff/{name}/reset": {ADMIN},
     "GET /runs": {ADMIN},
     "POST /runs/{run_id}/cancel": {ADMIN},
     "GET /budget": {ADMIN, REVIEWER, AUDITOR},
@@ -42,6 +43,7 @@ ROLES = {
     "POST /limits": {ADMIN},
     "GET /ledger": {ADMIN, AUDITOR},
     "GET /audit": {ADMIN, AUDITOR},
+    "POST /link": {ADMIN, REVIEWER, AUDITOR},
 }
 OF_THE_ACCOUNTS = {"GET /staff", "POST /staff/{name}/remove"}
 """Answered by the accounts themselves, which are real here."""

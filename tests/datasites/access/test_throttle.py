@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from datasites.researchers_port import throttle
-from datasites.researchers_port.throttle import FREE_TRIES, SignInThrottle
+from datasites.access import throttle
+from datasites.access.throttle import FREE_TRIES, SignInThrottle
 
 
 class Clock:

@@ -1,0 +1,125 @@
+"""The console's languages: its texts from catalogues, its numbers and dates by Babel. English texts are the keys."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+
+from babel import Locale, dates, numbers
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import NullTranslations, Translations
+
+CATALOGUES = Path(__file__).parent.parent / "translations"
+FIRST = "en"
+_NAMES = MappingProxyType({"en": "English", "zh": "简体中文"})
+_TAGS = MappingProxyType({"en": "en", "zh": "zh-Hans"})
+_PREFERENCE = re.compile(r"\s*([A-Za-z]{1,8})(?:-[A-Za-z0-9-]{1,30})?\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?))?\s*")
+_MOST_PREFERENCES = 20
+
+
+@dataclass(frozen=True)
+class Language:
+    """One language of the console.
+
+    Attributes:
+        code: As the cookie and the catalogue's folder have it.
+        tag: As HTML and HTTP have it.
+        name: As its own speakers write it.
+        locale: For numbers and dates.
+        catalogue: Its texts.
+    """
+
+    code: str
+    tag: str
+    name: str
+    locale: Locale
+    catalogue: NullTranslations
+
+    def gettext(self, text: str, **values: object) -> str:
+        """The text in this language, with the values where it names them as `%(name)s`."""
+        return self.catalogue.gettext(text) % values
+
+    def ngettext(self, one: str, many: str, count: int, **values: object) -> str:
+        """As `gettext`, of a text that counts: the count stands as `%(count)s`."""
+        return self.catalogue.ngettext(one, many, count) % {"count": self.number(count), **values}
+
+    def number(self, value: float, digits: int = 2) -> str:
+        """A number, whole or with at most so many digits behind the point."""
+        pattern = "#,##0." + "#" * digits if isinstance(value, float) else "#,##0"
+        return numbers.format_decimal(value, format=pattern, locale=self.locale)
+
+    def percent(self, share: float, digits: int = 0) -> str:
+        """A share of one, as a percentage."""
+        pattern = "#,##0%" if digits == 0 else f"#,##0.{'0' * digits}%"
+        return numbers.format_percent(share, format=pattern, locale=self.locale)
+
+    def moment(self, when: str | float | datetime) -> str:
+        """A time of day on a date, on the hospital's clock.
+
+        Args:
+            when: ISO 8601, or seconds since 1970, or a time; one without a zone is UTC.
+        """
+        return dates.format_datetime(as_time(when), "medium", locale=self.locale)
+
+    def day(self, when: str | float | datetime) -> str:
+        """A date, on the hospital's clock."""
+        return dates.format_date(as_time(when).date(), "medium", locale=self.locale)
+
+
+def as_time(when: str | float | datetime) -> datetime:
+    """A time on the hospital's clock; see `Language.moment`."""
+    if isinstance(when, str):
+        when = datetime.fromisoformat(when)
+    elif not isinstance(when, datetime):
+        when = datetime.fromtimestamp(when, UTC)
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone()
+
+
+def read_languages() -> Mapping[str, Language]:
+    """Every language, by its code."""
+    return MappingProxyType(
+        {code: Language(code, _TAGS[code], name, Locale.parse(code), _catalogue(code)) for code, name in _NAMES.items()}
+    )
+
+
+def catalogue_file(code: str) -> Path:
+    """Where a language's texts stand; English ones stand in the pages."""
+    return CATALOGUES / code / "LC_MESSAGES" / "pages.po"
+
+
+def preferred(languages: Mapping[str, Language], chosen: str, accepted: str) -> Language:
+    """The language that a person chose, or the first that their browser asks for, or English.
+
+    Args:
+        languages: Those that there are.
+        chosen: What the cookie holds.
+        accepted: The header Accept-Language.
+    """
+    if chosen in languages:
+        return languages[chosen]
+    wished = [_PREFERENCE.fullmatch(one) for one in accepted[:500].split(",")[:_MOST_PREFERENCES]]
+    ranked = sorted((one for one in wished if one), key=lambda one: -float(one[2] or 1))
+    codes = (one[1].lower() for one in ranked if float(one[2] or 1) > 0)
+    return languages[next((code for code in codes if code in languages), FIRST)]
+
+
+def to_translate(text: str) -> str:
+    """Marks a text that is translated where it is shown."""
+    return text
+
+
+def _catalogue(code: str) -> NullTranslations:
+    if code == FIRST:
+        return NullTranslations()
+    with catalogue_file(code).open("rb") as file:
+        catalogue = read_po(file, locale=code, abort_invalid=True)
+    compiled = io.BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    return Translations(compiled)

@@ -1,0 +1,101 @@
+"""The console of a running datasite, opened from its rooms. It never leaves the hospital."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from datasites.access.sessions import Sessions
+from datasites.access.throttle import SignInThrottle
+from datasites.console.console import Console
+from datasites.pages.app import make_pages_and_api
+from datasites.web.console_tls import ConsoleTls, in_address, read_tls
+from datasites.web.listening import console_server, listen
+
+if TYPE_CHECKING:
+    from datasites.access.access import Access
+    from datasites.access.accounts import Accounts
+    from datasites.assets.published import PublishedDataset
+    from datasites.code_requests.books import Books
+    from datasites.code_requests.requests import RequestBook
+    from datasites.config import DatasiteConfig
+    from datasites.runs.runs import Runs
+
+
+@dataclass(frozen=True)
+class ConsolePort:
+    """The console's port, before anything listens.
+
+    Attributes:
+        app: What answers.
+        config: The datasite's settings.
+        tls: The hospital's certificate for it; None on loopback without one.
+    """
+
+    app: ASGIApp
+    config: DatasiteConfig
+    tls: ConsoleTls | None
+
+    def listen(self) -> socket:
+        """The open socket.
+
+        Raises:
+            ConfigError: The port is taken, or may not be opened.
+        """
+        return listen(self.config.console_host, self.config.console_port)
+
+    def server(self) -> uvicorn.Server:
+        """What serves on that socket."""
+        return console_server(self.app, self.config.port_limits, self.tls.context if self.tls else None)
+
+    def access(self, listening: socket) -> dict[str, str]:
+        """Where a command line finds the console, and the certificate that it then meets."""
+        host, port = listening.getsockname()[:2]
+        if self.tls is None:
+            return {"url": f"http://{in_address(host, port)}"}
+        return {"url": f"https://{in_address(self.tls.names[0], port)}", "certificate": self.tls.certificate}
+
+
+def open_console(
+    config: DatasiteConfig,
+    *,
+    access: Access,
+    accounts: Accounts,
+    datasets: Mapping[str, PublishedDataset],
+    books: Books,
+    book: RequestBook,
+    runs: Runs,
+) -> ConsolePort:
+    """The console of the datasite with these settings.
+
+    Raises:
+        ConfigError: The certificate of the hospital for it cannot be used.
+    """
+    tls = None
+    if config.console_certificate:
+        tls = read_tls(Path(config.console_certificate).expanduser(), Path(config.console_key).expanduser())
+    console = Console(
+        name=config.name,
+        staff=access.staff,
+        datasets=datasets,
+        terms_of_use=config.dataset.terms_of_use,
+        books=books,
+        book=book,
+        accounts=accounts,
+        queue=runs.queue,
+        supervisor=runs.supervisor,
+        url=lambda: access.console_url,
+    )
+    sessions = Sessions(
+        access.staff,
+        idle_seconds=60 * config.console_idle_minutes,
+        longest_seconds=3600 * config.console_session_hours,
+    )
+    app = make_pages_and_api(console, sessions, SignInThrottle(), tls_names=tls.names if tls else ())
+    return ConsolePort(app, config, tls)

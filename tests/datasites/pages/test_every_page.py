@@ -1,0 +1,51 @@
+"""Every page of the console: no fault of accessibility in light and dark, and nothing that its own rules forbid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext
+from support.console_pages import ADMIN_NAME, ConsoleOfFakes
+
+PAGES = (
+    ("/sign-in", ""),
+    ("/first-password", ""),
+    ("/open?code=none", ""),
+    ("/", ADMIN_NAME),
+    ("/nowhere", ADMIN_NAME),
+)
+"""Each page, and who looks at it; a new page is a line here."""
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+@pytest.mark.parametrize(("path", "name"), PAGES, ids=[path for path, _ in PAGES])
+@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+def test_a_page_has_no_fault_of_accessibility_in_either_theme(
+    served: ConsoleOfFakes, context_of: Callable[..., BrowserContext], path: str, name: str, language: str
+) -> None:
+    context = context_of(locale=language)
+    if name:
+        served.sign_in(context, name)
+    page = context.new_page()
+    refused: list[str] = []
+    page.on("console", lambda message: refused.append(message.text) if "Security Policy" in message.text else None)
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        page.goto(served.url + path)
+        found = Axe().run(page, options=RULES)
+        assert found.violations_count == 0, found.generate_report()
+    assert refused == []
+
+
+@pytest.mark.parametrize(("path", "name"), PAGES, ids=[path for path, _ in PAGES])
+def test_a_page_fits_a_narrow_screen(
+    served: ConsoleOfFakes, context_of: Callable[..., BrowserContext], path: str, name: str
+) -> None:
+    context = context_of(viewport={"width": 320, "height": 640})
+    if name:
+        served.sign_in(context, name)
+    page = context.new_page()
+    page.goto(served.url + path)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
