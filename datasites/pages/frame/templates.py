@@ -20,14 +20,15 @@ class Templates:
     """Every template, in one language each."""
 
     def __init__(self, languages: Mapping[str, Language]) -> None:
-        self._environments = {code: _environment(language) for code, language in languages.items()}
+        self._environments = {code: make_environment(language) for code, language in languages.items()}
 
     def render(self, language: Language, template: str, values: Mapping[str, object]) -> str:
         """A page's text. A value that a template names and nobody gave is an error."""
         return self._environments[language.code].get_template(template).render(values)
 
 
-def _environment(language: Language) -> Environment:
+def make_environment(language: Language) -> Environment:
+    """Where templates of one language are found, with what all of them may call."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         extensions=["jinja2.ext.i18n"],

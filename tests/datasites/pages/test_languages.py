@@ -1,0 +1,123 @@
+"""Two languages: every text of a page stands in the catalogue, numbers and dates follow, and a choice is kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.frontend import parse_mapping_cfg
+from babel.messages.pofile import read_po
+from playwright.sync_api import BrowserContext, expect
+from support.console_pages import ADMIN_NAME, ConsoleOfFakes
+
+from datasites.pages.frame.languages import CATALOGUES, catalogue_file, preferred, read_languages
+
+Text = str | tuple[str, ...]
+ROOM = CATALOGUES.parent
+_PLACE = re.compile(r"%%|%(?:\((\w+)\))?(.)")
+
+
+def texts() -> set[Text]:
+    """Every text that the pages' code and templates mark, as `make translations` finds them."""
+    with (CATALOGUES / "extract.cfg").open() as file:
+        methods, options = parse_mapping_cfg(file)
+    keywords = {"_": None, "gettext": None, "ngettext": (1, 2), "to_translate": None}
+    found = extract_from_dir(ROOM, method_map=methods, options_map=options, keywords=keywords)
+    return {message for _, _, message, _, _ in found}
+
+
+def catalogue() -> dict[Text, tuple[str, ...]]:
+    with catalogue_file("zh").open("rb") as file:
+        read = [one for one in read_po(file, locale="zh", abort_invalid=True) if one.id]
+    assert not any(one.fuzzy for one in read)
+    return {
+        one.id if isinstance(one.id, str) else tuple(one.id): (
+            (one.string,) if isinstance(one.string, str) else tuple(one.string or ())
+        )
+        for one in read
+    }
+
+
+def places(text: str) -> set[str]:
+    return {found[0] for found in _PLACE.finditer(text)}
+
+
+def test_every_text_of_a_page_stands_in_the_chinese_catalogue_and_none_that_no_page_has() -> None:
+    assert len(texts()) > 50
+    assert texts() ^ set(catalogue()) == set(), "run 'make translations', then translate what is new"
+
+
+def test_each_translation_says_something_and_holds_the_same_values() -> None:
+    for key, translated in catalogue().items():
+        originals = (key,) if isinstance(key, str) else key
+        assert translated and all(translated), key
+        wanted = places(originals[-1])
+        assert all(places(one) == wanted for one in translated), key
+        assert all(one.startswith("%%") or re.fullmatch(r"%\(\w+\)s", one) for one in wanted), key
+
+
+def test_texts_stand_in_marks_and_not_bare_in_templates() -> None:
+    bare = re.compile(r'>[^<>{}="]*[A-Za-z]{3,}[^<>{}="]*<')
+    found = {
+        str(file.relative_to(ROOM)): bare.findall(re.sub(r"{[{%#].*?[}%#]}", "", file.read_text(), flags=re.DOTALL))
+        for file in ROOM.rglob("*.jinja")
+    }
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accepted", "code"),
+    [
+        ("", "", "en"),
+        ("", "zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        ("", "de-DE, zh;q=0.5, en;q=0.7", "en"),
+        ("", "fr, *;q=0.1", "en"),
+        ("", "zh;q=0, en;q=0.1", "en"),
+        ("", ";;q=,\x00," * 100, "en"),
+        ("zh", "en", "zh"),
+        ("tlh", "zh", "zh"),
+    ],
+)
+def test_a_choice_goes_before_what_a_browser_asks_for(chosen: str, accepted: str, code: str) -> None:
+    assert preferred(read_languages(), chosen, accepted).code == code
+
+
+def test_numbers_and_dates_are_written_as_each_language_writes_them() -> None:
+    english, chinese = read_languages().values()
+    when = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
+    assert (english.number(12345), english.number(1234.5), english.number(0.123456, 4)) == (
+        "12,345",
+        "1,234.5",
+        "0.1235",
+    )
+    assert (english.percent(0.125), chinese.percent(0.125, 1)) == ("12%", "12.5%")
+    assert (english.day(when), chinese.day(when)) == ("Nov 27, 2026", "2026年11月27日")
+    assert english.day("2026-11-27T12:00:00") == english.day(when.timestamp()) == english.day(when)
+    assert english.ngettext("%(count)s row", "%(count)s rows", 1) == "1 row"
+    assert english.ngettext("%(count)s row", "%(count)s rows", 2000) == "2,000 rows"
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_language_and_colours_are_chosen_on_any_page_and_kept(
+    served: ConsoleOfFakes, context_of: Callable[..., BrowserContext], scripts: bool
+) -> None:
+    context = context_of(java_script_enabled=scripts)
+    page = context.new_page()
+    page.goto(f"{served.url}/first-password")
+    page.get_by_label("Language").select_option("zh")
+    page.get_by_label("Colours").select_option("dark")
+    page.get_by_role("button", name="Set", exact=True).click()
+    expect(page).to_have_url(f"{served.url}/first-password")
+    expect(page.locator("html")).to_have_attribute("lang", "zh-Hans")
+    served.sign_in(context, ADMIN_NAME)
+    page.goto(served.url)
+    expect(page.get_by_role("heading", name="概览")).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_the_catalogue_lies_where_an_installed_package_has_it() -> None:
+    assert catalogue_file("zh") == Path(ROOM / "translations" / "zh" / "LC_MESSAGES" / "pages.po")
