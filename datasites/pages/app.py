@@ -9,10 +9,13 @@ from datasites.access.sign_in import SignIn
 from datasites.access.throttle import SignInThrottle
 from datasites.console.app import PREFIX, make_app
 from datasites.console.console import Console
-from datasites.pages import overview, own_account, own_files, preferences, sign_in
+from datasites.console.datasets import published, summary_of
+from datasites.datasets.samples.sheet_process import SheetProcess
+from datasites.pages import datasets, overview, own_account, own_files, preferences, sign_in
 from datasites.pages.frame.languages import read_languages
 from datasites.pages.frame.reception import Reception
 from datasites.pages.frame.routing import ByPath, pages_app
+from datasites.sources.inspection.latest_look import LatestLook
 from datasites.web.request_bounds import OWN_PAGES, RequestBounds
 
 # What the console is asked for as: it listens on loopback only.
@@ -21,13 +24,19 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def make_pages_and_api(console: Console, sessions: Sessions, throttle: SignInThrottle) -> ASGIApp:
     """The app for the console's port, closed to whoever asks for another host than loopback."""
-    books = console.books
+    books, sheets = console.books, SheetProcess()
     entrance = SignIn(console.staff, books.audit, books.counted, throttle)
     parts = (
         own_files.make_pages(),
         preferences.make_pages(tuple(read_languages())),
         sign_in.make_pages(sessions, entrance, console.links),
         overview.make_pages(lambda: overview.overview_of(console)),
+        datasets.make_pages(
+            tuple(console.datasets),
+            lambda name: summary_of(console, name),
+            lambda name, which: sheets.sheet(which, published(console, name).store),
+            LatestLook(console.source),
+        ),
         own_account.make_pages(),
     )
     reception = Reception(console.name, sessions=sessions, counted=books.counted, secure=False, parts=parts)
