@@ -88,6 +88,7 @@ bench-hospital: setup ## how fast pictures come in beside bare decoding, and in 
 PAGES := datasites/pages
 CATALOGUE := $(PAGES)/translations/zh/LC_MESSAGES/pages.po
 translations: setup ## the texts of the console's pages, into its Chinese catalogue
+	@mkdir -p out
 	$(BIN)/pybabel -q extract --no-location --omit-header -F $(PAGES)/translations/extract.cfg -k to_translate -o out/pages.pot $(PAGES)
 	$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --omit-header --width=120 -l zh -i out/pages.pot -o $(CATALOGUE)
 

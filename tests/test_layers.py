@@ -234,7 +234,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.console": {
         "policies": "answers errors ledger terminal",
-        "datasites": "access assets code_requests datasets runs.queue runs.supervisor web",
+        "datasites": "access assets code_requests datasets runs.queue runs.supervisor sources web",
     },
     "datasites.pages.frame": {
         "policies": "errors untrusted_text",
@@ -242,7 +242,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.pages": {
         "policies": "errors",
-        "datasites": "access assets code_requests config console pages.frame runs.runs web",
+        "datasites": "access assets code_requests config console datasets pages.frame runs.runs sources web",
     },
     "datasites.server": {
         "datasites": "access code_requests config files pages pysyft researchers_port runs.runs state web",

@@ -19,6 +19,7 @@ PRINTS = {
 }
 MAKES_RICH = {"policies/terminal/rich_terminal.py"}
 WRITES_STREAMS = {
+    "datasites/datasets/samples/draw_sheet.py",  # a picture for the datasite's own process
     "datasites/runs/sandbox/confinement.py",  # JSON for the datasite's own process
 }
 OBEYED_BY_RICH = {"Console", "Table", "Text", "Markup", "Panel", "Prompt", "print", "escape", "Markdown", "inspect"}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datasites.code_requests.requests import RequestBook
     from datasites.runs.queue import RunQueue
     from datasites.runs.supervisor import Supervisor
+    from datasites.sources.dataset_settings import DatasetSettings
 
 CHANGES, DECIDES, READS, AUDITS = (ADMIN,), (ADMIN, REVIEWER), (ADMIN, REVIEWER, AUDITOR), (ADMIN, AUDITOR)
 
@@ -33,7 +34,7 @@ class Console:
     name: str
     staff: Staff
     datasets: Mapping[str, PublishedDataset]
-    terms_of_use: str
+    source: DatasetSettings
     books: Books
     book: RequestBook
     accounts: Accounts

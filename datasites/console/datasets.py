@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from datasites.assets.published import PublishedDataset
 from datasites.console.console import READS, Console
 from datasites.datasets.summary import DatasetSummary, summarise
 from policies.errors import RequestUnknown
@@ -16,14 +17,28 @@ def make_routes(console: Console) -> APIRouter:
 
     @router.get("/datasets/{name}")
     async def dataset(request: Request, name: str) -> JSONResponse:
-        return await console.answer(request, READS, lambda who: _summary(console, name))
+        return await console.answer(request, READS, lambda who: summary_of(console, name))
 
     return router
 
 
-def _summary(console: Console, name: str) -> DatasetSummary:
-    published = console.datasets.get(name)
-    if published is None:
-        raise RequestUnknown(f"There is no dataset {name!r} here.")
+def summary_of(console: Console, name: str) -> DatasetSummary:
+    """What there is to tell of the dataset with that name.
+
+    Raises:
+        RequestUnknown: There is none.
+    """
     held = console.books.ledger.reservations().values()
-    return summarise(published.versions, held, console.terms_of_use)
+    return summarise(published(console, name).versions, held, console.source.terms_of_use)
+
+
+def published(console: Console, name: str) -> PublishedDataset:
+    """The dataset with that name, at its newest version.
+
+    Raises:
+        RequestUnknown: There is none.
+    """
+    found = console.datasets.get(name)
+    if found is None:
+        raise RequestUnknown(f"There is no dataset {name!r} here.")
+    return found

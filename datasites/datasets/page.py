@@ -6,22 +6,17 @@ It is written into the state folder and served by nothing.
 from __future__ import annotations
 
 import base64
-import io
 from pathlib import Path
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from numpy.typing import NDArray
-from PIL import Image
 
 from datasites.assets.mock import make_mock
 from datasites.assets.store import PictureStore
+from datasites.datasets.samples.sheets import sheet
 from datasites.datasets.summary import DatasetSummary
 from datasites.files.private_file import write_private
 from policies.untrusted_text import shown
 
-SAMPLES, COLUMNS = 24, 6
-CELL = 160  # most pixels of a sample's side
 _HERE = Path(__file__).parent
 
 
@@ -55,27 +50,11 @@ def write_page(dataset: DatasetSummary, store: PictureStore, file: Path) -> None
     mock = make_mock(dataset.schema)
     page = _TEMPLATES.get_template("page.html.jinja").render(
         dataset=dataset,
-        own=_sheet(store.images[:SAMPLES]),
-        mock=_sheet(mock.images[:SAMPLES]),
+        own=_inline(sheet(store.images)),
+        mock=_inline(sheet(mock.images)),
     )
     write_private(file, page)
 
 
-def _sheet(images: NDArray[np.uint8] | NDArray[np.uint16]) -> _Base64:
-    """Samples side by side, as PNG in base 64."""
-    height, width = images.shape[1:3]
-    scale = min(1.0, CELL / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    rows = -(-len(images) // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * (size[0] + 2), rows * (size[1] + 2)), "white")
-    for index, image in enumerate(images):
-        down, across = divmod(index, COLUMNS)
-        sheet.paste(_picture(image).resize(size, Image.Resampling.BOX), (across * (size[0] + 2), down * (size[1] + 2)))
-    written = io.BytesIO()
-    sheet.save(written, "PNG")
-    return _Base64(base64.b64encode(written.getvalue()).decode("ascii"))
-
-
-def _picture(image: NDArray[np.uint8] | NDArray[np.uint16]) -> Image.Image:
-    eight = (image >> 8).astype(np.uint8) if image.dtype == np.uint16 else np.asarray(image)
-    return Image.fromarray(eight[..., :3] if eight.shape[2] >= 3 else eight[..., 0]).convert("RGB")
+def _inline(picture: bytes) -> _Base64:
+    return _Base64(base64.b64encode(picture).decode("ascii"))

@@ -12,10 +12,13 @@ from datasites.access.sign_in import SignIn
 from datasites.access.throttle import SignInThrottle
 from datasites.console.app import PREFIX, make_app
 from datasites.console.console import Console
-from datasites.pages import overview, own_account, own_files, preferences, sign_in
+from datasites.console.datasets import published, summary_of
+from datasites.datasets.samples.sheet_process import SheetProcess
+from datasites.pages import datasets, overview, own_account, own_files, preferences, sign_in
 from datasites.pages.frame.languages import read_languages
 from datasites.pages.frame.reception import Reception
 from datasites.pages.frame.routing import ByPath, pages_app
+from datasites.sources.inspection.latest_look import LatestLook
 from datasites.web.request_bounds import OWN_PAGES, RequestBounds
 
 # What the console is asked for as where it has no certificate: it then listens on loopback only.
@@ -33,13 +36,19 @@ def make_pages_and_api(
         throttle: Who has to wait with signing in.
         tls_names: The hosts that its certificate is for; empty without TLS, on loopback.
     """
-    books = console.books
+    books, sheets = console.books, SheetProcess()
     entrance = SignIn(console.staff, books.audit, books.counted, throttle)
     parts = (
         own_files.make_pages(),
         preferences.make_pages(tuple(read_languages())),
         sign_in.make_pages(sessions, entrance, console.links),
         overview.make_pages(lambda: overview.overview_of(console)),
+        datasets.make_pages(
+            tuple(console.datasets),
+            lambda name: summary_of(console, name),
+            lambda name, which: sheets.sheet(which, published(console, name).store),
+            LatestLook(console.source),
+        ),
         own_account.make_pages(console.name, sessions, OwnAccount(console.staff, entrance, books.audit)),
     )
     reception = Reception(console.name, sessions=sessions, counted=books.counted, secure=bool(tls_names), parts=parts)

@@ -84,7 +84,7 @@ def open_console(
         name=config.name,
         staff=access.staff,
         datasets=datasets,
-        terms_of_use=config.dataset.terms_of_use,
+        source=config.dataset,
         books=books,
         book=book,
         accounts=accounts,

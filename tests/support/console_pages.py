@@ -24,6 +24,7 @@ from datasites.access.staff import Person, Staff
 from datasites.access.throttle import SignInThrottle
 from datasites.console.console import Console
 from datasites.pages.app import make_pages_and_api
+from datasites.sources.dataset_settings import DatasetSettings
 from datasites.web.console_tls import ConsoleTls
 from datasites.web.listening import console_server, listen
 from datasites.web.port_limits import PortLimits
@@ -119,7 +120,7 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
         audit=noted,
         counted=noted,
         limits=SimpleNamespace(current=DatasetLimits()),
-        ledger=SimpleNamespace(history=lambda *_, **__: (), reservations=dict),
+        ledger=parts.pop("ledger", SimpleNamespace(history=lambda *_, **__: (), reservations=dict)),
         epsilon=lambda history: 0.0,
         epsilon_left=lambda fingerprint: 8.0,
     )
@@ -127,7 +128,7 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
         "name": "north",
         "staff": staff,
         "datasets": {},
-        "terms_of_use": "",
+        "source": DatasetSettings(),
         "books": books,
         "book": SimpleNamespace(cards=list),
         "accounts": SimpleNamespace(people=list),

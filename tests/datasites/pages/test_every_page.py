@@ -14,6 +14,8 @@ PAGES = (
     ("/first-password", ""),
     ("/open?code=none", ""),
     ("/", ADMIN_NAME),
+    ("/datasets", ADMIN_NAME),
+    ("/source", ADMIN_NAME),
     ("/nowhere", ADMIN_NAME),
 )
 """Each page, and who looks at it; a new page is a line here."""

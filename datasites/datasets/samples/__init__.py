@@ -1,0 +1,1 @@
+"""Samples of a dataset beside its mock, drawn for the hospital's people by a process of its own."""
