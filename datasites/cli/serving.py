@@ -75,4 +75,4 @@ def log_to(file: Path, most_bytes: int) -> TextIO:
 def add_commands(commands: HospitalCommands) -> None:
     """Adds this command to the program."""
     told = "stop when standard input closes (used by launch_datasites.py)"
-    commands.add("serve", serve, switch("--stop_with_stdin", told))
+    commands.add("serve", serve, switch("--stop_with_stdin", told), tells=False)
