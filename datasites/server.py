@@ -44,7 +44,7 @@ class RunningDatasite:
         self._books = books = open_books(state, config)
         server = start_pysyft(state, identity, name=config.name)
         from datasites.access.accounts import open_accounts
-        from datasites.code_requests.requests import RequestBook
+        from datasites.code_requests.requests import open_requests
         from datasites.pages.opening import open_console
         from datasites.pysyft.guard import Rules
         from datasites.pysyft.publish import publish_store
@@ -53,7 +53,7 @@ class RunningDatasite:
         enrolment = self._access.enrolment
         accounts = open_accounts(server, state, config, enrolment, books.audit)
         datasets = publish_store(server, state.store, config.dataset.name)
-        book = RequestBook(server, datasets, books, max_pending=config.max_pending_per_researcher)
+        book = open_requests(server, datasets, books, max_pending=config.max_pending_per_researcher)
         self._runs = runs = Runs(state, config, books, book.approved_now, program=program)
         self._port = ResearchersPort(
             config,
@@ -79,6 +79,7 @@ class RunningDatasite:
             Rules(
                 check_account=accounts.own_email,
                 check_submission=book.check_submission,
+                arrived=book.arrived,
                 admission=lambda call: runs.admission(book.approved(call)),
                 refused=lambda error, account: books.counted.add(
                     "call refused", account=accounts.known(account), code=error.code

@@ -68,12 +68,18 @@ def programs() -> dict[str, click.Command]:
 def commands(call: str, program: click.Command) -> Iterator[tuple[str, str, list[Row]]]:
     """Each command that a program has: how it is called, what it does, its arguments."""
     if isinstance(program, click.Group):
+        if program.invoke_without_command:
+            yield _described(call, program)
         for name, inner in program.commands.items():
             yield from commands(f"{call} {name}", inner)
         return
+    yield _described(call, program)
+
+
+def _described(call: str, program: click.Command) -> tuple[str, str, list[Row]]:
     context = click.Context(program)
     params = [param for param in program.get_params(context) if "--help" not in param.opts]
-    yield call, " ".join((program.help or "").split()), [_argument(param, context) for param in params]
+    return call, " ".join((program.help or "").split()), [_argument(param, context) for param in params]
 
 
 def understood(program: click.Command, words: Sequence[str]) -> dict[str, Any]:
@@ -82,7 +88,7 @@ def understood(program: click.Command, words: Sequence[str]) -> dict[str, Any]:
     Raises:
         click.UsageError: It is wrong.
     """
-    while isinstance(program, click.Group):
+    while isinstance(program, click.Group) and words[0] in program.commands:
         program, words = program.commands[words[0]], words[1:]
     return program.make_context(program.name, list(words)).params
 

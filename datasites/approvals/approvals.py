@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasites.approvals.consents import Consents
+from datasites.approvals.votes import Votes
 from datasites.files.sqlite_file import open_private
 from policies.errors import RequestError
 from policies.ledger.reservations import Reservation
@@ -19,6 +19,7 @@ from policies.plans.plan_json import canonical_json, sha256_text
 from policies.untrusted_text import is_plain
 
 MAX_REASON = 400
+NEVER_APPROVED = ("denied", "returned")
 _SCHEMA = (Path(__file__).parent / "approvals.sql").read_text()
 
 
@@ -99,6 +100,22 @@ def sealed(request_digest: str, shapes: str) -> str:
     return sha256_text(canonical_json({"request": request_digest, "shapes": shapes}))
 
 
+def know_returned(path: Path) -> None:
+    """Gives a table of decisions from before state version 3 the decision `returned`; votes begin anew.
+
+    What one person had approved of a request that waits for another is asked again: it was no vote on all that a card
+    shows now.
+    """
+    with closing(sqlite3.connect(path, isolation_level=None)) as table:
+        known = table.execute("SELECT sql FROM sqlite_master WHERE name='decisions'").fetchone()
+        if known is None or "'returned'" in known[0]:
+            return
+        table.executescript(
+            f"BEGIN; ALTER TABLE decisions RENAME TO older; {_SCHEMA} INSERT INTO decisions SELECT * FROM older; "  # noqa: S608
+            "DROP TABLE older; DROP TABLE IF EXISTS consents; COMMIT;"
+        )
+
+
 def end_released(path: Path, held: Mapping[str, Reservation]) -> None:
     """Ends the approvals whose reservation was released: the ledger came from a later time than the table."""
     with closing(sqlite3.connect(path)) as table, table:
@@ -111,23 +128,29 @@ def end_released(path: Path, held: Mapping[str, Reservation]) -> None:
 
 
 class Approvals:
-    """The table of decisions of one datasite."""
+    """The table of decisions of one datasite.
+
+    Attributes:
+        connection: The file, which further tables about requests are in.
+        lock: Held while the connection is used.
+        votes: What the decisions are made of.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._connection = open_private(path, _SCHEMA)
-        self._lock = threading.Lock()
-        self.consents = Consents(self._connection, self._lock)
+        self.connection = open_private(path, _SCHEMA)
+        self.lock = threading.Lock()
+        self.votes = Votes(self.connection, self.lock)
 
     def close(self) -> None:
         """Closes the file."""
-        with self._lock:
-            self._connection.close()
+        with self.lock:
+            self.connection.close()
 
     def record(self, decision: Decision) -> None:
         """Writes a decision; a later one on the same request replaces it."""
         values = tuple(vars(decision).values())
-        with self._lock:
-            self._connection.execute(f"INSERT OR REPLACE INTO decisions VALUES ({','.join('?' * len(values))})", values)  # noqa: S608
+        with self.lock:
+            self.connection.execute(f"INSERT OR REPLACE INTO decisions VALUES ({','.join('?' * len(values))})", values)  # noqa: S608
 
     def of_request(self, request_id: str) -> Decision | None:
         """The decision on a request, if any."""
@@ -138,6 +161,6 @@ class Approvals:
         return self._one("code_id", code_id)
 
     def _one(self, column: str, value: str) -> Decision | None:
-        with self._lock:
-            row = self._connection.execute(f"SELECT * FROM decisions WHERE {column}=?", (value,)).fetchone()  # noqa: S608
+        with self.lock:
+            row = self.connection.execute(f"SELECT * FROM decisions WHERE {column}=?", (value,)).fetchone()  # noqa: S608
         return Decision(*row) if row else None

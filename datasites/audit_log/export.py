@@ -38,10 +38,12 @@ def export(
 
     Raises:
         AuditBroken: The log does not hold.
-        ConfigError: The file exists already.
+        ConfigError: The file exists already, or cannot be written; then there is nothing of it.
     """
     if file.exists():
         raise ConfigError(f"{file} exists already. Choose another name.")
+    if not file.parent.is_dir():
+        raise ConfigError(f"There is no folder {file.parent}. Make it, or name another.")
     lines = read(log, seal=seal)
     chosen = [entry for entry in lines.entries if _within(entry, since, until)]
     as_csv = file.suffix.lower() == ".csv"
@@ -53,7 +55,10 @@ def export(
         "log_head": lines.head.hash,
         "sha256": hashlib.sha256(body.encode()).hexdigest(),
     }
-    write_private(file, body + ("# " if as_csv else "") + json.dumps(closing) + "\n")
+    try:
+        write_private(file, body + ("# " if as_csv else "") + json.dumps(closing) + "\n")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror}. Nothing of it was kept.") from error
     return len(chosen)
 
 

@@ -25,6 +25,7 @@ from datasites.audit_log.chain import (
     locked,
     verify,
 )
+from datasites.audit_log.index import AuditIndex
 from policies.errors import AuditUnavailable
 from policies.ledger.head_file import Head
 from policies.ledger.seal import Seal
@@ -35,7 +36,11 @@ MAX_TEXT = 8000  # characters of one detail; longer ones are cut
 
 
 class AuditLog:
-    """An append-only, hash-chained log. Any thread and process may write it, anyone may verify it."""
+    """An append-only, hash-chained log. Any thread and process may write it, anyone may verify it.
+
+    Attributes:
+        index: Searches it.
+    """
 
     def __init__(self, path: Path, seal: Seal | None = None) -> None:
         """Opens the log at `path`, which `begin` has made.
@@ -52,6 +57,7 @@ class AuditLog:
         self._head_file = head_file(path, seal)
         self._lock = threading.Lock()
         self._head = AuditHead()
+        self.index = AuditIndex(path, seal)
         if seal is None and self._head_file.path.exists():
             raise broken(f"{self._head_file.path.name} is sealed, and the identity knows of no sealed books")
         with self._lock:

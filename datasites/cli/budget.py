@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from datasites.cli import console
-from datasites.cli.commands import Chosen, HospitalCommands
+from datasites.cli.commands import Chosen, HospitalCommands, identifier, tell
 from policies.errors import ConfigError
-from policies.terminal.commands import option
+from policies.terminal.commands import argument, option
 
 
 def budget(chosen: Chosen) -> None:
@@ -18,13 +18,30 @@ def budget(chosen: Chosen) -> None:
     console.show(chosen, console.call(chosen, "GET", "/budget"), budget_table)
 
 
-def limits(chosen: Chosen, *, changes: Sequence[str]) -> None:
-    """Shows the dataset's limits, or changes some of them."""
+def limits(chosen: Chosen, *, changes: Sequence[str], reason: str) -> None:
+    """Shows the dataset's limits and what is proposed, or changes some; what allows more needs a reason."""
+    new = dict(_assignment(text) for text in changes)
+    if reason and not new:
+        raise ConfigError("A reason goes with a change: --set NAME=VALUE --reason TEXT.")
+    call = ("POST", "/limits", {"changes": new, "reason": reason}) if new else ("GET", "/limits")
+    _show(chosen, console.call(chosen, *call))
+
+
+def confirm(chosen: Chosen, *, proposal: str) -> None:
+    """Confirms a proposal to allow more; with the last person that it takes, it is in force."""
+    _show(chosen, console.call(chosen, "POST", f"/limits/proposals/{proposal}/confirm"))
+
+
+def withdraw(chosen: Chosen, *, proposal: str) -> None:
+    """Puts a proposal to allow more away."""
+    answer = console.call(chosen, "POST", f"/limits/proposals/{proposal}/withdraw")
+    tell(chosen, answer, f"Proposal {proposal} is put away; the limits are as they were.")
+
+
+def _show(chosen: Chosen, answer: Any) -> None:
     from datasites.console.tables import limits_table
 
-    new = dict(_assignment(text) for text in changes)
-    call = ("POST", "/limits", new) if new else ("GET", "/limits")
-    console.show(chosen, console.call(chosen, *call), limits_table)
+    console.show(chosen, answer, limits_table)
 
 
 def _assignment(text: str) -> tuple[str, Any]:
@@ -45,4 +62,12 @@ def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
     commands.add("budget", budget)
     told = "epsilon=10, max_rounds=100, ... (repeatable)"
-    commands.add("limits", limits, option("--set", told, name="changes", value="NAME=VALUE", repeated=True))
+    limit = commands.within("limits", "The dataset's limits: what is set, and proposals to allow more.")
+    limit.alone(
+        limits,
+        option("--set", told, name="changes", value="NAME=VALUE", repeated=True),
+        option("--reason", "why; needed by what allows more", default=""),
+    )
+    proposal = argument("proposal", "identifier of the proposal", kind=identifier("proposal"))
+    limit.add("confirm", confirm, proposal)
+    limit.add("withdraw", withdraw, proposal)

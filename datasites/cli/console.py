@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +12,12 @@ from datasites.cli.state_option import chosen_state
 from policies.errors import ConfigError, WanwuError
 from policies.terminal.commands import path
 from policies.terminal.printing import say_json
-from policies.untrusted_text import shown
 
 if TYPE_CHECKING:
     import ssl
     from pathlib import Path
 
-_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_AT_ONCE = 500
 
 
 class _Answered(WanwuError):
@@ -28,19 +26,6 @@ class _Answered(WanwuError):
     def __init__(self, code: str, public: str) -> None:
         super().__init__(public)
         self.code = code
-
-
-def called(what: str, name: str) -> str:
-    """`name` as one step of a path: what is no identifier would name another route than the command's.
-
-    Raises:
-        ConfigError: It is none.
-    """
-    if not _IDENTIFIER.fullmatch(name):
-        raise ConfigError(
-            f"Expected the identifier of a {what}, as the tables show it, got {shown(repr(name), most=80)}."
-        )
-    return name
 
 
 def call(chosen: Chosen, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -71,10 +56,19 @@ def call(chosen: Chosen, method: str, path: str, body: dict[str, Any] | None = N
     return content
 
 
-def show(chosen: Chosen, content: Any, table: Callable[[Any], Any]) -> None:
-    """Prints an answer as a table, or as it came with --json."""
+def pages(chosen: Chosen, route: str, every: bool, **asked: object) -> Any:
+    """A page of a list, or all of them as one: rows the newest first, and `next` for what is older."""
+    page = call(chosen, "GET", f"{route}{query(**asked)}")
+    while every and page["next"] is not None:
+        more = call(chosen, "GET", f"{route}{query(**{**asked, 'after': page['next'], 'count': _AT_ONCE})}")
+        page = {**more, "rows": [*page["rows"], *more["rows"]]}
+    return page
+
+
+def show(chosen: Chosen, content: Any, table: Callable[[Any], Any], *, rows: bool = False) -> None:
+    """Prints an answer as a table, or with --json as it came; of a page, its rows alone, the newest last as here."""
     if chosen.json:
-        say_json(content, indent=2)
+        say_json(content["rows"][::-1] if rows else content, indent=2)
         return
     from policies.terminal.rich_terminal import PlainConsole
 
@@ -85,6 +79,14 @@ def token_file(chosen: Chosen) -> Path:
     """The file with the token that calls carry: the person's own if one is given, else the state folder's."""
     own = chosen.as_file or os.environ.get(STAFF_VARIABLE)
     return path(str(own)) if own else chosen_state(chosen).console
+
+
+def query(**values: object) -> str:
+    """What follows a path to ask for a part of a list; what is None or empty is left out."""
+    from urllib.parse import urlencode
+
+    given = {name: str(value) for name, value in values.items() if value not in (None, "", False)}
+    return f"?{urlencode(given)}" if given else ""
 
 
 def _access(chosen: Chosen) -> dict[str, str]:

@@ -52,11 +52,15 @@ def show(chosen: Chosen, *, dataset: str, no_page: bool) -> None:
 def remove_patient(chosen: Chosen, *, patients: Path | None) -> None:
     """Makes a version without patients who withdrew, and says which released models had seen them."""
     from datasites.datasets.removal import remove_patients
+    from policies.answers.plain_values import to_plain
 
     os.umask(0o077)
     state, config = _opened(chosen, None)
     named = _asked() if patients is None else _read(patients)
     done = remove_patients(state, config.dataset.name, named, least=config.limits.min_public_size)
+    if chosen.json:
+        say_json(to_plain(done), indent=2)
+        return
     if done.version is None:
         say(f"The newest version of '{config.dataset.name}' has no picture of them. Later ingests leave them out.")
     else:
@@ -68,9 +72,13 @@ def remove_patient(chosen: Chosen, *, patients: Path | None) -> None:
 def prune(chosen: Chosen) -> None:
     """Removes the pictures of versions that no study under way and no new request reads; the datasite is stopped."""
     from datasites.datasets.pruning import prune
+    from policies.answers.plain_values import to_plain
 
     state, config = _opened(chosen, None)
     done = prune(state, config.dataset.name)
+    if chosen.json:
+        say_json(to_plain(done), indent=2)
+        return
     for version in done.versions:
         say(f"The pictures of version {version} are removed.")
     for version in done.needed:

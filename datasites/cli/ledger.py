@@ -25,17 +25,20 @@ def verify(chosen: Chosen, *, receipts: Sequence[Path]) -> None:
     state = chosen_state(chosen)
     ledger = open_ledger(state)
     ledger.verify()
-    say(f"The ledger's chain holds: {len(ledger.entries())} entries.")
-    if receipts:
-        _compare_receipts(state, receipts)
+    entries = len(ledger.entries())
+    if not chosen.json:
+        say(f"The ledger's chain holds: {entries} entries.")
+    compared = _compare_receipts(chosen, state, receipts) if receipts else []
+    if chosen.json:
+        say_json({"entries": entries, "receipts": compared}, indent=2)
 
 
-def _compare_receipts(state: StateFolder, places: Sequence[Path]) -> None:
+def _compare_receipts(chosen: Chosen, state: StateFolder, places: Sequence[Path]) -> list[dict[str, object]]:
     from datasites.state.last_known import disagree
     from datasites.state.outside_anchor import compare, find_receipts
 
     done = list(compare(state, find_receipts(places)))
-    for one in done:
+    for one in () if chosen.json else done:
         say(f"{'ok' if one.own and not one.missing else 'PROBLEM' if one.own else 'skipped':<8}{one.file}: {one.told}")
         for what in one.missing:
             say(f"           {what}")
@@ -43,11 +46,13 @@ def _compare_receipts(state: StateFolder, places: Sequence[Path]) -> None:
         raise ConfigError("None of these receipts is this datasite's; nothing was compared.")
     if wrong := [one.file.name for one in done if one.missing]:
         raise disagree(f"{len(wrong)} receipts state what the books do not hold: {', '.join(wrong)}")
+    return [{"file": str(one.file), "own": one.own, "told": one.told} for one in done]
 
 
 def show(chosen: Chosen) -> None:
-    """Prints the privacy ledger's entries, a JSON line each."""
-    for entry in console.call(chosen, "GET", "/ledger"):
+    """Prints the privacy ledger's entries, a JSON line each, or with --json as one list."""
+    entries = console.call(chosen, "GET", "/ledger")
+    for entry in [entries] if chosen.json else entries:
         say_json(entry)
 
 

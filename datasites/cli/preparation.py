@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from datasites.cli.commands import Chosen, HospitalCommands
+from datasites.cli.commands import Chosen, HospitalCommands, tell
 from datasites.cli.state_option import chosen_state
 from datasites.ingestion.reasons import ACCEPTABLE
 from policies.errors import ConfigError
@@ -39,7 +39,8 @@ def init(chosen: Chosen, *, settings_file: Path | None, **settings: Any) -> None
         raise ConfigError(f"{state.config} exists already. Edit it, or choose another --state.")
     check_data(state, config)
     write_config(state, config)
-    say(f"Datasite '{config.name}' is described in {state.config}: read it, set its limits, then ingest and serve.")
+    told = f"Datasite '{config.name}' is described in {state.config}: read it, set its limits, then ingest and serve."
+    tell(chosen, {"name": config.name, "config": str(state.config)}, told)
 
 
 def practice_dicom(chosen: Chosen, *, folder: Path) -> None:
@@ -47,7 +48,9 @@ def practice_dicom(chosen: Chosen, *, folder: Path) -> None:
     from datasites.assets.drawn.practice_dicom import write_practice_dicom
 
     count, table = write_practice_dicom(folder)
-    say(f"{folder / 'export'} holds {count} DICOM files, {table} what was found in each study. They are drawn.")
+    export = folder / "export"
+    told = f"{export} holds {count} DICOM files, {table} what was found in each study. They are drawn."
+    tell(chosen, {"export": str(export), "files": count, "table": str(table)}, told)
 
 
 def inspect(chosen: Chosen, *, path: str, table: Path | None, site: str | None) -> None:
@@ -92,13 +95,22 @@ def ingest(chosen: Chosen, *, processes: int | None, hold_out: Path | None, acce
         say("Nothing more was published. The same command goes on: what was read is kept.", to_errors=True)
         raise
     height, width, channels = manifest.image_shape
-    say(
+    tell(
+        chosen,
+        {
+            "dataset": manifest.name,
+            "pictures": manifest.num_pictures,
+            "units": manifest.num_units,
+            "unit": manifest.unit,
+            "public_size": manifest.public_size,
+            "classes": list(manifest.class_names),
+        },
         f"Dataset '{manifest.name}': {manifest.num_pictures} pictures of {height}x{width}x{channels} in "
         f"{len(manifest.class_names)} classes, {manifest.num_units} units ({manifest.unit})"
-        f"{f', with reports of up to {manifest.text.length} words' if manifest.text else ''}."
+        f"{f', with reports of up to {manifest.text.length} words' if manifest.text else ''}.",
+        f"Researchers will see a public size of {manifest.public_size}, and these classes:",
+        ", ".join(manifest.class_names),
     )
-    say(f"Researchers will see a public size of {manifest.public_size}, and these classes:")
-    say(", ".join(manifest.class_names))
 
 
 def _agreed(yes: bool) -> bool:
@@ -127,7 +139,8 @@ def features(
     folder = compute_features(newest_version(state.store, name).folder, spec, weights)
     open_audit(state).write("features computed", features=spec.key, weights=spec.weights_sha256)
     told = " ".join(f"--model_option {name}={value}" for name, value in spec.options.items())
-    say(f"{folder} holds them. Researchers name them with: --model features {told}")
+    answer = {"folder": str(folder), "options": dict(spec.options)}
+    tell(chosen, answer, f"{folder} holds them. Researchers name them with: --model features {told}")
 
 
 def add_commands(commands: HospitalCommands) -> None:

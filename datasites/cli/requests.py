@@ -6,62 +6,95 @@ from collections.abc import Mapping
 from typing import Any
 
 from datasites.cli import console
-from datasites.cli.commands import Chosen, HospitalCommands
-from policies.terminal.commands import argument, option
-from policies.terminal.printing import say
+from datasites.cli.commands import Chosen, HospitalCommands, identifier, tell
+from policies.terminal.commands import argument, option, switch
+
+_STATES = ("pending", "approved", "denied", "returned", "ended")
+_RUN_STATES = ("queued", "running", "done", "failed", "cancelled")
+_DONE = {"approved": "Approved", "denied": "Denied", "returned": "Returned"}
 
 
-def requests(chosen: Chosen) -> None:
-    """Lists code requests."""
+def requests(
+    chosen: Chosen,
+    *,
+    only: str | None,
+    researcher: str | None,
+    find: str,
+    count: int,
+    after: str | None,
+    all_pages: bool,
+) -> None:
+    """Lists code requests, the newest last."""
     from datasites.console.tables import request_table
 
-    console.show(chosen, console.call(chosen, "GET", "/requests"), request_table)
+    page = console.pages(
+        chosen, "/requests", all_pages, state=only, researcher=researcher, query=find, after=after, count=count
+    )
+    console.show(chosen, page, request_table, rows=True)
 
 
 def show(chosen: Chosen, *, request: str) -> None:
     """Shows one request's card."""
     from datasites.console.tables import request_card
 
-    console.show(chosen, console.call(chosen, "GET", f"/requests/{_named(request)}"), request_card)
+    console.show(chosen, console.call(chosen, "GET", f"/requests/{request}"), request_card)
 
 
 def approve(chosen: Chosen, *, request: str) -> None:
-    """Approves a request and reserves its budget."""
-    card = console.call(chosen, "POST", f"/requests/{_named(request)}/approve")
-    if card["state"] == "pending":
-        given, needed = len(card["approvals"]), card["approvals_needed"]
-        say(f"Approval {given} of {needed} for {card['id'][:8]}; nothing is reserved before the last one.")
-        return
-    say(f"Approved {card['id'][:8]}: {card['plan']['rounds']} rounds on '{card['plan']['dataset']}', {_cost(card)}.")
+    """Votes to approve a request; with the last vote that is needed its budget is reserved."""
+    card = console.call(chosen, "POST", f"/requests/{request}/approve")
+    plan = card["plan"]
+    told = f"{plan['rounds']} rounds on '{plan['dataset']}', {_cost(card)}." if card["state"] == "approved" else ""
+    tell(chosen, card, _decided(card, told))
 
 
 def deny(chosen: Chosen, *, request: str, reason: str) -> None:
-    """Denies a request with a reason."""
-    card = console.call(chosen, "POST", f"/requests/{_named(request)}/deny", {"reason": reason})
-    say(f"Denied {card['id'][:8]}: {card['reason']}")
+    """Votes to deny a request, with a reason."""
+    card = console.call(chosen, "POST", f"/requests/{request}/deny", {"reason": reason})
+    tell(chosen, card, _decided(card, card["reason"]))
+
+
+def ask_for_a_change(chosen: Chosen, *, request: str, reason: str) -> None:
+    """Votes to return a request: the researcher is told what to change, and submits it anew."""
+    card = console.call(chosen, "POST", f"/requests/{request}/return", {"reason": reason})
+    tell(chosen, card, _decided(card, card["reason"]))
 
 
 def end(chosen: Chosen, *, request: str, reason: str) -> None:
     """Ends an approved request; its unused budget becomes free."""
-    card = console.call(chosen, "POST", f"/requests/{_named(request)}/end", {"reason": reason})
-    say(f"Ended {card['id'][:8]}: {card['reason']}")
+    ended = console.call(chosen, "POST", f"/requests/{request}/end", {"reason": reason})
+    tell(
+        chosen,
+        ended,
+        f"Ended {ended['id'][:8]}, study '{ended['study']}' of {ended['researcher']}: {ended['reason']}",
+        f"{ended['rounds_run']} of {ended['rounds']} rounds were charged and stay so. Of '{ended['dataset']}' epsilon "
+        f"{ended['epsilon_left']:.2f} is left, {ended['epsilon_freed']:.2f} more than before.",
+    )
 
 
-def runs(chosen: Chosen) -> None:
-    """Lists runs."""
+def runs(chosen: Chosen, *, only: str | None, count: int, after: str | None, all_pages: bool) -> None:
+    """Lists runs, the one asked for last at the end."""
     from datasites.console.tables import run_table
 
-    console.show(chosen, console.call(chosen, "GET", "/runs"), run_table)
+    page = console.pages(chosen, "/runs", all_pages, state=only, after=after, count=count)
+    console.show(chosen, page, run_table, rows=True)
 
 
 def cancel(chosen: Chosen, *, run: str) -> None:
     """Cancels a run. One that has started stays charged, and its round is not run again."""
-    left = console.call(chosen, "POST", f"/runs/{console.called('run', run)}/cancel")
-    say(f"Run {left['id']} is {left['state']}.")
+    left = console.call(chosen, "POST", f"/runs/{run}/cancel")
+    tell(chosen, left, f"Run {left['id']} is {left['state']}.")
 
 
-def _named(request: str) -> str:
-    return console.called("request", request)
+def _decided(card: Mapping[str, Any], told: str) -> str:
+    """What a vote has come to."""
+    if card["state"] == "pending":
+        given, needed = card["votes_given"], card["approvals_needed"]
+        return (
+            f"Vote {given} of {needed} for {card['id'][:8]} is kept. Nothing is decided or reserved before the last "
+            "one, and until then nobody sees who has voted, or how."
+        )
+    return f"{_DONE.get(card['state'], card['state'])} {card['id'][:8]}: {told or card['reason']}"
 
 
 def _cost(card: Mapping[str, Any]) -> str:
@@ -72,12 +105,25 @@ def _cost(card: Mapping[str, Any]) -> str:
 
 def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
-    commands.add("requests", requests)
-    request = argument("request", "identifier, or its beginning")
+    paging = (
+        option("--count", "how many of the newest", kind=int, default=50),
+        option("--after", "go on after this one, the oldest of the page before", kind=identifier("row"), value="ID"),
+        switch("--all", "list all of them", name="all_pages"),
+    )
+    commands.add(
+        "requests",
+        requests,
+        option("--only", "those in this state", choices=_STATES),
+        option("--researcher", "those of this address", value="EMAIL"),
+        option("--find", "those in which each of these words begins a word", value="WORDS", default=""),
+        *paging,
+    )
+    request = argument("request", "identifier, or its beginning", kind=identifier("request"))
     reason = option("--reason", "the researcher will read it", required=True)
     commands.add("show", show, request)
     commands.add("approve", approve, request)
     commands.add("deny", deny, request, reason)
+    commands.add("return", ask_for_a_change, request, reason)
     commands.add("end", end, request, reason)
-    commands.add("runs", runs)
-    commands.add("cancel", cancel, argument("run", "identifier of the run"))
+    commands.add("runs", runs, option("--only", "those in this state", choices=_RUN_STATES), *paging)
+    commands.add("cancel", cancel, argument("run", "identifier of the run, or its beginning", kind=identifier("run")))

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from datasites.cli import console
-from datasites.cli.commands import Chosen, HospitalCommands
+from datasites.cli.commands import Chosen, HospitalCommands, tell
 from policies.terminal.commands import argument
-from policies.terminal.printing import say
 
 
 def enrol(chosen: Chosen, *, email: str) -> None:
     """Gives a researcher an account and a certificate; again, a new certificate."""
     answer = console.call(chosen, "POST", "/researchers", {"email": email})
-    say(f"{email} is enrolled. Hand over this file, and only this one, on a safe way: {answer['file']}")
+    told = f"{email} is enrolled. Hand over this file, and only this one, on a safe way: {answer['file']}"
+    tell(chosen, {"email": email, **answer}, told)
 
 
 def revoke(chosen: Chosen, *, email: str) -> None:
     """Ends a researcher's access at once, open connections included."""
-    console.call(chosen, "POST", "/researchers/revoke", {"email": email})
-    say(f"{email} has no access any more. Approved studies stay reserved until you end them.")
+    answer = console.call(chosen, "POST", "/researchers/revoke", {"email": email})
+    told = f"{email} has no access any more. Approved studies stay reserved until you end them."
+    tell(chosen, {"email": email, **answer}, told)
 
 
 def researchers(chosen: Chosen) -> None:

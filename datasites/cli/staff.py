@@ -5,27 +5,28 @@ from __future__ import annotations
 import click
 
 from datasites.cli import console
-from datasites.cli.commands import Chosen, HospitalCommands
+from datasites.cli.commands import Chosen, HospitalCommands, identifier, tell
 from policies.terminal.commands import argument, option
-from policies.terminal.printing import say
 
 
 def add_staff(chosen: Chosen, *, person: str, role: str) -> None:
     """Makes an account for one of the hospital's people."""
     answer = console.call(chosen, "POST", "/staff", {"name": person, "role": role})
-    say(f"{person} is {role}. Hand over this file on a safe way, then delete it: {answer['file']}")
+    told = f"{person} is {role}. Hand over this file on a safe way, then delete it: {answer['file']}"
+    tell(chosen, {"name": person, "role": role, **answer}, told)
 
 
 def remove_staff(chosen: Chosen, *, person: str) -> None:
     """Ends the account of one of the hospital's people at once."""
-    console.call(chosen, "POST", f"/staff/{console.called('person', person)}/remove")
-    say(f"{person} has no account any more.")
+    answer = console.call(chosen, "POST", f"/staff/{person}/remove")
+    tell(chosen, answer, f"{person} has no account any more.")
 
 
 def reset_staff(chosen: Chosen, *, person: str) -> None:
     """Takes the token, password and second factor of a person away and makes a new file to hand over."""
-    answer = console.call(chosen, "POST", f"/staff/{console.called('person', person)}/reset")
-    say(f"{person} begins anew, and is signed out everywhere. Hand over this file on a safe way: {answer['file']}")
+    answer = console.call(chosen, "POST", f"/staff/{person}/reset")
+    told = f"{person} begins anew, and is signed out everywhere. Hand over this file on a safe way: {answer['file']}"
+    tell(chosen, {"name": person, **answer}, told)
 
 
 def list_staff(chosen: Chosen) -> None:
@@ -38,7 +39,7 @@ def list_staff(chosen: Chosen) -> None:
 def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
     staff = commands.within("staff", "The hospital's people: admins, reviewers, auditors.")
-    person = argument("person", "name, as decisions and receipts state it")
+    person = argument("person", "name, as decisions and receipts state it", kind=identifier("person"))
     staff.add("add", add_staff, person, later=_role)
     staff.add("remove", remove_staff, person)
     staff.add("reset", reset_staff, person)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from datasites.cli.commands import Chosen, HospitalCommands
+from datasites.cli.commands import Chosen, HospitalCommands, tell
 from datasites.cli.state_option import chosen_state
 from policies.errors import BackupRefused
 from policies.terminal.commands import argument, option, path, refuse_together, switch
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 def backup(chosen: Chosen, *, folder: Path) -> None:
     """Backs up the datasite, running or not, into a folder of backups."""
     from datasites.state.backup import back_up
+    from policies.answers.plain_values import to_plain
 
     made = back_up(chosen_state(chosen), folder)
+    if chosen.json:
+        return say_json({"folder": str(made.folder), "linked": made.linked, **to_plain(made.manifest)}, indent=2)
     size = sum(entry.bytes for entry in made.manifest.files.values())
     say(f"{made.folder}: {len(made.manifest.files)} files, {size / 1e6:.1f} MB, {made.linked} as in the last backup.")
     say(f"  ledger {_head(made.manifest.ledger_entries, made.manifest.ledger_head)}")
@@ -46,6 +49,9 @@ def restore(chosen: Chosen, *, folder: Path, nothing_since: bool, lost: Path | N
         )
     since = Since.NOTHING if nothing_since else Since.LOST_BOOKS if lost else Since.UNKNOWN
     done = restore(folder, chosen_state(chosen, must_exist=False).path, since=since, lost=lost)
+    if chosen.json:
+        values = {name: value for name, value in vars(done).items() if name != "state"}
+        return say_json({"state": str(done.state.path), "made_at": made_at, **values}, indent=2)
     say(f"Restored {done.state.path} from the backup of {made_at}: the ledger has {done.ledger_entries} entries.")
     if done.newer_ledger:
         say("  The ledger is the lost datasite's own, which knows all that was spent.")
@@ -66,10 +72,11 @@ def migrate(chosen: Chosen, *, backup: Path) -> None:
 
     state = chosen_state(chosen)
     before, folder = migrate(state, backup)
+    values = {"before": before, "now": STATE_VERSION, "backup": None if folder is None else str(folder)}
+    told = f"{state.path} was of version {before} and now is of {STATE_VERSION}. The backup before that: {folder}"
     if folder is None:
-        say(f"{state.path} has version {before} already; nothing was done.")
-        return
-    say(f"{state.path} was of version {before} and now is of {STATE_VERSION}. The backup before that: {folder}")
+        told = f"{state.path} has version {before} already; nothing was done."
+    tell(chosen, values, told)
 
 
 def doctor(chosen: Chosen) -> int:

@@ -41,7 +41,7 @@ class Books:
 
     def approved_version(self, request_id: str) -> int | None:
         """Which version of its dataset a request was approved on; None where nothing was reserved for it."""
-        held = self.ledger.reservations().get(request_id)
+        held = self.ledger.held(request_id)
         return None if held is None else held.dataset_version
 
     def epsilon_left(self, fingerprint: str) -> float:

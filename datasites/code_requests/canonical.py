@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from syft.server.credentials import SyftVerifyKey
 from syft.service.code.user_code import SubmitUserCode, UserCode, parse_user_code
 from syft.service.policy.policy import Constant, Matches, MixedInputPolicy, SingleExecutionExactOutput, UserOwned
 from syft.types.errors import SyftException
@@ -62,39 +61,24 @@ class RequestReader:
     def __init__(self, server: Any, datasets: Mapping[str, PublishedDataset]) -> None:
         self._server, self._datasets = server, datasets
 
-    def all(self) -> list[Any]:
-        """PySyft's request objects, oldest first."""
-        with self._server.lock:
-            requests = self._server.services.request.stash.get_all(self._server.verify_key).unwrap()
-        return sorted(requests, key=lambda request: str(request.request_time))
-
-    def of_account(self, account: str) -> list[Any]:
-        """PySyft's request objects that an account has submitted; no other one is read for it."""
-        key = SyftVerifyKey.from_string(account)
-        with self._server.lock:
-            own = self._server.services.request.stash.get_all_for_verify_key(self._server.verify_key, key).unwrap()
-        return list(own)
+    def ids(self) -> frozenset[str]:
+        """The identifiers of all requests that PySyft keeps; none of them is read."""
+        stash = self._server.services.request.stash
+        with self._server.lock, stash.sessionmaker() as session:
+            columns = stash.table.c
+            return frozenset(str(row[0]) for row in session.query(columns.id).filter(columns._deleted_at.is_(None)))
 
     def find(self, request_id: str) -> Any:
-        """The request with that identifier, or the only one whose identifier begins so.
+        """The request with that whole identifier.
 
         Raises:
-            RequestUnknown: There is none, or more than one.
+            RequestUnknown: There is none.
         """
-        if len(request_id) == 32 and (exact := self._exactly(request_id)) is not None:
-            return exact
-        found = [request for request in self.all() if request_id and str(request.id).startswith(request_id)]
-        if len(found) != 1:
-            raise RequestUnknown(f"{'More than one' if found else 'No'} request begins with {request_id!r}.")
-        return found[0]
-
-    def _exactly(self, request_id: str) -> Any | None:
-        """The request with that whole identifier; the others need not be read for it."""
         try:
             with self._server.lock:
                 return self._server.services.request.stash.get_by_uid(self._server.verify_key, UID(request_id)).unwrap()
-        except (SyftException, ValueError):
-            return None
+        except (SyftException, ValueError) as error:
+            raise RequestUnknown(f"There is no request {request_id!r}.") from error
 
     def read_submission(self, code: SubmitUserCode) -> tuple[Plan, PublishedDataset]:
         """Plan and dataset of code that is being submitted.

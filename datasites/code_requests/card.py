@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
+
+from datasites.approvals.votes import Vote
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class RequestCard:
 
     Attributes:
         id: The request's identifier.
-        state: `pending`, `approved`, `denied` or `ended`.
+        state: `pending`, `approved`, `denied`, `returned` or `ended`.
         researcher: E-mail address of the account that asks.
         submitted: When, UTC.
         reason: The decision's reason.
@@ -32,8 +35,11 @@ class RequestCard:
         epsilon_left: What is left of the dataset's budget.
         numbers: How many numbers leave in one round.
         digest: Over all that a decision covers.
-        approvals: Who has approved so far, while more approvals are needed.
-        approvals_needed: How many different people must approve.
+        days_waiting: Whole days since it was submitted; 0 once it is decided.
+        votes_given: How many have voted on what the card shows now, while it is pending.
+        own_vote: How who looks has voted, likewise; empty if not at all.
+        votes: All votes, once they are no secret any more: after the decision.
+        approvals_needed: How many different people must vote.
         finding: Why the request cannot be approved; empty when it can.
         unusual: What is out of the ordinary in the plan: it can be approved all the same.
         dataset_version: Which version of the dataset its rounds read: the approved one, before that the newest.
@@ -51,8 +57,17 @@ class RequestCard:
     epsilon_left: float = 0.0
     numbers: int = 0
     digest: str = ""
-    approvals: tuple[str, ...] = ()
+    days_waiting: int = 0
+    votes_given: int = 0
+    own_vote: str = ""
+    votes: tuple[Vote, ...] = ()
     approvals_needed: int = 1
     finding: str = ""
     unusual: tuple[Unusual, ...] = ()
     dataset_version: int = 1
+
+
+def days_since(moment: str) -> int:
+    """Whole days since a moment that PySyft or this datasite wrote, in UTC."""
+    then = datetime.fromisoformat(moment)
+    return max((datetime.now(UTC) - (then if then.tzinfo else then.replace(tzinfo=UTC))).days, 0)

@@ -9,15 +9,31 @@ from typing import Any
 from datasites.approvals.approvals import sealed
 from datasites.code_requests.books import Books
 from datasites.code_requests.canonical import RequestReader
-from datasites.code_requests.card import RequestCard, Unusual
+from datasites.code_requests.card import RequestCard, Unusual, days_since
+from datasites.code_requests.decided import voted_digest
 from policies.budget.accountant import plan_spend
 from policies.errors import WanwuError
 from policies.plans.findings import findings
 from policies.plans.plan_json import canonical_json, settings
 
 
-def make_card(request: Any, reader: RequestReader, books: Books) -> RequestCard:
-    """The card of one of PySyft's requests."""
+def make_card(request: Any, reader: RequestReader, books: Books, *, viewer: str = "") -> RequestCard:
+    """The card of one of PySyft's requests, with the vote of who looks.
+
+    Guarantees:
+        Before the decision it tells of the others' votes only how many there are.
+    """
+    card = _without_votes(request, reader, books)
+    votes = books.approvals.votes
+    if card.state != "pending":
+        return replace(card, votes=votes.of(card.id))
+    digest = voted_digest(card.digest, books.limits.current)
+    own = votes.of_person(card.id, viewer, digest)
+    waiting = days_since(card.submitted)
+    return replace(card, votes_given=votes.given(card.id, digest), own_vote=own, days_waiting=waiting)
+
+
+def _without_votes(request: Any, reader: RequestReader, books: Books) -> RequestCard:
     decision = books.approvals.of_request(str(request.id))
     card = RequestCard(
         id=str(request.id),
@@ -26,7 +42,6 @@ def make_card(request: Any, reader: RequestReader, books: Books) -> RequestCard:
         submitted=str(request.request_time),
         reason=decision.reason if decision else "",
         decided_by=decision.decided_by if decision else "",
-        approvals=books.approvals.consents.of(str(request.id)) if decision is None else (),
         approvals_needed=books.limits.current.approvals_needed,
         delta=books.limits.current.total.delta,
     )

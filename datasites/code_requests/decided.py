@@ -9,7 +9,8 @@ from typing import Any
 from datasites.approvals.approvals import Decision, sealed
 from datasites.code_requests.calculator import DeclaredShapes
 from datasites.code_requests.canonical import CanonicalRequest, code_id
-from policies.plans.plan_json import canonical_json
+from policies.budget.limits import DatasetLimits
+from policies.plans.plan_json import canonical_json, sha256_text
 
 NO_SHAPES = canonical_json(asdict(DeclaredShapes({}, {})))
 
@@ -34,11 +35,11 @@ def decision_on(checked: CanonicalRequest, decision: str, *, by: str, reason: st
     )
 
 
-def denied_unread(request: Any, *, by: str, reason: str) -> Decision:
-    """The decision on a request that does not read as one: it holds nothing but who, when and why."""
+def refused_unread(request: Any, decision: str, *, by: str, reason: str) -> Decision:
+    """The denial or return of a request that does not read as one: it holds nothing but who, when and why."""
     return Decision(
         request_id=str(request.id),
-        decision="denied",
+        decision=decision,
         digest="",
         code_id=str(code_id(request)),
         account=str(request.requesting_user_verify_key),
@@ -50,6 +51,21 @@ def denied_unread(request: Any, *, by: str, reason: str) -> Decision:
         decided_by=by,
         decided_at=now(),
         reason=reason,
+    )
+
+
+def voted_digest(card_digest: str, limits: DatasetLimits) -> str:
+    """SHA-256 over what a reviewer votes on: the card's digest, and the limits that say what its cost means."""
+    return sha256_text(
+        canonical_json(
+            {
+                "card": card_digest,
+                "total": asdict(limits.total),
+                "max_study_epsilon": limits.max_study_epsilon,
+                "max_researcher_epsilon": limits.max_researcher_epsilon,
+                "adaptive_filter": limits.adaptive_filter,
+            }
+        )
     )
 
 

@@ -5,11 +5,14 @@ It stays in the hospital.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from datasites.code_requests.limit_proposals import LimitProposal
 from datasites.runs.queue import Run
 from policies.answers.plain_values import from_plain
+from policies.budget.limit_changes import LimitChange
 from policies.errors import ConfigError
 
 _Row = TypeVar("_Row")
@@ -64,6 +67,68 @@ class RunRow(Run):
     """A run as the hospital's own people see it: as the queue knows it, and its place there."""
 
     queue_position: int
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """Some runs, the one asked for last first, and what to ask for the next page with; None where this is the last."""
+
+    rows: tuple[RunRow, ...]
+    next: str | None
+
+
+@dataclass(frozen=True)
+class EndedAnswer:
+    """What an end has ended, and what became free.
+
+    Attributes:
+        id: The request's identifier.
+        researcher: Who asked.
+        study: Its name.
+        dataset: On which dataset.
+        reason: Why it ended.
+        rounds_run: Rounds that were charged, and stay so.
+        rounds: Rounds that were reserved.
+        epsilon_left: What is left of the dataset's budget now.
+        epsilon_freed: How much more that is than before, as an orientation.
+    """
+
+    id: str
+    researcher: str
+    study: str
+    dataset: str
+    reason: str
+    rounds_run: int
+    rounds: int
+    epsilon_left: float
+    epsilon_freed: float
+
+
+@dataclass(frozen=True)
+class WantedLimits:
+    """What somebody wants the limits to be, by name, and why."""
+
+    changes: Mapping[str, object]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class LimitsAnswer:
+    """A dataset's limits, and what a change has come to.
+
+    Attributes:
+        limits: Each limit by name, as JSON.
+        changes: What was changed, proposed or confirmed by this call.
+        proposal: The identifier of the proposal that the changes wait in; empty where they are in force.
+        people_needed: How many people a change takes that allows more.
+        proposals: All that wait.
+    """
+
+    limits: Mapping[str, str]
+    changes: tuple[LimitChange, ...]
+    proposal: str
+    people_needed: int
+    proposals: tuple[LimitProposal, ...]
 
 
 @dataclass(frozen=True)

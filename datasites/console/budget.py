@@ -1,19 +1,27 @@
-"""Routes about what datasets may cost: the budget, charged and left, and the limits, which only an admin changes."""
+"""Routes about what datasets may cost: the budget, charged and left, and the limits, which an admin changes.
+
+What allows more takes as many people as requests do. Nothing here leaves the hospital.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import json
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from datasites.access.staff import Person
 from datasites.code_requests.books import Books
-from datasites.console.answers import BudgetRow, StudyRow
+from datasites.code_requests.hospital_limits import LimitsOutcome
+from datasites.console.answers import BudgetRow, LimitsAnswer, StudyRow, WantedLimits
 from datasites.console.console import CHANGES, DECIDES, READS, Console
+from policies.budget.limit_changes import by_name
+from policies.ledger.budget_check import charged
+from policies.ledger.reservations import Reservation
 
 
 def make_routes(console: Console) -> APIRouter:
-    """The budget; the limits, and changing them."""
+    """The budget; the limits, changing them, and what is proposed."""
     router, limits = APIRouter(), console.books.limits
 
     @router.get("/budget")
@@ -22,13 +30,44 @@ def make_routes(console: Console) -> APIRouter:
 
     @router.get("/limits")
     async def show_limits(request: Request) -> JSONResponse:
-        return await console.answer(request, DECIDES, lambda who: limits.current.to_dict())
+        return await console.answer(request, DECIDES, lambda who: _limits(console, LimitsOutcome((), None)))
 
     @router.post("/limits")
-    async def change_limits(request: Request, changes: dict[str, Any]) -> JSONResponse:
-        return await console.answer(request, CHANGES, lambda who: limits.change(changes, by=who.name).to_dict())
+    async def change_limits(request: Request, wanted: WantedLimits) -> JSONResponse:
+        def work(who: Person) -> LimitsAnswer:
+            outcome = limits.change(wanted.changes, by=who.name, named=who.named, reason=wanted.reason)
+            return _limits(console, outcome)
+
+        return await console.answer(request, CHANGES, work)
+
+    @router.post("/limits/proposals/{proposal_id}/confirm")
+    async def confirm(request: Request, proposal_id: str) -> JSONResponse:
+        def work(who: Person) -> LimitsAnswer:
+            return _limits(console, limits.confirm(proposal_id, by=who.name, named=who.named))
+
+        return await console.answer(request, DECIDES, work)
+
+    @router.post("/limits/proposals/{proposal_id}/withdraw")
+    async def withdraw(request: Request, proposal_id: str) -> JSONResponse:
+        def work(who: Person) -> LimitsAnswer:
+            limits.withdraw(proposal_id, by=who.name)
+            return _limits(console, LimitsOutcome((), None))
+
+        return await console.answer(request, DECIDES, work)
 
     return router
+
+
+def _limits(console: Console, outcome: LimitsOutcome) -> LimitsAnswer:
+    """The limits in force, and what a change has come to."""
+    limits = console.books.limits
+    return LimitsAnswer(
+        limits={name: json.dumps(value) for name, value in by_name(limits.current).items()},
+        changes=outcome.changes,
+        proposal="" if outcome.proposal is None else outcome.proposal.id,
+        people_needed=limits.current.approvals_needed,
+        proposals=limits.proposals(),
+    )
 
 
 def budgets(console: Console) -> list[BudgetRow]:
@@ -53,20 +92,19 @@ def budgets(console: Console) -> list[BudgetRow]:
 
 def _studies(books: Books, fingerprint: str) -> tuple[StudyRow, ...]:
     """One row for each researcher and study: what is charged, and how many of the reserved rounds were charged."""
-    held = [one for one in books.ledger.reservations().values() if one.fingerprint == fingerprint]
-    rows = []
-    for researcher, study in dict.fromkeys((one.researcher, one.study) for one in held):
-        own = [one for one in held if (one.researcher, one.study) == (researcher, study)]
-        charged = books.ledger.history(fingerprint, researcher=researcher, study=study)
-        rows.append(
-            StudyRow(
-                researcher=researcher,
-                study=study,
-                epsilon_charged=books.epsilon(charged),
-                rounds_reserved=sum(one.rounds for one in own),
-                rounds_run=sum(len(one.rounds_charged) for one in own),
-                ended=all(one.released is not None for one in own),
-                non_private=any(one.non_private for one in own),
-            )
+    held: dict[tuple[str, str], list[Reservation]] = {}
+    for one in books.ledger.reservations().values():
+        if one.fingerprint == fingerprint:
+            held.setdefault((one.researcher, one.study), []).append(one)
+    return tuple(
+        StudyRow(
+            researcher=researcher,
+            study=study,
+            epsilon_charged=books.epsilon(charged(own)),
+            rounds_reserved=sum(one.rounds for one in own),
+            rounds_run=sum(len(one.rounds_charged) for one in own),
+            ended=all(one.released is not None for one in own),
+            non_private=any(one.non_private for one in own),
         )
-    return tuple(rows)
+        for (researcher, study), own in held.items()
+    )

@@ -7,20 +7,29 @@ from fastapi.responses import JSONResponse
 
 from datasites.access.staff import Person
 from datasites.code_requests.card import RequestCard
+from datasites.console.answers import EndedAnswer
 from datasites.console.console import CHANGES, DECIDES, Console
+from policies.errors import RequestError
 
 
 def make_routes(console: Console) -> APIRouter:
-    """List, show, approve, deny, end."""
+    """List, show, approve, deny, return, end."""
     router, book = APIRouter(prefix="/requests"), console.book
 
     @router.get("")
-    async def requests(request: Request) -> JSONResponse:
-        return await console.answer(request, DECIDES, lambda who: book.cards())
+    async def requests(
+        request: Request,
+        state: str | None = None,
+        researcher: str | None = None,
+        query: str = "",
+        after: str | None = None,
+        count: int = 50,
+    ) -> JSONResponse:
+        return await console.answer(request, DECIDES, lambda who: book.page(state, researcher, query, after, count))
 
     @router.get("/{request_id}")
     async def show(request: Request, request_id: str) -> JSONResponse:
-        return await console.answer(request, DECIDES, lambda who: book.card(request_id))
+        return await console.answer(request, DECIDES, lambda who: book.card(request_id, viewer=who.name))
 
     @router.post("/{request_id}/approve")
     async def approve(request: Request, request_id: str) -> JSONResponse:
@@ -32,16 +41,42 @@ def make_routes(console: Console) -> APIRouter:
     @router.post("/{request_id}/deny")
     async def deny(request: Request, request_id: str, reason: str = Body(embed=True)) -> JSONResponse:
         def work(who: Person) -> RequestCard:
-            return book.deny(request_id, reason=reason, by=who.name)
+            return book.deny(request_id, reason=reason, by=who.name, named=who.named)
+
+        return await console.answer(request, DECIDES, work)
+
+    @router.post("/{request_id}/return")
+    async def ask_for_a_change(request: Request, request_id: str, reason: str = Body(embed=True)) -> JSONResponse:
+        def work(who: Person) -> RequestCard:
+            return book.ask_for_a_change(request_id, reason=reason, by=who.name, named=who.named)
 
         return await console.answer(request, DECIDES, work)
 
     @router.post("/{request_id}/end")
     async def end(request: Request, request_id: str, reason: str = Body(embed=True)) -> JSONResponse:
-        def work(who: Person) -> RequestCard:
-            book.end(request_id, by=who.name, reason=reason)
-            return book.card(request_id)
-
-        return await console.answer(request, CHANGES, work)
+        return await console.answer(request, CHANGES, lambda who: _end(console, request_id, by=who.name, reason=reason))
 
     return router
+
+
+def _end(console: Console, request_id: str, *, by: str, reason: str) -> EndedAnswer:
+    """Ends a request, and says what that has ended and freed."""
+    books, whole = console.books, console.book.index.named(request_id)
+    held = books.ledger.held(whole)
+    before = 0.0 if held is None else books.epsilon_left(held.fingerprint)
+    console.book.end(whole, by=by, reason=reason)
+    ended = books.ledger.held(whole)
+    if ended is None:
+        raise RequestError("Only an approved request can be ended.")
+    left = books.epsilon_left(ended.fingerprint)
+    return EndedAnswer(
+        id=whole,
+        researcher=ended.researcher,
+        study=ended.study,
+        dataset=ended.dataset,
+        reason=ended.released or reason,
+        rounds_run=len(ended.rounds_charged),
+        rounds=ended.rounds,
+        epsilon_left=left,
+        epsilon_freed=max(left - before, 0.0),
+    )

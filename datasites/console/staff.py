@@ -40,9 +40,10 @@ def _add(console: Console, name: str, role: str, *, by: str) -> FileAnswer:
 
 
 def _remove(console: Console, name: str, *, by: str) -> RemovedAnswer:
-    """Ends an account; consents that nobody has completed end with it."""
+    """Ends an account; votes on what is not decided, and proposals of limits, end with it."""
     console.staff.remove(name)
-    console.books.approvals.consents.drop(name)
+    console.books.approvals.votes.drop(name)
+    console.books.limits.drop(name)
     console.books.audit.write("staff removed", name=name, by=by)
     return RemovedAnswer(name)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 
 from datasites.access.people import ResearcherRow, StaffRow
-from datasites.code_requests.card import RequestCard
-from datasites.console.answers import BudgetRow, RunRow, read_row, read_rows
+from datasites.audit_log.index import AuditPage
+from datasites.code_requests.card import RequestCard, days_since
+from datasites.code_requests.request_index import RequestPage
+from datasites.console.answers import BudgetRow, LimitsAnswer, RunPage, read_row, read_rows
+from policies.budget.limit_changes import LimitChange
 from policies.terminal.rich_terminal import PlainTable, line
 
 if TYPE_CHECKING:
@@ -23,30 +26,49 @@ _STATES = {
     "done": "green",
     "running": "cyan",
     "denied": "red",
+    "returned": "magenta",
     "failed": "red",
 }
 
 
-def request_table(cards: object) -> PlainTable:
-    """One line a request."""
+def request_table(content: object) -> Group:
+    """One line a request, the newest last, and how many there are in all."""
+    page = read_row(RequestPage, content)
     table = PlainTable(
-        "request", "state", "researcher", "study", "kind", "dataset", "model", "rounds", "epsilon", "left"
+        *("request", "state", "researcher", "study", "kind", "dataset", "model", "rounds", "epsilon", "left", "days")
     )
-    for card in read_rows(RequestCard, cards):
-        plan = card.plan
+    for row in reversed(page.rows):
+        left = page.epsilon_left.get(row.dataset)
         table.add_row(
-            card.id[:8],
-            _state(card.state),
-            card.researcher,
-            plan.get("study", "?"),
-            plan.get("kind", "?"),
-            plan.get("dataset", "?"),
-            plan.get("model", {}).get("name", "–"),
-            str(plan.get("rounds", "?")),
-            _epsilon(card.epsilon),
-            f"{card.epsilon_left:.2f}",
+            row.id[:8],
+            _state(row.state),
+            row.researcher,
+            row.study,
+            row.kind,
+            row.dataset,
+            row.model or "–",
+            str(row.rounds),
+            _epsilon(row.epsilon),
+            "" if left is None else f"{left:.2f}",
+            str(days_since(row.arrived_at)) if row.state == "pending" else "",
         )
-    return table
+    counts = ", ".join(f"{count} {state}" for state, count in page.counts.items() if count)
+    return Group(table, line(f"In all: {counts or 'none'}."), *_more(page.next))
+
+
+def audit_table(content: object) -> Group:
+    """One line an event, the newest last."""
+    page = read_row(AuditPage, content)
+    table = PlainTable("line", "time (UTC)", "event", "by", "what else it says")
+    for row in reversed(page.rows):
+        details = ", ".join(f"{name} {value}" for name, value in row.details.items())
+        table.add_row(str(row.line), row.time[:19].replace("T", " "), row.event, row.by, details)
+    return Group(table, *_more(page.next))
+
+
+def _more(after: object) -> tuple[Text, ...]:
+    """Says how to see what is older, where something is."""
+    return () if after is None else (line(f"Older ones: --after {after}, or --all."),)
 
 
 def dataset_tables(dataset: DatasetSummary) -> Group:
@@ -89,9 +111,12 @@ def request_card(content: object) -> Group:
         ),
         ("a round releases", f"{card.numbers:,} numbers"),
     ]
-    if card.state == "pending" and card.approvals_needed > 1:
-        given = ", ".join(card.approvals) or "nobody yet"
-        rows.append(("approvals", f"{len(card.approvals)} of {card.approvals_needed}: {given}"))
+    if card.state == "pending":
+        rows.append(("waiting", f"{card.days_waiting} days"))
+        own = f"; yours: {card.own_vote}" if card.own_vote else ""
+        rows.append(("votes", f"{card.votes_given} of {card.approvals_needed}{own}"))
+    for vote in card.votes:
+        rows.append(("vote", f"{vote.person}: {vote.vote}" + (f", {vote.reason}" if vote.reason else "")))
     if card.finding:
         rows.append(("finding", card.finding))
     rows += [("unusual", one.text) for one in card.unusual]
@@ -128,18 +153,38 @@ def budget_table(rows: object) -> Group:
     return Group(datasets, studies) if studies.row_count else Group(datasets)
 
 
-def limits_table(limits: Mapping[str, object]) -> PlainTable:
-    """One line a limit."""
+def limits_table(content: object) -> Group:
+    """One line a limit; before that what a change does, and after it what is proposed."""
+    answer = read_row(LimitsAnswer, content)
     table = PlainTable("limit", "value")
-    for name, value in _flat(limits):
+    for name, value in answer.limits.items():
         table.add_row(name, value)
+    told: list[Any] = [] if not answer.changes else [_changes(answer.changes)]
+    if answer.proposal:
+        told.append(
+            line(
+                f"This allows more, and is proposal {answer.proposal}: in force once {answer.people_needed} people "
+                f"stand behind it. Another of them confirms it: limits confirm {answer.proposal}."
+            )
+        )
+    for one in answer.proposals:
+        behind = ", ".join((one.by, *one.confirmed))
+        told += [line(f"Proposal {one.id} of {behind}, until {one.expires}: {one.reason}"), _changes(one.changes)]
+    return Group(*told, table) if told else Group(table)
+
+
+def _changes(changes: tuple[LimitChange, ...]) -> PlainTable:
+    table = PlainTable("limit", "before", "after", "", "what that means")
+    for one in changes:
+        table.add_row(one.name, one.before, one.after, "allows more" if one.allows_more else "", one.means)
     return table
 
 
-def run_table(rows: object) -> PlainTable:
-    """One line a run."""
+def run_table(content: object) -> Group:
+    """One line a run, the one asked for last at the end."""
+    page = read_row(RunPage, content)
     table = PlainTable("run", "request", "round", "state", "attempt", "progress", "seconds", "reason")
-    for row in read_rows(RunRow, rows):
+    for row in reversed(page.rows):
         seconds = f"{row.ended - row.started:.1f}" if row.ended and row.started else ""
         table.add_row(
             row.id,
@@ -151,7 +196,7 @@ def run_table(rows: object) -> PlainTable:
             seconds,
             row.reason,
         )
-    return table
+    return Group(table, *_more(page.next))
 
 
 def researcher_table(rows: object) -> PlainTable:

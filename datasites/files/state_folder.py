@@ -76,6 +76,11 @@ class StateFolder:
         return self.path / "approvals.sqlite"
 
     @property
+    def limit_proposals(self) -> Path:
+        """Changes of limits that wait for a further person's confirmation."""
+        return self.path / "limit-proposals.json"
+
+    @property
     def audit(self) -> Path:
         """The hash-chained log of events."""
         return self.path / "audit.log"

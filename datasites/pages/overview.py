@@ -32,11 +32,11 @@ class Overview:
 
 def overview_of(console: Console) -> Overview:
     """What there is to tell now."""
-    states = [run.state for run in console.queue.list()]
+    runs = console.queue.counts()
     return Overview(
-        waiting=sum(card.state == "pending" for card in console.book.cards()),
-        running=states.count("running"),
-        queued=states.count("queued"),
+        waiting=console.book.page(count=1).counts.get("pending", 0),
+        running=runs.get("running", 0),
+        queued=runs.get("queued", 0),
         budgets=tuple(budgets(console)),
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from datasites.files.sqlite_file import open_private
 from policies.answers.runs import RunAnswer
-from policies.errors import RoundRefused
+from policies.errors import RequestUnknown, RoundRefused
 
 _SCHEMA = (Path(__file__).parent / "queue.sql").read_text()
 ACTIVE = ("queued", "running")
@@ -162,14 +162,60 @@ class RunQueue:
             ).fetchall()
         return [Run(*row) for row in rows]
 
+    def counts(self) -> dict[str, int]:
+        """How many runs there are in each state; a state of none is left out."""
+        with self._lock:
+            return dict(self._connection.execute("SELECT state, COUNT(*) FROM runs GROUP BY state").fetchall())
+
+    def page(self, *, state: str | None = None, after: str | None = None, count: int = 50) -> tuple[Run, ...]:
+        """At most `count` runs, the one whose round was asked for last first.
+
+        Args:
+            state: Only those in this state.
+            after: The last run of the page before.
+            count: How many at most.
+
+        Raises:
+            RequestUnknown: `after` is no run.
+        """
+        given: dict[str, object] = {} if state is None else {"state=?": state}
+        with self._lock:
+            if after is not None:
+                row = self._connection.execute("SELECT rowid FROM runs WHERE id=?", (after,)).fetchone()
+                if row is None:
+                    raise RequestUnknown("There is no such page of runs. Begin with the first.")
+                given["rowid<?"] = row[0]
+            chosen = f"WHERE {' AND '.join(given)}" if given else ""
+            rows = self._connection.execute(
+                f"SELECT * FROM runs {chosen} ORDER BY rowid DESC LIMIT ?",  # noqa: S608
+                (*given.values(), count),
+            ).fetchall()
+        return tuple(Run(*row) for row in rows)
+
+    def named(self, beginning: str) -> Run:
+        """The one run whose identifier begins so.
+
+        Raises:
+            RequestUnknown: None does, or more than one.
+        """
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT * FROM runs WHERE id>=?1 AND id<?1||char(1114111) LIMIT 2", (beginning,)
+            ).fetchall()
+        if len(rows) != 1 or not beginning:
+            raise RequestUnknown(f"{'More than one' if rows else 'No'} run begins with {beginning!r}.")
+        return Run(*rows[0])
+
     def position(self, run: Run) -> int:
         """How many runs stand before a queued one."""
+        if run.state != "queued":
+            return 0
         with self._lock:
             row = self._connection.execute(
                 "SELECT count(*) FROM runs WHERE state='running' OR (state='queued' AND created<?)",
                 (run.created,),
             ).fetchone()
-        return int(row[0]) if run.state == "queued" else 0
+        return int(row[0])
 
     def wait(self, changed: Callable[[], bool], timeout_seconds: float) -> None:
         """Blocks until `changed()` holds or the time is up; looks again after each change of the queue."""

@@ -17,3 +17,4 @@ CREATE TABLE IF NOT EXISTS runs (
     version         INTEGER NOT NULL,   -- counts the changes of this row that may be seen outside
     UNIQUE (request_id, round)
 );
+CREATE INDEX IF NOT EXISTS runs_by_state ON runs (state);

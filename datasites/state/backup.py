@@ -31,7 +31,7 @@ from policies.ledger.head_file import GENESIS, Head
 # Made anew at each start or ingest, or of no use elsewhere; the last two name files and show pictures of patients.
 LEFT_OUT_FOLDERS = ("scratch", "logs", "blobs")
 _CONSOLE_FILES = ("identity/console.json", "identity/console.html")
-LEFT_OUT_FILES = (*_CONSOLE_FILES, "serving.lock", "ingest-report.csv", "dataset.html")
+LEFT_OUT_FILES = (*_CONSOLE_FILES, "serving.lock", "audit-index.sqlite", "ingest-report.csv", "dataset.html")
 LEFT_OUT_SUFFIXES = (".lock", ".new", ".reserving", "-wal", "-shm", "-journal")
 _SQLITE = b"SQLite format 3\0"
 _PARTIAL = ".partial-"

@@ -8,7 +8,7 @@ from typing import Annotated
 from policies.answers.runs import Count
 from policies.validate import Checks, one_of
 
-STATES = ("pending", "approved", "denied", "ended")
+STATES = ("pending", "approved", "denied", "returned", "ended")
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from typing import Any, Self
 from policies.errors import LedgerBroken
 from policies.ledger.head_file import GENESIS, Head, HeadBroken, HeadFile
 from policies.ledger.seal import Seal
+from policies.ledger.unchanged import Stamp, stamp
 from policies.plans.training import canonical_json, sha256_text
 
 BOOK = "ledger"
@@ -75,6 +76,7 @@ class Chain:
         self.path, self._seal = path, seal
         self._head_file = HeadFile(path.with_suffix(".head"), BOOK, seal)
         self._lock_path = path.with_suffix(".lock")
+        self._verified_at: tuple[Stamp | None, tuple[Entry, ...]] = (None, ())
 
     @classmethod
     def begin(cls, path: Path, seal: Seal | None) -> Self:
@@ -105,11 +107,24 @@ class Chain:
     def entries(self) -> tuple[Entry, ...]:
         """All entries, in order.
 
+        Guarantees:
+            They verify as the files are now: they were read now, or nobody has written to the files since they were.
+
         Raises:
             LedgerBroken: The chain does not verify; the private text names the first bad entry.
         """
-        with self._as_broken(), locked(self._lock_path, shared=True), closing(self._connect()) as connection:
-            return self._verified(connection, self._read_head(), "BEGIN")
+        with self._as_broken(), locked(self._lock_path, shared=True):
+            now, (before, entries) = self._stamp(), self._verified_at
+            if now is not None and now == before:
+                return entries
+            with closing(self._connect()) as connection:
+                entries = self._verified(connection, self._read_head(), "BEGIN")
+            self._verified_at = (now, entries)
+            return entries
+
+    def _stamp(self) -> Stamp | None:
+        waiting = (self.path.with_name(f"{self.path.name}-{log}") for log in ("wal", "journal"))
+        return stamp((self.path, self._head_file.path), waiting=waiting)
 
     def append(self, decide: Callable[[tuple[Entry, ...]], Draft | None]) -> tuple[Entry, ...]:
         """Shows `decide` all entries and appends what it returns, if anything, with nothing in between.

@@ -16,24 +16,19 @@ from policies.budget.accountant import epsilon_spent, filter_epsilon
 from policies.budget.limits import DatasetLimits
 from policies.budget.steps import GaussianSteps, merged
 from policies.errors import LimitExceeded, PlanError
-from policies.ledger.budget_check import Accountant, BudgetCheck, Filter, charged
+from policies.ledger.budget_check import Accountant, BudgetCheck, Filter
 from policies.ledger.chain import Chain, Draft, Entry
 from policies.ledger.head_file import GENESIS
-from policies.ledger.reservations import (
-    Reservation,
-    reservations,
-    reserved,
-    same_reservation,
-    steps_to_json,
-    unless_reserved,
-)
+from policies.ledger.reservations import Reservation, reserved, same_reservation, steps_to_json, unless_reserved
 from policies.ledger.seal import Seal
+from policies.ledger.standing import Standing
 
 
 class Ledger:
     """The ledger of one datasite. Any thread and process may use the same file at once.
 
-    Every method but `__init__` verifies the whole chain first and raises LedgerBroken if it does not hold.
+    Every method but `__init__` verifies the whole chain first and raises LedgerBroken if it does not hold; one that
+    only reads does not verify again what nobody has written to since.
     """
 
     def __init__(
@@ -55,6 +50,7 @@ class Ledger:
         self._chain = Chain(path, seal)
         self._reserving = path.with_suffix(".reserving")
         self._budgets = BudgetCheck(epsilon, filtered)
+        self._known = Standing()
 
     def reserve(
         self,
@@ -201,19 +197,19 @@ class Ledger:
 
     def started(self, request_id: str, round_index: int) -> str | None:
         """The digest of the weights that the round is pinned to, or None if it was not charged at a start."""
-        held = self.reservations().get(request_id)
+        held = self.held(request_id)
         begun = None if held is None else held.started.get(round_index)
         return None if begun is None else begun.weights_digest
 
     def committed(self, request_id: str, round_index: int) -> str | None:
         """The digest of the update that the round gave, or None if it has not ended."""
-        held = self.reservations().get(request_id)
+        held = self.held(request_id)
         done = None if held is None else held.committed.get(round_index)
         return None if done is None else done.update_digest
 
     def spent(self, request_id: str) -> tuple[GaussianSteps, ...]:
         """What a request's rounds are charged so far."""
-        held = self.reservations().get(request_id)
+        held = self.held(request_id)
         return () if held is None else held.spent
 
     def history(
@@ -230,17 +226,19 @@ class Ledger:
             A live reservation counts with its whole envelope, a released one with every round that it started.
             Requests without differential privacy add nothing: see `Reservation.non_private`.
         """
-        chosen = {"study": study, "researcher": researcher, "request_id": request_id}
-        return charged(
-            held
-            for held in self.reservations().values()
-            if held.fingerprint == fingerprint
-            and all(value is None or getattr(held, name) == value for name, value in chosen.items())
-        )
+        return self._standing().charged(fingerprint, study=study, researcher=researcher, request_id=request_id)
+
+    def held(self, request_id: str) -> Reservation | None:
+        """A request's reservation with its rounds, if there is one."""
+        return self._standing().held.get(request_id)
 
     def reservations(self) -> dict[str, Reservation]:
         """All reservations by request, oldest first, with their rounds."""
-        return reservations(self._chain.entries())
+        return dict(self._standing().held)
+
+    def _standing(self) -> Standing:
+        standing = self._known = self._known.after(self._chain.entries())
+        return standing
 
     def entries(self) -> tuple[Entry, ...]:
         """All entries, oldest first."""
@@ -257,7 +255,7 @@ class Ledger:
         Raises:
             LedgerBroken: The private text names the first bad entry; the public one says nothing of it.
         """
-        self.reservations()
+        self._standing()
 
     def copy_to(self, path: Path) -> tuple[int, str]:
         """Copies the ledger, file and head, to `path`; returns how many entries the copy has and the last one's hash.
@@ -286,7 +284,7 @@ class Ledger:
     def _append_if_it_fits(self, wanted: Reservation, limits: DatasetLimits) -> Reservation:
         # Nobody else reserves meanwhile, and other entries only free budget: what fits here fits when it is appended.
         with self._chain.nobody_else(self._reserving):
-            standing = reservations(self._chain.entries())
+            standing = self.reservations()
             if held := standing.get(wanted.request_id):
                 return same_reservation(held, wanted)
             self._budgets.check(wanted, standing.values(), limits)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import click
+from click.core import ParameterSource
 
 from policies.errors import WanwuError
 from policies.terminal.printing import say, say_error
@@ -103,6 +104,23 @@ class Commands(click.Group):
         self.add_command(inner)
         return inner
 
+    def alone(self, run: Callable[..., int | None], *params: click.Parameter) -> None:
+        """Says what the word does without a command after it; its own options do not go with one."""
+
+        @functools.wraps(run)
+        def command(**own: Any) -> int | None:
+            context = click.get_current_context()
+            if context.invoked_subcommand is None:
+                gc.enable()
+                return run(**own)
+            if any(context.get_parameter_source(one) is ParameterSource.COMMANDLINE for one in own):
+                raise click.UsageError(f"Write the options after '{context.invoked_subcommand}'.")
+            return None
+
+        self.invoke_without_command, self.callback = True, command
+        self.params.extend(params)
+        self.options_metavar, self.subcommand_metavar = "[OPTIONS]", "[COMMAND ...]"
+
 
 def option(
     flag: str,
@@ -135,7 +153,7 @@ def option(
     return (_Words if words else click.Option)(
         [flag] if name is None else [flag, name],
         type=click.Choice(choices) if choices else kind,
-        help=f"{text} (default {told(default)})" if default is not None else text,
+        help=text if default in (None, "") else f"{text} (default {told(default)})",
         metavar=value or "|".join(choices) or flag.strip("-").upper(),
         required=required,
         multiple=repeated or words,
@@ -158,9 +176,9 @@ def option_of(setting: Declared, flag: str | None = None, *, more: str = "", **f
     return option(flag or f"--{setting.name}", text, **{"kind": setting.kind, "choices": setting.choices, **form})
 
 
-def switch(flag: str, text: str) -> click.Option:
-    """An option without a value."""
-    return click.Option([flag], is_flag=True, help=text)
+def switch(flag: str, text: str, *, name: str | None = None) -> click.Option:
+    """An option without a value; `name` is as the command's function calls it, if not as the flag does."""
+    return click.Option([flag] if name is None else [flag, name], is_flag=True, help=text)
 
 
 def argument(name: str, text: str, *, kind: Callable[[str], Any] = str, repeated: bool = False) -> click.Argument:
@@ -205,7 +223,8 @@ def run(program: click.Command, arguments: Sequence[str] | None, *, private: boo
         failed: Exit status after an error.
 
     Returns:
-        The exit status: the command's own, else 0; `failed` after an error; 2 for a wrong command line.
+        The exit status: the command's own, else 0; `failed` after an error, also one of a file or the disk; 2 for a
+        wrong command line.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
@@ -226,6 +245,10 @@ def run(program: click.Command, arguments: Sequence[str] | None, *, private: boo
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a file that was named, or the disk: the system says best what is wrong with it
+        named = f"{error.filename}: " if error.filename else ""
+        say(f"{program.name}: error: {named}{error.strerror or error}.", to_errors=True)
+        return failed
 
 
 def _end_at_once(status: int) -> NoReturn:
@@ -238,7 +261,7 @@ def _context() -> dict[str, Any]:
     return {"help_option_names": ["-h", "--help"], "terminal_width": _columns()}
 
 
-@cache
+@functools.cache
 def _columns() -> int:
     """As wide as the terminal is, up to `MOST_COLUMNS`. Click would ask shutil, which takes long to import."""
     try:

@@ -86,7 +86,7 @@ class Submission(Generic[P]):
         return cls(federation, plan, requests, folder)  # type: ignore[arg-type]
 
     def decisions(self) -> dict[str, tuple[str, str]]:
-        """Datasite → (`pending` | `approved` | `denied` | `ended`, the hospital's reason)."""
+        """Datasite → (`pending` | `approved` | `denied` | `returned` | `ended`, the hospital's reason)."""
         return {name: self._told(name) for name in self.requests}
 
     def _told(self, name: str) -> tuple[str, str]:

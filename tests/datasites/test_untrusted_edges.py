@@ -47,7 +47,10 @@ CARD = {
     "epsilon_left": 2.0,
     "numbers": 10,
     "digest": "ab",
-    "approvals": ["first"],
+    "days_waiting": 3,
+    "votes_given": 1,
+    "own_vote": "approve",
+    "votes": [{"person": "first", "vote": "deny", "reason": "no", "given_at": "then"}],
     "approvals_needed": 2,
     "unusual": [{"field": "sample_rate", "text": "large"}],
     "finding": "WW101: no",
@@ -96,12 +99,40 @@ RESEARCHERS = [
     {"email": "r@university.org", "state": "valid", "issued": "now", "expires": "then", "revoked": None, "days_left": 3}
 ]
 STAFF = [{"name": "anna", "role": "admin", "added_at": "now", "added_by": "owner"}]
-LIMITS = {"models": ["small_cnn"], "total": {"epsilon": 1.0}, "unit": "picture"}
+CHANGE = {"name": "epsilon", "before": "8.0", "after": "9.0", "allows_more": True, "means": "more"}
+PROPOSAL = {
+    **{"id": "ab", "changes": [CHANGE], "values": {"epsilon": 9.0}, "reason": "why", "by": "wu", "at": "now"},
+    **{"expires": "then", "confirmed": ["li"]},
+}
+LIMITS = {
+    "limits": {"epsilon": "1.0", "model_sources": '["built_in"]'},
+    "changes": [CHANGE],
+    "proposal": "ab",
+    "people_needed": 3,
+    "proposals": [PROPOSAL],
+}
+REQUESTS = {
+    "rows": [
+        {
+            **{"id": "0123456789abcdef", "arrived_at": "2026-11-27 10:00:00", "researcher": "r@university.org"},
+            **{"study": "cells", "kind": "training", "dataset": "smears", "model": "small_cnn", "rounds": 3},
+            **{"epsilon": 1.0, "state": "pending"},
+        }
+    ],
+    "next": "0123456789abcdef",
+    "counts": {"pending": 1},
+    "epsilon_left": {"smears": 2.0},
+}
+EVENTS = {
+    "rows": [{"line": 1, "time": "now", "event": "study", "by": "wu", "details": {"reason": "why"}, "hash": "ab"}],
+    "next": None,
+}
 SHOWN = {
     "card": (tables.request_card, CARD),
-    "requests": (tables.request_table, [CARD]),
+    "requests": (tables.request_table, REQUESTS),
+    "audit": (tables.audit_table, EVENTS),
     "budget": (tables.budget_table, BUDGET),
-    "runs": (tables.run_table, RUNS),
+    "runs": (tables.run_table, {"rows": RUNS, "next": "run"}),
     "researchers": (tables.researcher_table, RESEARCHERS),
     "staff": (tables.staff_table, STAFF),
     "limits": (tables.limits_table, LIMITS),
@@ -133,7 +164,7 @@ def with_text(value: Any, text: str, *, kept: tuple[str, ...] = ()) -> Any:
 @pytest.mark.parametrize("name", SHOWN)
 def test_no_table_of_the_hospital_obeys_a_text(name: str, kind: str) -> None:
     table, value = SHOWN[name]
-    for kept in ((), ("state",)):  # a card has other lines while it is pending
+    for kept in (("submitted", "arrived_at"), ("submitted", "arrived_at", "state")):  # a card differs while it waits
         stream = io.StringIO()
         Console(file=stream, width=400, force_terminal=True).print(table(with_text(value, HOSTILE[kind], kept=kept)))
         assert not raw_in(stream.getvalue())
@@ -145,7 +176,7 @@ def test_the_name_of_an_option_is_shown_like_its_value() -> None:
     texts = {text[:2000]: text for text in HOSTILE.values()}
     stream = io.StringIO()
     card = {**CARD, "plan": {**CARD["plan"], **texts, "model": texts}}
-    Console(file=stream, width=400).print(tables.request_card(card), tables.limits_table(texts))
+    Console(file=stream, width=400).print(tables.request_card(card), tables.limits_table({**LIMITS, "limits": texts}))
     assert not raw_in(stream.getvalue())
 
 
@@ -162,9 +193,9 @@ def test_what_is_no_identifier_reaches_no_route(name: str, capsys: pytest.Captur
         ["end", "--reason", "no", *state],
     )
     for command in (*about, ["cancel", *state], ["staff", "remove", *state]):
-        assert main([*command, "--", name]) == 1
+        assert main([*command, "--", name]) == 2
         told = capsys.readouterr().err
-        assert "Expected the identifier of a" in told and not raw_in(told)
+        assert "expected the identifier of a" in told and not raw_in(told)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +214,9 @@ def test_the_commands_print_what_they_were_answered_and_obey_nothing(
     text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers: dict[str, Any] = {"state": "approved", "id": text, "reason": text, "email": text, "file": text}
-    answers |= {"plan": {"rounds": text, "dataset": text}, "epsilon": None, "approvals": [], "approvals_needed": 1}
+    answers |= {"plan": {"rounds": text, "dataset": text}, "epsilon": None, "approvals_needed": 1}
+    answers |= {"study": text, "researcher": text, "dataset": text, "rounds_run": 1, "rounds": 2}
+    answers |= {"epsilon_left": 1.0, "epsilon_freed": 0.5}
     monkeypatch.setattr(console_calls, "call", lambda *arguments, **named: answers)
     requests.approve(Chosen(), request="x")
     requests.deny(Chosen(), request="x", reason="y")

@@ -169,4 +169,4 @@ def test_a_small_cohort_is_not_counted(hospitals: dict[str, Hospital], north_onl
     plan = StatisticsPlan("small", "pictures", (16, 16, 1), 2, ReleaseSpec(40.0, 1e-5))
     with pytest.raises(LimitExceeded, match="at least 500"):
         CountRequest.submit(north_only, plan, tmp_path)
-    hospitals["north"].admin("limits", "--set", "min_release_size=100")
+    hospitals["north"].admin("limits", "--set", "min_release_size=100", "--reason", "the test is over")

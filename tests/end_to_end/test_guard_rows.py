@@ -288,13 +288,13 @@ def test_an_auditor_reads_the_books_and_decides_nothing(
     study = Study.submit(north_only, small_plan(north_only, study="audited"), tmp_path)
     request_id = study.requests["north"].request_id
     auditor = people["m.auditor"]
-    for allowed in (("budget",), ("audit", "show"), ("ledger", "show")):
+    for allowed in (("budget",), ("audit", "search"), ("ledger", "show")):
         assert as_person(auditor, *allowed).returncode == 0, allowed
     for refused in (("requests",), ("approve", request_id), ("limits",), ("runs",), ("staff", "list")):
         assert NotAllowed.code in as_person(auditor, *refused).stderr, refused
     reviewer = people["dr.wu"]
     assert as_person(reviewer, "show", request_id).returncode == 0
-    for refused in (("limits", "--set", "max_rounds=2"), ("researchers",), ("audit", "show")):
+    for refused in (("limits", "--set", "max_rounds=2"), ("researchers",), ("audit", "search")):
         assert NotAllowed.code in as_person(reviewer, *refused).stderr, refused
     assert as_person(reviewer, "approve", request_id).returncode == 0
     receipt = north_only.hospitals["north"].routes.receipt(request_id)
@@ -320,7 +320,8 @@ def test_two_people_approve_where_the_limits_ask_for_two(
         assert study.decisions() == {"north": ("approved", "")}
         assert hospital.ledger_entries() == entries + 1
         assert hospital.events("request approved")[-1]["by"] == "dr.wu, dr.chan"
-        assert "raised here, not lowered" in hospital.admin("limits", "--set", "approvals_needed=1", check=False).stderr
+        fewer = ("limits", "--set", "approvals_needed=1", "--reason", "one of us leaves")
+        assert NotAllowed.code in hospital.admin(*fewer, check=False).stderr
     finally:
         hospital.stop()
         hospital.configure(approvals_needed=1)

@@ -22,6 +22,7 @@ from datasites.access.people import ADMIN, AUDITOR, REVIEWER
 from datasites.access.sessions import Sessions
 from datasites.access.staff import Person, Staff
 from datasites.access.throttle import SignInThrottle
+from datasites.code_requests.request_index import RequestPage
 from datasites.console.console import Console
 from datasites.pages.app import make_pages_and_api
 from datasites.sources.dataset_settings import DatasetSettings
@@ -130,9 +131,9 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
         "datasets": {},
         "source": DatasetSettings(),
         "books": books,
-        "book": SimpleNamespace(cards=list),
+        "book": SimpleNamespace(page=lambda **_: RequestPage((), None, {})),
         "accounts": SimpleNamespace(people=list),
-        "queue": SimpleNamespace(list=list),
+        "queue": SimpleNamespace(counts=dict),
         "supervisor": SimpleNamespace(),
         "url": lambda: url,
     }

@@ -206,6 +206,7 @@ def _open_gate(made: Governed) -> None:
         Rules(
             check_account=made.accounts.own_email,
             check_submission=made.book.check_submission,
+            arrived=made.book.arrived,
             admission=admission,
             refused=lambda error, account: made.refused.append(error.code),
         )

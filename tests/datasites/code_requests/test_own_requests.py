@@ -2,91 +2,81 @@
 
 from __future__ import annotations
 
-import warnings
-from types import SimpleNamespace
-from typing import Any
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
-    warnings.simplefilter("ignore")
-    from datasites.code_requests.own_requests import OwnRequests
+from datasites.approvals.approvals import Approvals
+from datasites.code_requests.own_requests import OwnRequests
+from datasites.code_requests.request_index import RequestIndex, RequestRow
 from policies.errors import RequestUnknown, TooManyPending
 
 ANNA, BERT = "a" * 64, "b" * 64
 
 
-def request(uid: str) -> Any:
-    """What PySyft keeps of a request, as far as it is looked at."""
-    code = SimpleNamespace(linked_user_code=SimpleNamespace(object_uid=f"code-{uid}"))
-    return SimpleNamespace(id=uid, changes=[code])
-
-
 class Kept:
-    """A fake of PySyft's requests and of the decisions on them, which notes whose requests were read."""
+    """An index of requests by account, and decisions on some of them; it notes what was asked of the table."""
 
-    def __init__(self) -> None:
-        self.requests: dict[str, str] = {}
-        self.decided: set[str] = set()
-        self.read: list[str] = []
+    def __init__(self, folder: Path) -> None:
+        self.approvals = Approvals(folder / "approvals.sqlite")
+        self.index = RequestIndex(self.approvals)
+        self.own = OwnRequests(self.index, max_pending=2)
+        self.statements: list[str] = []
 
-    def of_account(self, account: str) -> list[Any]:
-        self.read.append(account)
-        link = lambda uid: SimpleNamespace(linked_user_code=SimpleNamespace(object_uid=f"code-{uid}"))  # noqa: E731
-        return [
-            SimpleNamespace(id=uid, changes=[link(uid)]) for uid, owner in self.requests.items() if owner == account
-        ]
+    def add(self, request_id: str, account: str) -> None:
+        row = RequestRow(request_id, "2026-11-20", "r@university.org")
+        self.index.add(row, account=account, code_id=f"code-{request_id}")
 
-    def of_request(self, request_id: str) -> Any:
-        return SimpleNamespace(account=self.requests[request_id]) if request_id in self.decided else None
+    def decide(self, request_id: str) -> None:
+        self.approvals.connection.execute(
+            "INSERT INTO decisions VALUES (?,'denied','','','','','','','','','','','')", (request_id,)
+        )
 
-    def of_code(self, code: str) -> Any:
-        return self.of_request(code.removeprefix("code-"))
+    def refused(self, request_id: str) -> list[tuple[str, int]]:
+        """How Bert is refused, and how many statements were run for it."""
+        found = []
+        for check, uid in ((self.own.check, request_id), (self.own.check_code, f"code-{request_id}")):
+            self.statements.clear()
+            self.approvals.connection.set_trace_callback(self.statements.append)
+            with pytest.raises(RequestUnknown) as error:
+                check(uid, BERT)
+            self.approvals.connection.set_trace_callback(None)
+            found.append((error.value.public, len(self.statements)))
+        return found
 
 
 @pytest.fixture
-def kept() -> Kept:
-    return Kept()
+def kept(tmp_path: Path) -> Iterator[Kept]:
+    made = Kept(tmp_path)
+    with contextlib.closing(made.approvals):
+        yield made
 
 
-@pytest.fixture
-def own(kept: Kept) -> OwnRequests:
-    fake: Any = kept
-    return OwnRequests(fake, fake, max_pending=2)
-
-
-def refused(kept: Kept, own: OwnRequests, request_id: str) -> list[tuple[str, list[str]]]:
-    """How Bert is refused, and what was read for it."""
-    found = []
-    for check, uid in ((own.check, request_id), (own.check_code, f"code-{request_id}")):
-        kept.read.clear()
-        with pytest.raises(RequestUnknown) as error:
-            check(uid, BERT)
-        found.append((error.value.public, list(kept.read)))
-    return found
-
-
-def test_anothers_request_and_none_and_a_beginning_are_refused_alike_after_the_same_work(
-    kept: Kept, own: OwnRequests
-) -> None:
-    kept.requests = {"pending1": ANNA, "decided1": ANNA, "mine1": BERT}
-    kept.decided = {"decided1"}
-    answers = [refused(kept, own, uid) for uid in ("pending1", "decided1", "nothing1", "mine", "m", "", "9" * 5000)]
+def test_anothers_request_and_none_and_a_beginning_are_refused_alike_after_the_same_work(kept: Kept) -> None:
+    for request_id, account in (("pending1", ANNA), ("decided1", ANNA), ("mine1", BERT)):
+        kept.add(request_id, account)
+    kept.decide("decided1")
+    answers = [kept.refused(uid) for uid in ("pending1", "decided1", "nothing1", "mine", "m", "", "9" * 5000)]
     assert all(answer == answers[0] for answer in answers)
-    assert answers[0][0][1] == [BERT]
+    assert answers[0][0][1] == 1
 
 
 @pytest.mark.parametrize("decided", [False, True])
-def test_the_own_request_is_found_by_its_whole_identifier(kept: Kept, own: OwnRequests, decided: bool) -> None:
-    kept.requests, kept.decided = {"mine1": BERT}, {"mine1"} if decided else set()
-    own.check("mine1", BERT)
-    own.check_code("code-mine1", BERT)
+def test_the_own_request_is_found_by_its_whole_identifier(kept: Kept, decided: bool) -> None:
+    kept.add("mine1", BERT)
+    if decided:
+        kept.decide("mine1")
+    kept.own.check("mine1", BERT)
+    kept.own.check_code("code-mine1", BERT)
 
 
-def test_so_many_requests_of_an_account_wait_and_others_are_not_counted(kept: Kept, own: OwnRequests) -> None:
-    kept.requests = {"one": BERT, "two": BERT, "three": ANNA}
+def test_so_many_requests_of_an_account_wait_and_others_are_not_counted(kept: Kept) -> None:
+    for request_id, account in (("one", BERT), ("two", BERT), ("three", ANNA)):
+        kept.add(request_id, account)
     with pytest.raises(TooManyPending, match="2 of your requests"):
-        own.check_pending(BERT)
-    own.check_pending(ANNA)
-    kept.decided = {"one"}
-    own.check_pending(BERT)
+        kept.own.check_pending(BERT)
+    kept.own.check_pending(ANNA)
+    kept.decide("one")
+    kept.own.check_pending(BERT)

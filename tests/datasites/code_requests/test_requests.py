@@ -15,6 +15,7 @@ from support.hospitals import RESEARCHER, STRANGER
 
 from datasites.code_requests.calculator import DeclaredShapes
 from datasites.code_requests.receipts import Receipts
+from datasites.code_requests.request_index import RequestRow
 from policies.answers.plain_values import to_plain
 from policies.answers.runs import RunAnswer
 from policies.budget.limits import DatasetLimits
@@ -57,11 +58,10 @@ TICKET = Ticket(0, "a" * 64)
 def north(governed_north: Governed) -> Iterator[Governed]:
     """What a test leaves waiting or approved is closed, so that no other one pays for it."""
     yield governed_north
-    for card in governed_north.book.cards():
-        if card.state == "pending":
-            governed_north.book.deny(card.id, reason="the test is over", by="tests")
-        elif card.state == "approved":
-            governed_north.book.end(card.id, reason="the test is over", by="tests")
+    for row in governed_north.book.index.page(state="pending").rows:
+        governed_north.book.deny(row.id, reason="the test is over", by="tests")
+    for row in governed_north.book.index.page(state="approved").rows:
+        governed_north.book.end(row.id, reason="the test is over", by="tests")
 
 
 def plan_of(request: pytest.FixtureRequest, **changes: Any) -> TrainingPlan:
@@ -111,6 +111,46 @@ def test_a_card_that_could_not_be_approved_says_why(
 def test_a_request_that_does_not_exist_is_not_found(north: Governed, identifier: str) -> None:
     with pytest.raises(RequestUnknown):
         north.book.card(identifier)
+
+
+def test_the_index_is_made_again_from_what_pysyft_keeps(north: Governed, plan: TrainingPlan) -> None:
+    request = north.submit(plan)
+    before = north.book.page(query=plan.study)
+    assert [(row.id, row.epsilon, row.model) for row in before.rows] == [
+        (request.request_id, pytest.approx(0.1 * plan.total_steps), "small_cnn")
+    ]
+    assert set(before.epsilon_left) == {"pictures"}
+    north.book.index.forget([request.request_id])
+    north.book.index.add(RequestRow("lost", "2026-11-20", RESEARCHER), account="ab", code_id="c")
+    north.book.catch_up()
+    assert north.book.index.ids() == {row.id for row in north.book.page(count=500).rows}
+    assert north.book.page(query=plan.study).rows == before.rows and not north.book.page(query="lost").rows
+
+
+def test_a_returned_request_reserves_nothing_and_is_asked_anew(north: Governed, plan: TrainingPlan) -> None:
+    request = north.submit(plan)
+    card = north.book.ask_for_a_change(request.request_id, reason="fewer rounds", by="wu")
+    assert (card.state, card.reason, [vote.person for vote in card.votes]) == ("returned", "fewer rounds", ["wu"])
+    assert request.request_id not in north.books.ledger.reservations()
+    with pytest.raises(RequestDenied, match=r"returned this request for a change.*fewer rounds"):
+        ask(north, request)
+    again = north.submit(replace(plan, rounds=1))
+    assert north.book.approve(again.request_id, by="wu").state == "approved"
+
+
+def test_a_card_tells_how_many_have_voted_and_each_only_the_own_vote(
+    north: Governed, plan: TrainingPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = north.submit(plan)
+    limits = replace(north.books.limits._config.limits, approvals_needed=2)
+    monkeypatch.setattr(north.books.limits, "_config", replace(north.books.limits._config, limits=limits))
+    north.book.deny(request.request_id, reason="a secret reason", by="wu")
+    for viewer, own in (("wu", "deny"), ("chan", "")):
+        card = north.book.card(request.request_id, viewer=viewer)
+        assert (card.votes_given, card.own_vote, card.votes, card.days_waiting) == (1, own, (), 0)
+        assert "wu" not in str(card) and "secret" not in str(card)
+    shown = north.book.approve(request.request_id, by="chan", named=True)
+    assert [(vote.person, vote.vote) for vote in shown.votes] == [("wu", "deny"), ("chan", "approve")]
 
 
 # --- decisions ---------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,12 +14,14 @@ from typing import Any
 
 import pytest
 
-from policies.budget.limits import DatasetLimits
-from policies.errors import LedgerBroken, NotAllowed, RequestDenied, RequestError
+from datasites.approvals.votes import is_the_asker
+from policies.budget.limits import DatasetLimits, PrivacyBudget
+from policies.errors import BudgetExceeded, LedgerBroken, NotAllowed, RequestDenied, RequestError
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
-    from datasites.code_requests import requests as module
+    from datasites.code_requests import deciding, requests
+    from datasites.code_requests.request_index import RequestRow
 
 
 class Reader:
@@ -52,24 +55,31 @@ class Book:
         self.disk_is_full = False
         self.while_reserving: Callable[[], None] = lambda: None
         self.events: list[str] = []
+        self.details: list[dict[str, Any]] = []
         self.limits = SimpleNamespace(current=DatasetLimits(approvals_needed=needed), check=lambda plan, manifest: None)
         self.approvals = Approvals(folder / "approvals.sqlite")
         books: Any = SimpleNamespace(
             limits=self.limits,
             approvals=self.approvals,
-            ledger=SimpleNamespace(reserve=self._reserve, release=self._release, reservations=self._reservations),
+            ledger=SimpleNamespace(reserve=self._reserve, release=self._release, held=self._held),
             calculator=SimpleNamespace(shapes=lambda plan: DeclaredShapes({}, {})),
-            audit=SimpleNamespace(write=lambda event, **details: self.events.append(event)),
+            audit=SimpleNamespace(write=self._write),
             witness=dict,
             approved_version=lambda request_id: None,
         )
         done = SimpleNamespace(apply=lambda *_: None, undo=lambda *_: None)
         server = SimpleNamespace(lock=threading.RLock(), services=SimpleNamespace(request=done))
-        monkeypatch.setattr(module, "admin_context", lambda server: None)
-        monkeypatch.setattr(module, "plan_spend", lambda plan: None)
-        monkeypatch.setattr(module, "make_card", lambda request, reader, books: self.state())
-        self.book = module.RequestBook(server, {}, books)
-        self.reader = self.book._reader = Reader()  # type: ignore[assignment]
+        monkeypatch.setattr(deciding, "admin_context", lambda server: None)
+        monkeypatch.setattr(deciding, "plan_spend", lambda plan: None)
+        monkeypatch.setattr(requests, "make_card", lambda request, reader, books, viewer: self.state())
+        self.reader = Reader()
+        monkeypatch.setattr(requests, "RequestReader", lambda server, datasets: self.reader)
+        self.book = requests.RequestBook(server, {}, books)
+        self.book.index.add(RequestRow("r1", "2026-11-20", "x@y.org"), account="ab", code_id="c1")
+
+    def _write(self, event: str, **details: Any) -> None:
+        self.events.append(event)
+        self.details.append(details)
 
     def _reserve(self, **values: Any) -> Any:
         self.while_reserving()
@@ -81,8 +91,8 @@ class Book:
             raise LedgerBroken("full")
         self.released.append(reason)
 
-    def _reservations(self) -> Any:
-        return {one: SimpleNamespace(released=next(iter(self.released), None)) for one in self.reserved}
+    def _held(self, request_id: str) -> Any:
+        return SimpleNamespace(released=next(iter(self.released), None)) if request_id in self.reserved else None
 
     def state(self) -> str:
         decision = self.approvals.of_request("r1")
@@ -114,7 +124,7 @@ def test_the_same_person_does_not_count_twice(two: Book) -> None:
 def test_the_owner_of_the_state_folder_gives_none_of_several_approvals(two: Book) -> None:
     with pytest.raises(NotAllowed, match="own token"):
         two.approve("admin", named=False)
-    assert two.approvals.consents.of("r1") == ()
+    assert two.approvals.votes.of("r1") == ()
 
 
 def test_one_approval_suffices_where_the_limits_ask_for_one_even_the_owners(two: Book) -> None:
@@ -126,23 +136,87 @@ def test_a_card_that_changed_in_between_voids_the_first_approval(two: Book) -> N
     two.approve("wu")
     two.reader.digest = "card 2"
     assert two.approve("chan") == "pending"
-    assert "approvals voided" in two.events
+    assert "votes voided" in two.events
     assert two.approve("wu") == "approved by chan, wu"
 
 
-def test_any_denial_ends_it_and_the_approvals_with_it(two: Book) -> None:
+def test_any_denial_denies_it_once_all_votes_are_in(two: Book) -> None:
     two.approve("wu")
     two.book.deny("r1", reason="no", by="chan")
-    assert (two.state(), two.approvals.consents.of("r1")) == ("denied by chan", ())
+    assert two.state() == "denied by chan"
+    assert two.book.state_of("r1") == ("denied", "no")
     with pytest.raises(RequestDenied):
         two.approve("chan")
     with pytest.raises(RequestError, match="reason"):
         two.book.deny("r1", reason=" ", by="chan")
 
 
+def test_the_first_denial_of_two_stays_blind(two: Book) -> None:
+    two.book.deny("r1", reason="no", by="chan")
+    assert (two.state(), two.book.state_of("r1")) == ("pending", ("pending", ""))
+    assert two.approve("wu") == "denied by chan"
+    assert two.reserved == []
+
+
+def test_one_wish_for_a_change_returns_it_and_two_give_both_reasons(two: Book) -> None:
+    two.book.ask_for_a_change("r1", reason="fewer rounds", by="chan")
+    two.book.ask_for_a_change("r1", reason="name the protocol", by="wu")
+    assert two.book.state_of("r1") == ("returned", "fewer rounds / name the protocol")
+    assert (two.reserved, two.events[-1]) == ([], "request returned")
+    with pytest.raises(RequestDenied, match="returned before"):
+        two.approve("lee")
+    assert two.book.index.page().counts["returned"] == 1
+
+
+def test_a_denial_outweighs_a_wish_for_a_change(two: Book) -> None:
+    two.book.ask_for_a_change("r1", reason="fewer rounds", by="chan")
+    two.book.deny("r1", reason="no", by="wu")
+    assert two.book.state_of("r1") == ("denied", "no")
+
+
+def test_until_the_decision_the_audit_log_tells_neither_who_nor_how_and_then_both(two: Book) -> None:
+    two.book.ask_for_a_change("r1", reason="a longer reason", by="chan")
+    assert two.events == ["request voted on"] and two.details[0]["given"] == 1
+    assert not any(word in str(two.details) for word in ("chan", "return", "longer"))
+    two.approve("wu")
+    votes = {vote["person"]: vote["vote"] for vote in json.loads(two.details[-1]["votes"])}
+    assert votes == {"chan": "return", "wu": "approve"}
+
+
+def test_limits_that_say_what_the_cost_means_void_the_votes_and_others_do_not(two: Book) -> None:
+    two.approve("wu")
+    two.limits.current = replace(two.limits.current, max_rounds=7)
+    with pytest.raises(NotAllowed, match="voted"):
+        two.approve("wu")
+    two.limits.current = replace(two.limits.current, total=PrivacyBudget(9.0, 1e-5))
+    assert two.approve("chan") == "pending"
+    assert "votes voided" in two.events and two.approve("wu") == "approved by chan, wu"
+
+
+@pytest.mark.parametrize("who", ["x@y.org", "X@Y.org", "x", "X"])
+def test_who_asks_decides_nothing(two: Book, who: str) -> None:
+    for vote in (two.approve, lambda by: two.book.deny("r1", reason="no", by=by)):
+        with pytest.raises(NotAllowed, match="Let somebody else"):
+            vote(who)
+    assert two.approvals.votes.of("r1") == ()
+
+
+def test_the_same_name_elsewhere_is_somebody_else() -> None:
+    assert is_the_asker("x@y.org", "x@y.org") and not is_the_asker("x@z.org", "x@y.org")
+
+
+def test_a_vote_may_be_given_anew_when_the_budget_was_too_short_for_the_decision(two: Book) -> None:
+    two.approve("wu")
+    two.disk_is_full, two.while_reserving = True, lambda: (_ for _ in ()).throw(BudgetExceeded("full"))
+    with pytest.raises(BudgetExceeded):
+        two.approve("chan")
+    two.book.deny("r1", reason="no budget", by="chan")
+    assert two.book.state_of("r1") == ("denied", "no budget")
+
+
 def test_an_account_that_ends_takes_its_unfinished_approval_with_it(two: Book) -> None:
     two.approve("wu")
-    two.approvals.consents.drop("wu")
+    two.approvals.votes.drop("wu")
     assert two.approve("chan") == "pending"
 
 

@@ -27,6 +27,7 @@ ROLES = {
     "GET /requests/{request_id}": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/approve": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/deny": {ADMIN, REVIEWER},
+    "POST /requests/{request_id}/return": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/end": {ADMIN},
     "GET /researchers": {ADMIN},
     "POST /researchers": {ADMIN},
@@ -41,13 +42,15 @@ ROLES = {
     "GET /datasets/{name}": {ADMIN, REVIEWER, AUDITOR},
     "GET /limits": {ADMIN, REVIEWER},
     "POST /limits": {ADMIN},
+    "POST /limits/proposals/{proposal_id}/confirm": {ADMIN, REVIEWER},
+    "POST /limits/proposals/{proposal_id}/withdraw": {ADMIN, REVIEWER},
     "GET /ledger": {ADMIN, AUDITOR},
     "GET /audit": {ADMIN, AUDITOR},
     "POST /link": {ADMIN, REVIEWER, AUDITOR},
 }
 OF_THE_ACCOUNTS = {"GET /staff", "POST /staff/{name}/remove"}
 """Answered by the accounts themselves, which are real here."""
-BODY = {"reason": "r", "email": "a@b.org", "name": "dr.new", "role": REVIEWER}
+BODY = {"reason": "r", "email": "a@b.org", "name": "dr.new", "role": REVIEWER, "changes": {"max_rounds": 2}}
 
 
 class Part:
@@ -81,7 +84,7 @@ def console(tmp_path: Path, tokens: dict[str, str]) -> Console:
 
 def ask(console: Console, route: str, token: str) -> httpx.Response:
     method, path = route.split()
-    path = path.format(request_id="1", run_id="1", name="dr.none")
+    path = path.format(request_id="1", run_id="1", name="dr.none", proposal_id="1")
 
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app=make_app(console))
