@@ -64,6 +64,11 @@ class DatasiteConfig:
         "Most code requests of one researcher that wait for a decision.", default=20
     )
     max_log_bytes: int = setting(
+    require_statement: bool = setting(
+        "Refuse requests that leave a text of their statement empty: who asks, where from, how to reach them, "
+        "what for, under which approval, what is to be published.",
+        default=False,
+    )
         "Most bytes of each log in logs/; beyond it the earlier lines are cut.", default=64 << 20
     )
     max_update_bytes: int = setting("Most bytes of one set of weights, in or out.", default=1 << 30)
@@ -128,6 +133,7 @@ class DatasiteConfig:
         _checks.integer("certificate_days", self.certificate_days, low=1, high=825)
         if not isinstance(self.limits, DatasetLimits):
             raise ConfigError(f"limits must be a table of limits, got {self.limits!r}.")
+        _checks.boolean("require_statement", self.require_statement)
         if not isinstance(self.dataset, DatasetSettings):
             raise ConfigError(f"dataset must be a table of settings, got {self.dataset!r}.")
         for name in ("researchers", "public_names"):

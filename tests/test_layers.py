@@ -23,7 +23,7 @@ MOST_FLAT, MOST_IN_A_FOLDER, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 8, 15, 300, 
 MOST_IMPORTED = 20
 HANDING_ON = {"datasites/training/__init__.py", "researcher/__init__.py"}
 # Modules of the house that the file which puts a datasite together may import, also inside a function.
-MOST_PUT_TOGETHER = 14
+MOST_PUT_TOGETHER = 15
 MOST_UNDECLARED_TABLES = 28
 # Where a stored record cannot be read, whatever is wrong with it; anywhere else a check gets its own kind of error.
 READERS_OF_RECORDS = {
@@ -82,7 +82,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.training.models": {"policies": "errors plans", "datasites": "training.pictures"},
     "datasites.assets": {"policies": "answers errors plans validate", "datasites": "files sources training.models"},
-    "datasites.approvals": {"policies": "errors ledger plans untrusted_text", "datasites": "assets files"},
+    "datasites.approvals": {"policies": "answers errors ledger plans untrusted_text", "datasites": "assets files"},
     "datasites.audit_log": {"policies": "errors ledger plans untrusted_text", "datasites": "files"},
     "datasites.datasite_process": {"policies": "errors", "datasites": "config files"},
     "datasites.hospitals_file": {"policies": "errors", "datasites": "config files"},
@@ -118,7 +118,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.access": {"policies": "errors inside_folder validate", "datasites": "audit_log config files pysyft"},
     "datasites.code_requests": {
-        "policies": "budget errors ledger plans versions",
+        "policies": "answers budget errors ledger plans validate versions",
         "datasites": "approvals assets audit_log config files pysyft state training.engines training.models",
     },
     "datasites.training.releases": {
@@ -309,7 +309,7 @@ LATE: dict[str, tuple[str, ...]] = {
     ),
     "PySyft reads who the server is when it is imported": ("datasites/pysyft/server.py", "datasites/server.py"),
 }
-MOST_LATE = 146
+MOST_LATE = 152
 POLICIES_NEED = {
     "click",
     "cryptography",

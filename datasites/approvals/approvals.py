@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasites.approvals.consents import Consents
+from datasites.approvals.threads import Threads
 from datasites.files.sqlite_file import open_private
 from policies.errors import RequestError
 from policies.ledger.reservations import Reservation
@@ -19,6 +20,7 @@ from policies.plans.plan_json import canonical_json, sha256_text
 from policies.untrusted_text import is_plain
 
 MAX_REASON = 400
+NEVER_APPROVED = ("denied", "returned", "withdrawn")
 _SCHEMA = (Path(__file__).parent / "approvals.sql").read_text()
 
 
@@ -99,6 +101,18 @@ def sealed(request_digest: str, shapes: str) -> str:
     return sha256_text(canonical_json({"request": request_digest, "shapes": shapes}))
 
 
+def know_returned(path: Path) -> None:
+    """Gives a table of decisions from before state version 3 the decisions that came then: returned, withdrawn."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as table:
+        known = table.execute("SELECT sql FROM sqlite_master WHERE name='decisions'").fetchone()
+        if known is None or "'returned'" in known[0]:
+            return
+        table.executescript(
+            f"BEGIN; ALTER TABLE decisions RENAME TO older; {_SCHEMA} INSERT INTO decisions SELECT * FROM older; "  # noqa: S608
+            "DROP TABLE older; COMMIT;"
+        )
+
+
 def end_released(path: Path, held: Mapping[str, Reservation]) -> None:
     """Ends the approvals whose reservation was released: the ledger came from a later time than the table."""
     with closing(sqlite3.connect(path)) as table, table:
@@ -117,6 +131,7 @@ class Approvals:
         self._connection = open_private(path, _SCHEMA)
         self._lock = threading.Lock()
         self.consents = Consents(self._connection, self._lock)
+        self.threads = Threads(self._connection, self._lock)
 
     def close(self) -> None:
         """Closes the file."""

@@ -8,7 +8,7 @@ from typing import Any
 from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands
 from policies.terminal.commands import argument, option
-from policies.terminal.printing import say
+from policies.terminal.printing import say, say_json
 
 
 def requests(chosen: Chosen) -> None:
@@ -39,6 +39,16 @@ def deny(chosen: Chosen, *, request: str, reason: str) -> None:
     """Denies a request with a reason."""
     card = console.call(chosen, "POST", f"/requests/{_named(request)}/deny", {"reason": reason})
     say(f"Denied {card['id'][:8]}: {card['reason']}")
+
+
+def ask(chosen: Chosen, *, request: str, text: str) -> None:
+    """Asks the researcher a question about a pending request. The text leaves the hospital."""
+    asked = console.call(chosen, "POST", f"/requests/{_named(request)}/ask", {"text": text})
+    if chosen.json:
+        say_json(asked, indent=2)
+        return
+    say(f"Asked about {asked['request_id'][:8]}: {asked['text']}")
+    say("This text leaves the hospital: the researcher reads it, as the hospital's and under nobody's name.")
 
 
 def end(chosen: Chosen, *, request: str, reason: str) -> None:
@@ -78,6 +88,7 @@ def add_commands(commands: HospitalCommands) -> None:
     commands.add("show", show, request)
     commands.add("approve", approve, request)
     commands.add("deny", deny, request, reason)
+    commands.add("ask", ask, request, argument("text", "what you ask, in one line; the researcher will read it"))
     commands.add("end", end, request, reason)
     commands.add("runs", runs)
     commands.add("cancel", cancel, argument("run", "identifier of the run"))

@@ -34,11 +34,11 @@ def decision_on(checked: CanonicalRequest, decision: str, *, by: str, reason: st
     )
 
 
-def denied_unread(request: Any, *, by: str, reason: str) -> Decision:
-    """The decision on a request that does not read as one: it holds nothing but who, when and why."""
+def refused_unread(request: Any, decision: str, *, by: str, reason: str) -> Decision:
+    """The refusal of a request that does not read as one, or its end: it holds nothing but who, when and why."""
     return Decision(
         request_id=str(request.id),
-        decision="denied",
+        decision=decision,
         digest="",
         code_id=str(code_id(request)),
         account=str(request.requesting_user_verify_key),

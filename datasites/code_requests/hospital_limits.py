@@ -17,11 +17,12 @@ from datasites.config import DatasiteConfig
 from datasites.files.private_file import write_private
 from datasites.files.state_folder import StateFolder
 from policies.budget.limits import DatasetLimits
-from policies.errors import ConfigError, RequestError
+from policies.errors import ConfigError, LimitExceeded, RequestError
 from policies.plans.kinds import Plan
 from policies.plans.model_options import check_options
 from policies.plans.releases import StatisticsPlan
 from policies.plans.tokeniser import check_text
+from policies.plans.words.statement import Statement
 
 _LABEL_KINDS = (
     "with 'single' a picture has one of the classes, with 'multi' each class is a finding that it has, has not, or "
@@ -48,6 +49,7 @@ class HospitalLimits:
             LimitExceeded, RequestError, PlanError: With what was expected, what came and what to change.
         """
         manifest = dataset.manifest
+        self._check_statement(plan)
         self.current.check(plan, unit=manifest.unit, public_size=manifest.public_size)
         about = plan if isinstance(plan, StatisticsPlan) else plan.model
         expected = (tuple(manifest.image_shape), len(manifest.class_names))
@@ -65,6 +67,15 @@ class HospitalLimits:
             check_options(plan.model)
             check_text(plan.model, manifest.text)
             check_there(plan, dataset.store)
+
+    def _check_statement(self, plan: Plan) -> None:
+        missing = (plan.statement or Statement()).missing
+        if self._config.require_statement and missing:
+            raise LimitExceeded(
+                f"The hospital decides on requests that say who asks and what for; this one says no "
+                f"{', '.join(missing)}. Give {', '.join(f'--{name}' for name in missing)}, or --statement with a file "
+                "of them. Where there is none, say so."
+            )
 
     def change(self, changes: Mapping[str, Any], *, by: str) -> DatasetLimits:
         """Puts some limits to other values, `epsilon` and `delta` being those of the total.

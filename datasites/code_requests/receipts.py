@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+from datasites.approvals.approvals import NEVER_APPROVED
 from datasites.code_requests.books import Books
 from policies import versions
 from policies.errors import RequestUnknown
@@ -39,7 +40,7 @@ class Receipts:
         """
         decision = self._books.approvals.of_request(request_id)
         reservation = self._books.ledger.reservations().get(request_id)
-        if decision is None or decision.decision == "denied" or reservation is None:
+        if decision is None or decision.decision in NEVER_APPROVED or reservation is None:
             raise RequestUnknown("There is a receipt for approved requests only.")
         plan = decision.approved_plan
         epsilon = None

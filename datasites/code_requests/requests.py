@@ -20,13 +20,14 @@ from datasites.assets.published import PublishedDataset
 from datasites.code_requests.books import Books
 from datasites.code_requests.canonical import CanonicalRequest, RequestReader
 from datasites.code_requests.cards import RequestCard, make_card
-from datasites.code_requests.decided import NO_SHAPES, decision_on, denied_unread, now
+from datasites.code_requests.consenting import consented
+from datasites.code_requests.conversation import Conversation
+from datasites.code_requests.decided import NO_SHAPES, decision_on, now, refused_unread
 from datasites.code_requests.own_requests import MAX_PENDING, OwnRequests
 from datasites.pysyft.context import admin_context
 from datasites.pysyft.guard import Call
 from policies.budget.accountant import plan_spend
 from policies.errors import (
-    NotAllowed,
     PlanError,
     RequestAltered,
     RequestDenied,
@@ -48,6 +49,7 @@ class RequestBook:
         self._server, self._books = server, books
         self._reader = RequestReader(server, datasets)
         self.own = OwnRequests(self._reader, books.approvals, max_pending=max_pending)
+        self.conversation = Conversation(self, books.approvals, books.audit)
         self._deciding = threading.Lock()
 
     # --- submission --------------------------------------------------------------------------------------
@@ -79,7 +81,7 @@ class RequestBook:
         return make_card(self._reader.find(request_id), self._reader, self._books)
 
     def state_of(self, request_id: str) -> tuple[str, str]:
-        """(`pending` | `approved` | `denied` | `ended`, reason) without any sum."""
+        """(One of `policies.answers.requests.STATES`, reason) without any sum."""
         decision = self._books.approvals.of_request(request_id)
         return ("pending", "") if decision is None else (decision.decision, decision.reason)
 
@@ -119,34 +121,13 @@ class RequestBook:
             self._books.limits.check(checked.plan, checked.dataset)
             shapes = canonical_json(asdict(self._books.calculator.shapes(checked.plan)))
             if known is None:
-                people = self._consented(checked.request_id, sealed(checked.digest, shapes), by=by, named=named)
+                people = consented(self._books, checked.request_id, sealed(checked.digest, shapes), by=by, named=named)
                 if people is None:
                     return self.card(checked.request_id)
             else:
                 people = (known.decided_by,)
             self._complete(request, checked, shapes, by=", ".join(people))
             return self.card(checked.request_id)
-
-    def _consented(self, request_id: str, digest: str, *, by: str, named: bool) -> tuple[str, ...] | None:
-        """Keeps a consent to the card with that digest; returns who gave theirs once they suffice, else None."""
-        needed, consents = self._books.limits.current.approvals_needed, self._books.approvals.consents
-        if needed > 1 and not named:
-            raise NotAllowed(
-                f"This dataset needs {needed} people's approvals, each by an own token. Make them accounts with "
-                "'staff add' and let each approve with --as."
-            )
-        if outdated := consents.void_others(request_id, digest):
-            self._books.audit.write("approvals voided", request=request_id, of=", ".join(outdated), digest=digest)
-        if by in consents.of(request_id) and len(consents.of(request_id)) < needed:
-            raise NotAllowed(f"{by} has approved this request already. It needs {needed} different people.")
-        consents.add(request_id, person=by, digest=digest)
-        people = consents.of(request_id)
-        if len(people) < needed:
-            self._books.audit.write(
-                "request approved by one", request=request_id, by=by, given=len(people), needed=needed, digest=digest
-            )
-            return None
-        return people
 
     def _complete(self, request: Any, checked: CanonicalRequest, shapes: str, *, by: str) -> None:
         plan, manifest = checked.plan, checked.dataset.manifest
@@ -188,21 +169,43 @@ class RequestBook:
             state, _ = self.state_of(request_id)
             if state == "approved":
                 raise RequestError("The request is approved. End it instead: what it has not used becomes free again.")
+            if state == "withdrawn":
+                raise RequestError("The researcher withdrew the request. There is nothing left to deny.")
             if state == "ended":
                 raise RequestError("The request has ended: no further round of it runs. There is nothing left to deny.")
-            try:
-                checked = self._read(request)
-            except WanwuError:
-                checked = None
-            if checked is None:
-                self._books.approvals.record(denied_unread(request, by=by, reason=reason))
-            else:
-                self._record(checked, "denied", by=by, reason=reason, shapes=NO_SHAPES)
-            self._books.approvals.consents.void_others(request_id, "")
-            with self._server.lock:
-                self._server.services.request.undo(admin_context(self._server), request.id, reason)
-            self._books.audit.write("request denied", request=request_id, by=by, reason=reason, **self._books.witness())
+            self._refuse(request, "denied", by=by, reason=reason)
             return self.card(request_id)
+
+    def withdraw(self, request_id: str, *, by: str) -> None:
+        """Withdraws a pending request for who asked it. Nothing was reserved, and it can never be approved.
+
+        Raises:
+            RequestError: It is decided.
+        """
+        with self._deciding:
+            request = self._reader.find(request_id)
+            state, _ = self.state_of(str(request.id))
+            if state not in ("pending", "withdrawn"):
+                raise RequestError(f"The request is {state}, and only a pending one can be withdrawn.")
+            self._refuse(request, "withdrawn", by=by, reason="The researcher withdrew the request.")
+
+    def _refuse(self, request: Any, decision: str, *, by: str, reason: str) -> None:
+        """Records that a request is over without an approval, and tells PySyft. The ledger is not touched."""
+        request_id = str(request.id)
+        try:
+            checked = self._read(request)
+        except WanwuError:
+            checked = None
+        if checked is None:
+            self._books.approvals.record(refused_unread(request, decision, by=by, reason=reason))
+        else:
+            self._record(checked, decision, by=by, reason=reason, shapes=NO_SHAPES)
+        self._books.approvals.consents.void_others(request_id, "")
+        with self._server.lock:
+            self._server.services.request.undo(admin_context(self._server), request.id, reason)
+        self._books.audit.write(
+            f"request {decision}", request=request_id, by=by, reason=reason, **self._books.witness()
+        )
 
     def end(self, request_id: str, *, by: str, reason: str) -> None:
         """Ends an approved request: no further round, and what it has not used becomes free again.
@@ -262,7 +265,7 @@ class RequestBook:
         if decision is None:
             raise RequestPending("The hospital has not approved this request yet. Wait for its decision.")
         if decision.decision != "approved":
-            raise RequestDenied(f"The hospital {decision.decision} this request: {decision.reason}")
+            raise RequestDenied(f"The request was {decision.decision}: {decision.reason}")
         try:
             checked = self._read(self._reader.find(decision.request_id))
         except (RequestNotCanonical, RequestUnknown, PlanError) as error:

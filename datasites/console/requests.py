@@ -6,12 +6,13 @@ from fastapi import APIRouter, Body, Request
 from fastapi.responses import JSONResponse
 
 from datasites.access.staff import Person
+from datasites.approvals.threads import Message
 from datasites.code_requests.card import RequestCard
 from datasites.console.console import CHANGES, DECIDES, Console
 
 
 def make_routes(console: Console) -> APIRouter:
-    """List, show, approve, deny, end."""
+    """List, show, approve, deny, ask, end."""
     router, book = APIRouter(prefix="/requests"), console.book
 
     @router.get("")
@@ -33,6 +34,13 @@ def make_routes(console: Console) -> APIRouter:
     async def deny(request: Request, request_id: str, reason: str = Body(embed=True)) -> JSONResponse:
         def work(who: Person) -> RequestCard:
             return book.deny(request_id, reason=reason, by=who.name)
+
+        return await console.answer(request, DECIDES, work)
+
+    @router.post("/{request_id}/ask")
+    async def ask(request: Request, request_id: str, text: str = Body(embed=True)) -> JSONResponse:
+        def work(who: Person) -> Message:
+            return book.conversation.ask(book.card(request_id).id, text, by=who.name)
 
         return await console.answer(request, DECIDES, work)
 

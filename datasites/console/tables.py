@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 
 from datasites.access.people import ResearcherRow, StaffRow
+from datasites.approvals.threads import Message
 from datasites.code_requests.card import RequestCard
 from datasites.console.answers import BudgetRow, RunRow, read_row, read_rows
+from policies.plans.words.statement import HEADING, Statement
 from policies.terminal.rich_terminal import PlainTable, line
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ _STATES = {
     "failed": "red",
 }
 
+    "withdrawn": "dim",
 
 def request_table(cards: object) -> PlainTable:
     """One line a request."""
@@ -97,10 +100,32 @@ def request_card(content: object) -> Group:
     rows += [("unusual", one.text) for one in card.unusual]
     for name, value in rows:
         head.add_row(line((name, "dim")), str(value))
+    if card.questions:
+        rows.append(("waits for", f"the researcher's answer to {card.questions} question(s)"))
     details = PlainTable("plan", "value")
     for name, value in _flat(plan):
         details.add_row(name, value)
-    return Group(head, details)
+    return Group(head, *_statement(card.statement), *_thread(card.thread), details)
+
+
+def _statement(statement: Statement | None) -> list[Text | PlainTable]:
+    """What the researcher says, under a heading that says so."""
+    if statement is None:
+        return [line(f"{HEADING}: nothing was said.")]
+    said = PlainTable(box=None, show_header=False)
+    for name, text in vars(statement).items():
+        said.add_row(line((name, "dim")), text or "–")
+    return [line(f"{HEADING}:"), said]
+
+
+def _thread(messages: tuple[Message, ...]) -> list[Text | PlainTable]:
+    """Questions and answers, the researcher's in words of their own."""
+    if not messages:
+        return []
+    table = PlainTable("asked and answered", "by", "text")
+    for one in messages:
+        table.add_row(f"{one.at[:16]} {one.side}", one.author, one.text)
+    return [table]
 
 
 def budget_table(rows: object) -> Group:

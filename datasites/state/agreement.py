@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from datasites.approvals.approvals import NEVER_APPROVED
 from datasites.audit_log import ledger_witness
 from datasites.files.state_folder import StateFolder
 from datasites.state import identity as identities
@@ -26,7 +27,12 @@ _DECISIONS = "SELECT request_id, decision, fingerprint, plan FROM decisions"
 _RUNS = "SELECT id, request_id, round, state, update_digest FROM runs"
 _REQUESTS = 'SELECT fields FROM "Request" WHERE _deleted_at IS NULL'
 _APPROVED, _DONE = "request approved", "run done"
-_DECIDED = {"request ended": ("ended",), "request denied": ("denied",), "round asked for": ("approved", "ended")}
+_DECIDED = {
+    "request ended": ("ended",),
+    "request denied": ("denied",),
+    "request withdrawn": ("withdrawn",),
+    "round asked for": ("approved", "ended"),
+}
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,7 @@ def mismatches(books: BookContents) -> Iterator[str]:
 def _decisions_without_reservation(books: BookContents, held: Mapping[str, Reservation]) -> Iterator[str]:
     """A reservation precedes its approval, and an end precedes its release."""
     for request, (decision, fingerprint, plan) in books.decisions.items():
-        if decision == "denied":
+        if decision in NEVER_APPROVED:
             continue
         found = held.get(request)
         if found is None:
@@ -184,7 +190,7 @@ def _records_without_event(books: BookContents) -> Iterator[str]:
     approved = {event["request"] for event in books.events if event["event"] == _APPROVED}
     done = {(event["request"], event["round"], event["update"]) for event in books.events if event["event"] == _DONE}
     for request, (decision, *_) in books.decisions.items():
-        if decision != "denied" and request not in approved:
+        if decision not in NEVER_APPROVED and request not in approved:
             yield f"request {request} was {decision}, and the audit log does not know its approval: an older log"
     for run in books.runs:
         if run.state == "done" and (run.request_id, run.round, run.update_digest) not in done:

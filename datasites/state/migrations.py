@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from datasites.approvals.approvals import Approvals, end_released
+from datasites.approvals.approvals import Approvals, end_released, know_returned
 from datasites.audit_log import ledger_witness
 from datasites.audit_log.chain import head_file, read
 from datasites.audit_log.log import AuditLog
@@ -63,6 +63,11 @@ def seal_the_books(state: StateFolder) -> None:
     identities.save(state, identity.with_books())
 
 
+def know_returned_requests(state: StateFolder) -> None:
+    """2 to 3: a request may be returned for a change, or withdrawn by who asked."""
+    know_returned(state.approvals)
+
+
 def _begin_what_never_was(state: StateFolder) -> None:
     """Gives a datasite that has never served the books that a new one has from the beginning."""
     Approvals(state.approvals).close()
@@ -91,7 +96,7 @@ def _undo_half_a_seal(state: StateFolder) -> None:
     HeadFile(ledger_head, BOOK, None).write(sealed)
 
 
-MIGRATIONS: tuple[Migration, ...] = (name_the_ledgers_head, seal_the_books)
+MIGRATIONS: tuple[Migration, ...] = (name_the_ledgers_head, seal_the_books, know_returned_requests)
 
 
 def migrate(state: StateFolder, backups: Path) -> tuple[int, Path | None]:

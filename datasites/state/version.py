@@ -14,7 +14,7 @@ from datasites.files.private_file import write_private
 from policies.errors import StateVersionMismatch
 
 FILE = "version.json"
-STATE_VERSION = 2
+STATE_VERSION = 3
 
 
 def read_version(folder: Path) -> int:

@@ -27,6 +27,7 @@ ROLES = {
     "GET /requests/{request_id}": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/approve": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/deny": {ADMIN, REVIEWER},
+    "POST /requests/{request_id}/ask": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/end": {ADMIN},
     "GET /researchers": {ADMIN},
     "POST /researchers": {ADMIN},
@@ -45,7 +46,7 @@ ROLES = {
 }
 OF_THE_ACCOUNTS = {"GET /staff", "POST /staff/{name}/remove"}
 """Answered by the accounts themselves, which are real here."""
-BODY = {"reason": "r", "email": "a@b.org", "name": "dr.new", "role": REVIEWER}
+BODY = {"up_to": 1, "reason": "r", "text": "t", "email": "a@b.org", "name": "dr.new", "role": REVIEWER}
 
 
 class Part:
@@ -74,7 +75,7 @@ def console(tmp_path: Path, tokens: dict[str, str]) -> Console:
     for name, role in (("dr.wu", REVIEWER), ("m.lee", AUDITOR)):
         tokens[role] = json.loads(staff.add(name, role, by="admin", url="").read_text())["token"]
     part: Any = Part()
-    return Console("north", staff, part, "", part, part, part, part, part, part)
+    return Console("north", staff, part, "", part, part, part, part, part, part, part)
 
 
 def ask(console: Console, route: str, token: str) -> httpx.Response:
