@@ -72,9 +72,10 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.web": {"policies": "errors validate"},
     "datasites.runs.entry": {"policies": "answers contracts errors plans"},
     "datasites.training.pictures": {"policies": "errors plans validate", "datasites": "training.randomness"},
+    "datasites.notices.settings": {"policies": "errors settings validate"},
     "datasites.config": {
         "policies": "budget errors settings validate",
-        "datasites": "files first_settings runs.sandbox sources web",
+        "datasites": "files first_settings notices.settings runs.sandbox sources web",
     },
     "datasites.training.dp_sgd": {
         "policies": "errors plans",
@@ -232,12 +233,16 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "errors versions",
         "datasites": "assets audit_log config datasets files state web",
     },
+    "datasites.notices": {
+        "policies": "errors plans",
+        "datasites": "access assets audit_log code_requests config files notices.settings",
+    },
     "datasites.console": {
-        "policies": "answers errors ledger terminal",
-        "datasites": "access assets code_requests datasets runs.queue runs.runs runs.supervisor web",
+        "policies": "answers errors ledger plans terminal",
+        "datasites": "access approvals assets code_requests datasets notices runs.queue runs.runs runs.supervisor web",
     },
     "datasites.server": {
-        "datasites": "access code_requests config console files pysyft researchers_port runs.runs state web",
+        "datasites": "access code_requests config console files notices pysyft researchers_port runs.runs state web",
     },
     "datasites.prepare": {
         "policies": "errors terminal",

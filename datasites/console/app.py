@@ -14,8 +14,9 @@ from datasites.access.accounts import Accounts
 from datasites.assets.published import PublishedDataset
 from datasites.code_requests.books import Books
 from datasites.code_requests.requests import RequestBook
-from datasites.console import books, budget, datasets, requests, researchers, runs, staff
+from datasites.console import books, budget, datasets, notices, requests, researchers, runs, staff
 from datasites.console.console import Console
+from datasites.notices.notices import Notices
 from datasites.runs.runs import Runs
 from datasites.web.http_errors import add_error_handlers
 from datasites.web.request_bounds import OWN_PAGES, enclose
@@ -35,7 +36,7 @@ def make_app(console: Console) -> FastAPI:
         redirect_slashes=False,
     )
     add_error_handlers(app, lambda error: console.books.counted.add("admin's call refused", code=error.code))
-    for part in (requests, researchers, staff, runs, budget, datasets, books):
+    for part in (requests, researchers, staff, runs, budget, datasets, books, notices):
         app.include_router(part.make_routes(console), prefix=PREFIX)
     return app
 
@@ -50,6 +51,7 @@ def open_console(
     books: Books,
     book: RequestBook,
     runs: Runs,
+    told: Notices,
 ) -> FastAPI:
     """The console of the datasite with this name, closed to whoever asks for another host than loopback."""
     app = make_app(
@@ -63,6 +65,7 @@ def open_console(
             accounts=accounts,
             queue=runs.queue,
             supervisor=runs.supervisor,
+            notices=told,
             url=lambda: access.console_url,
         )
     )

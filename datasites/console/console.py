@@ -15,6 +15,7 @@ from datasites.access.staff import Person, Staff
 from datasites.assets.published import PublishedDataset
 from datasites.code_requests.books import Books
 from datasites.code_requests.requests import RequestBook
+from datasites.notices.notices import Notices
 from datasites.runs.queue import RunQueue
 from datasites.runs.supervisor import Supervisor
 from policies.answers.plain_values import to_plain
@@ -35,6 +36,7 @@ class Console:
     accounts: Accounts
     queue: RunQueue
     supervisor: Supervisor
+    notices: Notices
     url: Callable[[], str]
 
     async def answer(self, request: Request, roles: Sequence[str], work: Callable[[Person], object]) -> JSONResponse:

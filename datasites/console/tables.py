@@ -11,6 +11,8 @@ from datasites.access.people import ResearcherRow, StaffRow
 from datasites.approvals.threads import Message
 from datasites.code_requests.card import RequestCard
 from datasites.console.answers import BudgetRow, RunRow, read_row, read_rows
+from datasites.notices.notice import OF_A_REQUEST
+from datasites.notices.notice_book import NoticePage
 from policies.plans.words.statement import HEADING, Statement
 from policies.terminal.rich_terminal import PlainTable, line
 
@@ -25,10 +27,10 @@ _STATES = {
     "done": "green",
     "running": "cyan",
     "denied": "red",
+    "withdrawn": "dim",
     "failed": "red",
 }
 
-    "withdrawn": "dim",
 
 def request_table(cards: object) -> PlainTable:
     """One line a request."""
@@ -97,11 +99,11 @@ def request_card(content: object) -> Group:
         rows.append(("approvals", f"{len(card.approvals)} of {card.approvals_needed}: {given}"))
     if card.finding:
         rows.append(("finding", card.finding))
+    if card.questions:
+        rows.append(("waits for", f"the researcher's answer to {card.questions} question(s)"))
     rows += [("unusual", one.text) for one in card.unusual]
     for name, value in rows:
         head.add_row(line((name, "dim")), str(value))
-    if card.questions:
-        rows.append(("waits for", f"the researcher's answer to {card.questions} question(s)"))
     details = PlainTable("plan", "value")
     for name, value in _flat(plan):
         details.add_row(name, value)
@@ -194,6 +196,17 @@ def staff_table(rows: object) -> PlainTable:
     for row in read_rows(StaffRow, rows):
         table.add_row(row.name, row.role, row.added_at, row.added_by)
     return table
+
+
+def notice_table(content: object) -> Group:
+    """One line a notice, the newest first; what this person has not read is marked."""
+    page = read_row(NoticePage, content)
+    table = PlainTable("", "when", "notice", "about", "what")
+    for one in page.notices:
+        mark = "" if one.id <= page.read_up_to else "new"
+        about = one.about[:8] if one.kind in OF_A_REQUEST else one.about
+        table.add_row(mark, one.at[:16], one.kind, about, one.text)
+    return Group(table, line(f"{page.unread} unread"))
 
 
 def _state(state: str) -> Text:

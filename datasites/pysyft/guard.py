@@ -16,6 +16,7 @@ from typing import Any
 from syft.client.api import SignedSyftAPICall, SyftAPI, SyftAPICall
 from syft.server.datasite import Datasite
 from syft.service.code.user_code import SubmitUserCode
+from syft.service.request.request import Request
 from syft.service.response import SyftError, SyftSuccess
 from syft.service.user.user_roles import ServiceRole
 
@@ -25,6 +26,7 @@ from datasites.pysyft.tickets import keep_ticket
 from datasites.runs.entry import Admit, serving
 from policies.errors import NotAllowed, RequestError, RequestMalformed, WanwuError
 
+_SUBMISSION = "code.request_code_execution"
 # What a researcher's client calls in the platform's own way of working, path by path.
 RESEARCHER_PATHS = frozenset(
     {
@@ -32,7 +34,7 @@ RESEARCHER_PATHS = frozenset(
         "metadata.get_metadata",
         "dataset.get_all",
         "action.get_mock",
-        "code.request_code_execution",
+        _SUBMISSION,
         "code.call",
     }
 )
@@ -63,6 +65,7 @@ class Rules:
     Attributes:
         check_account: Raises unless the connection's certificate is of the account with this public key.
         check_submission: Raises for submitted code, of an account, that could not be approved.
+        arrived: Told of a request that was submitted and is kept, by its identifier, before its researcher is.
         admission: Raises for a called code that is not approved as it stands now; else returns what decides about its
             round.
         refused: Told of each refusal, with the calling account's public key.
@@ -70,6 +73,7 @@ class Rules:
 
     check_account: Callable[[str], object]
     check_submission: Callable[[SubmitUserCode, str], None]
+    arrived: Callable[[str], None]
     admission: Callable[[Call], Admit]
     refused: Callable[[WanwuError, str], None]
 
@@ -146,7 +150,10 @@ class GuardedDatasite(Datasite):
                 return SyftError(message=f"{NotAllowed.code}: The call could not be checked and is refused.")
             if admit is not None:
                 return self._serve_code(admit, api_call, *args, **kwargs)
-            return super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
+            result = super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
+            if api_call.message.path == _SUBMISSION:
+                _tell_arrived(result, rules)
+            return result
 
     def _serve_code(self, admit: Admit, api_call: Any, *args: Any, **kwargs: Any) -> Any:
         """A ticket that comes as text is kept here, and the stub's answer goes back at once: one call, not four."""
@@ -173,7 +180,7 @@ class GuardedDatasite(Datasite):
             raise NotAllowed(f"The path {message.path!r} is not open to researchers. Use the platform's own client.")
         if not message.blocking:
             raise NotAllowed("Queued calls are closed; training runs through approved code requests.")
-        if message.path == "code.request_code_execution":
+        if message.path == _SUBMISSION:
             rules.check_submission(_submitted_code(message), str(api_call.credentials))
         if message.path == "code.call":
             return rules.admission(_code_call(message, str(api_call.credentials)))
@@ -189,6 +196,13 @@ class GuardedDatasite(Datasite):
         # PySyft made the call and serves what is cached here: so it serves what the gate has read, and nothing else.
         api_call.cached_deseralized_message = message
         return message
+
+
+def _tell_arrived(result: Any, rules: Rules) -> None:
+    """Tells of the request that PySyft has made of a submission, if it has."""
+    made = result.value if isinstance(result, SyftSuccess) else result
+    if isinstance(made, Request):
+        rules.arrived(str(made.id))
 
 
 def _code_call(message: Any, account: str) -> Call:

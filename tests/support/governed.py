@@ -87,6 +87,7 @@ class Governed:
     book: RequestBook
     enrolment: Enrolment
     refused: list[str] = field(default_factory=list)
+    arrived: list[str] = field(default_factory=list)
     rounds: list[tuple[str, str]] = field(default_factory=list)
 
     @contextmanager
@@ -206,6 +207,7 @@ def _open_gate(made: Governed) -> None:
         Rules(
             check_account=made.accounts.own_email,
             check_submission=made.book.check_submission,
+            arrived=made.arrived.append,
             admission=admission,
             refused=lambda error, account: made.refused.append(error.code),
         )

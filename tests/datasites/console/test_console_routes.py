@@ -43,6 +43,9 @@ ROLES = {
     "POST /limits": {ADMIN},
     "GET /ledger": {ADMIN, AUDITOR},
     "GET /audit": {ADMIN, AUDITOR},
+    "GET /notices": {ADMIN, REVIEWER, AUDITOR},
+    "POST /notices/read": {ADMIN, REVIEWER, AUDITOR},
+    "POST /notices/test": {ADMIN},
 }
 OF_THE_ACCOUNTS = {"GET /staff", "POST /staff/{name}/remove"}
 """Answered by the accounts themselves, which are real here."""

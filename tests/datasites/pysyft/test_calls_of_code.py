@@ -66,6 +66,7 @@ class Hospital:
         self.rules = Rules(
             check_account=lambda account: None,
             check_submission=lambda code, account: None,
+            arrived=lambda request_id: None,
             admission=self._admission,
             refused=lambda error, account: self.refused.append(f"{error.code} of {account}"),
         )
