@@ -1,4 +1,4 @@
-"""Where notices go besides the console, and from when on something is worth one. Whatever is sent leaves the console.
+"""Settings of notices: their ways out of the console, and from when on something is worth one.
 
 Secrets stand in private files that the settings name.
 """

@@ -11,7 +11,6 @@ import click
 from policies.plans.words.statement import STATEMENT, Statement
 from policies.settings import declared
 from policies.terminal.commands import option_of, path
-from researcher.planning.statement_file import read_statement
 
 STATEMENT_VARIABLE = "WANWU_STATEMENT"
 """Environment variable with the path of a file that says who asks."""
@@ -30,6 +29,8 @@ def taken_from(options: MutableMapping[str, Any]) -> Statement | None:
         ConfigError: The file is not one.
         PlanError: A text is too long or not plain.
     """
+    from researcher.planning.statement_file import read_statement
+
     given = {name: options.pop(name) for name in (STATEMENT.name, *declared(Statement))}
     own = os.environ.get(STATEMENT_VARIABLE)
     file = given.pop(STATEMENT.name) or (path(own) if own else None)

@@ -1,1 +1,1 @@
-"""What researchers say of a request in words of their own: shown as theirs, checked for form, never for truth."""
+"""Words of researchers about their requests: shown as theirs, checked for form, never for truth."""
