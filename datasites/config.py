@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from datasites import first_settings
 from datasites.files.toml_file import read_toml, toml_value
+from datasites.notices.settings import NoticeSettings
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.sources.dataset_settings import FLAT, DatasetSettings
 from datasites.web.console_settings import ConsoleSettings
@@ -60,6 +61,11 @@ class DatasiteConfig(ConsoleSettings):
     max_pending_per_researcher: int = setting(
         "Most code requests of one researcher that wait for a decision.", default=20
     )
+    require_statement: bool = setting(
+        "Refuse requests that leave a text of their statement empty: who asks, where from, how to reach them, "
+        "what for, under which approval, what is to be published.",
+        default=False,
+    )
     max_log_bytes: int = setting(
         "Most bytes of each log in logs/; beyond it the earlier lines are cut.", default=64 << 20
     )
@@ -101,6 +107,10 @@ class DatasiteConfig(ConsoleSettings):
         "Most GPUs of one run of private training: it waits until they are free, and trains in as many processes.",
         default=1,
     )
+    notices: NoticeSettings = setting(
+        "Where the hospital's people are told of requests and troubles: the table [notices].",
+        default_factory=NoticeSettings,
+    )
     limits: DatasetLimits = setting(
         "What researchers may spend and do: see docs/ref-policies.md.", default_factory=DatasetLimits
     )
@@ -120,6 +130,7 @@ class DatasiteConfig(ConsoleSettings):
         _checks.integer("max_pending_per_researcher", self.max_pending_per_researcher, low=1, high=100_000)
         _checks.integer("max_blobs_per_researcher", self.max_blobs_per_researcher, low=1, high=10**7)
         _checks.integer("max_log_bytes", self.max_log_bytes, low=1 << 20, high=1 << 40)
+        _checks.boolean("require_statement", self.require_statement)
         _texts("researchers", self.researchers)
         _texts("public_names", self.public_names)
         _checks.integer("certificate_days", self.certificate_days, low=1, high=825)
@@ -127,6 +138,8 @@ class DatasiteConfig(ConsoleSettings):
             raise ConfigError(f"limits must be a table of limits, got {self.limits!r}.")
         if not isinstance(self.dataset, DatasetSettings):
             raise ConfigError(f"dataset must be a table of settings, got {self.dataset!r}.")
+        if not isinstance(self.notices, NoticeSettings):
+            raise ConfigError(f"notices must be a table of settings, got {self.notices!r}.")
         for name in ("researchers", "public_names"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for email in self.researchers:
@@ -177,7 +190,7 @@ class DatasiteConfig(ConsoleSettings):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, where: str = "config") -> Self:
-        """Builds a config from plain values, with `limits` and `dataset` as tables.
+        """Builds a config from plain values, with `limits`, `notices` and `dataset` as tables.
 
         Settings of the dataset may also stand beside the others, by the names in `dataset_settings.FLAT`.
 
@@ -194,6 +207,8 @@ class DatasiteConfig(ConsoleSettings):
         built = dict(values)
         if isinstance(built.get("limits"), Mapping):
             built["limits"] = DatasetLimits.from_dict(built["limits"])
+        if isinstance(built.get("notices"), Mapping):
+            built["notices"] = NoticeSettings.from_dict(built["notices"], where=f"[notices] of {where}")
         built["dataset"] = DatasetSettings.from_dict(built["dataset"], where=f"[dataset] of {where}")
         return cls(**built)
 
@@ -208,8 +223,9 @@ class DatasiteConfig(ConsoleSettings):
 
     def to_toml(self) -> str:
         """TOML that `from_toml` reads back."""
-        lines = _lines(self, without=("limits", "dataset"))
+        lines = _lines(self, without=("limits", "dataset", "notices"))
         lines += ["", "[dataset]", *_lines(self.dataset)]
+        lines += ["", "[notices]", *_lines(self.notices)]
         limits = self.limits.to_dict()
         total = limits.pop("total")
         lines += ["", "[limits]", *(f"{key} = {toml_value(value)}" for key, value in limits.items())]
@@ -217,7 +233,7 @@ class DatasiteConfig(ConsoleSettings):
         return "\n".join(lines)
 
 
-def _lines(settings: DatasiteConfig | DatasetSettings, *, without: tuple[str, ...] = ()) -> list[str]:
+def _lines(settings: DatasiteConfig | DatasetSettings | NoticeSettings, *, without: tuple[str, ...] = ()) -> list[str]:
     """Two lines of TOML for each setting: its help, and its value."""
     console = {f.name for f in fields(ConsoleSettings)}
     told = [f for f in sorted(fields(settings), key=lambda one: one.name in console) if f.name not in without]

@@ -10,15 +10,21 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from datasites.access.access import Access
 from datasites.code_requests.books import open_books
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
+from datasites.notices.notices import open_notices
 from datasites.pysyft.server import start_pysyft
 from datasites.runs.runs import Runs
 from datasites.state.served import ServedState
 from datasites.web.listening import listen, serve_until_told
+
+if TYPE_CHECKING:
+    from datasites.access.accounts import Accounts
+    from datasites.code_requests.requests import RequestBook
 
 # How long a thread of the researchers' port may compute while one of the console's waits; Python's own is 5 times that.
 SWITCH_SECONDS = 0.001
@@ -46,7 +52,6 @@ class RunningDatasite:
         from datasites.access.accounts import open_accounts
         from datasites.code_requests.requests import open_requests
         from datasites.pages.opening import open_console
-        from datasites.pysyft.guard import Rules
         from datasites.pysyft.publish import publish_store
         from datasites.researchers_port.port import ResearchersPort
 
@@ -66,6 +71,7 @@ class RunningDatasite:
             runs=runs,
             signing_seed=identity.signing_seed,
         )
+        self._notices = notices = open_notices(state, config, books, datasets, enrolment.people)
         self._console = open_console(
             config,
             access=self._access,
@@ -74,12 +80,25 @@ class RunningDatasite:
             books=books,
             book=book,
             runs=runs,
+            told=notices,
         )
+        self._open_gate(server, accounts, book)
+
+    def _open_gate(self, server: Any, accounts: Accounts, book: RequestBook) -> None:
+        """Lets researchers' calls into PySyft, under the datasite's rules."""
+        from datasites.pysyft.guard import Rules
+
+        books, runs = self._books, self._runs
+
+        def arrived(request_id: str) -> None:
+            book.arrived(request_id)
+            self._notices.arrived(request_id)
+
         server.open_gate(
             Rules(
                 check_account=accounts.own_email,
                 check_submission=book.check_submission,
-                arrived=book.arrived,
+                arrived=arrived,
                 admission=lambda call: runs.admission(book.approved(call)),
                 refused=lambda error, account: books.counted.add(
                     "call refused", account=accounts.known(account), code=error.code
@@ -100,6 +119,7 @@ class RunningDatasite:
         sys.setswitchinterval(SWITCH_SECONDS)
         self._runs.start()
         self._port.start()
+        self._notices.start()
         self._state.started(books.ledger, books.audit, name=config.name, port=config.port)
         try:
             asyncio.run(self._serve(researchers, console, ready))
@@ -116,6 +136,7 @@ class RunningDatasite:
         self._access.close_console()
         self._port.stop()
         self._runs.stop()
+        self._notices.stop()
         books.calculator.stop()
         books.counted.flush()
         self._state.stopped(books.ledger, books.audit, name=self._config.name)

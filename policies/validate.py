@@ -67,6 +67,13 @@ class Checks:
             self._fail(field, f"1 to {MAX_LABEL} characters, none of them a control character or invisible", value)
         return value
 
+    def text(self, field: str, value: Any, *, most: int) -> str:
+        """Returns `value` if it is a text in one line: at most `most` characters of any script, none obeyed."""
+        if not isinstance(value, str) or len(value) > most or not is_plain(value):
+            got = f"{len(value)} characters" if isinstance(value, str) and len(value) > most else value
+            self._fail(field, f"at most {most} characters in one line, none of them invisible", got)
+        return value
+
     def option(self, field: str, value: Any) -> str | int | float | bool:
         """Returns `value` if it is a bool, a number up to 2^53, or a word for programs.
 
@@ -108,7 +115,7 @@ def _is_finite(value: float) -> bool:
 PLANS = Checks(PlanError)
 integer, number, boolean = PLANS.integer, PLANS.number, PLANS.boolean
 choice, option, digest = PLANS.choice, PLANS.option, PLANS.digest
-name, label = PLANS.name, PLANS.label
+name, label, text = PLANS.name, PLANS.label, PLANS.text
 Check = Callable[[Checks, str, Any], Any]
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
     from policies.plans.tokeniser import text_form, tokens
     from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
+    from policies.plans.words.statement import Statement
     from researcher.counts.releases import CountRequest, Released
     from researcher.evaluation.evaluation import Evaluation, evaluate
     from researcher.evaluation.hold_out import HoldOut, load_hold_out
@@ -58,6 +59,7 @@ __all__ = [
     "RoundRecord",
     "RunSpec",
     "ServerState",
+    "Statement",
     "StatisticsPlan",
     "Strategy",
     "Study",
@@ -106,6 +108,7 @@ _HOMES = {
     "RoundRecord": "researcher.studies.history",
     "RunSpec": "policies.plans.training",
     "ServerState": "researcher.strategies",
+    "Statement": "policies.plans.words.statement",
     "StatisticsPlan": "policies.plans.releases",
     "Strategy": "researcher.strategies",
     "Study": "researcher.studies.study",

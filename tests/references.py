@@ -27,6 +27,7 @@ from support import dicom_tables, error_tree, python_api, shipped_dicom  # noqa:
 import launch_datasites  # noqa: E402
 from datasites.cli import program as datasites_program  # noqa: E402
 from datasites.config import DatasiteConfig  # noqa: E402
+from datasites.notices.settings import NoticeSettings  # noqa: E402
 from datasites.picture_files.reasons import REASONS  # noqa: E402
 from datasites.sources.dataset_settings import DatasetSettings  # noqa: E402
 from datasites.sources.reasons import REASONS as SOURCE_REASONS  # noqa: E402
@@ -48,8 +49,14 @@ def settings() -> list[Row]:
 
 def dataset_settings() -> list[Row]:
     """Each setting of a dataset, likewise."""
-    defaults = _toml(DatasiteConfig(name="x").to_toml().split("[dataset]")[1].split("[limits]")[0])
+    defaults = _toml(DatasiteConfig(name="x").to_toml().split("[dataset]")[1].split("[notices]")[0])
     return [(f.name, defaults[f.name], str(f.metadata["help"])) for f in fields(DatasetSettings)]
+
+
+def notice_settings() -> list[Row]:
+    """Each setting of where notices go, likewise."""
+    defaults = _toml(DatasiteConfig(name="x").to_toml().split("[notices]")[1].split("[limits]")[0])
+    return [(f.name, defaults[f.name], str(f.metadata["help"])) for f in fields(NoticeSettings)]
 
 
 def limits() -> list[Row]:
@@ -145,6 +152,7 @@ def _commands_of(call: str) -> str:
 _PARTS = {
     "settings": lambda: _table(settings(), "setting", "default", "what it is"),
     "dataset_settings": lambda: _table(dataset_settings(), "setting", "default", "what it is"),
+    "notice_settings": lambda: _table(notice_settings(), "setting", "default", "what it is"),
     "limits": lambda: _table(limits(), "limit", "default", "what it is"),
     "launcher": lambda: _commands_of("python launch_datasites.py"),
     "datasites": lambda: _commands_of("python -m datasites"),

@@ -23,7 +23,7 @@ MOST_FLAT, MOST_IN_A_FOLDER, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 8, 15, 300, 
 MOST_IMPORTED = 20
 HANDING_ON = {"datasites/training/__init__.py", "researcher/__init__.py"}
 # Modules of the house that the file which puts a datasite together may import, also inside a function.
-MOST_PUT_TOGETHER = 14
+MOST_PUT_TOGETHER = 15
 MOST_UNDECLARED_TABLES = 28
 # Where a stored record cannot be read, whatever is wrong with it; anywhere else a check gets its own kind of error.
 READERS_OF_RECORDS = {
@@ -69,12 +69,13 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.randomness": {"policies": "errors"},
     "datasites.runs.blobs": {"policies": "errors validate"},
     "datasites.runs.queue": {"policies": "answers errors", "datasites": "files"},
-    "datasites.web": {"policies": "errors validate"},
+    "datasites.web": {"policies": "errors settings validate"},
     "datasites.runs.entry": {"policies": "answers contracts errors plans"},
     "datasites.training.pictures": {"policies": "errors plans validate", "datasites": "training.randomness"},
+    "datasites.notices.settings": {"policies": "errors settings validate"},
     "datasites.config": {
         "policies": "budget errors settings validate",
-        "datasites": "files first_settings runs.sandbox sources web",
+        "datasites": "files first_settings notices.settings runs.sandbox sources web",
     },
     "datasites.training.dp_sgd": {
         "policies": "errors plans",
@@ -82,7 +83,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.training.models": {"policies": "errors plans", "datasites": "training.pictures"},
     "datasites.assets": {"policies": "answers errors plans validate", "datasites": "files sources training.models"},
-    "datasites.approvals": {"policies": "errors ledger plans untrusted_text", "datasites": "assets files"},
+    "datasites.approvals": {"policies": "answers errors ledger plans untrusted_text", "datasites": "assets files"},
     "datasites.audit_log": {"policies": "errors ledger plans untrusted_text", "datasites": "files"},
     "datasites.datasite_process": {"policies": "errors", "datasites": "config files"},
     "datasites.hospitals_file": {"policies": "errors", "datasites": "config files"},
@@ -118,7 +119,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.access": {"policies": "errors inside_folder validate", "datasites": "audit_log config files pysyft"},
     "datasites.code_requests": {
-        "policies": "answers budget errors ledger plans untrusted_text versions",
+        "policies": "answers budget errors ledger plans untrusted_text validate versions",
         "datasites": "approvals assets audit_log config files pysyft state training.engines training.models",
     },
     "datasites.training.releases": {
@@ -232,22 +233,24 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "errors versions",
         "datasites": "assets audit_log config datasets files state web",
     },
+    "datasites.notices": {
+        "policies": "errors plans",
+        "datasites": "access assets audit_log code_requests config files notices.settings",
+    },
     "datasites.console": {
-        "policies": "answers budget errors ledger terminal",
+        "policies": "answers budget errors ledger plans terminal",
         "datasites": (
-            "access assets audit_log code_requests datasets runs.queue runs.runs runs.supervisor sources web"
+            "access approvals assets audit_log code_requests datasets notices runs.queue runs.supervisor sources "
+            "web"
         ),
     },
-    "datasites.pages.frame": {
-        "policies": "errors untrusted_text",
-        "datasites": "access audit_log web",
-    },
+    "datasites.pages.frame": {"policies": "errors untrusted_text", "datasites": "access audit_log web"},
     "datasites.pages": {
         "policies": "errors",
-        "datasites": "access assets code_requests config console datasets pages.frame runs.runs sources web",
+        "datasites": "access assets code_requests config console datasets notices pages.frame runs.runs sources web",
     },
     "datasites.server": {
-        "datasites": "access code_requests config files pages pysyft researchers_port runs.runs state web",
+        "datasites": "access code_requests config files notices pages pysyft researchers_port runs.runs state web",
     },
     "datasites.prepare": {
         "policies": "errors terminal",
@@ -319,7 +322,7 @@ LATE: dict[str, tuple[str, ...]] = {
     ),
     "PySyft reads who the server is when it is imported": ("datasites/pysyft/server.py", "datasites/server.py"),
 }
-MOST_LATE = 150
+MOST_LATE = 152
 POLICIES_NEED = {
     "click",
     "cryptography",

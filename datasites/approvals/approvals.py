@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasites.approvals.threads import Threads
 from datasites.approvals.votes import Votes
 from datasites.files.sqlite_file import open_private
 from policies.errors import RequestError
@@ -19,7 +20,7 @@ from policies.plans.plan_json import canonical_json, sha256_text
 from policies.untrusted_text import is_plain
 
 MAX_REASON = 400
-NEVER_APPROVED = ("denied", "returned")
+NEVER_APPROVED = ("denied", "returned", "withdrawn")
 _SCHEMA = (Path(__file__).parent / "approvals.sql").read_text()
 
 
@@ -101,9 +102,9 @@ def sealed(request_digest: str, shapes: str) -> str:
 
 
 def know_returned(path: Path) -> None:
-    """Gives a table of decisions from before state version 3 the decision `returned`; votes begin anew.
+    """Gives a table of decisions from before state version 3 the decisions that came then: returned, withdrawn.
 
-    What one person had approved of a request that waits for another is asked again: it was no vote on all that a card
+    Votes begin anew: what one person had approved of a request that waits for another was no vote on all that a card
     shows now.
     """
     with closing(sqlite3.connect(path, isolation_level=None)) as table:
@@ -140,6 +141,7 @@ class Approvals:
         self.connection = open_private(path, _SCHEMA)
         self.lock = threading.Lock()
         self.votes = Votes(self.connection, self.lock)
+        self.threads = Threads(self.connection, self.lock)
 
     def close(self) -> None:
         """Closes the file."""

@@ -1,7 +1,7 @@
 -- What the hospital decided on a code request, and exactly what that decision covers.
 CREATE TABLE IF NOT EXISTS decisions (
     request_id   TEXT PRIMARY KEY,
-    decision     TEXT NOT NULL CHECK (decision IN ('approved', 'denied', 'returned', 'ended')),
+    decision     TEXT NOT NULL CHECK (decision IN ('approved', 'denied', 'returned', 'withdrawn', 'ended')),
     digest       TEXT NOT NULL,      -- over plan, stub, parsed code, policies, asset and store fingerprint
     code_id      TEXT NOT NULL,      -- PySyft's identifier of the code
     account      TEXT NOT NULL,      -- public key of the researcher's account, hexadecimal
@@ -75,3 +75,13 @@ BEGIN
     UPDATE request_counts SET requests = requests - 1 WHERE state = old.state;
     DELETE FROM request_words WHERE rowid = old.arrival;
 END;
+
+-- What hospital and researcher write to each other about a request. The researcher reads side, text and time.
+CREATE TABLE IF NOT EXISTS threads (
+    request_id   TEXT NOT NULL,
+    author       TEXT NOT NULL,      -- a name of the hospital's people, or the researcher's e-mail address
+    side         TEXT NOT NULL CHECK (side IN ('hospital', 'researcher')),
+    text         TEXT NOT NULL,
+    at           TEXT NOT NULL       -- UTC
+);
+CREATE INDEX IF NOT EXISTS threads_of_request ON threads (request_id, side);

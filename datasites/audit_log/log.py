@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import threading
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -56,6 +57,7 @@ class AuditLog:
         self._path, self._seal = path, seal
         self._head_file = head_file(path, seal)
         self._lock = threading.Lock()
+        self._told: list[Callable[[str, Mapping[str, Detail]], None]] = []
         self._head = AuditHead()
         self.index = AuditIndex(path, seal)
         if seal is None and self._head_file.path.exists():
@@ -109,7 +111,14 @@ class AuditLog:
             AuditUnavailable: The disk takes no more.
         """
         with self._lock:
-            return self._with_file(lambda file: self._append(file, event, details))
+            digest = str(self._with_file(lambda file: self._append(file, event, details)))
+        for tell in self._told:
+            tell(event, details)
+        return digest
+
+    def on_event(self, tell: Callable[[str, Mapping[str, Detail]], None]) -> None:
+        """Has each event told that this object writes from now on, once it is on disk; `tell` must not fail or wait."""
+        self._told.append(tell)
 
     def tail(self, count: int) -> list[Event]:
         """The last `count` events, oldest first."""

@@ -9,7 +9,7 @@ from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands, identifier, tell
 from policies.terminal.commands import argument, option, switch
 
-_STATES = ("pending", "approved", "denied", "returned", "ended")
+_STATES = ("pending", "approved", "denied", "returned", "withdrawn", "ended")
 _RUN_STATES = ("queued", "running", "done", "failed", "cancelled")
 _DONE = {"approved": "Approved", "denied": "Denied", "returned": "Returned"}
 
@@ -58,6 +58,17 @@ def ask_for_a_change(chosen: Chosen, *, request: str, reason: str) -> None:
     """Votes to return a request: the researcher is told what to change, and submits it anew."""
     card = console.call(chosen, "POST", f"/requests/{request}/return", {"reason": reason})
     tell(chosen, card, _decided(card, card["reason"]))
+
+
+def ask(chosen: Chosen, *, request: str, text: str) -> None:
+    """Asks the researcher a question about a pending request. The text leaves the hospital."""
+    asked = console.call(chosen, "POST", f"/requests/{request}/ask", {"text": text})
+    tell(
+        chosen,
+        asked,
+        f"Asked about {asked['request_id'][:8]}: {asked['text']}",
+        "This text leaves the hospital: the researcher reads it, as the hospital's and under nobody's name.",
+    )
 
 
 def end(chosen: Chosen, *, request: str, reason: str) -> None:
@@ -124,6 +135,7 @@ def add_commands(commands: HospitalCommands) -> None:
     commands.add("approve", approve, request)
     commands.add("deny", deny, request, reason)
     commands.add("return", ask_for_a_change, request, reason)
+    commands.add("ask", ask, request, argument("text", "what you ask, in one line; the researcher will read it"))
     commands.add("end", end, request, reason)
     commands.add("runs", runs, option("--only", "those in this state", choices=_RUN_STATES), *paging)
     commands.add("cancel", cancel, argument("run", "identifier of the run, or its beginning", kind=identifier("run")))

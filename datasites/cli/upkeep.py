@@ -1,12 +1,16 @@
-"""Commands that keep a datasite well: `backup`, `restore`, `doctor`, `migrate`. A backup is as private as the datasite.
+"""Commands that keep a datasite well: `backup`, `restore`, `doctor`, `migrate`, `notices`. None prints a picture.
 
-None of them needs a running datasite; `backup` and `doctor` work beside one.
+A backup is as private as the datasite. `backup` and `doctor` work beside a running datasite, `notices` needs one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import click
+
+from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands, tell
 from datasites.cli.state_option import chosen_state
 from policies.errors import BackupRefused
@@ -15,6 +19,8 @@ from policies.terminal.printing import say, say_json
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_READ, _TEST = "read", "test"
 
 
 def backup(chosen: Chosen, *, folder: Path) -> None:
@@ -98,6 +104,30 @@ def doctor(chosen: Chosen) -> int:
     return int(any(finding.level == PROBLEM for finding in findings))
 
 
+def notices(chosen: Chosen, *, what: Sequence[str]) -> int:
+    """Lists notices; with `read` marks all as read by you, with `test` sends one each way (status 1 if one fails)."""
+    from datasites.console.tables import notice_table
+
+    if what == (_TEST,):
+        return _test(chosen)
+    if what not in ((), (_READ,)):
+        raise click.UsageError(f"'notices' is followed by nothing, {_READ} or {_TEST}, got {' '.join(what)!r}.")
+    page = console.call(chosen, "GET", "/notices")
+    if what and page["notices"]:
+        console.call(chosen, "POST", "/notices/read", {"up_to": page["notices"][0]["id"]})
+    console.show(chosen, page, notice_table)
+    return 0
+
+
+def _test(chosen: Chosen) -> int:
+    ways = console.call(chosen, "POST", "/notices/test")
+    for name, trouble in ways.items():
+        say(f"{name}: {trouble or 'sent'}")
+    if not ways:
+        say("Notices stay in the console: config.toml names no mail_host and no webhook_url in [notices].")
+    return int(any(ways.values()))
+
+
 def _head(entries: int, head: str) -> str:
     return f"{entries} entries, head {head[:16]}"
 
@@ -114,5 +144,6 @@ def add_commands(commands: HospitalCommands) -> None:
         switch("--accept_loss", "nobody knows what was spent since the backup"),
     )
     commands.add("doctor", doctor)
+    commands.add("notices", notices, argument("what", "nothing, read or test", repeated=True))
     where = option("--backup", "where to back up to before", kind=path, value="FOLDER", required=True)
     commands.add("migrate", migrate, where)

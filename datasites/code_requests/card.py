@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from datasites.approvals.threads import Message
 from datasites.approvals.votes import Vote
+from policies.plans.plan_json import ADDED_LATER
+from policies.plans.words.statement import Statement
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,13 @@ class RequestCard:
 
     Attributes:
         id: The request's identifier.
-        state: `pending`, `approved`, `denied`, `returned` or `ended`.
+        state: One of `policies.answers.requests.STATES`.
         researcher: E-mail address of the account that asks.
         submitted: When, UTC.
         reason: The decision's reason.
         decided_by: Who decided.
         delta: At which epsilons are stated.
-        plan: The plan, as plain values; empty when it cannot be read.
+        plan: The plan, as plain values, without its statement; empty when it cannot be read.
         epsilon: What the study would cost; None without differential privacy.
         epsilon_left: What is left of the dataset's budget.
         numbers: How many numbers leave in one round.
@@ -43,6 +46,9 @@ class RequestCard:
         finding: Why the request cannot be approved; empty when it can.
         unusual: What is out of the ordinary in the plan: it can be approved all the same.
         dataset_version: Which version of the dataset its rounds read: the approved one, before that the newest.
+        statement: What the researcher says of the request, unverified; None where nothing was said.
+        thread: Questions and answers about it, oldest first.
+        questions: How many of the questions wait for an answer.
     """
 
     id: str
@@ -65,6 +71,9 @@ class RequestCard:
     finding: str = ""
     unusual: tuple[Unusual, ...] = ()
     dataset_version: int = 1
+    statement: Statement | None = field(default=None, metadata=ADDED_LATER)
+    thread: tuple[Message, ...] = field(default=(), metadata=ADDED_LATER)
+    questions: int = field(default=0, metadata=ADDED_LATER)
 
 
 def days_since(moment: str) -> int:

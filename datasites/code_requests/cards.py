@@ -44,12 +44,15 @@ def _without_votes(request: Any, reader: RequestReader, books: Books) -> Request
         decided_by=decision.decided_by if decision else "",
         approvals_needed=books.limits.current.approvals_needed,
         delta=books.limits.current.total.delta,
+        thread=books.approvals.threads.of(str(request.id)),
+        questions=books.approvals.threads.unanswered(str(request.id)) if decision is None else 0,
     )
     try:
         canonical = reader.read(request, version=books.approved_version(card.id))
         plan, manifest = canonical.plan, canonical.dataset.manifest
         unusual = tuple(Unusual(one.field, one.text) for one in findings(plan, public_size=manifest.public_size))
-        card = replace(card, plan=settings(plan), digest=canonical.digest, unusual=unusual)
+        computed = {name: value for name, value in settings(plan).items() if name != "statement"}
+        card = replace(card, plan=computed, statement=plan.statement, digest=canonical.digest, unusual=unusual)
         card = replace(card, dataset_version=manifest.dataset_version)
         card = replace(card, epsilon_left=books.epsilon_left(manifest.budget_key))
         if spend := plan_spend(plan):

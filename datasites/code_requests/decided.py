@@ -36,7 +36,7 @@ def decision_on(checked: CanonicalRequest, decision: str, *, by: str, reason: st
 
 
 def refused_unread(request: Any, decision: str, *, by: str, reason: str) -> Decision:
-    """The denial or return of a request that does not read as one: it holds nothing but who, when and why."""
+    """The refusal of a request that does not read as one, or its end: it holds nothing but who, when and why."""
     return Decision(
         request_id=str(request.id),
         decision=decision,

@@ -69,6 +69,21 @@ class Deciding:
                 return self._approve(request, checked, shapes, by=decided.by, votes=votes)
             self._refuse(request, checked, decided, votes)
 
+    def withdraw(self, request_id: str, *, by: str) -> None:
+        """Withdraws a pending request for who asked it. Nothing was reserved, and it can never be approved.
+
+        Raises:
+            RequestError: It is decided.
+        """
+        with self._lock:
+            request = self._reader.find(request_id)
+            known = self._books.approvals.of_request(request_id)
+            if known is not None and known.decision != "withdrawn":
+                raise RequestError(f"The request is {known.decision}, and only a pending one can be withdrawn.")
+            checked, _, _ = self._as_shown(request)
+            self._books.approvals.votes.void_others(request_id, "")
+            self._refuse(request, checked, Outcome("withdrawn", by, "The researcher withdrew the request."), ())
+
     def end(self, request_id: str, *, by: str, reason: str) -> None:
         """Ends an approved request: no further round, and what it has not used becomes free again.
 
@@ -149,6 +164,8 @@ class Deciding:
             return self._approve(request, checked, shapes, by=known.decided_by, votes=votes)
         if known.decision == "approved":
             raise RequestError("The request is approved. End it instead: what it has not used becomes free again.")
+        if known.decision == "withdrawn":
+            raise RequestError("The researcher withdrew the request. There is nothing left to decide.")
         if known.decision == "ended":
             raise RequestError("The request has ended: no further round of it runs. There is nothing left to decide.")
         self._tell_refused(request, decided, votes)

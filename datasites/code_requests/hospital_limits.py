@@ -20,11 +20,12 @@ from datasites.files.private_file import write_private
 from datasites.files.state_folder import StateFolder
 from policies.budget.limit_changes import LimitChange, changed, compare
 from policies.budget.limits import DatasetLimits
-from policies.errors import ConfigError, NotAllowed, RequestError
+from policies.errors import ConfigError, LimitExceeded, NotAllowed, RequestError
 from policies.plans.kinds import Plan
 from policies.plans.model_options import check_options
 from policies.plans.releases import StatisticsPlan
 from policies.plans.tokeniser import check_text
+from policies.plans.words.statement import Statement
 from policies.untrusted_text import is_plain
 
 _LABEL_KINDS = (
@@ -61,6 +62,7 @@ class HospitalLimits:
             LimitExceeded, RequestError, PlanError: With what was expected, what came and what to change.
         """
         manifest = dataset.manifest
+        self._check_statement(plan)
         self.current.check(plan, unit=manifest.unit, public_size=manifest.public_size)
         about = plan if isinstance(plan, StatisticsPlan) else plan.model
         expected = (tuple(manifest.image_shape), len(manifest.class_names))
@@ -78,6 +80,15 @@ class HospitalLimits:
             check_options(plan.model)
             check_text(plan.model, manifest.text)
             check_there(plan, dataset.store)
+
+    def _check_statement(self, plan: Plan) -> None:
+        missing = (plan.statement or Statement()).missing
+        if self._config.require_statement and missing:
+            raise LimitExceeded(
+                f"The hospital decides on requests that say who asks and what for; this one says no "
+                f"{', '.join(missing)}. Give {', '.join(f'--{name}' for name in missing)}, or --statement with a file "
+                "of them. Where there is none, say so."
+            )
 
     def proposals(self) -> tuple[LimitProposal, ...]:
         """The proposals that wait for confirmation, oldest first; expired ones are put away."""

@@ -21,6 +21,7 @@ from datasites.code_requests import arrivals
 from datasites.code_requests.books import Books
 from datasites.code_requests.canonical import CanonicalRequest, RequestReader
 from datasites.code_requests.cards import RequestCard, make_card
+from datasites.code_requests.conversation import Conversation
 from datasites.code_requests.decided import decision_on
 from datasites.code_requests.deciding import Deciding
 from datasites.code_requests.own_requests import MAX_PENDING, OwnRequests
@@ -35,6 +36,13 @@ from policies.errors import (
     RequestUnknown,
 )
 
+_DENIED = "The hospital denied this request"
+_NO_MORE = {
+    "returned": "The hospital returned this request for a change, and takes it as a new one",
+    "withdrawn": "This request was withdrawn",
+    "ended": "The hospital ended this request",
+}
+
 
 class RequestBook:
     """The code requests of one datasite."""
@@ -47,6 +55,7 @@ class RequestBook:
         self.index = RequestIndex(books.approvals)
         self.own = OwnRequests(self.index, max_pending=max_pending)
         self._deciding = Deciding(server, books, self._reader)
+        self.conversation = Conversation(self, books.approvals, books.audit)
 
     # --- submission --------------------------------------------------------------------------------------
 
@@ -103,7 +112,7 @@ class RequestBook:
         return make_card(request, self._reader, self._books, viewer=viewer)
 
     def state_of(self, request_id: str) -> tuple[str, str]:
-        """(`pending` | `approved` | `denied` | `returned` | `ended`, reason) without any sum."""
+        """(One of `policies.answers.requests.STATES`, reason) without any sum."""
         decision = self._books.approvals.of_request(request_id)
         return ("pending", "") if decision is None else (decision.decision, decision.reason)
 
@@ -125,6 +134,10 @@ class RequestBook:
         whole = self.index.named(request_id)
         self._deciding.vote(whole, vote, named=named)
         return self.card(whole, viewer=vote.person)
+
+    def withdraw(self, request_id: str, *, by: str) -> None:
+        """Withdraws a pending request for who asked it; see `Deciding.withdraw`."""
+        self._deciding.withdraw(request_id, by=by)
 
     def end(self, request_id: str, *, by: str, reason: str) -> None:
         """Ends an approved request; see `Deciding.end`."""
@@ -158,9 +171,7 @@ class RequestBook:
         if decision is None:
             raise RequestPending("The hospital has not approved this request yet. Wait for its decision.")
         if decision.decision != "approved":
-            asks = "returned this request for a change, and takes it as a new one"
-            what = asks if decision.decision == "returned" else f"{decision.decision} this request"
-            raise RequestDenied(f"The hospital {what}: {decision.reason}")
+            raise RequestDenied(f"{_NO_MORE.get(decision.decision, _DENIED)}: {decision.reason}")
         try:
             checked = self._read(self._reader.find(decision.request_id))
         except (RequestNotCanonical, RequestUnknown, PlanError) as error:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datasites.assets.published import PublishedDataset
     from datasites.code_requests.books import Books
     from datasites.code_requests.requests import RequestBook
+    from datasites.notices.notices import Notices
     from datasites.runs.queue import RunQueue
     from datasites.runs.supervisor import Supervisor
     from datasites.sources.dataset_settings import DatasetSettings
@@ -40,6 +41,7 @@ class Console:
     accounts: Accounts
     queue: RunQueue
     supervisor: Supervisor
+    notices: Notices
     url: Callable[[], str]
     links: LinkCodes = field(default_factory=LinkCodes)
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Body, Request
 from fastapi.responses import JSONResponse
 
 from datasites.access.staff import Person
+from datasites.approvals.threads import Message
 from datasites.code_requests.card import RequestCard
 from datasites.console.answers import EndedAnswer
 from datasites.console.console import CHANGES, DECIDES, Console
@@ -13,7 +14,7 @@ from policies.errors import RequestError
 
 
 def make_routes(console: Console) -> APIRouter:
-    """List, show, approve, deny, return, end."""
+    """List, show, approve, deny, return, ask, end."""
     router, book = APIRouter(prefix="/requests"), console.book
 
     @router.get("")
@@ -49,6 +50,13 @@ def make_routes(console: Console) -> APIRouter:
     async def ask_for_a_change(request: Request, request_id: str, reason: str = Body(embed=True)) -> JSONResponse:
         def work(who: Person) -> RequestCard:
             return book.ask_for_a_change(request_id, reason=reason, by=who.name, named=who.named)
+
+        return await console.answer(request, DECIDES, work)
+
+    @router.post("/{request_id}/ask")
+    async def ask(request: Request, request_id: str, text: str = Body(embed=True)) -> JSONResponse:
+        def work(who: Person) -> Message:
+            return book.conversation.ask(book.card(request_id).id, text, by=who.name)
 
         return await console.answer(request, DECIDES, work)
 

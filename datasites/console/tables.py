@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group
 
 from datasites.access.people import ResearcherRow, StaffRow
+from datasites.approvals.threads import Message
 from datasites.audit_log.index import AuditPage
 from datasites.code_requests.card import RequestCard, days_since
 from datasites.code_requests.request_index import RequestPage
 from datasites.console.answers import BudgetRow, LimitsAnswer, RunPage, read_row, read_rows
+from datasites.notices.notice import OF_A_REQUEST
+from datasites.notices.notice_book import NoticePage
 from policies.budget.limit_changes import LimitChange
+from policies.plans.words.statement import HEADING, Statement
 from policies.terminal.rich_terminal import PlainTable, line
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ _STATES = {
     "running": "cyan",
     "denied": "red",
     "returned": "magenta",
+    "withdrawn": "dim",
     "failed": "red",
 }
 
@@ -119,13 +124,35 @@ def request_card(content: object) -> Group:
         rows.append(("vote", f"{vote.person}: {vote.vote}" + (f", {vote.reason}" if vote.reason else "")))
     if card.finding:
         rows.append(("finding", card.finding))
+    if card.questions:
+        rows.append(("waits for", f"the researcher's answer to {card.questions} question(s)"))
     rows += [("unusual", one.text) for one in card.unusual]
     for name, value in rows:
         head.add_row(line((name, "dim")), str(value))
     details = PlainTable("plan", "value")
     for name, value in _flat(plan):
         details.add_row(name, value)
-    return Group(head, details)
+    return Group(head, *_statement(card.statement), *_thread(card.thread), details)
+
+
+def _statement(statement: Statement | None) -> list[Text | PlainTable]:
+    """What the researcher says, under a heading that says so."""
+    if statement is None:
+        return [line(f"{HEADING}: nothing was said.")]
+    said = PlainTable(box=None, show_header=False)
+    for name, text in vars(statement).items():
+        said.add_row(line((name, "dim")), text or "–")
+    return [line(f"{HEADING}:"), said]
+
+
+def _thread(messages: tuple[Message, ...]) -> list[Text | PlainTable]:
+    """Questions and answers, the researcher's in words of their own."""
+    if not messages:
+        return []
+    table = PlainTable("asked and answered", "by", "text")
+    for one in messages:
+        table.add_row(f"{one.at[:16]} {one.side}", one.author, one.text)
+    return [table]
 
 
 def budget_table(rows: object) -> Group:
@@ -215,6 +242,17 @@ def staff_table(rows: object) -> PlainTable:
         set_up = ["set" if one else "" for one in (row.password, row.second_factor)]
         table.add_row(row.name, row.role, row.added_at, row.added_by, *set_up)
     return table
+
+
+def notice_table(content: object) -> Group:
+    """One line a notice, the newest first; what this person has not read is marked."""
+    page = read_row(NoticePage, content)
+    table = PlainTable("", "when", "notice", "about", "what")
+    for one in page.notices:
+        mark = "" if one.id <= page.read_up_to else "new"
+        about = one.about[:8] if one.kind in OF_A_REQUEST else one.about
+        table.add_row(mark, one.at[:16], one.kind, about, one.text)
+    return Group(table, line(f"{page.unread} unread"))
 
 
 def _state(state: str) -> Text:

@@ -81,6 +81,11 @@ class StateFolder:
         return self.path / "limit-proposals.json"
 
     @property
+    def notices(self) -> Path:
+        """What the hospital's people should know of, and who has read it."""
+        return self.path / "notices.sqlite"
+
+    @property
     def audit(self) -> Path:
         """The hash-chained log of events."""
         return self.path / "audit.log"

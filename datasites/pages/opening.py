@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datasites.code_requests.books import Books
     from datasites.code_requests.requests import RequestBook
     from datasites.config import DatasiteConfig
+    from datasites.notices.notices import Notices
     from datasites.runs.runs import Runs
 
 
@@ -71,6 +72,7 @@ def open_console(
     books: Books,
     book: RequestBook,
     runs: Runs,
+    told: Notices,
 ) -> ConsolePort:
     """The console of the datasite with these settings.
 
@@ -90,6 +92,7 @@ def open_console(
         accounts=accounts,
         queue=runs.queue,
         supervisor=runs.supervisor,
+        notices=told,
         url=lambda: access.console_url,
     )
     sessions = Sessions(

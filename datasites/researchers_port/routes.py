@@ -5,6 +5,7 @@ What is answered here has left the hospital: public fields of runs, public texts
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,11 +27,11 @@ from datasites.runs.supervisor import Supervisor
 from datasites.web.served_path import signed_path
 from policies import versions
 from policies.answers.hospital import BudgetAnswer, HospitalAnswer
-from policies.answers.requests import BlobAnswer, ReceiptAnswer, RequestAnswer
+from policies.answers.requests import BlobAnswer, ReceiptAnswer, RequestAnswer, ThreadAnswer
 from policies.answers.runs import ChargedRunAnswer, RunAnswer
 from policies.contracts.outputs import release_answer
 from policies.contracts.signatures import BODY, SignatureCheck
-from policies.errors import BlobError, RequestUnknown, RunLost, SignInFailed
+from policies.errors import BlobError, RequestMalformed, RequestUnknown, RunLost, SignInFailed
 from policies.plans.training import MAX_ROUNDS
 
 PREFIX = "/wanwu/v1"
@@ -92,7 +93,24 @@ class ResearcherRoutes:
         """State of one of the researcher's requests, with the hospital's reason."""
         self._own(request_id, who)
         state, reason = self.book.state_of(request_id)
-        return RequestAnswer(request_id, state, reason)
+        return RequestAnswer(request_id, state, reason, self.book.conversation.waiting(request_id))
+
+    def messages(self, request_id: str, who: Researcher) -> ThreadAnswer:
+        """What hospital and researcher wrote to each other about one of the researcher's requests."""
+        self._own(request_id, who)
+        return self.book.conversation.told(request_id)
+
+    def write(self, request_id: str, who: Researcher, text: str) -> ThreadAnswer:
+        """Takes the researcher's answer to what the hospital asked."""
+        self._own(request_id, who)
+        self.book.conversation.answer(request_id, text, by=who.email)
+        return self.messages(request_id, who)
+
+    def withdraw(self, request_id: str, who: Researcher) -> RequestAnswer:
+        """Withdraws a pending request."""
+        self._own(request_id, who)
+        self.book.withdraw(request_id, by=who.email)
+        return self.request(request_id, who)
 
     def run(self, request_id: str, round_index: int, who: Researcher) -> RunAnswer:
         """Public fields of one round's run; when it is done or lost, with the epsilon spent so far on this request."""
@@ -173,6 +191,22 @@ class _Signed:
         who = await self.researcher(request)
         return JSONResponse(release_answer(await run_in_threadpool(work, who)))
 
+    async def text(self, request: Request) -> tuple[Researcher, str]:
+        """Who signed a request, and the text that its body holds.
+
+        Raises:
+            SignInFailed: The signature covers another body.
+            RequestMalformed: It is no text in UTF-8.
+        """
+        who = await self.researcher(request)
+        body = await request.body()
+        if request.headers.get(BODY) != hashlib.sha256(body).hexdigest():
+            raise SignInFailed("The signature covers another body than came. Sign in again.")
+        try:
+            return who, body.decode()
+        except UnicodeDecodeError as error:
+            raise RequestMalformed("A message is a text in UTF-8.") from error
+
     def _verify(self, request: Request) -> Researcher:
         account = self._signatures.verify(request.headers, request.method, signed_path(request.scope))
         return Researcher(account, self._email_of(account))
@@ -196,6 +230,19 @@ def _add_requests(router: APIRouter, routes: ResearcherRoutes, signed: _Signed) 
     @router.post("/requests/{request_id}/end")
     async def end(request: Request, request_id: str) -> JSONResponse:
         return await signed.answer(request, lambda who: routes.end(request_id, who))
+
+    @router.get("/requests/{request_id}/messages")
+    async def messages(request: Request, request_id: str) -> JSONResponse:
+        return await signed.answer(request, lambda who: routes.messages(request_id, who))
+
+    @router.post("/requests/{request_id}/messages")
+    async def write(request: Request, request_id: str) -> JSONResponse:
+        who, text = await signed.text(request)
+        return JSONResponse(release_answer(await run_in_threadpool(routes.write, request_id, who, text)))
+
+    @router.post("/requests/{request_id}/withdraw")
+    async def withdraw(request: Request, request_id: str) -> JSONResponse:
+        return await signed.answer(request, lambda who: routes.withdraw(request_id, who))
 
     @router.get("/requests/{request_id}/receipt")
     async def receipt(request: Request, request_id: str) -> JSONResponse:

@@ -31,6 +31,7 @@ _DECIDED = {
     "request ended": ("ended",),
     "request denied": ("denied",),
     "request returned": ("returned",),
+    "request withdrawn": ("withdrawn",),
     "round asked for": ("approved", "ended"),
 }
 

@@ -64,7 +64,7 @@ def seal_the_books(state: StateFolder) -> None:
 
 
 def know_returned_requests(state: StateFolder) -> None:
-    """2 to 3: a request may be returned for a change, and its reviewers vote."""
+    """2 to 3: a request may be returned for a change or withdrawn by who asked, and its reviewers vote."""
     know_returned(state.approvals)
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from policies.answers.runs import Count
+from policies.plans.plan_json import ADDED_LATER
 from policies.validate import Checks, one_of
 
-STATES = ("pending", "approved", "denied", "returned", "ended")
+# A request's states, each a word that both sides are told. All but the first are decisions.
+STATES = ("pending", "approved", "denied", "returned", "withdrawn", "ended")
+# Who wrote a message: of the hospital's people, researchers are told no more than the side.
+HOSPITAL, RESEARCHER = "hospital", "researcher"
+MOST_IN_A_MESSAGE = 2000
 
 
 @dataclass(frozen=True)
@@ -19,11 +24,43 @@ class RequestAnswer:
         request: Its identifier.
         state: One of `STATES`.
         reason: The hospital's.
+        questions: How many of the hospital's questions wait for the researcher's answer.
     """
 
     request: str
     state: Annotated[str, one_of(*STATES)]
     reason: str
+    questions: Count = field(default=0, metadata=ADDED_LATER)
+
+
+@dataclass(frozen=True)
+class MessageAnswer:
+    """One message about a request.
+
+    Attributes:
+        side: Who wrote it: `hospital` or `researcher`.
+        text: What was written.
+        at: When, UTC.
+    """
+
+    side: Annotated[str, one_of(HOSPITAL, RESEARCHER)]
+    text: str
+    at: str
+
+
+@dataclass(frozen=True)
+class ThreadAnswer:
+    """What hospital and researcher wrote to each other about a request.
+
+    Attributes:
+        request: Its identifier.
+        messages: Oldest first.
+        questions: How many of the hospital's wait for an answer.
+    """
+
+    request: str
+    messages: tuple[MessageAnswer, ...]
+    questions: Count
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,8 @@ WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders
         ├─ StorageUnavailable      WW822
         ├─ StateVersionMismatch    WW823
         ├─ BackupRefused           WW824
-        └─ BooksDisagree           WW830
+        ├─ BooksDisagree           WW830
+        └─ NoticeNotSent           WW831
 
 Each class has a code, the same in the CLI, in JSON and in docs/ref-errors.md.
 """
@@ -82,6 +83,7 @@ from policies.errors.configuration import (
     BackupRefused,
     BooksDisagree,
     ConfigError,
+    NoticeNotSent,
     StateVersionMismatch,
     StorageUnavailable,
 )
@@ -168,6 +170,7 @@ __all__ = [
     "NotEnoughDatasites",
     "NotRepeatable",
     "NotReserved",
+    "NoticeNotSent",
     "OutOfMemory",
     "OutputRefused",
     "PageUnknown",

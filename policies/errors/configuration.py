@@ -41,6 +41,12 @@ class BackupRefused(ConfigError):
     code = "WW824"
 
 
+class NoticeNotSent(ConfigError):
+    """A mail server or a webhook did not take a notice; nothing else is held up by that."""
+
+    code, status = "WW831", 502
+
+
 class BooksDisagree(ConfigError):
     """A datasite's books do not tell one story, or one is missing: nothing is served."""
 

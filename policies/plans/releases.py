@@ -17,6 +17,7 @@ from policies.plans import plan_json, ranges
 from policies.plans.picture_form import LABEL_KINDS
 from policies.plans.plan_json import sha256_text
 from policies.plans.training import MAX_ROUNDS, UNITS, ModelSpec, RunSpec
+from policies.plans.words.statement import Statement, check_statement
 
 MAX_SCORE_BINS = 200
 
@@ -57,6 +58,7 @@ class EvaluationPlan:
         privacy: The noise.
         score_bins: Bins of the score histograms, 2 or more; 0 releases none.
         run: The performance settings.
+        statement: Who asks and what for, in the researcher's own words; None where nothing was said.
     """
 
     kind: ClassVar[str] = "evaluation"
@@ -70,9 +72,11 @@ class EvaluationPlan:
     privacy: ReleaseSpec
     score_bins: int = 0
     run: RunSpec = field(default_factory=RunSpec)
+    statement: Statement | None = field(default=None, metadata=plan_json.ADDED_LATER)
 
     def __post_init__(self) -> None:
         _check_common(self.study, self.dataset, self.rounds, self.privacy, self.run)
+        check_statement(self.statement)
         validate.integer("score_bins", self.score_bins, low=0, high=MAX_SCORE_BINS)
         if self.score_bins == 1:
             raise PlanError("score_bins must be 0 (no histograms) or at least 2, got 1.")
@@ -134,6 +138,7 @@ class StatisticsPlan:
         rounds: How many such releases; more than one only averages the noise.
         run: The performance settings.
         label_kind: As the dataset's schema says: `single`, or `multi` where each class is a finding.
+        statement: Who asks and what for, in the researcher's own words; None where nothing was said.
     """
 
     kind: ClassVar[str] = "statistics"
@@ -148,9 +153,11 @@ class StatisticsPlan:
     rounds: int = 1
     run: RunSpec = field(default_factory=RunSpec)
     label_kind: str = field(default="single", metadata=plan_json.ADDED_LATER)
+    statement: Statement | None = field(default=None, metadata=plan_json.ADDED_LATER)
 
     def __post_init__(self) -> None:
         _check_common(self.study, self.dataset, self.rounds, self.privacy, self.run)
+        check_statement(self.statement)
         validate.choice("label_kind", self.label_kind, LABEL_KINDS)
         shape = ModelSpec("statistics", self.image_shape, self.num_classes)
         object.__setattr__(self, "image_shape", shape.image_shape)

@@ -14,6 +14,7 @@ from policies.errors import PlanError
 from policies.plans import plan_json, ranges
 from policies.plans.model_spec import ModelSpec
 from policies.plans.plan_json import canonical_json, sha256_text
+from policies.plans.words.statement import Statement, check_statement
 from policies.settings import setting
 
 __all__ = [
@@ -138,6 +139,7 @@ class TrainingPlan:
         learning_rate: Of SGD, in the first round.
         privacy: The privacy settings, or None.
         run: The performance settings.
+        statement: Who asks and what for, in the researcher's own words; None where nothing was said.
     """
 
     kind: ClassVar[str] = "training"
@@ -190,6 +192,7 @@ class TrainingPlan:
         default=1,
         metadata=plan_json.ADDED_LATER,
     )
+    statement: Statement | None = field(default=None, metadata=plan_json.ADDED_LATER)
 
     def __post_init__(self) -> None:
         validate.name("study", self.study)
@@ -221,6 +224,7 @@ class TrainingPlan:
                 raise PlanError(f"{name} must be a {kind.__name__}, got {value!r}.")
         if self.privacy is not None and not isinstance(self.privacy, PrivacySpec):
             raise PlanError(f"privacy must be a PrivacySpec or None, got {self.privacy!r}.")
+        check_statement(self.statement)
         most = MAX_PICTURES_PER_PATIENT
         validate.integer("pictures_per_patient", self.pictures_per_patient, low=1, high=most)
         if self.pictures_per_patient > 1 and (self.privacy is None or self.privacy.unit != "patient"):

@@ -16,7 +16,7 @@ from rich.text import Text
 from policies.terminal.printing import MOST_IN_A_LINE
 from policies.untrusted_text import shown
 
-MOST_IN_A_CELL = 1000  # longer than any value of a plan that was submitted
+MOST_IN_A_CELL = 2000  # as long as the longest text that a plan can hold: the purpose in its statement
 
 
 def line(*parts: str | tuple[str, str]) -> Text:

@@ -91,9 +91,12 @@ def _evaluate_here(checkpoint: Checkpoint, test: Path, backbone: str | None) -> 
 
 
 def _settings(given: Mapping[str, Any]) -> CountSettings:
+    from researcher.cli.statement_options import taken_from
     from researcher.planning.count_settings import CountSettings
 
-    return CountSettings(**{name: value for name, value in given.items() if value is not None})
+    given = dict(given)
+    statement = taken_from(given)
+    return CountSettings(statement=statement, **{name: value for name, value in given.items() if value is not None})
 
 
 def add_commands(commands: ResearcherCommands) -> None:
@@ -114,7 +117,10 @@ def add_commands(commands: ResearcherCommands) -> None:
 
 
 def _counting_options() -> list[click.Parameter]:
+    from policies.plans.words.statement import STATEMENT
     from policies.settings import declared
+    from researcher.cli.statement_options import statement_options
     from researcher.planning.count_settings import CountSettings
 
-    return [option_of(setting) for setting in declared(CountSettings).values()]
+    own = [one for one in declared(CountSettings).values() if one.name != STATEMENT.name]
+    return [*map(option_of, own), *statement_options()]

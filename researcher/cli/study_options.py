@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from policies.plans.training import RunSpec
+from policies.plans.words.statement import STATEMENT
 from policies.settings import declared
 from policies.terminal.commands import option, option_of, refuse_together, switch
+from researcher.cli.statement_options import statement_options, taken_from
 from researcher.planning.settings import StudySettings
 
 COST = ("epsilon", "noise_multiplier", "max_grad_norm", "delta", "repetitions")
@@ -22,6 +24,9 @@ def settings_options() -> list[click.Parameter]:
     made: list[click.Parameter] = []
     for name, setting in settings.items():
         by_recipe = setting.derived or name == "num_rounds"
+        if name == STATEMENT.name:
+            made += statement_options()
+            continue
         made.append(option_of(setting, more=", or the recipe's" if by_recipe else ""))
         if name == "study":
             made.append(option("--dataset", "name of the dataset, where a hospital publishes several"))
@@ -37,9 +42,11 @@ def study_settings_of(options: Mapping[str, Any]) -> StudySettings:
 
     Raises:
         click.UsageError: Two options contradict each other.
-        ConfigError: An option contradicts the recipe.
+        ConfigError: An option contradicts the recipe, or the statement's file is none.
         PlanError: A value is out of range.
     """
+    options = dict(options)
+    statement = taken_from(options)
     given = {name: value for name, value in options.items() if value not in (None, ())}
     for name in COST:
         refuse_together({"--no-dp": options["no_dp"], f"--{name}": name in given})
@@ -49,7 +56,7 @@ def study_settings_of(options: Mapping[str, Any]) -> StudySettings:
     run = {name: value for name, value in given.items() if name in declared(RunSpec)}
     if options["no_dp"]:
         own["epsilon"] = None
-    return StudySettings(**own, options=dict(options["model_option"]), run=RunSpec(**run))
+    return StudySettings(**own, options=dict(options["model_option"]), run=RunSpec(**run), statement=statement)
 
 
 def given_flags(options: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ import httpx
 from policies import errors
 from policies.answers.hospital import BudgetAnswer, HospitalAnswer
 from policies.answers.plain_values import from_plain
-from policies.answers.requests import ReceiptAnswer, RequestAnswer
+from policies.answers.requests import ReceiptAnswer, RequestAnswer, ThreadAnswer
 from policies.answers.runs import ChargedRunAnswer, RunAnswer
 from policies.contracts.signatures import EMPTY_BODY, sign
 from policies.errors import DatasiteUnreachable, FederationError, WanwuError
@@ -59,6 +59,21 @@ class DatasiteClient:
     def end(self, request_id: str) -> RequestAnswer:
         """Ends an approved request."""
         return read_answer(RequestAnswer, self._json("POST", f"/requests/{request_id}/end"), self.url)
+
+    def messages(self, request_id: str) -> ThreadAnswer:
+        """What was asked and answered about a code request."""
+        return read_answer(ThreadAnswer, self._json("GET", f"/requests/{request_id}/messages"), self.url)
+
+    def answer(self, request_id: str, text: str) -> ThreadAnswer:
+        """Answers what the hospital asked."""
+        content = text.encode(errors="surrogatepass")
+        digest = hashlib.sha256(content).hexdigest()
+        path = f"/requests/{request_id}/messages"
+        return read_answer(ThreadAnswer, self._json("POST", path, body_sha256=digest, content=content), self.url)
+
+    def withdraw(self, request_id: str) -> RequestAnswer:
+        """Withdraws a pending request."""
+        return read_answer(RequestAnswer, self._json("POST", f"/requests/{request_id}/withdraw"), self.url)
 
     def run(self, request_id: str, round_index: int, *, seen: int = -1, wait_seconds: float = 0.0) -> RunAnswer:
         """Public fields of a round's run, once it changed since version `seen` or the time is up."""
@@ -126,9 +141,9 @@ class DatasiteClient:
         charged = isinstance(content, dict) and "epsilon_spent" in content
         return read_answer(ChargedRunAnswer if charged else RunAnswer, content, self.url)
 
-    def _json(self, method: str, path: str) -> object:
+    def _json(self, method: str, path: str, *, body_sha256: str = EMPTY_BODY, content: bytes | None = None) -> object:
         """Plain values; None for an answer that is not JSON, which is no declared type's."""
-        answer = self._send(method, path)
+        answer = self._send(method, path, body_sha256=body_sha256, content=content)
         try:
             return answer.json()
         except (ValueError, RecursionError):

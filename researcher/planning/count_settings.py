@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from policies.settings import setting
+from policies.plans.words.statement import STATEMENT, Statement
+from policies.settings import setting, setting_of
 
 
 @dataclass(frozen=True)
@@ -15,3 +16,4 @@ class CountSettings:
     dataset: str | None = setting("name of the dataset, where a hospital publishes several", default=None)
     noise_multiplier: float = setting("noise on the counts", default=20.0)
     delta: float = setting("at which epsilon is stated", default=1e-5)
+    statement: Statement | None = setting_of(STATEMENT)

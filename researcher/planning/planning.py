@@ -51,6 +51,7 @@ def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> Train
         dataset=first.name,
         model=model,
         run=settings.run,
+        statement=settings.statement,
         **_of_plan(settings, derived=False),
         **_training(settings, model, datasets),
     )

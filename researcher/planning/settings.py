@@ -12,7 +12,8 @@ from typing import Any
 from policies import validate
 from policies.errors import ConfigError
 from policies.plans.training import RunSpec, TrainingPlan
-from policies.settings import declared, setting
+from policies.plans.words.statement import STATEMENT, Statement
+from policies.settings import declared, setting, setting_of
 
 RECIPES = ("none", "auto")
 
@@ -36,7 +37,7 @@ class StudySettings:
 
     What each setting is stands in its declaration, and in the reference of commands. A setting that a recipe derives is
     None unless it is given: then its default holds, or what the recipe says. `epsilon` is None for no differential
-    privacy.
+    privacy. `statement` is what the researcher says of the study, in words of their own; None says nothing.
     """
 
     study: str = setting("name of the study", default="study")
@@ -66,6 +67,7 @@ class StudySettings:
     weights_encoding: str = _of_plan("weights_encoding")
     update_encoding: str = _of_plan("update_encoding")
     run: RunSpec = field(default_factory=RunSpec)
+    statement: Statement | None = setting_of(STATEMENT)
 
     def __post_init__(self) -> None:
         validate.choice("recipe", self.recipe, RECIPES)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
+from policies.answers.requests import MOST_IN_A_MESSAGE, MessageAnswer
 from policies.errors import ConfigError, DatasiteUnreachable, RequestDenied
 from policies.inside_folder import inside
 from policies.plans.kinds import Plan, parse
@@ -86,7 +87,7 @@ class Submission(Generic[P]):
         return cls(federation, plan, requests, folder)  # type: ignore[arg-type]
 
     def decisions(self) -> dict[str, tuple[str, str]]:
-        """Datasite → (`pending` | `approved` | `denied` | `returned` | `ended`, the hospital's reason)."""
+        """Datasite → (one of the states of a request, such as `pending`; the hospital's reason)."""
         return {name: self._told(name) for name in self.requests}
 
     def _told(self, name: str) -> tuple[str, str]:
@@ -142,6 +143,75 @@ class Submission(Generic[P]):
                 written.append(atomic_file.write(inside(folder, f"{name}.receipt.json"), receipt))
                 atomic_file.write(inside(folder, f"{name}.key"), hospital.public_key + "\n")
         return written
+
+    def questions(self) -> dict[str, int]:
+        """Datasite → how many of its questions about a pending request wait for an answer."""
+        return {
+            name: self.federation.hospitals[name].routes.request(one.request_id).questions
+            for name, one in self.requests.items()
+        }
+
+    def messages(self) -> dict[str, tuple[MessageAnswer, ...]]:
+        """Datasite → what was asked and answered about the request there, oldest first, safe to print."""
+        return {name: self._messages(name) for name in self.requests}
+
+    def answer(self, text: str, *, hospital: str | None = None) -> tuple[MessageAnswer, ...]:
+        """Answers a hospital's questions. The text goes to that hospital's people and nowhere else.
+
+        Args:
+            text: One plain line.
+            hospital: Which datasite; may be left out where only one waits for an answer.
+
+        Returns:
+            The whole thread with that hospital.
+
+        Raises:
+            ConfigError: The study has no such hospital, or not exactly one waits.
+            RequestError: The hospital asked nothing, has decided, or takes no such text.
+        """
+        name = hospital or self._the_one_that_waits()
+        self._check_part(name)
+        self.federation.hospitals[name].routes.answer(self.requests[name].request_id, text)
+        return self._messages(name)
+
+    def withdraw(self, *, hospital: str | None = None) -> dict[str, str]:
+        """Withdraws what no hospital has decided on yet.
+
+        Args:
+            hospital: Which datasite; all that are pending if None.
+
+        Returns:
+            Datasite → state, of those that were withdrawn.
+
+        Raises:
+            ConfigError: The study has no such hospital.
+            RequestError: The named hospital has decided.
+        """
+        if hospital is not None:
+            self._check_part(hospital)
+            return {hospital: self._withdraw(hospital)}
+        pending = [name for name, (state, _) in self.decisions().items() if state == "pending"]
+        return {name: self._withdraw(name) for name in pending}
+
+    def _withdraw(self, name: str) -> str:
+        return shown(self.federation.hospitals[name].routes.withdraw(self.requests[name].request_id).state)
+
+    def _messages(self, name: str) -> tuple[MessageAnswer, ...]:
+        told = self.federation.hospitals[name].routes.messages(self.requests[name].request_id)
+        return tuple(
+            MessageAnswer(one.side, shown(one.text, most=MOST_IN_A_MESSAGE), shown(one.at)) for one in told.messages
+        )
+
+    def _the_one_that_waits(self) -> str:
+        waiting = [name for name, count in self.questions().items() if count]
+        if len(waiting) != 1:
+            told = ", ".join(waiting) or "none"
+            raise ConfigError(f"Which hospital is answered? Questions wait at: {told}. Name one with --hospital.")
+        return waiting[0]
+
+    def _check_part(self, name: str) -> None:
+        if name not in self.requests:
+            raise ConfigError(f"The study has no request at {shown(name)!r}. It has at {', '.join(self.requests)}.")
 
     def end(self) -> None:
         """Tells every hospital that no further round comes: what was reserved and not used becomes free."""

@@ -45,6 +45,7 @@ def ask_for_statistics(federation: Federation, settings: CountSettings, *, out: 
         num_classes=len(info.class_names),
         privacy=_privacy(settings, info),
         label_kind=info.label_kind,
+        statement=settings.statement,
     )
     released = _collect(federation, plan, out, None, console)
     found = {name: statistics_of(arrays, noise_std=released.noise_std) for name, arrays in released.arrays.items()}
@@ -70,6 +71,7 @@ def ask_for_evaluation(
         rounds=1,
         privacy=_privacy(settings, info),
         score_bins=SCORE_BINS,
+        statement=settings.statement,
     )
     released = _collect(federation, plan, out, checkpoint.weights, console)
     console.print(_evaluated(plan, released, info.class_names))

@@ -135,6 +135,7 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
         "accounts": SimpleNamespace(people=list),
         "queue": SimpleNamespace(counts=dict),
         "supervisor": SimpleNamespace(),
+        "notices": SimpleNamespace(),
         "url": lambda: url,
     }
     return Console(**{**fakes, **parts}), tokens

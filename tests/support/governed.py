@@ -87,6 +87,7 @@ class Governed:
     book: RequestBook
     enrolment: Enrolment
     refused: list[str] = field(default_factory=list)
+    arrived: list[str] = field(default_factory=list)
     rounds: list[tuple[str, str]] = field(default_factory=list)
 
     @contextmanager
@@ -202,11 +203,15 @@ def _open_gate(made: Governed) -> None:
 
         return admit
 
+    def arrived(request_id: str) -> None:
+        made.book.arrived(request_id)
+        made.arrived.append(request_id)
+
     made.server.open_gate(
         Rules(
             check_account=made.accounts.own_email,
             check_submission=made.book.check_submission,
-            arrived=made.book.arrived,
+            arrived=arrived,
             admission=admission,
             refused=lambda error, account: made.refused.append(error.code),
         )

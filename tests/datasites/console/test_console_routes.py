@@ -28,6 +28,7 @@ ROLES = {
     "POST /requests/{request_id}/approve": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/deny": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/return": {ADMIN, REVIEWER},
+    "POST /requests/{request_id}/ask": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/end": {ADMIN},
     "GET /researchers": {ADMIN},
     "POST /researchers": {ADMIN},
@@ -47,10 +48,21 @@ ROLES = {
     "GET /ledger": {ADMIN, AUDITOR},
     "GET /audit": {ADMIN, AUDITOR},
     "POST /link": {ADMIN, REVIEWER, AUDITOR},
+    "GET /notices": {ADMIN, REVIEWER, AUDITOR},
+    "POST /notices/read": {ADMIN, REVIEWER, AUDITOR},
+    "POST /notices/test": {ADMIN},
 }
 OF_THE_ACCOUNTS = {"GET /staff", "POST /staff/{name}/remove"}
 """Answered by the accounts themselves, which are real here."""
-BODY = {"reason": "r", "email": "a@b.org", "name": "dr.new", "role": REVIEWER, "changes": {"max_rounds": 2}}
+BODY = {
+    "up_to": 1,
+    "reason": "r",
+    "text": "t",
+    "email": "a@b.org",
+    "name": "dr.new",
+    "role": REVIEWER,
+    "changes": {"max_rounds": 2},
+}
 
 
 class Part:
@@ -79,7 +91,7 @@ def console(tmp_path: Path, tokens: dict[str, str]) -> Console:
     for name, role in (("dr.wu", REVIEWER), ("m.lee", AUDITOR)):
         tokens[role] = json.loads(staff.add(name, role, by="admin", url="").read_text())["token"]
     part: Any = Part()
-    return Console("north", staff, part, "", part, part, part, part, part, part)
+    return Console("north", staff, part, "", part, part, part, part, part, part, part)
 
 
 def ask(console: Console, route: str, token: str) -> httpx.Response:

@@ -7,11 +7,13 @@ import json
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.books import as_before_seals, ledger_of, run_round
 
+from datasites.approvals.approvals import Approvals, know_returned
 from datasites.audit_log import ledger_witness
 from datasites.audit_log.chain import read
 from datasites.files.state_folder import StateFolder
@@ -179,7 +181,11 @@ def test_a_datasite_of_version_1_that_never_served_gets_its_empty_books(tmp_path
     (state.path / "config.toml").write_text('name = "north"')
     migrate(state, tmp_path / "backups")
     agreement.check(state)
-    assert [event["event"] for event in read(state.audit).entries] == ["backup made", "state migrated"]
+    assert [event["event"] for event in read(state.audit).entries] == [
+        "backup made",
+        "state migrated",
+        "state migrated",
+    ]
 
 
 @pytest.mark.parametrize("book", ["ledger", "approvals", "runs"])
@@ -242,3 +248,24 @@ def test_an_approval_that_an_older_restore_left_behind_is_ended(version_1: State
     ledger_of(version_1).release("one", "The study ended.")
     migrate(version_1, tmp_path / "backups")
     agreement.check(version_1)
+
+
+# --- 2 to 3: requests that are returned or withdrawn -----------------------------------------------------------
+
+
+def test_the_decisions_of_version_2_are_kept_and_take_the_new_ones(tmp_path: Path) -> None:
+    file = tmp_path / "approvals.sqlite"
+    Approvals(file).close()
+    decision = ("r", "denied", *["x"] * 11)
+    with closing(sqlite3.connect(file)) as table, table:
+        (sql,) = table.execute("SELECT sql FROM sqlite_master WHERE name='decisions'").fetchone()
+        table.execute("DROP TABLE decisions")
+        table.execute(sql.replace(" 'returned', 'withdrawn',", ""))
+        table.execute(f"INSERT INTO decisions VALUES ({','.join('?' * len(decision))})", decision)
+    for _ in range(2):  # it may be repeated after a crash
+        know_returned(file)
+    approvals = Approvals(file)
+    kept = approvals.of_request("r")
+    assert kept is not None and tuple(vars(kept).values()) == decision
+    approvals.record(replace(kept, request_id="s", decision="withdrawn"))
+    approvals.close()

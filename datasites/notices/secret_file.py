@@ -1,0 +1,44 @@
+"""Secrets of the ways out, each in a file that the datasite's own account alone may read; and whom TLS trusts there."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from datasites.notices.settings import NoticeSettings
+from policies.errors import NoticeNotSent
+
+MOST_BYTES = 4096
+
+
+def read_secret(file: str) -> str:
+    """The secret in a file, without the space around it.
+
+    Raises:
+        NoticeNotSent: It cannot be read, is empty or too large, or others than its owner may read it.
+    """
+    path = Path(file)
+    try:
+        private, content = not path.stat().st_mode & 0o077, path.read_bytes()
+        secret = content.decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NoticeNotSent("A secret of [notices] cannot be read.", private=f"{file}: {error}") from error
+    if not private or not secret or len(content) > MOST_BYTES:
+        raise NoticeNotSent(
+            "A secret of [notices] must be 1 to 4096 bytes in a file with mode 0600.", private=f"{file} is not"
+        )
+    return secret
+
+
+def tls_context(settings: NoticeSettings) -> ssl.SSLContext:
+    """Checks certificates and names, by the hospital's authority where one is named.
+
+    Raises:
+        NoticeNotSent: The authority's file is none.
+    """
+    try:
+        context = ssl.create_default_context(cafile=settings.authority_file or None)
+    except (OSError, ssl.SSLError) as error:
+        raise NoticeNotSent("authority_file of [notices] cannot be used.", private=repr(error)) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

@@ -1,0 +1,80 @@
+"""Looks at times whether something is worth a notice: budgets, certificates, disk, doctor. It changes nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasites.access.people import ResearcherRow
+from datasites.assets.published import PublishedDataset
+from datasites.code_requests.books import Books
+from datasites.config import DatasiteConfig
+from datasites.files.state_folder import StateFolder
+from datasites.notices.notice import CERTIFICATE, DISK, DOCTOR, LOW_BUDGET
+
+log = logging.getLogger(__name__)
+
+DOCTOR_SECONDS = 600
+_PROJECT = Path(__file__).resolve().parents[2]
+Found = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is looked at.
+
+    Attributes:
+        state: The datasite's folder.
+        config: The datasite's settings.
+        books: The datasite's books.
+        datasets: The published datasets, by name.
+        people: The researchers and their certificates.
+    """
+
+    state: StateFolder
+    config: DatasiteConfig
+    books: Books
+    datasets: Mapping[str, PublishedDataset]
+    people: Callable[[], list[ResearcherRow]]
+
+    def look(self) -> dict[str, Found]:
+        """Kind → what it is about → what was found: all that holds now, without the doctor's findings."""
+        return {LOW_BUDGET: self._budgets(), CERTIFICATE: self._certificates(), DISK: self._disk()}
+
+    def ask_the_doctor(self) -> dict[str, Found]:
+        """As `look`, of the doctor's problems. It looks in a process of its own, as from the command line."""
+        command = [sys.executable, "-m", "datasites", "doctor", "--json", "--state", str(self.state.path.resolve())]
+        try:
+            ran = subprocess.run(
+                command, cwd=_PROJECT, capture_output=True, text=True, timeout=DOCTOR_SECONDS, check=False
+            )
+            problems = [one for one in json.loads(ran.stdout) if one["level"] == "problem"]
+        except (OSError, subprocess.TimeoutExpired, ValueError, LookupError, TypeError) as error:
+            return {DOCTOR: {"doctor": f"The doctor could not look: {type(error).__name__}."}}
+        return {DOCTOR: {one["check"]: f"{one['text']} {one['advice']}".strip() for one in problems}}
+
+    def _budgets(self) -> Found:
+        total, share = self.books.limits.current.total.epsilon, self.config.notices.low_budget_share
+        left = {name: self.books.epsilon_left(one.manifest.budget_key) for name, one in self.datasets.items()}
+        return {
+            name: f"Of dataset '{name}' epsilon {epsilon:.2f} of {total:.2f} is left."
+            for name, epsilon in left.items()
+            if epsilon < share * total
+        }
+
+    def _certificates(self) -> Found:
+        return {
+            one.email: f"The certificate of {one.email} ends on {one.expires[:10]}. Enrol them again."
+            for one in self.people()
+            if one.state == "valid" and one.days_left <= self.config.notices.certificate_days
+        }
+
+    def _disk(self) -> Found:
+        free, least = shutil.disk_usage(self.state.path).free, 2 * self.config.min_free_disk_bytes
+        return {"disk": f"{free >> 20} MiB are free, fewer than {least >> 20}."} if free < least else {}

@@ -1,0 +1,1 @@
+"""Words of researchers about their requests: shown as theirs, checked for form, never for truth."""

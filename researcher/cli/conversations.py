@@ -1,0 +1,65 @@
+"""Commands about what hospitals ask: `messages`, `answer`, `withdraw`. Their texts go to the hospital's people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from policies.terminal.commands import argument, option
+from policies.terminal.printing import say
+from researcher.cli.access import connect, credentials_option
+from researcher.cli.commands import ResearcherCommands, study_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from policies.plans.kinds import Plan
+    from researcher.hospitals.federation import Federation
+    from researcher.studies.submission import Submission
+
+
+def messages(*, credentials: Sequence[str], out: Path) -> None:
+    """Shows what the hospitals asked about a study, and what was answered."""
+    with connect(credentials) as federation:
+        study = _study(federation, out)
+        threads, waiting = study.messages(), study.questions()
+    if not any(threads.values()):
+        say("No hospital has asked anything.")
+    for name, thread in threads.items():
+        for one in thread:
+            say(f"{name} {one.at[:16]} {one.side}: {one.text}")
+        if waiting[name]:
+            say(f"{name}: {waiting[name]} question{'s wait' if waiting[name] > 1 else ' waits'} for your answer")
+
+
+def answer(*, credentials: Sequence[str], out: Path, hospital: str | None, text: str) -> None:
+    """Answers a hospital's question about a pending request."""
+    with connect(credentials) as federation:
+        thread = _study(federation, out).answer(text, hospital=hospital)
+    say(f"Answered: {thread[-1].text}")
+
+
+def withdraw(*, credentials: Sequence[str], out: Path, hospital: str | None) -> None:
+    """Withdraws a study where it is still pending; what was approved is ended with `end`."""
+    with connect(credentials) as federation:
+        withdrawn = _study(federation, out).withdraw(hospital=hospital)
+    for name, state in withdrawn.items():
+        say(f"{name}: {state}")
+    if not withdrawn:
+        say("No request of this study is pending.")
+
+
+def _study(federation: Federation, out: Path) -> Submission[Plan]:
+    from researcher.studies.submission import Submission
+
+    return Submission.load(federation, out)
+
+
+def add_commands(commands: ResearcherCommands) -> None:
+    """Adds these commands to the program."""
+    access, folder = credentials_option(), study_folder()
+    one = "which datasite, where only one of the study's is meant"
+    hospital = option("--hospital", one, value="NAME")
+    commands.add("messages", messages, access, folder)
+    commands.add("answer", answer, access, folder, hospital, argument("text", "your answer, in one line"))
+    commands.add("withdraw", withdraw, access, folder, hospital)

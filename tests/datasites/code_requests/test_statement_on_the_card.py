@@ -1,0 +1,80 @@
+"""The card shows a request's statement apart from what was computed; a hospital may refuse requests without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from support.governed import Governed
+from support.hostile_texts import HOSTILE
+
+from datasites.console.tables import request_card
+from policies.answers.plain_values import to_plain
+from policies.errors import LimitExceeded
+from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
+from policies.plans.words.statement import HEADING, Statement
+from policies.terminal.rich_terminal import PlainConsole
+
+PLAN = TrainingPlan(
+    study="cells",
+    dataset="pictures",
+    model=ModelSpec("small_cnn", (16, 16, 1), 2, {"width": 4}),
+    rounds=2,
+    steps_per_round=1,
+    sample_rate=0.1,
+    learning_rate=0.5,
+    privacy=PrivacySpec(2.0, 1.0, 1e-5),
+)
+SAID = Statement("Wang", "Example University", "wang@example.org", "To see " * 280, "EK 17", "none")
+
+
+@pytest.fixture
+def north(governed_north: Governed) -> Iterator[Governed]:
+    yield governed_north
+    for card in governed_north.book.cards():
+        if card.state == "pending":
+            governed_north.book.deny(card.id, reason="the test is over", by="tests")
+
+
+def printed(card: object) -> str:
+    console = PlainConsole(width=4000)
+    with console.capture() as capture:
+        console.print(request_card(to_plain(card)))
+    return capture.get()
+
+
+def test_the_statement_stands_under_a_heading_that_says_whose_words_they_are(north: Governed) -> None:
+    request = north.submit(replace(PLAN, study="said", statement=SAID))
+    card = north.book.card(request.request_id)
+    assert card.statement == SAID and "statement" not in card.plan
+    text = printed(card)
+    assert text.index(HEADING) < text.index("Example University")
+    assert text.count("To see") == 280
+    assert card.digest != north.book.card(north.submit(replace(PLAN, study="said")).request_id).digest
+
+
+def test_a_request_that_says_nothing_is_shown_as_saying_nothing(north: Governed) -> None:
+    card = north.book.card(north.submit(replace(PLAN, study="silent")).request_id)
+    assert card.statement is None and "statement" not in to_plain(card)
+    assert f"{HEADING}: nothing was said." in printed(card)
+
+
+def test_markup_in_a_statement_is_shown_and_not_obeyed(north: Governed) -> None:
+    statement = Statement(name=HOSTILE["closing markup"], purpose=HOSTILE["markup"], contact=HOSTILE["html"])
+    card = north.book.card(north.submit(replace(PLAN, study="markup", statement=statement)).request_id)
+    assert HOSTILE["markup"] in printed(card) and HOSTILE["html"] in printed(card)
+
+
+def test_a_hospital_that_asks_for_a_statement_names_what_is_missing(
+    north: Governed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = replace(north.books.limits._config, require_statement=True)
+    monkeypatch.setattr(north.books.limits, "_config", strict)
+    before = len(north.book.cards())
+    with pytest.raises(LimitExceeded, match=r"says no protocol, publication\. Give --protocol, --publication"):
+        north.submit(replace(PLAN, study="partly", statement=replace(SAID, protocol="", publication=" ")))
+    with pytest.raises(LimitExceeded, match="says no name, institution, contact, purpose, protocol, publication"):
+        north.submit(replace(PLAN, study="silent-too"))
+    assert len(north.book.cards()) == before
+    assert north.book.card(north.submit(replace(PLAN, study="whole", statement=SAID)).request_id).finding == ""

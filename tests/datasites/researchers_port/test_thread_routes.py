@@ -1,0 +1,198 @@
+"""Questions, answers and withdrawals as a researcher's client meets them: signed, one's own, bounded, no names."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import warnings
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from support.governed import Governed
+from support.hospitals import RESEARCHER, STRANGER
+from support.hostile_texts import HOSTILE
+
+from datasites.web.http_errors import add_error_handlers
+from policies.answers.requests import MOST_IN_A_MESSAGE, MessageAnswer
+from policies.contracts.signatures import sign
+from policies.errors import ConfigError, RequestDenied, RequestError, RequestUnknown, SignInFailed
+from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
+
+with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
+    warnings.simplefilter("ignore")
+    from datasites.code_requests.conversation import MOST_MESSAGES
+    from datasites.researchers_port import routes
+    from researcher.hospitals.code_requests import CodeRequest
+    from researcher.hospitals.datasite_client import DatasiteClient
+    from researcher.hospitals.secure_channel import SecureChannel
+    from researcher.studies.submission import Submission
+
+MODEL = ModelSpec("small_cnn", (16, 16, 1), 2, {"width": 4})
+PLAN = TrainingPlan("asked", "pictures", MODEL, 2, 1, 0.1, 0.5, privacy=PrivacySpec(2.0, 1.0, 1e-5))
+QUESTION = "Which endpoint is primary? 主要终点?"
+
+
+@pytest.fixture
+def request_id(governed_north: Governed) -> Iterator[str]:
+    submitted = governed_north.submit(PLAN).request_id
+    yield submitted
+    if governed_north.book.state_of(submitted)[0] == "pending":
+        governed_north.book.deny(submitted, reason="the test is over", by="tests")
+
+
+def app_of(north: Governed) -> FastAPI:
+    parts: dict[str, Any] = dict.fromkeys(
+        ("name", "datasets", "terms_of_use", "blobs", "queue", "supervisor", "receipts", "polls"), None
+    )
+    wired = routes.ResearcherRoutes(email_of=north.accounts.own_email, books=north.books, book=north.book, **parts)
+    app = FastAPI()
+    add_error_handlers(app)
+    app.include_router(routes.make_routes(wired))
+    return app
+
+
+@contextlib.contextmanager
+def client(north: Governed, email: str = RESEARCHER) -> Iterator[DatasiteClient]:
+    """The researcher's side of the routes, without a port in between."""
+    channel = SecureChannel.__new__(SecureChannel)
+    channel.datasite = channel.url = "http://testserver"
+    channel.http = TestClient(app_of(north))
+    with north.door(email):
+        yield DatasiteClient(channel, bytes(north.key(email).signing_key))
+
+
+def study_at(north: DatasiteClient, request_id: str) -> Submission[Any]:
+    federation: Any = SimpleNamespace(hospitals={"north": SimpleNamespace(routes=north)})
+    return Submission(federation, PLAN, {"north": CodeRequest(request_id, "f", "c")}, folder=Any)  # type: ignore[arg-type]
+
+
+def test_a_question_is_answered_and_both_sides_read_the_thread(governed_north: Governed, request_id: str) -> None:
+    book = governed_north.book
+    with client(governed_north) as researcher:
+        study = study_at(researcher, request_id)
+        assert study.questions() == {"north": 0} and study.messages() == {"north": ()}
+        book.conversation.ask(request_id, QUESTION, by="dr.wu")
+        assert study.questions() == {"north": 1}
+        thread = study.answer("Sensitivity at 95 % specificity.")
+        assert [(one.side, one.text) for one in thread] == [
+            ("hospital", QUESTION),
+            ("researcher", "Sensitivity at 95 % specificity."),
+        ]
+        assert study.questions() == {"north": 0}
+        with pytest.raises(ConfigError, match="wait at: none"):
+            study.answer("More.")
+    card = book.card(request_id)
+    assert [(one.author, one.side) for one in card.thread] == [("dr.wu", "hospital"), (RESEARCHER, "researcher")]
+
+
+def test_of_the_hospitals_people_no_name_leaves(governed_north: Governed, request_id: str) -> None:
+    governed_north.book.conversation.ask(request_id, QUESTION, by="dr.canary")
+    with client(governed_north) as researcher:
+        path = f"/wanwu/v1/requests/{request_id}/messages"
+        headers = sign(bytes(governed_north.key().signing_key), "GET", path)
+        told = researcher._channel.http.get(path, headers=headers)
+    assert "canary" not in told.text
+    assert set(told.json()["messages"][0]) == {"side", "text", "at"}
+
+
+def test_the_audit_log_has_who_wrote_and_the_texts_digest_and_no_text(
+    governed_north: Governed, request_id: str
+) -> None:
+    conversation = governed_north.book.conversation
+    conversation.ask(request_id, QUESTION, by="dr.wu")
+    conversation.answer(request_id, "An answer.", by=RESEARCHER)
+    asked, answered = (governed_north.events(f"question {what}")[-1] for what in ("asked", "answered"))
+    assert (asked["by"], answered["by"]) == ("dr.wu", RESEARCHER)
+    assert asked["text"] == hashlib.sha256(QUESTION.encode()).hexdigest()
+    assert QUESTION not in governed_north.state.audit.read_text()
+
+
+def test_another_accounts_thread_is_not_there(governed_north: Governed, request_id: str) -> None:
+    governed_north.book.conversation.ask(request_id, QUESTION, by="dr.wu")
+    with client(governed_north, STRANGER) as stranger:
+        for work in (stranger.messages, lambda one: stranger.answer(one, "Mine."), stranger.withdraw):
+            with pytest.raises(RequestUnknown, match="no such request"):
+                work(request_id)
+    assert governed_north.book.state_of(request_id)[0] == "pending"
+    assert len(governed_north.book.conversation.of(request_id)) == 1
+
+
+@pytest.mark.parametrize("name", ["controls", "line ends", "directions", "no width", "surrogates", "tags"])
+def test_neither_side_writes_what_would_be_obeyed(governed_north: Governed, request_id: str, name: str) -> None:
+    conversation = governed_north.book.conversation
+    with pytest.raises(RequestError, match="a message must be"):
+        conversation.ask(request_id, HOSTILE[name], by="dr.wu")
+    conversation.ask(request_id, QUESTION, by="dr.wu")
+    with pytest.raises(RequestError, match="a message must be"):
+        conversation.answer(request_id, HOSTILE[name], by=RESEARCHER)
+
+
+def test_a_message_and_a_thread_have_their_most(governed_north: Governed, request_id: str) -> None:
+    conversation = governed_north.book.conversation
+    with pytest.raises(RequestError, match="asked nothing"):
+        conversation.answer(request_id, "First.", by=RESEARCHER)
+    for text in ("", "  ", "x" * (MOST_IN_A_MESSAGE + 1)):
+        with pytest.raises(RequestError):
+            conversation.ask(request_id, text, by="dr.wu")
+    for _ in range(MOST_MESSAGES):
+        conversation.ask(request_id, "x" * MOST_IN_A_MESSAGE, by="dr.wu")
+    with pytest.raises(RequestError, match="takes no more"):
+        conversation.ask(request_id, "One more.", by="dr.wu")
+    conversation.answer(request_id, "The researcher's own share is free.", by=RESEARCHER)
+
+
+def test_a_body_that_was_not_signed_is_refused(governed_north: Governed, request_id: str) -> None:
+    governed_north.book.conversation.ask(request_id, QUESTION, by="dr.wu")
+    path = f"/wanwu/v1/requests/{request_id}/messages"
+    with client(governed_north) as researcher:
+        headers = sign(bytes(governed_north.key().signing_key), "POST", path, hashlib.sha256(b"mine").hexdigest())
+        answer = researcher._channel.http.post(path, headers=headers, content=b"another's")
+    assert answer.json()["code"] == SignInFailed.code
+    assert len(governed_north.book.conversation.of(request_id)) == 1
+
+
+def test_a_withdrawn_request_is_over_and_reserves_nothing(governed_north: Governed, request_id: str) -> None:
+    book, before = governed_north.book, governed_north.books.ledger.head()
+    book.conversation.ask(request_id, QUESTION, by="dr.wu")
+    with client(governed_north) as researcher:
+        study = study_at(researcher, request_id)
+        assert study.withdraw() == {"north": "withdrawn"}
+        assert study.decisions() == {"north": ("withdrawn", "The researcher withdrew the request.")}
+        assert study.questions() == {"north": 0} and study.withdraw() == {}
+        with pytest.raises(RequestError, match="is withdrawn"):
+            study.answer("Late.", hospital="north")
+        with pytest.raises(ConfigError, match="no request at 'south'"):
+            study.withdraw(hospital="south")
+    assert book.card(request_id).decided_by == RESEARCHER
+    assert governed_north.books.ledger.head() == before
+    for decide in (lambda: book.approve(request_id, by="wu"), lambda: book.deny(request_id, reason="No.", by="wu")):
+        with pytest.raises((RequestDenied, RequestError), match="withdrawn"):
+            decide()
+    assert governed_north.events("request withdrawn")[-1]["by"] == RESEARCHER
+
+
+def test_a_withdrawn_request_makes_room_for_another(
+    governed_north: Governed, request_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(governed_north.book.own, "_max_pending", 1)
+    governed_north.book.withdraw(request_id, by=RESEARCHER)
+    again = governed_north.submit(PLAN).request_id
+    governed_north.book.withdraw(again, by=RESEARCHER)
+
+
+def test_an_approved_request_is_ended_and_not_withdrawn(governed_north: Governed, request_id: str) -> None:
+    governed_north.book.approve(request_id, by="wu")
+    with client(governed_north) as researcher, pytest.raises(RequestError, match="approved, and only a pending one"):
+        researcher.withdraw(request_id)
+    governed_north.book.end(request_id, by="wu", reason="the test is over")
+
+
+def test_what_a_hospital_writes_is_shown_and_not_obeyed() -> None:
+    told = SimpleNamespace(messages=(MessageAnswer("hospital", HOSTILE["controls"], "2026"),))
+    hospital: Any = SimpleNamespace(messages=lambda request_id: told)
+    ((one,),) = study_at(hospital, "r").messages().values()
+    assert one.text.isprintable()
