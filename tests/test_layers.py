@@ -47,7 +47,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "policies.validate": {"policies": "errors untrusted_text"},
     "policies.plans": {"policies": "errors settings validate"},
     "policies.budget": {"policies": "errors plans validate"},
-    "policies.answers": {"policies": "plans untrusted_text validate"},
+    "policies.answers": {"policies": "budget plans untrusted_text validate"},
     "policies.contracts": {"policies": "answers errors plans validate"},
     "policies.ledger": {"policies": "budget errors plans validate"},
     "datasites.__init__": {},
@@ -195,7 +195,10 @@ HOUSE: dict[str, dict[str, str]] = {
         "researcher": "atomic_file evaluation hospitals strategies",
     },
     "researcher.counts": {"policies": "errors plans", "researcher": "studies"},
-    "researcher.reports": {"policies": "errors plans untrusted_text", "researcher": "atomic_file evaluation studies"},
+    "researcher.reports": {
+        "policies": "answers budget errors plans untrusted_text",
+        "researcher": "atomic_file evaluation studies",
+    },
     "researcher.terminal": {
         "policies": "answers errors plans terminal untrusted_text versions",
         "datasites": "training.models",
@@ -212,7 +215,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "researcher": "counts evaluation hospitals planning reports strategies studies terminal",
     },
     "researcher.cli": {
-        "policies": "errors ledger plans settings terminal",
+        "policies": "answers budget errors ledger plans settings terminal",
         "researcher": "demo evaluation hospitals planning reports studies terminal",
     },
     "researcher.__main__": {"researcher": "cli"},
