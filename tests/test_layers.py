@@ -49,7 +49,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "policies.budget": {"policies": "errors plans validate"},
     "policies.answers": {"policies": "budget plans untrusted_text validate"},
     "policies.contracts": {"policies": "answers errors plans validate"},
-    "policies.ledger": {"policies": "budget errors plans validate"},
+    "policies.ledger": {"policies": "answers budget errors plans validate"},
     "datasites.__init__": {},
     "datasites.first_settings": {"policies": "settings"},
     "datasites.runs": {},
@@ -215,7 +215,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "researcher": "counts evaluation hospitals planning reports strategies studies terminal",
     },
     "researcher.cli": {
-        "policies": "answers budget errors ledger plans settings terminal",
+        "policies": "errors ledger plans settings terminal",
         "researcher": "demo evaluation hospitals planning reports studies terminal",
     },
     "researcher.__main__": {"researcher": "cli"},
@@ -235,9 +235,13 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "errors versions",
         "datasites": "assets audit_log config datasets files state web",
     },
+    "datasites.review": {
+        "policies": "answers budget errors ledger plans untrusted_text",
+        "datasites": "assets code_requests",
+    },
     "datasites.console": {
         "policies": "answers errors ledger terminal",
-        "datasites": "access assets code_requests datasets runs.queue runs.runs runs.supervisor web",
+        "datasites": "access assets code_requests datasets review runs.queue runs.runs runs.supervisor web",
     },
     "datasites.server": {
         "datasites": "access code_requests config console files pysyft researchers_port runs.runs state web",

@@ -19,10 +19,10 @@ def requests(chosen: Chosen) -> None:
 
 
 def show(chosen: Chosen, *, request: str) -> None:
-    """Shows one request's card."""
-    from datasites.console.tables import request_card
+    """Shows the review of one request: all that a decision rests on."""
+    from datasites.console.review_card import review_card
 
-    console.show(chosen, console.call(chosen, "GET", f"/requests/{_named(request)}"), request_card)
+    console.show(chosen, console.call(chosen, "GET", f"/requests/{_named(request)}"), review_card)
 
 
 def approve(chosen: Chosen, *, request: str) -> None:

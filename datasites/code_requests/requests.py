@@ -78,6 +78,14 @@ class RequestBook:
         """
         return make_card(self._reader.find(request_id), self._reader, self._books)
 
+    def taken_apart(self, request_id: str) -> tuple[RequestCard, CanonicalRequest | None]:
+        """A request's card, and the request taken apart; None where it does not read as one. Raises as `card` does."""
+        card = self.card(request_id)
+        try:
+            return card, self._read(self._reader.find(card.id))
+        except WanwuError:
+            return card, None
+
     def state_of(self, request_id: str) -> tuple[str, str]:
         """(`pending` | `approved` | `denied` | `ended`, reason) without any sum."""
         decision = self._books.approvals.of_request(request_id)
@@ -94,20 +102,17 @@ class RequestBook:
             The reservation precedes the approval, and so does its entry in the audit log: an approved request never
             stands without its budget or without a trace. Repeating a half-done approval completes it and reserves
             nothing twice.
-            Nobody's consent counts twice, and a consent counts only for the card that was
-            shown when it was given.
+            Nobody's consent counts twice, and a consent counts only for the card that was shown when it was given.
 
         Args:
             request_id: The request, or the only beginning of it.
-            by: Who approves.
             named: Whether `by` is a person with an own token; who only owns the state folder is not, and cannot
                 give one of several approvals.
 
         Raises:
             RequestNotCanonical: It is not exactly the platform's stub and a plan.
             RequestDenied: It was denied before; ask the researcher to submit again.
-            BudgetExceeded: The budget does not suffice.
-            LimitExceeded: The plan is outside the dataset's limits.
+            BudgetExceeded, LimitExceeded: The budget does not suffice, or the plan is outside the dataset's limits.
             NotAllowed: Several approvals are needed, and `by` cannot give this one.
         """
         with self._deciding:

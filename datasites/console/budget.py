@@ -7,9 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from datasites.code_requests.books import Books
-from datasites.console.answers import BudgetRow, StudyRow
+from datasites.console.answers import BudgetRow
 from datasites.console.console import CHANGES, DECIDES, READS, Console
+from datasites.review.reviewing import studies_of
 
 
 def make_routes(console: Console) -> APIRouter:
@@ -33,7 +33,7 @@ def make_routes(console: Console) -> APIRouter:
 
 def _budgets(console: Console) -> list[BudgetRow]:
     """What each dataset's budget is, what is charged, by whom, and what is left."""
-    total = console.books.limits.current.total
+    total, held = console.books.limits.current.total, console.books.ledger.reservations().values()
     rows = []
     for name, published in console.datasets.items():
         fingerprint = published.manifest.budget_key
@@ -45,28 +45,7 @@ def _budgets(console: Console) -> list[BudgetRow]:
                 epsilon_charged=charged,
                 epsilon_left=console.books.epsilon_left(fingerprint),
                 delta=total.delta,
-                studies=_studies(console.books, fingerprint),
+                studies=studies_of(console.books, [one for one in held if one.fingerprint == fingerprint]),
             )
         )
     return rows
-
-
-def _studies(books: Books, fingerprint: str) -> tuple[StudyRow, ...]:
-    """One row for each researcher and study: what is charged, and how many of the reserved rounds were charged."""
-    held = [one for one in books.ledger.reservations().values() if one.fingerprint == fingerprint]
-    rows = []
-    for researcher, study in dict.fromkeys((one.researcher, one.study) for one in held):
-        own = [one for one in held if (one.researcher, one.study) == (researcher, study)]
-        charged = books.ledger.history(fingerprint, researcher=researcher, study=study)
-        rows.append(
-            StudyRow(
-                researcher=researcher,
-                study=study,
-                epsilon_charged=books.epsilon(charged),
-                rounds_reserved=sum(one.rounds for one in own),
-                rounds_run=sum(len(one.rounds_charged) for one in own),
-                ended=all(one.released is not None for one in own),
-                non_private=any(one.non_private for one in own),
-            )
-        )
-    return tuple(rows)

@@ -15,6 +15,8 @@ from datasites.access.staff import Person, Staff
 from datasites.assets.published import PublishedDataset
 from datasites.code_requests.books import Books
 from datasites.code_requests.requests import RequestBook
+from datasites.review.review import Review
+from datasites.review.reviewing import review_of
 from datasites.runs.queue import RunQueue
 from datasites.runs.supervisor import Supervisor
 from policies.answers.plain_values import to_plain
@@ -36,6 +38,11 @@ class Console:
     queue: RunQueue
     supervisor: Supervisor
     url: Callable[[], str]
+
+    def review(self, request_id: str) -> Review:
+        """The review of one request; raises as `review_of`."""
+        enrolled_since = self.accounts.enrolled_since
+        return review_of(request_id, book=self.book, books=self.books, enrolled_since=enrolled_since)
 
     async def answer(self, request: Request, roles: Sequence[str], work: Callable[[Person], object]) -> JSONResponse:
         """Does the work for the person whose token the request carries.

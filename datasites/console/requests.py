@@ -20,7 +20,7 @@ def make_routes(console: Console) -> APIRouter:
 
     @router.get("/{request_id}")
     async def show(request: Request, request_id: str) -> JSONResponse:
-        return await console.answer(request, DECIDES, lambda who: book.card(request_id))
+        return await console.answer(request, DECIDES, lambda who: console.review(request_id))
 
     @router.post("/{request_id}/approve")
     async def approve(request: Request, request_id: str) -> JSONResponse:

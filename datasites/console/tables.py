@@ -9,7 +9,8 @@ from rich.console import Group
 
 from datasites.access.people import ResearcherRow, StaffRow
 from datasites.code_requests.card import RequestCard
-from datasites.console.answers import BudgetRow, RunRow, read_row, read_rows
+from datasites.console.answers import BudgetRow, RunRow, read_rows
+from datasites.console.review_card import flat
 from policies.terminal.rich_terminal import PlainTable, line
 
 if TYPE_CHECKING:
@@ -70,39 +71,6 @@ def dataset_tables(dataset: DatasetSummary) -> Group:
     return Group(line(told), classes, versions, card)
 
 
-def request_card(content: object) -> Group:
-    """All that a reviewer needs to decide on one request."""
-    card = read_row(RequestCard, content)
-    plan = card.plan
-    head = PlainTable(box=None, show_header=False)
-    rows = [
-        ("request", card.id),
-        ("state", card.state + (f": {card.reason}" if card.reason else "")),
-        ("researcher", card.researcher),
-        ("submitted", card.submitted),
-        ("digest", card.digest),
-        (
-            "cost",
-            _epsilon(card.epsilon)
-            + (f" of {card.epsilon_left:.2f} epsilon left" if card.state == "pending" else " epsilon")
-            + f", delta {card.delta:g}",
-        ),
-        ("a round releases", f"{card.numbers:,} numbers"),
-    ]
-    if card.state == "pending" and card.approvals_needed > 1:
-        given = ", ".join(card.approvals) or "nobody yet"
-        rows.append(("approvals", f"{len(card.approvals)} of {card.approvals_needed}: {given}"))
-    if card.finding:
-        rows.append(("finding", card.finding))
-    rows += [("unusual", one.text) for one in card.unusual]
-    for name, value in rows:
-        head.add_row(line((name, "dim")), str(value))
-    details = PlainTable("plan", "value")
-    for name, value in _flat(plan):
-        details.add_row(name, value)
-    return Group(head, details)
-
-
 def budget_table(rows: object) -> Group:
     """For each dataset one line, and one for each study that is charged to it."""
     datasets = PlainTable("dataset", "epsilon in all", "charged", "left", "delta")
@@ -131,7 +99,7 @@ def budget_table(rows: object) -> Group:
 def limits_table(limits: Mapping[str, object]) -> PlainTable:
     """One line a limit."""
     table = PlainTable("limit", "value")
-    for name, value in _flat(limits):
+    for name, value in flat(limits):
         table.add_row(name, value)
     return table
 
@@ -177,13 +145,3 @@ def _state(state: str) -> Text:
 
 def _epsilon(value: float | None) -> str:
     return "not private" if value is None else f"{value:.2f}"
-
-
-def _flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    rows: list[tuple[str, str]] = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{name}.")
-        else:
-            rows.append((f"{prefix}{name}", str(value)))
-    return rows

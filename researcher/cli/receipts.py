@@ -26,8 +26,6 @@ def receipts(*, credentials: Sequence[str], out: Path) -> None:
 
 def verify(*, file: Path, key: Path) -> None:
     """Checks a receipt with the datasite's published key alone."""
-    from policies.answers.odds import at_each_rate, odds
-    from policies.budget.membership import membership_bounds
     from policies.ledger import receipt
 
     try:
@@ -38,10 +36,8 @@ def verify(*, file: Path, key: Path) -> None:
     if stated.epsilon is not None:
         cost = f"epsilon {stated.epsilon:.3f} at delta {stated.delta:g} per {stated.unit}"
     say(f"Valid: {stated.datasite} states {len(stated.rounds)} round(s) of '{stated.study}', {cost}.")
-    bounds = None if stated.epsilon is None else membership_bounds(stated.spend)
-    say(odds(bounds, stated.unit).text)
-    if bounds is not None:
-        say(at_each_rate(bounds).text)
+    for sentence in receipt.as_odds(stated):
+        say(sentence.text)
 
 
 def add_commands(commands: ResearcherCommands) -> None:

@@ -23,6 +23,7 @@ from datasites.cli import main, requests
 from datasites.cli.commands import Chosen
 from datasites.config import DatasiteConfig, check_email
 from datasites.console import tables
+from datasites.console.review_card import review_card
 from datasites.files.log_lines import LineFormatter
 from datasites.sources.class_names import check_class_names
 from datasites.sources.dataset_settings import DatasetSettings
@@ -98,7 +99,7 @@ RESEARCHERS = [
 STAFF = [{"name": "anna", "role": "admin", "added_at": "now", "added_by": "owner"}]
 LIMITS = {"models": ["small_cnn"], "total": {"epsilon": 1.0}, "unit": "picture"}
 SHOWN = {
-    "card": (tables.request_card, CARD),
+    "card": (review_card, CARD),
     "requests": (tables.request_table, [CARD]),
     "budget": (tables.budget_table, BUDGET),
     "runs": (tables.run_table, RUNS),
@@ -145,7 +146,7 @@ def test_the_name_of_an_option_is_shown_like_its_value() -> None:
     texts = {text[:2000]: text for text in HOSTILE.values()}
     stream = io.StringIO()
     card = {**CARD, "plan": {**CARD["plan"], **texts, "model": texts}}
-    Console(file=stream, width=400).print(tables.request_card(card), tables.limits_table(texts))
+    Console(file=stream, width=400).print(review_card(card), tables.limits_table(texts))
     assert not raw_in(stream.getvalue())
 
 
