@@ -75,6 +75,7 @@ class RunningDatasite:
             books=books,
             book=book,
             runs=runs,
+            signing_seed=bytes.fromhex(identity.signing_seed),
         )
         server.open_gate(
             Rules(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands
-from policies.terminal.commands import argument, option
+from policies.errors import ConfigError
+from policies.terminal.commands import argument, option, path
 from policies.terminal.printing import say
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def requests(chosen: Chosen) -> None:
@@ -23,6 +27,20 @@ def show(chosen: Chosen, *, request: str) -> None:
     from datasites.console.review_card import review_card
 
     console.show(chosen, console.call(chosen, "GET", f"/requests/{_named(request)}"), review_card)
+
+
+def record(chosen: Chosen, *, request: str, out: Path | None, check: Path | None) -> None:
+    """Writes the signed record of a decision for the hospital's file, or checks one against the datasite's books."""
+    from datasites.console.records import check_record, keep_record
+
+    if (out is None) == (check is None):
+        raise ConfigError("Give either --out, to write a record, or --check, to check one.")
+    answer = console.call(chosen, "GET", f"/requests/{_named(request)}/record")
+    if out is not None:
+        keep_record(answer, out)
+        say(f"Written to {out}.")
+    elif check is not None:
+        say(f"The record holds: {check_record(answer, check)}.")
 
 
 def approve(chosen: Chosen, *, request: str) -> None:
@@ -76,6 +94,13 @@ def add_commands(commands: HospitalCommands) -> None:
     request = argument("request", "identifier, or its beginning")
     reason = option("--reason", "the researcher will read it", required=True)
     commands.add("show", show, request)
+    commands.add(
+        "record",
+        record,
+        request,
+        option("--out", "file to write, HTML", kind=path),
+        option("--check", "a record that was written before", kind=path),
+    )
     commands.add("approve", approve, request)
     commands.add("deny", deny, request, reason)
     commands.add("end", end, request, reason)

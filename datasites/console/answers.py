@@ -17,6 +17,25 @@ _Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True)
+class RecordAnswer:
+    """The record of a decision, as a signed page, and what the datasite itself knows of that decision now.
+
+    Attributes:
+        request_id: Of the request.
+        page: HTML.
+        public_key: The datasite's, hexadecimal.
+        decided_digest: Of the decision.
+        hashes: Of the ledger's entries about the request.
+    """
+
+    request_id: str
+    page: str
+    public_key: str
+    decided_digest: str
+    hashes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class BudgetRow:
     """A dataset's privacy budget.
 

@@ -50,6 +50,7 @@ def open_console(
     books: Books,
     book: RequestBook,
     runs: Runs,
+    signing_seed: bytes,
 ) -> FastAPI:
     """The console of the datasite with this name, closed to whoever asks for another host than loopback."""
     app = make_app(
@@ -64,6 +65,7 @@ def open_console(
             queue=runs.queue,
             supervisor=runs.supervisor,
             url=lambda: access.console_url,
+            signing_seed=signing_seed,
         )
     )
     enclose(app, hosts=LOOPBACK, limits=(), content_policy=OWN_PAGES)

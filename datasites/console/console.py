@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
@@ -15,11 +15,15 @@ from datasites.access.staff import Person, Staff
 from datasites.assets.published import PublishedDataset
 from datasites.code_requests.books import Books
 from datasites.code_requests.requests import RequestBook
+from datasites.console.answers import RecordAnswer
+from datasites.review.page import signed_page
+from datasites.review.record import record_of
 from datasites.review.review import Review
 from datasites.review.reviewing import review_of
 from datasites.runs.queue import RunQueue
 from datasites.runs.supervisor import Supervisor
 from policies.answers.plain_values import to_plain
+from policies.ledger.receipt import public_key
 
 CHANGES, DECIDES, READS, AUDITS = (ADMIN,), (ADMIN, REVIEWER), (ADMIN, REVIEWER, AUDITOR), (ADMIN, AUDITOR)
 
@@ -38,11 +42,21 @@ class Console:
     queue: RunQueue
     supervisor: Supervisor
     url: Callable[[], str]
+    signing_seed: bytes = field(repr=False)
 
     def review(self, request_id: str) -> Review:
         """The review of one request; raises as `review_of`."""
         enrolled_since = self.accounts.enrolled_since
         return review_of(request_id, book=self.book, books=self.books, enrolled_since=enrolled_since)
+
+    def record(self, request_id: str) -> RecordAnswer:
+        """The record of the decision on a request; raises as `record_of`."""
+        key = public_key(self.signing_seed)
+        record = record_of(self.review(request_id), self.books, datasite=self.name, public_key=key)
+        hashes = tuple(one.hash for one in record.ledger)
+        return RecordAnswer(
+            record.review.id, signed_page(record, self.signing_seed), key, record.decided_digest, hashes
+        )
 
     async def answer(self, request: Request, roles: Sequence[str], work: Callable[[Person], object]) -> JSONResponse:
         """Does the work for the person whose token the request carries.

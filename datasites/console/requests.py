@@ -7,11 +7,11 @@ from fastapi.responses import JSONResponse
 
 from datasites.access.staff import Person
 from datasites.code_requests.card import RequestCard
-from datasites.console.console import CHANGES, DECIDES, Console
+from datasites.console.console import CHANGES, DECIDES, READS, Console
 
 
 def make_routes(console: Console) -> APIRouter:
-    """List, show, approve, deny, end."""
+    """List, show, record, approve, deny, end."""
     router, book = APIRouter(prefix="/requests"), console.book
 
     @router.get("")
@@ -21,6 +21,10 @@ def make_routes(console: Console) -> APIRouter:
     @router.get("/{request_id}")
     async def show(request: Request, request_id: str) -> JSONResponse:
         return await console.answer(request, DECIDES, lambda who: console.review(request_id))
+
+    @router.get("/{request_id}/record")
+    async def record(request: Request, request_id: str) -> JSONResponse:
+        return await console.answer(request, READS, lambda who: console.record(request_id))
 
     @router.post("/{request_id}/approve")
     async def approve(request: Request, request_id: str) -> JSONResponse:

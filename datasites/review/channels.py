@@ -1,4 +1,4 @@
-"""What could leak, a row for each way out: the risk by its name, what checks it, the evidence, what bounds the rest."""
+"""Ways in which something could leak, a row each: its risk by name, what checks it, the evidence, what bounds the rest."""
 
 from __future__ import annotations
 

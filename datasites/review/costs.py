@@ -1,4 +1,4 @@
-"""What a request costs: before it, this study, after it, against each limit, and what that means for one person."""
+"""Costs of a request: before it, this study, after it, against each limit, and what that means for one person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a privacy cost means for one person, as odds. Computed from noise and steps alone; may be told outside."""
+"""Odds: what a privacy cost means for one person. Computed from noise and steps alone; may be told outside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What any test of membership can find out, from the privacy loss of a history. Sees nothing of the data.
+"""Bounds on what any test of membership can find out, from the privacy loss of a history. Sees nothing of the data.
 
 A test says of one privacy unit whether it took part. Its *false alarm rate* is how often it says so of one that did
 not, its *power* how often it says so of one that did. Every pair (epsilon, delta) that holds bounds the power at each

@@ -1,4 +1,4 @@
-"""How many studies of the same cost fit into what is left of a budget. By composition, never by division."""
+"""Counts studies of the same cost that fit into what is left of a budget: by composition, never by division."""
 
 from __future__ import annotations
 
