@@ -81,6 +81,7 @@ class RunningDatasite:
             book=book,
             runs=runs,
             told=notices,
+            signing_seed=bytes.fromhex(identity.signing_seed),
         )
         self._open_gate(server, accounts, book)
 

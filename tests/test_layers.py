@@ -47,9 +47,9 @@ HOUSE: dict[str, dict[str, str]] = {
     "policies.validate": {"policies": "errors untrusted_text"},
     "policies.plans": {"policies": "errors settings validate"},
     "policies.budget": {"policies": "errors plans validate"},
-    "policies.answers": {"policies": "plans untrusted_text validate"},
+    "policies.answers": {"policies": "budget plans untrusted_text validate"},
     "policies.contracts": {"policies": "answers errors plans validate"},
-    "policies.ledger": {"policies": "budget errors plans validate"},
+    "policies.ledger": {"policies": "answers budget errors plans validate"},
     "datasites.__init__": {},
     "datasites.first_settings": {"policies": "settings"},
     "datasites.runs": {},
@@ -196,7 +196,10 @@ HOUSE: dict[str, dict[str, str]] = {
         "researcher": "atomic_file evaluation hospitals strategies",
     },
     "researcher.counts": {"policies": "errors plans", "researcher": "studies"},
-    "researcher.reports": {"policies": "errors plans untrusted_text", "researcher": "atomic_file evaluation studies"},
+    "researcher.reports": {
+        "policies": "answers budget errors plans untrusted_text",
+        "researcher": "atomic_file evaluation studies",
+    },
     "researcher.terminal": {
         "policies": "answers errors plans terminal untrusted_text versions",
         "datasites": "training.models",
@@ -233,15 +236,19 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "errors versions",
         "datasites": "assets audit_log config datasets files state web",
     },
+    "datasites.review": {
+        "policies": "answers budget errors ledger plans untrusted_text",
+        "datasites": "assets code_requests",
+    },
     "datasites.notices": {
         "policies": "errors plans",
         "datasites": "access assets audit_log code_requests config files notices.settings",
     },
     "datasites.console": {
-        "policies": "answers budget errors ledger plans terminal",
+        "policies": "answers budget errors ledger terminal",
         "datasites": (
-            "access approvals assets audit_log code_requests datasets notices runs.queue runs.supervisor sources "
-            "web"
+            "access approvals assets audit_log code_requests datasets files notices review runs.queue "
+            "runs.supervisor sources web"
         ),
     },
     "datasites.pages.frame": {"policies": "errors untrusted_text", "datasites": "access audit_log web"},

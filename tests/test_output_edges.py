@@ -92,7 +92,7 @@ def test_columns_of_progress_read_no_markup() -> None:
 
 def test_the_pages_escape_and_show_every_value() -> None:
     made = _calls("Environment")
-    assert set(made) == {"researcher/reports/page.py", "datasites/datasets/page.py"}
+    assert set(made) == {"researcher/reports/page.py", "datasites/datasets/page.py", "datasites/review/page.py"}
     for name in made:
         page = importlib.import_module(name.removesuffix(".py").replace("/", "."))
         text = page._TEMPLATES.from_string("{{ text }}{{ 'a\u202eb' }}").render(text="<b>\x1b")

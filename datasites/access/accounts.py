@@ -31,7 +31,7 @@ class Accounts:
     def __init__(self, server: Any, state: StateFolder, *, url: str, enrolment: Enrolment, audit: AuditLog) -> None:
         self._server, self._state, self._url = server, state, url
         self._enrolment, self._audit = enrolment, audit
-        self.check_own = enrolment.check_own
+        self.check_own, self.enrolled_since = enrolment.check_own, enrolment.since
         self._emails: dict[str, str] | None = None  # of researchers, by key, until an account is added
 
     def close_sign_up(self) -> None:

@@ -179,6 +179,10 @@ class Enrolment:
         """Whether this address has ever been given a certificate."""
         return any(entry.email == email for entry in self._entries.values())
 
+    def since(self, email: str) -> str:
+        """When this address was first given a certificate, ISO 8601; empty where it never was."""
+        return min((entry.issued for entry in self._entries.values() if entry.email == email), default="")
+
     def people(self) -> list[ResearcherRow]:
         """One row for each address: the state of its newest certificate, and the days that this one is still valid."""
         now = self._clock()

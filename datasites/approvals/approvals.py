@@ -162,6 +162,16 @@ class Approvals:
         """The decision on the request that carries this code, if any."""
         return self._one("code_id", code_id)
 
+    def counts_of(self, researcher: str, *, but: str, until: str) -> dict[str, int]:
+        """How a researcher's other requests than `but` were decided: decision → how many; by a time, if one is told."""
+        with self.lock:
+            rows = self.connection.execute(
+                "SELECT decision, COUNT(*) FROM decisions WHERE researcher=? AND request_id<>? "
+                "AND (?='' OR decided_at<=?) GROUP BY decision ORDER BY decision",
+                (researcher, but, until, until),
+            ).fetchall()
+        return dict(rows)
+
     def _one(self, column: str, value: str) -> Decision | None:
         with self.lock:
             row = self.connection.execute(f"SELECT * FROM decisions WHERE {column}=?", (value,)).fetchone()  # noqa: S608

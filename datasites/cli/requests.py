@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands, identifier, tell
-from policies.terminal.commands import argument, option, switch
+from policies.errors import ConfigError
+from policies.terminal.commands import argument, option, path, switch
 
 _STATES = ("pending", "approved", "denied", "returned", "withdrawn", "ended")
 _RUN_STATES = ("queued", "running", "done", "failed", "cancelled")
 _DONE = {"approved": "Approved", "denied": "Denied", "returned": "Returned"}
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def requests(
@@ -34,10 +38,25 @@ def requests(
 
 
 def show(chosen: Chosen, *, request: str) -> None:
-    """Shows one request's card."""
-    from datasites.console.tables import request_card
+    """Shows the review of one request: all that a decision rests on."""
+    from datasites.console.review_card import review_card
 
-    console.show(chosen, console.call(chosen, "GET", f"/requests/{request}"), request_card)
+    console.show(chosen, console.call(chosen, "GET", f"/requests/{request}"), review_card)
+
+
+def record(chosen: Chosen, *, request: str, out: Path | None, check: Path | None) -> None:
+    """Writes the signed record of a decision for the hospital's file, or checks one against the datasite's books."""
+    from datasites.console.records import check_record, keep_record
+
+    if (out is None) == (check is None):
+        raise ConfigError("Give either --out, to write a record, or --check, to check one.")
+    answer = console.call(chosen, "GET", f"/requests/{request}/record")
+    if out is not None:
+        keep_record(answer, out)
+        tell(chosen, {"id": answer["id"], "file": str(out)}, f"Written to {out}.")
+    elif check is not None:
+        held = check_record(answer, check)
+        tell(chosen, {"id": answer["id"], "holds": held}, f"The record holds: {held}.")
 
 
 def approve(chosen: Chosen, *, request: str) -> None:
@@ -132,6 +151,13 @@ def add_commands(commands: HospitalCommands) -> None:
     request = argument("request", "identifier, or its beginning", kind=identifier("request"))
     reason = option("--reason", "the researcher will read it", required=True)
     commands.add("show", show, request)
+    commands.add(
+        "record",
+        record,
+        request,
+        option("--out", "file to write, HTML", kind=path),
+        option("--check", "a record that was written before", kind=path),
+    )
     commands.add("approve", approve, request)
     commands.add("deny", deny, request, reason)
     commands.add("return", ask_for_a_change, request, reason)

@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from policies.budget.accountant import epsilon_spent, filter_epsilon
 from policies.budget.limits import PrivacyBudget
+from policies.budget.membership import MembershipBounds, membership_bounds
+from policies.budget.remaining import studies_left
 from policies.budget.steps import GaussianSteps
 from policies.plans.kinds import Plan
 from policies.plans.releases import EvaluationPlan, StatisticsPlan
@@ -44,6 +46,8 @@ class Calculator:
         self._lock = threading.Lock()
         self._remembered: dict[tuple[tuple[GaussianSteps, ...], float | PrivacyBudget], float] = {}
         self._shapes: dict[tuple[ModelSpec, str | None], Shapes] = {}
+        self._bounds: dict[tuple[GaussianSteps, ...], MembershipBounds] = {}
+        self._left: dict[tuple[object, ...], int] = {}
 
     def epsilon_spent(self, history: Sequence[GaussianSteps], delta: float) -> float:
         """Same as `policies.budget.accountant.epsilon_spent`; answers that were given before cost nothing."""
@@ -52,6 +56,31 @@ class Calculator:
     def filter_epsilon(self, history: Sequence[GaussianSteps], budget: PrivacyBudget) -> float:
         """Same as `policies.budget.accountant.filter_epsilon`, likewise."""
         return self._asked(filter_epsilon, tuple(history), budget)
+
+    def membership(self, history: Sequence[GaussianSteps]) -> MembershipBounds:
+        """Same as `policies.budget.membership.membership_bounds`, likewise."""
+        asked = tuple(history)
+        known = self._bounds.get(asked)
+        if known is None:
+            known = membership_bounds(asked) if not asked else self._ask(membership_bounds, asked)
+            _remember(self._bounds, asked, known)
+        return known
+
+    def studies_left(
+        self,
+        history: Sequence[GaussianSteps],
+        spend: Sequence[GaussianSteps],
+        budget: PrivacyBudget,
+        *,
+        adaptive: bool,
+    ) -> int:
+        """Same as `policies.budget.remaining.studies_left`, likewise."""
+        asked = (tuple(history), tuple(spend), budget)
+        known = self._left.get((*asked, adaptive))
+        if known is None:
+            known = int(self._ask(partial(studies_left, adaptive=adaptive), *asked))
+            _remember(self._left, (*asked, adaptive), known)
+        return known
 
     def shapes(self, plan: Plan) -> DeclaredShapes:
         """Names and shapes of what the plan takes in and lets out.

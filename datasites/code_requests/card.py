@@ -48,7 +48,7 @@ class RequestCard:
         dataset_version: Which version of the dataset its rounds read: the approved one, before that the newest.
         statement: What the researcher says of the request, unverified; None where nothing was said.
         thread: Questions and answers about it, oldest first.
-        questions: How many of the questions wait for an answer.
+        unanswered: How many of the questions wait for an answer.
     """
 
     id: str
@@ -73,7 +73,7 @@ class RequestCard:
     dataset_version: int = 1
     statement: Statement | None = field(default=None, metadata=ADDED_LATER)
     thread: tuple[Message, ...] = field(default=(), metadata=ADDED_LATER)
-    questions: int = field(default=0, metadata=ADDED_LATER)
+    unanswered: int = field(default=0, metadata=ADDED_LATER)
 
 
 def days_since(moment: str) -> int:

@@ -45,7 +45,7 @@ def _without_votes(request: Any, reader: RequestReader, books: Books) -> Request
         approvals_needed=books.limits.current.approvals_needed,
         delta=books.limits.current.total.delta,
         thread=books.approvals.threads.of(str(request.id)),
-        questions=books.approvals.threads.unanswered(str(request.id)) if decision is None else 0,
+        unanswered=books.approvals.threads.unanswered(str(request.id)) if decision is None else 0,
     )
     try:
         canonical = reader.read(request, version=books.approved_version(card.id))

@@ -34,6 +34,7 @@ from policies.errors import (
     RequestNotCanonical,
     RequestPending,
     RequestUnknown,
+    WanwuError,
 )
 
 _DENIED = "The hospital denied this request"
@@ -110,6 +111,14 @@ class RequestBook:
         """
         request = self._reader.find(self.index.named(request_id))
         return make_card(request, self._reader, self._books, viewer=viewer)
+
+    def taken_apart(self, request_id: str, *, viewer: str = "") -> tuple[RequestCard, CanonicalRequest | None]:
+        """A request's card, and the request taken apart; None where it does not read as one. Raises as `card` does."""
+        card = self.card(request_id, viewer=viewer)
+        try:
+            return card, self._read(self._reader.find(card.id))
+        except WanwuError:
+            return card, None
 
     def state_of(self, request_id: str) -> tuple[str, str]:
         """(One of `policies.answers.requests.STATES`, reason) without any sum."""

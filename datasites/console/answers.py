@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from datasites.code_requests.limit_proposals import LimitProposal
+from datasites.review.review import StudyRow
 from datasites.runs.queue import Run
 from policies.answers.plain_values import from_plain
 from policies.budget.limit_changes import LimitChange
@@ -19,26 +20,22 @@ _Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True)
-class StudyRow:
-    """What one researcher's study is charged on a dataset.
+class RecordAnswer:
+    """The record of a decision, as a signed page, and what the datasite itself knows of that decision now.
 
     Attributes:
-        researcher: The account's address.
-        study: Its name.
-        epsilon_charged: By all its requests, at the budget's delta.
-        rounds_reserved: Rounds of all its requests.
-        rounds_run: Of those, how many were charged.
-        ended: Whether no further round can run.
-        non_private: Whether a request of it runs without differential privacy.
+        request_id: Of the request.
+        page: HTML.
+        public_key: The datasite's, hexadecimal.
+        decided_digest: Of the decision.
+        hashes: Of the ledger's entries about the request.
     """
 
-    researcher: str
-    study: str
-    epsilon_charged: float
-    rounds_reserved: int
-    rounds_run: int
-    ended: bool
-    non_private: bool
+    request_id: str
+    page: str
+    public_key: str
+    decided_digest: str
+    hashes: tuple[str, ...]
 
 
 @dataclass(frozen=True)

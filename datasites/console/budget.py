@@ -11,13 +11,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from datasites.access.staff import Person
-from datasites.code_requests.books import Books
 from datasites.code_requests.hospital_limits import LimitsOutcome
-from datasites.console.answers import BudgetRow, LimitsAnswer, StudyRow, WantedLimits
+from datasites.console.answers import BudgetRow, LimitsAnswer, WantedLimits
 from datasites.console.console import CHANGES, DECIDES, READS, Console
+from datasites.review.reviewing import studies_of
 from policies.budget.limit_changes import by_name
-from policies.ledger.budget_check import charged
-from policies.ledger.reservations import Reservation
 
 
 def make_routes(console: Console) -> APIRouter:
@@ -72,7 +70,7 @@ def _limits(console: Console, outcome: LimitsOutcome) -> LimitsAnswer:
 
 def budgets(console: Console) -> list[BudgetRow]:
     """What each dataset's budget is, what is charged, by whom, and what is left."""
-    total = console.books.limits.current.total
+    total, held = console.books.limits.current.total, console.books.ledger.reservations().values()
     rows = []
     for name, published in console.datasets.items():
         fingerprint = published.manifest.budget_key
@@ -84,27 +82,7 @@ def budgets(console: Console) -> list[BudgetRow]:
                 epsilon_charged=charged,
                 epsilon_left=console.books.epsilon_left(fingerprint),
                 delta=total.delta,
-                studies=_studies(console.books, fingerprint),
+                studies=studies_of(console.books, [one for one in held if one.fingerprint == fingerprint]),
             )
         )
     return rows
-
-
-def _studies(books: Books, fingerprint: str) -> tuple[StudyRow, ...]:
-    """One row for each researcher and study: what is charged, and how many of the reserved rounds were charged."""
-    held: dict[tuple[str, str], list[Reservation]] = {}
-    for one in books.ledger.reservations().values():
-        if one.fingerprint == fingerprint:
-            held.setdefault((one.researcher, one.study), []).append(one)
-    return tuple(
-        StudyRow(
-            researcher=researcher,
-            study=study,
-            epsilon_charged=books.epsilon(charged(own)),
-            rounds_reserved=sum(one.rounds for one in own),
-            rounds_run=sum(len(one.rounds_charged) for one in own),
-            ended=all(one.released is not None for one in own),
-            non_private=any(one.non_private for one in own),
-        )
-        for (researcher, study), own in held.items()
-    )

@@ -13,7 +13,13 @@ from starlette.concurrency import run_in_threadpool
 from datasites.access.link_codes import LinkCodes
 from datasites.access.people import ADMIN, AUDITOR, REVIEWER
 from datasites.access.staff import Person, Staff
+from datasites.console.answers import RecordAnswer
+from datasites.review.page import signed_page
+from datasites.review.record import record_of
+from datasites.review.review import Review
+from datasites.review.reviewing import review_of
 from policies.answers.plain_values import to_plain
+from policies.ledger.receipt import public_key
 
 if TYPE_CHECKING:
     from datasites.access.accounts import Accounts
@@ -43,7 +49,22 @@ class Console:
     supervisor: Supervisor
     notices: Notices
     url: Callable[[], str]
+    signing_seed: bytes = field(repr=False)
     links: LinkCodes = field(default_factory=LinkCodes)
+
+    def review(self, request_id: str, *, viewer: str = "") -> Review:
+        """The review of one request, as one of the hospital's people sees it; raises as `review_of`."""
+        since = self.accounts.enrolled_since
+        return review_of(request_id, book=self.book, books=self.books, enrolled_since=since, viewer=viewer)
+
+    def record(self, request_id: str) -> RecordAnswer:
+        """The record of the decision on a request; raises as `record_of`."""
+        key = public_key(self.signing_seed)
+        record = record_of(self.review(request_id), self.books, datasite=self.name, public_key=key)
+        hashes = tuple(one.hash for one in record.ledger)
+        return RecordAnswer(
+            record.review.id, signed_page(record, self.signing_seed), key, record.decided_digest, hashes
+        )
 
     async def answer(self, request: Request, roles: Sequence[str], work: Callable[[Person], object]) -> JSONResponse:
         """Does the work for the person whose token the request carries.

@@ -9,12 +9,12 @@ from datasites.access.staff import Person
 from datasites.approvals.threads import Message
 from datasites.code_requests.card import RequestCard
 from datasites.console.answers import EndedAnswer
-from datasites.console.console import CHANGES, DECIDES, Console
+from datasites.console.console import CHANGES, DECIDES, READS, Console
 from policies.errors import RequestError
 
 
 def make_routes(console: Console) -> APIRouter:
-    """List, show, approve, deny, return, ask, end."""
+    """List, show, record, approve, deny, return, ask, end."""
     router, book = APIRouter(prefix="/requests"), console.book
 
     @router.get("")
@@ -30,7 +30,11 @@ def make_routes(console: Console) -> APIRouter:
 
     @router.get("/{request_id}")
     async def show(request: Request, request_id: str) -> JSONResponse:
-        return await console.answer(request, DECIDES, lambda who: book.card(request_id, viewer=who.name))
+        return await console.answer(request, DECIDES, lambda who: console.review(request_id, viewer=who.name))
+
+    @router.get("/{request_id}/record")
+    async def record(request: Request, request_id: str) -> JSONResponse:
+        return await console.answer(request, READS, lambda who: console.record(request_id))
 
     @router.post("/{request_id}/approve")
     async def approve(request: Request, request_id: str) -> JSONResponse:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 
 from datasites.access.people import ResearcherRow, StaffRow
-from datasites.approvals.threads import Message
 from datasites.audit_log.index import AuditPage
-from datasites.code_requests.card import RequestCard, days_since
+from datasites.code_requests.card import days_since
 from datasites.code_requests.request_index import RequestPage
 from datasites.console.answers import BudgetRow, LimitsAnswer, RunPage, read_row, read_rows
 from datasites.notices.notice import OF_A_REQUEST
 from datasites.notices.notice_book import NoticePage
 from policies.budget.limit_changes import LimitChange
-from policies.plans.words.statement import HEADING, Statement
 from policies.terminal.rich_terminal import PlainTable, line
 
 if TYPE_CHECKING:
@@ -95,64 +92,6 @@ def dataset_tables(dataset: DatasetSummary) -> Group:
     patients = "" if dataset.patients is None else f" of {dataset.patients} patients"
     told = f"{dataset.pictures} pictures{patients}, at most {dataset.most_pictures_of_a_unit} of one unit"
     return Group(line(told), classes, versions, card)
-
-
-def request_card(content: object) -> Group:
-    """All that a reviewer needs to decide on one request."""
-    card = read_row(RequestCard, content)
-    plan = card.plan
-    head = PlainTable(box=None, show_header=False)
-    rows = [
-        ("request", card.id),
-        ("state", card.state + (f": {card.reason}" if card.reason else "")),
-        ("researcher", card.researcher),
-        ("submitted", card.submitted),
-        ("digest", card.digest),
-        (
-            "cost",
-            _epsilon(card.epsilon)
-            + (f" of {card.epsilon_left:.2f} epsilon left" if card.state == "pending" else " epsilon")
-            + f", delta {card.delta:g}",
-        ),
-        ("a round releases", f"{card.numbers:,} numbers"),
-    ]
-    if card.state == "pending":
-        rows.append(("waiting", f"{card.days_waiting} days"))
-        own = f"; yours: {card.own_vote}" if card.own_vote else ""
-        rows.append(("votes", f"{card.votes_given} of {card.approvals_needed}{own}"))
-    for vote in card.votes:
-        rows.append(("vote", f"{vote.person}: {vote.vote}" + (f", {vote.reason}" if vote.reason else "")))
-    if card.finding:
-        rows.append(("finding", card.finding))
-    if card.questions:
-        rows.append(("waits for", f"the researcher's answer to {card.questions} question(s)"))
-    rows += [("unusual", one.text) for one in card.unusual]
-    for name, value in rows:
-        head.add_row(line((name, "dim")), str(value))
-    details = PlainTable("plan", "value")
-    for name, value in _flat(plan):
-        details.add_row(name, value)
-    return Group(head, *_statement(card.statement), *_thread(card.thread), details)
-
-
-def _statement(statement: Statement | None) -> list[Text | PlainTable]:
-    """What the researcher says, under a heading that says so."""
-    if statement is None:
-        return [line(f"{HEADING}: nothing was said.")]
-    said = PlainTable(box=None, show_header=False)
-    for name, text in vars(statement).items():
-        said.add_row(line((name, "dim")), text or "–")
-    return [line(f"{HEADING}:"), said]
-
-
-def _thread(messages: tuple[Message, ...]) -> list[Text | PlainTable]:
-    """Questions and answers, the researcher's in words of their own."""
-    if not messages:
-        return []
-    table = PlainTable("asked and answered", "by", "text")
-    for one in messages:
-        table.add_row(f"{one.at[:16]} {one.side}", one.author, one.text)
-    return [table]
 
 
 def budget_table(rows: object) -> Group:
@@ -261,13 +200,3 @@ def _state(state: str) -> Text:
 
 def _epsilon(value: float | None) -> str:
     return "not private" if value is None else f"{value:.2f}"
-
-
-def _flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    rows: list[tuple[str, str]] = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{name}.")
-        else:
-            rows.append((f"{prefix}{name}", str(value)))
-    return rows

@@ -16,7 +16,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from policies import validate
+from policies.answers.odds import at_each_rate, odds
+from policies.answers.sentence import Sentence
 from policies.budget.accountant import epsilon_spent
+from policies.budget.membership import membership_bounds
 from policies.budget.steps import GaussianSteps
 from policies.errors import PlanError, ReceiptInvalid
 from policies.ledger.receipt_contents import RECEIPT_VERSION, STATES, Receipt, RoundEntry
@@ -28,6 +31,7 @@ __all__ = [
     "STATES",
     "Receipt",
     "RoundEntry",
+    "as_odds",
     "dataset_mark",
     "public_key",
     "sign",
@@ -109,6 +113,14 @@ def verify(content: str | bytes, public_key_hex: str) -> Receipt:
     _check_consistent(receipt)
     _check_epsilon(receipt)
     return receipt
+
+
+def as_odds(receipt: Receipt) -> tuple[Sentence, ...]:
+    """What its rounds mean for one privacy unit, reckoned from them here: no receipt states odds."""
+    if receipt.epsilon is None:
+        return (odds(None, receipt.unit),)
+    bounds = membership_bounds(receipt.spend)
+    return odds(bounds, receipt.unit), at_each_rate(bounds)
 
 
 def _read(content: str | bytes) -> tuple[Receipt, str, str]:

@@ -36,6 +36,8 @@ def verify(*, file: Path, key: Path) -> None:
     if stated.epsilon is not None:
         cost = f"epsilon {stated.epsilon:.3f} at delta {stated.delta:g} per {stated.unit}"
     say(f"Valid: {stated.datasite} states {len(stated.rounds)} round(s) of '{stated.study}', {cost}.")
+    for sentence in receipt.as_odds(stated):
+        say(sentence.text)
 
 
 def add_commands(commands: ResearcherCommands) -> None:

@@ -67,6 +67,7 @@ def write_page(path: Path | str, result: StudyResult, plots: Mapping[str, Path])
         plots=_plots(result, plots),
         **_hospitals(result),
         guarantee=wording.guarantee(result),
+        odds=wording.odds_of_membership(result),
         **_time(result),
         skips=[
             {"round": r.round, "datasite": name, "reason": reason}

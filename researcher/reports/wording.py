@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from policies.answers.odds import at_each_rate, odds
+from policies.budget.accountant import plan_spend
+from policies.budget.membership import membership_bounds
 from policies.plans.tokeniser import TEXT_MODELS
 from researcher.evaluation.evaluation import Evaluation
 from researcher.reports.result import StudyResult
@@ -59,6 +62,16 @@ def guarantee(result: StudyResult) -> str:
         f"This covers neither {limit} nor what holds for people in general, and where hospitals share "
         "patients, their epsilons add."
     )
+
+
+def odds_of_membership(result: StudyResult) -> str:
+    """What any test of membership can find in all rounds of the plan, and of a baseline that cost as much again."""
+    spent = [cost for cost in (*result.privacy_total.values(), *result.privacy.values()) if cost]
+    unit = "picture" if any(cost.unit == "picture" for cost in spent) or not spent else "patient"
+    if result.not_private or result.plan.privacy is None:
+        return odds(None, unit).text
+    bounds = membership_bounds(plan_spend(result.plan) * (2 if result.privacy_total else 1))
+    return f"{odds(bounds, unit).text} {at_each_rate(bounds).text}"
 
 
 def hospitals_note(result: StudyResult) -> str:

@@ -23,6 +23,7 @@ from datasites.cli import main, requests
 from datasites.cli.commands import Chosen
 from datasites.config import DatasiteConfig, check_email
 from datasites.console import tables
+from datasites.console.review_card import review_card
 from datasites.files.log_lines import LineFormatter
 from datasites.sources.class_names import check_class_names
 from datasites.sources.dataset_settings import DatasetSettings
@@ -128,7 +129,7 @@ EVENTS = {
     "next": None,
 }
 SHOWN = {
-    "card": (tables.request_card, CARD),
+    "card": (review_card, CARD),
     "requests": (tables.request_table, REQUESTS),
     "audit": (tables.audit_table, EVENTS),
     "budget": (tables.budget_table, BUDGET),
@@ -176,7 +177,7 @@ def test_the_name_of_an_option_is_shown_like_its_value() -> None:
     texts = {text[:2000]: text for text in HOSTILE.values()}
     stream = io.StringIO()
     card = {**CARD, "plan": {**CARD["plan"], **texts, "model": texts}}
-    Console(file=stream, width=400).print(tables.request_card(card), tables.limits_table({**LIMITS, "limits": texts}))
+    Console(file=stream, width=400).print(review_card(card), tables.limits_table({**LIMITS, "limits": texts}))
     assert not raw_in(stream.getvalue())
 
 

@@ -29,6 +29,8 @@ from datasites.runs.entry import Admit
 from datasites.state import identity
 from datasites.state.kept_books import open_audit, open_ledger
 from policies.answers.runs import RunAnswer
+from policies.budget.membership import membership_bounds
+from policies.budget.remaining import studies_left
 from policies.plans.kinds import Plan
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
@@ -59,6 +61,8 @@ class Calculator:
         self.shown = SHAPES
 
     epsilon_spent = filter_epsilon = staticmethod(tenth_a_step)
+    membership = staticmethod(membership_bounds)
+    studies_left = staticmethod(studies_left)
 
     def shapes(self, plan: Plan) -> DeclaredShapes:
         return self.shown

@@ -15,6 +15,10 @@ from torch import nn
 
 from datasites.code_requests import calculator
 from datasites.training.models import MODELS
+from policies.budget.limits import PrivacyBudget
+from policies.budget.membership import membership_bounds
+from policies.budget.remaining import studies_left
+from policies.budget.steps import GaussianSteps
 from policies.errors import PlanError
 from policies.plans.training import ModelSpec
 
@@ -50,3 +54,15 @@ def test_shapes_are_not_told_of_a_model_that_the_engine_cannot_train(monkeypatch
     with pytest.raises(PlanError, match=r"'0'.*GroupNorm"):
         calculator._parameter_shapes(spec, "book_keeping")
     assert calculator._parameter_shapes(spec, None)["2.weight"] == (3, 64)
+
+
+def test_the_calculator_tells_what_tests_find_and_what_remains_as_the_sums_themselves_do() -> None:
+    history, budget = (GaussianSteps(5.0, 1.0, 20),), PrivacyBudget(8.0, 1e-5)
+    made = calculator.Calculator()
+    try:
+        assert made.membership(history) == made.membership(history) == membership_bounds(history)
+        assert made.membership(()) == membership_bounds(())
+        left = made.studies_left(history, history, budget, adaptive=True)
+        assert left == studies_left(history, history, budget, adaptive=True)
+    finally:
+        made.stop()

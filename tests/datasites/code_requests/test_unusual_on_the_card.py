@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from datasites.code_requests.card import RequestCard, Unusual
-from datasites.console.tables import request_card
+from datasites.console.review_card import review_card
 from policies.answers.plain_values import to_plain
 from policies.plans.plan_json import settings
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
@@ -19,7 +19,7 @@ def test_each_unusual_value_has_its_sentence_on_the_card() -> None:
     card = RequestCard("id", "pending", "ada@example.org", "now", "", "", 1e-5, unusual=found)
     console = Console(width=120)
     with console.capture() as shown:
-        console.print(request_card(to_plain(card)))
+        console.print(review_card(to_plain(card)))
     assert all(one.text in shown.get() for one in found)
     assert json.loads(json.dumps(to_plain(card)))["unusual"] == [vars(one) for one in found]
 
@@ -32,6 +32,6 @@ def test_how_many_pictures_of_a_patient_a_step_looks_at_stands_on_the_card(pictu
     card = RequestCard("id", "pending", "ada@example.org", "now", "", "", 1e-5, plan=settings(plan))
     console = Console(width=120)
     with console.capture() as shown:
-        console.print(request_card(to_plain(card)))
+        console.print(review_card(to_plain(card)))
     line = next(line for line in shown.get().splitlines() if "pictures_per_patient" in line)
     assert line.split()[-1] == str(pictures)

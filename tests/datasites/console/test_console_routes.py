@@ -25,6 +25,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
 ROLES = {
     "GET /requests": {ADMIN, REVIEWER},
     "GET /requests/{request_id}": {ADMIN, REVIEWER},
+    "GET /requests/{request_id}/record": {ADMIN, REVIEWER, AUDITOR},
     "POST /requests/{request_id}/approve": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/deny": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/return": {ADMIN, REVIEWER},
@@ -91,7 +92,7 @@ def console(tmp_path: Path, tokens: dict[str, str]) -> Console:
     for name, role in (("dr.wu", REVIEWER), ("m.lee", AUDITOR)):
         tokens[role] = json.loads(staff.add(name, role, by="admin", url="").read_text())["token"]
     part: Any = Part()
-    return Console("north", staff, part, "", part, part, part, part, part, part, part)
+    return Console("north", staff, part, part, part, part, part, part, part, part, part, b"s" * 32)
 
 
 def ask(console: Console, route: str, token: str) -> httpx.Response:

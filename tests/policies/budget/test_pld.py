@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from policies.budget import pld, prv, renyi
-from policies.budget.pld import GRID_SHARE, pld_epsilon
+from policies.budget import pld, privacy_loss, prv, renyi
+from policies.budget.pld import pld_epsilon
+from policies.budget.privacy_loss import GRID_SHARE
 from policies.budget.steps import GaussianSteps
 
 # The grid's share of epsilon, aimed at by a formula that is right to a small factor, and delta's share for rounding.
@@ -150,7 +151,7 @@ def test_one_steps_divergences_are_the_librarys_in_both_directions(noise: float,
     loss = GaussianPrivacyLoss(noise, sampling_prob=rate, adjacency_type=AdjacencyType[direction])
     bounds = loss.connect_dots_bounds()
     grid = np.linspace(bounds.epsilon_lower, bounds.epsilon_upper, 501)
-    ours = pld._divergences(loss, GaussianSteps(noise, rate, 1), grid)
+    ours = privacy_loss.divergences(loss, GaussianSteps(noise, rate, 1), grid)
     np.testing.assert_allclose(ours, loss.get_delta_for_epsilon(grid), rtol=0, atol=2e-15)
 
 

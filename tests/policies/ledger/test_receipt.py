@@ -17,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.waiting import CEILING_SECONDS
 
+from policies.answers.odds import at_each_rate, odds
 from policies.budget.accountant import epsilon_spent, round_spend
+from policies.budget.membership import membership_bounds
 from policies.budget.steps import GaussianSteps
 from policies.errors import PlanError, ReceiptInvalid
 from policies.ledger import receipt as receipts
@@ -382,3 +384,9 @@ def test_a_rounds_spend_is_what_the_accountant_counts():
     assert entry(0).spend == GaussianSteps(4.0, 0.1, 10)
     assert RECEIPT.spend == (GaussianSteps(4.0, 0.1, 20),)
     assert entry(0, OPEN_PLAN).spend is None
+
+
+def test_a_receipts_odds_are_reckoned_from_its_own_rounds() -> None:
+    bounds = membership_bounds(RECEIPT.spend)
+    assert receipts.as_odds(RECEIPT) == (odds(bounds, "patient"), at_each_rate(bounds))
+    assert receipts.as_odds(of_plan(OPEN_PLAN, 0)) == (odds(None, "patient"),)

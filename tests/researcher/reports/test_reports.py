@@ -11,6 +11,9 @@ import warnings
 import pytest
 from PIL import Image
 
+from policies.answers.odds import at_each_rate
+from policies.budget.accountant import plan_spend
+from policies.budget.membership import membership_bounds
 from policies.errors import ConfigError, FederationError
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from researcher.evaluation.evaluation import Evaluation
@@ -335,6 +338,15 @@ def test_the_promise_names_the_unit_that_holds_everywhere():
     assert "one patient with all their pictures" in wording.guarantee(study(privacy=patients))
     mixed = patients | {"south": PrivacySpent(1.0, 1e-5, "picture")}
     assert "removing one picture" in wording.guarantee(study(privacy=mixed))
+
+
+def test_the_odds_count_all_rounds_of_the_plan_and_a_baseline_as_much_again(page_of):
+    total = dict.fromkeys(("north", "south"), PrivacySpent(3.0, 1e-5, "picture"))
+    plain, twice = study(), study(privacy_total=total)
+    spend = plan_spend(plain.plan)
+    assert at_each_rate(membership_bounds(spend)).text in wording.odds_of_membership(plain)
+    assert at_each_rate(membership_bounds((*spend, *spend))).text in wording.odds_of_membership(twice)
+    assert "in 100 pictures that were" in page_of(plain)
 
 
 def test_no_promise_is_made_where_training_was_not_private(page_of):

@@ -1,0 +1,156 @@
+"""The review of a request in the hospital's terminal: what a person decides on first, settings last. It stays here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from rich.console import Group
+
+from datasites.console.answers import read_row
+from datasites.review.review import Cost, Review, Scope
+from policies.answers.odds import percent
+from policies.terminal.rich_terminal import PlainTable, line
+
+_BAR = 20
+_OF = {"dataset": "dataset", "researcher": "this researcher", "study": "this study"}
+_DIFFERS = {"researcher": "researcher's last", "study": "study's last"}
+
+
+def review_card(content: object) -> Group:
+    """All that a reviewer needs to decide on one request."""
+    review = read_row(Review, content)
+    parts: list[object] = []
+    for title, rows in (
+        ("What speaks against it", _findings(review)),
+        ("Request", _request(review)),
+        ("The researcher's own words, which nobody has checked", list(review.words.items())),
+        ("Who asks", _who(review)),
+        ("What is computed, and what leaves", _computed(review)),
+        ("What it costs", _cost(review.cost)),
+        ("What differs from what was approved before", _differences(review)),
+    ):
+        if rows:
+            parts += [line((title, "bold")), _pairs(rows)]
+    if review.channels:
+        parts += [line(("What could leak", "bold")), _channels(review)]
+    if review.questions:
+        questions = [(one.question, " ".join(answer.text for answer in one.answers)) for one in review.questions]
+        parts += [line(("The five questions", "bold")), _pairs(questions)]
+    parts += [line(("The plan in full", "bold")), _pairs(flat(review.plan))]
+    return Group(*parts)  # type: ignore[arg-type]
+
+
+def flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
+    """Settings by their dotted names."""
+    rows: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            rows += flat(value, f"{prefix}{name}.")
+        else:
+            rows.append((f"{prefix}{name}", str(value)))
+    return rows
+
+
+def _pairs(rows: Iterable[tuple[str, str]]) -> PlainTable:
+    table = PlainTable(box=None, show_header=False)
+    table.add_column(no_wrap=True, min_width=18)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(line((name, "dim")), value)
+    return table
+
+
+def _findings(review: Review) -> list[tuple[str, str]]:
+    found = [(one.topic, one.reason.text) for one in review.findings]
+    return [*found, *(("unusual", one.text) for one in review.unusual)] or [("findings", "none")]
+
+
+def _request(review: Review) -> list[tuple[str, str]]:
+    rows = [
+        ("request", review.id),
+        ("state", review.state + (f": {review.reason}" if review.reason else "")),
+        ("submitted", review.submitted),
+        ("digest", review.digest),
+    ]
+    if review.decided_by:
+        rows.insert(2, ("decided by", review.decided_by))
+    if review.state == "pending":
+        rows.append(("waiting", f"{review.days_waiting} days"))
+        own = f"; yours: {review.own_vote}" if review.own_vote else ""
+        rows.append(("votes", f"{review.votes_given} of {review.approvals_needed}{own}"))
+    rows += [("vote", f"{one.person}: {one.vote}" + (f", {one.reason}" if one.reason else "")) for one in review.votes]
+    if review.unanswered:
+        rows.append(("waits for", f"the researcher's answer to {review.unanswered} question(s)"))
+    return [*rows, *((f"{one.at[:16]} {one.side}", f"{one.author}: {one.text}") for one in review.thread)]
+
+
+def _who(review: Review) -> list[tuple[str, str]]:
+    before = ", ".join(f"{count} {decision}" for decision, count in review.decided_before.items()) or "none"
+    rows = [
+        ("researcher", review.researcher),
+        ("enrolled since", review.enrolled_since or "not known"),
+        ("other requests", before),
+    ]
+    for study in review.studies:
+        cost = "not private" if study.non_private else f"epsilon {study.epsilon_charged:.2f}"
+        rows.append((study.study, f"{cost}, {study.rounds_run} of {study.rounds_reserved} rounds run"))
+    return rows
+
+
+def _computed(review: Review) -> list[tuple[str, str]]:
+    rows = [("computed", review.computed.text)] if review.computed else []
+    rows += [("leaves", one.text) for one in review.leaves]
+    if review.model_from:
+        rows.append(("model", review.model_from.text))
+    if review.model_digest:
+        rows.append(("model digest", review.model_digest))
+    if review.plan.get("dataset"):
+        rows.append(("dataset", f"{review.plan['dataset']}, version {review.dataset_version}"))
+    if review.gpu_hours is not None:
+        rows.append(("GPU hours", f"{review.gpu_hours:.1f}, estimated on the mock"))
+    return rows
+
+
+def _cost(cost: Cost | None) -> list[tuple[str, str]]:
+    if cost is None:
+        return []
+    alone = "not private" if cost.epsilon is None else f"epsilon {cost.epsilon:.2f} at delta {cost.delta:g}"
+    rows = [("this request", alone), *((_OF.get(scope.of, scope.of), _bar(scope)) for scope in cost.scopes)]
+    if cost.studies_left is not None:
+        least = "at least " if cost.studies_left_is_least else ""
+        rows.append(("such studies left", f"{least}{cost.studies_left} after this one"))
+    rows.append(("for one person", cost.odds.text))
+    for name, bounds in (("test finds", cost.membership), ("in all so far", cost.membership_in_all)):
+        if bounds is not None:
+            told = ", ".join(
+                f"{percent(power)} at {100 * rate:g} % false alarms"
+                for rate, power in zip(bounds.false_alarm_rates, bounds.powers, strict=True)
+            )
+            rows.append((name, f"at most {told}"))
+    return rows
+
+
+def _bar(scope: Scope) -> str:
+    """Before, this one and what is left of a limit: `####====....`, rounded up, with the figures beside it."""
+    most = max(scope.limit, 1e-9)
+    before = min(math.ceil(_BAR * min(scope.before / most, 1.0)), _BAR)
+    after = max(min(math.ceil(_BAR * min(scope.after / most, 1.0)), _BAR), before)
+    bar = "#" * before + "=" * (after - before) + "." * (_BAR - after)
+    over = " OVER" if scope.after > scope.limit else ""
+    return f"[{bar}] {scope.before:.2f} before, {scope.after:.2f} after, of {scope.limit:.2f}{over}"
+
+
+def _differences(review: Review) -> list[tuple[str, str]]:
+    rows = []
+    for one in review.differences:
+        changed = "; ".join(f"{each.what}: {each.before} → {each.now}" for each in one.changed) or "nothing"
+        rows.append((_DIFFERS.get(one.of, one.of), f"{changed} (request {one.request_id}, study {one.study})"))
+    return rows
+
+
+def _channels(review: Review) -> PlainTable:
+    table = PlainTable("way out", "risk", "check", "evidence", "what bounds it")
+    for one in review.channels:
+        table.add_row(one.channel, one.risk.text, one.check.text, one.evidence.text, one.bound.text)
+    return table

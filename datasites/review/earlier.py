@@ -1,0 +1,145 @@
+"""Earlier requests that the hospital approved, as the ledger knows them, and what differs from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from datasites.code_requests.books import Books
+from datasites.review.review import Changed, Differences
+from policies.ledger.reservations import Reservation, reservations
+from policies.plans.kinds import Plan
+from policies.plans.plan_json import settings
+from policies.plans.releases import StatisticsPlan
+from policies.plans.training import ModelSpec
+
+# What a setting is called to people who are no engineers; others are called by their names.
+IN_PLAIN_WORDS = {
+    "study": "name of the study",
+    "dataset": "dataset",
+    "kind": "what is done",
+    "rounds": "number of rounds",
+    "steps_per_round": "steps in each round",
+    "sample_rate": "share of patients or pictures that a step draws",
+    "learning_rate": "size of the model's steps",
+    "privacy": "differential privacy",
+    "privacy.noise_multiplier": "noise, as a multiple of what one unit can add",
+    "privacy.max_grad_norm": "most that one unit can add to a step",
+    "privacy.delta": "delta",
+    "privacy.unit": "whom the promise is for",
+    "model.name": "model",
+    "model.image_shape": "size of the pictures",
+    "model.num_classes": "number of classes",
+    "model.options.weights_sha256": "public weights",
+    "run.timeout_seconds": "longest time of a round, in seconds",
+    "pictures_per_patient": "pictures of a patient that a step looks at",
+}
+_ABSENT = "–"
+
+
+@dataclass(frozen=True)
+class Approved:
+    """An approved request: its reservation, plan, and the names and shapes of what came in."""
+
+    held: Reservation
+    plan: Plan
+    inputs: Mapping[str, tuple[int, ...]]
+
+    @property
+    def model(self) -> ModelSpec | None:
+        """Its model, if it has one."""
+        return None if isinstance(self.plan, StatisticsPlan) else self.plan.model
+
+
+class Standing:
+    """The ledger as it stood when a request was decided; as it stands now where it was not.
+
+    Attributes:
+        held: The reservations that stood, by request, oldest first; without the request's own.
+    """
+
+    def __init__(self, books: Books, request_id: str, decided_at: str) -> None:
+        """Reads the ledger up to the request's own reservation, or else up to when it was decided.
+
+        Args:
+            books: The datasite's.
+            request_id: The request.
+            decided_at: When it was decided, as the decision states it; empty where it was not.
+        """
+        entries = books.ledger.entries()
+        own = next((i for i, one in enumerate(entries) if (one.kind, one.request_id) == ("reserve", request_id)), None)
+        if own is not None:
+            entries = entries[:own]
+        elif decided_at:
+            entries = tuple(one for one in entries if one.at <= decided_at)
+        self._books, self.held = books, reservations(entries)
+
+    def approved(self, request_id: str) -> Approved | None:
+        """One of them, with what was decided on; None where the table of decisions does not know it."""
+        held, decision = self.held.get(request_id), self._books.approvals.of_request(request_id)
+        if held is None or decision is None or not decision.plan:
+            return None
+        return Approved(held, decision.approved_plan, decision.inputs)
+
+    def last_of_researcher(self, researcher: str) -> Approved | None:
+        """The last request of a researcher that was approved."""
+        return self._last(lambda held: held.researcher == researcher)
+
+    def last_of_study(self, study: str, *, with_model: bool = False) -> Approved | None:
+        """The last request of a study that was approved, whoever asked; only of those with a model, if that is told."""
+        return self._last(lambda held: held.study == study, with_model=with_model)
+
+    def _last(self, chosen: Any, *, with_model: bool = False) -> Approved | None:
+        for request_id, held in reversed(self.held.items()):
+            if chosen(held) and (found := self.approved(request_id)) is not None and (found.model or not with_model):
+                return found
+        return None
+
+    def weights_came_before(self, request_id: str) -> tuple[str, str, int] | None:
+        """With which earlier request, study and round the first weights of a request's rounds had come in already."""
+        own = self._books.ledger.reservations().get(request_id)
+        first = None if own is None else own.started.get(0)
+        if first is None:
+            return None
+        for other, held in self.held.items():
+            for index, begun in held.started.items():
+                if begun.weights_digest == first.weights_digest:
+                    return other, held.study, index
+        return None
+
+
+def differences(standing: Standing, plan: Plan, researcher: str) -> tuple[Differences, ...]:
+    """What differs from the last approved request of this researcher, and from that of this study."""
+    found = []
+    for of, earlier in (
+        ("researcher", standing.last_of_researcher(researcher)),
+        ("study", standing.last_of_study(plan.study)),
+    ):
+        if earlier is not None:
+            held = earlier.held
+            changed = _changed(_flat(settings(earlier.plan)), _flat(settings(plan)))
+            found.append(Differences(of, held.request_id, held.study, changed))
+    return tuple(found)
+
+
+def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[Changed, ...]:
+    names = [*now, *(name for name in before if name not in now)]
+    return tuple(
+        Changed(
+            name, IN_PLAIN_WORDS.get(name, name.replace("_", " ")), before.get(name, _ABSENT), now.get(name, _ABSENT)
+        )
+        for name in names
+        if before.get(name) != now.get(name)
+    )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Settings by their dotted names, without what the researcher wrote freely."""
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and name != "statement":
+            found |= _flat(value, f"{prefix}{name}.")
+        elif name != "statement":
+            found[f"{prefix}{name}"] = str(value)
+    return found

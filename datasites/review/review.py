@@ -1,0 +1,182 @@
+"""The review of one code request, as plain values for the terminal, JSON or a page. It stays in the hospital.
+
+Every figure comes from the ledger, the plan or the dataset. What the researcher wrote stands in `words` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from datasites.code_requests.card import RequestCard
+from policies.answers.sentence import Sentence
+from policies.budget.membership import MembershipBounds
+
+
+@dataclass(frozen=True)
+class ReviewFinding:
+    """What speaks against a request.
+
+    Attributes:
+        topic: `refused`, `budget`, `delta`, `text`, `graph`, `version`, `unit` or `weights`.
+        reason: Why it is told.
+    """
+
+    topic: str
+    reason: Sentence
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """What one researcher's study is charged on a dataset.
+
+    Attributes:
+        researcher: The account's address.
+        study: Its name.
+        epsilon_charged: By all its requests, at the budget's delta.
+        rounds_reserved: Rounds of all its requests.
+        rounds_run: Of those, how many were charged.
+        ended: Whether no further round can run.
+        non_private: Whether a request of it runs without differential privacy.
+    """
+
+    researcher: str
+    study: str
+    epsilon_charged: float
+    rounds_reserved: int
+    rounds_run: int
+    ended: bool
+    non_private: bool
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One of the budgets that a request must fit into: before it, after it, and the most.
+
+    Attributes:
+        of: `dataset`, `researcher` or `study`.
+        before: Epsilon charged without this request.
+        after: With it, composed.
+        limit: The most that may be.
+    """
+
+    of: str
+    before: float
+    after: float
+    limit: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a request costs.
+
+    Attributes:
+        epsilon: Of this request alone; None without differential privacy.
+        delta: At which epsilons are stated.
+        scopes: The dataset's budget, the researcher's and the study's.
+        studies_left: How many studies like this fit after it, by composition; None without differential privacy.
+        studies_left_is_least: Whether there may be more than that.
+        odds: What it means for one privacy unit.
+        membership: What any test of membership can find in this request's releases; None without differential privacy.
+        membership_in_all: Likewise in everything that was released and reserved of the dataset, this included.
+    """
+
+    epsilon: float | None
+    delta: float
+    scopes: tuple[Scope, ...]
+    studies_left: int | None
+    studies_left_is_least: bool
+    odds: Sentence
+    membership: MembershipBounds | None
+    membership_in_all: MembershipBounds | None
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A setting of a plan that differs: `what` in plain words, and both values."""
+
+    field: str
+    what: str
+    before: str
+    now: str
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What differs from an earlier request that was approved.
+
+    Attributes:
+        of: `researcher` for the last one of this researcher, `study` for the last one of the study.
+        request_id: Of the earlier request.
+        study: Its study.
+        changed: Field by field; empty where only names and digests can differ.
+    """
+
+    of: str
+    request_id: str
+    study: str
+    changed: tuple[Changed, ...]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One way in which something could leave.
+
+    Attributes:
+        channel: Its name.
+        risk: What it could tell, by its name.
+        check: What checks it.
+        evidence: What that found, or the figures that it rests on.
+        bound: What bounds the rest.
+    """
+
+    channel: str
+    risk: Sentence
+    check: Sentence
+    evidence: Sentence
+    bound: Sentence
+
+
+@dataclass(frozen=True)
+class Question:
+    """One of the five questions of a data-protection officer: `purpose`, `data`, `people`, `setting` or `outputs`."""
+
+    question: str
+    answers: tuple[Sentence, ...]
+
+
+@dataclass(frozen=True)
+class Review(RequestCard):
+    """A request's card, and all else that a decision on it rests on.
+
+    Attributes:
+        words: What the researcher wrote, name → text. Nobody has checked it.
+        enrolled_since: When this researcher was first given a certificate, ISO 8601; empty where that is not known.
+        decided_before: How the hospital decided on this researcher's other requests: decision → how many.
+        studies: What this researcher's studies are charged on this dataset.
+        computed: What is computed, in plain words.
+        leaves: What leaves, how often, and what does not.
+        model_from: Where the model comes from.
+        model_digest: Over the model and the shapes of what comes in, hexadecimal; empty where there is none.
+        cost: What it costs; None where the request cannot be read.
+        differences: From the last approved request of this researcher, and of this study.
+        channels: What could leak.
+        questions: The five questions, answered.
+        findings: What speaks against it; empty on an ordinary request.
+        gpu_hours: How long it will take, where a rehearsal has told.
+    """
+
+    words: Mapping[str, str] = field(default_factory=dict)
+    enrolled_since: str = ""
+    decided_before: Mapping[str, int] = field(default_factory=dict)
+    studies: tuple[StudyRow, ...] = ()
+    computed: Sentence | None = None
+    leaves: tuple[Sentence, ...] = ()
+    model_from: Sentence | None = None
+    model_digest: str = ""
+    cost: Cost | None = None
+    differences: tuple[Differences, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    questions: tuple[Question, ...] = ()
+    findings: tuple[ReviewFinding, ...] = ()
+    gpu_hours: float | None = None

@@ -1,0 +1,134 @@
+"""Puts a review together from the request as it stands, the ledger, the dataset and the list of researchers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from datasites.code_requests.books import Books
+from datasites.code_requests.card import RequestCard
+from datasites.review import wording
+from datasites.review.channels import channels_of
+from datasites.review.costs import cost_of
+from datasites.review.earlier import Standing, differences
+from datasites.review.findings import findings_of, model_digest
+from datasites.review.questions import questions_of
+from datasites.review.review import Review, ReviewFinding, StudyRow
+from policies.answers.sentence import said
+from policies.errors import WanwuError
+from policies.ledger.budget_check import charged
+from policies.ledger.reservations import Reservation
+from policies.plans.releases import StatisticsPlan
+from policies.plans.words.statement import Statement
+
+if TYPE_CHECKING:
+    from datasites.code_requests.canonical import CanonicalRequest
+    from datasites.code_requests.requests import RequestBook
+
+UNREADABLE = "It cannot be read as a request of this platform. {reason}"
+
+
+def review_of(
+    request_id: str, *, book: RequestBook, books: Books, enrolled_since: Callable[[str], str], viewer: str = ""
+) -> Review:
+    """The review of one request.
+
+    Guarantees:
+        Every figure is computed from the ledger, the plan as pinned in the request, and the dataset; none from what
+        the researcher wrote. Of a decided request it tells what stood when it was decided.
+
+    Args:
+        request_id: The request, or the only beginning of it.
+        book: The code requests.
+        books: The datasite's books.
+        enrolled_since: Tells since when a researcher's address has had a certificate; empty where that is not known.
+        viewer: Who looks: before the decision, of the votes only theirs is shown.
+
+    Raises:
+        RequestUnknown: There is none with that identifier, or the beginning of it names several.
+    """
+    card, checked = book.taken_apart(request_id, viewer=viewer)
+    return reviewed(card, checked, books, enrolled_since=enrolled_since(card.researcher))
+
+
+def reviewed(card: RequestCard, checked: CanonicalRequest | None, books: Books, *, enrolled_since: str) -> Review:
+    """The review of a request that was taken apart, or could not be."""
+    decision = books.approvals.of_request(card.id)
+    standing = Standing(books, card.id, decision.decided_at if decision else "")
+    decided = books.approvals.counts_of(card.researcher, but=card.id, until=decision.decided_at if decision else "")
+    own = {one.name: getattr(card, one.name) for one in fields(card)}
+    others = [one for one in standing.held.values() if one.researcher == card.researcher]
+    common = {**own, "enrolled_since": enrolled_since, "decided_before": decided}
+    if checked is None:
+        return Review(**common, findings=(ReviewFinding("refused", said(UNREADABLE, reason=card.finding)),))
+    try:
+        return _of_canonical(card, checked, books, standing, common, others)
+    except WanwuError as error:
+        reason = said(UNREADABLE, reason=f"{error.code}: {error.public}")
+        return Review(**common, findings=(ReviewFinding("refused", reason),))
+
+
+def _of_canonical(
+    card: RequestCard,
+    checked: CanonicalRequest,
+    books: Books,
+    standing: Standing,
+    common: Mapping[str, Any],
+    others: list[Reservation],
+) -> Review:
+    plan = checked.plan
+    shapes, words = books.calculator.shapes(plan), _words(plan.statement)
+    computed, leaves = wording.computed(plan, checked.dataset.manifest.unit), wording.leaves(plan, shapes)
+    cost = cost_of(checked, books, standing)
+    options = {} if isinstance(plan, StatisticsPlan) else plan.model.options
+    texts = {
+        "The study's name": plan.study,
+        **{f"The statement's {name}": text for name, text in words.items()},
+        **{f"The model's option {name}": value for name, value in options.items() if isinstance(value, str)},
+    }
+    return Review(
+        **common,
+        words=words,
+        studies=studies_of(books, [one for one in others if one.fingerprint == checked.dataset.manifest.budget_key]),
+        computed=computed,
+        leaves=leaves,
+        model_from=wording.model_from(plan, standing.weights_came_before(card.id)),
+        model_digest="" if isinstance(plan, StatisticsPlan) else model_digest(plan.model, shapes.inputs),
+        cost=cost,
+        differences=differences(standing, plan, checked.researcher),
+        channels=channels_of(checked, cost),
+        questions=questions_of(
+            checked,
+            computed=computed,
+            leaves=leaves,
+            cost=cost,
+            enrolled_since=common["enrolled_since"],
+            has_purpose=bool(words.get("purpose", "").strip()),
+        ),
+        findings=findings_of(card, checked, books, standing, cost, texts),
+    )
+
+
+def studies_of(books: Books, held: list[Reservation]) -> tuple[StudyRow, ...]:
+    """One row for each researcher and study among reservations on one dataset."""
+    by_study: dict[tuple[str, str], list[Reservation]] = {}
+    for one in held:
+        by_study.setdefault((one.researcher, one.study), []).append(one)
+    return tuple(
+        StudyRow(
+            researcher=researcher,
+            study=study,
+            epsilon_charged=books.epsilon(charged(own)),
+            rounds_reserved=sum(one.rounds for one in own),
+            rounds_run=sum(len(one.rounds_charged) for one in own),
+            ended=all(one.released is not None for one in own),
+            non_private=any(one.non_private for one in own),
+        )
+        for (researcher, study), own in by_study.items()
+    )
+
+
+def _words(statement: Statement | None) -> Mapping[str, str]:
+    """What the researcher wrote freely, where the plan has a statement."""
+    return {} if statement is None else {name: text for name, text in vars(statement).items() if text}

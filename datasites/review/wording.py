@@ -1,0 +1,94 @@
+"""Sentences of a review: what is computed, what leaves, where the model comes from. Templates stand here, in English.
+
+Values are figures of plan, dataset and ledger, and names that were checked; nothing that a researcher wrote freely.
+"""
+
+from __future__ import annotations
+
+import math
+
+from datasites.code_requests.calculator import DeclaredShapes
+from policies.answers.sentence import Sentence, said
+from policies.plans.features import FeatureSpec
+from policies.plans.kinds import Plan
+from policies.plans.releases import EvaluationPlan, StatisticsPlan
+from policies.plans.training import TrainingPlan
+
+TRAINS = (
+    "Trains the model {model} on this hospital's pictures: {steps} steps in all, each on a random draw of {share} of "
+    "all {unit}s. Each {unit} adds at most a fixed amount to a step, then noise is added."
+)
+TRAINS_OPENLY = (
+    "Trains the model {model} on this hospital's pictures, {steps} steps in all, without noise and without a bound on "
+    "what one picture adds."
+)
+EVALUATES = "Counts how often the model {model} is right on this hospital's pictures, {rounds} times, with noise."
+COUNTS = (
+    "Counts what this hospital's pictures are like: how many of each class, how bright, {rounds} times, with noise."
+)
+NUMBERS_LEAVE = (
+    "{numbers} numbers leave in each of {rounds} rounds, {total} in all: changes of the model's weights, with noise."
+)
+NUMBERS_LEAVE_OPENLY = (
+    "{numbers} numbers leave in each of {rounds} rounds, {total} in all: changes of the model's weights, without noise."
+)
+COUNTS_LEAVE = "{numbers} counts leave in each of {rounds} rounds, {total} in all, with noise on every one."
+NO_PICTURE_LEAVES = "No picture, report, label or name leaves."
+RUNS_AT_MOST = "Each round runs for at most {minutes} minutes, in one run that cannot reach a network."
+FROM_FEATURES = (
+    "A last layer on top of the public network {backbone}, whose weights have the SHA-256 {digest}. The hospital "
+    "computed what the network says of each picture; the researcher sends the last layer's first weights."
+)
+FROM_THE_RESEARCHER = (
+    "The platform's own {model}, built here from its name. The researcher sends its first weights with the first round "
+    "of {rounds}; the plan does not say what they were made from, and taking them in costs no epsilon."
+)
+FROM_A_STUDY = (
+    "The platform's own {model}, with weights that came in before: those of round {round} of the request {request}, "
+    "study {study}."
+)
+NO_MODEL = "No model is used."
+
+
+def computed(plan: Plan, unit: str) -> Sentence:
+    """What is computed, for people who are no engineers."""
+    if isinstance(plan, StatisticsPlan):
+        return said(COUNTS, rounds=plan.rounds)
+    if isinstance(plan, EvaluationPlan):
+        return said(EVALUATES, model=plan.model.name, rounds=plan.rounds)
+    if plan.privacy is None:
+        return said(TRAINS_OPENLY, model=plan.model.name, steps=plan.total_steps)
+    share = f"{100 * plan.sample_rate:.3g} %"
+    return said(TRAINS, model=plan.model.name, steps=plan.total_steps, share=share, unit=unit)
+
+
+def leaves(plan: Plan, shapes: DeclaredShapes) -> tuple[Sentence, ...]:
+    """How many numbers leave, how often, and what does not."""
+    numbers = sum(math.prod(shape) for shape in shapes.outputs.values())
+    template = COUNTS_LEAVE
+    if isinstance(plan, TrainingPlan):
+        template = NUMBERS_LEAVE if plan.privacy is not None else NUMBERS_LEAVE_OPENLY
+    minutes = math.ceil(plan.run.timeout_seconds / 60)
+    return (
+        said(template, numbers=numbers, rounds=plan.rounds, total=numbers * plan.rounds),
+        said(NO_PICTURE_LEAVES),
+        said(RUNS_AT_MOST, minutes=minutes),
+    )
+
+
+def model_from(plan: Plan, came_before: tuple[str, str, int] | None) -> Sentence:
+    """Where the model comes from.
+
+    Args:
+        plan: The plan.
+        came_before: Request, study and round that the first weights had come in with already, where a round of the
+            plan has run and they had.
+    """
+    if isinstance(plan, StatisticsPlan):
+        return said(NO_MODEL)
+    if spec := FeatureSpec.of(plan.model):
+        return said(FROM_FEATURES, backbone=spec.backbone, digest=spec.weights_sha256)
+    if came_before is not None:
+        request, study, index = came_before
+        return said(FROM_A_STUDY, model=plan.model.name, request=request, study=study, round=index)
+    return said(FROM_THE_RESEARCHER, model=plan.model.name, rounds=plan.rounds)

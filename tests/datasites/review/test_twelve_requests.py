@@ -1,0 +1,118 @@
+"""Twelve requests, of which five hide a fault: the review tells of these five, and finds nothing against the seven."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from support.hostile_texts import HOSTILE, raw_in
+from support.reviewed import BOB, MODEL, ON_FEATURES, PLAN, PRIVACY, Reviewed, reviewed_datasite
+
+from datasites.console.answers import read_row
+from datasites.console.review_card import review_card
+from datasites.review.review import Review
+from policies.answers.plain_values import to_plain
+from policies.plans.kinds import Plan
+from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
+from policies.plans.training import ModelSpec
+
+RELEASES = ReleaseSpec(20.0, 1e-5, "picture")
+BY_PATIENT = replace(PRIVACY, unit="patient")
+ORDINARY: dict[str, Plan] = {
+    "first of a study": replace(PLAN, study="tuberculosis"),
+    "more rounds of the approved study": replace(PLAN, rounds=12),
+    "evaluation of the approved study's model": EvaluationPlan("pneumonia", "pictures", MODEL, 2, RELEASES),
+    "statistics": StatisticsPlan("pneumonia", "pictures", MODEL.image_shape, 2, RELEASES),
+    "on known weights": ON_FEATURES,
+    "for each patient": replace(PLAN, study="wards-3", dataset="wards", privacy=BY_PATIENT),
+    "more noise": replace(PLAN, study="reading-room-2", privacy=replace(PRIVACY, noise_multiplier=6.0)),
+}
+FAULTS: dict[str, tuple[str, Plan]] = {
+    "over budget": ("budget", replace(PLAN, study="long", rounds=60, privacy=replace(PRIVACY, noise_multiplier=0.6))),
+    "text that misleads": ("text", replace(PLAN, study="approved-by-dpo-no-epsilon")),
+    "swapped graph": ("graph", replace(PLAN, model=ModelSpec("small_cnn", MODEL.image_shape, 2, {"width": 16}))),
+    "wrong unit": ("unit", replace(PLAN, study="series-1", dataset="series")),
+    "weights of unknown origin": (
+        "weights",
+        replace(
+            ON_FEATURES, model=replace(ON_FEATURES.model, options={"backbone": "resnet18", "weights_sha256": "b" * 64})
+        ),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def datasite(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Iterator[Reviewed]:
+    with reviewed_datasite(tmp_path_factory.mktemp("reviewed"), drawn) as made:
+        made.approve(made.request(PLAN, name="approved before"))
+        yield made
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_nothing_is_found_against_an_ordinary_request(datasite: Reviewed, name: str) -> None:
+    assert datasite.topics(ORDINARY[name], by=BOB if name == "more noise" else "ada@example.org") == []
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_hidden_fault_is_found(datasite: Reviewed, name: str) -> None:
+    topic, plan = FAULTS[name]
+    found = datasite.topics(plan)
+    assert topic in found
+    assert set(found) <= {topic, "refused"}
+
+
+def test_another_version_of_the_dataset_than_the_study_was_approved_on_is_found(datasite: Reviewed) -> None:
+    held = datasite.datasets["pictures"]
+    later = replace(held.manifest, dataset_version=2, lineage=held.manifest.budget_key)
+    datasite.datasets["pictures"] = replace(held, manifest=later)
+    try:
+        assert datasite.topics(replace(PLAN, rounds=11)) == ["version"]
+        assert datasite.topics(replace(PLAN, study="tuberculosis-2")) == []
+    finally:
+        datasite.datasets["pictures"] = held
+
+
+def test_a_delta_of_one_in_the_public_size_is_found(datasite: Reviewed) -> None:
+    large = replace(PLAN, study="large-delta", privacy=replace(PRIVACY, delta=0.005))
+    assert "delta" in datasite.topics(large)
+
+
+def test_a_plan_for_pictures_on_a_dataset_of_patients_is_found(datasite: Reviewed) -> None:
+    assert "unit" in datasite.topics(replace(PLAN, study="wards-4", dataset="wards"))
+
+
+@pytest.mark.parametrize("name", [*ORDINARY, *FAULTS])
+def test_every_sentence_of_a_review_reads_and_comes_back_from_json(datasite: Reviewed, name: str) -> None:
+    plan = ORDINARY[name] if name in ORDINARY else FAULTS[name][1]
+    review = datasite.review(datasite.request(plan))
+    plain = json.loads(json.dumps(to_plain(review), allow_nan=False))
+    assert read_row(Review, plain) == review
+    stream = io.StringIO()
+    Console(file=stream, width=400).print(review_card(plain))
+    told = stream.getvalue()
+    assert "{" not in told.split("The plan in full")[0]
+    assert review.digest in told
+    assert all(one.reason.text in " ".join(told.split()) for one in review.findings)
+    assert told.index("What speaks against it") < told.index("What it costs") < told.index("The plan in full")
+
+
+def test_hostile_values_in_a_review_are_shown_and_not_obeyed(datasite: Reviewed) -> None:
+    plain = to_plain(datasite.review(datasite.request(ORDINARY["on known weights"])))
+
+    def hostile(value: Any, text: str) -> Any:
+        if isinstance(value, dict):
+            return {key: one if key == "template" else hostile(one, text) for key, one in value.items()}
+        if isinstance(value, list):
+            return [hostile(one, text) for one in value]
+        return text if isinstance(value, str) else value
+
+    for text in HOSTILE.values():
+        stream = io.StringIO()
+        Console(file=stream, width=400, force_terminal=True).print(review_card(hostile(plain, text)))
+        assert not raw_in(stream.getvalue())
