@@ -54,7 +54,7 @@ class RunningDatasite:
         accounts = open_accounts(server, state, config, enrolment, books.audit)
         datasets = publish_store(server, state.store, config.dataset.name)
         book = RequestBook(server, datasets, books, max_pending=config.max_pending_per_researcher)
-        self._runs = runs = Runs(state, config, books, book.approved_now, program=program)
+        self._runs = runs = Runs(state, config, books, book.approved_now, book.open.read, program=program)
         self._port = ResearchersPort(
             config,
             server=server,
@@ -84,6 +84,7 @@ class RunningDatasite:
                 refused=lambda error, account: books.counted.add(
                     "call refused", account=accounts.known(account), code=error.code
                 ),
+                submitted=books.rehearsals.arrived,
             )
         )
 

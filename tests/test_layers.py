@@ -69,6 +69,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.randomness": {"policies": "errors"},
     "datasites.runs.blobs": {"policies": "errors validate"},
     "datasites.runs.queue": {"policies": "answers errors", "datasites": "files"},
+    "datasites.rehearsal.rehearsals": {"policies": "answers errors", "datasites": "files"},
     "datasites.web": {"policies": "errors validate"},
     "datasites.runs.entry": {"policies": "answers contracts errors plans"},
     "datasites.training.pictures": {"policies": "errors plans validate", "datasites": "training.randomness"},
@@ -119,7 +120,9 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.access": {"policies": "errors inside_folder validate", "datasites": "audit_log config files pysyft"},
     "datasites.code_requests": {
         "policies": "budget errors ledger plans versions",
-        "datasites": "approvals assets audit_log config files pysyft state training.engines training.models",
+        "datasites": (
+            "approvals assets audit_log config files pysyft rehearsal.rehearsals state training.engines training.models"
+        ),
     },
     "datasites.training.releases": {
         "policies": "errors plans",
@@ -137,6 +140,13 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": (
             "approvals assets files runs.blobs runs.charges runs.enclosure runs.gpus runs.queue runs.sandbox "
             "training.jobs training.pictures training.process_group"
+        ),
+    },
+    "datasites.rehearsal": {
+        "policies": "answers contracts errors plans untrusted_text",
+        "datasites": (
+            "assets audit_log rehearsal.rehearsals runs.enclosure runs.gpus runs.processes runs.queue runs.sandbox "
+            "runs.turns"
         ),
     },
     "datasites.training.privacy_audit": {
@@ -164,7 +174,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.runs": {
         "policies": "answers errors",
         "datasites": (
-            "approvals code_requests config files runs.admission runs.blobs runs.entry runs.expiry runs.gpus "
+            "approvals code_requests config files rehearsal runs.admission runs.blobs runs.entry runs.expiry runs.gpus "
             "runs.last_check runs.processes runs.queue runs.supervisor"
         ),
     },
@@ -234,7 +244,9 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.console": {
         "policies": "answers errors ledger terminal",
-        "datasites": "access assets code_requests datasets runs.queue runs.runs runs.supervisor web",
+        "datasites": (
+            "access assets code_requests datasets rehearsal.rehearsals runs.queue runs.runs runs.supervisor web"
+        ),
     },
     "datasites.server": {
         "datasites": "access code_requests config console files pysyft researchers_port runs.runs state web",

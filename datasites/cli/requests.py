@@ -35,6 +35,12 @@ def approve(chosen: Chosen, *, request: str) -> None:
     say(f"Approved {card['id'][:8]}: {card['plan']['rounds']} rounds on '{card['plan']['dataset']}', {_cost(card)}.")
 
 
+def rehearse(chosen: Chosen, *, request: str) -> None:
+    """Has a request rehearsed on the mock, again if it was before."""
+    asked = console.call(chosen, "POST", f"/requests/{_named(request)}/rehearse")
+    say(f"The rehearsal of {asked['request_id'][:8]} is {asked['state']}; 'show' says what it comes to.")
+
+
 def deny(chosen: Chosen, *, request: str, reason: str) -> None:
     """Denies a request with a reason."""
     card = console.call(chosen, "POST", f"/requests/{_named(request)}/deny", {"reason": reason})
@@ -77,6 +83,7 @@ def add_commands(commands: HospitalCommands) -> None:
     reason = option("--reason", "the researcher will read it", required=True)
     commands.add("show", show, request)
     commands.add("approve", approve, request)
+    commands.add("rehearse", rehearse, request)
     commands.add("deny", deny, request, reason)
     commands.add("end", end, request, reason)
     commands.add("runs", runs)

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from datasites.rehearsal.rehearsals import Rehearsal
+from policies.plans.plan_json import ADDED_LATER
+
 
 @dataclass(frozen=True)
 class Unusual:
@@ -37,6 +40,7 @@ class RequestCard:
         finding: Why the request cannot be approved; empty when it can.
         unusual: What is out of the ordinary in the plan: it can be approved all the same.
         dataset_version: Which version of the dataset its rounds read: the approved one, before that the newest.
+        rehearsal: What its rehearsal on the mock came to; None where none was asked for.
     """
 
     id: str
@@ -56,3 +60,4 @@ class RequestCard:
     finding: str = ""
     unusual: tuple[Unusual, ...] = ()
     dataset_version: int = 1
+    rehearsal: Rehearsal | None = field(default=None, metadata=ADDED_LATER)

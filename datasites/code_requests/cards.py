@@ -29,6 +29,7 @@ def make_card(request: Any, reader: RequestReader, books: Books) -> RequestCard:
         approvals=books.approvals.consents.of(str(request.id)) if decision is None else (),
         approvals_needed=books.limits.current.approvals_needed,
         delta=books.limits.current.total.delta,
+        rehearsal=books.rehearsals.of(str(request.id)),
     )
     try:
         canonical = reader.read(request, version=books.approved_version(card.id))

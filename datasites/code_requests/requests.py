@@ -21,6 +21,7 @@ from datasites.code_requests.books import Books
 from datasites.code_requests.canonical import CanonicalRequest, RequestReader
 from datasites.code_requests.cards import RequestCard, make_card
 from datasites.code_requests.decided import NO_SHAPES, decision_on, denied_unread, now
+from datasites.code_requests.open_requests import OpenRequests
 from datasites.code_requests.own_requests import MAX_PENDING, OwnRequests
 from datasites.pysyft.context import admin_context
 from datasites.pysyft.guard import Call
@@ -48,6 +49,7 @@ class RequestBook:
         self._server, self._books = server, books
         self._reader = RequestReader(server, datasets)
         self.own = OwnRequests(self._reader, books.approvals, max_pending=max_pending)
+        self.open = OpenRequests(self._reader, books)
         self._deciding = threading.Lock()
 
     # --- submission --------------------------------------------------------------------------------------
@@ -109,6 +111,7 @@ class RequestBook:
             BudgetExceeded: The budget does not suffice.
             LimitExceeded: The plan is outside the dataset's limits.
             NotAllowed: Several approvals are needed, and `by` cannot give this one.
+            NotRehearsed: The settings ask for a rehearsal that passed, and this request has none.
         """
         with self._deciding:
             request = self._reader.find(request_id)
@@ -117,6 +120,8 @@ class RequestBook:
                 raise RequestDenied(f"The request was {known.decision} before. Ask the researcher to submit it again.")
             checked = self._read(request)
             self._books.limits.check(checked.plan, checked.dataset)
+            if known is None:
+                self._books.rehearsals.check(checked.request_id)
             shapes = canonical_json(asdict(self._books.calculator.shapes(checked.plan)))
             if known is None:
                 people = self._consented(checked.request_id, sealed(checked.digest, shapes), by=by, named=named)

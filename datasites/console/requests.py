@@ -8,10 +8,11 @@ from fastapi.responses import JSONResponse
 from datasites.access.staff import Person
 from datasites.code_requests.card import RequestCard
 from datasites.console.console import CHANGES, DECIDES, Console
+from datasites.rehearsal.rehearsals import Rehearsal
 
 
 def make_routes(console: Console) -> APIRouter:
-    """List, show, approve, deny, end."""
+    """List, show, approve, rehearse, deny, end."""
     router, book = APIRouter(prefix="/requests"), console.book
 
     @router.get("")
@@ -26,6 +27,13 @@ def make_routes(console: Console) -> APIRouter:
     async def approve(request: Request, request_id: str) -> JSONResponse:
         def work(who: Person) -> RequestCard:
             return book.approve(request_id, by=who.name, named=who.named)
+
+        return await console.answer(request, DECIDES, work)
+
+    @router.post("/{request_id}/rehearse")
+    async def rehearse(request: Request, request_id: str) -> JSONResponse:
+        def work(who: Person) -> Rehearsal:
+            return console.books.rehearsals.ask(book.open.read(request_id).request_id)
 
         return await console.answer(request, DECIDES, work)
 

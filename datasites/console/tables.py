@@ -92,6 +92,7 @@ def request_card(content: object) -> Group:
     if card.state == "pending" and card.approvals_needed > 1:
         given = ", ".join(card.approvals) or "nobody yet"
         rows.append(("approvals", f"{len(card.approvals)} of {card.approvals_needed}: {given}"))
+    rows += _rehearsal(card)
     if card.finding:
         rows.append(("finding", card.finding))
     rows += [("unusual", one.text) for one in card.unusual]
@@ -101,6 +102,17 @@ def request_card(content: object) -> Group:
     for name, value in _flat(plan):
         details.add_row(name, value)
     return Group(head, details)
+
+
+def _rehearsal(card: RequestCard) -> list[tuple[str, str]]:
+    """What a rehearsal came to, with its traceback; nothing where none was asked for."""
+    found = card.rehearsal
+    if found is None:
+        return []
+    told = found.public().told()
+    if found.state in ("waiting", "running") and card.state == "pending":
+        told += "; an approval does not wait for it"
+    return [("rehearsal", told), *(("", text) for text in found.traceback.splitlines())]
 
 
 def budget_table(rows: object) -> Group:

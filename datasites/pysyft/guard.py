@@ -16,6 +16,7 @@ from typing import Any
 from syft.client.api import SignedSyftAPICall, SyftAPI, SyftAPICall
 from syft.server.datasite import Datasite
 from syft.service.code.user_code import SubmitUserCode
+from syft.service.request.request import Request
 from syft.service.response import SyftError, SyftSuccess
 from syft.service.user.user_roles import ServiceRole
 
@@ -66,12 +67,14 @@ class Rules:
         admission: Raises for a called code that is not approved as it stands now; else returns what decides about its
             round.
         refused: Told of each refusal, with the calling account's public key.
+        submitted: Told the identifier of each request that was kept.
     """
 
     check_account: Callable[[str], object]
     check_submission: Callable[[SubmitUserCode, str], None]
     admission: Callable[[Call], Admit]
     refused: Callable[[WanwuError, str], None]
+    submitted: Callable[[str], object] = lambda request_id: None
 
 
 @contextmanager
@@ -146,7 +149,10 @@ class GuardedDatasite(Datasite):
                 return SyftError(message=f"{NotAllowed.code}: The call could not be checked and is refused.")
             if admit is not None:
                 return self._serve_code(admit, api_call, *args, **kwargs)
-            return super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
+            answer = super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
+            if isinstance(kept := getattr(answer, "value", None), Request):
+                rules.submitted(str(kept.id))
+            return answer
 
     def _serve_code(self, admit: Admit, api_call: Any, *args: Any, **kwargs: Any) -> Any:
         """A ticket that comes as text is kept here, and the stub's answer goes back at once: one call, not four."""

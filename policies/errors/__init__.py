@@ -24,7 +24,8 @@ WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders
      │  ├─ RequestNotCanonical     WW405
      │  ├─ RoundRefused            WW406
      │  ├─ NotAllowed              WW407
-     │  └─ TooManyPending          WW408
+     │  ├─ TooManyPending          WW408
+     │  └─ NotRehearsed            WW419
      ├─ RunError                   WW500
      │  ├─ RunFailed               WW501
      │  │  └─ RunLost              WW511
@@ -108,6 +109,7 @@ from policies.errors.federation import (
 from policies.errors.plans import PlanError
 from policies.errors.requests import (
     NotAllowed,
+    NotRehearsed,
     RequestAltered,
     RequestDenied,
     RequestError,
@@ -161,6 +163,7 @@ __all__ = [
     "MessageRefused",
     "NotAllowed",
     "NotEnoughDatasites",
+    "NotRehearsed",
     "NotRepeatable",
     "NotReserved",
     "OutOfMemory",

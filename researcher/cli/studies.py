@@ -40,6 +40,10 @@ def status(*, credentials: Sequence[str], out: Path) -> None:
         study = Study.load(federation, out)
         for name, (state, reason) in study.decisions().items():
             say(f"{name}: {study.requests[name].request_id[:8]} {state} {reason}".rstrip())
+        for name, rehearsal in study.rehearsals().items():
+            say(f"rehearsed at {name}: {rehearsal.told()}")
+            for line in rehearsal.traceback.splitlines():
+                say(f"    {line}")
     if saved := load_state(out, plan_digest=study.plan.digest()):
         given_up = sum(not record.datasites for record in saved[1].records)
         without = f", {given_up} of them given up: the model stayed as it was" if given_up else ""

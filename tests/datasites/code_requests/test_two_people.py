@@ -61,6 +61,7 @@ class Book:
             calculator=SimpleNamespace(shapes=lambda plan: DeclaredShapes({}, {})),
             audit=SimpleNamespace(write=lambda event, **details: self.events.append(event)),
             witness=dict,
+            rehearsals=SimpleNamespace(check=lambda request_id: None),
             approved_version=lambda request_id: None,
         )
         done = SimpleNamespace(apply=lambda *_: None, undo=lambda *_: None)

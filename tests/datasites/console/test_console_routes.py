@@ -26,6 +26,7 @@ ROLES = {
     "GET /requests": {ADMIN, REVIEWER},
     "GET /requests/{request_id}": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/approve": {ADMIN, REVIEWER},
+    "POST /requests/{request_id}/rehearse": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/deny": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/end": {ADMIN},
     "GET /researchers": {ADMIN},
