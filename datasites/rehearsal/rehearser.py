@@ -126,6 +126,7 @@ class Rehearser:
             ended = replace(waiting, state="impossible", reason=_NO_WORDS)
         if ended is None or self._given_up():
             self._rehearsals.put_back(waiting)
+            self._busy_at = self._now()
             return
         self._rehearsals.end(ended)
         self._audit.write("request rehearsed", request=ended.request_id, answer=ended.state)

@@ -47,11 +47,13 @@ class DatasiteClient:
         return read_answer(RequestAnswer, self._json("GET", f"/requests/{request_id}"), self.url)
 
     def rehearsal(self, request_id: str) -> RehearsalAnswer | None:
-        """What a request's rehearsal on the mock came to; None where the hospital made none."""
+        """What a request's rehearsal on the mock came to; None where the hospital, or its version, made none."""
         try:
             content = self._json("GET", f"/requests/{request_id}/rehearsal")
-        except RequestUnknown:
-            return None
+        except WanwuError as error:
+            if error.code in (RequestUnknown.code, WanwuError.code):  # not rehearsed; no such route
+                return None
+            raise
         return read_answer(RehearsalAnswer, content, self.url, more_fields=True)
 
     def receipt(self, request_id: str) -> str:

@@ -20,7 +20,7 @@ from support import rehearsed_runs
 from datasites.runs.processes.fork_server import main
 main(rehearsed_runs.by_study)
 """
-HELD = "/srv/of-the-hospital/secret-folder/file.npy"
+HELD = "/of-the-hospital/secret-folder/file.npy"
 
 
 def by_study(inputs: RunInputs) -> Work:
