@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands
-from policies.terminal.commands import argument, option
+from datasites.cli.state_option import chosen_state
+from policies.terminal.commands import argument, option, path
 from policies.terminal.printing import say
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def requests(chosen: Chosen) -> None:
@@ -53,6 +57,13 @@ def end(chosen: Chosen, *, request: str, reason: str) -> None:
     say(f"Ended {card['id'][:8]}: {card['reason']}")
 
 
+def study_report(chosen: Chosen, *, study: str, holdout: Path, column: Sequence[str], html: Path | None) -> None:
+    """Reports, to the hospital alone, what a study's models are worth here and what its updates give away."""
+    from datasites.study_report.printed import print_report
+
+    print_report(chosen_state(chosen), study, holdout, column, page=html, as_json=chosen.json)
+
+
 def runs(chosen: Chosen) -> None:
     """Lists runs."""
     from datasites.console.tables import run_table
@@ -87,4 +98,14 @@ def add_commands(commands: HospitalCommands) -> None:
     commands.add("deny", deny, request, reason)
     commands.add("end", end, request, reason)
     commands.add("runs", runs)
+    commands.add(
+        "study-report",
+        study_report,
+        argument("study", "name of the study, or the beginning of its request's identifier"),
+        option(
+            "--holdout", "own pictures that no study has read: a folder, an .npz or a table", kind=path, required=True
+        ),
+        option("--column", "column of the table whose values are subgroups", value="NAME", repeated=True),
+        option("--html", "page to write, readable by this account alone", kind=path, value="FILE"),
+    )
     commands.add("cancel", cancel, argument("run", "identifier of the run"))
