@@ -111,6 +111,12 @@ class DatasiteConfig(ConsoleSettings):
         "Where the hospital's people are told of requests and troubles: the table [notices].",
         default_factory=NoticeSettings,
     )
+    rehearse_requests: bool = setting(
+        "Run a few steps of each code request on the mock when it arrives, while no run waits.", default=True
+    )
+    require_rehearsal: bool = setting(
+        "Refuse to approve a code request before it has passed its rehearsal.", default=False
+    )
     limits: DatasetLimits = setting(
         "What researchers may spend and do: see docs/ref-policies.md.", default_factory=DatasetLimits
     )
@@ -177,8 +183,8 @@ class DatasiteConfig(ConsoleSettings):
         return PortLimits(**{limit.name: getattr(self, limit.name) for limit in fields(PortLimits)})
 
     def _check_run_limits(self) -> None:
-        if not isinstance(self.require_sandbox, bool):
-            raise ConfigError(f"require_sandbox must be true or false, got {self.require_sandbox!r}.")
+        for name in ("require_sandbox", "rehearse_requests", "require_rehearsal"):
+            _checks.boolean(name, getattr(self, name))
         _checks.integer("memory_bytes_per_run", self.memory_bytes_per_run, low=1 << 28, high=1 << 44)
         _checks.integer("cpu_seconds_per_run", self.cpu_seconds_per_run, low=1, high=10**9)
         _checks.integer("wall_seconds_per_run", self.wall_seconds_per_run, low=1, high=10**8)

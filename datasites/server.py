@@ -59,7 +59,7 @@ class RunningDatasite:
         accounts = open_accounts(server, state, config, enrolment, books.audit)
         datasets = publish_store(server, state.store, config.dataset.name)
         book = open_requests(server, datasets, books, max_pending=config.max_pending_per_researcher)
-        self._runs = runs = Runs(state, config, books, book.approved_now, program=program)
+        self._runs = runs = Runs(state, config, books, book.approved_now, book.open.read, program=program)
         self._port = ResearchersPort(
             config,
             server=server,
@@ -93,6 +93,7 @@ class RunningDatasite:
 
         def arrived(request_id: str) -> None:
             book.arrived(request_id)
+            books.rehearsals.arrived(request_id)
             self._notices.arrived(request_id)
 
         server.open_gate(

@@ -69,6 +69,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.randomness": {"policies": "errors"},
     "datasites.runs.blobs": {"policies": "errors validate"},
     "datasites.runs.queue": {"policies": "answers errors", "datasites": "files"},
+    "datasites.rehearsal.rehearsals": {"policies": "answers errors", "datasites": "files"},
     "datasites.web": {"policies": "errors settings validate"},
     "datasites.runs.entry": {"policies": "answers contracts errors plans"},
     "datasites.training.pictures": {"policies": "errors plans validate", "datasites": "training.randomness"},
@@ -120,7 +121,10 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.access": {"policies": "errors inside_folder validate", "datasites": "audit_log config files pysyft"},
     "datasites.code_requests": {
         "policies": "answers budget errors ledger plans untrusted_text validate versions",
-        "datasites": "approvals assets audit_log config files pysyft state training.engines training.models",
+        "datasites": (
+            "approvals assets audit_log config files pysyft rehearsal.rehearsals state training.engines "
+            "training.models"
+        ),
     },
     "datasites.training.releases": {
         "policies": "errors plans",
@@ -138,6 +142,13 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": (
             "approvals assets files runs.blobs runs.charges runs.enclosure runs.gpus runs.queue runs.sandbox "
             "training.jobs training.pictures training.process_group"
+        ),
+    },
+    "datasites.rehearsal": {
+        "policies": "answers contracts errors plans untrusted_text",
+        "datasites": (
+            "assets audit_log rehearsal.rehearsals runs.enclosure runs.gpus runs.processes runs.queue "
+            "runs.sandbox runs.turns"
         ),
     },
     "datasites.training.privacy_audit": {
@@ -165,8 +176,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.runs": {
         "policies": "answers errors",
         "datasites": (
-            "approvals code_requests config files runs.admission runs.blobs runs.entry runs.expiry runs.gpus "
-            "runs.last_check runs.processes runs.queue runs.supervisor"
+            "approvals code_requests config files rehearsal runs.admission runs.blobs runs.entry runs.expiry "
+            "runs.gpus runs.last_check runs.processes runs.queue runs.supervisor"
         ),
     },
     "datasites.researchers_port": {
@@ -232,6 +243,13 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "answers errors ledger plans untrusted_text",
         "datasites": "assets audit_log files ingestion sources state",
     },
+    "datasites.study_report": {
+        "policies": "answers budget contracts errors plans terminal untrusted_text",
+        "datasites": (
+            "approvals assets config files ingestion picture_files runs.blobs runs.queue sources state "
+            "training.evaluation training.finding_metrics"
+        ),
+    },
     "datasites.doctor": {
         "policies": "errors versions",
         "datasites": "assets audit_log config datasets files state web",
@@ -247,8 +265,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.console": {
         "policies": "answers budget errors ledger terminal",
         "datasites": (
-            "access approvals assets audit_log code_requests datasets files notices review runs.queue "
-            "runs.supervisor sources web"
+            "access approvals assets audit_log code_requests datasets files notices rehearsal.rehearsals review "
+            "runs.queue runs.supervisor sources web"
         ),
     },
     "datasites.pages.frame": {"policies": "errors untrusted_text", "datasites": "access audit_log web"},
@@ -267,7 +285,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "answers errors plans terminal",
         "datasites": (
             "access assets audit_log config console datasets doctor files first_settings ingestion prepare pysyft "
-            "server sources state web"
+            "server sources state study_report web"
         ),
     },
     "datasites.__main__": {"datasites": "cli"},

@@ -71,7 +71,21 @@ def compute_features(store_folder: Path, spec: FeatureSpec, weights: Path) -> Pa
     found = np.empty((len(store.images), spec.width), dtype=np.float32)
     for rows, values in features_of(network, spec, store.images):
         found[rows] = values
-    record = _Record(asdict(spec), store.manifest.fingerprint, store.manifest.rows_digest, _digest(found))
+    _write(folder, spec, store.manifest, found)
+    return folder
+
+
+def draw_features(store_folder: Path, spec: FeatureSpec, *, seed: int = 0) -> Path:
+    """Draws features at random for a store of pictures that show nobody; returns their folder."""
+    manifest = open_store(store_folder).manifest
+    drawn = np.random.default_rng(seed).standard_normal((manifest.num_pictures, spec.width), dtype=np.float32)
+    folder = _folder(store_folder, spec)
+    _write(folder, spec, manifest, drawn)
+    return folder
+
+
+def _write(folder: Path, spec: FeatureSpec, manifest: StoreManifest, found: NDArray[np.float32]) -> None:
+    record = _Record(asdict(spec), manifest.fingerprint, manifest.rows_digest, _digest(found))
     files: dict[str, Callable[[BinaryIO], object]] = {
         ARRAY: partial(np.lib.format.write_array, array=found, allow_pickle=False),
         RECORD: lambda file: file.write(canonical_json(asdict(record)).encode("ascii")),
@@ -85,7 +99,6 @@ def compute_features(store_folder: Path, spec: FeatureSpec, weights: Path) -> Pa
             "The features cannot be written. Check the state folder's rights and the free disk space.",
             private=f"{folder}: {error}",
         ) from error
-    return folder
 
 
 def open_features(store_folder: Path, spec: FeatureSpec, manifest: StoreManifest) -> NDArray[np.float32]:

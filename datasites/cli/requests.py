@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands, identifier, tell
+from datasites.cli.state_option import chosen_state
 from policies.errors import ConfigError
 from policies.terminal.commands import argument, option, path, switch
 
 _STATES = ("pending", "approved", "denied", "returned", "withdrawn", "ended")
 _RUN_STATES = ("queued", "running", "done", "failed", "cancelled")
 _DONE = {"approved": "Approved", "denied": "Denied", "returned": "Returned"}
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +71,13 @@ def approve(chosen: Chosen, *, request: str) -> None:
     tell(chosen, card, _decided(card, told))
 
 
+def rehearse(chosen: Chosen, *, request: str) -> None:
+    """Has a request rehearsed on the mock, again if it was before."""
+    asked = console.call(chosen, "POST", f"/requests/{request}/rehearse")
+    told = f"The rehearsal of {asked['request_id'][:8]} is {asked['state']}; 'show' says what it comes to."
+    tell(chosen, asked, told)
+
+
 def deny(chosen: Chosen, *, request: str, reason: str) -> None:
     """Votes to deny a request, with a reason."""
     card = console.call(chosen, "POST", f"/requests/{request}/deny", {"reason": reason})
@@ -100,6 +111,13 @@ def end(chosen: Chosen, *, request: str, reason: str) -> None:
         f"{ended['rounds_run']} of {ended['rounds']} rounds were charged and stay so. Of '{ended['dataset']}' epsilon "
         f"{ended['epsilon_left']:.2f} is left, {ended['epsilon_freed']:.2f} more than before.",
     )
+
+
+def study_report(chosen: Chosen, *, study: str, holdout: Path, column: Sequence[str], html: Path | None) -> None:
+    """Reports, to the hospital alone, what a study's models are worth here and what its updates give away."""
+    from datasites.study_report.printed import print_report
+
+    print_report(chosen_state(chosen), study, holdout, column, page=html, as_json=chosen.json)
 
 
 def runs(chosen: Chosen, *, only: str | None, count: int, after: str | None, all_pages: bool) -> None:
@@ -159,9 +177,20 @@ def add_commands(commands: HospitalCommands) -> None:
         option("--check", "a record that was written before", kind=path),
     )
     commands.add("approve", approve, request)
+    commands.add("rehearse", rehearse, request)
     commands.add("deny", deny, request, reason)
     commands.add("return", ask_for_a_change, request, reason)
     commands.add("ask", ask, request, argument("text", "what you ask, in one line; the researcher will read it"))
     commands.add("end", end, request, reason)
     commands.add("runs", runs, option("--only", "those in this state", choices=_RUN_STATES), *paging)
+    commands.add(
+        "study-report",
+        study_report,
+        argument("study", "name of the study, or the beginning of its request's identifier"),
+        option(
+            "--holdout", "own pictures that no study has read: a folder, an .npz or a table", kind=path, required=True
+        ),
+        option("--column", "column of the table whose values are subgroups", value="NAME", repeated=True),
+        option("--html", "page to write, readable by this account alone", kind=path, value="FILE"),
+    )
     commands.add("cancel", cancel, argument("run", "identifier of the run, or its beginning", kind=identifier("run")))

@@ -13,6 +13,7 @@ from datasites.code_requests.calculator import Calculator
 from datasites.code_requests.hospital_limits import HospitalLimits
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
+from datasites.rehearsal.rehearsals import Rehearsals
 from datasites.state.kept_books import open_audit, open_ledger
 from policies.budget.steps import GaussianSteps
 from policies.ledger.ledger import Ledger
@@ -30,6 +31,7 @@ class Books:
     calculator: Calculator
     audit: AuditLog
     counted: CountedEvents
+    rehearsals: Rehearsals
 
     def witness(self) -> dict[str, str | int]:
         """Details for an audit event that name the ledger's head as it is now."""
@@ -64,8 +66,9 @@ class Books:
             log.exception("epsilon of request %s could not be computed ahead", request_id)
 
     def close(self) -> None:
-        """Closes the table of decisions, after everything else has ended."""
+        """Closes the tables of decisions and rehearsals, after everything else has ended."""
         self.approvals.close()
+        self.rehearsals.close()
 
 
 def open_books(state: StateFolder, config: DatasiteConfig) -> Books:
@@ -82,4 +85,5 @@ def open_books(state: StateFolder, config: DatasiteConfig) -> Books:
         calculator=calculator,
         audit=audit,
         counted=CountedEvents(audit),
+        rehearsals=Rehearsals(state.rehearsals, on_arrival=config.rehearse_requests, required=config.require_rehearsal),
     )

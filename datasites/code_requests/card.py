@@ -9,6 +9,7 @@ from typing import Any
 
 from datasites.approvals.threads import Message
 from datasites.approvals.votes import Vote
+from datasites.rehearsal.rehearsals import Rehearsal
 from policies.plans.plan_json import ADDED_LATER
 from policies.plans.words.statement import Statement
 
@@ -49,6 +50,7 @@ class RequestCard:
         statement: What the researcher says of the request, unverified; None where nothing was said.
         thread: Questions and answers about it, oldest first.
         unanswered: How many of the questions wait for an answer.
+        rehearsal: What its rehearsal on the mock came to; None where none was asked for.
     """
 
     id: str
@@ -74,6 +76,7 @@ class RequestCard:
     statement: Statement | None = field(default=None, metadata=ADDED_LATER)
     thread: tuple[Message, ...] = field(default=(), metadata=ADDED_LATER)
     unanswered: int = field(default=0, metadata=ADDED_LATER)
+    rehearsal: Rehearsal | None = field(default=None, metadata=ADDED_LATER)
 
 
 def days_since(moment: str) -> int:

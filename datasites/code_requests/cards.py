@@ -46,6 +46,7 @@ def _without_votes(request: Any, reader: RequestReader, books: Books) -> Request
         delta=books.limits.current.total.delta,
         thread=books.approvals.threads.of(str(request.id)),
         unanswered=books.approvals.threads.unanswered(str(request.id)) if decision is None else 0,
+        rehearsal=books.rehearsals.of(str(request.id)),
     )
     try:
         canonical = reader.read(request, version=books.approved_version(card.id))

@@ -50,6 +50,7 @@ class Deciding:
             RequestError: It is approved or has ended, or the reason is empty or too long.
             BudgetExceeded: The budget does not suffice.
             LimitExceeded: The plan is outside the dataset's limits.
+            NotRehearsed: The settings ask for a rehearsal that passed, and this request has none.
             NotAllowed: This person cannot vote on it, or has voted.
         """
         if vote.vote != APPROVE:
@@ -60,6 +61,8 @@ class Deciding:
             known = self._books.approvals.of_request(request_id)
             if known is not None:
                 return self._repeat(request, known, vote)
+            if vote.vote == APPROVE:
+                self._books.rehearsals.check(request_id)
             checked, shapes, digest = self._as_approvable(request) if vote.vote == APPROVE else self._as_shown(request)
             votes = self._counted(request_id, vote, voted_digest(digest, self._books.limits.current), named=named)
             decided = outcome(votes, self._books.limits.current.approvals_needed)

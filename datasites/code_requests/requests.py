@@ -24,6 +24,7 @@ from datasites.code_requests.cards import RequestCard, make_card
 from datasites.code_requests.conversation import Conversation
 from datasites.code_requests.decided import decision_on
 from datasites.code_requests.deciding import Deciding
+from datasites.code_requests.open_requests import OpenRequests
 from datasites.code_requests.own_requests import MAX_PENDING, OwnRequests
 from datasites.code_requests.request_index import RequestIndex, RequestPage
 from datasites.pysyft.guard import Call
@@ -57,6 +58,7 @@ class RequestBook:
         self.own = OwnRequests(self.index, max_pending=max_pending)
         self._deciding = Deciding(server, books, self._reader)
         self.conversation = Conversation(self, books.approvals, books.audit)
+        self.open = OpenRequests(self._reader, books)
 
     # --- submission --------------------------------------------------------------------------------------
 

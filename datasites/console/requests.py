@@ -10,11 +10,12 @@ from datasites.approvals.threads import Message
 from datasites.code_requests.card import RequestCard
 from datasites.console.answers import EndedAnswer
 from datasites.console.console import CHANGES, DECIDES, READS, Console
+from datasites.rehearsal.rehearsals import Rehearsal
 from policies.errors import RequestError
 
 
 def make_routes(console: Console) -> APIRouter:
-    """List, show, record, approve, deny, return, ask, end."""
+    """List, show, record, approve, rehearse, deny, return, ask, end."""
     router, book = APIRouter(prefix="/requests"), console.book
 
     @router.get("")
@@ -40,6 +41,13 @@ def make_routes(console: Console) -> APIRouter:
     async def approve(request: Request, request_id: str) -> JSONResponse:
         def work(who: Person) -> RequestCard:
             return book.approve(request_id, by=who.name, named=who.named)
+
+        return await console.answer(request, DECIDES, work)
+
+    @router.post("/{request_id}/rehearse")
+    async def rehearse(request: Request, request_id: str) -> JSONResponse:
+        def work(who: Person) -> Rehearsal:
+            return console.books.rehearsals.ask(book.open.read(request_id).request_id)
 
         return await console.answer(request, DECIDES, work)
 

@@ -80,9 +80,21 @@ def _request(review: Review) -> list[tuple[str, str]]:
         own = f"; yours: {review.own_vote}" if review.own_vote else ""
         rows.append(("votes", f"{review.votes_given} of {review.approvals_needed}{own}"))
     rows += [("vote", f"{one.person}: {one.vote}" + (f", {one.reason}" if one.reason else "")) for one in review.votes]
+    rows += _rehearsal(review)
     if review.unanswered:
         rows.append(("waits for", f"the researcher's answer to {review.unanswered} question(s)"))
     return [*rows, *((f"{one.at[:16]} {one.side}", f"{one.author}: {one.text}") for one in review.thread)]
+
+
+def _rehearsal(review: Review) -> list[tuple[str, str]]:
+    """What a rehearsal came to, with its traceback; nothing where none was asked for."""
+    found = review.rehearsal
+    if found is None:
+        return []
+    told = found.public().told()
+    if found.state in ("waiting", "running") and review.state == "pending":
+        told += "; an approval does not wait for it"
+    return [("rehearsal", told), *(("", text) for text in found.traceback.splitlines())]
 
 
 def _who(review: Review) -> list[tuple[str, str]]:
@@ -108,7 +120,7 @@ def _computed(review: Review) -> list[tuple[str, str]]:
     if review.plan.get("dataset"):
         rows.append(("dataset", f"{review.plan['dataset']}, version {review.dataset_version}"))
     if review.gpu_hours is not None:
-        rows.append(("GPU hours", f"{review.gpu_hours:.1f}, estimated on the mock"))
+        rows.append(("hours in all", f"{review.gpu_hours:.1f}, estimated on the mock"))
     return rows
 
 

@@ -86,6 +86,11 @@ class StateFolder:
         return self.path / "notices.sqlite"
 
     @property
+    def rehearsals(self) -> Path:
+        """What each request's run on the mock twin came to."""
+        return self.path / "rehearsals.sqlite"
+
+    @property
     def audit(self) -> Path:
         """The hash-chained log of events."""
         return self.path / "audit.log"

@@ -27,6 +27,7 @@ from datasites.runs.supervisor import Supervisor
 from datasites.web.served_path import signed_path
 from policies import versions
 from policies.answers.hospital import BudgetAnswer, HospitalAnswer
+from policies.answers.rehearsals import RehearsalAnswer
 from policies.answers.requests import BlobAnswer, ReceiptAnswer, RequestAnswer, ThreadAnswer
 from policies.answers.runs import ChargedRunAnswer, RunAnswer
 from policies.contracts.outputs import release_answer
@@ -111,6 +112,18 @@ class ResearcherRoutes:
         self._own(request_id, who)
         self.book.withdraw(request_id, by=who.email)
         return self.request(request_id, who)
+
+    def rehearsal(self, request_id: str, who: Researcher) -> RehearsalAnswer:
+        """What the rehearsal of one of the researcher's requests on the mock came to.
+
+        Raises:
+            RequestUnknown: None was asked for, or the request is not theirs.
+        """
+        self._own(request_id, who)
+        found = self.books.rehearsals.of(request_id)
+        if found is None:
+            raise RequestUnknown("This request was not rehearsed.")
+        return found.public()
 
     def run(self, request_id: str, round_index: int, who: Researcher) -> RunAnswer:
         """Public fields of one round's run; when it is done or lost, with the epsilon spent so far on this request."""
@@ -243,6 +256,10 @@ def _add_requests(router: APIRouter, routes: ResearcherRoutes, signed: _Signed) 
     @router.post("/requests/{request_id}/withdraw")
     async def withdraw(request: Request, request_id: str) -> JSONResponse:
         return await signed.answer(request, lambda who: routes.withdraw(request_id, who))
+
+    @router.get("/requests/{request_id}/rehearsal")
+    async def rehearsal(request: Request, request_id: str) -> JSONResponse:
+        return await signed.answer(request, lambda who: routes.rehearsal(request_id, who))
 
     @router.get("/requests/{request_id}/receipt")
     async def receipt(request: Request, request_id: str) -> JSONResponse:

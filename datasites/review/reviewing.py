@@ -59,6 +59,8 @@ def reviewed(card: RequestCard, checked: CanonicalRequest | None, books: Books, 
     decided = books.approvals.counts_of(card.researcher, but=card.id, until=decision.decided_at if decision else "")
     own = {one.name: getattr(card, one.name) for one in fields(card)}
     others = [one for one in standing.held.values() if one.researcher == card.researcher]
+    rehearsed = card.rehearsal if card.rehearsal and card.rehearsal.state == "passed" else None
+    own["gpu_hours"] = rehearsed.estimated_hours if rehearsed else None
     common = {**own, "enrolled_since": enrolled_since, "decided_before": decided}
     if checked is None:
         return Review(**common, findings=(ReviewFinding("refused", said(UNREADABLE, reason=card.finding)),))

@@ -49,6 +49,16 @@ class BlobLimits:
     expiry_seconds: float = 7 * 24 * 3600.0
 
 
+def blob_file(folder: Path, account: str, digest: str) -> Path:
+    """Where a blob of an account lies in the folder of blobs, if it is there.
+
+    Raises:
+        BlobUnknown: What should be digests are none.
+    """
+    checks = Checks(BlobUnknown)
+    return folder / checks.digest("account", account)[:32] / checks.digest("digest", digest)
+
+
 class BlobStore:
     """The blobs of one datasite. One process owns it; its threads share it."""
 
@@ -113,8 +123,7 @@ class BlobStore:
         Raises:
             BlobUnknown: This account has no such blob.
         """
-        checks = Checks(BlobUnknown)
-        file = self._folder / checks.digest("account", account)[:32] / checks.digest("digest", digest)
+        file = blob_file(self._folder, account, digest)
         if not file.is_file():
             raise BlobUnknown(f"No blob {digest[:12]}… for this account. Upload it first.")
         return file

@@ -128,6 +128,12 @@ class RunQueue:
         """Whether a run waits. Call it inside `wait` only."""
         return self._connection.execute("SELECT 1 FROM runs WHERE state='queued'").fetchone() is not None
 
+    def is_idle(self) -> bool:
+        """Whether no run is queued or running, as a researcher can see it too: an end shows at times of a grid."""
+        with self._lock:
+            row = self._connection.execute("SELECT 1 FROM runs WHERE state IN ('queued', 'running')").fetchone()
+        return row is None
+
     def progress(self, run_id: str, share: float) -> None:
         """Records how much of a running run is done, in tenths, for the hospital's people: no version is counted."""
         tenths = min(max(int(share * 10), 0), 10) / 10

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from datasites.approvals.approval import Approval
 from datasites.code_requests.books import Books
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
+from datasites.rehearsal.mock_round import Asked, MockRounds
+from datasites.rehearsal.rehearser import Rehearser
 from datasites.runs.admission import Admission
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.entry import Admit
@@ -19,6 +22,9 @@ from datasites.runs.queue import RunQueue
 from datasites.runs.supervisor import Supervisor
 from policies.answers.runs import RunAnswer
 from policies.errors import WanwuError
+
+if TYPE_CHECKING:  # it knows PySyft, which is imported when the server was started
+    from datasites.code_requests.canonical import CanonicalRequest
 
 
 class Runs:
@@ -36,6 +42,7 @@ class Runs:
         config: DatasiteConfig,
         books: Books,
         approved_now: Callable[[str], Approval],
+        open_request: Callable[[str], CanonicalRequest],
         *,
         program: str | None = None,
     ) -> None:
@@ -46,9 +53,17 @@ class Runs:
             config: The datasite's settings.
             books: The datasite's books.
             approved_now: Returns a request's approval after computing its digest again.
+            open_request: Returns a request that may still run, for its rehearsal.
             program: Python of the fork server's process, where it is to run something else than training.
         """
-        self._books = books
+        self._books, self._open_request = books, open_request
+        fork_server = ForkServer(
+            log=state.logs / "runs.log",
+            threads=config.threads_per_run,
+            program=program or PROGRAM,
+            max_log_bytes=config.max_log_bytes,
+        )
+        gpus = GpuLeases(find_gpus(), share=config.runs_per_gpu, per_run=config.gpus_per_run)
         self.queue = RunQueue(state.runs)
         self.blobs = BlobStore(state.blobs, limits=_blob_limits(config))
         self.supervisor = Supervisor(
@@ -60,18 +75,14 @@ class Runs:
             approved=LastCheck(approved_now),
             foresee=lambda run: books.foresee_epsilon(run.request_id),
             state=state,
-            fork_server=ForkServer(
-                log=state.logs / "runs.log",
-                threads=config.threads_per_run,
-                program=program or PROGRAM,
-                max_log_bytes=config.max_log_bytes,
-            ),
+            fork_server=fork_server,
             limits=config.run_limits,
-            gpus=GpuLeases(find_gpus(), share=config.runs_per_gpu, per_run=config.gpus_per_run),
+            gpus=gpus,
             require_sandbox=config.require_sandbox,
             max_update_bytes=config.max_update_bytes,
             concurrent_runs=config.concurrent_runs,
         )
+        self._rehearser = self._make_rehearser(state, config, fork_server, gpus)
         self._expiry = Expiry(self.blobs, self.queue, books.approvals)
         self._admission = Admission(
             queue=self.queue,
@@ -93,13 +104,44 @@ class Runs:
 
         return admit
 
+    def _make_rehearser(
+        self, state: StateFolder, config: DatasiteConfig, fork_server: ForkServer, gpus: GpuLeases
+    ) -> Rehearser:
+        """What rehearses requests: with the runs' fork server, enclosure and GPUs."""
+        folder = state.scratch / "rehearsals"
+        rounds = MockRounds(
+            fork_server=fork_server,
+            enclosure=self.supervisor.enclosure,
+            limits=config.run_limits,
+            folder=folder,
+            max_update_bytes=config.max_update_bytes,
+            free_disk_bytes=config.min_free_disk_bytes,
+        )
+        return Rehearser(
+            rehearsals=self._books.rehearsals,
+            queue=self.queue,
+            gpus=gpus,
+            rounds=rounds,
+            asked=self._asked,
+            audit=self._books.audit,
+            folder=folder,
+        )
+
+    def _asked(self, request_id: str) -> Asked:
+        """What a request asks for, without anything of the pictures that it would run on."""
+        request = self._open_request(request_id)
+        shapes = self._books.calculator.shapes(request.plan)
+        return Asked(request.plan, request.dataset.manifest.public, shapes.inputs, shapes.outputs)
+
     def start(self) -> None:
-        """Begins to run what is queued, and to remove what has expired."""
+        """Begins to run what is queued, to remove what has expired, and to rehearse what waits for that."""
         self.supervisor.start()
         self._expiry.start()
+        self._rehearser.start()
 
     def stop(self) -> None:
         """Ends running processes; their runs are queued again at the next start."""
+        self._rehearser.stop()
         self._expiry.stop()
         self.supervisor.stop()
 

@@ -40,7 +40,11 @@ RETRY_SECONDS = 10.0
 
 
 class Supervisor:
-    """Runs the queue of one datasite with `concurrent_runs` threads, each watching one runner process."""
+    """Runs the queue of one datasite with `concurrent_runs` threads, each watching one runner process.
+
+    Attributes:
+        enclosure: Closes each process in; rehearsals' too.
+    """
 
     def __init__(
         self,
@@ -65,11 +69,11 @@ class Supervisor:
         self._scratch, self._now = state.scratch, now
         self._turns = Turns(queue, gpus, decided)
         self._charges = RoundCharges(queue, ledger, audit)
-        self._enclosure = Enclosure(state.path, limits, required=require_sandbox)
+        self.enclosure = Enclosure(state.path, limits, required=require_sandbox)
         self._rounds = Rounds(
             blobs=blobs,
             charges=self._charges,
-            enclosure=self._enclosure,
+            enclosure=self.enclosure,
             fork_server=fork_server,
             approved=approved,
             foresee=foresee,
@@ -83,7 +87,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Says which pieces of the sandbox are missing, queues again what a stop interrupted, and begins."""
-        self._enclosure.look(self._audit)
+        self.enclosure.look(self._audit)
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(mode=0o700)
         if interrupted := self._queue.recover():

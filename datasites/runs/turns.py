@@ -9,6 +9,7 @@ from datasites.approvals.approvals import Decision
 from datasites.runs.gpus import Gpu, GpuLeases
 from datasites.runs.queue import Run, RunQueue
 from policies.errors import WanwuError
+from policies.plans.kinds import Plan
 from policies.plans.training import TrainingPlan
 
 
@@ -73,11 +74,15 @@ class Turns:
         return self._gpus_of[run.request_id]
 
     def _gpus_for(self, decision: Decision) -> int:
-        """As many as a run gets for private training, whose steps can be shared; else one, or none."""
         try:
-            plan = decision.approved_plan
+            return gpus_of(decision.approved_plan, self._gpus)
         except WanwuError:
             return 0
-        if plan.run.device == "cpu":
-            return 0
-        return self._gpus.per_run if isinstance(plan, TrainingPlan) and plan.privacy is not None else 1
+
+
+def gpus_of(plan: Plan, gpus: GpuLeases) -> int:
+    """How many GPUs a run of this plan takes: as many as one gets for private training, whose steps can be shared;
+    else one, or none."""
+    if not gpus.present or plan.run.device == "cpu":
+        return 0
+    return gpus.per_run if isinstance(plan, TrainingPlan) and plan.privacy is not None else 1

@@ -24,7 +24,8 @@ WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders
      │  ├─ RequestNotCanonical     WW405
      │  ├─ RoundRefused            WW406
      │  ├─ NotAllowed              WW407
-     │  └─ TooManyPending          WW408
+     │  ├─ TooManyPending          WW408
+     │  └─ NotRehearsed            WW419
      ├─ RunError                   WW500
      │  ├─ RunFailed               WW501
      │  │  └─ RunLost              WW511
@@ -114,6 +115,7 @@ from policies.errors.federation import (
 from policies.errors.plans import PlanError
 from policies.errors.requests import (
     NotAllowed,
+    NotRehearsed,
     RequestAltered,
     RequestDenied,
     RequestError,
@@ -168,6 +170,7 @@ __all__ = [
     "MessageRefused",
     "NotAllowed",
     "NotEnoughDatasites",
+    "NotRehearsed",
     "NotRepeatable",
     "NotReserved",
     "NoticeNotSent",

@@ -57,3 +57,9 @@ class TooManyPending(RequestError):
     """So many code requests of the account wait for a decision that the hospital takes no more."""
 
     code, status = "WW408", 429
+
+
+class NotRehearsed(RequestError):
+    """The request has not passed its rehearsal on the mock, and this hospital approves none before."""
+
+    code, status = "WW419", 409

@@ -43,6 +43,10 @@ def status(*, credentials: Sequence[str], out: Path) -> None:
         for name, count in study.questions().items():
             if count:
                 say(f"{name}: {count} question{'s wait' if count > 1 else ' waits'} for your answer")
+        for name, rehearsal in study.rehearsals().items():
+            say(f"rehearsed at {name}: {rehearsal.told()}")
+            for line in rehearsal.traceback.splitlines():
+                say(f"    {line}")
     if saved := load_state(out, plan_digest=study.plan.digest()):
         given_up = sum(not record.datasites for record in saved[1].records)
         without = f", {given_up} of them given up: the model stayed as it was" if given_up else ""

@@ -11,10 +11,11 @@ import httpx
 from policies import errors
 from policies.answers.hospital import BudgetAnswer, HospitalAnswer
 from policies.answers.plain_values import from_plain
+from policies.answers.rehearsals import RehearsalAnswer
 from policies.answers.requests import ReceiptAnswer, RequestAnswer, ThreadAnswer
 from policies.answers.runs import ChargedRunAnswer, RunAnswer
 from policies.contracts.signatures import EMPTY_BODY, sign
-from policies.errors import DatasiteUnreachable, FederationError, WanwuError
+from policies.errors import DatasiteUnreachable, FederationError, RequestUnknown, WanwuError
 from policies.ledger.receipt import MAX_RECEIPT_BYTES
 from policies.untrusted_text import is_plain
 from researcher.hospitals.secure_channel import SecureChannel
@@ -44,6 +45,16 @@ class DatasiteClient:
     def request(self, request_id: str) -> RequestAnswer:
         """State of a code request and the hospital's reason."""
         return read_answer(RequestAnswer, self._json("GET", f"/requests/{request_id}"), self.url)
+
+    def rehearsal(self, request_id: str) -> RehearsalAnswer | None:
+        """What a request's rehearsal on the mock came to; None where the hospital, or its version, made none."""
+        try:
+            content = self._json("GET", f"/requests/{request_id}/rehearsal")
+        except WanwuError as error:
+            if error.code in (RequestUnknown.code, WanwuError.code):  # not rehearsed; no such route
+                return None
+            raise
+        return read_answer(RehearsalAnswer, content, self.url, more_fields=True)
 
     def receipt(self, request_id: str) -> str:
         """The signed privacy receipt of a request, a text that can be printed as it is.

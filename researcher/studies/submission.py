@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
+from policies.answers.rehearsals import RehearsalAnswer
 from policies.answers.requests import MOST_IN_A_MESSAGE, MessageAnswer
 from policies.errors import ConfigError, DatasiteUnreachable, RequestDenied
 from policies.inside_folder import inside
@@ -93,6 +94,14 @@ class Submission(Generic[P]):
     def _told(self, name: str) -> tuple[str, str]:
         answer = self.federation.hospitals[name].routes.request(self.requests[name].request_id)
         return shown(answer.state), shown(answer.reason)
+
+    def rehearsals(self) -> dict[str, RehearsalAnswer]:
+        """Datasite → what its rehearsal of the request on the mock came to; those that made none are left out."""
+        told = {
+            name: self.federation.hospitals[name].routes.rehearsal(request.request_id)
+            for name, request in self.requests.items()
+        }
+        return {name: answer for name, answer in told.items() if answer is not None}
 
     def wait_for_decisions(
         self,

@@ -24,9 +24,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def hospitals(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator[dict[str, Hospital]]:
-    """Two datasites, `north` and `south`; north may be restarted by a test that leaves it running."""
+    """Two datasites, `north` and `south`; north may be restarted by a test that leaves it running, and rehearses."""
     folder = tmp_path_factory.mktemp("state")
-    with running(*(make_hospital(folder, name, pictures) for name in ("north", "south"))) as started:
+    made = (make_hospital(folder, name, pictures, rehearses=name == "north") for name in ("north", "south"))
+    with running(*made) as started:
         yield started
 
 

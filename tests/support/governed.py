@@ -25,6 +25,7 @@ from datasites.code_requests.hospital_limits import HospitalLimits
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.pysyft.server import start_pysyft
+from datasites.rehearsal.rehearsals import Rehearsals
 from datasites.runs.entry import Admit
 from datasites.state import identity
 from datasites.state.kept_books import open_audit, open_ledger
@@ -177,6 +178,7 @@ def _opened(folder: Path) -> Iterator[Governed]:
         calculator=calculator,  # type: ignore[arg-type]
         audit=audit,
         counted=CountedEvents(audit),
+        rehearsals=Rehearsals(state.rehearsals),
     )
     enrolment = Enrolment(state)
     server = start_pysyft(state, own, name=config.name)
@@ -192,7 +194,7 @@ def _opened(folder: Path) -> Iterator[Governed]:
         yield made
     finally:
         books.counted.flush()
-        books.approvals.close()
+        books.close()
 
 
 def _open_gate(made: Governed) -> None:
@@ -209,6 +211,7 @@ def _open_gate(made: Governed) -> None:
 
     def arrived(request_id: str) -> None:
         made.book.arrived(request_id)
+        made.books.rehearsals.arrived(request_id)
         made.arrived.append(request_id)
 
     made.server.open_gate(

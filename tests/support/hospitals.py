@@ -114,7 +114,7 @@ class Hospital:
         return self.state / "credentials" / f"{email}.json"
 
 
-def make_hospital(folder: Path, name: str, data: Path, *, unit: str = "picture") -> Hospital:
+def make_hospital(folder: Path, name: str, data: Path, *, unit: str = "picture", rehearses: bool = False) -> Hospital:
     """A hospital that begins with its pictures in `data`, or with the settings in it where it is a TOML file."""
     state = folder / name
     options = ["--port", str(free_port()), "--state", state, "--name", name]
@@ -124,6 +124,8 @@ def make_hospital(folder: Path, name: str, data: Path, *, unit: str = "picture")
         described = ["--settings", data]
     command("-m", "datasites", "init", *options, *described, *people)
     hospital = Hospital(state)
+    if not rehearses:  # what only costs time in most tests
+        hospital.configure(rehearse_requests=False)
     if not _sandbox_is_whole():
         hospital.configure(require_sandbox=False)
     return hospital

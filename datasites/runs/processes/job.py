@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 from datasites.runs.sandbox.confinement import Confinement
+from policies.plans.features import check_features
+from policies.plans.kinds import Plan
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Job:
             None.
         processes: How many take the run's steps together, one for each GPU that it was leased. Said here, since a
             runner reads no plan before it is closed in.
+        rehearses: Whether it is a rehearsal: it runs on the mock's pictures or not at all, and tells its traceback.
     """
 
     plan: str
@@ -35,6 +38,14 @@ class Job:
     confinement: Confinement
     features: Mapping[str, str | int] | None = None
     processes: int = 1
+    rehearses: bool = False
+
+    @classmethod
+    def of_round(cls, plan: Plan, *, gpus: int, **rest: Any) -> Self:
+        """A round of a plan, real or rehearsed, with as many processes as it was leased GPUs."""
+        wanted = check_features(plan)
+        features = None if wanted is None else asdict(wanted)
+        return cls(plan=plan.to_json(), features=features, processes=max(1, gpus), **rest)
 
     def to_line(self) -> bytes:
         """The job as its pipe takes it."""

@@ -21,7 +21,8 @@ from pathlib import Path
 from datasites.files.log_file import MAX_LOG_BYTES, cut
 from datasites.runs.processes.fork_server import CONTROL, END, PID, START
 from datasites.runs.processes.job import Job
-from datasites.runs.processes.runner import DONE, GO, READY
+from datasites.runs.processes.progress_pipe import DONE, READY
+from datasites.runs.processes.runner import GO
 from datasites.runs.processes.runner_words import NO_RESULT, NOT_STARTED, heard, too_slow
 from datasites.runs.sandbox.confinement import PROJECT
 from policies.errors import RunCancelled, RunFailed
@@ -158,6 +159,7 @@ class RunnerProcess:
         timeout_seconds: float,
         cancelled: Callable[[], bool],
         progress: Callable[[float], None],
+        told: Callable[[str], None] = lambda line: None,
     ) -> None:
         """Gives the runner its job and returns when the result is written and all its processes are gone.
 
@@ -168,6 +170,7 @@ class RunnerProcess:
             timeout_seconds: How long it may take to become ready, and again to do its work.
             cancelled: Asked again and again.
             progress: Told the share of the work that is done.
+            told: Told each line of the traceback of a rehearsal that fails; a run tells none.
 
         Raises:
             RunFailed: The process could not be started, or ended without a result, or took too long.
@@ -177,11 +180,11 @@ class RunnerProcess:
         """
         try:
             self._order(job.to_line(), NOT_STARTED)
-            if not self._watch(READY, timeout_seconds, cancelled, lambda share: None):
+            if not self._watch(READY, timeout_seconds, cancelled, lambda share: None, told):
                 raise RunFailed(NOT_STARTED, private="the runner ended before it was ready")
             begin()
             self._order(GO, NO_RESULT)
-            if not self._watch(DONE, timeout_seconds, cancelled, progress):
+            if not self._watch(DONE, timeout_seconds, cancelled, progress, told):
                 raise RunFailed(NO_RESULT, private="the runner ended before it was done")
         finally:
             self._end(self.pid, self._handle)
@@ -201,6 +204,7 @@ class RunnerProcess:
         timeout_seconds: float,
         cancelled: Callable[[], bool],
         progress: Callable[[float], None],
+        told: Callable[[str], None],
     ) -> bool:
         """Reads shares between 0 and 1 until the runner says `awaited` or ends; returns whether it said it."""
         pending, deadline = b"", time.monotonic() + timeout_seconds
@@ -219,7 +223,8 @@ class RunnerProcess:
                 *lines, pending = (pending + chunk).split(b"\n")
                 pending = pending[:_MAX_LINE_BYTES]
                 for line in lines:
-                    if heard(line[:_MAX_LINE_BYTES].decode("ascii", "replace"), awaited, progress) == awaited:
+                    text = line[:_MAX_LINE_BYTES].decode("ascii", "replace")
+                    if heard(text, awaited, progress, told) == awaited:
                         return True
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from datasites.approvals.approval import Approval
@@ -21,7 +20,6 @@ from policies.budget.accountant import round_spend
 from policies.contracts.encodings import largest_size
 from policies.contracts.inputs import decode_weights_file
 from policies.contracts.outputs import release_update
-from policies.plans.features import check_features
 from policies.plans.kinds import Plan
 
 
@@ -84,15 +82,14 @@ class Rounds:
         """
         approved = self._approved(run)
         scratch.mkdir(mode=0o700)
-        job = Job(
-            plan=approved.plan.to_json(),
+        job = Job.of_round(
+            approved.plan,
+            gpus=len(gpus),
             round=run.round,
             store=str(approved.published.store.resolve()),
             weights=str(self._weights(run, approved, scratch).resolve()),
             result=str((scratch / "update.safetensors").resolve()),
             confinement=self._enclosure.confine(gpus),
-            features=None if (wanted := check_features(approved.plan)) is None else asdict(wanted),
-            processes=max(1, len(gpus)),
         )
         # Room for the update is taken before anything is read, so that a lack of it is no way to run again.
         at_most = largest_size(approved.outputs, approved.plan.update_encoding)

@@ -5,7 +5,8 @@ has charged the round and says go. A device that is unfit for the round costs no
 
 Where the run has several GPUs it is the first of several processes, each closed in, that take every step together.
 Towards the datasite it says how far it is, and at the end which kind of error there was; the text of an exception and
-whatever is printed ends here, since either may hold anything of the pictures.
+whatever is printed ends here, since either may hold anything of the pictures. A rehearsal's pictures are the mock's:
+of it, and of it alone, the text of an exception is told.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasites.assets.features import open_features
+from datasites.assets.mock_store import is_mock
 from datasites.assets.store import PictureStore, open_store
 from datasites.runs.processes import workers
-from datasites.runs.processes.exception_summary import exception_summary
 from datasites.runs.processes.job import Job
+from datasites.runs.processes.progress_pipe import DONE, MISSING, READY, TRAINED, ProgressPipe
 from datasites.runs.sandbox import confinement as sandbox
 from policies.answers.plain_values import from_plain
 from policies.contracts.weights import canonical_bytes
-from policies.errors import SandboxMissing
+from policies.errors import SandboxMissing, StoreBroken
 from policies.plans.features import FeatureSpec
 from policies.plans.kinds import parse
 
@@ -35,10 +37,8 @@ if TYPE_CHECKING:
 
     from datasites.training.process_group.shared_memory_group import SharedMemoryGroup
 
-READY, DONE, ERROR, MISSING, TRAINED = "ready", "done", "error ", "missing ", "trained "
 GO = b"go\n"
 JOBS, PROGRESS = 0, 1  # where a runner is born with its two pipes
-_MAX_TEXT = 600
 _BYTES_OF_A_NUMBER = 4  # weights are float32, so a file of them has at least as many for each
 _NEEDED = (
     "encodings.ascii",
@@ -109,7 +109,7 @@ def main(prepare: Preparation, missing: dict[str, str]) -> None:
         prepare: What to do, inside the sandbox.
         missing: Namespaces that could not be had: name → why.
     """
-    say, orders = _Progress(os.dup(PROGRESS)), os.dup(JOBS)
+    say, orders = ProgressPipe(os.dup(PROGRESS)), os.dup(JOBS)
     line = _read_line(orders)
     if not line:
         return
@@ -120,7 +120,7 @@ def main(prepare: Preparation, missing: dict[str, str]) -> None:
         say.line(MISSING + error.private)
         return
     except Exception as error:
-        say.line(ERROR + exception_summary(error))
+        say.end(error, rehearses=job.rehearses)
         raise
     say.line(READY)
     if _read_line(orders) != GO:
@@ -131,13 +131,13 @@ def main(prepare: Preparation, missing: dict[str, str]) -> None:
         while content:
             content = content[os.write(result, content) :]
     except BaseException as error:  # noqa: BLE001 - it ends here, whatever it is; its text may hold pictures
-        say.line(ERROR + exception_summary(error))
+        say.end(error, rehearses=job.rehearses)
     else:
         say.line(DONE)
 
 
 def _begin(
-    job: Job, say: _Progress, orders: int, prepare: Preparation, missing: dict[str, str]
+    job: Job, say: ProgressPipe, orders: int, prepare: Preparation, missing: dict[str, str]
 ) -> tuple[Callable[[], bytes], int]:
     """All that comes before the pictures: opens, forks workers where the job asks for them, is closed in, prepares.
 
@@ -234,26 +234,15 @@ def prepare(inputs: RunInputs) -> Work:
     return work
 
 
-class _Progress:
-    """The pipe to the datasite."""
+def _open(job: Job, say: ProgressPipe) -> tuple[RunInputs, RunPictures]:
+    """Opens what all processes of the run may read. Pictures are mapped, not read.
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def line(self, text: str) -> None:
-        plain = "".join(sign if " " <= sign <= "~" else "?" for sign in text)
-        os.write(self._descriptor, plain[:_MAX_TEXT].encode() + b"\n")
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-
-    def share(self, done: float) -> None:
-        self.line(repr(float(done)))
-
-
-def _open(job: Job, say: _Progress) -> tuple[RunInputs, RunPictures]:
-    """Opens what all processes of the run may read. Pictures are mapped, not read."""
+    Guarantees:
+        Of a rehearsal it returns only where the store is the mock's.
+    """
     folder, store = Path(job.store), open_store(Path(job.store))
+    if job.rehearses and not is_mock(store):
+        raise StoreBroken("A rehearsal reads the mock's pictures and no others. Look at the datasite's log.")
     wanted = job.features
     inputs = RunInputs(
         plan=job.plan,

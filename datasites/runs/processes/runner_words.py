@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from datasites.runs.processes.exception_summary import first_cause
-from datasites.runs.processes.runner import ERROR, MISSING, READY, TRAINED
+from datasites.runs.processes.progress_pipe import ERROR, MISSING, READY, TRACE, TRAINED
 from datasites.runs.sandbox.confinement import missing_pieces
 from policies.errors import NotRepeatable, OutOfMemory, RunFailed, WanwuError
 
@@ -28,13 +28,14 @@ _UNFIT: dict[type[WanwuError], str] = {
 }
 
 
-def heard(line: str, awaited: str, progress: Callable[[float], None]) -> str:
+def heard(line: str, awaited: str, progress: Callable[[float], None], told: Callable[[str], None]) -> str:
     """What a runner says: that it is ready or done, how far it is, or why it ends, for the hospital's log alone.
 
     Args:
         line: Of the runner.
         awaited: `READY` or `DONE`.
         progress: Told the share of the work that is done.
+        told: Told each line of a rehearsal's traceback.
 
     Raises:
         RunFailed: It ends with an error.
@@ -45,6 +46,9 @@ def heard(line: str, awaited: str, progress: Callable[[float], None]) -> str:
         raise missing_pieces({}, told=line.removeprefix(MISSING))
     if line.startswith(ERROR):
         raise _ended(line.removeprefix(ERROR), awaited)
+    if line.startswith(TRACE):
+        told(line.removeprefix(TRACE))
+        return line
     if line.startswith(TRAINED):
         log.info("a run trained in %s s", line.removeprefix(TRAINED))
     with contextlib.suppress(ValueError):

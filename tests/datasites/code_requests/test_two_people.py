@@ -65,6 +65,7 @@ class Book:
             calculator=SimpleNamespace(shapes=lambda plan: DeclaredShapes({}, {})),
             audit=SimpleNamespace(write=self._write),
             witness=dict,
+            rehearsals=SimpleNamespace(check=lambda request_id: None),
             approved_version=lambda request_id: None,
         )
         done = SimpleNamespace(apply=lambda *_: None, undo=lambda *_: None)

@@ -27,6 +27,7 @@ ROLES = {
     "GET /requests/{request_id}": {ADMIN, REVIEWER},
     "GET /requests/{request_id}/record": {ADMIN, REVIEWER, AUDITOR},
     "POST /requests/{request_id}/approve": {ADMIN, REVIEWER},
+    "POST /requests/{request_id}/rehearse": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/deny": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/return": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/ask": {ADMIN, REVIEWER},

@@ -30,7 +30,7 @@ def issue(state: StateFolder, folder: Path, name: str) -> Path:
     approvals = Approvals(state.approvals)
     unused: Any = None
     calculator: Any = SimpleNamespace(epsilon_spent=epsilon_spent)
-    books = Books(unused, approvals, ledger_of(state), calculator, open_audit(state), unused)
+    books = Books(unused, approvals, ledger_of(state), calculator, open_audit(state), unused, unused)
     text = Receipts("north", bytes.fromhex(identities.load(state).signing_seed), books).issue("one")
     approvals.close()
     folder.mkdir(exist_ok=True)

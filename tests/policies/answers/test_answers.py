@@ -15,6 +15,7 @@ from datasites.code_requests.card import RequestCard, Unusual
 from datasites.console.answers import BudgetRow, FileAnswer, RemovedAnswer, RevokedAnswer, RunRow, StudyRow
 from policies.answers.hospital import BudgetAnswer, DatasetSchema, HospitalAnswer
 from policies.answers.plain_values import from_plain, to_plain
+from policies.answers.rehearsals import RehearsalAnswer
 from policies.answers.requests import BlobAnswer, ReceiptAnswer, RequestAnswer
 from policies.answers.runs import ChargedRunAnswer, RunAnswer
 from policies.budget.limits import DatasetLimits
@@ -41,6 +42,14 @@ RECORDED: list[tuple[Any, str]] = [
         '"queue_position": 0, "version": 8, "epsilon_spent": 1.5}',
     ),
     (RequestAnswer("ab", "pending", ""), '{"request": "ab", "state": "pending", "reason": ""}'),
+    (
+        RehearsalAnswer(
+            "ab", "failed", "It ended.", 0.5, 300, 12.0, 1.5, "alone", "one\ntwo", "2026-11-27T22:00:00+00:00"
+        ),
+        '{"request": "ab", "state": "failed", "reason": "It ended.", "seconds_a_step": 0.5, "peak_memory_mb": 300, '
+        '"estimated_seconds_a_round": 12.0, "estimated_hours": 1.5, "assumptions": "alone", "traceback": "one\\ntwo", '
+        '"at": "2026-11-27T22:00:00+00:00"}',
+    ),
     (ReceiptAnswer("{}"), '{"receipt": "{}"}'),
     (BlobAnswer(DIGEST, 12), '{"digest": "' + DIGEST + '", "bytes": 12}'),
     (BudgetAnswer(8.0, 2.5, 1e-05), '{"epsilon_total": 8.0, "epsilon_left": 2.5, "delta": 1e-05}'),

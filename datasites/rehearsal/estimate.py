@@ -1,0 +1,84 @@
+"""Estimates from a few steps on the mock what a plan's rounds will take at the public size, and on what grounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from policies.plans.kinds import Plan
+from policies.plans.training import TrainingPlan
+
+STEPS = 3  # the first warms the device up and is not counted, and two measure
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a rehearsal took on this machine.
+
+    Attributes:
+        preparing_seconds: Before the pictures: the process, its enclosure, the model and the device's own check.
+        steps: Seconds from when it was told to go to the end of each step.
+        working_seconds: From then to its result.
+        pictures: Of the mock.
+    """
+
+    preparing_seconds: float
+    steps: Sequence[float]
+    working_seconds: float
+    pictures: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a step took, and what a round and all rounds would take; rounded, since no more is known."""
+
+    seconds_a_step: float
+    seconds_a_round: float
+    hours: float
+    assumptions: str
+
+
+def shortened(plan: Plan) -> Plan:
+    """The plan with a few steps in a round, and nothing else of it changed; of counts the plan itself."""
+    if not isinstance(plan, TrainingPlan):
+        return plan
+    return replace(plan, steps_per_round=min(STEPS, plan.steps_per_round))
+
+
+def estimate(plan: Plan, measured: Measured, *, public_size: int) -> Estimate:
+    """What the plan's rounds would take on this machine, from what a shortened one took on the mock.
+
+    Guarantees:
+        The result is a function of the plan, of the dataset's public size and of times on the mock, and of nothing
+        else: neither the pictures nor how many there are enter.
+    """
+    counts = not isinstance(plan, TrainingPlan)
+    step = measured.working_seconds if counts else _seconds_a_step(measured.steps, measured.working_seconds)
+    grown = max(1.0, public_size / measured.pictures)
+    if isinstance(plan, TrainingPlan) and plan.privacy is not None:
+        a_round = measured.preparing_seconds + plan.steps_per_round * step
+        said = f"a step computes as many pictures as one at the public size of {public_size} does"
+    elif isinstance(plan, TrainingPlan):
+        step *= grown
+        a_round = measured.preparing_seconds + plan.steps_per_round * step
+        said = f"a step on {measured.pictures} pictures of the mock is stretched to the public size of {public_size}"
+    else:
+        a_round = measured.preparing_seconds + grown * step
+        said = f"a pass over {measured.pictures} pictures of the mock is stretched to the public size of {public_size}"
+    return Estimate(
+        seconds_a_step=_rounded(step),
+        seconds_a_round=_rounded(a_round),
+        hours=_rounded(plan.rounds * a_round / 3600),
+        assumptions=f"on this machine with nothing else running, {said}; without what the network takes",
+    )
+
+
+def _seconds_a_step(steps: Sequence[float], working_seconds: float) -> float:
+    if len(steps) > 1:
+        return (steps[-1] - steps[0]) / (len(steps) - 1)
+    return steps[0] if steps else working_seconds
+
+
+def _rounded(value: float) -> float:
+    """To two digits."""
+    return float(f"{value:.2g}")

@@ -1,0 +1,45 @@
+"""A request is rehearsed at a real hospital before a person looks: both sides see what it came to, at no cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from support.hospitals import Hospital, command, small_plan
+from support.waiting import wait_for
+
+from policies.answers.rehearsals import RehearsalAnswer
+
+if TYPE_CHECKING:
+    from researcher.hospitals.federation import Federation
+
+
+def test_a_request_is_rehearsed_on_arrival_and_again_when_a_person_asks(
+    hospitals: dict[str, Hospital], federation: Federation, tmp_path: Path
+) -> None:
+    from researcher.studies.study import Study
+
+    north, south = hospitals["north"], hospitals["south"]
+    entries = north.ledger_entries()
+    study = Study.submit(federation, small_plan(federation, study="rehearsed"), tmp_path)
+    assert "south" not in study.rehearsals(), "its setting says so"
+
+    def ended(name: str) -> RehearsalAnswer | None:
+        found = study.rehearsals()[name]
+        return found if found.state not in ("waiting", "running") else None
+
+    found = wait_for(lambda: ended("north"))
+    assert found.state == "passed", found
+    assert found.seconds_a_step > 0 and found.estimated_seconds_a_round > 0 and found.peak_memory_mb > 50
+
+    south.admin("rehearse", study.requests["south"].request_id)
+    assert wait_for(lambda: ended("south")).state == "passed"
+
+    access = [part for one in hospitals.values() for part in ("--credentials", one.credentials())]
+    told = command("-m", "researcher", "status", *access, "--out", tmp_path).stdout
+    assert "rehearsed at north: passed, about" in told and "rehearsed at south: passed, about" in told
+    card = north.admin("show", study.requests["north"].request_id).stdout
+    assert "rehearsal" in card and "s a round" in card
+
+    assert north.ledger_entries() == entries
+    assert north.events("request rehearsed")[-1]["answer"] == "passed"
