@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from datasites.assets.fingerprint import picture_digest
 from datasites.ingestion.reasons import CHANGED, DECODER_FAILED
 from datasites.picture_files.picture_refused import PictureRefused, Reason
 from datasites.picture_files.reasons import NOT_A_FILE
+from datasites.sources.file_picture import FilePicture
 from datasites.sources.listing import Picture
 from policies.plans.picture_form import PictureForm
 
@@ -60,7 +62,7 @@ class Target:
         return self.offset + row * self.row_bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Known:
     """What an earlier ingest noted of a picture that it read: nothing, if there was none.
 
@@ -78,8 +80,23 @@ class Known:
     empty: bool
     enlarged: bool = False
 
+    @property
+    def values(self) -> tuple[tuple[int, ...], str, str, bool, bool]:
+        """What JSON holds of it."""
+        return self.stamp, self.source, self.pixels, self.empty, self.enlarged
 
-@dataclass(frozen=True)
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> Known:
+        """Reads what `values` gives.
+
+        Raises:
+            ValueError, TypeError: Not that.
+        """
+        stamp, source, pixels, empty, enlarged = values
+        return cls(tuple(stamp), source, pixels, empty, enlarged)
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One picture to read.
 
@@ -98,7 +115,7 @@ class Task:
     is_measured: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What became of one picture.
 
@@ -121,7 +138,7 @@ class Reading:
     def to_line(self) -> bytes:
         """One line of JSON: what comes out of a process that has read hostile files is never unpickled."""
         found, reason = self.found, self.reason
-        known = None if found is None else (found.stamp, found.source, found.pixels, found.empty, found.enlarged)
+        known = None if found is None else found.values
         why = None if reason is None else (reason.code, reason.means, reason.advice)
         return _ENCODER.encode((self.index, known, self.kept, why, self.private, self.disk)).encode() + b"\n"
 
@@ -133,7 +150,7 @@ class Reading:
             ValueError, TypeError: Not that.
         """
         index, known, kept, why, private, disk = json.loads(line)
-        found = None if known is None else Known(tuple(known[0]), *known[1:])
+        found = None if known is None else Known.of(known)
         return cls(index, found, kept, None if why is None else Reason(*why), private, disk)
 
 
@@ -153,6 +170,8 @@ def read_picture(task: Task, target: Target, file: int) -> Reading:
         stamp = picture.stamp()
         if known is not None and known.stamp == stamp and _row_digest(task.row, target, file) == known.pixels:
             return Reading(task.index, known, kept=True)
+        if isinstance(picture, FilePicture):
+            picture = picture.read_once()
         source = picture.digest()
         pixels = None if target.form is None else picture.pixels(target.form)
         enlarged = task.is_measured and _is_enlarged(picture.own_size(), target)

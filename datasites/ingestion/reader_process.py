@@ -5,6 +5,7 @@ It imports the decoders, and neither torch nor PySyft. A file that ends this pro
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import sys
@@ -24,6 +25,7 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a decoder prints is no result
     target: Target = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the parent
     file = os.open(target.file, os.O_RDWR) if target.file else NOWHERE
+    gc.freeze()  # what was imported stays, and is not looked through again and again
     os.write(results, READY)
     while True:
         try:

@@ -25,7 +25,12 @@ _AHEAD = 32  # tasks that a process holds beyond the batch it gets: few enough t
 _LEAST_EACH = 64  # fewer pictures are not worth another process
 _GATHERING_SECONDS = 0.01
 _MOST_ENDED = 100  # processes: beyond that it is not the pictures
-_ENVIRONMENT = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_ENVIRONMENT = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    # Of the C library: given back after each picture, memory would have to be got and cleared for the next again.
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 26),
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 25),
+}
 
 
 class ReaderProcesses:
@@ -107,7 +112,7 @@ class _Reader:
                 stderr=descriptor,
                 env={
                     **os.environ,
-                    **dict.fromkeys(_ENVIRONMENT, "1"),
+                    **_ENVIRONMENT,
                     "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
                 },
             )

@@ -14,7 +14,6 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,7 @@ class WorkFolder:
 
     def note(self, index: int, found: Known) -> None:
         """Notes that a picture's row holds it. What is noted outlives this process once `flush` was called."""
-        line = self._places[index], int(self.rows[index]), *astuple(found)
+        line = self._places[index], int(self.rows[index]), *found.values
         self._journal.write(_ENCODER.encode(line).encode() + b"\n")
 
     def flush(self) -> None:
@@ -146,10 +145,11 @@ class WorkFolder:
         with (self._folder / JOURNAL).open("rb") as journal:
             for line in journal:
                 try:
-                    place, row, stamp, source, pixels, empty, enlarged = json.loads(line)
+                    place, row, *values = json.loads(line)
+                    known = Known.of(values)
                 except (ValueError, TypeError):
                     continue  # the first line, or one that a kill has cut
-                found[place] = row, Known(tuple(stamp), source, pixels, empty, enlarged)
+                found[place] = row, known
                 owner[row] = place
         return {place: noted for place, noted in found.items() if owner[noted[0]] == place}
 

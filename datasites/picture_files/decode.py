@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasites.picture_files import raster
+from datasites.picture_files.file_bytes import FileBytes, PictureFile
 from datasites.picture_files.file_pixels import PictureInfo
 from datasites.picture_files.kind import kind_of
 from datasites.picture_files.picture_refused import PictureRefused
@@ -25,12 +26,13 @@ AXIAL = 2
 
 
 def decode(
-    path: Path, form: PictureForm, frame: int = 0, *, axis: int = AXIAL
+    path: PictureFile, form: PictureForm, frame: int = 0, *, axis: int = AXIAL
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Reads one picture of a file as `form` says.
 
     Args:
-        path: The file. Its format is told by its content, whatever it is called.
+        path: The file, or its bytes where they were read already. Its format is told by its content, whatever it is
+            called.
         form: Size, channels, bits and the rules in between.
         frame: Which picture of the file, from 0 to `probe(path).frames` - 1.
         axis: Of a NIfTI volume, across which of the patient's axes slices are cut: 0 from left to right (sagittal
@@ -57,11 +59,11 @@ def decode(
     return to_form(pixels, form)
 
 
-def probe(path: Path, *, axis: int = AXIAL) -> PictureInfo:
+def probe(path: PictureFile, *, axis: int = AXIAL) -> PictureInfo:
     """Reads a file's header.
 
     Args:
-        path: The file.
+        path: The file, or its bytes.
         axis: As in `decode`.
 
     Raises:
@@ -81,8 +83,11 @@ def probe(path: Path, *, axis: int = AXIAL) -> PictureInfo:
 
 
 @contextmanager
-def _unchanged(path: Path) -> Iterator[None]:
+def _unchanged(path: PictureFile) -> Iterator[None]:
     """Refuses a file that is replaced or written to meanwhile, whatever was read of it."""
+    if isinstance(path, FileBytes):
+        yield
+        return
     before = _state(path)
     try:
         yield

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from datasites.picture_files.dicom.aspect import pixel_aspect
@@ -11,13 +9,14 @@ from datasites.picture_files.dicom.described import PALETTE, described
 from datasites.picture_files.dicom.frame_groups import FrameGroups
 from datasites.picture_files.dicom.header import read_header
 from datasites.picture_files.dicom.pixels import pixels as seen_frame
+from datasites.picture_files.file_bytes import PictureFile
 from datasites.picture_files.file_pixels import FilePixels, PictureInfo
 from datasites.picture_files.picture_refused import PictureRefused
 from datasites.picture_files.reasons import NOT_A_FILE
 from policies.plans.picture_form import PictureForm
 
 
-def info(path: Path) -> PictureInfo:
+def info(path: PictureFile) -> PictureInfo:
     """What the header says of the frames, whose shape in the patient is the first one's.
 
     Raises:
@@ -36,7 +35,7 @@ def info(path: Path) -> PictureInfo:
     return PictureInfo("dicom", (of.rows, of.columns), 1 if grey else 3, of.stored, True, of.frames, aspect)
 
 
-def pixels(path: Path, form: PictureForm, frame: int) -> FilePixels:
+def pixels(path: PictureFile, form: PictureForm, frame: int) -> FilePixels:
     """One frame, from black to white by the form.
 
     Raises:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from pathlib import Path
 
+from datasites.picture_files.file_bytes import PictureFile
 from datasites.picture_files.picture_refused import PictureRefused
 from datasites.picture_files.reasons import NOT_A_FILE, UNKNOWN_FORMAT
 
@@ -15,7 +15,7 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 
-def kind_of(path: Path) -> str:
+def kind_of(path: PictureFile) -> str:
     """`png`, `jpeg`, `tiff`, `bmp`, `webp`, `dicom` or `nifti`.
 
     Raises:
@@ -60,9 +60,9 @@ def _is_nifti(first: bytes) -> bool:
     return (348 in sizes and first[344:348] == b"n+1\0") or (540 in sizes and first[4:8] == b"n+2\0")
 
 
-def _unpacked(path: Path) -> bytes:
+def _unpacked(path: PictureFile) -> bytes:
     try:
-        with gzip.open(path) as stream:
+        with path.open("rb") as packed, gzip.open(packed) as stream:
             return stream.read(_FIRST)
     except (OSError, EOFError, zlib.error):
         return b""

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from datasites.picture_files.file_bytes import PictureFile, seen
 from datasites.picture_files.file_pixels import MAX_PIXELS, FilePixels, PictureInfo
 from datasites.picture_files.picture_refused import PictureRefused
 from datasites.picture_files.reasons import (
@@ -54,7 +54,7 @@ class _Volume:
     shown: tuple[float, float]
 
 
-def info(path: Path, axis: int) -> PictureInfo:
+def info(path: PictureFile, axis: int) -> PictureInfo:
     """What the header says of the slices across one of the patient's axes.
 
     Raises:
@@ -72,16 +72,16 @@ def info(path: Path, axis: int) -> PictureInfo:
     return PictureInfo("nifti", size, 1, 8 * kind.itemsize, True, int(sides[axis]), steps[down] / steps[across])
 
 
-def pixels(path: Path, form: PictureForm, frame: int, axis: int) -> FilePixels:
+def pixels(path: PictureFile, form: PictureForm, frame: int, axis: int) -> FilePixels:
     """One slice, from black to white by the form's window, which is one for all slices of the volume.
 
     Raises:
         PictureRefused: The volume or the slice cannot be taken.
     """
-    about, found = info(path, axis), path.stat()
+    about = info(path, axis)
     if not 0 <= frame < about.frames:
         raise PictureRefused(NO_SUCH_FRAME, private=f"{path}: {frame} of {about.frames}")
-    volume = _volume(path, found.st_mtime_ns, found.st_size)
+    volume = _volume(path, seen(path))
     low, high = _window(volume, form.window)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise PictureRefused(NO_WINDOW, private=f"{path}: from {low} to {high}")
@@ -92,7 +92,7 @@ def pixels(path: Path, form: PictureForm, frame: int, axis: int) -> FilePixels:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: PictureFile) -> Iterator[Any]:
     """The image, whose voxels are read while this is open.
 
     Raises:
@@ -107,7 +107,7 @@ def _opened(path: Path) -> Iterator[Any]:
             stream.seek(0)
             image = (nibabel.Nifti2Image if second else nibabel.Nifti1Image).from_stream(stream)
             _check(image, path)
-            _check_length(image, path, path.stat().st_size * (MOST_PACKED if packed else 1))
+            _check_length(image, path, seen(path)[1] * (MOST_PACKED if packed else 1))
             yield image
     except (PictureRefused, MemoryError):
         raise
@@ -115,7 +115,7 @@ def _opened(path: Path) -> Iterator[Any]:
         raise PictureRefused(DAMAGED, private=f"{path}: {type(error).__name__}: {error}") from error
 
 
-def _check(image: Any, path: Path) -> None:
+def _check(image: Any, path: PictureFile) -> None:
     shape = image.shape
     if len(shape) < 3 or any(side != 1 for side in shape[3:]):
         raise PictureRefused(SEVERAL_VOLUMES, private=f"{path}: {shape}")
@@ -125,7 +125,7 @@ def _check(image: Any, path: Path) -> None:
         raise PictureRefused(VOXEL_KIND, private=f"{path}: {image.header.get_data_dtype()}")
 
 
-def _check_length(image: Any, path: Path, most: int) -> None:
+def _check_length(image: Any, path: PictureFile, most: int) -> None:
     """Refuses a volume that the file is too short for, before memory is made for what its header says."""
     voxels = int(np.prod(image.shape, dtype=float)) * int(image.header.get_data_dtype().itemsize)
     if float(image.dataobj.offset) + voxels > most:
@@ -148,7 +148,7 @@ def _turned(image: Any) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=1)  # slices come one after the other, and unpacking a volume for each takes its square
-def _volume(path: Path, changed: int, size: int) -> _Volume:
+def _volume(path: PictureFile, state: tuple[int, int]) -> _Volume:
     with _opened(path) as image:
         stored = np.array(image.dataobj.get_unscaled()).reshape(image.shape[:3])  # no longer mapped to the file
         shown = float(image.header["cal_min"]), float(image.header["cal_max"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+
+from datasites.picture_files.file_bytes import PictureFile
 
 _SIGNATURE = 8  # bytes
 _SHOWN = 24  # bytes of a chunk that are looked at
@@ -11,7 +12,7 @@ _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _TURNING_TEXTS = (b"Raw profile type exif", b"Raw profile type APP1", b"XML:com.adobe.xmp")
 
 
-def significant_bits(path: Path) -> int | None:
+def significant_bits(path: PictureFile) -> int | None:
     """The most significant bits of its channels, by its sBIT chunk; None where it has none.
 
     Raises:
@@ -23,7 +24,7 @@ def significant_bits(path: Path) -> int | None:
     return None
 
 
-def may_be_turned(path: Path) -> bool:
+def may_be_turned(path: PictureFile) -> bool:
     """Whether it holds anything that can say that the picture is to be turned.
 
     Raises:
@@ -34,7 +35,7 @@ def may_be_turned(path: Path) -> bool:
     )
 
 
-def _chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
+def _chunks(path: PictureFile) -> Iterator[tuple[bytes, bytes]]:
     """(kind, first bytes) of each chunk."""
     with path.open("rb") as stream:
         stream.seek(_SIGNATURE)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from datasites.picture_files import deep_values
 from datasites.picture_files.depth import are_shifted, white_of
+from datasites.picture_files.file_bytes import PictureFile
 from datasites.picture_files.file_pixels import MAX_PIXELS, FilePixels, PictureInfo
 from datasites.picture_files.picture_refused import PictureRefused
 from datasites.picture_files.png_chunks import may_be_turned, significant_bits
@@ -41,7 +41,7 @@ _NOT_ITS_OWN = 0b101  # of a TIFF page: a smaller copy of another, or a mask
 _BITS_OF_LARGEST = {2**bits - 1: bits for bits in range(9, 17)}
 
 
-def info(path: Path, kind: str) -> PictureInfo:
+def info(path: PictureFile, kind: str) -> PictureInfo:
     """What the header says.
 
     Raises:
@@ -53,7 +53,7 @@ def info(path: Path, kind: str) -> PictureInfo:
         return _info(picture, path, kind, frames=len(pages))
 
 
-def pixels(path: Path, kind: str, form: PictureForm, frame: int) -> FilePixels:
+def pixels(path: PictureFile, kind: str, form: PictureForm, frame: int) -> FilePixels:
     """One picture of the file.
 
     Raises:
@@ -81,7 +81,7 @@ def pixels(path: Path, kind: str, form: PictureForm, frame: int) -> FilePixels:
 
 
 @contextmanager
-def opened(path: Path, kind: str) -> Iterator[Any]:
+def opened(path: PictureFile, kind: str) -> Iterator[Any]:
     """The picture, not yet decoded.
 
     Raises:
@@ -117,21 +117,21 @@ def _subfile(picture: Any, page: int) -> int:
     return int(picture.tag_v2.get(_SUBFILE, 0))
 
 
-def _info(picture: Any, path: Path, kind: str, *, frames: int) -> PictureInfo:
+def _info(picture: Any, path: PictureFile, kind: str, *, frames: int) -> PictureInfo:
     _check(picture, path, kind)
     channels, (bits, stated) = 1 if picture.mode in GREY else 3, _bits(picture, path, kind)
     size = (picture.height, picture.width)
     return PictureInfo(kind, size[::-1] if _is_turned(picture, path, kind) else size, channels, bits, stated, frames)
 
 
-def _is_turned(picture: Any, path: Path, kind: str) -> bool:
+def _is_turned(picture: Any, path: PictureFile, kind: str) -> bool:
     """Whether height and width change places; of a TIFF Pillow gives them as they will be."""
     if kind == "tiff" or (kind == "png" and not may_be_turned(path)):  # for a PNG's word Pillow decodes all of it
         return False
     return bool(picture.getexif().get(_ORIENTATION, 1) >= 5)
 
 
-def _check(picture: Any, path: Path, kind: str) -> None:
+def _check(picture: Any, path: PictureFile, kind: str) -> None:
     """Refuses what no rule is declared for.
 
     Raises:
@@ -151,7 +151,7 @@ def _check(picture: Any, path: Path, kind: str) -> None:
         raise PictureRefused(reason, private=f"{path}: {mode}, {picture.width} x {picture.height}")
 
 
-def _bits(picture: Any, path: Path, kind: str) -> tuple[int, bool]:
+def _bits(picture: Any, path: PictureFile, kind: str) -> tuple[int, bool]:
     """(bits of each value that count, whether the file says so)."""
     if not deep_values.are_deep(picture):
         return 8, True

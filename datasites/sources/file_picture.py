@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasites.picture_files.decode import AXIAL, decode, probe
+from datasites.picture_files.file_bytes import FileBytes, PictureFile, file_bytes
 from datasites.picture_files.picture_refused import PictureRefused
 from datasites.picture_files.reasons import NOT_A_FILE
 from policies.plans.picture_form import PictureForm
 
+_PART = 1 << 18  # bytes of a file that are hashed at a time
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class FilePicture:
     """One picture of a file.
 
@@ -25,14 +28,16 @@ class FilePicture:
         inside: Where the file is in it, with '/' between folders.
         frame: Which of the file's pictures, from 0; None where it has one alone.
         axis: Of a volume, as `decode` takes it.
+        held: The file's bytes, where they were read already.
     """
 
     root: str
     inside: str
     frame: int | None = None
     axis: int = AXIAL
+    held: FileBytes | None = field(default=None, repr=False)
 
-    @cached_property
+    @property
     def file(self) -> Path:
         """The file."""
         return Path(self.root, self.inside)
@@ -47,16 +52,28 @@ class FilePicture:
         found = self.file.stat()
         return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
+    def read_once(self) -> Self:
+        """The picture with its file's bytes; one of several in its file, or of a huge one, stays as it is.
+
+        What the decoders keep of a file for its further pictures, they keep by its path.
+
+        Raises:
+            PictureRefused: The file cannot be read, or changes meanwhile.
+        """
+        return replace(self, held=file_bytes(self.file)) if self.frame is None else self
+
     def digest(self) -> bytes:
         """SHA-256 of the file's bytes and of the picture's number in it.
 
         Raises:
             PictureRefused: The file cannot be read.
         """
+        if self.held is not None:
+            return hashlib.sha256(self.held.content).digest()
         found = hashlib.sha256(f"{self.frame} {self.axis} ".encode() if self.frame is not None else b"")
         try:
             with self.file.open("rb") as stream:
-                while part := stream.read(1 << 20):
+                while part := stream.read(_PART):
                     found.update(part)
         except OSError as error:
             raise PictureRefused(NOT_A_FILE, private=f"{self.file}: {error}") from error
@@ -68,7 +85,7 @@ class FilePicture:
         Raises:
             PictureRefused: It cannot be read as a picture.
         """
-        return probe(self.file, axis=self.axis).size
+        return probe(self._source(), axis=self.axis).size
 
     def pixels(self, form: PictureForm) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """(height, width, channels) of `form`.
@@ -76,4 +93,7 @@ class FilePicture:
         Raises:
             PictureRefused: It cannot be read as that.
         """
-        return decode(self.file, form, self.frame or 0, axis=self.axis)
+        return decode(self._source(), form, self.frame or 0, axis=self.axis)
+
+    def _source(self) -> PictureFile:
+        return self.held or self.file

@@ -50,7 +50,7 @@ class Picture(Protocol):
         """
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, slots=True)
 class ListedPicture:
     """A picture with all that the source says of it.
 

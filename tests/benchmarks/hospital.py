@@ -2,8 +2,9 @@
 
     python tests/benchmarks/hospital.py --jpegs 2000 --dicoms 500
 
-Each row is measured in a process of its own. The floor is as many processes that decode the same files by the same form
-and keep nothing. Files are drawn, and read once before the clock starts, so that no disk is measured.
+The floor is as many processes of `bare_decoding.py`: the same decoder, the same files, the same form, and nothing is
+kept. Floor and ingest are measured in turns, each in processes of its own, so that other work on the machine slows both
+alike. Files were just drawn, so that no disk is read. Pictures are brought to 224 x 224, as hospitals' are.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -31,16 +33,19 @@ from datasites.assets.store import open_store  # noqa: E402
 from datasites.ingestion.ingest import Asked, ingest  # noqa: E402
 from datasites.ingestion.reader_processes import ReaderProcesses  # noqa: E402
 from datasites.ingestion.reasons import ACCEPTABLE  # noqa: E402
-from datasites.picture_files.decode import decode  # noqa: E402
 from datasites.sources.dataset_settings import DatasetSettings  # noqa: E402
 from datasites.sources.read_listing import list_pictures  # noqa: E402
-from policies.plans.picture_form import PictureForm  # noqa: E402
 
 FEW = 2000
 STORES = (1_000, 100_000)
 BATCH = 64
-TURNS = 41
+OPENINGS = 41
 JPEG_SIDE, DICOM_SIDE = 256, 512
+KEPT_SIDE = 224
+CHANNELS = {"jpeg": 3, "dicom": 1}
+BARE = Path(__file__).with_name("bare_decoding.py")
+TIMES = ("seconds", "processor_seconds")
+Row = dict[str, Any]
 
 
 def main() -> None:
@@ -49,13 +54,14 @@ def main() -> None:
     parser.add_argument("--jpegs", type=int, default=20_000, help="of 256 x 256 pixels")
     parser.add_argument("--dicoms", type=int, default=5_000, help="of 512 x 512 pixels, 12 bits")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--turns", type=int, default=2, help="of the floor and an ingest, one after the other")
     parser.add_argument("--out", type=Path, default=PROJECT / "out" / "bench")
     parser.add_argument("--one", nargs="*", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps({"ingest": _ingest, "floor": _floor, "share": _share}[options.one[0]](*options.one[1:])))
+        print(json.dumps({"ingest": _ingest, "floor": _floor}[options.one[0]](*options.one[1:])))
         return
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.out) as folder:
         for row in _rows(Path(folder), options):
@@ -64,7 +70,7 @@ def main() -> None:
             (options.out / "hospital.json").write_text(json.dumps(rows, indent=2) + "\n")
 
 
-def _rows(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     few = min(FEW, options.jpegs)
     for kind, draw, counts in (
         ("jpeg", draw_jpegs, (few, options.jpegs)),
@@ -73,11 +79,28 @@ def _rows(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]
         for count in sorted({count for count in counts if count}):
             files = folder / f"{kind}_{count}"
             draw(files, count)
-            for way in ("floor", "ingest"):
-                found = _in_a_process(way, kind, str(files), str(options.processes))
-                yield {"what": f"{way}_{kind}", "pictures": count, "processes": options.processes, **found}
+            yield from _in_turns(kind, files, count, options)
+            shutil.rmtree(files)
     for count in STORES:
         yield {"what": "open_store", "pictures": count, **_opening(folder / f"store_{count}", count)}
+
+
+def _in_turns(kind: str, files: Path, count: int, options: argparse.Namespace) -> Iterator[Row]:
+    """Rows of the floor and of the way in, the latter with its share of the floor's pace."""
+    taken: dict[str, list[Row]] = {"floor": [], "ingest": []}
+    for _ in range(options.turns):
+        for way, found in taken.items():
+            found.append(_in_a_process(way, kind, str(files), str(options.processes)))
+    clock, processor = ({way: sum(one[name] for one in found) for way, found in taken.items()} for name in TIMES)
+    for way, found in taken.items():
+        each = {name: round(sum(one[name] for one in found) / options.turns, 2) for name in found[0]}
+        row = {"what": f"{way}_{kind}", "pictures": count, "processes": options.processes, "turns": options.turns}
+        row["pictures_per_second"] = round(options.turns * count / clock[way], 1)
+        row |= each | {"peak_rss_mb": max(one["peak_rss_mb"] for one in found)}
+        if way == "ingest":
+            row["of_floor"] = round(clock["floor"] / clock["ingest"], 3)
+            row["of_floor_by_processor"] = round(processor["floor"] / processor["ingest"], 3)
+        yield row
 
 
 def _in_a_process(*arguments: str) -> Any:
@@ -86,51 +109,40 @@ def _in_a_process(*arguments: str) -> Any:
     return json.loads(ran.stdout)
 
 
-def settings_for(kind: str, files: str) -> DatasetSettings:
-    """A dataset of drawn files as they are: colour of 8 bits, or grey of 12 that becomes 8."""
-    channels, side = (3, JPEG_SIDE) if kind == "jpeg" else (1, DICOM_SIDE)
-    return DatasetSettings(data_path=files, size=(side, side), channels=channels)
-
-
-def _ingest(kind: str, files: str, processes: str) -> dict[str, float]:
-    settings = settings_for(kind, files)
-    begun = time.monotonic()
+def _ingest(kind: str, files: str, processes: str) -> Row:
+    settings = DatasetSettings(data_path=files, size=(KEPT_SIDE, KEPT_SIDE), channels=CHANNELS[kind])
+    began = _times()
     listing = list_pictures(settings)
-    listed = time.monotonic()
+    listed = _times()
     with tempfile.TemporaryDirectory(dir=Path(files).parent) as state:
         asked = Asked(settings, bytes(32), Path(state) / "ingest-report.csv", accepted=frozenset(ACCEPTABLE))
         ingest(listing, Path(state) / "store" / "pictures", asked, partial(ReaderProcesses, int(processes)))
-        seconds = time.monotonic() - listed
-    return {**_told(len(listing.pictures), seconds, int(processes)), "listing_seconds": round(listed - begun, 2)}
+        done = _times()
+    listing_times = {f"listing_{name}": listed[name] - began[name] for name in TIMES}
+    return _told(listed, done, int(processes)) | listing_times
 
 
-def _floor(kind: str, files: str, processes: str) -> dict[str, float]:
-    begun = time.monotonic()
-    command = [sys.executable, __file__, "--one", "share", kind, files, processes]
+def _floor(kind: str, files: str, processes: str) -> Row:
+    began = _times()
+    command = [sys.executable, str(BARE), files, str(KEPT_SIDE), str(CHANNELS[kind]), processes]
     running = [subprocess.Popen([*command, str(number)], stdout=subprocess.PIPE) for number in range(int(processes))]
-    counts = [json.loads(one.communicate()[0]) for one in running]
-    return _told(sum(counts), time.monotonic() - begun, int(processes))
+    for one in running:
+        one.communicate()
+        assert one.returncode == 0
+    return _told(began, _times(), int(processes))
 
 
-def _share(kind: str, files: str, processes: str, number: str) -> int:
-    """Decodes every so many-th file, and keeps nothing."""
-    settings = settings_for(kind, files)
-    form = PictureForm(settings.size, settings.channels)
-    own = sorted(path for path in Path(files).rglob("*") if path.is_file())[int(number) :: int(processes)]
-    for path in own:
-        decode(path, form)
-    return len(own)
+def _times() -> dict[str, float]:
+    """The clock, and the processor time of this process and of its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return dict(zip(TIMES, (time.monotonic(), sum(one.ru_utime + one.ru_stime for one in used)), strict=True))
 
 
-def _told(count: int, seconds: float, processes: int) -> dict[str, float]:
+def _told(began: dict[str, float], done: dict[str, float], processes: int) -> Row:
     """Memory is that of this process and of as many of its largest child as there were, in MB of a million bytes."""
-    own, child = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    peak = (own.ru_maxrss + processes * child.ru_maxrss) * 1024 / 1e6
-    return {
-        "pictures_per_second": round(count / seconds, 1),
-        "peak_rss_mb": round(peak, 1),
-        "processor_seconds": round(own.ru_utime + own.ru_stime + child.ru_utime + child.ru_stime, 2),
-    }
+    own, child = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    peak = round((own + processes * child) * 1024 / 1e6, 1)
+    return {name: done[name] - began[name] for name in TIMES} | {"peak_rss_mb": peak}
 
 
 def _opening(folder: Path, count: int) -> dict[str, float]:
@@ -148,7 +160,7 @@ def _opening(folder: Path, count: int) -> dict[str, float]:
     patients = [str(number) for number in rng.integers(0, count // 2, count)]
     keep(listing_of(images, np.arange(count) % 2, ("a", "b"), patients), folder, name="pictures", unit="patient")
     opening, reading = [], []
-    for _ in range(TURNS):
+    for _ in range(OPENINGS):
         begun = time.perf_counter()
         store = open_store(folder)
         opened = time.perf_counter()

@@ -9,7 +9,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from io import SEEK_CUR, BytesIO
-from pathlib import Path
 from typing import BinaryIO
 
 from pydicom import Dataset
@@ -19,6 +18,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from datasites.picture_files.dicom.elements import tag_of
 from datasites.picture_files.dicom.reasons import BROKEN, NOT_DICOM, SYNTAX
+from datasites.picture_files.file_bytes import PictureFile, seen
 from datasites.picture_files.picture_refused import PictureRefused
 from datasites.picture_files.reasons import TOO_LARGE
 
@@ -95,7 +95,7 @@ class Header:
         inflated: All elements, decompressed, of a deflated file.
     """
 
-    path: Path
+    path: PictureFile
     dataset: Dataset
     syntax: UID
     place: PixelPlace | None
@@ -109,7 +109,7 @@ class Header:
     @property
     def source_size(self) -> int:
         """Bytes of that source."""
-        return len(self.inflated) if self.inflated is not None else self.path.stat().st_size
+        return len(self.inflated) if self.inflated is not None else seen(self.path)[1]
 
 
 class _Watch:
@@ -129,19 +129,18 @@ class _Watch:
         return True
 
 
-def read_header(path: Path, keywords: Collection[str] = FOR_PIXELS) -> Header:
+def read_header(path: PictureFile, keywords: Collection[str] = FOR_PIXELS) -> Header:
     """Reads the elements of `keywords` and nothing else. The last file's header is kept for its further frames.
 
     Raises:
         PictureRefused: It is no DICOM file, broken, or deflated to more than a picture needs.
         OSError: It cannot be opened.
     """
-    seen = path.stat()
-    return _read(path, frozenset(keywords), (seen.st_mtime_ns, seen.st_size))
+    return _read(path, frozenset(keywords), seen(path))
 
 
 @lru_cache(maxsize=1)
-def _read(path: Path, keywords: frozenset[str], seen: tuple[int, int]) -> Header:
+def _read(path: PictureFile, keywords: frozenset[str], state: tuple[int, int]) -> Header:
     tags: list[BaseTag | int] = [int(tag_of(keyword)) for keyword in keywords]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -156,7 +155,7 @@ def _read(path: Path, keywords: frozenset[str], seen: tuple[int, int]) -> Header
             raise PictureRefused(BROKEN, private=type(error).__name__) from error
 
 
-def _parsed(path: Path, file: BinaryIO, tags: list[BaseTag | int]) -> Header:
+def _parsed(path: PictureFile, file: BinaryIO, tags: list[BaseTag | int]) -> Header:
     syntax = _transfer_syntax(file)
     deflated = syntax == DeflatedExplicitVRLittleEndian
     inflated = _inflate(file) if deflated else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from datasites.picture_files.dicom.levels.grey import grey_levels
 from datasites.picture_files.dicom.levels.palette import coloured
 from datasites.picture_files.dicom.reasons import PHOTOMETRIC
 from datasites.picture_files.dicom.stored_values import stored_values
+from datasites.picture_files.file_bytes import PictureFile
 from datasites.picture_files.picture_refused import PictureRefused
 from policies.plans.picture_form import PictureForm
 
@@ -36,7 +36,7 @@ class SeenFrame:
     pixel_aspect: float
 
 
-def pixels(path: Path, form: PictureForm, frame: int = 0) -> SeenFrame:
+def pixels(path: PictureFile, form: PictureForm, frame: int = 0) -> SeenFrame:
     """Reads one frame of a file; only that frame is decoded.
 
     Raises:
