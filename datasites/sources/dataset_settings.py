@@ -205,7 +205,7 @@ class DatasetSettings:
         return PictureForm(
             size=self.size if all(self.size) else size,
             channels=self.channels or channels,
-            **{name: getattr(self, name) for name in _FORM},
+            **{name: getattr(self, name) for name in FORM},
         )
 
     def beside(self, folder: Path) -> Self:
@@ -260,7 +260,8 @@ class DatasetSettings:
         _checks.integer("public_size", self.public_size, low=0, high=10**9)
 
 
-_FORM = ("resize", "bits", "window", "window_number", "square_pixels", "store_bits")
+FORM = ("resize", "bits", "window", "window_number", "square_pixels", "store_bits")
+"""Settings that are parts of the form besides size and channels."""
 
 
 def is_named(data_path: str) -> bool:

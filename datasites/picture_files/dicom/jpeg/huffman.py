@@ -55,8 +55,8 @@ def sixteen_bits(padded: NDArray[np.uint8], first: int, count: int) -> NDArray[n
     """
     ahead = [padded[first + more : first + more + count].astype(np.uint32) for more in range(3)]
     three = ahead[0] << 16 | ahead[1] << 8 | ahead[2]
-    every: NDArray[np.uint32] = three[:, None] >> np.arange(8, 0, -1, dtype=np.uint32) & np.uint32(0xFFFF)
-    return every.ravel()
+    every = three[:, None] >> np.arange(8, 0, -1, dtype=np.uint32) & np.uint32(0xFFFF)
+    return every.ravel().astype(np.uint32, copy=False)
 
 
 def coded_values(
