@@ -73,6 +73,9 @@ class DatasetSettings:
         default="auto",
         choices=ENCODINGS,
     )
+    table_sheet: str = setting(
+        "Which sheet of an XLSX table; empty takes the one that has the named columns.", default=""
+    )
     path_column: str = setting(
         "The table's column with each picture's path, or with what table_match names.", default="path"
     )

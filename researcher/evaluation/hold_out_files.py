@@ -22,6 +22,7 @@ from datasites.sources.listing import LeftOut, ListedPicture, Listing
 from datasites.sources.read_listing import kind_of_source, list_pictures
 from datasites.sources.settings_file import settings_in
 from datasites.sources.tables.read_table import read_table
+from datasites.sources.tables.table_pictures import wanted_columns
 from policies.errors import ConfigError, DataError
 from policies.plans.picture_form import PictureForm
 from policies.plans.reports_file import REPORTS_FILE
@@ -190,11 +191,14 @@ def _of_a_hold_out(settings: DatasetSettings, class_names: Sequence[str], form: 
         settings = replace(settings, class_names=tuple(class_names))
     kind = kind_of_source(settings)
     table = settings.data_path if kind == "table" and not settings.table else settings.table
-    columns = read_table(Path(table), (), settings.table_encoding).heads if table else ()
+    columns: Sequence[str] = ()
+    if table:
+        wanted = wanted_columns(settings)
+        columns = read_table(Path(table), wanted, settings.table_encoding, settings.table_sheet).heads
     with_reports = settings.report_column if table else (Path(settings.data_path) / REPORTS_FILE).is_file()
     return replace(
         settings,
         safe_kinds=IDENTITIES,
-        safe_columns=columns,
+        safe_columns=tuple(columns),
         text_length=settings.text_length or int(bool(with_reports)),
     )
