@@ -158,7 +158,10 @@ def ingest_pictures(state: StateFolder, config: DatasiteConfig, options: IngestO
         for line in public_names(listing, dataset):
             options.tell(line)
         if not options.agreed():
-            raise ConfigError("Nothing was read and nothing is published. Rename classes, or set class_names.")
+            raise ConfigError(
+                "Nothing was read and nothing is published: nobody has said that these names may be public. Where they "
+                "may, give --yes, or set class_names in [dataset]. Else rename the classes."
+            )
     if options.hold_out:
         held = Path(options.hold_out)
         plain = replace(dataset, data_path=options.hold_out, site="", table="", kind="auto")

@@ -122,6 +122,10 @@ def _existing(
 def _ingested(listing: Listing, folder: Path, asked: Asked, work: WorkFolder, reader: Reader) -> StoreManifest:
     read = _Read(listing)
     with work.opened() as tasks:
+        if known := sum(task.known is not None for task in tasks):
+            asked.tell(
+                f"{known:,} of {len(tasks):,} pictures are here from an earlier try: only what changed is read again."
+            )
         for done, reading in enumerate(reader(tasks, work.target), start=1):
             if reading.disk:
                 raise DataError(DISK, private=reading.disk)

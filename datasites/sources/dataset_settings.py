@@ -195,6 +195,11 @@ class DatasetSettings:
         """The form in which reports are kept; None where they are left out."""
         return TextForm(self.text_length, self.text_vocabulary) if self.text_length else None
 
+    @property
+    def names_classes(self) -> bool:
+        """Whether these settings say all names of classes or findings that will be public."""
+        return bool(self.class_names) or len(self.label_columns) > 1
+
     def form(self, size: tuple[int, int], channels: int) -> PictureForm:
         """The form that pictures are read in.
 

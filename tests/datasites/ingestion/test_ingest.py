@@ -148,8 +148,10 @@ def test_after_a_kill_only_what_was_not_kept_or_has_changed_is_read_again(
     images[192 + 16 * 40 : 192 + 16 * 43] = 0  # three rows that a crash of the machine has lost
     images.flush()
     pictures_read(tmp_path / "files")
-    store = bring_in(state, raw_listing(files), reader=readers)
+    told: list[str] = []
+    store = bring_in(state, raw_listing(files), reader=readers, tell=told.append)
     again = pictures_read(tmp_path / "files")
+    assert told[0] == f"{known - 1} of 200 pictures are here from an earlier try: only what changed is read again."
     assert 200 - known + 1 + 1 <= again <= 200 - known + 1 + 1 + 3
     assert by_file(store, files) == turns(files)
     assert not work.exists()
