@@ -15,7 +15,7 @@ from datasites.assets.fingerprint import picture_digest
 from datasites.assets.store import PictureStore, StoreManifest, open_store
 from datasites.datasets.merging import Part
 from datasites.datasets.next_version import known_budgets, make_version, rows_of
-from datasites.datasets.withdrawn import Withdrawn
+from datasites.datasets.withdrawn import Withdrawn, who_withdrew
 from datasites.files.private_folder import only_writer
 from datasites.files.state_folder import StateFolder
 from datasites.ingestion.findings import hold_out_pixels
@@ -169,8 +169,8 @@ class Ingest:
 
     def _without_withdrawn(self, listing: Listing) -> Listing:
         """The listing without pictures under the identifier of a patient who withdrew."""
-        gone, secret = Withdrawn.read(self.state.withdrawn).patients, self.asked.secret
-        return self._without(listing, lambda one: not gone.isdisjoint(_patients(secret, one))) if gone else listing
+        gone, secret = who_withdrew(self.state), self.asked.secret
+        return self._without(listing, lambda one: any(map(gone.has, _patients(secret, one))))
 
     def _without_files(self, listing: Listing) -> Listing:
         """The listing without files that a patient who withdrew had, whoever they are said to be of now."""
