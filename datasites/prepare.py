@@ -23,6 +23,7 @@ from datasites.ingestion.reader_processes import ReaderProcesses
 from datasites.sources.dataset_settings import FLAT, is_named
 from datasites.sources.public_names import public_names
 from datasites.sources.read_listing import list_pictures
+from datasites.sources.settings_file import settings_in
 from datasites.state import identity as identities
 from datasites.state.pseudonym_secret import pseudonym_secret
 from policies.errors import ConfigError
@@ -157,9 +158,14 @@ def ingest_pictures(state: StateFolder, config: DatasiteConfig, options: IngestO
         for line in public_names(listing, dataset):
             options.tell(line)
         if not options.agreed():
-            raise ConfigError("Nothing was read and nothing is published. Rename classes, or set class_names.")
+            raise ConfigError(
+                "Nothing was read and nothing is published: nobody has said that these names may be public. Where they "
+                "may, give --yes, or set class_names in [dataset]. Else rename the classes."
+            )
     if options.hold_out:
-        hold_out = list_pictures(replace(dataset, data_path=options.hold_out, site="", table="", kind="auto"))
+        held = Path(options.hold_out)
+        plain = replace(dataset, data_path=options.hold_out, site="", table="", kind="auto")
+        hold_out = list_pictures(settings_in(held) if held.suffix.lower() == ".toml" else plain)
     with Watched("Reading pictures") as watch:
         asked = Asked(
             dataset,

@@ -88,9 +88,11 @@ def ingest(chosen: Chosen, *, processes: int | None, hold_out: Path | None, acce
     state = chosen_state(chosen)
     check_version(state.path)
     compared = "" if hold_out is None else str(hold_out)
-    options = IngestOptions(processes, frozenset(accept), compared, agreed=partial(_agreed, yes))
+    config = DatasiteConfig.from_toml(state.config)
+    agreed = partial(_agreed, yes, config.dataset.names_classes)
+    options = IngestOptions(processes, frozenset(accept), compared, agreed=agreed)
     try:
-        manifest = ingest_pictures(state, DatasiteConfig.from_toml(state.config), options)
+        manifest = ingest_pictures(state, config, options)
     except KeyboardInterrupt:
         say("Nothing more was published. The same command goes on: what was read is kept.", to_errors=True)
         raise
@@ -113,10 +115,15 @@ def ingest(chosen: Chosen, *, processes: int | None, hold_out: Path | None, acce
     )
 
 
-def _agreed(yes: bool) -> bool:
-    """Whether the names that were told may be published; asked where a person can answer."""
+def _agreed(yes: bool, named: bool) -> bool:
+    """Whether the names that were told may be published; asked where a person can answer.
+
+    Guarantees:
+        A name that only the data gives becomes public when somebody has said so: at the question, by --yes, or by
+        writing it into the settings (`named`).
+    """
     if yes or not sys.stdin.isatty():
-        return True
+        return yes or named
     return click.confirm("Publish under these names?", err=True)
 
 
@@ -160,7 +167,10 @@ def add_commands(commands: HospitalCommands) -> None:
         option("--processes", "that read pictures at once; one for each core if not given", kind=int),
         option("--hold_out", "pictures that models are measured on: none of them is to be in the dataset", kind=path),
         option("--accept", "take what stops the ingest for this reason", choices=ACCEPTABLE, repeated=True),
-        switch("--yes", "publish under the names that are told; without it, a person in a terminal is asked"),
+        switch(
+            "--yes",
+            "publish under the names that are told; else a terminal asks, and a script stops unless class_names is set",
+        ),
     )
     commands.add("features", features, later=_features)
 

@@ -67,7 +67,10 @@ def restore(chosen: Chosen, *, folder: Path, nothing_since: bool, lost: Path | N
         say(f"  Charged in full: {done.recharged} approvals after the backup, which the lost audit log names.")
     if since is Since.UNKNOWN:
         say(f"  Not counted: studies approved after {made_at}. Ask the researchers for their receipts, and lower the")
-        say("  dataset's total by what they name. Accounts and certificates revoked since are valid again.")
+        say(
+            "  dataset's total by what they name. Accounts and certificates revoked since are valid again, and patients"
+        )
+        say("  who withdrew since are in the dataset again: python -m datasites dataset remove-patient.")
     say("Never start the lost datasite again. To go on: python -m datasites doctor, then serve.")
 
 

@@ -15,13 +15,13 @@ from datasites.assets.fingerprint import picture_digest
 from datasites.assets.store import PictureStore, StoreManifest, open_store
 from datasites.datasets.merging import Part
 from datasites.datasets.next_version import known_budgets, make_version, rows_of
-from datasites.datasets.withdrawn import Withdrawn
+from datasites.datasets.withdrawn import Withdrawn, who_withdrew
 from datasites.files.private_folder import only_writer
 from datasites.files.state_folder import StateFolder
+from datasites.ingestion.findings import hold_out_pixels
 from datasites.ingestion.ingest import Asked, Reader, ingest
 from datasites.ingestion.ingested_before import Difference, asked_otherwise, difference
 from datasites.ingestion.listing_checks import form_of
-from datasites.ingestion.picture_reading import Target, Task
 from datasites.ingestion.pseudonyms import of_patient, of_source
 from datasites.ingestion.reasons import IN_HOLD_OUT
 from datasites.sources.dicom.patients import BEFORE_ISSUER
@@ -141,19 +141,20 @@ class Ingest:
         if self.asked.hold_out is None or IN_HOLD_OUT.code in self.asked.accepted:
             return
         known = _labels_by_pixels(store, np.arange(store.manifest.num_pictures, dtype=np.int64))
-        held = self.asked.hold_out.pictures
-        tasks = [Task(index, listed.picture) for index, listed in enumerate(held)]
+        form, asked = form_of(listing, self.asked.settings), self.asked
         log = self.state.store / f"{_COMING}.log"
         try:
-            read = list(self.reader(log)(tasks, Target(form_of(listing, self.asked.settings))))
+            held = hold_out_pixels(
+                self.asked.hold_out, form, self.reader(log), asked.settings.most_left_out, asked.tell
+            )
         finally:
             log.unlink(missing_ok=True)
-        both = [one.index for one in read if one.found is not None and bytes.fromhex(one.found.pixels) in known]
+        both = sorted(place for digest, place in held.items() if digest in known)
         if both:
             raise DataError(
                 f"The dataset '{self.asked.settings.name}' has pictures of the hold-out already: {IN_HOLD_OUT.code}. "
                 "Take them out of the hold-out: a model is not to be measured on what it was trained on.",
-                private="\n".join(["In the hold-out:", *(held[index].picture.place for index in sorted(both))]),
+                private="\n".join(["In the hold-out:", *both]),
             )
 
     def _check_settings(self, listing: Listing, store: PictureStore) -> None:
@@ -168,8 +169,8 @@ class Ingest:
 
     def _without_withdrawn(self, listing: Listing) -> Listing:
         """The listing without pictures under the identifier of a patient who withdrew."""
-        gone, secret = Withdrawn.read(self.state.withdrawn).patients, self.asked.secret
-        return self._without(listing, lambda one: not gone.isdisjoint(_patients(secret, one))) if gone else listing
+        gone, secret = who_withdrew(self.state), self.asked.secret
+        return self._without(listing, lambda one: any(map(gone.has, _patients(secret, one))))
 
     def _without_files(self, listing: Listing) -> Listing:
         """The listing without files that a patient who withdrew had, whoever they are said to be of now."""

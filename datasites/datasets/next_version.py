@@ -12,7 +12,7 @@ from datasites.assets.store import PictureStore, StoreManifest
 from datasites.audit_log.log import AuditLog
 from datasites.datasets.lineage import shared_lineage
 from datasites.datasets.merging import Part, write_version
-from datasites.datasets.withdrawn import Withdrawn
+from datasites.datasets.withdrawn import who_withdrew
 from datasites.files.state_folder import StateFolder
 from datasites.state.kept_books import open_ledger
 from policies.errors import DataError
@@ -46,7 +46,7 @@ def make_version(
     Raises:
         DataError: Too few units, parts of different schemas, or what belongs to datasets with different budgets.
     """
-    gone = Withdrawn.read(state.withdrawn)
+    gone = who_withdrew(state)
     parts = [gone.without(part) for part in parts]
     before = versions_of(state.store, name)
     number = before[-1].number + 1 if before else 1

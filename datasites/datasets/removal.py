@@ -7,21 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datasites.assets.dataset_version import DatasetVersion, as_set, newest_version, versions_of
+from datasites.assets.dataset_version import DatasetVersion, all_versions, as_set, newest_version, versions_of
 from datasites.assets.store import PictureStore, open_store
 from datasites.audit_log.log import AuditLog
 from datasites.datasets.next_version import make_version, rows_of
-from datasites.datasets.seen_by import StudyThatSaw, studies_that_saw
-from datasites.datasets.withdrawn import Withdrawn
+from datasites.datasets.seen_by import StudyThatSaw, patients_in, studies_that_saw
+from datasites.datasets.withdrawn import WITHDRAWN, Withdrawn, shown_of, who_withdrew
 from datasites.files.private_folder import only_writer
 from datasites.files.state_folder import StateFolder
 from datasites.ingestion.pseudonyms import of_patient
 from datasites.state.kept_books import open_audit, open_ledger
 from datasites.state.pseudonym_secret import pseudonym_secret
 from policies.errors import DataError
-
-WITHDRAWN = "patients withdrawn"
-SHOWN_DIGITS = 16  # hexadecimal digits of a pseudonym, in the log
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,8 @@ def finish_withdrawals(state: StateFolder, name: str, *, least: int) -> int | No
     """Makes the version that withdrawals have left to make: one was interrupted, or named another dataset's patients.
 
     Guarantees:
-        The newest version of the dataset holds nobody on the list of who withdrew, or this raises.
+        The newest version of the dataset holds nobody on the list of who withdrew, and nobody of whom the audit log
+        says so, as after a restore of an older backup with a newer log; or this raises.
 
     Args:
         state: The datasite's folder.
@@ -104,7 +102,9 @@ def finish_withdrawals(state: StateFolder, name: str, *, least: int) -> int | No
         DataError: Too few units are left, or an ingest is under way.
         StoreBroken: The store, or the list, cannot be read.
     """
-    gone = Withdrawn.read(state.withdrawn)
+    gone = who_withdrew(state)
+    if gone.shown:
+        _recall(state, gone)
     part = rows_of(open_store(newest_version(state.store, name).folder))
     if len(gone.without(part).rows) == len(part.rows):
         return None
@@ -118,9 +118,22 @@ def _withdraw(
 ) -> None:
     """Notes who withdrew before anything else is done, so that nothing of it can be forgotten."""
     sources = frozenset() if store.sources is None else as_set(store.sources[leaving])
-    told = ", ".join(sorted(mark.hex()[:SHOWN_DIGITS] for mark in marks))
+    told = ", ".join(sorted(shown_of(mark) for mark in marks))
     audit.write(WITHDRAWN, dataset=store.manifest.name, patients=told, count=len(marks))
     (Withdrawn.read(state.withdrawn) | Withdrawn(marks, sources)).write(state.withdrawn)
+
+
+def _recall(state: StateFolder, gone: Withdrawn) -> None:
+    """Puts those whom the audit log alone names back on the list, with what their pictures were read from."""
+    recalled = Withdrawn()
+    for version in all_versions(state.store):
+        marks = frozenset(mark for mark in patients_in(version) if shown_of(mark) in gone.shown)
+        sources: frozenset[bytes] = frozenset()
+        if marks and version.whole and (store := open_store(version.folder)).sources is not None:
+            sources = as_set(store.sources[_rows_of(store, marks)])
+        recalled |= Withdrawn(marks, sources)
+    if recalled.patients:
+        (Withdrawn.read(state.withdrawn) | recalled).write(state.withdrawn)
 
 
 def _check_known(marks: Sequence[bytes], versions: Sequence[DatasetVersion]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -11,7 +11,12 @@ import numpy as np
 
 from datasites.datasets.merging import Part
 from datasites.files.private_file import write_private
+from datasites.files.state_folder import StateFolder
+from datasites.state.kept_books import read_audit
 from policies.errors import StoreBroken
+
+WITHDRAWN = "patients withdrawn"
+_SHOWN_DIGITS = 16  # hexadecimal digits of a pseudonym, in the log
 
 
 @dataclass(frozen=True, repr=False)
@@ -21,21 +26,27 @@ class Withdrawn:
     Attributes:
         patients: Pseudonyms of patients, 32 bytes each.
         sources: Pseudonyms of what their pictures were read from, which a file without its patient's name has too.
+        shown: How the pseudonyms begin of those whom the audit log alone names.
     """
 
     patients: frozenset[bytes] = frozenset()
     sources: frozenset[bytes] = frozenset()
+    shown: frozenset[str] = frozenset()
 
     def __or__(self, other: Withdrawn) -> Withdrawn:
-        return Withdrawn(self.patients | other.patients, self.sources | other.sources)
+        return Withdrawn(self.patients | other.patients, self.sources | other.sources, self.shown | other.shown)
+
+    def has(self, mark: bytes) -> bool:
+        """Whether the patient of this pseudonym withdrew."""
+        return mark in self.patients or shown_of(mark) in self.shown
 
     def without(self, part: Part) -> Part:
         """The rows of a part that are nobody's who withdrew."""
         store, rows = part.store, part.rows
         if store.sources is not None and self.sources:
             rows = rows[[store.sources[row].tobytes() not in self.sources for row in rows.tolist()]]
-        if store.patients is not None and self.patients:
-            unit_stays = np.array([mark.tobytes() not in self.patients for mark in store.patients], dtype=np.bool_)
+        if store.patients is not None and (self.patients or self.shown):
+            unit_stays = np.array([not self.has(mark.tobytes()) for mark in store.patients], dtype=np.bool_)
             rows = rows[unit_stays[store.units[rows]]]
         return Part(store, rows)
 
@@ -62,6 +73,26 @@ class Withdrawn:
         """Writes the list in the old one's place, whole or not at all."""
         values = {name: sorted(mark.hex() for mark in getattr(self, name)) for name in ("patients", "sources")}
         write_private(file, json.dumps(values, indent=1) + "\n")
+
+
+def who_withdrew(state: StateFolder) -> Withdrawn:
+    """Everybody who withdrew: who is on the list, and whom the audit log names that a restored list does not have.
+
+    Raises:
+        StoreBroken: The list cannot be read.
+        AuditBroken: The audit log does not hold.
+    """
+    listed = Withdrawn.read(state.withdrawn)
+    if not state.audit.exists():
+        return listed
+    events = read_audit(state, lambda event: event["event"] == WITHDRAWN).entries
+    told = frozenset(shown for event in events for shown in str(event["patients"]).split(", "))
+    return replace(listed, shown=told - frozenset(map(shown_of, listed.patients)))
+
+
+def shown_of(mark: bytes) -> str:
+    """How a pseudonym stands in the audit log."""
+    return mark.hex()[:_SHOWN_DIGITS]
 
 
 def _mark(text: str) -> bytes:

@@ -11,11 +11,10 @@ from typing import Any
 from datasites.assets.dataset_version import DatasetVersion, versions_of
 from datasites.assets.features import kept_features, open_features
 from datasites.assets.store import open_store
-from datasites.datasets.removal import SHOWN_DIGITS, WITHDRAWN
 from datasites.datasets.seen_by import patients_in
-from datasites.datasets.withdrawn import Withdrawn
+from datasites.datasets.withdrawn import shown_of, who_withdrew
 from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
-from datasites.state.kept_books import open_ledger, read_audit
+from datasites.state.kept_books import open_ledger
 
 
 def dataset(examined: ExaminedDatasite) -> Iterator[Finding]:
@@ -76,18 +75,17 @@ def _published(examined: ExaminedDatasite, versions: tuple[DatasetVersion, ...])
 
 def withdrawals(examined: ExaminedDatasite) -> Iterator[Finding]:
     """Whether everybody who withdrew by the audit log is out of the newest version and kept out of later ingests."""
-    gone = Withdrawn.read(examined.state.withdrawn).patients
-    events = read_audit(examined.state, lambda event: event["event"] == WITHDRAWN).entries
-    told = {mark for event in events for mark in str(event["patients"]).split(", ")}
-    missing = told - {mark.hex()[:SHOWN_DIGITS] for mark in gone}
+    gone = who_withdrew(examined.state)
     versions = versions_of(examined.state.store, examined.config.dataset.name)
-    left = len(gone & patients_in(versions[-1])) if versions else 0
-    if missing or left:
-        text = f"{len(missing)} of {len(told)} are not on its list any more, {left} on it are in the newest version"
-        advice = "A restore or a crash came between. Take them out again: python -m datasites dataset remove-patient"
+    left = sum(map(gone.has, patients_in(versions[-1]))) if versions else 0
+    held = {shown_of(mark) for version in versions for mark in patients_in(version)}
+    if left or gone.shown & held:
+        text = f"{left} who withdrew are in the newest version, {len(gone.shown & held)} are not on its list any more"
+        advice = "A restore or a crash came between. The next start of the datasite takes them out; start it again."
         yield Finding("withdrawals", PROBLEM, text, advice)
     else:
-        yield Finding("withdrawals", OK, f"{len(told)} patients withdrew; none is in the newest version")
+        count = len(gone.patients) + len(gone.shown)
+        yield Finding("withdrawals", OK, f"{count} patients withdrew; none is in the newest version")
 
 
 def _published_schema(examined: ExaminedDatasite, name: str) -> Any:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasites.ingestion import reasons
 from datasites.ingestion.ingest_report import NOTED, STOPS, ReportLine
+from datasites.ingestion.picture_reading import Reading, Target, Task
 from datasites.picture_files.picture_refused import Reason
-from datasites.sources.listing import ListedPicture, Listing
+from datasites.sources.listing import LeftOut, ListedPicture, Listing
+from policies.errors import DataError
+from policies.plans.picture_form import PictureForm
+
+_NAMED = 5
 
 
 def copies(
@@ -62,6 +67,49 @@ def in_hold_out(
     for index in taken.tolist():
         if digests[index].tobytes() in hold_out:
             yield ReportLine(_place(pictures[index]), outcome, reasons.IN_HOLD_OUT)
+
+
+def hold_out_pixels(
+    hold_out: Listing,
+    form: PictureForm,
+    reader: Callable[[Sequence[Task], Target], Iterator[Reading]],
+    most_left_out: float,
+    tell: Callable[[str], None],
+) -> dict[bytes, str]:
+    """The places of a hold-out's pictures, by the digest of their pixels.
+
+    Args:
+        hold_out: Its listing.
+        form: The dataset's, by which they are read.
+        reader: Reads them.
+        most_left_out: The largest share of them that may be unreadable.
+        tell: Told which are, in the hospital's terminal.
+
+    Raises:
+        DataError: More of them cannot be read.
+    """
+    pictures = [one.picture for one in hold_out.pictures]
+    found: dict[bytes, str] = {}
+    lost = [one for one in hold_out.left_out if one.lost]
+    for reading in reader([Task(index, picture) for index, picture in enumerate(pictures)], Target(form)):
+        place = pictures[reading.index].place
+        if reading.found is not None:
+            found[bytes.fromhex(reading.found.pixels)] = place
+        elif reading.reason is not None:
+            lost.append(LeftOut(place, reading.reason))
+    if lost:
+        total = len(pictures) + sum(one.lost for one in hold_out.left_out)
+        told = f"{len(lost):,} of {total:,} pictures of the hold-out cannot be read and are not looked for:"
+        named = [told, *(f"  {one.place}: {one.reason.means} {one.reason.advice}" for one in lost[:_NAMED])]
+        if len(lost) > most_left_out * total:
+            raise DataError(
+                "More of the hold-out cannot be read than the share that may be left out (most_left_out), so its "
+                "pictures cannot be told from the dataset's. Mend them, or take them out of the hold-out.",
+                private="\n".join(named),
+            )
+        for line in named + (["  and others"] if len(lost) > _NAMED else []):
+            tell(line)
+    return found
 
 
 def noted(pictures: Sequence[ListedPicture], taken: NDArray[np.int64], reason: Reason) -> Iterator[ReportLine]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -122,6 +122,10 @@ def _existing(
 def _ingested(listing: Listing, folder: Path, asked: Asked, work: WorkFolder, reader: Reader) -> StoreManifest:
     read = _Read(listing)
     with work.opened() as tasks:
+        if known := sum(task.known is not None for task in tasks):
+            asked.tell(
+                f"{known:,} of {len(tasks):,} pictures are here from an earlier try: only what changed is read again."
+            )
         for done, reading in enumerate(reader(tasks, work.target), start=1):
             if reading.disk:
                 raise DataError(DISK, private=reading.disk)
@@ -131,8 +135,12 @@ def _ingested(listing: Listing, folder: Path, asked: Asked, work: WorkFolder, re
             if done % _FLUSHED_PICTURES == 0 or done == len(tasks):
                 work.flush()
                 asked.watch(done, len(tasks))
-    hold_out = _hold_out(asked, work.target, reader)
-    report = _report(listing, read, asked, hold_out)
+    held = (
+        {}
+        if asked.hold_out is None
+        else findings.hold_out_pixels(asked.hold_out, work.form, reader, asked.settings.most_left_out, asked.tell)
+    )
+    report = _report(listing, read, asked, held)
     _judge(listing, read, report, asked)
     check_units(listing, np.flatnonzero(read.taken), asked.settings, asked.min_public_size)
     order = work.close_gaps(read.taken)
@@ -166,22 +174,13 @@ class _Read:
             self.lines.append(ReportLine(place, outcome, reading.reason, reading.private))
 
 
-def _hold_out(asked: Asked, target: Target, reader: Reader) -> frozenset[bytes]:
-    """Digests of the pixels of the hold-out's pictures, read by the form of the dataset."""
-    if asked.hold_out is None:
-        return frozenset()
-    tasks = [Task(index, listed.picture) for index, listed in enumerate(asked.hold_out.pictures)]
-    found = [reading.found for reading in reader(tasks, Target(target.form))]
-    return frozenset(bytes.fromhex(one.pixels) for one in found if one is not None)
-
-
-def _report(listing: Listing, read: _Read, asked: Asked, hold_out: frozenset[bytes]) -> IngestReport:
+def _report(listing: Listing, read: _Read, asked: Asked, held: Collection[bytes]) -> IngestReport:
     """Writes the report and tells its summary."""
     pictures, taken = listing.pictures, np.flatnonzero(read.taken)
     left_out = listing.left_out
     lines = [ReportLine(one.place, LEFT_OUT if one.lost else NONE, one.reason) for one in left_out] + read.lines
     lines += findings.copies(pictures, taken, read.pixels, asked.accepted, asked.known)
-    lines += findings.in_hold_out(pictures, taken, read.pixels, hold_out, asked.accepted)
+    lines += findings.in_hold_out(pictures, taken, read.pixels, held, asked.accepted)
     lines += findings.noted(pictures, np.flatnonzero(read.taken & read.empty), reasons.EMPTY)
     lines += findings.noted(pictures, np.flatnonzero(read.enlarged), reasons.ENLARGED)
     lines += findings.patients_in_two_classes(listing)

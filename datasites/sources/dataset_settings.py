@@ -73,6 +73,9 @@ class DatasetSettings:
         default="auto",
         choices=ENCODINGS,
     )
+    table_sheet: str = setting(
+        "Which sheet of an XLSX table; empty takes the one that has the named columns.", default=""
+    )
     path_column: str = setting(
         "The table's column with each picture's path, or with what table_match names.", default="path"
     )
@@ -192,6 +195,11 @@ class DatasetSettings:
         """The form in which reports are kept; None where they are left out."""
         return TextForm(self.text_length, self.text_vocabulary) if self.text_length else None
 
+    @property
+    def names_classes(self) -> bool:
+        """Whether these settings say all names of classes or findings that will be public."""
+        return bool(self.class_names) or len(self.label_columns) > 1
+
     def form(self, size: tuple[int, int], channels: int) -> PictureForm:
         """The form that pictures are read in.
 
@@ -205,7 +213,7 @@ class DatasetSettings:
         return PictureForm(
             size=self.size if all(self.size) else size,
             channels=self.channels or channels,
-            **{name: getattr(self, name) for name in _FORM},
+            **{name: getattr(self, name) for name in FORM},
         )
 
     def beside(self, folder: Path) -> Self:
@@ -260,7 +268,8 @@ class DatasetSettings:
         _checks.integer("public_size", self.public_size, low=0, high=10**9)
 
 
-_FORM = ("resize", "bits", "window", "window_number", "square_pixels", "store_bits")
+FORM = ("resize", "bits", "window", "window_number", "square_pixels", "store_bits")
+"""Settings that are parts of the form besides size and channels."""
 
 
 def is_named(data_path: str) -> bool:

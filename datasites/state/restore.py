@@ -10,6 +10,7 @@ not needed: it knows each round.
 from __future__ import annotations
 
 import io
+import json
 import os
 import secrets
 import shutil
@@ -70,7 +71,8 @@ def restore(backup: Path, target: Path, *, since: Since, lost: Path | None = Non
     Guarantees:
         The folder appears whole or not at all, every file with the digest that the backup states, the ledger and the
         audit log verified. Nothing that exists is overwritten. What the new ledger charges is at least what the
-        backup's did, and a round that may have run is never run again under the same charge.
+        backup's did, and a round that may have run is never run again under the same charge. With a lost folder, nobody
+        on its list of who withdrew is in the next version, or taken by a later ingest.
 
     Args:
         backup: A backup, or a folder of backups, of which the last is taken.
@@ -94,6 +96,8 @@ def restore(backup: Path, target: Path, *, since: Since, lost: Path | None = Non
         state = StateFolder(partial)
         _copy(folder, state, manifest)
         books = _check_books(state, manifest, lost if since is Since.LOST_BOOKS else None)
+        if lost is not None:
+            _bring_withdrawn(state, StateFolder(lost))
         restored = _settle(state, manifest, since, books)
         for path in (*partial.rglob("*"), partial):
             path.chmod(0o700 if path.is_dir() else 0o600)
@@ -175,6 +179,25 @@ def _bring_updates(state: StateFolder, lost: Path) -> None:
         if source.name in charged and not target.exists() and digest_of(source) == source.name:
             target.parent.mkdir(mode=0o700, exist_ok=True)
             shutil.copyfile(source, target)
+
+
+def _bring_withdrawn(state: StateFolder, lost: StateFolder) -> None:
+    """Keeps out who withdrew after the backup: adds the lost folder's list to the backup's.
+
+    Raises:
+        BackupRefused: It cannot be read: nobody can tell who withdrew since.
+    """
+    if not lost.withdrawn.exists():
+        return
+    try:
+        found = [json.loads(one.withdrawn.read_bytes()) for one in (lost, state) if one.withdrawn.exists()]
+        both = {name: sorted({mark for listed in found for mark in listed[name]}) for name in ("patients", "sources")}
+    except (ValueError, TypeError, LookupError) as error:
+        raise BackupRefused(
+            "The lost folder's list of patients who withdrew cannot be read. Move its withdrawn.json aside, restore, "
+            "and take those patients out again."
+        ) from error
+    state.withdrawn.write_text(json.dumps(both, indent=1) + "\n", encoding="ascii")
 
 
 def _settle(

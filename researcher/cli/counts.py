@@ -75,6 +75,8 @@ def _evaluate_here(checkpoint: Checkpoint, test: Path, backbone: str | None) -> 
     hold_out = load_hold_out(
         test, class_names=checkpoint.class_names, image_shape=checkpoint.model.image_shape, form=checkpoint.form
     )
+    for told in hold_out.told():
+        say(told, to_errors=True)
     hold_out = with_features(hold_out, checkpoint.model, backbone)
     scores = score(checkpoint.model, checkpoint.weights, hold_out)
     names = checkpoint.class_names
@@ -108,7 +110,7 @@ def add_commands(commands: ResearcherCommands) -> None:
         evaluate,
         credentials_option(),
         argument("model_file", "global model, .safetensors", kind=path),
-        option("--test", "public hold-out: a folder or an .npz file", kind=path),
+        option("--test", "public hold-out: a folder, an .npz file, a table, or a .toml that describes it", kind=path),
         backbone_weights(),
         switch("--at_hospitals", "on the hospitals' pictures; needs their approval"),
         option("--out", f"folder (default {EVALUATION_FOLDER})", kind=path),

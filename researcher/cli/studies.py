@@ -146,6 +146,7 @@ def _submit(federation: Federation, out: Path, dataset: str | None, study_option
 def add_commands(commands: ResearcherCommands) -> None:
     """Adds these commands to the program."""
     access, folder = credentials_option(), study_folder()
+    test = "public hold-out: a folder, an .npz file, a table, or a .toml that describes it"
     source = "public weights to start from: a file, timm:NAME, torchvision:NAME, or one of these names with =FILE"
     commands.add("submit", submit, access, folder, later=_settings_options)
     commands.add("status", status, access, folder)
@@ -155,7 +156,7 @@ def add_commands(commands: ResearcherCommands) -> None:
         access,
         folder,
         option("--min_clients", "least hospitals in a round", kind=int, default=2),
-        option("--test", "public hold-out: a folder or an .npz file", kind=path, required=True),
+        option("--test", test, kind=path, required=True),
         option("--seed", "of the initial weights", kind=int, default=0),
         option("--initial_weights", source, value="SOURCE"),
         option("--initial_weights_sha256", "of their file; needed with them", value="HEX"),

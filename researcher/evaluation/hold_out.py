@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
 from policies.plans.reports_file import REPORTS_FILE
-from researcher.evaluation.hold_out_files import form_of, list_hold_out, read_arrays, read_pictures
+from researcher.evaluation.hold_out_files import form_of, list_hold_out, read_arrays, read_pictures, told
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +25,7 @@ class HoldOut:
         class_names: Of the classes or findings, in the order of the model's outputs.
         reports: What was written about each picture; None where there are pictures alone.
         features: float32, (N, width), what a frozen public backbone says of each picture; None where not computed.
+        left_out: Pictures that could not be read, each by its name and the reason.
     """
 
     images: np.ndarray
@@ -32,6 +33,7 @@ class HoldOut:
     class_names: tuple[str, ...]
     reports: tuple[str, ...] | None = None
     features: np.ndarray | None = None
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype not in (np.uint8, np.uint16) or not len(self.images):
@@ -44,6 +46,13 @@ class HoldOut:
             if len(self.reports) != len(self.images) or not all(isinstance(text, str) for text in self.reports):
                 raise DataError(f"The hold-out needs {len(self.images)} texts as reports, one for each picture.")
             object.__setattr__(self, "reports", tuple(self.reports))
+
+    def told(self) -> Iterator[str]:
+        """Lines that say how many pictures are left out, and which."""
+        if self.left_out:
+            total = len(self.images) + len(self.left_out)
+            yield f"{len(self.left_out)} of {total} pictures of the hold-out are left out:"
+            yield from self.left_out
 
     @property
     def label_kind(self) -> str:
@@ -76,9 +85,10 @@ def load_hold_out(
 
     Args:
         path: An `.npz` with images, labels (a class for each picture, or a row of findings) and optionally class_names
-            and reports, in the layouts that hospitals' have, or in parts, of which the test part is taken; or a folder
+            and reports, in the layouts that hospitals' have, or in parts, of which the test part is taken; a folder
             `<class>/<picture>`, or `<hospital>/<class>/<picture>`, with or without a `reports.csv` beside the class
-            folders.
+            folders; a folder of DICOM files with a folder for each class; a table with columns `path` and `label`;
+            `medmnist:NAME`; or a TOML file with a table [dataset] that describes any source, as a hospital's.
         class_names: The classes or findings in the order of the model's outputs. Without them a folder's classes are
             sorted by name, and an `.npz` without names has `0`, `1`, ... A finding that the file does not name is
             unknown of all its pictures.
@@ -87,17 +97,16 @@ def load_hold_out(
         form: By which the hospitals' files became pictures, as their schema says.
 
     Raises:
-        DataError: Not one of these forms, or a class that is not in class_names.
+        DataError: Not one of these forms, a class that is not in class_names, or more than one in a hundred pictures
+            cannot be read.
     """
     path = Path(path)
     names = None if class_names is None else tuple(class_names)
-    if path.is_dir():
-        if form is None and image_shape is not None:
-            form = PictureForm(image_shape[:2], image_shape[2])
-        return _from_folder(path, names, form)
     if path.suffix.lower() == ".npz" and path.is_file():
         return _from_npz(path, names, form, image_shape)
-    raise DataError(f"A hold-out must be an .npz file or a folder of class folders, {path} is neither.")
+    if form is None and image_shape is not None:
+        form = PictureForm(image_shape[:2], image_shape[2])
+    return _from_source(path, names, form)
 
 
 def _from_npz(
@@ -109,17 +118,9 @@ def _from_npz(
     if reports is not None and (reports.dtype.kind != "U" or reports.shape != (len(images),)):
         raise DataError(f"{path}: reports must be one text for each picture, got {reports.dtype} {reports.shape}.")
     written = None if reports is None else tuple(reports.tolist())
-    if own is None:
-        return HoldOut(images, labels, class_names or _numbered(labels), written)
-    if class_names is None or own == class_names:
-        return HoldOut(images, labels, own, written)
-    hold_out = HoldOut(images, labels, own)
-    positions = _positions(own, class_names)
-    if hold_out.label_kind == "single":
-        return HoldOut(images, positions[hold_out.labels], class_names, written)
-    findings = np.full((len(images), len(class_names)), -1, dtype=np.int8)
-    findings[:, positions] = hold_out.labels
-    return HoldOut(images, findings, class_names, written)
+    names = own or class_names or _numbered(labels)
+    hold_out = HoldOut(images, labels, names, written, left_out=tuple(map(told, held.left_out)))
+    return hold_out if own is None or class_names is None else _in_order(hold_out, class_names)
 
 
 def _numbered(labels: np.ndarray) -> tuple[str, ...]:
@@ -130,16 +131,33 @@ def _numbered(labels: np.ndarray) -> tuple[str, ...]:
     return tuple(str(k) for k in range(highest + 1))
 
 
-def _from_folder(root: Path, class_names: tuple[str, ...] | None, form: PictureForm | None) -> HoldOut:
+def _from_source(root: Path, class_names: tuple[str, ...] | None, form: PictureForm | None) -> HoldOut:
     listings = list_hold_out(root, class_names or (), form)
     listed = [one for listing in listings for one in listing.pictures]
-    images = read_pictures(listed, form or form_of(listings))
+    without = [one for listing in listings for one in listing.left_out]
+    images, read, left_out = read_pictures(listed, form or form_of(listings), without)
+    listed = [listed[place] for place in read]
     reports = [one.report for one in listed]
     if any(report is not None for report in reports) and None in reports:
         raise DataError(f"{root}: {REPORTS_FILE} must name every picture of a hold-out, or none.")
     written = None if None in reports else tuple(str(report) for report in reports)
-    labels = np.array([one.labels[0] for one in listed], dtype=np.int64)
-    return HoldOut(images, labels, listings[0].class_names, written)
+    labels = np.array([one.labels for one in listed], dtype=np.int64)
+    if listings[0].label_kind == "single":
+        labels = labels[:, 0]
+    hold_out = HoldOut(images, labels, listings[0].class_names, written, left_out=tuple(map(told, left_out)))
+    return hold_out if class_names is None else _in_order(hold_out, class_names)
+
+
+def _in_order(hold_out: HoldOut, class_names: tuple[str, ...]) -> HoldOut:
+    """The hold-out with its classes or findings in the model's order; a finding that it does not name is unknown."""
+    if hold_out.class_names == class_names:
+        return hold_out
+    positions = _positions(hold_out.class_names, class_names)
+    if hold_out.label_kind == "single":
+        return replace(hold_out, labels=positions[hold_out.labels], class_names=class_names)
+    findings = np.full((len(hold_out.images), len(class_names)), -1, dtype=np.int8)
+    findings[:, positions] = hold_out.labels
+    return replace(hold_out, labels=findings, class_names=class_names)
 
 
 def _positions(own: tuple[str, ...], expected: tuple[str, ...]) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +16,44 @@ from datasites.sources.arrays.members import MappedArray, NpzFile
 from datasites.sources.arrays.npz_pictures import layout_of
 from datasites.sources.class_names import in_label_order
 from datasites.sources.contents import content_of
-from datasites.sources.dataset_settings import IDENTITIES, DatasetSettings
+from datasites.sources.dataset_settings import FORM, IDENTITIES, DatasetSettings, is_named
 from datasites.sources.folders.walk import Found, Walk
-from datasites.sources.listing import ListedPicture, Listing
-from datasites.sources.read_listing import list_pictures
+from datasites.sources.listing import LeftOut, ListedPicture, Listing
+from datasites.sources.read_listing import kind_of_source, list_pictures
+from datasites.sources.settings_file import settings_in
+from datasites.sources.tables.read_table import read_table
+from datasites.sources.tables.table_pictures import wanted_columns
 from policies.errors import ConfigError, DataError
 from policies.plans.picture_form import PictureForm
 from policies.plans.reports_file import REPORTS_FILE
 
+_NAMED = 5
+
 
 def list_hold_out(root: Path, class_names: Sequence[str], form: PictureForm | None) -> list[Listing]:
-    """The pictures of FOLDER/<class>/<picture>, or of each FOLDER/<hospital>/<class>/<picture>, with their labels.
+    """The pictures of a hold-out with their labels, listed as a hospital's source of the same kind is.
 
     Args:
-        root: The folder.
-        class_names: In label order; those of all class folders where there are none.
-        form: By which they will be read; None takes their own size and channels.
+        root: A folder <class>/<picture>, or <hospital>/<class>/<picture>; a folder of DICOM files or a DICOMDIR in such
+            folders; a table with columns `path` and `label`; `medmnist:NAME`, of which the test part is taken; or a
+            TOML file whose table [dataset] describes any source.
+        class_names: In label order; the source's own where there are none.
+        form: By which they will be read; None takes their own size and channels, or what the table [dataset] says.
 
     Raises:
-        DataError: A folder of another kind, or a file that a hospital would have to leave out, with its name.
+        DataError: A source of another kind, or one that a hospital's listing would refuse.
     """
     try:
+        if (described := _described(root)) is not None:
+            return [list_pictures(_of_a_hold_out(described, class_names, form))]
         found = list(_pictures(root))
         if not found:
             raise DataError("It must hold <class>/<picture> or <hospital>/<class>/<picture>, it holds no picture.")
         several = all(len(one.folders) == 2 for one in found)
         names = class_names or in_label_order({one.folders[-1] for one in found if one.folders})
         hospitals = sorted({one.folders[0] for one in found}) if several else [""]
-        return [_listing(root / hospital, names, form) for hospital in hospitals]
+        folders = [DatasetSettings(data_path=str(root / name), folder_levels=("class",)) for name in hospitals]
+        return [list_pictures(_of_a_hold_out(folder, names, form)) for folder in folders]
     except (DataError, ConfigError) as error:  # whose private texts are of the researcher's own files
         raise DataError(f"{root}: {error.public} {error.private.partition(chr(10))[0]}".strip()) from error
 
@@ -61,30 +71,56 @@ def form_of(listings: Sequence[Listing]) -> PictureForm:
     return PictureForm(size, max(listing.own_channels or 1 for listing in listings))
 
 
-def read_pictures(listed: Sequence[ListedPicture], form: PictureForm) -> NDArray[Any]:
-    """uint8, or uint16 where the form keeps 16 bits, (N, H, W, C).
+def read_pictures(
+    listed: Sequence[ListedPicture], form: PictureForm, without: Sequence[LeftOut] = ()
+) -> tuple[NDArray[Any], list[int], list[LeftOut]]:
+    """The pictures that can be read: uint8, or uint16 where the form keeps 16 bits, (N, H, W, C).
+
+    Args:
+        listed: All of them.
+        form: By which they are read.
+        without: What their listing left out already.
+
+    Returns:
+        The pictures, their places in `listed`, and what is left out, with what the listing left out.
 
     Raises:
-        DataError: A picture cannot be taken, with its name and the reason.
+        DataError: More are left out than a hospital may leave out by default, with the names of the first.
     """
     kind = np.uint16 if form.store_bits == 16 else np.uint8
     images: NDArray[Any] = np.empty((len(listed), *form.size, form.channels), dtype=kind)
-    for row, one in enumerate(listed):
+    read: list[int] = []
+    left_out = [one for one in without if one.lost]
+    for place, one in enumerate(listed):
         try:
-            images[row] = one.picture.pixels(form)
+            images[len(read)] = one.picture.pixels(form)
+            read.append(place)
         except PictureRefused as refused:
-            raise _named(one.picture.place, refused.reason) from refused
-    return images
+            left_out.append(LeftOut(one.picture.place, refused.reason))
+    total = len(read) + len(left_out)
+    if len(left_out) > DatasetSettings().most_left_out * total:
+        first = " ".join(map(told, left_out[:_NAMED]))
+        raise DataError(f"{len(left_out)} of {total} pictures of the hold-out cannot be taken. {first}")
+    return images[: len(read)], read, left_out
+
+
+def told(left_out: LeftOut) -> str:
+    """A picture that is left out, by its name and the reason."""
+    return f"{left_out.place} cannot be taken: {left_out.reason.means} {left_out.reason.advice}"
 
 
 @dataclass(frozen=True, eq=False)
 class HeldArrays:
-    """What an .npz holds: pictures, (N, H, W, C), labels, (N,) or (N, K), names and reports where it has them."""
+    """What an .npz holds: pictures, (N, H, W, C), labels, (N,) or (N, K), names and reports where it has them.
+
+    What is left out of it is in none of these.
+    """
 
     images: NDArray[Any]
     labels: NDArray[Any]
     class_names: NDArray[Any] | None
     reports: NDArray[Any] | None
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def read_arrays(file: Path, form: PictureForm | None, image_shape: tuple[int, int, int] | None = None) -> HeldArrays:
@@ -110,12 +146,15 @@ def read_arrays(file: Path, form: PictureForm | None, image_shape: tuple[int, in
         is_certain = array.shape[1:] == image_shape and array.dtype.endswith(("u1", "u2"))
         layout = "NHWC" if is_certain else layout_of(f"{prefix}images", array)
         rows = [ArrayPicture(array, f"{prefix}images", row, layout) for row in range(array.shape[0])]
-        images = (
-            _as_it_is(array, layout) if form is None else read_pictures([ListedPicture(row, ()) for row in rows], form)
-        )
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]
-        return HeldArrays(images, labels, archive.array("class_names"), archive.array("reports"))
+        reports = archive.array("reports")
+        if form is None:
+            return HeldArrays(_as_it_is(array, layout), labels, archive.array("class_names"), reports)
+        images, read, left_out = read_pictures([ListedPicture(row, ()) for row in rows], form)
+        if left_out and len(labels) == len(rows):
+            labels, reports = labels[read], None if reports is None else reports[read]
+        return HeldArrays(images, labels, archive.array("class_names"), reports, tuple(left_out))
     except DataError as error:
         raise DataError(f"{file}: {error.public}") from error
 
@@ -133,22 +172,33 @@ def _pictures(root: Path) -> Iterator[Found]:
             yield found
 
 
-def _listing(folder: Path, names: Sequence[str], form: PictureForm | None) -> Listing:
-    settings = DatasetSettings(
-        data_path=str(folder),
-        class_names=tuple(names),
-        folder_levels=("class",),
-        size=(0, 0) if form is None else form.size,
-        channels=0 if form is None else form.channels,
-        safe_kinds=IDENTITIES,  # a public hold-out names nobody who is not public
-        text_length=int((folder / REPORTS_FILE).is_file()),
+def _described(root: Path) -> DatasetSettings | None:
+    """How a hold-out that is no folder of plain pictures is listed; None of such a folder."""
+    if is_named(str(root)):
+        return DatasetSettings(data_path=str(root), split="test")
+    if root.suffix.lower() == ".toml":
+        return settings_in(root)
+    settings = DatasetSettings(data_path=str(root))
+    kind = kind_of_source(settings)
+    return None if kind == "folder" else replace(settings, kind=kind)
+
+
+def _of_a_hold_out(settings: DatasetSettings, class_names: Sequence[str], form: PictureForm | None) -> DatasetSettings:
+    """The settings for the hospitals' form and classes. A public hold-out names nobody who is not public."""
+    if form is not None:
+        settings = replace(settings, **{name: getattr(form, name) for name in (*FORM, "size", "channels")})
+    if not settings.class_names and len(settings.label_columns) == 1:
+        settings = replace(settings, class_names=tuple(class_names))
+    kind = kind_of_source(settings)
+    table = settings.data_path if kind == "table" and not settings.table else settings.table
+    columns: Sequence[str] = ()
+    if table:
+        wanted = wanted_columns(settings)
+        columns = read_table(Path(table), wanted, settings.table_encoding, settings.table_sheet).heads
+    with_reports = settings.report_column if table else (Path(settings.data_path) / REPORTS_FILE).is_file()
+    return replace(
+        settings,
+        safe_kinds=IDENTITIES,
+        safe_columns=tuple(columns),
+        text_length=settings.text_length or int(bool(with_reports)),
     )
-    listing = list_pictures(settings)
-    for one in listing.left_out:
-        if one.lost:
-            raise _named(one.place, one.reason)
-    return listing
-
-
-def _named(place: str, reason: Reason) -> DataError:
-    return DataError(f"{place} cannot be taken: {reason.means} {reason.advice}")

@@ -38,6 +38,8 @@ def wait_and_run(
     """
     from datasites.training import models
 
+    for told in hold_out.told():
+        console.print(line(told))
     with console.status("Waiting for the hospitals' decisions ..."):
         decisions = study.wait_for_decisions()
     for name, (state, reason) in decisions.items():

@@ -7,9 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pydicom
-from pydicom.uid import JPEGExtended12Bit
 
-from datasites.picture_files.dicom.decoders import OPTIONAL
 from datasites.picture_files.dicom.header import Header, read_header
 from datasites.picture_files.dicom.pixels import pixels
 from datasites.picture_files.dicom.reasons import SYNTAX
@@ -41,20 +39,11 @@ def with_pixels() -> dict[str, Header | None]:
 
 def becomes(place: str, window: str) -> str:
     """What a file becomes by a window: its size and kind, or the code of its reason."""
-    header = with_pixels()[place]
-    if header is not None and needs_more(header):
-        return f"`{SYNTAX.code}`, without a further decoder"
     try:
         seen = pixels(FOLDER / place, replace(FORM, window=window)).levels
     except PictureRefused as refused:
         return f"`{refused.reason.code}`"
     return f"{seen.shape[0]} × {seen.shape[1]}, {'grey' if seen.ndim == 2 else 'colour'}"
-
-
-def needs_more(header: Header) -> bool:
-    """Whether a file's syntax needs a decoder that is not installed with this library."""
-    eight_bits = header.syntax == JPEGExtended12Bit and header.dataset.get("BitsStored") == 8
-    return header.syntax in OPTIONAL and not eight_bits
 
 
 def table() -> list[tuple[str, ...]]:

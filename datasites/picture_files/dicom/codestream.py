@@ -8,6 +8,7 @@ from struct import unpack_from
 SIZES_OF_JPEG = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # start of frame; not tables and conditioning
 WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 START_OF_SCAN, APPLICATION_14 = 0xDA, 0xEE
+END = b"\xff\xd9"
 START_OF_2000 = b"\xff\x4f\xff\x51"
 
 
@@ -33,6 +34,11 @@ def without_adobe(frame: bytes) -> bytes:
         if marker == APPLICATION_14 and frame[start + 4 : start + 9] == b"Adobe":
             return frame[:start] + frame[end:]
     return frame
+
+
+def has_end(frame: bytes) -> bool:
+    """Whether a codestream has its end marker: CharLS looks for a missing one for ever."""
+    return frame.rstrip(b"\0").endswith(END)
 
 
 def _segments(frame: bytes) -> Iterator[tuple[int, int, int]]:

@@ -16,31 +16,34 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
     JPEGLSLossless,
     JPEGLSNearLossless,
     RLELossless,
 )
 
+from datasites.picture_files.dicom.jpeg import plugin as jpeg
+
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 JPEG_2000 = (JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K)
-# Plugins of pydicom. Where two are named they give the same numbers, and neither is installed with this library: `gdcm`
-# is python-gdcm (Apache-2.0), `pylibjpeg` here is pylibjpeg-libjpeg (GPL-3).
-INSTALLED = {JPEGBaseline8Bit: "pillow", RLELossless: "pylibjpeg", **dict.fromkeys(JPEG_2000, "pylibjpeg")}
-OPTIONAL = {
-    JPEGLossless: ("gdcm", "pylibjpeg"),
-    JPEGLosslessSV1: ("gdcm", "pylibjpeg"),
-    JPEGLSLossless: ("gdcm", "pylibjpeg"),
-    JPEGLSNearLossless: ("gdcm", "pylibjpeg"),
-    JPEGExtended12Bit: ("pylibjpeg",),
+# Plugins of pydicom, one for each syntax: those of JPEG without loss and of 12 bits are this library's own.
+PLUGINS = {
+    JPEGBaseline8Bit: "pillow",
+    RLELossless: "pylibjpeg",
+    **dict.fromkeys(JPEG_2000, "pylibjpeg"),
+    **dict.fromkeys(jpeg.SYNTAXES, jpeg.NAME),
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
 }
+
+for _syntax in jpeg.SYNTAXES:
+    get_decoder(_syntax).add_plugin(jpeg.NAME, (jpeg.__name__, "decode_frame"))
 
 
 def decoder_plugin(syntax: UID, stored: int) -> str | None:
-    """The plugin for compressed pixels of `stored` bits; None where this installation has none."""
-    wanted = (INSTALLED[syntax],) if syntax in INSTALLED else OPTIONAL.get(syntax, ())
+    """The plugin for compressed pixels of `stored` bits; None where there is none."""
+    if syntax not in PLUGINS:
+        return None
+    name = PLUGINS[syntax]
     if syntax == JPEGExtended12Bit and stored == 8:  # which is JPEG baseline by another name
-        wanted = ("pillow",)
-    there = get_decoder(syntax).available_plugins if wanted else ()
-    return next((name for name in wanted if name in there), None)
+        name = "pillow"
+    return name if name in get_decoder(syntax).available_plugins else None

@@ -27,7 +27,7 @@ NO_PIXELS = Reason(
 SYNTAX = Reason(
     "dicom_syntax",
     "Its transfer syntax has no decoder here.",
-    "Have the archive send it uncompressed, or install a decoder that docs/ref-dicom.md names for this syntax.",
+    "Have the archive send it uncompressed. JPEG-LS needs pyjpegls 1.4.0, which requirements.txt names: install it.",
 )
 UNDECODABLE = Reason(
     "dicom_undecodable",

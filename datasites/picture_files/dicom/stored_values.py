@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import get_decoder
-from pydicom.uid import ExplicitVRBigEndian, RLELossless
+from pydicom.uid import ExplicitVRBigEndian, JPEGLSTransferSyntaxes, RLELossless
 
-from datasites.picture_files.dicom.codestream import coded_size, without_adobe
+from datasites.picture_files.dicom.codestream import coded_size, has_end, without_adobe
 from datasites.picture_files.dicom.decoders import JPEG_2000, NATIVE, decoder_plugin
 from datasites.picture_files.dicom.described import COLOUR, DescribedPixels
 from datasites.picture_files.dicom.elements import value
@@ -115,6 +115,8 @@ def _coded_frame(header: Header, of: DescribedPixels, source: BinaryIO, frame: i
         raise PictureRefused(UNDECODABLE, private="the frame does not say its size")
     if len(coded) > MOST_CODED * size + SMALL_CODED or said != (of.rows, of.columns, of.samples):
         raise PictureRefused(WRONG_LENGTH)
+    if header.syntax in JPEGLSTransferSyntaxes and not has_end(coded):
+        raise PictureRefused(UNDECODABLE, private="the frame lacks its end")
     return without_adobe(coded) if of.photometric.startswith("YBR") else coded
 
 

@@ -52,7 +52,7 @@ class TableLabels:
             raise ConfigError("labels_from 'table' needs a table. Give its path as table in [dataset].")
         self._match, self._named_pictures = settings.table_match, set[str]()
         self._file = Path(settings.table)
-        table = read_table(self._file, wanted_columns(settings), settings.table_encoding)
+        table = read_table(self._file, wanted_columns(settings), settings.table_encoding, settings.table_sheet)
         check_columns(table, settings, self._file)
         refuse_identity(table, settings)
         labels = RowLabels(settings, zip(*(table.columns[name] for name in settings.label_columns), strict=True))

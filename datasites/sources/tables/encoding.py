@@ -12,7 +12,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_LEAST_PAIRS = 4
+_MARKS_BETWEEN = "·—…‘’“”×±°℃"
 
 
 def text_of(content: bytes, encoding: str) -> str:
@@ -21,7 +21,7 @@ def text_of(content: bytes, encoding: str) -> str:
     Args:
         content: Its bytes.
         encoding: One of `ENCODINGS`. `auto` takes what a byte order mark says, UTF-8, and GBK where all that is not
-            ASCII are at least four different characters of GB2312: in no European encoding are letters like that.
+            ASCII is Chinese and three quarters of it are common characters: other languages' letters look unlike that.
 
     Raises:
         DataError: It is not that, or it is not certain which encoding it has. Neither text holds anything of it.
@@ -54,14 +54,20 @@ def _decoded(content: bytes, encoding: str) -> str:
 
 
 def _is_chinese(content: bytes) -> bool:
-    pairs, index = set(), 0
-    while index < len(content):
-        if content[index] < 0x80:
-            index += 1
-            continue
-        pair = content[index : index + 2]
-        if len(pair) < 2 or not 0xA1 <= pair[0] <= 0xF7 or not 0xA1 <= pair[1] <= 0xFE:
-            return False
-        pairs.add(pair)
-        index += 2
-    return len(pairs) >= _LEAST_PAIRS
+    """Whether all that is not ASCII is Chinese, most of it common: letters of other languages make rare characters."""
+    try:
+        text = content.decode("gb18030")
+    except UnicodeDecodeError:
+        return False
+    others = [one for one in text if not one.isascii()]
+    characters = [one for one in others if "\u4e00" <= one <= "\u9fff"]
+    marks = [
+        one for one in others if "\u3000" <= one <= "\u303f" or "\uff00" <= one <= "\uffef" or one in _MARKS_BETWEEN
+    ]
+    common = sum(map(_is_common, characters))
+    return len(characters) + len(marks) == len(others) and 0 < 3 * len(characters) <= 4 * common
+
+
+def _is_common(character: str) -> bool:
+    """Whether it is one of the 3,755 characters of GB2312's first level."""
+    return 0xB0 <= character.encode("gb2312", "replace")[0] <= 0xD7

@@ -40,17 +40,19 @@ class Table:
     samples: dict[str, list[str]]
 
 
-def read_table(file: Path, wanted: Collection[str], encoding: str = "auto") -> Table:
+def read_table(file: Path, wanted: Collection[str], encoding: str = "auto", sheet: str = "") -> Table:
     """Reads the columns that are wanted and there.
 
     Args:
-        file: CSV or TSV with any of `,`, `;`, tab or `|` between cells, Parquet, or the first sheet of an XLSX.
+        file: CSV or TSV with any of `,`, `;`, tab or `|` between cells, Parquet, or a sheet of an XLSX.
         wanted: Names of columns.
         encoding: Of a CSV or TSV; see `text_of`.
+        sheet: Which of an XLSX; empty takes the one that has the wanted columns.
 
     Raises:
         DataError: Not a table of one of these kinds, two columns of one name, or a row that is longer or shorter than
-            the first. The public text holds nothing of it, the private one the number of the line.
+            the first, or several sheets could be meant. The public text holds nothing of it, the private one the number
+            of the line, or the sheets.
     """
     try:
         with file.open("rb") as stream:
@@ -58,7 +60,7 @@ def read_table(file: Path, wanted: Collection[str], encoding: str = "auto") -> T
         if first == b"PAR1":
             rows = _parquet(file)
         elif first == b"PK\x03\x04":
-            rows = _sheet(file)
+            rows = _sheet(file, wanted, sheet)
         elif first == b"\xd0\xcf\x11\xe0":
             raise DataError("The table is an Excel file of the older kind. Save it as .xlsx or as CSV in UTF-8.")
         else:
@@ -122,7 +124,7 @@ def _fit(head: Sequence[str], wanted: Collection[str]) -> tuple[int, int]:
     return sum(one.strip() in wanted for one in head), len(head)
 
 
-def _sheet(file: Path) -> _Rows:
+def _sheet(file: Path, wanted: Collection[str], named: str) -> _Rows:
     from openpyxl import load_workbook  # late, as below: few tables are of this kind
 
     def opened() -> Any:
@@ -136,9 +138,7 @@ def _sheet(file: Path) -> _Rows:
         return load_workbook(content, read_only=True, data_only=True)
 
     def rows(book: Any) -> _Rows:
-        sheet = book.worksheets[0]
-        sheet.reset_dimensions()
-        for line, row in enumerate(sheet.iter_rows(values_only=True), start=1):
+        for line, row in enumerate(_chosen(book, wanted, named).iter_rows(values_only=True), start=1):
             cells = [_cell(value) for value in row]
             while cells and not cells[-1]:
                 cells.pop()
@@ -149,6 +149,35 @@ def _sheet(file: Path) -> _Rows:
         found = _read(opened, rows, file)
     width = len(found[0][1]) if found else 0
     return ((line, (*cells, *[""] * (width - len(cells)))) for line, cells in found)
+
+
+def _chosen(book: Any, wanted: Collection[str], named: str) -> Any:
+    """The sheet of this name; without one the only sheet with the wanted columns, or the first where none has them.
+
+    Raises:
+        DataError: There is none of this name, or several have the columns.
+    """
+    sheets = list(book.worksheets)
+    for sheet in sheets:
+        sheet.reset_dimensions()
+    listed = f"The sheets are {', '.join(repr(sheet.title) for sheet in sheets)}."
+    if named:
+        found = [sheet for sheet in sheets if sheet.title == named]
+        if not found:
+            raise DataError("The table must have the sheet that table_sheet names, it has not.", private=listed)
+        return found[0]
+    found = [sheet for sheet in sheets if len(sheets) == 1 or (wanted and set(wanted) <= _heads(sheet))]
+    if len(found) > 1:
+        raise DataError(
+            "The table has several sheets with the columns that [dataset] names. Set table_sheet to the one that is "
+            "meant.",
+            private=listed,
+        )
+    return (found or sheets)[0]
+
+
+def _heads(sheet: Any) -> set[str]:
+    return {_cell(value).strip() for row in sheet.iter_rows(max_row=1, values_only=True) for value in row}
 
 
 def _parquet(file: Path) -> _Rows:

@@ -15,7 +15,16 @@ from datasites.sources.identity import NamesSeen, column_looks_like
 from datasites.sources.listing import LeftOut, ListedPicture, Listing
 from datasites.sources.reasons import NOT_IN_TABLE
 from datasites.sources.tables.labels import RowLabels
-from datasites.sources.tables.problems import LEAVES, NO_FILE, NO_PATH, NO_PATIENT, TWICE, TWO_LABELS, RowProblems
+from datasites.sources.tables.problems import (
+    LEAVES,
+    NO_FILE,
+    NO_PATH,
+    NO_PATIENT,
+    SEVERAL_FILES,
+    TWICE,
+    TWO_LABELS,
+    RowProblems,
+)
 from datasites.sources.tables.read_table import Table, read_table
 from policies.errors import DataError
 
@@ -45,18 +54,18 @@ def list_table(settings: DatasetSettings, watch: Callable[[int], None], measured
     """Lists one hospital's pictures of a table; see `list_pictures`."""
     file = Path(settings.table or settings.data_path)
     root = Path(settings.data_path) if settings.table else file.parent
-    table = read_table(file, wanted_columns(settings), settings.table_encoding)
+    table = read_table(file, wanted_columns(settings), settings.table_encoding, settings.table_sheet)
     check_columns(table, settings, file)
     refuse_identity(table, settings)
     labels = RowLabels(settings, zip(*(table.columns[name] for name in settings.label_columns), strict=True))
     problems, files, names = RowProblems(), PictureFiles(root, settings, measured), NamesSeen(settings.safe_kinds)
     listed: list[ListedPicture] = []
     seen: dict[str, Sequence[str]] = {}
-    real_root = root.resolve()
+    places = _Places(root)
     for number, row in enumerate(rows_of(table, settings), start=1):
         watch(number)
-        inside = _inside(root, real_root, row.path)
-        if inside in (NO_PATH, LEAVES, NO_FILE):
+        inside = places.of(row.path)
+        if inside in (NO_PATH, LEAVES, NO_FILE, SEVERAL_FILES):
             problems.add(row.line, inside, row.path)
             continue
         if inside in seen:
@@ -101,7 +110,7 @@ def table_sites(settings: DatasetSettings) -> list[str]:
     if not settings.site_column:
         return []
     file = Path(settings.table or settings.data_path)
-    table = read_table(file, {settings.site_column}, settings.table_encoding)
+    table = read_table(file, wanted_columns(settings), settings.table_encoding, settings.table_sheet)
     check_columns(table, settings, file, only=(settings.site_column,))
     return sorted({one_form(cell.strip()) for cell in table.columns[settings.site_column]} - {""})
 
@@ -181,23 +190,51 @@ def rows_of(table: Table, settings: DatasetSettings) -> Iterator[Row]:
         yield Row(table.lines[index], paths[index].strip(), cells, patient, reports[index])
 
 
-def _inside(root: Path, real_root: Path, path: str) -> str:
-    """Where a named file is in the folder; or the problem with its name."""
-    if not path:
-        return NO_PATH
-    path = path.replace("\\", "/")
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if path.startswith("/") or _DRIVE.match(path) or ".." in parts or "\0" in path:
-        return LEAVES
-    for form in (path, one_form(path), unicodedata.normalize("NFD", path)):
-        file = root / form
-        try:
-            if file.is_file():
-                is_inside = file.resolve().is_relative_to(real_root)
-                return "/".join(file.relative_to(root).parts) if is_inside else LEAVES
-        except OSError:  # a name that no file can have
-            return NO_FILE
-    return NO_FILE
+class _Places:
+    """Where in the folder the files are that a table names."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._real_root = root, root.resolve()
+        self._bare: dict[Path, dict[str, list[str]]] = {}
+
+    def of(self, path: str) -> str:
+        """Where a named file is in the folder; or the problem with its name.
+
+        A name without the suffix of a picture is the file's that has it, where there is one alone.
+        """
+        if not path:
+            return NO_PATH
+        path = path.replace("\\", "/")
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        if path.startswith("/") or _DRIVE.match(path) or ".." in parts or "\0" in path:
+            return LEAVES
+        for form in (path, one_form(path), unicodedata.normalize("NFD", path)):
+            file = self._root / form
+            try:
+                if file.is_file():
+                    return self._inside(file)
+                fitting = self._with_suffix(file)
+            except OSError:  # a name that no file can have
+                return NO_FILE
+            if fitting:
+                return self._inside(file.parent / fitting[0]) if len(fitting) == 1 else SEVERAL_FILES
+        return NO_FILE
+
+    def _inside(self, file: Path) -> str:
+        is_inside = file.resolve().is_relative_to(self._real_root)
+        return "/".join(file.relative_to(self._root).parts) if is_inside else LEAVES
+
+    def _with_suffix(self, file: Path) -> list[str]:
+        if file.parent not in self._bare:
+            self._bare[file.parent] = bare = dict[str, list[str]]()
+            inside = file.parent.resolve().is_relative_to(self._real_root) and file.parent.is_dir()
+            for one in sorted(file.parent.iterdir()) if inside else ():
+                name = one.name
+                while Path(name).suffix.lower() in PICTURE_SUFFIXES:  # twice of .nii.gz
+                    name = Path(name).stem
+                if name != one.name and one.is_file():
+                    bare.setdefault(one_form(name), []).append(one.name)
+        return self._bare[file.parent].get(one_form(file.name), [])
 
 
 def _unnamed(root: Path, named: dict[str, Sequence[str]], table: Path) -> Iterator[LeftOut]:

@@ -148,8 +148,10 @@ def test_after_a_kill_only_what_was_not_kept_or_has_changed_is_read_again(
     images[192 + 16 * 40 : 192 + 16 * 43] = 0  # three rows that a crash of the machine has lost
     images.flush()
     pictures_read(tmp_path / "files")
-    store = bring_in(state, raw_listing(files), reader=readers)
+    told: list[str] = []
+    store = bring_in(state, raw_listing(files), reader=readers, tell=told.append)
     again = pictures_read(tmp_path / "files")
+    assert told[0] == f"{known - 1} of 200 pictures are here from an earlier try: only what changed is read again."
     assert 200 - known + 1 + 1 <= again <= 200 - known + 1 + 1 + 3
     assert by_file(store, files) == turns(files)
     assert not work.exists()
@@ -350,6 +352,21 @@ def test_a_picture_of_the_hold_out_is_not_trained_on_unless_the_hospital_takes_i
         bring_in(state, raw_listing(files), hold_out=raw_listing(hold_out))
     assert reported(state) == [("0020.raw", "stops the ingest", "in_hold_out")]
     bring_in(state, raw_listing(files), hold_out=raw_listing(hold_out), accepted=frozenset({"in_hold_out"}))
+
+
+def test_what_of_a_hold_out_cannot_be_read_is_told_and_more_than_a_hundredth_stops(tmp_path: Path, state: Path) -> None:
+    files = write_raw(tmp_path / "files", 100)
+    hold_out = write_raw(tmp_path / "hold_out", 100, seed=1)
+    hold_out[3].write_bytes(b"damaged")
+    told: list[str] = []
+    bring_in(state, raw_listing(files), hold_out=raw_listing(hold_out), tell=told.append)
+    at = told.index("1 of 100 pictures of the hold-out cannot be read and are not looked for:")
+    assert told[at + 1].startswith("  0003.raw: ")
+    hold_out[4].write_bytes(b"damaged")
+    (tmp_path / "another").mkdir()
+    with pytest.raises(DataError, match="More of the hold-out cannot be read") as refused:
+        bring_in(tmp_path / "another", raw_listing(files), hold_out=raw_listing(hold_out))
+    assert "0003.raw" in refused.value.private and "0003.raw" not in refused.value.public
 
 
 def test_a_name_that_a_spreadsheet_would_compute_stands_in_the_report_as_text(tmp_path: Path, state: Path) -> None:

@@ -45,7 +45,7 @@ def test_more_pictures_after_the_first_ingest_make_a_version_and_other_settings_
     datasite: tuple[StateFolder, DatasiteConfig], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state, config = datasite
-    ingest = ["ingest", "--state", str(state.path), "--processes", "1"]
+    ingest = ["ingest", "--state", str(state.path), "--processes", "1", "--yes"]
     assert main(ingest) == 0
     assert "60 pictures of 8x8x3" in capsys.readouterr().out
     assert main(ingest) == 0
@@ -164,13 +164,27 @@ def test_yes_answers_the_question_about_names_and_what_contradicts_needs_an_opti
     state, _ = datasite
     shutil.copy(tmp_path / "pictures" / "benign" / "0.png", tmp_path / "pictures" / "malignant" / "again.png")
     ingest = ["ingest", "--state", str(state.path), "--processes", "1"]
-    for words in ([], ["--yes"], ["--yes", "--accept", "in_hold_out"]):
+    for words in (["--yes"], ["--yes", "--accept", "in_hold_out"]):
         assert main([*ingest, *words]) == 1
         assert "--accept same_picture_in_two_classes" in capsys.readouterr().err
     assert main([*ingest, "--accept", "everything"]) == 2
     assert not (state.store / "pictures").exists()
-    assert main([*ingest, "--accept", "same_picture_in_two_classes"]) == 0
+    assert main([*ingest, "--yes", "--accept", "same_picture_in_two_classes"]) == 0
     assert open_store(state.store / "pictures").manifest.num_pictures == 61
+
+
+def test_a_script_publishes_no_name_that_nobody_has_agreed_to(
+    datasite: tuple[StateFolder, DatasiteConfig], capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, config = datasite
+    ingest = ["ingest", "--state", str(state.path), "--processes", "1"]
+    assert main(ingest) == 1
+    said = capsys.readouterr().err
+    assert "benign (30 pictures" in said and "give --yes, or set class_names" in said
+    assert not (state.store / "pictures").exists()
+    write_config(state, replace(config, dataset=replace(config.dataset, class_names=("benign", "malignant"))))
+    assert main(ingest) == 0
+    assert main(ingest) == 0
 
 
 def test_a_person_who_stops_an_ingest_is_told_that_it_goes_on_and_sees_no_traceback(

@@ -53,12 +53,16 @@ def test_findings_are_told_with_the_pictures_that_show_them(paint: Paint, tmp_pa
 def test_a_person_is_asked_in_a_terminal_unless_the_answer_is_given(
     monkeypatch: pytest.MonkeyPatch, yes: bool, answer: str, agreed: bool
 ) -> None:
-    terminal = io.StringIO(answer)
-    monkeypatch.setattr(terminal, "isatty", lambda: True)
-    monkeypatch.setattr("sys.stdin", terminal)
-    assert _agreed(yes) is agreed
+    for named in (False, True):
+        terminal = io.StringIO(answer)
+        monkeypatch.setattr(terminal, "isatty", lambda: True)
+        monkeypatch.setattr("sys.stdin", terminal)
+        assert _agreed(yes, named) is agreed
 
 
-def test_nobody_is_asked_where_nobody_can_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nobody_can_answer_the_settings_or_an_option_have_to_have_done_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    assert _agreed(yes=False)
+    assert [_agreed(yes=False, named=named) for named in (False, True)] == [False, True]
+    assert _agreed(yes=True, named=False)

@@ -114,6 +114,75 @@ def test_gbk_is_read_where_it_is_declared_or_certain(pictures: Path) -> None:
         assert found.class_names == tuple(sorted(("良性结节", "恶性肿瘤")))
 
 
+@pytest.mark.parametrize("labels", [("正常", "异常"), ("阴", "阳"), ("膈肌（左）", "胸膜，℃"), ("结节", "abc")])
+def test_a_short_table_in_gbk_is_read_too(pictures: Path, labels: tuple[str, str]) -> None:
+    rows = [("path", "label"), ("a/1.png", labels[0]), ("a/2.png", labels[1])]
+    assert set(listing(write(pictures, rows, "gbk")).class_names) == set(labels)
+
+
+@pytest.mark.parametrize(
+    ("words", "encoding"),
+    [
+        (("Größe", "GRÖSSE", "ÄÜÖÄ kein Befund", "über"), "cp1252"),
+        (("poumon gauche élevé", "côté", "fièvre à 39°C"), "cp1252"),
+        (("опухоль", "пациент здоров", "лёгкие"), "cp1251"),
+        (("здоровые", "больные", "норма"), "koi8_r"),
+        (("正常", "异常", "腫瘤"), "big5"),
+        (("正常", "異常", "しこり"), "shift_jis"),
+    ],
+)
+def test_other_encodings_are_refused_with_the_setting_to_give(words: tuple[str, ...], encoding: str) -> None:
+    content = "".join(f"a/{number}.png,{word}\n" for number, word in enumerate(words)).encode(encoding, "ignore")
+    with pytest.raises(DataError, match="Set table_encoding"):
+        text_of(b"path,label\n" + content, "auto")
+
+
+def test_a_path_without_its_suffix_is_the_one_file_that_it_fits(paint: Paint, pictures: Path) -> None:
+    paint("ü.b/c.1.PNG", 5)
+    rows = [("path", "label"), ("a/1", "red"), ("a\\2", "white"), ("u\u0308.b/c.1", "white")]
+    assert [place for place, _ in said(listing(write(pictures, rows)))] == ["a/1.png", "a/2.png", "ü.b/c.1.PNG"]
+    paint("a/1.tif", 1)
+    with pytest.raises(DataError, match="several files have the name that a path gives without its suffix") as refused:
+        listing(write(pictures, rows))
+    assert "line 2: a/1" in refused.value.private
+    outside = pictures.parent / f"{pictures.name}-outside"
+    outside.mkdir()
+    (outside / "9.png").write_bytes((pictures / "a" / "2.png").read_bytes())
+    (pictures / "b").symlink_to(outside)
+    (pictures / "a" / "8.png").symlink_to(outside / "9.png")
+    for path, problem in (("b/9", "a file is not there"), ("a/8", "leads out"), ("a/notes", "a file is not there")):
+        (pictures / "a" / "notes.txt").write_text("no picture")
+        with pytest.raises(DataError, match=problem):
+            listing(write(pictures, [*ROWS, (path, "red")]))
+
+
+def test_of_several_sheets_the_one_with_the_columns_is_read_and_two_wait_for_a_name(pictures: Path) -> None:
+    from openpyxl import Workbook
+
+    def book(**sheets: list[tuple[str, ...]]) -> Path:
+        made = Workbook()
+        made.remove(made.active)
+        for name, rows in sheets.items():
+            sheet = made.create_sheet(name)
+            for row in rows:
+                sheet.append(row)
+        made.save(pictures / "table.xlsx")
+        return pictures / "table.xlsx"
+
+    notes: list[tuple[str, ...]] = [("path", "written by"), ("x", "y")]
+    other: list[tuple[str, ...]] = [("path", "label"), ("a/3.png", "red"), ("a/4.png", "white")]
+    assert said(listing(book(notes=notes, list=ROWS))) == [("a/1.png", "red"), ("a/2.png", "white")]
+    file = book(notes=notes, first=ROWS, second=other)
+    with pytest.raises(DataError, match=r"several sheets with the columns.* table_sheet") as refused:
+        listing(file)
+    assert "'first', 'second'" in refused.value.private and "second" not in refused.value.public
+    assert said(listing(file, table_sheet="second")) == [("a/3.png", "red"), ("a/4.png", "white")]
+    with pytest.raises(DataError, match="must have the sheet that table_sheet names"):
+        listing(file, table_sheet="third")
+    with pytest.raises(DataError, match="must have the columns"):
+        listing(book(one=notes, two=notes))
+
+
 def test_letters_of_western_europe_are_not_taken_for_chinese(pictures: Path) -> None:
     rows = [("path", "label"), ("a/1.png", "größer"), ("a/2.png", "für")]
     file = write(pictures, rows, "cp1252")

@@ -14,7 +14,7 @@ from datasites.approvals.approvals import Approvals
 from datasites.assets.store import open_store
 from datasites.audit_log import ledger_witness
 from datasites.audit_log.chain import read, verify
-from datasites.datasets.removal import remove_patients
+from datasites.datasets.removal import finish_withdrawals, remove_patients
 from datasites.files.state_folder import StateFolder
 from datasites.runs.queue import RunQueue
 from datasites.state import agreement
@@ -302,6 +302,46 @@ def test_all_versions_of_a_dataset_and_who_withdrew_come_back_and_studies_keep_t
     assert ledger_of(done).reservations()["waits"].dataset_version == 1
     again = versioned.take(done, versioned.pictures_of(versioned.people(3, 12)))
     assert (again.num_units, again.budget_key) == (12, first.fingerprint)
+
+
+@pytest.mark.parametrize("left", ["the list", "the log"])
+def test_who_withdrew_after_the_backup_stays_out_by_what_is_left_of_the_lost_folder(tmp_path: Path, left: str) -> None:
+    before = versioned.make_state(tmp_path / "versions")
+    first = versioned.take(before, versioned.pictures_of(versioned.people(*range(12))))
+    versioned.reserve(before, "waits", first, steps=1)
+    back_up(before, tmp_path / "backups")
+    remove_patients(before, "pictures", ["p3"], least=10)
+    if left == "the log":
+        before.withdrawn.unlink()
+    else:
+        before.audit.unlink()
+    done = restore(tmp_path / "backups", tmp_path / "new", since=Since.LOST_BOOKS, lost=before.path).state
+    assert 3 in versioned.numbers_in(versioned.newest(done))  # as the backup has it, until the datasite starts
+    assert finish_withdrawals(done, "pictures", least=10) == 2
+    assert versioned.numbers_in(versioned.newest(done)) == set(range(12)) - {3}
+    assert versioned.take(done, versioned.pictures_of(versioned.people(3, 12))).num_units == 12
+    assert versioned.numbers_in(versioned.newest(done)) == set(range(13)) - {3}
+
+
+def test_who_withdrew_by_the_audit_log_alone_is_taken_by_no_ingest_before_the_next_start(tmp_path: Path) -> None:
+    before = versioned.make_state(tmp_path / "versions")
+    versioned.take(before, versioned.pictures_of(versioned.people(*range(12))))
+    remove_patients(before, "pictures", ["p3"], least=10)
+    before.withdrawn.unlink()
+    versioned.take(before, versioned.pictures_of(versioned.people(3, 12)))
+    assert versioned.numbers_in(versioned.newest(before)) == set(range(13)) - {3}
+
+
+def test_a_lost_list_of_who_withdrew_that_cannot_be_read_is_no_empty_one(tmp_path: Path) -> None:
+    before = versioned.make_state(tmp_path / "versions")
+    versioned.take(before, versioned.pictures_of(versioned.people(*range(12))))
+    versioned.reserve(before, "waits", versioned.newest(before).manifest, steps=1)
+    back_up(before, tmp_path / "backups")
+    for content in ("{", "[]", "7", '{"patients": 7}'):
+        before.withdrawn.write_text(content)
+        with pytest.raises(BackupRefused, match="patients who withdrew cannot be read"):
+            restore(tmp_path / "backups", tmp_path / "new", since=Since.LOST_BOOKS, lost=before.path)
+        assert not (tmp_path / "new").exists()
 
 
 def test_what_an_interrupted_version_left_aside_is_in_no_backup(tmp_path: Path) -> None:
