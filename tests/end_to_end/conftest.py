@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,11 +32,16 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Itera
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator[dict[str, Hospital]]:
-    """The same two with the same pictures, but of one module's own: it may change or spend what it likes."""
+    """Two more with the same pictures, whose budget lasts for counts with little noise and heads on features."""
     folder = tmp_path_factory.mktemp("pair")
-    with running(*(make_hospital(folder, name, pictures) for name in ("north", "south"))) as started:
+    made = [make_hospital(folder, name, pictures) for name in ("north", "south")]
+    for config in (hospital.state / "config.toml" for hospital in made):
+        config.write_text(
+            re.sub(r"^total = \{ epsilon = [\d.]+", "total = { epsilon = 100.0", config.read_text(), flags=re.M)
+        )
+    with running(*made) as started:
         yield started
 
 
@@ -55,7 +61,7 @@ def north_only(hospitals: dict[str, Hospital]) -> Iterator[Any]:
         yield connected
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def hold_out() -> Any:
     from researcher.evaluation.hold_out import HoldOut
 

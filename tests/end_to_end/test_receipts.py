@@ -18,12 +18,15 @@ from researcher.hospitals.federation import Federation
 from researcher.studies.study import Study
 
 
-@pytest.fixture
-def ended(hospitals: dict[str, Hospital], federation: Federation, hold_out: Any, tmp_path: Path) -> Study:
+@pytest.fixture(scope="module")
+def ended(
+    hospitals: dict[str, Hospital], federation: Federation, hold_out: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Study:
     """A study of two rounds, one of which ran before it was ended."""
     from datasites.training.models import initial_weights
 
-    study = Study.submit(federation, small_plan(federation, study="with-receipt"), tmp_path / "study")
+    folder = tmp_path_factory.mktemp("receipts") / "study"
+    study = Study.submit(federation, small_plan(federation, study="with-receipt"), folder)
     for name, request in study.requests.items():
         hospitals[name].admin("approve", request.request_id)
     study.run(hold_out=hold_out, initial_weights=initial_weights(study.plan.model, 0), rounds=1)

@@ -348,7 +348,9 @@ from policies.plans.tokeniser import TextForm
 from policies.contracts.weights import canonical_bytes
 form = TextForm(length=4, vocabulary=16)
 pictures = LabelledPictures(np.zeros((40, 32, 32, 3), np.uint8), np.arange(40) % 2, np.arange(40), 40)
-options = {"features": FeatureSpec("resnet18", "0" * 64).options, "image_text": form.options}
+options = {"features": FeatureSpec("resnet18", "0" * 64).options, "image_text": form.options, "resnet18": {"width": 8}}
+options |= {"resnet50": {"width": 8}, "efficientnet_lite0": {"width": 0.25}, "vit_small": {"width": 64, "depth": 2}}
+options |= {"mobilenet_v3_small": {"width": 0.5}, "mobilenet_v3_large": {"width": 0.5}, "small_cnn": {"width": 4}}
 before = set(sys.modules)
 class Store:
     images, labels, units = pictures.images, pictures.labels, pictures.units

@@ -231,26 +231,21 @@ def test_a_first_process_that_is_killed_takes_its_workers_with_it(machine: Machi
     assert not any(psutil.pid_exists(pid) for pid in machine.watched)
 
 
-def test_workers_end_with_the_fork_server(tmp_path: Path) -> None:
-    machine = make_machine(tmp_path, PROGRAM)
-    with pytest.raises(RunFailed):
-        machine.run("leave", when_half=lambda first: machine.fork_server.stop())
-    assert len(machine.watched) == 2
-    wait_for(lambda: not any(psutil.pid_exists(pid) for pid in machine.watched))
+@pytest.fixture(scope="module")
+def without_namespaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    made = make_machine(tmp_path_factory.mktemp("bare"), PROGRAM_WITHOUT_NAMESPACES, required=False)
+    yield made
+    made.fork_server.stop()
 
 
 @pytest.mark.parametrize(("study", "kill"), [("stop", kill_a_worker), ("leave", kill_the_first)])
 def test_without_namespaces_no_process_outlives_the_run_either(
-    tmp_path: Path, study: str, kill: Callable[[psutil.Process], object]
+    without_namespaces: Machine, study: str, kill: Callable[[psutil.Process], object]
 ) -> None:
-    machine = make_machine(tmp_path, PROGRAM_WITHOUT_NAMESPACES, required=False)
-    try:
-        with pytest.raises(RunFailed):
-            machine.run(study, when_half=kill)
-        assert len(machine.watched) == 2
-        wait_for(lambda: not any(psutil.pid_exists(pid) for pid in machine.watched))
-    finally:
-        machine.fork_server.stop()
+    with pytest.raises(RunFailed):
+        without_namespaces.run(study, when_half=kill)
+    assert len(without_namespaces.watched) == 2
+    wait_for(lambda: not any(psutil.pid_exists(pid) for pid in without_namespaces.watched))
 
 
 def test_a_cancelled_run_ends_with_all_its_processes(machine: Machine) -> None:
@@ -291,3 +286,11 @@ def test_a_run_is_refused_where_a_worker_cannot_be_closed_in(tmp_path: Path) -> 
     finally:
         machine.fork_server.stop()
     assert "no filter for a worker" in missing.value.private
+
+
+def test_workers_end_with_the_fork_server(machine: Machine) -> None:
+    """The next run starts it again."""
+    with pytest.raises(RunFailed):
+        machine.run("leave", when_half=lambda first: machine.fork_server.stop())
+    assert len(machine.watched) == 2
+    wait_for(lambda: not any(psutil.pid_exists(pid) for pid in machine.watched))

@@ -64,13 +64,28 @@ MODELS = {
 }
 
 
-@pytest.fixture(params=MODELS)
-def setting(request):
+# The costliest models, made of layers that others have too: with them what holds layer by layer is a slow test.
+REPEATING = ("mobilenet_large", "efficientnet", "resnet50")
+
+
+def made(name):
     """A model and six labelled pictures."""
-    build, shape = MODELS[request.param]
+    build, shape = MODELS[name]
     with torch.random.fork_rng():
         torch.manual_seed(1)
         return build(), torch.randn(6, *shape), torch.tensor([0, 1, 2, 0, 1, 2])
+
+
+@pytest.fixture(params=MODELS)
+def every_model(request):
+    """Each of the models."""
+    return made(request.param)
+
+
+@pytest.fixture(params=[pytest.param(one, marks=[pytest.mark.slow] * (one in REPEATING)) for one in MODELS])
+def setting(request):
+    """Models that have each kind of layer; the others where slow tests are run."""
+    return made(request.param)
 
 
 @pytest.fixture
@@ -81,9 +96,27 @@ def small():
         return build(), torch.randn(6, *shape), torch.tensor([0, 1, 2, 0, 1, 2])
 
 
+def trained_layers(name):
+    """The kinds of layers with parameters, and for convolutions what their rules tell apart."""
+    own = [layer for layer in made(name)[0].modules() if list(layer.parameters(recurse=False))]
+    return {
+        (
+            type(layer),
+            isinstance(layer, nn.Conv2d)
+            and (layer.groups > 1, layer.kernel_size == (1, 1), layer.stride > (1, 1), layer.bias is None),
+        )
+        for layer in own
+    }
+
+
+def test_the_costliest_models_have_no_kind_of_layer_that_no_other_has(engine):
+    of_others = set().union(*(trained_layers(name) for name in MODELS if name not in REPEATING))
+    assert [name for name in REPEATING if trained_layers(name) - of_others] == []
+
+
 @pytest.mark.parametrize("bound", [0.5, 1e6])
-def test_the_sum_is_that_of_each_gradient_clipped_alone(engine, setting, bound):
-    model, images, labels = setting[0].double(), setting[1].double(), setting[2]
+def test_the_sum_is_that_of_each_gradient_clipped_alone(engine, every_model, bound):
+    model, images, labels = every_model[0].double(), every_model[1].double(), every_model[2]
     expected = one_by_one(model, images, labels, bound)
     got = engine(model, bound).clipped_sum(images, labels)
     assert [g.shape for g in got] == [p.shape for p in model.parameters()]
@@ -161,12 +194,12 @@ def test_no_pictures_give_zeros(engine, setting):
     assert norm_of(got) == 0
 
 
-@pytest.mark.parametrize("cuts", [[0, 1, 6], [0, 4, 4, 6], [0, 5, 6]])
-def test_a_split_batch_gives_the_same_sum(engine, setting, cuts):
+def test_a_split_batch_gives_the_same_sum(engine, setting):
+    """Into one picture, none, several, and one again."""
     model, images, labels = setting
     gradients = engine(model, 0.5)
     expected = gradients.clipped_sum(images, labels)
-    parts = [gradients.clipped_sum(images[a:b], labels[a:b]) for a, b in pairwise(cuts)]
+    parts = [gradients.clipped_sum(images[a:b], labels[a:b]) for a, b in pairwise([0, 1, 1, 5, 6])]
     got = [torch.stack(same).sum(0) for same in zip(*parts, strict=True)]
     assert distance(got, expected) < 1e-5
 

@@ -45,16 +45,26 @@ def engine(request):
     return ENGINES[request.param]
 
 
-@pytest.fixture(params=VARIANTS)
-def setting(request):
+def made(variant):
     """A model, and six labelled pictures with reports: a repeated word, a full one, short ones, and an empty one."""
-    spec = spec_of(request.param)
+    spec = spec_of(variant)
     with torch.random.fork_rng():
         torch.manual_seed(1)
         model = build_model(spec)
         images = torch.randn(6, 1, *spec.image_shape[:2])
     words = [[3, 3, 3, 0, 0], [1, 2, 3, 4, 5], [19, 0, 0, 0, 0], [0, 0, 0, 0, 0], [7, 3, 0, 0, 0], [2, 2, 9, 9, 0]]
     return model, (images, torch.tensor(words)), torch.tensor([0, 1, 2, 0, 1, 2])
+
+
+@pytest.fixture(params=VARIANTS)
+def every_variant(request):
+    return made(request.param)
+
+
+@pytest.fixture(params=[pytest.param(one, marks=[pytest.mark.slow] * (one == "mobilenet")) for one in VARIANTS])
+def setting(request):
+    """The costliest encoder, whose layers test_clipping.py tests, where slow tests are run."""
+    return made(request.param)
 
 
 def rows(inputs, chosen):
@@ -65,8 +75,8 @@ def rows(inputs, chosen):
 
 
 @pytest.mark.parametrize("bound", [0.5, 1e6])
-def test_the_sum_is_that_of_each_records_gradient_clipped_alone(engine, setting, bound):
-    model, (images, words), labels = setting
+def test_the_sum_is_that_of_each_records_gradient_clipped_alone(engine, every_variant, bound):
+    model, (images, words), labels = every_variant
     model, inputs = model.double(), (images.double(), words)
     expected = one_by_one(model, inputs, labels, bound)
     got = engine(model, bound).clipped_sum(inputs, labels)
@@ -343,10 +353,10 @@ def test_private_training_on_both_beats_training_on_either_alone():
     test_images, test_labels, test_reports = draw(400, seed=2)
     privacy = PrivacySpec(3.0, 1.0, 1e-5)
     plan = plan_of(
-        spec, steps_per_round=60, sample_rate=0.25, learning_rate=2.0, momentum=0.9, privacy=privacy,
-        learning_rate_schedule="cosine", run=RunSpec(device="cpu", physical_batch_size=128),
+        spec, steps_per_round=45, sample_rate=0.25, learning_rate=2.0, momentum=0.9, privacy=privacy,
+        learning_rate_schedule="cosine", run=RunSpec(device="cpu", physical_batch_size=512),
     )  # fmt: skip
-    assert epsilon_spent((GaussianSteps(3.0, 0.25, 60),), 1e-5) < 3
+    assert epsilon_spent((GaussianSteps(3.0, 0.25, 45),), 1e-5) < 3
 
     def accuracy(*, see: bool, read: bool) -> float:
         def shown(pictures, texts):

@@ -34,7 +34,13 @@ SPECS = {
     "linear": ModelSpec("linear", (16, 16, 3), 4),
 }
 # The largest, with fewer layers or channels; they are taken whole among the slow tests.
-SMALLER = {"resnet50": {"width": 16}, "vit_small": {"width": 192, "depth": 3}}
+SMALLER = {
+    "resnet18": {"width": 16},
+    "resnet50": {"width": 16},
+    "vit_small": {"width": 192, "depth": 3},
+    "mobilenet_v3_large": {"width": 0.5},
+    "efficientnet_lite0": {"width": 0.25},
+}
 # Engine, precision, threads, whether the model's memory is in channels_last.
 WAYS = {
     "usual": ("book_keeping", "float32", 1, False),
