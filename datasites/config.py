@@ -140,12 +140,9 @@ class DatasiteConfig(ConsoleSettings):
         _texts("researchers", self.researchers)
         _texts("public_names", self.public_names)
         _checks.integer("certificate_days", self.certificate_days, low=1, high=825)
-        if not isinstance(self.limits, DatasetLimits):
-            raise ConfigError(f"limits must be a table of limits, got {self.limits!r}.")
-        if not isinstance(self.dataset, DatasetSettings):
-            raise ConfigError(f"dataset must be a table of settings, got {self.dataset!r}.")
-        if not isinstance(self.notices, NoticeSettings):
-            raise ConfigError(f"notices must be a table of settings, got {self.notices!r}.")
+        for name, kind in (("limits", DatasetLimits), ("dataset", DatasetSettings), ("notices", NoticeSettings)):
+            if not isinstance(getattr(self, name), kind):
+                raise ConfigError(f"{name} must be a table of settings, got {getattr(self, name)!r}.")
         for name in ("researchers", "public_names"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for email in self.researchers:

@@ -58,7 +58,7 @@ def search(
     verify_chain: bool,
 ) -> None:
     """Lists events of the audit log, the newest last: all, or those with words, of a kind, of a person or of days."""
-    from datasites.console.tables import audit_table
+    from datasites.console.shown.tables import audit_table
 
     page = console.pages(
         chosen,

@@ -13,7 +13,7 @@ from policies.terminal.commands import argument, option
 
 def budget(chosen: Chosen) -> None:
     """Shows the privacy budget of each dataset."""
-    from datasites.console.tables import budget_table
+    from datasites.console.shown.tables import budget_table
 
     console.show(chosen, console.call(chosen, "GET", "/budget"), budget_table)
 
@@ -39,7 +39,7 @@ def withdraw(chosen: Chosen, *, proposal: str) -> None:
 
 
 def _show(chosen: Chosen, answer: Any) -> None:
-    from datasites.console.tables import limits_table
+    from datasites.console.shown.tables import limits_table
 
     console.show(chosen, answer, limits_table)
 

@@ -41,7 +41,7 @@ def show(chosen: Chosen, *, dataset: str, no_page: bool) -> None:
     if chosen.json:
         say_json(to_plain(found), indent=2)
         return
-    from datasites.console.tables import dataset_tables
+    from datasites.console.shown.tables import dataset_tables
     from policies.terminal.rich_terminal import PlainConsole
 
     PlainConsole().print(dataset_tables(found))

@@ -33,7 +33,7 @@ def requests(
     all_pages: bool,
 ) -> None:
     """Lists code requests, the newest last."""
-    from datasites.console.tables import request_table
+    from datasites.console.shown.tables import request_table
 
     page = console.pages(
         chosen, "/requests", all_pages, state=only, researcher=researcher, query=find, after=after, count=count
@@ -43,7 +43,7 @@ def requests(
 
 def show(chosen: Chosen, *, request: str) -> None:
     """Shows the review of one request: all that a decision rests on."""
-    from datasites.console.review_card import review_card
+    from datasites.console.shown.review_card import review_card
 
     console.show(chosen, console.call(chosen, "GET", f"/requests/{request}"), review_card)
 
@@ -122,7 +122,7 @@ def study_report(chosen: Chosen, *, study: str, holdout: Path, column: Sequence[
 
 def runs(chosen: Chosen, *, only: str | None, count: int, after: str | None, all_pages: bool) -> None:
     """Lists runs, the one asked for last at the end."""
-    from datasites.console.tables import run_table
+    from datasites.console.shown.tables import run_table
 
     page = console.pages(chosen, "/runs", all_pages, state=only, after=after, count=count)
     console.show(chosen, page, run_table, rows=True)

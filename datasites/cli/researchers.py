@@ -23,7 +23,7 @@ def revoke(chosen: Chosen, *, email: str) -> None:
 
 def researchers(chosen: Chosen) -> None:
     """Lists researchers and until when their certificates are valid."""
-    from datasites.console.tables import researcher_table
+    from datasites.console.shown.tables import researcher_table
 
     console.show(chosen, console.call(chosen, "GET", "/researchers"), researcher_table)
 

@@ -31,7 +31,7 @@ def reset_staff(chosen: Chosen, *, person: str) -> None:
 
 def list_staff(chosen: Chosen) -> None:
     """Lists the hospital's people with their roles."""
-    from datasites.console.tables import staff_table
+    from datasites.console.shown.tables import staff_table
 
     console.show(chosen, console.call(chosen, "GET", "/staff"), staff_table)
 

@@ -109,7 +109,7 @@ def doctor(chosen: Chosen) -> int:
 
 def notices(chosen: Chosen, *, what: Sequence[str]) -> int:
     """Lists notices; with `read` marks all as read by you, with `test` sends one each way (status 1 if one fails)."""
-    from datasites.console.tables import notice_table
+    from datasites.console.shown.tables import notice_table
 
     if what == (_TEST,):
         return _test(chosen)

@@ -10,7 +10,7 @@ from datasites.audit_log import ledger_witness
 from datasites.audit_log.counted_events import CountedEvents
 from datasites.audit_log.log import AuditLog
 from datasites.code_requests.calculator import Calculator
-from datasites.code_requests.hospital_limits import HospitalLimits
+from datasites.code_requests.limits.hospital_limits import HospitalLimits
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.rehearsal.rehearsals import Rehearsals

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from datasites.code_requests.limit_proposals import LimitProposal
+from datasites.code_requests.limits.limit_proposals import LimitProposal
 from datasites.review.review import StudyRow
 from datasites.runs.queue import Run
 from policies.answers.plain_values import from_plain

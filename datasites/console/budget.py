@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from datasites.access.staff import Person
-from datasites.code_requests.hospital_limits import LimitsOutcome
+from datasites.code_requests.limits.hospital_limits import LimitsOutcome
 from datasites.console.answers import BudgetRow, LimitsAnswer, WantedLimits
 from datasites.console.console import CHANGES, DECIDES, READS, Console
 from datasites.review.reviewing import studies_of

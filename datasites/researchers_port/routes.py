@@ -5,7 +5,6 @@ What is answered here has left the hospital: public fields of runs, public texts
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,18 +20,18 @@ from datasites.code_requests.receipts import Receipts
 from datasites.code_requests.requests import RequestBook
 from datasites.researchers_port.downloads import Download, check_range
 from datasites.researchers_port.long_polls import LongPolls
+from datasites.researchers_port.signed import Researcher, Signed
 from datasites.runs.blobs import BlobStore
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import Supervisor
-from datasites.web.served_path import signed_path
 from policies import versions
 from policies.answers.hospital import BudgetAnswer, HospitalAnswer
 from policies.answers.rehearsals import RehearsalAnswer
 from policies.answers.requests import BlobAnswer, ReceiptAnswer, RequestAnswer, ThreadAnswer
 from policies.answers.runs import ChargedRunAnswer, RunAnswer
 from policies.contracts.outputs import release_answer
-from policies.contracts.signatures import BODY, SignatureCheck
-from policies.errors import BlobError, RequestMalformed, RequestUnknown, RunLost, SignInFailed
+from policies.contracts.signatures import BODY
+from policies.errors import BlobError, RequestUnknown, RunLost, SignInFailed
 from policies.plans.training import MAX_ROUNDS
 
 PREFIX = "/wanwu/v1"
@@ -41,14 +40,6 @@ MAX_WAIT_SECONDS = 20.0
 Round = Annotated[int, Path(ge=0, lt=MAX_ROUNDS)]
 Seen = Annotated[int, Query(ge=-1, lt=1 << 53)]
 WaitSeconds = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False)]
-
-
-@dataclass(frozen=True)
-class Researcher:
-    """Who signed a request: the account's public key and its address."""
-
-    account: str
-    email: str
 
 
 @dataclass(frozen=True)
@@ -182,50 +173,14 @@ class ResearcherRoutes:
 
 def make_routes(routes: ResearcherRoutes) -> APIRouter:
     """The routes, under `PREFIX`."""
-    router, signed = APIRouter(prefix=PREFIX), _Signed(routes.email_of)
+    router, signed = APIRouter(prefix=PREFIX), Signed(routes.email_of)
     _add_hospital(router, routes, signed)
     _add_requests(router, routes, signed)
     _add_blobs(router, routes, signed)
     return router
 
 
-class _Signed:
-    """Answers requests to whom signed them, and to nobody else."""
-
-    def __init__(self, email_of: Callable[[str], str]) -> None:
-        self._email_of, self._signatures = email_of, SignatureCheck()
-
-    async def researcher(self, request: Request) -> Researcher:
-        """Who signed a request."""
-        return await run_in_threadpool(self._verify, request)
-
-    async def answer(self, request: Request, work: Callable[[Researcher], object]) -> JSONResponse:
-        """What `work` makes of who signed the request."""
-        who = await self.researcher(request)
-        return JSONResponse(release_answer(await run_in_threadpool(work, who)))
-
-    async def text(self, request: Request) -> tuple[Researcher, str]:
-        """Who signed a request, and the text that its body holds.
-
-        Raises:
-            SignInFailed: The signature covers another body.
-            RequestMalformed: It is no text in UTF-8.
-        """
-        who = await self.researcher(request)
-        body = await request.body()
-        if request.headers.get(BODY) != hashlib.sha256(body).hexdigest():
-            raise SignInFailed("The signature covers another body than came. Sign in again.")
-        try:
-            return who, body.decode()
-        except UnicodeDecodeError as error:
-            raise RequestMalformed("A message is a text in UTF-8.") from error
-
-    def _verify(self, request: Request) -> Researcher:
-        account = self._signatures.verify(request.headers, request.method, signed_path(request.scope))
-        return Researcher(account, self._email_of(account))
-
-
-def _add_hospital(router: APIRouter, routes: ResearcherRoutes, signed: _Signed) -> None:
+def _add_hospital(router: APIRouter, routes: ResearcherRoutes, signed: Signed) -> None:
     @router.get("/info")
     async def info(request: Request) -> JSONResponse:
         return await signed.answer(request, lambda who: routes.describe())
@@ -235,7 +190,7 @@ def _add_hospital(router: APIRouter, routes: ResearcherRoutes, signed: _Signed) 
         return await signed.answer(request, lambda who: routes.budget(name))
 
 
-def _add_requests(router: APIRouter, routes: ResearcherRoutes, signed: _Signed) -> None:
+def _add_requests(router: APIRouter, routes: ResearcherRoutes, signed: Signed) -> None:
     @router.get("/requests/{request_id}")
     async def request_state(request: Request, request_id: str) -> JSONResponse:
         return await signed.answer(request, lambda who: routes.request(request_id, who))
@@ -277,7 +232,7 @@ def _add_requests(router: APIRouter, routes: ResearcherRoutes, signed: _Signed) 
         return await signed.answer(request, lambda who: routes.cancel(request_id, round_index, who))
 
 
-def _add_blobs(router: APIRouter, routes: ResearcherRoutes, signed: _Signed) -> None:
+def _add_blobs(router: APIRouter, routes: ResearcherRoutes, signed: Signed) -> None:
     @router.put("/blobs/{digest}", status_code=201)
     async def put_blob(request: Request, digest: str) -> JSONResponse:
         who = await signed.researcher(request)

@@ -22,8 +22,8 @@ from datasites.cli import console as console_calls
 from datasites.cli import main, requests
 from datasites.cli.commands import Chosen
 from datasites.config import DatasiteConfig, check_email
-from datasites.console import tables
-from datasites.console.review_card import review_card
+from datasites.console.shown import tables
+from datasites.console.shown.review_card import review_card
 from datasites.files.log_lines import LineFormatter
 from datasites.sources.class_names import check_class_names
 from datasites.sources.dataset_settings import DatasetSettings

@@ -21,7 +21,7 @@ from datasites.approvals.approvals import Approvals
 from datasites.assets.store import open_store
 from datasites.audit_log.counted_events import CountedEvents
 from datasites.code_requests.books import Books
-from datasites.code_requests.hospital_limits import HospitalLimits
+from datasites.code_requests.limits.hospital_limits import HospitalLimits
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.pysyft.server import start_pysyft

@@ -24,7 +24,7 @@ from datasites.code_requests.calculator import DeclaredShapes
 from datasites.code_requests.canonical import CanonicalRequest
 from datasites.code_requests.cards import make_card
 from datasites.code_requests.decided import decision_on
-from datasites.code_requests.hospital_limits import HospitalLimits
+from datasites.code_requests.limits.hospital_limits import HospitalLimits
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.review.review import Review

@@ -12,7 +12,7 @@ import pytest
 
 from datasites.audit_log.log import AuditLog
 from datasites.code_requests import limit_proposals
-from datasites.code_requests.hospital_limits import HospitalLimits
+from datasites.code_requests.limits.hospital_limits import HospitalLimits
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.sources.dataset_settings import DatasetSettings

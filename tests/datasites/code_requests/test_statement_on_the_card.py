@@ -9,7 +9,7 @@ import pytest
 from support.governed import Governed
 from support.hostile_texts import HOSTILE
 
-from datasites.console.tables import request_card
+from datasites.console.shown.tables import request_card
 from policies.answers.plain_values import to_plain
 from policies.errors import LimitExceeded
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from datasites.code_requests.card import RequestCard, Unusual
-from datasites.console.review_card import review_card
+from datasites.console.shown.review_card import review_card
 from policies.answers.plain_values import to_plain
 from policies.plans.plan_json import settings
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan

@@ -19,7 +19,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     warnings.simplefilter("ignore")
     from syft.service.code.user_code import SubmitUserCode
 
-    from datasites.code_requests.hospital_limits import HospitalLimits
+    from datasites.code_requests.limits.hospital_limits import HospitalLimits
     from datasites.config import DatasiteConfig
     from datasites.pysyft import guard
 

@@ -15,7 +15,7 @@ from support.hostile_texts import HOSTILE, raw_in
 from support.reviewed import BOB, MODEL, ON_FEATURES, PLAN, PRIVACY, Reviewed, reviewed_datasite
 
 from datasites.console.answers import read_row
-from datasites.console.review_card import review_card
+from datasites.console.shown.review_card import review_card
 from datasites.review.review import Review
 from policies.answers.plain_values import to_plain
 from policies.plans.kinds import Plan

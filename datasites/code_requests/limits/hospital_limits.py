@@ -14,7 +14,7 @@ from datasites.approvals.approvals import MAX_REASON
 from datasites.assets.features import check_there
 from datasites.assets.published import PublishedDataset
 from datasites.audit_log.log import AuditLog
-from datasites.code_requests.limit_proposals import LimitProposal, LimitProposals, has_expired, propose
+from datasites.code_requests.limits.limit_proposals import LimitProposal, LimitProposals, has_expired, propose
 from datasites.config import DatasiteConfig
 from datasites.files.private_file import write_private
 from datasites.files.state_folder import StateFolder

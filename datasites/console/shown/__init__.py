@@ -1,0 +1,1 @@
+"""What the console answers, as the hospital's terminal shows it."""
