@@ -241,7 +241,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.console": {
         "policies": "answers errors ledger terminal",
-        "datasites": "access assets code_requests datasets review runs.queue runs.runs runs.supervisor web",
+        "datasites": "access assets code_requests datasets files review runs.queue runs.runs runs.supervisor web",
     },
     "datasites.server": {
         "datasites": "access code_requests config console files pysyft researchers_port runs.runs state web",
