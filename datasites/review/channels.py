@@ -1,4 +1,4 @@
-"""Ways in which something could leak, a row each: its risk by name, what checks it, the evidence, the bound."""
+"""Ways in which something could leak, a row each: its risk by name, what checks it, the evidence, what bounds it."""
 
 from __future__ import annotations
 

@@ -57,12 +57,30 @@ def test_the_command_checks_a_receipt_with_the_published_key_alone(ended: Study,
     ended.receipts(tmp_path)
     key = ended.federation.hospitals["north"].public_key
     said = command("-m", "researcher", "receipt", "verify", tmp_path / "north.receipt.json", "--key", key).stdout
-    assert "Valid" in said and "1 round" in said
+    assert "Valid" in said and "1 round" in said and "in 100 pictures that were" in said
     other = ended.federation.hospitals["south"].public_key
     refused = command(
         "-m", "researcher", "receipt", "verify", tmp_path / "north.receipt.json", "--key", other, check=False
     )
     assert refused.returncode == 1 and "another key" in refused.stderr
+
+
+def test_the_hospital_reads_the_review_and_keeps_a_record_that_holds(
+    hospitals: dict[str, Hospital], ended: Study, tmp_path: Path
+) -> None:
+    hospital, request = hospitals["north"], ended.requests["north"].request_id
+    review = hospital.admin_json("show", request)
+    assert review["findings"] == []
+    assert review["enrolled_since"] and review["cost"]["membership"]["powers"]
+    told = hospital.admin("show", request).stdout
+    assert review["digest"] in told and "such studies left" in told
+    page = tmp_path / "decision.html"
+    hospital.admin("record", request, "--out", str(page))
+    assert review["digest"] in page.read_text()
+    assert "The record holds: ended" in hospital.admin("record", request, "--check", str(page)).stdout
+    page.write_text(page.read_text().replace("<h1>Decision", "<h1>No decision"))
+    refused = hospital.admin("record", request, "--check", str(page), check=False)
+    assert refused.returncode == 1 and "not what was signed" in refused.stderr
 
 
 def test_any_changed_byte_makes_a_receipt_invalid(ended: Study, tmp_path: Path) -> None:
