@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp
 
+from datasites.access.openid import OpenId
 from datasites.access.own_account import OwnAccount
 from datasites.access.sessions import Sessions
 from datasites.access.sign_in import SignIn
 from datasites.access.throttle import SignInThrottle
 from datasites.console.app import PREFIX, make_app
 from datasites.console.console import Console
-from datasites.pages import overview, own_account, own_files, preferences, sign_in
+from datasites.pages import openid_sign_in, overview, own_account, own_files, preferences, sign_in
 from datasites.pages.frame.languages import read_languages
 from datasites.pages.frame.reception import Reception
 from datasites.pages.frame.routing import ByPath, pages_app
@@ -23,7 +24,12 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def make_pages_and_api(
-    console: Console, sessions: Sessions, throttle: SignInThrottle, *, tls_names: Sequence[str] = ()
+    console: Console,
+    sessions: Sessions,
+    throttle: SignInThrottle,
+    *,
+    tls_names: Sequence[str] = (),
+    openid: OpenId | None = None,
 ) -> ASGIApp:
     """The app for the console's port, closed to whoever asks for another host than its own.
 
@@ -32,13 +38,15 @@ def make_pages_and_api(
         sessions: Who is signed in.
         throttle: Who has to wait with signing in.
         tls_names: The hosts that its certificate is for; empty without TLS, on loopback.
+        openid: The hospital's own provider of sign-ins; None where it has none.
     """
     books = console.books
     entrance = SignIn(console.staff, books.audit, books.counted, throttle)
     parts = (
         own_files.make_pages(),
         preferences.make_pages(tuple(read_languages())),
-        sign_in.make_pages(sessions, entrance, console.links),
+        sign_in.make_pages(sessions, entrance, console.links, has_provider=openid is not None),
+        *([openid_sign_in.make_pages(openid, sessions, entrance)] if openid else []),
         overview.make_pages(lambda: overview.overview_of(console)),
         own_account.make_pages(console.name, sessions, OwnAccount(console.staff, entrance, books.audit)),
     )

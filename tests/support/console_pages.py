@@ -18,6 +18,7 @@ from support.waiting import wait_for
 
 from datasites.access import passwords
 from datasites.access.link_codes import LinkCodes
+from datasites.access.openid import OpenId
 from datasites.access.people import ADMIN, AUDITOR, REVIEWER
 from datasites.access.sessions import Sessions
 from datasites.access.staff import Person, Staff
@@ -139,14 +140,17 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
 
 
 @contextmanager
-def serving(folder: Path, *, tls: ConsoleTls | None = None, **parts: Any) -> Iterator[ConsoleOfFakes]:
+def serving(
+    folder: Path, *, tls: ConsoleTls | None = None, openid: OpenId | None = None, **parts: Any
+) -> Iterator[ConsoleOfFakes]:
     """A console of fakes on a real port of loopback; `parts` replace fakes by name."""
     socket = listen("127.0.0.1", 0)
     url = f"{'https' if tls else 'http'}://127.0.0.1:{socket.getsockname()[1]}"
     noted, clock = Noted(), Clock()
     console, tokens = make_console(folder, noted, url=url, links=LinkCodes(clock), **parts)
     sessions = Sessions(console.staff, idle_seconds=900, longest_seconds=28_800, clock=clock)
-    app = make_pages_and_api(console, sessions, SignInThrottle(clock), tls_names=tls.names if tls else ())
+    names = tls.names if tls else ()
+    app = make_pages_and_api(console, sessions, SignInThrottle(clock), tls_names=names, openid=openid)
     server = console_server(app, PortLimits(), tls.context if tls else None)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[socket])), daemon=True)
     server.install_signal_handlers = lambda: None
