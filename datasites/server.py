@@ -68,6 +68,7 @@ class RunningDatasite:
         )
         self._console = open_console(
             config,
+            state,
             access=self._access,
             accounts=accounts,
             datasets=datasets,

@@ -242,7 +242,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.pages": {
         "policies": "errors",
-        "datasites": "access assets code_requests config console pages.frame runs.runs web",
+        "datasites": "access assets code_requests config console doctor files pages.frame runs.runs web",
     },
     "datasites.server": {
         "datasites": "access code_requests config files pages pysyft researchers_port runs.runs state web",

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp
 
-from datasites.access.openid import OpenId
-from datasites.access.own_account import OwnAccount
 from datasites.access.sessions import Sessions
-from datasites.access.sign_in import SignIn
+from datasites.access.signing_in.openid import OpenId
+from datasites.access.signing_in.own_account import OwnAccount
+from datasites.access.signing_in.sign_in import SignIn
 from datasites.access.throttle import SignInThrottle
 from datasites.console.app import PREFIX, make_app
 from datasites.console.console import Console
+from datasites.doctor.last_examination import LastExamination
 from datasites.pages import openid_sign_in, overview, own_account, own_files, preferences, sign_in
 from datasites.pages.frame.languages import read_languages
 from datasites.pages.frame.reception import Reception
@@ -27,6 +28,7 @@ def make_pages_and_api(
     console: Console,
     sessions: Sessions,
     throttle: SignInThrottle,
+    examination: LastExamination,
     *,
     tls_names: Sequence[str] = (),
     openid: OpenId | None = None,
@@ -37,6 +39,7 @@ def make_pages_and_api(
         console: Its parts.
         sessions: Who is signed in.
         throttle: Who has to wait with signing in.
+        examination: What the doctor last found.
         tls_names: The hosts that its certificate is for; empty without TLS, on loopback.
         openid: The hospital's own provider of sign-ins; None where it has none.
     """
@@ -47,7 +50,7 @@ def make_pages_and_api(
         preferences.make_pages(tuple(read_languages())),
         sign_in.make_pages(sessions, entrance, console.links, has_provider=openid is not None),
         *([openid_sign_in.make_pages(openid, sessions, entrance)] if openid else []),
-        overview.make_pages(lambda: overview.overview_of(console)),
+        overview.make_pages(lambda: overview.overview_of(console), examination),
         own_account.make_pages(console.name, sessions, OwnAccount(console.staff, entrance, books.audit)),
     )
     reception = Reception(console.name, sessions=sessions, counted=books.counted, secure=bool(tls_names), parts=parts)

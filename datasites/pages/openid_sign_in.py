@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from datasites.access.openid import OpenId
 from datasites.access.sessions import Sessions
-from datasites.access.sign_in import SignIn
+from datasites.access.signing_in.openid import OpenId
+from datasites.access.signing_in.sign_in import SignIn
 from datasites.pages.frame.views import Answer, Onward, Pages
 from datasites.pages.frame.visit import Visit
 

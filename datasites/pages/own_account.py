@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import segno
 from starlette.responses import Response
 
-from datasites.access import second_factor
-from datasites.access.own_account import OwnAccount
 from datasites.access.sessions import Sessions
+from datasites.access.signing_in import second_factor
+from datasites.access.signing_in.own_account import OwnAccount
 from datasites.console.console import READS
 from datasites.pages.frame.views import Answer, Onward, Page, Pages
 from datasites.pages.frame.visit import Visit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datasites.access.link_codes import LinkCodes
 from datasites.access.sessions import Sessions
-from datasites.access.sign_in import SignIn
+from datasites.access.signing_in.sign_in import SignIn
 from datasites.console.console import READS
 from datasites.pages.frame.forms import own_place
 from datasites.pages.frame.reception import SIGN_IN

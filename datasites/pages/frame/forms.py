@@ -1,4 +1,4 @@
-"""What a browser sends with a form: bounded, plain, and only from a page that this datasite made for this browser."""
+"""Forms as browsers send them: bounded, plain, and only from a page that this datasite made for this browser."""
 
 from __future__ import annotations
 

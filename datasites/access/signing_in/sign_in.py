@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from datasites.access import passwords, second_factor
+from datasites.access import passwords
+from datasites.access.signing_in import second_factor
 from datasites.access.staff import Person, Staff
 from datasites.access.staff_file import StaffAccount
 from datasites.access.throttle import SignInThrottle
