@@ -74,6 +74,7 @@ class RunningDatasite:
         self._notices = notices = open_notices(state, config, books, datasets, enrolment.people)
         self._console = open_console(
             config,
+            state,
             access=self._access,
             accounts=accounts,
             datasets=datasets,
@@ -130,7 +131,7 @@ class RunningDatasite:
 
     async def _serve(self, researchers: socket.socket, console: socket.socket, ready: Callable[[], None]) -> None:
         tls_server = self._port.tls_server(researchers)
-        await serve_until_told((tls_server, researchers), (self._console.server(), console), ready)
+        await serve_until_told((tls_server, researchers), self._console.serving_on(console), ready)
 
     def stop(self) -> None:
         """Ends runs and closes files. What was running is queued again at the next start."""

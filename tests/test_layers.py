@@ -122,8 +122,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.code_requests": {
         "policies": "answers budget errors ledger plans untrusted_text validate versions",
         "datasites": (
-            "approvals assets audit_log config files pysyft rehearsal.rehearsals state training.engines "
-            "training.models"
+            "approvals assets audit_log config files pysyft rehearsal.rehearsals state training.engines training.models"
         ),
     },
     "datasites.training.releases": {
@@ -272,7 +271,9 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.pages.frame": {"policies": "errors untrusted_text", "datasites": "access audit_log web"},
     "datasites.pages": {
         "policies": "errors",
-        "datasites": "access assets code_requests config console datasets notices pages.frame runs.runs sources web",
+        "datasites": (
+            "access assets code_requests config console datasets doctor files notices pages.frame runs.runs sources web"
+        ),
     },
     "datasites.server": {
         "datasites": "access code_requests config files notices pages pysyft researchers_port runs.runs state web",

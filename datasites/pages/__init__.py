@@ -1,1 +1,1 @@
-"""What the hospital's people see of their datasite in a browser: pages of the datasite itself. None of it leaves."""
+"""Pages of a running datasite for its hospital's people, in a browser. None of them leaves the hospital."""

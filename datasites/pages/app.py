@@ -6,15 +6,17 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp
 
-from datasites.access.own_account import OwnAccount
 from datasites.access.sessions import Sessions
-from datasites.access.sign_in import SignIn
+from datasites.access.signing_in.openid import OpenId
+from datasites.access.signing_in.own_account import OwnAccount
+from datasites.access.signing_in.sign_in import SignIn
 from datasites.access.throttle import SignInThrottle
 from datasites.console.app import PREFIX, make_app
 from datasites.console.console import Console
 from datasites.console.datasets import published, summary_of
 from datasites.datasets.samples.sheet_process import SheetProcess
-from datasites.pages import datasets, overview, own_account, own_files, preferences, sign_in
+from datasites.doctor.last_examination import LastExamination
+from datasites.pages import datasets, openid_sign_in, overview, own_account, own_files, preferences, sign_in
 from datasites.pages.frame.languages import read_languages
 from datasites.pages.frame.reception import Reception
 from datasites.pages.frame.routing import ByPath, pages_app
@@ -26,7 +28,13 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def make_pages_and_api(
-    console: Console, sessions: Sessions, throttle: SignInThrottle, *, tls_names: Sequence[str] = ()
+    console: Console,
+    sessions: Sessions,
+    throttle: SignInThrottle,
+    examination: LastExamination,
+    *,
+    tls_names: Sequence[str] = (),
+    openid: OpenId | None = None,
 ) -> ASGIApp:
     """The app for the console's port, closed to whoever asks for another host than its own.
 
@@ -34,15 +42,18 @@ def make_pages_and_api(
         console: Its parts.
         sessions: Who is signed in.
         throttle: Who has to wait with signing in.
+        examination: What the doctor last found.
         tls_names: The hosts that its certificate is for; empty without TLS, on loopback.
+        openid: The hospital's own provider of sign-ins; None where it has none.
     """
     books, sheets = console.books, SheetProcess()
     entrance = SignIn(console.staff, books.audit, books.counted, throttle)
     parts = (
         own_files.make_pages(),
         preferences.make_pages(tuple(read_languages())),
-        sign_in.make_pages(sessions, entrance, console.links),
-        overview.make_pages(lambda: overview.overview_of(console)),
+        sign_in.make_pages(sessions, entrance, console.links, has_provider=openid is not None),
+        *([openid_sign_in.make_pages(openid, sessions, entrance)] if openid else []),
+        overview.make_pages(lambda: overview.overview_of(console), examination),
         datasets.make_pages(
             tuple(console.datasets),
             lambda name: summary_of(console, name),

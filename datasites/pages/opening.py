@@ -8,15 +8,16 @@ from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from datasites.access.sessions import Sessions
+from datasites.access.signing_in.openid import OpenId, read_provider
 from datasites.access.throttle import SignInThrottle
 from datasites.console.console import Console
+from datasites.doctor.last_examination import LastExamination, look_apart
 from datasites.pages.app import make_pages_and_api
 from datasites.web.console_tls import ConsoleTls, in_address, read_tls
-from datasites.web.listening import console_server, listen
+from datasites.web.listening import Listening, console_server, listen
 
 if TYPE_CHECKING:
     from datasites.access.access import Access
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from datasites.code_requests.books import Books
     from datasites.code_requests.requests import RequestBook
     from datasites.config import DatasiteConfig
+    from datasites.files.state_folder import StateFolder
     from datasites.notices.notices import Notices
     from datasites.runs.runs import Runs
 
@@ -51,9 +53,9 @@ class ConsolePort:
         """
         return listen(self.config.console_host, self.config.console_port)
 
-    def server(self) -> uvicorn.Server:
-        """What serves on that socket."""
-        return console_server(self.app, self.config.port_limits, self.tls.context if self.tls else None)
+    def serving_on(self, listening: socket) -> Listening:
+        """What serves on that socket, with it."""
+        return console_server(self.app, self.config.port_limits, self.tls.context if self.tls else None), listening
 
     def access(self, listening: socket) -> dict[str, str]:
         """Where a command line finds the console, and the certificate that it then meets."""
@@ -65,6 +67,7 @@ class ConsolePort:
 
 def open_console(
     config: DatasiteConfig,
+    state: StateFolder,
     *,
     access: Access,
     accounts: Accounts,
@@ -77,7 +80,7 @@ def open_console(
     """The console of the datasite with these settings.
 
     Raises:
-        ConfigError: The certificate of the hospital for it cannot be used.
+        ConfigError: The hospital's certificate for it, or its provider of sign-ins, cannot be used.
     """
     tls = None
     if config.console_certificate:
@@ -100,5 +103,21 @@ def open_console(
         idle_seconds=60 * config.console_idle_minutes,
         longest_seconds=3600 * config.console_session_hours,
     )
-    app = make_pages_and_api(console, sessions, SignInThrottle(), tls_names=tls.names if tls else ())
+    names = tls.names if tls else ()
+    examination = LastExamination(lambda: look_apart(state))
+    app = make_pages_and_api(console, sessions, SignInThrottle(), examination, tls_names=names, openid=_openid(config))
     return ConsolePort(app, config, tls)
+
+
+def _openid(config: DatasiteConfig) -> OpenId | None:
+    """The hospital's own provider of sign-ins, where the settings name one."""
+    if not config.console_openid_issuer:
+        return None
+    return OpenId(
+        read_provider(
+            config.console_openid_issuer,
+            config.console_openid_client,
+            config.console_openid_secret,
+            config.console_openid_claim,
+        )
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datasites.access.link_codes import LinkCodes
 from datasites.access.sessions import Sessions
-from datasites.access.sign_in import SignIn
+from datasites.access.signing_in.sign_in import SignIn
 from datasites.console.console import READS
 from datasites.pages.frame.forms import own_place
 from datasites.pages.frame.reception import SIGN_IN
@@ -15,15 +15,19 @@ from policies.errors import ConfigError, SignInFailed
 FIRST_PASSWORD = "/first-password"  # noqa: S105 - a path
 
 
-def make_pages(sessions: Sessions, sign_in: SignIn, links: LinkCodes) -> Pages:
+def make_pages(sessions: Sessions, sign_in: SignIn, links: LinkCodes, *, has_provider: bool) -> Pages:
     """Sign in, set a first password, open by a link, sign out."""
     pages = Pages()
+
+    def drawn(to: str, refused: str = "", status: int = 200) -> Page:
+        values = {"to": to, "refused": refused, "has_provider": has_provider}
+        return Page("account/sign-in.html.jinja", values, status)
 
     @pages.get(SIGN_IN)
     def show(visit: Visit) -> Answer:
         if visit.session:
             return Onward("/")
-        return Page("account/sign-in.html.jinja", {"to": own_place(visit.query.get("to", "/")), "refused": ""})
+        return drawn(own_place(visit.query.get("to", "/")))
 
     @pages.post(SIGN_IN)
     def take(visit: Visit) -> Answer:
@@ -31,7 +35,7 @@ def make_pages(sessions: Sessions, sign_in: SignIn, links: LinkCodes) -> Pages:
         try:
             person = sign_in.by_password(form.line("name"), form.get("password"), form.get("code"), peer=visit.peer)
         except SignInFailed as error:
-            return Page("account/sign-in.html.jinja", {"to": to, "refused": error.public}, error.status)
+            return drawn(to, error.public, error.status)
         return Onward(to, session=_begun(sessions, visit, sessions.begin(person)))
 
     @pages.get(FIRST_PASSWORD)

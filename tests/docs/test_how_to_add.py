@@ -144,7 +144,9 @@ def test_a_page_as_the_page_tells_is_drawn_takes_a_form_and_counts(tmp_path: Pat
 def visit_in(language: Language, **form: list[str]) -> Visit:
     person = Person("dr.wu", "admin", named=True)
     session = Session(person, mark="", began=0, seen=0)
-    return Visit("/certificates", {}, Form(), Form(form), "", session, "", "", "token", language, "auto")
+    return Visit(
+        "http://127.0.0.1", "/certificates", {}, Form(), Form(form), "", session, "", "", "token", language, "auto"
+    )
 
 
 def test_review_rules_as_the_page_tells_refuse_or_only_say() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -20,10 +20,13 @@ from datasites.access import passwords
 from datasites.access.link_codes import LinkCodes
 from datasites.access.people import ADMIN, AUDITOR, REVIEWER
 from datasites.access.sessions import Sessions
+from datasites.access.signing_in.openid import OpenId
 from datasites.access.staff import Person, Staff
 from datasites.access.throttle import SignInThrottle
 from datasites.code_requests.request_index import RequestPage
 from datasites.console.console import Console
+from datasites.doctor.finding import Finding
+from datasites.doctor.last_examination import LastExamination
 from datasites.pages.app import make_pages_and_api
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.web.console_tls import ConsoleTls
@@ -142,14 +145,23 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
 
 
 @contextmanager
-def serving(folder: Path, *, tls: ConsoleTls | None = None, **parts: Any) -> Iterator[ConsoleOfFakes]:
+def serving(
+    folder: Path,
+    *,
+    tls: ConsoleTls | None = None,
+    openid: OpenId | None = None,
+    findings: Sequence[Finding] = (),
+    **parts: Any,
+) -> Iterator[ConsoleOfFakes]:
     """A console of fakes on a real port of loopback; `parts` replace fakes by name."""
     socket = listen("127.0.0.1", 0)
     url = f"{'https' if tls else 'http'}://127.0.0.1:{socket.getsockname()[1]}"
     noted, clock = Noted(), Clock()
     console, tokens = make_console(folder, noted, url=url, links=LinkCodes(clock), **parts)
     sessions = Sessions(console.staff, idle_seconds=900, longest_seconds=28_800, clock=clock)
-    app = make_pages_and_api(console, sessions, SignInThrottle(clock), tls_names=tls.names if tls else ())
+    names = tls.names if tls else ()
+    examination = LastExamination(lambda: findings)
+    app = make_pages_and_api(console, sessions, SignInThrottle(clock), examination, tls_names=names, openid=openid)
     server = console_server(app, PortLimits(), tls.context if tls else None)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[socket])), daemon=True)
     server.install_signal_handlers = lambda: None

@@ -1,1 +1,1 @@
-"""What every page of the console has: look, languages, forms, sessions, and how one request becomes one page."""
+"""The frame of every page: look, languages, forms, sessions, and the way from a request to a page."""

@@ -1,4 +1,4 @@
-"""What a browser sends with a form: bounded, plain, and only from a page that this datasite made for this browser."""
+"""Forms as browsers send them: bounded, plain, and only from a page that this datasite made for this browser."""
 
 from __future__ import annotations
 
@@ -78,13 +78,17 @@ class FormTokens:
         Raises:
             FormRefused: It was not, or the page is from before a sign-in or a new start.
         """
-        own = f"{request.url.scheme}://{request.headers.get('host', '')}"
-        from_here = request.headers.get("origin") == own
+        from_here = request.headers.get("origin") == own_origin(request)
         if not from_here or request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
             raise FormRefused("This form was not sent from a page of this console. Nothing was changed.")
         given = form.get(TOKEN_FIELD).encode("utf-8", "surrogatepass")
         if not hmac.compare_digest(given, self.of(cookie).encode()):
             raise FormRefused("This page is too old to be sent. Nothing was changed. Load it again, then send it.")
+
+
+def own_origin(request: Request) -> str:
+    """The origin of this console's pages as the browser that asks has it; its host was checked before."""
+    return f"{request.url.scheme}://{request.headers.get('host', '')}"
 
 
 def own_place(text: str) -> str:

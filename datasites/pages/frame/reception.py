@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from datasites.access.sessions import Sessions
 from datasites.audit_log.counted_events import CountedEvents
 from datasites.pages.frame.cookies import CookieJar
-from datasites.pages.frame.forms import Form, FormTokens, read_fields, read_form
+from datasites.pages.frame.forms import Form, FormTokens, own_origin, read_fields, read_form
 from datasites.pages.frame.languages import Language, preferred, read_languages
 from datasites.pages.frame.templates import Templates
 from datasites.pages.frame.views import Answer, Onward, Page, Pages, Place, Route
@@ -103,6 +103,7 @@ class Reception:
         browser = self._cookies.browser(request)
         theme = self._cookies.choice(request, "theme")
         return Visit(
+            origin=own_origin(request),
             path=served_path(request.scope),
             params=request.path_params,
             query=_query(request),

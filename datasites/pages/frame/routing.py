@@ -1,4 +1,4 @@
-"""Which of the console's two sides answers, and which page: the command line's JSON has one prefix, pages the rest."""
+"""Routing of the console's two sides: the command line's JSON has one prefix, pages have the rest."""
 
 from __future__ import annotations
 

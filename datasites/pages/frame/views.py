@@ -1,4 +1,4 @@
-"""How a page is declared: a function of a visit, at a path, for roles. It answers with a page, or sends on to one."""
+"""Declarations of pages: a function of a visit, at a path, for roles. It answers with a page, or sends on to one."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ class Visit:
     """One visit.
 
     Attributes:
+        origin: Scheme, host and port that the browser asked for.
         path: The page's path.
         params: What stands in the path where its route has a name in braces.
         query: What stands behind the question mark.
@@ -32,6 +33,7 @@ class Visit:
         theme: `auto`, `light` or `dark`.
     """
 
+    origin: str
     path: str
     params: Mapping[str, str]
     query: Form

@@ -10,10 +10,11 @@ import pyotp
 import pytest
 from support.console_pages import Clock, Noted
 
-from datasites.access import passwords, second_factor
-from datasites.access.own_account import OwnAccount
+from datasites.access import passwords
 from datasites.access.people import REVIEWER
-from datasites.access.sign_in import REFUSED, SignIn
+from datasites.access.signing_in import second_factor
+from datasites.access.signing_in.own_account import OwnAccount
+from datasites.access.signing_in.sign_in import REFUSED, SignIn
 from datasites.access.staff import Person, Staff
 from datasites.access.throttle import FREE_TRIES, SignInThrottle
 from policies.errors import ConfigError, NotAllowed, SignInFailed

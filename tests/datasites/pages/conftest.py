@@ -12,9 +12,9 @@ from support.browsers import MISSING, SWITCHES, chromium
 from support.console_pages import ConsoleOfFakes, serving
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests of a process."""
+    """One Chromium for all tests of a file: while it is there, an event loop runs in this thread, and no other can."""
     program = chromium()
     if not program:
         pytest.skip(MISSING)

@@ -88,8 +88,9 @@ RECORDED: list[tuple[Any, str]] = [
         '"revoked": null, "days_left": 90}',
     ),
     (
-        StaffRow("anna", "admin", "2026-01-01", "owner"),
-        '{"name": "anna", "role": "admin", "added_at": "2026-01-01", "added_by": "owner"}',
+        StaffRow("anna", "admin", "2026-01-01", "owner", True, False),
+        '{"name": "anna", "role": "admin", "added_at": "2026-01-01", "added_by": "owner", "password": true, '
+        '"second_factor": false}',
     ),
     (FileAnswer("r.json"), '{"file": "r.json"}'),
     (RevokedAnswer(2), '{"certificates": 2}'),

@@ -1,9 +1,9 @@
-"""What people change of their own accounts: password and second factor. Each change takes the password again."""
+"""Changes that people make of their own accounts: password, second factor. Each takes the password again."""
 
 from __future__ import annotations
 
-from datasites.access import second_factor
-from datasites.access.sign_in import SignIn
+from datasites.access.signing_in import second_factor
+from datasites.access.signing_in.sign_in import SignIn
 from datasites.access.staff import Person, Staff
 from datasites.audit_log.log import AuditLog
 from policies.errors import ConfigError, NotAllowed
