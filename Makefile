@@ -7,9 +7,11 @@ export OMP_NUM_THREADS ?= 2
 # A thread that waits for another sleeps: spinning, two threads beside busy processes took nine times as long.
 export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := $(CURDIR)
+# The tests start hundreds of processes: each reads what the first has compiled.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants fast-policies fast-datasites bench-rounds bench-engine bench-accuracy bench-hospital translations check lock clean
+.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants fast-policies fast-datasites bench-rounds bench-engine bench-accuracy bench-hospital translations check types-product types-tests lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -27,7 +29,8 @@ demo: export OMP_NUM_THREADS = 1
 demo: setup ## three hospitals, one study, into out/demo (DATA=folder|file.npz TEST=... for your own pictures)
 	$(BIN)/python -m researcher demo --out out/demo $(if $(DATA),--data "$(DATA)") $(if $(TEST),--test "$(TEST)") $(ARGS)
 
-# A file of tests after the other in each of so many processes, each with one thread: as many as there are cores.
+# A file of tests after the other in each of so many processes, each with one thread: as many as there are cores. Files
+# that share running hospitals go to the same one, and the longest come first: tests/support/files_in_turn.py.
 TEST_PROCESSES ?= $(shell nproc)
 TOGETHER := -n $(TEST_PROCESSES) --dist loadfile
 test test-all test-fast: export OMP_NUM_THREADS = 1
@@ -95,7 +98,12 @@ translations: setup ## the texts of the console's pages, into its Chinese catalo
 check: setup ## ruff and mypy, on the tests too
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(MAKE) --no-print-directory -j 2 types-product types-tests
+
+# mypy's two runs, beside each other: each takes a core for a minute or more, and neither can use what the other found.
+types-product:
 	$(BIN)/mypy
+types-tests:
 	$(BIN)/mypy --config-file tests/mypy.ini
 
 lock: ## resolve pyproject.toml into requirements.txt

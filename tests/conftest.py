@@ -9,7 +9,25 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from xdist.scheduler import LoadScopeScheduling
+
     from policies.plans.features import FeatureSpec
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """Files in turn, see support/files_in_turn.py."""
+    from support.files_in_turn import FilesInTurn
+
+    config.option.loadscopereorder = False
+    return FilesInTurn(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first."""
+    from support.files_in_turn import turn_of
+
+    items.sort(key=lambda item: turn_of(item.path))
 
 
 @pytest.fixture(scope="session")

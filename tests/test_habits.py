@@ -6,6 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
+from support.files_in_turn import LONGEST, SHARED, TESTS, scope_of, turn_of
+
 PROJECT = Path(__file__).resolve().parents[1]
 MAKEFILE = (PROJECT / "Makefile").read_text()
 SETTINGS = tomllib.loads((PROJECT / "pyproject.toml").read_text())
@@ -40,3 +42,22 @@ def test_ci_checks_what_contributing_says_and_the_readmes_test_command() -> None
     assert run == ["make check", "make test"]
     assert "CI runs `make check` and `make test`, in this order." in told
     assert "make test\n" in (PROJECT / "README.md").read_text()
+
+
+def test_files_that_share_hospitals_go_to_one_process_and_each_other_file_to_its_own() -> None:
+    scopes = {file.stem: scope_of(f"tests/end_to_end/{file.name}") for file in (TESTS / "end_to_end").glob("test_*.py")}
+    assert (scopes["test_study"], scopes["test_refusals"], scopes["test_features"]) == (
+        "hospitals",
+        "hospitals",
+        "pair",
+    )
+    assert scopes["test_kills"] == "tests/end_to_end/test_kills.py"
+    assert scope_of("tests/docs/test_tutorial.py") == "tests/docs/test_tutorial.py"  # its hospitals are its own
+    fixtures = (TESTS / "end_to_end" / "conftest.py").read_text()
+    assert all(f'@pytest.fixture(scope="session")\ndef {name}(' in fixtures for name in set().union(*SHARED.values()))
+
+
+def test_the_longest_files_come_first() -> None:
+    assert all(list(TESTS.glob(f"{start}*")) for start in LONGEST)
+    files = [TESTS / "test_habits.py", TESTS / "docs" / "test_tutorial.py", TESTS / "end_to_end" / "test_kills.py"]
+    assert sorted(files, key=turn_of) == files[::-1]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +34,9 @@ Start = Callable[..., subprocess.Popen[str]]
 LAUNCH = PROJECT / "launch_datasites.py"
 
 
-@pytest.fixture
-def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts launch_datasites.py; what a test leaves running is ended."""
+@contextmanager
+def launching() -> Iterator[Start]:
+    """Starts launch_datasites.py; what is left running at the end is ended."""
     started: list[subprocess.Popen[str]] = []
 
     def begin(*arguments: str | Path) -> subprocess.Popen[str]:
@@ -55,6 +57,31 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.wait()
         if process.stdout:
             process.stdout.close()
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    with launching() as begin:
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str | Path, ...]]:
+    """A hospital that has served, with a researcher revoked, and was killed; the arguments that start it again."""
+    folder = tmp_path_factory.mktemp("clinic")
+    write_pictures(folder / "pictures.npz", sites=("only",))
+    named = ("--name", "clinic_a", "--port", str(free_port()))
+    people = ("--researcher", RESEARCHER, "--researcher", STRANGER)
+    state = folder / "clinic_a"
+    with launching() as start:
+        process = start("--state", folder, *named, "--data_path", folder / "pictures.npz", *people)
+        _read_until_ready(process)
+        command("-m", "datasites", "revoke", STRANGER, "--state", state)
+        os.kill(process.pid, signal.SIGKILL)  # its datasite notices, and ends too
+        process.wait()
+        wait_for(lambda: not (state / "identity" / "console.json").exists())
+    (folder / "pictures.npz").unlink()
+    return state, named
 
 
 def _read_until_ready(process: subprocess.Popen[str]) -> str:
@@ -94,28 +121,20 @@ def test_the_demo_hospitals_start_print_where_they_are_and_stop_without_a_trace(
             sock.bind(("127.0.0.1", port))
 
 
-def test_one_hospital_starts_again_over_its_state_with_its_accounts_and_dataset(start: Start, tmp_path: Path) -> None:
+def test_one_hospital_starts_again_over_its_state_with_its_accounts_and_dataset(
+    start: Start, clinic: tuple[Path, tuple[str | Path, ...]], tmp_path: Path
+) -> None:
     from policies.errors import SignInFailed
     from researcher.hospitals.federation import Federation
 
-    write_pictures(tmp_path / "pictures.npz", sites=("only",))
-    named = ("--state", tmp_path, "--name", "clinic_a", "--port", str(free_port()))
-    people = ("--researcher", RESEARCHER, "--researcher", STRANGER)
-    process = start(*named, "--data_path", tmp_path / "pictures.npz", *people)
-    _read_until_ready(process)
-    command("-m", "datasites", "revoke", STRANGER, "--state", tmp_path / "clinic_a")
-    credentials = tmp_path / "clinic_a" / "credentials" / f"{RESEARCHER}.json"
+    state, named = clinic
+    credentials = state / "credentials" / f"{RESEARCHER}.json"
     before = credentials.read_text()
-    os.kill(process.pid, signal.SIGKILL)  # its datasite notices, and ends too
-    process.wait()
-    (tmp_path / "pictures.npz").unlink()
-    wait_for(lambda: not (tmp_path / "clinic_a" / "identity" / "console.json").exists())
-
-    process = start(*named)
+    process = start("--state", state.parent, *named)
     _read_until_ready(process)
     assert credentials.read_text() == before
     assert not credentials.with_name(f"{STRANGER}.json").exists()  # revoked stays revoked, whatever the settings say
-    listed = json.loads(command("-m", "datasites", "researchers", "--json", "--state", tmp_path / "clinic_a").stdout)
+    listed = json.loads(command("-m", "datasites", "researchers", "--json", "--state", state).stdout)
     assert {row["email"]: row["state"] for row in listed} == {RESEARCHER: "valid", STRANGER: "revoked"}
     with Federation.connect(credentials) as federation:
         assert [dataset.name for dataset in federation.datasets()] == ["pictures"]
@@ -126,19 +145,17 @@ def test_one_hospital_starts_again_over_its_state_with_its_accounts_and_dataset(
     assert _end(process) == 0
 
 
-def test_a_hospital_whose_books_vanished_is_not_started_as_a_new_one(start: Start, tmp_path: Path) -> None:
-    write_pictures(tmp_path / "pictures.npz", sites=("only",))
-    named = ("--state", tmp_path, "--name", "clinic_a", "--port", str(free_port()))
-    process = start(*named, "--data_path", tmp_path / "pictures.npz")
-    _read_until_ready(process)
-    assert _end(process) == 0
+def test_a_hospital_whose_books_vanished_is_not_started_as_a_new_one(
+    start: Start, clinic: tuple[Path, tuple[str | Path, ...]], tmp_path: Path
+) -> None:
     state = tmp_path / "clinic_a"
+    shutil.copytree(clinic[0], state)
     command("-m", "datasites", "backup", tmp_path / "backups", "--state", state)
     books = ("ledger.sqlite", "ledger.head", "audit.log", "audit.head", "approvals.sqlite", "runs.sqlite")
     for name in books:
         (state / name).unlink(missing_ok=True)
     with pytest.raises(AssertionError, match=r"Datasite 'clinic_a' did not start: WW830: .* Ask the hospital's admin"):
-        _read_until_ready(start(*named))
+        _read_until_ready(start("--state", tmp_path, *clinic[1]))
     assert not any((state / name).exists() for name in books)
     state.rename(tmp_path / "lost")
     command("-m", "datasites", "restore", tmp_path / "backups", "--state", state, "--accept_loss")

@@ -147,26 +147,15 @@ def test_a_round_beyond_the_approved_number_is_refused(
         _ask(study, "north", 2)
 
 
-def test_a_datasite_that_restarts_between_rounds_goes_on(
-    hospitals: dict[str, Hospital], federation: Federation, hold_out: Any, tmp_path: Path
+def test_a_datasite_killed_within_one_study_and_between_rounds_of_another_goes_on_with_both(
+    hospitals: dict[str, Hospital], federation: Federation, north_only: Federation, hold_out: Any, tmp_path: Path
 ) -> None:
-    study = Study.submit(federation, small_plan(federation, study="restarted"), tmp_path)
-    _approve(study, hospitals)
-    study.run(hold_out=hold_out, initial_weights=_initial(study), rounds=1)
-    hospitals["north"].stop(signal.SIGKILL)
-    hospitals["north"].start()
-    hospitals["north"].wait_until_ready()
-
-    _, history = study.run(hold_out=hold_out, initial_weights={})
-
-    assert [record.datasites for record in history.records] == [("north", "south")] * 2
-
-
-def test_a_datasite_killed_in_the_middle_of_a_round_finishes_it_after_its_restart(
-    hospitals: dict[str, Hospital], north_only: Federation, tmp_path: Path
-) -> None:
+    """Killed in the middle of a round, it finishes that after its restart; the round charged is charged once."""
+    between = Study.submit(federation, small_plan(federation, study="restarted"), tmp_path / "between")
+    _approve(between, hospitals)
+    between.run(hold_out=hold_out, initial_weights=_initial(between), rounds=1)
     plan = small_plan(north_only, study="interrupted", steps_per_round=1500, rounds=1)
-    study = Study.submit(north_only, plan, tmp_path)
+    study = Study.submit(north_only, plan, tmp_path / "within")
     _approve(study, hospitals)
     _ask(study, "north", 0)
     routes, request_id = north_only.hospitals["north"].routes, study.requests["north"].request_id
@@ -180,6 +169,10 @@ def test_a_datasite_killed_in_the_middle_of_a_round_finishes_it_after_its_restar
     routes.cancel(request_id, 0)
     kinds = [entry.kind for entry in _entries(hospitals["north"]) if entry.request_id == request_id]
     assert kinds == ["reserve", "start", "commit"], "it ran twice and is charged once"
+
+    _, history = between.run(hold_out=hold_out, initial_weights={})
+
+    assert [record.datasites for record in history.records] == [("north", "south")] * 2
 
 
 def test_a_killed_runner_loses_its_round_which_the_receipt_states_and_the_study_goes_on(

@@ -151,7 +151,19 @@ def _accept_loss(west: Hospital, folder: Path) -> None:
     assert west.admin_json("budget")[0]["epsilon_charged"] == pytest.approx(charged)
 
 
+def test_two_datasites_are_not_served_from_one_folder(west: Hospital, tmp_path: Path) -> None:
+    config = west.state / "config.toml"
+    text = config.read_text()
+    try:
+        west.configure(port=free_port())
+        done = west.admin("serve", check=False)
+    finally:
+        config.write_text(text)
+    assert done.returncode == 1 and "being served" in done.stderr
+
+
 def test_a_datasite_does_not_start_on_an_older_ledger_than_its_audit_log_names(west: Hospital) -> None:
+    """The last test of this file: it leaves the datasite stopped."""
     west.stop()
     with closing(sqlite3.connect(west.state / "ledger.sqlite")) as table, table:
         rows = table.execute("SELECT count(*) FROM entries").fetchone()[0]
@@ -168,16 +180,3 @@ def test_a_datasite_does_not_start_on_an_older_ledger_than_its_audit_log_names(w
             path.unlink()
         for path in west.state.glob("kept-ledger.*"):
             path.rename(path.with_name(path.name.removeprefix("kept-")))
-    west.start()
-    west.wait_until_ready()
-
-
-def test_two_datasites_are_not_served_from_one_folder(west: Hospital, tmp_path: Path) -> None:
-    config = west.state / "config.toml"
-    text = config.read_text()
-    try:
-        west.configure(port=free_port())
-        done = west.admin("serve", check=False)
-    finally:
-        config.write_text(text)
-    assert done.returncode == 1 and "being served" in done.stderr

@@ -207,10 +207,14 @@ def study_under_fire(federation: Any, fire: Fire, folder: Path, *, rounds: int) 
 
 
 def _approve(hospital: Hospital, request: Any) -> bool:
-    """Approves as an admin would who tries again while the datasite is away."""
-    hospital.admin("approve", request.request_id, check=False)
+    """Approves as an admin would who tries again while the datasite is away, and until the command says that it did.
+
+    One that was killed half way may have left the decision in the books and PySyft's own status as it was; the same
+    command, given again, completes it.
+    """
+    done = hospital.admin("approve", request.request_id, check=False)
     shown = hospital.admin("requests", "--json", check=False)
-    return shown.returncode == 0 and any(
+    return done.returncode == shown.returncode == 0 and any(
         one["id"] == request.request_id and one["state"] == "approved" for one in json.loads(shown.stdout)
     )
 

@@ -9,6 +9,7 @@ meanwhile.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -31,7 +32,10 @@ def main(prepare: Preparation = runner.prepare) -> None:
     Args:
         prepare: What runs do in the sandbox; tests bring their own.
     """
+    gc.disable()  # what is imported stays: no garbage is looked for meanwhile, nor afterwards among it,
     runner.import_training()
+    gc.freeze()  # so that the runs that are forked go on sharing its memory
+    gc.enable()
     kernel.libc()
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     control = socket.socket(fileno=CONTROL)

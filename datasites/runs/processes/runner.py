@@ -11,7 +11,6 @@ of it, and of it alone, the text of an exception is told.
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import time
@@ -93,18 +92,11 @@ Preparation = Callable[[RunInputs], Work]
 
 
 def import_training() -> None:
-    """Imports all that a run needs, before there is one: an account of its own may not be able to read libraries.
-
-    What was imported stays: no garbage is looked for meanwhile, nor afterwards among it, so that the runs that are
-    forked go on sharing its memory.
-    """
-    gc.disable()
+    """Imports all that a run needs, before there is one: an account of its own may not be able to read libraries."""
     for name in _NEEDED:
         importlib.import_module(name)
     importlib.import_module("datasites.training.models").import_every_model()
     importlib.import_module("datasites.training.dp_sgd.memory").keep_freed_memory()
-    gc.freeze()
-    gc.enable()
 
 
 def main(prepare: Preparation, missing: dict[str, str]) -> None:

@@ -1,0 +1,46 @@
+"""Which process of `make test` takes which file of tests, and when: all processes are to end together.
+
+Files that use the same running hospitals go to one process, so that these are started once. What takes long comes
+first: a long file that is begun last is what everybody waits for.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+from xdist.scheduler import LoadScopeScheduling
+
+TESTS = Path(__file__).resolve().parents[1]
+# The fixtures of tests/end_to_end/conftest.py that start hospitals once for a process, and those that stand on them.
+SHARED = {"hospitals": {"hospitals", "federation", "north_only"}, "pair": {"pair"}}
+LONGEST = ("end_to_end", "docs/test_tutorial", "datasites/runs", "datasites/training")
+
+
+class FilesInTurn(LoadScopeScheduling):
+    """Hands out one file after the other, as they come, or all files that share hospitals."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return scope_of(nodeid.partition("::")[0])
+
+
+@cache
+def scope_of(file: str) -> str:
+    """What stays in one process: the hospitals that the tests of a file share, or else the file, from the project."""
+    path = TESTS.parent / file
+    if path.parent != TESTS / "end_to_end":
+        return file
+    used = {
+        argument.arg
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and (node.name.startswith("test_") or node.decorator_list)
+        for argument in node.args.args
+    }
+    return next((shared for shared, fixtures in SHARED.items() if fixtures & used), file)
+
+
+def turn_of(file: Path) -> int:
+    """How early a file comes."""
+    place = file.relative_to(TESTS).as_posix()
+    return next((turn for turn, start in enumerate(LONGEST) if place.startswith(start)), len(LONGEST))
