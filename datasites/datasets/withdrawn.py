@@ -61,7 +61,8 @@ class Withdrawn:
             return cls()
         try:
             values = json.loads(file.read_text(encoding="ascii"))
-            return cls(*(frozenset(map(_mark, values[name])) for name in ("patients", "sources")))
+            patients, sources = (frozenset(map(_mark, values[name])) for name in ("patients", "sources"))
+            return cls(patients, sources)
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise StoreBroken(
                 "The list of patients who withdrew cannot be read. Restore withdrawn.json from a backup, or remove the "
