@@ -88,7 +88,7 @@ class FormTokens:
 
 def own_origin(request: Request) -> str:
     """The origin of this console's pages as the browser that asks has it; its host was checked before."""
-    return f"{request.url.scheme}://{request.headers.get('host', '')}"
+    return f"{request.scope['scheme']}://{request.headers.get('host', '')}"
 
 
 def own_place(text: str) -> str:
