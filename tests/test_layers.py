@@ -122,7 +122,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.code_requests": {
         "policies": "answers budget errors ledger plans untrusted_text validate versions",
         "datasites": (
-            "approvals assets audit_log config files pysyft rehearsal.rehearsals state training.engines training.models"
+            "approvals assets audit_log config files pysyft rehearsal.rehearsals state training.engines "
+            "training.models"
         ),
     },
     "datasites.training.releases": {
@@ -272,7 +273,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.pages": {
         "policies": "errors",
         "datasites": (
-            "access assets code_requests config console datasets doctor files notices pages.frame runs.runs sources web"
+            "access assets code_requests config console datasets doctor files notices pages.frame runs.runs "
+            "sources web"
         ),
     },
     "datasites.server": {
@@ -348,7 +350,7 @@ LATE: dict[str, tuple[str, ...]] = {
     ),
     "PySyft reads who the server is when it is imported": ("datasites/pysyft/server.py", "datasites/server.py"),
 }
-MOST_LATE = 152
+MOST_LATE = 160
 POLICIES_NEED = {
     "click",
     "cryptography",

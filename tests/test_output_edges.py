@@ -92,8 +92,10 @@ def test_columns_of_progress_read_no_markup() -> None:
 
 def test_the_pages_escape_and_show_every_value() -> None:
     made = _calls("Environment")
-    assert set(made) == {"researcher/reports/page.py", "datasites/datasets/page.py", "datasites/review/page.py"}
-    for name in made:
+    pages = ("researcher/reports", "datasites/datasets", "datasites/review", "datasites/study_report")
+    console = "datasites/pages/frame/templates.py"  # whose own tests show that it escapes, in every language
+    assert set(made) == {console, *(f"{room}/page.py" for room in pages)}
+    for name in set(made) - {console}:
         page = importlib.import_module(name.removesuffix(".py").replace("/", "."))
         text = page._TEMPLATES.from_string("{{ text }}{{ 'a\u202eb' }}").render(text="<b>\x1b")
         assert text == "&lt;b&gt;\\x1ba\\u202eb"

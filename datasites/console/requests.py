@@ -16,7 +16,15 @@ from policies.errors import RequestError
 
 def make_routes(console: Console) -> APIRouter:
     """List, show, record, approve, rehearse, deny, return, ask, end."""
-    router, book = APIRouter(prefix="/requests"), console.book
+    router = APIRouter(prefix="/requests")
+    _add_looking(router, console)
+    _add_deciding(router, console)
+    return router
+
+
+def _add_looking(router: APIRouter, console: Console) -> None:
+    """What changes nothing: list, show, record, rehearse."""
+    book = console.book
 
     @router.get("")
     async def requests(
@@ -37,17 +45,22 @@ def make_routes(console: Console) -> APIRouter:
     async def record(request: Request, request_id: str) -> JSONResponse:
         return await console.answer(request, READS, lambda who: console.record(request_id))
 
-    @router.post("/{request_id}/approve")
-    async def approve(request: Request, request_id: str) -> JSONResponse:
-        def work(who: Person) -> RequestCard:
-            return book.approve(request_id, by=who.name, named=who.named)
-
-        return await console.answer(request, DECIDES, work)
-
     @router.post("/{request_id}/rehearse")
     async def rehearse(request: Request, request_id: str) -> JSONResponse:
         def work(who: Person) -> Rehearsal:
             return console.books.rehearsals.ask(book.open.read(request_id).request_id)
+
+        return await console.answer(request, DECIDES, work)
+
+
+def _add_deciding(router: APIRouter, console: Console) -> None:
+    """Votes, questions, and the end of what was approved."""
+    book = console.book
+
+    @router.post("/{request_id}/approve")
+    async def approve(request: Request, request_id: str) -> JSONResponse:
+        def work(who: Person) -> RequestCard:
+            return book.approve(request_id, by=who.name, named=who.named)
 
         return await console.answer(request, DECIDES, work)
 
@@ -75,8 +88,6 @@ def make_routes(console: Console) -> APIRouter:
     @router.post("/{request_id}/end")
     async def end(request: Request, request_id: str, reason: str = Body(embed=True)) -> JSONResponse:
         return await console.answer(request, CHANGES, lambda who: _end(console, request_id, by=who.name, reason=reason))
-
-    return router
 
 
 def _end(console: Console, request_id: str, *, by: str, reason: str) -> EndedAnswer:

@@ -61,8 +61,7 @@ class Withdrawn:
             return cls()
         try:
             values = json.loads(file.read_text(encoding="ascii"))
-            patients, sources = (frozenset(map(_mark, values[name])) for name in ("patients", "sources"))
-            return cls(patients, sources)
+            return cls(frozenset(map(_mark, values["patients"])), frozenset(map(_mark, values["sources"])))
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise StoreBroken(
                 "The list of patients who withdrew cannot be read. Restore withdrawn.json from a backup, or remove the "

@@ -99,7 +99,9 @@ RUNS = [
 RESEARCHERS = [
     {"email": "r@university.org", "state": "valid", "issued": "now", "expires": "then", "revoked": None, "days_left": 3}
 ]
-STAFF = [{"name": "anna", "role": "admin", "added_at": "now", "added_by": "owner"}]
+STAFF = [
+    {"name": "anna", "role": "admin", "added_at": "now", "added_by": "owner", "password": True, "second_factor": False}
+]
 CHANGE = {"name": "epsilon", "before": "8.0", "after": "9.0", "allows_more": True, "means": "more"}
 PROPOSAL = {
     **{"id": "ab", "changes": [CHANGE], "values": {"epsilon": 9.0}, "reason": "why", "by": "wu", "at": "now"},

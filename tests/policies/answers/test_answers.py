@@ -97,12 +97,28 @@ RECORDED: list[tuple[Any, str]] = [
     (RemovedAnswer("anna"), '{"name": "anna"}'),
     (
         RequestCard(
-            "ab", "pending", "r@u.org", "now", "", "", 1e-05, {"rounds": 3}, 1.5, 2.5, 10, DIGEST, ("anna",), 2
+            "ab",
+            "pending",
+            "r@u.org",
+            "now",
+            "",
+            "",
+            1e-05,
+            {"rounds": 3},
+            1.5,
+            2.5,
+            10,
+            DIGEST,
+            3,
+            1,
+            "approve",
+            (),
+            2,
         ),
         '{"id": "ab", "state": "pending", "researcher": "r@u.org", "submitted": "now", "reason": "", "decided_by": '
         '"", "delta": 1e-05, "plan": {"rounds": 3}, "epsilon": 1.5, "epsilon_left": 2.5, "numbers": 10, "digest": "'
         + DIGEST
-        + '", "approvals": ["anna"], "approvals_needed": 2, "finding": "", "unusual": [], "dataset_version": 1}',
+        + '", "days_waiting": 3, "votes_given": 1, "own_vote": "approve", "votes": [], "approvals_needed": 2, "finding": "", "unusual": [], "dataset_version": 1}',
     ),
     (Unusual("sample_rate", "It is high."), '{"field": "sample_rate", "text": "It is high."}'),
 ]
