@@ -122,8 +122,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.code_requests": {
         "policies": "answers budget errors ledger plans untrusted_text validate versions",
         "datasites": (
-            "approvals assets audit_log config files pysyft rehearsal.rehearsals state training.engines "
-            "training.models"
+            "approvals assets audit_log config files pysyft rehearsal.rehearsals state training.engines training.models"
         ),
     },
     "datasites.training.releases": {
@@ -273,8 +272,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.pages": {
         "policies": "errors",
         "datasites": (
-            "access assets code_requests config console datasets doctor files notices pages.frame runs.runs "
-            "sources web"
+            "access assets code_requests config console datasets doctor files notices pages.frame runs.runs sources web"
         ),
     },
     "datasites.server": {

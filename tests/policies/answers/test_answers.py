@@ -118,7 +118,8 @@ RECORDED: list[tuple[Any, str]] = [
         '{"id": "ab", "state": "pending", "researcher": "r@u.org", "submitted": "now", "reason": "", "decided_by": '
         '"", "delta": 1e-05, "plan": {"rounds": 3}, "epsilon": 1.5, "epsilon_left": 2.5, "numbers": 10, "digest": "'
         + DIGEST
-        + '", "days_waiting": 3, "votes_given": 1, "own_vote": "approve", "votes": [], "approvals_needed": 2, "finding": "", "unusual": [], "dataset_version": 1}',
+        + '", "days_waiting": 3, "votes_given": 1, "own_vote": "approve", "votes": [], "approvals_needed": 2, '
+        '"finding": "", "unusual": [], "dataset_version": 1}',
     ),
     (Unusual("sample_rate", "It is high."), '{"field": "sample_rate", "text": "It is high."}'),
 ]
