@@ -168,7 +168,7 @@ class Deciding:
         if known.decision == "approved":
             raise RequestError("The request is approved. End it instead: what it has not used becomes free again.")
         if known.decision == "withdrawn":
-            raise RequestError("The researcher withdrew the request. There is nothing left to decide.")
+            raise RequestError("The request was withdrawn by who asked. There is nothing left to decide.")
         if known.decision == "ended":
             raise RequestError("The request has ended: no further round of it runs. There is nothing left to decide.")
         self._tell_refused(request, decided, votes)

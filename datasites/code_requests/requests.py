@@ -58,7 +58,7 @@ class RequestBook:
         self.own = OwnRequests(self.index, max_pending=max_pending)
         self._deciding = Deciding(server, books, self._reader)
         self.conversation = Conversation(self, books.approvals, books.audit)
-        self.open = OpenRequests(self._reader, books)
+        self.open = OpenRequests(self._reader, self.index, books)
 
     # --- submission --------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""How well the local and the global model tell the hold-out, for each class and subgroup; small cells say nothing."""
+"""Scores of the local and the global model on the hold-out, for each class and subgroup; small cells say nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well the released updates tell who was in the dataset, by a plain test, beside the most that epsilon allows."""
+"""A plain test of membership by the released updates, beside the most that epsilon allows."""
 
 from __future__ import annotations
 

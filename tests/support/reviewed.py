@@ -27,6 +27,7 @@ from datasites.code_requests.decided import decision_on
 from datasites.code_requests.limits.hospital_limits import HospitalLimits
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
+from datasites.rehearsal.rehearsals import Rehearsals
 from datasites.review.review import Review
 from datasites.review.reviewing import reviewed
 from datasites.state.kept_books import open_audit, open_ledger
@@ -132,6 +133,7 @@ def reviewed_datasite(folder: Path, pictures: Path) -> Iterator[Reviewed]:
         calculator=calculator,
         audit=audit,
         counted=CountedEvents(audit),
+        rehearsals=Rehearsals(state.rehearsals),
     )
     made = {
         name: _dataset(folder, name, patients=patients, unit=unit, seed=seed)

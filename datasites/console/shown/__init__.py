@@ -1,1 +1,1 @@
-"""What the console answers, as the hospital's terminal shows it."""
+"""Answers of the console, as the hospital's terminal shows them."""

@@ -37,10 +37,9 @@ def request_table(content: object) -> Group:
     """One line a request, the newest last, and how many there are in all."""
     page = read_row(RequestPage, content)
     table = PlainTable(
-        *("request", "state", "researcher", "study", "kind", "dataset", "model", "rounds", "epsilon", "left", "days")
+        *("request", "state", "researcher", "study", "kind", "dataset", "model", "rounds", "epsilon", "days")
     )
     for row in reversed(page.rows):
-        left = page.epsilon_left.get(row.dataset)
         table.add_row(
             row.id[:8],
             _state(row.state),
@@ -51,11 +50,11 @@ def request_table(content: object) -> Group:
             row.model or "–",
             str(row.rounds),
             _epsilon(row.epsilon),
-            "" if left is None else f"{left:.2f}",
             str(days_since(row.arrived_at)) if row.state == "pending" else "",
         )
     counts = ", ".join(f"{count} {state}" for state, count in page.counts.items() if count)
-    return Group(table, line(f"In all: {counts or 'none'}."), *_more(page.next))
+    left = [line(f"Of '{name}' epsilon {value:.2f} is left.") for name, value in page.epsilon_left.items()]
+    return Group(table, line(f"In all: {counts or 'none'}."), *left, *_more(page.next))
 
 
 def audit_table(content: object) -> Group:

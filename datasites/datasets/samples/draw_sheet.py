@@ -1,4 +1,4 @@
-"""What `SheetProcess` starts: writes the sheet of a store, or of its mock, to its standard output and ends."""
+"""The program that `SheetProcess` starts: it writes the sheet of a store, or of its mock, to its output and ends."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Server:
 def test_keys_of_nobody_cost_no_reading_of_accounts_and_a_new_account_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasites.access.accounts.admin_context", lambda server: None)
     server = Server()
-    enrolment: Any = SimpleNamespace(check_own=lambda email: None)
+    enrolment: Any = SimpleNamespace(check_own=lambda email: None, since=lambda email: "")
     unused: Any = None
     accounts = Accounts(server, unused, url="", enrolment=enrolment, audit=unused)
     for _ in range(100):

@@ -47,7 +47,7 @@ def test_a_request_that_is_kept_waits_for_its_rehearsal_and_one_that_is_refused_
     with pytest.raises(LimitExceeded):
         north.submit(replace(PLAN, study="too-long", rounds=10_000))
     assert north.book.card(request.request_id).rehearsal == waiting
-    assert len([card for card in north.book.cards() if card.rehearsal]) == 1
+    assert [row.id for row in north.book.page().rows if north.books.rehearsals.of(row.id)] == [request.request_id]
     north.books.rehearsals.end(replace(waiting, state="passed"))
     assert north.books.rehearsals.next() is None
 
@@ -79,7 +79,7 @@ def test_where_the_hospital_asks_for_it_nothing_is_approved_or_reserved_before_t
     north = governed_north
     request = north.submit(replace(PLAN, study="required"))
     required = Rehearsals(north.state.rehearsals, required=True)
-    monkeypatch.setattr(north.book, "_books", replace(north.books, rehearsals=required))
+    monkeypatch.setattr(north.book._deciding, "_books", replace(north.books, rehearsals=required))
     entries = len(north.books.ledger.entries())
     with pytest.raises(NotRehearsed, match="waiting"):
         north.book.approve(request.request_id, by="wu")

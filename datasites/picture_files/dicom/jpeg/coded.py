@@ -1,4 +1,4 @@
-"""What a JPEG codestream says of itself: its tables, its components, and where the coded values of each scan lie."""
+"""A JPEG codestream's account of itself: its tables, its components, and where the coded values of each scan lie."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How pydicom calls these decoders: one frame's codestream in, its samples out as bytes."""
+"""The way in which pydicom calls these decoders: one frame's codestream in, its samples out as bytes."""
 
 from __future__ import annotations
 
