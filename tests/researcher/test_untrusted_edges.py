@@ -18,6 +18,7 @@ from support.hostile_texts import HOSTILE, PLAIN, raw_in
 
 from policies import errors, versions
 from policies.answers.hospital import BudgetAnswer, HospitalAnswer
+from policies.answers.rehearsals import RehearsalAnswer
 from policies.answers.requests import RequestAnswer
 from policies.errors import ConfigError, FederationError, PlanError
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
@@ -133,7 +134,10 @@ def test_the_progress_of_a_study_obeys_no_text(text: str) -> None:
 def test_what_hospitals_decided_is_printed_and_obeys_nothing(
     text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answers = SimpleNamespace(request=lambda request_id: RequestAnswer("r", text, text))
+    rehearsed = RehearsalAnswer("r", "failed", text, 1.0, 1, 1.0, 1.0, text, text, text)
+    answers = SimpleNamespace(
+        request=lambda request_id: RequestAnswer("r", text, text), rehearsal=lambda request_id: rehearsed
+    )
     study = submission("north", routes=answers)
     monkeypatch.setattr(studies, "connect", lambda credentials: nullcontext(study.federation))
     monkeypatch.setattr("researcher.studies.study.Study.load", lambda federation, folder: study)

@@ -10,6 +10,7 @@ from rich.console import Group
 from datasites.console.answers import read_row
 from datasites.review.review import Cost, Review, Scope
 from policies.answers.odds import percent
+from policies.plans.words.statement import HEADING
 from policies.terminal.rich_terminal import PlainTable, line
 
 _BAR = 20
@@ -24,7 +25,7 @@ def review_card(content: object) -> Group:
     for title, rows in (
         ("What speaks against it", _findings(review)),
         ("Request", _request(review)),
-        ("The researcher's own words, which nobody has checked", list(review.words.items())),
+        (HEADING, list(review.words.items()) or [("statement", "nothing was said")]),
         ("Who asks", _who(review)),
         ("What is computed, and what leaves", _computed(review)),
         ("What it costs", _cost(review.cost)),

@@ -120,7 +120,7 @@ def _tells_json(function: Callable[..., Any]) -> bool:
         for node in ast.walk(ast.parse(inspect.getsource(function)))
         if isinstance(node, ast.Call)
     }
-    told = {"tell", "say_json", "console.show"}
+    told = {"tell", "say_json", "console.show", "print_report"}
     return bool(calls & told) or any(
         _tells_json(inner) for name in calls if inspect.isfunction(inner := getattr(module, name, None))
     )

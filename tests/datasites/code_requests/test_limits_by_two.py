@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from datasites.audit_log.log import AuditLog
-from datasites.code_requests import limit_proposals
+from datasites.code_requests.limits import limit_proposals
 from datasites.code_requests.limits.hospital_limits import HospitalLimits
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder

@@ -9,7 +9,9 @@ import pytest
 from support.governed import Governed
 from support.hostile_texts import HOSTILE
 
-from datasites.console.shown.tables import request_card
+from datasites.code_requests.card import RequestCard
+from datasites.console.shown.review_card import review_card
+from datasites.review.reviewing import review_of
 from policies.answers.plain_values import to_plain
 from policies.errors import LimitExceeded
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
@@ -32,15 +34,15 @@ SAID = Statement("Wang", "Example University", "wang@example.org", "To see " * 2
 @pytest.fixture
 def north(governed_north: Governed) -> Iterator[Governed]:
     yield governed_north
-    for card in governed_north.book.cards():
-        if card.state == "pending":
-            governed_north.book.deny(card.id, reason="the test is over", by="tests")
+    for row in governed_north.book.page("pending").rows:
+        governed_north.book.deny(row.id, reason="the test is over", by="tests")
 
 
-def printed(card: object) -> str:
+def printed(north: Governed, card: RequestCard) -> str:
+    review = review_of(card.id, book=north.book, books=north.books, enrolled_since=lambda email: "")
     console = PlainConsole(width=4000)
     with console.capture() as capture:
-        console.print(request_card(to_plain(card)))
+        console.print(review_card(to_plain(review)))
     return capture.get()
 
 
@@ -48,7 +50,7 @@ def test_the_statement_stands_under_a_heading_that_says_whose_words_they_are(nor
     request = north.submit(replace(PLAN, study="said", statement=SAID))
     card = north.book.card(request.request_id)
     assert card.statement == SAID and "statement" not in card.plan
-    text = printed(card)
+    text = printed(north, card)
     assert text.index(HEADING) < text.index("Example University")
     assert text.count("To see") == 280
     assert card.digest != north.book.card(north.submit(replace(PLAN, study="said")).request_id).digest
@@ -57,13 +59,14 @@ def test_the_statement_stands_under_a_heading_that_says_whose_words_they_are(nor
 def test_a_request_that_says_nothing_is_shown_as_saying_nothing(north: Governed) -> None:
     card = north.book.card(north.submit(replace(PLAN, study="silent")).request_id)
     assert card.statement is None and "statement" not in to_plain(card)
-    assert f"{HEADING}: nothing was said." in printed(card)
+    text = printed(north, card)
+    assert "nothing was said" in text[text.index(HEADING) :].splitlines()[1]
 
 
 def test_markup_in_a_statement_is_shown_and_not_obeyed(north: Governed) -> None:
     statement = Statement(name=HOSTILE["closing markup"], purpose=HOSTILE["markup"], contact=HOSTILE["html"])
     card = north.book.card(north.submit(replace(PLAN, study="markup", statement=statement)).request_id)
-    assert HOSTILE["markup"] in printed(card) and HOSTILE["html"] in printed(card)
+    assert HOSTILE["markup"] in printed(north, card) and HOSTILE["html"] in printed(north, card)
 
 
 def test_a_hospital_that_asks_for_a_statement_names_what_is_missing(

@@ -86,6 +86,6 @@ def _limits_and_dataset(label_kind: str, store: Path) -> tuple[HospitalLimits, A
         label_kind=label_kind,
         text=None,
     )
-    state: Any = SimpleNamespace(store=store)
+    state: Any = SimpleNamespace(store=store, limit_proposals=Path("limit-proposals.json"))
     audit: Any = None
     return HospitalLimits(state, DatasiteConfig(name="north"), audit), SimpleNamespace(manifest=manifest, store=store)

@@ -184,6 +184,6 @@ def test_a_stop_ends_the_rehearsal_and_the_next_start_takes_it_up(north: North) 
     north.rounds.during = during
     north.rehearsals.arrived("a")
     north.rehearser.start()
-    assert begun.wait(60)
+    wait_for(begun.is_set)
     north.rehearser.stop()
     assert north.of("a").state == "waiting"

@@ -16,6 +16,7 @@ from policies.errors import PlanError
 from policies.plans.kinds import Plan, parse
 from policies.plans.releases import MAX_SCORE_BINS, EvaluationPlan, ReleaseSpec, StatisticsPlan
 from policies.plans.training import MAX_ROUNDS, UNITS, ModelSpec, RunSpec
+from policies.plans.words.statement import Statement
 
 MODEL = ModelSpec("small_cnn", (28, 28, 3), 4, {"width": 16})
 NOISE = ReleaseSpec(20.0, 1e-5, "patient")
@@ -85,7 +86,7 @@ def test_the_digest_is_the_sha256_of_the_text(plan: EvaluationPlan | StatisticsP
 
 @both
 def test_every_field_of_a_plan_is_in_its_text(plan: EvaluationPlan | StatisticsPlan) -> None:
-    values = json.loads(of_findings(plan).to_json())
+    values = json.loads(replace(of_findings(plan), statement=Statement(name="Wang")).to_json())
     assert set(values) == {f.name for f in fields(plan)} | {"kind", "version"}
     assert set(values["privacy"]) == {f.name for f in fields(ReleaseSpec)}
     assert values["kind"] == plan.kind
@@ -126,6 +127,7 @@ CHANGES: dict[str, Any] = {
     "privacy": ReleaseSpec(20.5, 1e-5, "patient"),
     "run": RunSpec(device="cpu"),
     "label_kind": "multi",
+    "statement": Statement(name="Wang"),
 }
 
 

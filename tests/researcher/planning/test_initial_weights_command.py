@@ -85,7 +85,7 @@ class FakeStudy(SimpleNamespace):
 def test_a_session_starts_from_what_it_is_given_else_from_the_seed(given):
     began: tuple[dict, object] = wait_and_run(
         FakeStudy(**vars(STUDY)),
-        None,
+        SimpleNamespace(told=tuple),
         console=Console(quiet=True),
         min_clients=1,
         seed=3,
