@@ -251,10 +251,12 @@ HOUSE: dict[str, dict[str, str]] = {
             "runs.supervisor sources web"
         ),
     },
-    "datasites.pages.frame": {"policies": "errors untrusted_text", "datasites": "access audit_log web"},
+    "datasites.pages.frame": {"policies": "answers errors untrusted_text", "datasites": "access audit_log web"},
     "datasites.pages": {
-        "policies": "errors",
-        "datasites": "access assets code_requests config console datasets notices pages.frame runs.runs sources web",
+        "policies": "answers errors plans",
+        "datasites": (
+            "access approvals assets code_requests config console datasets notices pages.frame review runs.runs sources web"
+        ),
     },
     "datasites.server": {
         "datasites": "access code_requests config files notices pages pysyft researchers_port runs.runs state web",

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from support.console_reviews import FakeBook
 from support.waiting import wait_for
 
 from datasites.access import passwords
@@ -22,9 +23,10 @@ from datasites.access.people import ADMIN, AUDITOR, REVIEWER
 from datasites.access.sessions import Sessions
 from datasites.access.staff import Person, Staff
 from datasites.access.throttle import SignInThrottle
-from datasites.code_requests.request_index import RequestPage
+from datasites.console.answers import RecordAnswer
 from datasites.console.console import Console
 from datasites.pages.app import make_pages_and_api
+from datasites.review.review import Review
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.web.console_tls import ConsoleTls
 from datasites.web.listening import console_server, listen
@@ -61,6 +63,16 @@ class Noted:
 
     def add(self, event: str, **details: Any) -> None:
         self.write(event, **details)
+
+
+class FakedConsole(Console):
+    """A console whose reviews and records come from its book, which is a fake."""
+
+    def review(self, request_id: str, *, viewer: str = "") -> Review:
+        return self.book.review(request_id, viewer)  # type: ignore[attr-defined, no-any-return]
+
+    def record(self, request_id: str) -> RecordAnswer:
+        return self.book.record(request_id)  # type: ignore[attr-defined, no-any-return]
 
 
 @dataclass
@@ -120,8 +132,9 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
     books = SimpleNamespace(
         audit=noted,
         counted=noted,
-        limits=SimpleNamespace(current=DatasetLimits()),
+        limits=parts.pop("limits", SimpleNamespace(current=DatasetLimits())),
         ledger=parts.pop("ledger", SimpleNamespace(history=lambda *_, **__: (), reservations=dict)),
+        approvals=SimpleNamespace(votes=SimpleNamespace(counts=lambda ids: dict.fromkeys(ids, 1))),
         epsilon=lambda history: 0.0,
         epsilon_left=lambda fingerprint: 8.0,
     )
@@ -131,14 +144,15 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
         "datasets": {},
         "source": DatasetSettings(),
         "books": books,
-        "book": SimpleNamespace(page=lambda **_: RequestPage((), None, {})),
+        "book": FakeBook(),
+        "signing_seed": bytes(32),
         "accounts": SimpleNamespace(people=list),
         "queue": SimpleNamespace(counts=dict),
         "supervisor": SimpleNamespace(),
         "notices": SimpleNamespace(),
         "url": lambda: url,
     }
-    return Console(**{**fakes, **parts}), tokens
+    return FakedConsole(**{**fakes, **parts}), tokens
 
 
 @contextmanager
