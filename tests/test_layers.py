@@ -253,7 +253,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.pages.frame": {"policies": "answers errors untrusted_text", "datasites": "access audit_log web"},
     "datasites.pages": {
-        "policies": "answers errors plans",
+        "policies": "answers budget errors plans",
         "datasites": (
             "access approvals assets code_requests config console datasets notices pages.frame review runs.runs sources web"
         ),

@@ -24,6 +24,7 @@ from datasites.pages import (
     requests,
     sign_in,
 )
+from datasites.pages.budgets import budget, limits
 from datasites.pages.frame.languages import read_languages
 from datasites.pages.frame.reception import Reception
 from datasites.pages.frame.routing import ByPath, pages_app
@@ -54,6 +55,8 @@ def make_pages_and_api(
         overview.make_pages(lambda: overview.overview_of(console)),
         requests.make_pages(console),
         approval_card.make_pages(console),
+        budget.make_pages(console),
+        limits.make_pages(books.limits),
         datasets.make_pages(
             tuple(console.datasets),
             lambda name: summary_of(console, name),

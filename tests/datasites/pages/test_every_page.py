@@ -20,6 +20,8 @@ PAGES = (
     (f"/requests/{FLAGGED}", ADMIN_NAME),
     (f"/requests/{APPROVED}", ADMIN_NAME),
     (f"/requests/{UNREADABLE}", ADMIN_NAME),
+    ("/budget", ADMIN_NAME),
+    ("/limits", ADMIN_NAME),
     ("/datasets", ADMIN_NAME),
     ("/source", ADMIN_NAME),
     ("/nowhere", ADMIN_NAME),
