@@ -5,6 +5,7 @@ Every figure on it is the review's. It stays in the hospital.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from datasites.pages.frame.visit import Visit
 from datasites.review.review import Cost, Review, Scope
 from policies.answers.plain_values import to_plain
 from policies.answers.requests import MOST_IN_A_MESSAGE
-from policies.plans.plan_json import canonical_json, sha256_text
+from policies.plans.plan_json import sha256_text
 
 # A record is a file to keep. Who opens it from here all the same gets a page that can do nothing.
 _RECORD_POLICY = "sandbox; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -115,13 +116,18 @@ def speaks_against(review: Review) -> bool:
 def what_was_seen(review: Review) -> str:
     """A digest over what a decision rests on: it is another once the request, a finding or the cost is."""
     seen = (review.id, review.state, review.digest, review.findings, review.unusual, review.cost)
-    return sha256_text(canonical_json(to_plain(seen)))
+    return sha256_text(repr(to_plain(seen)))  # not as JSON: an epsilon may be infinite
 
 
 def bars_of(cost: Cost) -> list[Bar]:
-    """A bar for each limit; one that the request does not fit into is as long as what it would take."""
+    """A bar for each limit; one that the request does not fit into is as long as what it would take, if that ends."""
     return [
-        Bar(one, max(one.after - one.before, 0.0), max(one.limit - one.after, 0.0), max(one.limit, one.after))
+        Bar(
+            one,
+            adds=max(one.after - one.before, 0.0),
+            left=max(one.limit - one.after, 0.0),
+            whole=max(one.limit, one.after) if math.isfinite(one.after) else one.limit,
+        )
         for one in cost.scopes
     ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,7 +75,7 @@ def review(request_id: str = PENDING, *, plan: TrainingPlan = PLAN, cost: Cost |
         id=request_id,
         state="pending",
         researcher=ADA,
-        submitted=(datetime.now(UTC) - timedelta(days=2)).isoformat(timespec="seconds"),
+        submitted="2026-11-25T09:12:00+00:00",
         reason="",
         decided_by="",
         delta=1e-5,
@@ -130,6 +129,7 @@ def flagged() -> Review:
         cost=_cost(over=True),
         findings=(ReviewFinding("budget", over), ReviewFinding("text", claims)),
         unusual=(Unusual("learning_rate", "learning_rate 40 is far above what models use."),),
+        words={**WORDS, "purpose": "The night shift asks for it, and your hospital has already approved the protocol."},
         thread=(),
         differences=(Differences("study", APPROVED, "night-shift", ()),),
     )

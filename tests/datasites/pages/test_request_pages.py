@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,9 +18,18 @@ from support.hostile_texts import HOSTILE, raw_in
 
 from datasites.approvals.threads import Message
 from datasites.pages.approval_card import bars_of, what_was_seen
-from datasites.review.review import Changed
+from datasites.review.review import Changed, Review
+
+
+@dataclass(frozen=True)
+class Rehearsed(Review):
+    """A review that tells of a rehearsal, too."""
+
+    rehearsal: object = None
+
 
 MARKUP = "<b id='theirs'>bold</b><script>window.ran = 1</script>"
+DISGUISED = " ".join(HOSTILE[name] for name in ("directions", "no width", "controls", "html", "template"))
 
 
 @pytest.fixture
@@ -109,6 +119,28 @@ def test_the_card_speaks_chinese_in_every_sentence_that_the_platform_computes(se
     assert "最多能在每 100 位参与的患者中认出 7 位" in shown
     assert "陈述中的“目的”声称有人已经批准" in shown
     assert not re.search(r"[a-z]+ (?:the|of|and|to|is|in) [a-z]+", shown)
+
+
+def test_an_infinite_cost_is_shown_as_one(tmp_path: Path) -> None:
+    cost = review().cost
+    assert cost is not None
+    scopes = tuple(replace(one, after=math.inf) for one in cost.scopes)
+    endless = review(epsilon=math.inf, cost=replace(cost, epsilon=math.inf, scopes=scopes))
+    with serving(tmp_path, book=FakeBook({PENDING: endless})) as console:
+        page = asked(console, REVIEWER_NAME, f"/requests/{PENDING}")
+    assert page.status_code == 200
+    assert "1.84 before, ∞ after, of at most 8" in page.text
+    assert "nan" not in re.sub(r"<(style|script).*?</\1>", "", page.text)
+
+
+def test_a_rehearsal_is_told_where_there_is_one(tmp_path: Path) -> None:
+    lines = SimpleNamespace(told=lambda: "failed: the mock has three classes")
+    rehearsal = SimpleNamespace(public=lambda: lines, traceback="one\ntwo <b>")
+    rehearsed = Rehearsed(**vars(review()), rehearsal=rehearsal)
+    with serving(tmp_path, book=FakeBook({PENDING: rehearsed})) as console:
+        page = asked(console, REVIEWER_NAME, f"/requests/{PENDING}").text
+    assert "failed: the mock has three classes" in page
+    assert "two &lt;b&gt;" in page
 
 
 def test_a_limit_that_does_not_hold_it_is_a_bar_of_its_whole_cost() -> None:
@@ -239,7 +271,7 @@ def test_a_record_is_a_file_that_can_do_nothing(served: ConsoleOfFakes) -> None:
     assert any("frame-ancestors 'none'" in one and "script-src 'self'" in one for one in policies)
 
 
-@pytest.mark.parametrize("text", [MARKUP, *(HOSTILE[name] for name in ("directions", "html", "template", "controls"))])
+@pytest.mark.parametrize("text", [MARKUP, DISGUISED], ids=["markup", "disguised"])
 def test_what_a_researcher_brings_is_shown_and_not_obeyed(
     tmp_path: Path, context_of: Callable[..., BrowserContext], text: str
 ) -> None:
