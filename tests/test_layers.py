@@ -253,9 +253,10 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.pages.frame": {"policies": "answers errors untrusted_text", "datasites": "access audit_log web"},
     "datasites.pages": {
-        "policies": "answers budget errors plans",
+        "policies": "answers budget errors ledger plans",
         "datasites": (
-            "access approvals assets code_requests config console datasets notices pages.frame review runs.runs sources web"
+            "access approvals assets code_requests config console datasets notices pages.frame review runs.runs "
+            "sources web"
         ),
     },
     "datasites.server": {

@@ -14,17 +14,8 @@ from datasites.console.app import PREFIX, make_app
 from datasites.console.console import Console
 from datasites.console.datasets import published, summary_of
 from datasites.datasets.samples.sheet_process import SheetProcess
-from datasites.pages import (
-    approval_card,
-    datasets,
-    overview,
-    own_account,
-    own_files,
-    preferences,
-    requests,
-    sign_in,
-)
-from datasites.pages.budgets import budget, limits
+from datasites.pages import datasets, overview, own_account, own_files, preferences, sign_in
+from datasites.pages.decisions import pages as decisions
 from datasites.pages.frame.languages import read_languages
 from datasites.pages.frame.reception import Reception
 from datasites.pages.frame.routing import ByPath, pages_app
@@ -53,10 +44,7 @@ def make_pages_and_api(
         preferences.make_pages(tuple(read_languages())),
         sign_in.make_pages(sessions, entrance, console.links),
         overview.make_pages(lambda: overview.overview_of(console)),
-        requests.make_pages(console),
-        approval_card.make_pages(console),
-        budget.make_pages(console),
-        limits.make_pages(books.limits),
+        *decisions.make_pages(console),
         datasets.make_pages(
             tuple(console.datasets),
             lambda name: summary_of(console, name),

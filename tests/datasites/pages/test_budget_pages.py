@@ -12,9 +12,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 from support.console_pages import ADMIN_NAME, AUDITOR_NAME, REVIEWER_NAME, ConsoleOfFakes, Noted, real_limits, serving
 
-from datasites.console.budget_days import BudgetDay
-from datasites.pages.budgets.chart import HEIGHT, LEFT, WIDTH, chart_of
-from datasites.pages.budgets.limits import LIMITS
+from datasites.pages.decisions.budget_days import BudgetDay
+from datasites.pages.decisions.chart import HEIGHT, LEFT, WIDTH, chart_of
+from datasites.pages.decisions.limits import LIMITS
 from policies.budget.limit_changes import by_name
 from policies.budget.limits import DatasetLimits
 

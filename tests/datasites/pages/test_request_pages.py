@@ -17,7 +17,7 @@ from support.console_reviews import APPROVED, FLAGGED, PENDING, UNREADABLE, WORD
 from support.hostile_texts import HOSTILE, raw_in
 
 from datasites.approvals.threads import Message
-from datasites.pages.approval_card import bars_of, what_was_seen
+from datasites.pages.decisions.approval_card import bars_of, what_was_seen
 from datasites.review.review import Changed, Review
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from datasites.console.answers import BudgetRow
 from datasites.console.budget import budgets
-from datasites.console.budget_days import BudgetDay, BudgetDays
 from datasites.console.console import DECIDES, READS, Console
-from datasites.pages.budgets.chart import HEIGHT, LEFT, WIDTH, Chart, chart_of
+from datasites.pages.decisions.budget_days import BudgetDay, BudgetDays
+from datasites.pages.decisions.chart import HEIGHT, LEFT, WIDTH, Chart, chart_of
 from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.views import Answer, Page, Pages
 from datasites.pages.frame.visit import Visit

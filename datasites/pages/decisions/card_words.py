@@ -1,4 +1,4 @@
-"""What the approval card calls things: findings, channels, questions, votes, and what a researcher stated."""
+"""Words of the approval card: findings, channels, questions, votes, and what a researcher stated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was charged of a dataset's budget at the end of each day, replayed from the ledger. It stays in the hospital."""
+"""Days of a budget: what was spent and charged at the end of each, replayed from the ledger. They stay in the hospital."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 from support.console_budgets import hundredth
 from support.ledgers import FINGERPRINT, LIMITS, OTHER_FINGERPRINT, commit, ledger_at, reserve
 
-from datasites.console.budget_days import MOST_DAYS, BudgetDay, BudgetDays
+from datasites.pages.decisions.budget_days import MOST_DAYS, BudgetDay, BudgetDays
 from policies.ledger.chain import Entry
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from datasites.console.budget_days import BudgetDay
+from datasites.pages.decisions.budget_days import BudgetDay
 
 WIDTH, HEIGHT = 720, 200
 LEFT, BOTTOM, TOP = 44, 24, 10

@@ -1,1 +1,0 @@
-"""Pages about what datasets may cost: budgets with their history, and the limits."""
