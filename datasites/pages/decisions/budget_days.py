@@ -1,4 +1,4 @@
-"""Days of a budget: what was spent and charged at the end of each, replayed from the ledger. They stay in the hospital."""
+"""Days of a budget: what was spent and charged at the end of each, replayed from the ledger. They stay here."""
 
 from __future__ import annotations
 
