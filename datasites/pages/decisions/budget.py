@@ -14,6 +14,9 @@ from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.views import Answer, Page, Pages
 from datasites.pages.frame.visit import Visit
 
+MOST_STUDIES = 100
+"""Of each dataset, so that the page is as long after years."""
+
 
 @dataclass(frozen=True)
 class DatasetBudget:
@@ -34,7 +37,7 @@ def make_pages(console: Console) -> Pages:
     def show(visit: Visit) -> Answer:
         today = datetime.now(UTC).date().isoformat()
         every = [_of_dataset(console, history, row, today) for row in budgets(console)]
-        values = {"budgets": every, "width": WIDTH, "height": HEIGHT, "left": LEFT}
+        values = {"budgets": every, "most": MOST_STUDIES, "width": WIDTH, "height": HEIGHT, "left": LEFT}
         return Page("budgets/budget.html.jinja", {**values, "may_see_limits": visit.who.role in DECIDES})
 
     return pages

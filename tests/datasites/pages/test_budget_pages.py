@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -47,6 +48,17 @@ def test_the_budget_page_tells_spent_reserved_left_and_each_study(served: Consol
     ):
         assert told in page, told
     assert "The limits, and what waits" not in page
+
+
+def test_the_table_of_studies_is_as_long_after_years(own_console: ConsoleOfFakes) -> None:
+    ledger = own_console.console.books.ledger
+    one = next(iter(ledger.reservations().values()))
+    many = {str(index): replace(one, request_id=str(index), study=f"study-{index}") for index in range(130)}
+    ledger.reservations = lambda: many
+    page = asked(own_console, AUDITOR_NAME, "/budget").text
+    shown = re.findall(r"study-\d+", page)
+    assert (len(shown), shown[0], shown[-1]) == (100, "study-129", "study-30")
+    assert "30 older studies stand in the ledger." in page
 
 
 def test_a_chart_keeps_to_its_picture_and_steps_at_each_day() -> None:
