@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants fast-policies fast-datasites bench-rounds bench-engine bench-accuracy bench-hospital translations check types-product types-tests lock clean
+.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants fast-policies fast-datasites bench-rounds bench-engine bench-accuracy bench-hospital screenshots translations check types-product types-tests lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -94,6 +94,9 @@ translations: setup ## the texts of the console's pages, into its Chinese catalo
 	@mkdir -p out
 	$(BIN)/pybabel -q extract --no-location --omit-header -F $(PAGES)/translations/extract.cfg -k to_translate -o out/pages.pot $(PAGES)
 	$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --omit-header --width=120 -l zh -i out/pages.pot -o $(CATALOGUE)
+
+screenshots: setup browser ## pictures of the console's pages, into docs/images (ARGS="card")
+	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/support/console_screenshots.py $(ARGS)
 
 check: setup ## ruff and mypy, on the tests too
 	$(BIN)/ruff check .

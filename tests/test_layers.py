@@ -122,7 +122,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.code_requests": {
         "policies": "answers budget errors ledger plans untrusted_text validate versions",
         "datasites": (
-            "approvals assets audit_log config files pysyft rehearsal.rehearsals state training.engines training.models"
+            "approvals assets audit_log config files pysyft rehearsal.rehearsals state training.engines "
+            "training.models"
         ),
     },
     "datasites.training.releases": {
@@ -262,17 +263,18 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "access assets audit_log code_requests config files notices.settings",
     },
     "datasites.console": {
-        "policies": "answers budget errors ledger terminal",
+        "policies": "answers budget errors ledger plans terminal",
         "datasites": (
             "access approvals assets audit_log code_requests datasets files notices rehearsal.rehearsals review "
             "runs.queue runs.supervisor sources web"
         ),
     },
-    "datasites.pages.frame": {"policies": "errors untrusted_text", "datasites": "access audit_log web"},
+    "datasites.pages.frame": {"policies": "answers errors untrusted_text", "datasites": "access audit_log web"},
     "datasites.pages": {
-        "policies": "errors",
+        "policies": "answers budget errors ledger plans",
         "datasites": (
-            "access assets code_requests config console datasets doctor files notices pages.frame runs.runs sources web"
+            "access approvals assets code_requests config console datasets doctor files notices pages.frame "
+            "review runs.runs sources web"
         ),
     },
     "datasites.server": {

@@ -87,11 +87,18 @@ def _add_deciding(router: APIRouter, console: Console) -> None:
 
     @router.post("/{request_id}/end")
     async def end(request: Request, request_id: str, reason: str = Body(embed=True)) -> JSONResponse:
-        return await console.answer(request, CHANGES, lambda who: _end(console, request_id, by=who.name, reason=reason))
+        def work(who: Person) -> EndedAnswer:
+            return end_request(console, request_id, by=who.name, reason=reason)
+
+        return await console.answer(request, CHANGES, work)
 
 
-def _end(console: Console, request_id: str, *, by: str, reason: str) -> EndedAnswer:
-    """Ends a request, and says what that has ended and freed."""
+def end_request(console: Console, request_id: str, *, by: str, reason: str) -> EndedAnswer:
+    """Ends a request, and says what that has ended and freed.
+
+    Raises:
+        RequestError: It is not approved.
+    """
     books, whole = console.books, console.book.index.named(request_id)
     held = books.ledger.held(whole)
     before = 0.0 if held is None else books.epsilon_left(held.fingerprint)

@@ -17,6 +17,7 @@ from datasites.console.datasets import published, summary_of
 from datasites.datasets.samples.sheet_process import SheetProcess
 from datasites.doctor.last_examination import LastExamination
 from datasites.pages import datasets, openid_sign_in, overview, own_account, own_files, preferences, sign_in
+from datasites.pages.decisions import pages as decisions
 from datasites.pages.frame.languages import read_languages
 from datasites.pages.frame.reception import Reception
 from datasites.pages.frame.routing import ByPath, pages_app
@@ -54,6 +55,7 @@ def make_pages_and_api(
         sign_in.make_pages(sessions, entrance, console.links, has_provider=openid is not None),
         *([openid_sign_in.make_pages(openid, sessions, entrance)] if openid else []),
         overview.make_pages(lambda: overview.overview_of(console), examination),
+        *decisions.make_pages(console),
         datasets.make_pages(
             tuple(console.datasets),
             lambda name: summary_of(console, name),

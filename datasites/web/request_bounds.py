@@ -88,7 +88,7 @@ class RequestBounds:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                ours = {name for name, _ in self._headers}
+                ours = {name for name, _ in _HEADERS}  # a page's own content policy stands beside this: both hold
                 kept = [header for header in message.get("headers", ()) if header[0].lower() not in ours]
                 message = {**message, "headers": [*kept, *self._headers]}
             await send(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from policies.budget.limits import DatasetLimits
@@ -60,9 +61,9 @@ def compare(before: DatasetLimits, after: DatasetLimits) -> tuple[LimitChange, .
 
 
 def _change(name: str, before: Any, after: Any) -> LimitChange:
-    allows_more, means = _RULES[name]
     old, new = json.dumps(before), json.dumps(after)
-    return LimitChange(name, old, new, allows_more(before, after), means.format(before=old, after=new))
+    more = _ALLOWS_MORE[name](before, after)
+    return LimitChange(name, old, new, more, MEANS[name].format(before=old, after=new))
 
 
 def _larger(before: Any, after: Any) -> bool:
@@ -81,37 +82,56 @@ def _more(before: Any, after: Any) -> bool:
     return bool(set(after) - set(before))
 
 
-_RULES: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
-    "epsilon": (
-        _larger,
-        "All studies together may take epsilon {after} of each privacy unit of the dataset in place of {before}, for "
-        "good.",
-    ),
-    "delta": (_larger, "The promise that epsilon states may fail with probability {after} in place of {before}."),
-    "max_study_epsilon": (_larger, "One study may reserve epsilon {after} in place of {before}."),
-    "max_researcher_epsilon": (
-        _larger,
-        "The studies of one researcher may reserve epsilon {after} together in place of {before}.",
-    ),
-    "min_noise_multiplier": (_smaller, "A step needs noise of {after} times its bound at least, in place of {before}."),
-    "max_grad_norms": (_wider, "A training plan may bound a privacy unit's part in {after} in place of {before}."),
-    "learning_rates": (_wider, "A training plan may learn at rates in {after} in place of {before}."),
-    "sample_rates": (_wider, "A training plan may sample at rates in {after} in place of {before}."),
-    "max_weight_decay": (_larger, "A training plan may have a weight decay up to {after} in place of {before}."),
-    "max_proximal_mu": (_larger, "A training plan may have a proximal_mu up to {after} in place of {before}."),
-    "max_rounds": (_larger, "A plan may run {after} rounds in place of {before}."),
-    "max_steps": (_larger, "A plan may take {after} steps over all rounds in place of {before}."),
-    "min_public_size": (_smaller, "A dataset of {after} privacy units may be published in place of {before}."),
-    "min_release_size": (_smaller, "Counts of a dataset of {after} privacy units may leave in place of {before}."),
-    "allow_non_private": (
-        _larger,
-        "Whether a plan may run without differential privacy, where no epsilon bounds what leaves: {after} in place "
-        "of {before}.",
-    ),
-    "approvals_needed": (_smaller, "A request needs the votes of {after} people in place of {before}."),
-    "adaptive_filter": (
-        _smaller,
-        "Whether the total holds also for studies chosen by earlier results: {after} in place of {before}.",
-    ),
-    "model_sources": (_more, "A model may come from {after} in place of {before}."),
+_ALLOWS_MORE: dict[str, Callable[[Any, Any], bool]] = {
+    "epsilon": _larger,
+    "delta": _larger,
+    "max_study_epsilon": _larger,
+    "max_researcher_epsilon": _larger,
+    "min_noise_multiplier": _smaller,
+    "max_grad_norms": _wider,
+    "learning_rates": _wider,
+    "sample_rates": _wider,
+    "max_weight_decay": _larger,
+    "max_proximal_mu": _larger,
+    "max_rounds": _larger,
+    "max_steps": _larger,
+    "min_public_size": _smaller,
+    "min_release_size": _smaller,
+    "allow_non_private": _larger,
+    "approvals_needed": _smaller,
+    "adaptive_filter": _smaller,
+    "model_sources": _more,
 }
+MEANS: Mapping[str, str] = MappingProxyType(
+    {
+        "epsilon": (
+            "All studies together may take epsilon {after} of each privacy unit of the dataset in place of "
+            "{before}, for good."
+        ),
+        "delta": "The promise that epsilon states may fail with probability {after} in place of {before}.",
+        "max_study_epsilon": "One study may reserve epsilon {after} in place of {before}.",
+        "max_researcher_epsilon": (
+            "The studies of one researcher may reserve epsilon {after} together in place of {before}."
+        ),
+        "min_noise_multiplier": "A step needs noise of {after} times its bound at least, in place of {before}.",
+        "max_grad_norms": "A training plan may bound a privacy unit's part in {after} in place of {before}.",
+        "learning_rates": "A training plan may learn at rates in {after} in place of {before}.",
+        "sample_rates": "A training plan may sample at rates in {after} in place of {before}.",
+        "max_weight_decay": "A training plan may have a weight decay up to {after} in place of {before}.",
+        "max_proximal_mu": "A training plan may have a proximal_mu up to {after} in place of {before}.",
+        "max_rounds": "A plan may run {after} rounds in place of {before}.",
+        "max_steps": "A plan may take {after} steps over all rounds in place of {before}.",
+        "min_public_size": "A dataset of {after} privacy units may be published in place of {before}.",
+        "min_release_size": "Counts of a dataset of {after} privacy units may leave in place of {before}.",
+        "allow_non_private": (
+            "Whether a plan may run without differential privacy, where no epsilon bounds what leaves: "
+            "{after} in place of {before}."
+        ),
+        "approvals_needed": "A request needs the votes of {after} people in place of {before}.",
+        "adaptive_filter": (
+            "Whether the total holds also for studies chosen by earlier results: {after} in place of {before}."
+        ),
+        "model_sources": "A model may come from {after} in place of {before}.",
+    }
+)
+"""Limit → what a change of it means: a template of `before` and `after`, both as JSON."""

@@ -11,9 +11,12 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import patch
 
+from datasites.code_requests.hospital_limits import HospitalLimits
+from support.console_budgets import DATASET, fake_dataset, fake_ledger, hundredth
+from support.console_reviews import FakeBook
 from support.waiting import wait_for
 
 from datasites.access import passwords
@@ -23,11 +26,14 @@ from datasites.access.sessions import Sessions
 from datasites.access.signing_in.openid import OpenId
 from datasites.access.staff import Person, Staff
 from datasites.access.throttle import SignInThrottle
-from datasites.code_requests.request_index import RequestPage
+from datasites.audit_log.log import AuditLog
+from datasites.config import DatasiteConfig
+from datasites.console.answers import RecordAnswer
 from datasites.console.console import Console
 from datasites.doctor.finding import Finding
 from datasites.doctor.last_examination import LastExamination
 from datasites.pages.app import make_pages_and_api
+from datasites.review.review import Review
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.web.console_tls import ConsoleTls
 from datasites.web.listening import console_server, listen
@@ -64,6 +70,16 @@ class Noted:
 
     def add(self, event: str, **details: Any) -> None:
         self.write(event, **details)
+
+
+class FakedConsole(Console):
+    """A console whose reviews and records come from its book, which is a fake."""
+
+    def review(self, request_id: str, *, viewer: str = "") -> Review:
+        return self.book.review(request_id, viewer)  # type: ignore[attr-defined, no-any-return]
+
+    def record(self, request_id: str) -> RecordAnswer:
+        return self.book.record(request_id)  # type: ignore[attr-defined, no-any-return]
 
 
 @dataclass
@@ -113,6 +129,13 @@ def _kept() -> str:
         return passwords.kept(PASSWORD)
 
 
+def real_limits(folder: Path, noted: Noted, **limits: Any) -> HospitalLimits:
+    """Limits as a datasite keeps them, in a folder of the test's; `limits` are others than the ordinary."""
+    state: Any = SimpleNamespace(config=folder / "config.toml", limit_proposals=folder / "limit-proposals.json")
+    config, audit = DatasiteConfig(name="north", limits=DatasetLimits(**limits)), cast(AuditLog, noted)
+    return HospitalLimits(state, config, audit)
+
+
 def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> tuple[Console, dict[str, str]]:
     """A console of fakes with three people who have set `PASSWORD`; `parts` replace fakes by name."""
     staff = Staff(folder / "staff.json", folder / "staff", owner=OWNER, owner_token="the owner's")
@@ -120,21 +143,24 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
     for name, role in ((ADMIN_NAME, ADMIN), (REVIEWER_NAME, REVIEWER), (AUDITOR_NAME, AUDITOR)):
         tokens[name] = json.loads(staff.add(name, role, by=OWNER, url=url).read_text())["token"]
         staff.change(name, lambda account: replace(account, password=_kept()))
+    ledger, epsilon = parts.pop("ledger", None) or fake_ledger(), hundredth
     books = SimpleNamespace(
         audit=noted,
         counted=noted,
-        limits=SimpleNamespace(current=DatasetLimits()),
-        ledger=parts.pop("ledger", SimpleNamespace(history=lambda *_, **__: (), reservations=dict)),
-        epsilon=lambda history: 0.0,
-        epsilon_left=lambda fingerprint: 8.0,
+        limits=parts.pop("limits", None) or real_limits(folder, noted),
+        ledger=ledger,
+        approvals=SimpleNamespace(votes=SimpleNamespace(counts=lambda ids: dict.fromkeys(ids, 1))),
+        epsilon=epsilon,
+        epsilon_left=lambda fingerprint: 8.0 - epsilon(ledger.history(fingerprint)),
     )
     fakes: dict[str, Any] = {
         "name": "north",
         "staff": staff,
-        "datasets": {},
+        "datasets": {DATASET: fake_dataset()},
         "source": DatasetSettings(),
         "books": books,
-        "book": SimpleNamespace(page=lambda **_: RequestPage((), None, {})),
+        "book": FakeBook(),
+        "signing_seed": bytes(32),
         "accounts": SimpleNamespace(people=list),
         "queue": SimpleNamespace(counts=dict),
         "supervisor": SimpleNamespace(),
@@ -142,7 +168,7 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
         "url": lambda: url,
         "signing_seed": b"s" * 32,
     }
-    return Console(**{**fakes, **parts}), tokens
+    return FakedConsole(**{**fakes, **parts}), tokens
 
 
 @contextmanager

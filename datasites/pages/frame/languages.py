@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +16,17 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 
+from policies.answers.sentence import Sentence
+
 CATALOGUES = Path(__file__).parent.parent / "translations"
 FIRST = "en"
 _NAMES = MappingProxyType({"en": "English", "zh": "简体中文"})
 _TAGS = MappingProxyType({"en": "en", "zh": "zh-Hans"})
 _PREFERENCE = re.compile(r"\s*([A-Za-z]{1,8})(?:-[A-Za-z0-9-]{1,30})?\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?))?\s*")
 _MOST_PREFERENCES = 20
+PAGES, SENTENCES = "pages", "sentences"
+# What is a word in a sentence's values, not a number or a name.
+_WORDS = ("unit", "field")
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class Language:
         name: As its own speakers write it.
         locale: For numbers and dates.
         catalogue: Its texts.
+        sentences: What is computed elsewhere, as templates and words: sentences of a review, odds, limits.
     """
 
     code: str
@@ -40,6 +47,7 @@ class Language:
     name: str
     locale: Locale
     catalogue: NullTranslations
+    sentences: NullTranslations
 
     def gettext(self, text: str, **values: object) -> str:
         """The text in this language, with the values where it names them as `%(name)s`."""
@@ -48,6 +56,15 @@ class Language:
     def ngettext(self, one: str, many: str, count: int, **values: object) -> str:
         """As `gettext`, of a text that counts: the count stands as `%(count)s`."""
         return self.catalogue.ngettext(one, many, count) % {"count": self.number(count), **values}
+
+    def said(self, sentence: Sentence) -> str:
+        """A sentence that was computed, in this language; in English where its template is not known here."""
+        values = {name: self.word(one) if name in _WORDS else one for name, one in sentence.values.items()}
+        return self.word(sentence.template).format_map(values)
+
+    def word(self, text: str) -> str:
+        """A word or a template that another part of the datasite computes with, in this language."""
+        return self.sentences.gettext(text) if text else ""
 
     def number(self, value: float, digits: int = 2) -> str:
         """A number, whole or with at most so many digits behind the point."""
@@ -58,6 +75,10 @@ class Language:
         """A share of one, as a percentage."""
         pattern = "#,##0%" if digits == 0 else f"#,##0.{'0' * digits}%"
         return numbers.format_percent(share, format=pattern, locale=self.locale)
+
+    def at_most(self, share: float) -> str:
+        """A share as a percentage, rounded up to a tenth: what is stated is never less than what it is of."""
+        return self.percent(math.ceil(round(1000 * share, 6)) / 1000, 1)
 
     def moment(self, when: str | float | datetime) -> str:
         """A time of day on a date, on the hospital's clock.
@@ -84,13 +105,18 @@ def as_time(when: str | float | datetime) -> datetime:
 def read_languages() -> Mapping[str, Language]:
     """Every language, by its code."""
     return MappingProxyType(
-        {code: Language(code, _TAGS[code], name, Locale.parse(code), _catalogue(code)) for code, name in _NAMES.items()}
+        {
+            code: Language(
+                code, _TAGS[code], name, Locale.parse(code), _catalogue(code, PAGES), _catalogue(code, SENTENCES)
+            )
+            for code, name in _NAMES.items()
+        }
     )
 
 
-def catalogue_file(code: str) -> Path:
-    """Where a language's texts stand; English ones stand in the pages."""
-    return CATALOGUES / code / "LC_MESSAGES" / "pages.po"
+def catalogue_file(code: str, of: str = PAGES) -> Path:
+    """Where a language's texts stand, those of pages or the computed sentences'; English ones stand in the code."""
+    return CATALOGUES / code / "LC_MESSAGES" / f"{of}.po"
 
 
 def preferred(languages: Mapping[str, Language], chosen: str, accepted: str) -> Language:
@@ -114,10 +140,10 @@ def to_translate(text: str) -> str:
     return text
 
 
-def _catalogue(code: str) -> NullTranslations:
+def _catalogue(code: str, of: str) -> NullTranslations:
     if code == FIRST:
         return NullTranslations()
-    with catalogue_file(code).open("rb") as file:
+    with catalogue_file(code, of).open("rb") as file:
         catalogue = read_po(file, locale=code, abort_invalid=True)
     compiled = io.BytesIO()
     write_mo(compiled, catalogue)

@@ -26,6 +26,8 @@ _WORDS: Mapping[str, StateWord] = MappingProxyType(
         "pending": StateWord(to_translate("pending"), "warn"),
         "approved": StateWord(to_translate("approved"), "good"),
         "denied": StateWord(to_translate("denied"), "bad"),
+        "returned": StateWord(to_translate("returned for a change"), "plain"),
+        "withdrawn": StateWord(to_translate("withdrawn"), "plain"),
         "ended": StateWord(to_translate("ended"), "plain"),
         "queued": StateWord(to_translate("queued"), "plain"),
         "running": StateWord(to_translate("running"), "live"),

@@ -51,8 +51,11 @@ def make_environment(language: Language) -> Environment:
     environment.filters.update(
         number=language.number,
         percent=language.percent,
+        at_most=language.at_most,
         moment=language.moment,
         day=language.day,
+        said=language.said,
+        word=language.word,
         iso=lambda when: as_time(when).isoformat(timespec="seconds"),
         paragraphs=_paragraphs,
     )

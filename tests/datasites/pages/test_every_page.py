@@ -8,12 +8,18 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext
 from support.console_pages import ADMIN_NAME, ConsoleOfFakes
+from support.console_reviews import APPROVED, FLAGGED
 
 PAGES = (
     ("/sign-in", ""),
     ("/first-password", ""),
     ("/open?code=none", ""),
     ("/", ADMIN_NAME),
+    ("/requests", ADMIN_NAME),
+    (f"/requests/{FLAGGED}", ADMIN_NAME),
+    (f"/requests/{APPROVED}", ADMIN_NAME),
+    ("/budget", ADMIN_NAME),
+    ("/limits", ADMIN_NAME),
     ("/datasets", ADMIN_NAME),
     ("/source", ADMIN_NAME),
     ("/nowhere", ADMIN_NAME),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +15,12 @@ from babel.messages.pofile import read_po
 from playwright.sync_api import BrowserContext, expect
 from support.console_pages import ADMIN_NAME, ConsoleOfFakes
 
-from datasites.pages.frame.languages import CATALOGUES, catalogue_file, preferred, read_languages
+from datasites.pages.frame.languages import CATALOGUES, SENTENCES, catalogue_file, preferred, read_languages
+from datasites.review import channels, earlier, findings, misleading, questions, reviewing, wording
+from policies.answers import odds
+from policies.answers.sentence import said
+from policies.budget.limit_changes import MEANS
+from policies.plans.words.statement import Statement
 
 Text = str | tuple[str, ...]
 ROOM = CATALOGUES.parent
@@ -42,6 +48,16 @@ def catalogue() -> dict[Text, tuple[str, ...]]:
     }
 
 
+def templates() -> set[str]:
+    """Every template and word that the datasite computes with and a page shows: those of reviews, odds and limits."""
+    modules = (channels, earlier, findings, misleading, odds, questions, reviewing, wording)
+    values = [value for one in modules for name, value in vars(one).items() if name.isupper() and name[0] != "_"]
+    texts = {one for one in values if isinstance(one, str)}
+    tables = (*(one for one in values if isinstance(one, Mapping)), MEANS)
+    fields = {"The study's name", *(f"The statement's {one.name}" for one in dataclass_fields(Statement))}
+    return texts | fields | {"patient", "picture"} | {text for one in tables for text in one.values()}
+
+
 def places(text: str) -> set[str]:
     return {found[0] for found in _PLACE.finditer(text)}
 
@@ -58,6 +74,26 @@ def test_each_translation_says_something_and_holds_the_same_values() -> None:
         wanted = places(originals[-1])
         assert all(places(one) == wanted for one in translated), key
         assert all(one.startswith("%%") or re.fullmatch(r"%\(\w+\)s", one) for one in wanted), key
+
+
+def test_every_sentence_that_is_computed_stands_in_the_chinese_catalogue_with_the_same_values() -> None:
+    with catalogue_file("zh", SENTENCES).open("rb") as file:
+        read = {str(one.id): str(one.string) for one in read_po(file, locale="zh", abort_invalid=True) if one.id}
+    assert len(templates()) > 100
+    assert templates() ^ set(read) == set()
+    braces = re.compile(r"{\w+}")
+    for text, translated in read.items():
+        assert translated, text
+        assert set(braces.findall(text)) == set(braces.findall(translated)), text
+
+
+def test_a_sentence_is_said_in_each_language_with_its_values() -> None:
+    english, chinese = read_languages().values()
+    sentence = said(questions.PEOPLE_PROMISE, unit="patient", size=1200)
+    assert english.said(sentence) == sentence.text == "The promise is for one patient of 1,200."
+    assert chinese.said(sentence) == "隐私承诺针对 1,200 个患者中的每一个。"
+    unknown = said("Nobody has translated {this}.", this="one")
+    assert chinese.said(unknown) == "Nobody has translated one."
 
 
 def test_texts_stand_in_marks_and_not_bare_in_templates() -> None:

@@ -1,0 +1,1 @@
+"""Pages on which the hospital decides: requests, the approval card, budgets, limits."""

@@ -1,0 +1,90 @@
+"""Words of the approval card: findings, channels, questions, votes, and what a researcher stated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from datasites.pages.frame.languages import to_translate
+from policies.answers.sentence import Sentence
+
+TOPICS: Mapping[str, str] = MappingProxyType(
+    {
+        "refused": to_translate("Outside the limits"),
+        "budget": to_translate("Over the budget"),
+        "delta": to_translate("Delta"),
+        "text": to_translate("A text that misleads"),
+        "graph": to_translate("Another model"),
+        "version": to_translate("Another dataset version"),
+        "unit": to_translate("Whom it protects"),
+        "weights": to_translate("Weights of unknown origin"),
+    }
+)
+SCOPES: Mapping[str, str] = MappingProxyType(
+    {
+        "dataset": to_translate("The whole dataset"),
+        "researcher": to_translate("This researcher"),
+        "study": to_translate("This study"),
+    }
+)
+STATED: Mapping[str, str] = MappingProxyType(
+    {
+        "name": to_translate("Name"),
+        "institution": to_translate("Institution"),
+        "contact": to_translate("Contact"),
+        "purpose": to_translate("Purpose"),
+        "protocol": to_translate("Protocol or ethics number"),
+        "publication": to_translate("Planned publication"),
+    }
+)
+DIFFERS: Mapping[str, str] = MappingProxyType(
+    {
+        "researcher": to_translate("The researcher's last approved request"),
+        "study": to_translate("The study's last approved request"),
+    }
+)
+CHANNELS: Mapping[str, str] = MappingProxyType(
+    {
+        "weights": to_translate("Weights"),
+        "counts": to_translate("Counts"),
+        "states": to_translate("States"),
+        "durations": to_translate("Durations"),
+        "log lines": to_translate("Log lines"),
+        "mock": to_translate("Mock"),
+        "schema": to_translate("Schema"),
+    }
+)
+QUESTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "purpose": to_translate("What is it for?"),
+        "data": to_translate("Which data?"),
+        "people": to_translate("Who, and about whom?"),
+        "setting": to_translate("Where and how?"),
+        "outputs": to_translate("What leaves?"),
+    }
+)
+VOTES: Mapping[str, str] = MappingProxyType(
+    {
+        "approve": to_translate("approve"),
+        "deny": to_translate("deny"),
+        "return": to_translate("ask for a change"),
+    }
+)
+MISSING: Mapping[str, str] = MappingProxyType(
+    {
+        "deny_reason": to_translate("Give the reason of the denial: the researcher reads it."),
+        "change_reason": to_translate("Say what is to be changed: the researcher reads it."),
+        "question": to_translate("Write the question."),
+        "end_reason": to_translate("Give the reason of the end."),
+    }
+)
+
+
+def word(of: Mapping[str, str], name: str) -> str:
+    """What something is called, English, translated where it is shown; its own name where there is no word."""
+    return of.get(name, name)
+
+
+def recognised(odds: Sentence) -> int:
+    """How many in 100 the sentence says are recognised at most; 100 where it says that nothing useful bounds it."""
+    return int(odds.values.get("found", "100"))

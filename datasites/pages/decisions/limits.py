@@ -1,0 +1,161 @@
+"""The page of limits: what is in force, a change with its reason that is shown before it is made, and proposals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from datasites.approvals.approvals import MAX_REASON
+from datasites.code_requests.hospital_limits import HospitalLimits, LimitsOutcome
+from datasites.code_requests.limit_proposals import LimitProposal
+from datasites.console.console import CHANGES, DECIDES
+from datasites.pages.frame.languages import to_translate
+from datasites.pages.frame.views import Answer, Onward, Page, Pages
+from datasites.pages.frame.visit import Visit
+from policies.answers.sentence import Sentence
+from policies.budget.limit_changes import MEANS, LimitChange, by_name, changed, compare
+from policies.errors import WanwuError
+
+LIMITS: Mapping[str, str] = MappingProxyType(
+    {
+        "epsilon": to_translate("Epsilon of all studies together"),
+        "delta": to_translate("Delta, at which epsilons are stated"),
+        "max_study_epsilon": to_translate("Epsilon of one study"),
+        "max_researcher_epsilon": to_translate("Epsilon of one researcher's studies"),
+        "min_noise_multiplier": to_translate("Least noise of a step"),
+        "max_grad_norms": to_translate("Bounds of one unit's part, least and most"),
+        "learning_rates": to_translate("Learning rates, least and most"),
+        "sample_rates": to_translate("Sample rates, least and most"),
+        "max_weight_decay": to_translate("Most weight decay"),
+        "max_proximal_mu": to_translate("Most pull to the global model"),
+        "max_rounds": to_translate("Most rounds of a plan"),
+        "max_steps": to_translate("Most steps of a plan"),
+        "min_public_size": to_translate("Least public size of a dataset"),
+        "min_release_size": to_translate("Least public size for counts"),
+        "allow_non_private": to_translate("Plans without differential privacy"),
+        "approvals_needed": to_translate("People who must vote"),
+        "adaptive_filter": to_translate("Total holds for studies chosen by earlier results"),
+        "model_sources": to_translate("Where models may come from"),
+    }
+)
+"""What each limit is called, in the order of the page."""
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A change as the form has it: the limit, its value as JSON, the reason, and the value when it was shown."""
+
+    name: str
+    value: str
+    reason: str
+    before: str = ""
+
+
+def make_pages(limits: HospitalLimits) -> Pages:
+    """Show, look at a change, make it; confirm a proposal, withdraw one."""
+    pages = Pages()
+
+    @pages.get("/limits", DECIDES, place=to_translate("Limits"))
+    def show(visit: Visit) -> Answer:
+        return _page(visit, limits)
+
+    @pages.post("/limits/preview", CHANGES)
+    def preview(visit: Visit) -> Answer:
+        wanted = _wanted(visit)
+        errors, changes = _looked_at(visit, limits, wanted)
+        return _page(visit, limits, wanted, errors, changes, 422 if errors else 200)
+
+    @pages.post("/limits", CHANGES)
+    def change(visit: Visit) -> Answer:
+        wanted = _wanted(visit)
+        errors, changes = _looked_at(visit, limits, wanted)
+        if not errors and wanted.before != changes[0].before:
+            errors = {"value": visit.gettext("This limit has changed since it was shown. Look at it again.")}
+        if errors:
+            return _page(visit, limits, wanted, errors, (), 422)
+        values = {wanted.name: json.loads(wanted.value)}
+        outcome = limits.change(values, by=visit.who.name, named=visit.who.named, reason=wanted.reason)
+        return _done(
+            visit, outcome, visit.gettext("This is proposed. It holds once a further person has confirmed it.")
+        )
+
+    @pages.post("/limits/proposals/{proposal}/confirm", DECIDES)
+    def confirm(visit: Visit) -> Answer:
+        outcome = limits.confirm(visit.params["proposal"], by=visit.who.name, named=visit.who.named)
+        return _done(visit, outcome, visit.gettext("Your confirmation is in. A further person's is missing."))
+
+    @pages.post("/limits/proposals/{proposal}/withdraw", DECIDES)
+    def withdraw(visit: Visit) -> Answer:
+        limits.withdraw(visit.params["proposal"], by=visit.who.name)
+        return Onward("/limits", notice=visit.gettext("The proposal is withdrawn. Nothing has changed."))
+
+    return pages
+
+
+def meaning(change: LimitChange) -> Sentence:
+    """What a change means, as a sentence that every language has."""
+    return Sentence(MEANS[change.name], {"before": change.before, "after": change.after})
+
+
+def _wanted(visit: Visit) -> Wanted:
+    reason = " ".join(visit.form.get("reason").split())
+    return Wanted(visit.form.line("name"), visit.form.line("value"), reason, visit.form.line("before"))
+
+
+def _looked_at(
+    visit: Visit, limits: HospitalLimits, wanted: Wanted
+) -> tuple[Mapping[str, str], tuple[LimitChange, ...]]:
+    """What is wrong with a wanted change, by field, or else what it changes."""
+    try:
+        value = json.loads(wanted.value)
+        json.dumps(value, allow_nan=False)
+        changes = compare(limits.current, changed(limits.current, {wanted.name: value}))
+    except (ValueError, RecursionError):
+        return {"value": visit.gettext("Write a number, true or false, or two numbers such as [0.01, 10].")}, ()
+    except WanwuError as error:
+        return {"value": error.public}, ()
+    except TypeError:
+        return {"value": visit.gettext("This is no such value.")}, ()
+    if not changes:
+        return {"value": visit.gettext("This is its value already.")}, ()
+    if changes[0].allows_more and not wanted.reason:
+        return {"reason": visit.gettext("What allows more needs a reason.")}, ()
+    return _NONE, changes
+
+
+def _done(visit: Visit, outcome: LimitsOutcome, waits: str) -> Answer:
+    if outcome.proposal is not None:
+        return Onward("/limits", notice=waits)
+    told = ", ".join(f"{visit.gettext(LIMITS[one.name])}: {one.before} → {one.after}" for one in outcome.changes)
+    return Onward("/limits", notice=visit.gettext("In force now: %(changes)s", changes=told))
+
+
+def _page(
+    visit: Visit,
+    limits: HospitalLimits,
+    wanted: Wanted | None = None,
+    errors: Mapping[str, str] = _NONE,
+    changes: tuple[LimitChange, ...] = (),
+    status: int = 200,
+) -> Page:
+    current = {name: json.dumps(value) for name, value in by_name(limits.current).items()}
+    values = {
+        "limits": [(name, label, current[name]) for name, label in LIMITS.items()],
+        "labels": LIMITS,
+        "needed": limits.current.approvals_needed,
+        "proposals": [(one, _may_confirm(visit, one)) for one in limits.proposals()],
+        "meaning": meaning,
+        "may_change": visit.who.role in CHANGES,
+        "wanted": wanted or Wanted(visit.query.line("name"), "", ""),
+        "changes": changes,
+        "errors": errors,
+        "most": MAX_REASON,
+    }
+    return Page("budgets/limits.html.jinja", values, status)
+
+
+def _may_confirm(visit: Visit, proposal: LimitProposal) -> bool:
+    return visit.who.named and visit.who.name not in (proposal.by, *proposal.confirmed)

@@ -1,0 +1,76 @@
+"""The days of a budget: what was spent and charged at the end of each, replayed from the ledger's entries."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from support.console_budgets import hundredth
+from support.ledgers import FINGERPRINT, LIMITS, OTHER_FINGERPRINT, commit, ledger_at, reserve
+
+from datasites.pages.decisions.budget_days import MOST_DAYS, BudgetDay, BudgetDays
+from policies.ledger.chain import Entry
+
+
+class Replayed:
+    """Books whose ledger is a list; they count their sums."""
+
+    def __init__(self, entries: tuple[Entry, ...]) -> None:
+        self.sums = 0
+        self.ledger = SimpleNamespace(entries=lambda: entries)
+        self.limits = SimpleNamespace(current=LIMITS)
+
+    def epsilon(self, history: Any) -> float:
+        self.sums += 1
+        return hundredth(history)
+
+
+def days_of(books: Replayed) -> BudgetDays:
+    made: Any = books
+    return BudgetDays(made)
+
+
+def written(folder: Path) -> tuple[Entry, ...]:
+    """Reserved 1.0; a round of 0.25; another dataset's; the end, which frees the rest."""
+    ledger = ledger_at(folder / "ledger.sqlite")
+    reserve(ledger, "one", 100)
+    commit(ledger, "one", 0, 25)
+    reserve(ledger, "other", 300, fingerprint=OTHER_FINGERPRINT)
+    ledger.release("one", "done")
+    return ledger.entries()
+
+
+def test_each_day_tells_what_was_spent_and_charged_at_its_end(tmp_path: Path) -> None:
+    days = ("2026-01-01", "2026-01-03", "2026-01-03", "2026-01-03", "2026-01-07")
+    entries = tuple(replace(one, at=f"{day}T10:00:00+00:00") for one, day in zip(written(tmp_path), days, strict=True))
+    found = days_of(Replayed(entries)).of(FINGERPRINT)
+    assert found == (
+        BudgetDay("2026-01-01", 0.0, 1.0),
+        BudgetDay("2026-01-03", 0.25, 1.0),
+        BudgetDay("2026-01-07", 0.25, 0.25),
+    )
+
+
+def test_days_are_computed_once_for_a_ledger_and_the_last_is_always_among_them(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "ledger.sqlite")
+    reserve(ledger, "one", 100, rounds=100)
+    for index in range(50):
+        commit(ledger, "one", index, 1)
+    entries = tuple(
+        replace(one, at=f"2026-{1 + index // 28:02d}-{1 + index % 28:02d}T10:00:00+00:00")
+        for index, one in enumerate(ledger.entries())
+    )
+    books = Replayed(entries)
+    days = days_of(books)
+    found = days.of(FINGERPRINT)
+    assert 10 < len(found) <= MOST_DAYS
+    assert found[-1] == BudgetDay(entries[-1].at[:10], 0.5, 1.0)
+    sums = books.sums
+    assert days.of(FINGERPRINT) == found
+    assert books.sums == sums
+
+
+def test_a_dataset_that_nobody_asked_for_has_no_day() -> None:
+    assert days_of(Replayed(())).of(FINGERPRINT) == ()

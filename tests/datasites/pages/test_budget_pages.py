@@ -1,0 +1,157 @@
+"""Budgets and limits: figures and their history, a change that is shown before it is made, and who may make it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext, Page, expect
+from support.console_pages import ADMIN_NAME, AUDITOR_NAME, REVIEWER_NAME, ConsoleOfFakes, Noted, real_limits, serving
+
+from datasites.pages.decisions.budget_days import BudgetDay
+from datasites.pages.decisions.chart import HEIGHT, LEFT, WIDTH, chart_of
+from datasites.pages.decisions.limits import LIMITS
+from policies.budget.limit_changes import by_name
+from policies.budget.limits import DatasetLimits
+
+
+def asked(console: ConsoleOfFakes, name: str, path: str) -> httpx.Response:
+    return httpx.get(console.url + path, cookies=console.session_of(name), trust_env=False)
+
+
+def tab_of(console: ConsoleOfFakes, context: BrowserContext, name: str) -> Page:
+    console.sign_in(context, name)
+    page = context.new_page()
+    page.goto(f"{console.url}/limits")
+    return page
+
+
+def fill(page: Page, limit: str, value: str, reason: str) -> None:
+    page.get_by_label("Limit", exact=True).select_option(limit)
+    page.get_by_label("New value").fill(value)
+    page.get_by_label("Reason").fill(reason)
+    page.get_by_role("button", name="Show what it means").click()
+
+
+def test_the_budget_page_tells_spent_reserved_left_and_each_study(served: ConsoleOfFakes) -> None:
+    page = " ".join(re.sub(r"<[^>]+>", " ", asked(served, AUDITOR_NAME, "/budget").text).split())
+    for told in (
+        "Epsilon 2.95 of 8 is charged, at delta 1e-05; 5.05 is left.",
+        "spent: 2.15 reserved: 0.8 left: 5.05",
+        "cardiomegaly-baseline ada.lindqvist@uni-uppsala.example 1.05 3 of 4 ended",
+        "pneumonia-follow-up ada.lindqvist@uni-uppsala.example 1.6 2 of 4 may run",
+    ):
+        assert told in page, told
+    assert "The limits, and what waits" not in page
+
+
+def test_the_table_of_studies_is_as_long_after_years(own_console: ConsoleOfFakes) -> None:
+    ledger = own_console.console.books.ledger
+    one = next(iter(ledger.reservations().values()))
+    many = {str(index): replace(one, request_id=str(index), study=f"study-{index}") for index in range(130)}
+    ledger.reservations = lambda: many
+    page = asked(own_console, AUDITOR_NAME, "/budget").text
+    shown = re.findall(r"study-\d+", page)
+    assert (len(shown), shown[0], shown[-1]) == (100, "study-129", "study-30")
+    assert "30 older studies stand in the ledger." in page
+
+
+def test_a_chart_keeps_to_its_picture_and_steps_at_each_day() -> None:
+    days = [BudgetDay("2026-01-01", 0.0, 4.0), BudgetDay("2026-01-11", 2.0, 9.0)]
+    chart = chart_of(days, 8.0, "2026-01-21")
+    assert chart is not None
+    numbers = [float(one) for one in re.findall(r"[\d.]+", chart.charged)]
+    assert max(numbers) == WIDTH
+    assert min(numbers) >= 0
+    assert chart.charged.startswith(f"M{LEFT} ")
+    assert 0 < chart.limit < HEIGHT
+    assert [mark for _, mark in chart.ticks] == [0.0, 2.0, 4.0, 6.0, 8.0]
+    assert (chart.first, chart.last) == ("2026-01-01", "2026-01-21")
+    assert chart_of([], 8.0, "2026-01-21") is None
+
+
+def test_every_limit_has_a_word() -> None:
+    assert set(LIMITS) == set(by_name(DatasetLimits()))
+
+
+def test_an_admin_sees_what_a_change_means_before_making_it(
+    own_console: ConsoleOfFakes, context_of: Callable[..., BrowserContext]
+) -> None:
+    limits = own_console.console.books.limits
+    page = tab_of(own_console, context_of(java_script_enabled=False), ADMIN_NAME)
+    fill(page, "epsilon", "9", "")
+    expect(page.get_by_role("alert")).to_contain_text("What allows more needs a reason.")
+    fill(page, "epsilon", "nine", "a reason")
+    expect(page.get_by_role("alert")).to_contain_text("Write a number")
+    fill(page, "max_rounds", "0", "a reason")
+    expect(page.get_by_role("alert")).to_contain_text("max_rounds")
+    fill(page, "epsilon", "9", "The board\nhas decided so.")
+    assert page.get_by_role("button", name="Change it").count() == 1
+    shown = " ".join(page.locator("main").inner_text().split())
+    assert "may take epsilon 9 of each privacy unit of the dataset in place of 8.0, for good." in shown
+    assert limits.current.total.epsilon == 8.0
+    page.get_by_role("button", name="Change it").click()
+    expect(page.get_by_role("status")).to_contain_text("8.0 → 9")
+    assert limits.current.total.epsilon == 9.0
+    told = [one for one in own_console.noted.events if one["event"] == "limits changed"]
+    assert [(one["by"], one["reason"]) for one in told] == [(ADMIN_NAME, "The board has decided so.")]
+
+
+def test_a_change_that_was_shown_of_another_value_is_not_made(
+    own_console: ConsoleOfFakes, context_of: Callable[..., BrowserContext]
+) -> None:
+    limits = own_console.console.books.limits
+    page = tab_of(own_console, context_of(java_script_enabled=False), ADMIN_NAME)
+    fill(page, "max_rounds", "400", "")
+    limits.change({"max_rounds": 100}, by=ADMIN_NAME)
+    page.get_by_role("button", name="Change it").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert limits.current.max_rounds == 100
+
+
+def test_where_two_must_vote_what_allows_more_waits_for_another_person(
+    tmp_path: Path, context_of: Callable[..., BrowserContext]
+) -> None:
+    limits = real_limits(tmp_path, Noted(), approvals_needed=2)
+    with serving(tmp_path, limits=limits) as console:
+        page = tab_of(console, context_of(java_script_enabled=False), ADMIN_NAME)
+        for _ in range(2):
+            fill(page, "epsilon", "9", "The board has decided so.")
+            page.get_by_role("button", name="Propose it").click()
+        assert len(limits.proposals()) == 2
+        assert page.get_by_role("button", name="Confirm").count() == 0
+        other = tab_of(console, context_of(), REVIEWER_NAME)
+        assert other.get_by_role("button", name="Show what it means").count() == 0
+        assert Axe().run(other).violations_count == 0
+        other.get_by_role("button", name="Withdraw").first.click()
+        expect(other.get_by_role("status")).to_contain_text("Nothing has changed.")
+        assert limits.current.total.epsilon == 8.0
+        other.get_by_role("button", name="Confirm").click()
+        expect(other.get_by_role("status")).to_contain_text("In force now")
+        assert limits.current.total.epsilon == 9.0
+
+
+@pytest.mark.parametrize("path", ["/limits/preview", "/limits"])
+def test_a_reviewer_changes_no_limit(
+    own_console: ConsoleOfFakes, context_of: Callable[..., BrowserContext], path: str
+) -> None:
+    page = tab_of(own_console, context_of(), REVIEWER_NAME)
+    token = page.locator("input[name=form_token]").first.get_attribute("value") or ""
+    answer = httpx.post(
+        own_console.url + path,
+        data={"name": "max_rounds", "value": "9", "before": "500", "form_token": token},
+        headers={"origin": own_console.url},
+        cookies={one["name"]: one["value"] for one in page.context.cookies()},
+        trust_env=False,
+    )
+    assert answer.status_code == 403
+    assert own_console.console.books.limits.current.max_rounds == 500
+
+
+def test_an_auditor_sees_budgets_and_no_limits(served: ConsoleOfFakes) -> None:
+    assert asked(served, AUDITOR_NAME, "/limits").status_code == 403

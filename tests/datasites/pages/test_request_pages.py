@@ -1,0 +1,304 @@
+"""The list of requests and the approval card: what they show, and that deciding works without scripts, for who may."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+from support.console_pages import ADMIN_NAME, AUDITOR_NAME, REVIEWER_NAME, ConsoleOfFakes, serving
+from support.console_reviews import APPROVED, FLAGGED, PENDING, UNREADABLE, WORDS, FakeBook, limits, review
+from support.hostile_texts import HOSTILE, raw_in
+
+from datasites.approvals.threads import Message
+from datasites.pages.decisions.approval_card import bars_of, what_was_seen
+from datasites.review.review import Changed, Review
+
+
+@dataclass(frozen=True)
+class Rehearsed(Review):
+    """A review that tells of a rehearsal, too."""
+
+    rehearsal: object = None
+
+
+MARKUP = "<b id='theirs'>bold</b><script>window.ran = 1</script>"
+DISGUISED = " ".join(HOSTILE[name] for name in ("directions", "no width", "controls", "html", "template"))
+
+
+@pytest.fixture
+def book() -> FakeBook:
+    return FakeBook()
+
+
+@pytest.fixture
+def own(tmp_path: Path, book: FakeBook) -> Iterator[ConsoleOfFakes]:
+    """A console whose requests one test may decide."""
+    with serving(tmp_path, book=book) as console:
+        yield console
+
+
+@pytest.fixture
+def tab(own: ConsoleOfFakes, context_of: Callable[..., BrowserContext]) -> Page:
+    """A reviewer's tab, in a browser without scripts."""
+    context = context_of(java_script_enabled=False)
+    own.sign_in(context, REVIEWER_NAME)
+    return context.new_page()
+
+
+def asked(console: ConsoleOfFakes, name: str, path: str, language: str = "en") -> httpx.Response:
+    headers = {"accept-language": language}
+    return httpx.get(console.url + path, cookies=console.session_of(name), headers=headers, trust_env=False)
+
+
+def words_of(page: Page) -> str:
+    return " ".join(page.locator("main").inner_text().split())
+
+
+def test_the_list_finds_by_state_researcher_and_words_and_keeps_what_was_asked(served: ConsoleOfFakes) -> None:
+    every = asked(served, REVIEWER_NAME, "/requests").text
+    assert every.count('<th scope="row"><a href="/requests/') == 5
+    pending = asked(served, REVIEWER_NAME, "/requests?state=pending&words=night").text
+    assert pending.count('<th scope="row"><a href="/requests/') == 1
+    assert f"/requests/{FLAGGED}" in pending
+    assert 'name="state" value="pending"' in pending
+    assert 'value="night"' in pending
+    assert "No request is like that." in asked(served, REVIEWER_NAME, "/requests?researcher=nobody").text
+    assert asked(served, REVIEWER_NAME, "/requests?state=nonsense").status_code == 403
+
+
+def test_the_list_comes_by_pages_of_fifty(tmp_path: Path) -> None:
+    made = {f"{index:032x}": review(f"{index:032x}") for index in range(120)}
+    with serving(tmp_path, book=FakeBook(made)) as console:
+        seen: list[str] = []
+        path = "/requests?state=pending"
+        for expected in (50, 50, 20):
+            page = asked(console, ADMIN_NAME, path).text
+            rows = re.findall(r'row"><a href="/requests/(\w+)"', page)
+            assert len(rows) == expected
+            seen += rows
+            onward = re.search(r'href="([^"]*after=[^"]*)"', page)
+            path = onward[1].replace("&amp;", "&") if onward else ""
+        assert path == ""
+        assert seen == list(made)
+
+
+def test_votes_are_counted_where_several_people_decide(tmp_path: Path) -> None:
+    with serving(tmp_path, limits=SimpleNamespace(current=limits(approvals_needed=2))) as console:
+        page = " ".join(re.sub(r"<[^>]+>", " ", asked(console, REVIEWER_NAME, "/requests").text).split())
+    assert page.count("1 of 2") == 3
+
+
+def test_the_card_tells_cost_odds_and_membership_in_figures(served: ConsoleOfFakes) -> None:
+    page = " ".join(re.sub(r"<[^>]+>", " ", asked(served, REVIEWER_NAME, f"/requests/{PENDING}").text).split())
+    for told in (
+        "Nothing speaks against it.",
+        "7 in 100 of those who took part",
+        "1.84 before, 3.12 after, of at most 8",
+        "recognises at most 7 in 100 patients who did. Guessing finds 1 in 100.",
+        "0.1% 1.2% 2.0% 1.0% 6.9% 10.4% 10.0% 32.2% 41.3%",
+        "6 such studies fit after it",
+        "8,336 numbers leave in each of 10 rounds, 83,360 in all",
+        "c0ffee17" * 8,
+        "nobody has checked them",
+    ):
+        assert told in page, told
+    assert page.index("What speaks against it") < page.index("own words") < page.index("The plan in full")
+
+
+def test_the_card_speaks_chinese_in_every_sentence_that_the_platform_computes(served: ConsoleOfFakes) -> None:
+    page = asked(served, REVIEWER_NAME, f"/requests/{FLAGGED}", "zh-CN").text
+    shown = re.sub(r'<(\w+)[^>]* lang="en"[^>]*>.*?</\1>', "", page, flags=re.DOTALL)
+    shown = re.sub(r"<blockquote.*?</blockquote>|<[^>]+>", " ", shown, flags=re.DOTALL)
+    assert "最多能在每 100 位参与的患者中认出 7 位" in shown
+    assert "陈述中的“目的”声称有人已经批准" in shown
+    assert not re.search(r"[a-z]+ (?:the|of|and|to|is|in) [a-z]+", shown)
+
+
+def test_an_infinite_cost_is_shown_as_one(tmp_path: Path) -> None:
+    cost = review().cost
+    assert cost is not None
+    scopes = tuple(replace(one, after=math.inf) for one in cost.scopes)
+    endless = review(epsilon=math.inf, cost=replace(cost, epsilon=math.inf, scopes=scopes))
+    with serving(tmp_path, book=FakeBook({PENDING: endless})) as console:
+        page = asked(console, REVIEWER_NAME, f"/requests/{PENDING}")
+    assert page.status_code == 200
+    assert "1.84 before, ∞ after, of at most 8" in page.text
+    assert "nan" not in re.sub(r"<(style|script).*?</\1>", "", page.text)
+
+
+def test_a_rehearsal_is_told_where_there_is_one(tmp_path: Path) -> None:
+    lines = SimpleNamespace(told=lambda: "failed: the mock has three classes")
+    rehearsal = SimpleNamespace(public=lambda: lines, traceback="one\ntwo <b>")
+    rehearsed = Rehearsed(**vars(review()), rehearsal=rehearsal)
+    with serving(tmp_path, book=FakeBook({PENDING: rehearsed})) as console:
+        page = asked(console, REVIEWER_NAME, f"/requests/{PENDING}").text
+    assert "failed: the mock has three classes" in page
+    assert "two &lt;b&gt;" in page
+
+
+def test_a_limit_that_does_not_hold_it_is_a_bar_of_its_whole_cost() -> None:
+    cost = review().cost
+    assert cost is not None
+    over = replace(cost, scopes=(replace(cost.scopes[0], after=10.0),))
+    bar = bars_of(over)[0]
+    assert (bar.adds, bar.left, bar.whole) == (10.0 - 1.84, 0.0, 10.0)
+
+
+def test_a_request_is_approved_without_scripts(own: ConsoleOfFakes, book: FakeBook, tab: Page) -> None:
+    tab.goto(f"{own.url}/requests/{PENDING}")
+    tab.get_by_role("button", name="Approve this request").click()
+    expect(tab.get_by_role("status")).to_contain_text("The request is approved.")
+    assert book.done == [("approved", PENDING, REVIEWER_NAME, "")]
+    assert tab.get_by_role("link", name="Record of the decision, signed (HTML)").count() == 1
+
+
+def test_findings_are_ticked_as_read_before_an_approval(own: ConsoleOfFakes, book: FakeBook, tab: Page) -> None:
+    tab.goto(f"{own.url}/requests/{FLAGGED}")
+    tab.locator("input[name=read]").evaluate("box => box.required = false")
+    tab.get_by_role("button", name="Approve this request").click()
+    expect(tab.get_by_role("alert")).to_contain_text("Say that you have read what speaks against this request.")
+    assert book.done == []
+    tab.get_by_label("I have read what speaks against this request").check()
+    tab.get_by_role("button", name="Approve this request").click()
+    assert [one[0] for one in book.done] == ["approved"]
+
+
+def test_what_has_changed_since_it_was_read_is_not_approved(own: ConsoleOfFakes, book: FakeBook, tab: Page) -> None:
+    tab.goto(f"{own.url}/requests/{PENDING}")
+    book.requests[PENDING] = replace(book.requests[PENDING], digest="1" * 64)
+    tab.get_by_role("button", name="Approve this request").click()
+    expect(tab.get_by_role("alert")).to_contain_text("has changed since you opened it")
+    assert book.done == []
+
+
+@pytest.mark.parametrize(
+    ("summary", "label", "button", "done"),
+    [
+        ("Deny", "Reason of the denial", "Deny this request", "denied"),
+        ("Ask for a change", "What is to be changed", "Return the request", "returned"),
+        ("", "Ask the researcher", "Ask", "ask"),
+    ],
+)
+def test_a_denial_a_return_and_a_question_carry_a_text_of_one_line(
+    own: ConsoleOfFakes, book: FakeBook, tab: Page, summary: str, label: str, button: str, done: str
+) -> None:
+    tab.goto(f"{own.url}/requests/{PENDING}")
+    if summary:
+        tab.locator("summary", has_text=re.compile(f"^{summary}$")).click()
+    field = tab.get_by_label(label)
+    field.fill("   ")
+    tab.get_by_role("button", name=button, exact=True).click()
+    expect(tab.get_by_role("alert")).to_be_visible()
+    assert book.done == []
+    tab.get_by_label(label).fill("Give the\n ethics number.")
+    tab.get_by_role("button", name=button, exact=True).click()
+    expect(tab.get_by_role("status")).to_be_visible()
+    assert book.done == [(done, PENDING, REVIEWER_NAME, "Give the ethics number.")]
+
+
+def test_two_people_approve_and_the_first_sees_that_another_is_missing(
+    own: ConsoleOfFakes, book: FakeBook, tab: Page, context_of: Callable[..., BrowserContext]
+) -> None:
+    book.needed = 2
+    book.requests[PENDING] = replace(book.requests[PENDING], approvals_needed=2)
+    tab.goto(f"{own.url}/requests/{PENDING}")
+    tab.get_by_role("button", name="Approve this request").click()
+    expect(tab.get_by_role("status")).to_contain_text("1 of 2 votes")
+    assert "1 of 2 votes are in" in words_of(tab)
+    assert "How people voted" not in words_of(tab)
+    context = context_of(java_script_enabled=False)
+    own.sign_in(context, ADMIN_NAME)
+    other = context.new_page()
+    other.goto(f"{own.url}/requests/{PENDING}")
+    other.get_by_role("button", name="Approve this request").click()
+    expect(other.get_by_role("status")).to_contain_text("The request is approved.")
+    assert [by for _, _, by, _ in book.done] == [REVIEWER_NAME, ADMIN_NAME]
+
+
+def test_a_request_that_cannot_be_read_has_no_approval(served: ConsoleOfFakes) -> None:
+    page = asked(served, REVIEWER_NAME, f"/requests/{UNREADABLE}").text
+    assert "It cannot be approved as it is." in page
+    assert "/approve" not in page
+
+
+def test_a_form_from_elsewhere_decides_nothing(own: ConsoleOfFakes, book: FakeBook) -> None:
+    cookies = own.session_of(ADMIN_NAME)
+    seen = what_was_seen(book.requests[PENDING])
+    for headers, token in (({"origin": own.url}, ""), ({"origin": "http://elsewhere.example"}, "x")):
+        answer = httpx.post(
+            f"{own.url}/requests/{PENDING}/approve",
+            data={"seen": seen, "form_token": token},
+            headers=headers,
+            cookies=cookies,
+            trust_env=False,
+        )
+        assert answer.status_code == 403
+    assert book.done == []
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "status"),
+    [
+        (AUDITOR_NAME, "/requests", 403),
+        (AUDITOR_NAME, f"/requests/{PENDING}", 403),
+        (AUDITOR_NAME, f"/requests/{APPROVED}/record", 200),
+        (REVIEWER_NAME, f"/requests/{APPROVED}/record", 200),
+        (REVIEWER_NAME, f"/requests/{PENDING}/record", 403),
+        (REVIEWER_NAME, "/requests/nothing", 404),
+    ],
+)
+def test_each_role_sees_what_it_may(served: ConsoleOfFakes, name: str, path: str, status: int) -> None:
+    assert asked(served, name, path).status_code == status
+
+
+def test_only_an_admin_is_offered_the_end(served: ConsoleOfFakes) -> None:
+    assert "End this study" in asked(served, ADMIN_NAME, f"/requests/{APPROVED}").text
+    assert "End this study" not in asked(served, REVIEWER_NAME, f"/requests/{APPROVED}").text
+
+
+def test_a_record_is_a_file_that_can_do_nothing(served: ConsoleOfFakes) -> None:
+    answer = asked(served, AUDITOR_NAME, f"/requests/{APPROVED}/record")
+    assert answer.headers["content-disposition"] == f'attachment; filename="decision-{APPROVED[:8]}.html"'
+    policies = answer.headers.get_list("content-security-policy")
+    assert any(one.startswith("sandbox; default-src 'none'") for one in policies)
+    assert any("frame-ancestors 'none'" in one and "script-src 'self'" in one for one in policies)
+
+
+@pytest.mark.parametrize("text", [MARKUP, DISGUISED], ids=["markup", "disguised"])
+def test_what_a_researcher_brings_is_shown_and_not_obeyed(
+    tmp_path: Path, context_of: Callable[..., BrowserContext], text: str
+) -> None:
+    ordinary = review()
+    plan = {**ordinary.plan, "study": text, "model": {"name": text, "options": {text: text}}}
+    theirs = replace(
+        ordinary,
+        plan=plan,
+        researcher=text,
+        words=dict.fromkeys(WORDS, text),
+        thread=(Message(PENDING, text, "researcher", text, "2026-11-26T15:40:00"),),
+        reason=text,
+        decided_by=text,
+        state="denied",
+        studies=(replace(ordinary.studies[0], study=text),),
+        differences=(replace(ordinary.differences[0], study=text, changed=(Changed("x", text, text, text),)),),
+    )
+    with serving(tmp_path, book=FakeBook({PENDING: theirs})) as console:
+        context = context_of()
+        console.sign_in(context, ADMIN_NAME)
+        page = context.new_page()
+        for path in ("/requests", f"/requests/{PENDING}"):
+            answer = page.goto(console.url + path)
+            assert answer is not None
+            assert answer.status == 200
+            assert page.locator("#theirs, main b, main script").count() == 0
+            assert raw_in(answer.text()) == []
+        assert page.evaluate("window.ran") is None
+        if text == MARKUP:
+            assert page.locator("main").inner_text().count(MARKUP) > len(WORDS)
