@@ -73,6 +73,7 @@ def open_console(
     book: RequestBook,
     runs: Runs,
     told: Notices,
+    signing_seed: bytes,
 ) -> ConsolePort:
     """The console of the datasite with these settings.
 
@@ -94,6 +95,7 @@ def open_console(
         supervisor=runs.supervisor,
         notices=told,
         url=lambda: access.console_url,
+        signing_seed=signing_seed,
     )
     sessions = Sessions(
         access.staff,

@@ -137,6 +137,7 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
         "supervisor": SimpleNamespace(),
         "notices": SimpleNamespace(),
         "url": lambda: url,
+        "signing_seed": bytes(32),
     }
     return Console(**{**fakes, **parts}), tokens
 
