@@ -112,7 +112,9 @@ class DatasiteConfig(ConsoleSettings):
         default_factory=NoticeSettings,
     )
     limits: DatasetLimits = setting(
-        "What researchers may spend and do: see docs/ref-policies.md.", default_factory=DatasetLimits
+        "What researchers may spend and do: see docs/ref-policies.md.",
+        default_factory=DatasetLimits,
+        while_serving=True,
     )
 
     def __post_init__(self) -> None:

@@ -242,7 +242,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.notices": {
         "policies": "errors plans",
-        "datasites": "access assets audit_log code_requests config files notices.settings",
+        "datasites": "access assets audit_log code_requests config doctor files notices.settings",
     },
     "datasites.console": {
         "policies": "answers budget errors ledger terminal",

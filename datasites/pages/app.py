@@ -15,6 +15,8 @@ from datasites.console.console import Console
 from datasites.console.datasets import published, summary_of
 from datasites.datasets.samples.sheet_process import SheetProcess
 from datasites.pages import datasets, overview, own_account, own_files, preferences, sign_in
+from datasites.pages.daily.notices import signs_of
+from datasites.pages.daily.pages import make_daily_pages
 from datasites.pages.frame.languages import read_languages
 from datasites.pages.frame.reception import Reception
 from datasites.pages.frame.routing import ByPath, pages_app
@@ -49,8 +51,16 @@ def make_pages_and_api(
             lambda name, which: sheets.sheet(which, published(console, name).store),
             LatestLook(console.source),
         ),
+        *make_daily_pages(console, sessions),
         own_account.make_pages(console.name, sessions, OwnAccount(console.staff, entrance, books.audit)),
     )
-    reception = Reception(console.name, sessions=sessions, counted=books.counted, secure=bool(tls_names), parts=parts)
+    reception = Reception(
+        console.name,
+        sessions=sessions,
+        counted=books.counted,
+        secure=bool(tls_names),
+        parts=parts,
+        signs=lambda person: signs_of(console.notices, person),
+    )
     both = ByPath(PREFIX, api=make_app(console), pages=pages_app(reception, parts))
     return RequestBounds(both, hosts=tls_names or LOOPBACK, limits=(), content_policy=OWN_PAGES)

@@ -94,6 +94,7 @@ def open_console(
         queue=runs.queue,
         supervisor=runs.supervisor,
         notices=told,
+        config=config,
         url=lambda: access.console_url,
         signing_seed=signing_seed,
     )

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from support.daily_fakes import daily_fakes
 from support.waiting import wait_for
 
 from datasites.access import passwords
@@ -55,6 +56,14 @@ class Noted:
     """An audit log that is a list."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
+    log: Any = None
+
+    @property
+    def index(self) -> Any:
+        return self.log.index
+
+    def read(self, *keep: Any) -> Any:
+        return self.log.read(*keep)
 
     def write(self, event: str, **details: Any) -> None:
         self.events.append({"event": event, **details})
@@ -132,10 +141,7 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
         "source": DatasetSettings(),
         "books": books,
         "book": SimpleNamespace(page=lambda **_: RequestPage((), None, {})),
-        "accounts": SimpleNamespace(people=list),
-        "queue": SimpleNamespace(counts=dict),
-        "supervisor": SimpleNamespace(),
-        "notices": SimpleNamespace(),
+        **daily_fakes(folder, noted),
         "url": lambda: url,
         "signing_seed": bytes(32),
     }

@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
@@ -66,6 +66,10 @@ class Language:
             when: ISO 8601, or seconds since 1970, or a time; one without a zone is UTC.
         """
         return dates.format_datetime(as_time(when), "medium", locale=self.locale)
+
+    def duration(self, seconds: float) -> str:
+        """About how long, in its largest unit."""
+        return dates.format_timedelta(timedelta(seconds=seconds), locale=self.locale)
 
     def day(self, when: str | float | datetime) -> str:
         """A date, on the hospital's clock."""

@@ -16,7 +16,8 @@ from support.hospitals import RESEARCHER
 
 from datasites.access.people import ResearcherRow
 from datasites.config import DatasiteConfig
-from datasites.notices import notice_book, watch
+from datasites.doctor import latest_examination
+from datasites.notices import notice_book
 from datasites.notices.notice import CERTIFICATE, DISK, DOCTOR, LOW_BUDGET
 from datasites.notices.notice_book import NoticeBook
 from datasites.notices.notices import Notices, open_notices
@@ -137,13 +138,13 @@ def test_the_doctors_problems_are_found_and_so_is_a_doctor_that_cannot_look(
         {"check": "clock", "level": "warning", "text": "?", "advice": ""},
     ]
     ran = SimpleNamespace(stdout=json.dumps(lines))
-    monkeypatch.setattr(watch.subprocess, "run", lambda *_, **__: ran)
+    monkeypatch.setattr(latest_examination.subprocess, "run", lambda *_, **__: ran)
     assert watching(tmp_path).ask_the_doctor() == {DOCTOR: {"ports": "Nothing answers. Start it."}}
 
     def away(*_: Any, **__: Any) -> None:
         raise subprocess.TimeoutExpired("doctor", 1)
 
-    monkeypatch.setattr(watch.subprocess, "run", away)
+    monkeypatch.setattr(latest_examination.subprocess, "run", away)
     assert set(watching(tmp_path).ask_the_doctor()[DOCTOR]) == {"doctor"}
 
 

@@ -16,6 +16,13 @@ PAGES = (
     ("/", ADMIN_NAME),
     ("/datasets", ADMIN_NAME),
     ("/source", ADMIN_NAME),
+    ("/runs", ADMIN_NAME),
+    ("/audit", ADMIN_NAME),
+    ("/notices", ADMIN_NAME),
+    ("/health", ADMIN_NAME),
+    ("/people", ADMIN_NAME),
+    ("/people/staff/remove?who=dr.wu", ADMIN_NAME),
+    ("/settings", ADMIN_NAME),
     ("/nowhere", ADMIN_NAME),
 )
 """Each page, and who looks at it; a new page is a line here."""
