@@ -247,14 +247,20 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.console": {
         "policies": "answers budget errors ledger terminal",
         "datasites": (
-            "access approvals assets audit_log code_requests datasets files notices review runs.queue "
+            "access approvals assets audit_log code_requests config datasets files notices review runs.queue "
             "runs.supervisor sources web"
         ),
     },
     "datasites.pages.frame": {"policies": "errors untrusted_text", "datasites": "access audit_log web"},
+    "datasites.pages.daily": {
+        "policies": "errors settings",
+        "datasites": "access audit_log config console files notices notices.settings pages.frame runs.queue sources",
+    },
     "datasites.pages": {
         "policies": "errors",
-        "datasites": "access assets code_requests config console datasets notices pages.frame runs.runs sources web",
+        "datasites": (
+            "access assets code_requests config console datasets notices pages.daily pages.frame runs.runs sources web"
+        ),
     },
     "datasites.server": {
         "datasites": "access code_requests config files notices pages pysyft researchers_port runs.runs state web",

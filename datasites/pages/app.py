@@ -15,8 +15,7 @@ from datasites.console.console import Console
 from datasites.console.datasets import published, summary_of
 from datasites.datasets.samples.sheet_process import SheetProcess
 from datasites.pages import datasets, overview, own_account, own_files, preferences, sign_in
-from datasites.pages.daily.notices import signs_of
-from datasites.pages.daily.pages import make_daily_pages
+from datasites.pages.daily.pages import make_daily_pages, signs_for
 from datasites.pages.frame.languages import read_languages
 from datasites.pages.frame.reception import Reception
 from datasites.pages.frame.routing import ByPath, pages_app
@@ -60,7 +59,7 @@ def make_pages_and_api(
         counted=books.counted,
         secure=bool(tls_names),
         parts=parts,
-        signs=lambda person: signs_of(console.notices, person),
+        signs=lambda person: signs_for(console, person),
     )
     both = ByPath(PREFIX, api=make_app(console), pages=pages_app(reception, parts))
     return RequestBounds(both, hosts=tls_names or LOOPBACK, limits=(), content_policy=OWN_PAGES)

@@ -40,6 +40,10 @@ OWNER = "admin@clinic.org"
 ADMIN_NAME, REVIEWER_NAME, AUDITOR_NAME = "a.okoye", "dr.wu", "m.lee"
 SESSION_COOKIE = "wanwu-north-session"
 
+EMPTY_LEDGER = SimpleNamespace(
+    history=lambda *_, **__: (), reservations=dict, verify=lambda: None, entries=tuple, held=lambda request: None
+)
+
 
 class Clock:
     """A clock that a test moves."""
@@ -129,8 +133,9 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
     books = SimpleNamespace(
         audit=noted,
         counted=noted,
-        limits=SimpleNamespace(current=DatasetLimits()),
-        ledger=parts.pop("ledger", SimpleNamespace(history=lambda *_, **__: (), reservations=dict)),
+        limits=SimpleNamespace(current=DatasetLimits(), drop=lambda name: None),
+        approvals=SimpleNamespace(votes=SimpleNamespace(drop=lambda name: None)),
+        ledger=parts.pop("ledger", EMPTY_LEDGER),
         epsilon=lambda history: 0.0,
         epsilon_left=lambda fingerprint: 8.0,
     )

@@ -52,7 +52,7 @@ def make_pages(
                 after=_line(visit.query.get("after")),
                 count=ON_A_PAGE,
             )
-        values = {"found": found, "asked": asked, "errors": errors, "events": index.events()}
+        values: dict[str, object] = {"found": found, "asked": asked, "errors": errors, "events": index.events()}
         given = {name: value for name, value in asked.items() if value}
         query = f"{urlencode(given)}&" if given else ""
         values |= {"query": query, "first": not visit.query.get("after"), "checked": None, "broken": ""}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datasites.access.sessions import Sessions
+from datasites.access.staff import Person
 from datasites.console.books import check_audit
 from datasites.console.console import Console
 from datasites.console.runs import cancel_run, run_page, run_story
@@ -10,7 +11,12 @@ from datasites.console.staff import add_person, remove_person, reset_person
 from datasites.pages.daily import audit_log, notices, people, runs, settings
 from datasites.pages.daily.people import PeoplesDoors
 from datasites.pages.daily.run_stream import RunStream
-from datasites.pages.frame.views import Pages
+from datasites.pages.frame.views import Pages, Signs
+
+
+def signs_for(console: Console, person: Person) -> Signs:
+    """What the head of every page tells a person."""
+    return notices.signs_of(console.notices, person)
 
 
 def make_daily_pages(console: Console, sessions: Sessions) -> tuple[Pages, ...]:

@@ -93,10 +93,6 @@ def make_pages(doors: PeoplesDoors) -> Pages:
         }
         return Page("daily/people.html.jinja", values, 422 if errors else 200)
 
-    def handed(visit: Visit, file: str, who: str) -> Answer:
-        said = visit.gettext("Hand this file on the datasite's machine to %(who)s: %(file)s", who=who, file=file)
-        return Onward("/people", notice=said)
-
     @pages.get("/people", CHANGES, place=to_translate("People"))
     def every(visit: Visit) -> Answer:
         return listed(visit)
@@ -105,7 +101,7 @@ def make_pages(doors: PeoplesDoors) -> Pages:
     def enrol(visit: Visit) -> Answer:
         email = visit.form.line("email")
         try:
-            return handed(visit, doors.enrol(email), email)
+            return _handed(visit, doors.enrol(email), email)
         except ConfigError as error:
             return listed(visit, {"email": error.public})
 
@@ -113,9 +109,16 @@ def make_pages(doors: PeoplesDoors) -> Pages:
     def add(visit: Visit) -> Answer:
         name = visit.form.line("name")
         try:
-            return handed(visit, doors.add(name, visit.form.get("role"), visit.who.name), name)
+            return _handed(visit, doors.add(name, visit.form.get("role"), visit.who.name), name)
         except ConfigError as error:
             return listed(visit, {"name": error.public})
+
+    _make_steps(pages, doors)
+    return pages
+
+
+def _make_steps(pages: Pages, doors: PeoplesDoors) -> None:
+    """What cannot be taken back."""
 
     def revoke(visit: Visit, who: str) -> Answer:
         count = doors.revoke(who)
@@ -127,7 +130,7 @@ def make_pages(doors: PeoplesDoors) -> Pages:
         return Onward("/people", notice=visit.gettext("The account of %(who)s has ended.", who=who))
 
     def reset(visit: Visit, who: str) -> Answer:
-        return handed(visit, doors.reset(who, visit.who.name), who)
+        return _handed(visit, doors.reset(who, visit.who.name), who)
 
     def known_researcher(who: str) -> bool:
         return any(one.email == who for one in doors.researchers())
@@ -138,7 +141,11 @@ def make_pages(doors: PeoplesDoors) -> Pages:
     _confirmed(pages, "/people/researchers/revoke", REVOKE, known_researcher, revoke)
     _confirmed(pages, "/people/staff/remove", REMOVE, known_person, remove)
     _confirmed(pages, "/people/staff/reset", RESET, known_person, reset)
-    return pages
+
+
+def _handed(visit: Visit, file: str, who: str) -> Answer:
+    said = visit.gettext("Hand this file on the datasite's machine to %(who)s: %(file)s", who=who, file=file)
+    return Onward("/people", notice=said)
 
 
 def _confirmed(

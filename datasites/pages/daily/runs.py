@@ -1,4 +1,4 @@
-"""Pages of runs: which wait, run and have ended, how far each is, and why one failed. Its events keep a page current."""
+"""Pages of runs: which wait, run and have ended, how far each is, and why one failed. Events keep them current."""
 
 from __future__ import annotations
 

@@ -45,12 +45,8 @@ class SettingTable:
 
 def tables_of(config: DatasiteConfig) -> tuple[SettingTable, ...]:
     """The settings that take a new start to change, table by table."""
-    own = (SettingTable("", tuple(_rows(config))),)
-    return (
-        *own,
-        SettingTable("dataset", tuple(_rows(config.dataset))),
-        SettingTable("notices", tuple(_rows(config.notices))),
-    )
+    parts = (("", config), ("dataset", config.dataset), ("notices", config.notices))
+    return tuple(SettingTable(name, tuple(_rows(settings))) for name, settings in parts)
 
 
 def make_pages(config: DatasiteConfig) -> Pages:
@@ -66,7 +62,7 @@ def make_pages(config: DatasiteConfig) -> Pages:
 
 
 def _rows(settings: DatasiteConfig | DatasetSettings | NoticeSettings) -> Iterator[SettingRow]:
-    told = declared(type(settings))
+    told = declared(settings.__class__)
     for one in fields(settings):
         if one.name in told and not (isinstance(settings, DatasiteConfig) and one.name in _TABLES):
             value = getattr(settings, one.name)

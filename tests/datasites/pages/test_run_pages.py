@@ -175,7 +175,7 @@ def test_a_session_and_a_datasite_have_so_many_streams_and_no_more() -> None:
     ("run", "seconds", "left"),
     [
         (a_run(progress=0.0), "100", ""),
-        (a_run(progress=0.4), "100", "about 3 minutes"),
+        (a_run(progress=0.4), "100", "about 2 minutes"),
         (a_run(progress=1.0), "100", "soon"),
         (a_run("queued", started=0.0), "", ""),
         (a_run("done", progress=1.0, ended=160.0), "60", ""),
@@ -189,4 +189,4 @@ def test_what_is_left_is_told_where_it_can_be(run: Run, seconds: str, left: str)
 
 
 def test_a_line_speaks_the_readers_language() -> None:
-    assert line_of(a_run(), 200.0, CHINESE).left == "约 3分钟"
+    assert line_of(a_run(), 200.0, CHINESE).left == "约 2分钟"
