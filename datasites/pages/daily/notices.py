@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from starlette.responses import PlainTextResponse
+
 from datasites.access.staff import Person
 from datasites.console.console import CHANGES, READS
 from datasites.notices import notice
@@ -34,7 +36,7 @@ def signs_of(notices: Notices, person: Person) -> Signs:
 
 
 def make_pages(notices: Notices) -> Pages:
-    """The notices, marking them as read, trying their ways out; and the doctor's findings."""
+    """The notices, marking them as read, trying their ways out; the doctor's findings; and a word for a monitor."""
     pages = Pages()
 
     @pages.get("/notices", READS, place=to_translate("Notices"))
@@ -53,16 +55,20 @@ def make_pages(notices: Notices) -> Pages:
     def test(visit: Visit) -> Answer:
         return Page("daily/notices-tried.html.jinja", {"ways": notices.test()})
 
-    @pages.get("/health", READS, place=to_translate("Is all well?"))
+    @pages.get("/health")
+    def health(visit: Visit) -> Answer:
+        return PlainTextResponse("serving\n")
+
+    @pages.get("/well", READS, place=to_translate("Is all well?"))
     def well(visit: Visit) -> Answer:
         values = {"standing": notices.book.standing(), "kinds": KIND_WORDS, "looked": notices.looked}
         may_look = visit.who.role in CHANGES
-        return Page("daily/health.html.jinja", {**values, "latest": notices.doctor.now, "may_look": may_look})
+        return Page("daily/well.html.jinja", {**values, "latest": notices.doctor.now, "may_look": may_look})
 
-    @pages.post("/health", CHANGES)
+    @pages.post("/well", CHANGES)
     def look(visit: Visit) -> Answer:
         notices.look_now()
-        return Onward("/health")
+        return Onward("/well")
 
     return pages
 

@@ -16,7 +16,7 @@ from policies.errors import AccountUnknown, ConfigError
 DUTIES: Mapping[str, str] = {
     ADMIN: to_translate("sets the datasite up: people, limits, runs; decides on requests and reads the books too"),
     REVIEWER: to_translate("decides on requests and asks researchers; sees datasets, runs and budgets"),
-    AUDITOR: to_translate("reads requests, budgets, runs and the audit log; changes nothing"),
+    AUDITOR: to_translate("reads budgets, runs, records of decisions and the audit log; changes nothing"),
 }
 """Each role in one line."""
 

@@ -38,8 +38,8 @@ ROUTES = (
     ("GET", "/notices", ALL),
     ("POST", "/notices/read", ALL),
     ("POST", "/notices/test", ADMINS),
-    ("GET", "/health", ALL),
-    ("POST", "/health", ADMINS),
+    ("GET", "/well", ALL),
+    ("POST", "/well", ADMINS),
     ("GET", "/people", ADMINS),
     ("POST", "/people/researchers", ADMINS),
     ("POST", "/people/staff", ADMINS),
@@ -182,9 +182,9 @@ def test_the_head_of_every_page_counts_notices_until_they_are_read(own_console: 
 def test_the_head_says_what_is_not_well_that_all_is_or_that_nobody_has_looked(own_console: ConsoleOfFakes) -> None:
     notices: Any = own_console.console.notices
     with browsing(own_console, REVIEWER_NAME) as client:
-        assert "1 thing is not well" in client.get("/").text and "ports" in client.get("/health").text
+        assert "1 thing is not well" in client.get("/").text and "ports" in client.get("/well").text
         notices.book.found("doctor", {})
-        assert "All is well" in client.get("/").text and "All is well" in client.get("/health").text
+        assert "All is well" in client.get("/").text and "All is well" in client.get("/well").text
         notices.looked = False
         assert "Not looked yet" in client.get("/").text and "All is well" not in client.get("/").text
         notices.book.close()
@@ -195,15 +195,15 @@ def test_an_admin_asks_the_doctor_and_tries_the_ways_of_notices(own_console: Con
     with browsing(own_console, ADMIN_NAME) as client:
         tried = send(client, "/notices/test").text
         assert "it does not answer" in tried
-        assert send(client, "/health").status_code == 303
-        assert "The doctor looks since" in client.get("/health").text
+        assert send(client, "/well").status_code == 303
+        assert "The doctor looks since" in client.get("/well").text
     assert own_console.console.notices.looks == 1  # type: ignore[attr-defined]
 
 
 # --- what is shown ---
 
 
-@pytest.mark.parametrize("path", ["/runs", "/audit", "/notices", "/health"])
+@pytest.mark.parametrize("path", ["/runs", "/audit", "/notices", "/well"])
 def test_markup_that_was_stored_is_shown_as_text(served: ConsoleOfFakes, path: str) -> None:
     with browsing(served, ADMIN_NAME) as client:
         text = client.get(path).text

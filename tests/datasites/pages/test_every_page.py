@@ -19,7 +19,7 @@ PAGES = (
     ("/runs", ADMIN_NAME),
     ("/audit", ADMIN_NAME),
     ("/notices", ADMIN_NAME),
-    ("/health", ADMIN_NAME),
+    ("/well", ADMIN_NAME),
     ("/people", ADMIN_NAME),
     ("/people/staff/remove?who=dr.wu", ADMIN_NAME),
     ("/settings", ADMIN_NAME),
