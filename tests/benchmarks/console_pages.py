@@ -1,7 +1,7 @@
 """How long the console's lists take with 100 and with 10,000 requests, runs and audit entries, beside a bare answer.
 
-A real console on loopback over a datasite's own tables; all else is as in the tests of its pages. Each page is asked for
-by one client after the other in turn with the health answer of the same server, so that a busy machine slows both.
+Two real consoles on loopback over a datasite's own tables; all else is as in the tests of its pages. Each page of each
+is asked for in turn with the health answer of the same server, so that a busy machine slows all of them.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
-from support.console_pages import ADMIN_NAME, serving
+from support.console_pages import ADMIN_NAME, ConsoleOfFakes, serving
 from support.daily_fakes import ACCOUNT, ADA
 
 from datasites.approvals.approvals import Approvals
@@ -28,16 +29,18 @@ from datasites.files.sqlite_file import open_private
 from datasites.runs.queue import RunQueue
 from policies.ledger.head_file import GENESIS
 
-
 FEW, MANY = 100, 10_000
-TURNS, WARMING = 120, 10
+TURNS, WARMING = 200, 20
 PAGES = {"requests": "/requests", "runs": "/runs", "audit": "/audit"}
+PATHS = {"health": "/health", **PAGES}
+Times = dict[str, list[float]]
+"""Milliseconds of each answer, by page."""
 STATES = ("done", "done", "done", "failed", "cancelled")
 
 
 def page_rows() -> Iterator[dict[str, Any]]:
     """A row for each page."""
-    few, many = (_measured(rows) for rows in (FEW, MANY))
+    few, many = _measured()
     for name in PAGES:
         times = sorted(many[name])
         p95 = _p95(times)
@@ -55,36 +58,40 @@ def _p95(times: list[float]) -> float:
     return statistics.quantiles(times, n=20)[-1]
 
 
-def _measured(rows: int) -> dict[str, list[float]]:
-    """Milliseconds of each answer, by page."""
-    with tempfile.TemporaryDirectory() as folder:
-        tables = Path(folder) / "tables"
-        tables.mkdir()
-        approvals = Approvals(tables / "approvals.sqlite")
-        index = RequestIndex(approvals)
-        _put_requests(index, rows)
-        _put_runs(tables / "runs.sqlite", rows)
-        _put_events(tables / "audit.log", rows)
-        queue, audit = RunQueue(tables / "runs.sqlite"), AuditLog(tables / "audit.log")
-        with serving(Path(folder), queue=queue, book=SimpleNamespace(page=index.page)) as console:
-            console.noted.log = audit
-            times = _asked(console.url, console.session_of(ADMIN_NAME))
-        queue.close()
-        approvals.close()
-    return times
-
-
-def _asked(url: str, cookies: dict[str, str]) -> dict[str, list[float]]:
-    paths = {"health": "/health", **PAGES}
-    times: dict[str, list[float]] = {name: [] for name in paths}
-    with httpx.Client(base_url=url, cookies=cookies, timeout=60) as client:
+def _measured() -> list[Times]:
+    """Of the console with few rows, and of the one with many."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
+        consoles = [opened.enter_context(_console(Path(folder) / str(rows), rows)) for rows in (FEW, MANY)]
+        clients = [
+            opened.enter_context(httpx.Client(base_url=one.url, cookies=one.session_of(ADMIN_NAME), timeout=60))
+            for one in consoles
+        ]
+        times: list[Times] = [{name: [] for name in PATHS} for _ in clients]
         for turn in range(WARMING + TURNS):
-            for name, path in paths.items():
-                begun = time.perf_counter()
-                client.get(path).raise_for_status()
-                if turn >= WARMING:
-                    times[name].append(1000 * (time.perf_counter() - begun))
+            for name, path in PATHS.items():
+                for client, kept in zip(clients, times, strict=True):
+                    begun = time.perf_counter()
+                    client.get(path).raise_for_status()
+                    if turn >= WARMING:
+                        kept[name].append(1000 * (time.perf_counter() - begun))
     return times
+
+
+@contextmanager
+def _console(folder: Path, rows: int) -> Iterator[ConsoleOfFakes]:
+    tables = folder / "tables"
+    tables.mkdir(parents=True)
+    approvals = Approvals(tables / "approvals.sqlite")
+    index = RequestIndex(approvals)
+    _put_requests(index, rows)
+    _put_runs(tables / "runs.sqlite", rows)
+    _put_events(tables / "audit.log", rows)
+    queue, audit = RunQueue(tables / "runs.sqlite"), AuditLog(tables / "audit.log")
+    with serving(folder, queue=queue, book=SimpleNamespace(page=index.page)) as console:
+        console.noted.log = audit
+        yield console
+    queue.close()
+    approvals.close()
 
 
 def _put_requests(index: RequestIndex, rows: int) -> None:

@@ -78,6 +78,9 @@ def _rows(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]
                 yield {"what": f"{way}_{kind}", "pictures": count, "processes": options.processes, **found}
     for count in STORES:
         yield {"what": "open_store", "pictures": count, **_opening(folder / f"store_{count}", count)}
+    from console_pages import page_rows  # late: what it imports is no part of an ingest's memory
+
+    yield from page_rows()
 
 
 def _in_a_process(*arguments: str) -> Any:

@@ -62,7 +62,8 @@ def make_pages(config: DatasiteConfig) -> Pages:
 
 
 def _rows(settings: DatasiteConfig | DatasetSettings | NoticeSettings) -> Iterator[SettingRow]:
-    told = declared(settings.__class__)
+    owner: type = type(settings)
+    told = declared(owner)
     for one in fields(settings):
         if one.name in told and not (isinstance(settings, DatasiteConfig) and one.name in _TABLES):
             value = getattr(settings, one.name)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from support.governed import Governed
 from support.hospitals import RESEARCHER
+from support.waiting import wait_for
 
 from datasites.access.people import ResearcherRow
 from datasites.config import DatasiteConfig
@@ -153,3 +154,17 @@ def test_settings_of_notices_are_written_and_read_back(tmp_path: Path) -> None:
     config = replace(DatasiteConfig(name="north"), notices=settings)
     (tmp_path / "config.toml").write_text(config.to_toml())
     assert DatasiteConfig.from_toml(tmp_path / "config.toml") == config
+
+
+def test_who_asks_by_hand_has_everything_looked_at_and_found(
+    governed_north: Governed, notices: Notices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [{"check": "ports", "level": "problem", "text": "Nothing answers.", "advice": ""}]
+    monkeypatch.setattr(
+        latest_examination.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=json.dumps(lines))
+    )
+    assert not notices.looked
+    notices.look_now()
+    wait_for(lambda: notices.looked)
+    assert (DOCTOR, "ports") in notices.book.standing()
+    assert notices.book.unread("wu") == notices.book.page("wu").unread > 0

@@ -166,7 +166,11 @@ def test_an_admin_adds_resets_and_removes_a_person_and_sees_no_secret(own_consol
         assert staff.known("m.new") and client.get("/people/staff/remove?who=nobody").status_code == 404
         assert send(client, "/people/staff/remove", who="m.new").status_code == 303
     assert staff.known("m.new") is None
-    assert [one["event"] for one in own_console.noted.events if "name" in one] == ["staff added", "staff reset", "staff removed"]
+    assert [one["event"] for one in own_console.noted.events if "name" in one] == [
+        "staff added",
+        "staff reset",
+        "staff removed",
+    ]
 
 
 # --- notices, and whether all is well ---
