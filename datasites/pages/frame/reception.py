@@ -45,7 +45,7 @@ class Reception:
         counted: Told of every refusal.
         secure: Whether browsers come by TLS.
         parts: All pages.
-        signs: What the head of each page tells a person.
+        signs: What the head of each page tells a person; None for nothing.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Reception:
         counted: CountedEvents,
         secure: bool,
         parts: Sequence[Pages],
-        signs: Callable[[Person], Signs],
+        signs: Callable[[Person], Signs | None] = lambda person: None,
     ) -> None:
         self._name, self._sessions, self._counted, self._signs = name, sessions, counted, signs
         self._languages: Mapping[str, Language] = read_languages()
