@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from datasites.access.people import ResearcherRow
 from datasites.audit_log.log import AuditLog
@@ -70,10 +71,12 @@ class FakeNotices:
 
 
 def put_runs(queue: RunQueue, states: tuple[str, ...] = ("done", "failed", "running", "queued")) -> list[Run]:
-    """One run in each of these states."""
+    """One run in each of these states; their identifiers are sixteen times 1, 2, and so on."""
     made = []
+    named = iter([f"{number + 1}" * 16 for number in range(len(states))])
     for number, state in enumerate(states):
-        run = queue.enqueue(request_id=f"{number:064x}", round_index=number, account=ACCOUNT, weights="w")
+        with patch("datasites.runs.queue.secrets.token_hex", lambda _: next(named)):
+            run = queue.enqueue(request_id=f"{number:064x}", round_index=number, account=ACCOUNT, weights="w")
         if state != "queued":
             queue.take(run.id)
         if state == "done":

@@ -18,6 +18,7 @@ from support.console_pages import ADMIN_NAME, AUDITOR_NAME, REVIEWER_NAME, Conso
 from support.daily_fakes import ADA, EVE, MARKUP
 
 from datasites.config import DatasiteConfig
+from datasites.doctor.latest_examination import Examination
 from datasites.notices.settings import NoticeSettings
 from datasites.sources.dataset_settings import DatasetSettings
 from policies.settings import declared
@@ -188,9 +189,11 @@ def test_the_head_says_what_is_not_well_that_all_is_or_that_nobody_has_looked(ow
     with browsing(own_console, REVIEWER_NAME) as client:
         assert "1 thing is not well" in client.get("/").text and "ports" in client.get("/well").text
         notices.book.found("doctor", {})
-        assert "All is well" in client.get("/").text and "All is well" in client.get("/well").text
+        assert "All is well" in client.get("/").text and "All is well.</p>" in client.get("/well").text
         notices.looked = False
         assert "Not looked yet" in client.get("/").text and "All is well" not in client.get("/").text
+        notices.doctor.now = Examination()
+        assert "Nobody has looked" in (text := client.get("/well").text) and "has not looked since" in text
         notices.book.close()
         assert client.get("/").status_code == 200
 

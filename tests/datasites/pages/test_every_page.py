@@ -17,6 +17,8 @@ PAGES = (
     ("/datasets", ADMIN_NAME),
     ("/source", ADMIN_NAME),
     ("/runs", ADMIN_NAME),
+    ("/runs/2222", ADMIN_NAME),
+    ("/runs/3333", ADMIN_NAME),
     ("/audit", ADMIN_NAME),
     ("/notices", ADMIN_NAME),
     ("/well", ADMIN_NAME),

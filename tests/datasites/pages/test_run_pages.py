@@ -66,7 +66,7 @@ def test_a_page_of_fifty_goes_on_where_it_ended(own_console: ConsoleOfFakes) -> 
 def test_the_private_reason_of_a_failure_is_for_the_hospitals_people_and_obeys_nobody(served: ConsoleOfFakes) -> None:
     with browsing(served, REVIEWER_NAME) as client:
         text = client.get(f"/runs/{run_in(served, 'failed').id}").text
-        assert client.get("/runs/0").status_code == client.get("/runs/zzz").status_code == 404
+        assert client.get("/runs/z").status_code == client.get("/runs/zzz").status_code == 404
     assert "of the hospital&#39;s" in text and text.count("&lt;b&gt;bold") >= 2
     assert MARKUP not in text and "ada@example.org" in text
 
