@@ -66,22 +66,27 @@ def send(client: httpx.Client, path: str, **fields: str) -> httpx.Response:
     return client.post(path, data={"form_token": token, **fields})
 
 
-@pytest.mark.parametrize(("method", "path", "names"), ROUTES, ids=[f"{method} {path}" for method, path, _ in ROUTES])
-def test_a_page_is_for_the_roles_that_may_and_a_form_for_its_own_page(
-    served: ConsoleOfFakes, method: str, path: str, names: tuple[str, ...]
+@pytest.mark.parametrize("name", ALL)
+def test_each_page_is_refused_for_the_roles_that_may_not_and_each_form_from_another_page(
+    served: ConsoleOfFakes, name: str
 ) -> None:
-    for name in ALL:
-        with browsing(served, name) as client:
-            if method == "POST":
-                bare = client.post(path, data={"who": ADA})
-                assert (bare.status_code, "WW615" in bare.text) == (403, True)
-            if name not in names:
-                answer = client.get(path) if method == "GET" else send(client, path)
-                assert (answer.status_code, "WW615" in answer.text) == (403, False)
-    bare = httpx.request(
-        method, served.url + path, headers={"origin": served.url}, data={"who": ADA} if method == "POST" else None
-    )
-    assert bare.headers["location"].startswith("/sign-in")
+    def sent(method: str, path: str) -> tuple[int, bool]:
+        answer = client.get(path) if method == "GET" else client.post(path, data={"form_token": token})
+        return answer.status_code, "WW615" in answer.text
+
+    with browsing(served, name) as client:
+        token = re.findall(r'name="form_token" value="(\w+)"', client.get("/notices").text)[0]
+        refused = [(method, path) for method, path, names in ROUTES if name not in names]
+        assert {one: sent(*one) for one in refused} == dict.fromkeys(refused, (403, False))
+        forms, token = [("POST", path) for method, path, _ in ROUTES if method == "POST"], "of another page"
+        assert {one: sent(*one) for one in forms} == dict.fromkeys(forms, (403, True))
+
+
+def test_who_is_not_signed_in_is_sent_to_the_sign_in(served: ConsoleOfFakes) -> None:
+    with httpx.Client(base_url=served.url, headers={"origin": served.url}) as client:
+        for method, path, _ in ROUTES:
+            answer = client.get(path) if method == "GET" else client.post(path, data={"who": ADA})
+            assert answer.headers["location"].startswith("/sign-in"), path
 
 
 # --- audit log ---
