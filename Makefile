@@ -84,7 +84,7 @@ bench-engine: setup ## a private step beside a plain one, time and memory, into 
 bench-accuracy: setup ## accuracy of private studies, into out/bench (ARGS="--seeds 1 --validation")
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/accuracy.py $(ARGS)
 
-bench-hospital: setup ## how fast pictures come in beside bare decoding, and in how much memory, into out/bench (ARGS="--jpegs 2000 --dicoms 500")
+bench-hospital: setup ## how fast pictures come in beside bare decoding, in how much memory, and how long the console's lists take, into out/bench (ARGS="--jpegs 2000 --dicoms 500")
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/hospital.py $(ARGS)
 
 # Texts of the console's pages: what is new in them is added to the Chinese catalogue, to be translated there.

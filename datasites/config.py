@@ -118,7 +118,9 @@ class DatasiteConfig(ConsoleSettings):
         "Refuse to approve a code request before it has passed its rehearsal.", default=False
     )
     limits: DatasetLimits = setting(
-        "What researchers may spend and do: see docs/ref-policies.md.", default_factory=DatasetLimits
+        "What researchers may spend and do: see docs/ref-policies.md.",
+        default_factory=DatasetLimits,
+        while_serving=True,
     )
 
     def __post_init__(self) -> None:

@@ -74,7 +74,6 @@ class RunningDatasite:
         self._notices = notices = open_notices(state, config, books, datasets, enrolment.people)
         self._console = open_console(
             config,
-            state,
             access=self._access,
             accounts=accounts,
             datasets=datasets,

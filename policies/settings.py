@@ -19,6 +19,7 @@ class Declared(NamedTuple):
         choices: The words that it may be; empty for any value.
         kind: What reads a value from a text.
         derived: Whether a recipe sets it, so that it is None in the field until somebody gives it.
+        while_serving: Whether it may change while a datasite serves.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Declared(NamedTuple):
     choices: tuple[str, ...] = ()
     kind: Callable[[str], Any] = str
     derived: bool = False
+    while_serving: bool = False
 
 
 def setting(
@@ -36,6 +38,7 @@ def setting(
     kind: Callable[[str], Any] | None = None,
     plain: Any = None,
     derived: bool = False,
+    while_serving: bool = False,
     **form: Any,
 ) -> Any:
     """A dataclass field that is a setting.
@@ -46,9 +49,17 @@ def setting(
         kind: What reads a value from a text; that of the default if None.
         plain: What holds where the field's own default is None, which then means that nobody gave the setting.
         derived: Whether a recipe sets it.
+        while_serving: Whether it may change while a datasite serves.
         form: As of `dataclasses.field`.
     """
-    told = {"help": help_text, "choices": tuple(choices), "kind": kind, "plain": plain, "derived": derived}
+    told = {
+        "help": help_text,
+        "choices": tuple(choices),
+        "kind": kind,
+        "plain": plain,
+        "derived": derived,
+        "while_serving": while_serving,
+    }
     return field(metadata={**told, **form.pop("metadata", {})}, **form)
 
 
@@ -66,7 +77,9 @@ def declared(owner: type) -> Mapping[str, Declared]:
             told = one.metadata
             default = told["plain"] if one.default in (None, MISSING) else one.default
             kind = told["kind"] or _kind(default)
-            found[one.name] = Declared(one.name, told["help"], default, told["choices"], kind, told["derived"])
+            found[one.name] = Declared(
+                one.name, told["help"], default, told["choices"], kind, told["derived"], told["while_serving"]
+            )
     return MappingProxyType(found)
 
 

@@ -122,8 +122,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.code_requests": {
         "policies": "answers budget errors ledger plans untrusted_text validate versions",
         "datasites": (
-            "approvals assets audit_log config files pysyft rehearsal.rehearsals state training.engines "
-            "training.models"
+            "approvals assets audit_log config files pysyft rehearsal.rehearsals state training.engines training.models"
         ),
     },
     "datasites.training.releases": {
@@ -260,29 +259,37 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.notices": {
         "policies": "errors plans",
-        "datasites": "access assets audit_log code_requests config files notices.settings",
+        "datasites": "access assets audit_log code_requests config doctor files notices.settings",
     },
     "datasites.console": {
         "policies": "answers budget errors ledger plans terminal",
         "datasites": (
-            "access approvals assets audit_log code_requests datasets files notices rehearsal.rehearsals review "
-            "runs.queue runs.supervisor sources web"
+            "access approvals assets audit_log code_requests config datasets files notices rehearsal.rehearsals "
+            "review runs.queue runs.supervisor sources web"
         ),
     },
     "datasites.pages.frame": {"policies": "answers errors untrusted_text", "datasites": "access audit_log web"},
-    "datasites.pages": {
-        "policies": "answers budget errors ledger plans",
-        "datasites": (
-            "access approvals assets code_requests config console datasets doctor files notices pages.frame "
-            "review runs.runs sources web"
-        ),
-    },
-    "datasites.server": {
-        "datasites": "access code_requests config files notices pages pysyft researchers_port runs.runs state web",
+    "datasites.pages.daily": {
+        "policies": "errors settings",
+        "datasites": "access audit_log config console files notices notices.settings pages.frame runs.queue sources",
     },
     "datasites.prepare": {
         "policies": "errors terminal",
         "datasites": "assets config datasets files ingestion sources state",
+    },
+    "datasites.pages.decisions": {
+        "policies": "answers budget errors ledger plans",
+        "datasites": "approvals code_requests console pages.frame review",
+    },
+    "datasites.pages": {
+        "policies": "errors",
+        "datasites": (
+            "access assets code_requests config console datasets notices pages.daily pages.decisions pages.frame "
+            "runs.runs sources web"
+        ),
+    },
+    "datasites.server": {
+        "datasites": "access code_requests config files notices pages pysyft researchers_port runs.runs state web",
     },
     "datasites.cli": {
         "policies": "answers errors plans terminal",

@@ -13,7 +13,7 @@ import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from datasites.audit_log.chain import Event, read
+from datasites.audit_log.chain import AuditLines, Event, read
 from datasites.files.private_file import write_private
 from policies.errors import ConfigError
 from policies.ledger.seal import Seal
@@ -44,9 +44,19 @@ def export(
         raise ConfigError(f"{file} exists already. Choose another name.")
     if not file.parent.is_dir():
         raise ConfigError(f"There is no folder {file.parent}. Make it, or name another.")
-    lines = read(log, seal=seal)
+    try:
+        count, text = exported(read(log, seal=seal), as_csv=file.suffix.lower() == ".csv", since=since, until=until)
+        write_private(file, text)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror}. Nothing of it was kept.") from error
+    return count
+
+
+def exported(
+    lines: AuditLines, *, as_csv: bool, since: date | None = None, until: date | None = None
+) -> tuple[int, str]:
+    """How many events of these days a log has, and the text of their file; see `export`."""
     chosen = [entry for entry in lines.entries if _within(entry, since, until)]
-    as_csv = file.suffix.lower() == ".csv"
     body = _csv(chosen) if as_csv else "".join(f"{json.dumps(entry)}\n" for entry in chosen)
     closing = {
         "exported": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -55,11 +65,7 @@ def export(
         "log_head": lines.head.hash,
         "sha256": hashlib.sha256(body.encode()).hexdigest(),
     }
-    try:
-        write_private(file, body + ("# " if as_csv else "") + json.dumps(closing) + "\n")
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error.strerror}. Nothing of it was kept.") from error
-    return len(chosen)
+    return len(chosen), body + ("# " if as_csv else "") + json.dumps(closing) + "\n"
 
 
 def _within(entry: Event, since: date | None, until: date | None) -> bool:

@@ -111,6 +111,16 @@ class AuditIndex:
             rows = tuple(_read(log, *where) for where in found[:count])
         return AuditPage(rows, rows[-1].line if len(found) > count else None)
 
+    def events(self) -> tuple[str, ...]:
+        """The name of every event that the index knows, in order: one look a name, however many events there are."""
+        with self._lock, closing(self._opened(anew=False)) as table:
+            rows = table.execute(
+                "WITH RECURSIVE kinds(name) AS (SELECT min(event) FROM events UNION ALL "
+                "SELECT (SELECT min(event) FROM events WHERE event>name) FROM kinds WHERE name IS NOT NULL) "
+                "SELECT name FROM kinds WHERE name IS NOT NULL"
+            ).fetchall()
+        return tuple(row[0] for row in rows)
+
     def _opened(self, *, anew: bool) -> sqlite3.Connection:
         """The index's file; one that cannot be used, or shall not, is thrown away."""
         if not anew:

@@ -16,14 +16,17 @@ from typing import Any, Self
 
 from datasites.audit_log.chain import (
     AuditHead,
+    AuditLines,
     Detail,
     Event,
+    Keep,
     broken,
     check_end,
     entry_hash,
     follow,
     head_file,
     locked,
+    read,
     verify,
 )
 from datasites.audit_log.index import AuditIndex
@@ -119,6 +122,10 @@ class AuditLog:
     def on_event(self, tell: Callable[[str, Mapping[str, Detail]], None]) -> None:
         """Has each event told that this object writes from now on, once it is on disk; `tell` must not fail or wait."""
         self._told.append(tell)
+
+    def read(self, keep: Keep = lambda entry: True) -> AuditLines:
+        """All of the log, checked, with the entries that `keep` chooses; raises as `chain.read`."""
+        return read(self._path, keep, self._seal)
 
     def tail(self, count: int) -> list[Event]:
         """The last `count` events, oldest first."""

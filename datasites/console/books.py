@@ -1,17 +1,54 @@
-"""Routes of the books as auditors read them: the privacy ledger and the audit log. They stay in the hospital."""
+"""The books as auditors read them: the privacy ledger and the audit log. They stay in the hospital."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from datasites.access.staff import Person
+from datasites.audit_log import ledger_witness
+from datasites.audit_log.chain import broken
 from datasites.audit_log.index import AuditPage
+from datasites.code_requests.books import Books
 from datasites.console.console import AUDITS, Console
 from policies.ledger.chain import Entry
 from policies.ledger.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class AuditChecked:
+    """What a check of the whole audit log has shown; there is none of a log that does not hold.
+
+    Attributes:
+        entries: How many events it has.
+        head: The hash of the last one.
+        ledger_entries_after: How many of the ledger's entries came after the last that the log names.
+    """
+
+    entries: int
+    head: str
+    ledger_entries_after: int
+
+
+def check_audit(books: Books) -> AuditChecked:
+    """Checks the audit log's chain and its sealed end, and the ledger against it.
+
+    Guarantees:
+        Returns only if each event follows the one before it up to the sealed end, and the ledger has every entry that
+        the log names.
+
+    Raises:
+        AuditBroken: The log does not hold; the private text says where.
+        LedgerBroken: The ledger does not, or is not the one that the log names.
+    """
+    lines = books.audit.read(ledger_witness.is_witness)
+    if lines.torn:
+        raise broken(f"line {lines.head.entries + 1} is torn: the next event repairs it, and says so")
+    unknown = ledger_witness.check(_entries(books.ledger), lines.entries)
+    return AuditChecked(lines.head.entries, lines.head.hash, unknown)
 
 
 def make_routes(console: Console) -> APIRouter:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datasites.assets.published import PublishedDataset
     from datasites.code_requests.books import Books
     from datasites.code_requests.requests import RequestBook
+    from datasites.config import DatasiteConfig
     from datasites.notices.notices import Notices
     from datasites.runs.queue import RunQueue
     from datasites.runs.supervisor import Supervisor
@@ -48,6 +49,7 @@ class Console:
     queue: RunQueue
     supervisor: Supervisor
     notices: Notices
+    config: DatasiteConfig
     url: Callable[[], str]
     signing_seed: bytes = field(repr=False)
     links: LinkCodes = field(default_factory=LinkCodes)

@@ -1,6 +1,8 @@
-"""Routes about runs: what is queued, running, done. Only an admin's; nothing of a run's pictures is in an answer."""
+"""Runs: what is queued, running, done, and why one failed. Nothing of a run's pictures is in an answer."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -10,6 +12,8 @@ from datasites.console.console import CHANGES, Console
 from datasites.runs.queue import Run
 
 MOST_ON_A_PAGE = 500
+# The event of the audit log that holds why a run failed.
+FAILED = "run failed"
 
 
 def make_routes(console: Console) -> APIRouter:
@@ -20,23 +24,60 @@ def make_routes(console: Console) -> APIRouter:
     async def runs(
         request: Request, state: str | None = None, after: str | None = None, count: int = 50
     ) -> JSONResponse:
-        return await console.answer(request, CHANGES, lambda who: _page(console, state, after, count))
+        return await console.answer(request, CHANGES, lambda who: run_page(console, state, after, count))
 
     @router.post("/{run_id}/cancel")
     async def cancel(request: Request, run_id: str) -> JSONResponse:
-        return await console.answer(request, CHANGES, lambda who: _cancel(console, run_id))
+        return await console.answer(request, CHANGES, lambda who: cancel_run(console, run_id))
 
     return router
 
 
-def _page(console: Console, state: str | None, after: str | None, count: int) -> RunPage:
+@dataclass(frozen=True)
+class RunStory:
+    """One run, for the hospital's own people.
+
+    Attributes:
+        row: As the list shows it.
+        researcher: Whose it is; empty where the account is gone.
+        private: Why it failed, as the audit log says it; empty where it did not, or where nothing more is known.
+    """
+
+    row: RunRow
+    researcher: str
+    private: str
+
+
+def run_page(console: Console, state: str | None, after: str | None, count: int) -> RunPage:
+    """Some runs, the one asked for last first.
+
+    Raises:
+        RequestUnknown: `after` is no run.
+    """
     count = max(1, min(count, MOST_ON_A_PAGE))
     found = console.queue.page(state=state, after=after, count=count + 1)
-    rows = tuple(RunRow(**vars(run), queue_position=console.queue.position(run)) for run in found[:count])
+    before = console.queue.positions() if any(run.state == "queued" for run in found) else {}
+    rows = tuple(RunRow(**vars(run), queue_position=before.get(run.id, 0)) for run in found[:count])
     return RunPage(rows, rows[-1].id if len(found) > count else None)
 
 
-def _cancel(console: Console, run_id: str) -> Run:
+def run_story(console: Console, run_id: str) -> RunStory:
+    """One run, named by the only beginning of its identifier.
+
+    Raises:
+        RequestUnknown: No run is named so, or several are.
+        AuditBroken: Its end stands in a log that does not hold.
+    """
+    run = console.queue.named(run_id)
+    private = ""
+    if run.state == "failed":
+        found = console.books.audit.index.search(run.id, event=FAILED, count=1).rows
+        private = "".join(str(one.details.get("detail") or "") for one in found if one.details.get("run") == run.id)
+    row = RunRow(**vars(run), queue_position=console.queue.position(run))
+    return RunStory(row, console.accounts.known(run.account), private)
+
+
+def cancel_run(console: Console, run_id: str) -> Run:
     """Cancels a queued or running run, named by the only beginning of its identifier.
 
     Raises:

@@ -19,27 +19,27 @@ def make_routes(console: Console) -> APIRouter:
 
     @router.post("")
     async def add_staff(request: Request, name: str = Body(), role: str = Body()) -> JSONResponse:
-        return await console.answer(request, CHANGES, lambda who: _add(console, name, role, by=who.name))
+        return await console.answer(request, CHANGES, lambda who: add_person(console, name, role, by=who.name))
 
     @router.post("/{name}/remove")
     async def remove_staff(request: Request, name: str) -> JSONResponse:
-        return await console.answer(request, CHANGES, lambda who: _remove(console, name, by=who.name))
+        return await console.answer(request, CHANGES, lambda who: remove_person(console, name, by=who.name))
 
     @router.post("/{name}/reset")
     async def reset_staff(request: Request, name: str) -> JSONResponse:
-        return await console.answer(request, CHANGES, lambda who: _reset(console, name, by=who.name))
+        return await console.answer(request, CHANGES, lambda who: reset_person(console, name, by=who.name))
 
     return router
 
 
-def _add(console: Console, name: str, role: str, *, by: str) -> FileAnswer:
+def add_person(console: Console, name: str, role: str, *, by: str) -> FileAnswer:
     """Makes an account."""
     file = console.staff.add(name, role, by=by, url=console.url())
     console.books.audit.write("staff added", name=name, role=role, by=by)
     return FileAnswer(str(file))
 
 
-def _remove(console: Console, name: str, *, by: str) -> RemovedAnswer:
+def remove_person(console: Console, name: str, *, by: str) -> RemovedAnswer:
     """Ends an account; votes on what is not decided, and proposals of limits, end with it."""
     console.staff.remove(name)
     console.books.approvals.votes.drop(name)
@@ -48,7 +48,7 @@ def _remove(console: Console, name: str, *, by: str) -> RemovedAnswer:
     return RemovedAnswer(name)
 
 
-def _reset(console: Console, name: str, *, by: str) -> FileAnswer:
+def reset_person(console: Console, name: str, *, by: str) -> FileAnswer:
     """Has a person begin anew, with a new file; their sessions have ended."""
     file = console.staff.reset(name, url=console.url())
     console.books.audit.write("staff reset", name=name, by=by)

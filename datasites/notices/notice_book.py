@@ -70,6 +70,16 @@ class NoticeBook:
             self._connection.executemany("INSERT INTO standing VALUES (?,?)", [(kind, about) for about in new])
         return tuple(self.add(kind, about, texts[about]) for about in new)
 
+    def standing(self) -> tuple[tuple[str, str], ...]:
+        """What holds now, as far as somebody looked: kind, and what it is about."""
+        with self._lock:
+            return tuple(self._connection.execute("SELECT kind, about FROM standing ORDER BY kind, about").fetchall())
+
+    def unread(self, person: str) -> int:
+        """How many notices a person has not read."""
+        with self._lock:
+            return self._unread(self._read_up_to(person))
+
     def page(self, person: str, *, after: int | None = None, count: int = 50) -> NoticePage:
         """Notices that are older than `after`, at most `count` of them, the newest first."""
         count = max(1, min(count, MOST_ON_A_PAGE))
@@ -77,10 +87,8 @@ class NoticeBook:
             rows = self._connection.execute(
                 "SELECT * FROM notices WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2", (after, count + 1)
             ).fetchall()
-            read = self._connection.execute("SELECT notice FROM readers WHERE person=?", (person,)).fetchone()
-            read_up_to = int(read[0]) if read else 0
-            newer = "SELECT count(*) FROM notices WHERE id > ?"
-            unread = int(self._connection.execute(newer, (read_up_to,)).fetchone()[0])
+            read_up_to = self._read_up_to(person)
+            unread = self._unread(read_up_to)
         notices = tuple(Notice(*row) for row in rows[:count])
         return NoticePage(notices, notices[-1].id if len(rows) > count else None, unread, read_up_to)
 
@@ -92,3 +100,11 @@ class NoticeBook:
                 " ON CONFLICT (person) DO UPDATE SET notice = max(notice, excluded.notice)",
                 (person, up_to),
             )
+
+    def _read_up_to(self, person: str) -> int:
+        read = self._connection.execute("SELECT notice FROM readers WHERE person=?", (person,)).fetchone()
+        return int(read[0]) if read else 0
+
+    def _unread(self, read_up_to: int) -> int:
+        newer = "SELECT count(*) FROM notices WHERE id > ?"
+        return int(self._connection.execute(newer, (read_up_to,)).fetchone()[0])

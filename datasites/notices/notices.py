@@ -13,8 +13,9 @@ from datasites.assets.published import PublishedDataset
 from datasites.audit_log.chain import Detail
 from datasites.code_requests.books import Books
 from datasites.config import DatasiteConfig
+from datasites.doctor.latest_examination import Examination
 from datasites.files.state_folder import StateFolder
-from datasites.notices.notice import NEW_REQUEST, OF_EVENTS, TEST, Notice, told_outside
+from datasites.notices.notice import DOCTOR, NEW_REQUEST, OF_EVENTS, TEST, Notice, told_outside
 from datasites.notices.notice_book import NoticeBook
 from datasites.notices.sender import NoticeSender
 from datasites.notices.watch import Found, Watch
@@ -34,11 +35,14 @@ class Notices:
 
     Attributes:
         book: The table, for the console.
+        doctor: What the doctor found last.
+        looked: Whether what is worth a notice was looked for since the datasite started.
     """
 
     def __init__(self, state: StateFolder, config: DatasiteConfig, watch: Watch) -> None:
         self.book = NoticeBook(state.notices)
         self._name, self._settings, self._watch = config.name, config.notices, watch
+        self.doctor, self.looked = watch.doctor, False
         self._sender = NoticeSender(config.notices, watch.books.counted)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._look_around, name="notices' watch", daemon=True)
@@ -73,6 +77,10 @@ class Notices:
         except sqlite3.Error:
             log.exception("a notice could not be kept")
 
+    def look_now(self) -> None:
+        """Has the doctor look, and looks for all else that is worth a notice, in a thread of its own."""
+        self.doctor.begin(then=self._found_by_hand)
+
     def test(self) -> dict[str, str]:
         """Sends a test by each way; returns way → why it did not go out, empty where it did."""
         notice = self.book.add(TEST, "", "Somebody tried whether notices go out.")
@@ -88,6 +96,17 @@ class Notices:
         for notice in notices:
             self._sender.put(told_outside(notice, self._name, self._settings.link))
 
+    def _found_by_hand(self, made: Examination) -> None:
+        try:
+            self._found_all({**self._watch.look(), DOCTOR: made.problems})
+        except Exception:
+            log.exception("what is worth a notice could not be looked at")
+
+    def _found_all(self, found: Mapping[str, Found]) -> None:
+        for kind, texts in found.items():
+            self.found(kind, texts)
+        self.looked = True
+
     def _look_around(self) -> None:
         asked = time.monotonic() - DOCTOR_EVERY_SECONDS
         while not self._stopping.wait(LOOK_SECONDS):
@@ -99,8 +118,7 @@ class Notices:
             except Exception:
                 log.exception("what is worth a notice could not be looked at")
                 continue
-            for kind, texts in found.items():
-                self.found(kind, texts)
+            self._found_all(found)
 
 
 def open_notices(

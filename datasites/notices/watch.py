@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 
 from datasites.access.people import ResearcherRow
 from datasites.assets.published import PublishedDataset
 from datasites.code_requests.books import Books
 from datasites.config import DatasiteConfig
+from datasites.doctor.latest_examination import LatestExamination
 from datasites.files.state_folder import StateFolder
 from datasites.notices.notice import CERTIFICATE, DISK, DOCTOR, LOW_BUDGET
 
-log = logging.getLogger(__name__)
-
-DOCTOR_SECONDS = 600
-_PROJECT = Path(__file__).resolve().parents[2]
 Found = dict[str, str]
 
 
@@ -43,21 +36,19 @@ class Watch:
     datasets: Mapping[str, PublishedDataset]
     people: Callable[[], list[ResearcherRow]]
 
+    @cached_property
+    def doctor(self) -> LatestExamination:
+        """What the doctor found last."""
+        return LatestExamination(self.state.path)
+
     def look(self) -> dict[str, Found]:
         """Kind → what it is about → what was found: all that holds now, without the doctor's findings."""
         return {LOW_BUDGET: self._budgets(), CERTIFICATE: self._certificates(), DISK: self._disk()}
 
     def ask_the_doctor(self) -> dict[str, Found]:
-        """As `look`, of the doctor's problems. It looks in a process of its own, as from the command line."""
-        command = [sys.executable, "-m", "datasites", "doctor", "--json", "--state", str(self.state.path.resolve())]
-        try:
-            ran = subprocess.run(
-                command, cwd=_PROJECT, capture_output=True, text=True, timeout=DOCTOR_SECONDS, check=False
-            )
-            problems = [one for one in json.loads(ran.stdout) if one["level"] == "problem"]
-        except (OSError, subprocess.TimeoutExpired, ValueError, LookupError, TypeError) as error:
-            return {DOCTOR: {"doctor": f"The doctor could not look: {type(error).__name__}."}}
-        return {DOCTOR: {one["check"]: f"{one['text']} {one['advice']}".strip() for one in problems}}
+        """As `look`, of the doctor's problems; nothing where somebody else asks it just now."""
+        made = self.doctor.examine()
+        return {DOCTOR: made.problems} if made else {}
 
     def _budgets(self) -> Found:
         total, share = self.books.limits.current.total.epsilon, self.config.notices.low_budget_share

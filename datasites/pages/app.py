@@ -15,8 +15,8 @@ from datasites.console.app import PREFIX, make_app
 from datasites.console.console import Console
 from datasites.console.datasets import published, summary_of
 from datasites.datasets.samples.sheet_process import SheetProcess
-from datasites.doctor.last_examination import LastExamination
 from datasites.pages import datasets, openid_sign_in, overview, own_account, own_files, preferences, sign_in
+from datasites.pages.daily.pages import make_daily_pages, signs_for
 from datasites.pages.decisions import pages as decisions
 from datasites.pages.frame.languages import read_languages
 from datasites.pages.frame.reception import Reception
@@ -32,7 +32,6 @@ def make_pages_and_api(
     console: Console,
     sessions: Sessions,
     throttle: SignInThrottle,
-    examination: LastExamination,
     *,
     tls_names: Sequence[str] = (),
     openid: OpenId | None = None,
@@ -43,7 +42,6 @@ def make_pages_and_api(
         console: Its parts.
         sessions: Who is signed in.
         throttle: Who has to wait with signing in.
-        examination: What the doctor last found.
         tls_names: The hosts that its certificate is for; empty without TLS, on loopback.
         openid: The hospital's own provider of sign-ins; None where it has none.
     """
@@ -54,7 +52,7 @@ def make_pages_and_api(
         preferences.make_pages(tuple(read_languages())),
         sign_in.make_pages(sessions, entrance, console.links, has_provider=openid is not None),
         *([openid_sign_in.make_pages(openid, sessions, entrance)] if openid else []),
-        overview.make_pages(lambda: overview.overview_of(console), examination),
+        overview.make_pages(lambda: overview.overview_of(console)),
         *decisions.make_pages(console),
         datasets.make_pages(
             tuple(console.datasets),
@@ -62,8 +60,16 @@ def make_pages_and_api(
             lambda name, which: sheets.sheet(which, published(console, name).store),
             LatestLook(console.source),
         ),
+        *make_daily_pages(console, sessions),
         own_account.make_pages(console.name, sessions, OwnAccount(console.staff, entrance, books.audit)),
     )
-    reception = Reception(console.name, sessions=sessions, counted=books.counted, secure=bool(tls_names), parts=parts)
+    reception = Reception(
+        console.name,
+        sessions=sessions,
+        counted=books.counted,
+        secure=bool(tls_names),
+        parts=parts,
+        signs=lambda person: signs_for(console, person),
+    )
     both = ByPath(PREFIX, api=make_app(console), pages=pages_app(reception, parts))
     return RequestBounds(both, hosts=tls_names or LOOPBACK, limits=(), content_policy=OWN_PAGES)

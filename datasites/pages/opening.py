@@ -14,7 +14,6 @@ from datasites.access.sessions import Sessions
 from datasites.access.signing_in.openid import OpenId, read_provider
 from datasites.access.throttle import SignInThrottle
 from datasites.console.console import Console
-from datasites.doctor.last_examination import LastExamination, look_apart
 from datasites.pages.app import make_pages_and_api
 from datasites.web.console_tls import ConsoleTls, in_address, read_tls
 from datasites.web.listening import Listening, console_server, listen
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from datasites.code_requests.books import Books
     from datasites.code_requests.requests import RequestBook
     from datasites.config import DatasiteConfig
-    from datasites.files.state_folder import StateFolder
     from datasites.notices.notices import Notices
     from datasites.runs.runs import Runs
 
@@ -67,7 +65,6 @@ class ConsolePort:
 
 def open_console(
     config: DatasiteConfig,
-    state: StateFolder,
     *,
     access: Access,
     accounts: Accounts,
@@ -97,6 +94,7 @@ def open_console(
         queue=runs.queue,
         supervisor=runs.supervisor,
         notices=told,
+        config=config,
         url=lambda: access.console_url,
         signing_seed=signing_seed,
     )
@@ -106,8 +104,7 @@ def open_console(
         longest_seconds=3600 * config.console_session_hours,
     )
     names = tls.names if tls else ()
-    examination = LastExamination(lambda: look_apart(state))
-    app = make_pages_and_api(console, sessions, SignInThrottle(), examination, tls_names=names, openid=_openid(config))
+    app = make_pages_and_api(console, sessions, SignInThrottle(), tls_names=names, openid=_openid(config))
     return ConsolePort(app, config, tls)
 
 

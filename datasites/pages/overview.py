@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from datasites.access.people import ADMIN
 from datasites.console.answers import BudgetRow
 from datasites.console.budget import budgets
-from datasites.console.console import CHANGES, READS, Console
-from datasites.doctor.last_examination import LastExamination
+from datasites.console.console import READS, Console
 from datasites.pages.frame.languages import to_translate
-from datasites.pages.frame.views import Answer, Onward, Page, Pages
+from datasites.pages.frame.views import Answer, Page, Pages
 from datasites.pages.frame.visit import Visit
 
 
@@ -43,22 +41,12 @@ def overview_of(console: Console) -> Overview:
     )
 
 
-def make_pages(overview: Callable[[], Overview], examination: LastExamination) -> Pages:
-    """The first page, and having the doctor look again."""
+def make_pages(overview: Callable[[], Overview]) -> Pages:
+    """The first page."""
     pages = Pages()
 
     @pages.get("/", READS, place=to_translate("Overview"))
     def show(visit: Visit) -> Answer:
-        if visit.who.role == ADMIN:
-            examination.keep_fresh()
-        examined = {"found": examination.found, "under_way": examination.under_way}
-        return Page(
-            "overview.html.jinja", {"overview": overview(), **examined, "sees_findings": visit.who.role == ADMIN}
-        )
-
-    @pages.post("/examination", CHANGES)
-    def look(visit: Visit) -> Answer:
-        examination.look_again()
-        return Onward("/", notice=visit.gettext("The doctor is looking. Load this page again in a while."))
+        return Page("overview.html.jinja", {"overview": overview()})
 
     return pages

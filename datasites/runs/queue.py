@@ -198,6 +198,16 @@ class RunQueue:
             ).fetchall()
         return tuple(Run(*row) for row in rows)
 
+    def moving(self, since: float, count: int) -> tuple[Run, ...]:
+        """At most `count` runs under way, ended after `since`, or waiting, in this order."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT * FROM runs WHERE state='running' UNION ALL SELECT * FROM runs WHERE ended>?1 UNION ALL "
+                "SELECT * FROM (SELECT * FROM runs WHERE state='queued' ORDER BY created) LIMIT ?2",
+                (since, count),
+            ).fetchall()
+        return tuple(Run(*row) for row in rows)
+
     def named(self, beginning: str) -> Run:
         """The one run whose identifier begins so.
 
@@ -222,6 +232,16 @@ class RunQueue:
                 (run.created,),
             ).fetchone()
         return int(row[0])
+
+    def positions(self) -> dict[str, int]:
+        """As `position`, of all queued runs at once: identifier → how many runs stand before it."""
+        with self._lock:
+            return dict(
+                self._connection.execute(
+                    "SELECT id, (SELECT count(*) FROM runs WHERE state='running') + rank() OVER (ORDER BY created) - 1 "
+                    "FROM runs WHERE state='queued'"
+                ).fetchall()
+            )
 
     def wait(self, changed: Callable[[], bool], timeout_seconds: float) -> None:
         """Blocks until `changed()` holds or the time is up; looks again after each change of the queue."""

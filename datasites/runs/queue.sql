@@ -18,3 +18,4 @@ CREATE TABLE IF NOT EXISTS runs (
     UNIQUE (request_id, round)
 );
 CREATE INDEX IF NOT EXISTS runs_by_state ON runs (state);
+CREATE INDEX IF NOT EXISTS runs_by_end ON runs (ended);

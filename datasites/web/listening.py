@@ -31,7 +31,9 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         ConfigError: The port is taken, or may not be opened.
     """
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    # Said to be TCP, asyncio does not hold the end of an answer back until its beginning was acknowledged.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))

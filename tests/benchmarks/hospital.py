@@ -83,6 +83,9 @@ def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
             shutil.rmtree(files)
     for count in STORES:
         yield {"what": "open_store", "pictures": count, **_opening(folder / f"store_{count}", count)}
+    from console_pages import page_rows  # late: what it imports is no part of an ingest's memory
+
+    yield from page_rows()
 
 
 def _in_turns(kind: str, files: Path, count: int, options: argparse.Namespace) -> Iterator[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -14,9 +14,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import patch
 
-from datasites.code_requests.hospital_limits import HospitalLimits
 from support.console_budgets import DATASET, fake_dataset, fake_ledger, hundredth
 from support.console_reviews import FakeBook
+from support.daily_fakes import daily_fakes
 from support.waiting import wait_for
 
 from datasites.access import passwords
@@ -27,11 +27,10 @@ from datasites.access.signing_in.openid import OpenId
 from datasites.access.staff import Person, Staff
 from datasites.access.throttle import SignInThrottle
 from datasites.audit_log.log import AuditLog
+from datasites.code_requests.limits.hospital_limits import HospitalLimits
 from datasites.config import DatasiteConfig
 from datasites.console.answers import RecordAnswer
 from datasites.console.console import Console
-from datasites.doctor.finding import Finding
-from datasites.doctor.last_examination import LastExamination
 from datasites.pages.app import make_pages_and_api
 from datasites.review.review import Review
 from datasites.sources.dataset_settings import DatasetSettings
@@ -47,6 +46,10 @@ PASSWORD = "four words of it"
 OWNER = "admin@clinic.org"
 ADMIN_NAME, REVIEWER_NAME, AUDITOR_NAME = "a.okoye", "dr.wu", "m.lee"
 SESSION_COOKIE = "wanwu-north-session"
+
+EMPTY_LEDGER = SimpleNamespace(
+    history=lambda *_, **__: (), reservations=dict, verify=lambda: None, entries=tuple, held=lambda request: None
+)
 
 
 class Clock:
@@ -64,6 +67,14 @@ class Noted:
     """An audit log that is a list."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
+    log: Any = None
+
+    @property
+    def index(self) -> Any:
+        return self.log.index
+
+    def read(self, *keep: Any) -> Any:
+        return self.log.read(*keep)
 
     def write(self, event: str, **details: Any) -> None:
         self.events.append({"event": event, **details})
@@ -149,7 +160,9 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
         counted=noted,
         limits=parts.pop("limits", None) or real_limits(folder, noted),
         ledger=ledger,
-        approvals=SimpleNamespace(votes=SimpleNamespace(counts=lambda ids: dict.fromkeys(ids, 1))),
+        approvals=SimpleNamespace(
+            votes=SimpleNamespace(counts=lambda ids: dict.fromkeys(ids, 1), drop=lambda name: None)
+        ),
         epsilon=epsilon,
         epsilon_left=lambda fingerprint: 8.0 - epsilon(ledger.history(fingerprint)),
     )
@@ -160,13 +173,9 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
         "source": DatasetSettings(),
         "books": books,
         "book": FakeBook(),
-        "signing_seed": bytes(32),
-        "accounts": SimpleNamespace(people=list),
-        "queue": SimpleNamespace(counts=dict),
-        "supervisor": SimpleNamespace(),
-        "notices": SimpleNamespace(),
+        **daily_fakes(folder, noted),
         "url": lambda: url,
-        "signing_seed": b"s" * 32,
+        "signing_seed": bytes(32),
     }
     return FakedConsole(**{**fakes, **parts}), tokens
 
@@ -177,7 +186,6 @@ def serving(
     *,
     tls: ConsoleTls | None = None,
     openid: OpenId | None = None,
-    findings: Sequence[Finding] = (),
     **parts: Any,
 ) -> Iterator[ConsoleOfFakes]:
     """A console of fakes on a real port of loopback; `parts` replace fakes by name."""
@@ -187,8 +195,7 @@ def serving(
     console, tokens = make_console(folder, noted, url=url, links=LinkCodes(clock), **parts)
     sessions = Sessions(console.staff, idle_seconds=900, longest_seconds=28_800, clock=clock)
     names = tls.names if tls else ()
-    examination = LastExamination(lambda: findings)
-    app = make_pages_and_api(console, sessions, SignInThrottle(clock), examination, tls_names=names, openid=openid)
+    app = make_pages_and_api(console, sessions, SignInThrottle(clock), tls_names=names, openid=openid)
     server = console_server(app, PortLimits(), tls.context if tls else None)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[socket])), daemon=True)
     server.install_signal_handlers = lambda: None

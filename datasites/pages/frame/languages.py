@@ -7,7 +7,8 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,6 +21,7 @@ from policies.answers.sentence import Sentence
 
 CATALOGUES = Path(__file__).parent.parent / "translations"
 FIRST = "en"
+MOST_KEPT = 4096
 _NAMES = MappingProxyType({"en": "English", "zh": "简体中文"})
 _TAGS = MappingProxyType({"en": "en", "zh": "zh-Hans"})
 _PREFERENCE = re.compile(r"\s*([A-Za-z]{1,8})(?:-[A-Za-z0-9-]{1,30})?\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?))?\s*")
@@ -68,13 +70,11 @@ class Language:
 
     def number(self, value: float, digits: int = 2) -> str:
         """A number, whole or with at most so many digits behind the point."""
-        pattern = "#,##0." + "#" * digits if isinstance(value, float) else "#,##0"
-        return numbers.format_decimal(value, format=pattern, locale=self.locale)
+        return _number(value, "#,##0." + "#" * digits if isinstance(value, float) else "#,##0", str(self.locale))
 
     def percent(self, share: float, digits: int = 0) -> str:
         """A share of one, as a percentage."""
-        pattern = "#,##0%" if digits == 0 else f"#,##0.{'0' * digits}%"
-        return numbers.format_percent(share, format=pattern, locale=self.locale)
+        return _percent(share, "#,##0%" if digits == 0 else f"#,##0.{'0' * digits}%", str(self.locale))
 
     def at_most(self, share: float) -> str:
         """A share as a percentage, rounded up to a tenth: what is stated is never less than what it is of."""
@@ -86,11 +86,31 @@ class Language:
         Args:
             when: ISO 8601, or seconds since 1970, or a time; one without a zone is UTC.
         """
-        return dates.format_datetime(as_time(when), "medium", locale=self.locale)
+        return _moment(as_time(when).replace(microsecond=0), str(self.locale))
+
+    def duration(self, seconds: float) -> str:
+        """About how long, in its largest unit."""
+        return dates.format_timedelta(timedelta(seconds=seconds), locale=self.locale)
 
     def day(self, when: str | float | datetime) -> str:
         """A date, on the hospital's clock."""
         return dates.format_date(as_time(when).date(), "medium", locale=self.locale)
+
+
+# A list has the same numbers and moments on each visit, and Babel takes long with each.
+@lru_cache(MOST_KEPT)
+def _number(value: float, pattern: str, locale: str) -> str:
+    return numbers.format_decimal(value, format=pattern, locale=locale)
+
+
+@lru_cache(MOST_KEPT)
+def _percent(share: float, pattern: str, locale: str) -> str:
+    return numbers.format_percent(share, format=pattern, locale=locale)
+
+
+@lru_cache(MOST_KEPT)
+def _moment(when: datetime, locale: str) -> str:
+    return dates.format_datetime(when, "medium", locale=locale)
 
 
 def as_time(when: str | float | datetime) -> datetime:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -16,13 +16,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from datasites.access.sessions import Sessions
+from datasites.access.sessions import Session, Sessions
+from datasites.access.staff import Person
 from datasites.audit_log.counted_events import CountedEvents
 from datasites.pages.frame.cookies import CookieJar
 from datasites.pages.frame.forms import Form, FormTokens, own_origin, read_fields, read_form
 from datasites.pages.frame.languages import Language, preferred, read_languages
 from datasites.pages.frame.templates import Templates
-from datasites.pages.frame.views import Answer, Onward, Page, Pages, Place, Route
+from datasites.pages.frame.views import Answer, Onward, Page, Pages, Place, Route, Signs
 from datasites.pages.frame.visit import THEMES, Visit
 from datasites.web.served_path import served_path
 from policies.errors import StorageUnavailable, WanwuError
@@ -44,12 +45,20 @@ class Reception:
         counted: Told of every refusal.
         secure: Whether browsers come by TLS.
         parts: All pages.
+        signs: What the head of each page tells a person; None for nothing.
     """
 
     def __init__(
-        self, name: str, *, sessions: Sessions, counted: CountedEvents, secure: bool, parts: Sequence[Pages]
+        self,
+        name: str,
+        *,
+        sessions: Sessions,
+        counted: CountedEvents,
+        secure: bool,
+        parts: Sequence[Pages],
+        signs: Callable[[Person], Signs | None] = lambda person: None,
     ) -> None:
-        self._name, self._sessions, self._counted = name, sessions, counted
+        self._name, self._sessions, self._counted, self._signs = name, sessions, counted, signs
         self._languages: Mapping[str, Language] = read_languages()
         self._templates = Templates(self._languages)
         self._cookies = CookieJar(name, secure=secure)
@@ -69,7 +78,7 @@ class Reception:
         return await run_in_threadpool(self._refuse, request, error)
 
     def _answer(self, request: Request, route: Route, form: Form) -> Response:
-        visit = self._visit(request, form)
+        visit = self._visit(request, form, used=not route.by_itself)
         try:
             answer = self._worked(request, route, visit)
         except WanwuError as error:
@@ -97,9 +106,9 @@ class Reception:
     def _refuse(self, request: Request, error: WanwuError) -> Response:
         return self._response(self._visit(request, Form()), self._error_page(request, error))
 
-    def _visit(self, request: Request, form: Form) -> Visit:
+    def _visit(self, request: Request, form: Form, *, used: bool = True) -> Visit:
         identifier = self._cookies.session(request)
-        session = self._sessions.find(identifier) if identifier else None
+        session = self._sessions.find(identifier, used=used) if identifier else None
         browser = self._cookies.browser(request)
         theme = self._cookies.choice(request, "theme")
         return Visit(
@@ -149,12 +158,21 @@ class Reception:
                 "languages": self._languages.values(),
                 "themes": THEMES,
                 "notices": visit.session.take_notices() if visit.session else (),
+                "signs": self._signs_of(visit.session),
                 **page.values,
             },
         )
         response = HTMLResponse(text, status_code=page.status, headers={"content-language": visit.language.tag})
         self._cookies.keep_browser(response, visit)
         return response
+
+    def _signs_of(self, session: Session | None) -> Signs | None:
+        """None where there are none to tell: a page does not fail because of its head."""
+        try:
+            return self._signs(session.person) if session else None
+        except sqlite3.Error:
+            log.exception("the head of a page cannot be told")
+            return None
 
     def _error_page(self, request: Request, error: WanwuError) -> Page:
         if error.private:

@@ -56,12 +56,14 @@ class Route:
         path: With names in braces for what `Visit.params` holds.
         roles: Who may; empty for whoever comes, signed in or not.
         view: The function.
+        by_itself: Whether an open page asks for it, and no person: it does not keep a session from ending.
     """
 
     method: Literal["GET", "POST"]
     path: str
     roles: tuple[str, ...]
     view: View
+    by_itself: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,19 @@ class Place:
     roles: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Signs:
+    """What the head of every page tells one person.
+
+    Attributes:
+        unread: Notices that this person has not read.
+        troubles: What is not well now; None where nobody has looked yet.
+    """
+
+    unread: int
+    troubles: int | None
+
+
 class Pages:
     """The pages of one module, and their places in the navigation."""
 
@@ -86,25 +101,30 @@ class Pages:
         self.routes: list[Route] = []
         self.places: list[Place] = []
 
-    def get(self, path: str, roles: Sequence[str] = (), *, place: str = "") -> Callable[[View], View]:
+    def get(
+        self, path: str, roles: Sequence[str] = (), *, place: str = "", by_itself: bool = False
+    ) -> Callable[[View], View]:
         """Declares a page.
 
         Args:
             path: See `Route`.
             roles: See `Route`.
             place: Its title in the navigation; empty for none.
+            by_itself: See `Route`.
         """
         if place:
             self.places.append(Place(path, place, tuple(roles)))
-        return self._declare("GET", path, roles)
+        return self._declare("GET", path, roles, by_itself=by_itself)
 
     def post(self, path: str, roles: Sequence[str] = ()) -> Callable[[View], View]:
         """Declares what a form is sent to. Only a form of this console's own pages reaches it."""
         return self._declare("POST", path, roles)
 
-    def _declare(self, method: Literal["GET", "POST"], path: str, roles: Sequence[str]) -> Callable[[View], View]:
+    def _declare(
+        self, method: Literal["GET", "POST"], path: str, roles: Sequence[str], *, by_itself: bool = False
+    ) -> Callable[[View], View]:
         def declare(view: View) -> View:
-            self.routes.append(Route(method, path, tuple(roles), view))
+            self.routes.append(Route(method, path, tuple(roles), view, by_itself))
             return view
 
         return declare

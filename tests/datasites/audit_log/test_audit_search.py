@@ -105,3 +105,9 @@ def test_a_log_that_was_cut_is_refused_where_its_end_is_sealed(tmp_path: Path) -
     file.write_text(file.read_text().splitlines(keepends=True)[0])
     with pytest.raises(AuditBroken):
         log.index.search()
+
+
+def test_the_index_names_each_kind_of_event_once(log: AuditLog) -> None:
+    assert log.index.events() == ()
+    log.index.search(count=1)
+    assert log.index.events() == ("limits changed", "request approved", "request denied")

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from support.governed import Governed
 from support.hospitals import RESEARCHER
+from support.waiting import wait_for
 
 from datasites.access.people import ResearcherRow
 from datasites.config import DatasiteConfig
-from datasites.notices import notice_book, watch
+from datasites.doctor import latest_examination
+from datasites.notices import notice_book
 from datasites.notices.notice import CERTIFICATE, DISK, DOCTOR, LOW_BUDGET
 from datasites.notices.notice_book import NoticeBook
 from datasites.notices.notices import Notices, open_notices
@@ -137,13 +139,13 @@ def test_the_doctors_problems_are_found_and_so_is_a_doctor_that_cannot_look(
         {"check": "clock", "level": "warning", "text": "?", "advice": ""},
     ]
     ran = SimpleNamespace(stdout=json.dumps(lines))
-    monkeypatch.setattr(watch.subprocess, "run", lambda *_, **__: ran)
+    monkeypatch.setattr(latest_examination.subprocess, "run", lambda *_, **__: ran)
     assert watching(tmp_path).ask_the_doctor() == {DOCTOR: {"ports": "Nothing answers. Start it."}}
 
     def away(*_: Any, **__: Any) -> None:
         raise subprocess.TimeoutExpired("doctor", 1)
 
-    monkeypatch.setattr(watch.subprocess, "run", away)
+    monkeypatch.setattr(latest_examination.subprocess, "run", away)
     assert set(watching(tmp_path).ask_the_doctor()[DOCTOR]) == {"doctor"}
 
 
@@ -152,3 +154,17 @@ def test_settings_of_notices_are_written_and_read_back(tmp_path: Path) -> None:
     config = replace(DatasiteConfig(name="north"), notices=settings)
     (tmp_path / "config.toml").write_text(config.to_toml())
     assert DatasiteConfig.from_toml(tmp_path / "config.toml") == config
+
+
+def test_who_asks_by_hand_has_everything_looked_at_and_found(
+    governed_north: Governed, notices: Notices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [{"check": "ports", "level": "problem", "text": "Nothing answers.", "advice": ""}]
+    monkeypatch.setattr(
+        latest_examination.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=json.dumps(lines))
+    )
+    assert not notices.looked
+    notices.look_now()
+    wait_for(lambda: notices.looked)
+    assert (DOCTOR, "ports") in notices.book.standing()
+    assert notices.book.unread("wu") == notices.book.page("wu").unread > 0

@@ -22,6 +22,15 @@ PAGES = (
     ("/limits", ADMIN_NAME),
     ("/datasets", ADMIN_NAME),
     ("/source", ADMIN_NAME),
+    ("/runs", ADMIN_NAME),
+    ("/runs/2222", ADMIN_NAME),
+    ("/runs/3333", ADMIN_NAME),
+    ("/audit", ADMIN_NAME),
+    ("/notices", ADMIN_NAME),
+    ("/well", ADMIN_NAME),
+    ("/people", ADMIN_NAME),
+    ("/people/staff/remove?who=dr.wu", ADMIN_NAME),
+    ("/settings", ADMIN_NAME),
     ("/nowhere", ADMIN_NAME),
 )
 """Each page, and who looks at it; a new page is a line here."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from support.researchers_ports import ANNA, BERT, OpenPort, ask, enrolment, is_c
 from support.waiting import wait_for
 
 from datasites.web import exchanges
+from datasites.web.listening import listen
 from researcher.hospitals.secure_channel import client_context
 
 
@@ -92,3 +95,21 @@ def test_one_researchers_requests_under_way_leave_room_for_anothers(tmp_path: Pa
         assert north.app.requests == 3
         for one in held:
             one.close()
+
+
+def test_an_answers_end_does_not_wait_for_an_acknowledgement_of_its_beginning() -> None:
+    async def undelayed() -> int:
+        made: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            made.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with listen("127.0.0.1", 0) as listening:
+            async with await asyncio.start_server(connected, sock=listening):
+                _, writer = await asyncio.open_connection(*listening.getsockname())
+                found = await made
+                writer.close()
+        return found
+
+    assert asyncio.run(undelayed()) != 0

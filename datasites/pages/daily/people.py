@@ -1,0 +1,165 @@
+"""Pages of people: researchers and their certificates, and the hospital's own people. Nothing secret is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from datasites.access.people import ADMIN, AUDITOR, REVIEWER, ROLES, ResearcherRow, StaffRow
+from datasites.console.console import CHANGES
+from datasites.pages.frame.languages import to_translate
+from datasites.pages.frame.state_words import role_word
+from datasites.pages.frame.views import Answer, Onward, Page, Pages
+from datasites.pages.frame.visit import Visit
+from policies.errors import AccountUnknown, ConfigError
+
+DUTIES: Mapping[str, str] = {
+    ADMIN: to_translate("sets the datasite up: people, limits, runs; decides on requests and reads the books too"),
+    REVIEWER: to_translate("decides on requests and asks researchers; sees datasets, runs and budgets"),
+    AUDITOR: to_translate("reads budgets, runs, records of decisions and the audit log; changes nothing"),
+}
+"""Each role in one line."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that cannot be taken back, and is confirmed first.
+
+    Attributes:
+        title: What it is.
+        means: What comes of it.
+        button: Its word on the button.
+    """
+
+    title: str
+    means: str
+    button: str
+
+
+REVOKE = Step(
+    to_translate("End the access of %(who)s"),
+    to_translate("Certificate, password and open connections end at once. What has begun stays charged."),
+    to_translate("End the access"),
+)
+REMOVE = Step(
+    to_translate("Remove the account of %(who)s"),
+    to_translate("Their sessions, their votes on what is not decided and their proposals end with it."),
+    to_translate("Remove the account"),
+)
+RESET = Step(
+    to_translate("Have %(who)s begin anew"),
+    to_translate("Password, second factor and sessions end; a new file on the machine lets them set a password."),
+    to_translate("Have them begin anew"),
+)
+
+
+@dataclass(frozen=True)
+class PeoplesDoors:
+    """What the pages of people do.
+
+    Attributes:
+        researchers: The researchers and their certificates.
+        enrol: Makes a researcher's account and certificate; returns the name of the file to hand over.
+        revoke: Ends a researcher's access; returns how many certificates ended.
+        staff: The hospital's people.
+        add: Adds one, by name and role, for who does it; returns the name of the file to hand over.
+        remove: Removes one, for who does it.
+        reset: Has one begin anew, for who does it; returns the name of the file to hand over.
+        soon_days: Days before its end from which on a certificate ends soon.
+    """
+
+    researchers: Callable[[], Sequence[ResearcherRow]]
+    enrol: Callable[[str], str]
+    revoke: Callable[[str], int]
+    staff: Callable[[], Sequence[StaffRow]]
+    add: Callable[[str, str, str], str]
+    remove: Callable[[str, str], object]
+    reset: Callable[[str, str], str]
+    soon_days: int
+
+
+def make_pages(doors: PeoplesDoors) -> Pages:
+    """The list, and each way to change it."""
+    pages = Pages()
+
+    def listed(visit: Visit, errors: Mapping[str, str] | None = None) -> Answer:
+        values = {
+            "researchers": doors.researchers(),
+            "staff": doors.staff(),
+            "soon_days": doors.soon_days,
+            "duties": DUTIES,
+            "roles": [(role, visit.gettext(role_word(role))) for role in ROLES],
+            "errors": errors or {},
+        }
+        return Page("daily/people.html.jinja", values, 422 if errors else 200)
+
+    @pages.get("/people", CHANGES, place=to_translate("People"))
+    def every(visit: Visit) -> Answer:
+        return listed(visit)
+
+    @pages.post("/people/researchers", CHANGES)
+    def enrol(visit: Visit) -> Answer:
+        email = visit.form.line("email")
+        try:
+            return _handed(visit, doors.enrol(email), email)
+        except ConfigError as error:
+            return listed(visit, {"email": error.public})
+
+    @pages.post("/people/staff", CHANGES)
+    def add(visit: Visit) -> Answer:
+        name = visit.form.line("name")
+        try:
+            return _handed(visit, doors.add(name, visit.form.get("role"), visit.who.name), name)
+        except ConfigError as error:
+            return listed(visit, {"name": error.public})
+
+    _make_steps(pages, doors)
+    return pages
+
+
+def _make_steps(pages: Pages, doors: PeoplesDoors) -> None:
+    """What cannot be taken back."""
+
+    def revoke(visit: Visit, who: str) -> Answer:
+        count = doors.revoke(who)
+        said = visit.ngettext("%(count)s certificate has ended.", "%(count)s certificates have ended.", count)
+        return Onward("/people", notice=said)
+
+    def remove(visit: Visit, who: str) -> Answer:
+        doors.remove(who, visit.who.name)
+        return Onward("/people", notice=visit.gettext("The account of %(who)s has ended.", who=who))
+
+    def reset(visit: Visit, who: str) -> Answer:
+        return _handed(visit, doors.reset(who, visit.who.name), who)
+
+    def known_researcher(who: str) -> bool:
+        return any(one.email == who for one in doors.researchers())
+
+    def known_person(who: str) -> bool:
+        return any(one.name == who for one in doors.staff())
+
+    _confirmed(pages, "/people/researchers/revoke", REVOKE, known_researcher, revoke)
+    _confirmed(pages, "/people/staff/remove", REMOVE, known_person, remove)
+    _confirmed(pages, "/people/staff/reset", RESET, known_person, reset)
+
+
+def _handed(visit: Visit, file: str, who: str) -> Answer:
+    said = visit.gettext("Hand this file on the datasite's machine to %(who)s: %(file)s", who=who, file=file)
+    return Onward("/people", notice=said)
+
+
+def _confirmed(
+    pages: Pages, path: str, step: Step, known: Callable[[str], bool], take: Callable[[Visit, str], Answer]
+) -> None:
+    """Declares a step: its page says what comes of it, and the form there takes it."""
+
+    @pages.get(path, CHANGES)
+    def ask(visit: Visit) -> Answer:
+        who = visit.query.line("who")
+        if not known(who):
+            raise AccountUnknown("There is no such person here.")
+        return Page("daily/confirm.html.jinja", {"step": step, "who": who, "path": path})
+
+    @pages.post(path, CHANGES)
+    def taken(visit: Visit) -> Answer:
+        return take(visit, visit.form.line("who"))
