@@ -271,10 +271,8 @@ def check_email(email: str) -> str:
         ConfigError: It does not.
     """
     if not isinstance(email, str) or not _EMAIL.fullmatch(email):
-        raise ConfigError(
-            "Expected an e-mail address such as researcher@university.org, in small letters after the @, got "
-            f"{email!r}."
-        )
+        example = "researcher@university.org, in small letters after the @"
+        raise ConfigError(f"Expected an e-mail address such as {example}, got {email!r}.")
     return email
 
 

@@ -13,15 +13,12 @@ from datasites.access.signing_in.sign_in import SignIn
 from datasites.access.throttle import SignInThrottle
 from datasites.console.app import PREFIX, make_app
 from datasites.console.console import Console
-from datasites.console.datasets import published, summary_of
-from datasites.datasets.samples.sheet_process import SheetProcess
 from datasites.pages import datasets, openid_sign_in, overview, own_account, own_files, preferences, sign_in
 from datasites.pages.daily.pages import make_daily_pages, signs_for
 from datasites.pages.decisions import pages as decisions
 from datasites.pages.frame.languages import read_languages
 from datasites.pages.frame.reception import Reception
 from datasites.pages.frame.routing import ByPath, pages_app
-from datasites.sources.inspection.latest_look import LatestLook
 from datasites.web.request_bounds import OWN_PAGES, RequestBounds
 
 # What the console is asked for as where it has no certificate: it then listens on loopback only.
@@ -45,7 +42,7 @@ def make_pages_and_api(
         tls_names: The hosts that its certificate is for; empty without TLS, on loopback.
         openid: The hospital's own provider of sign-ins; None where it has none.
     """
-    books, sheets = console.books, SheetProcess()
+    books = console.books
     entrance = SignIn(console.staff, books.audit, books.counted, throttle)
     parts = (
         own_files.make_pages(),
@@ -54,12 +51,7 @@ def make_pages_and_api(
         *([openid_sign_in.make_pages(openid, sessions, entrance)] if openid else []),
         overview.make_pages(lambda: overview.overview_of(console)),
         *decisions.make_pages(console),
-        datasets.make_pages(
-            tuple(console.datasets),
-            lambda name: summary_of(console, name),
-            lambda name, which: sheets.sheet(which, published(console, name).store),
-            LatestLook(console.source),
-        ),
+        datasets.make_pages_of(console),
         *make_daily_pages(console, sessions),
         own_account.make_pages(console.name, sessions, OwnAccount(console.staff, entrance, books.audit)),
     )

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from starlette.responses import Response
 
-from datasites.console.console import CHANGES, DECIDES, READS
-from datasites.datasets.samples.sheet_process import MOCK, OWN
+from datasites.console.console import CHANGES, DECIDES, READS, Console
+from datasites.console.datasets import published, summary_of
+from datasites.datasets.samples.sheet_process import MOCK, OWN, SheetProcess
 from datasites.datasets.summary import DatasetSummary
 from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.views import Answer, Onward, Page, Pages
@@ -27,6 +28,17 @@ CARD_WORDS: Mapping[str, str] = {
     "terms of use": to_translate("terms of use"),
 }
 """What the schema card's lines are called, as `DatasetSummary.card` has them."""
+
+
+def make_pages_of(console: Console) -> Pages:
+    """The pages of a console's datasets and of its source."""
+    sheets = SheetProcess()
+    return make_pages(
+        tuple(console.datasets),
+        lambda name: summary_of(console, name),
+        lambda name, which: sheets.sheet(which, published(console, name).store),
+        LatestLook(console.source),
+    )
 
 
 def make_pages(

@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 from support.console_pages import ADMIN_NAME, ConsoleOfFakes, serving
 from support.daily_fakes import ACCOUNT, ADA
+from support.waiting import CEILING_SECONDS
 
 from datasites.approvals.approvals import Approvals
 from datasites.audit_log.chain import entry_hash
@@ -63,7 +64,9 @@ def _measured() -> list[Times]:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
         consoles = [opened.enter_context(_console(Path(folder) / str(rows), rows)) for rows in (FEW, MANY)]
         clients = [
-            opened.enter_context(httpx.Client(base_url=one.url, cookies=one.session_of(ADMIN_NAME), timeout=60))
+            opened.enter_context(
+                httpx.Client(base_url=one.url, cookies=one.session_of(ADMIN_NAME), timeout=CEILING_SECONDS)
+            )
             for one in consoles
         ]
         times: list[Times] = [{name: [] for name in PATHS} for _ in clients]

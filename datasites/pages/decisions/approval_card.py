@@ -16,7 +16,7 @@ from datasites.approvals.approvals import MAX_REASON
 from datasites.code_requests.card import RequestCard
 from datasites.console.console import CHANGES, DECIDES, READS, Console
 from datasites.console.requests import end_request
-from datasites.console.review_card import flat
+from datasites.console.shown.review_card import flat
 from datasites.pages.decisions import card_words
 from datasites.pages.frame.views import Answer, Onward, Page, Pages
 from datasites.pages.frame.visit import Visit

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from datasites.approvals.approvals import MAX_REASON
-from datasites.code_requests.hospital_limits import HospitalLimits, LimitsOutcome
-from datasites.code_requests.limit_proposals import LimitProposal
+from datasites.code_requests.limits.hospital_limits import HospitalLimits, LimitsOutcome
+from datasites.code_requests.limits.limit_proposals import LimitProposal
 from datasites.console.console import CHANGES, DECIDES
 from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.views import Answer, Onward, Page, Pages

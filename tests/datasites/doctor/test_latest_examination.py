@@ -26,7 +26,7 @@ def test_there_is_one_look_at_a_time_and_the_findings_before_stay_until_its_end(
     answers, go_on = iter([FOUND, []]), threading.Event()
 
     def run(*_: Any, **__: Any) -> Any:
-        assert go_on.wait(60)
+        wait_for(go_on.is_set)
         return SimpleNamespace(stdout=json.dumps(next(answers)))
 
     monkeypatch.setattr(latest_examination.subprocess, "run", run)
