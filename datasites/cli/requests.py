@@ -57,10 +57,10 @@ def record(chosen: Chosen, *, request: str, out: Path | None, check: Path | None
     answer = console.call(chosen, "GET", f"/requests/{request}/record")
     if out is not None:
         keep_record(answer, out)
-        tell(chosen, {"id": answer["id"], "file": str(out)}, f"Written to {out}.")
+        tell(chosen, {"id": answer["request_id"], "file": str(out)}, f"Written to {out}.")
     elif check is not None:
         held = check_record(answer, check)
-        tell(chosen, {"id": answer["id"], "holds": held}, f"The record holds: {held}.")
+        tell(chosen, {"id": answer["request_id"], "holds": held}, f"The record holds: {held}.")
 
 
 def approve(chosen: Chosen, *, request: str) -> None:
