@@ -114,4 +114,4 @@ def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
     told = "stop when standard input closes (used by launch_datasites.py)"
     commands.add("serve", serve, switch("--stop_with_stdin", told), tells=False)
-    commands.add("console", open_console, switch("--no-browser", "print the address alone"), tells=False)
+    commands.add("console", open_console, switch("--no-browser", "print the address alone"))
