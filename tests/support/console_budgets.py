@@ -59,6 +59,7 @@ def fake_ledger() -> Any:
     """What the console asks a ledger for."""
     held = reservations(entries())
     return SimpleNamespace(
+        verify=lambda: None,
         entries=entries,
         reservations=lambda: dict(held),
         history=lambda fingerprint, **_: merged(charged(held.values())) if fingerprint == FINGERPRINT else (),

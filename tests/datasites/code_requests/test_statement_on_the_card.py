@@ -74,10 +74,10 @@ def test_a_hospital_that_asks_for_a_statement_names_what_is_missing(
 ) -> None:
     strict = replace(north.books.limits._config, require_statement=True)
     monkeypatch.setattr(north.books.limits, "_config", strict)
-    before = len(north.book.cards())
+    before = north.book.page().counts
     with pytest.raises(LimitExceeded, match=r"says no protocol, publication\. Give --protocol, --publication"):
         north.submit(replace(PLAN, study="partly", statement=replace(SAID, protocol="", publication=" ")))
     with pytest.raises(LimitExceeded, match="says no name, institution, contact, purpose, protocol, publication"):
         north.submit(replace(PLAN, study="silent-too"))
-    assert len(north.book.cards()) == before
+    assert north.book.page().counts == before
     assert north.book.card(north.submit(replace(PLAN, study="whole", statement=SAID)).request_id).finding == ""

@@ -93,7 +93,7 @@ def console(tmp_path: Path, tokens: dict[str, str]) -> Console:
     for name, role in (("dr.wu", REVIEWER), ("m.lee", AUDITOR)):
         tokens[role] = json.loads(staff.add(name, role, by="admin", url="").read_text())["token"]
     part: Any = Part()
-    return Console("north", staff, part, part, part, part, part, part, part, part, part, b"s" * 32)
+    return Console("north", staff, part, part, part, part, part, part, part, part, part, part, b"s" * 32)
 
 
 def ask(console: Console, route: str, token: str) -> httpx.Response:

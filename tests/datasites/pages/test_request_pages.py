@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,15 +18,8 @@ from support.hostile_texts import HOSTILE, raw_in
 
 from datasites.approvals.threads import Message
 from datasites.pages.decisions.approval_card import bars_of, what_was_seen
-from datasites.review.review import Changed, Review
-
-
-@dataclass(frozen=True)
-class Rehearsed(Review):
-    """A review that tells of a rehearsal, too."""
-
-    rehearsal: object = None
-
+from datasites.rehearsal.rehearsals import Rehearsal
+from datasites.review.review import Changed
 
 MARKUP = "<b id='theirs'>bold</b><script>window.ran = 1</script>"
 DISGUISED = " ".join(HOSTILE[name] for name in ("directions", "no width", "controls", "html", "template"))
@@ -134,12 +127,11 @@ def test_an_infinite_cost_is_shown_as_one(tmp_path: Path) -> None:
 
 
 def test_a_rehearsal_is_told_where_there_is_one(tmp_path: Path) -> None:
-    lines = SimpleNamespace(told=lambda: "failed: the mock has three classes")
-    rehearsal = SimpleNamespace(public=lambda: lines, traceback="one\ntwo <b>")
-    rehearsed = Rehearsed(**vars(review()), rehearsal=rehearsal)
+    rehearsal = Rehearsal(PENDING, "failed", "The mock has three classes.", traceback="one\ntwo <b>")
+    rehearsed = replace(review(), rehearsal=rehearsal)
     with serving(tmp_path, book=FakeBook({PENDING: rehearsed})) as console:
         page = asked(console, REVIEWER_NAME, f"/requests/{PENDING}").text
-    assert "failed: the mock has three classes" in page
+    assert "The mock has three classes." in page
     assert "two &lt;b&gt;" in page
 
 
