@@ -131,7 +131,7 @@ def test_a_page_as_the_page_tells_is_drawn_takes_a_form_and_counts(tmp_path: Pat
     for code, language in languages.items():
         environment = make_environment(language)
         page = show.view(visit_in(language))
-        values = {"visit": visit_in(language), "console_name": "north", "places": [place], "notices": ()}
+        values = {"visit": visit_in(language), "console_name": "north", "places": [place], "notices": (), "signs": None}
         drawn = environment.from_string(template[1]).render(
             {**values, "languages": languages.values(), "themes": THEMES, **page.values}
         )

@@ -38,7 +38,7 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "be
 
 
 @pytest.mark.parametrize(("path", "name"), PAGES, ids=[path for path, _ in PAGES])
-@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+@pytest.mark.parametrize("language", ["en-GB", pytest.param("zh-CN", marks=pytest.mark.slow)])
 def test_a_page_has_no_fault_of_accessibility_in_either_theme(
     served: ConsoleOfFakes, context_of: Callable[..., BrowserContext], path: str, name: str, language: str
 ) -> None:
