@@ -663,7 +663,7 @@ def test_tests_stand_in_the_rooms_of_what_they_test_and_their_helpers_in_one() -
 
 def test_nothing_at_the_top_level_but_what_the_frame_allows() -> None:
     allowed = {*PACKAGES, "tests", "docs", "launch_datasites.py", "requirements.txt", "README.md", "pyproject.toml"}
-    allowed |= {"Makefile", "CHANGELOG.md", "LICENSE", "CONTRIBUTING.md", "SECURITY.md", "findings"}
+    allowed |= {"Makefile", "README.zh-CN.md", "CHANGELOG.md", "LICENSE", "CONTRIBUTING.md", "SECURITY.md", "findings"}
     made = {"out", "state", "__pycache__", "build"}
     found = {path.name for path in PROJECT.iterdir() if not path.name.startswith(".")}
     assert found - made <= allowed | {name for name in found if name.endswith(".egg-info")}

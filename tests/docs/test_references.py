@@ -138,6 +138,13 @@ def test_the_readme_tells_to_type_every_part_of_the_walk_through() -> None:
         assert any(line.startswith(start) for line in typed), start
 
 
+def test_the_chinese_readme_tells_to_type_what_the_english_one_does() -> None:
+    typed = {
+        name: {line for page, line in _shell_lines() if page.name == name} for name in ("README.md", "README.zh-CN.md")
+    }
+    assert "python launch_datasites.py" in typed["README.zh-CN.md"] <= typed["README.md"]
+
+
 def _make_targets(text: str) -> Iterator[str]:
     for code in re.findall(r"`([^`\n]+)`", text) + SHELL.findall(text):
         yield from re.findall(r"^make ([a-z][a-z-]*)", code, re.MULTILINE)
