@@ -145,6 +145,15 @@ def test_the_chinese_readme_tells_to_type_what_the_english_one_does() -> None:
     assert "python launch_datasites.py" in typed["README.zh-CN.md"] <= typed["README.md"]
 
 
+def test_the_chinese_tutorial_tells_to_type_what_the_english_one_does_and_shows_what_is_printed() -> None:
+    blocks = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+    english, chinese = (
+        blocks.findall((DOCS / f"tutorial-first-hospital{language}.md").read_text()) for language in ("", ".zh-CN")
+    )
+    assert len(english) > 20
+    assert chinese == english
+
+
 def _make_targets(text: str) -> Iterator[str]:
     for code in re.findall(r"`([^`\n]+)`", text) + SHELL.findall(text):
         yield from re.findall(r"^make ([a-z][a-z-]*)", code, re.MULTILINE)
