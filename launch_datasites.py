@@ -6,7 +6,8 @@
     python launch_datasites.py --name hospital_a --port 8081 --data_path DIR      one hospital, its own pictures
 
 Each datasite is a process of its own with a state folder of its own. Started again over existing state, it finds its
-datasets, accounts and approvals as they were. Ctrl-C or SIGTERM stops them all.
+datasets, accounts and approvals as they were. Ctrl-C, SIGTERM or the end of the terminal stops them all. One that ends
+by itself leaves the others running: what it was and how its log ends is printed, and the exit status is 1 in the end.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -27,6 +28,7 @@ from policies.terminal.printing import say, say_error, show_everything
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import FrameType
 
     from datasites.config import DatasiteConfig
     from datasites.datasite_process import DatasiteProcess
@@ -73,34 +75,41 @@ def main() -> int:
 
 def launch(**given: object) -> int:
     """Starts hospital datasites and stops them together."""
-    from datasites.datasite_process import DatasiteProcess, stop, wait_for_an_end, wait_until_ready
+    from datasites.datasite_process import DatasiteProcess, stop, wait_for_the_last, wait_until_ready
 
     wanted = Wanted(**given)  # type: ignore[arg-type]
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _raise_stop)
+    _at_a_stop(_raise_stop)
     if wanted.stop_with_stdin:
         from datasites.cli.serving import wait_for_stdin
 
         threading.Thread(target=wait_for_stdin, daemon=True).start()
     started: list[DatasiteProcess] = []
+    ended: list[ConfigError] = []
+
+    def lost(error: ConfigError) -> None:
+        ended.append(error)
+        say_error(error, private=True)
+        if left := len(started) - len(ended):
+            say(f"{left} of {len(started)} datasites go on.", to_errors=True)
+
     try:
         configs = described(wanted)
         states = _check(configs, wanted.state)
         for config, state in zip(configs, states, strict=True):
             started.append(DatasiteProcess.start(config, state))
-        wait_until_ready(started)
-        _print_overview(started)
-        wait_for_an_end(started)
+        ready = wait_until_ready(started, lost)
+        if ready:
+            _print_overview(ready, of=len(started))
+        wait_for_the_last(ready, lost)
     except _Stop:
         say("Stopping ...")
     except WanwuError as error:
         say_error(error)  # before the others are stopped, which takes a while
         return 1
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        _at_a_stop(signal.SIG_IGN)
         stop(started)
-    return 0
+    return 1 if ended else 0
 
 
 def described(wanted: Wanted) -> list[DatasiteConfig]:
@@ -227,7 +236,7 @@ def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
     return folders
 
 
-def _print_overview(started: Sequence[DatasiteProcess]) -> None:
+def _print_overview(started: Sequence[DatasiteProcess], *, of: int) -> None:
     from policies.terminal.rich_terminal import PlainConsole, PlainTable
 
     table = PlainTable("datasite", "address", "dataset", "credentials (handed to researchers, mode 0600)")
@@ -238,8 +247,16 @@ def _print_overview(started: Sequence[DatasiteProcess]) -> None:
     console.print(
         "Hospital's side:    python -m datasites requests --state", f"{started[0].state.path}", soft_wrap=True
     )
-    console.print("All datasites are ready. Ctrl-C stops them.")
+    ready = "All datasites are" if len(started) == of else f"{len(started)} of {of} datasites are"
+    console.print(f"{ready} ready. Ctrl-C stops them.")
     sys.stdout.flush()
+
+
+def _at_a_stop(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:
+    """Sets what happens when somebody asks for the end. With nohup, closing the terminal is none."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def _raise_stop(number: int, frame: object) -> NoReturn:

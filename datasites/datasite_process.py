@@ -8,10 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import Self
 
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
@@ -19,6 +19,8 @@ from policies.errors import ConfigError
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 20.0
+LAST_LINES = 5
+_LAST_BYTES = 8192
 _PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -43,60 +45,74 @@ class DatasiteProcess:
         )
         return cls(config, state, process)
 
-    def ended_too_early(self) -> NoReturn:
-        """Says why it is not ready, in the datasite's own words where it wrote any.
-
-        Raises:
-            ConfigError: Always.
-        """
+    def ended_too_early(self) -> ConfigError:
+        """Why it is not ready, in the datasite's own words where it wrote any."""
         text = self.process.stderr.read().decode(errors="replace")  # type: ignore[union-attr]
-        log = self.state.logs / "datasite.log"
-        if log.exists():
-            text += log.read_text(errors="replace")
-        said = [line for line in text.splitlines() if line.startswith("WW")]
-        reason = said[-1] if said else f"look at {log}"
-        raise ConfigError(f"Datasite '{self.config.name}' did not start: {reason}")
+        said = [line for line in (text + _end_of(self._log)).splitlines() if line.startswith("WW")]
+        reason = said[-1] if said else f"look at {self._log}"
+        return ConfigError(f"Datasite '{self.config.name}' did not start: {reason}")
+
+    def ended_by_itself(self) -> ConfigError:
+        """How it ended, with the last lines of its log in the private text."""
+        lines = _end_of(self._log).splitlines()[-LAST_LINES:]
+        return ConfigError(
+            f"Datasite '{self.config.name}' ended by itself, {_how(self.process.poll())}. The end of {self._log}:",
+            private="\n".join(lines) or "(nothing)",
+        )
+
+    @property
+    def _log(self) -> Path:
+        return self.state.logs / "datasite.log"
 
 
-def wait_until_ready(started: Sequence[DatasiteProcess]) -> None:
-    """Returns when every datasite has said that it is ready.
+def wait_until_ready(started: Sequence[DatasiteProcess], lost: Callable[[ConfigError], None]) -> list[DatasiteProcess]:
+    """Waits until every datasite has said that it is ready, or has ended instead.
+
+    Args:
+        started: Those that start.
+        lost: Told of each that has ended, and why.
+
+    Returns:
+        Those that are ready.
 
     Raises:
-        ConfigError: One ended instead, or none of them did in time.
+        ConfigError: One said nothing in time.
     """
     deadline = time.monotonic() + READY_SECONDS
     waiting = {one.process.stdout: one for one in started}
+    ready = []
     with selectors.DefaultSelector() as selector:
         for stream in waiting:
             selector.register(stream, selectors.EVENT_READ)  # type: ignore[arg-type]
         while waiting:
-            ready = selector.select(timeout=max(deadline - time.monotonic(), 0))
-            if not ready:
+            told = selector.select(timeout=max(deadline - time.monotonic(), 0))
+            if not told:
                 names = ", ".join(one.config.name for one in waiting.values())
                 raise ConfigError(
                     f"Not ready within {READY_SECONDS:g} seconds: {names}. Look at logs/ in its state folder."
                 )
-            for key, _ in ready:
-                one = waiting[key.fileobj]  # type: ignore[index]
-                if not key.fileobj.readline().startswith(b"ready"):  # type: ignore[union-attr]
-                    one.ended_too_early()
+            for key, _ in told:
+                one = waiting.pop(key.fileobj)  # type: ignore[call-overload]
                 selector.unregister(key.fileobj)
-                del waiting[key.fileobj]  # type: ignore[arg-type]
+                if key.fileobj.readline().startswith(b"ready"):  # type: ignore[union-attr]
+                    ready.append(one)
+                else:
+                    lost(one.ended_too_early())
+    return [one for one in started if one in ready]
 
 
-def wait_for_an_end(started: Sequence[DatasiteProcess]) -> NoReturn:
-    """Waits as long as all of them run.
+def wait_for_the_last(running: Sequence[DatasiteProcess], lost: Callable[[ConfigError], None]) -> None:
+    """Waits as long as one of them runs; none is stopped because another one ended.
 
-    Raises:
-        ConfigError: One has ended by itself.
+    Args:
+        running: Datasites that are ready.
+        lost: Told of each that has ended by itself, once, and why.
     """
-    while True:
-        for one in started:
-            if one.process.poll() is not None:
-                raise ConfigError(
-                    f"Datasite '{one.config.name}' ended by itself; the others are stopped too. Look at "
-                    f"{one.state.logs / 'datasite.log'}."
-                )
+    left = list(running)
+    while left:
+        for one in [one for one in left if one.process.poll() is not None]:
+            left.remove(one)
+            lost(one.ended_by_itself())
         time.sleep(0.3)
 
 
@@ -111,3 +127,20 @@ def stop(started: Sequence[DatasiteProcess]) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(one.process.pid, signal.SIGKILL)
             one.process.wait()
+
+
+def _how(status: int | None) -> str:
+    """What a process's exit status says of its end."""
+    if status is None or status >= 0:
+        return f"with status {status}"
+    cause = ", as the system ends a process where memory is full" if -status == signal.SIGKILL else ""
+    return f"by {signal.Signals(-status).name}{cause}"
+
+
+def _end_of(log: Path) -> str:
+    """The last lines of a log that may be long; nothing if there is none."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LAST_BYTES))
+        return file.read().decode(errors="replace")

@@ -223,7 +223,7 @@ def _hospitals(states: Path, data: Path | None, port: int, console: PlainConsole
     def relay() -> None:
         for said in process.stdout or ():
             lines.append(said)
-            if not ready.is_set() and not said.startswith("All datasites are ready"):
+            if not ready.is_set() and "datasites are ready" not in said:
                 console.print(said.rstrip())
             else:
                 ready.set()

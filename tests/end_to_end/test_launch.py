@@ -77,21 +77,35 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str | 
         process = start("--state", folder, *named, "--data_path", folder / "pictures.npz", *people)
         _read_until_ready(process)
         command("-m", "datasites", "revoke", STRANGER, "--state", state)
+        served = psutil.Process(process.pid).children()
         os.kill(process.pid, signal.SIGKILL)  # its datasite notices, and ends too
         process.wait()
-        wait_for(lambda: not (state / "identity" / "console.json").exists())
+        wait_for(lambda: not any(child.is_running() for child in served))
     (folder / "pictures.npz").unlink()
     return state, named
 
 
 def _read_until_ready(process: subprocess.Popen[str]) -> str:
+    return _read_until(process, "All datasites are ready")
+
+
+def _read_until(process: subprocess.Popen[str], begins: str) -> str:
     assert process.stdout
     lines = []
     for line in process.stdout:
         lines.append(line)
-        if line.startswith("All datasites are ready"):
+        if line.startswith(begins):
             return "".join(lines)
     raise AssertionError("".join(lines))
+
+
+def _kill_datasite(launcher: subprocess.Popen[str], state: Path) -> None:
+    """Kills the datasite of that state folder, among those that a launcher started."""
+    for child in psutil.Process(launcher.pid).children():
+        if str(state) in child.cmdline():
+            child.kill()
+            return
+    raise AssertionError(f"no datasite of {state}")
 
 
 def _end(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> int:
@@ -256,4 +270,8 @@ def test_hospitals_of_a_config_start_with_their_own_limits(start: Start, tmp_pat
     assert "epsilon = 2.5" in (tmp_path / "state" / "x" / "config.toml").read_text()
     manifest = json.loads((tmp_path / "state" / "y" / "store" / "pictures" / "manifest.json").read_text())
     assert manifest["public_size"] == 90
-    assert _end(process) == 0
+    _kill_datasite(process, tmp_path / "state" / "y")
+    said = _read_until(process, "1 of 2 datasites go on.")
+    assert "WW801: Datasite 'y' ended by itself, by SIGKILL" in said and "'x'" not in said
+    assert json.loads(command("-m", "datasites", "limits", "--json", "--state", tmp_path / "state" / "x").stdout)
+    assert _end(process) == 1
