@@ -149,10 +149,22 @@ class Approvals:
             self.connection.close()
 
     def record(self, decision: Decision) -> None:
-        """Writes a decision; a later one on the same request replaces it."""
+        """Writes a decision, unfinished until `finish`; a later one on the same request replaces it."""
         values = tuple(vars(decision).values())
         with self.lock:
+            self.connection.execute("INSERT OR IGNORE INTO unfinished VALUES (?)", (decision.request_id,))
             self.connection.execute(f"INSERT OR REPLACE INTO decisions VALUES ({','.join('?' * len(values))})", values)  # noqa: S608
+
+    def finish(self, request_id: str) -> None:
+        """Notes that a decision has reached all that follow from it."""
+        with self.lock:
+            self.connection.execute("DELETE FROM unfinished WHERE request_id=?", (request_id,))
+
+    def unfinished(self) -> tuple[str, ...]:
+        """Requests on which a decision was begun to be written and not finished."""
+        with self.lock:
+            rows = self.connection.execute("SELECT request_id FROM unfinished ORDER BY rowid").fetchall()
+        return tuple(str(one) for (one,) in rows)
 
     def of_request(self, request_id: str) -> Decision | None:
         """The decision on a request, if any."""

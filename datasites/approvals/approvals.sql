@@ -15,6 +15,9 @@ CREATE TABLE IF NOT EXISTS decisions (
     reason       TEXT NOT NULL
 );
 
+-- Requests whose decision is recorded here and may not have reached PySyft, the ledger or the audit log yet.
+CREATE TABLE IF NOT EXISTS unfinished (request_id TEXT PRIMARY KEY);
+
 -- The votes of a request's reviewers: each person has one, for what the card with that digest showed.
 CREATE TABLE IF NOT EXISTS votes (
     request_id   TEXT NOT NULL,

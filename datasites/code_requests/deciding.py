@@ -6,6 +6,7 @@ Nothing crosses the boundary but a decision and its reason. One decision is made
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from datasites.approvals.votes import APPROVE, Outcome, Vote, is_the_asker, outc
 from datasites.code_requests.books import Books
 from datasites.code_requests.canonical import CanonicalRequest, RequestReader
 from datasites.code_requests.decided import NO_SHAPES, decision_on, now, refused_unread, voted_digest
-from datasites.pysyft.context import admin_context
+from datasites.code_requests.decisions.told_decisions import ToldDecisions, votes_as_logged
 from policies.budget.accountant import plan_spend
 from policies.errors import NotAllowed, RequestDenied, RequestError, WanwuError
 from policies.plans.plan_json import canonical_json
@@ -24,7 +25,8 @@ class Deciding:
     """Decides on the code requests of one datasite."""
 
     def __init__(self, server: Any, books: Books, reader: RequestReader) -> None:
-        self._server, self._books, self._reader = server, books, reader
+        self._books, self._reader = books, reader
+        self._told = ToldDecisions(server, books, reader)
         self._lock = threading.Lock()
 
     def vote(self, request_id: str, vote: Vote, *, named: bool) -> None:
@@ -105,10 +107,12 @@ class Deciding:
             if decision.decision == "approved":
                 decision = replace(decision, decision="ended", reason=reason)
                 self._books.approvals.record(decision)
-            self._books.ledger.release(request_id=decision.request_id, reason=decision.reason)
-            self._books.audit.write(
-                "request ended", request=decision.request_id, by=by, reason=decision.reason, **self._books.witness()
-            )
+            self._told.ended(decision, by=by)
+
+    def complete(self, check_approved: Callable[[str], object]) -> None:
+        """Completes what a stop left half done; see `ToldDecisions.complete`."""
+        with self._lock:
+            self._told.complete(check_approved)
 
     def _check_voter(self, request: Any, person: str) -> None:
         if is_the_asker(person, str(request.requesting_user_email)):
@@ -171,7 +175,7 @@ class Deciding:
             raise RequestError("The request was withdrawn by who asked. There is nothing left to decide.")
         if known.decision == "ended":
             raise RequestError("The request has ended: no further round of it runs. There is nothing left to decide.")
-        self._tell_refused(request, decided, votes)
+        self._told.refused(request, decided, votes)
 
     def _approve(
         self, request: Any, checked: CanonicalRequest, shapes: str, *, by: str, votes: tuple[Vote, ...]
@@ -194,15 +198,14 @@ class Deciding:
             "request approved",
             request=checked.request_id,
             by=by,
-            votes=_told(votes),
+            votes=votes_as_logged(votes),
             digest=sealed(checked.digest, shapes),
             fingerprint=manifest.budget_key,
             reserved=canonical_json(reserved.body()),
             **self._books.witness(),
         )
         self._books.approvals.record(decision_on(checked, "approved", by=by, reason="", shapes=shapes, at=now()))
-        with self._server.lock:
-            self._server.services.request.apply(admin_context(self._server), request.id)
+        self._told.approved(request)
 
     def _refuse(
         self, request: Any, checked: CanonicalRequest | None, decided: Outcome, votes: tuple[Vote, ...]
@@ -215,19 +218,7 @@ class Deciding:
                 checked, decided.decision, by=decided.by, reason=decided.reason, shapes=NO_SHAPES, at=now()
             )
         self._books.approvals.record(decision)
-        self._tell_refused(request, decided, votes)
-
-    def _tell_refused(self, request: Any, decided: Outcome, votes: tuple[Vote, ...]) -> None:
-        with self._server.lock:
-            self._server.services.request.undo(admin_context(self._server), request.id, decided.reason)
-        self._books.audit.write(
-            f"request {decided.decision}",
-            request=str(request.id),
-            by=decided.by,
-            reason=decided.reason,
-            votes=_told(votes),
-            **self._books.witness(),
-        )
+        self._told.refused(request, decided, votes)
 
     def _is_open(self, decision: Decision) -> bool:
         """Whether it is approved, or was ended and the ledger could not be told."""
@@ -239,8 +230,3 @@ class Deciding:
     def _read(self, request: Any) -> CanonicalRequest:
         """A request on the version that was reserved for; before that, on the newest one."""
         return self._reader.read(request, version=self._books.approved_version(str(request.id)))
-
-
-def _told(votes: tuple[Vote, ...]) -> str:
-    """Votes as the audit log keeps them, once they are no secret any more."""
-    return canonical_json([asdict(vote) for vote in votes])

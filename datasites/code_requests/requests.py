@@ -79,8 +79,9 @@ class RequestBook:
         arrivals.take_in(self._reader.find(request_id), self._reader, self.index)
 
     def catch_up(self) -> None:
-        """Brings the index to what PySyft keeps."""
+        """Brings the index to what PySyft keeps, and PySyft to what was decided."""
         arrivals.catch_up(self._reader, self.index)
+        self._deciding.complete(self.approved_now)
 
     # --- looking -----------------------------------------------------------------------------------------
 

@@ -207,16 +207,21 @@ def study_under_fire(federation: Any, fire: Fire, folder: Path, *, rounds: int) 
 
 
 def _approve(hospital: Hospital, request: Any) -> bool:
-    """Approves as an admin would who tries again while the datasite is away, and until the command says that it did.
+    """Approves as an admin would who looks again once the datasite is back, and repeats nothing that is decided.
 
-    One that was killed half way may have left the decision in the books and PySyft's own status as it was; the same
-    command, given again, completes it.
+    What stands in the books as approved has to run, however the datasite ended while it was decided on.
     """
-    done = hospital.admin("approve", request.request_id, check=False)
+    if _state(hospital, request) == "pending":
+        hospital.admin("approve", request.request_id, check=False)
+    return _state(hospital, request) == "approved"
+
+
+def _state(hospital: Hospital, request: Any) -> str | None:
+    """As the list of requests tells it; None while nobody answers."""
     shown = hospital.admin("requests", "--json", check=False)
-    return done.returncode == shown.returncode == 0 and any(
-        one["id"] == request.request_id and one["state"] == "approved" for one in json.loads(shown.stdout)
-    )
+    if shown.returncode != 0:
+        return None
+    return next((str(one["state"]) for one in json.loads(shown.stdout) if one["id"] == request.request_id), None)
 
 
 def _check_study(

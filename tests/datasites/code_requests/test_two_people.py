@@ -21,6 +21,7 @@ from policies.errors import BudgetExceeded, LedgerBroken, NotAllowed, RequestDen
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
     from datasites.code_requests import deciding, requests
+    from datasites.code_requests.decisions import told_decisions
     from datasites.code_requests.request_index import RequestRow
 
 
@@ -70,7 +71,7 @@ class Book:
         )
         done = SimpleNamespace(apply=lambda *_: None, undo=lambda *_: None)
         server = SimpleNamespace(lock=threading.RLock(), services=SimpleNamespace(request=done))
-        monkeypatch.setattr(deciding, "admin_context", lambda server: None)
+        monkeypatch.setattr(told_decisions, "admin_context", lambda server: None)
         monkeypatch.setattr(deciding, "plan_spend", lambda plan: None)
         monkeypatch.setattr(requests, "make_card", lambda request, reader, books, viewer: self.state())
         self.reader = Reader()

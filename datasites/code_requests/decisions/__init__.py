@@ -1,0 +1,1 @@
+"""What follows from a decision on a code request, once it is recorded."""
