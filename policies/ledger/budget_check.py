@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from policies.budget.limits import DatasetLimits, PrivacyBudget
 from policies.budget.steps import GaussianSteps, merged
-from policies.errors import BudgetExceeded
+from policies.errors import BudgetExceeded, LimitExceeded
+from policies.ledger.chain import Entry
 from policies.ledger.reservations import Reservation
+from policies.ledger.rule_share import RuleShare, reserved_lately
 
 Accountant = Callable[[Sequence[GaussianSteps], float], float]
 Filter = Callable[[Sequence[GaussianSteps], PrivacyBudget], float]
@@ -48,6 +51,23 @@ class BudgetCheck:
                 return self.filtered(history, total)
 
             self._check_fits(charged(on_dataset), wanted.spend, total.epsilon, total.delta, owner, by_filter)
+
+    def check_share(self, wanted: Reservation, entries: Iterable[Entry], share: RuleShare, delta: float) -> None:
+        """Refuses what a rule may not approve without a person beside what it approved by the ledger's entries.
+
+        Guarantees:
+            Nothing without differential privacy is a rule's to approve; all else, composed at `delta` with what the
+            rule reserved lately, stays within its month.
+
+        Raises:
+            BudgetExceeded: With what it needs and what is left of the month.
+            LimitExceeded: It has no differential privacy.
+        """
+        if wanted.non_private:
+            raise LimitExceeded("What has no differential privacy is for people to approve.")
+        lately = reserved_lately(entries, share.rule, until=datetime.now(UTC))
+        owner = f"rule '{share.rule}' within 30 days"
+        self._check_fits(lately, wanted.spend, share.max_month_epsilon, delta, owner, self.epsilon)
 
     def _check_fits(
         self,

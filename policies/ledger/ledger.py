@@ -15,12 +15,14 @@ from policies import validate
 from policies.budget.accountant import epsilon_spent, filter_epsilon
 from policies.budget.limits import DatasetLimits
 from policies.budget.steps import GaussianSteps, merged
-from policies.errors import LimitExceeded, PlanError
+from policies.errors import LimitExceeded
 from policies.ledger.budget_check import Accountant, BudgetCheck, Filter
 from policies.ledger.chain import Chain, Draft, Entry
 from policies.ledger.head_file import GENESIS
 from policies.ledger.reservations import Reservation, reserved, same_reservation, steps_to_json, unless_reserved
+from policies.ledger.rule_share import RuleShare
 from policies.ledger.seal import Seal
+from policies.ledger.short_text import short_text
 from policies.ledger.standing import Standing
 
 
@@ -65,6 +67,7 @@ class Ledger:
         rounds: int,
         limits: DatasetLimits,
         dataset_version: int = 1,
+        share: RuleShare | None = None,
     ) -> Reservation:
         """Reserves a request's whole envelope, if the dataset's, study's and researcher's budgets hold it.
 
@@ -72,7 +75,8 @@ class Ledger:
             With what is charged already, composed at `limits.total.delta`, the envelope stays within
             `limits.total` for the dataset, `max_study_epsilon` for the researcher's study and
             `max_researcher_epsilon` for the researcher; with `adaptive_filter`, the dataset's also by the filter.
-            This holds when many processes reserve at once. Reserving the same again changes nothing.
+            With `share`, also within the rule's month. This holds when many processes reserve at once. Reserving the
+            same again changes nothing.
 
         Args:
             fingerprint: The budget's key: of the dataset's lineage, which all its versions share.
@@ -85,6 +89,7 @@ class Ledger:
             rounds: How many rounds the envelope is for.
             limits: The hospital's limits for the dataset.
             dataset_version: Which version of the dataset the request's rounds read.
+            share: Of the rule that approved it; None where people did.
 
         Raises:
             BudgetExceeded: It does not fit.
@@ -95,22 +100,23 @@ class Ledger:
         """
         envelope = merged(spend)
         wanted = Reservation(
-            request_id=_text("request_id", request_id),
+            request_id=short_text("request_id", request_id),
             fingerprint=validate.digest("fingerprint", fingerprint),
             dataset=validate.name("dataset", dataset),
             study=validate.name("study", study),
-            researcher=_text("researcher", researcher),
+            researcher=short_text("researcher", researcher),
             plan_digest=validate.digest("plan_digest", plan_digest),
             spend=envelope,
             rounds=validate.integer("rounds", rounds, low=1, high=10**6),
             non_private=not envelope,
             dataset_version=validate.integer("dataset_version", dataset_version, low=1, high=10**6),
+            rule="" if share is None else validate.name("rule", share.rule),
         )
         if wanted.non_private and not limits.allow_non_private:
             raise LimitExceeded(
                 "The hospital trains with differential privacy only, the request has none. Give the plan a PrivacySpec."
             )
-        return self._append_if_it_fits(wanted, limits)
+        return self._append_if_it_fits(wanted, limits, share)
 
     def start(
         self, *, request_id: str, round_index: int, spend: GaussianSteps | None, weights_digest: str
@@ -185,7 +191,7 @@ class Ledger:
             NotReserved: No such reservation.
             PlanError: A reason that is not a short text.
         """
-        _text("reason", reason, longest=2000)
+        short_text("reason", reason, longest=2000)
 
         def decide(entries: tuple[Entry, ...]) -> Draft | None:
             held = reserved(entries, request_id)
@@ -281,18 +287,14 @@ class Ledger:
             appended += len(self._chain.append(partial(unless_reserved, draft))) - before
         return appended
 
-    def _append_if_it_fits(self, wanted: Reservation, limits: DatasetLimits) -> Reservation:
+    def _append_if_it_fits(self, wanted: Reservation, limits: DatasetLimits, share: RuleShare | None) -> Reservation:
         # Nobody else reserves meanwhile, and other entries only free budget: what fits here fits when it is appended.
         with self._chain.nobody_else(self._reserving):
             standing = self.reservations()
             if held := standing.get(wanted.request_id):
                 return same_reservation(held, wanted)
             self._budgets.check(wanted, standing.values(), limits)
+            if share is not None:
+                self._budgets.check_share(wanted, self._chain.entries(), share, limits.total.delta)
             self._chain.append(lambda _: Draft("reserve", wanted.fingerprint, wanted.request_id, wanted.body()))
         return wanted
-
-
-def _text(field: str, value: object, *, longest: int = 200) -> str:
-    if not isinstance(value, str) or not value.strip() or len(value) > longest or not value.isprintable():
-        raise PlanError(f"{field} must be 1 to {longest} printable characters, got {value!r:.80}.")
-    return value

@@ -54,6 +54,7 @@ class Reservation:
         started: The rounds that were charged at their start; rounds of older ledgers were not.
         committed: The rounds that ended.
         released: Why it ended, or None while it is live.
+        rule: Name of the hospital's rule that approved it; empty where people did.
     """
 
     request_id: str
@@ -69,6 +70,7 @@ class Reservation:
     started: Mapping[int, StartedRound] = field(default_factory=dict, hash=False)
     committed: Mapping[int, CommittedRound] = field(default_factory=dict, hash=False)
     released: str | None = None
+    rule: str = ""
 
     @property
     def rounds_charged(self) -> dict[int, CommittedRound]:
@@ -87,12 +89,13 @@ class Reservation:
         return self.spend if self.released is None else self.spent
 
     def covers_same(self, other: Reservation) -> bool:
-        """Whether both reserve the same for the same, whatever ran since."""
+        """Whether both reserve the same for the same, whoever approved it and whatever ran since."""
         return self._as_reserved() == other._as_reserved()
 
     def body(self) -> dict[str, object]:
         """What a ledger entry keeps of a new reservation, besides the request and the fingerprint."""
-        later = {"dataset_version": self.dataset_version} if self.dataset_version > 1 else {}
+        later: dict[str, object] = {"dataset_version": self.dataset_version} if self.dataset_version > 1 else {}
+        later |= {"rule": self.rule} if self.rule else {}
         return {
             "dataset": self.dataset,
             "study": self.study,
@@ -108,7 +111,8 @@ class Reservation:
     def from_entry(cls, entry: Entry, rounds: _Rounds) -> Self:
         """Reads what `body` wrote."""
         body = dict(entry.body)
-        spend = tuple(GaussianSteps(**part) for part in body.pop("spend"))
+        spend = steps_of(entry)
+        del body["spend"]
         return cls(
             entry.request_id,
             entry.fingerprint,
@@ -189,12 +193,17 @@ class Reservation:
             raise NotReserved("This request has ended and its reservation is released. Submit a new request.")
 
     def _as_reserved(self) -> Self:
-        return replace(self, started={}, committed={}, released=None)
+        return replace(self, started={}, committed={}, released=None, rule="")
 
 
 def steps_to_json(part: GaussianSteps) -> dict[str, float | int]:
     """Plain values, for JSON; the names are those of the constructor."""
     return {"noise_multiplier": part.noise_multiplier, "sample_rate": part.sample_rate, "steps": part.steps}
+
+
+def steps_of(entry: Entry) -> tuple[GaussianSteps, ...]:
+    """The envelope that an entry reserves."""
+    return tuple(GaussianSteps(**part) for part in entry.body["spend"])
 
 
 def reservations(entries: Iterable[Entry]) -> dict[str, Reservation]:
