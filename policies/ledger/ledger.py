@@ -112,10 +112,6 @@ class Ledger:
             dataset_version=validate.integer("dataset_version", dataset_version, low=1, high=10**6),
             rule="" if share is None else validate.name("rule", share.rule),
         )
-        if wanted.non_private and not limits.allow_non_private:
-            raise LimitExceeded(
-                "The hospital trains with differential privacy only, the request has none. Give the plan a PrivacySpec."
-            )
         return self._append_if_it_fits(wanted, limits, share)
 
     def start(
@@ -288,6 +284,10 @@ class Ledger:
         return appended
 
     def _append_if_it_fits(self, wanted: Reservation, limits: DatasetLimits, share: RuleShare | None) -> Reservation:
+        if wanted.non_private and not limits.allow_non_private:
+            raise LimitExceeded(
+                "The hospital trains with differential privacy only, the request has none. Give the plan a PrivacySpec."
+            )
         # Nobody else reserves meanwhile, and other entries only free budget: what fits here fits when it is appended.
         with self._chain.nobody_else(self._reserving):
             standing = self.reservations()
