@@ -355,9 +355,13 @@ LATE: dict[str, tuple[str, ...]] = {
         "datasites/sources/read_listing.py",
         "datasites/sources/sites.py",
     ),
+    "PySyft takes seconds to import, and only submitting and asking for a round need it": (
+        "researcher/hospitals/hospital.py",
+        "researcher/hospitals/sign_in.py",
+    ),
     "PySyft reads who the server is when it is imported": ("datasites/pysyft/server.py", "datasites/server.py"),
 }
-MOST_LATE = 160
+MOST_LATE = 162
 POLICIES_NEED = {
     "click",
     "cryptography",

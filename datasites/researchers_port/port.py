@@ -98,7 +98,7 @@ class ResearchersPort:
         add_pysyft_routes(app, server, accounts)
         signing_in = sign_in.SignIn(server, self._books.counted)
         app.include_router(
-            sign_in.make_routes(signing_in, SYFT_PREFIX, peer_of=sign_in.network_peer, check_account=accounts.check_own)
+            sign_in.make_routes(signing_in, peer_of=sign_in.network_peer, check_account=accounts.check_own)
         )
         app.include_router(routes.make_routes(wired))
         limits = (

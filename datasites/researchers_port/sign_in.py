@@ -1,4 +1,4 @@
-"""Signing in, in place of PySyft's own route: the account's key for its password, to researchers only.
+"""Signing in: the account's key for its password, to researchers only, in a declared answer or as PySyft writes it.
 
 Unknown accounts, wrong passwords and accounts that are no researcher's get the same answer after the same work.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 from syft.serde.serialize import _serialize
 from syft.service.response import SyftError
 from syft.service.user.user import UserPrivateKey, check_pwd, salt_and_hash_password
@@ -19,6 +20,10 @@ from syft.store.document_store_errors import NotFoundException
 
 from datasites.access.throttle import SignInThrottle
 from datasites.audit_log.counted_events import CountedEvents
+from datasites.researchers_port.pysyft_routes import SYFT_PREFIX
+from datasites.researchers_port.routes import PREFIX
+from policies.answers.sign_in import SignInAnswer
+from policies.contracts.outputs import release_answer
 from policies.errors import SignInFailed
 
 # Passwords that are hashed at once, in threads that nothing else takes.
@@ -37,19 +42,22 @@ class SignIn:
         self._throttle = throttle or SignInThrottle()
         self._nobodys = salt_and_hash_password("nobody's password", _HASH_ROUNDS)[1]
 
-    def __call__(self, email: str, password: str, peer: str) -> Any:
-        """The account's private key, or PySyft's error with a code and the one text of all refusals.
+    def __call__(self, email: str, password: str, peer: str) -> UserPrivateKey:
+        """The account's private key.
 
         Guarantees:
             Every answered try costs one password hash, whether or not the account exists.
+
+        Raises:
+            SignInFailed: With the one text of all refusals, or so many tries failed that the next has to wait.
         """
         if wait := self._throttle.attempt(email, peer):
-            return _refusal(f"Too many failed tries. Try again in {wait} seconds.")
+            raise SignInFailed(f"Too many failed tries. Try again in {wait} seconds.")
         user = self._researcher(email)
         right = check_pwd(password, self._nobodys if user is None else user.hashed_password)
         if user is None or not right:
             self._counted.add("sign-in refused", account="" if user is None else user.email)
-            return _refusal(_REFUSED)
+            raise SignInFailed(_REFUSED)
         self._throttle.succeeded(email, peer)
         self._counted.add("signed in", account=user.email)
         return user.to(UserPrivateKey)
@@ -64,24 +72,35 @@ class SignIn:
 
 
 def make_routes(
-    sign_in: SignIn, prefix: str, *, peer_of: Callable[[Request], str], check_account: Callable[[str], object]
+    sign_in: SignIn, *, peer_of: Callable[[Request], str], check_account: Callable[[str], object]
 ) -> APIRouter:
-    """The route that PySyft's client signs in by, under PySyft's prefix.
+    """The two routes that a key is handed out by, after the same checks: the datasite's own, and PySyft's in its place.
 
     Args:
         sign_in: Checks the password.
-        prefix: PySyft's.
         peer_of: Whom failed tries are counted for.
         check_account: Raises if the connection's certificate is not that address' own.
     """
-    router = APIRouter(prefix=prefix)
+    router = APIRouter()
     own_threads = anyio.CapacityLimiter(AT_ONCE)
 
-    @router.post("/login")
-    async def login(request: Request) -> Response:
+    async def key(request: Request) -> UserPrivateKey:
         email, password = _read(await request.body())
         check_account(email)
-        answer = await anyio.to_thread.run_sync(sign_in, email, password, peer_of(request), limiter=own_threads)
+        return await anyio.to_thread.run_sync(sign_in, email, password, peer_of(request), limiter=own_threads)
+
+    @router.post(f"{PREFIX}/sign-in")
+    async def own(request: Request) -> JSONResponse:
+        found = await key(request)
+        return JSONResponse(release_answer(SignInAnswer(bytes(found.signing_key.signing_key).hex())))
+
+    @router.post(f"{SYFT_PREFIX}/login")
+    async def pysyfts(request: Request) -> Response:
+        """For researchers of an earlier version; PySyft's client reads refusals of a password in its own form."""
+        try:
+            answer: object = await key(request)
+        except SignInFailed as error:
+            answer = SyftError(message=f"{error.code}: {error.public}")
         return Response(_serialize(answer, to_bytes=True), media_type="application/octet-stream")
 
     return router
@@ -102,7 +121,3 @@ def _read(body: bytes) -> tuple[str, str]:
     if not texts or len(email) > _MAX_EMAIL or len(password.encode("utf-8", "replace")) > _MAX_PASSWORD_BYTES:
         raise SignInFailed("Signing in takes an e-mail address and a password.")
     return email, password
-
-
-def _refusal(text: str) -> SyftError:
-    return SyftError(message=f"{SignInFailed.code}: {text}")

@@ -8,7 +8,6 @@ import io
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import syft as sy
@@ -24,19 +23,11 @@ from policies.contracts.inputs import Ticket
 from policies.errors import DatasiteUnreachable, FederationError
 from policies.plans import stub
 from policies.plans.kinds import Plan
+from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.datasite_client import raise_answer, read_answer
 
 # PySyft's client keeps process-wide registries, so that submissions go one at a time. Asking for a round uses none.
 _one_at_a_time = threading.RLock()
-
-
-@dataclass(frozen=True)
-class CodeRequest:
-    """A submitted request: its identifier at the datasite, the name of its stub, and the stub's identifier there."""
-
-    request_id: str
-    function: str
-    code_id: str
 
 
 def submit(client: Any, asset: Any, plan: Plan) -> CodeRequest:

@@ -21,7 +21,8 @@ from policies.untrusted_text import is_plain
 from researcher.hospitals.secure_channel import SecureChannel
 
 _Answer = TypeVar("_Answer")
-_PREFIX = "/wanwu/v1"
+PREFIX = "/wanwu/v1"
+"""What the datasite's own routes begin with."""
 # HTTP: the range begins at the end of the file, or behind it.
 _NOTHING_BEHIND = 416
 
@@ -127,7 +128,7 @@ class DatasiteClient:
 
     def _download(self, digest: str, file: Path, begun: int, max_bytes: int) -> None:
         """Appends the bytes from `begun` on; writes the file anew if the datasite sends it whole."""
-        path = f"{_PREFIX}/blobs/{digest}"
+        path = f"{PREFIX}/blobs/{digest}"
         headers = {**sign(self._seed, "GET", path), "accept-encoding": "identity"}
         if begun:
             headers["range"] = f"bytes={begun}-"
@@ -153,22 +154,26 @@ class DatasiteClient:
         return read_answer(ChargedRunAnswer if charged else RunAnswer, content, self.url)
 
     def _json(self, method: str, path: str, *, body_sha256: str = EMPTY_BODY, content: bytes | None = None) -> object:
-        """Plain values; None for an answer that is not JSON, which is no declared type's."""
-        answer = self._send(method, path, body_sha256=body_sha256, content=content)
-        try:
-            return answer.json()
-        except (ValueError, RecursionError):
-            return None
+        """Plain values."""
+        return answer_of(self._send(method, path, body_sha256=body_sha256, content=content))
 
     def _send(
         self, method: str, path: str, *, body_sha256: str = EMPTY_BODY, content: bytes | None = None
     ) -> httpx.Response:
-        path = f"{_PREFIX}{path}"
+        path = f"{PREFIX}{path}"
         headers = sign(self._seed, method, path, body_sha256)
         answer = self._channel.request(method, path, headers=headers, content=content)
         if answer.status_code >= 400:
             raise answered_error(answer)
         return answer
+
+
+def answer_of(answer: httpx.Response) -> object:
+    """Plain values; None for an answer that is not JSON, which is no declared type's."""
+    try:
+        return answer.json()
+    except (ValueError, RecursionError):
+        return None
 
 
 def read_answer(kind: type[_Answer], content: object, whose: str, *, more_fields: bool = False) -> _Answer:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import glob
-import io
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +14,8 @@ from policies import versions
 from policies.errors import VersionMismatch, WanwuError
 from policies.plans.kinds import Plan
 from policies.untrusted_text import shown
-from researcher.hospitals import code_requests
 from researcher.hospitals.check import HospitalCheck, check_hospital, contract_problems, unreachable
+from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.hospital import DatasetInfo, Hospital
 
@@ -69,7 +67,7 @@ class Federation:
             for check in (check_hospital(one, certificate=one.certificate) for one in self.hospitals.values())
         ]
 
-    def submit(self, plan: Plan) -> dict[str, code_requests.CodeRequest]:
+    def submit(self, plan: Plan) -> dict[str, CodeRequest]:
         """Submits the plan to every hospital; returns the request at each.
 
         Raises:
@@ -78,7 +76,7 @@ class Federation:
         requests = {}
         for name, hospital in self.hospitals.items():
             try:
-                requests[name] = code_requests.submit(hospital.client, hospital.asset(plan.dataset), plan)
+                requests[name] = hospital.submit(plan)
             except WanwuError as error:
                 raise type(error)(f"{name}: {error.public}") from error
         return requests
@@ -127,12 +125,7 @@ def _all(credentials: str | Path | Iterable[str | Path | Credentials]) -> Iterat
 
 def _connect_to_all(credentials: list[Credentials]) -> list[Hospital]:
     """Connects side by side: most of the time goes by in the datasites. Raises the first one's error, in order."""
-    with (
-        contextlib.redirect_stdout(io.StringIO()),
-        warnings.catch_warnings(),
-        ThreadPoolExecutor(max(len(credentials), 1)) as pool,
-    ):
-        warnings.simplefilter("ignore")
+    with ThreadPoolExecutor(max(len(credentials), 1)) as pool:
         connecting = [pool.submit(Hospital, one) for one in credentials]
     failed = [error for one in connecting if (error := one.exception()) is not None]
     if failed:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -14,11 +15,20 @@ from policies.errors import FederationError
 from policies.plans.picture_form import PictureForm
 from policies.plans.tokeniser import TextForm
 from policies.untrusted_text import shown
-from researcher.hospitals import code_requests
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.datasite_client import DatasiteClient
-from researcher.hospitals.pysyft_connection import sign_in
 from researcher.hospitals.secure_channel import SecureChannel
+from researcher.hospitals.sign_in import sign_in
+
+if TYPE_CHECKING:
+    from policies.answers.runs import RunAnswer
+    from policies.contracts.inputs import Ticket
+    from policies.plans.kinds import Plan
+    from researcher.hospitals.code_request import CodeRequest
+    from researcher.hospitals.pysyft_account import PysyftAccount
+
+# PySyft's modules import one another in circles: two threads that import it at once would each find half of it.
+_importing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,10 @@ class Mock:
 
 
 class Hospital:
-    """One connected datasite: PySyft for governance, its own routes for bytes and progress."""
+    """One connected datasite: PySyft for governance, its own routes for bytes, progress and all that is read.
+
+    PySyft is imported, and its client opened, when a request is submitted or a round asked for, and not before.
+    """
 
     def __init__(self, credentials: Credentials) -> None:
         self.name = credentials.datasite
@@ -90,13 +103,14 @@ class Hospital:
         self.certificate = credentials.certificate
         self.channel = SecureChannel(credentials)
         try:
-            self.client, seed = sign_in(self.channel, credentials)
-            self.routes = DatasiteClient(self.channel, seed)
+            self._seed = sign_in(self.channel, credentials)
+            self.routes = DatasiteClient(self.channel, self._seed)
             self._read(self.routes.info(), credentials.url)
         except BaseException:
             self.close()
             raise
-        self._assets: dict[str, object] = {}
+        self._opening = threading.Lock()
+        self._opened: PysyftAccount | None = None
 
     def _read(self, info: HospitalAnswer, url: str) -> None:
         """Takes what the datasite says of itself, names first: files here are named after them, and they are shown."""
@@ -116,14 +130,8 @@ class Hospital:
             FederationError: The datasite publishes no such dataset.
             DatasiteUnreachable: The datasite does not answer.
         """
-        if dataset not in self._assets:
-            if dataset not in self.datasets:
-                raise FederationError(
-                    f"Datasite '{self.name}' has no dataset '{dataset}'; it has {', '.join(self.datasets) or 'none'}."
-                )
-            with code_requests.quietly():
-                self._assets[dataset] = self.client.datasets[dataset].assets[0]
-        return self._assets[dataset]
+        self._check_published(dataset)
+        return self._pysyft().asset(dataset)
 
     def mock(self, dataset: str) -> Mock:
         """The dataset's mock twin.
@@ -131,15 +139,52 @@ class Hospital:
         Raises:
             WanwuError: As `asset`.
         """
-        asset = self.asset(dataset)
-        with code_requests.quietly():
-            twin = asset.mock
+        self._check_published(dataset)
+        twin = self._pysyft().mock(dataset)
         reports = twin.get("reports")
         return Mock(
             images=np.asarray(twin["images"]),
             labels=np.asarray(twin["labels"]),
             reports=None if reports is None else tuple(json.loads(str(reports))),
         )
+
+    def submit(self, plan: Plan) -> CodeRequest:
+        """Submits the plan as a PySyft code request.
+
+        Raises:
+            WanwuError: As `asset`, and what the datasite refuses the plan with.
+        """
+        self._check_published(plan.dataset)
+        return self._pysyft().submit(plan)
+
+    def ask(self, dataset: str, request: CodeRequest, ticket: Ticket) -> RunAnswer:
+        """Asks for one round of an approved request; returns the run's public fields.
+
+        Raises:
+            WanwuError: As `asset`, and what the datasite refuses the round with.
+        """
+        self._check_published(dataset)
+        return self._pysyft().ask(dataset, request, ticket)
+
+    @property
+    def client(self) -> Any:
+        """The account's PySyft client."""
+        return self._pysyft().client
+
+    def _pysyft(self) -> PysyftAccount:
+        """The account as PySyft knows it; opened at the first call, by one of the threads that need it."""
+        with self._opening:
+            if self._opened is None:
+                with _importing:
+                    from researcher.hospitals.pysyft_account import PysyftAccount
+                self._opened = PysyftAccount(self.channel, self._seed)
+            return self._opened
+
+    def _check_published(self, dataset: str) -> None:
+        if dataset not in self.datasets:
+            raise FederationError(
+                f"Datasite '{self.name}' has no dataset '{dataset}'; it has {', '.join(self.datasets) or 'none'}."
+            )
 
     def close(self) -> None:
         """Closes the connections."""

@@ -13,6 +13,7 @@ from syft.client.client import HTTPConnection, SyftClientSessionCache
 from syft.client.datasite_client import DatasiteClient
 from syft.serde.deserialize import _deserialize
 from syft.serde.serialize import _serialize
+from syft.server.credentials import SyftSigningKey
 from syft.types.errors import SyftException
 from syft.types.server_url import ServerURL
 
@@ -63,25 +64,35 @@ class SecureConnection(HTTPConnection):
         return answer.content
 
 
-def sign_in(channel: SecureChannel, credentials: Credentials) -> tuple[Any, bytes]:
-    """A PySyft client of the account, and the account's ed25519 seed.
+def open_client(channel: SecureChannel, seed: bytes) -> Any:
+    """A PySyft client of the account with this ed25519 seed.
+
+    Raises:
+        WanwuError: What the channel or the datasite refuses it with.
+    """
+    deserialiser.install()
+    connection = SecureConnection.over(channel)
+    key = SyftSigningKey.from_string(seed.hex())
+    client = DatasiteClient(connection=connection, metadata=connection.get_server_metadata(None), credentials=key)
+    SyftClientSessionCache.add_client_by_uid_and_verify_key(
+        verify_key=key.verify_key, server_uid=client.id, syft_client=client
+    )
+    client._fetch_api(key)
+    return client
+
+
+def sign_in_by_pysyft(channel: SecureChannel, credentials: Credentials) -> bytes:
+    """The account's ed25519 seed, from a datasite that has no route of its own for signing in.
 
     Raises:
         SignInFailed: The datasite does not accept the account's password.
         WanwuError: What else the channel or the datasite refuses it with.
     """
     deserialiser.install()
-    connection = SecureConnection.over(channel)
-    metadata = connection.get_server_metadata(None)
     try:
-        key = connection.login(credentials.email, credentials.password)
+        key = SecureConnection.over(channel).login(credentials.email, credentials.password)
     except SyftException as error:
         raise SignInFailed(f"Datasite '{credentials.datasite}' did not accept the credentials.") from error
     if key is None:
         raise SignInFailed(f"Datasite '{credentials.datasite}' did not accept the credentials.")
-    client = DatasiteClient(connection=connection, metadata=metadata, credentials=key.signing_key)
-    SyftClientSessionCache.add_client_by_uid_and_verify_key(
-        verify_key=key.signing_key.verify_key, server_uid=client.id, syft_client=client
-    )
-    client._fetch_api(key.signing_key)
-    return client, bytes(key.signing_key.signing_key)
+    return bytes(key.signing_key.signing_key)

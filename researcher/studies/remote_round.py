@@ -21,8 +21,7 @@ from policies.contracts.outputs import take_update
 from policies.contracts.weights import Malformed
 from policies.errors import DatasiteUnreachable, FederationError, RunFailed, RunLost
 from policies.plans.kinds import Plan
-from researcher.hospitals import code_requests
-from researcher.hospitals.code_requests import CodeRequest
+from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.datasite_client import raise_answer
 from researcher.hospitals.hospital import Hospital
 
@@ -172,9 +171,7 @@ class RemoteRound:
         self._reaching(lambda: routes.put_blob(weights.content, digest=weights.digest))
         sent = time.monotonic()
         ticket = Ticket(round=self.round_index, weights=weights.digest)
-        self._reaching(
-            lambda: code_requests.call(self.hospital.client, self.hospital.asset(self.dataset), self.request, ticket)
-        )
+        self._reaching(lambda: self.hospital.ask(self.dataset, self.request, ticket))
         run, started = self._follow(deadline)
         trained = time.monotonic()
         self.epsilon = run.epsilon_spent if isinstance(run, ChargedRunAnswer) else None

@@ -16,7 +16,7 @@ from policies.inside_folder import inside
 from policies.plans.kinds import Plan, parse
 from policies.untrusted_text import shown
 from researcher import atomic_file
-from researcher.hospitals.code_requests import CodeRequest
+from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.federation import Federation
 
 STUDY_FILE = "study.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import stat
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cryptography import x509
 from support.hospitals import RESEARCHER, STRANGER, Hospital
@@ -18,8 +20,9 @@ from policies.errors import CertificateRefused, ConfigError, DatasiteNotTrusted,
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.datasite_client import DatasiteClient
 from researcher.hospitals.federation import Federation
-from researcher.hospitals.pysyft_connection import SecureConnection, sign_in
+from researcher.hospitals.pysyft_connection import SecureConnection, open_client
 from researcher.hospitals.secure_channel import SecureChannel
+from researcher.hospitals.sign_in import sign_in
 
 VISITOR = "visitor@university.org"
 
@@ -67,8 +70,9 @@ def test_revoking_ends_everything_at_once_and_enrolling_gives_the_account_back(h
     with Federation.connect(file) as federation:
         connected = federation.hospitals["north"]
         connected.routes.info()
+        client = connected.client
         north.admin("revoke", VISITOR)
-        for ask in (connected.routes.info, connected.client.refresh, connected.client.api.services.dataset.get_all):
+        for ask in (connected.routes.info, client.refresh, client.api.services.dataset.get_all):
             with pytest.raises(CertificateRefused, match="revoked"):
                 ask()
     assert not file.exists()
@@ -101,17 +105,17 @@ def _anothers_password(mine: Credentials, theirs: SecureChannel) -> None:
 
 
 def _anothers_signed_request(mine: Credentials, theirs: SecureChannel) -> None:
-    DatasiteClient(theirs, _signed_in(mine)[1]).info()
+    DatasiteClient(theirs, _seed(mine)).info()
 
 
 def _anothers_services(mine: Credentials, theirs: SecureChannel) -> None:
-    client, _ = _signed_in(mine)
+    client = _client(mine)
     client.connection.channel = theirs
     client._fetch_api(client.credentials)
 
 
 def _anothers_pysyft_call(mine: Credentials, theirs: SecureChannel) -> None:
-    client, _ = _signed_in(mine)
+    client = _client(mine)
     client.connection.channel = theirs
     call = SyftAPICall(server_uid=client.id, path="dataset.get_all", args=[], kwargs={}).sign(client.credentials)
     code, _, text = str(client.connection.make_call(call).message.data.message).partition(": ")
@@ -119,12 +123,14 @@ def _anothers_pysyft_call(mine: Credentials, theirs: SecureChannel) -> None:
     raise CertificateRefused(text)
 
 
-def _signed_in(credentials: Credentials) -> tuple[Any, bytes]:
-    channel = SecureChannel(credentials)
-    try:
+def _seed(credentials: Credentials) -> bytes:
+    with contextlib.closing(SecureChannel(credentials)) as channel:
         return sign_in(channel, credentials)
-    finally:
-        channel.close()
+
+
+def _client(credentials: Credentials) -> Any:
+    with contextlib.closing(SecureChannel(credentials)) as channel:
+        return open_client(channel, sign_in(channel, credentials))
 
 
 @pytest.mark.parametrize(
@@ -186,3 +192,29 @@ def test_the_certificate_names_the_account_and_the_datasite_is_reached_with_its_
     connection = SecureConnection.over(channel)
     assert connection.get_cache_key() == mine.url and mine.url.count(":") == 2
     channel.close()
+
+
+# --- signing in ---------------------------------------------------------------------------------------------
+
+
+class _Earlier(SecureChannel):
+    """To a datasite of an earlier version, which has no route of its own for signing in."""
+
+    def request(self, method: str, path: str, **sent: Any) -> httpx.Response:
+        if path.endswith("/sign-in"):
+            return httpx.Response(404, json={"code": "WW000", "error": "Not Found"})
+        return super().request(method, path, **sent)
+
+
+def test_both_ways_of_signing_in_give_the_accounts_one_key(mine: Credentials) -> None:
+    with contextlib.closing(_Earlier(mine)) as channel:
+        assert sign_in(channel, mine) == _seed(mine)
+
+
+@pytest.mark.parametrize("kind", [SecureChannel, _Earlier])
+def test_a_wrong_password_is_refused_and_the_text_says_where(
+    hospitals: dict[str, Hospital], kind: type[SecureChannel]
+) -> None:
+    wrong = replace(Credentials.from_file(_enrol(hospitals["north"], "mistyped@university.org")), password="wrong")
+    with contextlib.closing(kind(wrong)) as channel, pytest.raises(SignInFailed, match="'north' did not accept"):
+        sign_in(channel, wrong)

@@ -18,6 +18,7 @@ from policies.answers.plain_values import from_plain, to_plain
 from policies.answers.rehearsals import RehearsalAnswer
 from policies.answers.requests import BlobAnswer, ReceiptAnswer, RequestAnswer
 from policies.answers.runs import ChargedRunAnswer, RunAnswer
+from policies.answers.sign_in import SignInAnswer
 from policies.budget.limits import DatasetLimits
 from policies.contracts.inputs import Ticket
 from policies.contracts.outputs import release_answer
@@ -50,6 +51,7 @@ RECORDED: list[tuple[Any, str]] = [
         '"estimated_seconds_a_round": 12.0, "estimated_hours": 1.5, "assumptions": "alone", "traceback": "one\\ntwo", '
         '"at": "2026-11-27T22:00:00+00:00"}',
     ),
+    (SignInAnswer(DIGEST), '{"seed": "' + DIGEST + '"}'),
     (ReceiptAnswer("{}"), '{"receipt": "{}"}'),
     (BlobAnswer(DIGEST, 12), '{"digest": "' + DIGEST + '", "bytes": 12}'),
     (BudgetAnswer(8.0, 2.5, 1e-05), '{"epsilon_total": 8.0, "epsilon_left": 2.5, "delta": 1e-05}'),
