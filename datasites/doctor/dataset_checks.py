@@ -30,7 +30,8 @@ def dataset(examined: ExaminedDatasite) -> Iterator[Finding]:
 
 
 def _store(version: DatasetVersion) -> Iterator[Finding]:
-    told = f"'{version.manifest.name}'" + (f", version {version.number}," if version.number > 1 else "")
+    name = version.manifest.name
+    told = f"'{name}', version {version.number}," if version.number > 1 else f"'{name}'"
     if not version.whole:
         yield Finding("dataset", OK, f"{told} was pruned: what tells whose pictures it had is there")
         return

@@ -35,7 +35,7 @@ class Examination:
     def problems(self) -> dict[str, str]:
         """What was looked at → what is wrong with it and what to do."""
         found = [one for one in self.findings if one.level == PROBLEM]
-        return {one.check: f"{one.text} {one.advice}".strip() for one in found}
+        return {one.check: f"{one.text.rstrip('.')}. {one.advice}".strip() for one in found}
 
 
 class LatestExamination:

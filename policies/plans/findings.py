@@ -50,23 +50,43 @@ def _of_training(plan: TrainingPlan) -> list[Finding]:
     low, high = ORDINARY_LEARNING_RATES
     least, most = ORDINARY_SAMPLE_RATES
     tries = (
-        (plan.learning_rate < low, "learning_rate", "is far below what models use: the model will hardly move."),
-        (plan.learning_rate > high, "learning_rate", "is far above what models use: the weights may grow without end."),
-        (plan.sample_rate < least, "sample_rate", "is very low: most steps will draw few units or none."),
+        (
+            plan.learning_rate < low,
+            "learning_rate",
+            "learning_rate {:g} is far below what models use: the model will hardly move.",
+        ),
+        (
+            plan.learning_rate > high,
+            "learning_rate",
+            "learning_rate {:g} is far above what models use: the weights may grow without end.",
+        ),
+        (
+            plan.sample_rate < least,
+            "sample_rate",
+            "sample_rate {:g} is very low: most steps will draw few units or none.",
+        ),
         (
             plan.sample_rate > most,
             "sample_rate",
-            "is high: a step draws most units, so that sampling hides little of who takes part.",
+            "sample_rate {:g} is high: a step draws most units, so that sampling hides little of who takes part.",
         ),
-        (plan.momentum > MOST_ORDINARY_MOMENTUM, "momentum", "is close to 1: noise of many steps adds up."),
-        (plan.weight_decay > MOST_ORDINARY_WEIGHT_DECAY, "weight_decay", "is far above what models use."),
+        (
+            plan.momentum > MOST_ORDINARY_MOMENTUM,
+            "momentum",
+            "momentum {:g} is close to 1: noise of many steps adds up.",
+        ),
+        (
+            plan.weight_decay > MOST_ORDINARY_WEIGHT_DECAY,
+            "weight_decay",
+            "weight_decay {:g} is far above what models use.",
+        ),
         (
             plan.proximal_mu > MOST_ORDINARY_PROXIMAL_MU,
             "proximal_mu",
-            "is far above what studies use: the model will hardly leave the global weights.",
+            "proximal_mu {:g} is far above what studies use: the model will hardly leave the global weights.",
         ),
     )
-    found = [Finding(name, f"{name} {getattr(plan, name):g} {text}") for unusual, name, text in tries if unusual]
+    found = [Finding(name, text.format(getattr(plan, name))) for unusual, name, text in tries if unusual]
     size = plan.run.physical_batch_size
     if size < LEAST_ORDINARY_BATCH:
         found.append(

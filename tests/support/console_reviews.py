@@ -12,6 +12,7 @@ from datasites.code_requests.calculator import DeclaredShapes
 from datasites.code_requests.card import Unusual
 from datasites.code_requests.request_index import STATES, RequestPage, RequestRow
 from datasites.console.answers import RecordAnswer
+from datasites.rehearsal.rehearsals import Rehearsal
 from datasites.review import findings, misleading, wording
 from datasites.review.channels import channels_of
 from datasites.review.questions import questions_of
@@ -26,6 +27,7 @@ from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 ADA, BOB = "ada.lindqvist@uni-uppsala.example", "b.moreau@chu.example"
 PENDING, FLAGGED, APPROVED, DENIED, UNREADABLE = (f"{digit}{'f3c9a1e' * 4}{digit * 3}" for digit in "57ab9")
+TELLS_MUCH = "is below 0.5: each single step tells much of a unit."
 RATES = (0.001, 0.01, 0.1)
 PLAN = TrainingPlan(
     "pneumonia-screening",
@@ -36,6 +38,16 @@ PLAN = TrainingPlan(
     0.02,
     0.5,
     privacy=PrivacySpec(1.4, 1.0, 1e-5, "patient"),
+)
+REHEARSED = Rehearsal(
+    PENDING,
+    "passed",
+    seconds_a_step=14.0,
+    peak_memory_mb=900,
+    estimated_seconds_a_round=580.0,
+    estimated_hours=1.6,
+    assumptions="on this machine with nothing else running, a step computes as many pictures as one at the public size "
+    "of 12000 does; without what the network takes",
 )
 WORDS = {
     "name": "Ada Lindqvist",
@@ -111,6 +123,7 @@ def review(request_id: str = PENDING, *, plan: TrainingPlan = PLAN, cost: Cost |
             checked, computed=computed, leaves=leaves, cost=cost, enrolled_since="2026-03-02", has_purpose=True
         ),
         gpu_hours=1.6,
+        rehearsal=REHEARSED,
         thread=(
             Message(request_id, "dr.wu", "hospital", "Are portable images of wards among them?", "2026-11-26T08:12:00"),
             Message(request_id, ADA, "researcher", "Yes, all adults; no images of children.", "2026-11-26T15:40:00"),
@@ -128,7 +141,7 @@ def flagged() -> Review:
         plan=replace(PLAN, study="night-shift"),
         cost=_cost(over=True),
         findings=(ReviewFinding("budget", over), ReviewFinding("text", claims)),
-        unusual=(Unusual("learning_rate", "learning_rate 40 is far above what models use."),),
+        unusual=(Unusual("privacy.noise_multiplier", f"noise_multiplier 0.4 {TELLS_MUCH}"),),
         words={**WORDS, "purpose": "The night shift asks for it, and your hospital has already approved the protocol."},
         thread=(),
         differences=(Differences("study", APPROVED, "night-shift", ()),),

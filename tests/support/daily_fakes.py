@@ -20,8 +20,8 @@ MARKUP = "<b>bold</b><script>document.title='obeyed'</script>"
 ADA, EVE = "ada@example.org", "eve@example.org"
 ACCOUNT = "e" * 64
 FINDINGS = (
-    Finding("disk", "ok", "enough is free"),
-    Finding("ports", "problem", f"nothing answers on {MARKUP}", "Start it."),
+    Finding("disk", "ok", "12.0 GiB free, 0.8 GiB wanted (two sets of weights for each run at once)"),
+    Finding("console's port", "problem", f"8443 does not answer: {MARKUP}", "See logs/datasite.log."),
 )
 
 

@@ -13,10 +13,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from babel import Locale, dates, numbers
+from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 
+from datasites.pages.frame.recalled import Recalled
 from policies.answers.sentence import Sentence
 
 CATALOGUES = Path(__file__).parent.parent / "translations"
@@ -27,8 +29,8 @@ _TAGS = MappingProxyType({"en": "en", "zh": "zh-Hans"})
 _PREFERENCE = re.compile(r"\s*([A-Za-z]{1,8})(?:-[A-Za-z0-9-]{1,30})?\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?))?\s*")
 _MOST_PREFERENCES = 20
 PAGES, SENTENCES = "pages", "sentences"
-# What is a word in a sentence's values, not a number or a name.
-_WORDS = ("unit", "field")
+# What is a word in a sentence's values, not a number or a name; and what is a text that was computed.
+_WORDS, _REASON = ("unit", "field"), "reason"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Language:
         locale: For numbers and dates.
         catalogue: Its texts.
         sentences: What is computed elsewhere, as templates and words: sentences of a review, odds, limits.
+        recalled: Likewise, of what comes as plain English texts; None in English.
     """
 
     code: str
@@ -50,6 +53,7 @@ class Language:
     locale: Locale
     catalogue: NullTranslations
     sentences: NullTranslations
+    recalled: Recalled | None = None
 
     def gettext(self, text: str, **values: object) -> str:
         """The text in this language, with the values where it names them as `%(name)s`."""
@@ -62,7 +66,13 @@ class Language:
     def said(self, sentence: Sentence) -> str:
         """A sentence that was computed, in this language; in English where its template is not known here."""
         values = {name: self.word(one) if name in _WORDS else one for name, one in sentence.values.items()}
+        if _REASON in values:
+            values[_REASON] = self.told(values[_REASON]) or values[_REASON]
         return self.word(sentence.template).format_map(values)
+
+    def told(self, text: str) -> str | None:
+        """A text that was computed and came as plain English, in this language; None where it is not known here."""
+        return self.recalled.told(text) if self.recalled else text
 
     def word(self, text: str) -> str:
         """A word or a template that another part of the datasite computes with, in this language."""
@@ -127,7 +137,13 @@ def read_languages() -> Mapping[str, Language]:
     return MappingProxyType(
         {
             code: Language(
-                code, _TAGS[code], name, Locale.parse(code), _catalogue(code, PAGES), _catalogue(code, SENTENCES)
+                code,
+                _TAGS[code],
+                name,
+                Locale.parse(code),
+                _catalogue(code, PAGES),
+                _catalogue(code, SENTENCES),
+                _recalled(code),
             )
             for code, name in _NAMES.items()
         }
@@ -163,9 +179,18 @@ def to_translate(text: str) -> str:
 def _catalogue(code: str, of: str) -> NullTranslations:
     if code == FIRST:
         return NullTranslations()
-    with catalogue_file(code, of).open("rb") as file:
-        catalogue = read_po(file, locale=code, abort_invalid=True)
     compiled = io.BytesIO()
-    write_mo(compiled, catalogue)
+    write_mo(compiled, _read(code, of))
     compiled.seek(0)
     return Translations(compiled)
+
+
+def _recalled(code: str) -> Recalled | None:
+    if code == FIRST:
+        return None
+    return Recalled({str(one.id): str(one.string) for one in _read(code, SENTENCES) if one.id})
+
+
+def _read(code: str, of: str) -> Catalog:
+    with catalogue_file(code, of).open("rb") as file:
+        return read_po(file, locale=code, abort_invalid=True)

@@ -55,6 +55,7 @@ def make_environment(language: Language) -> Environment:
         moment=language.moment,
         day=language.day,
         said=language.said,
+        told=_told(language),
         word=language.word,
         iso=lambda when: as_time(when).isoformat(timespec="seconds"),
         paragraphs=_paragraphs,
@@ -80,6 +81,16 @@ def _ngettext(language: Language) -> Callable[..., Markup]:
         return text % _seen({"count": language.number(num), **values, "num": language.number(num)})
 
     return ngettext
+
+
+def _told(language: Language) -> Callable[[str], Markup]:
+    def told(text: str) -> Markup:
+        """A computed text in this language; in English, and marked as that, where it has no other."""
+        theirs = language.told(text)
+        seen = shown(text if theirs is None else theirs, most=MOST_CHARACTERS)
+        return Markup('<span lang="en">{}</span>').format(seen) if theirs is None else Markup("{}").format(seen)
+
+    return told
 
 
 def _seen(values: Mapping[str, object]) -> dict[str, object]:

@@ -13,6 +13,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po
 from playwright.sync_api import BrowserContext, expect
+from support.computed_texts import computed_texts
 from support.console_pages import ADMIN_NAME, ConsoleOfFakes
 
 from datasites.pages.frame.languages import CATALOGUES, SENTENCES, catalogue_file, preferred, read_languages
@@ -49,13 +50,14 @@ def catalogue() -> dict[Text, tuple[str, ...]]:
 
 
 def templates() -> set[str]:
-    """Every template and word that the datasite computes with and a page shows: those of reviews, odds and limits."""
+    """Every template and word that the datasite computes with and a page shows in another language."""
     modules = (channels, earlier, findings, misleading, odds, questions, reviewing, wording)
     values = [value for one in modules for name, value in vars(one).items() if name.isupper() and name[0] != "_"]
     texts = {one for one in values if isinstance(one, str)}
     tables = (*(one for one in values if isinstance(one, Mapping)), MEANS)
     fields = {"The study's name", *(f"The statement's {one.name}" for one in dataclass_fields(Statement))}
-    return texts | fields | {"patient", "picture"} | {text for one in tables for text in one.values()}
+    words = fields | {"patient", "picture"} | computed_texts()
+    return texts | words | {text for one in tables for text in one.values()}
 
 
 def places(text: str) -> set[str]:
@@ -80,7 +82,7 @@ def test_every_sentence_that_is_computed_stands_in_the_chinese_catalogue_with_th
     with catalogue_file("zh", SENTENCES).open("rb") as file:
         read = {str(one.id): str(one.string) for one in read_po(file, locale="zh", abort_invalid=True) if one.id}
     assert len(templates()) > 100
-    assert templates() ^ set(read) == set()
+    assert templates() ^ set(read) == set(), "translate what is new in sentences.po, and take out what nothing computes"
     braces = re.compile(r"{\w+}")
     for text, translated in read.items():
         assert translated, text
@@ -94,6 +96,27 @@ def test_a_sentence_is_said_in_each_language_with_its_values() -> None:
     assert chinese.said(sentence) == "隐私承诺针对 1,200 个患者中的每一个。"
     unknown = said("Nobody has translated {this}.", this="one")
     assert chinese.said(unknown) == "Nobody has translated one."
+
+
+def test_a_text_that_came_as_plain_english_is_said_in_the_other_language_with_its_values() -> None:
+    english, chinese = read_languages().values()
+    text = "made for syft 0.9.5; syft 0.9.6. Install the pinned closure: 'make setup'."
+    assert english.told(text) == text
+    assert chinese.told(text) == "本程序为 syft 0.9.5 编写；syft 0.9.6。请安装固定版本的依赖：make setup。"
+    assert chinese.told("12 entries, the chain holds, head ab12") == "12 条记录，链完好，末端哈希 ab12"
+    nested = "WW304: max_grad_norm 1 is far below what models use (2 to 10): every gradient is cut to almost nothing."
+    told = "WW304: max_grad_norm 为 1，远低于模型常用的范围（2 至 10）：每个梯度几乎都被裁剪殆尽。"
+    assert chinese.told(nested) == told
+
+
+@pytest.mark.parametrize(
+    "value", ["", " ", "{1}", "{9}", "a, the chain holds, head b", "head " * 300, "\x00<b>", ": " * 900]
+)
+def test_no_value_keeps_a_text_from_being_shown_or_is_lost_in_it(value: str) -> None:
+    chinese = read_languages()["zh"]
+    for text in (f"{value} entries, the chain holds, head {value}", f"no {value}: {value}", value):
+        told = chinese.told(text)
+        assert told is None or value in told
 
 
 def test_texts_stand_in_marks_and_not_bare_in_templates() -> None:

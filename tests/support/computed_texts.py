@@ -1,0 +1,92 @@
+"""Texts that the datasite computes and a page shows in another language, as templates: read from the code itself."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from support.hospitals import PROJECT
+
+from datasites.config import DatasiteConfig
+from datasites.doctor.examination import CHECKS
+from datasites.notices.settings import NoticeSettings
+from datasites.sources.dataset_settings import DatasetSettings
+from policies.answers.rehearsals import STATES
+from policies.settings import declared
+
+_DOCTOR = [f"datasites/doctor/{one.name}" for one in (PROJECT / "datasites" / "doctor").glob("*_checks.py")]
+COMPUTED_IN: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys((*_DOCTOR, "datasites/doctor/machine.py", "datasites/doctor/network.py"), ()),
+    "datasites/doctor/examination.py": (),
+    "datasites/doctor/latest_examination.py": (),
+    "datasites/notices/notices.py": (),
+    "datasites/notices/watch.py": (),
+    "datasites/rehearsal/estimate.py": (),
+    "datasites/rehearsal/mock_round.py": (),
+    "datasites/rehearsal/rehearser.py": (),
+    "datasites/state/agreement.py": ("yield",),
+    "datasites/code_requests/limits/hospital_limits.py": ("LimitExceeded",),
+    "policies/answers/rehearsals.py": (),
+    "policies/budget/limits.py": ("LimitExceeded",),
+    "policies/plans/findings.py": (),
+}
+"""Where they stand, and in what alone where a module has other texts too: in calls of a name, or in what it yields."""
+WORDS_OF_CHECKS = re.compile(r'Finding\(\s*"(\w+)"')
+WAYS = ("mail", "webhook")
+COMMANDS = re.compile(r"python -m |kill |chmod ")
+# Names of events and of a thread, and what a program alone reads.
+_NOT_SHOWN = {"backup made", "question answered", "run failed", "request rehearsed", "notices' watch"}
+_NOT_SHOWN |= {"The GPUs are taken.", 'SELECT fields FROM "Dataset" WHERE _deleted_at IS NULL'}
+_NOT_SHOWN_IN = {"log", "refusal", "compile"}
+_PLACE = re.compile(r"{[^{}]*}")
+_WORDS = re.compile(r"[A-Za-z]{2,}.* |^.* [A-Za-z]{2,}")
+
+
+def computed_texts() -> set[str]:
+    """Every such text, with its values numbered, and every help of a setting."""
+    found = {text for module, inside in COMPUTED_IN.items() for text in _templates_of(module, inside)}
+    for owner in (DatasiteConfig, DatasetSettings, NoticeSettings):
+        apart = ("dataset", "notices", "limits") if owner is DatasiteConfig else ()
+        found |= {one.help for one in declared(owner).values() if one.name not in apart}
+    checks = (PROJECT / module for module in COMPUTED_IN if "/doctor/" in module)
+    found |= {name for file in checks for name in WORDS_OF_CHECKS.findall(file.read_text())}
+    return found | {check.__name__ for check in CHECKS} | {*WAYS, *STATES} - {"passed"}
+
+
+def _templates_of(module: str, inside: tuple[str, ...]) -> Iterator[str]:
+    tree = ast.parse((PROJECT / module).read_text())
+    shown: list[ast.AST] = [node for node in ast.walk(tree) if _named(node) in inside] if inside else [tree]
+    for node in shown:
+        for text in _texts(node):
+            if _WORDS.search(text) and text not in _NOT_SHOWN and not COMMANDS.match(text):
+                numbers = iter(range(1, 10))
+                yield _PLACE.sub(lambda _, numbers=numbers: f"{{{next(numbers)}}}", text)  # type: ignore[misc]
+
+
+def _named(node: ast.AST) -> str:
+    if isinstance(node, ast.Yield):
+        return "yield"
+    if isinstance(node, ast.Call):
+        called = node.func
+        owner = called.value if isinstance(called, ast.Attribute) else None
+        if isinstance(owner, ast.Name) and owner.id in _NOT_SHOWN_IN:
+            return owner.id
+        return called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+    return ""
+
+
+def _texts(node: ast.AST) -> Iterator[str]:
+    """Each text below a node that is no docstring and no part of another text."""
+    if isinstance(node, ast.Constant):
+        if isinstance(node.value, str):
+            yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        yield "".join(str(one.value) if isinstance(one, ast.Constant) else "{}" for one in node.values)
+    elif not _is_docstring(node) and _named(node) not in _NOT_SHOWN_IN:
+        for child in ast.iter_child_nodes(node):
+            yield from _texts(child)
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
