@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants fast-policies fast-datasites bench-rounds bench-engine bench-accuracy bench-hospital screenshots translations check types-product types-tests lock clean
+.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital screenshots translations check types-product types-tests lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -75,8 +75,11 @@ test-load: setup ## the console's pace while 200 connections are held, 20 of the
 test-mutants: setup ## the audit against every known way of being broken, each engine; prints what found which (ARGS="--only noise")
 	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m mutants $(ARGS)
 
-bench-rounds: setup ## fixed cost of a round, into out/bench (ARGS="--payloads 1 10")
+bench-rounds: setup ## fixed cost of a round beside others', into out/bench (ARGS="--payloads 1 10 --beside CHECKOUT")
 	$(BIN)/python tests/benchmarks/rounds.py $(ARGS)
+
+bench-aggregation: setup ## averaging 100 updates of 100 MB beside reading them, time and memory (ARGS="--updates 20")
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/aggregation.py $(ARGS)
 
 bench-engine: setup ## a private step beside a plain one, time and memory, into out/bench (ARGS="--models resnet18")
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/dp_engine.py $(ARGS)

@@ -186,7 +186,7 @@ HOUSE: dict[str, dict[str, str]] = {
         ),
     },
     "researcher.atomic_file": {"policies": "errors"},
-    "researcher.strategies": {"policies": "errors validate"},
+    "researcher.strategies": {"policies": "contracts errors validate"},
     "researcher.hospitals": {"policies": "answers contracts errors ledger plans untrusted_text validate versions"},
     "researcher.planning": {
         "policies": "budget errors plans settings validate",

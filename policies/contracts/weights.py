@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import mmap
 import os
 import stat
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+
+from policies.contracts.halves import CACHED_VALUES, in_halves
 
 Shapes = Mapping[str, tuple[int, ...]]
 _ALIGNMENT = 8
@@ -55,8 +58,10 @@ def canonical_header(shapes: Shapes) -> bytes:
 def read_weights(source: Path | bytes, expected: Shapes, *, max_bytes: int) -> dict[str, np.ndarray]:
     """Reads exactly the expected arrays out of a safetensors file, sorted by name.
 
+    Arrays of a file stay on disk until they are looked at, also once its name is gone: many of them take no memory.
+
     Args:
-        source: The file, which must not be a link, or its bytes.
+        source: The file, which must not be a link and which nobody else writes, or its bytes.
         expected: Name → shape.
         max_bytes: Largest file.
 
@@ -64,7 +69,7 @@ def read_weights(source: Path | bytes, expected: Shapes, *, max_bytes: int) -> d
         Malformed: Anything else than the expected arrays, finite, one after the other, with nothing between,
             before or behind them.
     """
-    content = bytearray(source) if isinstance(source, bytes) else _read_file(source, max_bytes)
+    content = bytearray(source) if isinstance(source, bytes) else _map_file(source, max_bytes)
     if len(content) > max_bytes:
         raise Malformed(f"the file has {len(content)} bytes, {max_bytes} are allowed")
     start, offsets = check_header(
@@ -76,6 +81,8 @@ def read_weights(source: Path | bytes, expected: Shapes, *, max_bytes: int) -> d
         values = np.frombuffer(memoryview(content)[begin : begin + math.prod(expected[name]) * _BYTES_PER_VALUE], "<f4")
         arrays[name] = np.require(values, np.float32, ("ALIGNED", "WRITEABLE")).reshape(expected[name])
     check_finite(arrays)
+    if isinstance(content, mmap.mmap):
+        content.madvise(mmap.MADV_DONTNEED)  # what the check has read needs no memory until it is looked at again
     return arrays
 
 
@@ -119,12 +126,27 @@ def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
         Malformed: Naming the first array with one.
     """
     for name, values in arrays.items():
-        if not np.isfinite(values).all():
+        if not is_finite(values):
             raise Malformed(f"{name!r} holds values that are not finite")
 
 
-def _read_file(path: Path, max_bytes: int) -> bytearray:
-    """The file's bytes, if it is a plain file of at most `max_bytes`."""
+def is_finite(values: np.ndarray) -> bool:
+    """Whether an array of any shape holds no NaN and no infinity."""
+    flat = values.reshape(-1)
+    bad: list[int] = []
+
+    def look(begin: int, end: int) -> None:
+        for start in range(begin, end, CACHED_VALUES):
+            if bad or not np.isfinite(flat[start : min(start + CACHED_VALUES, end)]).all():
+                bad.append(start)
+                return
+
+    in_halves(flat.size, look)
+    return not bad
+
+
+def _map_file(path: Path, max_bytes: int) -> mmap.mmap | bytearray:
+    """The file's bytes, if it is a plain file of at most `max_bytes`: read when they are looked at."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -135,11 +157,7 @@ def _read_file(path: Path, max_bytes: int) -> bytearray:
             raise Malformed("it is not a plain file")
         if about.st_size > max_bytes:
             raise Malformed(f"the file has {about.st_size} bytes, {max_bytes} are allowed")
-        with open(descriptor, "rb", closefd=False) as file:
-            content = bytearray(about.st_size)
-            if file.readinto(content) != about.st_size or file.read(1):
-                raise Malformed("the file changed while it was read")
-            return content
+        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY) if about.st_size else bytearray()
     finally:
         os.close(descriptor)
 

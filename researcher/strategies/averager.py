@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from policies.contracts.halves import CACHED_VALUES, in_halves
 from policies.errors import InputRefused, NotEnoughDatasites
 from researcher.strategies.state import ClientUpdate, Weights, check_update
 
@@ -41,7 +42,7 @@ class Averager:
             raise InputRefused(f"{update.datasite!r} sent two client updates in one round, expected one.")
         check_update(update, self._sums)
         for name, array in update.update.items():
-            self._sums[name] += np.multiply(array, update.weight, dtype=np.float64)
+            add_scaled(self._sums[name], array, update.weight)
         self._weight += update.weight
         self._datasites.add(update.datasite)
 
@@ -53,4 +54,18 @@ class Averager:
         """
         if not self._datasites:
             raise NotEnoughDatasites("A mean needs at least one client update, none was added.")
-        return {name: total / self._weight for name, total in self._sums.items()}
+        return {name: np.asarray(total / self._weight) for name, total in self._sums.items()}
+
+
+def add_scaled(total: np.ndarray, array: np.ndarray, factor: float) -> None:
+    """Adds factor · array to a float64 total of the same shape, in pieces that stay in the processor's cache."""
+    sums, values = total.reshape(-1), array.reshape(-1)
+
+    def add(begin: int, end: int) -> None:
+        room = np.empty(min(CACHED_VALUES, end - begin))
+        for start in range(begin, end, CACHED_VALUES):
+            stop = min(start + CACHED_VALUES, end)
+            product = np.multiply(values[start:stop], factor, out=room[: stop - start], dtype=np.float64)
+            sums[start:stop] += product
+
+    in_halves(sums.size, add)

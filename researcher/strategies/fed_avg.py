@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from policies import validate
+from policies.contracts.weights import is_finite
 from policies.errors import InputRefused
-from researcher.strategies.averager import Averager
+from researcher.strategies.averager import Averager, add_scaled
 from researcher.strategies.state import AVERAGE, ClientUpdate, ServerState, Weights
 
 _MOMENTUM = "momentum"
@@ -71,15 +72,18 @@ class FedAvg:
         for update in updates:
             averager.add(update)
         step = averager.result()
+        del averager  # of a large model the sums and all that follows would not fit beside each other
         slots: dict[str, Weights] = {}
         if self.server_momentum:
-            velocity = state.slots.get(_MOMENTUM, {})
-            step = {name: self.server_momentum * velocity.get(name, 0) + mean for name, mean in step.items()}
+            for name, last in state.slots.get(_MOMENTUM, {}).items():
+                add_scaled(step[name], last, self.server_momentum)
             slots = {_MOMENTUM: {name: _to_float32(name, array) for name, array in step.items()}}
-        weights = {
-            name: _to_float32(name, array + self.server_learning_rate * step[name])
-            for name, array in state.weights.items()
-        }
+        weights = {}
+        for name, array in state.weights.items():
+            moved = step.pop(name)
+            moved *= self.server_learning_rate
+            moved += array
+            weights[name] = _to_float32(name, moved)
         if self.server_averaging:
             slots[AVERAGE] = self._averaged(state, weights)
         return ServerState(weights, state.round + 1, slots)
@@ -87,16 +91,18 @@ class FedAvg:
     def _averaged(self, state: ServerState, weights: Weights) -> Weights:
         kept = min(self.server_averaging, (1 + state.round) / (_FIRST_ROUNDS + state.round))
         last = state.slots.get(AVERAGE, state.weights)
-        return {
-            name: _to_float32(name, kept * last[name].astype(np.float64) + (1 - kept) * array)
-            for name, array in weights.items()
-        }
+        average = {}
+        for name, array in weights.items():
+            mean = np.asarray(np.multiply(last[name], kept, dtype=np.float64))
+            add_scaled(mean, array, 1 - kept)
+            average[name] = _to_float32(name, mean)
+        return average
 
 
 def _to_float32(name: str, array: np.ndarray) -> np.ndarray:
     """Rounds to float32; refuses what overflows it."""
     with np.errstate(over="ignore"):
         rounded = np.asarray(array, dtype=np.float32)
-    if not np.isfinite(rounded).all():
+    if not is_finite(rounded):
         raise InputRefused(f"The new global weights {name!r} overflow float32. Lower the learning rate and resume.")
     return rounded

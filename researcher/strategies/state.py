@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from policies.contracts.weights import is_finite
 from policies.errors import InputRefused
 
 Weights = dict[str, np.ndarray]
@@ -48,7 +49,7 @@ def check_update(update: ClientUpdate, like: Mapping[str, np.ndarray]) -> None:
         shape = like[name].shape
         if array.shape != shape or array.dtype != np.float32:
             raise InputRefused(f"{who} must hold {name!r} as float32 {shape}, got {array.dtype} {array.shape}.")
-        if not np.isfinite(array).all():
+        if not is_finite(array):
             raise InputRefused(f"{who} holds a value in {name!r} that is not finite; leave it out.")
 
 

@@ -1,6 +1,9 @@
-"""What a round costs besides training: three datasites on this machine, beside stock PySyft doing the same.
+"""What a round costs besides training: three datasites on this machine, beside others doing the same in this run.
 
     python tests/benchmarks/rounds.py        writes out/bench/round_overhead.json and prints what it measured
+
+The others are stock PySyft, a bare upload and download over mutual TLS and, with --beside, an earlier build of the
+platform in a checkout of its own. What is told last are the ratios to each.
 
 It plays both sides, so it may read the hospitals' logs: how long training took stands there, and nowhere else.
 """
@@ -9,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -26,6 +31,7 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tests"), str(PROJECT / "tests" / "benchmarks")]
 
+import bare_mtls  # noqa: E402
 import stock_pysyft  # noqa: E402
 from resident_memory import Memory  # noqa: E402
 from support.hospitals import Hospital, draw_pictures, make_hospital  # noqa: E402
@@ -33,6 +39,8 @@ from support.hospitals import Hospital, draw_pictures, make_hospital  # noqa: E4
 NAMES = ("north", "south", "west")
 PICTURES_EACH = 64
 ENCODINGS = ("none", "int8")
+# Stock PySyft holds larger payloads in memory many times over.
+MOST_OF_STOCK_MB = 10
 
 
 @dataclass(frozen=True)
@@ -65,19 +73,45 @@ def main() -> None:
     options = _options()
     rows: list[dict[str, Any]] = []
     start: dict[str, Any] = {}
-    for payload in PAYLOADS:
-        if payload.megabytes in options.payloads:
-            own, start[f"{payload.megabytes} MB"] = measure(payload, options.rounds)
-            rows += own
-            _show(own)
-    for payload in PAYLOADS[:2]:
-        if payload.megabytes in options.payloads and not options.no_pysyft:
-            rows.append(stock_pysyft.measure(payload.megabytes, datasites=len(NAMES), rounds=options.pysyft_rounds))
-            _show(rows[-1:])
+    for payload in [one for one in PAYLOADS if one.megabytes in options.payloads]:
+        own, start[f"{payload.megabytes} MB"] = measure(payload, options.rounds)
+        others = []
+        if options.beside:
+            others += _of_checkout(options.beside, payload.megabytes, options.rounds)
+        others.append(bare_mtls.measure(payload.megabytes, datasites=len(NAMES), rounds=options.rounds))
+        if payload.megabytes <= MOST_OF_STOCK_MB and not options.no_pysyft:
+            others.append(stock_pysyft.measure(payload.megabytes, datasites=len(NAMES), rounds=options.pysyft_rounds))
+        _show([*own, *others, *(ratio(row, own) for row in others)])
+        rows += [*own, *others]
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "round_overhead.json").write_text(json.dumps(rows, indent=1) + "\n")
     (options.out / "datasite_start.json").write_text(json.dumps(start, indent=1) + "\n")
     print(json.dumps(start, indent=1))
+
+
+def ratio(other: dict[str, Any], own: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """How many times as long the others' round takes as ours of the same payload and encoding."""
+    ours = next(row for row in own if row["encoding"] == other["encoding"])
+    seconds, theirs = ours["seconds_per_round"], other["seconds_per_round"]
+    return {
+        "beside": other["system"],
+        "payload_mb": other["payload_mb"],
+        "encoding": other["encoding"],
+        "ours_of_theirs": round(seconds / theirs, 2),
+        "theirs_of_ours": round(theirs / seconds, 2),
+    }
+
+
+def _of_checkout(checkout: Path, megabytes: int, rounds: int) -> list[dict[str, Any]]:
+    """Rows of an earlier build, by its own benchmark, under this one's interpreter and packages."""
+    with tempfile.TemporaryDirectory() as out:
+        settings = ["--payloads", str(megabytes), "--rounds", str(rounds), "--no_pysyft", "--out", out]
+        script = checkout / "tests" / "benchmarks" / "rounds.py"
+        environment = {**os.environ, "PYTHONPATH": str(checkout)}
+        subprocess.run([sys.executable, str(script), *settings], env=environment, stdout=subprocess.DEVNULL, check=True)
+        rows: list[dict[str, Any]] = json.loads((Path(out) / "round_overhead.json").read_text())
+    theirs = [row for row in rows if row["system"] == "wanwu"]
+    return [{**row, "system": f"wanwu at {checkout.name}"} for row in theirs]
 
 
 def measure(payload: Payload, rounds: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -240,6 +274,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=PROJECT / "out" / "bench", help="folder for the result")
     parser.add_argument("--rounds", type=int, default=7, help="rounds after the warm-up")
     parser.add_argument("--payloads", type=int, nargs="+", default=[1, 10, 100], help="megabytes, of 1, 10 and 100")
+    parser.add_argument("--beside", type=Path, help="checkout of an earlier build, measured in the same run")
     parser.add_argument("--no_pysyft", action="store_true", help="leave stock PySyft out")
     parser.add_argument("--pysyft_rounds", type=int, default=3, help="rounds of stock PySyft after the warm-up")
     return parser.parse_args()

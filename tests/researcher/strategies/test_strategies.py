@@ -114,6 +114,22 @@ def test_a_single_number_is_averaged_too():
     update = ClientUpdate("a", {"s": np.array(2, dtype=np.float32)}, 5.0)
     after = FedAvg().apply(FedAvg().init(scalar), [update])
     assert (after.weights["s"].shape, float(after.weights["s"])) == ((), 2.0)
+    moving = FedAvg(server_momentum=0.5, server_averaging=0.5)
+    second = moving.apply(moving.apply(moving.init(scalar), [update]), [update])
+    assert float(second.weights["s"]) == 2 + 3  # velocity 2, then 0.5 · 2 + 2
+    assert float(second.model["s"]) == pytest.approx(2 / 11 * 1.8 + 9 / 11 * 5)
+
+
+def test_an_array_longer_than_a_piece_is_averaged_whole():
+    size = 3 * (1 << 16) + 5
+    update = ClientUpdate("a", {"w": np.arange(size, dtype=np.float32)}, 2.0)
+    moving = FedAvg(server_momentum=0.5)
+    state = moving.apply(moving.init({"w": np.zeros(size, np.float32)}), [update])
+    assert np.array_equal(state.weights["w"], np.arange(size))
+    assert np.array_equal(moving.apply(state, [update]).weights["w"], 2.5 * np.arange(size))
+    update.update["w"][-1] = np.nan
+    with pytest.raises(InputRefused, match="not finite"):
+        moving.apply(state, [update])
 
 
 @pytest.mark.parametrize(
