@@ -20,60 +20,87 @@ if TYPE_CHECKING:
     from researcher.evaluation.evaluation import Evaluation, evaluate
     from researcher.evaluation.hold_out import HoldOut, load_hold_out
     from researcher.hospitals.check import HospitalCheck
+    from researcher.hospitals.comparison import Compared
     from researcher.hospitals.credentials import Credentials
-    from researcher.hospitals.federation import Federation, check_all
+    from researcher.hospitals.federation import check_all
     from researcher.hospitals.hospital import DatasetInfo, Hospital, Mock
+    from researcher.notebook.datasets import Datasets
+    from researcher.notebook.draft import Draft
+    from researcher.notebook.federation import Federation, connect
+    from researcher.notebook.interruption import StudyInterrupted
+    from researcher.notebook.rehearsal import HomeRehearsal
+    from researcher.notebook.repetition import Repetition
+    from researcher.notebook.setup import Setup
+    from researcher.notebook.status import HospitalStatus, StudyStatus
+    from researcher.notebook.study import Finished, Study
     from researcher.planning.initial_weights import InitialWeights, load_initial_weights
     from researcher.planning.planning import StudySettings, make_plan, study_epsilon
     from researcher.reports import StudyResult, write_report
     from researcher.strategies import ClientUpdate, FedAvg, ServerState, Strategy
     from researcher.studies.history import History, PrivacySpent, RoundRecord
     from researcher.studies.remote_round import RetryPolicy, RoundEvent
-    from researcher.studies.study import Study
     from researcher.studies.submission import STUDY_FILE, Submission
     from researcher.terminal.training_session import result_of, write_all
+    from researcher.tracking.mlflow import MLflow
+    from researcher.tracking.tensorboard import TensorBoard
+    from researcher.tracking.tracker import Tracker, replay
 
 __all__ = [
     "STUDY_FILE",
     "ClientUpdate",
+    "Compared",
     "CountRequest",
     "Credentials",
     "DatasetInfo",
+    "Datasets",
+    "Draft",
     "Evaluation",
     "EvaluationPlan",
     "FedAvg",
     "Federation",
+    "Finished",
     "History",
     "HoldOut",
+    "HomeRehearsal",
     "Hospital",
     "HospitalCheck",
+    "HospitalStatus",
     "InitialWeights",
+    "MLflow",
     "Mock",
     "ModelSpec",
     "PrivacySpec",
     "PrivacySpent",
     "ReleaseSpec",
     "Released",
+    "Repetition",
     "RetryPolicy",
     "RoundEvent",
     "RoundRecord",
     "RunSpec",
     "ServerState",
+    "Setup",
     "Statement",
     "StatisticsPlan",
     "Strategy",
     "Study",
+    "StudyInterrupted",
     "StudyResult",
     "StudySettings",
+    "StudyStatus",
     "Submission",
+    "TensorBoard",
+    "Tracker",
     "TrainingPlan",
     "WanwuError",
     "check_all",
+    "connect",
     "evaluate",
     "initial_weights",
     "load_hold_out",
     "load_initial_weights",
     "make_plan",
+    "replay",
     "result_of",
     "study_epsilon",
     "text_form",
@@ -83,6 +110,21 @@ __all__ = [
 ]
 # Where each exported name is defined.
 _HOMES = {
+    "Compared": "researcher.hospitals.comparison",
+    "Datasets": "researcher.notebook.datasets",
+    "Draft": "researcher.notebook.draft",
+    "connect": "researcher.notebook.federation",
+    "StudyInterrupted": "researcher.notebook.interruption",
+    "HomeRehearsal": "researcher.notebook.rehearsal",
+    "Repetition": "researcher.notebook.repetition",
+    "Setup": "researcher.notebook.setup",
+    "HospitalStatus": "researcher.notebook.status",
+    "StudyStatus": "researcher.notebook.status",
+    "Finished": "researcher.notebook.study",
+    "MLflow": "researcher.tracking.mlflow",
+    "TensorBoard": "researcher.tracking.tensorboard",
+    "Tracker": "researcher.tracking.tracker",
+    "replay": "researcher.tracking.tracker",
     "STUDY_FILE": "researcher.studies.submission",
     "ClientUpdate": "researcher.strategies",
     "CountRequest": "researcher.counts.releases",
@@ -91,7 +133,7 @@ _HOMES = {
     "Evaluation": "researcher.evaluation.evaluation",
     "EvaluationPlan": "policies.plans.releases",
     "FedAvg": "researcher.strategies",
-    "Federation": "researcher.hospitals.federation",
+    "Federation": "researcher.notebook.federation",
     "History": "researcher.studies.history",
     "HoldOut": "researcher.evaluation.hold_out",
     "Hospital": "researcher.hospitals.hospital",
@@ -111,7 +153,7 @@ _HOMES = {
     "Statement": "policies.plans.words.statement",
     "StatisticsPlan": "policies.plans.releases",
     "Strategy": "researcher.strategies",
-    "Study": "researcher.studies.study",
+    "Study": "researcher.notebook.study",
     "StudyResult": "researcher.reports",
     "Submission": "researcher.studies.submission",
     "TrainingPlan": "policies.plans.training",

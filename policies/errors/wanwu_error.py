@@ -29,3 +29,7 @@ class WanwuError(Exception):
     def to_json(self) -> dict[str, str]:
         """The one error shape of every JSON answer: code and public text."""
         return {"code": self.code, "error": self.public}
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it, in place of a traceback through the platform's own lines (IPython's hook)."""
+        return [f"{self.code}: {self.public}"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from policies import versions
-from policies.errors import VersionMismatch, WanwuError
+from policies.errors import FederationError, VersionMismatch, WanwuError
 from policies.plans.kinds import Plan
 from policies.untrusted_text import shown
 from researcher.hospitals.check import HospitalCheck, check_hospital, contract_problems, unreachable
@@ -41,7 +41,7 @@ class Federation:
             VersionMismatch: A datasite runs a version that this one does not work with.
             DatasiteUnreachable: Nothing answers there.
         """
-        hospitals = _connect_to_all(list(_all(credentials)))
+        hospitals = _connect_to_all(list(read_credentials(credentials)))
         try:
             for hospital in hospitals:
                 _check_versions(hospital)
@@ -55,9 +55,17 @@ class Federation:
         """What all hospitals publish."""
         return [dataset for hospital in self.hospitals.values() for dataset in hospital.datasets.values()]
 
-    def only(self, *names: str) -> Federation:
-        """The same connections to some of the hospitals."""
-        return Federation(self.hospitals[name] for name in names)
+    def only(self, *names: str) -> Self:
+        """The same connections to some of the hospitals.
+
+        Raises:
+            FederationError: There is no connection to one of them.
+        """
+        if unknown := [name for name in names if name not in self.hospitals]:
+            raise FederationError(
+                f"No connection to a datasite {shown(unknown[0])!r}; there is to {', '.join(self.hospitals) or 'none'}."
+            )
+        return type(self)(self.hospitals[name] for name in names)
 
     def check(self) -> list[HospitalCheck]:
         """Looks at every hospital before anything is submitted; what is wrong stands in each one's `problems`."""
@@ -101,7 +109,7 @@ def check_all(credentials: str | Path | Iterable[str | Path | Credentials]) -> l
     """
     connected: list[Hospital] = []
     failed: dict[str, HospitalCheck] = {}
-    given = list(_all(credentials))
+    given = list(read_credentials(credentials))
     for one in given:
         try:
             connected.append(Hospital(one))
@@ -112,7 +120,12 @@ def check_all(credentials: str | Path | Iterable[str | Path | Credentials]) -> l
     return [checked.get(one.datasite) or failed[one.datasite] for one in given]
 
 
-def _all(credentials: str | Path | Iterable[str | Path | Credentials]) -> Iterator[Credentials]:
+def read_credentials(credentials: str | Path | Iterable[str | Path | Credentials]) -> Iterator[Credentials]:
+    """The credentials in files, or in all that fit a pattern.
+
+    Raises:
+        ConfigError: No such file, or not a credentials file.
+    """
     given: list[str | Path | Credentials] = [credentials] if isinstance(credentials, str | Path) else list(credentials)
     for one in given:
         if isinstance(one, Credentials):

@@ -147,6 +147,6 @@ def agreeing(datasets: Sequence[DatasetInfo], *, with_text: bool = False) -> Dat
         for found in differences(first, other, with_text=with_text):
             raise FederationError(
                 f"The datasets differ in {found.what}: {found.here} at {first.datasite}, {found.there} at "
-                f"{other.datasite}. One study needs the same at every hospital."
+                f"{other.datasite}. {found.means}"
             )
     return first

@@ -7,11 +7,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from datasites.training.finding_metrics import FindingScores, macro_auroc
 from policies.errors import ConfigError, FederationError
 from researcher import atomic_file
+from researcher.studies.history_views import frame_of, html_of
+
+if TYPE_CHECKING:
+    import pandas
 
 HISTORY_VERSION = 1
 PHASES = ("queue", "transfer", "train", "aggregate", "total")
@@ -139,6 +143,22 @@ class History:
         if version != HISTORY_VERSION:
             raise ConfigError(f"Expected a history of version {HISTORY_VERSION}, got {version!r}.")
         return history
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The rounds as a pandas frame, a row for each, indexed by `round`.
+
+        Columns are `datasites` and `skipped` (numbers of hospitals), `test_accuracy`, `macro_f1` and `macro_auroc`
+        (shares of 1), `seconds_` with each of `PHASES` (seconds), `bytes_up` and `bytes_down` (bytes), and `epsilon_`
+        with each hospital's name (spent there up to the round). `frame.attrs["units"]` tells each column's unit.
+        """
+        return frame_of(self.records)
+
+    def to_html(self) -> str:
+        """The curves and the table that a notebook shows, escaped."""
+        return html_of(self.records)
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
 
     def save(self, path: Path | str) -> Path:
         """Replaces the file at `path` in one step."""

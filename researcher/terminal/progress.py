@@ -28,7 +28,8 @@ _WORDS = {
 class RoundDisplay:
     """A line for each hospital of one study, with the time that it has been in a round by this machine's clock.
 
-    How far a hospital is nobody is told. Use it as a context manager.
+    Below them stands how long the rounds that are left will take if they take as long as those that were seen. How far
+    a hospital is within a round nobody is told. Use it as a context manager.
     """
 
     def __init__(self, console: PlainConsole, datasites: list[str], *, rounds: int, title: str = "") -> None:
@@ -46,6 +47,8 @@ class RoundDisplay:
             name: self._progress.add_task("", total=None, name=shown(name), round=1, rounds=rounds, state="waiting")
             for name in datasites
         }
+        self._left = self._progress.add_task("", total=None, name="time left", round=1, rounds=rounds, state="")
+        self._took: list[float] = []
         if title:
             console.print(title)
 
@@ -63,12 +66,15 @@ class RoundDisplay:
         row = self._lines[event.datasite]
         if event.state == "sending":
             self._progress.reset(row)
-        self._progress.update(row, round=event.round + 1, state=_words(event))
+        self._progress.update(row, round=event.round + 1, state=doing(event))
         if event.state == "failed" and event.reason:
             self._console.print(line("  ", (event.datasite, "red"), f": {event.reason}"))
 
     def on_round(self, record: RoundRecord) -> None:
         """Prints a finished round."""
+        self._took.append(record.seconds["total"])
+        left = (self._rounds - record.round) * sum(self._took) / len(self._took)
+        self._progress.update(self._left, round=record.round, state=f"about {wording.seconds(left)}")
         name, value = wording.headline(record)
         given_up = "" if record.datasites else "  given up: the model is as it was"
         spent = list(record.epsilon.values())
@@ -85,7 +91,7 @@ class RoundDisplay:
             self._console.print(line("    ", (f"without {name}", "yellow"), f": {reason}"))
 
 
-def _words(event: RoundEvent) -> str:
+def doing(event: RoundEvent) -> str:
     """What a hospital is doing; a queued run says how many stand before it."""
     waits = f", {shown(str(event.queue_position), most=12)} before" if event.queue_position else ""
     return _WORDS.get(event.state, shown(event.state, most=40)) + waits

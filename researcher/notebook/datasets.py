@@ -1,0 +1,99 @@
+"""Datasets of several hospitals side by side, with what differs. All of it is what they tell any researcher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from policies.answers.hospital import BudgetAnswer
+from policies.untrusted_text import shown
+from researcher.hospitals.comparison import Compared, compare
+from researcher.hospitals.hospital import DatasetInfo
+from researcher.html.element import Html, bar, element, listed, table, together
+
+
+class Datasets(list[DatasetInfo]):
+    """The datasets of a federation's hospitals, in order; shows their schema cards side by side and what differs.
+
+    Attributes:
+        budgets: (Datasite, dataset) → what is left there; without those that could not be asked.
+    """
+
+    def __init__(
+        self, datasets: Iterable[DatasetInfo] = (), budgets: Mapping[tuple[str, str], BudgetAnswer] | None = None
+    ) -> None:
+        super().__init__(datasets)
+        self.budgets = dict(budgets or {})
+
+    @property
+    def differences(self) -> tuple[Compared, ...]:
+        """What hospitals say differently, and whether it matters for one study at all of them."""
+        return compare(self)
+
+    @property
+    def agree(self) -> bool:
+        """Whether one study can use all of them."""
+        return not any(one.matters for one in self.differences)
+
+    def __repr__(self) -> str:
+        lines = [f"{one.datasite}: {'; '.join(f'{name} {value}' for name, value in self._card(one))}" for one in self]
+        return "\n".join(
+            [shown(line, most=2000) for line in lines] + [shown(self._verdict(), most=2000), *self._told()]
+        )
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return together("No hospital publishes a dataset.")
+        cards = {f"{one.datasite}: {one.name}": dict(self._card(one)) for one in self}
+        names = [name for name, _ in self._card(self[0])]
+        rows = [[name, *(card[name] for card in cards.values())] for name in names]
+        rows.append(["budget left", *map(self._budget, self)])
+        parts: list[Html] = [table("What the hospitals publish", ["", *cards], rows), element("p", self._verdict())]
+        if found := self.differences:
+            parts.append(table("What differs", ["what", "where", "matters", "what it means"], map(_row, found)))
+        return together(*parts)
+
+    def _card(self, one: DatasetInfo) -> list[tuple[str, str]]:
+        limits = one.limits
+        return [
+            ("dataset", one.name),
+            ("pictures", f"{one.modality}, {' x '.join(map(str, one.image_shape))}"),
+            ("form", str(one.form or "not declared")),
+            ("labels", f"{one.label_kind}: {', '.join(one.class_names)}"),
+            ("reports", "none" if one.text is None else f"{one.text.length} words"),
+            ("privacy unit", one.unit),
+            ("public size", f"{one.public_size:,}"),
+            ("least noise", f"{limits['min_noise_multiplier']:g}" if "min_noise_multiplier" in limits else "not told"),
+            ("terms of use", one.terms_of_use or "none"),
+        ]
+
+    def _budget(self, one: DatasetInfo) -> Html:
+        budget = self.budgets.get((one.datasite, one.name))
+        if budget is None:
+            return element("span", "not told")
+        told = f"epsilon {budget.epsilon_left:.2f} of {budget.epsilon_total:g} at delta {budget.delta:g}"
+        return bar(budget.epsilon_left, budget.epsilon_total, told)
+
+    def _verdict(self) -> str:
+        matters = sum(one.matters for one in self.differences)
+        if matters:
+            return f"One study cannot use all of them: {matters} difference{'s matter' if matters > 1 else ' matters'}."
+        return "One study can use all of them." if self else "No hospital publishes a dataset."
+
+    def _told(self) -> list[str]:
+        return [
+            shown(f"  {'matters' if one.matters else 'differs'}: {one.what}: {_where(one)}. {one.means}", most=4000)
+            for one in self.differences
+        ]
+
+
+def _row(one: Compared) -> list[object]:
+    where = listed(f"{name}: {_value(value)}" for name, value in one.values.items())
+    return [one.what, where, "yes" if one.matters else "no", one.means]
+
+
+def _where(one: Compared) -> str:
+    return "; ".join(f"{name} {_value(value)}" for name, value in one.values.items())
+
+
+def _value(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)

@@ -1,0 +1,93 @@
+"""A study's folder before anybody is connected: its plan, who was asked, whose credentials are needed."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from policies.errors import ConfigError
+from policies.plans.training import TrainingPlan
+from researcher.evaluation.feature_hold_out import with_features
+from researcher.evaluation.hold_out import HoldOut, load_hold_out
+from researcher.hospitals.credentials import Credentials
+from researcher.hospitals.federation import read_credentials
+from researcher.notebook.setup import Setup
+from researcher.studies.submission import STUDY_FILE
+
+if TYPE_CHECKING:
+    from researcher.hospitals.federation import Federation
+
+
+def read_plan(folder: Path | str) -> tuple[TrainingPlan, tuple[str, ...]]:
+    """The plan that a folder's study was submitted with, and the datasites that have a request.
+
+    Raises:
+        ConfigError: The folder holds no study, or its file was cut.
+        PlanError: Its plan is none of this version, or no plan of training.
+    """
+    path = Path(folder) / STUDY_FILE
+    try:
+        values = json.loads(path.read_text())
+        plan, names = TrainingPlan.from_json(values["plan"]), tuple(map(str, values["requests"]))
+    except OSError as error:
+        raise ConfigError(f"{folder} holds no study. Submit one first, or give the folder of one.") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ConfigError(f"{path} was changed or cut. Take the folder's original, or a copy of it.") from error
+    return plan, names
+
+
+def credentials_for(
+    names: Collection[str],
+    setup: Setup | None,
+    folder: Path | str,
+    given: str | Path | Iterable[str | Path | Credentials] | None,
+) -> list[Credentials]:
+    """The credentials for a study's hospitals and no others.
+
+    Args:
+        names: The datasites.
+        setup: Says where credentials lay when the study was submitted.
+        folder: Of the study.
+        given: Credentials, their files or patterns; None for those of the submission.
+
+    Raises:
+        ConfigError: They are not there, or there are none for one of the hospitals.
+    """
+    where = _of_submission(setup, folder) if given is None else given
+    needed = [one for one in read_credentials(where) if one.datasite in names]
+    if missing := sorted(set(names) - {one.datasite for one in needed}):
+        raise ConfigError(
+            f"The study in {folder} runs at {', '.join(missing)} too, and no credentials for it were found. Give all "
+            "of them: Study.open(folder, credentials=...)."
+        )
+    return needed
+
+
+def read_hold_out(where: str, federation: Federation, plan: TrainingPlan, backbone: str) -> HoldOut:
+    """Public pictures as the study's hospitals have theirs, with the features that the plan's model may read.
+
+    Raises:
+        DataError: They cannot be read so.
+        ConfigError: The model reads features, and the backbone's weights are missing.
+    """
+    info = next(iter(federation.hospitals.values())).datasets[plan.dataset]
+    read = load_hold_out(where, class_names=info.class_names, image_shape=info.image_shape, form=info.form)
+    return with_features(read, plan.model, backbone or None)
+
+
+def _of_submission(setup: Setup | None, folder: Path | str) -> tuple[str, ...]:
+    if setup is None or not setup.credentials:
+        raise ConfigError(
+            f"{folder} does not say which credentials it was submitted with. Give them: Study.open(folder, "
+            "credentials=...)."
+        )
+    for pattern in setup.credentials:
+        if not glob.glob(pattern):  # noqa: PTH207 - a pattern may be absolute
+            raise ConfigError(
+                f"The credentials that the study was submitted with are not at {pattern} any more. Give yours: "
+                "Study.open(folder, credentials=...)."
+            )
+    return setup.credentials

@@ -1,0 +1,137 @@
+"""The status of a study: what hospitals decided, how far its rounds are, what was spent and what is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from policies.answers.hospital import BudgetAnswer
+from policies.errors import WanwuError
+from policies.plans.training import TrainingPlan
+from policies.untrusted_text import shown
+from researcher.html.element import Html, bar, element, listed, table, together
+from researcher.reports import wording
+from researcher.studies.history import History
+from researcher.studies.submission import Submission
+
+_SIGNS = {"approved": "✓", "pending": "…", "ended": "■"}
+
+
+@dataclass(frozen=True)
+class HospitalStatus:
+    """One hospital's part of a study.
+
+    Attributes:
+        datasite: Which.
+        request: Identifier of its request.
+        state: One of the states of a request, or `unreachable`.
+        reason: The hospital's, or why it cannot be reached.
+        questions: How many of its questions wait for an answer.
+        rehearsal: What its own rehearsal on the mock came to, in a line; empty where there is none.
+        spent: Epsilon that its ledger says this study spent; None where it said nothing yet.
+        budget: What is left of the dataset there; None where it could not be asked.
+    """
+
+    datasite: str
+    request: str
+    state: str
+    reason: str = ""
+    questions: int = 0
+    rehearsal: str = ""
+    spent: float | None = None
+    budget: BudgetAnswer | None = None
+
+    def told(self) -> str:
+        """It in one line."""
+        parts = [f"{self.datasite}: {self.request[:8]} {self.state} {self.reason}".rstrip()]
+        if self.questions:
+            parts.append(f"{wording.count(self.questions, 'question')} waiting for your answer")
+        if self.spent is not None:
+            parts.append(f"epsilon {wording.epsilon(self.spent)} spent")
+        if self.budget is not None:
+            parts.append(f"{self.budget.epsilon_left:.2f} of {self.budget.epsilon_total:g} left")
+        return shown("; ".join(parts), most=2000)
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """A study at one time.
+
+    Attributes:
+        study: Its name.
+        rounds: How many its plan has.
+        hospitals: Each hospital's part.
+        history: The rounds that are done.
+    """
+
+    study: str
+    rounds: int
+    hospitals: tuple[HospitalStatus, ...]
+    history: History = field(default_factory=History)
+
+    @property
+    def decisions(self) -> dict[str, str]:
+        """Datasite → state of its request."""
+        return {one.datasite: one.state for one in self.hospitals}
+
+    def __repr__(self) -> str:
+        return "\n".join([self._summary(), *(f"  {one.told()}" for one in self.hospitals), *self._without()])
+
+    def _repr_html_(self) -> str:
+        head = ["hospital", "request", "state", "reason", "questions", "rehearsal", "spent", "budget left"]
+        told = table("Hospitals", head, map(_row, self.hospitals))
+        done = bar(len(self.history), self.rounds, self._summary())
+        return together(element("p", done), told, listed(self._without()), Html(self.history.to_html()))
+
+    def _summary(self) -> str:
+        return f"Study '{shown(self.study)}': {len(self.history)} of {wording.count(self.rounds, 'round')} done"
+
+    def _without(self) -> list[str]:
+        return [
+            shown(f"round {record.round} without {name}: {reason}", most=2000)
+            for record in self.history.records
+            for name, reason in record.skipped.items()
+        ]
+
+
+def _row(one: HospitalStatus) -> list[object]:
+    left: object = "not told"
+    if one.budget is not None:
+        told = f"{one.budget.epsilon_left:.2f} of {one.budget.epsilon_total:g}"
+        left = bar(one.budget.epsilon_left, one.budget.epsilon_total, told)
+    spent = "nothing yet" if one.spent is None else f"epsilon {wording.epsilon(one.spent)}"
+    state = f"{_SIGNS.get(one.state, '✗')} {one.state}"
+    return [one.datasite, one.request[:8], state, one.reason, one.questions or "none", one.rehearsal, spent, left]
+
+
+def status_of(study: Submission[TrainingPlan], history: History) -> StudyStatus:
+    """How a study stands, as its hospitals say now; one that does not answer is told as that.
+
+    Args:
+        study: Which.
+        history: Its rounds.
+    """
+    spent: dict[str, float] = {}
+    for record in history.records:
+        spent |= record.epsilon
+    hospitals = tuple(_asked(study, name, spent.get(name)) for name in study.requests)
+    return StudyStatus(study.plan.study, study.plan.rounds, hospitals, history)
+
+
+def _asked(study: Submission[TrainingPlan], name: str, spent: float | None) -> HospitalStatus:
+    request, routes = study.requests[name].request_id, study.federation.hospitals[name].routes
+    try:
+        answer = routes.request(request)
+        rehearsal = routes.rehearsal(request)
+        budget = routes.budget(study.plan.dataset)
+    except WanwuError as error:
+        return HospitalStatus(name, request, "unreachable", f"{error.code}: {error.public}", spent=spent)
+    return HospitalStatus(
+        datasite=name,
+        request=request,
+        state=answer.state,
+        reason=answer.reason,
+        questions=answer.questions,
+        rehearsal="" if rehearsal is None else rehearsal.told(),
+        spent=spent,
+        budget=budget,
+    )

@@ -1,0 +1,210 @@
+"""A study as a notebook holds it: asked how it stands, waited for, run, opened again from its folder, repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+
+from policies.errors import ConfigError
+from policies.plans.training import TrainingPlan
+from researcher.evaluation.hold_out import HoldOut
+from researcher.hospitals.credentials import Credentials
+from researcher.html.element import Html, together
+from researcher.notebook.folder import credentials_for, read_hold_out, read_plan
+from researcher.notebook.setup import Setup, first_weights
+from researcher.notebook.status import StudyStatus, status_of
+from researcher.notebook.watching import Watching, wait_for_decisions
+from researcher.strategies import ServerState, Strategy
+from researcher.studies import study
+from researcher.studies.checkpoints import load_state
+from researcher.studies.history import History, RoundRecord
+from researcher.studies.remote_round import RetryPolicy, RoundEvent
+from researcher.studies.submission import STUDY_FILE
+from researcher.terminal.training_session import result_of, write_all
+from researcher.tracking.tracker import Tracker
+
+if TYPE_CHECKING:
+    from researcher.hospitals.federation import Federation
+    from researcher.notebook import federation as notebook_federation
+    from researcher.notebook.repetition import Repetition
+
+MIN_CLIENTS = 2
+
+
+class Finished(NamedTuple):
+    """A study's rounds after `Study.run`.
+
+    Attributes:
+        state: The last global model, and what the strategy keeps beside it.
+        history: All rounds.
+    """
+
+    state: ServerState
+    history: History
+
+    def __repr__(self) -> str:
+        return f"Finished(after round {self.state.round})"
+
+    def _repr_html_(self) -> str:
+        return together(Html(self.history.to_html()))
+
+
+class Study(study.Study):
+    """A training plan at several hospitals, over its rounds."""
+
+    @classmethod
+    def begin(cls, federation: Federation, plan: TrainingPlan, folder: Path | str, setup: Setup) -> Self:
+        """Submits a plan as `submit` does, and keeps beside it what it was begun with.
+
+        Args:
+            federation: The connected hospitals.
+            plan: What each of them is asked for.
+            folder: Where the study is kept.
+            setup: What it is begun with; its hold-out is read first.
+
+        Raises:
+            ConfigError: The folder holds a study, or cannot be written.
+            DataError: The hold-out cannot be read as one for this plan.
+            WanwuError: What a hospital refused the plan with.
+        """
+        if (Path(folder) / STUDY_FILE).exists():
+            raise ConfigError(f"{folder} already holds a study. Continue it, or choose another folder.")
+        if setup.hold_out:
+            read_hold_out(setup.hold_out, federation, plan, setup.backbone_weights)
+        setup.save(folder)
+        return cls.submit(federation, plan, folder)
+
+    @classmethod
+    def open(
+        cls, folder: Path | str, credentials: str | Path | Iterable[str | Path | Credentials] | None = None
+    ) -> Self:
+        """Goes on with a study from its folder, on this machine or another: connects to its hospitals.
+
+        Args:
+            folder: Where it is kept.
+            credentials: As `Federation.connect` takes them; those that it was submitted with if None.
+
+        Raises:
+            StateVersionMismatch: A later version wrote the folder.
+            ConfigError: The folder holds no study, or was changed, or the credentials are not where they were.
+            WanwuError: As `Federation.connect`.
+        """
+        plan, names = read_plan(folder)
+        setup = Setup.load(folder, plan)
+        load_state(folder, plan_digest=plan.digest())
+        return cls.load(_federation().connect(credentials_for(names, setup, folder, credentials)), folder)
+
+    @property
+    def setup(self) -> Setup | None:
+        """What it was begun with; None where an older version submitted it."""
+        return Setup.load(self.folder, self.plan)
+
+    @property
+    def history(self) -> History:
+        """The rounds that are done, as its folder holds them."""
+        saved = load_state(self.folder, plan_digest=self.plan.digest())
+        return saved[1] if saved else History()
+
+    def status(self) -> StudyStatus:
+        """How it stands. A hospital that cannot be reached is told as that, and ends nothing."""
+        return status_of(self, self.history)
+
+    def wait(self, *, timeout_seconds: float = 24 * 3600, poll_seconds: float = 2.0) -> StudyStatus:
+        """Waits until the hospitals have decided, saying who did, and returns how the study stands then.
+
+        Args:
+            timeout_seconds: How long at most.
+            poll_seconds: Pause between two questions to the hospitals.
+
+        Raises:
+            WanwuError: As `wait_for_decisions`.
+        """
+        wait_for_decisions(self, timeout_seconds=timeout_seconds, poll_seconds=poll_seconds)
+        return self.status()
+
+    def run(
+        self,
+        *,
+        hold_out: HoldOut | Path | str | None = None,
+        initial_weights: Mapping[str, np.ndarray] | None = None,
+        strategy: Strategy | None = None,
+        min_clients: int | None = None,
+        rounds: int | None = None,
+        retry_policy: RetryPolicy | None = None,
+        on_event: Callable[[RoundEvent], None] | None = None,
+        on_round: Callable[[RoundRecord], None] | None = None,
+        trackers: Iterable[Tracker] = (),
+        **more: Any,
+    ) -> Finished:
+        """Runs the rounds that are left and, after the last one, writes model, report and receipts into the folder.
+
+        Args:
+            hold_out: Public pictures that each global model is evaluated on, or where they are; those that the study
+                was submitted with if None.
+            initial_weights: The global model before the first round, name → float32 array of the parameter's shape;
+                drawn from the study's seed if None. Not read when the study is continued.
+            strategy: How updates are averaged; FedAvg as the plan says if None.
+            min_clients: Least number of hospitals whose update a round needs; that of the submission if None.
+            rounds: Stop after this many rounds in all; the plan's if None.
+            retry_policy: How long to wait and how often to try again.
+            on_event: Called from several threads while hospitals work, instead of a display.
+            on_round: Called after each round, likewise.
+            trackers: Told of each round, as TensorBoard and MLflow are.
+            more: What `researcher.studies.study.Study.run` takes besides.
+
+        Raises:
+            StudyInterrupted: By hand; run it again to go on.
+            WanwuError: As `researcher.studies.study.Study.run`; run it again to go on.
+        """
+        setup, watching = self.setup, Watching(self, on_event, on_round, tuple(trackers))
+        pictures = self._pictures(hold_out, setup)
+        seed, least = (0, MIN_CLIENTS) if setup is None else (setup.seed, setup.min_clients)
+        with watching.opened():
+            state, history = super().run(
+                hold_out=pictures,
+                initial_weights=first_weights(self.plan, seed) if initial_weights is None else initial_weights,
+                strategy=strategy,
+                min_clients=least if min_clients is None else min_clients,
+                rounds=rounds,
+                retry_policy=retry_policy,
+                on_event=watching.on_event,
+                on_round=watching.on_round,
+                **more,
+            )
+        if state.round == self.plan.rounds:
+            write_all(self.folder, self, state, history, result_of(self, state, history, pictures))
+        return Finished(state, history)
+
+    def repeat(self) -> Repetition:
+        """The same plan with the same first weights once more, at the hospitals that this study is connected to.
+
+        Raises:
+            WanwuError: As `Federation.repeat`.
+        """
+        return _federation()(self.federation.hospitals.values()).repeat(self.folder)
+
+    def _pictures(self, hold_out: HoldOut | Path | str | None, setup: Setup | None) -> HoldOut:
+        if isinstance(hold_out, HoldOut):
+            return hold_out
+        where = str(hold_out or (setup.hold_out if setup else ""))
+        if not where:
+            raise ConfigError("No hold-out was given with the study. Give public pictures: study.run(hold_out=...).")
+        return read_hold_out(where, self.federation, self.plan, setup.backbone_weights if setup else "")
+
+    def __repr__(self) -> str:
+        where = ", ".join(f"{name} {request.request_id[:8]}" for name, request in self.requests.items())
+        done = f"{len(self.history)} of {self.plan.rounds} rounds done"
+        return f"Study '{self.plan.study}' in {self.folder}: {done}; requests: {where}"
+
+    def _repr_html_(self) -> str:
+        return self.status()._repr_html_()
+
+
+def _federation() -> type[notebook_federation.Federation]:
+    """The federation that plans studies, which knows this module."""
+    from researcher.notebook.federation import Federation
+
+    return Federation

@@ -1,0 +1,77 @@
+"""Watching a study while it waits and runs: a display or the researcher's own functions, and trackers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from policies.terminal.rich_terminal import PlainConsole
+from researcher.notebook.interruption import interruptible
+from researcher.notebook.progress import round_display
+from researcher.studies.history import RoundRecord
+from researcher.studies.remote_round import RoundEvent
+from researcher.tracking.tracker import Tracker
+
+if TYPE_CHECKING:
+    from researcher.notebook.study import Study
+
+
+def wait_for_decisions(study: Study, *, timeout_seconds: float, poll_seconds: float) -> None:
+    """Waits until a study's hospitals have decided, and says who did.
+
+    Raises:
+        StudyInterrupted: Somebody interrupts it.
+        WanwuError: As `Submission.wait_for_decisions`.
+    """
+    console = PlainConsole()
+
+    def tell(decisions: Mapping[str, tuple[str, str]]) -> None:
+        console.print("; ".join(f"{name}: {state} {why}".strip() for name, (state, why) in decisions.items()))
+
+    with interruptible():
+        study.wait_for_decisions(timeout_seconds=timeout_seconds, poll_seconds=poll_seconds, on_change=tell)
+
+
+class Watching:
+    """Watches one run of a study.
+
+    Args:
+        study: Which.
+        on_event: Told what hospitals are doing, instead of a display.
+        on_round: Told of each round, likewise.
+        trackers: Told of each round besides.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        on_event: Callable[[RoundEvent], None] | None,
+        on_round: Callable[[RoundRecord], None] | None,
+        trackers: tuple[Tracker, ...],
+    ) -> None:
+        self._plan, self._trackers = study.plan, trackers
+        self._display = round_display(list(study.requests), rounds=study.plan.rounds, done=len(study.history))
+        self.on_event = on_event or self._display.on_event
+        self._on_round = on_round or self._display.on_round
+
+    def on_round(self, record: RoundRecord) -> None:
+        """Tells everybody of a round that ended."""
+        self._on_round(record)
+        for one in self._trackers:
+            one.round(record)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """Opens the display and the trackers, and closes them whatever happens.
+
+        Raises:
+            StudyInterrupted: Somebody interrupts what happens within.
+        """
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(interruptible())
+            for one in self._trackers:
+                one.begin(self._plan)
+                stack.callback(one.end)
+            stack.enter_context(self._display)
+            yield

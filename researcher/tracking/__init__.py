@@ -1,0 +1,1 @@
+"""Trackers: other programs that are told of each round. Nothing is sent that the history does not hold."""
