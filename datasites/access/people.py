@@ -40,6 +40,8 @@ class StaffRow:
         added_by: By whom.
         password: Whether the person has set one for the console.
         second_factor: Whether sign-in takes a second factor too.
+        proposed_role: The role that the person has once further admins confirm it; empty where nobody proposed one.
+        proposed_by: Who did.
     """
 
     name: str
@@ -48,3 +50,5 @@ class StaffRow:
     added_by: str
     password: bool
     second_factor: bool
+    proposed_role: str = ""
+    proposed_by: tuple[str, ...] = ()

@@ -10,9 +10,9 @@ import hmac
 import json
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,8 @@ from datasites.files.private_file import write_private
 from policies.errors import ConfigError, NotAllowed, SignInFailed
 from policies.inside_folder import inside
 from policies.validate import Checks
+
+PROPOSED_FOR = timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,14 @@ class Known(NamedTuple):
 
     person: Person
     mark: str
+
+
+class RoleOutcome(NamedTuple):
+    """What became of a change of role: whether it is in force, whether it may do more, and who stands behind it."""
+
+    in_force: bool
+    more: bool
+    people: tuple[str, ...]
 
 
 class Staff:
@@ -99,6 +109,8 @@ class Staff:
                 added_by=one.added_by,
                 password=bool(one.password),
                 second_factor=bool(one.second_factor),
+                proposed_role=one.proposed_role,
+                proposed_by=one.proposed_by,
             )
             for one in self._accounts().values()
         ]
@@ -139,6 +151,43 @@ class Staff:
     def set_second_factor(self, name: str, secret: str, step: int) -> None:
         """Has a person's sign-in take a code made with this secret too, of a step after this one; with "" none."""
         self.change(name, lambda account: replace(account, second_factor=secret, second_factor_step=step))
+
+    def change_role(self, name: str, role: str, *, by: Person, needed: int) -> RoleOutcome:
+        """Gives a person another role, or notes that somebody wants it where it takes several people.
+
+        Guarantees:
+            A role that may do more is not given before as many different admins as are needed, none of them the person
+            and each with an own token where more than one is, have asked for it within `PROPOSED_FOR`. The last admin
+            with an account stays one.
+
+        Raises:
+            ConfigError: There is no such account or role, it is the person's already, or nobody else is an admin.
+            NotAllowed: It takes several people, and who asks cannot be one of them.
+        """
+        Checks(ConfigError).choice("role", role, ROLES)
+        with self._lock:
+            accounts = self._accounts()
+            account = accounts.get(name)
+            if account is None:
+                raise ConfigError(f"There is no account {name!r}.")
+            if account.role == role:
+                raise ConfigError(f"{name} is {role} already.")
+            admins = {one.name for one in accounts.values() if one.role == ADMIN}
+            if admins == {name}:
+                raise ConfigError(f"{name} is the only admin with an account. Make somebody else an admin first.")
+            people: tuple[str, ...] = (by.name,)
+            more = ROLES.index(role) < ROLES.index(account.role)
+            if more and needed > 1:
+                if not by.named or by.name == name:
+                    raise NotAllowed(f"A role that may do more takes {needed} other admins, each with an own token.")
+                people = tuple(sorted({*_stand_behind(account, role, admins), by.name}))
+            if more and len(people) < needed:
+                now = datetime.now(UTC).isoformat(timespec="seconds")
+                changed = replace(account, proposed_role=role, proposed_by=people, proposed_at=now)
+            else:
+                changed = replace(account, role=role, proposed_role="", proposed_by=(), proposed_at="")
+            write_accounts(self._file, {**accounts, name: changed})
+        return RoleOutcome(changed.role == role, more, people)
 
     def reset(self, name: str, *, url: str) -> Path:
         """Takes a person's token, password and second factor away, and returns a new file to hand over.
@@ -197,6 +246,14 @@ class Staff:
         file = inside(self._handover, f"{name}.json")
         write_private(file, json.dumps({"url": url, "name": name, "token": token}))
         return file
+
+
+def _stand_behind(account: StaffAccount, role: str, admins: Collection[str]) -> tuple[str, ...]:
+    """Who has asked for a role before and still may, where that is not too long ago."""
+    if account.proposed_role != role:
+        return ()
+    lately = datetime.now(UTC) - datetime.fromisoformat(account.proposed_at) < PROPOSED_FOR
+    return tuple(one for one in account.proposed_by if one in admins) if lately else ()
 
 
 def _digest(token: str) -> str:

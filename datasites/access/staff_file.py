@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from datasites.files.private_file import write_private
@@ -24,6 +24,9 @@ class StaffAccount:
         password: What is kept of the password; empty until the person sets one.
         second_factor: Secret of the second factor, base 32; empty where there is none.
         second_factor_step: Time step of the last code that was taken: it and earlier ones are not taken again.
+        proposed_role: The role that somebody wants the person to have; empty where nobody does.
+        proposed_by: Who does.
+        proposed_at: Since when, ISO 8601.
     """
 
     name: str
@@ -34,6 +37,9 @@ class StaffAccount:
     password: str = ""
     second_factor: str = ""
     second_factor_step: int = 0
+    proposed_role: str = ""
+    proposed_by: tuple[str, ...] = ()
+    proposed_at: str = ""
 
     @property
     def mark(self) -> str:
@@ -51,7 +57,8 @@ def read_accounts(file: Path) -> dict[str, StaffAccount]:
     if not file.exists():
         return {}
     try:
-        return {one["name"]: StaffAccount(**one) for one in json.loads(file.read_text())}
+        accounts = [StaffAccount(**one) for one in json.loads(file.read_text())]
+        return {one.name: replace(one, proposed_by=tuple(one.proposed_by)) for one in accounts}
     except (ValueError, TypeError, KeyError) as error:
         raise ConfigError("The file of the hospital's accounts cannot be read. Restore it from a copy.") from error
 

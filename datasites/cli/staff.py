@@ -1,4 +1,4 @@
-"""Commands about the hospital's own people: `staff add`, `remove`, `reset`, `list`. They print no token."""
+"""Commands about the hospital's own people: `staff add`, `remove`, `role`, `reset`, `list`. They print no token."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ def remove_staff(chosen: Chosen, *, person: str) -> None:
     tell(chosen, answer, f"{person} has no account any more.")
 
 
+def change_role(chosen: Chosen, *, person: str, role: str) -> None:
+    """Gives one of the hospital's people another role; one that may do more takes as many people as requests do."""
+    answer = console.call(chosen, "POST", f"/staff/{person}/role", {"role": role})
+    if answer["in_force"]:
+        return tell(chosen, answer, f"{person} is {role} from now on, and signs in anew.")
+    given, needed = len(answer["people"]), answer["people_needed"]
+    tell(chosen, answer, f"Proposed: {person} becomes {role} when further admins say the same ({given} of {needed}).")
+    return None
+
+
 def reset_staff(chosen: Chosen, *, person: str) -> None:
     """Takes the token, password and second factor of a person away and makes a new file to hand over."""
     answer = console.call(chosen, "POST", f"/staff/{person}/reset")
@@ -42,6 +52,7 @@ def add_commands(commands: HospitalCommands) -> None:
     person = argument("person", "name, as decisions and receipts state it", kind=identifier("person"))
     staff.add("add", add_staff, person, later=_role)
     staff.add("remove", remove_staff, person)
+    staff.add("role", change_role, person, later=_role)
     staff.add("reset", reset_staff, person)
     staff.add("list", list_staff)
 

@@ -150,6 +150,25 @@ class RevokedAnswer:
 
 
 @dataclass(frozen=True)
+class RoleAnswer:
+    """What became of a change of role.
+
+    Attributes:
+        name: Of the person.
+        role: Which they have, or will have once it is confirmed.
+        in_force: Whether they have it.
+        people: Who stands behind it.
+        people_needed: How many have to.
+    """
+
+    name: str
+    role: str
+    in_force: bool
+    people: tuple[str, ...]
+    people_needed: int
+
+
+@dataclass(frozen=True)
 class RemovedAnswer:
     """Whose account has ended."""
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from datasites.console.answers import RunPage, RunRow
-from datasites.console.console import CHANGES, Console
+from datasites.console.console import CHANGES, READS, Console
 from datasites.runs.queue import Run
 
 MOST_ON_A_PAGE = 500
@@ -24,7 +24,7 @@ def make_routes(console: Console) -> APIRouter:
     async def runs(
         request: Request, state: str | None = None, after: str | None = None, count: int = 50
     ) -> JSONResponse:
-        return await console.answer(request, CHANGES, lambda who: run_page(console, state, after, count))
+        return await console.answer(request, READS, lambda who: run_page(console, state, after, count))
 
     @router.post("/{run_id}/cancel")
     async def cancel(request: Request, run_id: str) -> JSONResponse:

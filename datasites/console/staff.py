@@ -5,12 +5,13 @@ from __future__ import annotations
 from fastapi import APIRouter, Body, Request
 from fastapi.responses import JSONResponse
 
-from datasites.console.answers import FileAnswer, RemovedAnswer
+from datasites.access.staff import Person
+from datasites.console.answers import FileAnswer, RemovedAnswer, RoleAnswer
 from datasites.console.console import CHANGES, Console
 
 
 def make_routes(console: Console) -> APIRouter:
-    """List, add, remove, begin anew."""
+    """List, add, change roles, remove, begin anew."""
     router = APIRouter(prefix="/staff")
 
     @router.get("")
@@ -24,6 +25,10 @@ def make_routes(console: Console) -> APIRouter:
     @router.post("/{name}/remove")
     async def remove_staff(request: Request, name: str) -> JSONResponse:
         return await console.answer(request, CHANGES, lambda who: remove_person(console, name, by=who.name))
+
+    @router.post("/{name}/role")
+    async def change_role_of_staff(request: Request, name: str, role: str = Body(embed=True)) -> JSONResponse:
+        return await console.answer(request, CHANGES, lambda who: change_role(console, name, role, by=who))
 
     @router.post("/{name}/reset")
     async def reset_staff(request: Request, name: str) -> JSONResponse:
@@ -46,6 +51,21 @@ def remove_person(console: Console, name: str, *, by: str) -> RemovedAnswer:
     console.books.limits.drop(name)
     console.books.audit.write("staff removed", name=name, by=by)
     return RemovedAnswer(name)
+
+
+def change_role(console: Console, name: str, role: str, *, by: Person) -> RoleAnswer:
+    """Gives a person another role, by as many people as requests need where it may do more.
+
+    Who may do less has no votes on what is not decided any more, and stands behind no proposal.
+    """
+    needed = console.books.limits.current.approvals_needed
+    done = console.staff.change_role(name, role, by=by, needed=needed)
+    event = "staff role changed" if done.in_force else "staff role proposed"
+    console.books.audit.write(event, name=name, role=role, by=", ".join(done.people))
+    if not done.more:
+        console.books.approvals.votes.drop(name)
+        console.books.limits.drop(name)
+    return RoleAnswer(name, role, done.in_force, done.people, needed if done.more else 1)
 
 
 def reset_person(console: Console, name: str, *, by: str) -> FileAnswer:

@@ -22,7 +22,7 @@ from datasites.notices.watch import Found, Watch
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 600.0
+FIRST_LOOK_SECONDS, LOOK_SECONDS = 30.0, 600.0  # after the start, when the first runs are under way; then each
 DOCTOR_EVERY_SECONDS = 6 * 3600.0
 _TEXTS = {"question answered": "The researcher answered.", "run failed": "A run failed; 'runs' says why."}
 
@@ -108,8 +108,9 @@ class Notices:
         self.looked = True
 
     def _look_around(self) -> None:
-        asked = time.monotonic() - DOCTOR_EVERY_SECONDS
-        while not self._stopping.wait(LOOK_SECONDS):
+        asked, pause = time.monotonic() - DOCTOR_EVERY_SECONDS, FIRST_LOOK_SECONDS
+        while not self._stopping.wait(pause):
+            pause = LOOK_SECONDS
             try:
                 found = self._watch.look()
                 if time.monotonic() - asked > DOCTOR_EVERY_SECONDS:

@@ -178,7 +178,8 @@ def staff_table(rows: object) -> PlainTable:
     table = PlainTable("name", "role", "added", "by", "password", "second factor")
     for row in read_rows(StaffRow, rows):
         set_up = ["set" if one else "" for one in (row.password, row.second_factor)]
-        table.add_row(row.name, row.role, row.added_at, row.added_by, *set_up)
+        role = f"{row.role} (proposed: {row.proposed_role})" if row.proposed_role else row.role
+        table.add_row(row.name, role, row.added_at, row.added_by, *set_up)
     return table
 
 

@@ -7,7 +7,7 @@ from datasites.access.staff import Person
 from datasites.console.books import check_audit
 from datasites.console.console import Console
 from datasites.console.runs import cancel_run, run_page, run_story
-from datasites.console.staff import add_person, remove_person, reset_person
+from datasites.console.staff import add_person, change_role, remove_person, reset_person
 from datasites.pages.daily import audit_log, notices, people, runs, settings
 from datasites.pages.daily.people import PeoplesDoors
 from datasites.pages.daily.run_stream import RunStream
@@ -29,6 +29,7 @@ def make_daily_pages(console: Console, sessions: Sessions) -> tuple[Pages, ...]:
         staff=console.staff.list,
         add=lambda name, role, by: add_person(console, name, role, by=by).file,
         remove=lambda name, by: remove_person(console, name, by=by),
+        change_role=lambda name, role, by: change_role(console, name, role, by=by),
         reset=lambda name, by: reset_person(console, name, by=by).file,
         soon_days=console.config.notices.certificate_days,
     )

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from datasites.access.people import ADMIN, AUDITOR, REVIEWER, ROLES, ResearcherRow, StaffRow
+from datasites.access.staff import Person
+from datasites.console.answers import RoleAnswer
 from datasites.console.console import CHANGES
 from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.state_words import role_word
 from datasites.pages.frame.views import Answer, Onward, Page, Pages
 from datasites.pages.frame.visit import Visit
-from policies.errors import AccountUnknown, ConfigError
+from policies.errors import AccountUnknown, ConfigError, NotAllowed
 
 DUTIES: Mapping[str, str] = {
     ADMIN: to_translate("sets the datasite up: people, limits, runs; decides on requests and reads the books too"),
@@ -64,6 +66,7 @@ class PeoplesDoors:
         staff: The hospital's people.
         add: Adds one, by name and role, for who does it; returns the name of the file to hand over.
         remove: Removes one, for who does it.
+        change_role: Gives one another role, for who does it, or proposes it.
         reset: Has one begin anew, for who does it; returns the name of the file to hand over.
         soon_days: Days before its end from which on a certificate ends soon.
     """
@@ -74,6 +77,7 @@ class PeoplesDoors:
     staff: Callable[[], Sequence[StaffRow]]
     add: Callable[[str, str, str], str]
     remove: Callable[[str, str], object]
+    change_role: Callable[[str, str, Person], RoleAnswer]
     reset: Callable[[str, str], str]
     soon_days: int
 
@@ -88,7 +92,7 @@ def make_pages(doors: PeoplesDoors) -> Pages:
             "staff": doors.staff(),
             "soon_days": doors.soon_days,
             "duties": DUTIES,
-            "roles": [(role, visit.gettext(role_word(role))) for role in ROLES],
+            "roles": _roles(visit),
             "errors": errors or {},
         }
         return Page("daily/people.html.jinja", values, 422 if errors else 200)
@@ -114,7 +118,43 @@ def make_pages(doors: PeoplesDoors) -> Pages:
             return listed(visit, {"name": error.public})
 
     _make_steps(pages, doors)
+    _make_role(pages, doors)
     return pages
+
+
+def _make_role(pages: Pages, doors: PeoplesDoors) -> None:
+    """Changing a role: its form says what each may do, and confirming what another admin proposed is the same form."""
+
+    def asked(visit: Visit, who: str, errors: Mapping[str, str] | None = None) -> Answer:
+        found = next((one for one in doors.staff() if one.name == who), None)
+        if found is None:
+            raise AccountUnknown("There is no such person here.")
+        values = {"person": found, "roles": _roles(visit), "duties": DUTIES, "errors": errors or {}}
+        return Page("daily/role.html.jinja", values, 422 if errors else 200)
+
+    @pages.get("/people/staff/role", CHANGES)
+    def ask(visit: Visit) -> Answer:
+        return asked(visit, visit.query.line("who"))
+
+    @pages.post("/people/staff/role", CHANGES)
+    def change(visit: Visit) -> Answer:
+        who, role = visit.form.line("who"), visit.form.get("role")
+        try:
+            done = doors.change_role(who, role, visit.who)
+        except (ConfigError, NotAllowed) as error:
+            return asked(visit, who, {"role": error.public})
+        word = visit.gettext(role_word(role))
+        if done.in_force:
+            return Onward("/people", notice=visit.gettext("%(who)s is %(role)s from now on.", who=who, role=word))
+        given = {"given": len(done.people), "needed": done.people_needed}
+        text = to_translate(
+            "Proposed: %(who)s becomes %(role)s when further admins confirm it (%(given)s of %(needed)s)."
+        )
+        return Onward("/people", notice=visit.gettext(text, who=who, role=word, **given))
+
+
+def _roles(visit: Visit) -> list[tuple[str, str]]:
+    return [(role, visit.gettext(role_word(role))) for role in ROLES]
 
 
 def _make_steps(pages: Pages, doors: PeoplesDoors) -> None:

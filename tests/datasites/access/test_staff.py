@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import stat
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from datasites.access.people import AUDITOR, REVIEWER
-from datasites.access.staff import Staff
+from datasites.access.people import ADMIN, AUDITOR, REVIEWER
+from datasites.access.staff import Person, Staff
 from policies.errors import ConfigError, NotAllowed, SignInFailed
 
 
@@ -74,3 +75,57 @@ def test_a_file_of_accounts_that_cannot_be_read_lets_nobody_in(staff: Staff, tmp
     (tmp_path / "staff.json").write_text("{")
     with pytest.raises(ConfigError):
         staff.of_token("the owner's")
+
+
+def people(staff: Staff, **roles: str) -> dict[str, Person]:
+    return {name: staff.of_token(token_of(staff.add(name, role, by="admin", url=""))) for name, role in roles.items()}
+
+
+def role_of(staff: Staff, name: str) -> str:
+    known = staff.known(name)
+    assert known
+    return known.person.role
+
+
+def test_a_role_that_may_do_more_takes_as_many_admins_as_are_needed_and_never_the_person(staff: Staff) -> None:
+    known = people(staff, a=ADMIN, b=ADMIN, c=AUDITOR)
+    owner = staff.of_token("the owner's")
+    for person in (owner, known["c"]):
+        with pytest.raises(NotAllowed):
+            staff.change_role("c", ADMIN, by=person, needed=2)
+    for _ in range(2):
+        assert not staff.change_role("c", REVIEWER, by=known["a"], needed=2).in_force
+    assert (role_of(staff, "c"), staff.list()[2].proposed_role, staff.list()[2].proposed_by) == (
+        "auditor",
+        REVIEWER,
+        ("a",),
+    )
+    assert not staff.change_role("c", ADMIN, by=known["b"], needed=2).in_force, "another role is another proposal"
+    outcome = staff.change_role("c", ADMIN, by=known["a"], needed=2)
+    assert outcome.in_force and outcome.people == ("a", "b") and role_of(staff, "c") == ADMIN
+    assert staff.list()[2].proposed_role == ""
+
+
+def test_who_proposed_a_role_and_is_no_admin_any_more_or_did_so_long_ago_does_not_stand_behind_it(
+    staff: Staff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = people(staff, a=ADMIN, b=ADMIN, c=AUDITOR)
+    staff.change_role("c", REVIEWER, by=known["a"], needed=2)
+    staff.change_role("a", AUDITOR, by=known["b"], needed=2)
+    assert not staff.change_role("c", REVIEWER, by=known["b"], needed=2).in_force
+    monkeypatch.setattr("datasites.access.staff.PROPOSED_FOR", timedelta(0))
+    staff.change_role("a", ADMIN, by=known["b"], needed=1)
+    assert not staff.change_role("c", REVIEWER, by=known["a"], needed=2).in_force
+
+
+def test_a_role_that_may_do_less_is_given_at_once_and_ends_sessions_but_the_last_admin_stays(staff: Staff) -> None:
+    known = people(staff, a=ADMIN, b=ADMIN)
+    before = staff.known("a")
+    assert staff.change_role("a", REVIEWER, by=known["b"], needed=2).in_force
+    after = staff.known("a")
+    assert before and after and before.mark != after.mark
+    with pytest.raises(ConfigError, match="only admin"):
+        staff.change_role("b", AUDITOR, by=known["b"], needed=1)
+    for name, role in (("a", REVIEWER), ("nobody", ADMIN), ("a", "researcher")):
+        with pytest.raises(ConfigError):
+            staff.change_role(name, role, by=known["b"], needed=1)

@@ -47,6 +47,7 @@ ANSWERS: dict[str, tuple[list[str], Any]] = {
     "revoke": (["r@u.org"], {"certificates": 1}),
     "researchers": ([], []),
     "staff add": (["wu", "--role", "admin"], {"file": "f"}),
+    "staff role": (["wu", "--role", "admin"], {"name": "wu", "in_force": False, "people": ["a"], "people_needed": 2}),
     "staff remove": (["wu"], {"name": "wu"}),
     "staff list": ([], []),
     "ledger show": ([], [{"sequence": 1}]),

@@ -39,7 +39,8 @@ ROLES = {
     "POST /staff": {ADMIN},
     "POST /staff/{name}/remove": {ADMIN},
     "POST /staff/{name}/reset": {ADMIN},
-    "GET /runs": {ADMIN},
+    "POST /staff/{name}/role": {ADMIN},
+    "GET /runs": {ADMIN, REVIEWER, AUDITOR},
     "POST /runs/{run_id}/cancel": {ADMIN},
     "GET /budget": {ADMIN, REVIEWER, AUDITOR},
     "GET /datasets/{name}": {ADMIN, REVIEWER, AUDITOR},
@@ -54,7 +55,7 @@ ROLES = {
     "POST /notices/read": {ADMIN, REVIEWER, AUDITOR},
     "POST /notices/test": {ADMIN},
 }
-OF_THE_ACCOUNTS = {"GET /staff", "POST /staff/{name}/remove"}
+OF_THE_ACCOUNTS = {"GET /staff", "POST /staff/{name}/remove", "POST /staff/{name}/role"}
 """Answered by the accounts themselves, which are real here."""
 BODY = {
     "up_to": 1,

@@ -50,6 +50,8 @@ ROUTES = (
     ("POST", "/people/staff/remove", ADMINS),
     ("GET", "/people/staff/reset", ADMINS),
     ("POST", "/people/staff/reset", ADMINS),
+    ("GET", "/people/staff/role", ADMINS),
+    ("POST", "/people/staff/role", ADMINS),
     ("GET", "/settings", AUDITORS),
 )
 
@@ -168,12 +170,16 @@ def test_an_admin_adds_resets_and_removes_a_person_and_sees_no_secret(own_consol
             {"name": "a b", "role": ""},
         ):
             assert send(client, "/people/staff", **wrong).status_code == 422
+        assert send(client, "/people/staff/role", who="m.new", role="reviewer").status_code == 422
+        assert send(client, "/people/staff/role", who="m.new", role="auditor").status_code == 303
+        assert staff.list()[-1].role == "auditor" and client.get("/people/staff/role?who=x").status_code == 404
         assert send(client, "/people/staff/reset", who="m.new").status_code == 303
         assert staff.known("m.new") and client.get("/people/staff/remove?who=nobody").status_code == 404
         assert send(client, "/people/staff/remove", who="m.new").status_code == 303
     assert staff.known("m.new") is None
     assert [one["event"] for one in own_console.noted.events if "name" in one] == [
         "staff added",
+        "staff role changed",
         "staff reset",
         "staff removed",
     ]

@@ -30,6 +30,7 @@ PAGES = (
     ("/well", ADMIN_NAME),
     ("/people", ADMIN_NAME),
     ("/people/staff/remove?who=dr.wu", ADMIN_NAME),
+    ("/people/staff/role?who=dr.wu", ADMIN_NAME),
     ("/settings", ADMIN_NAME),
     ("/nowhere", ADMIN_NAME),
 )
