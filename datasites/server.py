@@ -18,7 +18,7 @@ from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.notices.notices import open_notices
 from datasites.pysyft.server import start_pysyft
-from datasites.runs.runs import Runs
+from datasites.runs.runs import Runs, fork_server_of
 from datasites.state.served import ServedState
 from datasites.web.listening import listen, serve_until_told
 
@@ -47,7 +47,8 @@ class RunningDatasite:
         self._config, self._state = config, ServedState(state)
         identity = self._state.identity
         self._access = Access(state, config, owner=identity.admin_email)
-        self._books = books = open_books(state, config)
+        fork_server = fork_server_of(state, config, program=program)
+        self._books = books = open_books(state, config, fork_server.compute_sums)
         server = start_pysyft(state, identity, name=config.name)
         from datasites.access.accounts import open_accounts
         from datasites.code_requests.requests import open_requests
@@ -59,7 +60,7 @@ class RunningDatasite:
         accounts = open_accounts(server, state, config, enrolment, books.audit)
         datasets = publish_store(server, state.store, config.dataset.name)
         book = open_requests(server, datasets, books, max_pending=config.max_pending_per_researcher)
-        self._runs = runs = Runs(state, config, books, book.approved_now, book.open.read, program=program)
+        self._runs = runs = Runs(state, config, books, book.approved_now, book.open.read, fork_server)
         self._port = ResearchersPort(
             config,
             server=server,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from datasites.approvals.approvals import Approvals
 from datasites.audit_log import ledger_witness
 from datasites.audit_log.counted_events import CountedEvents
 from datasites.audit_log.log import AuditLog
-from datasites.code_requests.calculator import Calculator
+from datasites.code_requests.calculator import Calculator, Sums
 from datasites.code_requests.limits.hospital_limits import HospitalLimits
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
@@ -71,13 +72,18 @@ class Books:
         self.rehearsals.close()
 
 
-def open_books(state: StateFolder, config: DatasiteConfig) -> Books:
+def open_books(state: StateFolder, config: DatasiteConfig, compute_sums: Callable[[], Sums]) -> Books:
     """The books of a datasite that serves.
+
+    Args:
+        state: Its folder.
+        config: Its settings.
+        compute_sums: Starts the process in which the calculator's sums are done.
 
     Raises:
         AuditBroken, AuditUnavailable: The audit log does not hold, is missing, or cannot be read.
     """
-    audit, calculator = open_audit(state), Calculator()
+    audit, calculator = open_audit(state), Calculator(compute_sums)
     return Books(
         limits=HospitalLimits(state, config, audit),
         approvals=Approvals(state.approvals),

@@ -5,26 +5,22 @@ It is given plans and histories, never a path to a picture.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Protocol
 
 from policies.budget.accountant import epsilon_spent, filter_epsilon
 from policies.budget.limits import PrivacyBudget
 from policies.budget.membership import MembershipBounds, membership_bounds
 from policies.budget.remaining import studies_left
 from policies.budget.steps import GaussianSteps
+from policies.errors import RunFailed
 from policies.plans.kinds import Plan
 from policies.plans.releases import EvaluationPlan, StatisticsPlan
 from policies.plans.training import ModelSpec, TrainingPlan
 
-IDLE_SECONDS = 60.0
 MAX_REMEMBERED = 1000
 Shapes = dict[str, tuple[int, ...]]
 
@@ -37,12 +33,27 @@ class DeclaredShapes:
     outputs: Shapes
 
 
-class Calculator:
-    """Computes epsilons and parameter shapes; its process ends after `IDLE_SECONDS` without a question."""
+class Sums(Protocol):
+    """What computes: `datasites.runs.processes.sums.SumsProcess`."""
 
-    def __init__(self) -> None:
-        self._pool: ProcessPoolExecutor | None = None
-        self._timer: threading.Timer | None = None
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What the function gives; `RunFailed` where the process has ended."""
+
+    def end(self) -> None:
+        """Ends it."""
+
+
+class Calculator:
+    """Computes epsilons and parameter shapes, one question after the other, in a process that the first one starts."""
+
+    def __init__(self, start: Callable[[], Sums]) -> None:
+        """Starts nothing yet.
+
+        Args:
+            start: Starts the process; raises `RunFailed` where it cannot.
+        """
+        self._start = start
+        self._sums: Sums | None = None
         self._lock = threading.Lock()
         self._remembered: dict[tuple[tuple[GaussianSteps, ...], float | PrivacyBudget], float] = {}
         self._shapes: dict[tuple[ModelSpec, str | None], Shapes] = {}
@@ -116,36 +127,19 @@ class Calculator:
     def _ask(self, function: Any, *arguments: Any) -> Any:
         with self._lock:
             for last_try in (False, True):
-                pool = self._running()
                 try:
-                    return pool.submit(function, *arguments).result()
-                except BrokenProcessPool:
+                    if self._sums is None:
+                        self._sums = self._start()
+                    return self._sums.ask(function, *arguments)
+                except RunFailed:
                     self._end()
                     if last_try:
                         raise
-                finally:
-                    self._end_later()
-
-    def _running(self) -> ProcessPoolExecutor:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                1, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_the_datasite
-            )
-        return self._pool
-
-    def _end_later(self) -> None:
-        self._timer = threading.Timer(IDLE_SECONDS, self.stop)
-        self._timer.daemon = True
-        self._timer.start()
 
     def _end(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        if self._sums is not None:
+            self._sums.end()
+            self._sums = None
 
 
 def _remember(answers: dict[Any, Any], key: Any, answer: Any) -> None:
@@ -153,18 +147,6 @@ def _remember(answers: dict[Any, Any], key: Any, answer: Any) -> None:
     if len(answers) >= MAX_REMEMBERED:
         answers.clear()
     answers[key] = answer
-
-
-def _end_with_the_datasite() -> None:
-    """Ends this process when the datasite's is gone, however that ended: it waits for questions for ever otherwise."""
-    datasite = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if datasite is not None:
-            datasite.join()
-        os._exit(0)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 @lru_cache(maxsize=1)

@@ -27,6 +27,22 @@ if TYPE_CHECKING:  # it knows PySyft, which is imported when the server was star
     from datasites.code_requests.canonical import CanonicalRequest
 
 
+def fork_server_of(state: StateFolder, config: DatasiteConfig, *, program: str | None = None) -> ForkServer:
+    """What a datasite's runs and its calculator are forked from; it is not started yet.
+
+    Args:
+        state: The datasite's folder.
+        config: The datasite's settings.
+        program: Python of its process, where it is to run something else than training.
+    """
+    return ForkServer(
+        log=state.logs / "runs.log",
+        threads=config.threads_per_run,
+        program=program or PROGRAM,
+        max_log_bytes=config.max_log_bytes,
+    )
+
+
 class Runs:
     """From an approved round to its checked update.
 
@@ -43,8 +59,7 @@ class Runs:
         books: Books,
         approved_now: Callable[[str], Approval],
         open_request: Callable[[str], CanonicalRequest],
-        *,
-        program: str | None = None,
+        fork_server: ForkServer,
     ) -> None:
         """Opens the files; nothing runs yet.
 
@@ -54,15 +69,9 @@ class Runs:
             books: The datasite's books.
             approved_now: Returns a request's approval after computing its digest again.
             open_request: Returns a request that may still run, for its rehearsal.
-            program: Python of the fork server's process, where it is to run something else than training.
+            fork_server: What runs are forked from; it is stopped with them.
         """
         self._books, self._open_request = books, open_request
-        fork_server = ForkServer(
-            log=state.logs / "runs.log",
-            threads=config.threads_per_run,
-            program=program or PROGRAM,
-            max_log_bytes=config.max_log_bytes,
-        )
         gpus = GpuLeases(find_gpus(), share=config.runs_per_gpu, per_run=config.gpus_per_run)
         self.queue = RunQueue(state.runs)
         self.blobs = BlobStore(state.blobs, limits=_blob_limits(config))

@@ -1,9 +1,9 @@
 """The process that runners are forked from: it has imported what training needs, and forks one child for each run.
 
 It holds no key and opens no picture. Its only orders come over a socket that the datasite made: start a child with
-these two pipes, or end that child and all that it started. A child is the first process of its own namespaces, born
-through a keeper that ends at once, and stays unreaped until the datasite says so, so its process id cannot be another's
-meanwhile.
+these two pipes, or one that computes sums, or end a child and all that it started. A runner is the first process of its
+own namespaces, born through a keeper that ends at once. A child stays unreaped until the datasite says so, so its
+process id cannot be another's meanwhile.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import socket
 import struct
 from typing import NoReturn
 
-from datasites.runs.processes import runner
+from datasites.runs.processes import runner, sums
 from datasites.runs.processes.runner import JOBS, PROGRESS, Preparation
 from datasites.runs.sandbox import kernel, namespaces
 
-START, END = b"S", b"E"
+START, SUMS, END = b"S", b"C", b"E"
 PID = struct.Struct("!q")
 CONTROL = 3
 _NONE = 0
@@ -44,8 +44,8 @@ def main(prepare: Preparation = runner.prepare) -> None:
     try:
         while True:
             order, descriptors, _, _ = socket.recv_fds(control, 1, 3)
-            if order == START and len(descriptors) >= 2:
-                child = _give_birth(prepare, *descriptors)
+            if (order == START and len(descriptors) >= 2) or (order == SUMS and len(descriptors) == 1):
+                child = _give_birth(prepare, *descriptors) if order == START else _compute_sums(*descriptors)
                 runs.add(child)
                 for descriptor in descriptors:
                     os.close(descriptor)
@@ -102,6 +102,24 @@ def _give_birth(prepare: Preparation, jobs: int, progress: int, group: int = -1)
         answer = stream.read(PID.size)
     os.waitpid(keeper, 0)
     return int(PID.unpack(answer)[0]) if len(answer) == PID.size else _NONE
+
+
+def _compute_sums(connection: int) -> int:
+    """The process id of a new child that answers there, and holds no other file but the hospital's log."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.setsid()
+            os.dup2(connection, CONTROL)
+            os.closerange(CONTROL + 1, 1 << 16)
+            sums.answer(CONTROL)
+            status = 0
+        except BaseException:  # noqa: BLE001 - it goes to the hospital's log
+            _print_trace()
+        finally:
+            os._exit(status)
+    return child
 
 
 def _keep(prepare: Preparation, jobs: int, progress: int, group: int, told: int) -> NoReturn:

@@ -19,11 +19,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from datasites.files.log_file import MAX_LOG_BYTES, cut
-from datasites.runs.processes.fork_server import CONTROL, END, PID, START
+from datasites.runs.processes.fork_server import CONTROL, END, PID, START, SUMS
 from datasites.runs.processes.job import Job
 from datasites.runs.processes.progress_pipe import DONE, READY
 from datasites.runs.processes.runner import GO
 from datasites.runs.processes.runner_words import NO_RESULT, NOT_STARTED, heard, too_slow
+from datasites.runs.processes.sums import SumsProcess
 from datasites.runs.sandbox.confinement import PROJECT
 from policies.errors import RunCancelled, RunFailed
 
@@ -84,6 +85,23 @@ class ForkServer:
             os.close(job_read)
             os.close(progress_write)
         return RunnerProcess(pid, handle, jobs=job_write, progress=progress_read, end=self._end)
+
+    def compute_sums(self) -> SumsProcess:
+        """A new process that computes sums.
+
+        Raises:
+            RunFailed: None could be started.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs, self._lock:
+                control = self._running()
+                socket.send_fds(control, [SUMS], [theirs.fileno()])
+                return SumsProcess(self._answer(control), ours.detach(), end=self._end)
+        except (OSError, EOFError) as error:
+            ours.close()
+            self.stop()
+            raise RunFailed(NOT_STARTED, private=repr(error)) from error
 
     def stop(self) -> None:
         """Ends the fork server, also while it is still importing. Runners end by themselves when their pipes close."""

@@ -1,4 +1,4 @@
-"""The calculator's process: it answers, and it does not outlive its datasite."""
+"""The calculator: it answers, remembers, asks a new process where one has ended, and none outlives its datasite."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -14,38 +17,90 @@ from support.waiting import CEILING_SECONDS
 from torch import nn
 
 from datasites.code_requests import calculator
+from datasites.code_requests.calculator import Calculator
+from datasites.runs.processes.process import ForkServer
 from datasites.training.models import MODELS
 from policies.budget.limits import PrivacyBudget
 from policies.budget.membership import membership_bounds
 from policies.budget.remaining import studies_left
 from policies.budget.steps import GaussianSteps
-from policies.errors import PlanError
+from policies.errors import PlanError, RunFailed
+from policies.plans.kinds import parse
 from policies.plans.training import ModelSpec
 
-# The process of a pool is started by the first question.
-DATASITE = """
-import time
+# A fork server that imports nothing ahead: what is asked of it here needs no torch.
+PROGRAM = """
+from datasites.runs.processes import fork_server
+fork_server.runner.import_training = lambda: None
+fork_server.main()
+"""
+DATASITE = f"""
+import sys, time
+from pathlib import Path
 from datasites.code_requests.calculator import Calculator
+from datasites.runs.processes.process import ForkServer
 from policies.budget.accountant import GaussianSteps
 
-if __name__ == "__main__":
-    calculator = Calculator()
-    print(calculator.epsilon_spent((GaussianSteps(10.0, 1.0, 1),), 1e-5), flush=True)
-    time.sleep(86_400)
+server = ForkServer(log=Path(sys.argv[1]), threads=1, program={PROGRAM!r})
+print(Calculator(server.compute_sums).epsilon_spent((GaussianSteps(10.0, 1.0, 1),), 1e-5), flush=True)
+time.sleep(86_400)
 """
 
 
-def test_the_calculator_ends_with_a_killed_datasite(tmp_path: object) -> None:
-    program = os.path.join(str(tmp_path), "datasite.py")
-    with open(program, "w") as file:
-        file.write(DATASITE)
-    with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, env=ENVIRONMENT) as datasite:
+class SumsHere:
+    """Sums that are computed in the test's own process."""
+
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    def end(self) -> None: ...
+
+
+@pytest.fixture
+def fork_server(tmp_path: Path) -> Iterator[ForkServer]:
+    server = ForkServer(log=tmp_path / "runs.log", threads=1, program=PROGRAM)
+    yield server
+    server.stop()
+
+
+def test_the_calculator_ends_with_a_killed_datasite(tmp_path: Path) -> None:
+    program = tmp_path / "datasite.py"
+    program.write_text(DATASITE)
+    command = [sys.executable, program, tmp_path / "runs.log"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT) as datasite:
         assert datasite.stdout
         assert 0 < float(datasite.stdout.readline()) < 1
         family = psutil.Process(datasite.pid).children(recursive=True)
-        assert family
+        assert len(family) == 2  # the fork server, and what it forked
         datasite.send_signal(signal.SIGKILL)
     assert not psutil.wait_procs(family, timeout=CEILING_SECONDS)[1]
+
+
+def test_a_process_that_has_ended_is_followed_by_another_and_is_reaped(fork_server: ForkServer) -> None:
+    sums = fork_server.compute_sums()
+    assert sums.ask(os.getpid) == sums.pid
+    ended = psutil.Process(sums.pid)
+    ended.kill()
+    with pytest.raises(RunFailed, match="ended"):
+        sums.ask(os.getpid)
+    sums.end()
+    assert not psutil.pid_exists(sums.pid) or psutil.Process(sums.pid) != ended
+    made = Calculator(fork_server.compute_sums)
+    first = made._ask(os.getpid)
+    psutil.Process(first).kill()
+    assert made._ask(os.getpid) != first
+    made.stop()
+
+
+def test_what_a_sum_raises_is_raised_where_it_was_asked(fork_server: ForkServer) -> None:
+    sums = fork_server.compute_sums()
+    with pytest.raises(PlanError) as told:
+        sums.ask(parse, "no plan")
+    with pytest.raises(PlanError) as here:
+        parse("no plan")
+    assert (str(told.value), told.value.private) == (str(here.value), here.value.private)
+    assert sums.ask(len, "four") == len("four")
+    sums.end()
 
 
 def test_shapes_are_not_told_of_a_model_that_the_engine_cannot_train(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,11 +113,8 @@ def test_shapes_are_not_told_of_a_model_that_the_engine_cannot_train(monkeypatch
 
 def test_the_calculator_tells_what_tests_find_and_what_remains_as_the_sums_themselves_do() -> None:
     history, budget = (GaussianSteps(5.0, 1.0, 20),), PrivacyBudget(8.0, 1e-5)
-    made = calculator.Calculator()
-    try:
-        assert made.membership(history) == made.membership(history) == membership_bounds(history)
-        assert made.membership(()) == membership_bounds(())
-        left = made.studies_left(history, history, budget, adaptive=True)
-        assert left == studies_left(history, history, budget, adaptive=True)
-    finally:
-        made.stop()
+    made = Calculator(SumsHere)
+    assert made.membership(history) == made.membership(history) == membership_bounds(history)
+    assert made.membership(()) == membership_bounds(())
+    left = made.studies_left(history, history, budget, adaptive=True)
+    assert left == studies_left(history, history, budget, adaptive=True)
