@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from policies.budget import renyi
+from policies.budget import opacus_files, renyi
 from policies.budget.steps import GaussianSteps
 
 # The PRV accountant's own allowances, Opacus' defaults. Its bound includes both.
@@ -32,13 +32,12 @@ def prv_epsilon(history: Sequence[GaussianSteps], delta: float) -> float | None:
     if not _grid_is_sound(history, delta):
         return None
     import numpy as np
-    from opacus.accountants import PRVAccountant
     from scipy.integrate import IntegrationWarning
 
     # Set at each call: whoever restores Python's filters in between would take them away.
-    warnings.filterwarnings("ignore", "Optimal order is the", UserWarning, r"opacus\.accountants")
-    warnings.filterwarnings("error", "", IntegrationWarning, r"opacus\.accountants")
-    accountant = PRVAccountant()
+    warnings.filterwarnings("ignore", "Optimal order is the", UserWarning, opacus_files.NAME)
+    warnings.filterwarnings("error", "", IntegrationWarning, opacus_files.NAME)
+    accountant = opacus_files.prv().PRVAccountant()
     accountant.history = [(part.noise_multiplier, part.sample_rate, part.steps) for part in history]
     try:
         with np.errstate(all="ignore"):

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from policies.budget import opacus_files
 from policies.budget.steps import GaussianSteps
 
 # Orders above 1; fewer fractions than Opacus has, which take nearly all the time and gain two thousandths.
@@ -127,8 +128,8 @@ def _composed(history: Sequence[GaussianSteps]) -> Any:
 def _one_step(noise_multiplier: float, sample_rate: float) -> Any:
     """The divergence of one step at each order: float64, (len(ORDERS),); infinite where none can be had."""
     import numpy as np
-    from opacus.accountants.analysis.rdp import compute_rdp
 
+    compute_rdp = opacus_files.rdp().compute_rdp
     divergences = np.full(len(ORDERS), math.inf)
     for index, order in enumerate(ORDERS):
         try:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import policies
-from policies.budget import accountant, pld, privacy_loss, prv, renyi
+from policies.budget import accountant, opacus_files, pld, privacy_loss, prv, renyi
 from policies.budget.accountant import (
     MIN_NOISE_MULTIPLIER,
     GaussianSteps,
@@ -222,14 +222,13 @@ def test_where_the_prv_accountant_fails_the_rdp_bound_counts(
     broken: float | Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """True is about 4.5, proven is above 1.5: whatever PRV says below that, or fails to say, counts for nothing."""
-    from opacus.accountants import PRVAccountant
 
     def get_epsilon(self: object, *_: object, **__: object) -> float:
         if isinstance(broken, Exception):
             raise broken
         return broken
 
-    monkeypatch.setattr(PRVAccountant, "get_epsilon", get_epsilon)
+    monkeypatch.setattr(opacus_files.prv().PRVAccountant, "get_epsilon", get_epsilon)
     monkeypatch.setattr(accountant, "pld_epsilon", lambda history, delta: None)
     accountant._epsilon_spent.cache_clear()
     history = [GaussianSteps(5.0, 0.5, 100)]

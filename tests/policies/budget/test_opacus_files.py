@@ -1,0 +1,58 @@
+"""Opacus' accountants run from its files: to the last bit what Opacus itself says, and without torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from support.hospitals import ENVIRONMENT
+from support.waiting import CEILING_SECONDS
+
+from policies.budget import opacus_files, prv
+from policies.budget.accountant import epsilon_spent
+from policies.budget.steps import GaussianSteps
+
+DELTA = 1e-5
+HISTORIES = [
+    (GaussianSteps(1.1, 0.02, 300),),
+    (GaussianSteps(0.8, 0.3, 5), GaussianSteps(4.0, 1.0, 12)),
+]
+PROGRAM = """
+import json, sys
+sys.modules["torch"] = None
+from policies.budget.accountant import epsilon_spent
+from policies.budget.steps import GaussianSteps
+history = [GaussianSteps(*one) for one in json.loads(sys.argv[1])]
+print(repr(epsilon_spent(history, float(sys.argv[2]))))
+"""
+
+
+@pytest.mark.parametrize("history", HISTORIES, ids=["one part", "two parts"])
+def test_the_files_say_what_opacus_says(history: tuple[GaussianSteps, ...]) -> None:
+    from opacus.accountants import PRVAccountant
+    from opacus.accountants.analysis.rdp import compute_rdp
+
+    opacus = PRVAccountant()
+    opacus.history = [(part.noise_multiplier, part.sample_rate, part.steps) for part in history]
+    with np.errstate(all="ignore"):
+        expected = opacus.get_epsilon(
+            DELTA, eps_error=prv.PRV_EPSILON_ERROR, delta_error=DELTA * prv.PRV_DELTA_ERROR_SHARE
+        )
+    assert prv.prv_epsilon(history, DELTA) == expected
+    for part in history:
+        step = {"q": part.sample_rate, "noise_multiplier": part.noise_multiplier, "steps": 1}
+        for order in (1.5, 8.0, 63.0):
+            assert opacus_files.rdp().compute_rdp(**step, orders=order) == compute_rdp(**step, orders=order)
+
+
+def test_an_epsilon_is_the_same_where_torch_cannot_be_imported() -> None:
+    history = HISTORIES[0]
+    values = json.dumps([(part.noise_multiplier, part.sample_rate, part.steps) for part in history])
+    command = [sys.executable, "-c", PROGRAM, values, str(DELTA)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=ENVIRONMENT, timeout=CEILING_SECONDS, check=False
+    )
+    assert done.stdout.strip() == repr(epsilon_spent(history, DELTA)), done.stderr
