@@ -5,10 +5,12 @@ The one place that makes rich's texts, tables and consoles. Colour comes from `l
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +18,8 @@ from rich.text import Text
 from policies.terminal.printing import MOST_IN_A_LINE
 from policies.untrusted_text import shown
 
+# A longer word, such as a digest or a path, is folded like a text; so are further ones where there is no room for them.
+MOST_IN_A_WORD, LEAST_IN_A_WORD = 40, 8
 MOST_IN_A_CELL = 2000  # as long as the longest text that a plan can hold: the purpose in its statement
 
 
@@ -25,17 +29,62 @@ def line(*parts: str | tuple[str, str]) -> Text:
     return Text.assemble(*((shown(text, most=MOST_IN_A_LINE), style) for text, style in pairs))
 
 
-class PlainTable(Table):
-    """A table of texts. Long ones are folded."""
+class PlainTable:
+    """A table of texts. Where the terminal is narrow texts are broken between words, so that identifiers stay whole.
 
-    def __init__(self, *columns: str, **form: Any) -> None:
-        super().__init__(**{"box": box.SIMPLE_HEAD, "pad_edge": False, **form})
-        for column in columns:
-            self.add_column(_cell(column), overflow="fold")
+    Attributes:
+        row_count: How many rows it has.
+    """
+
+    def __init__(self, *columns: str, spare: Sequence[str] = ()) -> None:
+        """A table without rows.
+
+        Args:
+            columns: Their headings.
+            spare: Headings of columns that are left out where there is no room for the others' words, the first first.
+        """
+        self._headings, self._spare = columns, spare
+        self._rows: list[tuple[Any, ...]] = []
+
+    def add_row(self, *cells: Any) -> None:
+        """Adds a row, its texts shown."""
+        self._rows.append(tuple(map(_cell, cells)))
+
+    @property
+    def row_count(self) -> int:
+        """How many rows it has."""
+        return len(self._rows)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        """The table as it fits into the terminal."""
+        columns = [
+            _Column(heading, _cell(heading), [row[index] if index < len(row) else "" for row in self._rows])
+            for index, heading in enumerate(self._headings)
+        ]
+        for spare in self._spare:
+            if _breadth(column.least for column in columns) <= options.max_width:
+                break
+            columns = [column for column in columns if column.heading != spare]
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for column, width in zip(columns, _widths(columns, options.max_width), strict=True):
+            table.add_column(column.head, overflow="fold", width=width)
+        for index in range(len(self._rows)):
+            table.add_row(*(column.cells[index] for column in columns))
+        yield table
+
+
+class PlainPairs(Table):
+    """Names and texts beside them, without a frame."""
+
+    def __init__(self) -> None:
+        super().__init__(box=None, show_header=False, pad_edge=False)
+        self.add_column(no_wrap=True, min_width=18)
+        self.add_column(overflow="fold")
 
     def add_row(self, *cells: Any, **form: Any) -> None:
-        """Adds a row, its texts shown."""
-        super().add_row(*map(_cell, cells), **form)
+        """Adds a name, dimmed, and its text."""
+        name, text = cells
+        super().add_row(line((name, "dim")), _cell(text), **form)
 
 
 class PlainConsole(Console):
@@ -52,6 +101,40 @@ class PlainConsole(Console):
     def status(self, status: Any, **form: Any) -> Status:
         """Shows what is waited for, while it is."""
         return super().status(_plain(status), **form)
+
+
+class _Column:
+    """A column, with the widths that it can have: of its longest word, and of its longest cell."""
+
+    def __init__(self, heading: str, head: Any, cells: list[Any]) -> None:
+        self.heading, self.head, self.cells = heading, head, cells
+        lines = [one for cell in (head, *cells) for one in str(cell).splitlines()]
+        words = [word for one in lines for word in one.split()]
+        self.word = max(map(cell_len, words), default=1)
+        self.least = min(self.word, MOST_IN_A_WORD)
+        self.most = max(map(cell_len, lines), default=1)
+
+
+def _widths(columns: Sequence[_Column], room: int) -> list[int | None]:
+    """Each column's width; None where rich may choose: all cells fit into the room, or not even short words do."""
+    if _breadth(column.most for column in columns) <= room:
+        return [None] * len(columns)
+    for most in range(MOST_IN_A_WORD, LEAST_IN_A_WORD - 1, -1):
+        widths = [min(column.word, most) for column in columns]
+        if _breadth(widths) <= room:
+            break
+    else:
+        return [None] * len(columns)
+    for _ in range(room - _breadth(widths)):  # to the column that is furthest from what it could use
+        lacks = [column.most - width for column, width in zip(columns, widths, strict=True)]
+        widths[lacks.index(max(lacks))] += 1
+    return list(widths)
+
+
+def _breadth(widths: Iterable[int]) -> int:
+    """How wide rich makes a table of such columns: a space on either side of each, between two, and at both ends."""
+    widths = list(widths)
+    return sum(widths) + 3 * len(widths) + 1
 
 
 def _cell(value: Any) -> Any:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def catalog_table(offered: Iterable[tuple[DatasetInfo, BudgetAnswer]]) -> Group:
     """Each dataset's schema card: a line with its budget, then how its files become pictures, and its terms of use."""
     shown = PlainTable(
-        "datasite", "dataset", "pictures", "labels", "unit", "public size", "epsilon left", "least noise"
+        *("datasite", "dataset", "pictures", "labels", "unit", "public size", "epsilon left", "least noise"),
+        spare=("least noise", "public size"),
     )
     told = []
     for dataset, budget in offered:
@@ -46,7 +47,8 @@ def catalog_table(offered: Iterable[tuple[DatasetInfo, BudgetAnswer]]) -> Group:
 def check_table(checks: Sequence[HospitalCheck]) -> Group:
     """One line a hospital and dataset, then what is to be done."""
     shown = PlainTable(
-        "hospital", "state", "round trip", "up / down", "clock", "certificate", "dataset", "epsilon left"
+        *("hospital", "state", "round trip", "up / down", "clock", "certificate", "dataset", "epsilon left"),
+        spare=("clock", "round trip", "up / down"),
     )
     for check in checks:
         for dataset in check.datasets or (None,):

@@ -11,7 +11,7 @@ from datasites.console.answers import read_row
 from datasites.review.review import Cost, Review, Scope
 from policies.answers.odds import percent
 from policies.plans.words.statement import HEADING
-from policies.terminal.rich_terminal import PlainTable, line
+from policies.terminal.rich_terminal import PlainPairs, PlainTable, line
 
 _BAR = 20
 _OF = {"dataset": "dataset", "researcher": "this researcher", "study": "this study"}
@@ -53,12 +53,10 @@ def flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]
     return rows
 
 
-def _pairs(rows: Iterable[tuple[str, str]]) -> PlainTable:
-    table = PlainTable(box=None, show_header=False)
-    table.add_column(no_wrap=True, min_width=18)
-    table.add_column(overflow="fold")
+def _pairs(rows: Iterable[tuple[str, str]]) -> PlainPairs:
+    table = PlainPairs()
     for name, value in rows:
-        table.add_row(line((name, "dim")), value)
+        table.add_row(name, value)
     return table
 
 

@@ -37,7 +37,8 @@ def request_table(content: object) -> Group:
     """One line a request, the newest last, and how many there are in all."""
     page = read_row(RequestPage, content)
     table = PlainTable(
-        *("request", "state", "researcher", "study", "kind", "dataset", "model", "rounds", "epsilon", "days")
+        *("request", "state", "researcher", "study", "kind", "dataset", "model", "rounds", "epsilon", "days"),
+        spare=("model", "kind", "rounds", "dataset"),
     )
     for row in reversed(page.rows):
         table.add_row(
@@ -96,7 +97,7 @@ def dataset_tables(dataset: DatasetSummary) -> Group:
 def budget_table(rows: object) -> Group:
     """For each dataset one line, and one for each study that is charged to it."""
     datasets = PlainTable("dataset", "epsilon in all", "charged", "left", "delta")
-    studies = PlainTable("dataset", "researcher", "study", "charged", "rounds run", "reserved", "")
+    studies = PlainTable("dataset", "researcher", "study", "charged", "rounds run", "reserved", "", spare=("reserved",))
     for row in read_rows(BudgetRow, rows):
         datasets.add_row(
             row.dataset,
@@ -148,7 +149,9 @@ def _changes(changes: tuple[LimitChange, ...]) -> PlainTable:
 def run_table(content: object) -> Group:
     """One line a run, the one asked for last at the end."""
     page = read_row(RunPage, content)
-    table = PlainTable("run", "request", "round", "state", "attempt", "progress", "seconds", "reason")
+    table = PlainTable(
+        "run", "request", "round", "state", "attempt", "progress", "seconds", "reason", spare=("attempt", "seconds")
+    )
     for row in reversed(page.rows):
         seconds = f"{row.ended - row.started:.1f}" if row.ended and row.started else ""
         table.add_row(
@@ -166,7 +169,7 @@ def run_table(content: object) -> Group:
 
 def researcher_table(rows: object) -> PlainTable:
     """One line a researcher: the newest certificate."""
-    table = PlainTable("researcher", "certificate", "issued", "expires", "days left")
+    table = PlainTable("researcher", "certificate", "issued", "expires", "days left", spare=("issued",))
     for row in read_rows(ResearcherRow, rows):
         days = str(row.days_left) if row.state == "valid" else ""
         table.add_row(row.email, _state(row.state), row.issued[:10], row.expires[:10], days)
@@ -175,7 +178,7 @@ def researcher_table(rows: object) -> PlainTable:
 
 def staff_table(rows: object) -> PlainTable:
     """One line a person."""
-    table = PlainTable("name", "role", "added", "by", "password", "second factor")
+    table = PlainTable("name", "role", "added", "by", "password", "second factor", spare=("added",))
     for row in read_rows(StaffRow, rows):
         set_up = ["set" if one else "" for one in (row.password, row.second_factor)]
         role = f"{row.role} (proposed: {row.proposed_role})" if row.proposed_role else row.role

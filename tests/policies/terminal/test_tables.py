@@ -1,0 +1,44 @@
+"""Tables in a narrow terminal: identifiers stay whole, and what is needed least is left out."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.cells import cell_len
+
+from policies.terminal.rich_terminal import PlainConsole, PlainTable
+
+IDENTIFIERS = ("f7efbb81", "approved", "researcher@university.org")
+PROSE = "The noise is below what this hospital asks for"
+COLUMNS = ("request", "state", "researcher", "model", "reason")
+
+
+def printed(width: int, *, spare: tuple[str, ...] = ()) -> str:
+    table = PlainTable(*COLUMNS, spare=spare)
+    table.add_row(*IDENTIFIERS, "mobilenet_v3_small", PROSE)
+    table.add_row("0c11d2e3", "pending")
+    stream = io.StringIO()
+    PlainConsole(file=stream, width=width).print(table)
+    assert max(map(cell_len, stream.getvalue().splitlines())) <= width
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_no_identifier_and_no_word_is_broken(width: int) -> None:
+    found = printed(width, spare=("model",))
+    assert [word for word in (*IDENTIFIERS, *PROSE.split()) if word not in found] == []
+
+
+def test_a_spare_column_is_left_out_only_where_the_others_have_no_room() -> None:
+    assert "mobilenet_v3_small" in printed(100, spare=("model",)) and "model" not in printed(70, spare=("model",))
+
+
+def test_where_not_all_words_fit_the_longest_are_folded() -> None:
+    found = printed(56)
+    assert "f7efbb81" in found and "approved" in found and IDENTIFIERS[2] not in found
+
+
+@pytest.mark.parametrize("width", [1, 10, 30])
+def test_even_a_very_narrow_terminal_gets_its_table(width: int) -> None:
+    assert printed(width, spare=("model", "nothing by that name"))
