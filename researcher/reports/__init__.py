@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from researcher.reports.kept_result import read_result
 from researcher.reports.page import write_page
 from researcher.reports.plots import write_plots
 from researcher.reports.result import StudyResult, write_result
 
-__all__ = ["StudyResult", "write_page", "write_plots", "write_report", "write_result"]
+__all__ = ["StudyResult", "read_result", "write_page", "write_plots", "write_report", "write_result"]
 
 
 def write_report(folder: Path | str, result: StudyResult) -> list[Path]:

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from policies.untrusted_text import shown
 from researcher import atomic_file
-from researcher.reports import settings, wording
+from researcher.reports import counts, settings, wording
 from researcher.reports.plots import MANY_CLASSES
 from researcher.reports.result import StudyResult
 from researcher.studies.history import PHASES, PrivacySpent
@@ -69,11 +69,8 @@ def write_page(path: Path | str, result: StudyResult, plots: Mapping[str, Path])
         guarantee=wording.guarantee(result),
         odds=wording.odds_of_membership(result),
         **_time(result),
-        skips=[
-            {"round": r.round, "datasite": name, "reason": reason}
-            for r in result.rounds
-            for name, reason in r.skipped.items()
-        ],
+        skips=_skips(result),
+        counted=[counts.shown(one) for one in result.counts],
         rounds=_rounds(result),
         settings=settings.of_plan(result.plan),
         **settings.of_hosts(result.versions),
@@ -94,6 +91,19 @@ def _headline(result: StudyResult) -> list[dict[str, str]]:
         ("Time", time, f"{rounds}, {wording.size(result.bytes_per_round)} each"),
     )
     return [{"name": name, "value": value, "note": note} for name, value, note in figures]
+
+
+def _skips(result: StudyResult) -> list[dict[str, str]]:
+    """Who was left out of which rounds, and why."""
+    return [
+        {
+            "rounds": f"Round {one.first}" if one.first == one.last else f"Rounds {one.first} to {one.last}",
+            "datasite": name,
+            "reason": one.reason,
+        }
+        for name, part in result.participation.items()
+        for one in part.left_out
+    ]
 
 
 def _named_score(result: StudyResult) -> str:
@@ -160,6 +170,7 @@ def _hospitals(result: StudyResult) -> dict[str, object]:
         "total": total,
         "has_total": bool(result.privacy_total),
         "has_local": bool(result.local_only),
+        "taking_part": wording.taking_part(result),
         "hospitals_note": wording.hospitals_note(result),
     }
 

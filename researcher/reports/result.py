@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 from policies.errors import FederationError
 from policies.plans.training import TrainingPlan
 from researcher import atomic_file
+from researcher.counts.saved import SavedCounts
 from researcher.evaluation.evaluation import Evaluation
+from researcher.reports.participation import Participation, participation
 from researcher.studies.history import History, PrivacySpent, RoundRecord
 
 
@@ -29,6 +32,8 @@ class StudyResult:
         privacy_total: Datasite → what study and local-only baseline spent together; empty if not known.
         versions: Host → component → version.
         finished: When, for people, such as `4 May 2027, 10:21`.
+        counts: What hospitals released on requests for counts that belong to the study: statistics of the dataset, or
+            evaluations of its global model.
     """
 
     plan: TrainingPlan
@@ -41,6 +46,7 @@ class StudyResult:
     privacy_total: Mapping[str, PrivacySpent | None] = field(default_factory=dict)
     versions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     finished: str = ""
+    counts: tuple[SavedCounts, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.rounds:
@@ -53,10 +59,22 @@ class StudyResult:
         for name in ("local_only", "privacy_total"):
             if unknown := sorted(set(getattr(self, name)) - known):
                 raise FederationError(f"{name} names {unknown[0]!r}, which is no datasite of the study.")
+        for one in self.counts:
+            self._check_belongs(one)
         scored = len(self.final.findings or self.final.confusion)
         if len(self.class_names) != scored:
             what = "one for each finding" if self.final.findings else "a row of the confusion matrix each"
             raise FederationError(f"Expected {scored} class names, {what}, got {len(self.class_names)}.")
+
+    def _check_belongs(self, counts: SavedCounts) -> None:
+        """Refuses counts of another dataset, of other classes, or of another study's model."""
+        if (counts.plan.dataset, counts.class_names) != (self.plan.dataset, self.class_names):
+            raise FederationError(
+                f"The counts are of the dataset {counts.plan.dataset!r} with {', '.join(counts.class_names)}; the "
+                f"study's is {self.plan.dataset!r} with {', '.join(self.class_names)}."
+            )
+        if counts.of_study not in ("", self.plan.digest()):
+            raise FederationError("The counts are of another study's model: its plan has another digest.")
 
     @property
     def datasites(self) -> tuple[str, ...]:
@@ -85,6 +103,11 @@ class StudyResult:
         return tuple(name for name in self.datasites if name in updated)
 
     @property
+    def participation(self) -> dict[str, Participation]:
+        """Datasite → its part in the study."""
+        return {name: participation(name, self.rounds) for name in self.datasites}
+
+    @property
     def not_private(self) -> tuple[str, ...]:
         """Datasites whose updates are in the global model, where something has no known privacy cost."""
         return tuple(
@@ -103,6 +126,7 @@ class StudyResult:
         return {
             "datasites": list(self.datasites),
             "took_part": list(self.took_part),
+            "hospitals": {name: one.to_dict() for name, one in self.participation.items()},
             "rounds": len(self.rounds),
             "privacy": _spent(self.privacy),
             "test_accuracy": [r.test_accuracy for r in self.rounds],
@@ -116,8 +140,13 @@ class StudyResult:
             "confusion": [list(row) for row in self.final.confusion],
             "local_only_macro_f1": {name: e.macro_f1 for name, e in self.local_only.items()},
             "privacy_total": _spent(self.privacy_total),
+            "public_sizes": dict(self.public_sizes),
+            "history": json.loads(self.history.to_json()),
+            "local_only": {name: _evaluation(scores) for name, scores in self.local_only.items()},
+            "finished": self.finished,
             "versions": {host: dict(versions) for host, versions in self.versions.items()},
             "plan": json.loads(self.plan.to_json()),
+            **({"counts": [one.to_dict() for one in self.counts]} if self.counts else {}),
             **(self._of_findings() if self.final.findings else {}),
         }
 
@@ -142,3 +171,9 @@ def write_result(path: Path | str, result: StudyResult) -> Path:
 
 def _spent(privacy: Mapping[str, PrivacySpent | None]) -> dict[str, object]:
     return {name: None if spent is None else asdict(spent) for name, spent in privacy.items()}
+
+
+def _evaluation(scores: Evaluation) -> dict[str, object]:
+    """Plain values; None for the recall of a class that the hold-out lacks."""
+    recall = [None if math.isnan(share) else share for share in scores.recall]
+    return {**asdict(scores), "recall": recall}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from policies.answers.odds import at_each_rate, odds
 from policies.budget.accountant import plan_spend
 from policies.budget.membership import membership_bounds
 from policies.plans.tokeniser import TEXT_MODELS
 from researcher.evaluation.evaluation import Evaluation
+from researcher.reports.participation import APPROVED
 from researcher.reports.result import StudyResult
 from researcher.studies.history import PrivacySpent, RoundRecord
 
@@ -41,6 +43,34 @@ def _hospitals(result: StudyResult) -> str:
     return count(took_part, "hospital") if took_part == asked else f"{took_part} of {count(asked, 'hospital')}"
 
 
+def taking_part(result: StudyResult) -> str:
+    """How many were asked and what became of that; then in which rounds each took part that was not in all."""
+    parts = result.participation
+    states = Counter(part.decision for part in parts.values())
+    told = ", ".join(f"{many} {state}" for state, many in sorted(states.items(), key=lambda pair: pair[0] != APPROVED))
+    sentences = [f"{count(len(parts), 'hospital')} asked: {told}."]
+    for name, part in parts.items():
+        if part.standing == "some rounds":
+            sentences.append(f"{name} took part in {_rounds(part.rounds)} of {len(result.rounds)}.")
+        elif part.standing == "dropped":
+            sentences.append(f"{name} approved, and no update of it came.")
+        elif part.standing != "all rounds":
+            sentences.append(f"{name} had no part in it: {part.left_out[-1].reason}.".replace("..", "."))
+    return " ".join(sentences)
+
+
+def _rounds(rounds: Sequence[int]) -> str:
+    """Numbers in order as people write them: `rounds 1 to 3, 5`."""
+    runs: list[list[int]] = []
+    for number in rounds:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    written = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in runs)
+    return f"round{'s' if len(rounds) > 1 else ''} {written}"
+
+
 def guarantee(result: StudyResult) -> str:
     """Two sentences: what one privacy unit is promised by all that was released, and what it is not."""
     if result.not_private:
@@ -60,7 +90,22 @@ def guarantee(result: StudyResult) -> str:
         f"by a factor of at most {_factor(worst.epsilon)} (e to the power of epsilon, "
         f"{epsilon(worst.epsilon)}), apart from a remainder of at most {number(max(cost.delta for cost in spent))}. "
         f"This covers neither {limit} nor what holds for people in general, and where hospitals share "
-        "patients, their epsilons add."
+        f"patients, their epsilons add.{_empty_promise(result)}"
+    )
+
+
+def _empty_promise(result: StudyResult) -> str:
+    """A sentence where that remainder is as large as one of a hospital's units; nothing elsewhere."""
+    found = [
+        f"{name} (1/{result.public_sizes[name]:,})"
+        for name in result.took_part
+        if (cost := result.privacy[name]) and cost.delta * result.public_sizes[name] >= 1
+    ]
+    if not found:
+        return ""
+    return (
+        f" At {', '.join(found)} the remainder is not below one unit of all: giving away one of them whole would keep "
+        "this promise, so it means little there. A study needs a smaller delta."
     )
 
 

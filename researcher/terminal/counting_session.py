@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from researcher.counts.noised_findings import findings_of
 from researcher.counts.noised_metrics import auroc_of, metrics_of
 from researcher.counts.noised_statistics import statistics_of
 from researcher.counts.releases import CountRequest, Released
+from researcher.counts.saved import SavedCounts
 from researcher.hospitals.federation import Federation
 from researcher.hospitals.hospital import DatasetInfo
 from researcher.planning.count_settings import CountSettings
@@ -51,7 +51,7 @@ def ask_for_statistics(federation: Federation, settings: CountSettings, *, out: 
     found = {name: statistics_of(arrays, noise_std=released.noise_std) for name, arrays in released.arrays.items()}
     table = finding_statistics_table if plan.label_kind == "multi" else statistics_table
     console.print(table(found, info.class_names, released.epsilon))
-    _save(out / "statistics.json", released)
+    SavedCounts(plan, released, info.class_names).save(out)
 
 
 def ask_for_evaluation(
@@ -76,7 +76,7 @@ def ask_for_evaluation(
     released = _collect(federation, plan, out, checkpoint.weights, console)
     console.print(_evaluated(plan, released, info.class_names))
     console.print("Intervals hold the true value with probability 0.95; they include the hospitals' noise.")
-    _save(out / "evaluation.json", released)
+    SavedCounts(plan, released, info.class_names, checkpoint.plan_digest, checkpoint.round).save(out)
 
 
 def _evaluated(plan: EvaluationPlan, released: Released, names: Sequence[str]) -> PlainTable:
@@ -129,8 +129,3 @@ def _dataset(federation: Federation, settings: CountSettings) -> DatasetInfo:
         raise FederationError(f"No hospital publishes a dataset {name!r}.")
     check_delta(settings.delta, found)
     return agreeing(found)
-
-
-def _save(file: Path, released: Released) -> None:
-    values = {name: {key: array.tolist() for key, array in arrays.items()} for name, arrays in released.arrays.items()}
-    file.write_text(json.dumps({"noise_std": released.noise_std, "epsilon": released.epsilon, "released": values}))

@@ -8,6 +8,7 @@ import math
 import re
 import warnings
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -15,7 +16,11 @@ from policies.answers.odds import at_each_rate
 from policies.budget.accountant import plan_spend
 from policies.budget.membership import membership_bounds
 from policies.errors import ConfigError, FederationError
+from policies.plans.releases import EvaluationPlan, ReleaseSpec
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
+from researcher.cli.program import main
+from researcher.counts.releases import Released
+from researcher.counts.saved import SavedCounts
 from researcher.evaluation.evaluation import Evaluation
 from researcher.studies.history import History, PrivacySpent, RoundRecord
 
@@ -24,7 +29,16 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", PYPARSING, DeprecationWarning)
     import matplotlib as mpl
 
-    from researcher.reports import StudyResult, drawing, plots, wording, write_page, write_report, write_result
+    from researcher.reports import (
+        StudyResult,
+        drawing,
+        plots,
+        read_result,
+        wording,
+        write_page,
+        write_report,
+        write_result,
+    )
 
 pytestmark = pytest.mark.filterwarnings(f"ignore:{PYPARSING}:DeprecationWarning")
 
@@ -145,9 +159,22 @@ def test_result_json_holds_the_agreed_keys_and_values(tmp_path):
         "parameters": 12345,
     }
     extra = {"took_part", "class_names", "confusion", "local_only_macro_f1", "privacy_total", "versions", "plan"}
+    extra |= {"hospitals", "public_sizes", "history", "local_only", "finished"}
     assert {key: values[key] for key in agreed} == agreed
     assert set(values) == set(agreed) | extra
     assert TrainingPlan.from_json(json.dumps(values["plan"])) == PLAN
+
+
+def test_a_result_is_read_back_as_it_was(tmp_path):
+    lacking = Evaluation(0.5, 0.5, (1.0, math.nan), ((4, 0), (0, 0)))
+    whole = study(finished="4 May 2027", versions={"north": {"torch": "2"}}, local_only={"north": lacking})
+    write_result(tmp_path / "result.json", whole)
+    again = read_result(tmp_path / "result.json")
+    assert again.to_dict() == whole.to_dict()
+    assert (again.plan, again.history) == (whole.plan, whole.history)
+    (tmp_path / "result.json").write_text('{"datasites": []}')
+    with pytest.raises(ConfigError, match=r"result\.json is not the result of a study"):
+        read_result(tmp_path / "result.json")
 
 
 def test_a_result_tells_where_training_was_not_private(tmp_path):
@@ -370,6 +397,98 @@ def test_a_hospital_that_never_took_part_spent_nothing(page_of):
     assert "north 100 0 – – –" in text
     assert "Round 1, north: denied" in text
     assert "factor of at most 9.5 " in text  # e^2.25 = 9.488, rounded up
+
+
+def test_the_page_says_who_was_asked_and_in_which_rounds_each_took_part(page_of):
+    some = study(
+        public_sizes={"north": 100, "south": 300, "west": 900},
+        privacy={
+            "north": PrivacySpent(1.5, 1e-5, "picture"),
+            "south": PrivacySpent(2.25, 1e-5, "picture"),
+            "west": None,
+        },
+        history=History(
+            [
+                record(1, skipped={"west": "denied Our board said no."}),
+                record(2, datasites=("south",), skipped={"west": "denied Our board said no.", "north": "WW705: away"}),
+                record(3, skipped={"west": "denied Our board said no."}),
+            ]
+        ),
+    )
+    text = re.sub(r"\s+", " ", Tags(page_of(some)).text)
+    assert "3 hospitals asked: 2 approved, 1 denied. north took part in rounds 1, 3 of 3." in text
+    assert "west had no part in it: denied Our board said no." in text
+    assert "Round 2, north: WW705: away" in text and "Rounds 1 to 3, west: denied" in text
+    told = json.loads(json.dumps(some.to_dict()))["hospitals"]
+    assert {name: one["standing"] for name, one in told.items()} == {
+        "north": "some rounds",
+        "south": "all rounds",
+        "west": "denied",
+    }
+    assert told["west"]["left_out"] == [{"first": 1, "last": 3, "reason": "denied Our board said no."}]
+
+
+def test_a_promise_that_gives_one_unit_of_all_away_is_told(page_of):
+    large = study(public_sizes={"north": 99_999, "south": 100_000})
+    assert "At south (1/100,000) the remainder is not below one unit of all" in page_of(large)
+    assert "one unit of all" not in page_of(study())
+
+
+def evaluated(right: int, **changes) -> SavedCounts:
+    """Counts of the study's model at two hospitals: all right at north, so many of 200 at south."""
+    values = {
+        "plan": EvaluationPlan("cells", "smears", PLAN.model, 1, ReleaseSpec(2.0, 1e-5)),
+        "released": Released(
+            {
+                "north": {"confusion": np.array([[100, 0], [0, 100]], np.float32)},
+                "south": {"confusion": np.array([[100, 0], [200 - right, right - 100]], np.float32)},
+            },
+            2.0,
+            {"north": 0.5, "south": 0.5},
+            {"west": "denied not this year"},
+        ),
+        "class_names": ("red", "white"),
+        "of_study": PLAN.digest(),
+        "of_round": 3,
+    }
+    return SavedCounts(**(values | changes))
+
+
+def test_the_page_shows_counts_with_intervals_and_what_a_difference_means(page_of):
+    text = re.sub(r"\s+", " ", Tags(page_of(study(counts=(evaluated(150),)))).text)
+    assert "The model after 3 rounds, on the hospitals' own pictures" in text
+    assert "Datasite count accuracy macro F1 recall red recall white" in text
+    assert re.search(r"south 200 \(192–208\) 0\.750 \(0\.\d\d–0\.\d\d\)", text)
+    assert "Accuracy: north lies 0.250 above south (between 0." in text
+    assert "in at most 5 of 100 such requests" in text and "west: denied not this year" in text
+    alike = re.sub(r"\s+", " ", Tags(page_of(study(counts=(evaluated(197),)))).text)
+    assert "No two hospitals are told apart. The largest difference, accuracy: north lies 0.015 above south" in alike
+    told = json.loads(json.dumps(study(counts=(evaluated(150),)).to_dict()))
+    assert told["counts"][0]["differences"][0]["told_apart"] is True
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"class_names": ("white", "red")},
+        {"of_study": "1" * 64},
+        {"plan": EvaluationPlan("cells", "others", PLAN.model, 1, ReleaseSpec(2.0, 1e-5))},
+    ],
+    ids=["classes", "model", "dataset"],
+)
+def test_counts_that_do_not_belong_to_the_study_are_refused(other):
+    with pytest.raises(FederationError, match="The counts are of"):
+        study(counts=(evaluated(150, **other),))
+
+
+def test_a_report_is_written_again_with_counts_that_came_later(tmp_path, capsys):
+    write_report(tmp_path, study(finished="4 May 2027"))
+    evaluated(150).save(tmp_path / "evaluation")
+    assert main(["report", "--out", str(tmp_path), "--counts", str(tmp_path / "evaluation")]) == 0
+    assert "report.html" in capsys.readouterr().out
+    page = (tmp_path / "report.html").read_text()
+    assert "north lies 0.250 above south" in page and "4 May 2027" in page
+    assert json.loads((tmp_path / "result.json").read_text())["counts"][0]["kind"] == "evaluation"
 
 
 def test_hosts_with_equal_versions_share_a_row(page_of):

@@ -1,0 +1,89 @@
+"""Each hospital's part in a study, from the rounds' records. Public states and reasons only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from policies.answers.requests import STATES
+from policies.errors import DatasiteUnreachable
+from researcher.studies.history import RoundRecord
+
+APPROVED, ENDED, PENDING, UNREACHABLE = "approved", "ended", "pending", "unreachable"
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Rounds in a row whose mean lacks a hospital's update, and why.
+
+    Attributes:
+        first: The first of them.
+        last: The last.
+        reason: As it was told for the last.
+    """
+
+    first: int
+    last: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Participation:
+    """One hospital's part in a study.
+
+    Attributes:
+        decision: `approved`, also where it gave no update; `ended` where it ended an approved request; else what kept
+            it away: another of the states of a request, or `unreachable`.
+        rounds: Those whose mean holds its update, in order.
+        left_out: The others, in order.
+    """
+
+    decision: str
+    rounds: tuple[int, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def standing(self) -> str:
+        """In a word or two: its part where it approved and gave updates, else why it has none."""
+        if not self.rounds:
+            return "dropped" if self.decision == APPROVED else self.decision
+        return "some rounds" if self.left_out else "all rounds"
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        left_out = [vars(one) for one in self.left_out]
+        return {"decision": self.decision, "standing": self.standing, "rounds": list(self.rounds), "left_out": left_out}
+
+
+def participation(datasite: str, records: Sequence[RoundRecord]) -> Participation:
+    """A hospital's part in these rounds, which are all of a study's so far."""
+    rounds = tuple(record.round for record in records if datasite in record.datasites)
+    left_out: list[LeftOut] = []
+    for record in records:
+        if datasite in record.datasites:
+            continue
+        reason = record.skipped.get(datasite, "not asked")
+        last = left_out[-1] if left_out else None
+        if last and last.last == record.round - 1 and _kind(last.reason) == _kind(reason):
+            left_out[-1] = LeftOut(last.first, record.round, reason)
+        else:
+            left_out.append(LeftOut(record.round, record.round, reason))
+    return Participation(_decision(rounds, left_out), rounds, tuple(left_out))
+
+
+def _decision(rounds: Sequence[int], left_out: Sequence[LeftOut]) -> str:
+    if rounds:
+        return (
+            ENDED if left_out and left_out[-1].last > rounds[-1] and _kind(left_out[-1].reason) == ENDED else APPROVED
+        )
+    kinds = {_kind(one.reason) for one in left_out}
+    if known := kinds & {*STATES, UNREACHABLE}:
+        last = _kind(left_out[-1].reason)
+        return last if last in known else sorted(known)[0]
+    return APPROVED
+
+
+def _kind(reason: str) -> str:
+    """What a reason says first: a state of the request, that nobody was there, or an error's code."""
+    first = reason.partition(" ")[0].rstrip(":")
+    return UNREACHABLE if first == DatasiteUnreachable.code else first
