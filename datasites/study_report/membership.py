@@ -1,14 +1,21 @@
-"""A plain test of membership by the released updates, beside the most that epsilon allows."""
+"""A plain test of membership by the released updates, beside the most that any test can find in them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.budget.accountant import epsilon_spent
+from policies.budget.membership import MembershipBounds, membership_bounds
+from policies.budget.steps import GaussianSteps
+
 FALSE_ALARM_RATE = 0.01
+# At which the most that any test can find is computed: fine where false alarms are rare, and to the whole area.
+RATES = (*(10.0 ** (power / 10) for power in range(-40, -20, 2)), *(step / 200 for step in range(2, 201)))
 RESAMPLES = 400
 _Floats = NDArray[np.float64]
 
@@ -48,15 +55,21 @@ class Membership:
     allowed_tpr: float
 
 
-def find_membership(members: _Floats, others: _Floats, *, epsilon: float | None, delta: float) -> Membership:
+def find_membership(
+    members: _Floats, others: _Floats, *, spent: Sequence[GaussianSteps] | None, delta: float
+) -> Membership:
     """Compares the scores of members with those of others, one score for each patient.
+
+    Guarantees:
+        What is allowed is computed from what the ledger charged, as on the approval card: no test can find more.
 
     Args:
         members: (M,), higher where the updates fit the patient better.
         others: (N,), likewise.
-        epsilon: What the study has spent, or None.
-        delta: At which it holds.
+        spent: What the study is charged; None without differential privacy.
+        delta: At which epsilon is stated.
     """
+    bounds = None if spent is None else membership_bounds(spent, RATES)
     random = np.random.default_rng(0)
     drawn = [(random.choice(members, len(members)), random.choice(others, len(others))) for _ in range(RESAMPLES)]
     return Membership(
@@ -64,10 +77,10 @@ def find_membership(members: _Floats, others: _Floats, *, epsilon: float | None,
         others=len(others),
         auc=_interval(auc(members, others), [auc(*pair) for pair in drawn]),
         tpr=_interval(tpr(members, others), [tpr(*pair) for pair in drawn]),
-        epsilon=epsilon,
+        epsilon=None if spent is None else epsilon_spent(spent, delta),
         delta=delta,
-        allowed_auc=_allowed_auc(epsilon, delta),
-        allowed_tpr=allowed_tpr(epsilon, delta, FALSE_ALARM_RATE),
+        allowed_auc=1.0 if bounds is None else allowed_auc(bounds),
+        allowed_tpr=1.0 if bounds is None else bounds.powers[RATES.index(FALSE_ALARM_RATE)],
     )
 
 
@@ -84,20 +97,10 @@ def tpr(members: _Floats, others: _Floats) -> float:
     return float((members > threshold).mean())
 
 
-def allowed_tpr(epsilon: float | None, delta: float, rate: float) -> float:
-    """The most true alarms that (epsilon, delta)-differential privacy allows any test at a rate of false ones."""
-    if epsilon is None:
-        return 1.0
-    by_yes = math.exp(min(epsilon, 700.0)) * rate + delta
-    by_no = 1 - math.exp(-epsilon) * (1 - delta - rate)
-    return min(1.0, by_yes, by_no)
-
-
-def _allowed_auc(epsilon: float | None, delta: float) -> float:
-    """The area under `allowed_tpr`; each strip is taken at its higher end, so it errs upwards."""
-    rates = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, 2000)])
-    heights = [allowed_tpr(epsilon, delta, float(rate)) for rate in rates[1:]]
-    return min(1.0, float(np.dot(np.diff(rates), heights)))
+def allowed_auc(bounds: MembershipBounds) -> float:
+    """The area under the most power that any test has; each strip is taken at its higher end, so it errs upwards."""
+    rates = np.array((0.0, *bounds.false_alarm_rates))
+    return min(1.0, float(np.dot(np.diff(rates), bounds.powers)))
 
 
 def _interval(value: float, resampled: list[float]) -> Interval:

@@ -23,7 +23,6 @@ from datasites.study_report.membership import Membership, find_membership
 from datasites.study_report.own_hold_out import OwnHoldOut, read_hold_out
 from datasites.study_report.released_rounds import ReleasedStudy, find_study
 from datasites.training.evaluation import predict
-from policies.budget.accountant import epsilon_spent
 from policies.errors import ConfigError
 
 MAX_MEMBERS = 5000  # pictures of the dataset that are looked at, drawn at random
@@ -96,7 +95,7 @@ def make_report(state: StateFolder, study: str, hold_out: Path, columns: Sequenc
         rows=group_rows(pictures, store.manifest.class_names, after, before),
         membership=find_membership(
             *_scores(found, store, pictures),
-            epsilon=None if privacy is None else epsilon_spent(found.spent, privacy.delta),
+            spent=None if privacy is None else found.spent,
             delta=0.0 if privacy is None else privacy.delta,
         ),
     )

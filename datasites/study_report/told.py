@@ -5,6 +5,7 @@ from __future__ import annotations
 from datasites.study_report.groups import LEAST_PATIENTS, GroupRow
 from datasites.study_report.membership import FALSE_ALARM_RATE, Interval
 from datasites.study_report.study_report import StudyReport
+from policies.answers.odds import percent
 
 PRIVATE = (
     "Private to the hospital: exact scores on patients' pictures, without noise. It cost no budget because it goes "
@@ -41,8 +42,9 @@ def membership(report: StudyReport) -> tuple[str, ...]:
     allowed = (
         "The study trained without differential privacy: nothing bounds what a test can find."
         if found.epsilon is None
-        else f"At epsilon {found.epsilon:.2f} and delta {found.delta:g} no test can have more than AUC "
-        f"{found.allowed_auc:.3f}, nor find more than {found.allowed_tpr:.1%} at {FALSE_ALARM_RATE:.0%} false alarms."
+        else f"In what was charged (epsilon {found.epsilon:.2f} at delta {found.delta:g}) no test can have more "
+        f"than AUC {found.allowed_auc:.3f}, nor find more than {percent(found.allowed_tpr)} at {FALSE_ALARM_RATE:.0%} "
+        "false alarms."
     )
     return (
         f"A test that asks whose loss the updates lowered, on {found.members} patients of the dataset and "

@@ -46,7 +46,7 @@ class MembershipBounds:
     gaussian_mu: float | None
 
 
-def membership_bounds(history: Iterable[GaussianSteps]) -> MembershipBounds:
+def membership_bounds(history: Iterable[GaussianSteps], rates: Sequence[float] = FALSE_ALARM_RATES) -> MembershipBounds:
     """Returns what any test can find about one privacy unit in all that a history released.
 
     Guarantees:
@@ -56,15 +56,16 @@ def membership_bounds(history: Iterable[GaussianSteps]) -> MembershipBounds:
 
     Args:
         history: Steps in any order, of any number of studies.
+        rates: The false alarm rates at which powers are stated.
     """
     import numpy as np
 
     parts = merged(history)
     if not parts:
-        return MembershipBounds(FALSE_ALARM_RATES, FALSE_ALARM_RATES, 0.0)
+        return MembershipBounds(tuple(rates), tuple(rates), 0.0)
     curves = pld_divergences(parts) or (_by_renyi(parts),) * 2
-    powers = tuple(float(power) for power in _powers(curves, np.array(FALSE_ALARM_RATES)))
-    return MembershipBounds(FALSE_ALARM_RATES, powers, _gaussian_mu(curves))
+    powers = tuple(float(power) for power in _powers(curves, np.array(rates)))
+    return MembershipBounds(tuple(rates), powers, _gaussian_mu(curves))
 
 
 def _by_renyi(history: Sequence[GaussianSteps]) -> Divergences:

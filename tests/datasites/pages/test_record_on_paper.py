@@ -44,6 +44,6 @@ def test_a_record_prints_light_and_whole_with_its_digests_and_its_signature(brow
     assert page.evaluate("document.documentElement.scrollWidth") <= WITHIN_THE_MARGINS
     assert page.evaluate(CUT) == 0
     context.close()
-    digests = {one for one in re.findall(r"<code[^>]*>([0-9a-f]{64,128})</code>", record.read_text())}
+    digests = set(re.findall(r"<code[^>]*>([0-9a-f]{64,128})</code>", record.read_text()))
     assert len(digests) >= 4 and all(one in shown for one in digests)
     assert printed.startswith(b"%PDF-") and 2 <= len(re.findall(rb"/Type\s*/Page\b(?!s)", printed)) <= 8

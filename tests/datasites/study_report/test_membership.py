@@ -6,15 +6,19 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
-from datasites.study_report.membership import allowed_tpr, auc, find_membership, tpr
+from datasites.study_report.membership import auc, find_membership, tpr
+from policies.budget.accountant import epsilon_spent
+from policies.budget.membership import membership_bounds
+from policies.budget.steps import GaussianSteps
 
 
 def test_scores_that_say_nothing_and_scores_that_say_all() -> None:
     drawn = np.random.default_rng(0).normal(size=(2, 500))
-    nothing = find_membership(*drawn, epsilon=1.0, delta=1e-5)
+    nothing = find_membership(*drawn, spent=(), delta=1e-5)
     assert nothing.auc.low < 0.5 < nothing.auc.high and nothing.tpr.value < 0.05
-    everything = find_membership(drawn[0] + 100, drawn[1], epsilon=None, delta=0.0)
+    everything = find_membership(drawn[0] + 100, drawn[1], spent=None, delta=0.0)
     assert (everything.auc.value, everything.tpr.value) == (1.0, 1.0)
     assert (everything.allowed_auc, everything.allowed_tpr) == (1.0, 1.0)
 
@@ -28,12 +32,14 @@ def test_a_tie_counts_half_and_no_false_alarm_is_taken_that_the_rate_does_not_al
     assert tpr(np.array([49.0]), others[:50]) == 0.0
 
 
-@pytest.mark.parametrize("epsilon", [0.0, 0.5, 3.0, 20.0])
-def test_what_is_allowed_is_the_bound_of_differential_privacy(epsilon: float) -> None:
-    found = find_membership(np.zeros(2), np.zeros(2), epsilon=epsilon, delta=1e-5)
-    assert found.allowed_tpr == allowed_tpr(epsilon, 1e-5, 0.01)
-    assert found.allowed_tpr <= min(1.0, math.exp(epsilon) * 0.01 + 1e-5)
-    # The area under min(e^eps x, 1 - e^-eps (1 - x)), which is that bound without delta.
-    meet = (1 - math.exp(-epsilon)) / (math.exp(epsilon) - math.exp(-epsilon)) if epsilon else 0.0
-    area = math.exp(epsilon) * meet**2 / 2 + (1 - meet) - math.exp(-epsilon) * (1 - meet) ** 2 / 2
-    assert area <= found.allowed_auc <= area + 0.01
+def test_what_is_allowed_is_what_the_approval_card_states_and_its_area_never_less_than_the_gaussians() -> None:
+    steps = (GaussianSteps(2.0, 0.1, 40),)
+    found = find_membership(np.zeros(2), np.zeros(2), spent=steps, delta=1e-5)
+    bounds = membership_bounds(steps)
+    assert found.allowed_tpr == bounds.powers[bounds.false_alarm_rates.index(0.01)]
+    assert found.epsilon == epsilon_spent(steps, 1e-5)
+    alone = find_membership(np.zeros(2), np.zeros(2), spent=(GaussianSteps(1.0, 1.0, 1),), delta=1e-5)
+    exact = float(ndtr(1.0 / math.sqrt(2)))  # the area of the best test on one Gaussian release
+    assert exact <= alone.allowed_auc <= exact + 0.01
+    nothing = find_membership(np.zeros(2), np.zeros(2), spent=(), delta=1e-5)
+    assert nothing.allowed_tpr == 0.01 and 0.5 <= nothing.allowed_auc < 0.51
