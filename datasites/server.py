@@ -83,6 +83,7 @@ class RunningDatasite:
             runs=runs,
             told=notices,
             signing_seed=bytes.fromhex(identity.signing_seed),
+            study_reports=state.study_reports,
         )
         self._open_gate(server, accounts, book)
 

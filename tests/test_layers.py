@@ -252,11 +252,12 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "answers errors ledger plans untrusted_text",
         "datasites": "assets audit_log files ingestion sources state",
     },
+    "datasites.study_report.kept_reports": {"policies": "answers errors", "datasites": "files"},
     "datasites.study_report": {
         "policies": "answers budget contracts errors plans terminal untrusted_text",
         "datasites": (
             "approvals assets config files ingestion picture_files runs.blobs runs.queue sources state "
-            "training.evaluation training.finding_metrics"
+            "study_report.kept_reports training.evaluation training.finding_metrics"
         ),
     },
     "datasites.doctor": {
@@ -281,7 +282,10 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.pages.frame": {"policies": "answers errors untrusted_text", "datasites": "access audit_log web"},
     "datasites.pages.daily": {
         "policies": "errors settings",
-        "datasites": "access audit_log config console files notices notices.settings pages.frame runs.queue sources",
+        "datasites": (
+            "access audit_log config console files notices notices.settings pages.frame runs.queue sources "
+            "study_report.kept_reports"
+        ),
     },
     "datasites.prepare": {
         "policies": "errors terminal",

@@ -113,11 +113,13 @@ def end(chosen: Chosen, *, request: str, reason: str) -> None:
     )
 
 
-def study_report(chosen: Chosen, *, study: str, holdout: Path, column: Sequence[str], html: Path | None) -> None:
+def study_report(
+    chosen: Chosen, *, study: str, holdout: Path, column: Sequence[str], html: Path | None, keep: bool
+) -> None:
     """Reports, to the hospital alone, what a study's models are worth here and what its updates give away."""
     from datasites.study_report.printed import print_report
 
-    print_report(chosen_state(chosen), study, holdout, column, page=html, as_json=chosen.json)
+    print_report(chosen_state(chosen), study, holdout, column, page=html, keep=keep, as_json=chosen.json)
 
 
 def runs(chosen: Chosen, *, only: str | None, count: int, after: str | None, all_pages: bool) -> None:
@@ -192,5 +194,6 @@ def add_commands(commands: HospitalCommands) -> None:
         ),
         option("--column", "column of the table whose values are subgroups", value="NAME", repeated=True),
         option("--html", "page to write, readable by this account alone", kind=path, value="FILE"),
+        switch("--keep", "the console's page 'Study reports' shows it too, until it is removed there"),
     )
     commands.add("cancel", cancel, argument("run", "identifier of the run, or its beginning", kind=identifier("run")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import Request
@@ -53,6 +54,7 @@ class Console:
     url: Callable[[], str]
     signing_seed: bytes = field(repr=False)
     links: LinkCodes = field(default_factory=LinkCodes)
+    study_reports: Path | None = None  # the folder of those that are kept
 
     def review(self, request_id: str, *, viewer: str = "") -> Review:
         """The review of one request, as one of the hospital's people sees it; raises as `review_of`."""

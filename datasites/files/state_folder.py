@@ -106,6 +106,11 @@ class StateFolder:
         return self.path / "ingest-report.csv"
 
     @property
+    def study_reports(self) -> Path:
+        """Study reports that are kept for the hospital's own people: exact, and never told outside."""
+        return self.path / "study-reports"
+
+    @property
     def dataset_page(self) -> Path:
         """The page about the dataset, with samples of its pictures, for the hospital's own people."""
         return self.path / "dataset.html"

@@ -74,6 +74,7 @@ def open_console(
     runs: Runs,
     told: Notices,
     signing_seed: bytes,
+    study_reports: Path,
 ) -> ConsolePort:
     """The console of the datasite with these settings.
 
@@ -97,6 +98,7 @@ def open_console(
         config=config,
         url=lambda: access.console_url,
         signing_seed=signing_seed,
+        study_reports=study_reports,
     )
     sessions = Sessions(
         access.staff,

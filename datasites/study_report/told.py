@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from datasites.study_report.groups import LEAST_PATIENTS, GroupRow
+from datasites.study_report.kept_reports import KeptReport
 from datasites.study_report.membership import FALSE_ALARM_RATE, Interval
 from datasites.study_report.study_report import StudyReport
 from policies.answers.odds import percent
@@ -13,14 +16,22 @@ PRIVATE = (
 )
 
 
+def in_words(report: StudyReport) -> KeptReport:
+    """The whole report in words, as the console's page shows it."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    rows = tuple(cells(row) for row in report.rows)
+    return KeptReport(report.study, report.request_id, now, PRIVATE, head(report), rows, membership(report))
+
+
 def head(report: StudyReport) -> tuple[str, ...]:
     """What was looked at."""
     looked_at = len(report.looked_at)
     kept = f"the {looked_at} rounds" if looked_at == report.released else f"{looked_at} of {report.released} rounds"
-    gone = "" if looked_at == report.released else " Of the others the update or its weights are not kept any more."
+    gone = "Of the others the update or its weights are not kept any more."
     return (
         f"Study '{report.study}', request {report.request_id[:8]}, on '{report.dataset}', version "
-        f"{report.dataset_version}: {kept} that released an update.{gone}",
+        f"{report.dataset_version}: {kept} that released an update.",
+        *([gone] if looked_at < report.released else []),
         f"Hold-out: {report.hold_out_pictures} pictures; {report.hold_out_left_out} left out, which cannot be read, or "
         "are of the dataset or its patients.",
         f"The global model is the one that round {report.looked_at[-1]} began with; the local one is what that round "

@@ -26,6 +26,7 @@ COMPUTED_IN: dict[str, tuple[str, ...]] = {
     "datasites/rehearsal/mock_round.py": (),
     "datasites/rehearsal/rehearser.py": (),
     "datasites/state/agreement.py": ("yield",),
+    "datasites/study_report/told.py": (),
     "datasites/code_requests/limits/hospital_limits.py": ("LimitExceeded",),
     "policies/answers/rehearsals.py": (),
     "policies/budget/limits.py": ("LimitExceeded",),
@@ -34,6 +35,8 @@ COMPUTED_IN: dict[str, tuple[str, ...]] = {
 """Where they stand, and in what alone where a module has other texts too: in calls of a name, or in what it yields."""
 WORDS_OF_CHECKS = re.compile(r'Finding\(\s*"(\w+)"')
 WAYS = ("mail", "webhook")
+# What a study report's table has beside names: kinds of rows, and what is scored.
+REPORTED = ("all", "class", "finding", "share right", "recall", "AUROC")
 COMMANDS = re.compile(r"python -m |kill |chmod ")
 # Names of events and of a thread, and what a program alone reads.
 _NOT_SHOWN = {"backup made", "question answered", "run failed", "request rehearsed", "notices' watch"}
@@ -51,7 +54,7 @@ def computed_texts() -> set[str]:
         found |= {one.help for one in declared(owner).values() if one.name not in apart}
     checks = (PROJECT / module for module in COMPUTED_IN if "/doctor/" in module)
     found |= {name for file in checks for name in WORDS_OF_CHECKS.findall(file.read_text())}
-    return found | {check.__name__ for check in CHECKS} | {*WAYS, *STATES} - {"passed"}
+    return found | {check.__name__ for check in CHECKS} | {*WAYS, *STATES, *REPORTED} - {"passed"}
 
 
 def _templates_of(module: str, inside: tuple[str, ...]) -> Iterator[str]:

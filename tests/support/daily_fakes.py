@@ -15,10 +15,16 @@ from datasites.doctor.finding import Finding
 from datasites.doctor.latest_examination import Examination
 from datasites.notices.notice_book import NoticeBook
 from datasites.runs.queue import Run, RunQueue
+from datasites.study_report.kept_reports import KeptReport, KeptReports
 
 MARKUP = "<b>bold</b><script>document.title='obeyed'</script>"
 ADA, EVE = "ada@example.org", "eve@example.org"
 ACCOUNT = "e" * 64
+REPORTED = "5" * 32
+PRIVATE = (
+    "Private to the hospital: exact scores on patients' pictures, without noise. It cost no budget because it goes "
+    "nowhere. Do not send it, and remove it when it is read."
+)
 FINDINGS = (
     Finding("disk", "ok", "12.0 GiB free, 0.8 GiB wanted (two sets of weights for each run at once)"),
     Finding("console's port", "problem", f"8443 does not answer: {MARKUP}", "See logs/datasite.log."),
@@ -91,6 +97,16 @@ def put_runs(queue: RunQueue, states: tuple[str, ...] = ("done", "failed", "runn
     return made
 
 
+def _reports(folder: Path) -> Path:
+    """A folder with one report of a study, whose name somebody wrote."""
+    head = ("Hold-out: 60 pictures; 2 left out, which cannot be read, or are of the dataset or its patients.",)
+    rows = (("all", "", "60", "share right", "0.910", "0.934"), ("scanner", MARKUP, "fewer than 10", "AUROC", "–", "–"))
+    allowed = "The study trained without differential privacy: nothing bounds what a test can find."
+    made = KeptReport(f"study {MARKUP}", REPORTED, "2026-11-27T12:00:00+00:00", PRIVATE, head, rows, (allowed,))
+    KeptReports(folder).keep(made)
+    return folder
+
+
 def daily_fakes(folder: Path, noted: Any) -> dict[str, Any]:
     """Parts of a console by name; the audit log is given to `noted`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,5 +123,6 @@ def daily_fakes(folder: Path, noted: Any) -> dict[str, Any]:
         "queue": queue,
         "supervisor": SimpleNamespace(cancel=lambda run, by: queue.fail(run.id, code="", reason=by, state="cancelled")),
         "notices": FakeNotices(book),
+        "study_reports": _reports(folder / "study-reports"),
         "config": DatasiteConfig(name="north", certificate_days=60),
     }

@@ -8,10 +8,11 @@ from datasites.console.books import check_audit
 from datasites.console.console import Console
 from datasites.console.runs import cancel_run, run_page, run_story
 from datasites.console.staff import add_person, change_role, remove_person, reset_person
-from datasites.pages.daily import audit_log, notices, people, runs, settings
+from datasites.pages.daily import audit_log, notices, people, runs, settings, study_reports
 from datasites.pages.daily.people import PeoplesDoors
 from datasites.pages.daily.run_stream import RunStream
 from datasites.pages.frame.views import Pages, Signs
+from datasites.study_report.kept_reports import KeptReports
 
 
 def signs_for(console: Console, person: Person) -> Signs:
@@ -33,6 +34,7 @@ def make_daily_pages(console: Console, sessions: Sessions) -> tuple[Pages, ...]:
         reset=lambda name, by: reset_person(console, name, by=by).file,
         soon_days=console.config.notices.certificate_days,
     )
+    reports = [] if console.study_reports is None else [study_reports.make_pages(KeptReports(console.study_reports))]
     return (
         runs.make_pages(
             sessions,
@@ -45,4 +47,5 @@ def make_daily_pages(console: Console, sessions: Sessions) -> tuple[Pages, ...]:
         notices.make_pages(console.notices),
         people.make_pages(doors),
         settings.make_pages(console.config),
+        *reports,
     )

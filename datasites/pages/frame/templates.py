@@ -88,7 +88,9 @@ def _told(language: Language) -> Callable[[str], Markup]:
         """A computed text in this language; in English, and marked as that, where it has no other."""
         theirs = language.told(text)
         seen = shown(text if theirs is None else theirs, most=MOST_CHARACTERS)
-        return Markup('<span lang="en">{}</span>').format(seen) if theirs is None else Markup("{}").format(seen)
+        if theirs is None and any(one.isalpha() for one in text):
+            return Markup('<span lang="en">{}</span>').format(seen)
+        return Markup("{}").format(seen)
 
     return told
 

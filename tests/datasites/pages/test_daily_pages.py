@@ -15,7 +15,7 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, expect
 from support.console_pages import ADMIN_NAME, AUDITOR_NAME, REVIEWER_NAME, ConsoleOfFakes
-from support.daily_fakes import ADA, EVE, MARKUP
+from support.daily_fakes import ADA, EVE, MARKUP, REPORTED
 
 from datasites.config import DatasiteConfig
 from datasites.doctor.latest_examination import Examination
@@ -53,6 +53,9 @@ ROUTES = (
     ("GET", "/people/staff/role", ADMINS),
     ("POST", "/people/staff/role", ADMINS),
     ("GET", "/settings", AUDITORS),
+    ("GET", "/studies", (ADMIN_NAME, REVIEWER_NAME)),
+    ("GET", "/studies/aa", (ADMIN_NAME, REVIEWER_NAME)),
+    ("POST", "/studies/aa/remove", (ADMIN_NAME, REVIEWER_NAME)),
 )
 
 
@@ -237,3 +240,14 @@ def test_every_setting_is_shown_with_its_help_and_only_limits_change_while_it_se
     assert sorted(shown) == sorted(["limits", *(name for name in names if name not in tables)])
     assert [one.name for one in declared(DatasiteConfig).values() if one.while_serving] == ["limits"]
     assert "Days that a researcher&#39;s certificate is valid." in text and text.count("set here") == 2
+
+
+def test_a_study_report_that_is_kept_is_shown_as_text_until_it_is_removed(own_console: ConsoleOfFakes) -> None:
+    with browsing(own_console, REVIEWER_NAME) as client:
+        shown = client.get(f"/studies/{REPORTED}").text
+        assert "0.934" in shown and "Private to the hospital" in shown and MARKUP not in shown
+        for other in ("x", REPORTED[:8]):
+            assert client.get(f"/studies/{other}").status_code == 404
+        assert send(client, f"/studies/{REPORTED}/remove").status_code == 303
+        assert client.get(f"/studies/{REPORTED}").status_code == 404
+        assert "No report is kept." in client.get("/studies").text

@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext
 from support.console_pages import ADMIN_NAME, ConsoleOfFakes
 from support.console_reviews import APPROVED, FLAGGED
+from support.daily_fakes import REPORTED
 
 PAGES = (
     ("/sign-in", ""),
@@ -32,6 +33,8 @@ PAGES = (
     ("/people/staff/remove?who=dr.wu", ADMIN_NAME),
     ("/people/staff/role?who=dr.wu", ADMIN_NAME),
     ("/settings", ADMIN_NAME),
+    ("/studies", ADMIN_NAME),
+    (f"/studies/{REPORTED}", ADMIN_NAME),
     ("/nowhere", ADMIN_NAME),
 )
 """Each page, and who looks at it; a new page is a line here."""
