@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,8 @@ class RunningDatasite:
         self._access = Access(state, config, owner=identity.admin_email)
         fork_server = fork_server_of(state, config, program=program)
         self._books = books = open_books(state, config, fork_server.compute_sums)
+        self._preparing = threading.Thread(target=books.calculator.prepare, name="first sums", daemon=True)
+        self._preparing.start()  # imports torch in another process, while PySyft is imported here
         server = start_pysyft(state, identity, name=config.name)
         from datasites.access.accounts import open_accounts
         from datasites.code_requests.requests import open_requests
@@ -111,7 +114,9 @@ class RunningDatasite:
         )
 
     def serve(self, *, ready: Callable[[], None]) -> None:
-        """Listens on both ports until SIGTERM or SIGINT, then stops cleanly. Calls `ready` once both are open.
+        """Listens on both ports until SIGTERM or SIGINT, then stops cleanly.
+
+        Calls `ready` once both are open and sums can be asked for: who asks first waits no longer than who asks later.
 
         Raises:
             ConfigError: A port is taken.
@@ -120,6 +125,7 @@ class RunningDatasite:
         researchers = listen(config.host, config.port)
         console = self._console.listen()
         self._access.open_console(self._console.access(console))
+        self._preparing.join()
         sys.setswitchinterval(SWITCH_SECONDS)
         self._runs.start()
         self._port.start()

@@ -5,6 +5,7 @@ It is given plans and histories, never a path to a picture.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,14 @@ class Calculator:
         self._shapes: dict[tuple[ModelSpec, str | None], Shapes] = {}
         self._bounds: dict[tuple[GaussianSteps, ...], MembershipBounds] = {}
         self._left: dict[tuple[object, ...], int] = {}
+
+    def prepare(self) -> None:
+        """Starts the process and has it import what sums need, so that the first question does not wait for that.
+
+        A failure is left to the first question, which reports it.
+        """
+        with contextlib.suppress(RunFailed):
+            self._ask(_first_sums)
 
     def epsilon_spent(self, history: Sequence[GaussianSteps], delta: float) -> float:
         """Same as `policies.budget.accountant.epsilon_spent`; answers that were given before cost nothing."""
@@ -155,6 +164,13 @@ def _torch_ready() -> bool:
 
     torch.set_num_threads(1)
     return True
+
+
+def _first_sums() -> None:
+    """A small sum of each kind: what they need is imported with the first."""
+    membership_bounds((GaussianSteps(10.0, 1.0, 1),))
+    epsilon_spent((GaussianSteps(10.0, 1.0, 1),), 1e-5)
+    _parameter_shapes(ModelSpec("small_cnn", (16, 16, 1), 2), "book_keeping")
 
 
 @lru_cache(maxsize=64)

@@ -118,3 +118,27 @@ def test_the_calculator_tells_what_tests_find_and_what_remains_as_the_sums_thems
     assert made.membership(()) == membership_bounds(())
     left = made.studies_left(history, history, budget, adaptive=True)
     assert left == studies_left(history, history, budget, adaptive=True)
+
+
+def test_a_prepared_calculator_has_its_process_before_the_first_question() -> None:
+    started: list[SumsHere] = []
+
+    def start() -> SumsHere:
+        started.append(SumsHere())
+        return started[-1]
+
+    prepared = Calculator(start)
+    prepared.prepare()
+    assert len(started) == 1
+    assert prepared.epsilon_spent((GaussianSteps(10.0, 1.0, 1),), 1e-5) > 0
+    assert len(started) == 1
+
+
+def test_a_process_that_cannot_be_prepared_is_told_of_by_the_first_question() -> None:
+    def start() -> SumsHere:
+        raise RunFailed("It does not start.")
+
+    calculator = Calculator(start)
+    calculator.prepare()
+    with pytest.raises(RunFailed, match="does not start"):
+        calculator.epsilon_spent((GaussianSteps(10.0, 1.0, 1),), 1e-5)
