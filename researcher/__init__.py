@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from researcher.reports import StudyResult, write_report
     from researcher.strategies import ClientUpdate, FedAvg, ServerState, Strategy
     from researcher.studies.history import History, PrivacySpent, RoundRecord
-    from researcher.studies.remote_round import RetryPolicy, RoundEvent
+    from researcher.studies.remote_round import RoundEvent
+    from researcher.studies.retry_policy import RetryPolicy
     from researcher.studies.submission import STUDY_FILE, Submission
     from researcher.terminal.training_session import result_of, write_all
     from researcher.tracking.mlflow import MLflow
@@ -141,7 +142,7 @@ _HOMES = {
     "InitialWeights": "researcher.planning.initial_weights",
     "Mock": "researcher.hospitals.hospital",
     "ModelSpec": "policies.plans.training",
-    "RetryPolicy": "researcher.studies.remote_round",
+    "RetryPolicy": "researcher.studies.retry_policy",
     "PrivacySpec": "policies.plans.training",
     "PrivacySpent": "researcher.studies.history",
     "ReleaseSpec": "policies.plans.releases",

@@ -32,6 +32,15 @@ def write(path: Path | str, content: bytes | str) -> Path:
     return path
 
 
+def check_folder(folder: Path | str) -> None:
+    """Makes the folder if needed, and returns if files can be written there.
+
+    Raises:
+        ConfigError: They cannot.
+    """
+    write(Path(folder) / f".check-{os.getpid()}", b"").unlink()
+
+
 def read(path: Path | str) -> bytes:
     """The file's content.
 

@@ -204,7 +204,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "researcher": "planning",
     },
     "researcher.studies": {
-        "policies": "answers contracts errors inside_folder plans untrusted_text",
+        "policies": "answers contracts errors inside_folder plans settings untrusted_text",
         "datasites": "training.finding_metrics",
         "researcher": "atomic_file evaluation hospitals html strategies",
     },

@@ -22,6 +22,7 @@ __all__ = [
     "DEVICES",
     "ENCODINGS",
     "ENGINES",
+    "LATE_UPDATES",
     "MAX_PICTURES_PER_PATIENT",
     "MAX_ROUNDS",
     "MAX_STEPS",
@@ -44,6 +45,7 @@ ENGINES = ("book_keeping", "opacus")
 PRECISIONS = ("float32", "bfloat16")
 # How weights and updates travel; `policies.contracts.encodings` says what each does.
 ENCODINGS = ("none", "zstd", "fp16", "int8")
+LATE_UPDATES = ("weighted", "dropped")
 MAX_ROUNDS = 10_000
 MAX_STEPS = 1_000_000
 MAX_VIEWS = 16
@@ -193,6 +195,13 @@ class TrainingPlan:
         metadata=plan_json.ADDED_LATER,
     )
     statement: Statement | None = field(default=None, metadata=plan_json.ADDED_LATER)
+    late_updates: str = setting(
+        "what becomes of a client update that comes after its round's deadline: weighted uses it once, in a later "
+        "round, the less the staler it is; dropped cancels the run; post-processing, at no cost of privacy",
+        default="weighted",
+        choices=LATE_UPDATES,
+        metadata=plan_json.ADDED_LATER,
+    )
 
     def __post_init__(self) -> None:
         validate.name("study", self.study)
@@ -219,6 +228,7 @@ class TrainingPlan:
             object.__setattr__(self, name, validate.number(name, getattr(self, name), low=0, high=1, open_high=True))
         validate.choice("weights_encoding", self.weights_encoding, ENCODINGS)
         validate.choice("update_encoding", self.update_encoding, ENCODINGS)
+        validate.choice("late_updates", self.late_updates, LATE_UPDATES)
         for name, value, kind in (("model", self.model, ModelSpec), ("run", self.run, RunSpec)):
             if not isinstance(value, kind):
                 raise PlanError(f"{name} must be a {kind.__name__}, got {value!r}.")

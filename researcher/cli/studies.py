@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from policies.plans.training import TrainingPlan
     from researcher.hospitals.federation import Federation
     from researcher.planning.settings import StudySettings
     from researcher.studies.study import Study
@@ -28,7 +30,7 @@ def submit(*, credentials: Sequence[str], out: Path, **study_options: Any) -> No
 
     dataset, chosen = study_options["dataset"], study_settings_of(study_options)
     with connect(credentials) as federation:
-        _submit(federation, out, dataset, chosen)
+        _submit(federation, out, *_planned(federation, dataset, chosen))
 
 
 def status(*, credentials: Sequence[str], out: Path) -> None:
@@ -40,6 +42,8 @@ def status(*, credentials: Sequence[str], out: Path) -> None:
         study = Study.load(federation, out)
         for name, (state, reason) in study.decisions().items():
             say(f"{name}: {study.requests[name].request_id[:8]} {state} {reason}".rstrip())
+        for name, reason in study.refused.items():
+            say(f"{name}: did not take the plan: {reason}")
         for name, count in study.questions().items():
             if count:
                 say(f"{name}: {count} question{'s wait' if count > 1 else ' waits'} for your answer")
@@ -68,25 +72,28 @@ def train(
     backbone_weights: str | None,
     **study_options: Any,
 ) -> None:
-    """Submits the study unless that was done, waits for the decisions, and runs the rounds."""
+    """Submits the study unless that was done, waits until enough hospitals approved, and runs the rounds."""
     from policies.terminal.rich_terminal import PlainConsole
-    from researcher.cli.study_options import given_flags, study_settings_of
+    from researcher.cli.study_options import check_min_clients, given_flags, retry_policy_of, study_settings_of
     from researcher.evaluation.feature_hold_out import with_features
     from researcher.evaluation.hold_out import load_hold_out
     from researcher.studies.study import STUDY_FILE, Study
     from researcher.terminal.training_session import train_study
 
+    retry_policy = retry_policy_of(study_options)
     dataset, chosen = study_options["dataset"], study_settings_of(study_options)
     with connect(credentials) as federation:
+        study = None
         if (out / STUDY_FILE).exists():
             study = Study.load(federation, out)
             if flags := given_flags(study_options):
                 say(f"Going on with the study in {out} as it was submitted; this changes nothing: {' '.join(flags)}")
-        else:
-            study = _submit(federation, out, dataset, chosen)
-        info = next(iter(federation.hospitals.values())).datasets[study.plan.dataset]
+        plan, cost = _planned(federation, dataset, chosen) if study is None else (study.plan, "")
+        info = next(iter(federation.hospitals.values())).datasets[plan.dataset]
         hold_out = load_hold_out(test, class_names=info.class_names, image_shape=info.image_shape, form=info.form)
-        hold_out = with_features(hold_out, study.plan.model, backbone_weights)
+        hold_out = with_features(hold_out, plan.model, backbone_weights)
+        check_min_clients(min_clients, study.requests if study else federation.hospitals)
+        study = study or _submit(federation, out, plan, cost)
         train_study(
             study,
             hold_out,
@@ -95,6 +102,7 @@ def train(
             seed=seed,
             out=out,
             initial_weights=first_weights(study, out, initial_weights, sha256=initial_weights_sha256, seed=seed),
+            retry_policy=retry_policy,
         )
 
 
@@ -126,20 +134,27 @@ def first_weights(
     return public.weights
 
 
-def _submit(federation: Federation, out: Path, dataset: str | None, study_options: StudySettings) -> Study:
+def _planned(federation: Federation, dataset: str | None, chosen: StudySettings) -> tuple[TrainingPlan, str]:
+    """The plan, and what it costs in words."""
     from researcher.planning.planning import make_plan, study_epsilon
     from researcher.reports import wording
+
+    plan = make_plan(chosen, [found for found in federation.datasets() if dataset in (None, found.name)])
+    epsilon = study_epsilon(plan)
+    if epsilon is None or plan.privacy is None:
+        return plan, "without differential privacy"
+    return plan, f"epsilon {wording.epsilon(epsilon)} at delta {plan.privacy.delta:g}"
+
+
+def _submit(federation: Federation, out: Path, plan: TrainingPlan, cost: str) -> Study:
     from researcher.studies.study import Study
 
-    offered = [found for found in federation.datasets() if dataset in (None, found.name)]
-    plan = make_plan(study_options, offered)
     study = Study.submit(federation, plan, out)
-    epsilon, cost = study_epsilon(plan), "without differential privacy"
-    if epsilon is not None and plan.privacy is not None:
-        cost = f"epsilon {wording.epsilon(epsilon)} at delta {plan.privacy.delta:g}"
     say(f"Submitted '{plan.study}': {plan.rounds} rounds of {plan.steps_per_round} steps, {cost}.")
     for name, request in study.requests.items():
         say(f"  {name}: request {request.request_id[:8]}, waiting for the hospital's decision")
+    for name, reason in study.refused.items():
+        say(f"  without {name}: {reason}")
     return study
 
 
@@ -161,12 +176,12 @@ def add_commands(commands: ResearcherCommands) -> None:
         option("--initial_weights", source, value="SOURCE"),
         option("--initial_weights_sha256", "of their file; needed with them", value="HEX"),
         backbone_weights(),
-        later=_settings_options,
+        later=partial(_settings_options, waiting=True),
     )
     commands.add("end", end, access, folder)
 
 
-def _settings_options() -> list[click.Parameter]:
-    from researcher.cli.study_options import settings_options
+def _settings_options(*, waiting: bool = False) -> list[click.Parameter]:
+    from researcher.cli.study_options import settings_options, waiting_options
 
-    return settings_options()
+    return [*(waiting_options() if waiting else []), *settings_options()]

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, MutableMapping
 from typing import Any
 
 import click
 
+from policies.errors import ConfigError
 from policies.plans.training import RunSpec
 from policies.plans.words.statement import STATEMENT
 from policies.settings import declared
 from policies.terminal.commands import option, option_of, refuse_together, switch
 from researcher.cli.statement_options import statement_options, taken_from
 from researcher.planning.settings import StudySettings
+from researcher.studies.retry_policy import RetryPolicy
 
 COST = ("epsilon", "noise_multiplier", "max_grad_norm", "delta", "repetitions")
 """Settings of a private plan alone."""
+WAITING = ("round_deadline", "grace_seconds")
+"""Settings of the retry policy that have an option."""
 
 
 def settings_options() -> list[click.Parameter]:
@@ -57,6 +61,30 @@ def study_settings_of(options: Mapping[str, Any]) -> StudySettings:
     if options["no_dp"]:
         own["epsilon"] = None
     return StudySettings(**own, options=dict(options["model_option"]), run=RunSpec(**run), statement=statement)
+
+
+def waiting_options() -> list[click.Parameter]:
+    """The options that say how long a study's rounds wait for hospitals."""
+    return [option_of(declared(RetryPolicy)[name]) for name in WAITING]
+
+
+def retry_policy_of(options: MutableMapping[str, Any]) -> RetryPolicy:
+    """What the options of `waiting_options` ask for; they are taken out."""
+    given = {name: options.pop(name) for name in WAITING}
+    return RetryPolicy(**{name: value for name, value in given.items() if value is not None})
+
+
+def check_min_clients(min_clients: int, names: Collection[str]) -> None:
+    """Refuses what no decision of these hospitals could make enough.
+
+    Raises:
+        ConfigError: There are fewer of them than `min_clients`, or that is less than one.
+    """
+    if not 1 <= min_clients <= len(names):
+        raise ConfigError(
+            f"min_clients is {min_clients}; it must be from 1 to the number of hospitals, which is {len(names)} "
+            f"({', '.join(names)})."
+        )
 
 
 def given_flags(options: Mapping[str, Any]) -> list[str]:

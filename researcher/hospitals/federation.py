@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -75,18 +75,35 @@ class Federation:
             for check in (check_hospital(one, certificate=one.certificate) for one in self.hospitals.values())
         ]
 
-    def submit(self, plan: Plan) -> dict[str, CodeRequest]:
-        """Submits the plan to every hospital; returns the request at each.
+    def submit(
+        self,
+        plan: Plan,
+        *,
+        on_request: Callable[[str, CodeRequest], None] = lambda name, request: None,
+        on_refusal: Callable[[str, WanwuError], None] = lambda name, error: None,
+    ) -> dict[str, CodeRequest]:
+        """Submits the plan to every hospital; returns the request at each that takes it.
+
+        Args:
+            plan: What they are asked for.
+            on_request: Called as soon as a hospital has taken the plan.
+            on_refusal: Called when one has refused it.
 
         Raises:
-            WanwuError: What the first hospital that refuses it says, with its name.
+            WanwuError: All refused it; what the first of them said, with its name.
         """
-        requests = {}
+        requests: dict[str, CodeRequest] = {}
+        refusals: list[WanwuError] = []
         for name, hospital in self.hospitals.items():
             try:
                 requests[name] = hospital.submit(plan)
             except WanwuError as error:
-                raise type(error)(f"{name}: {error.public}") from error
+                refusals.append(type(error)(f"{name}: {error.public}"))
+                on_refusal(name, error)
+            else:
+                on_request(name, requests[name])
+        if refusals and not requests:
+            raise refusals[0]
         return requests
 
     def close(self) -> None:

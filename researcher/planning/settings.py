@@ -11,7 +11,7 @@ from typing import Any
 
 from policies import validate
 from policies.errors import ConfigError
-from policies.plans.training import RunSpec, TrainingPlan
+from policies.plans.training import MAX_ROUNDS, RunSpec, TrainingPlan
 from policies.plans.words.statement import STATEMENT, Statement
 from policies.settings import declared, setting, setting_of
 
@@ -66,11 +66,14 @@ class StudySettings:
     server_averaging: float | None = _of_plan("server_averaging", derived=True)
     weights_encoding: str = _of_plan("weights_encoding")
     update_encoding: str = _of_plan("update_encoding")
+    late_updates: str = _of_plan("late_updates")
     run: RunSpec = field(default_factory=RunSpec)
     statement: Statement | None = setting_of(STATEMENT)
 
     def __post_init__(self) -> None:
         validate.choice("recipe", self.recipe, RECIPES)
+        if self.num_rounds is not None:
+            validate.integer("num_rounds", self.num_rounds, low=1, high=MAX_ROUNDS)
         if self.recipe == "none":
             return
         for one in declared(StudySettings).values():

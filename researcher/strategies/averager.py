@@ -1,7 +1,13 @@
-"""The weighted mean of client updates, one at a time. Only released updates and public sizes come in here."""
+"""The weighted mean of client updates, one at a time. Only released updates and public sizes come in here.
+
+A late update counts with its full weight and is itself made smaller, by 1 / sqrt(1 + staleness): Nguyen et al.,
+"Federated Learning with Buffered Asynchronous Aggregation", AISTATS 2022, after the polynomial weights of Xie, Koyejo
+and Gupta, "Asynchronous Federated Optimization", 2019. So a round of late updates alone moves the model less, too.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -41,8 +47,9 @@ class Averager:
         if update.datasite in self._datasites:
             raise InputRefused(f"{update.datasite!r} sent two client updates in one round, expected one.")
         check_update(update, self._sums)
+        factor = update.weight / math.sqrt(1 + update.staleness)
         for name, array in update.update.items():
-            add_scaled(self._sums[name], array, update.weight)
+            add_scaled(self._sums[name], array, factor)
         self._weight += update.weight
         self._datasites.add(update.datasite)
 

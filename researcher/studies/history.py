@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 HISTORY_VERSION = 1
 PHASES = ("queue", "transfer", "train", "aggregate", "total")
+_OF_SOME = {"findings", "staleness", "under_way"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class RoundRecord:
         epsilon: Datasite → spent by the study up to this round; empty where nothing is private.
         skipped: Datasite → public reason why its update is not in the mean.
         findings: How well each finding is told on the public hold-out; empty where labels are classes.
+        staleness: Of late updates in the mean: datasite → how many rounds before this one it was asked for.
+        under_way: Datasite → the round that it was asked for and whose client update is still to come.
     """
 
     round: int
@@ -64,6 +67,8 @@ class RoundRecord:
     epsilon: Mapping[str, float] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[FindingScores, ...] = ()
+    staleness: Mapping[str, int] = field(default_factory=dict)
+    under_way: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if set(self.seconds) != set(PHASES):
@@ -78,7 +83,7 @@ class RoundRecord:
         object.__setattr__(self, "datasites", tuple(self.datasites))
         rows = tuple(tuple(int(count) for count in row) for row in self.confusion)
         object.__setattr__(self, "confusion", rows)
-        for name in ("seconds", "epsilon", "skipped"):
+        for name in ("seconds", "epsilon", "skipped", "staleness", "under_way"):
             object.__setattr__(self, name, dict(getattr(self, name)))
 
     @property
@@ -87,11 +92,8 @@ class RoundRecord:
         return macro_auroc(self.findings)
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values, for JSON; without findings where labels are classes."""
-        values = asdict(self)
-        if not self.findings:
-            del values["findings"]
-        return values
+        """Plain values, for JSON; without what only some rounds have, where it is empty."""
+        return {name: value for name, value in asdict(self).items() if value or name not in _OF_SOME}
 
 
 @dataclass
@@ -182,6 +184,6 @@ def _finding(values: FindingScores | Mapping[str, Any]) -> FindingScores:
 
 
 def _record(values: Mapping[str, Any]) -> RoundRecord:
-    if {"findings", *values} != {f.name for f in fields(RoundRecord)}:
+    if _OF_SOME | set(values) != {f.name for f in fields(RoundRecord)}:
         raise FederationError(f"A round record has other fields: {', '.join(sorted(values))}.")
     return RoundRecord(**values)

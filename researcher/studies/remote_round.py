@@ -19,28 +19,14 @@ from policies.contracts.encodings import encode, largest_size
 from policies.contracts.inputs import Ticket
 from policies.contracts.outputs import take_update
 from policies.contracts.weights import Malformed
-from policies.errors import DatasiteUnreachable, FederationError, RunFailed, RunLost
+from policies.errors import DatasiteUnreachable, FederationError, RequestUnknown, RunFailed, RunLost
 from policies.plans.kinds import Plan
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.datasite_client import raise_answer
 from researcher.hospitals.hospital import Hospital
+from researcher.studies.retry_policy import Backoff, RetryPolicy
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How long a round may take, and how often it is tried.
-
-    Attributes:
-        round_timeout_seconds: Wall clock for one hospital's round, queue and transfer included.
-        attempts: How often a hospital is asked for a round whose run could not be started, which costs nothing.
-        unreachable_seconds: How long a datasite may be out of reach, such as in a restart.
-    """
-
-    round_timeout_seconds: float = 24 * 3600
-    attempts: int = 2
-    unreachable_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -125,8 +111,10 @@ class RemoteRound:
         plan: The approved plan.
         round_index: The ticket's number.
         retry_policy: How long to wait and how often to try.
-        stopping: Set when the round ends without this hospital.
+        stopping: Set when nobody waits for this hospital's part any more.
         on_event: Told what the hospital is doing.
+        dropped: An earlier round of this hospital that is cancelled before this one is asked for; None if none is.
+        asked: Whether the hospital may have been asked: from then on it may have charged the round.
         epsilon: What the hospital's ledger says that the request has spent, once the round has ended there; also of a
             round that gave nothing.
     """
@@ -139,7 +127,14 @@ class RemoteRound:
     retry_policy: RetryPolicy
     stopping: threading.Event
     on_event: Callable[[RoundEvent], None]
+    dropped: int | None = None
+    asked: bool = False
     epsilon: float | None = None
+
+    @property
+    def outstanding(self) -> int | None:
+        """The round that the hospital may have charged by now, and that this one stands for; None if there is none."""
+        return self.dropped if self.dropped is not None else self.round_index if self.asked else None
 
     def run(self, weights: OutgoingWeights, shapes: Mapping[str, tuple[int, ...]]) -> DatasiteRound:
         """Returns the client update of this round.
@@ -150,33 +145,72 @@ class RemoteRound:
 
         Raises:
             RunLost: The round was charged and gave nothing; the hospital runs it no more.
-            WanwuError: The hospital refused, its run could not be started in `attempts` tries, or the time is up.
+            WanwuError: The hospital refused, its run could not be started in `attempts` tries, or nothing came of it
+                for as long as the retry policy waits.
         """
-        deadline = time.monotonic() + self.retry_policy.round_timeout_seconds
+        if self.dropped is not None:
+            self.cancel(self.dropped)
+            self.dropped = None
         for last_try in [False] * (self.retry_policy.attempts - 1) + [True]:
             try:
-                return self._attempt(weights, shapes, deadline)
+                return self._attempt(weights, shapes)
             except RunFailed as error:
                 self._say("failed", reason=error.public)
-                if last_try or isinstance(error, RunLost) or time.monotonic() > deadline:
+                if last_try or isinstance(error, RunLost) or self.stopping.is_set():
                     raise
         raise RunFailed("The hospital was not asked: RetryPolicy.attempts must be at least 1.")
 
-    def _attempt(
-        self, weights: OutgoingWeights, shapes: Mapping[str, tuple[int, ...]], deadline: float
-    ) -> DatasiteRound:
+    def fetch(self, shapes: Mapping[str, tuple[int, ...]]) -> DatasiteRound:
+        """Returns the client update of a round that was asked for earlier; asks for nothing anew.
+
+        Raises:
+            RequestUnknown: It was never asked for.
+            WanwuError: It gave no update, or as `run`.
+        """
+        self.asked = True
+        begun = time.monotonic()
+        return self._receive(0, begun, begun, shapes)
+
+    def cancel(self, round_index: int) -> bool:
+        """Cancels a round of this hospital that nobody waits for: one that has not started there costs nothing.
+
+        Returns:
+            Whether the hospital had been asked for it.
+
+        Raises:
+            DatasiteUnreachable: It does not answer for as long as the retry policy waits.
+        """
+        try:
+            answer = self._reaching(lambda: self.hospital.routes.cancel(self.request.request_id, round_index))
+        except RequestUnknown:
+            return False
+        if isinstance(answer, ChargedRunAnswer):
+            self.epsilon = answer.epsilon_spent
+        return True
+
+    def _attempt(self, weights: OutgoingWeights, shapes: Mapping[str, tuple[int, ...]]) -> DatasiteRound:
         routes = self.hospital.routes
         self._say("sending")
         begun = time.monotonic()
         self._reaching(lambda: routes.put_blob(weights.content, digest=weights.digest))
         sent = time.monotonic()
+        self._check_wanted()
+        self.asked = True
         ticket = Ticket(round=self.round_index, weights=weights.digest)
         self._reaching(lambda: self.hospital.ask(self.dataset, self.request, ticket))
-        run, started = self._follow(deadline)
+        return self._receive(len(weights.content), begun, sent, shapes)
+
+    def _receive(
+        self, bytes_up: int, begun: float, sent: float, shapes: Mapping[str, tuple[int, ...]]
+    ) -> DatasiteRound:
+        """Waits for the run's end and takes its update."""
+        routes = self.hospital.routes
+        run, started = self._follow()
         trained = time.monotonic()
         self.epsilon = run.epsilon_spent if isinstance(run, ChargedRunAnswer) else None
         if run.state != "done":
             raise_answer(run.code, run.reason)
+        self._check_wanted()
         self._say("receiving")
         encoding = self.plan.update_encoding
         limit = largest_size(shapes, encoding)
@@ -188,7 +222,7 @@ class RemoteRound:
         self._say("done")
         return DatasiteRound(
             update=update,
-            bytes_up=len(weights.content),
+            bytes_up=bytes_up,
             bytes_down=size,
             queue_seconds=started - sent,
             transfer_seconds=(sent - begun) + (ended - trained),
@@ -197,30 +231,35 @@ class RemoteRound:
             arrived=ended,
         )
 
-    def _follow(self, deadline: float) -> tuple[RunAnswer, float]:
+    def _follow(self) -> tuple[RunAnswer, float]:
         """Waits until the run has ended; returns its last public fields and when it left the queue."""
-        seen, started = -1, None
+        seen, started, moved = -1, None, time.monotonic()
         while True:
             run = self._reaching(partial(self._ask, seen))
-            seen = run.version
+            if run.version != seen:
+                seen, moved = run.version, time.monotonic()
             if started is None and run.state != "queued":
                 started = time.monotonic()
             if run.state in ENDED:
                 return run, started or time.monotonic()
             self._say(run.state, queue_position=run.queue_position)
-            if time.monotonic() > deadline:
+            if time.monotonic() - moved > self.retry_policy.stalled_seconds:
                 raise FederationError(
-                    f"The round took more than {self.retry_policy.round_timeout_seconds:g} seconds. Raise the timeout."
+                    f"The round showed no progress for {self.retry_policy.stalled_seconds:g} seconds. Ask the "
+                    "hospital, or raise stalled_seconds."
                 )
-            if self.stopping.is_set():
-                raise FederationError("The round ended without this hospital.")
+            self._check_wanted()
 
     def _ask(self, seen: int) -> RunAnswer:
         return self.hospital.routes.run(self.request.request_id, self.round_index, seen=seen, wait_seconds=10.0)
 
+    def _check_wanted(self) -> None:
+        if self.stopping.is_set():
+            raise FederationError("The round ended without this hospital.")
+
     def _reaching(self, ask: Callable[[], _T]) -> _T:
         """Asks again while the datasite cannot be reached, as long as the retry policy allows."""
-        deadline = time.monotonic() + self.retry_policy.unreachable_seconds
+        deadline, backoff = time.monotonic() + self.retry_policy.unreachable_seconds, Backoff()
         while True:
             try:
                 return ask()
@@ -228,7 +267,7 @@ class RemoteRound:
                 if time.monotonic() > deadline or self.stopping.is_set():
                     raise
                 self._say("unreachable", reason=error.public)
-                time.sleep(1.0)
+                backoff.pause(self.stopping)
 
     def _say(self, state: str, reason: str = "", queue_position: int = 0) -> None:
         event = RoundEvent(self.hospital.name, self.round_index, state, reason, queue_position)

@@ -1,7 +1,8 @@
 """A study over its rounds: send the global weights, wait, average what comes back, evaluate, save, go on.
 
-One approval at each hospital covers all rounds. A hospital that fails a round is skipped in it, as long as
-`min_clients` deliver. A round that was charged and gave nothing is lost there for good: where too few others deliver,
+One approval at each hospital covers all rounds. A round begins with the hospitals that have approved, and needs the
+client updates of `min_clients` of them; who is denied, away, full, late or failing is left out with a note, and who
+approves later joins. A round that was charged and gave nothing is lost there for good: where too few others deliver,
 the round is given up and the study goes on with the next. A study that stops goes on from its folder.
 """
 
@@ -9,67 +10,33 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
-from policies.errors import NotEnoughDatasites, RunLost, WanwuError
 from policies.plans.training import TrainingPlan
 from researcher.evaluation.evaluation import evaluate
 from researcher.evaluation.hold_out import HoldOut
-from researcher.strategies import ClientUpdate, FedAvg, ServerState, Strategy
+from researcher.strategies import FedAvg, ServerState, Strategy
 from researcher.studies.checkpoints import load_state, save_state
+from researcher.studies.gathering import Came, Gathering, GivenUp
 from researcher.studies.history import History, PrivacySpent, RoundRecord
-from researcher.studies.remote_round import DatasiteRound, OutgoingWeights, RemoteRound, RetryPolicy, RoundEvent
+from researcher.studies.remote_round import RemoteRound, RoundEvent
+from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.submission import STUDY_FILE, Submission
 
 __all__ = ["STUDY_FILE", "Study", "strategy_of"]
 
+# A hospital's round, its late one that is being cancelled, that cancelling, and a question for its decision.
+_THREADS_EACH = 4
 OnEvent = Callable[[RoundEvent], None]
 
 
 def strategy_of(plan: TrainingPlan) -> FedAvg:
     """Federated averaging with the settings that stand in the plan."""
     return FedAvg(server_momentum=plan.server_momentum, server_averaging=plan.server_averaging)
-
-
-@dataclass(frozen=True)
-class _Terms:
-    """Settings that are the same in all rounds of a run."""
-
-    taking_part: list[str]
-    absent: Mapping[str, str]
-    strategy: Strategy
-    hold_out: HoldOut
-    min_clients: int
-    retry_policy: RetryPolicy
-    on_event: OnEvent
-
-
-@dataclass(frozen=True)
-class _Came:
-    """The outcome of a round: hospital → its part of it, or why it has none."""
-
-    results: dict[str, DatasiteRound]
-    skipped: dict[str, str]
-
-    def seconds(self, aggregated: float) -> dict[str, float]:
-        """Seconds of each phase of the slowest hospital that delivered, and of the averaging until `aggregated`."""
-        if not self.results:
-            return dict.fromkeys(("queue", "transfer", "train", "aggregate"), 0.0)
-        slowest = max(self.results.values(), key=lambda one: one.arrived)
-        return {
-            "queue": slowest.queue_seconds,
-            "transfer": slowest.transfer_seconds,
-            "train": slowest.train_seconds,
-            "aggregate": aggregated - slowest.arrived,
-        }
-
-
-class _GivenUp(Exception):
-    """Too few hospitals delivered, and those that are missing have lost the round: no more will come of it."""
 
 
 class Study(Submission[TrainingPlan]):
@@ -94,7 +61,7 @@ class Study(Submission[TrainingPlan]):
             initial_weights: The global model before the first round, name → float32 array of the parameter's shape; not
                 read when the study is continued.
             strategy: How updates are averaged; FedAvg as the plan says if None.
-            min_clients: Least number of hospitals whose update a round needs.
+            min_clients: Least number of hospitals whose update a round needs, and that must have approved.
             rounds: Stop after this many rounds in all; the plan's if None.
             retry_policy: How long to wait and how often to try again.
             on_event: Called from several threads while hospitals work.
@@ -102,41 +69,54 @@ class Study(Submission[TrainingPlan]):
 
         Raises:
             RequestDenied: Fewer than `min_clients` hospitals approved, or are there.
-            NotEnoughDatasites: A round got fewer updates and may get more when it is asked for again; what was reached
-                is saved, and `run` goes on from it.
+            NotEnoughDatasites: A round got fewer updates, and those that are missing are not just out of reach; what
+                was reached is saved, and `run` goes on from it.
         """
-        retry_policy = retry_policy or RetryPolicy()
-        taking_part, absent = self.approved(min_clients, unreachable_seconds=retry_policy.unreachable_seconds)
-        terms = _Terms(
-            taking_part, absent, strategy or strategy_of(self.plan), hold_out, min_clients, retry_policy, on_event
-        )
+        policy = retry_policy or RetryPolicy()
+        strategy = strategy or strategy_of(self.plan)
         saved = load_state(self.folder, plan_digest=self.plan.digest())
-        state, history = saved if saved else (terms.strategy.init(initial_weights), History())
-        with ThreadPoolExecutor(max_workers=len(taking_part)) as pool:
-            while state.round < min(rounds or self.plan.rounds, self.plan.rounds):
-                state, record = self._one_round(state, terms, pool)
-                history.append(record)
-                save_state(self.folder, state, history, plan_digest=self.plan.digest())
-                on_round(record)
+        state, history = saved if saved else (strategy.init(initial_weights), History())
+        pool = ThreadPoolExecutor(max_workers=_THREADS_EACH * len(self.requests))
+        try:
+            roster = self.roster(min_clients, pool, unreachable_seconds=policy.unreachable_seconds)
+            gathering = Gathering(
+                self.plan,
+                roster,
+                lambda name, index, stopping: self._at(name, index, policy, stopping, on_event),
+                pool,
+                sizes=self._sizes(),
+                needed=min_clients,
+                retry_policy=policy,
+                late=_under_way(history),
+            )
+            try:
+                while state.round < min(self.plan.rounds if rounds is None else rounds, self.plan.rounds):
+                    state, record = self._one_round(state, gathering, strategy, hold_out)
+                    history.append(record)
+                    save_state(self.folder, state, history, plan_digest=self.plan.digest())
+                    on_round(record)
+            finally:
+                gathering.end(for_good=False)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
         return state, history
 
     def _one_round(
-        self, state: ServerState, terms: _Terms, pool: ThreadPoolExecutor
+        self, state: ServerState, gathering: Gathering, strategy: Strategy, hold_out: HoldOut
     ) -> tuple[ServerState, RoundRecord]:
-        begun = time.monotonic()
-        stopping = threading.Event()
-        asked = self._ask(state, terms, pool, stopping)
-        came = _Came({}, dict(terms.absent))
+        begun, came = time.monotonic(), Came()
         try:
-            next_state = terms.strategy.apply(state, self._arriving(asked, came, terms.min_clients, state))
-            averaged = tuple(name for name in terms.taking_part if name in came.results)
-        except _GivenUp:
+            next_state = strategy.apply(state, gathering.arriving(state, came))
+            averaged = tuple(name for name in self.requests if name in came.names)
+        except GivenUp:
             next_state, averaged = replace(state, round=state.round + 1), ()
-            came.skipped.update(dict.fromkeys(came.results, "its update came, for a round that was given up"))
-        finally:
-            stopping.set()
         aggregated = time.monotonic()
-        scores = evaluate(self.plan.model, next_state.model, terms.hold_out)
+        skipped = {**self.refused, **gathering.left_out(state.round, came)}
+        if not averaged:
+            skipped |= dict.fromkeys(came.names, "its update came, for a round that was given up")
+        if next_state.round == self.plan.rounds:  # what is still under way is for no round any more
+            came.epsilon |= gathering.end(for_good=True)
+        scores = evaluate(self.plan.model, next_state.model, hold_out)
         record = RoundRecord(
             round=next_state.round,
             datasites=averaged,
@@ -145,65 +125,33 @@ class Study(Submission[TrainingPlan]):
             confusion=scores.confusion,
             findings=scores.findings,
             seconds={**came.seconds(aggregated), "total": time.monotonic() - begun},
-            bytes_up=sum(one.bytes_up for one in came.results.values()),
-            bytes_down=sum(one.bytes_down for one in came.results.values()),
-            epsilon={there.hospital.name: there.epsilon for there in asked.values() if there.epsilon is not None},
-            skipped=came.skipped,
+            bytes_up=came.bytes_up,
+            bytes_down=came.bytes_down,
+            epsilon=came.epsilon,
+            skipped=skipped,
+            staleness={name: staleness for name, staleness in came.late.items() if averaged},
+            under_way={name: of + 1 for name, of in gathering.outstanding.items()},
         )
         return next_state, record
 
-    def _ask(
-        self, state: ServerState, terms: _Terms, pool: ThreadPoolExecutor, stopping: threading.Event
-    ) -> dict[Future[DatasiteRound], RemoteRound]:
-        """Sends the global weights to every hospital at once; each answer will be that hospital's round."""
-        weights = OutgoingWeights.encode(state.weights, self.plan, state.round)
-        shapes = {name: array.shape for name, array in state.weights.items()}
-        asked = {}
-        for name in terms.taking_part:
-            there = RemoteRound(
-                hospital=self.federation.hospitals[name],
-                dataset=self.plan.dataset,
-                request=self.requests[name],
-                plan=self.plan,
-                round_index=state.round,
-                retry_policy=terms.retry_policy,
-                stopping=stopping,
-                on_event=terms.on_event,
-            )
-            asked[pool.submit(there.run, weights, shapes)] = there
-        return asked
-
-    def _arriving(
-        self,
-        asked: Mapping[Future[DatasiteRound], RemoteRound],
-        came: _Came,
-        min_clients: int,
-        state: ServerState,
-    ) -> Iterator[ClientUpdate]:
-        """Client updates in the order in which they arrive; raises at the end if they were too few."""
-        lost = 0
-        for future in as_completed(asked):
-            name = asked[future].hospital.name
-            size = self.federation.hospitals[name].datasets[self.plan.dataset].public_size
-            try:
-                arrived = future.result()
-                update = ClientUpdate(name, arrived.take_update(), float(size))
-            except WanwuError as error:
-                lost += isinstance(error, RunLost)
-                came.skipped[name] = f"{error.code}: {error.public}"
-                continue
-            came.results[name] = arrived
-            yield update
-        needed, got = max(min_clients, 1), len(came.results)
-        if got >= needed:
-            return
-        if got + lost >= needed > len(asked) - lost:
-            raise _GivenUp
-        told = "; ".join(f"{name}: {reason}" for name, reason in came.skipped.items())
-        raise NotEnoughDatasites(
-            f"Round {state.round + 1} got {got} update(s), min_clients is {min_clients} ({told}). What came is kept at "
-            "the hospitals and costs nothing more: run the study again to go on."
+    def _at(
+        self, name: str, round_index: int, policy: RetryPolicy, stopping: threading.Event, on_event: OnEvent
+    ) -> RemoteRound:
+        """One hospital's part of a round."""
+        return RemoteRound(
+            hospital=self.federation.hospitals[name],
+            dataset=self.plan.dataset,
+            request=self.requests[name],
+            plan=self.plan,
+            round_index=round_index,
+            retry_policy=policy,
+            stopping=stopping,
+            on_event=on_event,
         )
+
+    def _sizes(self) -> dict[str, int]:
+        hospitals = self.federation.hospitals
+        return {name: hospitals[name].datasets[self.plan.dataset].public_size for name in self.requests}
 
     def privacy(self, history: History) -> dict[str, PrivacySpent | None]:
         """Returns datasite → what its ledger says that the study spent; None where training was not private.
@@ -220,3 +168,8 @@ class Study(Submission[TrainingPlan]):
                 PrivacySpent(epsilons[-1], privacy.delta, privacy.unit) if known and privacy is not None else None
             )
         return spent
+
+
+def _under_way(history: History) -> dict[str, int]:
+    """Hospital → round that was asked for, and whose update had not come when the last round ended."""
+    return {name: of - 1 for name, of in history.records[-1].under_way.items()} if len(history) else {}

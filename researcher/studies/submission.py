@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
 from policies.answers.rehearsals import RehearsalAnswer
 from policies.answers.requests import MOST_IN_A_MESSAGE, MessageAnswer
-from policies.errors import ConfigError, DatasiteUnreachable, RequestDenied
+from policies.errors import ConfigError, RequestDenied, WanwuError
 from policies.inside_folder import inside
 from policies.plans.kinds import Plan, parse
 from policies.untrusted_text import shown
 from researcher import atomic_file
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.federation import Federation
+from researcher.studies import decisions
+from researcher.studies.decisions import OnChange
+from researcher.studies.roster import Roster
 
 STUDY_FILE = "study.json"
 """Name of the file in a study's folder that holds its plan and its code requests."""
-_POLL_SECONDS = 0.5
 P = TypeVar("P", bound=Plan)
 
 
@@ -34,16 +36,20 @@ class Submission(Generic[P]):
         plan: What was submitted to each.
         requests: Datasite → its code request.
         folder: Where the submission is kept; it can be taken up from there.
+        refused: Datasite → why it did not take the plan; it has no request and no part in the study.
     """
 
     federation: Federation
     plan: P
     requests: Mapping[str, CodeRequest]
     folder: Path
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def submit(cls, federation: Federation, plan: P, folder: Path | str) -> Self:
-        """Submits the plan to all hospitals of the federation.
+        """Submits the plan to all hospitals of the federation, and goes on without those that refuse it.
+
+        The folder holds each request from the moment that it was made.
 
         Args:
             federation: The connected hospitals.
@@ -51,19 +57,32 @@ class Submission(Generic[P]):
             folder: Where the submission is kept.
 
         Raises:
-            ConfigError: The folder already holds a study.
-            WanwuError: What a hospital refused the plan with.
+            ConfigError: The folder already holds a study, or cannot be written; nothing was submitted then.
+            WanwuError: All refused the plan; what the first of them said, with its name.
         """
         folder = Path(folder)
         if (folder / STUDY_FILE).exists():
             raise ConfigError(f"{folder} already holds a study. Continue it, or choose another folder.")
-        requests = federation.submit(plan)
+        atomic_file.check_folder(folder)
+        made = cls(federation, plan, {}, folder)
+        made.requests = federation.submit(plan, on_request=made._take, on_refusal=made._refuse)
+        made._save()
+        return made
+
+    def _take(self, name: str, request: CodeRequest) -> None:
+        self.requests = {**self.requests, name: request}
+        self._save()
+
+    def _refuse(self, name: str, error: WanwuError) -> None:
+        self.refused = {**self.refused, name: f"{error.code}: {error.public}"}
+
+    def _save(self) -> None:
         values = {
-            "plan": plan.to_json(),
-            "requests": {name: asdict(request) for name, request in requests.items()},
+            "plan": self.plan.to_json(),
+            "requests": {name: asdict(request) for name, request in self.requests.items()},
+            **({"refused": dict(self.refused)} if self.refused else {}),
         }
-        atomic_file.write(folder / STUDY_FILE, json.dumps(values, indent=2))
-        return cls(federation, plan, requests, folder)
+        atomic_file.write(self.folder / STUDY_FILE, json.dumps(values, indent=2))
 
     @classmethod
     def load(cls, federation: Federation, folder: Path | str) -> Self:
@@ -80,12 +99,12 @@ class Submission(Generic[P]):
         try:
             values = json.loads((folder / STUDY_FILE).read_text())
             requests = {name: CodeRequest(**request) for name, request in values["requests"].items()}
-            plan = parse(values["plan"])
+            plan, refused = parse(values["plan"]), dict(values.get("refused", {}))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{folder} holds no study. Submit one first.") from error
         if missing := sorted(set(requests) - set(federation.hospitals)):
             raise ConfigError(f"The study runs at {', '.join(missing)} too. Connect with its credentials.")
-        return cls(federation, plan, requests, folder)  # type: ignore[arg-type]
+        return cls(federation, plan, requests, folder, refused)  # type: ignore[arg-type]
 
     def decisions(self) -> dict[str, tuple[str, str]]:
         """Datasite → (one of the states of a request, such as `pending`; the hospital's reason)."""
@@ -106,34 +125,35 @@ class Submission(Generic[P]):
     def wait_for_decisions(
         self,
         *,
+        min_clients: int | None = None,
+        grace_seconds: float = 60.0,
         timeout_seconds: float = 24 * 3600,
         poll_seconds: float = 2.0,
-        on_change: Callable[[dict[str, tuple[str, str]]], None] = lambda decisions: None,
+        on_change: OnChange = lambda told: None,
     ) -> dict[str, tuple[str, str]]:
         """Returns the decisions, as `decisions` does, once every hospital has made one or the time is up.
 
+        A hospital that is out of reach has the state `unreachable`: it may be starting again, and is waited for.
+
         Args:
+            min_clients: So many approvals are enough, after `grace_seconds` more; None waits for every hospital.
+            grace_seconds: How long further decisions are waited for then.
             timeout_seconds: How long to wait at most.
             poll_seconds: Pause between two questions to the hospitals.
             on_change: Called with the decisions at first, and whenever one of them has changed.
 
         Raises:
-            DatasiteUnreachable: A hospital does not answer when the time is up.
+            RequestDenied: `min_clients` cannot be met any more.
         """
-        deadline, last = time.monotonic() + timeout_seconds, None
-        while True:
-            try:
-                decisions = self.decisions()
-            except DatasiteUnreachable:  # it may be starting again; deciding takes people longer than that
-                if time.monotonic() > deadline:
-                    raise
-            else:
-                if decisions != last:
-                    on_change(decisions)
-                    last = decisions
-                if all(state != "pending" for state, _ in decisions.values()) or time.monotonic() > deadline:
-                    return decisions
-            time.sleep(poll_seconds)
+        return decisions.wait_for(
+            self.requests,
+            self._told,
+            min_clients=min_clients,
+            grace_seconds=grace_seconds,
+            timeout_seconds=timeout_seconds,
+            poll_seconds=poll_seconds,
+            on_change=on_change,
+        )
 
     def receipts(self, folder: Path | str) -> list[Path]:
         """Writes each hospital's signed privacy receipt, and beside it the hospital's public key, into `folder`.
@@ -231,33 +251,36 @@ class Submission(Generic[P]):
     def approved(self, min_clients: int, *, unreachable_seconds: float = 60.0) -> tuple[list[str], dict[str, str]]:
         """Returns the datasites that approved, and of the others each one's state and reason.
 
-        A hospital that is out of reach may be starting again: it is waited for, then counted as not there.
-
         Args:
             min_clients: Least number of approvals.
-            unreachable_seconds: How long to wait for a hospital that is out of reach.
+            unreachable_seconds: As of `roster`.
 
         Raises:
             RequestDenied: Fewer than `min_clients` approved.
         """
-        deadline = time.monotonic() + unreachable_seconds
-        decisions = {name: self._decision(name, deadline) for name in self.requests}
-        names = [name for name, (state, _) in decisions.items() if state == "approved"]
-        others = {name: f"{state} {why}".strip() for name, (state, why) in decisions.items() if name not in names}
-        if len(names) < max(min_clients, 1):
-            told = "; ".join(f"{name}: {state}" for name, state in others.items())
+        with ThreadPoolExecutor(len(self.requests)) as pool:
+            roster = self.roster(min_clients, pool, unreachable_seconds=unreachable_seconds)
+        return roster.taking_part, roster.left_out
+
+    def roster(self, min_clients: int, pool: Executor, *, unreachable_seconds: float) -> Roster:
+        """Who approved, who has not decided, who is away, and who will not take part.
+
+        Args:
+            min_clients: Least number of approvals.
+            pool: Where the hospitals are asked beside each other.
+            unreachable_seconds: How long those that are out of reach, and may just be starting, are waited for where
+                too few others approved.
+
+        Raises:
+            RequestDenied: Fewer than `min_clients` approved.
+        """
+        needed = max(min_clients, 1)
+        roster = Roster(self.requests, self._told)
+        roster.look_until(needed, pool, seconds=unreachable_seconds)
+        if len(roster.approved) < needed:
+            told = "; ".join(f"{name}: {state}" for name, state in roster.left_out.items())
             raise RequestDenied(
-                f"{len(names)} hospital(s) approved and min_clients is {min_clients} ({told}). Wait for more "
+                f"{len(roster.approved)} hospital(s) approved and min_clients is {min_clients} ({told}). Wait for more "
                 "decisions, or lower min_clients."
             )
-        return names, others
-
-    def _decision(self, name: str, deadline: float) -> tuple[str, str]:
-        """One hospital's decision as in `decisions`, or `unreachable` if it did not answer until the deadline."""
-        while True:
-            try:
-                return self._told(name)
-            except DatasiteUnreachable as error:
-                if time.monotonic() > deadline:
-                    return "unreachable", error.public
-                time.sleep(_POLL_SECONDS)
+        return roster

@@ -14,7 +14,9 @@ from researcher.evaluation.hold_out import HoldOut
 from researcher.reports import StudyResult, write_report
 from researcher.strategies import ServerState, Strategy
 from researcher.studies.checkpoints import Checkpoint, save_model
+from researcher.studies.decisions import UNDECIDED
 from researcher.studies.history import History
+from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.study import Study
 from researcher.terminal.progress import RoundDisplay
 
@@ -30,9 +32,10 @@ def wait_and_run(
     seed: int,
     strategy: Strategy | None = None,
     initial_weights: Mapping[str, np.ndarray] | None = None,
+    retry_policy: RetryPolicy | None = None,
     title: str = "",
 ) -> tuple[ServerState, History]:
-    """Waits for the hospitals' decisions, then runs the rounds with a progress display.
+    """Waits until enough hospitals approved, then runs the rounds with a progress display.
 
     The first global model is `initial_weights`, each of its parameter's shape, or drawn from `seed` if there are none.
     """
@@ -40,11 +43,13 @@ def wait_and_run(
 
     for told in hold_out.told():
         console.print(line(told))
+    policy = retry_policy or RetryPolicy()
     with console.status("Waiting for the hospitals' decisions ..."):
-        decisions = study.wait_for_decisions()
-    for name, (state, reason) in decisions.items():
-        if state != "approved":
-            console.print(line("  ", (name, "red"), f": {state} {reason}"))
+        study.wait_for_decisions(
+            min_clients=min_clients,
+            grace_seconds=policy.grace_seconds,
+            on_change=lambda decisions: _say_who_is_waited_for(decisions, console),
+        )
     with RoundDisplay(console, list(study.requests), rounds=study.plan.rounds, title=title) as display:
         return study.run(
             hold_out=hold_out,
@@ -53,9 +58,20 @@ def wait_and_run(
             else initial_weights,
             strategy=strategy,
             min_clients=min_clients,
+            retry_policy=policy,
             on_event=display.on_event,
             on_round=display.on_round,
         )
+
+
+def _say_who_is_waited_for(decisions: Mapping[str, tuple[str, str]], console: PlainConsole) -> None:
+    for name, (state, reason) in decisions.items():
+        if state != "approved":
+            console.print(line("  ", (name, "yellow" if state in UNDECIDED else "red"), f": {state} {reason}".rstrip()))
+    waiting = [name for name, (state, _) in decisions.items() if state in UNDECIDED]
+    approved = sum(state == "approved" for state, _ in decisions.values())
+    if waiting:
+        console.print(line(f"  {approved} of {len(decisions)} approved; waiting for {', '.join(waiting)}"))
 
 
 def train_study(
@@ -68,6 +84,7 @@ def train_study(
     out: Path,
     strategy: Strategy | None = None,
     initial_weights: Mapping[str, np.ndarray] | None = None,
+    retry_policy: RetryPolicy | None = None,
 ) -> StudyResult:
     """Runs a study as `wait_and_run` does, and writes its model, numbers, curves and report into `out`."""
     state, history = wait_and_run(
@@ -78,6 +95,7 @@ def train_study(
         seed=seed,
         strategy=strategy,
         initial_weights=initial_weights,
+        retry_policy=retry_policy,
     )
     result = result_of(study, state, history, hold_out)
     write_all(out, study, state, history, result)

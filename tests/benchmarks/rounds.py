@@ -187,7 +187,8 @@ def _one_round(
     study: Any, hospitals: dict[str, Hospital], content: Any, shapes: dict[str, tuple[int, ...]], index: int
 ) -> list[Round]:
     """Every hospital's round, at once."""
-    from researcher.studies.remote_round import RemoteRound, RetryPolicy
+    from researcher.studies.remote_round import RemoteRound
+    from researcher.studies.retry_policy import RetryPolicy
 
     marks = {name: _training_lines(hospital) for name, hospital in hospitals.items()}
 

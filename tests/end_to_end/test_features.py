@@ -75,7 +75,7 @@ def test_features_that_are_gone_stop_a_run_and_cost_nothing(
     from researcher.evaluation.hold_out import HoldOut
     from researcher.hospitals.federation import Federation
     from researcher.planning.planning import StudySettings, make_plan
-    from researcher.studies.remote_round import RetryPolicy
+    from researcher.studies.retry_policy import RetryPolicy
     from researcher.studies.study import Study
 
     assert isinstance(hold_out, HoldOut)

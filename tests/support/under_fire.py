@@ -182,7 +182,7 @@ def study_under_fire(federation: Any, fire: Fire, folder: Path, *, rounds: int) 
     """Submits a study, has it approved, runs it to its end, all under fire, and checks what is left of it."""
     from datasites.training.models import initial_weights
     from researcher.evaluation.hold_out import HoldOut
-    from researcher.studies.remote_round import RetryPolicy
+    from researcher.studies.retry_policy import RetryPolicy
     from researcher.studies.study import Study
 
     plan = small_plan(federation, study="under-fire", rounds=rounds, steps_per_round=STEPS)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import inspect
 import warnings
 from contextlib import nullcontext
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import references
 
-from policies.errors import ConfigError
+from policies.errors import ConfigError, PlanError
 from policies.plans.training import RunSpec, TrainingPlan
 from policies.settings import declared
 from researcher.planning.count_settings import CountSettings
@@ -42,6 +43,7 @@ OTHER: dict[str, Any] = {
     "weights_encoding": "fp16",
     "update_encoding": "int8",
     "pictures_per_patient": 4,
+    "late_updates": "dropped",
 }
 OTHER_RUN = {
     "device": "cpu",
@@ -144,3 +146,40 @@ def test_who_goes_on_with_a_study_is_told_that_options_of_its_plan_change_nothin
     assert "changes nothing: --num_rounds --no-dp" in capsys.readouterr().out
     assert main(words) == 1
     assert "changes nothing" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rounds", [0, -1])
+def test_no_study_has_no_rounds(rounds: int) -> None:
+    with pytest.raises(PlanError, match="num_rounds"):
+        study_settings_of(options("submit", "--num_rounds", str(rounds)))
+
+
+def federation_of(*names: str) -> SimpleNamespace:
+    offered = {name: replace(DATASETS[0], datasite=name) for name in names}
+    hospitals = {name: SimpleNamespace(datasets={"cells": found}) for name, found in offered.items()}
+    return SimpleNamespace(hospitals=hospitals, datasets=lambda: list(offered.values()))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--min_clients", "3"), "number of hospitals, which is 2"),
+        (("--min_clients", "0"), "must be from 1"),
+        (("--test", "typo.npz"), "typo.npz"),
+    ],
+)
+def test_train_finds_what_cannot_work_before_anything_is_submitted(
+    words: tuple[str, ...],
+    told: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (6, 28, 28, 3), dtype=np.uint8), np.arange(6) % 2
+    np.savez(tmp_path / "test.npz", images=images, labels=labels, class_names=np.array(["a", "b"]))
+    monkeypatch.setattr(studies, "connect", lambda credentials: nullcontext(federation_of("north", "south")))
+    monkeypatch.setattr(Study, "submit", lambda *_: pytest.fail("it was submitted"))
+    begun = ["train", "--out", str(tmp_path / "out"), "--model", "linear", "--noise_multiplier", "9"]
+    assert main([*begun, "--test", str(tmp_path / "test.npz"), *words]) == 1
+    assert told in capsys.readouterr().err

@@ -74,7 +74,7 @@ def test_without_a_digest_they_are_refused(tmp_path, public):
 
 
 class FakeStudy(SimpleNamespace):
-    def wait_for_decisions(self):
+    def wait_for_decisions(self, **waits):
         return {}
 
     def run(self, hold_out, **given):

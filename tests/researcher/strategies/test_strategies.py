@@ -32,6 +32,19 @@ def test_the_mean_is_weighted_by_public_size():
     assert (state.round, after.round) == (0, 1)
 
 
+def test_a_stale_update_is_made_smaller_and_keeps_its_weight():
+    strategy = FedAvg()
+    late = ClientUpdate("b", three(8, 8, 8), 1.0, staleness=3)
+    # ([2, 2, 2] + [8, 8, 8] / sqrt(1 + 3)) / 2 = [3, 3, 3]
+    assert strategy.apply(strategy.init(three(0, 0, 0)), [from_a(2, 2, 2), late]).weights["w"].tolist() == [3, 3, 3]
+    assert strategy.apply(strategy.init(three(0, 0, 0)), [late]).weights["w"].tolist() == [4, 4, 4]
+
+
+def test_an_update_from_a_round_to_come_is_refused():
+    with pytest.raises(InputRefused, match="ahead of its round"):
+        Averager(three(0, 0, 0)).add(ClientUpdate("b", three(1, 1, 1), 1.0, staleness=-1))
+
+
 def test_a_round_leaves_the_state_before_it_as_it_was():
     given = three(10, 20, 30)
     strategy = FedAvg()

@@ -32,6 +32,13 @@ def test_a_history_reads_back_equal():
     assert History.from_json(history.to_json()) == history
 
 
+def test_late_updates_read_back_and_a_round_without_them_has_the_text_it_always_had():
+    late = record(2, staleness={"c": 1}, under_way={"d": 2})
+    history = History([record(1), late])
+    assert History.from_json(history.to_json()) == history
+    assert not {"staleness", "under_way"} & set(record(1).to_dict())
+
+
 def test_a_saved_history_goes_on(tmp_path):
     path = tmp_path / "study" / "history.json"
     History([record(1)]).save(path)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
-from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,8 @@ from researcher.evaluation.hold_out import HoldOut
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
-    from researcher.studies.remote_round import DatasiteRound, OutgoingWeights, RemoteRound, RetryPolicy
+    from researcher.studies.remote_round import DatasiteRound, OutgoingWeights, RemoteRound
+    from researcher.studies.retry_policy import RetryPolicy
     from researcher.studies.study import Study
 
 SPEC = ModelSpec("linear", (16, 16, 1), 2)
@@ -36,22 +37,23 @@ class Scripted(Study):
     outcomes: dict[str, list[WanwuError | None]]
     asked: list[int]
 
-    def approved(self, min_clients: int, **_: Any) -> tuple[list[str], dict[str, str]]:
-        return list(self.requests), {}
+    def _told(self, name: str) -> tuple[str, str]:
+        return "approved", ""
 
-    def _ask(self, state: Any, terms: Any, pool: Any, stopping: Any) -> dict[Future[DatasiteRound], RemoteRound]:
-        self.asked.append(state.round)
-        asked: dict[Future[DatasiteRound], Any] = {}
-        for name in terms.taking_part:
-            error, future = self.outcomes[name][state.round], Future[DatasiteRound]()
-            update = {key: np.ones_like(values) for key, values in state.weights.items()}
-            if error is None:
-                future.set_result(DatasiteRound(update, 10, 10, 0.0, 0.0, 0.0, 0.5))
-            else:
-                future.set_exception(error)
-            spent = None if isinstance(error, DatasiteUnreachable) else (state.round + 1) / 2
-            asked[future] = SimpleNamespace(hospital=SimpleNamespace(name=name), epsilon=spent)
-        return asked
+    def _at(self, name: str, round_index: int, *_: Any) -> Any:
+        if round_index not in self.asked:
+            self.asked.append(round_index)
+        error = self.outcomes[name][round_index]
+        spent = None if isinstance(error, DatasiteUnreachable) else (round_index + 1) / 2
+
+        def run(weights: Any, shapes: dict[str, tuple[int, ...]]) -> DatasiteRound:
+            if error is not None:
+                raise error
+            update = {key: np.ones(shape, dtype=np.float32) for key, shape in shapes.items()}
+            return DatasiteRound(update, 10, 10, 0.0, 0.0, 0.0, 0.5)
+
+        told = {"round_index": round_index, "epsilon": spent, "asked": False, "outstanding": None, "dropped": None}
+        return SimpleNamespace(hospital=SimpleNamespace(name=name), run=run, stopping=threading.Event(), **told)
 
 
 def study(folder: Path, **outcomes: list[WanwuError | None]) -> Scripted:
@@ -105,8 +107,9 @@ def test_a_study_whose_last_round_was_lost_still_states_what_it_spent(tmp_path: 
 
 def test_a_round_that_may_still_be_delivered_is_not_given_up(tmp_path: Path) -> None:
     made = study(tmp_path, a=[GONE, None, None], b=[LOST, None, None], c=[None] * 3)
+    policy = RetryPolicy(stalled_seconds=0.0)
     with pytest.raises(NotEnoughDatasites, match="run the study again"):
-        made.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=2)
+        made.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=2, retry_policy=policy)
     made.outcomes["a"][0] = None
     _, history = made.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=2)
     assert [record.datasites for record in history.records] == [("a", "c"), ("a", "b", "c"), ("a", "b", "c")]
@@ -118,7 +121,7 @@ def test_only_a_round_that_cost_nothing_is_asked_for_again(
 ) -> None:
     tried: list[int] = []
     hospital: Any = SimpleNamespace(name="a")
-    remote = RemoteRound(hospital, "d", None, PLAN, 0, RetryPolicy(attempts=3), None, lambda event: None)  # type: ignore[arg-type]
+    remote = RemoteRound(hospital, "d", None, PLAN, 0, RetryPolicy(attempts=3), threading.Event(), lambda event: None)  # type: ignore[arg-type]
 
     def attempt(*_: object) -> DatasiteRound:
         tried.append(1)

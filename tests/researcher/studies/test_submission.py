@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,12 +10,20 @@ from typing import Any
 import pytest
 
 from policies.answers.requests import RequestAnswer
-from policies.errors import DatasiteUnreachable, RequestDenied
+from policies.errors import (
+    ConfigError,
+    DatasiteUnreachable,
+    LimitExceeded,
+    RequestDenied,
+    TooManyPending,
+    WanwuError,
+)
+from policies.plans.training import ModelSpec, TrainingPlan
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
-    from researcher.hospitals.code_requests import CodeRequest
-    from researcher.studies import submission
+    from researcher.hospitals.code_request import CodeRequest
+    from researcher.hospitals.federation import Federation
     from researcher.studies.submission import Submission
 
 
@@ -35,12 +42,6 @@ class Answers:
 
 APPROVED = RequestAnswer("r", "approved", "")
 AWAY = DatasiteUnreachable("Datasite 'north' cannot be reached. Is it running?")
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(submission, "_POLL_SECONDS", 0.01)
-    yield
 
 
 def submitted(**hospitals: Answers) -> Submission[Any]:
@@ -67,3 +68,75 @@ def test_too_few_hospitals_are_named_with_what_became_of_them() -> None:
     study = submitted(north=Answers(AWAY), south=Answers(RequestAnswer("r", "denied", "No.")))
     with pytest.raises(RequestDenied, match=r"north: unreachable.*; south: denied No"):
         study.approved(1, unreachable_seconds=0.05)
+
+
+DENIED, PENDING = RequestAnswer("r", "denied", "No."), RequestAnswer("r", "pending", "")
+
+
+def test_enough_approvals_end_the_wait_for_decisions() -> None:
+    study = submitted(north=Answers(PENDING, APPROVED), south=Answers(APPROVED), east=Answers(PENDING))
+    told = study.wait_for_decisions(min_clients=2, grace_seconds=0.0, poll_seconds=0.0)
+    assert [state for state, _ in told.values()] == ["approved", "approved", "pending"]
+
+
+def test_others_have_some_time_to_decide_once_enough_approved() -> None:
+    study = submitted(north=Answers(APPROVED), south=Answers(APPROVED), east=Answers(PENDING, AWAY, APPROVED))
+    told = study.wait_for_decisions(min_clients=2, grace_seconds=1e9, poll_seconds=0.0)
+    assert {state for state, _ in told.values()} == {"approved"}
+
+
+def test_a_number_that_can_never_be_met_is_said_instead_of_waited_for() -> None:
+    study = submitted(north=Answers(APPROVED), south=Answers(PENDING, DENIED), east=Answers(PENDING))
+    with pytest.raises(RequestDenied, match=r"only 2 of 3 hospitals can take part \(south: denied No\.\)"):
+        study.wait_for_decisions(min_clients=3, poll_seconds=0.0)
+    with pytest.raises(RequestDenied, match="only 3 of 3"):
+        submitted(a=Answers(PENDING), b=Answers(AWAY), c=Answers(PENDING)).wait_for_decisions(min_clients=4)
+
+
+def taking(**answers: WanwuError | BaseException | None) -> tuple[Federation, list[str]]:
+    """A federation whose hospitals take a plan, or refuse it with what is given; and who was asked."""
+    asked: list[str] = []
+
+    def submit(name: str) -> CodeRequest:
+        asked.append(name)
+        if (error := answers[name]) is not None:
+            raise error
+        return CodeRequest(request_id=name, function="f", code_id="c")
+
+    hospitals: list[Any] = [SimpleNamespace(name=name, submit=lambda plan, name=name: submit(name)) for name in answers]
+    return Federation(hospitals), asked
+
+
+PLAN = TrainingPlan("study", "d", ModelSpec("linear", (16, 16, 1), 2), 2, 2, 0.2, 0.1)
+
+
+def test_a_hospital_that_refuses_the_plan_is_left_out_and_the_folder_holds_the_others(tmp_path: Path) -> None:
+    hospitals, asked = taking(north=LimitExceeded("Too many steps."), south=None, east=TooManyPending("Full."))
+    made: Submission[Any] = Submission.submit(hospitals, PLAN, tmp_path)
+    assert list(made.requests) == ["south"] and asked == ["north", "south", "east"]
+    again: Submission[Any] = Submission.load(hospitals, tmp_path)
+    assert again.requests == made.requests
+    assert again.refused == made.refused == {"north": "WW304: Too many steps.", "east": "WW408: Full."}
+
+
+def test_a_plan_that_all_refuse_leaves_no_study_behind(tmp_path: Path) -> None:
+    hospitals, _ = taking(north=LimitExceeded("Too many steps."), south=TooManyPending("Full."))
+    with pytest.raises(LimitExceeded, match=r"north: Too many steps\."):
+        Submission.submit(hospitals, PLAN, tmp_path / "study")
+    assert not (tmp_path / "study" / "study.json").exists()
+
+
+def test_nothing_is_submitted_where_the_folder_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    hospitals, asked = taking(north=None)
+    with pytest.raises(ConfigError, match="cannot be written"):
+        Submission.submit(hospitals, PLAN, tmp_path / "file" / "study")
+    assert asked == []
+
+
+def test_each_request_is_in_the_folder_as_soon_as_it_is_made(tmp_path: Path) -> None:
+    hospitals, _ = taking(north=None, south=KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        Submission.submit(hospitals, PLAN, tmp_path)
+    again: Submission[Any] = Submission.load(hospitals, tmp_path)
+    assert list(again.requests) == ["north"]

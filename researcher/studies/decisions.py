@@ -1,0 +1,79 @@
+"""Waiting for the hospitals' decisions on one study: as long as they may still matter, and no longer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from policies.errors import DatasiteUnreachable, RequestDenied
+
+Told = tuple[str, str]
+OnChange = Callable[[dict[str, Told]], None]
+UNDECIDED = ("pending", "unreachable")
+"""States in which a hospital may still approve."""
+
+
+def wait_for(
+    names: Iterable[str],
+    ask: Callable[[str], Told],
+    *,
+    min_clients: int | None,
+    grace_seconds: float,
+    timeout_seconds: float,
+    poll_seconds: float,
+    on_change: OnChange,
+) -> dict[str, Told]:
+    """Returns hospital → (state, reason) once all have decided, enough approved, or the time is up.
+
+    Args:
+        names: The study's hospitals.
+        ask: Asks one of them.
+        min_clients: So many approvals are enough, after `grace_seconds` more; None waits for every hospital.
+        grace_seconds: How long further decisions are waited for then.
+        timeout_seconds: How long to wait at most.
+        poll_seconds: Pause between two questions to the hospitals.
+        on_change: Called with the decisions at first, and whenever one of them has changed.
+
+    Raises:
+        RequestDenied: `min_clients` cannot be met any more.
+    """
+    names = list(names)
+    deadline, enough_since, last = time.monotonic() + timeout_seconds, None, None
+    with ThreadPoolExecutor(len(names)) as pool:
+        while True:
+            told = dict(zip(names, pool.map(lambda name: _told(ask, name), names), strict=True))
+            if told != last:
+                on_change(told)
+                last = told
+            now = time.monotonic()
+            if min_clients is not None and approvals(told, min_clients) >= min_clients:
+                enough_since = now if enough_since is None else enough_since
+                if now - enough_since >= grace_seconds:
+                    return told
+            if all(state not in UNDECIDED for state, _ in told.values()) or now > deadline:
+                return told
+            time.sleep(poll_seconds)
+
+
+def approvals(told: Mapping[str, Told], min_clients: int) -> int:
+    """How many approved.
+
+    Raises:
+        RequestDenied: `min_clients` cannot do so any more.
+    """
+    refused = {name: one for name, one in told.items() if one[0] not in ("approved", *UNDECIDED)}
+    if (left := len(told) - len(refused)) < min_clients:
+        reasons = "; ".join(f"{name}: {state} {reason}".strip() for name, (state, reason) in refused.items())
+        raise RequestDenied(
+            f"min_clients is {min_clients}, and only {left} of {len(told)} hospitals can take part "
+            f"({reasons or 'the study has no more'}). Lower min_clients, or submit a study to more."
+        )
+    return sum(state == "approved" for state, _ in told.values())
+
+
+def _told(ask: Callable[[str], Told], name: str) -> Told:
+    try:
+        return ask(name)
+    except DatasiteUnreachable as error:  # it may be starting again; deciding takes people longer than that
+        return "unreachable", error.public

@@ -1,0 +1,283 @@
+"""The gathering of client updates: what is under way at a study's hospitals from round to round, and what comes of it.
+
+A round ends with the updates that came once its deadline has passed and they are enough. A hospital that is still at
+work then is late: it is asked for nothing new until its update has come, which counts in that later round, or, where
+the plan says so, its run is cancelled.
+
+Guarantees:
+    A hospital has at most one round of a study under way, and each of its updates is handed over at most once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field
+
+from policies.errors import DatasiteUnreachable, NotEnoughDatasites, RunLost, WanwuError
+from policies.plans.training import TrainingPlan
+from researcher.strategies import ClientUpdate, ServerState
+from researcher.studies.remote_round import DatasiteRound, OutgoingWeights, RemoteRound
+from researcher.studies.retry_policy import Backoff, RetryPolicy
+from researcher.studies.roster import Roster
+
+# How often it is looked whether a round's deadline has passed; what arrives is taken at once.
+_LOOK_SECONDS = 1.0
+At = Callable[[str, int, threading.Event], RemoteRound]
+
+
+class GivenUp(Exception):
+    """Too few hospitals delivered, and those that are missing have lost the round: no more will come of it."""
+
+
+@dataclass
+class Came:
+    """The outcome of a round.
+
+    Attributes:
+        results: Hospital → its part of this round.
+        late: Hospital → how many rounds before this one its update in the mean was asked for.
+        failed: Hospital → why it gave nothing.
+        lost: Those of them that charged this round for nothing.
+        epsilon: Hospital → spent, where it said so.
+        bytes_up: To all.
+        bytes_down: From all.
+    """
+
+    results: dict[str, DatasiteRound] = field(default_factory=dict)
+    late: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+    epsilon: dict[str, float] = field(default_factory=dict)
+    bytes_up: int = 0
+    bytes_down: int = 0
+
+    @property
+    def names(self) -> set[str]:
+        """Those whose update is in the mean."""
+        return {*self.results, *self.late}
+
+    def seconds(self, aggregated: float) -> dict[str, float]:
+        """Seconds of each phase of the slowest hospital that delivered in time, and of the averaging until then."""
+        if not self.results:
+            return dict.fromkeys(("queue", "transfer", "train", "aggregate"), 0.0)
+        slowest = max(self.results.values(), key=lambda one: one.arrived)
+        return {
+            "queue": slowest.queue_seconds,
+            "transfer": slowest.transfer_seconds,
+            "train": slowest.train_seconds,
+            "aggregate": aggregated - slowest.arrived,
+        }
+
+
+class Gathering:
+    """Asks the hospitals for rounds, and gathers what comes."""
+
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        roster: Roster,
+        at: At,
+        pool: Executor,
+        *,
+        sizes: Mapping[str, int],
+        needed: int,
+        retry_policy: RetryPolicy,
+        late: Mapping[str, int],
+    ) -> None:
+        """Begins with nothing under way.
+
+        Args:
+            plan: The study's plan.
+            roster: Whom to ask.
+            at: Makes one hospital's part of a round.
+            pool: Where hospitals are asked beside each other.
+            sizes: Hospital → its public size.
+            needed: Least number of updates.
+            retry_policy: How long to wait.
+            late: Hospital → round that it was asked for before this session, and whose update did not come.
+        """
+        self._plan, self._roster, self._at, self._pool = plan, roster, at, pool
+        self._sizes, self._needed, self._policy = sizes, max(needed, 1), retry_policy
+        self._outstanding = dict(late)
+        self._under_way: dict[Future[DatasiteRound], RemoteRound] = {}
+        self._cancelling: dict[str, Future[None]] = {}
+        self._ended = threading.Event()
+
+    @property
+    def outstanding(self) -> dict[str, int]:
+        """Hospital → the round that it may have charged, and whose update is neither here nor lost nor cancelled."""
+        going = {there.hospital.name: there.outstanding for there in self._under_way.values()}
+        return {**self._outstanding, **{name: of for name, of in going.items() if of is not None}}
+
+    def arriving(self, state: ServerState, came: Came) -> Iterator[ClientUpdate]:
+        """Client updates for this state in the order in which they arrive, until the round is over.
+
+        Args:
+            state: What the hospitals are sent.
+            came: Filled on the way.
+
+        Raises:
+            GivenUp: They were too few, and no more can come of the round.
+            NotEnoughDatasites: They were too few, and more may come when the round is asked for again.
+        """
+        weights = OutgoingWeights.encode(state.weights, self._plan, state.round)
+        shapes = {name: array.shape for name, array in state.weights.items()}
+        begun, backoff = time.monotonic(), Backoff()
+        moved = begun
+        self._roster.look(self._pool)
+        self._ask(state.round, weights, shapes, came)
+        while not self._is_over(state.round, begun, came):
+            if not self._under_way:
+                self._check_more_may_come(state.round, came, moved)
+                backoff.pause(self._ended)
+                self._roster.look(self._pool)
+                self._ask(state.round, weights, shapes, came)
+            done, _ = wait(self._under_way, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
+            for future in done:
+                update = self._take(self._under_way.pop(future), future, state.round, came)
+                if update is not None:
+                    moved, backoff = time.monotonic(), Backoff()
+                    yield update
+        if self._plan.late_updates == "dropped":
+            self._drop()
+
+    def end(self, *, for_good: bool) -> dict[str, float]:
+        """Stops waiting for what is under way.
+
+        Args:
+            for_good: Whether nobody will ask for it again, so that it is cancelled.
+
+        Returns:
+            Hospital → spent, of those whose run was cancelled.
+        """
+        self._ended.set()
+        going, self._under_way = self._under_way, {}
+        for there in going.values():
+            there.stopping.set()
+        if for_good:
+            cancelling = [self._pool.submit(self._cancel, there, future) for future, there in going.items()]
+            wait(cancelling, timeout=self._policy.unreachable_seconds)
+        return {there.hospital.name: there.epsilon for there in going.values() if there.epsilon is not None}
+
+    def left_out(self, round_index: int, came: Came) -> dict[str, str]:
+        """Hospital → why its update is not in the mean."""
+        late = {
+            name: f"late: its update of round {of + 1} was not there when round {round_index + 1} ended"
+            for name, of in self.outstanding.items()
+        }
+        told = {**late, **self._roster.left_out, **came.failed}
+        return {name: reason for name, reason in told.items() if name not in came.names}
+
+    # --- whom to ask ------------------------------------------------------------------------------------------
+
+    def _ask(
+        self, round_index: int, weights: OutgoingWeights, shapes: Mapping[str, tuple[int, ...]], came: Came
+    ) -> None:
+        """Asks who takes part, has nothing under way, and has not answered in this round."""
+        busy = {there.hospital.name for there in self._under_way.values()}
+        for name in self._roster.taking_part:
+            if name in busy | came.names | set(came.failed):
+                continue
+            earlier = self._outstanding.pop(name, None)
+            if earlier is None or earlier == round_index or self._plan.late_updates == "dropped":
+                there = self._at(name, round_index, threading.Event())
+                there.dropped = earlier if earlier != round_index else None
+                future = self._pool.submit(self._run, there, weights, shapes)
+            else:
+                there = self._at(name, earlier, threading.Event())
+                there.asked = True
+                future = self._pool.submit(there.fetch, shapes)
+            self._under_way[future] = there
+
+    def _drop(self) -> None:
+        """Gives up what is under way: its run is cancelled before its hospital is asked again."""
+        going, self._under_way = self._under_way, {}
+        for future, there in going.items():
+            name = there.hospital.name
+            there.stopping.set()
+            self._cancelling[name] = self._pool.submit(self._cancel, there, future)
+            self._outstanding[name] = there.round_index if there.dropped is None else there.dropped
+
+    def _cancel(self, there: RemoteRound, future: Future[DatasiteRound]) -> None:
+        with contextlib.suppress(WanwuError):  # it is cancelled when the hospital is asked again, or runs for nobody
+            if not there.cancel(there.round_index):
+                wait([future])  # its ticket may be on the way
+                there.cancel(there.round_index)
+
+    def _run(
+        self, there: RemoteRound, weights: OutgoingWeights, shapes: Mapping[str, tuple[int, ...]]
+    ) -> DatasiteRound:
+        if (cancelling := self._cancelling.pop(there.hospital.name, None)) is not None:
+            wait([cancelling])
+        return there.run(weights, shapes)
+
+    # --- what came ----------------------------------------------------------------------------------------------
+
+    def _take(
+        self, there: RemoteRound, future: Future[DatasiteRound], round_index: int, came: Came
+    ) -> ClientUpdate | None:
+        """The update of a hospital's part that has ended; what else became of it is written down."""
+        name, staleness = there.hospital.name, round_index - there.round_index
+        if there.dropped is not None:
+            self._outstanding[name] = there.dropped
+        try:
+            arrived = future.result()
+            update = ClientUpdate(name, arrived.take_update(), float(self._sizes[name]), staleness)
+        except WanwuError as error:
+            self._fail(there, error, round_index, came)
+            return None
+        finally:
+            if there.epsilon is not None:
+                came.epsilon[name] = there.epsilon
+        came.bytes_up += arrived.bytes_up
+        came.bytes_down += arrived.bytes_down
+        if staleness:
+            came.late[name] = staleness
+        else:
+            came.results[name] = arrived
+        return update
+
+    def _fail(self, there: RemoteRound, error: WanwuError, round_index: int, came: Came) -> None:
+        name = there.hospital.name
+        if there.round_index == round_index and isinstance(error, RunLost):
+            came.lost.add(name)
+        if there.asked and isinstance(error, DatasiteUnreachable):
+            self._outstanding[name] = there.round_index
+        if there.round_index == round_index or isinstance(error, DatasiteUnreachable):
+            self._roster.fail(name, error)
+        if name in self._roster.approved:
+            came.failed[name] = f"{error.code}: {error.public}"
+
+    def _is_over(self, round_index: int, begun: float, came: Came) -> bool:
+        if len(came.names) < self._needed:
+            return False
+        if self._policy.round_deadline is None:
+            return not self._under_way
+        in_time = any(there.round_index == round_index for there in self._under_way.values())
+        return not in_time or self._is_past(begun + self._policy.round_deadline)
+
+    def _is_past(self, deadline: float) -> bool:
+        return time.monotonic() >= deadline
+
+    def _check_more_may_come(self, round_index: int, came: Came, moved: float) -> None:
+        """Returns if hospitals that are away may still make the round's updates enough."""
+        got, away = len(came.names), len(self._roster.away)
+        missing = set(came.failed) - came.lost
+        if got + len(came.lost) >= self._needed > got + away + len(missing):
+            raise GivenUp
+        if got + away >= self._needed and time.monotonic() - moved <= self._policy.stalled_seconds:
+            return
+        told = "; ".join(f"{name}: {reason}" for name, reason in self.left_out(round_index, came).items())
+        raise NotEnoughDatasites(
+            f"Round {round_index + 1} got {got} update(s), min_clients is {self._needed} ({told}). What came is kept "
+            f"at the hospitals and costs nothing more: {self._what_next()}"
+        )
+
+    def _what_next(self) -> str:
+        if self._roster.may_come >= self._needed:
+            return "run the study again to go on."
+        return f"only {self._roster.may_come} of the hospitals still take part; lower min_clients to go on."

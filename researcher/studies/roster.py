@@ -1,0 +1,124 @@
+"""The roster of a study: which hospitals its rounds go to, looked at before each, since people decide when they do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, Future, wait
+
+from policies.errors import (
+    AccountUnknown,
+    BudgetError,
+    CertificateRefused,
+    DatasiteNotTrusted,
+    DatasiteUnreachable,
+    DiskFull,
+    QuotaExceeded,
+    RequestError,
+    RoundRefused,
+    SignInFailed,
+    StorageUnavailable,
+    WanwuError,
+)
+
+# After these a hospital is asked no more, and after those once it answers again; after any other, in the next round.
+REFUSALS = (BudgetError, RequestError, SignInFailed, CertificateRefused, AccountUnknown, DatasiteNotTrusted)
+FOR_NOW = (DatasiteUnreachable, DiskFull, QuotaExceeded, StorageUnavailable)
+# So long a round's begin waits for those that were not there; who answers later is in the next round.
+_LOOK_SECONDS = 2.0
+Told = tuple[str, str]
+
+
+class Roster:
+    """The hospitals of one study by what is known of each now.
+
+    Attributes:
+        approved: Those that a round is asked of.
+        undecided: Those whose people have not decided, with what is told of them.
+        away: Those that approved, as far as is known, and cannot be asked now, with the reason.
+        gone: Those that will not be asked again in this session, with the reason.
+    """
+
+    def __init__(self, names: Iterable[str], ask: Callable[[str], Told]) -> None:
+        """Knows nothing yet: `look` asks.
+
+        Args:
+            names: The study's hospitals.
+            ask: Asks a hospital for (state, reason) of the study's request.
+        """
+        self._order, self._ask = list(names), ask
+        self._asking: dict[str, Future[Told]] = {}
+        self.approved: set[str] = set()
+        self.undecided: dict[str, str] = {}
+        self.away: dict[str, str] = dict.fromkeys(self._order, "not asked yet")
+        self.gone: dict[str, str] = {}
+
+    @property
+    def taking_part(self) -> list[str]:
+        """Those that a round is asked of, in the study's order."""
+        return [name for name in self._order if name in self.approved]
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """The others, each with what is told of it."""
+        told = {**self.undecided, **self.away, **self.gone}
+        return {name: told[name] for name in self._order if name in told}
+
+    @property
+    def may_come(self) -> int:
+        """How many approved, or still may."""
+        return len(self._order) - len(self.gone)
+
+    def look(self, pool: Executor, *, seconds: float = _LOOK_SECONDS) -> None:
+        """Asks those that were not there, beside each other; one that is slow to answer is taken at a later look.
+
+        Args:
+            pool: Where to ask.
+            seconds: How long to wait for the answers of those that are asked now.
+        """
+        absent = [*self.undecided, *self.away]
+        asked = {name: pool.submit(self._ask, name) for name in absent if name not in self._asking}
+        self._asking |= asked
+        wait(asked.values(), timeout=seconds)
+        for name in absent:
+            if self._asking[name].done():
+                self._take(name, self._asking.pop(name))
+
+    def look_until(self, enough: int, pool: Executor, *, seconds: float) -> None:
+        """Looks until so many approved, none of the others can, or the time is up."""
+        until = time.monotonic() + seconds
+        while True:
+            self.look(pool)
+            if len(self.approved) >= enough or not self.away or time.monotonic() >= until:
+                return
+            time.sleep(0.2)
+
+    def fail(self, name: str, error: WanwuError) -> None:
+        """A hospital did not do what it was asked: says for how long it is left out, if at all."""
+        if isinstance(error, FOR_NOW):
+            self._set(name, self.away, f"{error.code}: {error.public}")
+        elif isinstance(error, REFUSALS) and not isinstance(error, RoundRefused):
+            self._set(name, self.gone, f"{error.code}: {error.public}")
+
+    def _take(self, name: str, answer: Future[Told]) -> None:
+        try:
+            state, reason = answer.result()
+        except DatasiteUnreachable as error:
+            self._set(name, self.away, f"unreachable {error.public}")
+        except WanwuError as error:
+            self._set(name, self.gone, f"{error.code}: {error.public}")
+        else:
+            told = f"{state} {reason}".strip()
+            if state == "approved":
+                self._set(name, None, told)
+            else:
+                self._set(name, self.undecided if state == "pending" else self.gone, told)
+
+    def _set(self, name: str, group: dict[str, str] | None, told: str) -> None:
+        self.approved.discard(name)
+        for other in (self.undecided, self.away, self.gone):
+            other.pop(name, None)
+        if group is None:
+            self.approved.add(name)
+        else:
+            group[name] = told
