@@ -316,7 +316,12 @@ HOUSE: dict[str, dict[str, str]] = {
 }
 # What reaches code from elsewhere than its arguments: each is forced by PySyft, which says nothing of the call that it
 # serves and whose parser is functions of its modules.
-CONTEXT_VARIABLES = {"datasites/access/enrolment.py", "datasites/pysyft/guard.py", "datasites/runs/entry.py"}
+CONTEXT_VARIABLES = {
+    "datasites/access/enrolment.py",
+    "datasites/pysyft/guard.py",
+    "datasites/pysyft/roles.py",
+    "datasites/runs/entry.py",
+}
 MODULE_GLOBALS = {"datasites/pysyft/deserialiser.py", "researcher/hospitals/deserialiser.py"}
 # Libraries that only these folders and files may import.
 LIBRARIES = {

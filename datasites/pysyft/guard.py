@@ -20,7 +20,7 @@ from syft.service.request.request import Request
 from syft.service.response import SyftError, SyftSuccess
 from syft.service.user.user_roles import ServiceRole
 
-from datasites.pysyft import deserialiser
+from datasites.pysyft import deserialiser, roles
 from datasites.pysyft.replays import SeenCalls
 from datasites.pysyft.tickets import keep_ticket
 from datasites.runs.entry import Admit, serving
@@ -105,6 +105,7 @@ class GuardedDatasite(Datasite):
         self._seen_calls = SeenCalls()
         self._rules: Rules | None = None
         super().__init__(*args, **kwargs)
+        roles.install(self)
 
     def open_gate(self, rules: Rules) -> None:
         """Lets researchers' calls in, under these rules."""
@@ -138,22 +139,26 @@ class GuardedDatasite(Datasite):
         with self.lock:
             if _by_the_hospital.get():
                 return super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
-            rules = self._rules
-            if rules is None:
-                return SyftError(message=f"{NotAllowed.code}: The datasite is not open yet. Try again in a moment.")
-            try:
-                admit = self._gate(rules, api_call)
-            except WanwuError as error:
-                rules.refused(error, str(getattr(api_call, "credentials", "")))
-                return SyftError(message=f"{error.code}: {error.public}")
-            except Exception:  # noqa: BLE001 - the gate fails closed, whatever went wrong
-                return SyftError(message=f"{NotAllowed.code}: The call could not be checked and is refused.")
-            if admit is not None:
-                return self._serve_code(admit, api_call, *args, **kwargs)
-            result = super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
-            if api_call.message.path == _SUBMISSION:
-                _tell_arrived(result, rules)
-            return result
+            with roles.looked_up_once():
+                return self._serve_if_allowed(api_call, *args, **kwargs)
+
+    def _serve_if_allowed(self, api_call: Any, *args: Any, **kwargs: Any) -> Any:
+        rules = self._rules
+        if rules is None:
+            return SyftError(message=f"{NotAllowed.code}: The datasite is not open yet. Try again in a moment.")
+        try:
+            admit = self._gate(rules, api_call)
+        except WanwuError as error:
+            rules.refused(error, str(getattr(api_call, "credentials", "")))
+            return SyftError(message=f"{error.code}: {error.public}")
+        except Exception:  # noqa: BLE001 - the gate fails closed, whatever went wrong
+            return SyftError(message=f"{NotAllowed.code}: The call could not be checked and is refused.")
+        if admit is not None:
+            return self._serve_code(admit, api_call, *args, **kwargs)
+        result = super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
+        if api_call.message.path == _SUBMISSION:
+            _tell_arrived(result, rules)
+        return result
 
     def _serve_code(self, admit: Admit, api_call: Any, *args: Any, **kwargs: Any) -> Any:
         """A ticket that comes as text is kept here, and the stub's answer goes back at once: one call, not four."""

@@ -75,13 +75,14 @@ def main() -> None:
     start: dict[str, Any] = {}
     for payload in [one for one in PAYLOADS if one.megabytes in options.payloads]:
         own, start[f"{payload.megabytes} MB"] = measure(payload, options.rounds)
+        _show(own)
         others = []
         if options.beside:
             others += _of_checkout(options.beside, payload.megabytes, options.rounds)
         others.append(bare_mtls.measure(payload.megabytes, datasites=len(NAMES), rounds=options.rounds))
         if payload.megabytes <= MOST_OF_STOCK_MB and not options.no_pysyft:
             others.append(stock_pysyft.measure(payload.megabytes, datasites=len(NAMES), rounds=options.pysyft_rounds))
-        _show([*own, *others, *(ratio(row, own) for row in others)])
+        _show([*others, *(ratio(row, own) for row in others)])
         rows += [*own, *others]
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "round_overhead.json").write_text(json.dumps(rows, indent=1) + "\n")
@@ -107,8 +108,9 @@ def _of_checkout(checkout: Path, megabytes: int, rounds: int) -> list[dict[str, 
     with tempfile.TemporaryDirectory() as out:
         settings = ["--payloads", str(megabytes), "--rounds", str(rounds), "--no_pysyft", "--out", out]
         script = checkout / "tests" / "benchmarks" / "rounds.py"
-        environment = {**os.environ, "PYTHONPATH": str(checkout)}
-        subprocess.run([sys.executable, str(script), *settings], env=environment, stdout=subprocess.DEVNULL, check=True)
+        environment = {**os.environ, "PYTHONPATH": str(checkout.resolve())}
+        command = [sys.executable, str(script.resolve()), *settings]
+        subprocess.run(command, cwd=checkout, env=environment, stdout=subprocess.DEVNULL, check=True)
         rows: list[dict[str, Any]] = json.loads((Path(out) / "round_overhead.json").read_text())
     theirs = [row for row in rows if row["system"] == "wanwu"]
     return [{**row, "system": f"wanwu at {checkout.name}"} for row in theirs]

@@ -42,6 +42,7 @@ def serve(self: Any, api_call: Any, *_: Any) -> Any:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     monkeypatch.setattr(guard.deserialiser, "install", lambda: None)
+    monkeypatch.setattr(guard.roles, "install", lambda server: None)
     monkeypatch.setattr(guard.Datasite, "__init__", lambda self: None)
     monkeypatch.setattr(guard.Datasite, "handle_api_call_with_unsigned_result", serve)
     monkeypatch.setattr(guard, "keep_ticket", lambda server, api_call: f"kept {api_call.message.kwargs['ticket']}")
