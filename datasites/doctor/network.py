@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography import x509
 
 from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
+from datasites.state.lock import LOCK
 from datasites.web.listening import listen
 from policies.errors import ConfigError
 
@@ -90,12 +91,13 @@ def _belongs(pid: int, examined: ExaminedDatasite) -> bool:
             return _is_python(pid)
     except OSError:
         return False
-    return _serves(pid) and any(_same(argument, pid, state) for argument in _arguments(pid))
+    return _serves(pid) and _has_open(pid, state / LOCK)
 
 
-def _same(argument: str, pid: int, state: Path) -> bool:
+def _has_open(pid: int, file: Path) -> bool:
+    """Whether a process has a file open, as the one that serves has the lock, whatever its arguments are."""
     try:
-        return bool(argument) and (Path(f"/proc/{pid}/cwd").readlink() / argument).resolve() == state
+        return any(link.readlink() == file for link in Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
         return False
 

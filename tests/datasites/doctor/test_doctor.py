@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from support import versioned
 from support.books import approve, run_round
+from support.hospitals import PROJECT
 from support.ports import free_port
 
 from datasites.assets.store import MANIFEST
@@ -170,6 +171,24 @@ def test_a_process_that_a_datasite_left_behind_is_found(healthy: StateFolder) ->
         assert found.level == PROBLEM and str(left.pid) in found.advice
     finally:
         left.communicate()
+
+
+def test_processes_of_a_datasite_that_is_served_by_its_name_are_no_orphans(healthy: StateFolder) -> None:
+    child = f"subprocess.Popen([sys.executable, '-c', 'input()'], cwd={str(healthy.logs)!r}, stdin=subprocess.PIPE)"
+    script = f"""import subprocess, sys
+from pathlib import Path
+from datasites.files.state_folder import StateFolder
+from datasites.state.lock import hold
+held, child = hold(StateFolder(Path({str(healthy.path)!r}))), {child}
+print("held", flush=True)
+input()
+"""
+    command = [sys.executable, "-c", script, "datasites", "serve", "--name", "north"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=PROJECT, stdin=pipe, stdout=pipe, text=True) as server:
+        assert server.stdout and server.stdout.readline() == "held\n"
+        assert levels(healthy, network.processes) == {"processes": OK}
+        server.communicate("\n")
 
 
 def test_a_clock_that_went_back_is_a_problem(healthy: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
