@@ -19,14 +19,28 @@ WIDTH, COLOURS = 1360, 200
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: its name, the page, and how high it is."""
+    """One picture: its name, the page, how high it is, and what is filled in and pressed before.
+
+    Attributes:
+        filled: Fields by their names, and what they hold.
+        pressed: The button's text; empty for none.
+    """
 
     name: str
     path: str
     height: int
+    filled: tuple[tuple[str, str], ...] = ()
+    pressed: str = ""
 
 
-SHOTS = (Shot("card", f"/requests/{PENDING}", 1330),)
+RAISED = (("value", "10"), ("reason", "The ethics board allows a follow-up study of the same patients."))
+SHOTS = (
+    Shot("card", f"/requests/{PENDING}", 1330),
+    Shot("requests", "/requests", 860),
+    Shot("budget", "/budget", 1020),
+    Shot("limit-change", "/limits", 620, RAISED, "Show what it means"),
+    Shot("overview", "/", 660),
+)
 """Those that a document shows."""
 
 
@@ -50,6 +64,11 @@ def take(console: ConsoleOfFakes, browser: Browser, shot: Shot, folder: Path) ->
     console.sign_in(context, ADMIN_NAME)
     page = context.new_page()
     page.goto(console.url + shot.path)
+    for name, value in shot.filled:
+        page.locator(f"[name={name}]").fill(value)
+    if shot.pressed:
+        page.get_by_role("button", name=shot.pressed).click()
+        page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=file)
     context.close()
     with Image.open(file) as taken:
