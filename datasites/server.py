@@ -77,6 +77,7 @@ class RunningDatasite:
         )
         self._notices = notices = open_notices(state, config, books, datasets, enrolment.people)
         self._console = open_console(
+            state,
             config,
             access=self._access,
             accounts=accounts,
@@ -130,6 +131,7 @@ class RunningDatasite:
         self._runs.start()
         self._port.start()
         self._notices.start()
+        self._console.rules.desk.start()
         self._state.started(books.ledger, books.audit, name=config.name, port=config.port)
         try:
             asyncio.run(self._serve(researchers, console, ready))
@@ -146,6 +148,7 @@ class RunningDatasite:
         self._access.close_console()
         self._port.stop()
         self._runs.stop()
+        self._console.rules.desk.stop()
         self._notices.stop()
         books.calculator.stop()
         books.counted.flush()

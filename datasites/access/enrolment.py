@@ -183,6 +183,12 @@ class Enrolment:
         """When this address was first given a certificate, ISO 8601; empty where it never was."""
         return min((entry.issued for entry in self._entries.values() if entry.email == email), default="")
 
+    def in_good_standing(self, email: str, since: str) -> bool:
+        """Whether this address has a valid certificate, and none of its certificates was revoked since a moment."""
+        now, own = self._clock(), [entry for entry in self._entries.values() if entry.email == email]
+        revoked = any(entry.revoked is not None and entry.revoked >= since for entry in own)
+        return not revoked and any(entry.state(now) == "valid" for entry in own)
+
     def people(self) -> list[ResearcherRow]:
         """One row for each address: the state of its newest certificate, and the days that this one is still valid."""
         now = self._clock()

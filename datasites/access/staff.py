@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasites.access import passwords
-from datasites.access.people import ADMIN, ROLES, StaffRow
+from datasites.access.people import ADMIN, REVIEWER, ROLES, StaffRow
 from datasites.access.staff_file import StaffAccount, read_accounts, write_accounts
 from datasites.files.private_file import write_private
 from policies.errors import ConfigError, NotAllowed, SignInFailed
@@ -121,6 +121,11 @@ class Staff:
             return Known(self._owner, self._owner_digest)
         account = self._accounts().get(name)
         return None if account is None else Known(Person(account.name, account.role, named=True), account.mark)
+
+    def decides(self, name: str) -> bool:
+        """Whether somebody of this name may decide on requests now."""
+        known = self.known(name)
+        return known is not None and known.person.role in (ADMIN, REVIEWER)
 
     def account(self, name: str) -> StaffAccount | None:
         """What is kept of a person, for whoever checks a sign-in; None for nobody and for the state folder's owner."""

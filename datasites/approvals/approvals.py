@@ -20,6 +20,8 @@ from policies.plans.plan_json import canonical_json, sha256_text
 from policies.untrusted_text import is_plain
 
 MAX_REASON = 400
+# How `decided_by` begins where a rule decided; no person is called so, since no name has a blank in it.
+BY_RULE, HOSPITAL_ITSELF = "rule ", "the hospital"
 NEVER_APPROVED = ("denied", "returned", "withdrawn")
 _SCHEMA = (Path(__file__).parent / "approvals.sql").read_text()
 
@@ -41,6 +43,11 @@ class Decision:
     decided_by: str
     decided_at: str
     reason: str
+
+    @property
+    def told_approver(self) -> str:
+        """Who decided, as researchers may read it: what a rule is called, and which it is, stays in the hospital."""
+        return HOSPITAL_ITSELF if self.decided_by.startswith(BY_RULE) else self.decided_by
 
     @property
     def approved_plan(self) -> Plan:
@@ -173,6 +180,16 @@ class Approvals:
     def of_code(self, code_id: str) -> Decision | None:
         """The decision on the request that carries this code, if any."""
         return self._one("code_id", code_id)
+
+    def refused_since(self, researcher: str, *, since: str, plan: str) -> bool:
+        """Whether a researcher's request was denied or returned since a moment, UTC, or at any time with this plan."""
+        with self.lock:
+            row = self.connection.execute(
+                "SELECT 1 FROM decisions WHERE researcher=? AND decision IN ('denied', 'returned')"
+                " AND (decided_at>=? OR plan=?) LIMIT 1",
+                (researcher, since, plan),
+            ).fetchone()
+        return row is not None
 
     def counts_of(self, researcher: str, *, but: str, until: str) -> dict[str, int]:
         """How a researcher's other requests than `but` were decided: decision → how many; by a time, if one is told."""

@@ -15,9 +15,10 @@ from datasites.approvals.votes import APPROVE, Outcome, Vote, is_the_asker, outc
 from datasites.code_requests.books import Books
 from datasites.code_requests.canonical import CanonicalRequest, RequestReader
 from datasites.code_requests.decided import NO_SHAPES, decision_on, now, refused_unread, voted_digest
+from datasites.code_requests.decisions.rule_grant import RuleGrant
 from datasites.code_requests.decisions.told_decisions import ToldDecisions, votes_as_logged
 from policies.budget.accountant import plan_spend
-from policies.errors import NotAllowed, RequestDenied, RequestError, WanwuError
+from policies.errors import NotAllowed, RequestAltered, RequestDenied, RequestError, WanwuError
 from policies.plans.plan_json import canonical_json
 
 
@@ -73,6 +74,35 @@ class Deciding:
             if decided.decision == "approved" and checked is not None:
                 return self._approve(request, checked, shapes, by=decided.by, votes=votes)
             self._refuse(request, checked, decided, votes)
+
+    def approve_by_rule(self, request_id: str, grant: RuleGrant) -> None:
+        """Approves a pending request by a rule of the hospital's, which people stand behind, in the place of votes.
+
+        Guarantees:
+            No rule approves what people could not: limits, budgets and the plan's contract are checked as for them, and
+            the card must be the one that the rule was asked about. Nor does it where people have begun: no vote is in
+            and nothing was asked; where fewer people stand behind the rule than a request needs now; or without a
+            rehearsal that passed, whatever the settings say. What it reserves stays within the rule's month and study,
+            also when several are approved at once.
+
+        Raises:
+            RequestError: It is decided, or another than the rule was asked about, or has no rehearsal that passed.
+            NotAllowed: People have begun to decide, or too few stand behind the rule.
+            BudgetError: A budget or a limit, the hospital's or the rule's, does not hold it.
+        """
+        with self._lock:
+            request, books = self._reader.find(request_id), self._books
+            if books.approvals.of_request(request_id) is not None:
+                raise RequestError("The request is decided already.")
+            if books.approvals.votes.of(request_id) or books.approvals.threads.of(request_id):
+                raise NotAllowed("People have begun to decide on this request, and go on.")
+            books.rehearsals.check(request_id, always=True)
+            if grant.people < books.limits.current.approvals_needed:
+                raise NotAllowed("Fewer people stand behind the rule than a request needs.")
+            checked, shapes, digest = self._as_approvable(request)
+            if digest != grant.digest:
+                raise RequestAltered("The request has changed since the rule was asked about it.")
+            self._approve(request, checked, shapes, by=grant.by, grant=grant)
 
     def withdraw(self, request_id: str, *, by: str) -> None:
         """Withdraws a pending request for who asked it. Nothing was reserved, and it can never be approved.
@@ -178,10 +208,17 @@ class Deciding:
         self._told.refused(request, decided, votes)
 
     def _approve(
-        self, request: Any, checked: CanonicalRequest, shapes: str, *, by: str, votes: tuple[Vote, ...]
+        self,
+        request: Any,
+        checked: CanonicalRequest,
+        shapes: str,
+        *,
+        by: str,
+        votes: tuple[Vote, ...] = (),
+        grant: RuleGrant | None = None,
     ) -> None:
         """Reserves the study's whole cost in the ledger, records what was approved, and tells PySyft."""
-        plan, manifest = checked.plan, checked.dataset.manifest
+        plan, manifest, limits = checked.plan, checked.dataset.manifest, self._books.limits.current
         reserved = self._books.ledger.reserve(
             fingerprint=manifest.budget_key,
             dataset=manifest.name,
@@ -191,9 +228,11 @@ class Deciding:
             plan_digest=plan.digest(),
             spend=plan_spend(plan),
             rounds=plan.rounds,
-            limits=self._books.limits.current,
+            limits=limits if grant is None else grant.within(limits),
             dataset_version=manifest.dataset_version,
+            share=None if grant is None else grant.share,
         )
+        by_rule = {} if grant is None else {"rule": grant.share.rule, "rule_version": grant.version}
         self._books.audit.write(
             "request approved",
             request=checked.request_id,
@@ -202,6 +241,7 @@ class Deciding:
             digest=sealed(checked.digest, shapes),
             fingerprint=manifest.budget_key,
             reserved=canonical_json(reserved.body()),
+            **by_rule,
             **self._books.witness(),
         )
         self._books.approvals.record(decision_on(checked, "approved", by=by, reason="", shapes=shapes, at=now()))

@@ -69,7 +69,7 @@ class Receipts:
             unit=plan.privacy.unit if plan.privacy else "picture",
             plan=json.loads(plan.to_json()),
             plan_digest=plan.digest(),
-            approver=decision.decided_by,
+            approver=decision.told_approver,
             approved_at=decision.decided_at,
             approval_digest=decision.digest,
             rounds=rounds,

@@ -15,7 +15,8 @@ from policies.errors import RequestError, RequestUnknown
 
 STATES = ("pending", "approved", "denied", "returned", "ended")
 MOST_ON_A_PAGE = 500
-_COLUMNS = "id, arrived_at, researcher, study, kind, dataset, model, rounds, epsilon, requests.state"
+_COLUMNS = "id, arrived_at, researcher, study, kind, dataset, model, rounds, epsilon, requests.state, "
+_COLUMNS += "coalesce((SELECT decided_by FROM decisions WHERE request_id=requests.id), '')"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class RequestRow:
         rounds: How many.
         epsilon: What the study would cost; None without differential privacy.
         state: `pending`, `approved`, `denied`, `returned` or `ended`.
+        decided_by: Who decided, or which rule; empty while it is pending.
     """
 
     id: str
@@ -45,6 +47,7 @@ class RequestRow:
     rounds: int = 0
     epsilon: float | None = None
     state: str = "pending"
+    decided_by: str = ""
 
 
 @dataclass(frozen=True)

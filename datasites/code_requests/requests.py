@@ -24,6 +24,7 @@ from datasites.code_requests.cards import RequestCard, make_card
 from datasites.code_requests.conversation import Conversation
 from datasites.code_requests.decided import decision_on
 from datasites.code_requests.deciding import Deciding
+from datasites.code_requests.decisions.rule_grant import RuleGrant
 from datasites.code_requests.open_requests import OpenRequests
 from datasites.code_requests.own_requests import MAX_PENDING, OwnRequests
 from datasites.code_requests.request_index import RequestIndex, RequestPage
@@ -118,10 +119,14 @@ class RequestBook:
     def taken_apart(self, request_id: str, *, viewer: str = "") -> tuple[RequestCard, CanonicalRequest | None]:
         """A request's card, and the request taken apart; None where it does not read as one. Raises as `card` does."""
         card = self.card(request_id, viewer=viewer)
+        return card, self.apart(card.id)
+
+    def apart(self, request_id: str) -> CanonicalRequest | None:
+        """The request with that whole identifier, taken apart; None where it does not read as one."""
         try:
-            return card, self._read(self._reader.find(card.id))
+            return self._read(self._reader.find(request_id))
         except WanwuError:
-            return card, None
+            return None
 
     def state_of(self, request_id: str) -> tuple[str, str]:
         """(One of `policies.answers.requests.STATES`, reason) without any sum."""
@@ -146,6 +151,10 @@ class RequestBook:
         whole = self.index.named(request_id)
         self._deciding.vote(whole, vote, named=named)
         return self.card(whole, viewer=vote.person)
+
+    def approve_by_rule(self, request_id: str, grant: RuleGrant) -> None:
+        """Approves a pending request by one of the hospital's rules; see `Deciding.approve_by_rule`."""
+        self._deciding.approve_by_rule(request_id, grant)
 
     def withdraw(self, request_id: str, *, by: str) -> None:
         """Withdraws a pending request for who asked it; see `Deciding.withdraw`."""

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from datasites.code_requests.limits.limit_proposals import LimitProposal
 from datasites.review.review import StudyRow
+from datasites.rules.kept_rule import KeptRule
 from datasites.runs.queue import Run
 from policies.answers.plain_values import from_plain
 from policies.budget.limit_changes import LimitChange
@@ -126,6 +127,19 @@ class LimitsAnswer:
     proposal: str
     people_needed: int
     proposals: tuple[LimitProposal, ...]
+
+
+@dataclass(frozen=True)
+class RulesAnswer:
+    """The rules of a datasite.
+
+    Attributes:
+        rules: Those that decide first, then proposals, then what is off.
+        people_needed: How many people a rule takes.
+    """
+
+    rules: tuple[KeptRule, ...]
+    people_needed: int
 
 
 @dataclass(frozen=True)

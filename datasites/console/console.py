@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datasites.code_requests.requests import RequestBook
     from datasites.config import DatasiteConfig
     from datasites.notices.notices import Notices
+    from datasites.rules.rules import Rules
     from datasites.runs.queue import RunQueue
     from datasites.runs.supervisor import Supervisor
     from datasites.sources.dataset_settings import DatasetSettings
@@ -50,6 +51,7 @@ class Console:
     queue: RunQueue
     supervisor: Supervisor
     notices: Notices
+    rules: Rules
     config: DatasiteConfig
     url: Callable[[], str]
     signing_seed: bytes = field(repr=False)

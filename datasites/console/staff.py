@@ -45,10 +45,11 @@ def add_person(console: Console, name: str, role: str, *, by: str) -> FileAnswer
 
 
 def remove_person(console: Console, name: str, *, by: str) -> RemovedAnswer:
-    """Ends an account; votes on what is not decided, and proposals of limits, end with it."""
+    """Ends an account; votes on what is not decided, and proposals of limits and of rules, end with it."""
     console.staff.remove(name)
     console.books.approvals.votes.drop(name)
     console.books.limits.drop(name)
+    console.rules.book.drop(name)
     console.books.audit.write("staff removed", name=name, by=by)
     return RemovedAnswer(name)
 

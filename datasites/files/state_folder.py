@@ -81,6 +81,11 @@ class StateFolder:
         return self.path / "limit-proposals.json"
 
     @property
+    def rules(self) -> Path:
+        """What is approved without a person; in no backup, so that none which was switched off comes back."""
+        return self.path / "rules.json"
+
+    @property
     def notices(self) -> Path:
         """What the hospital's people should know of, and who has read it."""
         return self.path / "notices.sqlite"

@@ -15,7 +15,7 @@ from datasites.code_requests.books import Books
 from datasites.config import DatasiteConfig
 from datasites.doctor.latest_examination import Examination
 from datasites.files.state_folder import StateFolder
-from datasites.notices.notice import DOCTOR, NEW_REQUEST, OF_EVENTS, TEST, Notice, told_outside
+from datasites.notices.notice import BY_RULE, DOCTOR, NEW_REQUEST, OF_EVENTS, TEST, Notice, told_outside
 from datasites.notices.notice_book import NoticeBook
 from datasites.notices.sender import NoticeSender
 from datasites.notices.watch import Found, Watch
@@ -69,6 +69,9 @@ class Notices:
         """An event was written to the audit log."""
         if event in OF_EVENTS:
             self._keep(OF_EVENTS[event], {str(details.get("request", "")): _TEXTS[event]})
+        elif event == "request approved" and "rule" in details:
+            told = f"Rule '{details['rule']}' approved it, in the version {details.get('rule_version')}."
+            self._keep(BY_RULE, {str(details.get("request", "")): told})
 
     def found(self, kind: str, texts: Found) -> None:
         """What holds now of a kind."""

@@ -15,6 +15,8 @@ from datasites.access.signing_in.openid import OpenId, read_provider
 from datasites.access.throttle import SignInThrottle
 from datasites.console.console import Console
 from datasites.pages.app import make_pages_and_api
+from datasites.rules.desk import People
+from datasites.rules.rules import Rules, open_rules
 from datasites.web.console_tls import ConsoleTls, in_address, read_tls
 from datasites.web.listening import Listening, console_server, listen
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from datasites.code_requests.books import Books
     from datasites.code_requests.requests import RequestBook
     from datasites.config import DatasiteConfig
+    from datasites.files.state_folder import StateFolder
     from datasites.notices.notices import Notices
     from datasites.runs.runs import Runs
 
@@ -37,11 +40,13 @@ class ConsolePort:
         app: What answers.
         config: The datasite's settings.
         tls: The hospital's certificate for it; None on loopback without one.
+        rules: What people let be approved without them, here on the console's pages.
     """
 
     app: ASGIApp
     config: DatasiteConfig
     tls: ConsoleTls | None
+    rules: Rules
 
     def listen(self) -> socket:
         """The open socket.
@@ -64,6 +69,7 @@ class ConsolePort:
 
 
 def open_console(
+    state: StateFolder,
     config: DatasiteConfig,
     *,
     access: Access,
@@ -84,6 +90,13 @@ def open_console(
     tls = None
     if config.console_certificate:
         tls = read_tls(Path(config.console_certificate).expanduser(), Path(config.console_key).expanduser())
+    rules = open_rules(
+        state.rules,
+        book,
+        books,
+        People(access.staff.decides, access.enrolment.in_good_standing),
+        accounts.enrolled_since,
+    )
     console = Console(
         name=config.name,
         staff=access.staff,
@@ -95,6 +108,7 @@ def open_console(
         queue=runs.queue,
         supervisor=runs.supervisor,
         notices=told,
+        rules=rules,
         config=config,
         url=lambda: access.console_url,
         signing_seed=signing_seed,
@@ -107,7 +121,7 @@ def open_console(
     )
     names = tls.names if tls else ()
     app = make_pages_and_api(console, sessions, SignInThrottle(), tls_names=names, openid=_openid(config))
-    return ConsolePort(app, config, tls)
+    return ConsolePort(app, config, tls, rules)
 
 
 def _openid(config: DatasiteConfig) -> OpenId | None:

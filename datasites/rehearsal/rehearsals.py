@@ -111,13 +111,13 @@ class Rehearsals:
         with self._changed:
             self._connection.execute("UPDATE rehearsals SET state='waiting' WHERE state='running'")
 
-    def check(self, request_id: str) -> None:
+    def check(self, request_id: str, *, always: bool = False) -> None:
         """Returns if the request may be approved, as far as its rehearsal goes.
 
         Raises:
-            NotRehearsed: It has not passed, and the settings ask for that.
+            NotRehearsed: It has not passed, and the settings or `always` ask for that.
         """
-        if not self._required:
+        if not (self._required or always):
             return
         found = self.of(request_id)
         state = "not asked for" if found is None else found.state

@@ -31,7 +31,9 @@ from policies.ledger.head_file import GENESIS, Head
 # Made anew at each start or ingest, or of no use elsewhere; the last two name files and show pictures of patients.
 LEFT_OUT_FOLDERS = ("scratch", "logs", "blobs")
 _CONSOLE_FILES = ("identity/console.json", "identity/console.html")
-LEFT_OUT_FILES = (*_CONSOLE_FILES, "serving.lock", "audit-index.sqlite", "ingest-report.csv", "dataset.html")
+_MADE_ANEW = ("serving.lock", "audit-index.sqlite", "ingest-report.csv", "dataset.html")
+# A rule that was switched off since a backup must not come back with it.
+LEFT_OUT_FILES = (*_CONSOLE_FILES, *_MADE_ANEW, "rules.json")
 LEFT_OUT_SUFFIXES = (".lock", ".new", ".reserving", "-wal", "-shm", "-journal")
 _SQLITE = b"SQLite format 3\0"
 _PARTIAL = ".partial-"

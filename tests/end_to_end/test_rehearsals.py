@@ -1,7 +1,10 @@
-"""A request is rehearsed at a real hospital before a person looks: both sides see what it came to, at no cost."""
+"""A request is rehearsed at a real hospital before a person looks, at no cost; after that, a rule may decide."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,3 +46,28 @@ def test_a_request_is_rehearsed_on_arrival_and_again_when_a_person_asks(
 
     assert north.ledger_entries() == entries
     assert north.events("request rehearsed")[-1]["answer"] == "passed"
+
+
+def test_what_is_like_an_approved_request_is_approved_by_a_rule_once_its_rehearsal_has_passed(
+    hospitals: dict[str, Hospital], federation: Federation, tmp_path: Path
+) -> None:
+    from researcher.studies.study import Study
+
+    north, plan = hospitals["north"], small_plan(federation, study="week-1")
+    first = Study.submit(federation, plan, tmp_path / "first").requests["north"].request_id
+    north.admin("approve", first)
+    until = (datetime.now(UTC).date() + timedelta(days=7)).isoformat()
+    wanted = ("weekly", "--like", first, "--study-epsilon", "8", "--month-epsilon", "8", "--until", until)
+    assert "approves" in north.admin("rules", "add", *wanted, "--dry-run").stdout
+    assert "in force" in north.admin("rules", "add", *wanted, "--reason", "retrained each week").stdout
+
+    again = Study.submit(federation, replace(plan, study="week-2"), tmp_path / "again").requests["north"].request_id
+
+    def decided() -> str:
+        rows = json.loads(north.admin("requests", "--json").stdout)
+        return next(str(row["decided_by"]) for row in rows if row["id"] == again)
+
+    assert wait_for(decided).startswith("rule weekly version ")
+    assert north.events("request approved")[-1]["rule"] == "weekly"
+    version = decided().rpartition(" ")[2]
+    assert "is off" in north.admin("rules", "off", version[:8]).stdout

@@ -19,6 +19,7 @@ _DIGITS = 15
 KIND_WORDS: Mapping[str, str] = {
     notice.NEW_REQUEST: to_translate("New request"),
     notice.ANSWERED: to_translate("Question answered"),
+    notice.BY_RULE: to_translate("Approved by a rule"),
     notice.RUN_FAILED: to_translate("Run failed"),
     notice.LOW_BUDGET: to_translate("Budget is low"),
     notice.CERTIFICATE: to_translate("Certificate ends soon"),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datasites.console.console import Console
-from datasites.pages.decisions import approval_card, budget, limits, requests
+from datasites.pages.decisions import approval_card, budget, limits, requests, rules
 from datasites.pages.frame.views import Pages
 
 
 def make_pages(console: Console) -> tuple[Pages, ...]:
-    """Requests, the approval card, budgets, limits."""
+    """Requests, the approval card, budgets, limits, rules."""
     return (
         requests.make_pages(console),
         approval_card.make_pages(console),
         budget.make_pages(console),
         limits.make_pages(console.books.limits),
+        rules.make_pages(console.rules),
     )

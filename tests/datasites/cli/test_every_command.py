@@ -29,6 +29,21 @@ ENDED = {
     **{"id": "0123456789abcdef", "researcher": "r@u.org", "study": "s", "dataset": "cells", "reason": "over"},
     **{"rounds_run": 1, "rounds": 2, "epsilon_left": 3.25, "epsilon_freed": 0.5},
 }
+RULE = {
+    "rule": {
+        **{"name": "weekly", "researcher": "r@u.org", "account": "ab", "dataset": "cells", "dataset_version": 1},
+        **{"like": "0123456789abcdef", "plan": "{}", "ranges": [{"name": "rounds", "low": 1.0, "high": 9.0}]},
+        **{"max_study_epsilon": 1.0, "max_month_epsilon": 2.0, "ends": "2027-01-01"},
+    },
+    **{"state": "on", "reason": "why", "people": ["wu"], "at": "2026-11-27T00:00:00+00:00"},
+    **{"off_by": "", "off_at": ""},
+}
+TRIED = {
+    **{"request_id": "0123456789abcdef", "study": "s", "arrived_at": "2026-11-20", "state": "denied"},
+    **{"approves": False, "reasons": [{"template": "It has not been rehearsed.", "values": {}}]},
+}
+DRY_RUN = {"rows": [TRIED, {**TRIED, "approves": True, "reasons": []}], "approves": 1, "against_people": 1}
+MADE = ["weekly", "--like", "0123", "--study-epsilon", "1", "--month-epsilon", "2", "--until", "2027-01-01"]
 # What a running datasite answers to each command that asks one.
 ANSWERS: dict[str, tuple[list[str], Any]] = {
     "requests": ([], {"rows": [], "next": None, "counts": {}, "epsilon_left": {}}),
@@ -43,6 +58,12 @@ ANSWERS: dict[str, tuple[list[str], Any]] = {
     "limits": ([], LIMITS),
     "limits confirm": (["ab"], LIMITS),
     "limits withdraw": (["ab"], LIMITS),
+    "rules": ([], {"rules": [RULE, {**RULE, "state": "off"}], "people_needed": 1}),
+    "rules add": ([*MADE, "--range", "rounds=1..9", "--reason", "why"], {**RULE, "state": "proposed"}),
+    "rules dry-run": (["3fa9"], DRY_RUN),
+    "rules confirm": (["3fa9"], RULE),
+    "rules withdraw": (["3fa9"], {**RULE, "state": "proposed"}),
+    "rules off": (["3fa9"], {**RULE, "state": "off"}),
     "enrol": (["r@u.org"], {"file": "f"}),
     "revoke": (["r@u.org"], {"certificates": 1}),
     "researchers": ([], []),

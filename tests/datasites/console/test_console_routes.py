@@ -48,6 +48,13 @@ ROLES = {
     "POST /limits": {ADMIN},
     "POST /limits/proposals/{proposal_id}/confirm": {ADMIN, REVIEWER},
     "POST /limits/proposals/{proposal_id}/withdraw": {ADMIN, REVIEWER},
+    "GET /rules": {ADMIN, REVIEWER},
+    "POST /rules": {ADMIN},
+    "POST /rules/dry-run": {ADMIN},
+    "GET /rules/{version}/dry-run": {ADMIN, REVIEWER},
+    "POST /rules/{version}/confirm": {ADMIN, REVIEWER},
+    "POST /rules/{version}/withdraw": {ADMIN, REVIEWER},
+    "POST /rules/{version}/off": {ADMIN},
     "GET /ledger": {ADMIN, AUDITOR},
     "GET /audit": {ADMIN, AUDITOR},
     "POST /link": {ADMIN, REVIEWER, AUDITOR},
@@ -65,6 +72,10 @@ BODY = {
     "name": "dr.new",
     "role": REVIEWER,
     "changes": {"max_rounds": 2},
+    "like": "1",
+    "max_study_epsilon": 1.0,
+    "max_month_epsilon": 1.0,
+    "ends": "2027-01-01",
 }
 
 
@@ -94,12 +105,12 @@ def console(tmp_path: Path, tokens: dict[str, str]) -> Console:
     for name, role in (("dr.wu", REVIEWER), ("m.lee", AUDITOR)):
         tokens[role] = json.loads(staff.add(name, role, by="admin", url="").read_text())["token"]
     part: Any = Part()
-    return Console("north", staff, part, part, part, part, part, part, part, part, part, part, b"s" * 32)
+    return Console("north", staff, part, part, part, part, part, part, part, part, part, part, part, b"s" * 32)
 
 
 def ask(console: Console, route: str, token: str) -> httpx.Response:
     method, path = route.split()
-    path = path.format(request_id="1", run_id="1", name="dr.none", proposal_id="1")
+    path = path.format(request_id="1", run_id="1", name="dr.none", proposal_id="1", version="1")
 
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app=make_app(console))

@@ -21,6 +21,8 @@ PAGES = (
     (f"/requests/{APPROVED}", ADMIN_NAME),
     ("/budget", ADMIN_NAME),
     ("/limits", ADMIN_NAME),
+    ("/rules", ADMIN_NAME),
+    ("/rules/new", ADMIN_NAME),
     ("/datasets", ADMIN_NAME),
     ("/source", ADMIN_NAME),
     ("/runs", ADMIN_NAME),
