@@ -77,6 +77,7 @@ class Chain:
         self._head_file = HeadFile(path.with_suffix(".head"), BOOK, seal)
         self._lock_path = path.with_suffix(".lock")
         self._verified_at: tuple[Stamp | None, tuple[Entry, ...]] = (None, ())
+        self._known: tuple[tuple[tuple[Any, ...], Entry], ...] = ()  # rows that verified, one after the other
 
     @classmethod
     def begin(cls, path: Path, seal: Seal | None) -> Self:
@@ -184,14 +185,18 @@ class Chain:
         return head
 
     def _verified(self, connection: sqlite3.Connection, head: Head, begin: str) -> tuple[Entry, ...]:
-        """All entries, within the transaction that `begin` begins."""
+        """All entries, in the transaction of `begin`; only what differs from what verified before is hashed again."""
         entries: list[Entry] = []
-        previous = GENESIS
+        rows, known, previous = [], self._known, GENESIS
         try:
             connection.execute(begin)
             for row in connection.execute(_SELECT):
-                entry = self._verify_row(row, len(entries) + 1, previous)
+                place = len(entries)
+                if place >= len(known) or row != known[place][0]:
+                    known = ()
+                entry = known[place][1] if known else self._verify_row(row, place + 1, previous)
                 entries.append(entry)
+                rows.append(row)
                 previous = entry.hash
                 if entry.sequence == head.count and entry.hash != head.hash:
                     raise self._broken(f"entry {entry.sequence} is not the one that {self._head_name} names")
@@ -208,6 +213,7 @@ class Chain:
         if uncounted and uncounted != allowed:
             first = head.count + 1 + (uncounted[0] == allowed[0])
             raise self._broken(f"entry {first} is not accounted for: {self._head_name} counts {head.count} only")
+        self._known = tuple(zip(rows, entries, strict=True))
         return tuple(entries)
 
     def _verify_row(self, row: tuple[Any, ...], sequence: int, previous: str) -> Entry:
@@ -278,10 +284,8 @@ def _head(entries: tuple[Entry, ...]) -> Head:
 def _row(draft: Draft, head: Head) -> tuple[Any, ...]:
     at = datetime.now(UTC).isoformat(timespec="microseconds")
     body = canonical_json(dict(draft.body))
-    unsealed = (
-        *(head.count + 1, at, draft.kind, draft.fingerprint, draft.request_id, draft.round_index),
-        *(body, head.hash),
-    )
+    about = (draft.fingerprint, draft.request_id, draft.round_index)
+    unsealed = (head.count + 1, at, draft.kind, *about, body, head.hash)
     return (*unsealed, _hash((*unsealed, "")))
 
 
