@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib as mpl
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -110,6 +111,25 @@ def short(name: str, most: int = 16) -> str:
     """The name as it can be shown, its middle left out if it is too long for its place."""
     name = shown(name)
     return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-(most // 2) :]}"
+
+
+def class_labels(names: Sequence[str], most: int = 16) -> list[str]:
+    """The names as plots write them: one that no font here can draw is numbered by its place, as `unwritten` tells."""
+    return [short(name, most) if _can_draw(short(name, most)) else f"class {k}" for k, name in enumerate(names, 1)]
+
+
+def unwritten(names: Sequence[str]) -> dict[str, str]:
+    """What plots write in the place of names that no font here can draw → the name."""
+    with mpl.rc_context(style()):
+        written = class_labels(names)
+    return {label: name for label, name in zip(written, names, strict=True) if label != short(name)}
+
+
+def _can_draw(text: str) -> bool:
+    """Whether each letter is in one of the fonts in use."""
+    families = [font_manager.FontProperties(family=[name]) for name in mpl.rcParams["font.family"]]
+    fonts = [font_manager.get_font(font_manager.findfont(family)) for family in families]
+    return all(any(ord(letter) in font.get_charmap() for font in fonts) for letter in text)
 
 
 def png(figure: Figure) -> bytes:

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from policies.untrusted_text import shown
 from researcher import atomic_file
-from researcher.reports import counts, settings, wording
+from researcher.reports import counts, drawing, settings, wording
 from researcher.reports.plots import MANY_CLASSES
 from researcher.reports.result import StudyResult
 from researcher.studies.history import PHASES, PrivacySpent
@@ -65,6 +65,7 @@ def write_page(path: Path | str, result: StudyResult, plots: Mapping[str, Path])
         score_in_words=wording.headline(result.final)[0],
         findings=_findings(result),
         plots=_plots(result, plots),
+        unwritten=drawing.unwritten(result.class_names),
         **_hospitals(result),
         guarantee=wording.guarantee(result),
         odds=wording.odds_of_membership(result),

@@ -77,7 +77,7 @@ def findings(aurocs: Mapping[str, float | None]) -> Figure:
     places, size = range(len(aurocs)), 10 if len(aurocs) <= MANY_LABELLED else 6
     beyond = [0.0 if value is None else value - 0.5 for value in aurocs.values()]
     axes.barh(places, beyond, left=0.5, height=min(0.8, len(aurocs) / 8), color=drawing.GLOBAL)
-    axes.set_yticks(places, [drawing.short(name, most=22) for name in aurocs], fontsize=size)
+    axes.set_yticks(places, drawing.class_labels(list(aurocs), most=22), fontsize=size)
     axes.set_ylim(len(aurocs) - 0.4, -0.6)
     axes.set_xlim(min(0.5, 0.5 + min(beyond)), 1)
     for place, value in zip(places, aurocs.values(), strict=True):
@@ -168,7 +168,7 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap=BLUES, vmin=0, vmax=1, aspect="auto")
     _write_cells(axes, matrix, shares)
-    names = [drawing.short(name) for name in class_names]
+    names = drawing.class_labels(class_names)
     slanted: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if turned else {}
     axes.set_xticks(range(classes), names, **slanted)
     axes.set_yticks(range(classes), names)

@@ -255,6 +255,18 @@ def test_dollars_and_backslashes_in_names_are_only_text(tmp_path):
     assert plots.write_plots(tmp_path, renamed(odd, "north", "$north_{"))["confusion"].exists()
 
 
+def test_names_that_no_font_here_can_draw_are_numbered_and_explained(tmp_path, monkeypatch):
+    monkeypatch.setattr(drawing, "HAN_FONTS", ())
+    chinese = study(class_names=("良性", "malignant"))
+    with mpl.rc_context(drawing.style()):
+        figure = plots.confusion(np.array(chinese.final.confusion), chinese.class_names)
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["class 1", "malignant"]
+    page = write_report(tmp_path, chinese)[-1].read_text()  # matplotlib's warning of a missing glyph would be an error
+    assert "the plots number them: class 1 is 良性." in re.sub(r"\s+", " ", page)
+    assert "(良性, malignant)" in page
+    assert drawing.unwritten(("Würzburg", "café")) == {}
+
+
 def test_drawing_leaves_matplotlibs_settings_alone(tmp_path):
     before = dict(mpl.rcParams)
     plots.write_plots(tmp_path, study())
