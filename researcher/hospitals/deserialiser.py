@@ -5,6 +5,7 @@ The list holds for the whole process from the first connection on, and for every
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection
 
 from syft.serde import recursive, recursive_primitives
@@ -28,6 +29,7 @@ ANSWERS = Admitted.of(
 )
 # PySyft's parser is functions of its modules, one for the process: replacing them there is the only way in.
 _parser: Parser | None = None
+_installing = threading.Lock()
 
 
 def install() -> None:
@@ -37,17 +39,18 @@ def install() -> None:
         MessageRefused: It is not built.
     """
     global _parser
-    if _parser is not None:
-        return
-    _parser = Parser(
-        ANSWERS,
-        read=Bounded(recursive.recursive_scheme).from_bytes,
-        build=recursive.rs_proto2object,
-        declared=_declared,
-    )
-    recursive.rs_bytes2object, recursive.rs_proto2object = _parser.from_bytes, _parser.from_message
-    recursive_primitives.iterable_schema = Bounded(recursive_primitives.iterable_schema)
-    recursive_primitives.kv_iterable_schema = Bounded(recursive_primitives.kv_iterable_schema)
+    with _installing:
+        if _parser is not None:
+            return
+        _parser = Parser(
+            ANSWERS,
+            read=Bounded(recursive.recursive_scheme).from_bytes,
+            build=recursive.rs_proto2object,
+            declared=_declared,
+        )
+        recursive.rs_bytes2object, recursive.rs_proto2object = _parser.from_bytes, _parser.from_message
+        recursive_primitives.iterable_schema = Bounded(recursive_primitives.iterable_schema)
+        recursive_primitives.kv_iterable_schema = Bounded(recursive_primitives.kv_iterable_schema)
 
 
 def _declared(name: str) -> Collection[str] | None:

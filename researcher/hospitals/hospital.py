@@ -18,7 +18,7 @@ from policies.untrusted_text import shown
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.datasite_client import DatasiteClient
 from researcher.hospitals.secure_channel import SecureChannel
-from researcher.hospitals.sign_in import sign_in
+from researcher.hospitals.sign_in import importing_pysyft, sign_in
 
 if TYPE_CHECKING:
     from policies.answers.runs import RunAnswer
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from policies.plans.kinds import Plan
     from researcher.hospitals.code_request import CodeRequest
     from researcher.hospitals.pysyft_account import PysyftAccount
-
-# PySyft's modules import one another in circles: two threads that import it at once would each find half of it.
-_importing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -175,7 +172,7 @@ class Hospital:
         """The account as PySyft knows it; opened at the first call, by one of the threads that need it."""
         with self._opening:
             if self._opened is None:
-                with _importing:
+                with importing_pysyft:
                     from researcher.hospitals.pysyft_account import PysyftAccount
                 self._opened = PysyftAccount(self.channel, self._seed)
             return self._opened

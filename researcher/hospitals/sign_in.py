@@ -5,12 +5,16 @@ The key signs requests to the datasite's own routes and, where PySyft is needed,
 
 from __future__ import annotations
 
+import threading
+
 from policies.answers.sign_in import SignInAnswer
 from policies.errors import SignInFailed, WanwuError
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.datasite_client import PREFIX, answer_of, answered_error, read_answer
 from researcher.hospitals.secure_channel import SecureChannel
 
+# PySyft's modules import one another in circles: two threads that import it at once would each find half of it.
+importing_pysyft = threading.Lock()
 _NO_SUCH_ROUTE = 404
 
 
@@ -24,7 +28,8 @@ def sign_in(channel: SecureChannel, credentials: Credentials) -> bytes:
     sent = {"email": credentials.email, "password": credentials.password}
     answer = channel.request("POST", f"{PREFIX}/sign-in", json=sent)
     if answer.status_code == _NO_SUCH_ROUTE:  # of an earlier version, which knows PySyft's way alone
-        from researcher.hospitals.pysyft_connection import sign_in_by_pysyft
+        with importing_pysyft:
+            from researcher.hospitals.pysyft_connection import sign_in_by_pysyft
 
         return sign_in_by_pysyft(channel, credentials)
     if answer.status_code >= 400:
