@@ -23,8 +23,10 @@ from datasites.cli.program import main
 from datasites.files.state_folder import StateFolder
 from datasites.runs.blobs import BlobLimits, BlobStore, blob_file
 from datasites.runs.queue import RunQueue
+from datasites.state.backup import back_up
 from datasites.state.kept_books import open_ledger
 from datasites.study_report.groups import LEAST_PATIENTS
+from datasites.study_report.kept_reports import KeptReports
 from datasites.study_report.page import write_page
 from datasites.study_report.study_report import StudyReport, make_report
 from datasites.training.models import initial_weights
@@ -176,5 +178,10 @@ def test_the_command_prints_it_and_writes_the_page(
     printed = capsys.readouterr().out
     assert "goes nowhere" in printed and "fewer than 10" in printed and "no test can have more than AUC" in printed
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
-    assert main([*given, "--json"]) == 0
+    assert main([*given, "--json", "--keep"]) == 0
     assert json.loads(capsys.readouterr().out)["released"] == 2
+    (kept,) = KeptReports(released.study_reports).all()
+    assert kept.study == "one" and ("scanner", "few", "fewer than 10") in {row[:3] for row in kept.rows}
+    assert {stat.S_IMODE(one.stat().st_mode) for one in released.study_reports.iterdir()} == {0o600}
+    backup = back_up(released, tmp_path / "backups").folder
+    assert not list(backup.rglob("study-reports")), "what is removed on its page is gone"
