@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group
 
 from datasites.access.people import ResearcherRow, StaffRow
+from datasites.approvals.approvals import BY_RULE
 from datasites.audit_log.index import AuditPage
 from datasites.code_requests.card import days_since
 from datasites.code_requests.request_index import RequestPage
@@ -43,7 +44,7 @@ def request_table(content: object) -> Group:
     for row in reversed(page.rows):
         table.add_row(
             row.id[:8],
-            _state(row.state),
+            _state(row.state) if not row.decided_by.startswith(BY_RULE) else line(f"{row.state} by a rule"),
             row.researcher,
             row.study,
             row.kind,

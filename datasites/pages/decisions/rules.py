@@ -117,7 +117,7 @@ def _all(rules: Rules) -> tuple[tuple[KeptRule, ...], str]:
 
 def _given(visit: Visit) -> dict[str, str]:
     given = {name: visit.form.line(name) for name in _FIELDS}
-    return {**given, "reason": " ".join(given["reason"].split()), "ranges": "\n".join(given["ranges"].split())}
+    return {**given, "reason": " ".join(given["reason"].split()), "ranges": " ".join(given["ranges"].split())}
 
 
 def _wanted(given: Mapping[str, str]) -> WantedRule:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext
 from support.books import approve, ledger_of, make_state
 from support.console_pages import ADMIN_NAME, AUDITOR_NAME, REVIEWER_NAME, ConsoleOfFakes, serving
 from support.hospitals import write_pictures
@@ -171,3 +173,38 @@ def test_rules_that_cannot_be_read_are_said_to_decide_nothing(served: ConsoleOfF
     (tmp_path / "north" / "rules.json").write_text("{")
     answer = Browser(served, REVIEWER_NAME).get("/rules")
     assert answer.status_code == 200 and "no rule decides" in answer.text
+
+
+def test_a_rule_is_made_in_a_browser_and_its_pages_have_no_fault_of_accessibility(
+    served: ConsoleOfFakes, context_of: Callable[..., BrowserContext]
+) -> None:
+    context = context_of()
+    served.sign_in(context, ADMIN_NAME)
+    page = context.new_page()
+
+    def look() -> None:
+        page.mouse.move(0, 0)
+        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]})
+        assert found.violations_count == 0, found.generate_report()
+
+    def ask() -> None:
+        page.goto(f"{served.url}/rules/new?like=one")
+        for name, value in FORM.items():
+            if name != "like":
+                page.fill(f"#field-{name}", value)
+        page.get_by_role("button", name="Show what it would have decided").click()
+
+    for theme in ("dark", "light"):
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+        ask()
+        look()
+    page.get_by_role("button", name="Put it in force").click()
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+        page.goto(f"{served.url}/rules")
+        page.get_by_role("link", name="weekly").click()
+        look()
+    page.set_viewport_size({"width": 320, "height": 640})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    page.get_by_role("button", name="Switch it off now").click()
+    assert [one.state for one in served.console.rules.book.all()] == ["off"]
