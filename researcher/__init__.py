@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     from researcher.reports import StudyResult, write_report
     from researcher.strategies import ClientUpdate, FedAvg, ServerState, Strategy
     from researcher.studies.history import History, PrivacySpent, RoundRecord
+    from researcher.studies.kept_plan import STUDY_FILE
     from researcher.studies.remote_round import RoundEvent
     from researcher.studies.retry_policy import RetryPolicy
-    from researcher.studies.submission import STUDY_FILE, Submission
+    from researcher.studies.submission import Submission
     from researcher.terminal.training_session import result_of, write_all
     from researcher.tracking.mlflow import MLflow
     from researcher.tracking.tensorboard import TensorBoard
@@ -126,7 +127,7 @@ _HOMES = {
     "TensorBoard": "researcher.tracking.tensorboard",
     "Tracker": "researcher.tracking.tracker",
     "replay": "researcher.tracking.tracker",
-    "STUDY_FILE": "researcher.studies.submission",
+    "STUDY_FILE": "researcher.studies.kept_plan",
     "ClientUpdate": "researcher.strategies",
     "CountRequest": "researcher.counts.releases",
     "Credentials": "researcher.hospitals.credentials",

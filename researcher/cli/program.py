@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from policies.terminal.commands import run
 from policies.terminal.printing import say, show_everything
-from researcher.cli import conversations, counts, demo, hospitals, receipts, reports, studies
+from researcher.cli import conversations, counts, demo, hospitals, receipts, repetition, reports, studies
 from researcher.cli.commands import ResearcherCommands
 
 DESCRIPTION = "The researcher's commands."
-PARTS = (hospitals, studies, conversations, receipts, counts, reports, demo)
+PARTS = (hospitals, studies, repetition, conversations, receipts, counts, reports, demo)
 """Each adds its own commands; `--help` and the reference list them in this order."""
 INTERRUPTED = 130
 

@@ -21,10 +21,17 @@ from researcher.hospitals.hospital import DatasetInfo, Hospital
 
 
 class Federation:
-    """Hospitals that a researcher is connected to."""
+    """Hospitals that a researcher is connected to.
 
-    def __init__(self, hospitals: Iterable[Hospital]) -> None:
+    Args:
+        hospitals: Connected.
+        came_from: Files or patterns of the credentials that they were connected with, as they can be found again from
+            any folder; none where credentials themselves were given.
+    """
+
+    def __init__(self, hospitals: Iterable[Hospital], *, came_from: Iterable[str] = ()) -> None:
         self.hospitals = {hospital.name: hospital for hospital in hospitals}
+        self.came_from = tuple(came_from)
 
     @classmethod
     def connect(cls, credentials: str | Path | Iterable[str | Path | Credentials]) -> Self:
@@ -41,7 +48,10 @@ class Federation:
             VersionMismatch: A datasite runs a version that this one does not work with.
             DatasiteUnreachable: Nothing answers there.
         """
-        hospitals = _connect_to_all(list(read_credentials(credentials)))
+        given: list[str | Path | Credentials] = (
+            [credentials] if isinstance(credentials, str | Path) else list(credentials)
+        )
+        hospitals = _connect_to_all(list(read_credentials(given)))
         try:
             for hospital in hospitals:
                 _check_versions(hospital)
@@ -49,7 +59,7 @@ class Federation:
             for hospital in hospitals:
                 hospital.close()
             raise
-        return cls(hospitals)
+        return cls(hospitals, came_from=(str(Path(one).absolute()) for one in given if isinstance(one, str | Path)))
 
     def datasets(self) -> list[DatasetInfo]:
         """What all hospitals publish."""
@@ -65,7 +75,7 @@ class Federation:
             raise FederationError(
                 f"No connection to a datasite {shown(unknown[0])!r}; there is to {', '.join(self.hospitals) or 'none'}."
             )
-        return type(self)(self.hospitals[name] for name in names)
+        return type(self)((self.hospitals[name] for name in names), came_from=self.came_from)
 
     def check(self) -> list[HospitalCheck]:
         """Looks at every hospital before anything is submitted; what is wrong stands in each one's `problems`."""

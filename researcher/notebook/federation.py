@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from policies.errors import DatasiteUnreachable
 from policies.untrusted_text import shown
@@ -31,49 +31,7 @@ def connect(credentials: str | Path | Iterable[str | Path | Credentials]) -> Fed
 
 
 class Federation(federation.Federation):
-    """Hospitals that a researcher is connected to.
-
-    Attributes:
-        came_from: Files or patterns of the credentials that it was connected with, as they can be found again from any
-            folder; empty where credentials themselves were given.
-    """
-
-    came_from: tuple[str, ...] = ()
-
-    @classmethod
-    def connect(cls, credentials: str | Path | Iterable[str | Path | Credentials]) -> Self:
-        """Connects to the hospitals whose credentials are given, as `connect` does.
-
-        Args:
-            credentials: Files or a pattern such as `state/*/credentials/me@university.org.json`, or `Credentials`.
-
-        Raises:
-            ConfigError: No such file, or not a credentials file.
-            SignInFailed: A datasite does not accept the account.
-            CertificateRefused: A certificate is expired or revoked, or the datasite does not take it.
-            DatasiteNotTrusted: What answers at an address is another hospital, or nobody's datasite.
-            VersionMismatch: A datasite runs a version that this one does not work with.
-            DatasiteUnreachable: Nothing answers there.
-        """
-        given: list[str | Path | Credentials] = (
-            [credentials] if isinstance(credentials, str | Path) else list(credentials)
-        )
-        made = super().connect(given)
-        made.came_from = tuple(str(Path(one).absolute()) for one in given if not isinstance(one, Credentials))
-        return made
-
-    def only(self, *names: str) -> Self:
-        """The same connections to some of the hospitals.
-
-        Args:
-            names: Of their datasites.
-
-        Raises:
-            FederationError: There is no connection to one of them.
-        """
-        made = super().only(*names)
-        made.came_from = self.came_from
-        return made
+    """Hospitals that a researcher is connected to."""
 
     def datasets(self) -> Datasets:
         """What all hospitals publish, what is left of their budgets, and in what they differ."""

@@ -1,9 +1,8 @@
-"""A study's folder before anybody is connected: its plan, who was asked, whose credentials are needed."""
+"""The way from a study's folder to its hospitals: whose credentials are needed, and the hold-out to evaluate on."""
 
 from __future__ import annotations
 
 import glob
-import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,28 +14,9 @@ from researcher.evaluation.hold_out import HoldOut, load_hold_out
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.federation import read_credentials
 from researcher.notebook.setup import Setup
-from researcher.studies.submission import STUDY_FILE
 
 if TYPE_CHECKING:
     from researcher.hospitals.federation import Federation
-
-
-def read_plan(folder: Path | str) -> tuple[TrainingPlan, tuple[str, ...]]:
-    """The plan that a folder's study was submitted with, and the datasites that have a request.
-
-    Raises:
-        ConfigError: The folder holds no study, or its file was cut.
-        PlanError: Its plan is none of this version, or no plan of training.
-    """
-    path = Path(folder) / STUDY_FILE
-    try:
-        values = json.loads(path.read_text())
-        plan, names = TrainingPlan.from_json(values["plan"]), tuple(map(str, values["requests"]))
-    except OSError as error:
-        raise ConfigError(f"{folder} holds no study. Submit one first, or give the folder of one.") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ConfigError(f"{path} was changed or cut. Take the folder's original, or a copy of it.") from error
-    return plan, names
 
 
 def credentials_for(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -46,6 +48,7 @@ class RoundBars:
         form: dict[str, object] = {"total": rounds, "initial": done, "unit": "round", "smoothing": 0}
         self._bars: Mapping[str, Any] = {name: tqdm(desc=f"{shown(name)}: waiting", **form) for name in datasites}
         self._rounds: Any = tqdm(desc="rounds", **form)
+        self._cell, self._one_at_a_time = contextvars.copy_context(), threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -57,7 +60,11 @@ class RoundBars:
             bar.close()
 
     def on_event(self, event: RoundEvent) -> None:
-        """Writes what a hospital is doing before its bar."""
+        """Writes what a hospital is doing before its bar, as the cell's own output whichever thread is told of it."""
+        with self._one_at_a_time:
+            self._cell.run(self._show, event)
+
+    def _show(self, event: RoundEvent) -> None:
         bar = self._bars[event.datasite]
         bar.set_description_str(f"{shown(event.datasite)}: {doing(event)}", refresh=False)
         if event.state == "done":

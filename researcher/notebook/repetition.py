@@ -14,9 +14,9 @@ from researcher.hospitals.differences import differences
 from researcher.hospitals.hospital import DatasetInfo
 from researcher.html.element import Html, element, listed, together
 from researcher.notebook.draft import Draft
-from researcher.notebook.folder import read_plan
 from researcher.notebook.setup import Setup, build, digest_of, packages, weights_digest
 from researcher.notebook.study import Study
+from researcher.studies.kept_plan import read_plan
 
 if TYPE_CHECKING:
     from researcher.hospitals.federation import Federation
@@ -25,6 +25,7 @@ ALWAYS = (
     "The hospitals draw pictures and noise anew: curves will differ by chance.",
     "Each hospital decides anew, and what the repetition costs is charged beside what the first study cost.",
 )
+_SAME = "Nothing is known to differ from the first study."
 _UNKNOWN = "The folder does not say what the study was begun with: only its plan is the same."
 
 
@@ -65,13 +66,12 @@ class Repetition:
         )
 
     def __repr__(self) -> str:
-        lines = [*(f"differs: {one}" for one in self.differs), *ALWAYS]
+        lines = [*([f"differs: {one}" for one in self.differs] or [_SAME]), *ALWAYS]
         return "\n".join([repr(self.draft), *(shown(f"  {one}", most=2000) for one in lines)])
 
     def _repr_html_(self) -> str:
-        same = "Nothing is known to differ from the first study."
         differs = together(element("p", "What differs from the first study:"), listed(self.differs))
-        told = differs if self.differs else element("p", same)
+        told = differs if self.differs else element("p", _SAME)
         return together(told, listed(ALWAYS), Html(self.draft._repr_html_()))
 
 

@@ -102,7 +102,7 @@ class Setup:
                 name: Asked(one.routes.url, one.public_key, schema_of(one.datasets[plan.dataset]))
                 for name, one in federation.hospitals.items()
             },
-            credentials=getattr(federation, "came_from", ()),
+            credentials=federation.came_from,
             packages=packages(),
             build=build(),
             seed=seed,

@@ -13,7 +13,7 @@ from policies.plans.training import TrainingPlan
 from researcher.evaluation.hold_out import HoldOut
 from researcher.hospitals.credentials import Credentials
 from researcher.html.element import Html, together
-from researcher.notebook.folder import credentials_for, read_hold_out, read_plan
+from researcher.notebook.folder import credentials_for, read_hold_out
 from researcher.notebook.setup import Setup, first_weights
 from researcher.notebook.status import StudyStatus, status_of
 from researcher.notebook.watching import Watching, wait_for_decisions
@@ -21,8 +21,8 @@ from researcher.strategies import ServerState, Strategy
 from researcher.studies import study
 from researcher.studies.checkpoints import load_state
 from researcher.studies.history import History, RoundRecord
+from researcher.studies.kept_plan import STUDY_FILE, read_plan
 from researcher.studies.remote_round import RetryPolicy, RoundEvent
-from researcher.studies.submission import STUDY_FILE
 from researcher.terminal.training_session import result_of, write_all
 from researcher.tracking.tracker import Tracker
 
@@ -184,7 +184,9 @@ class Study(study.Study):
         Raises:
             WanwuError: As `Federation.repeat`.
         """
-        return _federation()(self.federation.hospitals.values()).repeat(self.folder)
+        return _federation()(self.federation.hospitals.values(), came_from=self.federation.came_from).repeat(
+            self.folder
+        )
 
     def _pictures(self, hold_out: HoldOut | Path | str | None, setup: Setup | None) -> HoldOut:
         if isinstance(hold_out, HoldOut):

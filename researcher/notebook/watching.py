@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from policies.terminal.rich_terminal import PlainConsole
+from policies.terminal.printing import say
 from researcher.notebook.interruption import interruptible
 from researcher.notebook.progress import round_display
 from researcher.studies.history import RoundRecord
@@ -24,10 +24,9 @@ def wait_for_decisions(study: Study, *, timeout_seconds: float, poll_seconds: fl
         StudyInterrupted: Somebody interrupts it.
         WanwuError: As `Submission.wait_for_decisions`.
     """
-    console = PlainConsole()
 
     def tell(decisions: Mapping[str, tuple[str, str]]) -> None:
-        console.print("; ".join(f"{name}: {state} {why}".strip() for name, (state, why) in decisions.items()))
+        say("; ".join(f"{name}: {state} {why}".strip() for name, (state, why) in decisions.items()))
 
     with interruptible():
         study.wait_for_decisions(timeout_seconds=timeout_seconds, poll_seconds=poll_seconds, on_change=tell)

@@ -20,10 +20,11 @@ from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.federation import Federation
 from researcher.studies import decisions
 from researcher.studies.decisions import OnChange
+from researcher.studies.kept_plan import STUDY_FILE
 from researcher.studies.roster import Roster
 
-STUDY_FILE = "study.json"
-"""Name of the file in a study's folder that holds its plan and its code requests."""
+__all__ = ["STUDY_FILE", "Submission"]
+
 P = TypeVar("P", bound=Plan)
 
 

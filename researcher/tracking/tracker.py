@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 from policies.plans import plan_json
 from policies.plans.training import TrainingPlan
-from researcher.studies.history import History, RoundRecord
+from researcher.studies.checkpoints import load_state
+from researcher.studies.history import RoundRecord
+from researcher.studies.kept_plan import read_plan
 
 MOST_IN_A_PARAMETER = 250
 
@@ -25,17 +28,21 @@ class Tracker(Protocol):
         """Closes it."""
 
 
-def replay(history: History, plan: TrainingPlan, tracker: Tracker) -> None:
-    """Tells a tracker of rounds that are done, as `Study.run` would have.
+def replay(folder: Path | str, tracker: Tracker) -> None:
+    """Tells a tracker of the rounds that are done, as `Study.run` would have; asks no hospital.
 
     Args:
-        history: The rounds, as `Study.history` gives them.
-        plan: Of the study.
+        folder: Of the study.
         tracker: Told.
+
+    Raises:
+        ConfigError: The folder holds no study, or was changed.
     """
+    plan, _ = read_plan(folder)
+    saved = load_state(folder, plan_digest=plan.digest())
     tracker.begin(plan)
     try:
-        for record in history.records:
+        for record in saved[1].records if saved else ():
             tracker.round(record)
     finally:
         tracker.end()

@@ -24,6 +24,7 @@ from support.hospitals import (
     draw_pictures,
     write_pictures,
 )
+from support.notebooks import faults
 from support.ports import free_port
 from support.waiting import CEILING_SECONDS, wait_for
 
@@ -125,17 +126,26 @@ def test_every_cell_runs_from_connecting_to_the_curves(hospitals: Path, tmp_path
 
     printed = _printed(done)
     assert f"west: denied {REASON}" in printed
-    assert "round 2: accuracy" in printed
-    assert "north        round 2  done" in printed
-    pictures = [
-        output for cell in done.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
+    assert "The rehearsal passes" in printed and "One study can use all of them" in printed
+    assert "Finished(after round 2)" in printed and "Nothing is known to differ" in printed
+    outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 1
+    shown = [
+        output["data"]["text/html"] for output in outputs if "wanwu" in output.get("data", {}).get("text/html", "")
     ]
-    assert len(pictures) == 2
+    assert [list(faults(html)) for html in shown] == [[]] * 7
+    assert all("<svg" in html for html in shown if "Rounds" in html)
+    bars = [value for one in done.metadata.widgets.values() for value in one["state"].values()]
+    told = [value["state"].get("value") for value in bars]
+    assert any(str(text).startswith("north: update received") for text in told)
+    assert any(str(text).startswith("west: waiting") for text in told)
     result = json.loads((out / "result.json").read_text())
     assert result["rounds"] == 2
     assert 0 < result["privacy"]["north"]["epsilon"] <= 5.0
     assert result["privacy"]["west"] is None
-    assert {"report.html", "global_model.safetensors"} <= {file.name for file in out.iterdir()}
+    assert {"report.html", "global_model.safetensors", "setup.json", "receipts"} <= {
+        file.name for file in out.iterdir()
+    }
 
 
 def test_the_notebook_is_kept_without_outputs() -> None:

@@ -7,8 +7,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 from support.hospitals import CLASSES, draw_pictures
 
@@ -58,31 +57,44 @@ class Routes:
 
 
 class AtHome(Federation):
-    """A federation whose hospitals are `Routes`; `submitted` is what they were asked for."""
+    """A federation whose hospitals are `Routes`; `submitted` is what each of them was asked for."""
 
-    submitted: list[Plan]
+    submitted: list[tuple[str, str]]
 
-    def submit(self, plan: Plan, *_: object, **__: object) -> dict[str, CodeRequest]:
-        self.submitted = [*getattr(self, "submitted", []), plan]
-        return {name: CodeRequest(f"{name}-request", "f", "c") for name in self.hospitals}
+    def only(self, *names: str) -> Self:
+        made = super().only(*names)
+        made.submitted = self.submitted
+        return made
+
+
+class _Hospital:
+    """A hospital that answers from memory."""
+
+    def __init__(self, info: DatasetInfo, state: str, submitted: list[tuple[str, str]]) -> None:
+        self.name, self.datasets = info.datasite, {info.name: info}
+        self.routes = Routes(self.name, [RequestAnswer("r", state, "")])
+        self.versions, self.public_key, self._submitted = {"wanwu": "1.0"}, "0" * 64, submitted
+
+    def mock(self, dataset: str) -> Mock:
+        return Mock(*draw_pictures(32, seed=1))
+
+    def submit(self, plan: Plan) -> CodeRequest:
+        self._submitted.append((self.name, plan.digest()))
+        return CodeRequest(f"{self.name}-request", "f", "c")
+
+    def close(self) -> None:
+        pass
 
 
 def federation(*datasets: DatasetInfo, state: str = "approved") -> AtHome:
     """A federation of these datasets' hospitals."""
-    images, labels = draw_pictures(32, seed=1)
+    submitted: list[tuple[str, str]] = []
     hospitals: list[Any] = [
-        SimpleNamespace(
-            name=one.datasite,
-            routes=Routes(one.datasite, [RequestAnswer("r", state, "")]),
-            datasets={one.name: one},
-            versions={"wanwu": "1.0"},
-            public_key="0" * 64,
-            mock=lambda name: Mock(images, labels),
-            close=lambda: None,
-        )
-        for one in datasets or (dataset("north"), dataset("south", public_size=200))
+        _Hospital(one, state, submitted) for one in datasets or (dataset("north"), dataset("south", public_size=200))
     ]
-    return AtHome(hospitals)
+    made = AtHome(hospitals)
+    made.submitted = submitted
+    return made
 
 
 class _Markup(HTMLParser):

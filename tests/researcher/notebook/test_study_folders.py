@@ -208,7 +208,8 @@ def test_a_second_person_repeats_a_study_from_its_folder(study: Study, tmp_path:
     assert "Nothing is known to differ" in words(again._repr_html_()) and not list(faults(again._repr_html_()))
     repeated = again.submit(tmp_path / "again")
     theirs = again.draft.federation
-    assert isinstance(theirs, AtHome) and [plan.digest() for plan in theirs.submitted] == [study.plan.digest()]
+    assert isinstance(theirs, AtHome)
+    assert theirs.submitted == [(name, study.plan.digest()) for name in ("north", "south")]
     assert repeated.setup is not None and study.setup is not None
     assert (repeated.setup.seed, repeated.setup.first_weights) == (7, study.setup.first_weights)
     assert repeated.setup.hold_out_digest == study.setup.hold_out_digest

@@ -1,0 +1,41 @@
+"""The command `repeat`: somebody's study once more, from its folder. Its plan goes out; nothing is spent by asking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from policies.terminal.commands import argument, option, path
+from policies.terminal.printing import say
+from researcher.cli.access import connect, credentials_option
+from researcher.cli.commands import ResearcherCommands, study_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def repeat(*, study: Path, credentials: Sequence[str], out: Path, test: Path | None) -> None:
+    """Submits a study again from its folder, with the same first weights, and says what is not the same as then."""
+    from researcher.notebook.repetition import ALWAYS, repetition
+
+    with connect(credentials) as federation:
+        again = repetition(federation, study)
+        for sentence in again.differs:
+            say(f"differs: {sentence}")
+        for sentence in ALWAYS:
+            say(sentence)
+        made = again.submit(out, hold_out=test)
+    for name, request in made.requests.items():
+        say(f"  {name}: request {request.request_id[:8]}, waiting for the hospital's decision")
+
+
+def add_commands(commands: ResearcherCommands) -> None:
+    """Adds this command to the program."""
+    commands.add(
+        "repeat",
+        repeat,
+        argument("study", "folder of the first study", kind=path),
+        credentials_option(),
+        study_folder(),
+        option("--test", "public hold-out, where it lies elsewhere than the first study's", kind=path),
+    )

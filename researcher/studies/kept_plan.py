@@ -1,0 +1,30 @@
+"""The plan in a study's folder, read without a connection to anybody."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from policies.errors import ConfigError
+from policies.plans.training import TrainingPlan
+
+STUDY_FILE = "study.json"
+"""Name of the file in a study's folder that holds its plan and its code requests."""
+
+
+def read_plan(folder: Path | str) -> tuple[TrainingPlan, tuple[str, ...]]:
+    """The plan that a folder's study was submitted with, and the datasites that have a request.
+
+    Raises:
+        ConfigError: The folder holds no study, or its file was cut.
+        PlanError: Its plan is none of this version, or no plan of training.
+    """
+    path = Path(folder) / STUDY_FILE
+    try:
+        values = json.loads(path.read_text())
+        plan, names = TrainingPlan.from_json(values["plan"]), tuple(map(str, values["requests"]))
+    except OSError as error:
+        raise ConfigError(f"{folder} holds no study. Submit one first, or give the folder of one.") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ConfigError(f"{path} was changed or cut. Take the folder's original, or a copy of it.") from error
+    return plan, names
