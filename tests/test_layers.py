@@ -69,7 +69,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.sandbox": {"policies": "errors", "datasites": "runs.gpus"},
     "datasites.training.process_group": {"policies": "errors"},
     "datasites.training.randomness": {"policies": "errors"},
-    "datasites.runs.blobs": {"policies": "errors validate"},
+    "datasites.runs.blobs": {"policies": "errors validate", "datasites": "files"},
     "datasites.runs.queue": {"policies": "answers errors", "datasites": "files"},
     "datasites.rehearsal.rehearsals": {"policies": "answers errors", "datasites": "files"},
     "datasites.web": {"policies": "errors settings validate"},
@@ -184,7 +184,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.researchers_port": {
         "policies": "answers contracts errors plans versions",
         "datasites": (
-            "access assets audit_log code_requests config runs.blobs runs.queue runs.runs runs.supervisor web"
+            "access assets audit_log code_requests config files runs.blobs runs.queue runs.runs runs.supervisor web"
         ),
     },
     "researcher.atomic_file": {"policies": "errors"},

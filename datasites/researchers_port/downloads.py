@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import Request
 from fastapi.responses import FileResponse
 
-from datasites.runs.blobs import CHUNK_BYTES
+from datasites.files.blob import CHUNK_BYTES
 from policies.errors import RangeRefused
 
 _REST = re.compile(r"bytes=([0-9]{1,15})-")

@@ -39,6 +39,7 @@ MAX_WAIT_SECONDS = 20.0
 # What stands in a path or a query: numbers that the queue can hold.
 Round = Annotated[int, Path(ge=0, lt=MAX_ROUNDS)]
 Seen = Annotated[int, Query(ge=-1, lt=1 << 53)]
+Begin = Annotated[int, Query(ge=0, lt=1 << 50)]
 WaitSeconds = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False)]
 
 
@@ -234,12 +235,18 @@ def _add_requests(router: APIRouter, routes: ResearcherRoutes, signed: Signed) -
 
 def _add_blobs(router: APIRouter, routes: ResearcherRoutes, signed: Signed) -> None:
     @router.put("/blobs/{digest}", status_code=201)
-    async def put_blob(request: Request, digest: str) -> JSONResponse:
+    async def put_blob(request: Request, digest: str, begin: Begin = 0) -> JSONResponse:
+        """Whole, or from a byte on the rest of an upload that broke off."""
         who = await signed.researcher(request)
         if request.headers.get(BODY) != digest:
             raise SignInFailed("The signature covers another body than the blob's digest names. Sign in again.")
-        size = await routes.blobs.receive(who.account, digest, _length(request), request.stream())
+        size = await routes.blobs.receive(who.account, digest, begin + _length(request), request.stream(), begin=begin)
         return JSONResponse(release_answer(BlobAnswer(digest, size)), status_code=201)
+
+    @router.get("/blobs/{digest}/received")
+    async def received(request: Request, digest: str) -> JSONResponse:
+        """How many bytes came of an upload that broke off."""
+        return await signed.answer(request, lambda who: BlobAnswer(digest, routes.blobs.received(who.account, digest)))
 
     @router.get("/blobs/{digest}")
     async def get_blob(request: Request, digest: str) -> Download:

@@ -6,11 +6,10 @@ renamed once its digest is known to be right. Nothing is ever in memory as a who
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
-import hashlib
 import os
-import secrets
 import shutil
 import threading
 import time
@@ -20,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
+from datasites.files.blob import PART, Blob
 from policies import validate
 from policies.errors import BlobError, BlobUnknown, DiskFull, QuotaExceeded
 from policies.validate import Checks
-
-CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,13 @@ class BlobStore:
 
     # --- in ----------------------------------------------------------------------------------------------
 
-    async def receive(self, account: str, digest: str, size: int, chunks: AsyncIterator[bytes]) -> int:
+    async def receive(
+        self, account: str, digest: str, size: int, chunks: AsyncIterator[bytes], *, begin: int = 0
+    ) -> int:
         """Stores a stream of `size` bytes under its digest, in bounded memory, and returns its size.
+
+        What came of a stream that breaks off is kept, counts as the account's, and shows to nobody; a later stream of
+        the rest, from byte `begin` on, completes it.
 
         Raises:
             BlobError: It is too large, of another size, or its digest is not the announced one.
@@ -85,14 +89,25 @@ class BlobStore:
         """
         validate.digest("digest", digest)
         with self._writing(account, size) as blob:
-            async for chunk in chunks:
-                blob.write(chunk)
+            if begin:
+                await run_in_threadpool(blob.go_on, digest, begin)
+            try:
+                async for chunk in chunks:
+                    blob.write(chunk)
+            except (ClientDisconnect, asyncio.CancelledError):
+                blob.set_aside(digest)
+                raise
             if blob.size != size:
                 raise BlobError(f"The upload ended after {blob.size} of {size} bytes. Send it again.")
             if blob.digest != digest:
                 raise BlobError("The upload does not have the digest it was announced with. Send it again.")
             await run_in_threadpool(blob.keep)
         return size
+
+    def received(self, account: str, digest: str) -> int:
+        """How many bytes there are of an upload that broke off."""
+        part = blob_file(self._folder, account, digest).with_name(PART + digest)
+        return part.stat().st_size if part.is_file() else 0
 
     @contextlib.contextmanager
     def write(self, account: str, *, at_most: int) -> Iterator[Blob]:
@@ -140,7 +155,7 @@ class BlobStore:
         now = time.time() if now is None else now
         kept = {(account[:32], digest) for account, digest in needed}
         removed = 0
-        for file in list(self._folder.glob("*/[!.]*")):
+        for file in [*self._folder.glob("*/[!.]*"), *self._folder.glob(f"*/{PART}*")]:
             with contextlib.suppress(FileNotFoundError):
                 about = file.stat()
                 if (file.parent.name, file.name) in kept:
@@ -163,7 +178,7 @@ class BlobStore:
                 yield blob
             finally:
                 blob.close()
-                self._count(account, blob.added, files=int(blob.is_new))
+                self._count(account, blob.added - blob.taken, files=int(blob.is_new) - (blob.taken > 0))
 
     @contextlib.contextmanager
     def _reserved(self, account: str, size: int) -> Iterator[None]:
@@ -199,57 +214,6 @@ class BlobStore:
 
     def _of_account(self, account: str) -> Path:
         return self._folder / validate.digest("account", account)[:32]
-
-
-class Blob:
-    """A blob that is being written. `BlobStore` makes them."""
-
-    def __init__(self, folder: Path, at_most: int) -> None:
-        self.size = 0
-        self.added = 0
-        self.is_new = False
-        self._folder, self._at_most = folder, at_most
-        self._running = hashlib.sha256()
-        self._aside = folder / f".{secrets.token_hex(16)}"
-        self._stream = self._aside.open("xb")
-
-    def write(self, chunk: bytes) -> None:
-        """Takes the next bytes.
-
-        Raises:
-            BlobError: They are more than was announced.
-        """
-        self.size += len(chunk)
-        if self.size > self._at_most:
-            raise BlobError(f"The blob was announced with {self._at_most} bytes; it has more.")
-        self._running.update(chunk)
-        self._stream.write(chunk)
-
-    @property
-    def digest(self) -> str:
-        """Of what was written so far."""
-        return self._running.hexdigest()
-
-    def keep(self) -> str:
-        """Makes the blob visible under its digest, on disk for good, and returns the digest."""
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        target = self._folder / self.digest
-        self.is_new = not target.exists()
-        self.added = self.size if self.is_new else 0
-        self._aside.replace(target)
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        return self.digest
-
-    def close(self) -> None:
-        """Removes what was not kept."""
-        with contextlib.suppress(OSError):  # a full disk may refuse the last buffer too
-            self._stream.close()
-        self._aside.unlink(missing_ok=True)
 
 
 _DISK_FULL = "The datasite's disk has no room for this blob. Nothing was kept. Ask the hospital, and try again later."

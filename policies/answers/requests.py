@@ -72,10 +72,10 @@ class ReceiptAnswer:
 
 @dataclass(frozen=True)
 class BlobAnswer:
-    """An upload that has come whole.
+    """An upload that has come whole, or how much of one has.
 
     Attributes:
-        digest: SHA-256 of it.
+        digest: SHA-256 of the whole.
         bytes: How many there are.
     """
 

@@ -12,10 +12,10 @@ from policies import errors
 from policies.answers.hospital import BudgetAnswer, HospitalAnswer
 from policies.answers.plain_values import from_plain
 from policies.answers.rehearsals import RehearsalAnswer
-from policies.answers.requests import ReceiptAnswer, RequestAnswer, ThreadAnswer
+from policies.answers.requests import BlobAnswer, ReceiptAnswer, RequestAnswer, ThreadAnswer
 from policies.answers.runs import ChargedRunAnswer, RunAnswer
 from policies.contracts.signatures import EMPTY_BODY, sign
-from policies.errors import DatasiteUnreachable, FederationError, RequestUnknown, WanwuError
+from policies.errors import BlobError, DatasiteUnreachable, FederationError, RequestUnknown, WanwuError
 from policies.ledger.receipt import MAX_RECEIPT_BYTES
 from policies.untrusted_text import is_plain
 from researcher.hospitals.secure_channel import SecureChannel
@@ -32,6 +32,8 @@ class DatasiteClient:
 
     def __init__(self, channel: SecureChannel, seed: bytes) -> None:
         self.url = channel.url
+        self.bytes_moved = 0  # through uploads and downloads so far: who waits by progress looks here
+        self._broken_uploads: set[str] = set()
         self._seed = seed
         self._channel = channel
 
@@ -97,10 +99,43 @@ class DatasiteClient:
         return self._run(self._json("POST", f"/requests/{request_id}/rounds/{round_index}/cancel"))
 
     def put_blob(self, content: bytes, *, digest: str = "") -> str:
-        """Uploads bytes and returns their digest, which may be given where it is known."""
+        """Uploads bytes and returns their digest, which may be given where it is known.
+
+        An upload that breaks off goes on where it was, here or at the next call with the same bytes.
+
+        Raises:
+            DatasiteUnreachable: The connection broke and does not come back; the datasite keeps what came.
+        """
         digest = digest or hashlib.sha256(content).hexdigest()
-        self._send("PUT", f"/blobs/{digest}", body_sha256=digest, content=content)
+        begin = self._received(digest) if digest in self._broken_uploads else 0
+        while True:
+            path = f"/blobs/{digest}" + (f"?begin={begin}" if begin else "")
+            try:
+                self._send("PUT", path, body_sha256=digest, content=content[begin:])
+                break
+            except DatasiteUnreachable:
+                self._broken_uploads.add(digest)
+                begun, begin = begin, self._received(digest)
+                if begin <= begun:
+                    raise
+                self.bytes_moved += begin - begun
+            except BlobError:  # what came before is not there any more, or is not its beginning
+                if not begin:
+                    raise
+                begin = 0
+        self._broken_uploads.discard(digest)
+        self.bytes_moved += len(content) - begin
         return digest
+
+    def _received(self, digest: str) -> int:
+        """How many bytes of an upload that broke off the datasite has; 0 where its version keeps none."""
+        try:
+            content = self._json("GET", f"/blobs/{digest}/received")
+        except WanwuError as error:
+            if isinstance(error, DatasiteUnreachable):
+                raise
+            return 0
+        return read_answer(BlobAnswer, content, self.url).bytes
 
     def get_blob(self, digest: str, file: Path, *, max_bytes: int) -> int:
         """Downloads a blob into `file`, checks its digest, and returns its size in bytes.
@@ -148,6 +183,7 @@ class DatasiteClient:
                         file.unlink()
                         raise FederationError(f"{self.url} sent more than {max_bytes} bytes for an update.")
                     stream.write(chunk)
+                    self.bytes_moved += len(chunk)
 
     def _run(self, content: object) -> RunAnswer:
         charged = isinstance(content, dict) and "epsilon_spent" in content

@@ -258,13 +258,16 @@ class RemoteRound:
             raise FederationError("The round ended without this hospital.")
 
     def _reaching(self, ask: Callable[[], _T]) -> _T:
-        """Asks again while the datasite cannot be reached, as long as the retry policy allows."""
-        deadline, backoff = time.monotonic() + self.retry_policy.unreachable_seconds, Backoff()
+        """Asks again while the datasite cannot be reached, as long as bytes come through or the retry policy allows."""
+        routes, backoff, since = self.hospital.routes, Backoff(), time.monotonic()
+        moved = routes.bytes_moved
         while True:
             try:
                 return ask()
             except DatasiteUnreachable as error:
-                if time.monotonic() > deadline or self.stopping.is_set():
+                if routes.bytes_moved > moved:
+                    moved, backoff, since = routes.bytes_moved, Backoff(), time.monotonic()
+                if time.monotonic() - since > self.retry_policy.unreachable_seconds or self.stopping.is_set():
                     raise
                 self._say("unreachable", reason=error.public)
                 backoff.pause(self.stopping)

@@ -63,6 +63,7 @@ class FakeHospital:
     def __post_init__(self) -> None:
         self.datasets = {"d": SimpleNamespace(public_size=SIZE)}
         self.routes = self
+        self.bytes_moved = 0
         self._blobs: dict[str, bytes] = {}
         self._runs: dict[int, tuple[str, str, str, int]] = {}  # state, code, update, version
         self._changed = threading.Condition()

@@ -17,6 +17,7 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from support.bad_line import BadLine
 from support.waiting import CEILING_SECONDS, wait_for
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
@@ -142,6 +143,85 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(
     assert 0 < starts[0] < MEGABYTE < starts[1] < 2 * MEGABYTE
 
 
+def parts(folder: Path) -> list[Path]:
+    return list((folder / "blobs").rglob(".part-*"))
+
+
+def test_an_upload_whose_line_drops_at_sixty_percent_goes_on_where_it_was(
+    datasite: int, tmp_path: Path, blobs: BlobStore
+) -> None:
+    content = os.urandom(5 * MEGABYTE)
+    with BadLine(datasite, cuts=[3 * MEGABYTE]) as line, over(f"http://127.0.0.1:{line.own_port}") as through:
+        digest = wait_for(lambda: _put(through, content))
+    (file,) = (tmp_path / "blobs").glob(f"*/{digest}")
+    assert file.read_bytes() == content and not parts(tmp_path)
+    assert line.broken == 1 and line.bytes_up < 7 * MEGABYTE, "whole again it would be eight"
+    assert through.bytes_moved == len(content)
+
+
+def _put(through: DatasiteClient, content: bytes) -> str | None:
+    """Puts a blob; None if the line broke before the datasite had told what came."""
+    try:
+        return through.put_blob(content)
+    except DatasiteUnreachable:
+        return None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_flaky_line_carries_a_blob_up_and_down(datasite: int, tmp_path: Path, seed: int) -> None:
+    content = os.urandom(2 * MEGABYTE)
+    with (
+        BadLine(datasite, resets=0.5, latency_seconds=0.0002, seed=seed) as line,
+        over(f"http://127.0.0.1:{line.own_port}") as through,
+    ):
+        digest = wait_for(lambda: _put(through, content))
+        wait_for(lambda: _get(through, digest, tmp_path / "blob"))
+    assert (tmp_path / "blob").read_bytes() == content
+
+
+def _get(through: DatasiteClient, digest: str, file: Path) -> int | None:
+    try:
+        return through.get_blob(digest, file, max_bytes=8 * MEGABYTE)
+    except DatasiteUnreachable:
+        return None
+
+
+def test_what_came_of_an_upload_counts_as_the_accounts_and_is_nobody_elses(
+    datasite: int, tmp_path: Path, blobs: BlobStore
+) -> None:
+    content = os.urandom(6 * MEGABYTE)
+    with BadLine(datasite, cuts=[4 * MEGABYTE, 1]) as line, over(f"http://127.0.0.1:{line.own_port}") as through:
+        assert _put(through, content) is None
+    wait_for(lambda: parts(tmp_path))
+    (part,) = parts(tmp_path)
+    digest, came = hashlib.sha256(content).hexdigest(), part.stat().st_size
+    assert 0 < came < 4 * MEGABYTE and content.startswith(part.read_bytes())
+    url = f"http://127.0.0.1:{datasite}"
+    with over(url) as own, over(url, OTHER) as stranger:
+        assert (own._received(digest), stranger._received(digest)) == (came, 0)
+        with pytest.raises(BlobUnknown):
+            own.get_blob(digest, tmp_path / "blob", max_bytes=8 * MEGABYTE)
+        own.put_blob(os.urandom(8 * MEGABYTE))
+        with pytest.raises(QuotaExceeded, match=f"{8 * MEGABYTE - came} of this account's"):
+            own.put_blob(os.urandom(8 * MEGABYTE))
+    assert blobs.expire([], now=time.time() + 8 * 24 * 3600) == 2 and not parts(tmp_path)
+
+
+def test_a_beginning_that_is_not_the_uploads_own_is_sent_again(
+    researcher: DatasiteClient, datasite: int, tmp_path: Path
+) -> None:
+    content = os.urandom(MEGABYTE)
+    with BadLine(datasite, cuts=[MEGABYTE // 2, 1]) as line, over(f"http://127.0.0.1:{line.own_port}") as through:
+        assert _put(through, content) is None
+    wait_for(lambda: parts(tmp_path))
+    (part,) = parts(tmp_path)
+    part.write_bytes(bytes(part.stat().st_size))
+    researcher._broken_uploads.add(hashlib.sha256(content).hexdigest())
+    digest = researcher.put_blob(content)
+    (file,) = (tmp_path / "blobs").glob(f"*/{digest}")
+    assert file.read_bytes() == content and not parts(tmp_path)
+
+
 def test_a_line_that_stays_broken_leaves_what_came_for_the_next_try(
     researcher: DatasiteClient, datasite: int, tmp_path: Path
 ) -> None:
@@ -222,7 +302,7 @@ def test_an_upload_without_its_length_is_refused(datasite: int, tmp_path: Path) 
     assert not list((tmp_path / "blobs").rglob("*"))
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(datasite: int, tmp_path: Path) -> None:
+def test_an_upload_that_breaks_off_leaves_what_came_aside(datasite: int, tmp_path: Path) -> None:
     digest = hashlib.sha256(b"w" * 1000).hexdigest()
     path = f"/wanwu/v1/blobs/{digest}"
     fields = {**sign(SEED, "PUT", path, digest), "host": "127.0.0.1", "content-length": "1000"}
@@ -230,7 +310,9 @@ def test_an_upload_that_breaks_off_leaves_nothing(datasite: int, tmp_path: Path)
     with socket.create_connection(("127.0.0.1", datasite)) as line:
         line.sendall(head.encode() + b"w" * 500)
         wait_for(lambda: [file for file in (tmp_path / "blobs").rglob(".*") if file.is_file()])
-    wait_for(lambda: not [file for file in (tmp_path / "blobs").rglob("*") if file.is_file()])
+    wait_for(lambda: parts(tmp_path))
+    (left,) = [file for file in (tmp_path / "blobs").rglob("*") if file.is_file()]
+    assert left.name == f".part-{digest}" and left.read_bytes() == b"w" * 500
 
 
 def _signed(datasite: int, path: str, **headers: str) -> httpx.Response:

@@ -1,0 +1,96 @@
+"""One blob on its way to the disk: written aside, or begun by an upload that broke off, and shown once it is right."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import BinaryIO
+
+from policies.errors import BlobError
+
+CHUNK_BYTES = 1 << 20
+PART = ".part-"
+"""What the file of an upload that broke off begins with; the digest of the whole follows."""
+_BEGIN_AGAIN = "There is no such beginning of this upload here. Send it whole."
+
+
+class Blob:
+    """A blob that is being written. `datasites.runs.blobs.BlobStore` makes them."""
+
+    def __init__(self, folder: Path, at_most: int) -> None:
+        self.size = 0
+        self.added = 0
+        self.is_new = False
+        self.taken = 0
+        self._folder, self._at_most = folder, at_most
+        self._running = hashlib.sha256()
+        self._aside = folder / f".{secrets.token_hex(16)}"
+        self._stream: BinaryIO = self._aside.open("xb")
+
+    def write(self, chunk: bytes) -> None:
+        """Takes the next bytes.
+
+        Raises:
+            BlobError: They are more than was announced.
+        """
+        self.size += len(chunk)
+        if self.size > self._at_most:
+            raise BlobError(f"The blob was announced with {self._at_most} bytes; it has more.")
+        self._running.update(chunk)
+        self._stream.write(chunk)
+
+    def go_on(self, digest: str, begin: int) -> None:
+        """Takes what came of an upload that broke off as the blob's beginning.
+
+        Raises:
+            BlobError: There are not exactly `begin` bytes of it.
+        """
+        self._stream.close()
+        try:
+            self._aside = (self._folder / f"{PART}{digest}").rename(self._aside)
+        except FileNotFoundError as error:
+            raise BlobError(_BEGIN_AGAIN) from error
+        self.taken = self._aside.stat().st_size
+        self._stream = self._aside.open("r+b")
+        if self.taken != begin:
+            raise BlobError(_BEGIN_AGAIN)
+        while chunk := self._stream.read(CHUNK_BYTES):
+            self._running.update(chunk)
+        self.size = begin
+
+    def set_aside(self, digest: str) -> None:
+        """Keeps what came, in the place of what came of it before."""
+        self._stream.close()
+        part = self._folder / f"{PART}{digest}"
+        before = part.stat().st_size if part.exists() else 0
+        self.added, self.is_new = self.size - before, not before
+        self._aside.replace(part)
+
+    @property
+    def digest(self) -> str:
+        """Of what was written so far."""
+        return self._running.hexdigest()
+
+    def keep(self) -> str:
+        """Makes the blob visible under its digest, on disk for good, and returns the digest."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        target = self._folder / self.digest
+        self.is_new = not target.exists()
+        self.added = self.size if self.is_new else 0
+        self._aside.replace(target)
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return self.digest
+
+    def close(self) -> None:
+        """Removes what was not kept."""
+        with contextlib.suppress(OSError):  # a full disk may refuse the last buffer too
+            self._stream.close()
+        self._aside.unlink(missing_ok=True)
