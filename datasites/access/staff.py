@@ -10,21 +10,20 @@ import hmac
 import json
 import secrets
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from datasites.access import passwords
-from datasites.access.people import ADMIN, REVIEWER, ROLES, StaffRow
+from datasites.access.people import ADMIN, AUDITOR, REVIEWER, ROLES, StaffRow
 from datasites.access.staff_file import StaffAccount, read_accounts, write_accounts
+from datasites.access.staff_roles import Asking, RoleOutcome, with_role
 from datasites.files.private_file import write_private
 from policies.errors import ConfigError, NotAllowed, SignInFailed
 from policies.inside_folder import inside
 from policies.validate import Checks
-
-PROPOSED_FOR = timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,11 @@ class Known(NamedTuple):
     mark: str
 
 
-class RoleOutcome(NamedTuple):
-    """What became of a change of role: whether it is in force, whether it may do more, and who stands behind it."""
+class Handed(NamedTuple):
+    """The file that a person is handed, and what became of the role that they are to have."""
 
-    in_force: bool
-    more: bool
-    people: tuple[str, ...]
+    file: Path
+    role: RoleOutcome
 
 
 class Staff:
@@ -139,9 +137,7 @@ class Staff:
         """
         with self._lock:
             accounts = self._accounts()
-            if name not in accounts:
-                raise ConfigError(f"There is no account {name!r}.")
-            write_accounts(self._file, {**accounts, name: change(accounts[name])})
+            write_accounts(self._file, {**accounts, name: change(_of_name(accounts, name))})
 
     def set_password(self, name: str, password: str) -> None:
         """Sets a person's password.
@@ -161,9 +157,7 @@ class Staff:
         """Gives a person another role, or notes that somebody wants it where it takes several people.
 
         Guarantees:
-            A role that may do more is not given before as many different admins as are needed, none of them the person
-            and each with an own token where more than one is, have asked for it within `PROPOSED_FOR`. The last admin
-            with an account stays one.
+            Those of `with_role`. The last admin with an account stays one.
 
         Raises:
             ConfigError: There is no such account or role, it is the person's already, or nobody else is an admin.
@@ -172,49 +166,48 @@ class Staff:
         Checks(ConfigError).choice("role", role, ROLES)
         with self._lock:
             accounts = self._accounts()
-            account = accounts.get(name)
-            if account is None:
-                raise ConfigError(f"There is no account {name!r}.")
+            account = _of_name(accounts, name)
             if account.role == role:
                 raise ConfigError(f"{name} is {role} already.")
-            admins = {one.name for one in accounts.values() if one.role == ADMIN}
-            if admins == {name}:
-                raise ConfigError(f"{name} is the only admin with an account. Make somebody else an admin first.")
-            people: tuple[str, ...] = (by.name,)
-            more = ROLES.index(role) < ROLES.index(account.role)
-            if more and needed > 1:
-                if not by.named or by.name == name:
-                    raise NotAllowed(f"A role that may do more takes {needed} other admins, each with an own token.")
-                people = tuple(sorted({*_stand_behind(account, role, admins), by.name}))
-            if more and len(people) < needed:
-                now = datetime.now(UTC).isoformat(timespec="seconds")
-                changed = replace(account, proposed_role=role, proposed_by=people, proposed_at=now)
-            else:
-                changed = replace(account, role=role, proposed_role="", proposed_by=(), proposed_at="")
+            _check_another_admin(accounts, name)
+            changed, outcome = with_role(account, role, _asking(accounts, by, needed))
             write_accounts(self._file, {**accounts, name: changed})
-        return RoleOutcome(changed.role == role, more, people)
+        return outcome
 
-    def reset(self, name: str, *, url: str) -> Path:
-        """Takes a person's token, password and second factor away, and returns a new file to hand over.
+    def reset(self, name: str, *, by: Person, needed: int, url: str) -> Handed:
+        """Takes a person's token, password and second factor away, and makes a new file to hand over.
 
         Guarantees:
-            Every session of the person has ended.
+            Every session of the person has ended, and so has any proposal of a role for them. Whoever holds the new
+            file is an auditor until `with_role` gives them the role that the person had.
 
         Raises:
-            ConfigError: There is no such account.
+            ConfigError: There is no such account, or no admin with an account would be left.
         """
         token = secrets.token_urlsafe(32)
-        self.change(
-            name,
-            lambda account: replace(account, token_sha256=_digest(token), password="", second_factor=""),
-        )
-        return self._hand_over(name, token, url)
+        with self._lock:
+            accounts = self._accounts()
+            account = _of_name(accounts, name)
+            anew = replace(account, token_sha256=_digest(token), password="", second_factor="")
+            anew = replace(anew, role=AUDITOR, proposed_role="", proposed_by=(), proposed_at="")
+            asking, outcome = _asking(accounts, by, needed), RoleOutcome(False, True, ())
+            if asking.alone(account) or asking.counts(account) or account.role == AUDITOR:
+                anew, outcome = with_role(anew, account.role, asking)
+            if not outcome.in_force:
+                _check_another_admin(accounts, name)
+            file = self._hand_over(name, token, url)
+            write_accounts(self._file, {**accounts, name: anew})
+        return Handed(file, outcome)
 
-    def add(self, name: str, role: str, *, by: str, url: str) -> Path:
-        """Adds a person and returns the file to hand over.
+    def add(self, name: str, role: str, *, by: Person, needed: int, url: str) -> Handed:
+        """Adds a person, and makes the file to hand over.
+
+        Guarantees:
+            Who is added is an auditor until `with_role` gives them another role.
 
         Raises:
             ConfigError: The name is taken or malformed, or there is no such role.
+            NotAllowed: The role takes several people, and who asks cannot be one of them.
         """
         checks = Checks(ConfigError)
         checks.name("name", name)
@@ -223,22 +216,24 @@ class Staff:
             accounts = self._accounts()
             if name in accounts or name == self._owner.name:
                 raise ConfigError(f"There is an account {name!r} already. Remove it first, or choose another name.")
-            token = secrets.token_urlsafe(32)
+            token, now = secrets.token_urlsafe(32), datetime.now(UTC).isoformat(timespec="seconds")
+            account = StaffAccount(name, AUDITOR, _digest(token), now, by.name)
+            account, outcome = with_role(account, role, _asking(accounts, by, needed))
             file = self._hand_over(name, token, url)
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            write_accounts(self._file, {**accounts, name: StaffAccount(name, role, _digest(token), now, by)})
-        return file
+            write_accounts(self._file, {**accounts, name: account})
+        return Handed(file, outcome)
 
     def remove(self, name: str) -> None:
         """Ends a person's account at once.
 
         Raises:
-            ConfigError: There is none.
+            ConfigError: There is none, or nobody else is an admin with an account.
         """
         with self._lock:
             accounts = self._accounts()
-            if accounts.pop(name, None) is None:
-                raise ConfigError(f"There is no account {name!r}.")
+            _of_name(accounts, name)
+            _check_another_admin(accounts, name)
+            del accounts[name]
             write_accounts(self._file, accounts)
             inside(self._handover, f"{name}.json").unlink(missing_ok=True)
 
@@ -253,12 +248,27 @@ class Staff:
         return file
 
 
-def _stand_behind(account: StaffAccount, role: str, admins: Collection[str]) -> tuple[str, ...]:
-    """Who has asked for a role before and still may, where that is not too long ago."""
-    if account.proposed_role != role:
-        return ()
-    lately = datetime.now(UTC) - datetime.fromisoformat(account.proposed_at) < PROPOSED_FOR
-    return tuple(one for one in account.proposed_by if one in admins) if lately else ()
+def _of_name(accounts: Mapping[str, StaffAccount], name: str) -> StaffAccount:
+    if name not in accounts:
+        raise ConfigError(f"There is no account {name!r}.")
+    return accounts[name]
+
+
+def _admins(accounts: Mapping[str, StaffAccount]) -> frozenset[str]:
+    return frozenset(one.name for one in accounts.values() if one.role == ADMIN)
+
+
+def _asking(accounts: Mapping[str, StaffAccount], by: Person, needed: int) -> Asking:
+    return Asking(by.name, by.named, _admins(accounts), needed)
+
+
+def _check_another_admin(accounts: Mapping[str, StaffAccount], name: str) -> None:
+    """Refuses to take the last admin with an account away."""
+    if _admins(accounts) == {name}:
+        raise ConfigError(
+            f"{name} is the only admin with an account. Make somebody else an admin first; to end a token or password "
+            f"that others know, the state folder's owner runs 'python -m datasites staff reset {name}'."
+        )
 
 
 def _digest(token: str) -> str:

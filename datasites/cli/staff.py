@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from datasites.cli import console
@@ -10,10 +13,10 @@ from policies.terminal.commands import argument, option
 
 
 def add_staff(chosen: Chosen, *, person: str, role: str) -> None:
-    """Makes an account for one of the hospital's people."""
+    """Makes an account for one of the hospital's people; a role above auditor takes as many people as requests do."""
     answer = console.call(chosen, "POST", "/staff", {"name": person, "role": role})
-    told = f"{person} is {role}. Hand over this file on a safe way, then delete it: {answer['file']}"
-    tell(chosen, {"name": person, "role": role, **answer}, told)
+    is_now = f"{person} is {role}." if answer["in_force"] else _proposed(answer)
+    tell(chosen, answer, f"{is_now} Hand over this file on a safe way, then delete it: {answer['file']}")
 
 
 def remove_staff(chosen: Chosen, *, person: str) -> None:
@@ -27,16 +30,19 @@ def change_role(chosen: Chosen, *, person: str, role: str) -> None:
     answer = console.call(chosen, "POST", f"/staff/{person}/role", {"role": role})
     if answer["in_force"]:
         return tell(chosen, answer, f"{person} is {role} from now on, and signs in anew.")
-    given, needed = len(answer["people"]), answer["people_needed"]
-    tell(chosen, answer, f"Proposed: {person} becomes {role} when further admins say the same ({given} of {needed}).")
+    tell(chosen, answer, _proposed(answer))
     return None
 
 
 def reset_staff(chosen: Chosen, *, person: str) -> None:
-    """Takes the token, password and second factor of a person away and makes a new file to hand over."""
+    """Takes the token, password and second factor of a person away and makes a new file to hand over.
+
+    Where requests take several people, a reviewer or admin is an auditor until as many admins have confirmed the role.
+    """
     answer = console.call(chosen, "POST", f"/staff/{person}/reset")
-    told = f"{person} begins anew, and is signed out everywhere. Hand over this file on a safe way: {answer['file']}"
-    tell(chosen, {"name": person, **answer}, told)
+    is_now = f"{person} begins anew, and is signed out everywhere."
+    role = "" if answer["in_force"] else f" {_proposed(answer)}"
+    tell(chosen, answer, f"{is_now}{role} Hand over this file on a safe way: {answer['file']}")
 
 
 def list_staff(chosen: Chosen) -> None:
@@ -44,6 +50,12 @@ def list_staff(chosen: Chosen) -> None:
     from datasites.console.shown.tables import staff_table
 
     console.show(chosen, console.call(chosen, "GET", "/staff"), staff_table)
+
+
+def _proposed(answer: Mapping[str, Any]) -> str:
+    person, role, given, needed = answer["name"], answer["role"], len(answer["people"]), answer["people_needed"]
+    confirm = f"python -m datasites staff role {person} --role {role} --as FILE"
+    return f"{person} becomes {role} when admins confirm it with '{confirm}' ({given} of {needed})."
 
 
 def add_commands(commands: HospitalCommands) -> None:

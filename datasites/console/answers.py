@@ -183,6 +183,13 @@ class RoleAnswer:
 
 
 @dataclass(frozen=True)
+class AccountAnswer(RoleAnswer):
+    """What became of the role that one of the hospital's people is to have, and the file that they are handed."""
+
+    file: str
+
+
+@dataclass(frozen=True)
 class RemovedAnswer:
     """Whose account has ended."""
 

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import patch
 
+from support.added_people import add_person
 from support.console_budgets import DATASET, fake_dataset, fake_ledger, hundredth
 from support.console_reviews import FakeBook
 from support.daily_fakes import daily_fakes
@@ -152,7 +153,7 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
     staff = Staff(folder / "staff.json", folder / "staff", owner=OWNER, owner_token="the owner's")
     tokens = {OWNER: "the owner's"}
     for name, role in ((ADMIN_NAME, ADMIN), (REVIEWER_NAME, REVIEWER), (AUDITOR_NAME, AUDITOR)):
-        tokens[name] = json.loads(staff.add(name, role, by=OWNER, url=url).read_text())["token"]
+        tokens[name] = json.loads(add_person(staff, name, role, url=url).read_text())["token"]
         staff.change(name, lambda account: replace(account, password=_kept()))
     ledger, epsilon = parts.pop("ledger", None) or fake_ledger(), hundredth
     books = SimpleNamespace(

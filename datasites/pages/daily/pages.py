@@ -28,10 +28,10 @@ def make_daily_pages(console: Console, sessions: Sessions) -> tuple[Pages, ...]:
         enrol=lambda email: str(accounts.enrol(email)),
         revoke=lambda email: accounts.revoke(email),
         staff=console.staff.list,
-        add=lambda name, role, by: add_person(console, name, role, by=by).file,
+        add=lambda name, role, by: add_person(console, name, role, by=by),
         remove=lambda name, by: remove_person(console, name, by=by),
         change_role=lambda name, role, by: change_role(console, name, role, by=by),
-        reset=lambda name, by: reset_person(console, name, by=by).file,
+        reset=lambda name, by: reset_person(console, name, by=by),
         soon_days=console.config.notices.certificate_days,
     )
     reports = [] if console.study_reports is None else [study_reports.make_pages(KeptReports(console.study_reports))]

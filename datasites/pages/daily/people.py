@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from datasites.access.people import ADMIN, AUDITOR, REVIEWER, ROLES, ResearcherRow, StaffRow
 from datasites.access.staff import Person
-from datasites.console.answers import RoleAnswer
+from datasites.console.answers import AccountAnswer, RoleAnswer
 from datasites.console.console import CHANGES
 from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.state_words import role_word
@@ -50,7 +50,10 @@ REMOVE = Step(
 )
 RESET = Step(
     to_translate("Have %(who)s begin anew"),
-    to_translate("Password, second factor and sessions end; a new file on the machine lets them set a password."),
+    to_translate(
+        "Password, second factor and sessions end; a new file on the machine lets them set a password. Where requests "
+        "need several people, they are an auditor until as many admins have confirmed their role."
+    ),
     to_translate("Have them begin anew"),
 )
 
@@ -64,10 +67,10 @@ class PeoplesDoors:
         enrol: Makes a researcher's account and certificate; returns the name of the file to hand over.
         revoke: Ends a researcher's access; returns how many certificates ended.
         staff: The hospital's people.
-        add: Adds one, by name and role, for who does it; returns the name of the file to hand over.
+        add: Adds one, by name and role, for who does it, or proposes the role; tells the file to hand over.
         remove: Removes one, for who does it.
         change_role: Gives one another role, for who does it, or proposes it.
-        reset: Has one begin anew, for who does it; returns the name of the file to hand over.
+        reset: Has one begin anew, for who does it; tells the file to hand over.
         soon_days: Days before its end from which on a certificate ends soon.
     """
 
@@ -75,10 +78,10 @@ class PeoplesDoors:
     enrol: Callable[[str], str]
     revoke: Callable[[str], int]
     staff: Callable[[], Sequence[StaffRow]]
-    add: Callable[[str, str, str], str]
+    add: Callable[[str, str, Person], AccountAnswer]
     remove: Callable[[str, str], object]
     change_role: Callable[[str, str, Person], RoleAnswer]
-    reset: Callable[[str, str], str]
+    reset: Callable[[str, Person], AccountAnswer]
     soon_days: int
 
 
@@ -105,7 +108,7 @@ def make_pages(doors: PeoplesDoors) -> Pages:
     def enrol(visit: Visit) -> Answer:
         email = visit.form.line("email")
         try:
-            return _handed(visit, doors.enrol(email), email)
+            return Onward("/people", notice=_to_hand(visit, doors.enrol(email), email))
         except ConfigError as error:
             return listed(visit, {"email": error.public})
 
@@ -113,8 +116,8 @@ def make_pages(doors: PeoplesDoors) -> Pages:
     def add(visit: Visit) -> Answer:
         name = visit.form.line("name")
         try:
-            return _handed(visit, doors.add(name, visit.form.get("role"), visit.who.name), name)
-        except ConfigError as error:
+            return _handed(visit, doors.add(name, visit.form.get("role"), visit.who))
+        except (ConfigError, NotAllowed) as error:
             return listed(visit, {"name": error.public})
 
     _make_steps(pages, doors)
@@ -143,14 +146,10 @@ def _make_role(pages: Pages, doors: PeoplesDoors) -> None:
             done = doors.change_role(who, role, visit.who)
         except (ConfigError, NotAllowed) as error:
             return asked(visit, who, {"role": error.public})
+        if not done.in_force:
+            return Onward("/people", notice=_proposed(visit, done))
         word = visit.gettext(role_word(role))
-        if done.in_force:
-            return Onward("/people", notice=visit.gettext("%(who)s is %(role)s from now on.", who=who, role=word))
-        given = {"given": len(done.people), "needed": done.people_needed}
-        text = to_translate(
-            "Proposed: %(who)s becomes %(role)s when further admins confirm it (%(given)s of %(needed)s)."
-        )
-        return Onward("/people", notice=visit.gettext(text, who=who, role=word, **given))
+        return Onward("/people", notice=visit.gettext("%(who)s is %(role)s from now on.", who=who, role=word))
 
 
 def _roles(visit: Visit) -> list[tuple[str, str]]:
@@ -170,7 +169,7 @@ def _make_steps(pages: Pages, doors: PeoplesDoors) -> None:
         return Onward("/people", notice=visit.gettext("The account of %(who)s has ended.", who=who))
 
     def reset(visit: Visit, who: str) -> Answer:
-        return _handed(visit, doors.reset(who, visit.who.name), who)
+        return _handed(visit, doors.reset(who, visit.who))
 
     def known_researcher(who: str) -> bool:
         return any(one.email == who for one in doors.researchers())
@@ -183,9 +182,21 @@ def _make_steps(pages: Pages, doors: PeoplesDoors) -> None:
     _confirmed(pages, "/people/staff/reset", RESET, known_person, reset)
 
 
-def _handed(visit: Visit, file: str, who: str) -> Answer:
-    said = visit.gettext("Hand this file on the datasite's machine to %(who)s: %(file)s", who=who, file=file)
-    return Onward("/people", notice=said)
+def _handed(visit: Visit, done: AccountAnswer) -> Answer:
+    said = _to_hand(visit, done.file, done.name)
+    return Onward("/people", notice=said if done.in_force else f"{said} {_proposed(visit, done)}")
+
+
+def _to_hand(visit: Visit, file: str, who: str) -> str:
+    return visit.gettext("Hand this file on the datasite's machine to %(who)s: %(file)s", who=who, file=file)
+
+
+def _proposed(visit: Visit, done: RoleAnswer) -> str:
+    text = to_translate(
+        "%(who)s becomes %(role)s when admins confirm that as a change of role (%(given)s of %(needed)s)."
+    )
+    role, given = visit.gettext(role_word(done.role)), len(done.people)
+    return visit.gettext(text, who=done.name, role=role, given=given, needed=done.people_needed)
 
 
 def _confirmed(
@@ -202,4 +213,10 @@ def _confirmed(
 
     @pages.post(path, CHANGES)
     def taken(visit: Visit) -> Answer:
-        return take(visit, visit.form.line("who"))
+        who = visit.form.line("who")
+        try:
+            return take(visit, who)
+        except ConfigError as error:
+            return Page(
+                "daily/confirm.html.jinja", {"step": step, "who": who, "path": path, "refused": error.public}, 422
+            )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.added_people import BY_OWNER, add_person
 from support.console_pages import Clock
 
 from datasites.access import sessions as module
@@ -21,7 +22,7 @@ WU, OWNER = Person("dr.wu", REVIEWER, named=True), Person("admin@clinic.org", AD
 @pytest.fixture
 def staff(tmp_path: Path) -> Staff:
     made = Staff(tmp_path / "staff.json", tmp_path / "staff", owner=OWNER.name, owner_token="the owner's")
-    made.add("dr.wu", REVIEWER, by="admin", url="")
+    add_person(made, "dr.wu", REVIEWER)
     return made
 
 
@@ -73,12 +74,12 @@ def test_every_change_of_an_account_ends_its_sessions_and_no_other(
     elif change == "password":
         staff.change("dr.wu", lambda account: replace(account, password="x"))
     elif change == "reset":
-        staff.reset("dr.wu", url="")
+        staff.reset("dr.wu", by=BY_OWNER, needed=1, url="")
     elif change == "second factor":
         staff.set_second_factor("dr.wu", "S", 0)
     else:
         staff.remove("dr.wu")
-        staff.add("dr.wu", REVIEWER, by="admin", url="")
+        add_person(staff, "dr.wu", REVIEWER)
     assert (sessions.find(own), bool(sessions.find(owners))) == (None, True)
 
 

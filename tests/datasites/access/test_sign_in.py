@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import pyotp
 import pytest
+from support.added_people import BY_OWNER, add_person
 from support.console_pages import Clock, Noted
 
 from datasites.access import passwords
@@ -32,7 +33,7 @@ def little_work() -> object:
 @pytest.fixture
 def staff(tmp_path: Path) -> Staff:
     made = Staff(tmp_path / "staff.json", tmp_path / "staff", owner="admin@clinic.org", owner_token="the owner's")
-    made.add("dr.wu", REVIEWER, by="admin", url="")
+    add_person(made, "dr.wu", REVIEWER)
     made.set_password("dr.wu", PASSWORD)
     return made
 
@@ -98,7 +99,7 @@ def test_whatever_is_wrong_is_refused_alike(sign_in: SignIn, noted: Noted, name:
 
 
 def test_an_account_without_a_password_lets_nobody_in_by_one(staff: Staff, sign_in: SignIn) -> None:
-    staff.add("m.lee", REVIEWER, by="admin", url="")
+    add_person(staff, "m.lee", REVIEWER)
     with pytest.raises(SignInFailed):
         sign_in.by_password("m.lee", "", "", peer="p")
 
@@ -185,7 +186,7 @@ def test_a_reset_takes_everything_and_the_new_file_sets_a_password_once(
     secret = second_factor.new_secret()
     account.add_second_factor(WU, PASSWORD, secret, pyotp.TOTP(secret).now(), peer="p")
     before = json.loads((tmp_path / "staff" / "dr.wu.json").read_text())["token"]
-    token = json.loads(staff.reset("dr.wu", url="").read_text())["token"]
+    token = json.loads(staff.reset("dr.wu", by=BY_OWNER, needed=1, url="").file.read_text())["token"]
     assert token != before and [(row.password, row.second_factor) for row in staff.list()] == [(False, False)]
     with pytest.raises(SignInFailed):
         staff.of_token(before)
@@ -198,4 +199,4 @@ def test_a_reset_takes_everything_and_the_new_file_sets_a_password_once(
     with pytest.raises(SignInFailed):
         sign_in.first_password("dr.wu", token, PASSWORD, peer="p")
     with pytest.raises(ConfigError):
-        staff.reset("nobody", url="")
+        staff.reset("nobody", by=BY_OWNER, needed=1, url="")

@@ -43,6 +43,7 @@ TRIED = {
     **{"approves": False, "reasons": [{"template": "It has not been rehearsed.", "values": {}}]},
 }
 DRY_RUN = {"rows": [TRIED, {**TRIED, "approves": True, "reasons": []}], "approves": 1, "against_people": 1}
+ROLE = {"name": "wu", "role": "admin", "in_force": False, "people": ["a"], "people_needed": 2}
 MADE = ["weekly", "--like", "0123", "--study-epsilon", "1", "--month-epsilon", "2", "--until", "2027-01-01"]
 # What a running datasite answers to each command that asks one.
 ANSWERS: dict[str, tuple[list[str], Any]] = {
@@ -67,8 +68,8 @@ ANSWERS: dict[str, tuple[list[str], Any]] = {
     "enrol": (["r@u.org"], {"file": "f"}),
     "revoke": (["r@u.org"], {"certificates": 1}),
     "researchers": ([], []),
-    "staff add": (["wu", "--role", "admin"], {"file": "f"}),
-    "staff role": (["wu", "--role", "admin"], {"name": "wu", "in_force": False, "people": ["a"], "people_needed": 2}),
+    "staff add": (["wu", "--role", "admin"], {**ROLE, "in_force": True, "file": "f"}),
+    "staff role": (["wu", "--role", "admin"], ROLE),
     "staff remove": (["wu"], {"name": "wu"}),
     "staff list": ([], []),
     "ledger show": ([], [{"sequence": 1}]),

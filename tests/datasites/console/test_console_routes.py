@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi.routing import APIRoute
+from support.added_people import add_person
 
 from datasites.access.people import ADMIN, AUDITOR, REVIEWER
 from datasites.access.staff import Staff
@@ -103,7 +104,7 @@ def tokens(tmp_path: Path) -> dict[str, str]:
 def console(tmp_path: Path, tokens: dict[str, str]) -> Console:
     staff = Staff(tmp_path / "staff.json", tmp_path / "staff", owner="admin@clinic.org", owner_token=tokens[ADMIN])
     for name, role in (("dr.wu", REVIEWER), ("m.lee", AUDITOR)):
-        tokens[role] = json.loads(staff.add(name, role, by="admin", url="").read_text())["token"]
+        tokens[role] = json.loads(add_person(staff, name, role).read_text())["token"]
     part: Any = Part()
     return Console("north", staff, part, part, part, part, part, part, part, part, part, part, part, b"s" * 32)
 

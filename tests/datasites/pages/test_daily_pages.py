@@ -14,7 +14,16 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import BrowserContext, expect
-from support.console_pages import ADMIN_NAME, AUDITOR_NAME, REVIEWER_NAME, ConsoleOfFakes
+from support.added_people import add_person
+from support.console_pages import (
+    ADMIN_NAME,
+    AUDITOR_NAME,
+    REVIEWER_NAME,
+    ConsoleOfFakes,
+    Noted,
+    real_limits,
+    serving,
+)
 from support.daily_fakes import ADA, EVE, MARKUP, REPORTED
 
 from datasites.config import DatasiteConfig
@@ -185,6 +194,33 @@ def test_an_admin_adds_resets_and_removes_a_person_and_sees_no_secret(own_consol
         "staff role changed",
         "staff reset",
         "staff removed",
+    ]
+
+
+def test_where_two_must_vote_a_page_makes_nobody_a_reviewer_alone_and_keeps_the_last_admin(tmp_path: Path) -> None:
+    with serving(tmp_path, limits=real_limits(tmp_path, Noted(), approvals_needed=2)) as console:
+        add_person(console.staff, "m.second", "admin")
+        with browsing(console, ADMIN_NAME) as client, browsing(console, "m.second") as second:
+            assert send(client, "/people/staff", name="m.new", role="reviewer").status_code == 303
+            assert "m.new becomes reviewer when admins confirm" in client.get("/people").text
+            assert send(client, "/people/staff/reset", who=REVIEWER_NAME).status_code == 303
+            assert {row.role for row in console.staff.list() if row.proposed_role == "reviewer"} == {"auditor"}
+            for name in ("m.new", REVIEWER_NAME):
+                assert send(second, "/people/staff/role", who=name, role="reviewer").status_code == 303
+                assert console.staff.decides(name)
+            assert send(client, "/people/staff/remove", who="m.second").status_code == 303
+            assert send(client, "/people/staff/remove", who=ADMIN_NAME).status_code == 422
+            assert console.staff.decides(ADMIN_NAME)
+    events = [(one["event"], one["name"], one.get("role")) for one in console.noted.events if "name" in one]
+    assert events == [
+        ("staff added", "m.new", "auditor"),
+        ("staff role proposed", "m.new", "reviewer"),
+        ("staff reset", REVIEWER_NAME, None),
+        ("staff role changed", REVIEWER_NAME, "auditor"),
+        ("staff role proposed", REVIEWER_NAME, "reviewer"),
+        ("staff role changed", "m.new", "reviewer"),
+        ("staff role changed", REVIEWER_NAME, "reviewer"),
+        ("staff removed", "m.second", None),
     ]
 
 

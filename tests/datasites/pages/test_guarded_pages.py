@@ -11,6 +11,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 from playwright.sync_api import BrowserContext, expect
+from support.added_people import add_person
 from support.console_pages import ADMIN_NAME, AUDITOR_NAME, REVIEWER_NAME, ConsoleOfFakes, Noted, serving
 from support.hostile_texts import HOSTILE
 
@@ -227,7 +228,7 @@ def test_a_page_of_other_roles_is_refused_as_a_page_and_is_no_place_of_theirs(tm
     pages = Pages()
     pages.get("/secret", (ADMIN,), place="Secret")(lambda visit: Page("overview.html.jinja"))
     staff = Staff(tmp_path / "staff.json", tmp_path, owner="o@x.org", owner_token="t")
-    staff.add("m.lee", AUDITOR, by="o", url="")
+    add_person(staff, "m.lee", AUDITOR)
     sessions = Sessions(staff, idle_seconds=9, longest_seconds=9)
     noted: Any = Noted()
     reception = Reception("north", sessions=sessions, counted=noted, secure=True, parts=[pages])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
+from support.added_people import add_person
 from support.console_pages import (
     ADMIN_NAME,
     AUDITOR_NAME,
@@ -65,7 +66,7 @@ def test_who_guesses_waits_longer_each_time_even_with_the_password(own_console: 
 
 
 def test_the_handed_over_file_sets_a_password_once(own_console: ConsoleOfFakes, page: Page) -> None:
-    file = own_console.staff.add("dr.new", REVIEWER, by=OWNER, url=own_console.url)
+    file = add_person(own_console.staff, "dr.new", REVIEWER, url=own_console.url)
     token = json.loads(file.read_text())["token"]
 
     def send(password: str, again: str) -> None:
