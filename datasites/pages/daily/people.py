@@ -202,14 +202,18 @@ def _proposed(visit: Visit, done: RoleAnswer) -> str:
 def _confirmed(
     pages: Pages, path: str, step: Step, known: Callable[[str], bool], take: Callable[[Visit, str], Answer]
 ) -> None:
-    """Declares a step: its page says what comes of it, and the form there takes it."""
+    """Declares a step: its page says what comes of it, and the form there takes it or says why not."""
+
+    def asked(who: str, refused: str = "") -> Page:
+        values = {"step": step, "who": who, "path": path, "refused": refused}
+        return Page("daily/confirm.html.jinja", values, 422 if refused else 200)
 
     @pages.get(path, CHANGES)
     def ask(visit: Visit) -> Answer:
         who = visit.query.line("who")
         if not known(who):
             raise AccountUnknown("There is no such person here.")
-        return Page("daily/confirm.html.jinja", {"step": step, "who": who, "path": path})
+        return asked(who)
 
     @pages.post(path, CHANGES)
     def taken(visit: Visit) -> Answer:
@@ -217,6 +221,4 @@ def _confirmed(
         try:
             return take(visit, who)
         except ConfigError as error:
-            return Page(
-                "daily/confirm.html.jinja", {"step": step, "who": who, "path": path, "refused": error.public}, 422
-            )
+            return asked(who, error.public)
