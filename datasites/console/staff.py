@@ -48,10 +48,9 @@ def add_person(console: Console, name: str, role: str, *, by: Person) -> Account
 
 
 def remove_person(console: Console, name: str, *, by: str) -> RemovedAnswer:
-    """Ends an account; votes on what is not decided, and proposals of limits and of rules, end with it."""
+    """Ends an account, and with it its votes on what is not decided and what it stands behind: proposals and rules."""
     console.staff.remove(name)
     _drop(console, name)
-    console.rules.book.drop(name)
     console.books.audit.write("staff removed", name=name, by=by)
     return RemovedAnswer(name)
 
@@ -59,7 +58,7 @@ def remove_person(console: Console, name: str, *, by: str) -> RemovedAnswer:
 def change_role(console: Console, name: str, role: str, *, by: Person) -> RoleAnswer:
     """Gives a person another role, by as many people as requests need where it may do more.
 
-    Who may do less has no votes on what is not decided any more, and stands behind no proposal.
+    Who may do less has no votes on what is not decided any more, and stands behind no proposal and no rule.
     """
     needed = console.books.limits.current.approvals_needed
     done = console.staff.change_role(name, role, by=by, needed=needed)
@@ -95,3 +94,4 @@ def _handed(console: Console, name: str, role: str, handed: Handed, needed: int)
 def _drop(console: Console, name: str) -> None:
     console.books.approvals.votes.drop(name)
     console.books.limits.drop(name)
+    console.rules.book.drop(name)

@@ -207,17 +207,27 @@ class RuleBook:
             return off
 
     def drop(self, person: str) -> None:
-        """Puts away proposals of a person whose account ends; a rule that is in force decides no more: see verdicts."""
+        """Takes a person out whose account ends or may do less: their proposals are put away, their rules are off.
+
+        Guarantees:
+            What they stood behind decides nothing from then on, also if somebody has their name or role again.
+        """
         with self._lock:
             try:
                 kept = self._kept()
             except ConfigError:  # no rule decides, and none can be confirmed, until people have made them anew
                 return
-            gone = [one for one in kept if one.state == PROPOSED and person in one.people]
+            theirs = [one for one in kept if one.state != OFF and person in one.people]
+            if not theirs:
+                return
+            by = f"the account of {person}"
+            gone = [one for one in theirs if one.state == PROPOSED]
+            off = {one.version: replace(one, state=OFF, off_by=by, off_at=now()) for one in theirs if one.state == ON}
+            self._file.write(tuple(off.get(one.version, one) for one in kept if one not in gone))
             for one in gone:
                 self._write("rule proposal ended with an account", one, by=person)
-            if gone:
-                self._file.write(tuple(one for one in kept if one not in gone))
+            for one in off.values():
+                self._write("rule switched off", one, by=by)
 
     def _put_in_force(self, made: KeptRule, kept: tuple[KeptRule, ...]) -> KeptRule:
         if sum(one.state == ON and one.rule.name != made.rule.name for one in kept) >= MOST_ON:

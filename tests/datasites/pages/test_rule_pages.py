@@ -162,6 +162,16 @@ def test_where_two_decide_it_is_proposed_and_confirmed_by_another(served: Consol
     assert [one.state for one in served.console.rules.book.all()] == ["on"]
 
 
+def test_who_may_do_less_stands_behind_no_rule_any_more(served: ConsoleOfFakes, needed: list[int]) -> None:
+    admin, book = Browser(served, ADMIN_NAME), served.console.rules.book
+    needed[0] = 2
+    admin.send("/rules", **FORM, seen=seen(admin.send("/rules/dry-run", **FORM).text))
+    Browser(served, REVIEWER_NAME).send(f"/rules/version/{book.all()[0].version}/confirm")
+    assert [one.state for one in book.all()] == ["on"]
+    changed = admin.send("/people/staff/role", who=REVIEWER_NAME, role="auditor")
+    assert (changed.status_code, [one.state for one in book.all()]) == (303, ["off"])
+
+
 def test_only_admins_make_rules_and_auditors_see_none(served: ConsoleOfFakes) -> None:
     reviewer = Browser(served, REVIEWER_NAME)
     assert reviewer.send("/rules/dry-run", **FORM).status_code == 403

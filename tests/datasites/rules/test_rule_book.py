@@ -158,6 +158,18 @@ def test_a_proposal_is_withdrawn_expires_and_ends_with_an_account(two: Made, mon
         two.book.confirm(proposed.version, by="chan", named=True)
 
 
+def test_a_rule_is_off_for_good_once_one_of_its_people_has_no_account_any_more(two: Made) -> None:
+    kept = two.book.confirm(two.make("wu").version, by="chan", named=True)
+    two.book.drop("lee")
+    assert two.on() == ["night"]
+    two.book.drop("chan")
+    (off,) = two.book.all()
+    assert (off.version, off.state, off.off_by, two.on()) == (kept.version, "off", "the account of chan", [])
+    assert two.events()[-1] == "rule switched off"
+    with pytest.raises(RequestUnknown):
+        two.book.confirm(kept.version, by="chan", named=True)
+
+
 def test_one_person_switches_a_rule_off_at_once_and_for_good(two: Made) -> None:
     kept = two.book.confirm(two.make("wu").version, by="chan", named=True)
     off = two.book.switch_off(kept.version[:8], by="admin@north.org")
