@@ -55,9 +55,18 @@ class Recalled:
         for parts, theirs in self._templates:
             values = _values(parts, text)
             if values is not None:
-                inner = [(self._told(one, deep - 1) if deep else None) or one for one in values]
+                named = map(_names, parts, parts[1:])
+                inner = [
+                    (self._told(one, deep - 1) if deep and not is_name else None) or one
+                    for one, is_name in zip(values, named, strict=True)
+                ]
                 return _PLACE.sub(lambda place, inner=inner: inner[int(place[1]) - 1], theirs)  # type: ignore[misc]
         return None
+
+
+def _names(before: str, behind: str) -> bool:
+    """Whether what stands between these two parts is in quotation marks: a name, which is the same in each language."""
+    return before.endswith("'") and behind.startswith("'")
 
 
 def _values(parts: tuple[str, ...], text: str) -> list[str] | None:

@@ -110,6 +110,14 @@ def test_a_text_that_came_as_plain_english_is_said_in_the_other_language_with_it
     assert chinese.told(nested) == told
 
 
+@pytest.mark.parametrize("name", ["audit", "model", "the 3 rounds", "no gpu: memory", "WW101: all"])
+def test_a_name_that_is_a_word_of_the_datasites_stays_that_name(name: str) -> None:
+    text = f"Study '{name}', request 4f1c, on '{name}', version 2: all 3 rounds that released an update."
+    for whole in (text, f"Rule '{name}' approved it, in the version ab12."):
+        told = read_languages()["zh"].told(whole)
+        assert told is not None and told.count(name) == whole.count(name)
+
+
 @pytest.mark.parametrize(
     "value", ["", " ", "{1}", "{9}", "a, the chain holds, head b", "head " * 300, "\x00<b>", ": " * 900]
 )
