@@ -115,9 +115,10 @@ def _read(body: bytes) -> tuple[str, str]:
     try:
         sent = json.loads(body)
         email, password = sent["email"], sent["password"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        texts = all(text and "\0" not in text for text in (email, password))
+        bytes_of_both = len(email.encode()), len(password.encode())  # half of a character has none
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SignInFailed("Signing in takes an e-mail address and a password.") from error
-    texts = all(isinstance(text, str) and text and "\0" not in text for text in (email, password))
-    if not texts or len(email) > _MAX_EMAIL or len(password.encode("utf-8", "replace")) > _MAX_PASSWORD_BYTES:
+    if not texts or bytes_of_both[0] > _MAX_EMAIL or bytes_of_both[1] > _MAX_PASSWORD_BYTES:
         raise SignInFailed("Signing in takes an e-mail address and a password.")
     return email, password
