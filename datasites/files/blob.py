@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import threading
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,12 +21,19 @@ _BEGIN_AGAIN = "There is no such beginning of this upload here. Send it whole."
 class Blob:
     """A blob that is being written. `datasites.runs.blobs.BlobStore` makes them."""
 
-    def __init__(self, folder: Path, at_most: int) -> None:
+    def __init__(self, folder: Path, at_most: int, shown: threading.Lock) -> None:
+        """Begins with nothing.
+
+        Args:
+            folder: Of the account.
+            at_most: Bytes that it may have.
+            shown: Held while a file takes its place or leaves it, so that two of the same bytes count once.
+        """
         self.size = 0
         self.added = 0
         self.is_new = False
-        self.taken = 0
-        self._folder, self._at_most = folder, at_most
+        self.taken = self.parts = 0  # bytes and files of beginnings that are none any more
+        self._folder, self._at_most, self._shown = folder, at_most, shown
         self._running = hashlib.sha256()
         self._aside = folder / f".{secrets.token_hex(16)}"
         self._stream: BinaryIO = self._aside.open("xb")
@@ -50,10 +58,11 @@ class Blob:
         """
         self._stream.close()
         try:
-            self._aside = (self._folder / f"{PART}{digest}").rename(self._aside)
+            with self._shown:
+                self._aside = (self._folder / f"{PART}{digest}").rename(self._aside)
         except FileNotFoundError as error:
             raise BlobError(_BEGIN_AGAIN) from error
-        self.taken = self._aside.stat().st_size
+        self.taken, self.parts = self._aside.stat().st_size, 1
         self._stream = self._aside.open("r+b")
         if self.taken != begin:
             raise BlobError(_BEGIN_AGAIN)
@@ -62,12 +71,15 @@ class Blob:
         self.size = begin
 
     def set_aside(self, digest: str) -> None:
-        """Keeps what came, in the place of what came of it before."""
+        """Keeps what came, if anything did, in the place of what came of it before."""
         self._stream.close()
+        if not self.size:
+            return
         part = self._folder / f"{PART}{digest}"
-        before = part.stat().st_size if part.exists() else 0
-        self.added, self.is_new = self.size - before, not before
-        self._aside.replace(part)
+        with self._shown:
+            self._leave(part)
+            self.added, self.is_new = self.size, True
+            self._aside.replace(part)
 
     @property
     def digest(self) -> str:
@@ -79,15 +91,24 @@ class Blob:
         self._stream.flush()
         os.fsync(self._stream.fileno())
         target = self._folder / self.digest
-        self.is_new = not target.exists()
-        self.added = self.size if self.is_new else 0
-        self._aside.replace(target)
+        with self._shown:
+            self.is_new = not target.exists()
+            self.added = self.size if self.is_new else 0
+            self._aside.replace(target)
+            self._leave(self._folder / f"{PART}{self.digest}")
         descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         return self.digest
+
+    def _leave(self, part: Path) -> None:
+        """Removes what came of the same upload before."""
+        with contextlib.suppress(FileNotFoundError):
+            size = part.stat().st_size
+            part.unlink()
+            self.taken, self.parts = self.taken + size, self.parts + 1
 
     def close(self) -> None:
         """Removes what was not kept."""

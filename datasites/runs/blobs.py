@@ -67,6 +67,7 @@ class BlobStore:
         self._lock = threading.Lock()
         self._used: dict[str, int] = {}
         self._files: Counter[str] = Counter()
+        self._coming = 0  # announced by what is being written, whether or not it is on the disk yet
         for file in list(folder.glob("*/.*")):
             file.unlink()
         for file in list(folder.glob("*/*")):
@@ -156,13 +157,13 @@ class BlobStore:
         kept = {(account[:32], digest) for account, digest in needed}
         removed = 0
         for file in [*self._folder.glob("*/[!.]*"), *self._folder.glob(f"*/{PART}*")]:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError), self._lock:
                 about = file.stat()
                 if (file.parent.name, file.name) in kept:
                     os.utime(file, (now, now))
                 elif now - about.st_mtime > self._limits.expiry_seconds:
                     file.unlink()
-                    self._count(file.parent.name, -about.st_size, files=-1)
+                    self._add(file.parent.name, -about.st_size, files=-1)
                     removed += 1
         return removed
 
@@ -173,12 +174,12 @@ class BlobStore:
         folder = self._of_account(account)
         folder.mkdir(mode=0o700, exist_ok=True)
         with self._reserved(account, at_most), _disk_full_told():
-            blob = Blob(folder, at_most)
+            blob = Blob(folder, at_most, self._lock)
             try:
                 yield blob
             finally:
                 blob.close()
-                self._count(account, blob.added - blob.taken, files=int(blob.is_new) - (blob.taken > 0))
+                self._count(account, blob.added - blob.taken, files=int(blob.is_new) - blob.parts)
 
     @contextlib.contextmanager
     def _reserved(self, account: str, size: int) -> Iterator[None]:
@@ -199,18 +200,25 @@ class BlobStore:
                 )
             if size > self._limits.total_bytes - sum(self._used.values()):
                 raise QuotaExceeded("The datasite's room for weights and updates is used up. Ask the hospital.")
-            if size > shutil.disk_usage(self._folder).free - self._limits.free_disk_bytes:
+            if size > shutil.disk_usage(self._folder).free - self._limits.free_disk_bytes - self._coming:
                 raise DiskFull(_DISK_FULL)
-            self._used[account[:32]] = self._used.get(account[:32], 0) + size
+            self._add(account, size)
+            self._coming += size
         try:
             yield
         finally:
-            self._count(account, -size)
+            with self._lock:
+                self._add(account, -size)
+                self._coming -= size
 
     def _count(self, account: str, size: int, *, files: int = 0) -> None:
         with self._lock:
-            self._used[account[:32]] = self._used.get(account[:32], 0) + size
-            self._files[account[:32]] += files
+            self._add(account, size, files=files)
+
+    def _add(self, account: str, size: int, *, files: int = 0) -> None:
+        """As `_count`, for whoever holds the lock."""
+        self._used[account[:32]] = self._used.get(account[:32], 0) + size
+        self._files[account[:32]] += files
 
     def _of_account(self, account: str) -> Path:
         return self._folder / validate.digest("account", account)[:32]

@@ -107,7 +107,8 @@ class DatasiteClient:
             DatasiteUnreachable: The connection broke and does not come back; the datasite keeps what came.
         """
         digest = digest or hashlib.sha256(content).hexdigest()
-        begin = self._received(digest) if digest in self._broken_uploads else 0
+        begin = self._received(digest, len(content)) if digest in self._broken_uploads else 0
+        refused = False  # a beginning that the datasite itself told of: it is asked for none again
         while True:
             path = f"/blobs/{digest}" + (f"?begin={begin}" if begin else "")
             try:
@@ -115,27 +116,28 @@ class DatasiteClient:
                 break
             except DatasiteUnreachable:
                 self._broken_uploads.add(digest)
-                begun, begin = begin, self._received(digest)
+                begun, begin = begin, 0 if refused else self._received(digest, len(content))
                 if begin <= begun:
                     raise
                 self.bytes_moved += begin - begun
             except BlobError:  # what came before is not there any more, or is not its beginning
                 if not begin:
                     raise
-                begin = 0
+                begin, refused = 0, True
         self._broken_uploads.discard(digest)
         self.bytes_moved += len(content) - begin
         return digest
 
-    def _received(self, digest: str) -> int:
-        """How many bytes of an upload that broke off the datasite has; 0 where its version keeps none."""
+    def _received(self, digest: str, size: int) -> int:
+        """How many of an upload's bytes the datasite has; 0 where its version keeps none, or it tells of too many."""
         try:
             content = self._json("GET", f"/blobs/{digest}/received")
         except WanwuError as error:
             if isinstance(error, DatasiteUnreachable):
                 raise
             return 0
-        return read_answer(BlobAnswer, content, self.url).bytes
+        told = read_answer(BlobAnswer, content, self.url).bytes
+        return told if 0 <= told <= size else 0
 
     def get_blob(self, digest: str, file: Path, *, max_bytes: int) -> int:
         """Downloads a blob into `file`, checks its digest, and returns its size in bytes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import socket
 import threading
@@ -30,6 +31,7 @@ from policies.errors import BlobError, BlobUnknown, DatasiteUnreachable, Federat
 from researcher.hospitals.datasite_client import DatasiteClient
 from researcher.hospitals.secure_channel import SecureChannel
 
+GONE = DatasiteUnreachable("gone")
 SEED, OTHER = b"1" * 32, b"2" * 32
 MEGABYTE = 1 << 20
 
@@ -198,7 +200,7 @@ def test_what_came_of_an_upload_counts_as_the_accounts_and_is_nobody_elses(
     assert 0 < came < 4 * MEGABYTE and content.startswith(part.read_bytes())
     url = f"http://127.0.0.1:{datasite}"
     with over(url) as own, over(url, OTHER) as stranger:
-        assert (own._received(digest), stranger._received(digest)) == (came, 0)
+        assert (own._received(digest, len(content)), stranger._received(digest, len(content))) == (came, 0)
         with pytest.raises(BlobUnknown):
             own.get_blob(digest, tmp_path / "blob", max_bytes=8 * MEGABYTE)
         own.put_blob(os.urandom(8 * MEGABYTE))
@@ -220,6 +222,24 @@ def test_a_beginning_that_is_not_the_uploads_own_is_sent_again(
     digest = researcher.put_blob(content)
     (file,) = (tmp_path / "blobs").glob(f"*/{digest}")
     assert file.read_bytes() == content and not parts(tmp_path)
+
+
+@pytest.mark.parametrize("told", [[10**12], [1, 2, 10**12], [1, 1], [3, 2]])
+@pytest.mark.parametrize("refuses", [False, True])
+def test_no_datasite_keeps_an_upload_going_that_does_not_get_on(
+    researcher: DatasiteClient, monkeypatch: pytest.MonkeyPatch, told: list[int], refuses: bool
+) -> None:
+    said = itertools.chain(told, itertools.repeat(told[-1], 50))
+    ends = itertools.cycle((GONE, BlobError("not its beginning")) if refuses else [GONE])
+
+    def answer(method: str, path: str, **_: Any) -> Any:
+        raise next(ends)
+
+    monkeypatch.setattr(researcher, "_send", answer)
+    monkeypatch.setattr(researcher, "_json", lambda method, path: {"digest": path.split("/")[2], "bytes": next(said)})
+    with pytest.raises((DatasiteUnreachable, BlobError)):
+        researcher.put_blob(b"x" * 100)
+    assert researcher.bytes_moved <= 100
 
 
 def test_a_line_that_stays_broken_leaves_what_came_for_the_next_try(

@@ -9,9 +9,11 @@ import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from datasites.runs import blobs as module
 from datasites.runs.blobs import BlobLimits, BlobStore
@@ -79,6 +81,37 @@ def test_an_upload_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConnectionResetError):
         asyncio.run(store(tmp_path).receive(ALICE, "0" * 64, 10, chunks()))
     assert files(tmp_path) == []
+
+
+def break_off(blobs: BlobStore, content: bytes, came: int) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        if came:
+            yield content[:came]
+        raise ClientDisconnect
+
+    digest = hashlib.sha256(content).hexdigest()
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(blobs.receive(ALICE, digest, len(content), chunks()))
+
+
+def test_an_upload_of_which_nothing_came_leaves_nothing(tmp_path: Path) -> None:
+    blobs = store(tmp_path, account_blobs=2)
+    for _ in range(3):
+        break_off(blobs, b"1" * 100, 0)
+    assert files(tmp_path) == []
+    blobs.check_room(ALICE, 100)
+
+
+def test_what_came_before_an_upload_was_sent_whole_takes_no_room_any_more(tmp_path: Path) -> None:
+    blobs = store(tmp_path, account_blobs=2)
+    for came in (30, 20, 60):
+        break_off(blobs, b"1" * 100, came)
+    assert (blobs.received(ALICE, hashlib.sha256(b"1" * 100).hexdigest()), len(files(tmp_path))) == (60, 1)
+    whole = receive(blobs, b"1" * 100)
+    assert files(tmp_path) == [whole]
+    blobs.check_room(ALICE, 100)
+    with pytest.raises(QuotaExceeded), blobs.write(ALICE, at_most=100):
+        blobs.check_room(ALICE, 1)
 
 
 def test_a_blob_does_not_show_before_it_is_whole(tmp_path: Path) -> None:
@@ -165,6 +198,16 @@ def test_a_disk_with_too_little_room_left_takes_no_blob(tmp_path: Path) -> None:
     with pytest.raises(DiskFull):
         receive(store(tmp_path, free_disk_bytes=1 << 60), b"weights")
     assert files(tmp_path) == []
+
+
+def test_what_is_being_written_at_once_shares_the_room_that_the_disk_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=170))
+    blobs = store(tmp_path, free_disk_bytes=20)
+    with blobs.write(ALICE, at_most=100), pytest.raises(DiskFull):
+        receive(blobs, b"2" * 100, account=BOB)
+    receive(blobs, b"2" * 100, account=BOB)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
