@@ -34,11 +34,14 @@ class Chart:
 
 
 def chart_of(days: Sequence[BudgetDay], total: float, today: str) -> Chart | None:
-    """A chart of these days until today; None where there are none."""
+    """A chart of these days until today, each as wide as any other: what a day tells stands from where it begins.
+
+    None where there are no days.
+    """
     if not days:
         return None
-    begin = date.fromisoformat(days[0].day).toordinal() - 1
-    span = max(date.fromisoformat(max(today, days[-1].day)).toordinal() - begin, 1)
+    begin = date.fromisoformat(days[0].day).toordinal()
+    span = date.fromisoformat(max(today, days[-1].day)).toordinal() - begin + 1
     most = 1.08 * max(total, *(one.charged for one in days))
 
     def across(day: str) -> float:

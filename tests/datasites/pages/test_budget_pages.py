@@ -75,6 +75,17 @@ def test_a_chart_keeps_to_its_picture_and_steps_at_each_day() -> None:
     assert chart_of([], 8.0, "2026-01-21") is None
 
 
+def test_what_was_charged_today_is_seen_today() -> None:
+    today = BudgetDay("2026-01-21", 2.0, 4.0)
+    first = chart_of([today], 8.0, "2026-01-21")
+    assert first is not None
+    top = re.findall(r"V([\d.]+)", first.charged)[0]
+    assert first.charged.startswith(f"M{LEFT} ") and f"H{LEFT:.1f}V{top}H{WIDTH}" in first.charged
+    later = chart_of([BudgetDay("2026-01-20", 1.0, 1.0), today], 8.0, "2026-01-21")
+    assert later is not None
+    assert f"H{(LEFT + WIDTH) / 2:.1f}V{top}H{WIDTH}" in later.charged
+
+
 def test_every_limit_has_a_word() -> None:
     assert set(LIMITS) == set(by_name(DatasetLimits()))
 
