@@ -65,7 +65,14 @@ class RehearsalAnswer:
         """It in one line, for people."""
         if self.state == "passed":
             return (
-                f"passed, about {self.estimated_seconds_a_round:g} s a round and {self.estimated_hours:g} h in all "
-                f"({self.seconds_a_step:g} s a step, {self.peak_memory_mb} MB; {self.assumptions})"
+                f"passed, about {self.estimated_seconds_a_round:g} s a round and {duration(self.estimated_hours)} "
+                f"in all ({self.seconds_a_step:g} s a step, {self.peak_memory_mb} MB; {self.assumptions})"
             )
         return f"{self.state}: {self.reason}" if self.reason else self.state
+
+
+def duration(hours: float) -> str:
+    """So many hours, in the unit in which they are easily read."""
+    if hours >= 1:
+        return f"{hours:g} h"
+    return f"{60 * hours:.0f} min" if 60 * hours >= 2 else f"{3600 * hours:.0f} s"

@@ -10,6 +10,7 @@ from rich.console import Group
 from datasites.console.answers import read_row
 from datasites.review.review import Cost, Review, Scope
 from policies.answers.odds import percent
+from policies.answers.rehearsals import duration
 from policies.plans.words.statement import HEADING
 from policies.terminal.rich_terminal import PlainPairs, PlainTable, line
 
@@ -119,7 +120,7 @@ def _computed(review: Review) -> list[tuple[str, str]]:
     if review.plan.get("dataset"):
         rows.append(("dataset", f"{review.plan['dataset']}, version {review.dataset_version}"))
     if review.gpu_hours is not None:
-        rows.append(("hours in all", f"{review.gpu_hours:.1f}, estimated on the mock"))
+        rows.append(("time in all", f"{duration(review.gpu_hours)}, estimated on the mock"))
     return rows
 
 

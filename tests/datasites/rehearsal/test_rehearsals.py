@@ -107,6 +107,8 @@ def test_the_answer_is_read_as_it_was_told_and_refused_where_it_could_move_a_ter
     told = replace(PASSED, traceback="one\ntwo").public()
     assert read(told) == told
     assert read(told).told().startswith("passed, about 12 s a round and 1.3 h in all")
+    for hours, words in ((0.012, "43 s in all"), (0.2, "12 min in all")):
+        assert words in replace(read(told), estimated_hours=hours).told()
     for changes in (
         {"state": "else"},
         {"reason": "\x1b[2J"},
