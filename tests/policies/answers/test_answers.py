@@ -92,7 +92,7 @@ RECORDED: list[tuple[Any, str]] = [
     (
         StaffRow("anna", "admin", "2026-01-01", "owner", True, False),
         '{"name": "anna", "role": "admin", "added_at": "2026-01-01", "added_by": "owner", "password": true, '
-        '"second_factor": false}',
+        '"second_factor": false, "proposed_role": "", "proposed_by": []}',
     ),
     (FileAnswer("r.json"), '{"file": "r.json"}'),
     (RevokedAnswer(2), '{"certificates": 2}'),
