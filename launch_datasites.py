@@ -239,11 +239,14 @@ def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
 def _print_overview(started: Sequence[DatasiteProcess], *, of: int) -> None:
     from policies.terminal.rich_terminal import PlainConsole, PlainTable
 
-    table = PlainTable("datasite", "address", "dataset", "credentials (handed to researchers, mode 0600)")
+    table = PlainTable("datasite", "address", "dataset")
     for one in started:
-        table.add_row(one.config.name, one.config.url, one.config.dataset.name, f"{one.state.credentials}/")
+        table.add_row(one.config.name, one.config.url, one.config.dataset.name)
     console = PlainConsole()
     console.print(table)
+    console.print("To hand to researchers, one file each (mode 0600):")
+    for one in started:
+        console.print(f"  {one.state.credentials}/", soft_wrap=True)
     console.print(
         "Hospital's side:    python -m datasites requests --state", f"{started[0].state.path}", soft_wrap=True
     )

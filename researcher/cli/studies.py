@@ -111,7 +111,9 @@ def end(*, credentials: Sequence[str], out: Path) -> None:
     from researcher.studies.study import Study
 
     with connect(credentials) as federation:
-        Study.load(federation, out).end()
+        study = Study.load(federation, out)
+        study.end()
+    say(f"Ended '{study.plan.study}' at every hospital that had approved it. What was not used is free again there.")
 
 
 def first_weights(

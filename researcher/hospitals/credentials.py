@@ -75,6 +75,11 @@ class Credentials:
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8-sig"))  # an editor may have put a mark before it
+        except FileNotFoundError as error:
+            raise ConfigError(
+                f"There is no credentials file {path}. Give the file that a hospital handed over; for the demo's "
+                "hospitals, start launch_datasites.py first, in this folder."
+            ) from error
         except UnicodeDecodeError as error:
             raise ConfigError(
                 f"{path} is not UTF-8. Ask the hospital for the file again, or save it as UTF-8."

@@ -81,6 +81,8 @@ def load_model(path: Path | str) -> Checkpoint:
         ConfigError: A file is missing or malformed, or the weights are not those that the sidecar describes.
     """
     path, sidecar = Path(path), _sidecar(path)
+    if not path.exists():
+        raise ConfigError(f"{path} cannot be read: there is no such file. Give the global model that 'train' wrote.")
     about = _read(sidecar)
     try:
         return Checkpoint(

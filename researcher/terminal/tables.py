@@ -47,8 +47,8 @@ def catalog_table(offered: Iterable[tuple[DatasetInfo, BudgetAnswer]]) -> Group:
 def check_table(checks: Sequence[HospitalCheck]) -> Group:
     """One line a hospital and dataset, then what is to be done."""
     shown = PlainTable(
-        *("hospital", "state", "round trip", "up / down", "clock", "certificate", "dataset", "epsilon left"),
-        spare=("clock", "round trip", "up / down"),
+        *("hospital", "state", "round trip", "MB/s up / down", "clock", "certificate", "dataset", "epsilon left"),
+        spare=("clock", "round trip", "MB/s up / down"),
     )
     for check in checks:
         for dataset in check.datasets or (None,):
@@ -135,7 +135,7 @@ def _cells(check: HospitalCheck, dataset: DatasetCheck | None) -> list[Any]:
     return [
         *cells,
         f"{(check.latency_seconds or 0.0) * 1000:.0f} ms",
-        f"{up:.0f} / {down:.0f} MB/s",
+        f"{up:.0f} / {down:.0f}",
         "" if clock is None else f"{clock:+.0f} s",
         "" if days is None else f"{days} days",
         f"{dataset.name} {_shape(dataset)}, {dataset.unit}",

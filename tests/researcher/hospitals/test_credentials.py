@@ -18,6 +18,7 @@ from support.waiting import CEILING_SECONDS
 from datasites.access import certificates
 from policies.errors import CertificateRefused, ConfigError, DatasiteNotTrusted, DatasiteUnreachable
 from researcher.hospitals.credentials import Credentials
+from researcher.hospitals.federation import read_credentials
 from researcher.hospitals.secure_channel import SecureChannel, client_context
 
 
@@ -183,3 +184,8 @@ def test_a_file_that_holds_no_credentials_is_refused(tmp_path: Path, content: st
     (tmp_path / "file.json").write_text(content)
     with pytest.raises(ConfigError, match="not a credentials file"):
         Credentials.from_file(tmp_path / "file.json")
+
+
+def test_a_pattern_that_no_file_fits_is_told_as_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no credentials file .*\*\.json\. .* launch_datasites"):
+        list(read_credentials(tmp_path / "*.json"))
