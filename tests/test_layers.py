@@ -264,9 +264,10 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "errors versions",
         "datasites": "assets audit_log config datasets files state web",
     },
+    "datasites.elsewhere": {"policies": "answers errors ledger plans validate", "datasites": "files"},
     "datasites.review": {
         "policies": "answers budget errors ledger plans untrusted_text",
-        "datasites": "assets code_requests",
+        "datasites": "assets code_requests elsewhere",
     },
     "datasites.rules": {
         "policies": "answers budget errors ledger plans untrusted_text validate",
@@ -279,8 +280,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.console": {
         "policies": "answers budget errors ledger plans terminal",
         "datasites": (
-            "access approvals assets audit_log code_requests config datasets files notices rehearsal.rehearsals "
-            "review rules runs.queue runs.supervisor sources web"
+            "access approvals assets audit_log code_requests config datasets elsewhere files notices "
+            "rehearsal.rehearsals review rules runs.queue runs.supervisor sources web"
         ),
     },
     "datasites.pages.frame": {"policies": "answers errors untrusted_text", "datasites": "access audit_log web"},
@@ -302,15 +303,15 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.pages": {
         "policies": "errors",
         "datasites": (
-            "access assets code_requests config console datasets files notices pages.daily pages.decisions pages.frame "
-            "rules runs.runs sources web"
+            "access assets code_requests config console datasets files notices pages.daily pages.decisions "
+            "pages.frame rules runs.runs sources web"
         ),
     },
     "datasites.server": {
         "datasites": "access code_requests config files notices pages pysyft researchers_port runs.runs state web",
     },
     "datasites.cli": {
-        "policies": "answers errors plans terminal",
+        "policies": "answers errors plans terminal untrusted_text",
         "datasites": (
             "access assets audit_log config console datasets doctor files first_settings ingestion prepare pysyft "
             "server sources state study_report web"

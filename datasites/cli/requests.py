@@ -48,12 +48,31 @@ def show(chosen: Chosen, *, request: str) -> None:
     console.show(chosen, console.call(chosen, "GET", f"/requests/{request}"), review_card)
 
 
-def record(chosen: Chosen, *, request: str, out: Path | None, check: Path | None) -> None:
-    """Writes the signed record of a decision for the hospital's file, or checks one against the datasite's books."""
-    from datasites.console.records import check_record, keep_record
+def record(
+    chosen: Chosen,
+    *,
+    request: str,
+    out: Path | None,
+    check: Path | None,
+    share: Path | None,
+    called: str,
+    public_reason: str,
+) -> None:
+    """Writes the signed record of a decision for the hospital's file, or checks one against the datasite's books.
 
-    if (out is None) == (check is None):
-        raise ConfigError("Give either --out, to write a record, or --check, to check one.")
+    With --share it writes what other hospitals may know: plan digest, decision, day, and the name and reason given.
+    """
+    from datasites.console.records import check_record, keep_record, keep_shared
+
+    if sum(one is not None for one in (out, check, share)) != 1:
+        raise ConfigError("Give one of --out, to write a record, --check, to check one, or --share, to tell others.")
+    if share is not None:
+        wanted = {"hospital": called, "reason": public_reason}
+        shared = console.call(chosen, "POST", f"/requests/{request}/share", wanted)
+        keep_shared(shared, share)
+        key = shared["fingerprint"]
+        told = f"Written to {share}, for other hospitals. Tell them another way that your key is {key}."
+        return tell(chosen, {"id": shared["request_id"], "file": str(share), "fingerprint": key}, told)
     answer = console.call(chosen, "GET", f"/requests/{request}/record")
     if out is not None:
         keep_record(answer, out)
@@ -61,6 +80,7 @@ def record(chosen: Chosen, *, request: str, out: Path | None, check: Path | None
     elif check is not None:
         held = check_record(answer, check)
         tell(chosen, {"id": answer["request_id"], "holds": held}, f"The record holds: {held}.")
+    return None
 
 
 def approve(chosen: Chosen, *, request: str) -> None:
@@ -177,6 +197,9 @@ def add_commands(commands: HospitalCommands) -> None:
         request,
         option("--out", "file to write, HTML", kind=path),
         option("--check", "a record that was written before", kind=path),
+        option("--share", "file to write for other hospitals, signed JSON", kind=path),
+        option("--called", "with --share: the hospital's name there (default: the datasite's)", default=""),
+        option("--public-reason", "with --share: what other hospitals may read as the reason", default=""),
     )
     commands.add("approve", approve, request)
     commands.add("rehearse", rehearse, request)

@@ -40,6 +40,21 @@ class RecordAnswer:
 
 
 @dataclass(frozen=True)
+class SharedAnswer:
+    """A decision as other hospitals may read it.
+
+    Attributes:
+        request_id: Of the request.
+        text: The signed file.
+        fingerprint: Of the datasite's own key.
+    """
+
+    request_id: str
+    text: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class BudgetRow:
     """A dataset's privacy budget.
 

@@ -52,6 +52,7 @@ class Console:
     supervisor: Supervisor
     notices: Notices
     rules: Rules
+    elsewhere: Path  # the folder of what other hospitals decided
     config: DatasiteConfig
     url: Callable[[], str]
     signing_seed: bytes = field(repr=False)
@@ -60,16 +61,21 @@ class Console:
 
     def review(self, request_id: str, *, viewer: str = "") -> Review:
         """The review of one request, as one of the hospital's people sees it; raises as `review_of`."""
-        since = self.accounts.enrolled_since
-        return review_of(request_id, book=self.book, books=self.books, enrolled_since=since, viewer=viewer)
+        return self._review(request_id, viewer=viewer, elsewhere=self.elsewhere)
 
     def record(self, request_id: str) -> RecordAnswer:
         """The record of the decision on a request; raises as `record_of`."""
         key = public_key(self.signing_seed)
-        record = record_of(self.review(request_id), self.books, datasite=self.name, public_key=key)
+        record = record_of(self._review(request_id), self.books, datasite=self.name, public_key=key)
         hashes = tuple(one.hash for one in record.ledger)
         return RecordAnswer(
             record.review.id, signed_page(record, self.signing_seed), key, record.decided_digest, hashes
+        )
+
+    def _review(self, request_id: str, *, viewer: str = "", elsewhere: Path | None = None) -> Review:
+        since = self.accounts.enrolled_since
+        return review_of(
+            request_id, book=self.book, books=self.books, enrolled_since=since, viewer=viewer, elsewhere=elsewhere
         )
 
     async def answer(self, request: Request, roles: Sequence[str], work: Callable[[Person], object]) -> JSONResponse:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datasites.console.answers import RecordAnswer, read_row
+from datasites.console.answers import RecordAnswer, SharedAnswer, read_row
 from datasites.files.private_file import write_private
 from datasites.review.page import read_page
 from policies.errors import ConfigError, ReceiptInvalid
@@ -16,10 +16,16 @@ def keep_record(content: object, file: Path) -> None:
     Raises:
         ConfigError: It cannot be written.
     """
-    try:
-        write_private(file, read_row(RecordAnswer, content).page)
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be written. Name a file in a folder that is there.") from error
+    _write(file, read_row(RecordAnswer, content).page)
+
+
+def keep_shared(content: object, file: Path) -> None:
+    """Writes a decision for other hospitals, mode 0600.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
+    _write(file, read_row(SharedAnswer, content).text)
 
 
 def check_record(content: object, file: Path) -> str:
@@ -46,3 +52,10 @@ def check_record(content: object, file: Path) -> str:
     ):
         raise ReceiptInvalid("The record is signed, but of another decision or another ledger than this datasite's.")
     return f"{record.decision} by {record.decided_by}, {len(hashes)} entries of the ledger"
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        write_private(file, text)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written. Name a file in a folder that is there.") from error

@@ -116,6 +116,11 @@ class StateFolder:
         return self.path / "study-reports"
 
     @property
+    def elsewhere(self) -> Path:
+        """Decisions that other hospitals shared, as this hospital's people added them."""
+        return self.path / "elsewhere"
+
+    @property
     def dataset_page(self) -> Path:
         """The page about the dataset, with samples of its pictures, for the hospital's own people."""
         return self.path / "dataset.html"

@@ -109,6 +109,7 @@ def open_console(
         supervisor=runs.supervisor,
         notices=told,
         rules=rules,
+        elsewhere=state.elsewhere,
         config=config,
         url=lambda: access.console_url,
         signing_seed=signing_seed,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from datasites.code_requests.card import RequestCard
+from datasites.elsewhere.kept_decisions import DecidedElsewhere
 from policies.answers.sentence import Sentence
 from policies.budget.membership import MembershipBounds
 
@@ -164,6 +165,8 @@ class Review(RequestCard):
         questions: The five questions, answered.
         findings: What speaks against it; empty on an ordinary request.
         gpu_hours: How long it will take, where a rehearsal has told.
+        plan_digest: Of the plan, hexadecimal; empty where it cannot be read.
+        elsewhere: What other hospitals told of their decisions on exactly this plan; never in a record.
     """
 
     words: Mapping[str, str] = field(default_factory=dict)
@@ -180,3 +183,5 @@ class Review(RequestCard):
     questions: tuple[Question, ...] = ()
     findings: tuple[ReviewFinding, ...] = ()
     gpu_hours: float | None = None
+    plan_digest: str = field(default="", metadata={"added_later": True})
+    elsewhere: tuple[DecidedElsewhere, ...] = field(default=(), metadata={"added_later": True})

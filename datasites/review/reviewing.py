@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasites.code_requests.books import Books
 from datasites.code_requests.card import RequestCard
+from datasites.elsewhere.kept_decisions import KeptDecisions
 from datasites.review import wording
 from datasites.review.channels import channels_of
 from datasites.review.costs import cost_of
@@ -30,7 +32,13 @@ UNREADABLE = "It cannot be read as a request of this platform. {reason}"
 
 
 def review_of(
-    request_id: str, *, book: RequestBook, books: Books, enrolled_since: Callable[[str], str], viewer: str = ""
+    request_id: str,
+    *,
+    book: RequestBook,
+    books: Books,
+    enrolled_since: Callable[[str], str],
+    viewer: str = "",
+    elsewhere: Path | None = None,
 ) -> Review:
     """The review of one request.
 
@@ -44,12 +52,16 @@ def review_of(
         books: The datasite's books.
         enrolled_since: Tells since when a researcher's address has had a certificate; empty where that is not known.
         viewer: Who looks: before the decision, of the votes only theirs is shown.
+        elsewhere: Folder of what other hospitals decided; None where that is not told, as in a record.
 
     Raises:
         RequestUnknown: There is none with that identifier, or the beginning of it names several.
     """
     card, checked = book.taken_apart(request_id, viewer=viewer)
-    return reviewed(card, checked, books, enrolled_since=enrolled_since(card.researcher))
+    review = reviewed(card, checked, books, enrolled_since=enrolled_since(card.researcher))
+    if elsewhere is None:
+        return review
+    return replace(review, elsewhere=KeptDecisions(elsewhere).of_plan(review.plan_digest))
 
 
 def reviewed(card: RequestCard, checked: CanonicalRequest | None, books: Books, *, enrolled_since: str) -> Review:
@@ -91,6 +103,7 @@ def _of_canonical(
     }
     return Review(
         **common,
+        plan_digest=plan.digest(),
         words=words,
         studies=studies_of(books, [one for one in others if one.fingerprint == checked.dataset.manifest.budget_key]),
         computed=computed,

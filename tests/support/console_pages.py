@@ -175,6 +175,7 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
         "books": books,
         "book": FakeBook(),
         **daily_fakes(folder, noted),
+        "elsewhere": folder / "elsewhere",
         "rules": SimpleNamespace(book=SimpleNamespace(all=tuple, people_needed=1, drop=lambda name: None)),
         "url": lambda: url,
         "signing_seed": bytes(32),

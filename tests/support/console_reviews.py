@@ -12,6 +12,7 @@ from datasites.code_requests.calculator import DeclaredShapes
 from datasites.code_requests.card import Unusual
 from datasites.code_requests.request_index import STATES, RequestPage, RequestRow
 from datasites.console.answers import RecordAnswer
+from datasites.elsewhere.kept_decisions import DecidedElsewhere
 from datasites.rehearsal.rehearsals import Rehearsal
 from datasites.review import findings, misleading, wording
 from datasites.review.channels import channels_of
@@ -48,6 +49,12 @@ REHEARSED = Rehearsal(
     estimated_hours=1.6,
     assumptions="on this machine with nothing else running, a step computes as many pictures as one at the public size "
     "of 12000 does; without what the network takes",
+)
+ELSEWHERE = (
+    DecidedElsewhere("Rigshospitalet", "approved", "2026-11-24", "", "0f4e 77c1 9a02 d3b8 5e6f 1c2d 8890 ab31"),
+    DecidedElsewhere(
+        "北京协和医院", "denied", "2026-11-25", "Our scanners differ.", "a1b2 c3d4 e5f6 0718 293a 4b5c 6d7e 8f90"
+    ),
 )
 WORDS = {
     "name": "Ada Lindqvist",
@@ -123,6 +130,8 @@ def review(request_id: str = PENDING, *, plan: TrainingPlan = PLAN, cost: Cost |
             checked, computed=computed, leaves=leaves, cost=cost, enrolled_since="2026-03-02", has_purpose=True
         ),
         gpu_hours=1.6,
+        plan_digest=plan.digest(),
+        elsewhere=ELSEWHERE,
         rehearsal=REHEARSED,
         thread=(
             Message(request_id, "dr.wu", "hospital", "Are portable images of wards among them?", "2026-11-26T08:12:00"),

@@ -31,6 +31,7 @@ def review_card(content: object) -> Group:
         ("What is computed, and what leaves", _computed(review)),
         ("What it costs", _cost(review.cost)),
         ("What differs from what was approved before", _differences(review)),
+        ("What other hospitals decided on this plan", _elsewhere(review)),
     ):
         if rows:
             parts += [line((title, "bold")), _pairs(rows)]
@@ -95,6 +96,17 @@ def _rehearsal(review: Review) -> list[tuple[str, str]]:
     if found.state in ("waiting", "running") and review.state == "pending":
         told += "; an approval does not wait for it"
     return [("rehearsal", told), *(("", text) for text in found.traceback.splitlines())]
+
+
+def _elsewhere(review: Review) -> list[tuple[str, str]]:
+    return [
+        (
+            "decided elsewhere",
+            f"{one.hospital} {one.decision} on {one.decided_on}, signature verified (fingerprint {one.fingerprint})"
+            + (f": {one.reason}" if one.reason else ""),
+        )
+        for one in review.elsewhere
+    ]
 
 
 def _who(review: Review) -> list[tuple[str, str]]:

@@ -43,6 +43,7 @@ TRIED = {
     **{"approves": False, "reasons": [{"template": "It has not been rehearsed.", "values": {}}]},
 }
 DRY_RUN = {"rows": [TRIED, {**TRIED, "approves": True, "reasons": []}], "approves": 1, "against_people": 1}
+ELSEWHERE = {"hospital": "b", "decision": "denied", "decided_on": "2026-11-20", "reason": "", "fingerprint": "a1b2"}
 ROLE = {"name": "wu", "role": "admin", "in_force": False, "people": ["a"], "people_needed": 2}
 MADE = ["weekly", "--like", "0123", "--study-epsilon", "1", "--month-epsilon", "2", "--until", "2027-01-01"]
 # What a running datasite answers to each command that asks one.
@@ -70,6 +71,7 @@ ANSWERS: dict[str, tuple[list[str], Any]] = {
     "researchers": ([], []),
     "staff add": (["wu", "--role", "admin"], {**ROLE, "in_force": True, "file": "f"}),
     "staff role": (["wu", "--role", "admin"], ROLE),
+    "elsewhere add": ([__file__], ELSEWHERE),
     "staff remove": (["wu"], {"name": "wu"}),
     "staff list": ([], []),
     "ledger show": ([], [{"sequence": 1}]),

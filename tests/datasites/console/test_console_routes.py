@@ -33,6 +33,8 @@ ROLES = {
     "POST /requests/{request_id}/return": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/ask": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/end": {ADMIN},
+    "POST /requests/{request_id}/share": {ADMIN, REVIEWER},
+    "POST /elsewhere": {ADMIN, REVIEWER},
     "GET /researchers": {ADMIN},
     "POST /researchers": {ADMIN},
     "POST /researchers/revoke": {ADMIN},
@@ -63,8 +65,8 @@ ROLES = {
     "POST /notices/read": {ADMIN, REVIEWER, AUDITOR},
     "POST /notices/test": {ADMIN},
 }
-OF_THE_ACCOUNTS = {"GET /staff", "POST /staff/{name}/remove", "POST /staff/{name}/role"}
-"""Answered by the accounts themselves, which are real here."""
+OF_THE_ACCOUNTS = {"GET /staff", "POST /staff/{name}/remove", "POST /staff/{name}/role", "POST /elsewhere"}
+"""Answered by the accounts themselves, which are real here, or refused for its file, which is none."""
 BODY = {
     "up_to": 1,
     "reason": "r",
@@ -106,7 +108,7 @@ def console(tmp_path: Path, tokens: dict[str, str]) -> Console:
     for name, role in (("dr.wu", REVIEWER), ("m.lee", AUDITOR)):
         tokens[role] = json.loads(add_person(staff, name, role).read_text())["token"]
     part: Any = Part()
-    return Console("north", staff, part, part, part, part, part, part, part, part, part, part, part, b"s" * 32)
+    return Console("north", staff, part, part, part, part, part, part, part, part, part, part, part, part, b"s" * 32)
 
 
 def ask(console: Console, route: str, token: str) -> httpx.Response:

@@ -97,6 +97,9 @@ def test_the_card_tells_cost_odds_and_membership_in_figures(served: ConsoleOfFak
         "recognises at most 7 in 100 patients who did. Guessing finds 1 in 100.",
         "0.1% 1.2% 2.0% 1.0% 6.9% 10.4% 10.0% 32.2% 41.3%",
         "6 such studies fit after it",
+        "Decided elsewhere: Rigshospitalet approved on",
+        "北京协和医院 denied on",
+        "signature verified (fingerprint a1b2 c3d4 e5f6 0718 293a 4b5c 6d7e 8f90)",
         "8,336 numbers leave in each of 10 rounds, 83,360 in all",
         "c0ffee17" * 8,
         "nobody has checked them",
@@ -279,6 +282,7 @@ def test_what_a_researcher_brings_is_shown_and_not_obeyed(
         decided_by=text,
         state="denied",
         studies=(replace(ordinary.studies[0], study=text),),
+        elsewhere=(replace(ordinary.elsewhere[0], hospital=text, reason=text),),
         differences=(replace(ordinary.differences[0], study=text, changed=(Changed("x", text, text, text),)),),
     )
     with serving(tmp_path, book=FakeBook({PENDING: theirs})) as console:

@@ -1,0 +1,1 @@
+"""What hospitals tell each other through their people, file by file."""
