@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from policies.terminal.commands import option
+from policies.terminal.printing import say
 
 if TYPE_CHECKING:
+    from policies.errors import WanwuError
     from researcher.hospitals.federation import Federation
 
 CREDENTIALS = "state/*/credentials/*.json"
@@ -20,6 +22,17 @@ def credentials_option() -> click.Option:
     """The option of commands that speak to hospitals."""
     told = f"credentials files or a pattern (default {CREDENTIALS})"
     return option("--credentials", told, value="FILE", words=True)
+
+
+class Missing:
+    """The hospitals at which a command did not do what it does; each is said as it is told."""
+
+    def __init__(self) -> None:
+        self.status = 0
+
+    def __call__(self, name: str, error: WanwuError) -> None:
+        say(f"not done at {name}: {error.code}: {error.public}", to_errors=True)
+        self.status = 1
 
 
 def connect(credentials: Sequence[str]) -> Federation:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from policies.terminal.commands import argument, option
 from policies.terminal.printing import say
-from researcher.cli.access import connect, credentials_option
+from researcher.cli.access import Missing, connect, credentials_option
 from researcher.cli.commands import ResearcherCommands, study_folder
 
 if TYPE_CHECKING:
@@ -18,18 +18,20 @@ if TYPE_CHECKING:
     from researcher.studies.submission import Submission
 
 
-def messages(*, credentials: Sequence[str], out: Path) -> None:
-    """Shows what the hospitals asked about a study, and what was answered."""
+def messages(*, credentials: Sequence[str], out: Path) -> int:
+    """Shows what the hospitals asked about a study, and what was answered. Status 1 if one could not be asked."""
+    missing = Missing()
     with connect(credentials) as federation:
         study = _study(federation, out)
-        threads, waiting = study.messages(), study.questions()
+        threads, waiting = study.messages(on_missing=missing), study.questions()
     if not any(threads.values()):
         say("No hospital has asked anything.")
     for name, thread in threads.items():
         for one in thread:
             say(f"{name} {one.at[:16]} {one.side}: {one.text}")
-        if waiting[name]:
-            say(f"{name}: {waiting[name]} question{'s wait' if waiting[name] > 1 else ' waits'} for your answer")
+        if count := waiting.get(name):
+            say(f"{name}: {count} question{'s wait' if count > 1 else ' waits'} for your answer")
+    return missing.status
 
 
 def answer(*, credentials: Sequence[str], out: Path, hospital: str | None, text: str) -> None:
@@ -39,14 +41,18 @@ def answer(*, credentials: Sequence[str], out: Path, hospital: str | None, text:
     say(f"Answered: {thread[-1].text}")
 
 
-def withdraw(*, credentials: Sequence[str], out: Path, hospital: str | None) -> None:
-    """Withdraws a study where it is still pending; what was approved is ended with `end`."""
+def withdraw(*, credentials: Sequence[str], out: Path, hospital: str | None) -> int:
+    """Withdraws a study where it is still pending; what was approved is ended with `end`. Status 1 if a hospital could
+    not be asked.
+    """
+    missing = Missing()
     with connect(credentials) as federation:
-        withdrawn = _study(federation, out).withdraw(hospital=hospital)
+        withdrawn = _study(federation, out).withdraw(hospital=hospital, on_missing=missing)
     for name, state in withdrawn.items():
         say(f"{name}: {state}")
     if not withdrawn:
-        say("No request of this study is pending.")
+        say("No request of this study is pending where it was looked for.")
+    return missing.status
 
 
 def _study(federation: Federation, out: Path) -> Submission[Plan]:

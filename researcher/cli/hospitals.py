@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from policies.errors import WanwuError
 from policies.terminal.commands import argument, switch
 from policies.terminal.printing import say_json
 from researcher.cli.access import CREDENTIALS, connect, credentials_option
@@ -16,9 +17,13 @@ def catalog(*, credentials: Sequence[str]) -> None:
     from researcher.terminal.tables import catalog_table
 
     with connect(credentials) as federation:
-        routes = {name: hospital.routes for name, hospital in federation.hospitals.items()}
-        shown = catalog_table((found, routes[found.datasite].budget(found.name)) for found in federation.datasets())
-    PlainConsole().print(shown)
+        offered, missing = [], federation.missing
+        for found in federation.datasets():
+            try:
+                offered.append((found, federation.hospitals[found.datasite].routes.budget(found.name)))
+            except WanwuError as error:
+                missing[found.datasite] = f"{error.code}: {error.public}"
+    PlainConsole().print(catalog_table(offered, missing))
 
 
 def check(*, credentials: Sequence[str], json: bool) -> int:

@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING
 from policies.errors import ConfigError
 from policies.terminal.commands import argument, option, path
 from policies.terminal.printing import say
-from researcher.cli.access import connect, credentials_option
+from researcher.cli.access import Missing, connect, credentials_option
 from researcher.cli.commands import ResearcherCommands, study_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def receipts(*, credentials: Sequence[str], out: Path) -> None:
-    """Fetches the hospitals' signed privacy receipts of the study, with their public keys."""
+def receipts(*, credentials: Sequence[str], out: Path) -> int:
+    """Fetches the hospitals' signed privacy receipts of the study, with their keys. Status 1 if one is missing."""
     from researcher.studies.submission import Submission
 
+    missing = Missing()
     with connect(credentials) as federation:
-        for file in Submission.load(federation, out).receipts(out / "receipts"):
+        for file in Submission.load(federation, out).receipts(out / "receipts", on_missing=missing):
             say(file)
+    return missing.status
 
 
 def verify(*, file: Path, key: Path) -> None:

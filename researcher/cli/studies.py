@@ -10,7 +10,7 @@ import click
 
 from policies.terminal.commands import option, path
 from policies.terminal.printing import say
-from researcher.cli.access import connect, credentials_option
+from researcher.cli.access import Missing, connect, credentials_option
 from researcher.cli.commands import ResearcherCommands, backbone_weights, study_folder
 
 if TYPE_CHECKING:
@@ -92,7 +92,9 @@ def train(
         info = next(iter(federation.hospitals.values())).datasets[plan.dataset]
         hold_out = load_hold_out(test, class_names=info.class_names, image_shape=info.image_shape, form=info.form)
         hold_out = with_features(hold_out, plan.model, backbone_weights)
-        check_min_clients(min_clients, study.requests if study else federation.hospitals)
+        names = study.requests if study else [*federation.hospitals, *federation.missing]
+        check_min_clients(min_clients, names)
+        federation.check_enough(min_clients, names)
         study = study or _submit(federation, out, plan, cost)
         train_study(
             study,
@@ -106,14 +108,19 @@ def train(
         )
 
 
-def end(*, credentials: Sequence[str], out: Path) -> None:
-    """Tells the hospitals that no further round comes; what was reserved and not used becomes free."""
+def end(*, credentials: Sequence[str], out: Path) -> int:
+    """Tells the hospitals that no further round comes; what was reserved and not used becomes free. Status 1 if one
+    could not be told.
+    """
     from researcher.studies.study import Study
 
+    missing = Missing()
     with connect(credentials) as federation:
         study = Study.load(federation, out)
-        study.end()
-    say(f"Ended '{study.plan.study}' at every hospital that had approved it. What was not used is free again there.")
+        study.end(on_missing=missing)
+    where = "every other hospital" if missing.status else "every hospital"
+    say(f"Ended '{study.plan.study}' at {where} that had approved it. What was not used is free again there.")
+    return missing.status
 
 
 def first_weights(

@@ -84,7 +84,7 @@ class CountRequest(Submission[EvaluationPlan | StatisticsPlan]):
 
         def ask(name: str) -> None:
             request = RemoteRound(
-                hospital=self.federation.hospitals[name],
+                hospital=self.hospital(name),
                 dataset=self.plan.dataset,
                 request=self.requests[name],
                 plan=self.plan,

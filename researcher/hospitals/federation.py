@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import glob
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 from policies import versions
-from policies.errors import FederationError, VersionMismatch, WanwuError
+from policies.errors import (
+    ConfigError,
+    DatasiteNotTrusted,
+    FederationError,
+    NotEnoughDatasites,
+    SignInFailed,
+    VersionMismatch,
+    WanwuError,
+)
 from policies.plans.kinds import Plan
 from policies.untrusted_text import shown
 from researcher.hospitals.check import HospitalCheck, check_hospital, contract_problems, unreachable
@@ -19,47 +29,119 @@ from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.hospital import DatasetInfo, Hospital
 
+# What is wrong with what was given: whose file it is, what stands in it. Anything else is the hospital's, for a while.
+_OF_THE_CREDENTIALS = (ConfigError, SignInFailed, DatasiteNotTrusted)
+# So long a hospital that was just tried is not tried again.
+_AGAIN_SECONDS = 2.0
+
+
+@dataclass
+class Away:
+    """A hospital that could not be connected.
+
+    Attributes:
+        credentials: To connect it with once it is back.
+        error: Why it is not connected.
+        tried: When that was tried last, by the monotonic clock.
+        connecting: Held by the one who tries.
+    """
+
+    credentials: Credentials
+    error: WanwuError
+    tried: float = field(default_factory=time.monotonic)
+    connecting: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
 
 class Federation:
-    """Hospitals that a researcher is connected to.
+    """Hospitals that a researcher is connected to, and those that could not be connected.
 
     Args:
         hospitals: Connected.
+        away: Those that could not be; each is connected when it is asked for and answers.
         came_from: Files or patterns of the credentials that they were connected with, as they can be found again from
             any folder; none where credentials themselves were given.
     """
 
-    def __init__(self, hospitals: Iterable[Hospital], *, came_from: Iterable[str] = ()) -> None:
+    def __init__(
+        self, hospitals: Iterable[Hospital], *, away: Iterable[Away] = (), came_from: Iterable[str] = ()
+    ) -> None:
         self.hospitals = {hospital.name: hospital for hospital in hospitals}
+        self._away = {one.credentials.datasite: one for one in away}
+        self._joining = threading.Lock()
         self.came_from = tuple(came_from)
 
     @classmethod
     def connect(cls, credentials: str | Path | Iterable[str | Path | Credentials]) -> Self:
         """Connects to the hospitals whose credentials are given, to all at the same time.
 
+        One that is out of reach, or cannot be worked with, stops nothing at the others: `missing` says why.
+
         Args:
             credentials: Files or a pattern such as `state/*/credentials/me@university.org.json`, or `Credentials`.
 
         Raises:
-            ConfigError: No such file, or not a credentials file.
+            ConfigError: No such file, or not a credentials file, or two are for one datasite.
             SignInFailed: A datasite does not accept the account.
-            CertificateRefused: A certificate is expired or revoked, or the datasite does not take it.
             DatasiteNotTrusted: What answers at an address is another hospital, or nobody's datasite.
-            VersionMismatch: A datasite runs a version that this one does not work with.
-            DatasiteUnreachable: Nothing answers there.
+            DatasiteUnreachable: None of them is connected, and nothing answers at the first.
+            CertificateRefused: None, and the first takes the certificate for expired or revoked.
+            VersionMismatch: None, and the first runs a version that this one does not work with.
         """
         given: list[str | Path | Credentials] = (
             [credentials] if isinstance(credentials, str | Path) else list(credentials)
         )
-        hospitals = _connect_to_all(list(read_credentials(given)))
+        hospitals, away = _connect_to_all(_once_each(read_credentials(given)))
+        came_from = (str(Path(one).absolute()) for one in given if isinstance(one, str | Path))
+        return cls(hospitals, away=away, came_from=came_from)
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """Datasite → why it is not connected."""
+        return {name: shown(f"{one.error.code}: {one.error.public}", most=2000) for name, one in self._away.items()}
+
+    def reconnect(self, name: str) -> Hospital:
+        """A hospital that was not there before, connected now.
+
+        Raises:
+            FederationError: There are no credentials for it.
+            WanwuError: Why it cannot be connected, still.
+        """
+        if name not in {**self.hospitals, **self._away}:
+            raise self._unknown(name)
+        if (away := self._away.get(name)) is not None:
+            with away.connecting:
+                if name not in self.hospitals:
+                    self._join(away)
+        return self.hospitals[name]
+
+    def _join(self, away: Away) -> None:
+        if time.monotonic() - away.tried < _AGAIN_SECONDS:
+            raise away.error
         try:
-            for hospital in hospitals:
-                _check_versions(hospital)
-        except BaseException:
-            for hospital in hospitals:
-                hospital.close()
+            hospital = _connected(away.credentials)
+        except WanwuError as error:
+            away.error = error
             raise
-        return cls(hospitals, came_from=(str(Path(one).absolute()) for one in given if isinstance(one, str | Path)))
+        finally:
+            away.tried = time.monotonic()
+        with self._joining:  # others may be reading both: what they have stays as it is
+            self.hospitals = {**self.hospitals, hospital.name: hospital}
+            self._away = {name: one for name, one in self._away.items() if name != hospital.name}
+
+    def check_enough(self, min_clients: int, names: Iterable[str]) -> None:
+        """Returns if so many of these hospitals are connected.
+
+        Raises:
+            NotEnoughDatasites: Fewer are; it says which are not, and why.
+        """
+        names = list(names)
+        answering = [name for name in names if name in self.hospitals]
+        if len(answering) < min_clients:
+            told = "; ".join(f"{name}: {reason}" for name, reason in self.missing.items() if name in names)
+            raise NotEnoughDatasites(
+                f"min_clients is {min_clients}, and {len(answering)} of {len(names)} hospitals are there ({told}). "
+                "Nothing was lost or spent: run it again once they are back, or lower min_clients."
+            )
 
     def datasets(self) -> list[DatasetInfo]:
         """What all hospitals publish."""
@@ -72,10 +154,13 @@ class Federation:
             FederationError: There is no connection to one of them.
         """
         if unknown := [name for name in names if name not in self.hospitals]:
-            raise FederationError(
-                f"No connection to a datasite {shown(unknown[0])!r}; there is to {', '.join(self.hospitals) or 'none'}."
-            )
+            raise self._unknown(unknown[0])
         return type(self)((self.hospitals[name] for name in names), came_from=self.came_from)
+
+    def _unknown(self, name: str) -> FederationError:
+        return FederationError(
+            f"No connection to a datasite {shown(name)!r}; there is to {', '.join(self.hospitals) or 'none'}."
+        )
 
     def check(self) -> list[HospitalCheck]:
         """Looks at every hospital before anything is submitted; what is wrong stands in each one's `problems`."""
@@ -92,12 +177,12 @@ class Federation:
         on_request: Callable[[str, CodeRequest], None] = lambda name, request: None,
         on_refusal: Callable[[str, WanwuError], None] = lambda name, error: None,
     ) -> dict[str, CodeRequest]:
-        """Submits the plan to every hospital; returns the request at each that takes it.
+        """Submits the plan to every hospital; returns the request at each that is there and takes it.
 
         Args:
             plan: What they are asked for.
             on_request: Called as soon as a hospital has taken the plan.
-            on_refusal: Called when one has refused it.
+            on_refusal: Called when one has refused it, or is not there.
 
         Raises:
             WanwuError: All refused it; what the first of them said, with its name.
@@ -112,6 +197,8 @@ class Federation:
                 on_refusal(name, error)
             else:
                 on_request(name, requests[name])
+        for name, away in self._away.items():
+            on_refusal(name, away.error)
         if refusals and not requests:
             raise refusals[0]
         return requests
@@ -163,17 +250,42 @@ def read_credentials(credentials: str | Path | Iterable[str | Path | Credentials
             yield Credentials.from_file(Path(file))
 
 
-def _connect_to_all(credentials: list[Credentials]) -> list[Hospital]:
-    """Connects side by side: most of the time goes by in the datasites. Raises the first one's error, in order."""
+def _once_each(credentials: Iterable[Credentials]) -> list[Credentials]:
+    """All of them, if no two are for one datasite: it would be left to chance which account is used there."""
+    found: dict[str, Credentials] = {}
+    for one in credentials:
+        if (other := found.setdefault(one.datasite, one)) is not one:
+            raise ConfigError(
+                f"Two credentials are for datasite '{one.datasite}', of {other.email} and of {one.email}. Give one of "
+                "them, with --credentials in the terminal."
+            )
+    return list(found.values())
+
+
+def _connect_to_all(credentials: list[Credentials]) -> tuple[list[Hospital], list[Away]]:
+    """Connects side by side: most of the time goes by in the datasites."""
     with ThreadPoolExecutor(max(len(credentials), 1)) as pool:
-        connecting = [pool.submit(Hospital, one) for one in credentials]
-    failed = [error for one in connecting if (error := one.exception()) is not None]
-    if failed:
-        for one in connecting:
-            if one.exception() is None:
-                one.result().close()
-        raise failed[0]
-    return [one.result() for one in connecting]
+        connecting = [pool.submit(_connected, one) for one in credentials]
+    hospitals = [future.result() for future in connecting if future.exception() is None]
+    errors = [error for future in connecting if (error := future.exception()) is not None]
+    wrong = [one for one in errors if not isinstance(one, WanwuError) or isinstance(one, _OF_THE_CREDENTIALS)]
+    if wrong or (errors and not hospitals):
+        for hospital in hospitals:
+            hospital.close()
+        raise (wrong or errors)[0]
+    tried = [(one, future.exception()) for one, future in zip(credentials, connecting, strict=True)]
+    return hospitals, [Away(one, error) for one, error in tried if isinstance(error, WanwuError)]
+
+
+def _connected(credentials: Credentials) -> Hospital:
+    """A hospital whose version works with this one's."""
+    hospital = Hospital(credentials)
+    try:
+        _check_versions(hospital)
+    except BaseException:
+        hospital.close()
+        raise
+    return hospital
 
 
 def _check_versions(hospital: Hospital) -> None:
@@ -183,4 +295,4 @@ def _check_versions(hospital: Hospital) -> None:
             raise VersionMismatch(
                 f"Datasite '{hospital.name}' does not fit this researcher: {mismatch}. Install the same."
             )
-        warnings.warn(shown(f"Datasite '{hospital.name}': {mismatch}."), stacklevel=3)
+        warnings.warn(shown(f"Datasite '{hospital.name}': {mismatch}."), stacklevel=2)

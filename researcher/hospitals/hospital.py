@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from policies.answers.hospital import DatasetSchema, HospitalAnswer
-from policies.errors import FederationError
+from policies.errors import DatasiteNotTrusted, FederationError
 from policies.plans.picture_form import PictureForm
 from policies.plans.tokeniser import TextForm
 from policies.untrusted_text import shown
@@ -112,7 +112,7 @@ class Hospital:
     def _read(self, info: HospitalAnswer, url: str) -> None:
         """Takes what the datasite says of itself, names first: files here are named after them, and they are shown."""
         if info.datasite != self.name:
-            raise FederationError(f"{url} is datasite '{info.datasite}', the credentials are for '{self.name}'.")
+            raise DatasiteNotTrusted(f"{url} is datasite '{info.datasite}', the credentials are for '{self.name}'.")
         self.versions = {shown(name): shown(version) for name, version in info.versions.items()}
         self.public_key = info.public_key
         self.datasets = {

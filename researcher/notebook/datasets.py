@@ -16,13 +16,17 @@ class Datasets(list[DatasetInfo]):
 
     Attributes:
         budgets: (Datasite, dataset) → what is left there; without those that could not be asked.
+        missing: Datasite → why nothing is known of what it publishes.
     """
 
     def __init__(
-        self, datasets: Iterable[DatasetInfo] = (), budgets: Mapping[tuple[str, str], BudgetAnswer] | None = None
+        self,
+        datasets: Iterable[DatasetInfo] = (),
+        budgets: Mapping[tuple[str, str], BudgetAnswer] | None = None,
+        missing: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(datasets)
-        self.budgets = dict(budgets or {})
+        self.budgets, self.missing = dict(budgets or {}), dict(missing or {})
 
     @property
     def differences(self) -> tuple[Compared, ...]:
@@ -42,7 +46,7 @@ class Datasets(list[DatasetInfo]):
 
     def _repr_html_(self) -> str:
         if not self:
-            return together("No hospital publishes a dataset.")
+            return together("No hospital publishes a dataset.", listed(self._not_reached()))
         cards = {f"{one.datasite}: {one.name}": dict(self._card(one)) for one in self}
         names = [name for name, _ in self._card(self[0])]
         rows = [[name, *(card[name] for card in cards.values())] for name in names]
@@ -50,7 +54,7 @@ class Datasets(list[DatasetInfo]):
         parts: list[Html] = [table("What the hospitals publish", ["", *cards], rows), element("p", self._verdict())]
         if found := self.differences:
             parts.append(table("What differs", ["what", "where", "matters", "what it means"], map(_row, found)))
-        return together(*parts)
+        return together(*parts, listed(self._not_reached()))
 
     def _card(self, one: DatasetInfo) -> list[tuple[str, str]]:
         limits = one.limits
@@ -83,7 +87,10 @@ class Datasets(list[DatasetInfo]):
         return [
             shown(f"  {'matters' if one.matters else 'differs'}: {one.what}: {_where(one)}. {one.means}", most=4000)
             for one in self.differences
-        ]
+        ] + [f"  {one}" for one in self._not_reached()]
+
+    def _not_reached(self) -> list[str]:
+        return [shown(f"{name} was not reached: {reason}", most=2000) for name, reason in self.missing.items()]
 
 
 def _row(one: Compared) -> list[object]:

@@ -42,7 +42,7 @@ class Federation(federation.Federation):
                 budgets[one.datasite, one.name] = self.hospitals[one.datasite].routes.budget(one.name)
             except DatasiteUnreachable:  # what it published when it was there is shown all the same
                 continue
-        return Datasets(found, budgets)
+        return Datasets(found, budgets, self.missing)
 
     def plan(self, *, dataset: str | None = None, **settings: Any) -> Draft:
         """Plans a study at these hospitals; nothing is submitted yet.
@@ -72,6 +72,7 @@ class Federation(federation.Federation):
 
     def __repr__(self) -> str:
         told = [f"{name} at {hospital.routes.url}" for name, hospital in self.hospitals.items()]
+        told += [f"{name} not reached ({reason})" for name, reason in self.missing.items()]
         return shown(f"Federation of {len(told)}: {', '.join(told)}", most=4000)
 
     def _repr_html_(self) -> str:
@@ -79,7 +80,8 @@ class Federation(federation.Federation):
             [name, hospital.routes.url, ", ".join(hospital.datasets), hospital.versions.get("wanwu", "not told")]
             for name, hospital in self.hospitals.items()
         ]
-        return together(table("Connected hospitals", ["hospital", "address", "datasets", "version"], rows))
+        rows += [[name, f"not reached: {reason}", "", ""] for name, reason in self.missing.items()]
+        return together(table("Hospitals", ["hospital", "address", "datasets", "version"], rows))
 
 
 # What a notebook completes: the settings, each with its default, as they are declared.

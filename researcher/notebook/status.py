@@ -118,8 +118,9 @@ def status_of(study: Submission[TrainingPlan], history: History) -> StudyStatus:
 
 
 def _asked(study: Submission[TrainingPlan], name: str, spent: float | None) -> HospitalStatus:
-    request, routes = study.requests[name].request_id, study.federation.hospitals[name].routes
+    request = study.requests[name].request_id
     try:
+        routes = study.hospital(name).routes
         answer = routes.request(request)
         rehearsal = routes.rehearsal(request)
         budget = routes.budget(study.plan.dataset)

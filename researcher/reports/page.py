@@ -150,7 +150,7 @@ def _hospitals(result: StudyResult) -> dict[str, object]:
         rows.append(
             {
                 "name": name,
-                "public_size": f"{result.public_sizes[name]:,}",
+                "public_size": wording.units(result.public_sizes[name]),
                 "rounds": sum(name in r.datasites for r in result.rounds),
                 **_spent(result.privacy[name], private=name not in result.not_private),
                 "total": _spent(result.privacy_total.get(name))["epsilon"],
@@ -159,7 +159,7 @@ def _hospitals(result: StudyResult) -> dict[str, object]:
             }
         )
     total = {
-        "public_size": f"{sum(result.public_sizes[name] for name in result.took_part):,}",
+        "public_size": wording.units(*(result.public_sizes[name] for name in result.took_part)),
         "rounds": len(result.rounds),
         **_worst(result),
         "total": _spent(wording.highest(result.privacy_total))["epsilon"],

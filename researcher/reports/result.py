@@ -25,7 +25,8 @@ class StudyResult:
         plan: What was approved; where datasets have other names, that of any one hospital.
         class_names: Of the classes or findings, in the order of the model's outputs.
         parameters: How many numbers were trained.
-        public_sizes: Datasite → declared number of privacy units; names all datasites of the study, in order.
+        public_sizes: Datasite → declared number of privacy units, None where it could not be asked; names all datasites
+            of the study, in order.
         privacy: Datasite → what the study spent there; None where training was not private, or never ran.
         history: At least one round.
         local_only: Datasite → how as many steps at the same cost do on its pictures alone; may name fewer datasites.
@@ -39,7 +40,7 @@ class StudyResult:
     plan: TrainingPlan
     class_names: tuple[str, ...]
     parameters: int
-    public_sizes: Mapping[str, int]
+    public_sizes: Mapping[str, int | None]
     privacy: Mapping[str, PrivacySpent | None]
     history: History
     local_only: Mapping[str, Evaluation] = field(default_factory=dict)

@@ -94,12 +94,18 @@ def guarantee(result: StudyResult) -> str:
     )
 
 
+def units(*public_sizes: int | None) -> str:
+    """How many privacy units hospitals have together; none of it is told where one of them could not be asked."""
+    known = [size for size in public_sizes if size is not None]
+    return f"{sum(known):,}" if len(known) == len(public_sizes) else "not told"
+
+
 def _empty_promise(result: StudyResult) -> str:
     """A sentence where that remainder is as large as one of a hospital's units; nothing elsewhere."""
     found = [
-        f"{name} (1/{result.public_sizes[name]:,})"
+        f"{name} (1/{size:,})"
         for name in result.took_part
-        if (cost := result.privacy[name]) and cost.delta * result.public_sizes[name] >= 1
+        if (cost := result.privacy[name]) and (size := result.public_sizes[name]) and cost.delta * size >= 1
     ]
     if not found:
         return ""

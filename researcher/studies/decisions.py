@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from policies.errors import DatasiteUnreachable, RequestDenied
+from policies.errors import RequestDenied, WanwuError
+from researcher.studies.roster import FOR_NOW
 
 Told = tuple[str, str]
 OnChange = Callable[[dict[str, Told]], None]
@@ -42,7 +43,7 @@ def wait_for(
     deadline, enough_since, last = time.monotonic() + timeout_seconds, None, None
     with ThreadPoolExecutor(len(names)) as pool:
         while True:
-            told = dict(zip(names, pool.map(lambda name: _told(ask, name), names), strict=True))
+            told = dict(zip(names, pool.map(lambda name: told_by(ask, name), names), strict=True))
             if told != last:
                 on_change(told)
                 last = told
@@ -72,8 +73,11 @@ def approvals(told: Mapping[str, Told], min_clients: int) -> int:
     return sum(state == "approved" for state, _ in told.values())
 
 
-def _told(ask: Callable[[str], Told], name: str) -> Told:
+def told_by(ask: Callable[[str], Told], name: str) -> Told:
+    """What a hospital answers; one that does not answer, or takes no question from this account, is told as that."""
     try:
         return ask(name)
-    except DatasiteUnreachable as error:  # it may be starting again; deciding takes people longer than that
+    except FOR_NOW as error:  # it may be starting again; deciding takes people longer than that
         return "unreachable", error.public
+    except WanwuError as error:
+        return "refused", f"{error.code}: {error.public}"

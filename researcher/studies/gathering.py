@@ -83,7 +83,7 @@ class Gathering:
         at: At,
         pool: Executor,
         *,
-        sizes: Mapping[str, int],
+        size_of: Callable[[str], int],
         needed: int,
         retry_policy: RetryPolicy,
         late: Mapping[str, int],
@@ -95,13 +95,13 @@ class Gathering:
             roster: Whom to ask.
             at: Makes one hospital's part of a round.
             pool: Where hospitals are asked beside each other.
-            sizes: Hospital → its public size.
+            size_of: The public size of a hospital that takes part.
             needed: Least number of updates.
             retry_policy: How long to wait.
             late: Hospital → round that it was asked for before this session, and whose update did not come.
         """
         self._plan, self._roster, self._at, self._pool = plan, roster, at, pool
-        self._sizes, self._needed, self._policy = sizes, max(needed, 1), retry_policy
+        self._size_of, self._needed, self._policy = size_of, max(needed, 1), retry_policy
         self._outstanding = dict(late)
         self._under_way: dict[Future[DatasiteRound], RemoteRound] = {}
         self._cancelling: dict[str, Future[None]] = {}
@@ -226,7 +226,7 @@ class Gathering:
             self._outstanding[name] = there.dropped
         try:
             arrived = future.result()
-            update = ClientUpdate(name, arrived.take_update(), float(self._sizes[name]), staleness)
+            update = ClientUpdate(name, arrived.take_update(), float(self._size_of(name)), staleness)
         except WanwuError as error:
             self._fail(there, error, round_index, came)
             return None

@@ -103,7 +103,7 @@ class Roster:
     def _take(self, name: str, answer: Future[Told]) -> None:
         try:
             state, reason = answer.result()
-        except DatasiteUnreachable as error:
+        except FOR_NOW as error:
             self._set(name, self.away, f"unreachable {error.public}")
         except WanwuError as error:
             self._set(name, self.gone, f"{error.code}: {error.public}")

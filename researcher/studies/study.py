@@ -84,7 +84,7 @@ class Study(Submission[TrainingPlan]):
                 roster,
                 lambda name, index, stopping: self._at(name, index, policy, stopping, on_event),
                 pool,
-                sizes=self._sizes(),
+                size_of=self._size,
                 needed=min_clients,
                 retry_policy=policy,
                 late=_under_way(history),
@@ -139,7 +139,7 @@ class Study(Submission[TrainingPlan]):
     ) -> RemoteRound:
         """One hospital's part of a round."""
         return RemoteRound(
-            hospital=self.federation.hospitals[name],
+            hospital=self.hospital(name),
             dataset=self.plan.dataset,
             request=self.requests[name],
             plan=self.plan,
@@ -149,9 +149,8 @@ class Study(Submission[TrainingPlan]):
             on_event=on_event,
         )
 
-    def _sizes(self) -> dict[str, int]:
-        hospitals = self.federation.hospitals
-        return {name: hospitals[name].datasets[self.plan.dataset].public_size for name in self.requests}
+    def _size(self, name: str) -> int:
+        return self.hospital(name).datasets[self.plan.dataset].public_size
 
     def privacy(self, history: History) -> dict[str, PrivacySpent | None]:
         """Returns datasite → what its ledger says that the study spent; None where training was not private.

@@ -9,17 +9,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
-from policies.answers.rehearsals import RehearsalAnswer
-from policies.answers.requests import MOST_IN_A_MESSAGE, MessageAnswer
 from policies.errors import ConfigError, RequestDenied, WanwuError
 from policies.inside_folder import inside
 from policies.plans.kinds import Plan, parse
-from policies.untrusted_text import shown
 from researcher import atomic_file
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.federation import Federation
 from researcher.studies import decisions
+from researcher.studies.conversation import Conversation
 from researcher.studies.decisions import OnChange
+from researcher.studies.everywhere import OnMissing, at_each
 from researcher.studies.kept_plan import STUDY_FILE
 from researcher.studies.roster import Roster
 
@@ -29,7 +28,7 @@ P = TypeVar("P", bound=Plan)
 
 
 @dataclass
-class Submission(Generic[P]):
+class Submission(Conversation, Generic[P]):
     """One plan at several hospitals.
 
     Attributes:
@@ -90,11 +89,11 @@ class Submission(Generic[P]):
         """Takes up a submitted study from its folder.
 
         Args:
-            federation: The connected hospitals, at least those that the study was submitted to.
+            federation: At least the hospitals that the study was submitted to, whether or not they are there now.
             folder: Where `submit` kept it.
 
         Raises:
-            ConfigError: There is none, or it names a hospital that the federation is not connected to.
+            ConfigError: There is none, or it names a hospital that the federation has no credentials for.
         """
         folder = Path(folder)
         try:
@@ -103,25 +102,10 @@ class Submission(Generic[P]):
             plan, refused = parse(values["plan"]), dict(values.get("refused", {}))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{folder} holds no study. Submit one first.") from error
-        if missing := sorted(set(requests) - set(federation.hospitals)):
+        apart = sorted(set(requests) - set(federation.hospitals))
+        if missing := [name for name in apart if name not in federation.missing]:
             raise ConfigError(f"The study runs at {', '.join(missing)} too. Connect with its credentials.")
         return cls(federation, plan, requests, folder, refused)  # type: ignore[arg-type]
-
-    def decisions(self) -> dict[str, tuple[str, str]]:
-        """Datasite → (one of the states of a request, such as `pending`; the hospital's reason)."""
-        return {name: self._told(name) for name in self.requests}
-
-    def _told(self, name: str) -> tuple[str, str]:
-        answer = self.federation.hospitals[name].routes.request(self.requests[name].request_id)
-        return shown(answer.state), shown(answer.reason)
-
-    def rehearsals(self) -> dict[str, RehearsalAnswer]:
-        """Datasite → what its rehearsal of the request on the mock came to; those that made none are left out."""
-        told = {
-            name: self.federation.hospitals[name].routes.rehearsal(request.request_id)
-            for name, request in self.requests.items()
-        }
-        return {name: answer for name, answer in told.items() if answer is not None}
 
     def wait_for_decisions(
         self,
@@ -156,98 +140,46 @@ class Submission(Generic[P]):
             on_change=on_change,
         )
 
-    def receipts(self, folder: Path | str) -> list[Path]:
+    def receipts(self, folder: Path | str, *, on_missing: OnMissing | None = None) -> list[Path]:
         """Writes each hospital's signed privacy receipt, and beside it the hospital's public key, into `folder`.
+
+        Args:
+            folder: Where to.
+            on_missing: Told of each hospital whose receipt could not be fetched.
 
         Returns:
             The receipts' files.
 
         Raises:
             ConfigError: The folder cannot be written.
+            WanwuError: There is no `on_missing`, and not all could be fetched; those that could are written.
         """
-        written = []
-        for name, (state, _) in self.decisions().items():
-            if state in ("approved", "ended"):
-                hospital = self.federation.hospitals[name]
-                receipt = hospital.routes.receipt(self.requests[name].request_id)
-                written.append(atomic_file.write(inside(folder, f"{name}.receipt.json"), receipt))
-                atomic_file.write(inside(folder, f"{name}.key"), hospital.public_key + "\n")
-        return written
+        written = at_each(self.requests, lambda name: self._receipt(name, folder), on_missing)
+        return [file for file in written.values() if file is not None]
 
-    def questions(self) -> dict[str, int]:
-        """Datasite → how many of its questions about a pending request wait for an answer."""
-        return {
-            name: self.federation.hospitals[name].routes.request(one.request_id).questions
-            for name, one in self.requests.items()
-        }
+    def _receipt(self, name: str, folder: Path | str) -> Path | None:
+        """The receipt's file; None where the request was never approved."""
+        if self._told(name)[0] not in ("approved", "ended"):
+            return None
+        hospital = self.hospital(name)
+        receipt = hospital.routes.receipt(self.requests[name].request_id)
+        atomic_file.write(inside(folder, f"{name}.key"), hospital.public_key + "\n")
+        return atomic_file.write(inside(folder, f"{name}.receipt.json"), receipt)
 
-    def messages(self) -> dict[str, tuple[MessageAnswer, ...]]:
-        """Datasite → what was asked and answered about the request there, oldest first, safe to print."""
-        return {name: self._messages(name) for name in self.requests}
-
-    def answer(self, text: str, *, hospital: str | None = None) -> tuple[MessageAnswer, ...]:
-        """Answers a hospital's questions. The text goes to that hospital's people and nowhere else.
+    def end(self, *, on_missing: OnMissing | None = None) -> None:
+        """Tells every hospital that no further round comes: what was reserved and not used becomes free.
 
         Args:
-            text: One plain line.
-            hospital: Which datasite; may be left out where only one waits for an answer.
-
-        Returns:
-            The whole thread with that hospital.
+            on_missing: Told of each hospital that could not be told.
 
         Raises:
-            ConfigError: The study has no such hospital, or not exactly one waits.
-            RequestError: The hospital asked nothing, has decided, or takes no such text.
+            WanwuError: There is no `on_missing`, and not all could be told; the others were.
         """
-        name = hospital or self._the_one_that_waits()
-        self._check_part(name)
-        self.federation.hospitals[name].routes.answer(self.requests[name].request_id, text)
-        return self._messages(name)
+        at_each(self.requests, self._end, on_missing)
 
-    def withdraw(self, *, hospital: str | None = None) -> dict[str, str]:
-        """Withdraws what no hospital has decided on yet.
-
-        Args:
-            hospital: Which datasite; all that are pending if None.
-
-        Returns:
-            Datasite → state, of those that were withdrawn.
-
-        Raises:
-            ConfigError: The study has no such hospital.
-            RequestError: The named hospital has decided.
-        """
-        if hospital is not None:
-            self._check_part(hospital)
-            return {hospital: self._withdraw(hospital)}
-        pending = [name for name, (state, _) in self.decisions().items() if state == "pending"]
-        return {name: self._withdraw(name) for name in pending}
-
-    def _withdraw(self, name: str) -> str:
-        return shown(self.federation.hospitals[name].routes.withdraw(self.requests[name].request_id).state)
-
-    def _messages(self, name: str) -> tuple[MessageAnswer, ...]:
-        told = self.federation.hospitals[name].routes.messages(self.requests[name].request_id)
-        return tuple(
-            MessageAnswer(one.side, shown(one.text, most=MOST_IN_A_MESSAGE), shown(one.at)) for one in told.messages
-        )
-
-    def _the_one_that_waits(self) -> str:
-        waiting = [name for name, count in self.questions().items() if count]
-        if len(waiting) != 1:
-            told = ", ".join(waiting) or "none"
-            raise ConfigError(f"Which hospital is answered? Questions wait at: {told}. Name one with --hospital.")
-        return waiting[0]
-
-    def _check_part(self, name: str) -> None:
-        if name not in self.requests:
-            raise ConfigError(f"The study has no request at {shown(name)!r}. It has at {', '.join(self.requests)}.")
-
-    def end(self) -> None:
-        """Tells every hospital that no further round comes: what was reserved and not used becomes free."""
-        for name, (state, _) in self.decisions().items():
-            if state == "approved":
-                self.federation.hospitals[name].routes.end(self.requests[name].request_id)
+    def _end(self, name: str) -> None:
+        if self._told(name)[0] == "approved":
+            self.hospital(name).routes.end(self.requests[name].request_id)
 
     def approved(self, min_clients: int, *, unreachable_seconds: float = 60.0) -> tuple[list[str], dict[str, str]]:
         """Returns the datasites that approved, and of the others each one's state and reason.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -21,8 +22,15 @@ if TYPE_CHECKING:
     from researcher.hospitals.hospital import DatasetInfo
 
 
-def catalog_table(offered: Iterable[tuple[DatasetInfo, BudgetAnswer]]) -> Group:
-    """Each dataset's schema card: a line with its budget, then how its files become pictures, and its terms of use."""
+def catalog_table(
+    offered: Iterable[tuple[DatasetInfo, BudgetAnswer]], missing: Mapping[str, str] = MappingProxyType({})
+) -> Group:
+    """Each dataset's schema card: a line with its budget, then how its files become pictures, and its terms of use.
+
+    Args:
+        offered: The datasets.
+        missing: Datasite → why it could not be asked.
+    """
     shown = PlainTable(
         *("datasite", "dataset", "pictures", "labels", "unit", "public size", "epsilon left", "least noise"),
         spare=("least noise", "public size"),
@@ -41,6 +49,9 @@ def catalog_table(offered: Iterable[tuple[DatasetInfo, BudgetAnswer]]) -> Group:
         )
         told.append(f"{dataset.datasite}, {dataset.name}: picture form: {dataset.form or 'not declared'}")
         told += [f"  terms of use: {one}" for one in dataset.terms_of_use.splitlines()]
+    for name, reason in missing.items():
+        shown.add_row(name, line(("not reached", "red")))
+        told.append(f"{name} was not reached: {reason}")
     return Group(shown, *map(line, told))
 
 

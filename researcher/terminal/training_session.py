@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from policies import versions
+from policies.errors import WanwuError
 from policies.terminal.rich_terminal import PlainConsole, line
 from researcher.evaluation.hold_out import HoldOut
 from researcher.reports import StudyResult, write_report
@@ -98,8 +99,11 @@ def train_study(
         retry_policy=retry_policy,
     )
     result = result_of(study, state, history, hold_out)
-    write_all(out, study, state, history, result)
+    missing = write_all(out, study, state, history, result)
     console.print(f"Written to {out}/: report.html, result.json, {MODEL_FILE}")
+    for name, error in missing.items():
+        told = f": its receipt was not fetched, ask again with the command receipts. {error.code}: {error.public}"
+        console.print(line((name, "yellow"), told))
     return result
 
 
@@ -112,23 +116,28 @@ def result_of(study: Study, state: ServerState, history: History, hold_out: Hold
         history: The rounds, likewise.
         hold_out: What the global models were evaluated on.
     """
-    hospitals = study.federation.hospitals
+    there = study.federation.hospitals
     return StudyResult(
         plan=study.plan,
         class_names=hold_out.class_names,
         parameters=sum(array.size for array in state.weights.values()),
-        public_sizes={name: hospitals[name].datasets[study.plan.dataset].public_size for name in study.requests},
+        public_sizes={
+            name: there[name].datasets[study.plan.dataset].public_size if name in there else None
+            for name in study.requests
+        },
         privacy=study.privacy(history),
         history=history,
         versions={
             "researcher": dict(versions.installed()),
-            **{name: hospitals[name].versions for name in study.requests},
+            **{name: there[name].versions for name in study.requests if name in there},
         },
         finished=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
     )
 
 
-def write_all(out: Path, study: Study, state: ServerState, history: History, result: StudyResult) -> None:
+def write_all(
+    out: Path, study: Study, state: ServerState, history: History, result: StudyResult
+) -> dict[str, WanwuError]:
     """Writes the global model, `result.json`, the curves, the report page and the hospitals' receipts.
 
     Args:
@@ -138,10 +147,13 @@ def write_all(out: Path, study: Study, state: ServerState, history: History, res
         history: The rounds, likewise.
         result: As `result_of` makes it.
 
+    Returns:
+        Datasite → why its receipt could not be fetched.
+
     Raises:
         ConfigError: The folder cannot be written.
     """
-    hospitals = study.federation.hospitals
+    there = study.federation.hospitals
     checkpoint = Checkpoint(
         weights=state.model,
         model=study.plan.model,
@@ -149,8 +161,10 @@ def write_all(out: Path, study: Study, state: ServerState, history: History, res
         class_names=result.class_names,
         plan_digest=study.plan.digest(),
         privacy=study.privacy(history),
-        form=next(hospitals[name].datasets[study.plan.dataset].form for name in study.requests),
+        form=next(there[name].datasets[study.plan.dataset].form for name in study.requests if name in there),
     )
     save_model(out / MODEL_FILE, checkpoint)
     write_report(out, result)
-    study.receipts(out / "receipts")
+    missing: dict[str, WanwuError] = {}
+    study.receipts(out / "receipts", on_missing=missing.__setitem__)
+    return missing

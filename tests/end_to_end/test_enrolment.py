@@ -172,6 +172,13 @@ def test_a_datasite_that_is_not_there_is_unreachable(mine: Credentials) -> None:
         Federation.connect([replace(mine, url="https://127.0.0.1:1")])
 
 
+def test_a_hospital_that_is_not_there_stops_nothing_at_the_others(mine: Credentials) -> None:
+    gone = replace(mine, datasite="gone", url="https://127.0.0.1:1")
+    with Federation.connect([gone, mine]) as federation:
+        assert [one.datasite for one in federation.datasets()] == ["north"]
+        assert federation.missing["gone"].startswith("WW705: ") and "nothing listens" in federation.missing["gone"]
+
+
 def test_credentials_of_a_version_without_certificates_are_refused_with_the_way_out(
     hospitals: dict[str, Hospital], tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import references
 
-from policies.errors import ConfigError, PlanError
+from policies.errors import ConfigError, DatasiteUnreachable, PlanError
 from policies.plans.training import RunSpec, TrainingPlan
 from policies.settings import declared
 from researcher.planning.count_settings import CountSettings
@@ -25,6 +25,8 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from researcher.cli import main, studies
     from researcher.cli.program import make_program
     from researcher.cli.study_options import study_settings_of
+    from researcher.hospitals.credentials import Credentials
+    from researcher.hospitals.federation import Away, Federation
     from researcher.hospitals.hospital import DatasetInfo
     from researcher.planning.planning import make_plan
     from researcher.studies.study import STUDY_FILE, Study
@@ -154,16 +156,18 @@ def test_no_study_has_no_rounds(rounds: int) -> None:
         study_settings_of(options("submit", "--num_rounds", str(rounds)))
 
 
-def federation_of(*names: str) -> SimpleNamespace:
+def federation_of(*names: str) -> Federation:
     offered = {name: replace(DATASETS[0], datasite=name) for name in names}
-    hospitals = {name: SimpleNamespace(datasets={"cells": found}) for name, found in offered.items()}
-    return SimpleNamespace(hospitals=hospitals, datasets=lambda: list(offered.values()))
+    hospitals: list[Any] = [SimpleNamespace(name=name, datasets={"cells": found}) for name, found in offered.items()]
+    east = Credentials("east", "https://east.example.org", "me@x.org", "p", "A", "C", "K")
+    return Federation(hospitals, away=[Away(east, DatasiteUnreachable("Nothing listens there."))])
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--min_clients", "3"), "number of hospitals, which is 2"),
+        (("--min_clients", "4"), "number of hospitals, which is 3"),
+        (("--min_clients", "3"), "2 of 3 hospitals are there (east: WW705: Nothing listens there.)"),
         (("--min_clients", "0"), "must be from 1"),
         (("--test", "typo.npz"), "typo.npz"),
     ],

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from policies.answers.requests import RequestAnswer
+from policies.answers.requests import RequestAnswer, ThreadAnswer
 from policies.errors import (
+    CertificateRefused,
     ConfigError,
     DatasiteUnreachable,
     LimitExceeded,
@@ -31,13 +33,29 @@ class Answers:
     """A hospital's routes that give these answers, one after the other; the last one for ever."""
 
     def __init__(self, *answers: RequestAnswer | Exception) -> None:
-        self._answers = list(answers)
+        self._answers, self.ended = list(answers), False
 
     def request(self, request_id: str) -> RequestAnswer:
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def receipt(self, request_id: str) -> str:
+        self.request(request_id)
+        return "{}"
+
+    def end(self, request_id: str) -> None:
+        self.request(request_id)
+        self.ended = True
+
+    def withdraw(self, request_id: str) -> RequestAnswer:
+        self.request(request_id)
+        return RequestAnswer("r", "withdrawn", "")
+
+    def messages(self, request_id: str) -> ThreadAnswer:
+        self.request(request_id)
+        return ThreadAnswer("r", (), 0)
 
 
 APPROVED = RequestAnswer("r", "approved", "")
@@ -46,7 +64,7 @@ AWAY = DatasiteUnreachable("Datasite 'north' cannot be reached. Is it running?")
 
 def submitted(**hospitals: Answers) -> Submission[Any]:
     federation: Any = SimpleNamespace(
-        hospitals={name: SimpleNamespace(routes=answers) for name, answers in hospitals.items()}
+        hospitals={name: SimpleNamespace(routes=answers, public_key="k") for name, answers in hospitals.items()}
     )
     requests = {name: CodeRequest(request_id=name, function="f", code_id="c") for name in hospitals}
     return Submission(federation, plan=None, requests=requests, folder=Path("unused"))
@@ -91,6 +109,61 @@ def test_a_number_that_can_never_be_met_is_said_instead_of_waited_for() -> None:
         study.wait_for_decisions(min_clients=3, poll_seconds=0.0)
     with pytest.raises(RequestDenied, match="only 3 of 3"):
         submitted(a=Answers(PENDING), b=Answers(AWAY), c=Answers(PENDING)).wait_for_decisions(min_clients=4)
+
+
+# --- one of them is out of reach ------------------------------------------------------------------------------
+
+
+def test_decisions_name_the_hospital_that_cannot_be_asked() -> None:
+    study = submitted(north=Answers(AWAY), south=Answers(APPROVED), east=Answers(CertificateRefused("Revoked.")))
+    assert study.decisions() == {
+        "north": ("unreachable", AWAY.public),
+        "south": ("approved", ""),
+        "east": ("refused", "WW711: Revoked."),
+    }
+    assert study.questions() == {"south": 0}
+
+
+def _receipts(study: Submission[Any], folder: Path, **more: Any) -> object:
+    return [file.name for file in study.receipts(folder, **more)]
+
+
+def _end(study: Submission[Any], folder: Path, **more: Any) -> object:
+    study.end(**more)
+    return study.federation.hospitals["south"].routes.ended  # type: ignore[attr-defined]
+
+
+def _withdraw(study: Submission[Any], folder: Path, **more: Any) -> object:
+    return study.withdraw(**more)
+
+
+def _messages(study: Submission[Any], folder: Path, **more: Any) -> object:
+    return study.messages(**more)
+
+
+@pytest.mark.parametrize(
+    ("do", "state", "done"),
+    [
+        (_receipts, APPROVED, ["south.receipt.json"]),
+        (_end, APPROVED, True),
+        (_withdraw, PENDING, {"south": "withdrawn"}),
+        (_messages, PENDING, {"south": ()}),
+    ],
+)
+def test_what_can_be_reached_is_done_and_what_cannot_is_named(
+    tmp_path: Path, do: Callable[..., object], state: RequestAnswer, done: object
+) -> None:
+    study, missing = submitted(north=Answers(AWAY), south=Answers(state)), dict[str, WanwuError]()
+    assert do(study, tmp_path, on_missing=missing.__setitem__) == done
+    assert missing == {"north": AWAY}
+    with pytest.raises(DatasiteUnreachable, match=r"Not done at north: WW705: .* Done at: south\."):
+        do(study, tmp_path)
+
+
+def test_a_hospital_that_takes_no_question_from_this_account_is_not_waited_for() -> None:
+    study = submitted(north=Answers(CertificateRefused("Revoked.")), south=Answers(PENDING, APPROVED))
+    told = study.wait_for_decisions(poll_seconds=0.0)
+    assert [state for state, _ in told.values()] == ["refused", "approved"]
 
 
 def taking(**answers: WanwuError | BaseException | None) -> tuple[Federation, list[str]]:

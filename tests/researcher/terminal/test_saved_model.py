@@ -30,7 +30,7 @@ def test_a_model_knows_how_to_read_a_file_as_its_hospitals_did(
         requests={"north": None},
         federation=SimpleNamespace(hospitals={"north": SimpleNamespace(datasets=datasets)}),
         privacy=lambda history: {"north": None},
-        receipts=lambda folder: None,
+        receipts=lambda folder, on_missing: None,
     )
     state = SimpleNamespace(model={"w": np.zeros(2, np.float32)}, round=1)
     training_session.write_all(tmp_path, study, state, None, SimpleNamespace(class_names=("a", "b")))

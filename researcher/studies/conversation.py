@@ -1,0 +1,140 @@
+"""What researcher and hospitals say to each other about one submission, at each hospital that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from policies.answers.rehearsals import RehearsalAnswer
+from policies.answers.requests import MOST_IN_A_MESSAGE, MessageAnswer
+from policies.errors import ConfigError
+from policies.untrusted_text import shown
+from researcher.hospitals.code_request import CodeRequest
+from researcher.hospitals.datasite_client import DatasiteClient
+from researcher.hospitals.federation import Federation
+from researcher.hospitals.hospital import Hospital
+from researcher.studies import decisions
+from researcher.studies.everywhere import OnMissing, at_each
+
+T = TypeVar("T")
+
+
+class Conversation:
+    """The hospitals' decisions, rehearsals and questions, and the researcher's answers.
+
+    Attributes:
+        federation: The hospitals.
+        requests: Datasite → its code request.
+    """
+
+    federation: Federation
+    requests: Mapping[str, CodeRequest]
+
+    def decisions(self) -> dict[str, tuple[str, str]]:
+        """Datasite → (one of the states of a request, such as `pending`; the hospital's reason).
+
+        One that is out of reach has the state `unreachable`, one that takes no question from this account `refused`.
+        """
+        return at_each(self.requests, lambda name: decisions.told_by(self._told, name), None)
+
+    def _told(self, name: str) -> tuple[str, str]:
+        answer = self.hospital(name).routes.request(self.requests[name].request_id)
+        return shown(answer.state), shown(answer.reason)
+
+    def hospital(self, name: str) -> Hospital:
+        """One of its hospitals; connected now, if it was not there before.
+
+        Raises:
+            WanwuError: It cannot be connected, still.
+        """
+        return self.federation.hospitals.get(name) or self.federation.reconnect(name)
+
+    def _where_there(self, ask: Callable[[DatasiteClient, str], T]) -> dict[str, T]:
+        """What the hospitals that are there say of their request."""
+        there = [name for name in self.requests if name in self.federation.hospitals]
+        hospitals, requests = self.federation.hospitals, self.requests
+        return at_each(
+            there, lambda name: ask(hospitals[name].routes, requests[name].request_id), lambda name, error: None
+        )
+
+    def rehearsals(self) -> dict[str, RehearsalAnswer]:
+        """Datasite → what its rehearsal of the request on the mock came to, of those that made one and are there."""
+        told = self._where_there(lambda routes, request: routes.rehearsal(request))
+        return {name: answer for name, answer in told.items() if answer is not None}
+
+    def questions(self) -> dict[str, int]:
+        """Datasite → how many of its questions about a pending request wait for an answer, of those that are there."""
+        return self._where_there(lambda routes, request: routes.request(request).questions)
+
+    def messages(self, *, on_missing: OnMissing | None = None) -> dict[str, tuple[MessageAnswer, ...]]:
+        """Datasite → what was asked and answered about the request there, oldest first, safe to print.
+
+        Args:
+            on_missing: Told of each hospital that could not be asked.
+
+        Raises:
+            WanwuError: There is no `on_missing`, and not all could be asked.
+        """
+        return at_each(self.requests, self._messages, on_missing)
+
+    def answer(self, text: str, *, hospital: str | None = None) -> tuple[MessageAnswer, ...]:
+        """Answers a hospital's questions. The text goes to that hospital's people and nowhere else.
+
+        Args:
+            text: One plain line.
+            hospital: Which datasite; may be left out where only one waits for an answer.
+
+        Returns:
+            The whole thread with that hospital.
+
+        Raises:
+            ConfigError: The study has no such hospital, or not exactly one waits.
+            RequestError: The hospital asked nothing, has decided, or takes no such text.
+        """
+        name = hospital or self._the_one_that_waits()
+        self._check_part(name)
+        self.hospital(name).routes.answer(self.requests[name].request_id, text)
+        return self._messages(name)
+
+    def withdraw(self, *, hospital: str | None = None, on_missing: OnMissing | None = None) -> dict[str, str]:
+        """Withdraws what no hospital has decided on yet.
+
+        Args:
+            hospital: Which datasite; all that are pending if None.
+            on_missing: Told of each hospital that could not be asked.
+
+        Returns:
+            Datasite → state, of those that were withdrawn.
+
+        Raises:
+            ConfigError: The study has no such hospital.
+            RequestError: The named hospital has decided.
+            WanwuError: There is no `on_missing`, and not all could be asked.
+        """
+        if hospital is not None:
+            self._check_part(hospital)
+            return {hospital: self._withdraw(hospital)}
+        asked = at_each(
+            self.requests, lambda name: self._withdraw(name) if self._told(name)[0] == "pending" else "", on_missing
+        )
+        return {name: state for name, state in asked.items() if state}
+
+    def _withdraw(self, name: str) -> str:
+        return shown(self.hospital(name).routes.withdraw(self.requests[name].request_id).state)
+
+    def _messages(self, name: str) -> tuple[MessageAnswer, ...]:
+        told = self.hospital(name).routes.messages(self.requests[name].request_id)
+        return tuple(
+            MessageAnswer(one.side, shown(one.text, most=MOST_IN_A_MESSAGE), shown(one.at)) for one in told.messages
+        )
+
+    def _the_one_that_waits(self) -> str:
+        waiting = [name for name, count in self.questions().items() if count]
+        if len(waiting) != 1:
+            told = ", ".join(waiting) or "none"
+            raise ConfigError(f"Which hospital is answered? Questions wait at: {told}. Name one with --hospital.")
+        return waiting[0]
+
+    def _check_part(self, name: str) -> None:
+        if name not in self.requests:
+            raise ConfigError(f"The study has no request at {shown(name)!r}. It has at {', '.join(self.requests)}.")
