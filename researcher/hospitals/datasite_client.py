@@ -18,7 +18,7 @@ from policies.contracts.signatures import EMPTY_BODY, sign
 from policies.errors import BlobError, DatasiteUnreachable, FederationError, RequestUnknown, WanwuError
 from policies.ledger.receipt import MAX_RECEIPT_BYTES
 from policies.untrusted_text import is_plain
-from researcher.hospitals.secure_channel import SecureChannel
+from researcher.hospitals.secure_channel import SecureChannel, whole
 
 _Answer = TypeVar("_Answer")
 PREFIX = "/wanwu/v1"
@@ -173,8 +173,7 @@ class DatasiteClient:
             if answer.status_code == _NOTHING_BEHIND:
                 return
             if answer.status_code >= 400:
-                answer.read()
-                raise answered_error(answer)
+                raise answered_error(whole(answer))
             goes_on = answer.headers.get("content-range", "").startswith(f"bytes {begun}-")
             size = begun if begun and goes_on else 0
             with file.open("r+b" if size else "wb") as stream:

@@ -23,6 +23,8 @@ from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.datasite_client import answered_error
 from researcher.hospitals.secure_channel import SecureChannel
 
+_MOST_BYTES = 2 << 30  # of one answer: a dataset's mock is the largest
+
 
 class SecureConnection(HTTPConnection):
     """PySyft's connection to one datasite."""
@@ -58,7 +60,7 @@ class SecureConnection(HTTPConnection):
         raise FederationError("PySyft carries no bytes here; weights go through the datasite's own routes.")
 
     def _ask(self, method: str, path: str, **sent: Any) -> bytes:
-        answer = self.channel.request(method, path, **sent)
+        answer = self.channel.request(method, path, most=_MOST_BYTES, **sent)
         if answer.status_code != 200:
             raise answered_error(answer)
         return answer.content

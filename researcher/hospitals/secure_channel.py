@@ -14,11 +14,13 @@ from typing import Any
 
 import httpx
 
-from policies.errors import ConfigError, DatasiteNotTrusted, DatasiteUnreachable, WanwuError
+from policies.errors import ConfigError, DatasiteNotTrusted, DatasiteUnreachable, FederationError, WanwuError
 from researcher.hospitals.credentials import Credentials
 
 # Below the datasite's own, so that no request meets a connection that is just being closed.
 _KEEP_ALIVE_SECONDS = 30.0
+MOST_BYTES = 64 << 20
+"""Of one answer that is read whole: more than the longest receipt takes as JSON."""
 
 
 class SecureChannel:
@@ -40,6 +42,7 @@ class SecureChannel:
         self.http = httpx.Client(
             base_url=self.url,
             verify=client_context(credentials),
+            headers={"accept-encoding": "identity"},
             timeout=timeout_seconds,
             limits=httpx.Limits(max_connections=16, keepalive_expiry=_KEEP_ALIVE_SECONDS),
             trust_env=False,
@@ -59,21 +62,29 @@ class SecureChannel:
         params: Mapping[str, Any] | None = None,
         content: bytes | None = None,
         json: Any = None,
+        most: int = MOST_BYTES,
     ) -> httpx.Response:
         """One request and its whole answer, whatever its status.
 
         Raises:
+            FederationError: The answer has more than `most` bytes.
             DatasiteNotTrusted: What answers there is not the hospital.
             DatasiteUnreachable: Nothing answers, or the connection is closed before the answer, which is all that
                 someone learns whose certificate is not of this hospital's authority.
         """
-        with self.explained():
-            return self.http.request(method, path, headers=headers, params=params, content=content, json=json)
+        with self.stream(method, path, headers=headers, params=params, content=content, json=json) as answer:
+            return whole(answer, most)
 
     @contextlib.contextmanager
-    def stream(self, method: str, path: str, *, headers: Mapping[str, str] | None = None) -> Iterator[httpx.Response]:
-        """As `request`, with the answer's body still to be read."""
-        with self.explained(), self.http.stream(method, path, headers=headers) as answer:
+    def stream(self, method: str, path: str, **sent: Any) -> Iterator[httpx.Response]:
+        """As `request`, with the answer's body still to be read.
+
+        Raises:
+            FederationError: The body is packed, which nobody asked for: a few bytes of it may be many.
+        """
+        with self.explained(), self.http.stream(method, path, **sent) as answer:
+            if "content-encoding" in answer.headers:
+                raise FederationError(f"{self.url} sent a packed answer, which nobody asked for. Ask the hospital.")
             yield answer
 
     @contextlib.contextmanager
@@ -98,6 +109,20 @@ class SecureChannel:
                 "certificate: then ask the hospital for a new credentials file."
             )
         return DatasiteUnreachable(f"{who} cannot be reached: {_why_unreachable(error)}{_proxy_note()}")
+
+
+def whole(answer: httpx.Response, most: int = MOST_BYTES) -> httpx.Response:
+    """An answer with its whole body.
+
+    Raises:
+        FederationError: It has more than `most` bytes.
+    """
+    came = bytearray()
+    for chunk in answer.iter_bytes():
+        came += chunk
+        if len(came) > most:
+            raise FederationError(f"{answer.url.host} sent more than {most} bytes for one answer. Ask the hospital.")
+    return httpx.Response(answer.status_code, content=bytes(came), request=answer.request, extensions=answer.extensions)
 
 
 def client_context(credentials: Credentials) -> ssl.SSLContext:

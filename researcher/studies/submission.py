@@ -100,7 +100,7 @@ class Submission(Conversation, Generic[P]):
             values = json.loads((folder / STUDY_FILE).read_text())
             requests = {name: CodeRequest(**request) for name, request in values["requests"].items()}
             plan, refused = parse(values["plan"]), dict(values.get("refused", {}))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(f"{folder} holds no study. Submit one first.") from error
         apart = sorted(set(requests) - set(federation.hospitals))
         if missing := [name for name in apart if name not in federation.missing]:

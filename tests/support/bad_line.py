@@ -88,4 +88,4 @@ class BadLine:
                         self.bytes_up += len(content)
                     time.sleep(self.latency_seconds + (len(content) / (self.bytes_per_second or 1e12)))
                     key.data.sendall(content)
-        return True
+        return self.down

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -16,10 +17,12 @@ from support.researchers_ports import ANNA, OpenPort, enrolment, served
 from support.waiting import CEILING_SECONDS
 
 from datasites.access import certificates
-from policies.errors import CertificateRefused, ConfigError, DatasiteNotTrusted, DatasiteUnreachable
+from policies.errors import CertificateRefused, ConfigError, DatasiteNotTrusted, DatasiteUnreachable, FederationError
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.federation import read_credentials
 from researcher.hospitals.secure_channel import SecureChannel, client_context
+
+MEGABYTE = 1 << 20
 
 
 @pytest.fixture
@@ -110,6 +113,28 @@ def _unreachable(
     finally:
         channel.close()
     return caught.value.public
+
+
+def test_an_answer_without_an_end_or_packed_is_refused_and_not_kept_in_memory(north: OpenPort) -> None:
+    sent = []
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            sent.append(MEGABYTE)
+            yield bytes(MEGABYTE)
+
+    answers = [
+        lambda request: httpx.Response(200, content=endless()),
+        lambda request: httpx.Response(404, content=endless()),
+        lambda request: httpx.Response(200, headers={"content-encoding": "gzip"}, content=endless()),
+    ]
+    for answer in answers:
+        channel = SecureChannel(north.credentials())
+        channel.close()
+        channel.http = httpx.Client(base_url=channel.url, transport=httpx.MockTransport(answer))
+        with contextlib.closing(channel), pytest.raises(FederationError, match="Ask the hospital"):
+            channel.request("GET", "/", most=3 * MEGABYTE)
+    assert len(sent) == 8
 
 
 def test_calls_share_one_kept_connection(north: OpenPort) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -190,6 +191,22 @@ def test_a_hospital_that_refuses_the_plan_is_left_out_and_the_folder_holds_the_o
     again: Submission[Any] = Submission.load(hospitals, tmp_path)
     assert again.requests == made.requests
     assert again.refused == made.refused == {"north": "WW304: Too many steps.", "east": "WW408: Full."}
+
+
+@pytest.mark.parametrize("requests", ["x", ["north"], {"north": 1}, {"north": {"request_id": 1}}, "["], ids=str)
+def test_a_folder_whose_requests_somebody_changed_holds_no_study(tmp_path: Path, requests: object) -> None:
+    kept = json.dumps({"plan": PLAN.to_json(), "requests": requests}) if requests != "[" else "[" * 100_000
+    (tmp_path / "study.json").write_text(kept)
+    with pytest.raises(ConfigError, match="holds no study"):
+        Submission.load(taking(north=None)[0], tmp_path)
+
+
+@pytest.mark.parametrize("identifier", ["", "a/b", "../a", "a?b", "a#b", "a b", "\u202e", 1, "a" * 201], ids=str)
+def test_an_identifier_that_would_change_an_address_is_no_requests(tmp_path: Path, identifier: object) -> None:
+    values = {"request_id": identifier, "function": "f", "code_id": "c"}
+    (tmp_path / "study.json").write_text(json.dumps({"plan": PLAN.to_json(), "requests": {"north": values}}))
+    with pytest.raises(ConfigError, match="No code request has"):
+        Submission.load(taking(north=None)[0], tmp_path)
 
 
 def test_a_plan_that_all_refuse_leaves_no_study_behind(tmp_path: Path) -> None:
