@@ -83,6 +83,21 @@ def test_the_hospital_reads_the_review_and_keeps_a_record_that_holds(
     assert refused.returncode == 1 and "not what was signed" in refused.stderr
 
 
+def test_what_one_hospital_shares_of_a_decision_stands_on_the_others_card(
+    hospitals: dict[str, Hospital], federation: Federation, tmp_path: Path
+) -> None:
+    study = Study.submit(federation, small_plan(federation, study="told"), tmp_path)
+    north, south = (study.requests[name].request_id for name in ("north", "south"))
+    hospitals["north"].admin("deny", north, "--reason", "said to the researcher")
+    file = tmp_path / "north.json"
+    hospitals["north"].admin("record", north, "--share", str(file), "--called", "North General")
+    assert "said to the researcher" not in file.read_text()
+    assert "North General denied" in hospitals["south"].admin("elsewhere", "add", str(file)).stdout
+    assert [one["hospital"] for one in hospitals["south"].admin_json("show", south)["elsewhere"]] == ["North General"]
+    assert "signature verified" in hospitals["south"].admin("show", south).stdout
+    hospitals["south"].admin("deny", south, "--reason", "as above")
+
+
 def test_any_changed_byte_makes_a_receipt_invalid(ended: Study, tmp_path: Path) -> None:
     ended.receipts(tmp_path)
     content = (tmp_path / "north.receipt.json").read_bytes()
