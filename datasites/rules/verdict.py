@@ -1,4 +1,4 @@
-"""What keeps a rule from approving a request, reason by reason; nothing only where a person could approve it as well.
+"""The reasons that keep a rule from approving a request; there are none only where a person could approve it as well.
 
 A reason is never told outside of the hospital.
 """

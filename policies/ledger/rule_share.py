@@ -1,4 +1,4 @@
-"""What a hospital's rule may reserve without a person, counted from the ledger's entries. It stays in the hospital."""
+"""The share that a hospital's rule may reserve without a person, by the ledger's entries. It stays in the hospital."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What follows from a decision on a code request, once it is recorded."""
+"""Decisions on code requests, and what follows from one once it is recorded."""

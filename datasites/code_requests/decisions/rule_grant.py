@@ -1,4 +1,4 @@
-"""What a rule of the hospital's brings in the place of people's votes."""
+"""The grant that a rule of the hospital's brings in the place of people's votes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What hospitals tell each other through their people, file by file."""
+"""Signed files by which hospitals tell each other things, through their people."""
