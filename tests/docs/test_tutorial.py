@@ -22,6 +22,7 @@ from support.hospitals import (
     RESEARCHER,
     command,
     draw_pictures,
+    requests_of,
     write_pictures,
 )
 from support.notebooks import faults
@@ -78,10 +79,10 @@ def _people_of_the_hospitals(states: Path, study: Path) -> Iterator[None]:
     over = threading.Event()
 
     def decide() -> None:
-        wait_for((study / "study.json").exists, alive=lambda: not over.is_set())
-        for name, request in json.loads((study / "study.json").read_text())["requests"].items():
+        requests = wait_for(lambda: requests_of(study, 3), alive=lambda: not over.is_set())
+        for name, request_id in requests.items():
             decision = ["deny", "--reason", REASON] if name == "west" else ["approve"]
-            command("-m", "datasites", *decision, request["request_id"], "--state", states / name)
+            command("-m", "datasites", *decision, request_id, "--state", states / name)
 
     with ThreadPoolExecutor(1) as people:
         decided = people.submit(decide)

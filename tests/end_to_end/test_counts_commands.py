@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from support.hospitals import CLASSES, Hospital, command, draw_pictures
+from support.hospitals import CLASSES, Hospital, command, draw_pictures, requests_of
 from support.waiting import wait_for
 
 NOISE = "3"
@@ -19,10 +19,10 @@ def _ask(hospitals: dict[str, Hospital], out: Path, *arguments: str | Path) -> s
     given = ("--noise_multiplier", NOISE, "--out", out, "--credentials", *credentials)
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(command, "-m", "researcher", *arguments, *given)
-        wait_for(lambda: asked.done() or (out / "study.json").exists())
+        requests = wait_for(lambda: {"asked": "already"} if asked.done() else requests_of(out, len(hospitals)))
         if not asked.done():
-            for name, request in json.loads((out / "study.json").read_text())["requests"].items():
-                hospitals[name].admin("approve", request["request_id"])
+            for name, request_id in requests.items():
+                hospitals[name].admin("approve", request_id)
         return asked.result().stdout
 
 

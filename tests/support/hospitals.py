@@ -153,6 +153,14 @@ def _sandbox_is_whole() -> bool:
     return all(piece.present for piece in sandbox_report() if piece.required)
 
 
+def requests_of(study: Path, count: int) -> dict[str, str] | None:
+    """Hospital → identifier of its request, once the study's folder holds so many: it gets one after the other."""
+    if not (study / "study.json").exists():
+        return None
+    made = json.loads((study / "study.json").read_text())["requests"]
+    return {name: request["request_id"] for name, request in made.items()} if len(made) == count else None
+
+
 def small_plan(federation: Any, *, study: str, **changes: Any) -> Any:
     """Two short rounds that cost little: many studies fit into the hospitals' budget."""
     from researcher.planning.planning import StudySettings, make_plan

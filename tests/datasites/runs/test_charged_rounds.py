@@ -336,7 +336,7 @@ def stated(datasite: Datasite) -> tuple[str, ...]:
         researcher="ada@example.org",
         dataset="d",
         fingerprint="a" * 64,
-        decided_by="Grace Hopper",
+        told_approver="Grace Hopper",
         decided_at="2026-05-01T09:00:00+00:00",
         digest="d" * 64,
     )
