@@ -18,6 +18,7 @@ from support.waiting import wait_for
 from datasites.training.models import initial_weights
 from policies.errors import (
     BudgetExceeded,
+    DatasiteUnreachable,
     DiskFull,
     LimitExceeded,
     NotEnoughDatasites,
@@ -30,6 +31,9 @@ from researcher.evaluation.hold_out import HoldOut
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
+    from researcher.hospitals import federation as connecting
+    from researcher.hospitals.credentials import Credentials
+    from researcher.hospitals.federation import Away, Federation
     from researcher.studies import gathering
     from researcher.studies.checkpoints import load_state
     from researcher.studies.history import RoundRecord
@@ -179,6 +183,32 @@ def test_a_hospital_that_approves_later_joins(tmp_path: Path, hospital: Any) -> 
     state, records = run(study(tmp_path, a, b, c), on_round=approve, policy=UNHURRIED)
     assert [record.datasites for record in records] == [("a", "b")] * 2 + [("a", "b", "c")] * 2
     assert records[0].skipped == {"c": "pending"}
+    check(state, records, a, b, c)
+
+
+def test_a_hospital_that_was_away_when_the_study_was_taken_up_joins_once_it_is_back(
+    tmp_path: Path, hospital: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b, c = hospital("a"), hospital("b"), hospital("c", away=True)
+
+    def connect(credentials: Credentials) -> FakeHospital:
+        c.request("")  # out of reach, or there
+        return c
+
+    monkeypatch.setattr(connecting, "_connected", connect)
+    monkeypatch.setattr(connecting, "_AGAIN_SECONDS", 0.0)
+    absent = Away(
+        Credentials("c", "https://c.example.org", "me@x.org", "p", "A", "C", "K"), DatasiteUnreachable("Gone.")
+    )
+    connected: list[Any] = [a, b]
+    made = Study(Federation(connected, away=[absent]), PLAN, requests_of(a, b, c), tmp_path)
+
+    def back(record: RoundRecord) -> None:
+        c.away = record.round < 2
+
+    state, records = run(made, on_round=back, policy=UNHURRIED)
+    assert [record.datasites for record in records] == [("a", "b")] * 2 + [("a", "b", "c")] * 2
+    assert records[0].skipped["c"].startswith("unreachable")
     check(state, records, a, b, c)
 
 

@@ -1,0 +1,56 @@
+"""A researcher's process that is killed within a round: the folder goes on, and nothing is spent or used twice."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.fake_hospitals import FakeHospital, averaged, federation_of, requests_of
+from support.hospitals import CLASSES, draw_pictures
+from support.researcher_process import researcher
+from support.waiting import wait_for
+
+from datasites.training.models import initial_weights
+from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
+from researcher.evaluation.hold_out import HoldOut
+from researcher.studies.checkpoints import load_state
+from researcher.studies.study import Study
+
+SPEC = ModelSpec("linear", (16, 16, 1), 2)
+PLAN = TrainingPlan("study", "d", SPEC, 4, 2, 0.2, 0.1, privacy=PrivacySpec(2.0, 1.0, 1e-5))
+FIRST = initial_weights(SPEC, 0)
+HOLD_OUT = HoldOut(*draw_pictures(20, seed=99), CLASSES)
+
+
+@pytest.fixture
+def at_work() -> Iterator[threading.Event]:
+    """Until it is set, the second hospital trains in the second round."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_a_researcher_killed_within_a_round_goes_on_from_the_folder_as_if_nothing_had_been(
+    tmp_path: Path, at_work: threading.Event
+) -> None:
+    a, b = FakeHospital("a", FIRST), FakeHospital("b", FIRST, {1: at_work})
+    with researcher(tmp_path, PLAN, a, b) as process:
+        wait_for(lambda: len(a.downloads) == 2 and b.charged[1], alive=lambda: process.poll() is None)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    saved = load_state(tmp_path, plan_digest=PLAN.digest())
+    assert saved is not None and saved[0].round == 1, "it was killed within the second round"
+    at_work.set()
+
+    again = Study(federation_of(a, b), PLAN, requests_of(a, b), tmp_path)
+    state, history = again.run(hold_out=HOLD_OUT, initial_weights={}, min_clients=2)
+
+    assert [record.datasites for record in history.records] == [("a", "b")] * 4
+    expected = averaged(FIRST, history.records)
+    assert all(np.allclose(expected[key], state.weights[key], atol=1e-5) for key in FIRST)
+    for one in (a, b):
+        assert one.charged == one.trained == dict.fromkeys(range(4), 1)
