@@ -16,7 +16,7 @@ from researcher.html.element import Html, together
 from researcher.notebook.folder import credentials_for, read_hold_out
 from researcher.notebook.setup import Setup, first_weights
 from researcher.notebook.status import StudyStatus, status_of
-from researcher.notebook.watching import Watching, wait_for_decisions
+from researcher.notebook.watching import Watching, say_unfetched, wait_for_decisions
 from researcher.strategies import ServerState, Strategy
 from researcher.studies import study
 from researcher.studies.checkpoints import load_state
@@ -112,18 +112,37 @@ class Study(study.Study):
         """How it stands. A hospital that cannot be reached is told as that, and ends nothing."""
         return status_of(self, self.history)
 
-    def wait(self, *, timeout_seconds: float = 24 * 3600, poll_seconds: float = 2.0) -> StudyStatus:
-        """Waits until the hospitals have decided, saying who did, and returns how the study stands then.
+    def wait(
+        self,
+        *,
+        min_clients: int | None = None,
+        retry_policy: RetryPolicy | None = None,
+        timeout_seconds: float = 24 * 3600,
+        poll_seconds: float = 2.0,
+    ) -> StudyStatus:
+        """Waits until enough hospitals approved, saying who decided, and returns how the study stands then.
 
         Args:
+            min_clients: So many approvals are enough; that of the submission if None.
+            retry_policy: Its `grace_seconds` say how long more decisions are waited for then.
             timeout_seconds: How long at most.
             poll_seconds: Pause between two questions to the hospitals.
 
         Raises:
             WanwuError: As `wait_for_decisions`.
         """
-        wait_for_decisions(self, timeout_seconds=timeout_seconds, poll_seconds=poll_seconds)
+        wait_for_decisions(
+            self,
+            min_clients=self._least(min_clients),
+            grace_seconds=(retry_policy or RetryPolicy()).grace_seconds,
+            timeout_seconds=timeout_seconds,
+            poll_seconds=poll_seconds,
+        )
         return self.status()
+
+    def _least(self, min_clients: int | None) -> int:
+        setup = self.setup
+        return min_clients if min_clients is not None else MIN_CLIENTS if setup is None else setup.min_clients
 
     def run(
         self,
@@ -149,7 +168,8 @@ class Study(study.Study):
             strategy: How updates are averaged; FedAvg as the plan says if None.
             min_clients: Least number of hospitals whose update a round needs; that of the submission if None.
             rounds: Stop after this many rounds in all; the plan's if None.
-            retry_policy: How long to wait and how often to try again.
+            retry_policy: How long to wait and how often to try again: `RetryPolicy(round_deadline=3600)` ends a round
+                after an hour with what came.
             on_event: Called from several threads while hospitals work, instead of a display.
             on_round: Called after each round, likewise.
             trackers: Told of each round, as TensorBoard and MLflow are.
@@ -161,13 +181,13 @@ class Study(study.Study):
         """
         setup, watching = self.setup, Watching(self, on_event, on_round, tuple(trackers))
         pictures = self._pictures(hold_out, setup)
-        seed, least = (0, MIN_CLIENTS) if setup is None else (setup.seed, setup.min_clients)
+        seed = 0 if setup is None else setup.seed
         with watching.opened():
             state, history = super().run(
                 hold_out=pictures,
                 initial_weights=first_weights(self.plan, seed) if initial_weights is None else initial_weights,
                 strategy=strategy,
-                min_clients=least if min_clients is None else min_clients,
+                min_clients=self._least(min_clients),
                 rounds=rounds,
                 retry_policy=retry_policy,
                 on_event=watching.on_event,
@@ -175,7 +195,7 @@ class Study(study.Study):
                 **more,
             )
         if state.round == self.plan.rounds:
-            write_all(self.folder, self, state, history, result_of(self, state, history, pictures))
+            say_unfetched(write_all(self.folder, self, state, history, result_of(self, state, history, pictures)))
         return Finished(state, history)
 
     def repeat(self) -> Repetition:

@@ -14,11 +14,14 @@ from researcher.studies.remote_round import RoundEvent
 from researcher.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
+    from policies.errors import WanwuError
     from researcher.notebook.study import Study
 
 
-def wait_for_decisions(study: Study, *, timeout_seconds: float, poll_seconds: float) -> None:
-    """Waits until a study's hospitals have decided, and says who did.
+def wait_for_decisions(
+    study: Study, *, min_clients: int, grace_seconds: float, timeout_seconds: float, poll_seconds: float
+) -> None:
+    """Waits until enough of a study's hospitals approved, and says who decided.
 
     Raises:
         StudyInterrupted: Somebody interrupts it.
@@ -29,7 +32,19 @@ def wait_for_decisions(study: Study, *, timeout_seconds: float, poll_seconds: fl
         say("; ".join(f"{name}: {state} {why}".strip() for name, (state, why) in decisions.items()))
 
     with interruptible():
-        study.wait_for_decisions(timeout_seconds=timeout_seconds, poll_seconds=poll_seconds, on_change=tell)
+        study.wait_for_decisions(
+            min_clients=min_clients,
+            grace_seconds=grace_seconds,
+            timeout_seconds=timeout_seconds,
+            poll_seconds=poll_seconds,
+            on_change=tell,
+        )
+
+
+def say_unfetched(missing: Mapping[str, WanwuError]) -> None:
+    """Says whose receipts are not in the folder of a study that is done."""
+    for name, error in missing.items():
+        say(f"{name}: its receipt was not fetched, ask again with study.receipts: {error.code}: {error.public}")
 
 
 class Watching:

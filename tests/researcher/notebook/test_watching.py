@@ -17,7 +17,7 @@ from support.notebooks import dataset, faults, federation, words
 
 from policies.answers.hospital import BudgetAnswer
 from policies.answers.requests import RequestAnswer
-from policies.errors import ConfigError, FederationError, SignInFailed, WanwuError
+from policies.errors import ConfigError, FederationError, RequestDenied, SignInFailed, WanwuError
 from policies.plans.training import TrainingPlan
 from researcher.evaluation.hold_out import HoldOut
 from researcher.notebook import progress
@@ -30,6 +30,7 @@ from researcher.strategies import ServerState
 from researcher.studies import study as studies
 from researcher.studies.history import History, RoundRecord
 from researcher.studies.remote_round import RoundEvent
+from researcher.studies.retry_policy import RetryPolicy
 
 ALL = pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 SMALL: dict[str, Any] = {"model": "linear", "num_rounds": 2, "sample_rate": 0.2, "noise_multiplier": 2.0}
@@ -50,7 +51,7 @@ def study(tmp_path: Path) -> Study:
 @pytest.fixture
 def rounds(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Rounds that happen at once; what they were given. `meanwhile` happens within them."""
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = {"unfetched": {}}
 
     def run(self: Study, **settings: Any) -> tuple[ServerState, History]:
         given.update(settings)
@@ -63,7 +64,9 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return ServerState({"w": np.zeros(2, np.float32)}, len(history), {}), history
 
     monkeypatch.setattr(studies.Study, "run", run)
-    monkeypatch.setattr(notebook_study, "write_all", lambda folder, *_: given.update(written=folder))
+    monkeypatch.setattr(
+        notebook_study, "write_all", lambda folder, *_: given.update(written=folder) or given["unfetched"]
+    )
     monkeypatch.setattr(notebook_study, "result_of", lambda *_: None)
     return given
 
@@ -83,6 +86,14 @@ def test_a_study_runs_with_what_it_was_submitted_with_and_writes_all_after_its_l
     assert all(
         np.array_equal(first[name], array) for name, array in notebook_study.first_weights(study.plan, 7).items()
     )
+
+
+def test_a_receipt_that_could_not_be_fetched_is_named_and_the_study_is_done(
+    study: Study, rounds: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rounds["unfetched"] = {"south": FederationError("It does not answer.")}
+    assert study.run(hold_out=HOLD_OUT).state.round == 2
+    assert "south: its receipt was not fetched" in capsys.readouterr().out
 
 
 def test_a_study_without_a_hold_out_asks_for_one(study: Study, rounds: dict[str, Any]) -> None:
@@ -150,6 +161,17 @@ def test_waiting_says_who_decided_and_is_stopped_in_one_line(
     monkeypatch.setattr(studies.Study, "wait_for_decisions", lambda *_, **__: _stop())
     with pytest.raises(StudyInterrupted):
         study.wait()
+
+
+def test_waiting_ends_once_enough_approved_and_says_at_once_what_cannot_be_met(study: Study) -> None:
+    north, south = (study.federation.hospitals[name].routes for name in ("north", "south"))
+    north.answers = [RequestAnswer("r", "pending", "")]  # type: ignore[attr-defined]
+    patient = RetryPolicy(grace_seconds=0.0)
+    status = study.wait(retry_policy=patient, poll_seconds=0.01)
+    assert status.decisions == {"north": "pending", "south": "approved"}, "min_clients of the submission is 1"
+    south.answers = [RequestAnswer("r", "denied", "No.")]  # type: ignore[attr-defined]
+    with pytest.raises(RequestDenied, match="min_clients is 2"):
+        study.wait(min_clients=2, retry_policy=patient, poll_seconds=0.01)
 
 
 # --- standing --------------------------------------------------------------------------------------------------------
