@@ -102,10 +102,16 @@ def test_the_pages_escape_and_show_every_value() -> None:
         assert not re.search(r"\|\s*safe", (PROJECT / name).with_name("page.html.jinja").read_text())
 
 
-def test_no_class_shows_itself_in_a_notebook_by_html_of_its_own() -> None:
+def test_classes_show_themselves_in_a_notebook_by_escaped_elements_alone() -> None:
+    """Types are checked: only the room of elements makes a text into `Html`."""
     for file in FILES:
-        made = [node.name for node in _code(file) if isinstance(node, ast.FunctionDef)]
-        assert not [name for name in made if name.startswith("_repr_")], file
+        code = list(_code(file))
+        for node in code:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("_repr_"):
+                assert node.name == "_repr_html_", file
+                assert node.returns and ast.unparse(node.returns) == "Html", file
+        if file.parent.name != "html":
+            assert not [node for node in code if isinstance(node, ast.Call) and _named(node.func) == "Html"], file
 
 
 def test_spreadsheets_are_written_through_cells() -> None:

@@ -33,6 +33,11 @@ def text(value: object) -> Html:
     return value if isinstance(value, Html) else Html(html.escape(shown(value, most=MOST_IN_A_PLACE)))
 
 
+def joined(*parts: object) -> Html:
+    """Elements one after the other; none is nothing."""
+    return Html("".join(map(text, parts)))
+
+
 def together(*parts: object) -> Html:
     """Elements one after the other in a block of their own."""
     return element("div", *parts, class_="wanwu")

@@ -44,7 +44,7 @@ class Datasets(list[DatasetInfo]):
             [shown(line, most=2000) for line in lines] + [shown(self._verdict(), most=2000), *self._told()]
         )
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> Html:
         if not self:
             return together("No hospital publishes a dataset.", listed(self._not_reached()))
         cards = {f"{one.datasite}: {one.name}": dict(self._card(one)) for one in self}

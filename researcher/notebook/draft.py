@@ -14,7 +14,7 @@ from policies.budget.membership import membership_bounds
 from policies.errors import ConfigError, LimitExceeded
 from policies.plans.training import TrainingPlan
 from researcher.hospitals.hospital import DatasetInfo
-from researcher.html.element import listed, table, together
+from researcher.html.element import Html, listed, table, together
 from researcher.notebook.rehearsal import HomeRehearsal, rehearse
 from researcher.notebook.settings import settings_of
 from researcher.notebook.setup import Setup
@@ -108,7 +108,7 @@ class Draft:
             [self._summary(), *(f"  {name} would refuse it: {why}" for name, why in self.refusals.items())]
         )
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> Html:
         refused = [f"{name} would refuse it: {why}" for name, why in self.refusals.items()]
         said = odds(None if self.plan.privacy is None else membership_bounds(plan_spend(self.plan)), _unit(self.plan))
         rows = told_settings.of_plan(self.plan)

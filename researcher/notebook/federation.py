@@ -11,7 +11,7 @@ from policies.errors import DatasiteUnreachable
 from policies.untrusted_text import shown
 from researcher.hospitals import federation
 from researcher.hospitals.credentials import Credentials
-from researcher.html.element import table, together
+from researcher.html.element import Html, table, together
 from researcher.notebook.datasets import Datasets
 from researcher.notebook.draft import Draft, draft
 from researcher.notebook.repetition import Repetition, repetition
@@ -75,7 +75,7 @@ class Federation(federation.Federation):
         told += [f"{name} not reached ({reason})" for name, reason in self.missing.items()]
         return shown(f"Federation of {len(told)}: {', '.join(told)}", most=4000)
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> Html:
         rows = [
             [name, hospital.routes.url, ", ".join(hospital.datasets), hospital.versions.get("wanwu", "not told")]
             for name, hospital in self.hospitals.items()

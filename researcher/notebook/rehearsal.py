@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from policies.plans.training import TrainingPlan
 from policies.untrusted_text import shown
 from researcher.hospitals.hospital import DatasetInfo
-from researcher.html.element import listed, table, together
+from researcher.html.element import Html, listed, table, together
 from researcher.planning.planning import study_epsilon
 from researcher.reports import wording
 
@@ -56,7 +56,7 @@ class HomeRehearsal:
         lines = [f"{what}: {value}" for what, value in self._told()]
         return "\n".join(shown(line) for line in [self._verdict(), *(f"  {one}" for one in (*lines, *self._refused()))])
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> Html:
         rehearsed = table("Rehearsal at home, on the mock", ["what", "measured"], self._told())
         return together(self._verdict(), rehearsed, listed(self._refused()))
 

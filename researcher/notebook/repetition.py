@@ -69,10 +69,10 @@ class Repetition:
         lines = [*([f"differs: {one}" for one in self.differs] or [_SAME]), *ALWAYS]
         return "\n".join([repr(self.draft), *(shown(f"  {one}", most=2000) for one in lines)])
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> Html:
         differs = together(element("p", "What differs from the first study:"), listed(self.differs))
         told = differs if self.differs else element("p", _SAME)
-        return together(told, listed(ALWAYS), Html(self.draft._repr_html_()))
+        return together(told, listed(ALWAYS), self.draft._repr_html_())
 
 
 def repetition(federation: Federation, folder: Path | str) -> Repetition:

@@ -76,11 +76,11 @@ class StudyStatus:
     def __repr__(self) -> str:
         return "\n".join([self._summary(), *(f"  {one.told()}" for one in self.hospitals), *self._without()])
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> Html:
         head = ["hospital", "request", "state", "reason", "questions", "rehearsal", "spent", "budget left"]
         told = table("Hospitals", head, map(_row, self.hospitals))
         done = bar(len(self.history), self.rounds, self._summary())
-        return together(element("p", done), told, listed(self._without()), Html(self.history.to_html()))
+        return together(element("p", done), told, listed(self._without()), self.history.to_html())
 
     def _summary(self) -> str:
         return f"Study '{shown(self.study)}': {len(self.history)} of {wording.count(self.rounds, 'round')} done"

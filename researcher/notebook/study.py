@@ -48,8 +48,8 @@ class Finished(NamedTuple):
     def __repr__(self) -> str:
         return f"Finished(after round {self.state.round})"
 
-    def _repr_html_(self) -> str:
-        return together(Html(self.history.to_html()))
+    def _repr_html_(self) -> Html:
+        return together(self.history.to_html())
 
 
 class Study(study.Study):
@@ -221,7 +221,7 @@ class Study(study.Study):
         done = f"{len(self.history)} of {self.plan.rounds} rounds done"
         return f"Study '{self.plan.study}' in {self.folder}: {done}; requests: {where}"
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> Html:
         return self.status()._repr_html_()
 
 

@@ -1,4 +1,4 @@
-"""What researcher and hospitals say to each other about one submission, at each hospital that is there."""
+"""The words between researcher and hospitals about one submission, at each hospital that is there."""
 
 from __future__ import annotations
 
@@ -43,6 +43,9 @@ class Conversation:
 
     def hospital(self, name: str) -> Hospital:
         """One of its hospitals; connected now, if it was not there before.
+
+        Args:
+            name: The datasite's.
 
         Raises:
             WanwuError: It cannot be connected, still.

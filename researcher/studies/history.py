@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from datasites.training.finding_metrics import FindingScores, macro_auroc
 from policies.errors import ConfigError, FederationError
 from researcher import atomic_file
+from researcher.html.element import Html
 from researcher.studies.history_views import frame_of, html_of
 
 if TYPE_CHECKING:
@@ -155,11 +156,11 @@ class History:
         """
         return frame_of(self.records)
 
-    def to_html(self) -> str:
+    def to_html(self) -> Html:
         """The curves and the table that a notebook shows, escaped."""
         return html_of(self.records)
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> Html:
         return self.to_html()
 
     def save(self, path: Path | str) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from researcher.html.curves import curves
-from researcher.html.element import Html, table
+from researcher.html.element import Html, joined, table
 
 if TYPE_CHECKING:
     import pandas
@@ -57,10 +57,10 @@ def frame_of(records: Sequence[RoundRecord]) -> pandas.DataFrame:
     return frame
 
 
-def html_of(records: Sequence[RoundRecord]) -> str:
+def html_of(records: Sequence[RoundRecord]) -> Html:
     """The curves of scores and of epsilon, and a table with the same numbers."""
     if not records:
-        return Html("")
+        return joined()
     names = sorted({name for record in records for name in record.epsilon})
     of_findings = any(record.findings for record in records)
     first = "macro AUROC" if of_findings else "accuracy"
@@ -83,4 +83,4 @@ def html_of(records: Sequence[RoundRecord]) -> str:
     ]
     head = ["round", first, "macro F1", "in the mean", "took", *(f"epsilon at {name}" for name in names)]
     drawn = curves("Global model on the public hold-out", scores, highest=1.0)
-    return Html(f"{drawn}{curves('Epsilon spent by this study', spent)}{table('Rounds', head, rows)}")
+    return joined(drawn, curves("Epsilon spent by this study", spent), table("Rounds", head, rows))

@@ -40,7 +40,7 @@ REPORTED = ("all", "class", "finding", "share right", "recall", "AUROC")
 COMMANDS = re.compile(r"python -m |kill |chmod ")
 # Names of events and of a thread, and what a program alone reads.
 _NOT_SHOWN = {"backup made", "question answered", "run failed", "request rehearsed", "request approved"}
-_NOT_SHOWN |= {"notices' watch"}
+_NOT_SHOWN |= {"notices' watch", "{} min"}  # a unit's sign is the same in every language
 _NOT_SHOWN |= {"The GPUs are taken.", 'SELECT fields FROM "Dataset" WHERE _deleted_at IS NULL'}
 _NOT_SHOWN_IN = {"log", "refusal", "compile"}
 _PLACE = re.compile(r"{[^{}]*}")
