@@ -64,7 +64,10 @@ WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders
         ├─ StateVersionMismatch    WW823
         ├─ BackupRefused           WW824
         ├─ BooksDisagree           WW830
-        └─ NoticeNotSent           WW831
+        ├─ NoticeNotSent           WW831
+        ├─ ModelRefused            WW840
+        ├─ ExportRefused           WW841
+        └─ ConverterMissing        WW842
 
 Each class has a code, the same in the CLI, in JSON and in docs/ref-errors.md.
 """
@@ -102,6 +105,7 @@ from policies.errors.contracts import (
     TooSlow,
 )
 from policies.errors.data import DataError, IdentitySuspected, StoreBroken
+from policies.errors.exported_models import ConverterMissing, ExportRefused, ModelRefused
 from policies.errors.federation import (
     AccountUnknown,
     CertificateRefused,
@@ -156,10 +160,12 @@ __all__ = [
     "CertificateRefused",
     "ConfigError",
     "ContractError",
+    "ConverterMissing",
     "DataError",
     "DatasiteNotTrusted",
     "DatasiteUnreachable",
     "DiskFull",
+    "ExportRefused",
     "FederationError",
     "FormRefused",
     "HostRefused",
@@ -168,6 +174,7 @@ __all__ = [
     "LedgerBroken",
     "LimitExceeded",
     "MessageRefused",
+    "ModelRefused",
     "NotAllowed",
     "NotEnoughDatasites",
     "NotRehearsed",

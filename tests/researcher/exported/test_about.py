@@ -1,0 +1,81 @@
+"""What an exported model's file says of itself: read back as it was written, and refused in any other form."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.exported_models import ABOUT
+
+from policies.errors import ModelRefused, PlanError
+from policies.plans.picture_form import PictureForm
+from researcher.exported.about import FIELDS, PREFIX, PROMISE, ExportedModel, PrivacyCost, Quantisation
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "ref-exported-models.md"
+REPORTS = {"text_length": 8, "tokeniser": "hashed_words_1", "vocabulary": 64, "picture_encoder": "small_cnn"}
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        ABOUT,
+        replace(ABOUT, form=None, privacy=(), receipts=(), likeness=None, label_kind="multi"),
+        replace(ABOUT, name="image_text", options=REPORTS),
+        replace(ABOUT, format="onnx-int8", quantisation=Quantisation("drawn pictures", 64, 3, ("conv_1",), 0.25)),
+    ],
+    ids=["plain", "bare", "reports", "int8"],
+)
+def test_what_was_written_reads_back_the_same(about: ExportedModel) -> None:
+    assert ExportedModel.from_properties({**about.to_properties(), "other.program": "[broken"}) == about
+
+
+def test_every_field_is_a_property_and_stands_on_its_page() -> None:
+    properties = set(ABOUT.to_properties())
+    assert properties == {PREFIX + name for name in FIELDS} | {PROMISE}
+    text = PAGE.read_text()
+    assert [name for name in sorted(properties) if f"| `{name}` |" not in text] == []
+
+
+@pytest.mark.parametrize("name", sorted(ABOUT.to_properties()))
+def test_a_property_that_is_gone_cut_or_changed_is_refused(name: str) -> None:
+    given = ABOUT.to_properties()
+    with pytest.raises(ModelRefused):
+        ExportedModel.from_properties({key: value for key, value in given.items() if key != name})
+    for other in (given[name][:-1], given[name] + " ", "null " if given[name] != "null" else "[]", "{", "9" * 5000):
+        with pytest.raises(ModelRefused):
+            ExportedModel.from_properties({**given, name: other})
+
+
+def test_a_property_that_is_not_declared_is_refused() -> None:
+    with pytest.raises(ModelRefused, match="declare"):
+        ExportedModel.from_properties({**ABOUT.to_properties(), "wanwu.more": "1"})
+
+
+def test_a_file_of_another_program_is_named_as_that_and_one_of_a_later_version_too() -> None:
+    with pytest.raises(ModelRefused, match="says nothing of itself"):
+        ExportedModel.from_properties({"producer": "somebody"})
+    with pytest.raises(ModelRefused, match="has version '2', this program reads 1"):
+        ExportedModel.from_properties({**ABOUT.to_properties(), "wanwu.version": "2"})
+
+
+def test_the_promise_is_the_worst_of_the_hospitals_and_none_where_one_trained_without() -> None:
+    assert "at most epsilon 2.5 at delta 1e-05 per patient" in ABOUT.promise
+    both = replace(ABOUT, privacy=(*ABOUT.privacy, PrivacyCost(0.5, 1e-6, "picture")))
+    assert "epsilon 2.5 at delta 1e-05 per patient and epsilon 0.5 at delta 1e-06 per picture" in both.promise
+    assert "nothing is promised" in replace(ABOUT, without_privacy=1).promise
+    assert "not known" in replace(ABOUT, privacy=()).promise
+
+
+def test_a_form_of_another_size_and_classes_that_a_terminal_would_obey_are_refused() -> None:
+    with pytest.raises(PlanError, match="form must be of pictures"):
+        replace(ABOUT, form=PictureForm((8, 8), 1))
+    with pytest.raises(ModelRefused):
+        ExportedModel.from_properties({**ABOUT.to_properties(), "wanwu.class_names": '["dark","\\u001b[2J"]'})
+
+
+def test_files_are_stretched_to_the_size_where_no_form_was_declared_and_refused_for_other_channels() -> None:
+    assert ABOUT.picture_form == PictureForm((16, 16), 1, "fit")
+    assert replace(ABOUT, form=None).picture_form == PictureForm((16, 16), 1)
+    with pytest.raises(ModelRefused, match="no picture file"):
+        _ = replace(ABOUT, form=None, image_shape=(16, 16, 4)).picture_form
