@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from datasites.doctor.finding import PROBLEM, Finding
+from datasites.doctor.finding import PROBLEM, WARNING, Finding
 
 LONGEST_SECONDS = 600
 _PROJECT = Path(__file__).resolve().parents[2]
@@ -36,6 +36,11 @@ class Examination:
         """What was looked at → what is wrong with it and what to do."""
         found = [one for one in self.findings if one.level == PROBLEM]
         return {one.check: f"{one.text.rstrip('.')}. {one.advice}".strip() for one in found}
+
+    @property
+    def warnings(self) -> int:
+        """How many things somebody should look at, though the datasite works."""
+        return sum(one.level == WARNING for one in self.findings)
 
 
 class LatestExamination:

@@ -34,6 +34,23 @@ class DecidedElsewhere:
     fingerprint: str
 
 
+@dataclass(frozen=True)
+class KnownHospital:
+    """A hospital whose decisions are kept.
+
+    Attributes:
+        hospital: As it calls itself.
+        fingerprint: Of the key that its name stays with.
+        decisions: How many of its decisions are kept.
+        latest: The day of the latest, ISO 8601.
+    """
+
+    hospital: str
+    fingerprint: str
+    decisions: int
+    latest: str
+
+
 class KeptDecisions:
     """The folder of them: at most one of each hospital on a plan.
 
@@ -61,7 +78,7 @@ class KeptDecisions:
                 if _file_name(other) == name and other.decision.decided_on > told.decided_on:
                     raise ReceiptInvalid(f"There is a later decision of {told.hospital} on this plan already.")
             if len(files) >= MOST_KEPT and self._folder / name not in files:
-                raise ConfigError(f"{MOST_KEPT} decisions are kept. Remove files from {self._folder.name}/ first.")
+                raise ConfigError(f"{MOST_KEPT} decisions are kept. Remove a hospital's with 'elsewhere remove' first.")
             try:
                 self._folder.mkdir(mode=0o700, exist_ok=True)
                 write_private(self._folder / name, text)
@@ -78,10 +95,46 @@ class KeptDecisions:
         found = [one for one in self._read(f"{plan_digest}-*.json") if one.decision.plan_digest == plan_digest]
         return tuple(sorted(map(_row, found), key=lambda one: one.hospital)) if plan_digest else ()
 
+    def hospitals(self) -> tuple[KnownHospital, ...]:
+        """Every hospital of which a decision is kept and verifies, by name."""
+        found: dict[str, list[DecidedElsewhere]] = {}
+        for one in map(_row, self._read("*.json")):
+            found.setdefault(one.fingerprint, []).append(one)
+        known = [
+            KnownHospital(rows[0].hospital, key, len(rows), max(one.decided_on for one in rows))
+            for key, rows in found.items()
+        ]
+        return tuple(sorted(known, key=lambda one: (one.hospital, one.fingerprint)))
+
+    def remove(self, key: str) -> KnownHospital:
+        """Removes every decision that this key signed; its name and itself are free for others again.
+
+        Args:
+            key: The key's fingerprint, with or without its spaces.
+
+        Raises:
+            ConfigError: No decision of this key is kept, or one cannot be removed.
+        """
+        wanted = "".join(key.split()).lower()
+        with self._lock:
+            gone = next((one for one in self.hospitals() if "".join(one.fingerprint.split()) == wanted), None)
+            if gone is None:
+                raise ConfigError("No decision of a key with this fingerprint is kept. 'elsewhere list' shows them.")
+            try:
+                for file, signed in tuple(self._files("*.json")):
+                    if fingerprint(signed.public_key) == gone.fingerprint:
+                        file.unlink()
+            except OSError as error:
+                raise ConfigError("The decisions cannot be removed.", private=str(error)) from error
+        return gone
+
     def _read(self, pattern: str) -> Iterator[SignedBy]:
+        return (signed for _, signed in self._files(pattern))
+
+    def _files(self, pattern: str) -> Iterator[tuple[Path, SignedBy]]:
         for file in self._folder.glob(pattern):
             try:
-                yield read_decision(file.read_text(encoding="utf-8"))
+                yield file, read_decision(file.read_text(encoding="utf-8"))
             except (ReceiptInvalid, OSError, UnicodeDecodeError):
                 continue  # what was changed here is nobody's decision
 
@@ -89,10 +142,11 @@ class KeptDecisions:
 def _check_pinned(known: SignedBy, new: SignedBy) -> None:
     """Refuses a name with another key, and a key with another name, than they first came with."""
     if (known.decision.hospital == new.decision.hospital) != (known.public_key == new.public_key):
+        key = fingerprint(known.public_key)
         raise ReceiptInvalid(
             f"'{new.decision.hospital}' and the key {fingerprint(new.public_key)} do not belong together here: "
-            f"'{known.decision.hospital}' came with the key {fingerprint(known.public_key)}. Ask that hospital by "
-            "another way. If it has a new key, remove its files from elsewhere/ in the state folder, then add this one."
+            f"'{known.decision.hospital}' came with the key {key}. Ask that hospital by another way. If it has a new "
+            f"key, run 'elsewhere remove {key}', then add this one."
         )
 
 

@@ -51,7 +51,7 @@ class _AccountView:
         try:
             self._account.change_password(visit.who, form.get("password"), form.get("code"), new, peer=visit.peer)
         except (ConfigError, SignInFailed) as error:
-            return self.drawn(visit, {"password" if isinstance(error, SignInFailed) else "new": error.public}, 422)
+            return self.drawn(visit, {"password" if isinstance(error, SignInFailed) else "new": visit.told(error)}, 422)
         return self._renewed(visit, visit.gettext("Your password has changed. You are signed out everywhere else."))
 
     def begin_second_factor(self, visit: Visit) -> Answer:
@@ -77,7 +77,7 @@ class _AccountView:
             self._account.add_second_factor(visit.who, password, secret, code, peer=visit.peer)
         except (ConfigError, SignInFailed) as error:
             wrong = "setting_password" if isinstance(error, SignInFailed) else "setting_code"
-            return self.drawn(visit, {wrong: error.public}, 422)
+            return self.drawn(visit, {wrong: visit.told(error)}, 422)
         return self._renewed(visit, visit.gettext("From now on your sign-in takes a code of your device."))
 
     def remove_second_factor(self, visit: Visit) -> Answer:
@@ -86,7 +86,7 @@ class _AccountView:
         try:
             self._account.remove_second_factor(visit.who, password, code, peer=visit.peer)
         except SignInFailed as error:
-            return self.drawn(visit, {"leaving_password": error.public}, 422)
+            return self.drawn(visit, {"leaving_password": visit.told(error)}, 422)
         return self._renewed(visit, visit.gettext("Your sign-in takes no code any more."))
 
     def _renewed(self, visit: Visit, notice: str) -> Onward:

@@ -35,7 +35,7 @@ def make_pages(sessions: Sessions, sign_in: SignIn, links: LinkCodes, *, has_pro
         try:
             person = sign_in.by_password(form.line("name"), form.get("password"), form.get("code"), peer=visit.peer)
         except SignInFailed as error:
-            return drawn(to, error.public, error.status)
+            return drawn(to, visit.told(error), error.status)
         return Onward(to, session=_begun(sessions, visit, sessions.begin(person)))
 
     @pages.get(FIRST_PASSWORD)
@@ -51,7 +51,7 @@ def make_pages(sessions: Sessions, sign_in: SignIn, links: LinkCodes, *, has_pro
             person = sign_in.first_password(form.line("name"), form.line("token"), password, peer=visit.peer)
         except (ConfigError, SignInFailed) as error:
             field = "token" if isinstance(error, SignInFailed) else "password"
-            return Page("account/first-password.html.jinja", {"errors": {field: error.public}}, 422)
+            return Page("account/first-password.html.jinja", {"errors": {field: visit.told(error)}}, 422)
         return Onward("/", session=_begun(sessions, visit, sessions.begin(person)))
 
     @pages.get("/open")

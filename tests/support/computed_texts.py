@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from support.hospitals import PROJECT
 
@@ -12,6 +13,7 @@ from datasites.config import DatasiteConfig
 from datasites.doctor.examination import CHECKS
 from datasites.notices.settings import NoticeSettings
 from datasites.sources.dataset_settings import DatasetSettings
+from policies import errors
 from policies.answers.rehearsals import STATES
 from policies.settings import declared
 
@@ -33,15 +35,44 @@ COMPUTED_IN: dict[str, tuple[str, ...]] = {
     "policies/plans/findings.py": (),
 }
 """Where they stand, and in what alone where a module has other texts too: in calls of a name, or in what it yields."""
+RAISED_IN = (
+    "datasites/access",
+    "datasites/approvals",
+    "datasites/audit_log/export.py",
+    "datasites/audit_log/index.py",
+    "datasites/code_requests/conversation.py",
+    "datasites/code_requests/deciding.py",
+    "datasites/code_requests/decisions",
+    "datasites/code_requests/limits",
+    "datasites/console/datasets.py",
+    "datasites/console/requests.py",
+    "datasites/console/staff.py",
+    "datasites/notices/mail.py",
+    "datasites/notices/webhook.py",
+    "datasites/pages",
+    "datasites/rules",
+    "datasites/runs/queue.py",
+    "datasites/study_report",
+    "datasites/web/request_bounds.py",
+    "policies/budget/limit_changes.py",
+    "policies/budget/limits.py",
+)
+"""Rooms and modules whose errors' public texts a page shows to whoever asked for what cannot be done."""
 WORDS_OF_CHECKS = re.compile(r'Finding\(\s*"(\w+)"')
 WAYS = ("mail", "webhook")
 # What a study report's table has beside names: kinds of rows, and what is scored.
 REPORTED = ("all", "class", "finding", "share right", "recall", "AUROC")
+# Events whose names are put together, or stand in another module than the one that writes them.
+EVENTS = ("request denied", "request returned", "request withdrawn", "restored from a backup", "patients withdrawn")
+EVENTS += ("{1}, more times",)
 COMMANDS = re.compile(r"python -m |kill |chmod ")
 # Names of events and of a thread, and what a program alone reads.
 _NOT_SHOWN = {"backup made", "question answered", "run failed", "request rehearsed", "request approved"}
 _NOT_SHOWN |= {"notices' watch", "{} min"}  # a unit's sign is the same in every language
 _NOT_SHOWN |= {"The GPUs are taken.", 'SELECT fields FROM "Dataset" WHERE _deleted_at IS NULL'}
+_ERRORS = {name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, errors.WanwuError)}
+_EVENT = re.compile(r"[a-z][a-z' -]+ [a-z' -]+")
+_WRITES_EVENTS = re.compile(r"audit(\(.*\))?\.write$|self\._write$|counted\.add$")
 _NOT_SHOWN_IN = {"log", "refusal", "compile"}
 _PLACE = re.compile(r"{[^{}]*}")
 _WORDS = re.compile(r"[A-Za-z]{2,}.* |^.* [A-Za-z]{2,}")
@@ -55,7 +86,47 @@ def computed_texts() -> set[str]:
         found |= {one.help for one in declared(owner).values() if one.name not in apart}
     checks = (PROJECT / module for module in COMPUTED_IN if "/doctor/" in module)
     found |= {name for file in checks for name in WORDS_OF_CHECKS.findall(file.read_text())}
-    return found | {check.__name__ for check in CHECKS} | {*WAYS, *STATES, *REPORTED} - {"passed"}
+    found |= {text for file in _files(RAISED_IN) for text in _raised(ast.parse(file.read_text()))}
+    found |= {event for file in _files(("datasites",)) for event in _events(ast.parse(file.read_text()))}
+    return found | {check.__name__ for check in CHECKS} | {*WAYS, *STATES, *REPORTED, *EVENTS} - {"passed"}
+
+
+def _files(places: tuple[str, ...]) -> Iterator[Path]:
+    for place in places:
+        yield from sorted((PROJECT / place).rglob("*.py")) if (PROJECT / place).is_dir() else (PROJECT / place,)
+
+
+def _raised(tree: ast.Module) -> Iterator[str]:
+    """The public texts of the errors that a module makes, as templates; what it passes on is another's."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _named(node) in _ERRORS and node.args:
+            for text in _texts(_value(tree, node.args[0])):
+                if _WORDS.search(text):
+                    yield _numbered(text)
+
+
+def _events(tree: ast.Module) -> Iterator[str]:
+    """The names of events that a module writes into the audit log, or counts for it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            named = [one.value for one in node.keywords if one.arg == "event"]
+            if node.args and _WRITES_EVENTS.search(ast.unparse(node.func)):
+                named.append(node.args[0])
+            for event in named:
+                yield from filter(_EVENT.fullmatch, _texts(_value(tree, event)))
+
+
+def _value(tree: ast.Module, node: ast.expr) -> ast.AST:
+    """What a module's own constant stands for; anything else is itself."""
+    for one in tree.body if isinstance(node, ast.Name) else ():
+        if isinstance(one, ast.Assign) and any(isinstance(to, ast.Name) and to.id == node.id for to in one.targets):
+            return one.value
+    return node
+
+
+def _numbered(text: str) -> str:
+    numbers = iter(range(1, 10))
+    return _PLACE.sub(lambda _: f"{{{next(numbers)}}}", text)
 
 
 def _templates_of(module: str, inside: tuple[str, ...]) -> Iterator[str]:
@@ -64,8 +135,7 @@ def _templates_of(module: str, inside: tuple[str, ...]) -> Iterator[str]:
     for node in shown:
         for text in _texts(node):
             if _WORDS.search(text) and text not in _NOT_SHOWN and not COMMANDS.match(text):
-                numbers = iter(range(1, 10))
-                yield _PLACE.sub(lambda _, numbers=numbers: f"{{{next(numbers)}}}", text)  # type: ignore[misc]
+                yield _numbered(text)
 
 
 def _named(node: ast.AST) -> str:

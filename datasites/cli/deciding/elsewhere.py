@@ -1,4 +1,4 @@
-"""The command about decisions that other hospitals shared: `elsewhere add`."""
+"""The commands about decisions that other hospitals shared: `elsewhere add`, `list` and `remove`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,22 @@ def add(chosen: Chosen, *, file: Path) -> None:
     )
 
 
+def hospitals(chosen: Chosen) -> None:
+    """Lists the hospitals whose decisions are kept, and the key that each name stays with."""
+    from datasites.console.shown.tables import elsewhere_table
+
+    console.show(chosen, console.call(chosen, "GET", "/elsewhere"), elsewhere_table)
+
+
+def remove(chosen: Chosen, *, fingerprint: str) -> None:
+    """Removes all decisions of a hospital, by its key's fingerprint; its name may come with another key again."""
+    gone = console.call(chosen, "POST", "/elsewhere/remove", {"key": fingerprint})
+    tell(chosen, gone, f"Decisions of {shown(gone['hospital'])} removed: {gone['decisions']}.")
+
+
 def add_commands(commands: HospitalCommands) -> None:
-    """Adds this command to the program."""
+    """Adds these commands to the program."""
     elsewhere = commands.within("elsewhere", "Decisions that other hospitals shared, signed.")
     elsewhere.add("add", add, argument("file", "file that another hospital's 'record --share' wrote", kind=path))
+    elsewhere.add("list", hospitals)
+    elsewhere.add("remove", remove, argument("fingerprint", "the key's fingerprint, as 'elsewhere list' shows it"))

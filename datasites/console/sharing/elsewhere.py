@@ -8,14 +8,14 @@ from fastapi.responses import JSONResponse
 from datasites.access.staff import Person
 from datasites.console.answers import SharedAnswer
 from datasites.console.console import DECIDES, Console
-from datasites.elsewhere.kept_decisions import DecidedElsewhere, KeptDecisions
+from datasites.elsewhere.kept_decisions import DecidedElsewhere, KeptDecisions, KnownHospital
 from datasites.elsewhere.shared_decision import APPROVED, DENIED, SharedDecision, fingerprint, sign_decision
 from policies.errors import RequestError
 from policies.ledger.receipt import public_key
 
 
 def make_routes(console: Console) -> APIRouter:
-    """Share, add."""
+    """Share, add, list, remove."""
     router, kept = APIRouter(), KeptDecisions(console.elsewhere)
 
     @router.post("/requests/{request_id}/share")
@@ -30,6 +30,14 @@ def make_routes(console: Console) -> APIRouter:
     @router.post("/elsewhere")
     async def add(request: Request, text: str = Body(embed=True)) -> JSONResponse:
         return await console.answer(request, DECIDES, lambda who: add_decision(console, kept, text, by=who.name))
+
+    @router.get("/elsewhere")
+    async def hospitals(request: Request) -> JSONResponse:
+        return await console.answer(request, DECIDES, lambda who: kept.hospitals())
+
+    @router.post("/elsewhere/remove")
+    async def remove(request: Request, key: str = Body(embed=True)) -> JSONResponse:
+        return await console.answer(request, DECIDES, lambda who: remove_decisions(console, kept, key, by=who.name))
 
     return router
 
@@ -68,3 +76,16 @@ def add_decision(console: Console, kept: KeptDecisions, text: str, *, by: str) -
         by=by,
     )
     return added
+
+
+def remove_decisions(console: Console, kept: KeptDecisions, key: str, *, by: str) -> KnownHospital:
+    """Removes all decisions that a key signed; raises as `KeptDecisions.remove`."""
+    gone = kept.remove(key)
+    console.books.audit.write(
+        "decisions of another hospital removed",
+        hospital=gone.hospital,
+        fingerprint=gone.fingerprint,
+        count=gone.decisions,
+        by=by,
+    )
+    return gone

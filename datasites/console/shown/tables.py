@@ -12,6 +12,7 @@ from datasites.audit_log.index import AuditPage
 from datasites.code_requests.card import days_since
 from datasites.code_requests.request_index import RequestPage
 from datasites.console.answers import BudgetRow, LimitsAnswer, RunPage, read_row, read_rows
+from datasites.elsewhere.kept_decisions import KnownHospital
 from datasites.notices.notice import OF_A_REQUEST
 from datasites.notices.notice_book import NoticePage
 from policies.budget.limit_changes import LimitChange
@@ -184,6 +185,14 @@ def staff_table(rows: object) -> PlainTable:
         set_up = ["set" if one else "" for one in (row.password, row.second_factor)]
         role = f"{row.role} (proposed: {row.proposed_role})" if row.proposed_role else row.role
         table.add_row(row.name, role, row.added_at, row.added_by, *set_up)
+    return table
+
+
+def elsewhere_table(rows: object) -> PlainTable:
+    """One line a hospital that told its decisions."""
+    table = PlainTable("hospital", "fingerprint of its key", "decisions", "latest")
+    for row in read_rows(KnownHospital, rows):
+        table.add_row(row.hospital, row.fingerprint, str(row.decisions), row.latest)
     return table
 
 

@@ -33,7 +33,11 @@ KIND_WORDS: Mapping[str, str] = {
 def signs_of(notices: Notices, person: Person) -> Signs:
     """What the head of every page tells a person."""
     standing = len(notices.book.standing())
-    return Signs(notices.book.unread(person.name), standing if standing or notices.looked else None)
+    return Signs(
+        unread=notices.book.unread(person.name),
+        troubles=standing if standing or notices.looked else None,
+        to_look_at=notices.doctor.now.warnings,
+    )
 
 
 def make_pages(notices: Notices) -> Pages:

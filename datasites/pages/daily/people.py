@@ -110,7 +110,7 @@ def make_pages(doors: PeoplesDoors) -> Pages:
         try:
             return Onward("/people", notice=_to_hand(visit, doors.enrol(email), email))
         except ConfigError as error:
-            return listed(visit, {"email": error.public})
+            return listed(visit, {"email": visit.told(error)})
 
     @pages.post("/people/staff", CHANGES)
     def add(visit: Visit) -> Answer:
@@ -118,7 +118,7 @@ def make_pages(doors: PeoplesDoors) -> Pages:
         try:
             return _handed(visit, doors.add(name, visit.form.get("role"), visit.who))
         except (ConfigError, NotAllowed) as error:
-            return listed(visit, {"name": error.public})
+            return listed(visit, {"name": visit.told(error)})
 
     _make_steps(pages, doors)
     _make_role(pages, doors)
@@ -145,7 +145,7 @@ def _make_role(pages: Pages, doors: PeoplesDoors) -> None:
         try:
             done = doors.change_role(who, role, visit.who)
         except (ConfigError, NotAllowed) as error:
-            return asked(visit, who, {"role": error.public})
+            return asked(visit, who, {"role": visit.told(error)})
         if not done.in_force:
             return Onward("/people", notice=_proposed(visit, done))
         word = visit.gettext(role_word(role))
@@ -221,4 +221,4 @@ def _confirmed(
         try:
             return take(visit, who)
         except ConfigError as error:
-            return asked(who, error.public)
+            return asked(who, visit.told(error))

@@ -116,7 +116,7 @@ def _looked_at(
     except (ValueError, RecursionError):
         return {"value": visit.gettext("Write a number, true or false, or two numbers such as [0.01, 10].")}, ()
     except WanwuError as error:
-        return {"value": error.public}, ()
+        return {"value": visit.told(error)}, ()
     except TypeError:
         return {"value": visit.gettext("This is no such value.")}, ()
     if not changes:

@@ -48,7 +48,7 @@ def make_pages(rules: Rules) -> Pages:
         try:
             rule = book.draft(_wanted(given))
         except (ConfigError, RequestUnknown) as error:
-            return _form(visit, rules, given, {"name": error.public}, status=422)
+            return _form(visit, rules, given, {"name": visit.told(error)}, status=422)
         errors = {} if given["reason"] else {"reason": visit.gettext("A rule needs a reason.")}
         return _form(visit, rules, given, errors, rule, 422 if errors else 200)
 
@@ -63,7 +63,7 @@ def make_pages(rules: Rules) -> Pages:
                 return _form(visit, rules, given, errors, status=409)
             kept = book.make(wanted, by=visit.who.name, named=visit.who.named)
         except (ConfigError, RequestUnknown) as error:
-            return _form(visit, rules, given, {"name": error.public}, status=422)
+            return _form(visit, rules, given, {"name": visit.told(error)}, status=422)
         return _done(visit, kept)
 
     @pages.get("/rules/version/{version}", DECIDES)

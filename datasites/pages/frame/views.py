@@ -88,10 +88,12 @@ class Signs:
     Attributes:
         unread: Notices that this person has not read.
         troubles: What is not well now; None where nobody has looked yet.
+        to_look_at: What the doctor would have somebody look at, though the datasite works.
     """
 
     unread: int
     troubles: int | None
+    to_look_at: int
 
 
 class Pages:

@@ -9,7 +9,7 @@ from datasites.access.sessions import Session
 from datasites.access.staff import Person
 from datasites.pages.frame.forms import Form
 from datasites.pages.frame.languages import Language
-from policies.errors import SignInFailed
+from policies.errors import SignInFailed, WanwuError
 
 THEMES = ("auto", "light", "dark")
 
@@ -73,3 +73,7 @@ class Visit:
     def ngettext(self, one: str, many: str, count: int, **values: object) -> str:
         """See `Language.ngettext`."""
         return self.language.ngettext(one, many, count, **values)
+
+    def told(self, error: WanwuError) -> str:
+        """An error's public text in this language; in English where it has no other."""
+        return self.language.told(error.public) or error.public

@@ -44,6 +44,7 @@ TRIED = {
 }
 DRY_RUN = {"rows": [TRIED, {**TRIED, "approves": True, "reasons": []}], "approves": 1, "against_people": 1}
 ELSEWHERE = {"hospital": "b", "decision": "denied", "decided_on": "2026-11-20", "reason": "", "fingerprint": "a1b2"}
+KNOWN = {"hospital": "b", "fingerprint": "a1b2", "decisions": 2, "latest": "2026-11-20"}
 ROLE = {"name": "wu", "role": "admin", "in_force": False, "people": ["a"], "people_needed": 2}
 MADE = ["weekly", "--like", "0123", "--study-epsilon", "1", "--month-epsilon", "2", "--until", "2027-01-01"]
 # What a running datasite answers to each command that asks one.
@@ -72,6 +73,8 @@ ANSWERS: dict[str, tuple[list[str], Any]] = {
     "staff add": (["wu", "--role", "admin"], {**ROLE, "in_force": True, "file": "f"}),
     "staff role": (["wu", "--role", "admin"], ROLE),
     "elsewhere add": ([__file__], ELSEWHERE),
+    "elsewhere list": ([], [KNOWN]),
+    "elsewhere remove": (["a1b2"], KNOWN),
     "staff remove": (["wu"], {"name": "wu"}),
     "staff list": ([], []),
     "ledger show": ([], [{"sequence": 1}]),

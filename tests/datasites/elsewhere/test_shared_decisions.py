@@ -110,6 +110,29 @@ def test_what_is_kept_is_this_accounts_only_is_bounded_and_counts_only_while_it_
     assert kept.of_plan(PLAN) == ()
 
 
+def test_a_hospital_with_a_new_key_is_added_once_its_former_decisions_are_removed(kept: KeptDecisions) -> None:
+    for plan, day in ((PLAN, "2026-11-20"), ("6b" * 32, "2026-11-22")):
+        kept.add(sign_decision(replace(DECISION, plan_digest=plan, decided_on=day), SEED))
+    kept.add(sign_decision(replace(DECISION, hospital="b"), OTHER_SEED))
+    old, new = fingerprint(public_key(SEED)), sign_decision(DECISION, b"3" * 32)
+    assert [(one.hospital, one.decisions, one.latest) for one in kept.hospitals()] == [
+        ("St. Göran 医院", 2, "2026-11-22"),
+        ("b", 1, "2026-11-20"),
+    ]
+    with pytest.raises(ReceiptInvalid, match=f"elsewhere remove {old}"):
+        kept.add(new)
+    for unknown in ("", "0f4e", old[:-1]):
+        with pytest.raises(ConfigError, match="elsewhere list"):
+            kept.remove(unknown)
+    south: Any = _Console("approved")
+    assert elsewhere.remove_decisions(south, kept, old.replace(" ", "").upper(), by="dr.chan").decisions == 2
+    assert [(one["event"], one["by"], one["count"]) for one in south.books.audit.events] == [
+        ("decisions of another hospital removed", "dr.chan", 2)
+    ]
+    kept.add(new)
+    assert {one.hospital for one in kept.of_plan(PLAN)} == {"b", "St. Göran 医院"}
+
+
 class _Console(SimpleNamespace):
     """The parts of a console that share and keep decisions: one request, decided so."""
 

@@ -27,6 +27,7 @@ from support.console_pages import (
 from support.daily_fakes import ADA, EVE, MARKUP, REPORTED
 
 from datasites.config import DatasiteConfig
+from datasites.doctor.finding import Finding
 from datasites.doctor.latest_examination import Examination
 from datasites.notices.settings import NoticeSettings
 from datasites.sources.dataset_settings import DatasetSettings
@@ -240,6 +241,9 @@ def test_the_head_says_what_is_not_well_that_all_is_or_that_nobody_has_looked(ow
         assert "1 thing is not well" in client.get("/").text and "ports" in client.get("/well").text
         notices.book.found("doctor", {})
         assert "All is well" in client.get("/").text and "All is well.</p>" in client.get("/well").text
+        notices.doctor.now = Examination(findings=(Finding("backup", "warning", "There is none."),))
+        for page in ("/", "/well"):
+            assert "Works; 1 thing to look at" in (text := client.get(page).text) and "All is well" not in text
         notices.looked = False
         assert "Not looked yet" in client.get("/").text and "All is well" not in client.get("/").text
         notices.doctor.now = Examination()
