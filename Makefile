@@ -119,6 +119,8 @@ lock: ## resolve pyproject.toml into requirements.txt
 	$(BIN)/python -c "import tomllib; print('\n'.join(tomllib.load(open('pyproject.toml','rb'))['tool']['wanwu']['overrides']['packages']))" > $(VENV)/overrides.txt
 	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --override $(VENV)/overrides.txt \
 	  --no-emit-index-url --no-header -o requirements.txt
+	$(BIN)/uv pip compile --group pyproject.toml:serving --python-version 3.11 --constraint requirements.txt \
+	  --no-emit-index-url --no-header --no-annotate -o researcher/serving/requirements.txt
 
 clean: ## remove what the demo and the tests wrote
 	rm -rf out state .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,7 +2,7 @@
 
 WW1xx: plans. WW2xx: pictures and folders at ingestion, at the hospital only. WW3xx: privacy budget, limits, ledger.
 WW4xx: code requests and approvals. WW5xx: runs, their queue and their processes. WW6xx: what may enter and leave a run.
-WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders.
+WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders. WW9xx: a served model.
 
     WanwuError                     WW000
      ├─ PlanError                  WW101
@@ -57,17 +57,21 @@ WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders
      │  ├─ CertificateRefused      WW711
      │  ├─ DatasiteNotTrusted      WW712
      │  └─ AccountUnknown          WW713
-     └─ ConfigError                WW801
-        ├─ AuditBroken             WW820
-        ├─ AuditUnavailable        WW821
-        ├─ StorageUnavailable      WW822
-        ├─ StateVersionMismatch    WW823
-        ├─ BackupRefused           WW824
-        ├─ BooksDisagree           WW830
-        ├─ NoticeNotSent           WW831
-        ├─ ModelRefused            WW840
-        ├─ ExportRefused           WW841
-        └─ ConverterMissing        WW842
+     ├─ ConfigError                WW801
+     │  ├─ AuditBroken             WW820
+     │  ├─ AuditUnavailable        WW821
+     │  ├─ StorageUnavailable      WW822
+     │  ├─ StateVersionMismatch    WW823
+     │  ├─ BackupRefused           WW824
+     │  ├─ BooksDisagree           WW830
+     │  ├─ NoticeNotSent           WW831
+     │  ├─ ModelRefused            WW840
+     │  ├─ ExportRefused           WW841
+     │  └─ ConverterMissing        WW842
+     └─ ServingError               WW901
+        ├─ ServingBusy             WW902
+        ├─ TokenRefused            WW903
+        └─ AnswerLate              WW904
 
 Each class has a code, the same in the CLI, in JSON and in docs/ref-errors.md.
 """
@@ -143,10 +147,12 @@ from policies.errors.runs import (
     RunLost,
     SandboxMissing,
 )
+from policies.errors.serving import AnswerLate, ServingBusy, ServingError, TokenRefused
 from policies.errors.wanwu_error import WanwuError
 
 __all__ = [
     "AccountUnknown",
+    "AnswerLate",
     "AuditBroken",
     "AuditUnavailable",
     "BackupRefused",
@@ -202,10 +208,13 @@ __all__ = [
     "RunFailed",
     "RunLost",
     "SandboxMissing",
+    "ServingBusy",
+    "ServingError",
     "SignInFailed",
     "StateVersionMismatch",
     "StorageUnavailable",
     "StoreBroken",
+    "TokenRefused",
     "TooManyPending",
     "TooSlow",
     "VersionMismatch",
