@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -70,6 +70,7 @@ def prepare_round(
     *,
     public_size: int,
     process_group: ProcessGroup = SINGLE_PROCESS,
+    slower: Callable[[str], None] = lambda name: None,
 ) -> PreparedRound:
     """Does all of a round that needs no picture, so that what fails then fails before one is read.
 
@@ -82,12 +83,15 @@ def prepare_round(
         weights: Likewise.
         public_size: The number of units that the hospital declares.
         process_group: As `run_round`; all of its processes call this, and then what it returns.
+        slower: As `prepare_training`.
 
     Raises:
         RoundRefused, PlanError, InputRefused, NotRepeatable, OutOfMemory: As `run_round`.
     """
     if isinstance(plan, TrainingPlan):
-        return prepare_training(plan, round_index, weights, public_size=public_size, process_group=process_group).train
+        return prepare_training(
+            plan, round_index, weights, public_size=public_size, process_group=process_group, slower=slower
+        ).train
     if process_group.size > 1:
         raise PlanError("Evaluations and statistics take one process. Start one.")
     if not 0 <= round_index < plan.rounds:

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from datasites.training.dp_sgd.batch_shape import BatchShape
 from datasites.training.dp_sgd.engine_contract import EngineFactory
 from datasites.training.dp_sgd.loader import Loader, in_parts
 from datasites.training.dp_sgd.noise import NoisyOptimizer
-from datasites.training.dp_sgd.private_step import PrivateStep, find_shape
+from datasites.training.dp_sgd.private_step import PrivateStep, Shaped, find_shape
 from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.engines import ENGINES
+from datasites.training.gpu.step import Recorder
 from datasites.training.losses import summed_loss
 from datasites.training.models import build_model, load_weights, read_weights
 from datasites.training.pictures.data import LabelledPictures, check_augmentation
@@ -99,6 +99,7 @@ def prepare_training(
     public_size: int,
     engine: EngineFactory | None = None,
     process_group: ProcessGroup = SINGLE_PROCESS,
+    slower: Callable[[str], None] = lambda name: None,
 ) -> PreparedTraining:
     """Does all of a round that needs no picture: builds the model and, for private steps, finds their batches' shape.
 
@@ -113,6 +114,7 @@ def prepare_training(
         public_size: The number of units that the hospital declares.
         engine: As `train_round`.
         process_group: Likewise; all of its processes prepare the round, and then train it.
+        slower: Told the name of what a GPU does in a slower way than there is for it, when that is found.
 
     Raises:
         PlanError, RoundRefused, InputRefused, NotRepeatable, OutOfMemory: As `train_round`.
@@ -129,12 +131,14 @@ def prepare_training(
     model = build_model(plan.model)
     load_weights(model, global_weights)
     model.to(device).train()
-    private = None
+    private, recorder = None, Recorder(slower) if device.startswith("cuda") else None
     if plan.privacy is not None:
         factory = engine or ENGINES[plan.run.engine]
         gradients = StepEngine(factory(model, plan.privacy.max_grad_norm), device, plan.run.precision)
-        private = gradients, find_shape(plan, model, gradients, public_size=public_size, process_group=process_group)
-    return PreparedTraining(plan, round_index, global_weights, model, device, private, process_group)
+        private = find_shape(
+            plan, model, gradients, public_size=public_size, process_group=process_group, recorder=recorder
+        )
+    return PreparedTraining(plan, round_index, global_weights, model, device, private, process_group, recorder)
 
 
 @dataclass(frozen=True)
@@ -147,8 +151,9 @@ class PreparedTraining:
         global_weights: float32 by name; the model gets them when it is trained.
         model: On the device.
         device: Where, as torch names it.
-        private: With `plan.privacy`, what computes a step's sum, and the shape of its batches.
+        private: With `plan.privacy`, the shape of a step's batches, and what adds them up.
         process_group: The processes that take the steps.
+        recorder: On a GPU, what records its work, and knows what it could not record.
     """
 
     plan: TrainingPlan
@@ -156,8 +161,9 @@ class PreparedTraining:
     global_weights: Mapping[str, np.ndarray]
     model: nn.Module
     device: str
-    private: tuple[StepEngine, BatchShape] | None
+    private: Shaped | None
     process_group: ProcessGroup
+    recorder: Recorder | None
 
     def train(
         self,
@@ -183,12 +189,7 @@ class PreparedTraining:
         _check_pictures(plan, pictures)
         load_weights(model, self.global_weights)
         random = SecureRandom() if random is None else random
-        optimizer = torch.optim.SGD(
-            model.parameters(),
-            lr=plan.learning_rate,
-            momentum=plan.momentum,
-            weight_decay=plan.weight_decay,
-        )
+        optimizer = _optimizer(plan, model, self.device)
         load = Loader(plan, pictures, random, self.device)
         samples: _Samples = partial(
             poisson_steps,
@@ -202,12 +203,11 @@ class PreparedTraining:
         if self.private is None or plan.privacy is None:
             step = _plain_step(plan, model, optimizer, load)
         else:
-            noisy = _noisy(plan, plan.privacy, model, optimizer, load)
-            private = PrivateStep(*self.private, load, noisy, model, self.process_group)
+            noisy = _noisy(self, plan.privacy, optimizer, load)
+            private = PrivateStep(self.private.shape, self.private.sums, load, noisy, model, self.process_group)
             step, samples = private.take, partial(private.seated, samples)
         for number, sample in enumerate(self.process_group.samples(samples, steps=plan.steps_per_round)):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate_at(plan, self.round_index * plan.steps_per_round + number)
+            _set_learning_rate(optimizer, learning_rate_at(plan, self.round_index * plan.steps_per_round + number))
             step(sample)
             progress(number + 1, plan.steps_per_round)
         trained = read_weights(model)
@@ -219,6 +219,26 @@ def learning_rate_at(plan: TrainingPlan, step: int) -> float:
     if plan.learning_rate_schedule == "constant":
         return plan.learning_rate
     return plan.learning_rate * (1 + math.cos(math.pi * step / plan.total_steps)) / 2
+
+
+def _optimizer(plan: TrainingPlan, model: nn.Module, device: str) -> torch.optim.SGD:
+    """Takes the steps; on a GPU in one launch, with a learning rate in its memory, so that a step can be recorded."""
+    on_gpu = device.startswith("cuda")
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=torch.tensor(plan.learning_rate, device=device) if on_gpu else plan.learning_rate,
+        momentum=plan.momentum,
+        weight_decay=plan.weight_decay,
+        fused=on_gpu or None,
+    )
+
+
+def _set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def _check_pictures(plan: TrainingPlan, pictures: LabelledPictures) -> None:
@@ -249,16 +269,17 @@ def _pull(plan: TrainingPlan, model: nn.Module) -> Callable[[], None]:
 
 
 def _noisy(
-    plan: TrainingPlan, privacy: PrivacySpec, model: nn.Module, optimizer: torch.optim.Optimizer, load: Loader
+    prepared: PreparedTraining, privacy: PrivacySpec, optimizer: torch.optim.Optimizer, load: Loader
 ) -> NoisyOptimizer:
     """Takes private steps with the noise that the plan says, scaled by what is public."""
     return NoisyOptimizer(
         optimizer,
         noise_multiplier=privacy.noise_multiplier,
         max_grad_norm=privacy.max_grad_norm,
-        expected_batch=plan.sample_rate * load.pictures.public_size,
+        expected_batch=prepared.plan.sample_rate * load.pictures.public_size,
         random=load.random,
-        after_noise=_pull(plan, model),
+        after_noise=_pull(prepared.plan, prepared.model),
+        recorder=prepared.recorder,
     )
 
 

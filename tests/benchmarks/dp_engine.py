@@ -3,7 +3,8 @@
     python tests/benchmarks/dp_engine.py     writes out/bench/dp_engine.json and prints what it measured
 
 A step is forward, backward, clipping, noise and the optimiser's step, on random pictures that are in memory already.
-Each case has processes of its own: one that times all ways in turn, and one for each way's memory.
+On a CPU each case has processes of its own: one that times all ways in turn, and one for each way's memory. On a GPU
+see `dp_engine_gpu.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ SHARE_OF_FREE = 0.8  # what a case may take of the machine's memory
 _MMAP_THRESHOLD = -3  # glibc's name for it in malloc.h
 LEARNING_RATE, BOUND = 1e-3, 1.0
 PLACES = 64  # of a batch: the default of a plan
-_PRIVACY = {"noise_multiplier": 1.0, "max_grad_norm": BOUND}
+PRIVACY = {"noise_multiplier": 1.0, "max_grad_norm": BOUND}
 
 Step = Callable[[], None]
 
@@ -97,25 +98,39 @@ def main() -> None:
     options.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options.add_argument("--bf16", action="store_true", help="under autocast to bfloat16")
     options.add_argument("--channels_last", action="store_true", help="model and pictures in that memory format")
+    options.add_argument("--quick", action="store_true", help="on a GPU some cases, without Opacus' engines")
     options.add_argument("--out", type=Path, default=PROJECT / "out" / "bench" / "dp_engine.json")
     chosen = options.parse_args()
     engines = ["sgd", *(engine for engine in chosen.engines if engine != "sgd")]
     rows: list[dict[str, Any]] = []
     print(f"{'model':<20} {'size':>4} {'batch':>5}  {'engine':<13} {'s/step':>8} {'ratio':>6} {'MB':>7} {'ratio':>6}")
-    for case in CASES:
-        if (chosen.models and case.model not in chosen.models) or (
-            chosen.sizes and case.image_size not in chosen.sizes
-        ):
-            continue
-        if chosen.batch:
-            case = Case(case.model, case.image_size, chosen.batch)
-        found = _measured(case, engines, chosen)
-        rows += found
-        for row in found:
-            print(_line(row), flush=True)
+    for row in _rows(engines, chosen):
+        rows.append(row)
+        print(_line(row), flush=True)
         chosen.out.parent.mkdir(parents=True, exist_ok=True)
         chosen.out.write_text(json.dumps(rows, indent=1) + "\n")
     print(f"written to {chosen.out}")
+
+
+def _rows(engines: list[str], chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    if chosen.device == "cpu":
+        for case in _chosen(CASES, chosen):
+            yield from _measured(case, engines, chosen)
+        return
+    import dp_engine_gpu
+
+    setting = Setting(chosen.device, chosen.bf16, chosen.channels_last, chosen.threads)
+    cases = _chosen(dp_engine_gpu.QUICK if chosen.quick else dp_engine_gpu.GPU_CASES, chosen)
+    ways = ["sgd", "book_keeping"] if chosen.quick else engines
+    yield from dp_engine_gpu.rows_on_gpu(cases, ways, setting, chosen.repeats)
+
+
+def _chosen(cases: tuple[Case, ...], chosen: argparse.Namespace) -> list[Case]:
+    return [
+        Case(case.model, case.image_size, chosen.batch or case.batch)
+        for case in cases
+        if case.model in (chosen.models or [case.model]) and case.image_size in (chosen.sizes or [case.image_size])
+    ]
 
 
 def _measured(case: Case, engines: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -157,7 +172,10 @@ def _line(row: dict[str, Any]) -> str:
     head = f"{row['model']:<20} {row['image_size']:>4} {row['batch']:>5}  {row['engine']:<13}"
     if "error" in row:
         return f"{head} {row['error']}"
-    noise = f"  noise {row['noise_share']:.0%}" if "noise_share" in row else ""
+    noise = f"  noise {row['noise_share']:.1%}" if "noise_share" in row else ""
+    if "ratio_to_graph_sgd" in row:
+        noise += f"  of SGD's graph {row['ratio_to_graph_sgd']:.2f}, {row['launches_per_step']} launches"
+    noise += "".join(f"  {name} slower: {why}" for name, why in row.get("slower", {}).items())
     noise += f", loading {row['loading_share']:.0%}" if "loading_share" in row else ""
     time_columns = f"{head} {row['seconds_per_step']:>8.4f} {row['ratio_to_sgd']:>6.2f}"
     if row["extra_memory_mb"] is None:
@@ -203,7 +221,7 @@ def _timed(
             step()
             steps[engine] = step
         except (RuntimeError, NotImplementedError, ValueError, MemoryError) as error:
-            broken[engine] = _said(error)
+            broken[engine] = said(error)
     times["noise"].clear()
     for turn in range(repeats):
         for engine, step in list(steps.items()):
@@ -213,7 +231,7 @@ def _timed(
             try:
                 step()
             except (RuntimeError, MemoryError) as error:  # no room beside what the other engines keep
-                broken[engine] = _said(error)
+                broken[engine] = said(error)
                 del steps[engine]
                 times.pop(engine, None)
                 continue
@@ -222,7 +240,7 @@ def _timed(
     return times, broken
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).splitlines()[0]}"
 
 
@@ -310,16 +328,15 @@ def _step(case: Case, engine: str, setting: Setting, noise_seconds: list[float])
 
     torch.manual_seed(0)
     device, order = setting.device, torch.channels_last if setting.channels_last else torch.contiguous_format
-    model = _model(case).to(device, memory_format=order).train()
+    model = model_of(case).to(device, memory_format=order).train()
     images = torch.randn(case.batch, 3, case.image_size, case.image_size, device=device).to(memory_format=order)
     if case.model == "linear_head":
         images = torch.randn(case.batch, 1024, device=device)
     labels = torch.randint(0, CLASSES, (case.batch,), device=device)
-    ways = {"sgd": _sgd, "opacus_hooks": _opacus_hooks, "opacus_ghost": _opacus_ghost}
     if engine == "book_keeping":
         step = _book_keeping(model, images, labels, noise_seconds, device)
     else:
-        step = ways[engine](model, images, labels)
+        step = WAYS[engine](model, images, labels)
 
     def in_precision() -> None:
         with torch.autocast(device, torch.bfloat16, enabled=setting.bf16):
@@ -328,7 +345,7 @@ def _step(case: Case, engine: str, setting: Setting, noise_seconds: list[float])
     return in_precision
 
 
-def _model(case: Case) -> Any:
+def model_of(case: Case) -> Any:
     from torch import nn
 
     from datasites.training.models import build_model
@@ -339,7 +356,7 @@ def _model(case: Case) -> Any:
     return build_model(ModelSpec(case.model, (case.image_size, case.image_size, 3), CLASSES))
 
 
-def _plain_optimizer(model: Any) -> Any:
+def plain_optimizer(model: Any) -> Any:
     import torch
 
     return torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
@@ -348,7 +365,7 @@ def _plain_optimizer(model: Any) -> Any:
 def _sgd(model: Any, images: Any, labels: Any) -> Step:
     import torch.nn.functional as F
 
-    optimizer = _plain_optimizer(model)
+    optimizer = plain_optimizer(model)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -365,7 +382,7 @@ def _opacus_hooks(model: Any, images: Any, labels: Any) -> Step:
     from opacus.optimizers import DPOptimizer
 
     hooked = GradSampleModule(model)
-    optimizer = DPOptimizer(_plain_optimizer(model), **_PRIVACY, expected_batch_size=len(labels))
+    optimizer = DPOptimizer(plain_optimizer(model), **PRIVACY, expected_batch_size=len(labels))
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -384,7 +401,7 @@ def _opacus_ghost(model: Any, images: Any, labels: Any) -> Step:
     from torch import nn
 
     hooked = GradSampleModuleFastGradientClipping(model, max_grad_norm=BOUND, use_ghost_clipping=True)
-    optimizer = DPOptimizerFastGradientClipping(_plain_optimizer(model), **_PRIVACY, expected_batch_size=len(labels))
+    optimizer = DPOptimizerFastGradientClipping(plain_optimizer(model), **PRIVACY, expected_batch_size=len(labels))
     criterion = DPLossFastGradientClipping(hooked, optimizer, nn.CrossEntropyLoss())
 
     def step() -> None:
@@ -411,8 +428,8 @@ def _book_keeping(model: Any, images: Any, labels: Any, noise_seconds: list[floa
 
     engine = BookKeeping(model, BOUND)
     optimizer = Timed(
-        _plain_optimizer(model),
-        **_PRIVACY,
+        plain_optimizer(model),
+        **PRIVACY,
         expected_batch=len(labels),
         random=SecureRandom(),
         after_noise=lambda: None,
@@ -423,6 +440,12 @@ def _book_keeping(model: Any, images: Any, labels: Any, noise_seconds: list[floa
 
     return step
 
+
+WAYS: dict[str, Callable[[Any, Any, Any], Step]] = {
+    "sgd": _sgd,
+    "opacus_hooks": _opacus_hooks,
+    "opacus_ghost": _opacus_ghost,
+}
 
 if __name__ == "__main__":
     main()

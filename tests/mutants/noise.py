@@ -11,6 +11,7 @@ import torch
 from datasites.training.dp_sgd.noise import NoisyOptimizer
 from datasites.training.randomness import gaussian
 from datasites.training.randomness.gaussian import noised
+from datasites.training.randomness.keyed_noise import BLOCKS, _Maker
 from datasites.training.randomness.randomness import SecureRandom
 from mutants.mutant import Mutant, Patch, everywhere
 
@@ -96,24 +97,23 @@ def constant_key(patch: Patch) -> None:
 
 def one_key_on_the_device(patch: Patch) -> None:
     patch.setattr(gaussian, "_add", gaussian._add_on_device)
-    patch.setattr(SecureRandom, "fresh_key", lambda self: bytes(32))
+    patch.setattr(SecureRandom, "fresh_key", lambda self: bytes([1] * 32))
 
 
 def sines_are_cosines(patch: Patch) -> None:
-    normal = SecureRandom.normal
+    values = _Maker.values
 
-    def wrong(self, shape):
-        values = normal(self, shape).reshape(-1)
-        half = len(values) // 2
-        values[len(values) - half :] = values[:half]
-        return values.reshape(shape)
+    def wrong(self, start):
+        found = values(self, start).reshape(-1, 2, BLOCKS)
+        found[:, 1] = found[:, 0]
+        return found.reshape(-1)
 
-    def by_the_processor(part, out, *rest):
+    def by_the_processor(sums, out, noise, step):
         found = torch.empty(out.shape)
-        gaussian._add(part.cpu(), found, *rest)
+        gaussian._add(sums.cpu(), found, noise, step)
         out.copy_(found)
 
-    patch.setattr(SecureRandom, "normal", wrong)
+    patch.setattr(_Maker, "values", wrong)
     patch.setattr(gaussian, "_add_on_device", by_the_processor)
 
 

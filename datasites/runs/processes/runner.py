@@ -24,7 +24,7 @@ from datasites.assets.mock_store import is_mock
 from datasites.assets.store import PictureStore, open_store
 from datasites.runs.processes import workers
 from datasites.runs.processes.job import Job
-from datasites.runs.processes.progress_pipe import DONE, MISSING, READY, TRAINED, ProgressPipe
+from datasites.runs.processes.progress_pipe import DONE, MISSING, READY, SLOWER, TRAINED, ProgressPipe
 from datasites.runs.sandbox import confinement as sandbox
 from policies.answers.plain_values import from_plain
 from policies.contracts.weights import canonical_bytes
@@ -61,6 +61,7 @@ class RunInputs:
         progress: Told the share of the steps that are done.
         trained: Told the seconds that training took, with its preparation: for the hospital's log alone, since they
             depend on the pictures.
+        slower: Told the name of what the GPU does in a slower way than there is for it: for the hospital's log alone.
         process_group: The processes of the run, where it has several; this one does the first's work or a worker's.
     """
 
@@ -70,6 +71,7 @@ class RunInputs:
     public_size: int
     progress: Callable[[float], None] = lambda share: None
     trained: Callable[[float], None] = lambda seconds: None
+    slower: Callable[[str], None] = lambda name: None
     process_group: SharedMemoryGroup | None = None
 
 
@@ -160,10 +162,10 @@ def _begin(
         os.close(orders)
         close_in(process_group.rank)
         process_group.barrier()  # all are closed in
-        inputs_of_worker = replace(
-            inputs, progress=lambda share: None, trained=lambda seconds: None, process_group=process_group
+        tells_nobody = replace(
+            inputs, progress=lambda share: None, trained=lambda seconds: None, slower=lambda name: None
         )
-        _prepared(inputs_of_worker, pictures, prepare)()
+        _prepared(replace(tells_nobody, process_group=process_group), pictures, prepare)()
 
     if processes > 1:
         room = {"parameters": len(inputs.weights) // _BYTES_OF_A_NUMBER, "pictures": len(pictures.store.labels)}
@@ -210,6 +212,7 @@ def prepare(inputs: RunInputs) -> Work:
         load(inputs.weights),
         public_size=inputs.public_size,
         process_group=process_group,
+        slower=inputs.slower,
     )
     preparing_seconds = time.monotonic() - begun
 
@@ -251,6 +254,7 @@ def _open(job: Job, say: ProgressPipe) -> tuple[RunInputs, RunPictures]:
         public_size=store.manifest.public_size,
         progress=say.share,
         trained=lambda seconds: say.line(f"{TRAINED}{seconds:.3f}"),
+        slower=lambda name: say.line(SLOWER + name),
     )
     features = (
         None if wanted is None else open_features(folder, from_plain(FeatureSpec, wanted, ValueError), store.manifest)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from opacus.optimizers import DPOptimizerFastGradientClipping
 
-from datasites.training.randomness.gaussian import noised
+from datasites.training.gpu.step import Recorder
+from datasites.training.randomness.device_noise import DeviceKey
+from datasites.training.randomness.gaussian import key_on, noised, step_of
+from datasites.training.randomness.noise_kernel import noise_kernel
 from datasites.training.randomness.randomness import SecureRandom
 
-_TOGETHER = {"cpu": 1 << 16, "cuda": 1 << 23}  # numbers that get their noise at once
+_TOGETHER = 1 << 16  # numbers that get their noise at once on a processor: so few are copied together for it
 
 
 class NoisyOptimizer(DPOptimizerFastGradientClipping):
@@ -22,8 +27,10 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
     Guarantees:
         A step's gradient is (sum + N(0, (noise_multiplier * max_grad_norm)^2)) / expected_batch, with fresh
         noise on every parameter in every step, also when the batch was empty. `expected_batch` is public:
-        the true batch size never enters.
+        the true batch size never enters. What was recorded gives NaN where it is launched without a fresh key.
     """
+
+    NAME = "the noisy step"
 
     def __init__(
         self,
@@ -34,6 +41,7 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
         expected_batch: float,
         random: SecureRandom,
         after_noise: Callable[[], None],
+        recorder: Recorder | None = None,
     ) -> None:
         """Wraps `optimizer`.
 
@@ -44,10 +52,15 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
             expected_batch: L = q times the public size, in pictures.
             random: Where the noise comes from.
             after_noise: Called between the noise and the step; may change each parameter's `grad`.
+            recorder: Where noise and step are launched as one from the second step on, as long as sums lie in the same
+                memory; None: they are called.
         """
         settings: dict[str, Any] = {"expected_batch_size": expected_batch, "loss_reduction": "mean"}
         super().__init__(optimizer, noise_multiplier=noise_multiplier, max_grad_norm=max_grad_norm, **settings)
         self._random = random
+        self._recorder = recorder
+        self._key: DeviceKey | None = None
+        self._recorded: tuple[Sequence[torch.Tensor], Callable[[], None] | None] | None = None
         self.attach_step_hook(lambda _: after_noise())
 
     def step_with(self, sums: Sequence[torch.Tensor]) -> None:
@@ -59,6 +72,28 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
         Args:
             sums: One of each parameter's shape, in order, clipped by an engine; float64 keeps the sum exact.
         """
+        if self._recorder is None:
+            self._take(sums)
+            return
+        if self._key is None:
+            self._key = self._made_key(self._recorder)
+        self._key.renew(self._random.noise(self._spread), step_of(self._spread))
+        if self._recorded is None or self._recorded[0] is not sums:
+            self._take(sums)  # the first step makes the optimiser's state
+            self._recorded = sums, None
+            return
+        launch = self._recorded[1] or self._recorder.record(self.NAME, partial(self._take, sums))
+        self._recorded = sums, launch
+        launch()
+
+    def _made_key(self, recorder: Recorder) -> DeviceKey:
+        device = self.params[0].device
+        why_not = noise_kernel(device).why_not
+        if why_not is not None:
+            recorder.is_slower("the noise", why_not)
+        return key_on(device)
+
+    def _take(self, sums: Sequence[torch.Tensor]) -> None:
         self.zero_grad(set_to_none=True)
         for parameter, clipped in zip(self.params, sums, strict=True):
             parameter.summed_grad = clipped
@@ -70,21 +105,35 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
 
     def add_noise(self) -> None:
         """Replaces Opacus' noise, which anyone who seeds torch's global generator can predict."""
-        spread = self.noise_multiplier * self.max_grad_norm
         for group in _grouped(self.params):
             sums = [parameter.__dict__["summed_grad"].reshape(-1) for parameter in group]
             together = torch.cat(sums) if len(sums) > 1 else sums[0]
-            parts = noised(together, spread, self._random).split([len(part) for part in sums])
-            for parameter, part in zip(group, parts, strict=True):
+            if self._key is None:
+                found = noised(together, self._spread, self._random)
+            else:
+                found = torch.empty_like(together, dtype=torch.float32)
+                self._key.add(together, found)
+            for parameter, part in zip(group, found.split([len(part) for part in sums]), strict=True):
                 parameter.grad = part.view(parameter.shape).to(parameter.dtype)
+
+    def scale_grad(self) -> None:
+        """Divides all gradients by the public batch, in one call; Opacus' method calls once for each."""
+        torch._foreach_div_([parameter.grad for parameter in self.params], self.expected_batch_size)
+
+    @property
+    def _spread(self) -> float:
+        return float(self.noise_multiplier * self.max_grad_norm)
 
 
 def _grouped(parameters: list[torch.nn.Parameter]) -> Iterator[list[torch.nn.Parameter]]:
-    """Neighbours of one device that are small: noise for a thousand numbers takes hardly less time than for many."""
+    """Neighbours that are small, on a processor: noise for a thousand numbers takes hardly less time than for many.
+
+    On a GPU all parameters are one group.
+    """
     group: list[torch.nn.Parameter] = []
     for parameter in parameters:
-        enough = _TOGETHER.get(parameter.device.type, 1)
-        if group and (sum(p.numel() for p in group) >= enough or parameter.device != group[0].device):
+        enough = _TOGETHER if parameter.device.type == "cpu" else math.inf
+        if group and sum(p.numel() for p in group) >= enough:
             yield group
             group = []
         group.append(parameter)

@@ -16,6 +16,8 @@ from datasites.training.dp_sgd.memory import pictures_that_fit
 from datasites.training.dp_sgd.noise import NoisyOptimizer
 from datasites.training.dp_sgd.self_check import check_places, made_up_batch, make_up_weights
 from datasites.training.dp_sgd.step_engine import StepEngine
+from datasites.training.dp_sgd.step_sums import CalledSums, RecordedSums, StepSums
+from datasites.training.gpu.step import Recorder
 from datasites.training.pictures.reports import empty_inputs
 from datasites.training.process_group.process_group import ProcessGroup
 from policies.errors import NotRepeatable, OutOfMemory
@@ -27,16 +29,16 @@ class PrivateStep:
     """Takes the steps of a round, in each process of a process group.
 
     Attributes:
-        engine: Of the round's model.
         shape: Of all steps.
+        sums: Adds up a step's batches.
         load: Reads the pictures.
         optimizer: Adds the noise and takes the step, in the first process.
         model: The first one's parameters, everywhere.
         process_group: The processes.
     """
 
-    engine: StepEngine
     shape: BatchShape
+    sums: StepSums
     load: Loader
     optimizer: NoisyOptimizer
     model: nn.Module
@@ -68,23 +70,47 @@ class PrivateStep:
         Raises:
             OutOfMemory: Memory no longer holds what it held before the round: nothing is made smaller now.
         """
-        sums: list[torch.Tensor] = []
-        for batch in self.load(self.shape.batches_of(seated, self.process_group.rank)):
-            parts = self.engine.clipped_sum(batch)
-            sums = [total.add_(part) for total, part in zip(sums, parts, strict=True)] if sums else parts
+        sums = self.sums(self.load(self.shape.batches_of(seated, self.process_group.rank)))
         sums = self.process_group.reduce(sums)
         if self.process_group.is_first:
             self.optimizer.step_with(sums)
         self.process_group.broadcast(self.model)
 
 
+@dataclass(frozen=True)
+class Shaped:
+    """What a round's steps are found to be, before a picture is read.
+
+    Attributes:
+        shape: Of all batches.
+        sums: Adds up a step's batches of that shape.
+    """
+
+    shape: BatchShape
+    sums: StepSums
+
+
 def find_shape(
-    plan: TrainingPlan, model: nn.Module, engine: StepEngine, *, public_size: int, process_group: ProcessGroup
-) -> BatchShape:
+    plan: TrainingPlan,
+    model: nn.Module,
+    engine: StepEngine,
+    *,
+    public_size: int,
+    process_group: ProcessGroup,
+    recorder: Recorder | None = None,
+) -> Shaped:
     """Finds the shape of all steps' batches on made-up pictures, before any other is read.
 
     Begins with what the plan and the declared size ask for, and takes a quarter off the places while memory does not
     hold them, or a picture's gradient depends on its place. Leaves made-up weights in the model.
+
+    Args:
+        plan: As approved.
+        model: Of the round.
+        engine: Of the model.
+        public_size: The number of units that the hospital declares.
+        process_group: The processes that take the steps.
+        recorder: Records the pass over a batch; None: it is called each time.
 
     Raises:
         NotRepeatable: A gradient depends on the pass or on the other pictures, or the process group's devices differ.
@@ -94,18 +120,20 @@ def find_shape(
     most = plan.run.physical_batch_size
     while True:
         shape = BatchShape.for_draws(most_drawn(plan, public_size), most_places=most, processes=process_group.size)
-        norms = _tried(plan, model, engine, shape.places)
-        if process_group.all_reduce_min(norms is not None):
+        tried = _tried(plan, model, engine, shape.places, recorder)
+        if process_group.all_reduce_min(tried is not None):
             break
         most = max(1, shape.places * 3 // 4)
-    told = 0 if norms is None else int.from_bytes(hashlib.sha256(norms.cpu().numpy().tobytes()).digest()[:6])
+    told = 0 if tried is None else int.from_bytes(hashlib.sha256(tried[0].cpu().numpy().tobytes()).digest()[:6])
     if process_group.all_reduce_min(told) != -process_group.all_reduce_min(-told):
         raise NotRepeatable("The hospital's GPUs do not compute alike. Ask the hospital to train on one of them.")
-    return shape
+    return Shaped(shape, CalledSums(engine) if tried is None else tried[1])
 
 
-def _tried(plan: TrainingPlan, model: nn.Module, engine: StepEngine, places: int) -> torch.Tensor | None:
-    """What the device says of made-up pictures; None where it has to be given fewer places.
+def _tried(
+    plan: TrainingPlan, model: nn.Module, engine: StepEngine, places: int, recorder: Recorder | None
+) -> tuple[torch.Tensor, StepSums] | None:
+    """What the device says of made-up pictures, and what adds up such batches; None where it has to be given fewer.
 
     Raises:
         NotRepeatable: As `check_places`, or a single place does not answer twice alike.
@@ -118,7 +146,10 @@ def _tried(plan: TrainingPlan, model: nn.Module, engine: StepEngine, places: int
         return None
     one, other = (made_up_batch(plan.model, places, views, engine.device, number=number) for number in (0, 1))
     try:
-        return check_places(engine, one, other)
+        norms = check_places(engine, one, other)
+        if norms is None:
+            return None
+        return norms, CalledSums(engine) if recorder is None else RecordedSums(engine, recorder, one)
     except OutOfMemory:
         if places == 1:
             raise

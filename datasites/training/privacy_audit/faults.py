@@ -15,7 +15,7 @@ from torch import nn
 
 from datasites.training.dp_sgd.engine_contract import EngineFactory, Inputs, for_each_row, pictures_and_views
 from datasites.training.losses import summed_loss
-from datasites.training.randomness.randomness import SecureRandom
+from datasites.training.randomness.randomness import Noise, SecureRandom
 from policies import validate
 
 FAULTS = (
@@ -60,7 +60,7 @@ def with_fault(
 
 
 class _WrongNoise(SecureRandom):
-    """Draws the sample soundly, and as noise a share of what `source` gives."""
+    """Draws the sample soundly, and noise from `source`, of a share of the spread asked for."""
 
     def __init__(
         self, sound: SecureRandom, *, share: float = 1.0, source: Callable[[], SecureRandom] | None = None
@@ -70,11 +70,8 @@ class _WrongNoise(SecureRandom):
     def uniform(self, count: int) -> np.ndarray:
         return self._sound.uniform(count)
 
-    def normal(self, shape: tuple[int, ...]) -> np.ndarray:
-        return self._source().normal(shape) * self._share
-
-    def normal_on(self, device: torch.device, count: int) -> torch.Tensor:
-        return self._source().normal_on(device, count) * self._share
+    def noise(self, spread: float) -> Noise:
+        return self._source().noise(spread * self._share)
 
 
 class _WrongRate(SecureRandom):
@@ -89,11 +86,8 @@ class _WrongRate(SecureRandom):
     def bernoulli(self, probability: float, count: int) -> np.ndarray:
         return self._sound.bernoulli(min(1.0, 2 * probability), count)
 
-    def normal(self, shape: tuple[int, ...]) -> np.ndarray:
-        return self._sound.normal(shape)
-
-    def normal_on(self, device: torch.device, count: int) -> torch.Tensor:
-        return self._sound.normal_on(device, count)
+    def noise(self, spread: float) -> Noise:
+        return self._sound.noise(spread)
 
 
 class _WrongClipping:

@@ -18,7 +18,7 @@ from datasites.training.local_round import train_round
 from datasites.training.pictures.data import LabelledPictures
 from datasites.training.privacy_audit.faults import with_fault
 from datasites.training.process_group.process_group import SINGLE_PROCESS, ProcessGroup
-from datasites.training.randomness.randomness import SecureRandom
+from datasites.training.randomness.randomness import Noise, SecureRandom
 from policies.plans.training import RunSpec, TrainingPlan
 
 _SEEDS = 1000  # generators that one audit may ask for
@@ -102,10 +102,6 @@ class Silent(SecureRandom):
         """As `SecureRandom.uniform`."""
         return self._sound.uniform(count)
 
-    def normal(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Zeros of the shape `shape`, in place of noise."""
-        return np.zeros(shape)
-
-    def normal_on(self, device: torch.device, count: int) -> torch.Tensor:
-        """Zeros, float64, (count,), in place of noise."""
-        return torch.zeros(count, dtype=torch.float64, device=device)
+    def noise(self, spread: float) -> Noise:
+        """Noise that is zero, whatever the spread asked for."""
+        return self._sound.noise(0.0)

@@ -65,7 +65,9 @@ class TorchrunGroup:
         together = torch.cat([part.reshape(-1) for part in sums])
         dist.reduce(together, dst=0)
         parts = together.split([part.numel() for part in sums])
-        return [part.view(shape.shape) for part, shape in zip(parts, sums, strict=True)]
+        for whole, part in zip(sums, parts, strict=True):
+            whole.copy_(part.view(whole.shape))
+        return sums
 
     def all_reduce_min(self, number: float) -> float:
         """See `ProcessGroup.all_reduce_min`."""

@@ -1,38 +1,103 @@
-"""Noise made where the sums are, on a GPU: the cipher and the formula of `SecureRandom`, in torch's functions.
+"""Noise made where the sums are, on a GPU: the values of `keyed_noise`, by one kernel or in torch's functions.
 
-Made on the processor, the noise for a large model would keep a GPU waiting for longer than the step takes. The
-keystream is ChaCha20 (RFC 8439) under a key that is drawn for one call and never used again.
+Made on the processor, the noise for a large model would keep a GPU waiting for longer than the step takes.
 """
 
 from __future__ import annotations
 
 import math
 import struct
+from types import ModuleType
 
 import torch
 
+from datasites.training.randomness.keyed_noise import BLOCKS, TILE
+from datasites.training.randomness.randomness import Noise
+
 _CONSTANTS = struct.unpack("<4i", b"expand 32-byte k")
 _DOUBLE_ROUNDS = 10
-_WORDS = 16  # of 32 bits, in a block
+_TILES_AT_ONCE = 1 << 13  # of values that torch's functions make at once
 
 
-def keystream(key: bytes, blocks: int, device: torch.device | str, *, first: int = 0) -> torch.Tensor:
+class DeviceKey:
+    """A key and the settings of noise, in memory of the device that makes it.
+
+    Guarantees:
+        A key gives noise once: what takes the noise wipes it, and a key that is wiped gives no number but NaN. That
+        also holds where what `add` launches was recorded, and is launched again.
+
+    Args:
+        device: Where the noise is made.
+        kernel: `gpu.noise` where one kernel makes it, None where torch's functions do.
+    """
+
+    def __init__(self, device: torch.device, kernel: ModuleType | None = None) -> None:
+        self._key = torch.zeros(8, dtype=torch.int32, device=device)
+        self._settings = torch.zeros(3, dtype=torch.float64, device=device)
+        self._kernel = kernel
+
+    def renew(self, noise: Noise, step: float) -> None:
+        """Puts a fresh key in place of the one that was used.
+
+        Args:
+            noise: Its key is used for nothing else.
+            step: Of the lattice, a power of two.
+        """
+        # From memory that no later call writes to; the device may read it after this returns.
+        self._key.copy_(torch.tensor(struct.unpack("<8i", noise.key), dtype=torch.int32), non_blocking=True)
+        settings = torch.tensor([noise.spread / step, 1.0 / step, step], dtype=torch.float64)
+        self._settings.copy_(settings, non_blocking=True)
+
+    def add(self, sums: torch.Tensor, out: torch.Tensor) -> None:
+        """Writes the sums with their noise, and wipes the key. It waits for nothing, so that it can be recorded.
+
+        Args:
+            sums: Real, (numbers,), at most 2^34.
+            out: float32, (numbers,).
+        """
+        if self._kernel is not None:
+            self._kernel.add(sums, out, self._key, self._settings)
+        else:
+            add(sums, out, self._key, self._settings)
+        self._key.zero_()
+
+
+def add(sums: torch.Tensor, out: torch.Tensor, key: torch.Tensor, settings: torch.Tensor) -> None:
+    """Writes sums with their noise as `gpu.noise.add` does, for which this is the reference.
+
+    Args:
+        sums: Real, (numbers,).
+        out: float32, (numbers,).
+        key: int32, (8,).
+        settings: float64, (3,).
+    """
+    scale, inverse, step = settings.unbind()
+    scale = torch.where((key != 0).any(), scale, torch.nan)
+    size = _TILES_AT_ONCE * TILE
+    for start in range(0, len(sums), size):
+        part = sums[start : start + size]
+        noise = normal(key, len(part), first=start // 8).mul_(scale).round_()
+        out[start : start + size] = (part.to(torch.float64) * inverse).round_().add_(noise).mul_(step)
+
+
+def keystream(key: torch.Tensor, blocks: int, *, first: int = 0) -> torch.Tensor:
     """Returns blocks of ChaCha20's keystream with nonce 0.
 
     Args:
-        key: 32 bytes.
+        key: int32, (8,), on the device where it is computed.
         blocks: How many blocks of 16 words, up to 2^31 in all.
-        device: Where they are computed.
         first: Number of the first block.
 
     Returns:
         int32, (16, blocks): the words of each block in a column.
     """
-    words = [*_CONSTANTS, *struct.unpack("<8i", key), 0, 0, 0, 0]
-    start = torch.tensor(words, dtype=torch.int32, device=device)[:, None].repeat(1, blocks)
-    start[12] = torch.arange(first, first + blocks, dtype=torch.int32, device=device)
-    rows = start.view(4, 4, blocks)
-    a, b, c, d = (rows[i].clone() for i in range(4))
+    constants = torch.tensor(_CONSTANTS, dtype=torch.int32)
+    device = key.device
+    rows = [torch.full((1, blocks), word, dtype=torch.int32, device=device) for word in constants.tolist()]
+    rows += [key[i].expand(1, blocks) for i in range(8)]
+    rows.append(torch.arange(first, first + blocks, dtype=torch.int32, device=device)[None])
+    start = torch.cat([*rows, torch.zeros(3, blocks, dtype=torch.int32, device=device)])
+    a, b, c, d = (row.clone() for row in start.view(4, 4, blocks))
     for _ in range(_DOUBLE_ROUNDS):
         a, b, c, d = _quarter_rounds(a, b, c, d)
         b, c, d = b.roll(-1, 0), c.roll(-2, 0), d.roll(-3, 0)  # the diagonals become columns
@@ -41,26 +106,27 @@ def keystream(key: bytes, blocks: int, device: torch.device | str, *, first: int
     return torch.cat([a, b, c, d]).add_(start)
 
 
-def normal(key: bytes, count: int, device: torch.device | str) -> torch.Tensor:
-    """Returns float64, (count,), independent standard normal values (Box and Muller, 1958), fixed by the key.
+def normal(key: torch.Tensor, count: int, *, first: int = 0) -> torch.Tensor:
+    """Returns float64, (count,), the standard normal values of `keyed_noise`.
 
     Args:
-        key: 32 bytes that no other call is given.
+        key: int32, (8,), on the device where they are made.
         count: At most 2^34.
-        device: Where they are made.
+        first: Block of the keystream that begins a tile.
     """
-    pairs = (count + 1) // 2
-    words = keystream(key, math.ceil(4 * pairs / _WORDS), device).reshape(4, -1)[:, :pairs]
-    radius = (1.0 - _uniform(words[0], words[1])).log_().mul_(-2.0).sqrt_()
-    angle = _uniform(words[2], words[3]).mul_(2.0 * math.pi)
-    return torch.cat([radius * angle.cos(), radius * angle.sin()])[:count]
+    tiles = math.ceil(count / TILE)
+    words = keystream(key, tiles * BLOCKS, first=first).view(4, 4, tiles, BLOCKS)  # pair, word, tile, block
+    radius = (1.0 - _uniform(words[:, 1], words[:, 0])).log_().mul_(-2.0).sqrt_()
+    angle = _uniform(words[:, 3], words[:, 2]).mul_(2.0 * math.pi)
+    values = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)  # pair, cos or sin, tile, block
+    return values.permute(2, 0, 1, 3).reshape(-1)[:count]
 
 
 def _uniform(high: torch.Tensor, low: torch.Tensor) -> torch.Tensor:
-    """Float64 multiples of 2^-53 in [0, 1) from 21 and 32 random bits."""
-    lower = low.to(torch.float64)
-    lower = torch.where(low < 0, lower + 2.0**32, lower)
-    return ((high >> 11) & 0x1FFFFF).to(torch.float64).mul_(2.0**32).add_(lower).mul_(2.0**-53)
+    """Float64 multiples of 2^-53 in [0, 1) from 32 and 21 random bits."""
+    upper = high.to(torch.float64)
+    upper = torch.where(high < 0, upper + 2.0**32, upper)
+    return upper.mul_(2.0**21).add_(((low >> 11) & 0x1FFFFF).to(torch.float64)).mul_(2.0**-53)
 
 
 def _quarter_rounds(

@@ -13,14 +13,15 @@ import math
 import numpy as np
 import torch
 
-from datasites.training.randomness.randomness import SecureRandom
+from datasites.training.randomness.device_noise import DeviceKey
+from datasites.training.randomness.keyed_noise import in_parts
+from datasites.training.randomness.noise_kernel import noise_kernel
+from datasites.training.randomness.randomness import Noise, SecureRandom
 
 # The step is about 2^-32 of the noise's spread. Rounding d numbers to it moves their norm by at most sqrt(d) * 2^-32 of
 # the spread, about a millionth with 25 M parameters, which `CLIP_MARGIN` covers; and some million values that the noise
 # can take round to each multiple.
 _STEP_BITS = 32
-_BLOCK = 1 << 16
-_BLOCK_ON_DEVICE = 1 << 23
 
 
 def noised(sums: torch.Tensor, spread: float, random: SecureRandom) -> torch.Tensor:
@@ -38,27 +39,39 @@ def noised(sums: torch.Tensor, spread: float, random: SecureRandom) -> torch.Ten
     Returns:
         float32, of the shape and on the device of `sums`, contiguous.
     """
-    step = 2.0 ** (math.floor(math.log2(spread)) - _STEP_BITS)
     flat = sums.detach().reshape(-1)
-    on_device = flat.device.type != "cpu"
-    add, block = (_add_on_device, _BLOCK_ON_DEVICE) if on_device else (_add, _BLOCK)
     out = torch.empty(flat.shape, dtype=torch.float32, device=flat.device)
-    for start in range(0, len(flat), block):
-        add(flat[start : start + block], out[start : start + block], spread, step, random)
+    add = _add if flat.device.type == "cpu" else _add_on_device
+    add(flat, out, random.noise(spread), step_of(spread))
     return out.view(sums.shape)
 
 
-def _add(part: torch.Tensor, out: torch.Tensor, spread: float, step: float, random: SecureRandom) -> None:
-    """Writes a part with its noise, in memory that stays in the processor's cache."""
-    noise = random.normal((len(part),))
-    np.rint(np.multiply(noise, spread / step, out=noise), out=noise)
-    rounded = part.numpy().astype(np.float64)
-    np.rint(np.divide(rounded, step, out=rounded), out=rounded)
-    np.multiply(np.add(rounded, noise, out=rounded), step, out=rounded)
-    out.numpy()[:] = rounded
+def step_of(spread: float) -> float:
+    """Returns the lattice's step, a power of two, for noise of this standard deviation."""
+    return 2.0 ** (math.floor(math.log2(spread)) - _STEP_BITS)
 
 
-def _add_on_device(part: torch.Tensor, out: torch.Tensor, spread: float, step: float, random: SecureRandom) -> None:
-    """Noises numbers on a GPU as `noised` does, with noise made there under a key of this call alone."""
-    noise = random.normal_on(part.device, len(part)).mul_(spread / step).round_()
-    out.copy_((part.to(torch.float64) / step).round_().add_(noise).mul_(step))
+def key_on(device: torch.device) -> DeviceKey:
+    """Returns where a device keeps the key of its noise, made in the fastest way that was seen to be right there."""
+    return DeviceKey(device, noise_kernel(device).kernel)
+
+
+def _add(sums: torch.Tensor, out: torch.Tensor, noise: Noise, step: float) -> None:
+    """Writes the sums with their noise, part by part, in memory that stays in the processor's cache."""
+    numbers, noised = sums.numpy(), out.numpy()
+
+    def add(start: int, values: np.ndarray) -> None:
+        part = slice(start, start + len(values))
+        np.rint(np.multiply(values, noise.spread / step, out=values), out=values)
+        rounded = np.divide(numbers[part], step, dtype=np.float64)
+        np.rint(rounded, out=rounded)
+        np.multiply(np.add(rounded, values, out=rounded), step, out=noised[part], casting="same_kind")
+
+    in_parts(noise.key, len(numbers), add)
+
+
+def _add_on_device(sums: torch.Tensor, out: torch.Tensor, noise: Noise, step: float) -> None:
+    """Noises numbers on a GPU as `noised` does, with noise made there."""
+    key = key_on(sums.device)
+    key.renew(noise, step)
+    key.add(sums, out)

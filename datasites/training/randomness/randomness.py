@@ -7,15 +7,13 @@ global generator reaches it, so that nobody can make the noise predictable and s
 from __future__ import annotations
 
 import hashlib
-import math
 import os
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import torch
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
-from datasites.training.randomness import device_noise
 from policies.errors import RunError
 
 _KEY_BYTES = 32
@@ -23,6 +21,19 @@ _NONCE_BYTES = 16
 _BLOCK = 1 << 16  # values made at once: large enough to vectorise, small enough for the processor's cache
 _REKEY_BYTES = 1 << 36  # below the 2^38 bytes after which ChaCha20's 32-bit block counter would repeat
 _ZEROS = memoryview(bytes(_BLOCK * 8))
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What the noise of one sum is made of. A key that was used once is used up.
+
+    Attributes:
+        key: 32 bytes.
+        spread: Standard deviation.
+    """
+
+    key: bytes
+    spread: float
 
 
 class SecureRandom:
@@ -70,37 +81,16 @@ class SecureRandom:
         drawn = np.floor(self.uniform(high.size).reshape(high.shape) * high).astype(np.int64)
         return np.minimum(drawn, high - 1)
 
-    def normal(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Returns float64 of `shape`, independent standard normal values (Box and Muller, 1958).
-
-        Their last bits tell how they were made, so they are added to private sums by `gaussian.noised` alone, which
-        lets no such bit out.
-        """
-        count = math.prod(shape)
-        out = np.empty(count + count % 2)
-        for start in range(0, out.size, _BLOCK):
-            block = out[start : start + _BLOCK]
-            half = block.size // 2
-            radius, angle = self._radius[:half], self._angle[:half]  # kept, and so in the processor's cache
-            np.subtract(1.0, self._fill(radius), out=radius)  # 1 - U is never 0
-            np.sqrt(np.multiply(np.log(radius, out=radius), -2.0, out=radius), out=radius)
-            self._fill(angle)
-            np.multiply(angle, 2.0 * np.pi, out=angle)
-            np.multiply(np.cos(angle, out=block[:half]), radius, out=block[:half])
-            np.multiply(np.sin(angle, out=block[half:]), radius, out=block[half:])
-        return out[:count].reshape(shape)
-
-    def normal_on(self, device: torch.device, count: int) -> torch.Tensor:
-        """Returns float64, (count,), such values made on a GPU, under a key that is drawn for this call alone.
+    def noise(self, spread: float) -> Noise:
+        """Returns what noise of standard deviation `spread` is made of, for one sum; with a key of its own.
 
         Args:
-            device: Where they are made and stay.
-            count: How many.
+            spread: Standard deviation.
         """
-        return device_noise.normal(self.fresh_key(), count, device)
+        return Noise(self.fresh_key(), spread)
 
     def fresh_key(self) -> bytes:
-        """Returns 32 bytes that are used for nothing else, to key a generator on a GPU with."""
+        """Returns 32 bytes that are used for nothing else, to key the noise of one sum with."""
         return self._next_words(_KEY_BYTES // 8).tobytes()
 
     def _fill(self, out: np.ndarray) -> np.ndarray:
@@ -128,4 +118,3 @@ class SecureRandom:
         self._used = 0
         self._process = os.getpid()
         self._words = np.empty(_BLOCK, dtype="<u8")
-        self._radius, self._angle = np.empty(_BLOCK // 2), np.empty(_BLOCK // 2)

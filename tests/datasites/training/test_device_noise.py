@@ -10,23 +10,43 @@ import torch
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from scipy import stats
 
-from datasites.training.randomness import gaussian
-from datasites.training.randomness.device_noise import keystream, normal
-from datasites.training.randomness.randomness import SecureRandom
+from datasites.training.randomness import gaussian, keyed_noise
+from datasites.training.randomness.device_noise import DeviceKey, keystream, normal
+from datasites.training.randomness.randomness import Noise, SecureRandom
 from policies.errors import RunError
+
+
+def words(key):
+    return torch.frombuffer(bytearray(key), dtype=torch.int32)
+
+
+def on_the_processor(key, count, threads):
+    """The values in as many threads, and how many parts they came in."""
+    values, starts, before = np.full(count, np.nan), [], torch.get_num_threads()
+
+    def use(start, part):
+        starts.append(start)
+        values[start : start + len(part)] = part
+
+    torch.set_num_threads(threads)
+    try:
+        keyed_noise.in_parts(key, count, use)
+    finally:
+        torch.set_num_threads(before)
+    return values, len(starts)
 
 
 @pytest.mark.parametrize("key", [bytes(32), bytes(range(224, 256)), os.urandom(32)], ids=["zeros", "rising", "drawn"])
 @pytest.mark.parametrize("first", [0, 5])
 def test_the_keystream_is_that_of_chacha20(key, first):
-    ours = keystream(key, 40, "cpu", first=first).T.contiguous().numpy().tobytes()
+    ours = keystream(words(key), 40, first=first).T.contiguous().numpy().tobytes()
     cipher = Cipher(algorithms.ChaCha20(key, first.to_bytes(4, "little") + bytes(12)), mode=None).encryptor()
     assert ours == cipher.update(bytes(64 * 40))
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 100_001])
 def test_values_are_standard_normal_and_none_comes_twice(count):
-    values = normal(bytes([count % 251]) * 32, count, "cpu")
+    values = normal(words(bytes([1 + count % 251]) * 32), count)
     assert values.shape == (count,) and values.dtype == torch.float64
     assert len(values.unique()) == count
     if count > 1000:
@@ -34,6 +54,35 @@ def test_values_are_standard_normal_and_none_comes_twice(count):
         half = count // 2
         assert abs(np.corrcoef(values[:half], values[half : 2 * half])[0, 1]) < 5 / np.sqrt(half)
         assert int((values.abs() > 4).sum()) in range(0, 20)  # 6.3 expected
+
+
+@pytest.mark.parametrize("count", [0, 1, 1023, 1025, 70_001])
+def test_a_processor_makes_the_values_that_a_device_makes_whatever_its_threads(count):
+    key = os.urandom(32)
+    one, two = on_the_processor(key, count, 1)[0], on_the_processor(key, count, 2)[0]
+    assert np.array_equal(one, two)
+    assert np.abs(one - normal(words(key), count).numpy()).max(initial=0) < 1e-14
+
+
+def test_two_threads_share_what_is_large():
+    assert on_the_processor(bytes(32), 5 * keyed_noise._AT_ONCE + 7, 2)[1] == 6
+
+
+def test_a_devices_values_do_not_hang_on_how_many_are_made_at_once():
+    key = words(os.urandom(32))
+    later = normal(key, 3000, first=2 * keyed_noise.BLOCKS)
+    assert torch.equal(normal(key, 5048)[2 * keyed_noise.TILE :], later)
+
+
+def test_a_key_on_a_device_gives_noise_once():
+    key, out = DeviceKey(torch.device("cpu")), torch.empty(1000)
+    key.add(torch.zeros(1000), out)
+    assert out.isnan().all(), "there was no key yet"
+    key.renew(Noise(os.urandom(32), 1.0), 2.0**-32)
+    key.add(torch.zeros(1000), out)
+    assert out.isfinite().all()
+    key.add(torch.zeros(1000), out)
+    assert out.isnan().all()
 
 
 def test_a_key_is_taken_from_the_generator_once():
@@ -61,7 +110,7 @@ def test_sums_are_noised_on_a_lattice_there_too():
     random, spread, step = SecureRandom.for_tests(2), 0.7, 2.0**-33
     sums = torch.linspace(-1, 1, 50_000, dtype=torch.float64) * 1e-3 + 1e-13
     out = torch.empty(50_000)
-    gaussian._add_on_device(sums, out, spread, step, random)
+    gaussian._add_on_device(sums, out, random.noise(spread), step)
     values = out.double().numpy()
     assert stats.kstest((values - sums.numpy()) / spread, "norm").pvalue > 1e-3
     near = values[np.abs(values) < spread * 2**-9]

@@ -51,6 +51,11 @@ def test_no_two_numbers_get_the_same_noise():
     repeats = len(found) - len(np.unique(found))
     assert repeats < 8000  # float32 has some 2^24 values within the spread: a few thousand meet by chance
     assert abs(np.corrcoef(found[: 1 << 16], found[1 << 16 : 2 << 16])[0, 1]) < 5 / 256
+    beyond_four = int((np.abs(found) > 4).sum())
+    assert beyond_four in range(3, 45)  # 19 expected, Poisson: outside with probability 1e-5
+    for lag in (1, 128, 512, 1024):  # cosines and sines of the same pairs lie 128 values apart
+        for one, other in ((found[:-lag], found[lag:]), (found[:-lag] ** 2, found[lag:] ** 2)):
+            assert abs(np.corrcoef(one, other)[0, 1]) < 5 / np.sqrt(len(one))
 
 
 def test_the_sums_are_left_as_they_are():

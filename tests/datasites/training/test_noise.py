@@ -74,9 +74,9 @@ def test_the_wrapped_optimiser_finds_no_gradient_before_or_after_a_step():
     seen = []
 
     class Watching(SecureRandom):
-        def normal(self, shape):
+        def noise(self, spread):
             seen.append(parameter.grad)
-            return super().normal(shape)
+            return super().noise(spread)
 
     optimizer._random = Watching()
     optimizer.step_with([torch.ones(2)])

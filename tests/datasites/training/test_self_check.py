@@ -107,7 +107,8 @@ def shape_of(engine, study=None):
     model = build_model(SPEC).train()
     found = engine(model, 0.5)
     step_engine = StepEngine(found, "cpu", "float32")
-    return find_shape(study or plan(), model, step_engine, public_size=DECLARED, process_group=SINGLE_PROCESS), found
+    shaped = find_shape(study or plan(), model, step_engine, public_size=DECLARED, process_group=SINGLE_PROCESS)
+    return shaped.shape, found
 
 
 def round_with(engine, found=None, count=20, seed=1, study=None):

@@ -1,0 +1,87 @@
+"""The sum of a step's clipped gradients over its batches, in this process. It is not noised yet, and stays here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+
+from datasites.training.dp_sgd.loader import Batch
+from datasites.training.dp_sgd.step_engine import StepEngine
+from datasites.training.gpu.step import Recorder
+
+StepSums = Callable[[Iterable[Batch]], list[torch.Tensor]]
+"""Adds up the batches' clipped sums: float64, one of each trained parameter's shape."""
+
+
+class CalledSums:
+    """Calls the engine for each batch.
+
+    Args:
+        engine: Of the round's model.
+    """
+
+    def __init__(self, engine: StepEngine) -> None:
+        self._engine = engine
+
+    def __call__(self, batches: Iterable[Batch]) -> list[torch.Tensor]:
+        """Returns the sums, float64, one of each trained parameter's shape."""
+        sums: list[torch.Tensor] = []
+        for batch in batches:
+            parts = self._engine.clipped_sum(batch)
+            sums = [total.add_(part) for total, part in zip(sums, parts, strict=True)] if sums else parts
+        return sums
+
+
+class RecordedSums:
+    """Launches a recording of the engine's pass for each batch, after the batch was copied to where it reads.
+
+    Guarantees:
+        Of the batch that it was made with, it returns what `CalledSums` returns, bit by bit; where that does not hold,
+        or the pass cannot be recorded, it calls the engine. Each batch is copied whole: none meets what another left.
+        What is added up begins with zeros in each step.
+
+    Args:
+        engine: Of the round's model.
+        recorder: Records.
+        batch: Made up, of the shape of all batches that follow.
+
+    Raises:
+        OutOfMemory: Memory does not hold the recording.
+    """
+
+    NAME = "the pass over a batch"
+
+    def __init__(self, engine: StepEngine, recorder: Recorder, batch: Batch) -> None:
+        self._engine = engine
+        self._batch = Batch(
+            tuple(part.clone() for part in batch.inputs) if isinstance(batch.inputs, tuple) else batch.inputs.clone(),
+            batch.labels.clone(),
+            batch.counted.clone(),
+        )
+        called = engine.clipped_sum(self._batch)
+        self._flat = torch.zeros(sum(part.numel() for part in called), dtype=torch.float64, device=engine.device)
+        parts = self._flat.split([part.numel() for part in called])
+        self._sums = [part.view(one.shape) for part, one in zip(parts, called, strict=True)]
+        self._launch = recorder.record(self.NAME, self._add)
+        if not all(torch.equal(*pair) for pair in zip(self([batch]), called, strict=True)):
+            recorder.is_slower(self.NAME, "The recording gave other numbers than the pass.")
+            self._launch = self._add
+
+    def __call__(self, batches: Iterable[Batch]) -> list[torch.Tensor]:
+        """Returns the sums, float64, one of each trained parameter's shape, in the same memory in every step."""
+        self._flat.zero_()
+        for batch in batches:
+            for own, given in zip(_tensors(self._batch), _tensors(batch), strict=True):
+                own.copy_(given)
+            self._launch()
+        return self._sums
+
+    def _add(self) -> None:
+        torch._foreach_add_(self._sums, self._engine.clipped_sum(self._batch))
+
+
+def _tensors(batch: Batch) -> Iterator[torch.Tensor]:
+    yield from batch.inputs if isinstance(batch.inputs, tuple) else (batch.inputs,)
+    yield batch.labels
+    yield batch.counted

@@ -1,0 +1,18 @@
+"""What a datasite hears of a runner beside its progress, and what it writes of it."""
+
+from __future__ import annotations
+
+import logging
+
+from datasites.runs.processes.progress_pipe import READY, SLOWER
+from datasites.runs.processes.runner_words import heard
+
+
+def test_the_log_names_what_a_gpu_does_in_a_slower_way_and_the_run_goes_on(caplog):
+    progress, told = [], []
+    with caplog.at_level(logging.WARNING):
+        heard(f"{SLOWER}the noise", READY, progress.append, told.append)
+    assert [record.getMessage() for record in caplog.records] == [
+        "a run's GPU does the noise in a slower way than there is; see the doctor"
+    ]
+    assert not progress and not told
