@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from researcher.hospitals.credentials import Credentials
     from researcher.hospitals.federation import check_all
     from researcher.hospitals.hospital import DatasetInfo, Hospital, Mock
+    from researcher.judgement.bootstrap import Bootstrap
+    from researcher.judgement.judge import judge
+    from researcher.judgement.judgement import Judgement
+    from researcher.judgement.test_data import About
     from researcher.notebook.datasets import Datasets
     from researcher.notebook.draft import Draft
     from researcher.notebook.federation import Federation, connect
@@ -49,6 +53,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STUDY_FILE",
+    "About",
+    "Bootstrap",
     "ClientUpdate",
     "Compared",
     "CountRequest",
@@ -68,6 +74,7 @@ __all__ = [
     "HospitalCheck",
     "HospitalStatus",
     "InitialWeights",
+    "Judgement",
     "MLflow",
     "Mock",
     "ModelSpec",
@@ -99,6 +106,7 @@ __all__ = [
     "connect",
     "evaluate",
     "initial_weights",
+    "judge",
     "load_hold_out",
     "load_initial_weights",
     "make_plan",
@@ -112,6 +120,10 @@ __all__ = [
 ]
 # Where each exported name is defined.
 _HOMES = {
+    "About": "researcher.judgement.test_data",
+    "Bootstrap": "researcher.judgement.bootstrap",
+    "Judgement": "researcher.judgement.judgement",
+    "judge": "researcher.judgement.judge",
     "Compared": "researcher.hospitals.comparison",
     "Datasets": "researcher.notebook.datasets",
     "Draft": "researcher.notebook.draft",

@@ -59,7 +59,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.gpus": {},
     "datasites.runs.visible_ends": {},
     "datasites.training.gpu": {},
-    "datasites.training.finding_metrics": {},
+    "datasites.training.ranking": {},
+    "datasites.training.finding_metrics": {"datasites": "training.ranking"},
     "datasites.training.losses": {},
     "datasites.training.metrics": {},
     "datasites.files": {"policies": "errors untrusted_text"},
@@ -221,17 +222,24 @@ HOUSE: dict[str, dict[str, str]] = {
     "researcher.reports": {
         "policies": "answers budget errors plans untrusted_text",
         "datasites": "training.finding_metrics",
-        "researcher": "atomic_file counts evaluation studies",
+        "researcher": "atomic_file counts evaluation html studies",
+    },
+    "researcher.judgement": {
+        "policies": "answers errors plans untrusted_text validate",
+        "datasites": ("sources training.evaluation training.finding_metrics training.metrics training.ranking"),
+        "researcher": "atomic_file counts evaluation exported html studies",
     },
     "researcher.terminal": {
         "policies": "answers errors plans terminal untrusted_text versions",
         "datasites": "training.models",
-        "researcher": "counts evaluation hospitals planning reports strategies studies",
+        "researcher": "counts evaluation hospitals judgement planning reports strategies studies",
     },
     "researcher.notebook": {
         "policies": "answers budget contracts errors plans settings terminal untrusted_text versions",
         "datasites": "training.jobs training.models training.pictures",
-        "researcher": ("atomic_file evaluation hospitals html planning reports strategies studies terminal tracking"),
+        "researcher": (
+            "atomic_file evaluation hospitals html judgement planning reports strategies studies terminal tracking"
+        ),
     },
     "researcher.demo": {
         "policies": "errors inside_folder plans terminal",
@@ -241,7 +249,9 @@ HOUSE: dict[str, dict[str, str]] = {
     "researcher.__init__": {
         "policies": "errors plans",
         "datasites": "training.models",
-        "researcher": "counts evaluation hospitals notebook planning reports strategies studies terminal tracking",
+        "researcher": (
+            "counts evaluation hospitals judgement notebook planning reports strategies studies terminal tracking"
+        ),
     },
     "researcher.cli": {
         "policies": "errors ledger plans settings terminal",
@@ -376,6 +386,7 @@ LATE: dict[str, tuple[str, ...]] = {
         "researcher/demo.py",
         "researcher/evaluation/evaluation.py",
         "researcher/evaluation/feature_hold_out.py",
+        "researcher/judgement/opened_model.py",
         "researcher/notebook/rehearsal.py",
         "researcher/notebook/setup.py",
         "researcher/notebook/study.py",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from datasites.training.ranking import Ranking, known
+
 THRESHOLD = 0.5
 """A probability from which on a finding counts as told."""
 
@@ -73,53 +75,16 @@ def macro_auroc(findings: Sequence[FindingScores]) -> float | None:
     return mean_of_known([finding.auroc for finding in findings])
 
 
-def auroc(present: np.ndarray, scores: np.ndarray) -> float | None:
-    """Returns the area under the ROC curve by ranks, ties at their middle (Mann and Whitney, 1947).
-
-    Args:
-        present: bool, (N,).
-        scores: float64, (N,).
-
-    Returns:
-        None without a picture of either kind.
-    """
-    positive = int(present.sum())
-    negative = len(present) - positive
-    if not positive or not negative:
-        return None
-    _, which, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    middle = np.cumsum(counts) - (counts - 1) / 2  # mean rank of each value, from 1
-    ranks = float(middle[which][present].sum())
-    return (ranks - positive * (positive + 1) / 2) / (positive * negative)
-
-
-def average_precision(present: np.ndarray, scores: np.ndarray) -> float | None:
-    """Returns the sum over scores, from the highest down, of the recall gained there times the precision reached.
-
-    Args:
-        present: bool, (N,).
-        scores: float64, (N,).
-
-    Returns:
-        None without a picture that has the finding.
-    """
-    if not present.any():
-        return None
-    values, which = np.unique(-scores, return_inverse=True)
-    hits = np.bincount(which, weights=present, minlength=len(values))
-    told = np.cumsum(np.bincount(which, minlength=len(values)))
-    return float((hits * np.cumsum(hits) / told).sum() / hits.sum())
-
-
 def _scores(present: np.ndarray, shares: np.ndarray) -> FindingScores:
     told = shares >= THRESHOLD
     hits, missed = int((told & present).sum()), int((~told & present).sum())
     alarms, quiet = int((told & ~present).sum()), int((~told & ~present).sum())
+    ranking = Ranking(present, shares)
     return FindingScores(
         known=len(present),
         present=hits + missed,
-        auroc=auroc(present, shares),
-        average_precision=average_precision(present, shares),
+        auroc=known(ranking.auroc()),
+        average_precision=known(ranking.average_precision()),
         sensitivity=_share(hits, hits + missed),
         specificity=_share(quiet, quiet + alarms),
         f1=_share(2 * hits, 2 * hits + alarms + missed),

@@ -127,6 +127,7 @@ def option(
     text: str,
     *,
     name: str | None = None,
+    also: str | None = None,
     kind: Callable[[str], Any] = str,
     choices: Sequence[str] = (),
     value: str | None = None,
@@ -141,6 +142,7 @@ def option(
         flag: As it is written, such as `--port`.
         text: What it is; its default is told after that.
         name: As the command's function calls it, if not as the flag does.
+        also: How else it may be written.
         kind: What reads the value; its ValueError is the error's text.
         choices: The words that it may be.
         value: What stands for the value in the help.
@@ -151,7 +153,7 @@ def option(
     """
     form: dict[str, Any] = {} if default is None else {"default": default}
     return (_Words if words else click.Option)(
-        [flag] if name is None else [flag, name],
+        [one for one in (flag, also, name) if one is not None],
         type=click.Choice(choices) if choices else kind,
         help=text if default in (None, "") else f"{text} (default {told(default)})",
         metavar=value or "|".join(choices) or flag.strip("-").upper(),
@@ -181,9 +183,12 @@ def switch(flag: str, text: str, *, name: str | None = None) -> click.Option:
     return click.Option([flag] if name is None else [flag, name], is_flag=True, help=text)
 
 
-def argument(name: str, text: str, *, kind: Callable[[str], Any] = str, repeated: bool = False) -> click.Argument:
+def argument(
+    name: str, text: str, *, kind: Callable[[str], Any] = str, repeated: bool = False, required: bool = True
+) -> click.Argument:
     """A value without a flag; with `repeated` any number of them, as a tuple."""
-    return click.Argument([name], type=kind, help=text, metavar=name, nargs=-1 if repeated else 1)
+    nargs = -1 if repeated else 1
+    return click.Argument([name], type=kind, help=text, metavar=name, nargs=nargs, required=required and not repeated)
 
 
 def path(text: Path | str) -> Path:

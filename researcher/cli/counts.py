@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,6 @@ import click
 
 from policies.errors import ConfigError
 from policies.terminal.commands import argument, option, option_of, path, switch
-from policies.terminal.printing import say, say_json
 from researcher.cli.access import connect, credentials_option
 from researcher.cli.commands import ResearcherCommands, backbone_weights
 
@@ -18,9 +16,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from researcher.planning.count_settings import CountSettings
-    from researcher.studies.checkpoints import Checkpoint
 
 EVALUATION_FOLDER = "out/evaluation"
+_OF_JUDGEMENT = (
+    "calibrate_on",
+    "against",
+    "about",
+    "patient_column",
+    "site_column",
+    "group_column",
+    "draws",
+    "seed",
+)
+TEST_DATA = "public test data: a folder, DICOM files, a table, an .npz file, or a .toml that describes it"
 
 
 def statistics(*, credentials: Sequence[str], out: Path, **settings: Any) -> None:
@@ -34,62 +42,63 @@ def statistics(*, credentials: Sequence[str], out: Path, **settings: Any) -> Non
 
 def evaluate(
     *,
-    model_file: Path,
     at_hospitals: bool,
-    test: Path | None,
-    backbone_weights: str | None,
     credentials: Sequence[str],
     out: Path | None,
-    **settings: Any,
+    model_file: Path | None = None,
+    model_path: Path | None = None,
+    test: Path | None = None,
+    backbone_weights: str | None = None,
+    json: Path | None = None,
+    html: Path | None = None,
+    **more: Any,
 ) -> None:
-    """Evaluates a saved global model on a public hold-out, or with --at_hospitals on the hospitals' own pictures."""
-    from researcher.studies.checkpoints import load_model
-
-    of_hold_out = {"test": test, "backbone_weights": backbone_weights}
-    of_hospitals = {"credentials": credentials, "out": out, **settings}
+    """Evaluates a model on public test data, or with --at_hospitals a global model on the hospitals' own pictures."""
+    model = model_file or model_path
+    if model is None or (model_file and model_path):
+        raise click.UsageError("Give one model: --model_path FILE.")
+    of_judgement = {name: more.pop(name, None) for name in _OF_JUDGEMENT}
+    of_hold_out = {"test": test, "backbone_weights": backbone_weights, "json": json, "html": html, **of_judgement}
+    of_hospitals = {"credentials": credentials, "out": out, **more}
     unused = [
         name for name, value in (of_hold_out if at_hospitals else of_hospitals).items() if value not in (None, ())
     ]
     if unused:
         raise click.UsageError(f"--{unused[0]} goes {'without' if at_hospitals else 'with'} --at_hospitals.")
-    checkpoint = load_model(model_file)
     if not at_hospitals:
-        if test is None:
-            raise ConfigError("Give a public hold-out with --test, or --at_hospitals.")
-        _evaluate_here(checkpoint, test, backbone_weights)
+        _evaluate_here(model, test, of_judgement, json=json, html=html, backbone_weights=backbone_weights)
         return
     from policies.terminal.rich_terminal import PlainConsole
+    from researcher.studies.checkpoints import load_model
     from researcher.terminal.counting_session import ask_for_evaluation
 
+    checkpoint = load_model(model)
     with connect(credentials) as federation:
         folder = out or path(EVALUATION_FOLDER)
-        ask_for_evaluation(federation, checkpoint, _settings(settings), out=folder, console=PlainConsole())
+        ask_for_evaluation(federation, checkpoint, _settings(more), out=folder, console=PlainConsole())
 
 
-def _evaluate_here(checkpoint: Checkpoint, test: Path, backbone: str | None) -> None:
-    """Prints a model's scores on a public hold-out."""
-    from researcher.evaluation.evaluation import evaluate as score
-    from researcher.evaluation.feature_hold_out import with_features
-    from researcher.evaluation.hold_out import load_hold_out
+def _evaluate_here(
+    model: Path,
+    test: Path | None,
+    of_judgement: Mapping[str, Any],
+    *,
+    json: Path | None,
+    html: Path | None,
+    backbone_weights: str | None,
+) -> None:
+    """Short scores; or, where one is to be written, a judgement."""
+    from researcher.terminal.judging_session import judge_and_write, say_scores
 
-    hold_out = load_hold_out(
-        test, class_names=checkpoint.class_names, image_shape=checkpoint.model.image_shape, form=checkpoint.form
-    )
-    for told in hold_out.told():
-        say(told, to_errors=True)
-    hold_out = with_features(hold_out, checkpoint.model, backbone)
-    scores = score(checkpoint.model, checkpoint.weights, hold_out)
-    names = checkpoint.class_names
-    summary: dict[str, object] = {"accuracy": scores.accuracy, "macro_f1": scores.macro_f1}
-    if scores.findings:
-        findings = {name: vars(finding) for name, finding in zip(names, scores.findings, strict=True)}
-        summary |= {"macro_auroc": scores.macro_auroc, "findings": findings}
+    if test is None:
+        raise ConfigError("Give public test data with --test_data, or --at_hospitals.")
+    given = {name: value for name, value in of_judgement.items() if value not in (None, ())}
+    if json is None and html is None:
+        if given:
+            raise click.UsageError(f"--{next(iter(given))} goes with --json or --html, which say what it finds.")
+        say_scores(model, test, backbone_weights)
     else:
-        recall = {name: None if math.isnan(share) else share for name, share in zip(names, scores.recall, strict=True)}
-        if absent := [name for name, share in recall.items() if share is None]:
-            say(f"The hold-out has no picture of {', '.join(absent)}: nothing can be said of it.", to_errors=True)
-        summary |= {"recall": recall}
-    say_json({**summary, "pictures": len(hold_out.labels)}, indent=2)
+        judge_and_write(model, test, json=json, html=html, backbone_weights=backbone_weights, **given)
 
 
 def _settings(given: Mapping[str, Any]) -> CountSettings:
@@ -109,13 +118,31 @@ def add_commands(commands: ResearcherCommands) -> None:
         "evaluate",
         evaluate,
         credentials_option(),
-        argument("model_file", "global model, .safetensors", kind=path),
-        option("--test", "public hold-out: a folder, an .npz file, a table, or a .toml that describes it", kind=path),
+        argument("model_file", "the model, where --model_path is not given", kind=path, required=False),
+        option("--model_path", "the model: .safetensors, or .onnx in float or int8", kind=path),
+        option("--test_data", TEST_DATA, name="test", also="--test", kind=path),
         backbone_weights(),
+        *_judging_options(),
         switch("--at_hospitals", "on the hospitals' pictures; needs their approval"),
         option("--out", f"folder (default {EVALUATION_FOLDER})", kind=path),
         later=_counting_options,
     )
+
+
+def _judging_options() -> list[click.Parameter]:
+    """What a judgement takes besides a model and test data."""
+    return [
+        option("--json", "write the judgement as JSON into this file", kind=path, value="FILE"),
+        option("--html", "write it as a page into this file", kind=path, value="FILE"),
+        option("--calibrate_on", "other public pictures, to choose a temperature on", kind=path, value="DATA"),
+        option("--against", "another model, compared on the same pictures", kind=path, value="MODEL"),
+        option("--about", "table with the column 'path' and those below, if not --test_data's own", kind=path),
+        option("--patient_column", "whose each picture is (default patient, where there is one)"),
+        option("--site_column", "which hospital's each picture is (default site, where there is one)"),
+        option("--group_column", "scores by its values, such as sex; may be given again", repeated=True),
+        option("--draws", "of the intervals' bootstrap, from 20 on (default 1000)", kind=int),
+        option("--seed", "of these draws (default 0)", kind=int),
+    ]
 
 
 def _counting_options() -> list[click.Parameter]:

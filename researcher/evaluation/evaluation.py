@@ -72,6 +72,23 @@ def evaluate(
         DataError: The hold-out has other classes, another kind of labels or another shape than the model, or lacks
             reports.
     """
+    inputs = inputs_of(spec, hold_out)
+    given = predict(spec, weights, inputs) if predict else _predict(spec, weights, inputs, hold_out)
+    found = np.asarray(given)
+    return scores_of(hold_out.labels, found)
+
+
+def scores_of(labels: np.ndarray, probabilities: np.ndarray) -> Evaluation:
+    """Scores probabilities, real, (N, K), beside labels of classes, int64 (N,), or of findings, int8 (N, K)."""
+    return (_of_findings if labels.ndim == 2 else _of_classes)(labels, probabilities)
+
+
+def inputs_of(spec: ModelSpec, hold_out: HoldOut) -> Inputs:
+    """What a model is given of a hold-out: images, (N, H, W, C), with tokens, (N, length), or features instead.
+
+    Raises:
+        DataError: As `evaluate`.
+    """
     if hold_out.label_kind != spec.label_kind:
         raise DataError(
             f"The model's label_kind is '{spec.label_kind}', the hold-out's labels are '{hold_out.label_kind}': "
@@ -82,10 +99,7 @@ def evaluate(
             f"The model takes {spec.image_shape} pictures of {spec.num_classes} classes, the hold-out has "
             f"{hold_out.images.shape[1:]} of {len(hold_out.class_names)}."
         )
-    inputs = _inputs(spec, hold_out)
-    given = predict(spec, weights, inputs) if predict else _predict(spec, weights, inputs, hold_out)
-    found = np.asarray(given)
-    return _of_findings(hold_out.labels, found) if spec.label_kind == "multi" else _of_classes(hold_out.labels, found)
+    return _inputs(spec, hold_out)
 
 
 def _of_classes(labels: np.ndarray, found: np.ndarray) -> Evaluation:

@@ -26,6 +26,9 @@ class HoldOut:
         reports: What was written about each picture; None where there are pictures alone.
         features: float32, (N, width), what a frozen public backbone says of each picture; None where not computed.
         left_out: Pictures that could not be read, each by its name and the reason.
+        places: Where each picture is in its file or folder; empty where nobody says.
+        patients: Whose each picture is; None where nobody says.
+        sites: Which hospital's each is, as folders or the file name it; None where they name none.
     """
 
     images: np.ndarray
@@ -34,6 +37,9 @@ class HoldOut:
     reports: tuple[str, ...] | None = None
     features: np.ndarray | None = None
     left_out: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    patients: tuple[str, ...] | None = None
+    sites: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype not in (np.uint8, np.uint16) or not len(self.images):
@@ -119,7 +125,9 @@ def _from_npz(
         raise DataError(f"{path}: reports must be one text for each picture, got {reports.dtype} {reports.shape}.")
     written = None if reports is None else tuple(reports.tolist())
     names = own or class_names or _numbered(labels)
-    hold_out = HoldOut(images, labels, names, written, left_out=tuple(map(told, held.left_out)))
+    hold_out = HoldOut(
+        images, labels, names, written, left_out=tuple(map(told, held.left_out)), places=tuple(map(str, held.rows))
+    )
     return hold_out if own is None or class_names is None else _in_order(hold_out, class_names)
 
 
@@ -133,10 +141,12 @@ def _numbered(labels: np.ndarray) -> tuple[str, ...]:
 
 def _from_source(root: Path, class_names: tuple[str, ...] | None, form: PictureForm | None) -> HoldOut:
     listings = list_hold_out(root, class_names or (), form)
+    several = len(listings) > 1
     listed = [one for listing in listings for one in listing.pictures]
+    sites = [listing.root.name for listing in listings for _ in listing.pictures]
     without = [one for listing in listings for one in listing.left_out]
     images, read, left_out = read_pictures(listed, form or form_of(listings), without)
-    listed = [listed[place] for place in read]
+    listed, sites = [listed[place] for place in read], [sites[place] for place in read]
     reports = [one.report for one in listed]
     if any(report is not None for report in reports) and None in reports:
         raise DataError(f"{root}: {REPORTS_FILE} must name every picture of a hold-out, or none.")
@@ -144,7 +154,20 @@ def _from_source(root: Path, class_names: tuple[str, ...] | None, form: PictureF
     labels = np.array([one.labels for one in listed], dtype=np.int64)
     if listings[0].label_kind == "single":
         labels = labels[:, 0]
-    hold_out = HoldOut(images, labels, listings[0].class_names, written, left_out=tuple(map(told, left_out)))
+    patients = [one.patient for one in listed]
+    hold_out = HoldOut(
+        images,
+        labels,
+        listings[0].class_names,
+        written,
+        left_out=tuple(map(told, left_out)),
+        places=tuple(
+            f"{site}/{one.picture.place}" if several else one.picture.place
+            for site, one in zip(sites, listed, strict=True)
+        ),
+        patients=None if None in patients else tuple(map(str, patients)),
+        sites=tuple(sites) if several else None,
+    )
     return hold_out if class_names is None else _in_order(hold_out, class_names)
 
 

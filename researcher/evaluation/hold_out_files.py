@@ -113,13 +113,14 @@ def told(left_out: LeftOut) -> str:
 class HeldArrays:
     """What an .npz holds: pictures, (N, H, W, C), labels, (N,) or (N, K), names and reports where it has them.
 
-    What is left out of it is in none of these.
+    What is left out of it is in none of these; `rows` says where in the file's arrays each picture is.
     """
 
     images: NDArray[Any]
     labels: NDArray[Any]
     class_names: NDArray[Any] | None
     reports: NDArray[Any] | None
+    rows: Sequence[int]
     left_out: tuple[LeftOut, ...] = ()
 
 
@@ -150,11 +151,11 @@ def read_arrays(file: Path, form: PictureForm | None, image_shape: tuple[int, in
             labels = labels[:, 0]
         reports = archive.array("reports")
         if form is None:
-            return HeldArrays(_as_it_is(array, layout), labels, archive.array("class_names"), reports)
+            return HeldArrays(_as_it_is(array, layout), labels, archive.array("class_names"), reports, range(len(rows)))
         images, read, left_out = read_pictures([ListedPicture(row, ()) for row in rows], form)
         if left_out and len(labels) == len(rows):
             labels, reports = labels[read], None if reports is None else reports[read]
-        return HeldArrays(images, labels, archive.array("class_names"), reports, tuple(left_out))
+        return HeldArrays(images, labels, archive.array("class_names"), reports, read, tuple(left_out))
     except DataError as error:
         raise DataError(f"{file}: {error.public}") from error
 

@@ -11,9 +11,9 @@ WIDTH, HEIGHT = 460, 220
 _LEFT, _RIGHT, _ABOVE, _BELOW = 44, 130, 26, 30
 # Paul Tol's bright scheme without yellow: told apart with any colour vision, and from white as from black.
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#66ccee", "#999999")
-_DASHES = ("", "6 3", "2 3", "8 3 2 3")
-_MOST_LINES = 12
-_MOST_IN_A_NAME = 18
+DASHES = ("", "6 3", "2 3", "8 3 2 3")
+MOST_LINES = 12
+MOST_IN_A_NAME = 18
 _PLAIN = {"fill": "currentColor", "font-size": "11", "font-family": "sans-serif"}
 
 Points = Sequence[tuple[int, float]]
@@ -33,9 +33,9 @@ def curves(title: str, lines: Mapping[str, Points], *, highest: float | None = N
     most = highest or max(value for points in drawn.values() for _, value in points) or 1.0
     last = max(number for points in drawn.values() for number, _ in points)
     told = "; ".join(f"{shown(name)}: {points[-1][1]:.3g}" for name, points in drawn.items())
-    parts = [element("title", f"{title}, after round {last}: {told}"), _words(title, _LEFT, 14, weight="bold")]
+    parts = [element("title", f"{title}, after round {last}: {told}"), words(title, _LEFT, 14, weight="bold")]
     parts += _axes(most, last)
-    for number, (name, points) in enumerate(list(drawn.items())[:_MOST_LINES]):
+    for number, (name, points) in enumerate(list(drawn.items())[:MOST_LINES]):
         parts += _line(number, name, [(_x(at, last), _y(value, most)) for at, value in points])
     return element("svg", *parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", width=WIDTH, height=HEIGHT, role="img")
 
@@ -45,16 +45,16 @@ def _axes(most: float, last: int) -> list[Html]:
     form: dict[str, str] = {"stroke": "currentColor", "stroke-opacity": "0.4"}
     made = [element("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=bottom, y2=bottom, **form)]
     for share in (0.0, 0.5, 1.0):
-        made.append(_words(f"{most * share:.3g}", _LEFT - 6, _y(most * share, most) + 4, anchor="end"))
-    made.append(_words("round 1", _LEFT, HEIGHT - 10))
+        made.append(words(f"{most * share:.3g}", _LEFT - 6, _y(most * share, most) + 4, anchor="end"))
+    made.append(words("round 1", _LEFT, HEIGHT - 10))
     if last > 1:
-        made.append(_words(str(last), WIDTH - _RIGHT, HEIGHT - 10, anchor="end"))
+        made.append(words(str(last), WIDTH - _RIGHT, HEIGHT - 10, anchor="end"))
     return made
 
 
 def _line(number: int, name: str, places: Sequence[tuple[float, float]]) -> list[Html]:
     """A line with a mark at each round, and its name at the right."""
-    colour, dash = COLOURS[number % len(COLOURS)], _DASHES[number // len(COLOURS) % len(_DASHES)]
+    colour, dash = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     form: dict[str, str] = {"stroke": colour, "stroke-width": "2", "stroke-dasharray": dash or "none", "fill": "none"}
     made = [element("polyline", points=path, **form)]
@@ -62,11 +62,12 @@ def _line(number: int, name: str, places: Sequence[tuple[float, float]]) -> list
     high = _ABOVE + 8 + 15 * number
     made.append(element("line", x1=WIDTH - _RIGHT + 10, x2=WIDTH - _RIGHT + 28, y1=high, y2=high, **form))
     short = shown(name, most=200)
-    short = short if len(short) <= _MOST_IN_A_NAME else f"{short[: _MOST_IN_A_NAME - 1]}…"
-    return [*made, _words(short, WIDTH - _RIGHT + 33, high + 4)]
+    short = short if len(short) <= MOST_IN_A_NAME else f"{short[: MOST_IN_A_NAME - 1]}…"
+    return [*made, words(short, WIDTH - _RIGHT + 33, high + 4)]
 
 
-def _words(text: str, x: float, y: float, *, anchor: str = "start", weight: str = "normal") -> Html:
+def words(text: str, x: float, y: float, *, anchor: str = "start", weight: str = "normal") -> Html:
+    """A text in a chart, in the page's own colour."""
     place = {"x": f"{x:g}", "y": f"{y:g}", "text-anchor": anchor, "font-weight": weight}
     return element("text", text, **place, **_PLAIN)
 

@@ -1,11 +1,11 @@
-"""The way from a study's folder to its hospitals: whose credentials are needed, and the hold-out to evaluate on."""
+"""The way from a study's folder to its hospitals, to the hold-out to evaluate on, and to a judgement of its model."""
 
 from __future__ import annotations
 
 import glob
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from policies.errors import ConfigError
 from policies.plans.training import TrainingPlan
@@ -13,10 +13,14 @@ from researcher.evaluation.feature_hold_out import with_features
 from researcher.evaluation.hold_out import HoldOut, load_hold_out
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.federation import read_credentials
+from researcher.judgement.judge import Judgement, judge
 from researcher.notebook.setup import Setup
+from researcher.terminal.training_session import MODEL_FILE
 
 if TYPE_CHECKING:
     from researcher.hospitals.federation import Federation
+
+__all__ = ["Judgement", "credentials_for", "judged", "read_hold_out"]
 
 
 def credentials_for(
@@ -56,6 +60,16 @@ def read_hold_out(where: str, federation: Federation, plan: TrainingPlan, backbo
     info = next(iter(federation.hospitals.values())).datasets[plan.dataset]
     read = load_hold_out(where, class_names=info.class_names, image_shape=info.image_shape, form=info.form)
     return with_features(read, plan.model, backbone or None)
+
+
+def judged(folder: Path, setup: Setup | None, test_data: Path | str, **more: Any) -> Judgement:
+    """The judgement of the global model that a study's folder holds.
+
+    Raises:
+        WanwuError: As `judge`.
+    """
+    backbone = {"backbone_weights": setup.backbone_weights} if setup and setup.backbone_weights else {}
+    return judge(folder / MODEL_FILE, test_data, **{**backbone, **more})
 
 
 def _of_submission(setup: Setup | None, folder: Path | str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from policies.plans.training import TrainingPlan
 from researcher.evaluation.hold_out import HoldOut
 from researcher.hospitals.credentials import Credentials
 from researcher.html.element import Html, together
-from researcher.notebook.folder import credentials_for, read_hold_out
+from researcher.notebook.folder import Judgement, credentials_for, judged, read_hold_out
 from researcher.notebook.setup import Setup, first_weights
 from researcher.notebook.status import StudyStatus, status_of
 from researcher.notebook.watching import Watching, say_unfetched, wait_for_decisions
@@ -197,6 +197,19 @@ class Study(study.Study):
         if state.round == self.plan.rounds:
             say_unfetched(write_all(self.folder, self, state, history, result_of(self, state, history, pictures)))
         return Finished(state, history)
+
+    def evaluate(self, test_data: Path | str, **more: Any) -> Judgement:
+        """Judges the study's global model on public test data, once all rounds are done.
+
+        Args:
+            test_data: Public pictures, in any form that a hold-out has.
+            more: What `researcher.judge` takes besides, such as `about`, `calibrate_on` and `against`.
+
+        Raises:
+            ConfigError: The study has no global model yet.
+            WanwuError: As `researcher.judge`.
+        """
+        return judged(self.folder, self.setup, test_data, **more)
 
     def repeat(self) -> Repetition:
         """The same plan with the same first weights once more, at the hospitals that this study is connected to.

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from policies.untrusted_text import shown
 from researcher import atomic_file
+from researcher.html import element
 from researcher.reports import counts, drawing, settings, wording
 from researcher.reports.plots import MANY_CLASSES
 from researcher.reports.result import StudyResult
@@ -36,7 +37,7 @@ def _finalize(value: object) -> str:
 
 
 _TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
+    loader=FileSystemLoader([Path(__file__).parent, Path(element.__file__).parent]),
     autoescape=True,
     finalize=_finalize,
     undefined=StrictUndefined,

@@ -1,0 +1,1 @@
+"""Judgements of models on public test data: scores with intervals, calibration, comparison, speed."""
