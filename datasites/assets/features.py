@@ -21,8 +21,9 @@ from datasites.assets.manifest import StoreManifest
 from datasites.assets.store import open_array, open_store
 from datasites.files.private_folder import only_writer, write_folder
 from policies.errors import DataError, LimitExceeded, PlanError, StoreBroken
-from policies.plans.features import FeatureSpec, check_features
+from policies.plans.features import FeatureSpec
 from policies.plans.kinds import Plan
+from policies.plans.model_options import check_features
 from policies.plans.plan_json import canonical_json
 
 FOLDER = "features"

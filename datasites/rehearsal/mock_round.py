@@ -28,8 +28,8 @@ from policies.answers.rehearsals import MAX_LINE, MAX_LINES
 from policies.contracts.outputs import release_update
 from policies.contracts.weights import Shapes, canonical_header
 from policies.errors import DiskFull, RunFailed
-from policies.plans.features import check_features
 from policies.plans.kinds import Plan
+from policies.plans.model_options import check_features
 from policies.plans.plan_json import sha256_text
 from policies.untrusted_text import shown
 

@@ -17,7 +17,7 @@ from datasites.state.kept_books import open_ledger
 from policies.budget.steps import GaussianSteps
 from policies.contracts import encodings
 from policies.errors import ConfigError
-from policies.plans.features import check_features
+from policies.plans.model_options import check_features
 from policies.plans.tokeniser import text_form
 from policies.plans.training import TrainingPlan
 

@@ -31,7 +31,7 @@ from datasites.training.pictures.sampler import poisson_steps
 from datasites.training.process_group.process_group import SINGLE_PROCESS, ProcessGroup
 from datasites.training.randomness.randomness import SecureRandom
 from policies.errors import DataError, PlanError, RoundRefused
-from policies.plans.features import check_features
+from policies.plans.model_options import check_features
 from policies.plans.training import PrivacySpec, TrainingPlan
 
 Progress = Callable[[int, int], None]

@@ -11,10 +11,8 @@ from typing import Self
 
 from policies import validate
 from policies.errors import PlanError
-from policies.plans.kinds import Plan
+from policies.plans.model_spec import ModelSpec
 from policies.plans.plan_json import canonical_json, sha256_text
-from policies.plans.releases import EvaluationPlan
-from policies.plans.training import ModelSpec, TrainingPlan
 
 FEATURES_MODEL = "features"
 # timm's name of a network → how many features it gives.
@@ -90,20 +88,3 @@ class FeatureSpec:
     def options(self) -> dict[str, str | int | float | bool]:
         """The options of a model that reads them."""
         return asdict(self)
-
-
-def check_features(plan: Plan) -> FeatureSpec | None:
-    """What the plan's model reads instead of pictures, if it reads features.
-
-    Raises:
-        PlanError: The plan's model names no features that can be, or the plan changes pictures that are not read.
-    """
-    if not isinstance(plan, TrainingPlan | EvaluationPlan):
-        return None
-    spec = FeatureSpec.of(plan.model)
-    if spec is not None and isinstance(plan, TrainingPlan) and plan.augmentation != "none":
-        raise PlanError(
-            f"Features are computed once, from pictures as they are: augmentation must be 'none', got "
-            f"{plan.augmentation!r}."
-        )
-    return spec

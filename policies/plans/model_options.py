@@ -14,8 +14,11 @@ from typing import Any
 from policies import validate
 from policies.errors import PlanError
 from policies.plans.features import FEATURES_MODEL, FeatureSpec
+from policies.plans.kinds import Plan
+from policies.plans.model_spec import ModelSpec
+from policies.plans.releases import EvaluationPlan
 from policies.plans.tokeniser import TEXT_MODELS, text_form
-from policies.plans.training import ModelSpec
+from policies.plans.training import TrainingPlan
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,23 @@ def check_options(model: ModelSpec) -> None:
         options_of(picture_encoder(model) or model)
     elif FeatureSpec.of(model) is None:
         options_of(model)
+
+
+def check_features(plan: Plan) -> FeatureSpec | None:
+    """What the plan's model reads instead of pictures, if it reads features.
+
+    Raises:
+        PlanError: The plan's model names no features that can be, or the plan changes pictures that are not read.
+    """
+    if not isinstance(plan, TrainingPlan | EvaluationPlan):
+        return None
+    spec = FeatureSpec.of(plan.model)
+    if spec is not None and isinstance(plan, TrainingPlan) and plan.augmentation != "none":
+        raise PlanError(
+            f"Features are computed once, from pictures as they are: augmentation must be 'none', got "
+            f"{plan.augmentation!r}."
+        )
+    return spec
 
 
 def options_of(model: ModelSpec) -> dict[str, Any]:

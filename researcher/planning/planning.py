@@ -9,7 +9,7 @@ from policies.budget.accountant import calibrate_noise, epsilon_spent
 from policies.budget.limits import PrivacyBudget
 from policies.budget.steps import GaussianSteps
 from policies.errors import FederationError, PlanError
-from policies.plans.features import check_features
+from policies.plans.model_options import check_features
 from policies.plans.tokeniser import TEXT_MODELS, check_text
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from policies.settings import declared

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
+import os
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from policies.settings import setting
 
@@ -44,7 +44,6 @@ class RetryPolicy:
     )
 
 
-@dataclass
 class Backoff:
     """Pauses between tries: each about twice the one before, up to ten seconds, shortened at random by up to a half.
 
@@ -52,10 +51,12 @@ class Backoff:
     "Exponential Backoff And Jitter", 2015).
     """
 
-    tries: int = field(default=0)
+    def __init__(self) -> None:
+        self._tries = 0
 
     def pause(self, stopping: threading.Event) -> None:
         """Waits for the next try, or until `stopping` is set."""
-        longest = min(_FIRST_SECONDS * 2.0**self.tries, _MOST_SECONDS)
-        self.tries = min(self.tries + 1, 16)
-        stopping.wait(random.uniform(longest / 2, longest))  # noqa: S311 - spreads load, keeps no secret
+        longest = min(_FIRST_SECONDS * 2.0**self._tries, _MOST_SECONDS)
+        self._tries = min(self._tries + 1, 16)
+        drawn = int.from_bytes(os.urandom(4)) / (1 << 32)
+        stopping.wait(longest * (1 + drawn) / 2)

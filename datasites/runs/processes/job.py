@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from datasites.runs.sandbox.confinement import Confinement
-from policies.plans.features import check_features
 from policies.plans.kinds import Plan
+from policies.plans.model_options import check_features
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from policies.errors import PlanError
-from policies.plans.features import BACKBONES, FeatureSpec, check_features
+from policies.plans.features import BACKBONES, FeatureSpec
+from policies.plans.model_options import check_features
 from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
 from policies.plans.training import ModelSpec, TrainingPlan
 
