@@ -16,7 +16,7 @@ import socket
 import struct
 from typing import NoReturn
 
-from datasites.runs.processes import runner, sums
+from datasites.runs.processes import imported_memory, runner, sums
 from datasites.runs.processes.runner import JOBS, PROGRESS, Preparation
 from datasites.runs.sandbox import kernel, namespaces
 
@@ -36,6 +36,7 @@ def main(prepare: Preparation = runner.prepare) -> None:
     runner.import_training()
     gc.freeze()  # so that the runs that are forked go on sharing its memory
     gc.enable()
+    imported_memory.put_into_huge_pages()
     kernel.libc()
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     control = socket.socket(fileno=CONTROL)

@@ -10,6 +10,7 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
 PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 22, 24, 38, 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 CLONE_NEWUSER, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWIPC = 0x1000_0000, 0x4000_0000, 0x2000_0000, 0x0800_0000
+_MADV_COLLAPSE = 25
 _CAPABILITY_VERSION_3 = 0x2008_0522
 _LAST_CAPABILITY = 63
 
@@ -46,6 +47,15 @@ def unshare(flags: int) -> None:
         OSError: The kernel refused.
     """
     _checked(libc().unshare(ctypes.c_int(flags)), f"unshare {flags:#x}")
+
+
+def gather_pages(address: int, size: int) -> None:
+    """Gathers a range of this process's memory into huge pages, now (Linux 6.1).
+
+    Raises:
+        OSError: The kernel refused, of some part at least.
+    """
+    _checked(libc().madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), _MADV_COLLAPSE), "madvise")
 
 
 def drop_capabilities() -> None:
