@@ -1,4 +1,4 @@
-"""Commands about privacy receipts: `receipts`, `receipt verify`. A receipt states what rounds cost, to anybody."""
+"""Commands about receipts, `receipts`, `receipt verify`, `receipt verify-model`: what rounds cost, told to anybody."""
 
 from __future__ import annotations
 
@@ -42,10 +42,37 @@ def verify(*, file: Path, key: Path) -> None:
         say(sentence.text)
 
 
+def verify_model(*, model: Path, out: Path) -> None:
+    """Holds a model's file against the signed receipts of its study: what stands behind it, and what is promised.
+
+    Neither PySyft nor torch nor a network is needed.
+    """
+    from policies.ledger import receipt
+    from researcher.papers.backing import NOT_SHOWN, check_backing
+    from researcher.papers.kept_receipts import read_receipts
+    from researcher.papers.model_file import read_model_file
+
+    found, receipts = read_model_file(model), read_receipts(out)
+    check_backing(found, receipts)
+    study = receipts[0].receipt.study
+    say(f"{found.name} ({found.form}, SHA-256 {found.sha256[:12]}) is of '{study}', {found.round} round(s).")
+    for one in receipts:
+        stated = one.receipt
+        cost = "without differential privacy"
+        if stated.epsilon is not None:
+            cost = f"epsilon {stated.epsilon:.3f} at delta {stated.delta:g} per {stated.unit}"
+        say(f"{one.hospital}: {len(stated.rounds)} round(s), {cost}; signed with the key {one.public_key[:12]}.")
+        for sentence in receipt.as_odds(stated):
+            say(f"  {sentence.text}")
+    say("The receipts stand behind this model. Compare each key with what its hospital publishes.")
+    say(NOT_SHOWN)
+
+
 def add_commands(commands: ResearcherCommands) -> None:
     """Adds these commands to the program."""
     commands.add("receipts", receipts, credentials_option(), study_folder())
     key = option("--key", "the datasite's public key: a file, or hexadecimal", kind=path, required=True)
-    commands.within("receipt", "A privacy receipt.").add(
-        "verify", verify, argument("file", "the receipt", kind=path), key
-    )
+    receipt = commands.within("receipt", "A privacy receipt.")
+    receipt.add("verify", verify, argument("file", "the receipt", kind=path), key)
+    of_model = argument("model", "the model: .safetensors with its .json beside it, or an exported .onnx", kind=path)
+    receipt.add("verify-model", verify_model, of_model, study_folder())

@@ -1,0 +1,74 @@
+"""The hospitals' signed receipts as a study's folder keeps them, each verified with the key beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from policies.errors import ConfigError, ReceiptInvalid
+from policies.ledger.receipt import MAX_RECEIPT_BYTES, Receipt, verify
+
+FOLDER = "receipts"
+_SUFFIX = ".receipt.json"
+
+
+@dataclass(frozen=True)
+class KeptReceipt:
+    """A receipt that verified.
+
+    Attributes:
+        receipt: What the hospital signed.
+        sha256: Of the file.
+        public_key: Of the hospital's datasite, hexadecimal, as the file beside it states.
+    """
+
+    receipt: Receipt
+    sha256: str
+    public_key: str
+
+    @property
+    def hospital(self) -> str:
+        """The datasite's name."""
+        return self.receipt.datasite
+
+
+def read_receipts(study: Path) -> tuple[KeptReceipt, ...]:
+    """The receipts of a study's folder, by the hospitals' names.
+
+    Guarantees:
+        Each was signed with the key in the file beside it, is whole to the last byte, and names a hospital of its own.
+
+    Args:
+        study: Its folder.
+
+    Raises:
+        ConfigError: There is none, or a file cannot be read.
+        ReceiptInvalid: One does not verify, or two are of one hospital.
+    """
+    files = sorted((study / FOLDER).glob(f"*{_SUFFIX}"))
+    if not files:
+        raise ConfigError(
+            f"{study / FOLDER} holds no receipt. Fetch them: python -m researcher receipts --out {study}."
+        )
+    found: dict[str, KeptReceipt] = {}
+    for file in files:
+        kept = _read(file)
+        if kept.hospital in found:
+            raise ReceiptInvalid(f"Two receipts are of {kept.hospital}. Keep the latest in {study / FOLDER}.")
+        found[kept.hospital] = kept
+    return tuple(found[name] for name in sorted(found))
+
+
+def _read(file: Path) -> KeptReceipt:
+    key_file = file.with_name(file.name.removesuffix(_SUFFIX) + ".key")
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(MAX_RECEIPT_BYTES + 1)
+        key = key_file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} and its key beside it cannot be read. Fetch the receipts again.") from error
+    try:
+        return KeptReceipt(verify(content, key), hashlib.sha256(content).hexdigest(), key)
+    except ReceiptInvalid as error:
+        raise ReceiptInvalid(f"{file.name}: {error.public}") from error

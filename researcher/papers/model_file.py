@@ -1,0 +1,109 @@
+"""The file of a global model, weights with their sidecar or an exported model, as it describes itself."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from policies.errors import ConfigError, ModelRefused
+from policies.plans.model_spec import ModelSpec
+from researcher.studies.checkpoints import load_model
+
+WEIGHTS = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the model cost one hospital: (epsilon, delta) per `unit`."""
+
+    epsilon: float
+    delta: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model's own statement, not yet held against anything.
+
+    Attributes:
+        name: Of the file.
+        sha256: Of the file.
+        bytes: Its size.
+        form: `safetensors`, or the format of an exported model.
+        model: Which network, for which pictures.
+        class_names: Of the outputs, in order.
+        round: Rounds that went into the weights.
+        plan_digest: Of the plan that was approved.
+        weights_sha256: Of the safetensors file that it is, or was made from.
+        costs: What it cost where it was trained privately: by hospital where the file names them, else by number.
+        without_privacy: At how many hospitals it was trained without differential privacy.
+        receipts: SHA-256 of the receipts that the file names; None where it names none, as weights do.
+    """
+
+    name: str
+    sha256: str
+    bytes: int
+    form: str
+    model: ModelSpec
+    class_names: tuple[str, ...]
+    round: int
+    plan_digest: str
+    weights_sha256: str
+    costs: dict[str, Cost]
+    without_privacy: int
+    receipts: tuple[str, ...] | None
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Reads a global model (`.safetensors` with its sidecar) or an exported one (`.onnx`).
+
+    Raises:
+        ConfigError: It is not there, is of another kind, or the weights are not those that the sidecar describes.
+        ModelRefused: An exported file says nothing of itself, or was changed.
+    """
+    content = _content(path)
+    digest = hashlib.sha256(content).hexdigest()
+    if path.suffix == WEIGHTS:
+        saved = load_model(path)
+        costs = {name: Cost(spent.epsilon, spent.delta, spent.unit) for name, spent in saved.privacy.items() if spent}
+        return ModelFile(
+            name=path.name,
+            sha256=digest,
+            bytes=len(content),
+            form="safetensors",
+            model=saved.model,
+            class_names=saved.class_names,
+            round=saved.round,
+            plan_digest=saved.plan_digest,
+            weights_sha256=digest,
+            costs=costs,
+            without_privacy=len(saved.privacy) - len(costs),
+            receipts=None,
+        )
+    if path.suffix == ".onnx":
+        from researcher.exported.session import ModelSession
+
+        about = ModelSession(content).about
+        return ModelFile(
+            name=path.name,
+            sha256=digest,
+            bytes=len(content),
+            form=about.format,
+            model=about.model,
+            class_names=about.class_names,
+            round=about.round,
+            plan_digest=about.plan_digest,
+            weights_sha256=about.model_sha256,
+            costs={str(at): Cost(one.epsilon, one.delta, one.unit) for at, one in enumerate(about.privacy, 1)},
+            without_privacy=about.without_privacy,
+            receipts=about.receipts,
+        )
+    raise ModelRefused(f"{path.name} is neither a global model (.safetensors) nor an exported one (.onnx).")
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read. Give the global model that 'train' or 'export' wrote.") from error

@@ -1,0 +1,141 @@
+"""Receipts stand behind a model's file, or do not: any figure that differs is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.signed_studies import PLAN, SEEDS, signed, write_receipt, write_study
+
+from policies.errors import ConfigError, ModelRefused, ReceiptInvalid
+from researcher.cli.program import main
+from researcher.papers.backing import NOT_SHOWN, check_backing
+from researcher.papers.kept_receipts import read_receipts
+from researcher.papers.model_file import ModelFile, read_model_file
+
+MODEL = "global_model.safetensors"
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return write_study(tmp_path / "study")
+
+
+def check(study: Path) -> None:
+    check_backing(read_model_file(study / MODEL), read_receipts(study))
+
+
+def edit(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    values = json.loads(file.read_text())
+    change(values)
+    file.write_text(json.dumps(values))
+
+
+def test_the_receipts_of_the_hospitals_that_trained_it_stand_behind_a_model(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(study)
+    assert main(["receipt", "verify-model", str(study / MODEL), "--out", str(study)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    receipt = read_receipts(study)[0].receipt
+    assert f"north: 2 round(s), epsilon {receipt.epsilon:.3f} at delta 1e-05 per patient" in told
+    assert "in 100 patients who did" in told and NOT_SHOWN in told
+
+
+def test_a_study_without_differential_privacy_is_said_to_promise_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = write_study(tmp_path / "open", replace(PLAN, privacy=None))
+    assert main(["receipt", "verify-model", str(study / MODEL), "--out", str(study)]) == 0
+    assert "nothing bounds what the releases tell" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda one: one["privacy"]["north"].update(epsilon=0.5), "at north the model states epsilon 0.5000"),
+        (lambda one: one["privacy"]["north"].update(delta=1e-6), "at delta 1e-06"),
+        (lambda one: one["privacy"]["south"].update(unit="picture"), "per picture"),
+        (lambda one: one["privacy"].pop("south"), "the same hospitals as private: south"),
+        (lambda one: one["privacy"].update(south=None), "the same hospitals as private: south"),
+        (lambda one: one["privacy"].update(east=None), "without differential privacy somewhere"),
+        (lambda one: one.update(round=3), "charge none after round 2"),
+        (lambda one: one.update(plan_digest="0" * 64), "none is of the plan"),
+    ],
+)
+def test_a_sidecar_that_states_something_else_is_refused(
+    study: Path, change: Callable[[dict[str, Any]], object], told: str
+) -> None:
+    edit((study / MODEL).with_suffix(".json"), change)
+    with pytest.raises(ReceiptInvalid, match=told):
+        check(study)
+
+
+@pytest.mark.parametrize("at", [0, 90, -2])
+def test_a_changed_byte_of_model_receipt_or_key_is_refused(study: Path, at: int) -> None:
+    for file in (study / MODEL, study / "receipts/north.receipt.json", study / "receipts/south.key"):
+        before = file.read_bytes()
+        content = bytearray(before)
+        content[min(at, len(content) - 3)] ^= 1
+        file.write_bytes(bytes(content))
+        with pytest.raises((ReceiptInvalid, ConfigError)):
+            check(study)
+        file.write_bytes(before)
+    check(study)
+
+
+def test_receipts_of_another_study_another_plan_or_fewer_rounds_are_refused(study: Path) -> None:
+    for other, told in (
+        (signed("north", replace(PLAN, study="other")), "of several plans"),
+        (signed("north", replace(PLAN, learning_rate=0.25)), "of several plans"),
+        (signed("north", PLAN, 1), "the model states epsilon"),
+    ):
+        write_receipt(study, other)
+        with pytest.raises(ReceiptInvalid, match=told):
+            check(study)
+
+
+def test_a_hospital_has_one_receipt_and_its_own_key(study: Path) -> None:
+    write_receipt(study, signed("north"), SEEDS["south"])
+    check(study)  # whose key it is, only the hospital can say
+    (study / "receipts/again.receipt.json").write_bytes((study / "receipts/north.receipt.json").read_bytes())
+    (study / "receipts/again.key").write_bytes((study / "receipts/north.key").read_bytes())
+    with pytest.raises(ReceiptInvalid, match="Two receipts are of north"):
+        check(study)
+
+
+def test_what_is_missing_or_no_model_is_named(study: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="researcher receipts"):
+        read_receipts(tmp_path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_model_file(tmp_path / MODEL)
+    (tmp_path / "model.pt").write_bytes(b"")
+    with pytest.raises(ModelRefused, match="neither"):
+        read_model_file(tmp_path / "model.pt")
+
+
+def exported(study: Path, **changes: object) -> ModelFile:
+    """As an exported file of the study's model would state it."""
+    weights, receipts = read_model_file(study / MODEL), read_receipts(study)
+    costs = {str(at): cost for at, cost in enumerate(weights.costs.values(), 1)}
+    found = replace(weights, form="onnx", costs=costs, receipts=tuple(one.sha256 for one in receipts))
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def test_an_exported_model_names_no_hospital_and_is_held_against_all_receipts(study: Path) -> None:
+    receipts = read_receipts(study)
+    check_backing(exported(study), receipts)
+    costs = exported(study).costs
+    for changes, told in (
+        ({"receipts": (receipts[0].sha256,)}, "exported with others"),
+        ({"receipts": ()}, "exported with others"),
+        ({"costs": {"1": costs["1"]}}, "at 1 hospitals, they do at 2"),
+        ({"costs": {**costs, "2": replace(costs["2"], epsilon=0.25)}}, "at a hospital the model states"),
+        ({"without_privacy": 1}, "without differential privacy somewhere"),
+    ):
+        with pytest.raises(ReceiptInvalid, match=told):
+            check_backing(exported(study, **changes), receipts)
