@@ -27,6 +27,7 @@ from datasites.picture_files.reasons import (
     DAMAGED,
     FLOAT_VALUES,
     LONG_VALUES,
+    MANY_PAGES,
     NO_SUCH_FRAME,
     TOO_LARGE,
     UNKNOWN_LAYOUT,
@@ -36,6 +37,7 @@ from policies.plans.picture_form import PictureForm
 GREY = ("1", "L", "LA", "La", *deep_values.GREY)
 COLOUR = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 _ORIENTATION = 0x0112
+MOST_PAGES = 4096
 _LARGEST, _SUBFILE = 281, 254  # TIFF's tags
 _NOT_ITS_OWN = 0b101  # of a TIFF page: a smaller copy of another, or a mask
 _BITS_OF_LARGEST = {2**bits - 1: bits for bits in range(9, 17)}
@@ -104,17 +106,27 @@ def opened(path: PictureFile, kind: str) -> Iterator[Any]:
 
 def _pages(picture: Any, kind: str) -> list[int]:
     """The numbers of the pages that are pictures; of a JPEG the first alone, since others are its previews."""
-    count = 1 if kind == "jpeg" else getattr(picture, "n_frames", 1)
     if kind == "tiff":
-        return [page for page in range(count) if not _subfile(picture, page) & _NOT_ITS_OWN] or [0]
+        return [page for page, kind_of_page in enumerate(_subfiles(picture)) if not kind_of_page & _NOT_ITS_OWN] or [0]
+    count = 1 if kind == "jpeg" else getattr(picture, "n_frames", 1)
     if count > 1:
         raise PictureRefused(ANIMATED, private=f"{count} pictures")
     return [0]
 
 
-def _subfile(picture: Any, page: int) -> int:
-    picture.seek(page)
-    return int(picture.tag_v2.get(_SUBFILE, 0))
+def _subfiles(picture: Any) -> Iterator[int]:
+    """What each page of a TIFF is. They are counted here: Pillow would follow as many as a file's bytes can name.
+
+    Raises:
+        PictureRefused: There are more than `MOST_PAGES`.
+    """
+    for page in range(MOST_PAGES + 1):
+        try:
+            picture.seek(page)
+        except EOFError:
+            return
+        yield int(picture.tag_v2.get(_SUBFILE, 0))
+    raise PictureRefused(MANY_PAGES)
 
 
 def _info(picture: Any, path: PictureFile, kind: str, *, frames: int) -> PictureInfo:

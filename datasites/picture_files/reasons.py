@@ -27,6 +27,11 @@ CHANGED = Reason(
 TOO_LARGE = Reason(
     "too_large", "The picture has more pixels than are taken.", "Make it smaller, or cut it into several pictures."
 )
+MANY_PAGES = Reason(
+    "many_pages",
+    "The file holds more than 4096 pictures.",
+    "Cut it into several files, or save the pictures by themselves.",
+)
 NO_SUCH_FRAME = Reason(
     "no_such_frame", "The file has no picture of this number.", "Check the frames that are asked for."
 )
@@ -88,6 +93,7 @@ REASONS = (
     UNKNOWN_LAYOUT,
     CHANGED,
     TOO_LARGE,
+    MANY_PAGES,
     NO_SUCH_FRAME,
     ANIMATED,
     BITS_IN_DOUBT,

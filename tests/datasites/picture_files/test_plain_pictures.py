@@ -12,7 +12,10 @@ from PIL import Image
 from support import made_files as made
 from support.made_files import write
 
+from datasites.picture_files import raster
 from datasites.picture_files.decode import decode, probe
+from datasites.picture_files.picture_refused import PictureRefused
+from datasites.picture_files.reasons import MANY_PAGES
 from policies.plans.picture_form import PictureForm
 
 RED = (200, 30, 40)
@@ -157,6 +160,17 @@ def test_pages_of_a_tiff_are_its_pictures_without_smaller_copies_and_masks(tmp_p
     path = write(tmp_path / "a.tif", made.tiff(one(10, 0), one(99, 1), one(20, 2), one(98, 4)))
     assert probe(path).frames == 2
     assert [read(path, 1, ONE_PIXEL, frame) for frame in range(2)] == [[[[10]]], [[[20]]]]
+
+
+def test_a_tiff_of_more_pages_than_are_counted_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raster, "MOST_PAGES", 3)
+    page = (np.zeros((1, 1), dtype=np.uint8), {})
+    assert probe(write(tmp_path / "three.tif", made.tiff(*[page] * 3))).frames == 3
+    path = write(tmp_path / "four.tif", made.tiff(*[page] * 4))
+    for reading in (probe, lambda file: decode(file, PictureForm(ONE_PIXEL, 1))):
+        with pytest.raises(PictureRefused) as refused:
+            reading(path)
+        assert refused.value.reason is MANY_PAGES
 
 
 def test_a_phone_s_jpeg_with_a_preview_is_one_picture(tmp_path: Path) -> None:
