@@ -79,7 +79,7 @@ def _scores(present: np.ndarray, shares: np.ndarray) -> FindingScores:
     told = shares >= THRESHOLD
     hits, missed = int((told & present).sum()), int((~told & present).sum())
     alarms, quiet = int((told & ~present).sum()), int((~told & ~present).sum())
-    ranking = Ranking(present, shares)
+    ranking = Ranking(present, shares).weighed()
     return FindingScores(
         known=len(present),
         present=hits + missed,

@@ -186,5 +186,6 @@ def _in_order(hold_out: HoldOut, class_names: tuple[str, ...]) -> HoldOut:
 def _positions(own: tuple[str, ...], expected: tuple[str, ...]) -> np.ndarray:
     """Where each of `own` class names is in `expected`."""
     if unknown := sorted(set(own) - set(expected)):
-        raise DataError(f"The hold-out has a class {unknown[0]!r}; the study's are {', '.join(expected)}.")
+        named = ", ".join(map(repr, unknown))
+        raise DataError(f"The hold-out has a class {named}; the model's are {', '.join(expected)}.")
     return np.array([expected.index(name) for name in own], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Curves by round as inline SVG: no script, no picture file, readable on a light and on a dark page."""
+"""Curves by round, or by what was spent until then, as inline SVG: no script, readable on a light and a dark page."""
 
 from __future__ import annotations
 
@@ -16,39 +16,44 @@ MOST_LINES = 12
 MOST_IN_A_NAME = 18
 _PLAIN = {"fill": "currentColor", "font-size": "11", "font-family": "sans-serif"}
 
-Points = Sequence[tuple[int, float]]
+Points = Sequence[tuple[float, float]]
+ROUND = "round"
 
 
-def curves(title: str, lines: Mapping[str, Points], *, highest: float | None = None) -> Html:
-    """A chart of values by round, from 0, one line for each name; nothing where no line has a point.
+def curves(title: str, lines: Mapping[str, Points], *, highest: float | None = None, across: str = ROUND) -> Html:
+    """A chart of values from 0, one line for each name; nothing where no line has a point.
 
     Args:
         title: What is drawn; its words and each line's last value are what a screen reader is told.
-        lines: Name → (round, value), in order of rounds.
+        lines: Name → (round, value), in order of rounds; or what else lies across, from 0, in its place.
         highest: Value at the upper end; the largest one's if None.
+        across: What lies across, with its unit.
     """
     drawn = {name: points for name, points in lines.items() if points}
     if not drawn:
         return Html("")
     most = highest or max(value for points in drawn.values() for _, value in points) or 1.0
-    last = max(number for points in drawn.values() for number, _ in points)
+    first, last = 1.0 if across == ROUND else 0.0, max(at for points in drawn.values() for at, _ in points)
     told = "; ".join(f"{shown(name)}: {points[-1][1]:.3g}" for name, points in drawn.items())
-    parts = [element("title", f"{title}, after round {last}: {told}"), words(title, _LEFT, 14, weight="bold")]
-    parts += _axes(most, last)
+    until = f"after round {last:g}" if across == ROUND else f"until {last:.3g} {across}"
+    parts = [element("title", f"{title}, {until}: {told}"), words(title, _LEFT, 14, weight="bold")]
+    parts += _axes(most, (first, last), across)
     for number, (name, points) in enumerate(list(drawn.items())[:MOST_LINES]):
-        parts += _line(number, name, [(_x(at, last), _y(value, most)) for at, value in points])
+        parts += _line(number, name, [(_x(at, first, last), _y(value, most)) for at, value in points])
     return element("svg", *parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", width=WIDTH, height=HEIGHT, role="img")
 
 
-def _axes(most: float, last: int) -> list[Html]:
+def _axes(most: float, ends: tuple[float, float], across: str) -> list[Html]:
     bottom = HEIGHT - _BELOW
     form: dict[str, str] = {"stroke": "currentColor", "stroke-opacity": "0.4"}
     made = [element("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=bottom, y2=bottom, **form)]
     for share in (0.0, 0.5, 1.0):
         made.append(words(f"{most * share:.3g}", _LEFT - 6, _y(most * share, most) + 4, anchor="end"))
-    made.append(words("round 1", _LEFT, HEIGHT - 10))
-    if last > 1:
-        made.append(words(str(last), WIDTH - _RIGHT, HEIGHT - 10, anchor="end"))
+    first, last = ends
+    made.append(words("round 1" if across == ROUND else f"{first:g}", _LEFT, HEIGHT - 10))
+    if last > first:
+        right = f"{last:g}" if across == ROUND else f"{last:.3g} {across}"
+        made.append(words(right, WIDTH - _RIGHT, HEIGHT - 10, anchor="end"))
     return made
 
 
@@ -72,8 +77,8 @@ def words(text: str, x: float, y: float, *, anchor: str = "start", weight: str =
     return element("text", text, **place, **_PLAIN)
 
 
-def _x(number: int, last: int) -> float:
-    return _LEFT + (WIDTH - _LEFT - _RIGHT) * ((number - 1) / (last - 1) if last > 1 else 0.5)
+def _x(at: float, first: float, last: float) -> float:
+    return _LEFT + (WIDTH - _LEFT - _RIGHT) * ((at - first) / (last - first) if last > first else 0.5)
 
 
 def _y(value: float, most: float) -> float:

@@ -46,6 +46,11 @@ def cautions_of(judgement: Judgement, *, same: Sequence[str] = ()) -> Iterator[s
     if data.converted:
         yield data.converted
     yield from _of_groups(judgement, people)
+    if judgement.temperature and (shared := judgement.temperature.shared_patients):
+        yield (
+            f"{shared} patients of the pictures that the temperature was chosen on bear the name of a patient of the "
+            "test data: if they are the same people, calibration with it looks better than it is."
+        )
     if judgement.comparison and data.units < data.pictures:
         yield (
             "McNemar's and DeLong's tests take pictures for independent, and here some are of one patient: their p "

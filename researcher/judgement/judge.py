@@ -126,7 +126,7 @@ def _of_class(labels: np.ndarray, place: int) -> tuple[np.ndarray, np.ndarray]:
 def _roc(measures: ClassMeasures | FindingMeasures, place: int) -> tuple[tuple[float, float], ...]:
     """The curve's corners, of many corners as many as a page can show; none where a kind of pictures lacks."""
     ranking = measures.rankings[place]
-    if known(ranking.auroc()) is None:
+    if known(ranking.weighed().auroc()) is None:
         return ()
     corners = ranking.roc()
     if len(corners) > _MOST_CORNERS:
@@ -170,6 +170,7 @@ def _temperature(
         value=value,
         chosen_on=chosen.source,
         pictures=len(chosen.hold_out.images),
+        shared_patients=len({*(chosen.patients or ())} & {*(data.patients or ())}),
         scores={name: scores[name, None] for name in _CALIBRATION},
         bins=measures.reliability.bins(),
     )

@@ -97,6 +97,7 @@ class Temperature:
         value: The number; above 1 the model is too sure of itself.
         chosen_on: The pictures that it was chosen on, none of which is among the test data.
         pictures: How many they are.
+        shared_patients: How many of their patients the test data have too, as far as both name patients.
         scores: `ece`, `adaptive_ece` and `brier` on the test data, once divided.
         bins: Likewise.
     """
@@ -104,6 +105,7 @@ class Temperature:
     value: float
     chosen_on: str
     pictures: int
+    shared_patients: int
     scores: Scores
     bins: tuple[ReliabilityBin, ...]
 

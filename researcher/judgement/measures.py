@@ -207,18 +207,16 @@ def _ranked(
         weights: float64, (B, N), for each.
         pictures: float64, (B, K), of each class.
     """
-    pairs = list(zip(rankings, weights, strict=True))
-    areas = {
-        "auroc": [one.auroc(each) for one, each in pairs],
-        "average_precision": [one.average_precision(each) for one, each in pairs],
-    }
+    ranked = [one.weighed(each) for one, each in zip(rankings, weights, strict=True)]
+    areas = {"auroc": [one.auroc() for one in ranked], "average_precision": [one.average_precision() for one in ranked]}
     for name, columns in areas.items():
         values = np.stack(columns, axis=1)
         counted = np.where(np.isnan(values), 0.0, pictures)
         yield (f"macro_{name}", None), metrics.mean_of_numbers(values)
         yield (f"weighted_{name}", None), ratio((np.nan_to_num(values) * counted).sum(axis=1), counted.sum(axis=1))
-    at = {sensitivity_name(one): [pair[0].sensitivity_at(one, pair[1]) for pair in pairs] for one in SPECIFICITIES}
-    for name, columns in {**areas, **at}.items():
+    at = zip(SPECIFICITIES, zip(*(one.sensitivities_at(SPECIFICITIES) for one in ranked), strict=True), strict=True)
+    areas |= {sensitivity_name(specificity): list(columns) for specificity, columns in at}
+    for name, columns in areas.items():
         yield from (((name, place), column) for place, column in enumerate(columns))
 
 

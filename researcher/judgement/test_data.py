@@ -100,14 +100,11 @@ def load_test_data(
 def _in_form(path: Path, model: OpenedModel) -> tuple[HoldOut, str]:
     """The pictures in the model's form, and how they came into it where they were arrays of another shape."""
     names, shape = model.about.class_names, model.spec.image_shape
-    try:
-        found = load_hold_out(path, class_names=names, image_shape=shape, form=model.form)
-        if found.images.shape[1:] == shape:
-            return _of_kind(found, model, path), ""
-        own = found.images.shape[1:]
-        found = load_hold_out(path, class_names=names, image_shape=shape, form=PictureForm(shape[:2], shape[2]))
-    except DataError as error:
-        raise DataError(f"{error.public} The model's classes are {', '.join(names)}.") from error
+    found = load_hold_out(path, class_names=names, image_shape=shape, form=model.form)
+    own = found.images.shape[1:]
+    if own == shape:
+        return _of_kind(found, model, path), ""
+    found = load_hold_out(path, class_names=names, image_shape=shape, form=PictureForm(shape[:2], shape[2]))
     told = f"Pictures of {_size(own)} were brought to the model's {_size(shape)} by the hospitals' decoder."
     return _of_kind(found, model, path), told
 

@@ -39,7 +39,9 @@ def test_by_ranks_is_by_counting_pairs_with_ties_as_a_half(seed):
     rng = np.random.default_rng(seed)
     present, scores = rng.random(60) < 0.3, rng.integers(0, 9, 60) / 8
     own, other = scores[present][:, None], scores[~present][None, :]
-    assert Ranking(present, scores).auroc()[0] == pytest.approx(float(((own > other) + 0.5 * (own == other)).mean()))
+    assert Ranking(present, scores).weighed().auroc()[0] == pytest.approx(
+        float(((own > other) + 0.5 * (own == other)).mean())
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -51,7 +53,7 @@ def test_average_precision_is_precision_weighed_by_the_recall_that_each_score_ad
         told = scores >= threshold
         recall = (told & present).sum() / present.sum()
         expected, before = expected + (recall - before) * (told & present).sum() / told.sum(), recall
-    assert Ranking(present, scores).average_precision()[0] == pytest.approx(expected)
+    assert Ranking(present, scores).weighed().average_precision()[0] == pytest.approx(expected)
 
 
 def test_where_nothing_can_be_said_there_is_no_score_and_no_zero():

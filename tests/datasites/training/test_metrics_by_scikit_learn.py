@@ -86,13 +86,13 @@ def test_areas_under_curves_are_scikit_learns_also_where_pictures_weigh(kind: st
     for weights in (None, drawn):
         for row, told in enumerate([None] if weights is None else drawn):
             expected = sklearn.roc_auc_score(present, scores, sample_weight=told)
-            assert ranking.auroc(weights)[row] == pytest.approx(expected, abs=1e-9)
+            assert ranking.weighed(weights).auroc()[row] == pytest.approx(expected, abs=1e-9)
             expected = sklearn.average_precision_score(present, scores, sample_weight=told)
-            assert ranking.average_precision(weights)[row] == pytest.approx(expected, abs=1e-9)
+            assert ranking.weighed(weights).average_precision()[row] == pytest.approx(expected, abs=1e-9)
             alarms, hits, _ = sklearn.roc_curve(present, scores, drop_intermediate=False, sample_weight=told)
             for specificity in (0.0, 0.5, 0.9, 1.0):
                 best = hits[alarms <= 1 - specificity + 1e-12].max()
-                assert ranking.sensitivity_at(specificity, weights)[row] == pytest.approx(best, abs=1e-9)
+                assert ranking.weighed(weights).sensitivities_at([specificity])[0][row] == pytest.approx(best, abs=1e-9)
     alarms, hits, _ = sklearn.roc_curve(present, scores, drop_intermediate=False)
     assert ranking.roc() == pytest.approx(np.stack([alarms, hits], axis=1), abs=1e-9)
 
@@ -101,15 +101,17 @@ def test_weighing_a_picture_twice_is_having_it_twice() -> None:
     present, scores = np.array([True, False, True, False]), np.array([0.9, 0.8, 0.4, 0.4])
     again = np.array([0, 0, 1, 2, 3, 3])
     weights = np.bincount(again)[None].astype(float)
-    weighed, repeated = Ranking(present, scores), Ranking(present[again], scores[again])
-    assert weighed.auroc(weights) == pytest.approx(repeated.auroc())
-    assert weighed.average_precision(weights) == pytest.approx(repeated.average_precision())
-    assert weighed.sensitivity_at(0.5, weights) == pytest.approx(repeated.sensitivity_at(0.5))
+    weighed = Ranking(present, scores).weighed(weights)
+    repeated = Ranking(present[again], scores[again]).weighed()
+    assert weighed.auroc() == pytest.approx(repeated.auroc())
+    assert weighed.average_precision() == pytest.approx(repeated.average_precision())
+    assert weighed.sensitivities_at([0.5])[0] == pytest.approx(repeated.sensitivities_at([0.5])[0])
 
 
 @pytest.mark.parametrize("present", [[True, True], [False, False], []])
 def test_nothing_is_said_of_an_order_without_pictures_of_both_kinds(present: list[bool]) -> None:
     ranking = Ranking(np.array(present, bool), np.linspace(0, 1, len(present)))
-    assert known(ranking.auroc()) is None and known(ranking.sensitivity_at(0.9)) is None
-    assert (known(ranking.average_precision()) is None) == (not any(present))
+    once = ranking.weighed()
+    assert known(once.auroc()) is None and known(once.sensitivities_at([0.9])[0]) is None
+    assert (known(once.average_precision()) is None) == (not any(present))
     assert np.isfinite(ranking.roc()).all()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.dicom_files import made, written
 from support.exported_models import SIDE
 from support.judged_models import CLASSES, greys, npz, onnx_model, pictures, safetensors_model
 
@@ -143,7 +144,7 @@ def test_pictures_of_another_size_are_brought_to_the_models_by_the_one_decoder(t
 
 
 @pytest.mark.parametrize(
-    ("names", "told"), [(("dark", "brigth"), "brigth.*The model's classes are dark, bright"), (("x", "y"), "'x'")]
+    ("names", "told"), [(("dark", "brigth"), "'brigth'; the model's are dark, bright"), (("x", "y"), "'x', 'y'")]
 )
 def test_classes_that_are_not_the_models_are_named(tmp_path: Path, names: tuple[str, str], told: str) -> None:
     values, labels = greys(10)
@@ -151,6 +152,24 @@ def test_classes_that_are_not_the_models_are_named(tmp_path: Path, names: tuple[
     np.savez(tmp_path / "other.npz", images=images, labels=labels, class_names=np.array(names))
     with pytest.raises(DataError, match=told):
         judged(onnx_model(tmp_path), tmp_path / "other.npz")
+
+
+def test_patients_of_dicom_files_are_known(tmp_path: Path) -> None:
+    for number, (value, label) in enumerate(zip(*greys(12), strict=True)):
+        folder = tmp_path / "dicom" / CLASSES[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        file = made(np.full((SIDE, SIDE), value, np.uint8), PatientID=f"p{number // 3}")
+        written(file, folder / f"{number}.dcm")
+    found = judged(onnx_model(tmp_path), tmp_path / "dicom")
+    assert (found.data.unit, found.data.units, found.data.pictures) == ("patient", 4, 12)
+
+
+def test_a_temperature_of_the_same_patients_is_told(tmp_path: Path) -> None:
+    groups = np.arange(40) // 4
+    data, other = npz(tmp_path / "a.npz", 40, groups=groups), npz(tmp_path / "b.npz", 40, seed=1, groups=groups + 7)
+    found = judged(onnx_model(tmp_path), data, calibrate_on=other)
+    assert found.temperature is not None and found.temperature.shared_patients == 3
+    assert "3 patients of the pictures that the temperature was chosen on" in " ".join(found.cautions)
 
 
 def test_a_model_without_numbers_or_of_another_kind_is_refused(tmp_path: Path) -> None:
