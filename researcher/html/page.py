@@ -58,7 +58,7 @@ def figures(told: str, *each: tuple[str, str, str]) -> Html:
 
 def wide(*parts: object) -> Html:
     """Something that may be wider than a narrow screen, and then scrolls on its own."""
-    return element("div", *parts, class_="scroll")
+    return element("div", *parts, class_="scroll", tabindex="0")
 
 
 def charts(*each: Html) -> Html:

@@ -165,4 +165,4 @@ def rest_table(judgement: Judgement) -> Html:
         else "Speed was not measured.",
         small=True,
     )
-    return joined(wide(table("The model as a program", ["", "value"], rows)), told)
+    return joined(wide(table("The model as a program", ["what", "value"], rows)), told)
