@@ -225,7 +225,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "researcher": "atomic_file counts evaluation html studies",
     },
     "researcher.judgement": {
-        "policies": "answers errors plans untrusted_text validate",
+        "policies": "answers errors plans terminal untrusted_text validate",
         "datasites": ("sources training.evaluation training.finding_metrics training.metrics training.ranking"),
         "researcher": "atomic_file counts evaluation exported html studies",
     },

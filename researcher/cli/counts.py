@@ -55,8 +55,10 @@ def evaluate(
 ) -> None:
     """Evaluates a model on public test data, or with --at_hospitals a global model on the hospitals' own pictures."""
     model = model_file or model_path
-    if model is None or (model_file and model_path):
-        raise click.UsageError("Give one model: --model_path FILE.")
+    if model is None:
+        raise click.UsageError("Give the model: --model_path FILE.")
+    if model_file and model_path:
+        raise click.UsageError(f"Two models are given, {model_file} and {model_path}. Give one, and another --against.")
     of_judgement = {name: more.pop(name, None) for name in _OF_JUDGEMENT}
     of_hold_out = {"test": test, "backbone_weights": backbone_weights, "json": json, "html": html, **of_judgement}
     of_hospitals = {"credentials": credentials, "out": out, **more}

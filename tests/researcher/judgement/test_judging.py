@@ -199,6 +199,8 @@ def test_the_command_writes_a_page_and_json_and_measures_the_model(
 ) -> None:
     model, data = onnx_model(tmp_path), npz(tmp_path / "test.npz", sites=np.array(["<b>north</b>", "south"] * 40))
     words = ["evaluate", "--model_path", str(model), "--test_data", str(data), "--draws", "40"]
+    assert main(["evaluate", str(model), *words[1:]]) == 2 and "Two models are given" in capsys.readouterr().err
+    assert main(["evaluate", *words[3:]]) == 2 and "Give the model: --model_path" in capsys.readouterr().err
     assert main([*words]) == 2 and "--draws goes with --json or --html" in capsys.readouterr().err
     assert main([*words, "--json", str(tmp_path / "j.json"), "--html", str(tmp_path / "j.html")]) == 0
     said = capsys.readouterr().out
