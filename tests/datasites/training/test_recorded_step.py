@@ -100,6 +100,28 @@ def test_a_recording_that_gives_other_numbers_is_not_used(engine):
     assert list(recorder.slower) == [RecordedSums.NAME]
 
 
+class Shifted(Repeating):
+    """Records work after which the sums are larger by a factor."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor, self.sums = factor, []
+
+    def record(self, name, work):
+        def shifted():
+            work()
+            torch._foreach_mul_(work.__self__._sums, self.factor)
+
+        return super().record(name, shifted)
+
+
+@pytest.mark.parametrize(("factor", "slower"), [(1 + 2.0**-45, False), (1 + 2.0**-30, True)])
+def test_sums_may_differ_by_the_order_of_float64_additions_and_no_more(engine, factor, slower):
+    recorder = Shifted(factor)
+    RecordedSums(engine, recorder, batch_of(6, 1))
+    assert bool(recorder.slower) == slower
+
+
 def test_an_error_of_the_work_itself_is_not_taken_for_a_recording_that_failed():
     def work():
         raise KeyError("a fault")
