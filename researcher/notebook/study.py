@@ -23,10 +23,11 @@ from researcher.studies.checkpoints import load_state
 from researcher.studies.history import History, RoundRecord
 from researcher.studies.kept_plan import STUDY_FILE, read_plan
 from researcher.studies.remote_round import RetryPolicy, RoundEvent
-from researcher.terminal.training_session import result_of, write_all
+from researcher.terminal.training_session import MODEL_FILE, result_of, write_all
 from researcher.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
+    from researcher.exports.export import ExportedFile
     from researcher.hospitals.federation import Federation
     from researcher.notebook import federation as notebook_federation
     from researcher.notebook.repetition import Repetition
@@ -210,6 +211,39 @@ class Study(study.Study):
             WanwuError: As `researcher.judge`.
         """
         return judged(self.folder, self.setup, test_data, **more)
+
+    def export(
+        self,
+        format: str = "onnx",
+        out: Path | str | None = None,
+        *,
+        test: Path | str | None = None,
+        calibrate_on: Path | str | None = None,
+        backbone_weights: str | None = None,
+    ) -> ExportedFile:
+        """Writes the global model as a file for other programs, after holding it against the trained one.
+
+        Args:
+            format: `onnx` or `onnx-int8`.
+            out: The file; beside the model if None.
+            test: Public pictures on which it is compared; drawn ones if None.
+            calibrate_on: Public pictures for the ranges of a model in 8 bits; drawn ones if None.
+            backbone_weights: A features model's public weights; those that the study was submitted with if None.
+
+        Raises:
+            WanwuError: As `researcher.exports.order.ExportOrder.export`.
+        """
+        from researcher.exports.order import ExportOrder  # late: torch takes seconds to import
+
+        setup = self.setup
+        order = ExportOrder(
+            format,
+            None if out is None else Path(out),
+            test=None if test is None else Path(test),
+            calibrate_on=None if calibrate_on is None else Path(calibrate_on),
+            backbone_weights=backbone_weights or (setup.backbone_weights if setup else None) or None,
+        )
+        return order.export(Path(self.folder) / MODEL_FILE)
 
     def repeat(self) -> Repetition:
         """The same plan with the same first weights once more, at the hospitals that this study is connected to.

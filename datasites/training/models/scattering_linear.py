@@ -6,6 +6,7 @@ Public code; the features that it reads are as private as pictures.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -14,6 +15,8 @@ from torch import nn
 
 from datasites.training.models.options import check_size
 from datasites.training.models.public.reference_pictures import reference_pictures
+from datasites.training.models.resizing import Resizing
+from datasites.training.models.scattering.real_numbers import RealScattering
 from datasites.training.models.scattering.transform import WIDTH, Scattering
 from datasites.training.pictures.data import PIXEL_UNIT, PIXEL_ZERO
 from policies.plans.model_options import options_of
@@ -65,10 +68,42 @@ class ScatteringFeatures(nn.Module):
         pictures = (images * PIXEL_UNIT + PIXEL_ZERO) / 255
         if pictures.shape[2:] != size:
             pictures = F.interpolate(pictures, size=size, mode="bilinear", antialias=True, align_corners=False)
-        channels = _colours(pictures)
-        found = _compressed(transform(channels.flatten(0, 1)))
-        standing = ((found - middle[0]) / middle[1]).clamp(-_FARTHEST, _FARTHEST) @ evening
-        return F.layer_norm(standing.reshape(len(images), -1), (WIDTH * channels.shape[1],))
+        return _standing(pictures, transform, middle, evening)
+
+    def in_real_numbers(self, image_shape: tuple[int, int, int]) -> nn.Module:
+        """The same features for pictures of (height, width, channels), by a module whose graph other programs take."""
+        return _RealFeatures(self._size, image_shape)
+
+
+class _RealFeatures(nn.Module):
+    """`ScatteringFeatures` without complex numbers, and without a size that depends on how many pictures come."""
+
+    def __init__(self, size: int, image_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        transform, middle, evening = _fitted(size, torch.device("cpu"))
+        self._transform = RealScattering(transform, size)
+        self._resize = Resizing(image_shape[:2], (size, size))
+        self.register_buffer("_middle", middle)
+        self.register_buffer("_evening", evening)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns (B, WIDTH * C), from float32, (B, C, H, W)."""
+        pictures = self._resize((images * PIXEL_UNIT + PIXEL_ZERO) / 255)
+        middle, evening = self.get_buffer("_middle"), self.get_buffer("_evening")
+        return _standing(pictures, self._transform, middle, evening)
+
+
+def _standing(
+    pictures: torch.Tensor,
+    transform: Callable[[torch.Tensor], torch.Tensor],
+    middle: torch.Tensor,
+    evening: torch.Tensor,
+) -> torch.Tensor:
+    channels = _colours(pictures)
+    found = _compressed(transform(channels.flatten(0, 1)))
+    standing = ((found - middle[0]) / middle[1]).clamp(-_FARTHEST, _FARTHEST) @ evening
+    width = WIDTH * channels.shape[1]
+    return F.layer_norm(standing.reshape(-1, width), (width,))
 
 
 def _colours(pictures: torch.Tensor) -> torch.Tensor:

@@ -24,12 +24,12 @@ from datasites.training.models.scattering.wavelets import Bands, length
 
 SCALES, DIRECTIONS, RINGS, HARMONICS = 3, 8, 5, 5
 # (m, k): harmonic of the place, harmonic of the direction
-_UNTURNED = ((0, 0), (2, 1), (4, 2))
-_TURNED = ((1, 0), (2, 0), (3, 0), (4, 0), (0, 1), (0, 2))
+UNTURNED = ((0, 0), (2, 1), (4, 2))
+TURNED = ((1, 0), (2, 0), (3, 0), (4, 0), (0, 1), (0, 2))
 _PAIRS = tuple((first, second) for first in range(SCALES) for second in range(first + 1, SCALES))
 _DIFFERENCES = DIRECTIONS // 2 + 1  # of two directions, a mirror image apart from none
 
-WIDTH = RINGS * (HARMONICS + SCALES * (len(_UNTURNED) + len(_TURNED)) + len(_PAIRS) * _DIFFERENCES)
+WIDTH = RINGS * (HARMONICS + SCALES * (len(UNTURNED) + len(TURNED)) + len(_PAIRS) * _DIFFERENCES)
 """Numbers that each channel of a picture becomes."""
 
 
@@ -39,19 +39,27 @@ class Scattering:
     Args:
         size: Pixels of each side, a multiple of 8, at least 24.
         device: Where torch computes.
+
+    Attributes:
+        steps: Places between the results of each scale.
+        first: Wavelets of each scale, for the picture.
+        second: (scale, longer scale) → wavelets for the absolute values of the first.
+        rings: Step → weights of the averages over rings, complex64, (HARMONICS * RINGS, places).
+        turns: Harmonics of the direction, complex64, (3, DIRECTIONS).
+        difference: Weights that average over pairs of directions, (_DIFFERENCES, DIRECTIONS, DIRECTIONS).
     """
 
     def __init__(self, size: int, device: torch.device) -> None:
-        self._steps = [2**scale for scale in range(SCALES)]
+        self.steps = [2**scale for scale in range(SCALES)]
         angles = [math.pi * number / DIRECTIONS for number in range(DIRECTIONS)]
-        self._first = [Bands(size, j, angles, step=step).to(device) for j, step in enumerate(self._steps)]
-        self._second = {
-            (j, k): Bands(size, k, angles, step=self._steps[k], spacing=self._steps[j]).to(device) for j, k in _PAIRS
+        self.first = [Bands(size, j, angles, step=step).to(device) for j, step in enumerate(self.steps)]
+        self.second = {
+            (j, k): Bands(size, k, angles, step=self.steps[k], spacing=self.steps[j]).to(device) for j, k in _PAIRS
         }
-        self._rings = {step: _ring_windows(size, step).to(device) for step in self._steps}
+        self.rings = {step: _ring_windows(size, step).to(device) for step in self.steps}
         turns = [[-2j * k * angle for angle in angles] for k in range(3)]
-        self._turns = (torch.tensor(turns, dtype=torch.complex64).exp() / DIRECTIONS).to(device)
-        self._difference = _differences().to(device)
+        self.turns = (torch.tensor(turns, dtype=torch.complex64).exp() / DIRECTIONS).to(device)
+        self.difference = _differences().to(device)
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Returns float32, (N, WIDTH), from single channels, float32, (N, size, size)."""
@@ -59,20 +67,20 @@ class Scattering:
         places = self._harmonics(images[:, None], 1)[:, 0]  # (N, m, ring)
         found = [places[:, 0].real, *(length(places[:, m]) for m in range(1, HARMONICS))]
         maps = []
-        for scale, bands in enumerate(self._first):
+        for scale, bands in enumerate(self.first):
             maps.append(bands(spectrum))
-            joint = torch.einsum("ndmr,kd->nmkr", self._harmonics(maps[-1], self._steps[scale]), self._turns)
-            found += [joint[:, m, k].real for m, k in _UNTURNED]
-            found += [length(joint[:, m, k]) for m, k in _TURNED]
-        for (first, second), bands in self._second.items():
+            joint = torch.einsum("ndmr,kd->nmkr", self._harmonics(maps[-1], self.steps[scale]), self.turns)
+            found += [joint[:, m, k].real for m, k in UNTURNED]
+            found += [length(joint[:, m, k]) for m, k in TURNED]
+        for (first, second), bands in self.second.items():
             longer = bands(torch.fft.fft2(maps[first])).flatten(-2)  # (N, direction, direction, places)
-            rings = longer @ self._rings[self._steps[second]][:RINGS].real.T  # (..., ring)
-            found += list(torch.einsum("nder,qde->qnr", rings, self._difference))
+            rings = longer @ self.rings[self.steps[second]][:RINGS].real.T  # (..., ring)
+            found += list(torch.einsum("nder,qde->qnr", rings, self.difference))
         return torch.cat(found, dim=1)
 
     def _harmonics(self, maps: torch.Tensor, step: int) -> torch.Tensor:
         """Averages over rings times e^(i m phi): complex64, (N, D, HARMONICS, RINGS), from (N, D, side, side)."""
-        windows, flat = self._rings[step], maps.flatten(-2)
+        windows, flat = self.rings[step], maps.flatten(-2)
         found = torch.complex(flat @ windows.real.T, flat @ windows.imag.T)
         return found.reshape(*maps.shape[:2], HARMONICS, RINGS)
 

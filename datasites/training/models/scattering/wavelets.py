@@ -53,6 +53,11 @@ class Bands:
         angles: Their directions.
         step: Places between results.
         spacing: Pixels between the places of what comes in.
+
+    Attributes:
+        filters: complex64, (direction, side, side), what the kept frequencies are multiplied with.
+        rows: Which rows of frequencies are kept, (direction, side, 1).
+        columns: Which columns, (direction, 1, side).
     """
 
     def __init__(self, size: int, scale: int, angles: list[float], *, step: int, spacing: int = 1) -> None:
@@ -75,19 +80,19 @@ class Bands:
             filters.append(window)
             rows.append(down % incoming)
             columns.append(right % incoming)
-        self._filters = torch.from_numpy(np.stack(filters)).to(torch.complex64)
-        self._rows = torch.from_numpy(np.stack(rows))[:, :, None]
-        self._columns = torch.from_numpy(np.stack(columns))[:, None, :]
+        self.filters = torch.from_numpy(np.stack(filters)).to(torch.complex64)
+        self.rows = torch.from_numpy(np.stack(rows))[:, :, None]
+        self.columns = torch.from_numpy(np.stack(columns))[:, None, :]
 
     def to(self, device: torch.device) -> Bands:
         """Moves its numbers to a device; returns itself."""
-        for name in ("_filters", "_rows", "_columns"):
+        for name in ("filters", "rows", "columns"):
             setattr(self, name, getattr(self, name).to(device))
         return self
 
     def __call__(self, spectrum: torch.Tensor) -> torch.Tensor:
         """Absolute values, (..., direction, side, side), from a picture's transform, complex64, (..., side, side)."""
-        return length(torch.fft.ifft2(spectrum[..., self._rows, self._columns] * self._filters))
+        return length(torch.fft.ifft2(spectrum[..., self.rows, self.columns] * self.filters))
 
 
 def length(values: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,162 @@
+"""Static quantisation to 8 bits: ranges from public or drawn pictures, and layers left in float where it costs much."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+from researcher.exported.session import PICTURES, TOKENS
+from researcher.exports.pictures import Pictures
+
+CALIBRATED = 128
+_AT_ONCE = 8
+_PRODUCTS = ("Conv", "Gemm", "MatMul")
+_LEAST_NUMBERS = 1024  # of weights that are worth being kept in 8 bits
+_PARTS = 4
+_POOLS = ("ReduceMean", "GlobalAveragePool")
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The layers of a graph whose products can be of whole numbers, by name, and groups of them.
+
+    Attributes:
+        all: Every one, in the graph's order.
+        groups: Name of a group → its layers. Depthwise convolutions, those on maps of one pixel (squeeze-and-excite),
+            the first, the last, and quarters of the rest.
+    """
+
+    all: tuple[str, ...]
+    groups: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, graph: onnx.GraphProto) -> Layers:
+        """Finds them: nodes that multiply with weights of the graph's own."""
+        weights = {one.name: tuple(one.dims) for one in graph.initializer}
+        nodes = [node for node in graph.node if node.op_type in _PRODUCTS and node.input[1] in weights]
+        names = tuple(node.name for node in nodes)
+        pooled = {
+            name for node in graph.node if node.op_type in ("ReduceMean", "GlobalAveragePool") for name in node.output
+        }
+        depthwise = {node.name for node in nodes if _groups(node) > 1}
+        squeeze = set()
+        for node in graph.node:  # what is computed of a pooled map, up to where it meets the map again
+            if node.op_type in ("Conv", "Relu", "HardSigmoid", "Sigmoid") and node.input[0] in pooled:
+                pooled.update(node.output)
+                squeeze |= {node.name} & set(names)
+        rest = [name for name in names[1:-1] if name not in depthwise | squeeze]
+        groups = {
+            "depthwise": depthwise,
+            "squeeze-and-excite": squeeze,
+            "first": set(names[:1]),
+            "last": set(names[-1:]),
+        }
+        for part in range(_PARTS):
+            here = rest[part * len(rest) // _PARTS : (part + 1) * len(rest) // _PARTS]
+            groups[f"quarter {part + 1}"] = set(here)
+        return cls(names, {name: frozenset(found) for name, found in groups.items() if found})
+
+
+def _groups(node: onnx.NodeProto) -> int:
+    return next((one.i for one in node.attribute if one.name == "group"), 1)
+
+
+def quantise(model: onnx.ModelProto, pictures: Pictures, layers: Sequence[str]) -> onnx.ModelProto:
+    """Returns the model with the products of some layers in whole numbers of 8 bits.
+
+    Of layers that stay in float, large weights are kept in 8 bits, one scale for each channel, and become floats when
+    the model is opened: they cost space, and no time.
+
+    Args:
+        model: In float, without what it says of itself.
+        pictures: Their ranges become those of the activations.
+        layers: Names of those that are quantised.
+    """
+    logging.getLogger().setLevel(max(logging.getLogger().level, logging.ERROR))
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    if layers:
+        with tempfile.TemporaryDirectory() as folder:
+            whole, file = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
+            onnx.save(model, whole)  # one in memory would lose its weights to a file of the quantiser's
+            quantize_static(
+                whole,
+                file,
+                _Reader(pictures),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=list(_PRODUCTS),
+                nodes_to_quantize=list(layers),
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+            )
+            made = onnx.load(file)
+    _shrink_weights(made.graph)
+    del made.metadata_props[:]
+    made.producer_name, made.producer_version = model.producer_name, ""
+    del made.graph.value_info[:]
+    onnx.checker.check_model(made)
+    return made
+
+
+class _Reader(CalibrationDataReader):
+    """Hands pictures to the quantiser, a few at a time."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self._batches = self._inputs(pictures)
+
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        """The next inputs: pictures, (B, H, W, C), and tokens, (B, length); None after the last."""
+        return next(self._batches, None)
+
+    @staticmethod
+    def _inputs(pictures: Pictures) -> Iterator[dict[str, NDArray[Any]]]:
+        for start in range(0, min(CALIBRATED, len(pictures.images)), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            given: dict[str, NDArray[Any]] = {PICTURES: pictures.images[part]}
+            if pictures.tokens is not None:
+                given[TOKENS] = pictures.tokens[part].astype(np.int64)
+            yield given
+
+
+def _shrink_weights(graph: onnx.GraphProto) -> None:
+    """Keeps the weights of layers in float as whole numbers with scales, made floats by what opens the model."""
+    floats = {one.name: one for one in graph.initializer if one.data_type == TensorProto.FLOAT}
+    before: list[onnx.NodeProto] = []
+    for node in graph.node:
+        name = node.input[1] if node.op_type in _PRODUCTS else ""
+        if name not in floats or int(np.prod(floats[name].dims)) < _LEAST_NUMBERS:
+            continue
+        values = numpy_helper.to_array(floats[name])
+        axis = _channel_axis(node, values)
+        others = tuple(place for place in range(values.ndim) if place != axis)
+        scales = np.maximum(np.abs(values).max(axis=others, keepdims=True), 1e-30).astype(np.float32) / 127
+        whole = np.clip(np.rint(values / scales), -127, 127).astype(np.int8)
+        graph.initializer.remove(floats.pop(name))
+        graph.initializer.append(numpy_helper.from_array(whole, f"{name}_whole"))
+        graph.initializer.append(numpy_helper.from_array(scales, f"{name}_scales"))
+        before += [
+            helper.make_node("Cast", [f"{name}_whole"], [f"{name}_cast"], f"{name}_to_float", to=TensorProto.FLOAT),
+            helper.make_node("Mul", [f"{name}_cast", f"{name}_scales"], [name], f"{name}_scaled"),
+        ]
+    nodes = [*before, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _channel_axis(node: onnx.NodeProto, values: NDArray[Any]) -> int:
+    """The axis of the outputs of a layer's weights."""
+    if node.op_type == "Conv":
+        return 0
+    transposed = any(one.name == "transB" and one.i for one in node.attribute)
+    return 0 if transposed else values.ndim - 1

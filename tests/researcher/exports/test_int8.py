@@ -1,0 +1,124 @@
+"""Models in 8 bits: what they lose is measured, and what stays in float is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from support.exported_models import ABOUT
+from support.global_models import save_global_model, small_model
+
+from policies.errors import ExportRefused
+from researcher.exported.session import PICTURES, PROBABILITIES, ModelSession
+from researcher.exports.export import export_onnx, whole_graph
+from researcher.exports.global_model import GlobalModel
+from researcher.exports.int8_search import MOST_LOST, Search
+from researcher.exports.likeness import likeness, lost, trained_probabilities
+from researcher.exports.onnx_file import with_about
+from researcher.exports.pictures import Pictures, drawn
+from researcher.exports.quantised import Layers, quantise
+
+
+@pytest.fixture(scope="module")
+def cnn(tmp_path_factory: pytest.TempPathFactory) -> tuple[GlobalModel, onnx.ModelProto]:
+    """A small network as a graph."""
+    file = save_global_model(tmp_path_factory.mktemp("cnn"), small_model("small_cnn"))
+    model = GlobalModel.load(file)
+    return model, whole_graph(model)
+
+
+def test_quantised_layers_multiply_whole_numbers_and_the_others_keep_their_products(
+    cnn: tuple[GlobalModel, onnx.ModelProto],
+) -> None:
+    model, graph = cnn
+    layers = Layers.of(graph.graph)
+    assert [name.split("_", 1)[1] for name in layers.all] == ["convolution_1", "convolution_2", "convolution_3", "head"]
+    before = graph.SerializeToString()
+    made = quantise(graph, drawn(model.checkpoint.model, 8, 16), layers.all[1:])
+    assert graph.SerializeToString() == before
+    weights = {one.name: one.data_type for one in made.graph.initializer}
+    of_first = next(node for node in made.graph.node if node.name == layers.all[0]).input[1]
+    assert weights[of_first] == TensorProto.FLOAT
+    assert sum(kind == TensorProto.INT8 for kind in weights.values()) >= 3
+
+
+def test_an_export_in_8_bits_says_what_it_cost_and_on_what_it_was_calibrated(
+    cnn: tuple[GlobalModel, onnx.ModelProto], tmp_path: Path
+) -> None:
+    model, _ = cnn
+    written = export_onnx(model, tmp_path / "model.onnx", int8=True, pictures=drawn(model.checkpoint.model, 8, 60))
+    about = ModelSession.open(written.file).about
+    assert about == written.about
+    assert about.likeness is not None
+    assert about.quantisation is not None
+    assert lost(about.likeness) <= MOST_LOST
+    assert "drawn" in about.quantisation.calibrated_on
+    assert about.quantisation.quantised + len(about.quantisation.left_in_float) == 4
+    told = " ".join(written.told())
+    assert "ms of one core for a picture, the float ONNX file" in told
+    assert "Calibrated on 128 drawn pictures of nobody" in told
+
+
+def test_large_weights_of_layers_in_float_are_kept_in_8_bits(cnn: tuple[GlobalModel, onnx.ModelProto]) -> None:
+    model, graph = cnn
+    spec = model.checkpoint.model
+    pictures = drawn(spec, 8, 20)
+    about = model.about("onnx-int8")
+    made = quantise(graph, pictures, ())
+    found = ModelSession(with_about(made, about)).probabilities(pictures.images)
+    trained = trained_probabilities(spec, model.checkpoint.weights, pictures, None)
+    assert likeness(found, trained, pictures, "single").max_abs_difference < 0.02
+
+
+def _with_a_layer_that_8_bits_break() -> onnx.ModelProto:
+    """Classes by differences of 1 in a sum of a million: whole numbers of 8 bits cannot hold them."""
+    weights = np.array([[1e6, 1e6], [1.0, -1.0]], dtype=np.float32)
+    made = helper.make_graph(
+        [
+            helper.make_node("Cast", [PICTURES], ["numbers"], "n0", to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["numbers", "axes"], ["mean"], "n1", keepdims=0),
+            helper.make_node("Sub", ["mean", "grey"], ["about"], "n2"),
+            helper.make_node("Concat", ["ones", "about"], ["both"], "n3", axis=1),
+            helper.make_node("MatMul", ["both", "weights"], ["large"], "n4_head"),
+            helper.make_node("Sub", ["large", "million"], ["logits"], "n5"),
+            helper.make_node("Softmax", ["logits"], [PROBABILITIES], "n6"),
+        ],
+        "model",
+        [helper.make_tensor_value_info(PICTURES, TensorProto.UINT8, ["batch", 16, 16, 1])],
+        [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["batch", 2])],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    values = {"axes": np.array([1, 2]), "grey": np.float32([[128]]), "million": np.float32([[1e6]])}
+    made.initializer.extend(numpy_helper.from_array(value, name) for name, value in values.items())
+    made.node.insert(3, helper.make_node("Mul", ["about", "nothing"], ["zeros"], "n2a"))
+    made.node.insert(4, helper.make_node("Add", ["zeros", "one"], ["ones"], "n2b"))
+    made.initializer.append(numpy_helper.from_array(np.float32([[0]]), "nothing"))
+    made.initializer.append(numpy_helper.from_array(np.float32([[1]]), "one"))
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+
+
+def test_layers_that_lose_more_than_a_point_stay_in_float_and_what_all_would_have_cost_is_told() -> None:
+    graph = _with_a_layer_that_8_bits_break()
+    greys = np.linspace(0, 255, 64).astype(np.uint8)
+    images = np.zeros((64, 16, 16, 1), dtype=np.uint8) + greys[:, None, None, None]
+    pictures = Pictures(images, None, None, "greys")
+    trained = ModelSession(with_about(graph, ABOUT)).probabilities(images)
+    assert {0, 1} == set(trained.argmax(axis=1))
+    found = Search(graph, ABOUT, trained, pictures, pictures).best()
+    assert found.about.quantisation is not None
+    assert found.about.quantisation.left_in_float == ("n4_head",)
+    assert found.about.quantisation.cost_of_all > 0.2
+    assert found.lost == 0
+
+
+def test_a_model_that_loses_more_whatever_stays_in_float_is_not_exported() -> None:
+    graph = _with_a_layer_that_8_bits_break()
+    images = np.zeros((8, 16, 16, 1), dtype=np.uint8)
+    images[4:] = 255
+    others = 1 - ModelSession(with_about(graph, ABOUT)).probabilities(images)
+    pictures = Pictures(images, None, None, "black and white pictures")
+    with pytest.raises(ExportRefused, match="whatever stays in float"):
+        Search(graph, ABOUT, others, pictures, pictures).best()
