@@ -104,8 +104,8 @@ def export_onnx(
     """
     spec = model.checkpoint.model
     pictures = pictures or drawn(spec, model.bits)
-    trained = trained_probabilities(spec, model.checkpoint.weights, pictures, model.backbone)
     graph = whole_graph(model)
+    trained = trained_probabilities(spec, model.checkpoint.weights, pictures, model.backbone)
     about, session, content = _compared(graph, model.about("onnx"), trained, pictures)
     if int8:
         found = Search(graph, about, trained, pictures, calibration or drawn(spec, model.bits)).best()

@@ -85,16 +85,16 @@ class Search:
         self._cost_of_all = 0.0
 
     def best(self) -> Int8:
-        """Returns the fastest that loses at most `MOST_LOST`: of all layers, of all but depthwise ones, and, where
-        these lose more, of all but the groups that alone lose most.
+        """Returns the fastest that loses at most `MOST_LOST`: with all layers, with those that are worth it, and, where
+        both lose more, with all but the groups that alone lose most.
 
         Raises:
             ExportRefused: Each loses more.
         """
         every = self.of(self._layers.all)
         self._cost_of_all = every.lost
-        depthwise = self._layers.groups.get("depthwise", frozenset())
-        tried = [every] + ([self.of(self._without(depthwise))] if depthwise else [])
+        worth = self._layers.worth
+        tried = [every] + ([self.of(worth)] if worth and worth != self._layers.all else [])
         if all(one.lost > MOST_LOST for one in tried):
             tried.append(self._by_group())
         if not any(one.is_faster and one.lost <= MOST_LOST for one in tried):
