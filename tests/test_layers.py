@@ -248,7 +248,8 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "answers budget contracts errors plans settings terminal untrusted_text versions",
         "datasites": "training.jobs training.models training.pictures",
         "researcher": (
-            "atomic_file evaluation exports hospitals html judgement planning reports strategies studies terminal tracking"
+            "atomic_file evaluation exports hospitals html judgement planning reports strategies studies terminal "
+            "tracking"
         ),
     },
     "researcher.demo": {
