@@ -400,6 +400,7 @@ LATE: dict[str, tuple[str, ...]] = {
         "researcher/evaluation/evaluation.py",
         "researcher/evaluation/feature_hold_out.py",
         "researcher/judgement/opened_model.py",
+        "researcher/notebook/folder.py",
         "researcher/notebook/rehearsal.py",
         "researcher/notebook/setup.py",
         "researcher/notebook/study.py",

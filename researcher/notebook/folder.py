@@ -1,4 +1,4 @@
-"""The way from a study's folder to its hospitals, to the hold-out to evaluate on, and to a judgement of its model."""
+"""The way from a study's folder to its hospitals, to the hold-out to evaluate on, to a judgement of its model, and to its exports."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from researcher.notebook.setup import Setup
 from researcher.terminal.training_session import MODEL_FILE
 
 if TYPE_CHECKING:
+    from researcher.exports.export import ExportedFile
     from researcher.hospitals.federation import Federation
 
-__all__ = ["Judgement", "credentials_for", "judged", "read_hold_out"]
+__all__ = ["Judgement", "credentials_for", "exported", "judged", "read_hold_out"]
 
 
 def credentials_for(
@@ -70,6 +71,33 @@ def judged(folder: Path, setup: Setup | None, test_data: Path | str, **more: Any
     """
     backbone = {"backbone_weights": setup.backbone_weights} if setup and setup.backbone_weights else {}
     return judge(folder / MODEL_FILE, test_data, **{**backbone, **more})
+
+
+def exported(
+    folder: Path,
+    setup: Setup | None,
+    format: str,
+    out: Path | str | None,
+    *,
+    test: Path | str | None,
+    calibrate_on: Path | str | None,
+    backbone_weights: str | None,
+) -> ExportedFile:
+    """The global model that a study's folder holds, as a file for other programs.
+
+    Raises:
+        WanwuError: As `ExportOrder.export`.
+    """
+    from researcher.exports.order import ExportOrder  # late: torch takes seconds to import
+
+    order = ExportOrder(
+        format,
+        None if out is None else Path(out),
+        test=None if test is None else Path(test),
+        calibrate_on=None if calibrate_on is None else Path(calibrate_on),
+        backbone_weights=backbone_weights or (setup.backbone_weights if setup else None) or None,
+    )
+    return order.export(folder / MODEL_FILE)
 
 
 def _of_submission(setup: Setup | None, folder: Path | str) -> tuple[str, ...]:

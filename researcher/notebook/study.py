@@ -13,7 +13,7 @@ from policies.plans.training import TrainingPlan
 from researcher.evaluation.hold_out import HoldOut
 from researcher.hospitals.credentials import Credentials
 from researcher.html.element import Html, together
-from researcher.notebook.folder import Judgement, credentials_for, judged, read_hold_out
+from researcher.notebook.folder import Judgement, credentials_for, exported, judged, read_hold_out
 from researcher.notebook.setup import Setup, first_weights
 from researcher.notebook.status import StudyStatus, status_of
 from researcher.notebook.watching import Watching, say_unfetched, wait_for_decisions
@@ -23,7 +23,7 @@ from researcher.studies.checkpoints import load_state
 from researcher.studies.history import History, RoundRecord
 from researcher.studies.kept_plan import STUDY_FILE, read_plan
 from researcher.studies.remote_round import RetryPolicy, RoundEvent
-from researcher.terminal.training_session import MODEL_FILE, result_of, write_all
+from researcher.terminal.training_session import result_of, write_all
 from researcher.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -233,17 +233,15 @@ class Study(study.Study):
         Raises:
             WanwuError: As `researcher.exports.order.ExportOrder.export`.
         """
-        from researcher.exports.order import ExportOrder  # late: torch takes seconds to import
-
-        setup = self.setup
-        order = ExportOrder(
+        return exported(
+            self.folder,
+            self.setup,
             format,
-            None if out is None else Path(out),
-            test=None if test is None else Path(test),
-            calibrate_on=None if calibrate_on is None else Path(calibrate_on),
-            backbone_weights=backbone_weights or (setup.backbone_weights if setup else None) or None,
+            out,
+            test=test,
+            calibrate_on=calibrate_on,
+            backbone_weights=backbone_weights,
         )
-        return order.export(Path(self.folder) / MODEL_FILE)
 
     def repeat(self) -> Repetition:
         """The same plan with the same first weights once more, at the hospitals that this study is connected to.
