@@ -1,4 +1,4 @@
-"""The way from a study's folder to its hospitals, to the hold-out to evaluate on, to a judgement of its model, and to its exports."""
+"""A study's folder on the way to its hospitals, its hold-out, a judgement of its model and its exports."""
 
 from __future__ import annotations
 

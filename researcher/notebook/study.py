@@ -27,9 +27,9 @@ from researcher.terminal.training_session import result_of, write_all
 from researcher.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
-    from researcher.exports.export import ExportedFile
     from researcher.hospitals.federation import Federation
     from researcher.notebook import federation as notebook_federation
+    from researcher.notebook.folder import ExportedFile
     from researcher.notebook.repetition import Repetition
 
 MIN_CLIENTS = 2
