@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands screenshots translations check types-product types-tests lock clean
+.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands bench-export screenshots translations check types-product types-tests lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -89,6 +89,9 @@ bench-accuracy: setup ## accuracy of private studies, into out/bench (ARGS="--se
 
 bench-hospital: setup ## how fast pictures come in beside bare decoding, in how much memory, and how long the console's lists take, into out/bench (ARGS="--jpegs 2000 --dicoms 500")
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/hospital.py $(ARGS)
+
+bench-export: setup ## every model in every form that onnxruntime runs, likeness, accuracy, size and time, into out/bench (ARGS="--data FOLDER")
+	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/benchmarks/export.py $(ARGS)
 
 bench-commands: setup ## processor seconds and wall of every everyday command, and of each help, into out/bench (ARGS="--beside ../earlier --turns 1")
 	$(BIN)/python tests/benchmarks/commands.py $(ARGS)

@@ -63,6 +63,11 @@ class ExportedFile:
                 f"{self.milliseconds:.2f} ms of one core for a picture, the float ONNX file "
                 f"{self.milliseconds_float:.2f} ms; {self.size_ratio:.2f} of its size."
             )
+        if self.about.format == "coreml":
+            yield (
+                "No picture was run through it: nothing on Linux runs Core ML. Its inputs, its outputs and the weights "
+                "of its layers are the model's; norms, preprocessing and probabilities were not compared."
+            )
         yield from self._of_int8()
         yield self.about.promise
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from policies.errors import ConfigError
 from researcher.evaluation.hold_out import load_hold_out
+from researcher.exports.converted import export_converted
+from researcher.exports.converters import CONVERTERS
 from researcher.exports.export import ExportedFile, export_onnx
 from researcher.exports.global_model import GlobalModel
 from researcher.exports.pictures import Pictures, of_hold_out
 
-SUFFIXES = {"onnx": ".onnx", "onnx-int8": ".int8.onnx"}
+SUFFIXES = {"onnx": ".onnx", "onnx-int8": ".int8.onnx", "litert": ".tflite", "coreml": ".mlpackage.zip"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class ExportOrder:
             file: `.safetensors`, with its sidecar.
 
         Raises:
+            ConverterMissing: The format's converter was not set up.
             ExportRefused: The file would not be what the model is.
             ConfigError: A file is missing, malformed, or cannot be written.
             DataError: The public pictures cannot be read as ones for this model.
@@ -49,9 +52,12 @@ class ExportOrder:
         if self.format not in SUFFIXES:
             raise ConfigError(f"The format must be one of {', '.join(SUFFIXES)}, got {self.format!r}.")
         model = GlobalModel.load(file, backbone_weights=self.backbone_weights)
+        out = self.out or file.with_suffix(SUFFIXES[self.format])
+        if self.format in CONVERTERS:
+            return export_converted(model, out, self.format, self._pictures(model, self.test))
         return export_onnx(
             model,
-            self.out or file.with_suffix(SUFFIXES[self.format]),
+            out,
             int8=self.format == "onnx-int8",
             pictures=self._pictures(model, self.test),
             calibration=self._pictures(model, self.calibrate_on),

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from policies.terminal.commands import option, path, refuse_together
+from policies.terminal.commands import option, path, refuse_together, switch
 from policies.terminal.printing import say
 from researcher.cli.commands import ResearcherCommands
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMATS = ("onnx", "onnx-int8")
+FORMATS = ("onnx", "onnx-int8", "litert", "coreml")
 
 
 def export(
@@ -25,8 +25,17 @@ def export(
     test: Path | None,
     calibrate_on: Path | None,
     backbone_weights: str | None,
+    set_up: bool,
 ) -> None:
     """Writes a global model as a file for other programs, after holding it against the trained one."""
+    from researcher.exports.converters import CONVERTERS
+
+    if set_up:
+        if format not in CONVERTERS:
+            raise click.UsageError(f"--set_up goes with --format {' or '.join(CONVERTERS)}.")
+        CONVERTERS[format].set_up()
+        say(f"The converter to {format} is set up.")
+        return
     from researcher.exports.order import ExportOrder
     from researcher.terminal.training_session import MODEL_FILE
 
@@ -54,4 +63,5 @@ def add_commands(commands: ResearcherCommands) -> None:
         option("--test", f"{public}, on which it is compared (default: 500 drawn ones)", kind=path),
         option("--calibrate_on", f"{public}, for the ranges of onnx-int8 (default: drawn ones)", kind=path),
         option("--backbone_weights", "public weights of a features model's backbone, exported with it", value="SOURCE"),
+        switch("--set_up", "install the converter to this format, in an environment of its own, and end"),
     )

@@ -1,0 +1,92 @@
+"""Converters that need an environment of their own: each is a program there, with a pinned closure.
+
+A converter gets a folder with the traced program and public pictures, and leaves the converted model in it. Nothing
+else crosses to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from policies.errors import ConverterMissing, ExportRefused
+
+PLACE = Path(__file__).parent / "environments"
+_TOLD = 600  # characters of a converter's last words
+
+
+@dataclass(frozen=True)
+class Converter:
+    """A converter.
+
+    Attributes:
+        name: Of the format, and of its two files in `PLACE`: the program, and the closure that it is installed from.
+        result: What it leaves in its folder.
+    """
+
+    name: str
+    result: str
+
+    @property
+    def environment(self) -> Path:
+        """Where its environment is, on this machine: another one for another closure."""
+        digest = hashlib.sha256((PLACE / f"{self.name}.txt").read_bytes()).hexdigest()
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return cache / "wanwu" / "converters" / f"{self.name}-{digest[:12]}"
+
+    @property
+    def _python(self) -> Path:
+        return self.environment / "bin" / "python"
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether it can run here."""
+        return (self.environment / ".installed").is_file()
+
+    def set_up(self) -> None:
+        """Makes its environment with uv, from its closure, which says every version.
+
+        Raises:
+            ConverterMissing: uv is not here, or cannot install it.
+        """
+        beside = Path(sys.executable).with_name("uv")
+        uv = str(beside) if beside.is_file() else shutil.which("uv")
+        if uv is None:
+            raise ConverterMissing("uv is needed to set a converter up, and is not here. Install it: pip install uv.")
+        python = ["--python", str(self._python)]
+        for arguments in (
+            ["venv", "--clear", "--python", sys.executable, str(self.environment)],
+            ["pip", "install", "--no-deps", *python, "-r", str(PLACE / f"{self.name}.txt")],
+        ):
+            ran = subprocess.run([uv, *arguments], capture_output=True, text=True, check=False)
+            if ran.returncode:
+                raise ConverterMissing(f"uv could not set up {self.name}: {ran.stderr[-_TOLD:]}")
+        (self.environment / ".installed").touch()
+
+    def run(self, folder: Path) -> Path:
+        """Converts what lies in a folder; returns what was left there.
+
+        Raises:
+            ConverterMissing: It was not set up.
+            ExportRefused: It fails.
+        """
+        if not self.is_set_up:
+            raise ConverterMissing(
+                f"The converter to {self.name} is not set up on this machine. Run once: python -m researcher export "
+                f"--format {self.name} --set_up"
+            )
+        program = [str(self._python), str(PLACE / f"{self.name}.py"), str(folder)]
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        ran = subprocess.run(program, capture_output=True, text=True, check=False, env=clean)
+        result = folder / self.result
+        if ran.returncode or not result.exists():
+            raise ExportRefused(f"The converter to {self.name} cannot take this model: {ran.stderr[-_TOLD:]}")
+        return result
+
+
+CONVERTERS = {"litert": Converter("litert", "model.tflite"), "coreml": Converter("coreml", "model.mlpackage")}

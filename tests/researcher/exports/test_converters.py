@@ -1,0 +1,99 @@
+"""Converters in environments of their own: what crosses to them, and how one that is missing or fails is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.global_models import save_global_model, small_model
+
+from policies.errors import ConverterMissing, ExportRefused
+from researcher.exported.about import ExportedModel
+from researcher.exports.converted import export_converted
+from researcher.exports.converters import CONVERTERS, PLACE, Converter
+from researcher.exports.global_model import GlobalModel
+
+COPIES = """
+import sys, pathlib, numpy as np
+folder = pathlib.Path(sys.argv[-1])
+assert sorted(one.name for one in folder.iterdir()) == ["about.json", "inputs.npz", "program.pt2"]
+given = np.load(folder / "inputs.npz")["pictures"]
+assert given.dtype == np.int32
+"""
+
+
+def _set_up(converter: Converter, program: str) -> None:
+    """An environment whose python runs `program`, whatever it is called with."""
+    python = converter.environment / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    (python.parent / "program.py").write_text(program)
+    python.write_text(f'#!/bin/sh\nexec {os.environ["REAL_PYTHON"]} {python.parent}/program.py "$@"\n')
+    python.chmod(0o700)
+    (converter.environment / ".installed").touch()
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GlobalModel:
+    """A small model, on a machine without a converter."""
+    import sys
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("REAL_PYTHON", sys.executable)
+    return GlobalModel.load(save_global_model(tmp_path, small_model("linear")))
+
+
+@pytest.mark.parametrize("name", CONVERTERS)
+def test_a_missing_converter_is_told_with_the_one_command_that_sets_it_up(
+    model: GlobalModel, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(ConverterMissing, match=f"--format {name} --set_up"):
+        export_converted(model, tmp_path / "out", name)
+
+
+@pytest.mark.parametrize("name", CONVERTERS)
+def test_a_closure_pins_every_package_and_names_no_host(name: str) -> None:
+    lines = [line for line in (PLACE / f"{name}.txt").read_text().splitlines() if not line.lstrip().startswith("#")]
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9._-]+==[^\s/]+( ; .+)?", line)] == []
+
+
+def test_a_converted_file_that_says_something_else_is_not_written(model: GlobalModel, tmp_path: Path) -> None:
+    wrong = """
+(folder / "model.tflite").write_bytes(b"file")
+np.savez(folder / "outputs.npz", probabilities=np.full((len(given), 4), 0.25, dtype=np.float32))
+"""
+    _set_up(CONVERTERS["litert"], COPIES + wrong)
+    with pytest.raises(ExportRefused, match="differ from the trained"):
+        export_converted(model, tmp_path / "model.tflite", "litert")
+    assert not (tmp_path / "model.tflite").exists()
+
+
+def test_a_converter_that_fails_is_told_with_its_last_words(model: GlobalModel, tmp_path: Path) -> None:
+    _set_up(CONVERTERS["litert"], "raise SystemExit('no such operation: erfinv')")
+    with pytest.raises(ExportRefused, match="no such operation: erfinv"):
+        export_converted(model, tmp_path / "model.tflite", "litert")
+
+
+@pytest.mark.parametrize(("farthest", "is_written"), [(0.0, True), (0.5, False)])
+def test_a_core_ml_package_is_held_against_the_models_shapes_and_weights(
+    model: GlobalModel, tmp_path: Path, farthest: float, is_written: bool
+) -> None:
+    told = {"edges": {"pictures": [1, 28, 28, 3], "probabilities": [1, 4]}, "farthest": farthest}
+    makes = f"""
+(folder / "model.mlpackage").mkdir()
+(folder / "model.mlpackage" / "Manifest.json").write_text("{{}}")
+(folder / "checked.json").write_text({json.dumps(told)!r})
+"""
+    _set_up(CONVERTERS["coreml"], COPIES + makes)
+    out = tmp_path / "model.mlpackage.zip"
+    if not is_written:
+        with pytest.raises(ExportRefused, match="other inputs, outputs or weights"):
+            export_converted(model, out, "coreml")
+        return
+    written = export_converted(model, out, "coreml")
+    assert "was run through it" in " ".join(written.told())
+    beside = json.loads((tmp_path / "model.mlpackage.zip.json").read_text())
+    assert ExportedModel.from_properties(beside) == replace(model.about("coreml"), likeness=None)
