@@ -77,7 +77,7 @@ def _prepare(model: GlobalModel, about: ExportedModel, pictures: Pictures, folde
     whole = WholeModel(one.model, one.weights, bits=model.bits, backbone=model.backbone)
     program = torch.export.export(whole, tuple(torch.from_numpy(value[:1]) for value in inputs.values()))
     torch.export.save(program, folder / "program.pt2")
-    np.savez(folder / "inputs.npz", allow_pickle=False, **inputs)
+    np.savez(folder / "inputs.npz", **inputs)
     (folder / "about.json").write_text(json.dumps(about.to_properties()))
 
 

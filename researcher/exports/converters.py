@@ -65,7 +65,7 @@ class Converter:
         ):
             ran = subprocess.run([uv, *arguments], capture_output=True, text=True, check=False)
             if ran.returncode:
-                raise ConverterMissing(f"uv could not set up {self.name}: {ran.stderr[-_TOLD:]}")
+                raise ConverterMissing(f"uv could not set up {self.name}: {_last_line(ran.stderr)}")
         (self.environment / ".installed").touch()
 
     def run(self, folder: Path) -> Path:
@@ -85,8 +85,12 @@ class Converter:
         ran = subprocess.run(program, capture_output=True, text=True, check=False, env=clean)
         result = folder / self.result
         if ran.returncode or not result.exists():
-            raise ExportRefused(f"The converter to {self.name} cannot take this model: {ran.stderr[-_TOLD:]}")
+            raise ExportRefused(f"The converter to {self.name} cannot take this model: {_last_line(ran.stderr)}")
         return result
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[-1][-_TOLD:]
 
 
 CONVERTERS = {"litert": Converter("litert", "model.tflite"), "coreml": Converter("coreml", "model.mlpackage")}

@@ -21,7 +21,9 @@ COPIES = """
 import sys, pathlib, numpy as np
 folder = pathlib.Path(sys.argv[-1])
 assert sorted(one.name for one in folder.iterdir()) == ["about.json", "inputs.npz", "program.pt2"]
-given = np.load(folder / "inputs.npz")["pictures"]
+held = np.load(folder / "inputs.npz")
+assert held.files == ["pictures"]
+given = held["pictures"]
 assert given.dtype == np.int32
 """
 
