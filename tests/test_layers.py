@@ -93,7 +93,10 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.audit_log": {"policies": "errors ledger plans untrusted_text", "datasites": "files"},
     "datasites.datasite_process": {"policies": "errors", "datasites": "config files"},
     "datasites.hospitals_file": {"policies": "errors", "datasites": "config files"},
-    "datasites.training.book_keeping": {"policies": "errors", "datasites": "training.dp_sgd training.losses"},
+    "datasites.training.book_keeping": {
+        "policies": "errors",
+        "datasites": "training.dp_sgd training.gpu training.losses",
+    },
     "datasites.training.evaluation": {
         "policies": "errors plans",
         "datasites": "training.losses training.models training.pictures",
@@ -422,6 +425,10 @@ LATE: dict[str, tuple[str, ...]] = {
         "researcher/hospitals/sign_in.py",
     ),
     "Triton takes half a second to import, and only a GPU's work needs it": (
+        "datasites/training/book_keeping/convolution.py",
+        "datasites/training/book_keeping/linear.py",
+        "datasites/training/book_keeping/norms.py",
+        "datasites/training/dp_sgd/weighted_sums.py",
         "datasites/training/randomness/noise_kernel.py",
     ),
     "PySyft reads who the server is when it is imported": ("datasites/pysyft/server.py", "datasites/server.py"),

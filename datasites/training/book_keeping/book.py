@@ -23,7 +23,11 @@ class PerSampleGradient(Protocol):
     """One parameter in one call of a layer: each picture's gradient of it, without having to be written out."""
 
     def square_norms(self) -> torch.Tensor:
-        """Each picture's squared gradient norm, float64, (B,): the truth or, where rounding could hide it, more."""
+        """Each picture's squared gradient norm: the truth or, where rounding could hide it, more.
+
+        Returns:
+            float64, (B,), or (parts, B), parts that are to be added up.
+        """
 
     def per_picture(self) -> torch.Tensor:
         """Each picture's gradient, float32, (B, *shape)."""
@@ -95,17 +99,21 @@ class Book:
         pictures: B, the number of pictures.
         views: How many views of each picture the batch holds, the views being the slow axis: a picture's gradient
             is the sum over its views.
+        kernels: Whether the layers' rules may use the kernels of `training.gpu`.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], *, pictures: int, views: int) -> None:
+    def __init__(
+        self, parameters: Mapping[str, nn.Parameter], *, pictures: int, views: int, kernels: bool = False
+    ) -> None:
         self.pictures = pictures
         self.views = views
+        self.kernels = kernels
         self.names = {id(parameter): name for name, parameter in parameters.items()}
         self.computed: dict[int, Computed] = {}
         self._parameters = list(parameters.values())
         self._kept: dict[int, list[PerSampleGradient]] = {}
         self._announced: Counter[int] = Counter()
-        self._square_norms: torch.Tensor | None = None
+        self._square_norms: list[torch.Tensor] = []
         self._small: dict[int, InstantiatedGradient] = {}
 
     def is_trained(self, tensor: object) -> bool:
@@ -157,10 +165,10 @@ class Book:
                 self._count(key, together)
         if self._small:
             self._add(square_norms(torch.cat([gradient.rows for gradient in self._small.values()], dim=1)))
-        if self._square_norms is None:
+        if not self._square_norms:
             device = self._parameters[0].device if self._parameters else torch.device("cpu")
             return torch.zeros(self.pictures, dtype=torch.float64, device=device)
-        return self._square_norms
+        return torch.cat([part.view(-1, self.pictures) for part in self._square_norms]).sum(dim=0)
 
     def weighted_sums(self, factors: torch.Tensor) -> list[torch.Tensor]:
         """Returns the sum of the pictures' gradients, each times its factor. Call once: it drops what it sums.
@@ -195,7 +203,7 @@ class Book:
             self._add(gradient.square_norms())
 
     def _add(self, square_norms: torch.Tensor) -> None:
-        self._square_norms = square_norms if self._square_norms is None else self._square_norms + square_norms
+        self._square_norms.append(square_norms)
 
     def _small_sums(self, factors: torch.Tensor) -> dict[int, torch.Tensor]:
         """The sums of all small gradients, by parameter."""

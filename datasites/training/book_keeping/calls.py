@@ -39,7 +39,26 @@ def full(tensor: torch.Tensor) -> torch.Tensor:
     Args:
         tensor: Of any shape.
     """
-    return tensor if tensor.dtype == torch.float64 else tensor.to(torch.float32)
+    return tensor.to(full_dtype(tensor))
+
+
+def full_dtype(tensor: torch.Tensor) -> torch.dtype:
+    """The precision in which norms and sums of a tensor are taken.
+
+    Args:
+        tensor: Of any shape.
+    """
+    return tensor.dtype if tensor.dtype == torch.float64 else torch.float32
+
+
+def with_kernels(book: Book, inputs: torch.Tensor) -> bool:
+    """Whether a layer's gradients are made by the kernels of `training.gpu`, which take no float64.
+
+    Args:
+        book: Of the pass.
+        inputs: Of the layer, of any shape.
+    """
+    return book.kernels and inputs.dtype != torch.float64
 
 
 def check_rows(book: Book, inputs: torch.Tensor, weight: torch.Tensor, kind: str) -> None:

@@ -7,8 +7,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from datasites.training.book_keeping.book import Book, InstantiatedGradient
-from datasites.training.book_keeping.calls import check_rows, full, summed_over_views, without_autocast, working_dtype
+from datasites.training.book_keeping.book import Book, InstantiatedGradient, PerSampleGradient
+from datasites.training.book_keeping.calls import (
+    check_rows,
+    full_dtype,
+    summed_over_views,
+    with_kernels,
+    without_autocast,
+    working_dtype,
+)
 from datasites.training.book_keeping.patches import ConvolutionCall, weight_gradient
 from datasites.training.dp_sgd.weighted_sums import full_precision
 
@@ -70,6 +77,14 @@ def _padded(
     return F.pad(inputs, sides), (0,) * axes
 
 
+def _weight_gradient(call: ConvolutionCall, inputs: torch.Tensor, grad_output: torch.Tensor) -> PerSampleGradient:
+    if not with_kernels(call.book, inputs):
+        return weight_gradient(call, inputs, grad_output)
+    from datasites.training.book_keeping.gpu_gradients import of_convolution
+
+    return of_convolution(call, inputs, grad_output)
+
+
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, anchor: torch.Tensor, inputs: torch.Tensor, call: ConvolutionCall) -> torch.Tensor:
@@ -85,9 +100,9 @@ class _Convolution(torch.autograd.Function):
         call, (inputs,) = ctx.call, ctx.saved_tensors
         with full_precision(grad_output.device.type):
             if call.book.is_trained(call.weight):
-                call.book.enter(call.weight, weight_gradient(call, inputs, grad_output))
+                call.book.enter(call.weight, _weight_gradient(call, inputs, grad_output))
             if call.book.is_trained(call.bias):
-                rows = full(grad_output).flatten(2).sum(dim=2)
+                rows = grad_output.flatten(2).sum(dim=2, dtype=full_dtype(grad_output))
                 call.book.enter(call.bias, InstantiatedGradient(summed_over_views(rows, call.book)))
         if not ctx.needs_input_grad[1]:
             return None, None, None

@@ -19,6 +19,7 @@ from datasites.training.book_keeping.interception import Interception
 from datasites.training.book_keeping.support import check_model, check_pictures_stay_apart, copied_parameters
 from datasites.training.dp_sgd.engine_contract import Inputs, clipping_factors, for_each_row, pictures_and_views
 from datasites.training.dp_sgd.weighted_sums import full_precision
+from datasites.training.gpu import readiness
 from datasites.training.losses import summed_loss
 
 
@@ -79,7 +80,8 @@ class BookKeeping:
 
     def _pass(self, images: Inputs, labels: torch.Tensor, pictures: int, views: int) -> Book:
         """The forward and the backward pass; what is known of each parameter afterwards."""
-        book = Book(self._parameters, pictures=pictures, views=views)
+        kernels = readiness.kernels_run_on(labels.device)
+        book = Book(self._parameters, pictures=pictures, views=views, kernels=kernels)
         if pictures == 0:
             return book
         self.check(images)

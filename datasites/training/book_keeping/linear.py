@@ -12,8 +12,10 @@ from datasites.training.book_keeping.book import Book, InstantiatedGradient, Per
 from datasites.training.book_keeping.calls import (
     check_rows,
     full,
+    full_dtype,
     positions_by_picture,
     summed_over_views,
+    with_kernels,
     without_autocast,
     working_dtype,
 )
@@ -70,9 +72,9 @@ class _Linear(torch.autograd.Function):
             if ctx.saved_tensors:
                 call.book.enter(call.weight, _weight_gradient(call, ctx.saved_tensors[0], grad_output))
             if call.bias is not None and call.book.is_trained(call.bias):
-                rows = full(grad_output)
-                if rows.dim() > 2:
-                    rows = rows.flatten(1, -2).sum(dim=1)
+                flat = grad_output.dim() == 2
+                rows = grad_output.reshape(len(grad_output), -1, grad_output.shape[-1])
+                rows = full(grad_output) if flat else rows.sum(dim=1, dtype=full_dtype(rows))
                 call.book.enter(call.bias, InstantiatedGradient(summed_over_views(rows, call.book)))
         if not ctx.needs_input_grad[1]:
             return None, None, None
@@ -81,6 +83,11 @@ class _Linear(torch.autograd.Function):
 
 
 def _weight_gradient(call: _Call, inputs: torch.Tensor, grad_output: torch.Tensor) -> PerSampleGradient:
+    if with_kernels(call.book, inputs):
+        from datasites.training.book_keeping.gpu_gradients import of_linear
+
+        once, book = call.book.is_used_once(call.weight), call.book
+        return of_linear(inputs, grad_output, pictures=book.pictures, views=book.views, once=once)
     inputs = positions_by_picture(full(inputs), call.book)
     grad_output = positions_by_picture(full(grad_output), call.book)
     gradient = SumOfOuterProducts(inputs, grad_output)

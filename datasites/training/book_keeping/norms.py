@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from datasites.training.book_keeping.book import Book, InstantiatedGradient
-from datasites.training.book_keeping.calls import check_rows, full, summed_over_views, without_autocast
+from datasites.training.book_keeping.calls import check_rows, full, summed_over_views, with_kernels, without_autocast
 
 
 def group_norm(
@@ -151,8 +151,26 @@ class _LayerNorm(torch.autograd.Function):
             mask = [True, False, False]
             settings = (ctx.shape, means, scales, *call.affine(values.dtype), mask)
             found = torch.ops.aten.native_layer_norm_backward(grad_output, values, *settings)[0]
-            normalised = (values - means).mul_(scales)
-            positions = (len(values), -1, *ctx.shape)
-            by_scale = normalised.mul_(grad_output).reshape(positions).sum(dim=1)
-            call.enter(by_scale, grad_output.reshape(positions).sum(dim=1))
+            call.enter(*_by_scale_and_shift(call, ctx.shape, values, grad_output, means, scales))
             return None, found.to(ctx.dtype), None, None
+
+
+def _by_scale_and_shift(
+    call: _Call,
+    shape: tuple[int, ...],
+    values: torch.Tensor,
+    grad_output: torch.Tensor,
+    means: torch.Tensor,
+    scales: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each row's gradients of LayerNorm's scale and shift, (V * B, *shape) each."""
+    positions = (len(values), -1, *shape)
+    if with_kernels(call.book, values):
+        from datasites.training.gpu.affine import layer_norm
+
+        rows, width = len(values), math.prod(shape)
+        both = layer_norm(values.reshape(rows, -1, width), grad_output.reshape(rows, -1, width), means, scales)
+        return both[:, 0].view(rows, *shape), both[:, 1].view(rows, *shape)
+    normalised = (values - means).mul_(scales)
+    by_scale = normalised.mul_(grad_output).reshape(positions).sum(dim=1)
+    return by_scale, grad_output.reshape(positions).sum(dim=1)

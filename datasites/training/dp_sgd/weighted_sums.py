@@ -12,10 +12,13 @@ from typing import Any
 
 import torch
 
+from datasites.training.gpu import readiness
+
 # Pictures whose gradients are added in float32; above them everything is float64.
 TOGETHER = 64
 # Numbers that are copied at once, so that the copy stays in the processor's cache.
 _BLOCK = 1 << 17
+_BLOCK_ON_A_GPU = 1 << 27  # where each launch costs, and nothing is cached
 _WHOLE = {4: torch.int32, 8: torch.int64}  # as many bits as a number of so many bytes
 # Where torch can be told, or tells itself, to multiply float32 numbers in fewer bits (TF32, bfloat16).
 _BACKENDS: tuple[Any, ...] = (
@@ -58,7 +61,11 @@ def square_norms(gradients: torch.Tensor) -> torch.Tensor:
         float64, (B,).
     """
     rows = gradients.flatten(1)
-    width = max(1, _BLOCK // max(1, len(rows)))
+    if _has_kernels(rows):
+        from datasites.training.gpu import rows as kernels
+
+        return kernels.square_norms(rows)
+    width = max(1, _block(rows) // max(1, len(rows)))
     total = rows.new_zeros(len(rows), dtype=torch.float64)
     for part in rows.split(width, dim=1):
         total += part.to(torch.float64, copy=True).square_().sum(dim=1)
@@ -79,12 +86,24 @@ def weighted_sum(gradients: torch.Tensor, factors: torch.Tensor) -> torch.Tensor
         float64, of `shape`.
     """
     rows, weights = gradients.flatten(1), factors.to(gradients.dtype)
+    if _has_kernels(rows):
+        from datasites.training.gpu import rows as kernels
+
+        return kernels.weighted_sum(rows, weights).view(gradients.shape[1:])
     total = rows.new_zeros(rows.shape[1], dtype=torch.float64)
     for part, own in zip(rows.split(TOGETHER), weights.split(TOGETHER), strict=True):
-        width = _BLOCK // TOGETHER
+        width = _block(rows) // TOGETHER
         for sums, numbers in zip(total.split(width), part.split(width, dim=1), strict=True):
             sums.add_(own @ only_weighted(numbers, own))
     return total.view(gradients.shape[1:])
+
+
+def _has_kernels(rows: torch.Tensor) -> bool:
+    return readiness.kernels_run_on(rows.device) and rows.dtype == torch.float32 and rows.numel() > 0
+
+
+def _block(rows: torch.Tensor) -> int:
+    return _BLOCK_ON_A_GPU if rows.is_cuda else _BLOCK
 
 
 def only_weighted(rows: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,176 @@
+"""The kernel that makes per-picture weight gradients in registers, tile by tile, and measures, writes or adds them.
+
+A layer's gradient of one picture is the sum over positions of a patch of its input times the gradient of an output:
+`acc`, a tile of rows (tap, channel) and columns (output), added up in float32. What is done with `acc` is a choice at
+compile time, so what is measured and what is summed have the same bits.
+"""
+
+from __future__ import annotations
+
+import os
+
+import triton
+import triton.language as tl
+
+NORM, WRITE, SUM = 0, 1, 2
+# Triton's interpreter multiplies no bfloat16 numbers; products of such are exact in float32.
+_INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
+_VARY = [  # by layer: kernels are not compiled anew for them
+    "pictures", "per", "views", "depth", "height", "width", "wide", "high", "places", "stride_z", "stride_y",
+    "stride_x", "padding_z", "padding_y", "padding_x", "dilation_z", "dilation_y", "dilation_x", "taps_y", "taps_x",
+    "taps", "channel_tiles", "column_tiles", "blocks",
+]  # fmt: skip
+
+
+@triton.jit
+def _patches(
+    x: tl.tensor,
+    t: tl.tensor,
+    c: tl.tensor,
+    tap: tl.tensor,
+    c_ok: tl.tensor,
+    channels: tl.tensor,
+    layer: tl.tensor,
+    kind: tl.constexpr,
+    deep: tl.constexpr,
+) -> tl.tensor:
+    """Patches at positions t of one picture, (steps, rows); zero where they leave the picture."""
+    depth, height, width, wide, high, places, stride_z, stride_y, stride_x, padding_z, padding_y, padding_x = layer
+    tap_z, tap_y, tap_x = tap
+    t_ok = t < places
+    if kind == 0:
+        return tl.load(x + t[:, None] * channels + c[None, :], mask=t_ok[:, None] & c_ok[None, :], other=0.0)
+    line = t // wide
+    ix = t % wide * stride_x - padding_x
+    iy = line * stride_y - padding_y
+    iz = line * 0
+    if deep:
+        iy = line % high * stride_y - padding_y
+        iz = line // high * stride_z - padding_z
+    if kind == 1:
+        ix = ix + tap_x
+        iy = iy + tap_y
+        ok = t_ok & (iy >= 0) & (iy < height) & (ix >= 0) & (ix < width)
+        if deep:
+            iz = iz + tap_z
+            ok = ok & (iz >= 0) & (iz < depth)
+            iy = iz * height + iy
+        pixel = iy * width + ix
+        return tl.load(x + pixel[:, None] * channels + c[None, :], mask=ok[:, None] & c_ok[None, :], other=0.0)
+    jx = ix[:, None] + tap_x[None, :]
+    jy = iy[:, None] + tap_y[None, :]
+    good = t_ok[:, None] & c_ok[None, :] & (jy >= 0) & (jy < height) & (jx >= 0) & (jx < width)
+    if deep:
+        jz = iz[:, None] + tap_z[None, :]
+        good = good & (jz >= 0) & (jz < depth)
+        jy = jz * height + jy
+    return tl.load(x + (jy * width + jx) * channels + c[None, :], mask=good, other=0.0)
+
+
+@triton.jit
+def _gradients(
+    g: tl.tensor, t: tl.tensor, n: tl.tensor, n_ok: tl.tensor, outputs: tl.tensor, places: tl.tensor
+) -> tl.tensor:
+    """Gradients of outputs at positions t of one picture, (steps, columns)."""
+    return tl.load(g + t[:, None] * outputs + n[None, :], mask=(t < places)[:, None] & n_ok[None, :], other=0.0)
+
+
+@triton.jit
+def _multiplied(a: tl.tensor, v: tl.tensor, acc: tl.tensor) -> tl.tensor:
+    if _INTERPRETED:
+        a, v = a.to(tl.float32), v.to(tl.float32)
+    return tl.dot(tl.trans(a), v, acc)
+
+
+@triton.jit
+def _square_norm(acc: tl.tensor) -> tl.tensor:
+    """In float32, but with small numbers enlarged by 2^64, so that no square of a float32 number is lost."""
+    large = acc * 18446744073709551616.0
+    enlarged = tl.sum(large * large)
+    plain = tl.sum(acc * acc)
+    small = enlarged < 1.2676506002282294e30
+    return tl.where(small, enlarged.to(tl.float64) * 2.938735877055719e-39, plain.to(tl.float64))
+
+
+@triton.jit
+def _rows(
+    tile: tl.tensor,
+    own_channels: tl.tensor,
+    taps: tl.tensor,
+    taps_y: tl.tensor,
+    taps_x: tl.tensor,
+    channel_tiles: tl.tensor,
+    kind: tl.constexpr,
+    rows: tl.constexpr,
+    narrow: tl.constexpr,
+) -> tl.tensor:
+    """A tile's rows: which of the gradient's, which channel, whether there is one, and the tap on each axis."""
+    every = tl.arange(0, rows)
+    if kind == 1:
+        tap = tile // channel_tiles
+        c = tile % channel_tiles * rows + every
+        c_ok = c < own_channels
+        m = tap * own_channels + c
+    else:
+        m = tile * rows + every
+        c_ok = m < own_channels * taps
+        c = m if kind == 0 else m % narrow
+        tap = tile * 0 if kind == 0 else m // narrow
+    return m, c, c_ok, tap // taps_x // taps_y, tap // taps_x % taps_y, tap % taps_x
+
+
+# fmt: off
+@triton.jit(do_not_specialize=_VARY)
+def products(
+    x: tl.tensor, g: tl.tensor, factors: tl.tensor, squares: tl.tensor, out: tl.tensor, low_x: tl.tensor,
+    low_g: tl.tensor, channels: tl.tensor, outputs: tl.tensor, own_channels: tl.tensor, own_outputs: tl.tensor,
+    pictures: tl.tensor, per: tl.tensor, views: tl.tensor, depth: tl.tensor, height: tl.tensor, width: tl.tensor,
+    wide: tl.tensor, high: tl.tensor, places: tl.tensor, stride_z: tl.tensor, stride_y: tl.tensor, stride_x: tl.tensor,
+    padding_z: tl.tensor, padding_y: tl.tensor, padding_x: tl.tensor, dilation_z: tl.tensor, dilation_y: tl.tensor,
+    dilation_x: tl.tensor, taps_y: tl.tensor, taps_x: tl.tensor, taps: tl.tensor, channel_tiles: tl.tensor,
+    column_tiles: tl.tensor, blocks: tl.tensor, mode: tl.constexpr, kind: tl.constexpr, deep: tl.constexpr,
+    one: tl.constexpr, halves: tl.constexpr, rows: tl.constexpr, columns: tl.constexpr, steps: tl.constexpr,
+    narrow: tl.constexpr,
+) -> None:
+    # fmt: on
+    """One tile of a part of the pictures' gradients. `Products` says what the arguments are."""
+    zero = tl.full((), 0, tl.int64)
+    tile, part, group = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    tile_m = tile // column_tiles
+    m, c, c_ok, z, y, x_tap = _rows(tile_m, own_channels, taps, taps_y, taps_x, channel_tiles, kind, rows, narrow)
+    tap = (z * dilation_z, y * dilation_y, x_tap * dilation_x)
+    n = tile % column_tiles * columns + tl.arange(0, columns)
+    n_ok = n < own_outputs
+    n = group * own_outputs + n
+    c = group * own_channels + c
+    across = narrow if kind == 2 else channels  # known to the compiler, few are read at once
+    layer = (depth, height, width, wide, high, places, stride_z, stride_y, stride_x, padding_z, padding_y, padding_x)
+    x_step = (zero + depth) * height * width * across
+    g_step = (zero + places) * outputs
+    every = tl.arange(0, steps)
+    size = (zero + own_channels) * taps * outputs
+    to = out + m[:, None] * outputs + n[None, :]
+    ok = c_ok[:, None] & n_ok[None, :]
+    total = tl.zeros((rows, columns), dtype=tl.float32)
+    for b in range(part * per, tl.minimum(part * per + per, pictures)):
+        acc = tl.zeros((rows, columns), dtype=tl.float32)
+        for i in range(0, 1 if one else views * blocks):
+            row = b if one else i // blocks * pictures + b
+            t = every if one else i % blocks * steps + every
+            own_x, own_g = x + row * x_step, g + row * g_step
+            a = _patches(own_x, t, c, tap, c_ok, across, layer, kind, deep)
+            v = _gradients(own_g, t, n, n_ok, outputs, places)
+            acc = _multiplied(a, v, acc)
+            if halves == 2:
+                acc = _multiplied(_patches(own_x + low_x, t, c, tap, c_ok, across, layer, kind, deep), v, acc)
+                acc = _multiplied(a, _gradients(own_g + low_g, t, n, n_ok, outputs, places), acc)
+        if mode == 2:
+            factor = tl.load(factors + b)
+            total += tl.where(factor > 0, factor * acc, 0.0)
+        else:
+            at = (group * tl.num_programs(0) + tile + zero) * pictures + b
+            tl.store(squares + at, _square_norm(acc))
+            if mode == 1:
+                tl.store(to + (zero + b) * size, acc, mask=ok)
+    if mode == 2:
+        tl.store(to + (zero + part) * size, total, mask=ok)

@@ -1,0 +1,182 @@
+"""The kernels against float64, by Triton's interpreter where there is no GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from support.triton_interpreter import DEVICE
+
+from datasites.training.gpu import affine, rows, self_test
+from datasites.training.gpu.packing import packed
+from datasites.training.gpu.plan import Geometry
+from datasites.training.gpu.products import Products
+
+# Three axes of positions, of which the first are 1 where there are fewer.
+ONE = (1, 1, 1)
+
+
+@pytest.fixture(autouse=True)
+def _numbers_may_overflow() -> Iterator[None]:
+    """The interpreter computes with numpy, which warns of what a GPU does in silence."""
+    with np.errstate(all="ignore"):
+        yield
+
+
+def shape(
+    channels: int,
+    outputs: int,
+    size: tuple[int, int, int],
+    kernel: tuple[int, int, int] = ONE,
+    *,
+    stride: tuple[int, int, int] = ONE,
+    padding: tuple[int, int, int] = (0, 0, 0),
+    dilation: tuple[int, int, int] = ONE,
+    groups: int = 1,
+    views: int = 1,
+    pictures: int = 2,
+) -> Geometry:
+    """A layer's geometry; how many positions it has follows from the rest."""
+    axes = zip(size, kernel, stride, padding, dilation, strict=True)
+    z, y, x = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes)
+    return Geometry(pictures, views, channels, outputs, groups, size, (z, y, x), kernel, stride, padding, dilation)
+
+
+def operands(geometry: Geometry, halves: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random inputs and gradients of outputs."""
+    made = torch.Generator().manual_seed(7)
+    count = geometry.views * geometry.pictures
+    inputs = torch.randn(count, geometry.channels, geometry.pixels, generator=made)
+    grad_output = torch.randn(count, geometry.outputs, geometry.places, generator=made)
+    dtype = torch.bfloat16 if halves == 1 else torch.float32
+    return inputs.to(DEVICE, dtype), grad_output.to(DEVICE, dtype)
+
+
+def by_autograd(geometry: Geometry, inputs: torch.Tensor, grad_output: torch.Tensor) -> torch.Tensor:
+    """Each picture's gradient of the weight in float64, (B, O, C / groups, taps)."""
+    found = []
+    for picture in range(geometry.pictures):
+        own_inputs, own_gradients = (
+            part[picture :: geometry.pictures].double().cpu().unflatten(2, size)
+            for part, size in ((inputs, geometry.size), (grad_output, geometry.positions))
+        )
+        channels = geometry.channels // geometry.groups
+        weight = torch.zeros(geometry.outputs, channels, *geometry.kernel, dtype=torch.float64, requires_grad=True)
+        settings = (geometry.stride, geometry.padding, geometry.dilation, geometry.groups)
+        outputs = F.conv3d(own_inputs, weight, None, *settings)
+        found.append(torch.autograd.grad((outputs * own_gradients).sum(), weight)[0].flatten(2))
+    return torch.stack(found)
+
+
+def as_rows(gradients: torch.Tensor) -> torch.Tensor:
+    """(..., O, C / groups, taps) as the kernel has it, (..., taps * C / groups, O)."""
+    return gradients.movedim((-1, -2), (-3, -2)).flatten(-3, -2)
+
+
+SHAPES = {
+    "linear": shape(20, 24, (1, 1, 19)),
+    "linear, views": shape(16, 40, (1, 1, 5), views=2),
+    "3 x 3": shape(16, 8, (1, 5, 4), (1, 3, 3), padding=(0, 1, 1)),
+    "strided 1 x 1": shape(17, 8, (1, 5, 5), stride=(1, 2, 2)),
+    "dilated, uneven": shape(16, 8, (1, 7, 5), (1, 2, 3), stride=(1, 2, 1), padding=(0, 0, 2), dilation=(1, 1, 2)),
+    "few channels": shape(3, 8, (1, 6, 5), (1, 3, 2), stride=(1, 2, 2), padding=(0, 1, 0), views=2),
+    "one axis": shape(18, 8, (1, 1, 9), (1, 1, 3), stride=(1, 1, 2)),
+    "three axes": shape(4, 8, (3, 3, 4), (2, 2, 1), stride=(1, 2, 1), padding=(1, 0, 0)),
+    "three axes, many channels": shape(16, 8, (3, 2, 3), (2, 1, 2), padding=(1, 0, 1)),
+    "groups": shape(32, 40, (1, 3, 3), (1, 2, 2), groups=2),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "halves"), [("3 x 3", 1), *((name, 1 + number % 2) for number, name in enumerate(SHAPES, start=1))]
+)
+def test_products_norms_and_sums_are_those_of_float64_and_of_each_other(name: str, halves: int) -> None:
+    geometry = SHAPES[name]
+    inputs, grad_output = operands(geometry, halves)
+    want = as_rows(by_autograd(geometry, inputs, grad_output))
+    packed_inputs = packed(inputs, halves=halves)
+    products = Products(geometry, packed_inputs, packed(grad_output, halves=halves))
+
+    written, norms = products.written()
+    assert torch.linalg.vector_norm(written.cpu() - want) < 5e-5 * torch.linalg.vector_norm(want)
+    assert torch.equal(products.square_norms(), norms)
+    torch.testing.assert_close(norms.sum(0), written.double().square().sum((1, 2)), rtol=1e-6, atol=0)
+
+    packed_inputs[:, 0] = torch.nan  # an empty place, or a picture that is not finite
+    found = products.weighted_sum(torch.tensor([0.0, 1.0], device=DEVICE))
+    assert torch.equal(found, written[1].double())
+
+
+@pytest.mark.parametrize("size", [1e-38, 1e-25, 1.0, 1e15])
+def test_no_length_is_lost_because_its_square_is_no_float32_number(size: float) -> None:
+    geometry = shape(16, 8, (1, 1, 2), pictures=1)
+    inputs, grad_output = operands(geometry, 1)
+    products = Products(geometry, packed(inputs, halves=1), packed(grad_output * size, halves=1))
+
+    written, norms = products.written()
+    torch.testing.assert_close(norms.sum(0), written.double().square().sum((1, 2)), rtol=1e-5, atol=0)
+    assert norms.sum() > 0
+
+
+def test_channels_that_lie_together_are_packed_without_a_copy_and_missing_ones_are_zero() -> None:
+    made = torch.randn(2, 3, 5, device=DEVICE)
+    together = made.to(torch.bfloat16).transpose(1, 2).contiguous().transpose(1, 2)
+    assert packed(together, halves=1).data_ptr() == together.data_ptr()
+    found = packed(made, halves=2, width=4)
+    torch.testing.assert_close(found.float().sum(0)[..., :3].transpose(1, 2), made, rtol=2**-15, atol=0)
+    assert not found[..., 3].any()
+
+
+def test_rows_are_measured_exactly_and_one_that_does_not_count_adds_nothing() -> None:
+    made = torch.Generator().manual_seed(3)
+    values, others, factors = (torch.randn(n, generator=made).to(DEVICE) for n in ((70, 201), (70, 9), (70,)))
+    factors = factors.abs()
+    factors[3], values[3], values[4] = 0.0, torch.nan, 1e-30
+    sound = values.nan_to_num().double()
+
+    norms = rows.square_norms(values)
+    assert norms[3].isnan()
+    torch.testing.assert_close(norms[4:], sound.square().sum(1)[4:], rtol=1e-14, atol=0)
+    torch.testing.assert_close(rows.weighted_sum(values, factors), factors.double() @ sound, rtol=1e-5, atol=1e-5)
+    outer = rows.weighted_outer(values, others, factors)
+    torch.testing.assert_close(outer, sound.t() @ (others.double() * factors.double()[:, None]), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        shape(5, 10, (1, 6, 7), (1, 3, 5), stride=(1, 2, 1), padding=(0, 1, 2), groups=5, views=2),
+        shape(6, 4, (3, 3, 4), (2, 2, 3), stride=(1, 2, 1), padding=(1, 0, 1), groups=2),
+    ],
+    ids=["depthwise", "three axes"],
+)
+def test_a_grouped_convolutions_gradients_are_those_of_float64(geometry: Geometry) -> None:
+    inputs, grad_output = operands(geometry, 2)
+    want = by_autograd(geometry, inputs, grad_output)
+    together = inputs.transpose(1, 2).contiguous().transpose(1, 2)
+    for one in (inputs, together):
+        torch.testing.assert_close(
+            affine.grouped(one, grad_output, geometry).cpu().double(), want, rtol=1e-4, atol=1e-5
+        )
+
+
+def test_layer_norms_scale_and_shift_are_those_of_float64() -> None:
+    made = torch.Generator().manual_seed(5)
+    values, grad_output = (torch.randn(3, 5, 20, generator=made).to(DEVICE) for _ in range(2))
+    means, scales = values.mean(2), values.std(2, unbiased=False).reciprocal()
+    found = affine.layer_norm(values, grad_output, means, scales).double()
+    normalised = (values.double() - means[..., None]) * scales[..., None]
+    torch.testing.assert_close(found[:, 0], (normalised * grad_output).sum(1), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found[:, 1], grad_output.double().sum(1), rtol=1e-5, atol=1e-5)
+
+
+def test_the_self_test_passes_and_finds_a_sum_that_is_not_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(self_test, "_shapes", lambda: [shape(20, 8, (1, 1, 3), pictures=3)])
+    assert self_test.fault(torch.device(DEVICE)) is None
+
+    sound = Products.weighted_sum
+    monkeypatch.setattr(Products, "weighted_sum", lambda *given: sound(*given) * (1 + 2**-24))
+    assert "measured" in str(self_test.fault(torch.device(DEVICE)))
