@@ -294,7 +294,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.doctor": {
         "policies": "errors versions",
-        "datasites": "assets audit_log config datasets files state web",
+        "datasites": "assets audit_log config datasets files state training.gpu web",
     },
     "datasites.elsewhere": {"policies": "answers errors ledger plans validate", "datasites": "files"},
     "datasites.review": {

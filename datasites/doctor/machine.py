@@ -6,6 +6,7 @@ import ctypes
 import importlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
 from datasites.state.kept_books import read_audit
+from datasites.training.gpu.requirements import lack
 from policies import versions
 from policies.errors import ConfigError
 
@@ -89,20 +91,25 @@ def memory(examined: ExaminedDatasite) -> Iterator[Finding]:
 
 
 def gpu(examined: ExaminedDatasite) -> Iterator[Finding]:
-    """Which GPUs there are, and whether there are as many as a run may take."""
+    """Which GPUs there are, what private training lacks on them, and whether there are as many as a run may take."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         yield Finding("GPU", OK, "none; runs use the CPU")
         return
-    asked = [tool, "--query-gpu=name,memory.total,memory.used", "--format=csv,noheader"]
+    asked = [tool, "--query-gpu=name,memory.total,memory.used,compute_cap", "--format=csv,noheader"]
     done = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=False)
     if done.returncode:
         yield Finding("GPU", WARNING, "nvidia-smi fails; runs use the CPU", "See what 'nvidia-smi' says.")
         return
     lines, most = done.stdout.splitlines(), examined.config.gpus_per_run
     for number, line in enumerate(lines):
-        name, total, used = (part.strip() for part in line.split(","))
+        name, total, used, capability = (part.strip() for part in line.split(","))
         yield Finding("GPU", OK, f"{number}: {name}, {total}, {used} in use")
+        known = re.fullmatch(r"(\d+)\.(\d+)", capability)
+        missing = lack((int(known[1]), int(known[2]))) if known else None
+        if missing is not None:
+            told = f"{number}: private training is slower there than it could be: {missing.what}"
+            yield Finding("GPU", WARNING, told, missing.remedy)
     if most > len(lines):
         told = f"gpus_per_run is {most}, so private training takes all {len(lines)} and waits until they are free"
         yield Finding("GPU", WARNING, told, "Lower gpus_per_run, or see whether the driver shows every GPU.")

@@ -51,6 +51,15 @@ def full_dtype(tensor: torch.Tensor) -> torch.dtype:
     return tensor.dtype if tensor.dtype == torch.float64 else torch.float32
 
 
+def on_gpu(inputs: torch.Tensor) -> bool:
+    """Whether launches cost more there than the memory that fewer of them take.
+
+    Args:
+        inputs: Of the layer, of any shape.
+    """
+    return inputs.is_cuda
+
+
 def with_kernels(book: Book, inputs: torch.Tensor) -> bool:
     """Whether a layer's gradients are made by the kernels of `training.gpu`, which take no float64.
 

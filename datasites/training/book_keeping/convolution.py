@@ -7,10 +7,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from datasites.training.book_keeping import made_twice
 from datasites.training.book_keeping.book import Book, InstantiatedGradient, PerSampleGradient
 from datasites.training.book_keeping.calls import (
     check_rows,
     full_dtype,
+    on_gpu,
     summed_over_views,
     with_kernels,
     without_autocast,
@@ -79,7 +81,8 @@ def _padded(
 
 def _weight_gradient(call: ConvolutionCall, inputs: torch.Tensor, grad_output: torch.Tensor) -> PerSampleGradient:
     if not with_kernels(call.book, inputs):
-        return weight_gradient(call, inputs, grad_output)
+        make = made_twice.of_convolution if on_gpu(inputs) else weight_gradient
+        return make(call, inputs, grad_output)
     from datasites.training.book_keeping.gpu_gradients import of_convolution
 
     return of_convolution(call, inputs, grad_output)
@@ -91,9 +94,10 @@ class _Convolution(torch.autograd.Function):
         ctx.call, ctx.dtype = call, inputs.dtype
         inputs = inputs.to(working_dtype(inputs))
         ctx.save_for_backward(inputs)
+        ctx.weight = call.weight.detach().to(inputs.dtype)  # cast once for both ways
         bias = None if call.bias is None else call.bias.to(inputs.dtype)
         settings = (call.stride, call.padding, call.dilation, False, [0] * len(call.stride), call.groups)
-        return torch.convolution(inputs, call.weight.to(inputs.dtype), bias, *settings)
+        return torch.convolution(inputs, ctx.weight, bias, *settings)
 
     @staticmethod
     def backward(ctx: Any, grad_output: torch.Tensor) -> tuple[None, torch.Tensor | None, None]:
@@ -107,6 +111,6 @@ class _Convolution(torch.autograd.Function):
         if not ctx.needs_input_grad[1]:
             return None, None, None
         with without_autocast(grad_output):
-            weight = call.weight.to(grad_output.dtype)
+            weight = ctx.weight.to(grad_output.dtype)
             found = call.backward(grad_output, inputs, weight, groups=call.groups, of_weight=False)
             return None, found.to(ctx.dtype), None

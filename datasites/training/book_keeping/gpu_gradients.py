@@ -14,7 +14,7 @@ from datasites.training.book_keeping.book import InstantiatedGradient, PerSample
 from datasites.training.book_keeping.patches import ConvolutionCall
 from datasites.training.dp_sgd.weighted_sums import weighted_sum
 from datasites.training.gpu.affine import grouped
-from datasites.training.gpu.packing import packed
+from datasites.training.gpu.packing import packed, turned
 from datasites.training.gpu.plan import Geometry, padded_channels
 from datasites.training.gpu.products import Products
 from datasites.training.gpu.rows import square_norms, weighted_outer
@@ -38,7 +38,9 @@ def of_convolution(call: ConvolutionCall, inputs: torch.Tensor, grad_output: tor
     shape = _geometry(call, inputs, grad_output)
     inputs, grad_output = inputs.flatten(2), grad_output.flatten(2)
     if shape.groups > 1 and shape.channels // shape.groups < _FEW_CHANNELS:
-        return InstantiatedGradient(grouped(inputs, grad_output, shape).view(shape.pictures, *call.shape))
+        return InstantiatedGradient(
+            grouped(turned(inputs), turned(grad_output), shape).view(shape.pictures, *call.shape)
+        )
     once = call.book.is_used_once(call.weight)
     if once and shape.views * shape.places * shape.pixels * shape.taps * shape.groups == 1:
         return _OuterProducts(inputs[..., 0], grad_output[..., 0])

@@ -19,6 +19,12 @@ _FORGIVEN = 2.0**-9
 _LOST = 2.0**-100
 # A norm counts as at least its terms' lengths over this, so that the terms of a clipped sum stay small beside it.
 MOST_CANCELLATION = 16
+# Multiplications that take as long as writing one number, reading it for its norm and again for the sum; measured.
+_MULTIPLICATIONS_PER_NUMBER = 40.0
+# How much slower the multiplications are when each picture has its own product, not one over the batch; measured.
+_SLOWER_APART = 1.6
+# How many times the size of its inputs and outputs a layer's written gradients may take.
+_MEMORY = 4
 
 
 def gram(vectors: torch.Tensor) -> torch.Tensor:
@@ -57,3 +63,21 @@ def square_norms_of(inputs: torch.Tensor, grad_output: torch.Tensor) -> torch.Te
     found = torch.where(hidden > _FORGIVEN * norms, norms.clamp(min=0) + hidden, norms)
     found = torch.where(norms.isfinite(), found, torch.inf)  # a sum that left float32 downwards tells no length either
     return torch.maximum(found, lengths / MOST_CANCELLATION**2) + lost
+
+
+def writing_out_is_cheaper(*, product: int, numbers: int, ghost: int, kept: int) -> bool:
+    """Whether to hold a layer's per-picture gradients rather than take their ghost norms: a choice of speed alone.
+
+    Per picture, with T positions, d inputs and p outputs at each: writing the gradient out costs T d p, the
+    multiplications of the weight gradient itself, so that only handling its d p numbers comes on top; the ghost norm
+    costs about T^2 (d + p) and leaves the weight gradient still to be done.
+
+    Args:
+        product: Multiplications of the weight gradient, for each picture.
+        numbers: Size of the weight.
+        ghost: Multiplications of the ghost norm, for each picture.
+        kept: Size of the layer's inputs and outputs, for each picture, which the ghost norm has to keep.
+    """
+    if numbers > _MEMORY * kept:
+        return False
+    return _SLOWER_APART * product + _MULTIPLICATIONS_PER_NUMBER * numbers < product + ghost

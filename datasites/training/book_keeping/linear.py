@@ -8,19 +8,20 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from datasites.training.book_keeping import made_twice
 from datasites.training.book_keeping.book import Book, InstantiatedGradient, PerSampleGradient
 from datasites.training.book_keeping.calls import (
     check_rows,
     full,
     full_dtype,
+    on_gpu,
     positions_by_picture,
     summed_over_views,
     with_kernels,
     without_autocast,
     working_dtype,
 )
-from datasites.training.book_keeping.cost import writing_out_is_cheaper
-from datasites.training.book_keeping.gram import gram, square_norms_of
+from datasites.training.book_keeping.gram import gram, square_norms_of, writing_out_is_cheaper
 from datasites.training.book_keeping.product_sums import MOST_POSITIONS, sum_of_products
 from datasites.training.dp_sgd.weighted_sums import full_precision
 
@@ -62,8 +63,9 @@ class _Linear(torch.autograd.Function):
         inputs = inputs.to(working_dtype(inputs))
         if call.book.is_trained(call.weight):
             ctx.save_for_backward(inputs)
+        ctx.weight = call.weight.detach().to(inputs.dtype)  # cast once for both ways
         bias = None if call.bias is None else call.bias.to(inputs.dtype)
-        return F.linear(inputs, call.weight.to(inputs.dtype), bias)
+        return F.linear(inputs, ctx.weight, bias)
 
     @staticmethod
     def backward(ctx: Any, grad_output: torch.Tensor) -> tuple[None, torch.Tensor | None, None]:
@@ -79,7 +81,7 @@ class _Linear(torch.autograd.Function):
         if not ctx.needs_input_grad[1]:
             return None, None, None
         with without_autocast(grad_output):
-            return None, (grad_output @ call.weight.to(grad_output.dtype)).to(ctx.dtype), None
+            return None, (grad_output @ ctx.weight.to(grad_output.dtype)).to(ctx.dtype), None
 
 
 def _weight_gradient(call: _Call, inputs: torch.Tensor, grad_output: torch.Tensor) -> PerSampleGradient:
@@ -88,6 +90,9 @@ def _weight_gradient(call: _Call, inputs: torch.Tensor, grad_output: torch.Tenso
 
         once, book = call.book.is_used_once(call.weight), call.book
         return of_linear(inputs, grad_output, pictures=book.pictures, views=book.views, once=once)
+    if on_gpu(inputs):
+        once = call.book.is_used_once(call.weight)
+        return made_twice.of_linear(inputs, grad_output, pictures=call.book.pictures, once=once)
     inputs = positions_by_picture(full(inputs), call.book)
     grad_output = positions_by_picture(full(grad_output), call.book)
     gradient = SumOfOuterProducts(inputs, grad_output)

@@ -10,7 +10,14 @@ from typing import Any
 import torch
 
 from datasites.training.book_keeping.book import Book, InstantiatedGradient
-from datasites.training.book_keeping.calls import check_rows, full, summed_over_views, with_kernels, without_autocast
+from datasites.training.book_keeping.calls import (
+    check_rows,
+    full,
+    on_gpu,
+    summed_over_views,
+    with_kernels,
+    without_autocast,
+)
 
 
 def group_norm(
@@ -105,7 +112,7 @@ class _GroupNorm(torch.autograd.Function):
         size = math.prod(values.shape[2:])
         affine = call.affine(values.dtype)
         out, means, scales = torch.native_group_norm(values, *affine, rows, channels, size, groups, call.eps)
-        ctx.save_for_backward(inputs, means, scales)
+        ctx.save_for_backward(values if on_gpu(inputs) else inputs, means, scales)  # cast once, or kept small
         return out
 
     @staticmethod

@@ -10,8 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from datasites.training.book_keeping.book import Book, InstantiatedGradient, PerSampleGradient
 from datasites.training.book_keeping.calls import full
-from datasites.training.book_keeping.cost import writing_out_is_cheaper
-from datasites.training.book_keeping.gram import gram, square_norms_of
+from datasites.training.book_keeping.gram import gram, square_norms_of, writing_out_is_cheaper
 from datasites.training.book_keeping.linear import SumOfOuterProducts
 from datasites.training.book_keeping.product_sums import MOST_POSITIONS, sum_of_products
 

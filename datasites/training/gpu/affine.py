@@ -6,85 +6,89 @@ import torch
 import triton
 import triton.language as tl
 
-from datasites.training.gpu.plan import Geometry
+from datasites.training.gpu.plan import PROCESSORS, Geometry
 
-_BLOCK = 1024
+_BLOCK = 4096  # numbers of a tile
 
 
 _VARY = [  # by layer: kernels are not compiled anew for them
     "depth", "height", "width", "wide", "high", "places", "stride_z", "stride_y", "stride_x", "padding_z", "padding_y",
-    "padding_x", "dilation_z", "dilation_y", "dilation_x", "taps_y", "taps_x", "taps", "outputs", "own_channels",
-    "own_outputs", "views", "pictures",
+    "padding_x", "dilation_z", "dilation_y", "dilation_x", "taps_y", "taps_x", "taps", "own_channels", "own_outputs",
+    "views", "pictures", "per", "blocks",
 ]  # fmt: skip
 
 
 # fmt: off
 @triton.jit(do_not_specialize=_VARY)
 def _grouped(
-    x: tl.tensor, g: tl.tensor, out: tl.tensor, x_row: tl.tensor, x_channel: tl.tensor, x_pixel: tl.tensor,
-    g_row: tl.tensor, g_channel: tl.tensor, g_pixel: tl.tensor, depth: tl.tensor, height: tl.tensor, width: tl.tensor,
-    wide: tl.tensor, high: tl.tensor, places: tl.tensor, stride_z: tl.tensor, stride_y: tl.tensor, stride_x: tl.tensor,
-    padding_z: tl.tensor, padding_y: tl.tensor, padding_x: tl.tensor, dilation_z: tl.tensor, dilation_y: tl.tensor,
-    dilation_x: tl.tensor, taps_y: tl.tensor, taps_x: tl.tensor, taps: tl.tensor, outputs: tl.tensor,
-    own_channels: tl.tensor, own_outputs: tl.tensor, views: tl.tensor, pictures: tl.tensor, across: tl.constexpr,
-    along: tl.constexpr,
+    x: tl.tensor, g: tl.tensor, out: tl.tensor, channels: tl.tensor, outputs: tl.tensor, depth: tl.tensor,
+    height: tl.tensor, width: tl.tensor, wide: tl.tensor, high: tl.tensor, places: tl.tensor, stride_z: tl.tensor,
+    stride_y: tl.tensor, stride_x: tl.tensor, padding_z: tl.tensor, padding_y: tl.tensor, padding_x: tl.tensor,
+    dilation_z: tl.tensor, dilation_y: tl.tensor, dilation_x: tl.tensor, taps_y: tl.tensor, taps_x: tl.tensor,
+    taps: tl.tensor, own_channels: tl.tensor, own_outputs: tl.tensor, views: tl.tensor, pictures: tl.tensor,
+    per: tl.tensor, blocks: tl.tensor, alone: tl.constexpr, every: tl.constexpr, along: tl.constexpr,
+    across: tl.constexpr,
 ) -> None:
     # fmt: on
-    """Gradients of a convolution's weight, written: out[b, output, own channel, tap]."""
-    b = tl.program_id(0).to(tl.int64)
+    """Part of the gradients of a convolution's weight, written: out[part, b, output, own channel, tap]."""
+    zero = tl.full((), 0, tl.int64)
+    b, part = tl.program_id(0) % pictures, tl.program_id(0) // pictures
+    own = tl.program_id(2)
     n = tl.program_id(1) * across + tl.arange(0, across)
     n_ok = n < outputs
-    tap = tl.program_id(2) % taps
-    own = tl.program_id(2) // taps
-    c = n // own_outputs * own_channels + own
+    c = n if alone else n // own_outputs * own_channels + own
+    tap = tl.arange(0, every)
     kx = tap % taps_x * dilation_x - padding_x
     ky = tap // taps_x % taps_y * dilation_y - padding_y
     kz = tap // taps_x // taps_y * dilation_z - padding_z
-    acc = tl.zeros((across, along), dtype=tl.float32)
-    for view in range(0, views):
-        own_x = x + (view * pictures + b) * x_row
-        own_g = g + (view * pictures + b) * g_row
-        for start in range(0, places, along):
-            t = start + tl.arange(0, along)
-            ix = t % wide * stride_x + kx
-            iy = t // wide % high * stride_y + ky
-            iz = t // wide // high * stride_z + kz
-            ok = (t < places) & (iz >= 0) & (iz < depth) & (iy >= 0) & (iy < height) & (ix >= 0) & (ix < width)
-            mask = n_ok[:, None] & ok[None, :]
-            pixel = (iz * height + iy) * width + ix
-            a = tl.load(own_x + c[:, None] * x_channel + pixel[None, :] * x_pixel, mask=mask, other=0.0)
-            v = tl.load(own_g + n[:, None] * g_channel + t[None, :] * g_pixel, mask=mask, other=0.0)
-            acc += a.to(tl.float32) * v.to(tl.float32)
-    to = out + ((b * outputs + n) * own_channels + own) * taps + tap
-    tl.store(to, tl.sum(acc, 1), mask=n_ok)
+    acc = tl.zeros((every, along, across), dtype=tl.float32)
+    for i in range(part * per, tl.minimum(part * per + per, views * blocks)):
+        row = zero + (i // blocks) * pictures + b
+        t = i % blocks * along + tl.arange(0, along)
+        ix = (t % wide * stride_x)[None, :] + kx[:, None]
+        iy = (t // wide % high * stride_y)[None, :] + ky[:, None]
+        iz = (t // wide // high * stride_z)[None, :] + kz[:, None]
+        ok = (tap < taps)[:, None] & (t < places)[None, :] & (iz >= 0) & (iz < depth)
+        ok = ok & (iy >= 0) & (iy < height) & (ix >= 0) & (ix < width)
+        pixel = (iz * height + iy) * width + ix
+        own_x = x + row * (depth * height * width) * channels
+        own_g = g + row * places * outputs
+        seen = pixel[:, :, None] * channels + c[None, None, :]
+        a = tl.load(own_x + seen, mask=ok[:, :, None] & n_ok[None, None, :], other=0.0)
+        v = tl.load(own_g + t[:, None] * outputs + n[None, :], mask=(t < places)[:, None] & n_ok[None, :], other=0.0)
+        acc += a.to(tl.float32) * v.to(tl.float32)[None, :, :]
+    to = (((zero + part) * pictures + b) * outputs + n[None, :]) * own_channels + own
+    tl.store(out + to * taps + tap[:, None], tl.sum(acc, 1), mask=(tap < taps)[:, None] & n_ok[None, :])
 
 
 def grouped(inputs: torch.Tensor, grad_output: torch.Tensor, shape: Geometry) -> torch.Tensor:
     """Each picture's gradient of the weight of a convolution whose groups have few channels.
 
     Args:
-        inputs: (V * B, C, pixels), of any strides.
-        grad_output: (V * B, O, T), likewise.
+        inputs: (V * B, pixels, C), dense.
+        grad_output: (V * B, T, O), dense.
         shape: Of the layer.
 
     Returns:
         float32, (B, O, C / groups, taps).
     """
     channels, outputs = shape.channels // shape.groups, shape.outputs // shape.groups
-    out = torch.empty(shape.pictures, shape.outputs, channels, shape.taps, dtype=torch.float32, device=inputs.device)
-    if inputs.stride(1) == 1 and shape.channels > 1:  # channels together
-        across = min(64, triton.next_power_of_2(shape.outputs))
-        along = _BLOCK // across
-    else:
-        along = min(256, max(32, triton.next_power_of_2(shape.places)))
-        across = min(max(1, _BLOCK // along), triton.next_power_of_2(shape.outputs))
-    grid = (shape.pictures, triton.cdiv(shape.outputs, across), channels * shape.taps)
+    every = triton.next_power_of_2(shape.taps)
+    across = min(64, max(8, triton.next_power_of_2(shape.outputs)))
+    along = min(triton.next_power_of_2(shape.places), max(1, _BLOCK // (every * across)))
+    blocks = triton.cdiv(shape.places, along)
+    programs = shape.pictures * triton.cdiv(shape.outputs, across) * channels
+    parts = max(1, min(shape.views * blocks, PROCESSORS * 8 // programs))
+    per = triton.cdiv(shape.views * blocks, parts)
+    parts = triton.cdiv(shape.views * blocks, per)
+    out = inputs.new_empty(parts, shape.pictures, shape.outputs, channels, shape.taps, dtype=torch.float32)
+    grid = (shape.pictures * parts, triton.cdiv(shape.outputs, across), channels)
     _grouped[grid](
         inputs,
         grad_output,
         out,
-        *inputs.stride(),
-        *grad_output.stride(),
+        shape.channels,
+        shape.outputs,
         *shape.size,
         shape.positions[2],
         shape.positions[1],
@@ -94,16 +98,19 @@ def grouped(inputs: torch.Tensor, grad_output: torch.Tensor, shape: Geometry) ->
         *shape.dilation,
         *shape.kernel[1:],
         shape.taps,
-        shape.outputs,
         channels,
         outputs,
         shape.views,
         shape.pictures,
-        across=across,
+        per,
+        blocks,
+        alone=channels == outputs == 1,
+        every=every,
         along=along,
+        across=across,
         num_warps=4,
     )
-    return out
+    return out.sum(dim=0) if parts > 1 else out[0]
 
 
 @triton.jit(do_not_specialize=["positions"])

@@ -35,12 +35,12 @@ def _pack(
     v = tl.load(x + row * by_row + c[:, None] * by_channel + p[None, :] * by_pixel, mask=ok, other=0.0)
     to = out + row * width * pixels + p[:, None] * width + c[None, :]
     turned = (p < pixels)[:, None] & (c < width)[None, :]
-    high = v.to(tl.bfloat16)
+    high = v.to(out.dtype.element_ty)
     tl.store(to, tl.trans(high), mask=turned)
     if halves == 2:
         whole = v.to(tl.float32)
         rest = whole - high.to(tl.float32)
-        tl.store(to + low, tl.trans(rest.to(tl.bfloat16)), mask=turned)
+        tl.store(to + low, tl.trans(rest.to(out.dtype.element_ty)), mask=turned)
 
 
 def packed(rows: torch.Tensor, *, halves: int, width: int | None = None) -> torch.Tensor:
@@ -54,12 +54,24 @@ def packed(rows: torch.Tensor, *, halves: int, width: int | None = None) -> torc
     Returns:
         bfloat16, (halves, N, pixels, width), dense.
     """
-    turned = rows.transpose(1, 2)
+    if halves == 1 and width in (None, rows.shape[1]):
+        return turned(rows)[None]
+    return _packed(rows, torch.bfloat16, halves, width or rows.shape[1])
+
+
+def turned(rows: torch.Tensor) -> torch.Tensor:
+    """Puts channels last, without a copy where they lie so: (N, C, pixels) → (N, pixels, C), dense.
+
+    Args:
+        rows: (N, C, pixels), of any strides.
+    """
+    found = rows.transpose(1, 2)
+    return found if found.is_contiguous() else _packed(rows, rows.dtype, 1, rows.shape[1])[0]
+
+
+def _packed(rows: torch.Tensor, dtype: torch.dtype, halves: int, width: int) -> torch.Tensor:
     count, channels, pixels = rows.shape
-    width = width or channels
-    if halves == 1 and width == channels and turned.is_contiguous():
-        return turned[None]
-    out = torch.empty(halves, count, pixels, width, dtype=torch.bfloat16, device=rows.device)
+    out = torch.empty(halves, count, pixels, width, dtype=dtype, device=rows.device)
     across, along = (min(_SIDE, max(16, triton.next_power_of_2(n))) for n in (width, pixels))
     grid = (count, triton.cdiv(width, across), triton.cdiv(pixels, along))
     sizes = (out[0].numel(), width, channels, pixels)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import shutil
 from functools import cache
 
 import torch
 
-_LEAST_CAPABILITY = (8, 0)  # bfloat16 on tensor cores
+from datasites.training.gpu.requirements import lack
 
 
 def kernels_run_on(device: torch.device) -> bool:
@@ -31,27 +29,12 @@ def why_not(index: int) -> str | None:
     Args:
         index: Of the GPU, as torch counts.
     """
-    missing = what_is_missing(index)
+    if torch.version.hip is not None:
+        return "The kernels are for NVIDIA's GPUs."
+    missing = lack(torch.cuda.get_device_capability(index))
     if missing is not None:
-        return missing
+        return f"The kernels do not run: {missing.what}. {missing.remedy}"
     try:
         return importlib.import_module("datasites.training.gpu.self_test").fault(torch.device("cuda", index))
     except Exception as error:  # noqa: BLE001 - whatever a compiler or a driver says, torch's operations remain
-        return f"The kernels do not run here ({type(error).__name__}). Look at the compiler and the GPU's driver."
-
-
-def what_is_missing(index: int) -> str | None:
-    """What the kernels need and this machine lacks, without trying them.
-
-    Args:
-        index: Of the GPU, as torch counts.
-    """
-    if torch.version.hip is not None:
-        return "The kernels are for NVIDIA's GPUs."
-    if torch.cuda.get_device_capability(index) < _LEAST_CAPABILITY:
-        return "The kernels need a GPU of compute capability 8.0 or newer."
-    if importlib.util.find_spec("triton") is None:
-        return "Triton is not installed. Install the package 'triton' of the version in requirements.txt."
-    if not any(shutil.which(name) for name in ("cc", "gcc", "clang")):
-        return "Triton finds no C compiler. Install 'gcc' and Python's headers ('python3-dev')."
-    return None
+        return f"The kernels do not run ({type(error).__name__}). Look at the C compiler and the GPU's driver."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from datasites.training.gpu.affine import grouped
-from datasites.training.gpu.packing import packed
+from datasites.training.gpu.packing import packed, turned
 from datasites.training.gpu.plan import Geometry
 from datasites.training.gpu.products import Products
 from datasites.training.gpu.rows import square_norms, weighted_outer, weighted_sum
@@ -86,7 +86,9 @@ def _fault_of_rows(device: torch.device, made: torch.Generator) -> str | None:
     ]
     shape = Geometry(70, 1, 8, 8, 8, (1, 1, 5), (1, 1, 5))
     inputs, grad_output = rows.view(70, 8, 5), others[:, :8, None].expand(70, 8, 5)
-    pairs.append((grouped(inputs, grad_output, shape)[2:, :, 0, 0], (inputs * grad_output).sum(dim=2)[2:]))
+    pairs.append(
+        (grouped(turned(inputs), turned(grad_output), shape)[2:, :, 0, 0], (inputs * grad_output).sum(dim=2)[2:])
+    )
     if all(
         torch.allclose(found.to(torch.float64), want.to(torch.float64), rtol=1e-5, atol=1e-5) for found, want in pairs
     ):

@@ -65,16 +65,34 @@ def test_a_file_that_others_may_read_is_a_problem(healthy: StateFolder) -> None:
 def test_a_run_that_may_take_more_gpus_than_there_are_is_warned_of(
     healthy: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 'H200, 143771 MiB, 0 MiB'\necho 'H200, 143771 MiB, 5 MiB'\n")
-    tool.chmod(0o700)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    _with_tools(tmp_path, monkeypatch, "H200, 143771 MiB, 0 MiB, 9.0", "H200, 143771 MiB, 5 MiB, 9.0")
     assert levels(healthy, machine.gpu) == {"GPU": OK}
     for most, level in ((2, OK), (4, WARNING)):
         text = DatasiteConfig.from_toml(healthy.config).to_toml()
         lines = [f"gpus_per_run = {most}" if line.startswith("gpus_per_run") else line for line in text.splitlines()]
         write_private(healthy.config, "\n".join(lines))
         assert levels(healthy, machine.gpu) == {"GPU": level}, most
+
+
+@pytest.mark.parametrize(("capability", "word"), [("9.0", "gcc"), ("7.5", "newer GPU"), ("[N/A]", "")])
+def test_what_a_gpu_lacks_for_the_kernels_is_named_with_what_to_install(
+    healthy: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capability: str, word: str
+) -> None:
+    _with_tools(tmp_path, monkeypatch, f"A card, 16000 MiB, 0 MiB, {capability}")
+    (tmp_path / "cc").unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    advised = [
+        finding.advice for finding in examine(ExaminedDatasite(healthy), (machine.gpu,)) if finding.level == WARNING
+    ]
+    assert [word in str(advice) for advice in advised] == ([True] if word else [])
+
+
+def _with_tools(folder: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    """A machine with these GPUs and a C compiler."""
+    for name, said in (("nvidia-smi", lines), ("cc", ())):
+        (folder / name).write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in said))
+        (folder / name).chmod(0o700)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
 def test_a_changed_picture_is_a_problem(healthy: StateFolder) -> None:

@@ -1,0 +1,39 @@
+"""The requirements of the kernels on a machine, told without torch."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from dataclasses import dataclass
+
+_LEAST_CAPABILITY = (8, 0)  # of a GPU whose tensor cores take bfloat16
+_COMPILERS = ("cc", "gcc", "clang")
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What keeps a GPU from computing with the kernels: torch's operations do the same there, more slowly.
+
+    Attributes:
+        what: Is missing.
+        remedy: What to do.
+    """
+
+    what: str
+    remedy: str
+
+
+def lack(capability: tuple[int, int]) -> Lack | None:
+    """Returns what this machine lacks for the kernels, None if it has all of it.
+
+    Args:
+        capability: Of the GPU, major and minor, as NVIDIA counts.
+    """
+    if capability < _LEAST_CAPABILITY:
+        least = ".".join(str(part) for part in _LEAST_CAPABILITY)
+        return Lack(f"its compute capability is below {least}", "A newer GPU trains several times as fast.")
+    if importlib.util.find_spec("triton") is None:
+        return Lack("Triton is not installed", "Install the package 'triton' in the version of requirements.txt.")
+    if not any(shutil.which(name) for name in _COMPILERS):
+        return Lack("Triton finds no C compiler", "Install gcc and the headers of Python ('gcc', 'python3-dev').")
+    return None
