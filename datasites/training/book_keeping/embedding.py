@@ -116,4 +116,7 @@ class _Rows:
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
         """See `PerSampleGradient`."""
         weighted = only_weighted(self._grad_output, factors).to(torch.float64) * factors[:, None, None]
-        return weighted.new_zeros(self._shape).index_add_(0, self._tokens.flatten(), weighted.flatten(0, 1))
+        total, tokens, numbers = weighted.new_zeros(self._shape), self._tokens.flatten(), weighted.flatten(0, 1)
+        if weighted.is_cuda:  # which would add in an order of chance
+            return total.index_put_((tokens,), numbers, accumulate=True)
+        return total.index_add_(0, tokens, numbers)

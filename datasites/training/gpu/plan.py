@@ -126,7 +126,7 @@ def plan_of(geometry: Geometry, *, halves: int) -> Plan:
         rows=rows,
         columns=columns,
         steps=steps,
-        warps=8 if rows * columns >= _MOST_TILE**2 else 4,
+        warps=8 if rows * columns >= _MOST_TILE**2 and halves == 2 else 4,
         stages=3,
         row_tiles=row_tiles,
         column_tiles=column_tiles,

@@ -150,13 +150,13 @@ def weighted_outer(inputs: torch.Tensor, grad_output: torch.Tensor, factors: tor
     """
     inputs, grad_output = inputs.contiguous(), grad_output.contiguous()
     (pictures, channels), outputs = inputs.shape, grad_output.shape[1]
-    rows, columns = 64, min(64, max(16, triton.next_power_of_2(outputs)))
+    rows, columns = (min(64, max(16, triton.next_power_of_2(width))) for width in (channels, outputs))
     tiles = (triton.cdiv(channels, rows), triton.cdiv(outputs, columns))
-    splits = max(1, PROCESSORS * 4 // (tiles[0] * tiles[1]))
+    splits = max(1, PROCESSORS * 8 // (tiles[0] * tiles[1]))
     per = TOGETHER * max(1, triton.cdiv(pictures, splits * TOGETHER))
     splits = triton.cdiv(pictures, per)
     out = torch.empty(splits, channels, outputs, dtype=torch.float64, device=inputs.device)
     sizes = (pictures, per, channels, outputs)
-    settings = {"rows": rows, "columns": columns, "together": TOGETHER, "num_warps": 4}
+    settings = {"rows": rows, "columns": columns, "together": 16, "num_warps": 4}
     _outer[(*tiles, splits)](inputs, grad_output, factors, out, *sizes, **settings)
     return out.sum(dim=0) if splits > 1 else out[0]
