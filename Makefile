@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands bench-export screenshots translations check types-product types-tests lock clean
+.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants test-gpu fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands bench-export screenshots translations check types-product types-tests lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -71,6 +71,12 @@ test-faults: setup ## 200 kills at random moments over studies at three hospital
 
 test-load: setup ## the console's pace while 200 connections are held, 20 of them hostile (ARGS="--turns 5")
 	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/support/under_load.py $(ARGS)
+
+# The kernels and the engine on a real card: what `make test` interprets, the contract, places, rounding, the audit and its faults.
+ON_A_GPU := $(addprefix tests/datasites/training/,gpu test_placement.py test_clipping.py test_floating_point.py test_device_noise.py test_noise_kernel.py test_recorded_step.py test_privacy_audit.py)
+test-gpu: setup ## on a machine with a GPU: kernels, contract, replays, places, rounding and the audit (ARGS="-x")
+	@$(BIN)/python -c "import torch; raise SystemExit(0 if torch.cuda.is_available() else 'torch finds no GPU here')"
+	$(BIN)/python -m pytest $(ON_A_GPU) $(ARGS)
 
 test-mutants: setup ## the audit against every known way of being broken, each engine; prints what found which (ARGS="--only noise")
 	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m mutants $(ARGS)
