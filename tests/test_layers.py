@@ -111,7 +111,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.last_check": {"policies": "errors", "datasites": "approvals assets runs.queue"},
     "datasites.runs.turns": {"policies": "errors plans", "datasites": "approvals runs.gpus runs.queue"},
     "datasites.state": {
-        "policies": "__init__ budget errors ledger plans",
+        "policies": "__init__ answers budget errors ledger plans",
         "datasites": "approvals audit_log files runs.queue",
     },
     "datasites.training.engines": {
@@ -154,7 +154,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.rehearsal": {
         "policies": "answers contracts errors plans untrusted_text",
         "datasites": (
-            "assets audit_log rehearsal.rehearsals runs.enclosure runs.gpus runs.processes runs.queue "
+            "approvals assets audit_log rehearsal.rehearsals runs.enclosure runs.gpus runs.processes runs.queue "
             "runs.sandbox runs.turns"
         ),
     },
@@ -174,7 +174,7 @@ HOUSE: dict[str, dict[str, str]] = {
         ),
     },
     "datasites.runs.supervisor": {
-        "policies": "errors ledger",
+        "policies": "answers errors ledger",
         "datasites": (
             "approvals audit_log files runs.blobs runs.charges runs.enclosure runs.gpus runs.processes runs.queue "
             "runs.sandbox runs.turns runs.visible_ends"

@@ -6,6 +6,7 @@ import contextlib
 import math
 import re
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -97,8 +98,17 @@ class MockRounds:
     ) -> None:
         self._fork_server, self._enclosure, self._limits = fork_server, enclosure, limits
         self._folder, self._max_update_bytes, self._free_disk_bytes = folder, max_update_bytes, free_disk_bytes
+        self._writing = threading.Lock()  # two that begin at once need the same mock
 
-    def run(self, asked: Asked, gpus: tuple[Gpu, ...], seen: Seen, *, given_up: Callable[[], bool]) -> Measured:
+    def run(
+        self,
+        asked: Asked,
+        gpus: tuple[Gpu, ...],
+        seen: Seen,
+        *,
+        given_up: Callable[[], bool],
+        name: str = "rehearsal",
+    ) -> Measured:
         """Runs a few steps of the plan's first round on the mock.
 
         Guarantees:
@@ -111,13 +121,14 @@ class MockRounds:
             gpus: What it was leased.
             seen: Filled while it runs.
             given_up: Whether something more important has come; asked again and again.
+            name: Of its files and its control group; no two at a time have the same.
 
         Raises:
             WanwuError: It failed as a run would have, took too long, or was given up.
         """
         plan = shortened(asked.plan)
         self._fork_server.warm_up()
-        with self._scratch(asked) as scratch:
+        with self._scratch(asked, name) as scratch:
             store = self._mock(asked)
             weights = scratch / "weights.safetensors"
             with weights.open("wb") as file:
@@ -133,7 +144,7 @@ class MockRounds:
                 rehearses=True,
             )
             begun = time.monotonic()
-            ready, ended, steps = self._execute(job, plan, seen, given_up)
+            ready, ended, steps = self._execute(job, plan, seen, given_up, name)
             release_update(
                 Path(job.result),
                 asked.outputs,
@@ -144,11 +155,11 @@ class MockRounds:
             return Measured(ready - begun, [at - ready for at in steps], ended - ready, len(store.labels))
 
     def _execute(
-        self, job: Job, plan: Plan, seen: Seen, given_up: Callable[[], bool]
+        self, job: Job, plan: Plan, seen: Seen, given_up: Callable[[], bool], name: str
     ) -> tuple[float, float, list[float]]:
         """When the process was ready, when it was done, and when each step was."""
         ready, steps, began = [0.0], list[float](), time.monotonic()
-        with self._enclosure.entrance("rehearsal") as group:
+        with self._enclosure.entrance(name) as group:
             process = self._fork_server.start(group=group)
 
             def look() -> None:
@@ -178,13 +189,13 @@ class MockRounds:
         return ready[0], time.monotonic(), steps
 
     @contextlib.contextmanager
-    def _scratch(self, asked: Asked) -> Iterator[Path]:
+    def _scratch(self, asked: Asked, name: str) -> Iterator[Path]:
         """A folder for one rehearsal's files, where the disk has room for them."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         needed = mock_bytes(asked.schema) + sum(map(_bytes, (asked.inputs, asked.outputs)))
         if shutil.disk_usage(self._folder).free < needed + self._free_disk_bytes:
             raise DiskFull("The hospital's disk has no room for a rehearsal. Ask the hospital.")
-        scratch = self._folder / "round"
+        scratch = self._folder / name
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(mode=0o700)
         try:
@@ -198,9 +209,10 @@ class MockRounds:
     def _mock(self, asked: Asked) -> PictureStore:
         """The mock's store, written when it is first needed, with the features that the plan reads."""
         folder, wanted = self._mock_folder(asked), check_features(asked.plan)
-        store = open_store(folder) if folder.exists() else write_mock_store(folder, asked.schema)
-        if wanted is not None and wanted not in kept_features(folder):
-            draw_features(folder, wanted)
+        with self._writing:
+            store = open_store(folder) if folder.exists() else write_mock_store(folder, asked.schema)
+            if wanted is not None and wanted not in kept_features(folder):
+                draw_features(folder, wanted)
         return store
 
 

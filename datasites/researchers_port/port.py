@@ -73,6 +73,7 @@ class ResearchersPort:
             supervisor=runs.supervisor,
             receipts=Receipts(config.name, bytes.fromhex(signing_seed), books),
             polls=self._polls,
+            canaries=runs.canary,
         )
         self._app = self._make_app(server, accounts, wired)
 

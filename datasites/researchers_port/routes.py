@@ -28,7 +28,7 @@ from policies import versions
 from policies.answers.hospital import BudgetAnswer, HospitalAnswer
 from policies.answers.rehearsals import RehearsalAnswer
 from policies.answers.requests import BlobAnswer, ReceiptAnswer, RequestAnswer, ThreadAnswer
-from policies.answers.runs import ChargedRunAnswer, RunAnswer
+from policies.answers.runs import CANARY, ChargedRunAnswer, RunAnswer
 from policies.contracts.outputs import release_answer
 from policies.contracts.signatures import BODY
 from policies.errors import BlobError, RequestUnknown, RunLost, SignInFailed
@@ -58,6 +58,7 @@ class ResearcherRoutes:
     supervisor: Supervisor
     receipts: Receipts
     polls: LongPolls
+    canaries: Callable[[str], RunAnswer]
 
     def describe(self) -> HospitalAnswer:
         """What a researcher may know before asking for anything."""
@@ -117,12 +118,17 @@ class ResearcherRoutes:
             raise RequestUnknown("This request was not rehearsed.")
         return found.public()
 
+    def canary(self, request_id: str, who: Researcher) -> RunAnswer:
+        """Has two steps of an approved request run on the mock; it costs nothing."""
+        self._own(request_id, who)
+        return self.canaries(request_id)
+
     def run(self, request_id: str, round_index: int, who: Researcher) -> RunAnswer:
         """Public fields of one round's run; when it is done or lost, with the epsilon spent so far on this request."""
         self._own(request_id, who)
         run = self._find(request_id, round_index)
         answer = run.public(queue_position=self.queue.position(run))
-        if run.state == "done" or run.code == RunLost.code:
+        if round_index != CANARY and (run.state == "done" or run.code == RunLost.code):
             return ChargedRunAnswer(**vars(answer), epsilon_spent=self._epsilon_spent(request_id))
         return answer
 
@@ -157,7 +163,8 @@ class ResearcherRoutes:
     def _find(self, request_id: str, round_index: int) -> Run:
         run = self.queue.find(request_id, round_index)
         if run is None:
-            raise RequestUnknown(f"Round {round_index} of this request was not asked for yet.")
+            what = "The canary" if round_index == CANARY else f"Round {round_index + 1}"
+            raise RequestUnknown(f"{what} of this request was not asked for yet.")
         return run
 
     def _version(self, request_id: str, round_index: int) -> int:
@@ -220,6 +227,15 @@ def _add_requests(router: APIRouter, routes: ResearcherRoutes, signed: Signed) -
     @router.get("/requests/{request_id}/receipt")
     async def receipt(request: Request, request_id: str) -> JSONResponse:
         return await signed.answer(request, lambda who: routes.receipt(request_id, who))
+
+    @router.post("/requests/{request_id}/canary")
+    async def ask_for_canary(request: Request, request_id: str) -> JSONResponse:
+        return await signed.answer(request, lambda who: routes.canary(request_id, who))
+
+    @router.get("/requests/{request_id}/canary")
+    async def canary(request: Request, request_id: str, seen: Seen = -1, wait: WaitSeconds = 0.0) -> JSONResponse:
+        who = await signed.researcher(request)
+        return JSONResponse(release_answer(await routes.wait(request_id, CANARY, who, seen, wait, request)))
 
     @router.get("/requests/{request_id}/rounds/{round_index}")
     async def run(

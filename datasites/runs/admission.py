@@ -6,7 +6,7 @@ from datasites.approvals.approval import Approval
 from datasites.audit_log.log import AuditLog
 from datasites.runs.blobs import BlobStore
 from datasites.runs.queue import RunQueue
-from policies.answers.runs import RunAnswer
+from policies.answers.runs import CANARY, RunAnswer
 from policies.contracts.encodings import largest_size
 from policies.contracts.inputs import Ticket, check_weights_file
 from policies.errors import RequestAltered, RoundRefused
@@ -52,7 +52,7 @@ class Admission:
         ticket = Ticket.parse(ticket_text)
         if ticket.round >= plan.rounds:
             raise RoundRefused(
-                f"The hospital approved rounds 0 to {plan.rounds - 1}, the ticket asks for round {ticket.round}. "
+                f"The hospital approved rounds 1 to {plan.rounds}, the ticket asks for round {ticket.round + 1}. "
                 "Submit a new request for more rounds."
             )
         ended = self._has_ended(approval.request_id, ticket)
@@ -71,6 +71,23 @@ class Admission:
             self._audit.write("round asked for", request=approval.request_id, round=ticket.round, run=run.id)
         return run.public(queue_position=self._queue.position(run))
 
+    def canary(self, approval: Approval) -> RunAnswer:
+        """Queues a request's canary, in turn with the rounds, and returns its public fields.
+
+        One that waits, runs or passed is returned as it is; one that failed or was cancelled is queued again. It spends
+        nothing, whatever becomes of it.
+
+        Args:
+            approval: Of the request, as of now.
+        """
+        before = self._queue.find(approval.request_id, CANARY)
+        run = self._queue.enqueue(
+            request_id=approval.request_id, round_index=CANARY, account=approval.account, weights=""
+        )
+        if before is None or before.attempt != run.attempt:
+            self._audit.write("canary asked for", request=approval.request_id, run=run.id)
+        return run.public(queue_position=self._queue.position(run))
+
     def _has_ended(self, request_id: str, ticket: Ticket) -> bool:
         """Whether the round was charged and gave nothing, so that it never runs again.
 
@@ -84,7 +101,7 @@ class Admission:
         begun, done = held.started.get(ticket.round), held.committed.get(ticket.round)
         if begun is not None and begun.weights_digest != ticket.weights:
             raise RoundRefused(
-                f"Round {ticket.round} was charged when it started with other weights, and runs with no others. Go on "
-                "with the next round."
+                f"Round {ticket.round + 1} was charged when it started with other weights, and runs with no others. "
+                "Go on with the next round."
             )
         return done is not None and done.update_digest == NOTHING_LEFT

@@ -103,6 +103,11 @@ class RoundCharges:
         self._write("run done", run, update=update_digest)
         self._queue.finish(run.id, update_digest)
 
+    def pass_canary(self, run: Run) -> None:
+        """Ends a canary that did what it should. The ledger does not know of it: nothing was read, nothing is spent."""
+        self._audit.write("canary passed", request=run.request_id, run=run.id)
+        self._queue.finish(run.id, "")
+
     def fail(self, run: Run, error: WanwuError) -> None:
         """Ends a run that gave no update, and its round where that is over."""
         error = self._lose(run, error)

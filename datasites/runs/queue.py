@@ -101,8 +101,8 @@ class RunQueue:
                 )
             elif found.weights != weights:
                 raise RoundRefused(
-                    f"Round {round_index} is {found.state} with other weights. A round runs once; take its update, or "
-                    "go on with the next round."
+                    f"Round {round_index + 1} is {found.state} with other weights. A round runs once; take its update, "
+                    "or go on with the next round."
                 )
             run = self._find(request_id, round_index)
         if run is None:

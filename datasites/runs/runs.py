@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasites.approvals.approval import Approval
 from datasites.code_requests.books import Books
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
+from datasites.rehearsal.canaries import Canaries
 from datasites.rehearsal.mock_round import Asked, MockRounds
 from datasites.rehearsal.rehearser import Rehearser
 from datasites.runs.admission import Admission
@@ -71,7 +73,7 @@ class Runs:
             open_request: Returns a request that may still run, for its rehearsal.
             fork_server: What runs are forked from; it is stopped with them.
         """
-        self._books, self._open_request = books, open_request
+        self._books, self._open_request, self._approved_now = books, open_request, approved_now
         gpus = GpuLeases(find_gpus(), share=config.runs_per_gpu, per_run=config.gpus_per_run)
         self.queue = RunQueue(state.runs)
         self.blobs = BlobStore(state.blobs, limits=_blob_limits(config))
@@ -82,6 +84,7 @@ class Runs:
             audit=books.audit,
             decided=books.approvals.of_request,
             approved=LastCheck(approved_now),
+            canary=lambda run, gpus, given_up: self._canaries.run(run, gpus, given_up),
             foresee=lambda run: books.foresee_epsilon(run.request_id),
             state=state,
             fork_server=fork_server,
@@ -91,7 +94,16 @@ class Runs:
             max_update_bytes=config.max_update_bytes,
             concurrent_runs=config.concurrent_runs,
         )
-        self._rehearser = self._make_rehearser(state, config, fork_server, gpus)
+        self._canaries = Canaries(approved_now, self._mock_rounds(state.scratch / "canaries", config, fork_server))
+        self._rehearser = Rehearser(
+            rehearsals=books.rehearsals,
+            queue=self.queue,
+            gpus=gpus,
+            rounds=self._mock_rounds(state.scratch / "rehearsals", config, fork_server),
+            asked=self._asked,
+            audit=books.audit,
+            folder=state.scratch / "rehearsals",
+        )
         self._expiry = Expiry(self.blobs, self.queue, books.approvals)
         self._admission = Admission(
             queue=self.queue,
@@ -113,27 +125,23 @@ class Runs:
 
         return admit
 
-    def _make_rehearser(
-        self, state: StateFolder, config: DatasiteConfig, fork_server: ForkServer, gpus: GpuLeases
-    ) -> Rehearser:
-        """What rehearses requests: with the runs' fork server, enclosure and GPUs."""
-        folder = state.scratch / "rehearsals"
-        rounds = MockRounds(
+    def canary(self, request_id: str) -> RunAnswer:
+        """Has an approved request's canary run, in turn with the rounds; see `Admission.canary`.
+
+        Raises:
+            RequestPending, RequestDenied, RequestAltered, RequestUnknown: It is not approved, or not as it was.
+        """
+        return self._admission.canary(self._approved_now(request_id))
+
+    def _mock_rounds(self, folder: Path, config: DatasiteConfig, fork_server: ForkServer) -> MockRounds:
+        """What runs rounds on the mock: with the runs' fork server and enclosure."""
+        return MockRounds(
             fork_server=fork_server,
             enclosure=self.supervisor.enclosure,
             limits=config.run_limits,
             folder=folder,
             max_update_bytes=config.max_update_bytes,
             free_disk_bytes=config.min_free_disk_bytes,
-        )
-        return Rehearser(
-            rehearsals=self._books.rehearsals,
-            queue=self.queue,
-            gpus=gpus,
-            rounds=rounds,
-            asked=self._asked,
-            audit=self._books.audit,
-            folder=folder,
         )
 
     def _asked(self, request_id: str) -> Asked:

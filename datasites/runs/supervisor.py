@@ -30,6 +30,7 @@ from datasites.runs.queue import Run, RunQueue
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.runs.turns import Turns
 from datasites.runs.visible_ends import visible_seconds
+from policies.answers.runs import CANARY
 from policies.errors import RunCancelled, RunFailed, WanwuError
 from policies.ledger.ledger import Ledger
 
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 
 # How long to wait with a run whose end cannot be written down, before it is looked at again.
 RETRY_SECONDS = 10.0
+# Runs a canary on the mock with the GPUs that it was leased, while nobody has given it up; raises if it fails.
+Canary = Callable[[Run, tuple[Gpu, ...], Callable[[], bool]], None]
 
 
 class Supervisor:
@@ -61,12 +64,14 @@ class Supervisor:
         gpus: GpuLeases,
         require_sandbox: bool,
         max_update_bytes: int,
+        canary: Canary,
         foresee: Callable[[Run], None] = lambda run: None,
         concurrent_runs: int = 1,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queue, self._audit, self._gpus, self._fork_server = queue, audit, gpus, fork_server
         self._scratch, self._now = state.scratch, now
+        self._canary = canary
         self._turns = Turns(queue, gpus, decided)
         self._charges = RoundCharges(queue, ledger, audit)
         self.enclosure = Enclosure(state.path, limits, required=require_sandbox)
@@ -142,6 +147,11 @@ class Supervisor:
     def _execute(self, run: Run, gpus: tuple[Gpu, ...]) -> None:
         scratch = self._scratch / run.id
         try:
+            if run.round == CANARY:
+                with self._held_back(run):
+                    self._canary(run, gpus, lambda: self._is_given_up(run.id))
+                self._charges.pass_canary(run)
+                return
             update = self._charges.update_of(run)
             if update is None:
                 update = self._train(run, scratch, gpus)

@@ -18,6 +18,7 @@ from datasites.state import identity as identities
 from datasites.state import last_known
 from datasites.state.kept_books import open_ledger, read_audit
 from datasites.state.last_known import LastKnown, disagree, rows
+from policies.answers.runs import CANARY
 from policies.errors import LedgerBroken
 from policies.ledger.chain import Entry
 from policies.ledger.reservations import Reservation, reservations
@@ -161,10 +162,10 @@ def _runs_without_charge(books: BookContents, held: Mapping[str, Reservation]) -
     for run in books.runs:
         if run.request_id not in books.decisions or run.request_id not in held:
             yield f"run {run.id} is of request {run.request_id}, which was never approved"
-        elif run.state == "done":
+        elif run.state == "done" and run.round != CANARY:
             done = held[run.request_id].committed.get(run.round)
             if done is None or done.update_digest != run.update_digest:
-                yield f"run {run.id} is done, and the ledger has not charged round {run.round} of its request"
+                yield f"run {run.id} is done, and the ledger has not charged round {run.round + 1} of its request"
 
 
 def _charges_without_run(books: BookContents) -> Iterator[str]:
@@ -194,7 +195,7 @@ def _records_without_event(books: BookContents) -> Iterator[str]:
         if decision not in NEVER_APPROVED and request not in approved:
             yield f"request {request} was {decision}, and the audit log does not know its approval: an older log"
     for run in books.runs:
-        if run.state == "done" and (run.request_id, run.round, run.update_digest) not in done:
+        if run.round != CANARY and run.state == "done" and (run.request_id, run.round, run.update_digest) not in done:
             yield f"run {run.id} is done, and the audit log does not know it: an older log"
 
 

@@ -100,4 +100,4 @@ def _uncharged(receipt: Receipt, reservation: Reservation | None) -> Iterator[st
         # A receipt of a round that had only started knows of no update yet.
         known = entry.update_digest == NOTHING_LEFT or (charged and charged.update_digest == entry.update_digest)
         if charged is None or charged.spend != entry.spend or not known:
-            yield f"the ledger has not charged its round {entry.round}, or charged another"
+            yield f"the ledger has not charged its round {entry.round + 1}, or charged another"

@@ -14,6 +14,7 @@ from datasites.files.state_folder import StateFolder
 from datasites.runs.blobs import blob_file
 from datasites.runs.queue import RunQueue
 from datasites.state.kept_books import open_ledger
+from policies.answers.runs import CANARY
 from policies.budget.steps import GaussianSteps
 from policies.contracts import encodings
 from policies.errors import ConfigError
@@ -88,7 +89,7 @@ def find_study(state: StateFolder, study: str) -> ReleasedStudy:
     reservation = found[0]
     with _tables(state) as (approvals, queue):
         decision = approvals.of_request(reservation.request_id)
-        runs = [run for run in queue.list(reservation.request_id) if run.state == "done"]
+        runs = [run for run in queue.list(reservation.request_id) if run.state == "done" and run.round != CANARY]
     if decision is None:
         raise ConfigError("The decision on that request is not in the table of decisions. Look with the doctor.")
     plan = decision.approved_plan

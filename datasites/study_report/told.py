@@ -34,8 +34,8 @@ def head(report: StudyReport) -> tuple[str, ...]:
         *([gone] if looked_at < report.released else []),
         f"Hold-out: {report.hold_out_pictures} pictures; {report.hold_out_left_out} left out, which cannot be read, or "
         "are of the dataset or its patients.",
-        f"The global model is the one that round {report.looked_at[-1]} began with; the local one is what that round "
-        "made of it here.",
+        f"The global model is the one that round {report.looked_at[-1] + 1} began with; the local one is what that "
+        "round made of it here.",
     )
 
 

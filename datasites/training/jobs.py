@@ -95,7 +95,7 @@ def prepare_round(
     if process_group.size > 1:
         raise PlanError("Evaluations and statistics take one process. Start one.")
     if not 0 <= round_index < plan.rounds:
-        raise RoundRefused(f"The plan has rounds 0 to {plan.rounds - 1}, got round {round_index}.")
+        raise RoundRefused(f"The plan has rounds 1 to {plan.rounds}, got round {round_index + 1}.")
     if isinstance(plan, EvaluationPlan):
         return partial(evaluate_privately, plan, weights)
     if weights:

@@ -120,7 +120,7 @@ def prepare_training(
         PlanError, RoundRefused, InputRefused, NotRepeatable, OutOfMemory: As `train_round`.
     """
     if not 0 <= round_index < plan.rounds:
-        raise RoundRefused(f"The study has rounds 0 to {plan.rounds - 1}, got round {round_index}.")
+        raise RoundRefused(f"The study has rounds 1 to {plan.rounds}, got round {round_index + 1}.")
     if plan.privacy is None and process_group.size > 1:
         raise PlanError("Training without differential privacy takes one process. Start one.")
     check_features(plan)

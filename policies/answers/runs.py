@@ -11,6 +11,8 @@ from policies.validate import MAX_NUMBER, Checks, one_of, whole
 STATES = ("queued", "running", "done", "failed", "cancelled")
 ENDED = ("done", "failed", "cancelled")
 Count = Annotated[int, whole(0, MAX_NUMBER)]
+CANARY = -1
+"""In the place of a round's number: a request's canary, two steps on the mock before the first round."""
 _CODE = re.compile(r"(WW[0-9]{3})?")
 
 
@@ -30,7 +32,7 @@ class RunAnswer:
 
     Attributes:
         run: Its identifier.
-        round: From 0.
+        round: From 0; `CANARY` of a canary.
         state: One of `STATES`.
         code: Of the error that it ended with; empty otherwise.
         reason: The error's public text.
@@ -40,7 +42,7 @@ class RunAnswer:
     """
 
     run: str
-    round: Count
+    round: Annotated[int, whole(CANARY, MAX_NUMBER)]
     state: Annotated[str, one_of(*STATES)]
     code: Annotated[str, _code]
     reason: str

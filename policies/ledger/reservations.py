@@ -129,14 +129,16 @@ class Reservation:
             RoundRefused: It started with other weights or another spend, or has ended.
         """
         if round_index in self.committed:
-            raise RoundRefused(f"Round {round_index} of this request has ended and was charged; what it gave is final.")
+            raise RoundRefused(
+                f"Round {round_index + 1} of this request has ended and was charged; what it gave is final."
+            )
         begun = self.started.get(round_index)
         if begun is None:
             return False
         if begun != StartedRound(spend, weights_digest):
             raise RoundRefused(
-                f"Round {round_index} of this request has started and was charged with other weights. Ask for it with "
-                "those, or go on with the next round."
+                f"Round {round_index + 1} of this request has started and was charged with other weights. Ask for it "
+                "with those, or go on with the next round."
             )
         return True
 
@@ -154,14 +156,14 @@ class Reservation:
             raise NotReserved(f"A round is a whole number, got {round_index!r}.")
         if not 0 <= round_index < self.rounds:
             raise NotReserved(
-                f"The approved request covers rounds 0 to {self.rounds - 1}, got round {round_index}. "
+                f"The approved request covers rounds 1 to {self.rounds}, got round {round_index + 1}. "
                 f"Submit a request for more rounds."
             )
         if (spend is None) != self.non_private:
             raise NotReserved("A round must be charged as its request was approved: with or without a spend.")
         if spend is not None and not _within((*self.spent, spend), self.spend):
             raise NotReserved(
-                f"Round {round_index} would run {spend.steps} steps at noise multiplier "
+                f"Round {round_index + 1} would run {spend.steps} steps at noise multiplier "
                 f"{spend.noise_multiplier:g} and sample rate {spend.sample_rate:g}, more than is left of "
                 f"what the hospital approved."
             )
@@ -177,10 +179,14 @@ class Reservation:
         if done is None:
             self.check_live()
             if round_index not in self.started:
-                raise NotReserved(f"Round {round_index!r} has not started, so it was not charged and may give nothing.")
+                raise NotReserved(
+                    f"Round {round_index + 1} has not started, so it was not charged and may give nothing."
+                )
             return False
         if done.update_digest != update_digest:
-            raise RoundRefused(f"Round {round_index} of this request has ended and was charged; what it gave is final.")
+            raise RoundRefused(
+                f"Round {round_index + 1} of this request has ended and was charged; what it gave is final."
+            )
         return True
 
     def check_live(self) -> None:

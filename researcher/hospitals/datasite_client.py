@@ -89,6 +89,19 @@ class DatasiteClient:
         """Withdraws a pending request."""
         return read_answer(RequestAnswer, self._json("POST", f"/requests/{request_id}/withdraw"), self.url)
 
+    def ask_for_canary(self, request_id: str) -> RunAnswer | None:
+        """Has two steps of an approved request run on the mock; None where the hospital's version knows none."""
+        try:
+            return self._run(self._json("POST", f"/requests/{request_id}/canary"))
+        except WanwuError as error:
+            if error.code == WanwuError.code:  # no such route
+                return None
+            raise
+
+    def canary(self, request_id: str, *, seen: int = -1, wait_seconds: float = 0.0) -> RunAnswer:
+        """Public fields of a request's canary, once it changed since version `seen` or the time is up."""
+        return self._run(self._json("GET", f"/requests/{request_id}/canary?seen={seen}&wait={wait_seconds:g}"))
+
     def run(self, request_id: str, round_index: int, *, seen: int = -1, wait_seconds: float = 0.0) -> RunAnswer:
         """Public fields of a round's run, once it changed since version `seen` or the time is up."""
         path = f"/requests/{request_id}/rounds/{round_index}?seen={seen}&wait={wait_seconds:g}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from policies.answers.requests import STATES
 from policies.errors import DatasiteUnreachable
 from researcher.studies.history import RoundRecord
+from researcher.studies.taking_part.canaries import FAILED
 
 APPROVED, ENDED, PENDING, UNREACHABLE = "approved", "ended", "pending", "unreachable"
 
@@ -33,7 +34,7 @@ class Participation:
 
     Attributes:
         decision: `approved`, also where it gave no update; `ended` where it ended an approved request; else what kept
-            it away: another of the states of a request, or `unreachable`.
+            it away: another of the states of a request, `canary failed`, or `unreachable`.
         rounds: Those whose mean holds its update, in order.
         left_out: The others, in order.
     """
@@ -77,7 +78,7 @@ def _decision(rounds: Sequence[int], left_out: Sequence[LeftOut]) -> str:
             ENDED if left_out and left_out[-1].last > rounds[-1] and _kind(left_out[-1].reason) == ENDED else APPROVED
         )
     kinds = {_kind(one.reason) for one in left_out}
-    if known := kinds & {*STATES, UNREACHABLE}:
+    if known := kinds & {*STATES, UNREACHABLE, FAILED}:
         last = _kind(left_out[-1].reason)
         return last if last in known else sorted(known)[0]
     return APPROVED
@@ -85,5 +86,7 @@ def _decision(rounds: Sequence[int], left_out: Sequence[LeftOut]) -> str:
 
 def _kind(reason: str) -> str:
     """What a reason says first: a state of the request, that nobody was there, or an error's code."""
+    if reason.startswith(FAILED):
+        return FAILED
     first = reason.partition(" ")[0].rstrip(":")
     return UNREACHABLE if first == DatasiteUnreachable.code else first

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from policies.errors import RequestDenied, WanwuError
-from researcher.studies.roster import FOR_NOW
+from researcher.studies.taking_part.roster import FOR_NOW
 
 Told = tuple[str, str]
 OnChange = Callable[[dict[str, Told]], None]

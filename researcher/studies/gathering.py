@@ -22,7 +22,7 @@ from policies.plans.training import TrainingPlan
 from researcher.strategies import ClientUpdate, ServerState
 from researcher.studies.remote_round import DatasiteRound, OutgoingWeights, RemoteRound
 from researcher.studies.retry_policy import Backoff, RetryPolicy
-from researcher.studies.roster import Roster
+from researcher.studies.taking_part.roster import Roster
 
 # How often it is looked whether a round's deadline has passed; what arrives is taken at once.
 _LOOK_SECONDS = 1.0

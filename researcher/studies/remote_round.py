@@ -36,8 +36,8 @@ class RoundEvent:
     Attributes:
         datasite: Which hospital.
         round: Rounds before this one; the ticket's number.
-        state: `sending`, `queued`, `running`, `receiving`, `done`, `failed`, `cancelled` or `unreachable`.
-        reason: Public reason of a failure.
+        state: `canary queued`, `canary running`, `sending`, `queued`, `running`, `receiving`, `done`, `failed`,
+            `cancelled` or `unreachable`.
         queue_position: Runs before this one, while it is queued.
     """
 

@@ -1,9 +1,11 @@
 """A study over its rounds: send the global weights, wait, average what comes back, evaluate, save, go on.
 
-One approval at each hospital covers all rounds. A round begins with the hospitals that have approved, and needs the
-client updates of `min_clients` of them; who is denied, away, full, late or failing is left out with a note, and who
-approves later joins. A round that was charged and gave nothing is lost there for good: where too few others deliver,
-the round is given up and the study goes on with the next. A study that stops goes on from its folder.
+One approval at each hospital covers all rounds. Before the first, each runs a canary: two steps on the mock, which cost
+nothing; where it fails, the hospital is left out before a round is charged anywhere. A round begins with the hospitals
+that have approved, and needs the client updates of `min_clients` of them; who is denied, away, full, late or failing is
+left out with a note, and who approves later joins. A round that was charged and gave nothing is lost there for good:
+where too few others deliver, the round is given up and the study goes on with the next. A study that stops goes on from
+its folder.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +28,7 @@ from researcher.studies.history import History, PrivacySpent, RoundRecord
 from researcher.studies.remote_round import RemoteRound, RoundEvent
 from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.submission import STUDY_FILE, Submission
+from researcher.studies.taking_part.canaries import Canaries
 
 __all__ = ["STUDY_FILE", "Study", "strategy_of"]
 
@@ -68,7 +71,7 @@ class Study(Submission[TrainingPlan]):
             on_round: Called after each round.
 
         Raises:
-            RequestDenied: Fewer than `min_clients` hospitals approved, or are there.
+            RequestDenied: Fewer than `min_clients` hospitals approved, passed their canary, or are there.
             NotEnoughDatasites: A round got fewer updates, and those that are missing are not just out of reach; what
                 was reached is saved, and `run` goes on from it.
         """
@@ -76,19 +79,10 @@ class Study(Submission[TrainingPlan]):
         strategy = strategy or strategy_of(self.plan)
         saved = load_state(self.folder, plan_digest=self.plan.digest())
         state, history = saved if saved else (strategy.init(initial_weights), History())
+        canaries = Canaries(self._told, self.hospital, dict(self.requests), on_event)
         pool = ThreadPoolExecutor(max_workers=_THREADS_EACH * len(self.requests))
         try:
-            roster = self.roster(min_clients, pool, unreachable_seconds=policy.unreachable_seconds)
-            gathering = Gathering(
-                self.plan,
-                roster,
-                lambda name, index, stopping: self._at(name, index, policy, stopping, on_event),
-                pool,
-                size_of=self._size,
-                needed=min_clients,
-                retry_policy=policy,
-                late=_under_way(history),
-            )
+            gathering = self._gathering(min_clients, policy, pool, canaries, history, on_event)
             try:
                 while state.round < min(self.plan.rounds if rounds is None else rounds, self.plan.rounds):
                     state, record = self._one_round(state, gathering, strategy, hold_out)
@@ -98,8 +92,37 @@ class Study(Submission[TrainingPlan]):
             finally:
                 gathering.end(for_good=False)
         finally:
+            canaries.stop()
             pool.shutdown(wait=False, cancel_futures=True)
         return state, history
+
+    def _gathering(
+        self,
+        min_clients: int,
+        policy: RetryPolicy,
+        pool: Executor,
+        canaries: Canaries,
+        history: History,
+        on_event: OnEvent,
+    ) -> Gathering:
+        """Gathers from those that approved and passed their canary, and from who joins them."""
+        roster = self.roster(
+            min_clients,
+            pool,
+            unreachable_seconds=policy.unreachable_seconds,
+            ask=canaries.told,
+            deadline=policy.round_deadline,
+        )
+        return Gathering(
+            self.plan,
+            roster,
+            lambda name, index, stopping: self._at(name, index, policy, stopping, on_event),
+            pool,
+            size_of=self._size,
+            needed=min_clients,
+            retry_policy=policy,
+            late=_under_way(history),
+        )
 
     def _one_round(
         self, state: ServerState, gathering: Gathering, strategy: Strategy, hold_out: HoldOut

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from researcher.studies.conversation import Conversation
 from researcher.studies.decisions import OnChange
 from researcher.studies.everywhere import OnMissing, at_each
 from researcher.studies.kept_plan import STUDY_FILE
-from researcher.studies.roster import Roster
+from researcher.studies.taking_part.roster import Roster
 
 __all__ = ["STUDY_FILE", "Submission"]
 
@@ -195,7 +195,15 @@ class Submission(Conversation, Generic[P]):
             roster = self.roster(min_clients, pool, unreachable_seconds=unreachable_seconds)
         return roster.taking_part, roster.left_out
 
-    def roster(self, min_clients: int, pool: Executor, *, unreachable_seconds: float) -> Roster:
+    def roster(
+        self,
+        min_clients: int,
+        pool: Executor,
+        *,
+        unreachable_seconds: float,
+        ask: Callable[[str], tuple[str, str]] | None = None,
+        deadline: float | None = None,
+    ) -> Roster:
         """Who approved, who has not decided, who is away, and who will not take part.
 
         Args:
@@ -203,13 +211,15 @@ class Submission(Conversation, Generic[P]):
             pool: Where the hospitals are asked beside each other.
             unreachable_seconds: How long those that are out of reach, and may just be starting, are waited for where
                 too few others approved.
+            ask: Asks a hospital for (state, reason) of its request, where it is not its routes alone that tell.
+            deadline: As of `Roster.look_until`.
 
         Raises:
             RequestDenied: Fewer than `min_clients` approved.
         """
         needed = max(min_clients, 1)
-        roster = Roster(self.requests, self._told)
-        roster.look_until(needed, pool, seconds=unreachable_seconds)
+        roster = Roster(self.requests, ask or self._told)
+        roster.look_until(needed, pool, seconds=unreachable_seconds, deadline=deadline)
         if len(roster.approved) < needed:
             told = "; ".join(f"{name}: {state}" for name, state in roster.left_out.items())
             raise RequestDenied(

@@ -14,6 +14,8 @@ from researcher.studies.history import RoundRecord
 from researcher.studies.remote_round import RoundEvent
 
 _WORDS = {
+    "canary queued": "canary: queued",
+    "canary running": "canary: two steps on the mock",
     "sending": "sending weights",
     "queued": "queued",
     "running": "training",
@@ -38,7 +40,7 @@ class RoundDisplay:
             TextColumn("  {task.fields[name]:<14}", markup=False),
             TextColumn("round {task.fields[round]:>3}/{task.fields[rounds]}"),
             SpinnerColumn(),
-            TextColumn("{task.fields[state]:<22}", markup=False),
+            TextColumn("{task.fields[state]:<29}", markup=False),
             TimeElapsedColumn(),
             console=console,
             transient=True,

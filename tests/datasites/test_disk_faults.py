@@ -170,6 +170,7 @@ def waiting(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[tup
         audit=open_audit(state),
         decided=lambda request_id: None,
         approved=nothing_to_train,
+        canary=lambda run, gpus, given_up: None,
         state=state,
         fork_server=NoForkServer(),  # type: ignore[arg-type]
         limits=RunLimits(1 << 30, 60, 60, 8, 1000),

@@ -84,6 +84,19 @@ def test_two_rounds_at_two_hospitals_teach_the_global_model(
     assert hospitals["north"].ledger_entries() == before + 4
 
 
+def test_each_hospital_ran_one_canary_that_its_ledger_does_not_know(
+    federation: Federation, hospitals: dict[str, Hospital], tmp_path: Path, hold_out: Any
+) -> None:
+    study = Study.submit(federation, small_plan(federation, study="canary"), tmp_path / "study")
+    _approve(study, hospitals)
+    for _ in range(2):
+        study.run(hold_out=hold_out, initial_weights=_initial(study), rounds=1)
+    for name, request in study.requests.items():
+        passed = [event for event in hospitals[name].events("canary passed") if event["request"] == request.request_id]
+        started = [event for event in hospitals[name].events("run started") if event["request"] == request.request_id]
+        assert (len(passed), len(started)) == (1, 1)
+
+
 def test_a_finished_round_is_handed_out_again_and_spends_once(
     hospitals: dict[str, Hospital], north_only: Federation, tmp_path: Path
 ) -> None:
@@ -143,7 +156,7 @@ def test_a_round_beyond_the_approved_number_is_refused(
 ) -> None:
     study = Study.submit(north_only, small_plan(north_only, study="beyond"), tmp_path)
     _approve(study, hospitals)
-    with pytest.raises(RoundRefused, match="rounds 0 to 1"):
+    with pytest.raises(RoundRefused, match="rounds 1 to 2"):
         _ask(study, "north", 2)
 
 

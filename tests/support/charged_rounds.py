@@ -159,6 +159,7 @@ def open_datasite(
         audit=audit,
         decided=lambda request_id: None,
         approved=lambda run: _approval(state),
+        canary=lambda run, gpus, given_up: None,
         state=state,
         fork_server=fork_server,  # type: ignore[arg-type]
         limits=RunLimits(1 << 30, 60, 60, 64, 1 << 20),

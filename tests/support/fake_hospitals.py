@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from policies.answers.requests import RequestAnswer
-from policies.answers.runs import ENDED, ChargedRunAnswer, RunAnswer
+from policies.answers.runs import CANARY, ENDED, ChargedRunAnswer, RunAnswer
 from policies.contracts.encodings import encode
 from policies.contracts.inputs import Ticket
-from policies.errors import BlobUnknown, DatasiteUnreachable, RequestUnknown, RunLost, WanwuError
+from policies.errors import BlobUnknown, DatasiteUnreachable, RequestUnknown, RunFailed, RunLost, WanwuError
 from researcher.hospitals.code_request import CodeRequest
 
 SIZE = 100
@@ -44,6 +44,7 @@ class FakeHospital:
         slow: Rounds that train until the event is set.
         decision: (state, reason) of its request.
         refusal: What it answers to any ticket; None takes it.
+        canary_fails: Why its canary fails; it passes if empty.
         away: Whether it is out of reach.
         charged: Round → how often it was charged.
         trained: Round → how often it was trained.
@@ -55,6 +56,7 @@ class FakeHospital:
     slow: dict[int, threading.Event] = field(default_factory=dict)
     decision: tuple[str, str] = ("approved", "")
     refusal: WanwuError | None = None
+    canary_fails: str = ""
     away: bool = False
     charged: Counter[int] = field(default_factory=Counter)
     trained: Counter[int] = field(default_factory=Counter)
@@ -73,6 +75,11 @@ class FakeHospital:
     def request(self, request_id: str) -> RequestAnswer:
         self._reach()
         return RequestAnswer(request_id, *self.decision)
+
+    def ask_for_canary(self, request_id: str) -> RunAnswer:
+        self._reach()
+        state, code = ("failed", RunFailed.code) if self.canary_fails else ("done", "")
+        return RunAnswer("c" * 16, CANARY, state, code, self.canary_fails, "", 0, 1)
 
     def put_blob(self, content: bytes, *, digest: str = "") -> str:
         self._reach()

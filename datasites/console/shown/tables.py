@@ -15,6 +15,7 @@ from datasites.console.answers import BudgetRow, LimitsAnswer, RunPage, read_row
 from datasites.elsewhere.kept_decisions import KnownHospital
 from datasites.notices.notice import OF_A_REQUEST
 from datasites.notices.notice_book import NoticePage
+from policies.answers.runs import CANARY
 from policies.budget.limit_changes import LimitChange
 from policies.terminal.rich_terminal import PlainTable, line
 
@@ -159,7 +160,7 @@ def run_table(content: object) -> Group:
         table.add_row(
             row.id,
             row.request_id[:8],
-            str(row.round),
+            "canary" if row.round == CANARY else str(row.round + 1),
             _state(row.state),
             str(row.attempt),
             f"{row.progress:.0%}",

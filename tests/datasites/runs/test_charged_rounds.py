@@ -301,7 +301,7 @@ def test_a_study_is_never_charged_more_rounds_than_it_reserved(datasite: Datasit
             if datasite.ask(index)["state"] == "queued":
                 datasite.execute(index)
     assert datasite.fork_server.began == list(range(PLAN.rounds))
-    with pytest.raises(RoundRefused, match="rounds 0 to 3"):
+    with pytest.raises(RoundRefused, match="rounds 1 to 4"):
         datasite.ask(PLAN.rounds)
     datasite.ledger.release(REQUEST, "the study ended")
     assert sum(part.steps for part in datasite.ledger.history("a" * 64)) == PLAN.rounds * STEPS

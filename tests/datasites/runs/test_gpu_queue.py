@@ -141,6 +141,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Datasite]]:
             audit=open_audit(state),
             decided=decided,
             approved=approved,
+            canary=lambda run, gpus, given_up: None,
             state=state,
             fork_server=fork_server,
             limits=LIMITS,

@@ -65,7 +65,7 @@ def test_a_receipt_shows_books_that_know_less_than_it(state: StateFolder, tmp_pa
     (found,) = compare(older, [receipt])
     assert found.own
     assert "the audit log does not hold the entry that it names" in found.missing[0]
-    assert found.missing[1] == "the ledger has not charged its round 2, or charged another"
+    assert found.missing[1] == "the ledger has not charged its round 3, or charged another"
 
 
 def test_a_receipt_shows_a_round_that_was_charged_for_less(state: StateFolder, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_receipt_shows_a_round_that_was_charged_for_less(state: StateFolder, t
     receipt = issue(state, tmp_path / "kept", "one")
     ledger_of(other).release("one", "it ended")
     (found,) = compare(other, [receipt])
-    assert any("round 2" in what for what in found.missing)
+    assert any("round 3" in what for what in found.missing)
 
 
 def test_a_receipt_of_another_datasite_says_nothing(

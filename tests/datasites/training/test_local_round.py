@@ -330,7 +330,7 @@ def test_an_interrupted_round_leaves_nothing_for_the_next():
 
 @pytest.mark.parametrize("round_index", [-1, 2])
 def test_a_round_outside_the_plan_is_refused(round_index):
-    with pytest.raises(RoundRefused, match="rounds 0 to 1"):
+    with pytest.raises(RoundRefused, match="rounds 1 to 2"):
         train_round(plan(), round_index, ZERO, two_pixels((1, 0, 0)))
 
 

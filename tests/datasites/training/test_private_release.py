@@ -373,7 +373,7 @@ def test_statistics_take_no_weights():
 @pytest.mark.parametrize("round_index", [-1, 2])
 @pytest.mark.parametrize("plan", [evaluation(), statistics(rounds=2)], ids=["evaluation", "statistics"])
 def test_a_round_outside_the_plan_is_refused(plan, round_index):
-    with pytest.raises(RoundRefused, match="rounds 0 to 1"):
+    with pytest.raises(RoundRefused, match="rounds 1 to 2"):
         run_round(plan, round_index, {}, two_pixels((1, 2, 0)))
 
 

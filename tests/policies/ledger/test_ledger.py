@@ -259,7 +259,7 @@ def test_what_no_approval_covers_does_not_start(ledger: Ledger) -> None:
     reserve(ledger, "one", 40)
     with pytest.raises(NotReserved, match="must be approved"):
         start(ledger, "unknown", 0, 10)
-    with pytest.raises(NotReserved, match="rounds 0 to 3, got round 4"):
+    with pytest.raises(NotReserved, match="rounds 1 to 4, got round 5"):
         start(ledger, "one", 4, 10)
     with pytest.raises(NotReserved):
         start(ledger, "one", -1, 10)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 
 from policies.errors import (
     AccountUnknown,
@@ -50,7 +50,7 @@ class Roster:
         self._asking: dict[str, Future[Told]] = {}
         self.approved: set[str] = set()
         self.undecided: dict[str, str] = {}
-        self.away: dict[str, str] = dict.fromkeys(self._order, "not asked yet")
+        self.away: dict[str, str] = dict.fromkeys(self._order, "has not answered, or its canary has not ended, yet")
         self.gone: dict[str, str] = {}
 
     @property
@@ -84,12 +84,27 @@ class Roster:
             if self._asking[name].done():
                 self._take(name, self._asking.pop(name))
 
-    def look_until(self, enough: int, pool: Executor, *, seconds: float) -> None:
-        """Looks until so many approved, none of the others can, or the time is up."""
-        until = time.monotonic() + seconds
+    def look_until(self, enough: int, pool: Executor, *, seconds: float, deadline: float | None = None) -> None:
+        """Looks until so many approved, none of the others can, or the time is up.
+
+        Whoever is still answering is waited for: people decide fast, and a canary has its turn after other runs.
+
+        Args:
+            enough: So many.
+            pool: Where to ask.
+            seconds: How long those that are out of reach are waited for, where the others are too few.
+            deadline: After so many seconds those that are enough do not wait for the others' answers; None waits.
+        """
+        begun = time.monotonic()
+        until = begun + seconds
         while True:
             self.look(pool)
-            if len(self.approved) >= enough or not self.away or time.monotonic() >= until:
+            now = time.monotonic()
+            if self._asking and (len(self.approved) < enough or deadline is None or now < begun + deadline):
+                until = now + seconds
+                wait(self._asking.values(), timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
+                continue
+            if len(self.approved) >= enough or not self.away or now >= until:
                 return
             time.sleep(0.2)
 
