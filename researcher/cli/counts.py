@@ -15,6 +15,7 @@ from researcher.cli.commands import ResearcherCommands, backbone_weights
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from researcher.hospitals.federation import Federation
     from researcher.planning.count_settings import CountSettings
 
 EVALUATION_FOLDER = "out/evaluation"
@@ -31,13 +32,14 @@ _OF_JUDGEMENT = (
 TEST_DATA = "public test data: a folder, DICOM files, a table, an .npz file, or a .toml that describes it"
 
 
-def statistics(*, credentials: Sequence[str], out: Path, **settings: Any) -> None:
+def statistics(*, credentials: Sequence[str], out: Path, min_clients: int | None, **settings: Any) -> None:
     """Asks the hospitals for noised counts of labels and picture statistics, before a study is spent on them."""
     from policies.terminal.rich_terminal import PlainConsole
     from researcher.terminal.counting_session import ask_for_statistics
 
     with connect(credentials) as federation:
-        ask_for_statistics(federation, _settings(settings), out=out, console=PlainConsole())
+        _check_enough(federation, min_clients)
+        ask_for_statistics(federation, _settings(settings), out=out, console=PlainConsole(), min_clients=min_clients)
 
 
 def evaluate(
@@ -76,8 +78,21 @@ def evaluate(
 
     checkpoint = load_model(model)
     with connect(credentials) as federation:
-        folder = out or path(EVALUATION_FOLDER)
-        ask_for_evaluation(federation, checkpoint, _settings(more), out=folder, console=PlainConsole())
+        folder, enough = out or path(EVALUATION_FOLDER), more.pop("min_clients", None)
+        _check_enough(federation, enough)
+        ask_for_evaluation(
+            federation, checkpoint, _settings(more), out=folder, console=PlainConsole(), min_clients=enough
+        )
+
+
+def _check_enough(federation: Federation, min_clients: int | None) -> None:
+    """Refuses a `min_clients` that cannot be met, before anything is submitted."""
+    from researcher.cli.study_options import check_min_clients
+
+    if min_clients is not None:
+        names = [*federation.hospitals, *federation.missing]
+        check_min_clients(min_clients, names)
+        federation.check_enough(min_clients, names)
 
 
 def _evaluate_here(
@@ -115,7 +130,8 @@ def _settings(given: Mapping[str, Any]) -> CountSettings:
 def add_commands(commands: ResearcherCommands) -> None:
     """Adds these commands to the program."""
     folder = option("--out", "folder", kind=path, default="out/statistics")
-    commands.add("statistics", statistics, credentials_option(), folder, later=_counting_options)
+    enough = option("--min_clients", "so many approvals are enough; without it every hospital is waited for", kind=int)
+    commands.add("statistics", statistics, credentials_option(), folder, enough, later=_counting_options)
     commands.add(
         "evaluate",
         evaluate,
@@ -127,6 +143,7 @@ def add_commands(commands: ResearcherCommands) -> None:
         *_judging_options(),
         switch("--at_hospitals", "on the hospitals' pictures; needs their approval"),
         option("--out", f"folder (default {EVALUATION_FOLDER})", kind=path),
+        enough,
         later=_counting_options,
     )
 

@@ -20,13 +20,16 @@ from researcher.hospitals.federation import Federation
 from researcher.hospitals.hospital import DatasetInfo
 from researcher.planning.count_settings import CountSettings
 from researcher.planning.planning import agreeing, check_delta
+from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.submission import STUDY_FILE
+from researcher.terminal.progress import RoundDisplay
 from researcher.terminal.tables import (
     evaluation_table,
     finding_evaluation_table,
     finding_statistics_table,
     statistics_table,
 )
+from researcher.terminal.waiting import wait_for_decisions
 
 if TYPE_CHECKING:
     from researcher.studies.checkpoints import Checkpoint
@@ -35,8 +38,18 @@ SCORE_BINS = 20
 _ALL = "all together"
 
 
-def ask_for_statistics(federation: Federation, settings: CountSettings, *, out: Path, console: PlainConsole) -> None:
-    """Counts of labels, channel means and spreads of every hospital's pictures, with the noise in their intervals."""
+def ask_for_statistics(
+    federation: Federation,
+    settings: CountSettings,
+    *,
+    out: Path,
+    console: PlainConsole,
+    min_clients: int | None = None,
+) -> None:
+    """Counts of labels, channel means and spreads of every hospital's pictures, with the noise in their intervals.
+
+    Once `min_clients` hospitals approved the others are waited for no longer than a study's are; every one if None.
+    """
     info = _dataset(federation, settings)
     plan = StatisticsPlan(
         study=settings.study,
@@ -47,7 +60,7 @@ def ask_for_statistics(federation: Federation, settings: CountSettings, *, out: 
         label_kind=info.label_kind,
         statement=settings.statement,
     )
-    released = _collect(federation, plan, out, None, console)
+    released = _collect(federation, plan, out, None, console, min_clients)
     found = {name: statistics_of(arrays, noise_std=released.noise_std) for name, arrays in released.arrays.items()}
     table = finding_statistics_table if plan.label_kind == "multi" else statistics_table
     console.print(table(found, info.class_names, released.epsilon))
@@ -55,9 +68,18 @@ def ask_for_statistics(federation: Federation, settings: CountSettings, *, out: 
 
 
 def ask_for_evaluation(
-    federation: Federation, checkpoint: Checkpoint, settings: CountSettings, *, out: Path, console: PlainConsole
+    federation: Federation,
+    checkpoint: Checkpoint,
+    settings: CountSettings,
+    *,
+    out: Path,
+    console: PlainConsole,
+    min_clients: int | None = None,
 ) -> None:
-    """How a global model does on the hospitals' own pictures; every count carries the hospital's noise."""
+    """How a global model does on the hospitals' own pictures; every count carries the hospital's noise.
+
+    Waits as `ask_for_statistics` does.
+    """
     info = _dataset(federation, settings)
     if info.class_names != checkpoint.class_names:
         ours, theirs = ", ".join(checkpoint.class_names), ", ".join(info.class_names)
@@ -73,7 +95,7 @@ def ask_for_evaluation(
         score_bins=SCORE_BINS,
         statement=settings.statement,
     )
-    released = _collect(federation, plan, out, checkpoint.weights, console)
+    released = _collect(federation, plan, out, checkpoint.weights, console, min_clients)
     console.print(_evaluated(plan, released, info.class_names))
     console.print("Intervals hold the true value with probability 0.95; they include the hospitals' noise.")
     SavedCounts(plan, released, info.class_names, checkpoint.plan_digest, checkpoint.round).save(out)
@@ -104,6 +126,7 @@ def _collect(
     folder: Path,
     weights: dict[str, np.ndarray] | None,
     console: PlainConsole,
+    min_clients: int | None,
 ) -> Released:
     """Submits the plan unless the folder holds it already, waits for the decisions, and asks."""
     if (folder / STUDY_FILE).exists():
@@ -112,9 +135,12 @@ def _collect(
         request = CountRequest.submit(federation, plan, folder)
         for name, sent in request.requests.items():
             console.print(f"  {name}: request {sent.request_id[:8]}, waiting for the hospital's decision")
-    with console.status("Waiting for the hospitals ..."):
-        request.wait_for_decisions()
-        released = request.collect(weights)
+    policy = RetryPolicy()
+    wait_for_decisions(request, console, min_clients=min_clients, grace_seconds=policy.grace_seconds)
+    with RoundDisplay(console, list(request.requests), rounds=1) as display:
+        released = request.collect(
+            weights, min_clients=min_clients or 1, retry_policy=policy, on_event=display.on_event
+        )
     for name, reason in released.skipped.items():
         console.print(line("  ", (f"without {name}", "yellow"), f": {reason}"))
     return released

@@ -15,11 +15,11 @@ from researcher.evaluation.hold_out import HoldOut
 from researcher.reports import StudyResult, write_report
 from researcher.strategies import ServerState, Strategy
 from researcher.studies.checkpoints import Checkpoint, save_model
-from researcher.studies.decisions import UNDECIDED
 from researcher.studies.history import History
 from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.study import Study
 from researcher.terminal.progress import RoundDisplay
+from researcher.terminal.waiting import wait_for_decisions
 
 MODEL_FILE = "global_model.safetensors"
 
@@ -45,12 +45,7 @@ def wait_and_run(
     for told in hold_out.told():
         console.print(line(told))
     policy = retry_policy or RetryPolicy()
-    with console.status("Waiting for the hospitals' decisions ..."):
-        study.wait_for_decisions(
-            min_clients=min_clients,
-            grace_seconds=policy.grace_seconds,
-            on_change=lambda decisions: _say_who_is_waited_for(decisions, console),
-        )
+    wait_for_decisions(study, console, min_clients=min_clients, grace_seconds=policy.grace_seconds)
     with RoundDisplay(console, list(study.requests), rounds=study.plan.rounds, title=title) as display:
         return study.run(
             hold_out=hold_out,
@@ -63,16 +58,6 @@ def wait_and_run(
             on_event=display.on_event,
             on_round=display.on_round,
         )
-
-
-def _say_who_is_waited_for(decisions: Mapping[str, tuple[str, str]], console: PlainConsole) -> None:
-    for name, (state, reason) in decisions.items():
-        if state != "approved":
-            console.print(line("  ", (name, "yellow" if state in UNDECIDED else "red"), f": {state} {reason}".rstrip()))
-    waiting = [name for name, (state, _) in decisions.items() if state in UNDECIDED]
-    approved = sum(state == "approved" for state, _ in decisions.values())
-    if waiting:
-        console.print(line(f"  {approved} of {len(decisions)} approved; waiting for {', '.join(waiting)}"))
 
 
 def train_study(

@@ -83,6 +83,25 @@ def test_an_approval_that_pysyft_was_not_told_of_holds_after_the_next_start(
     north.book.end(own, by="wu", reason="over")
 
 
+def test_an_error_of_pysyfts_at_one_decision_does_not_stop_the_start(
+    governed_north: Governed, study: code_requests.CodeRequest
+) -> None:
+    north, own = governed_north, study.request_id
+    with killed_at(north.server.services.request, "apply"):
+        north.book.approve(own, by="wu")
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise LookupError("of PySyft's own")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(north.server.services.request, "apply", fails)
+        north.book.catch_up()
+    assert status(north, own) == RequestStatus.PENDING and (own, "approved") not in completed(north)
+    north.book.catch_up()
+    assert status(north, own) == RequestStatus.APPROVED and (own, "approved") in completed(north)
+    north.book.end(own, by="wu", reason="over")
+
+
 def test_an_approval_of_what_has_changed_since_is_told_to_nobody(
     governed_north: Governed, study: code_requests.CodeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

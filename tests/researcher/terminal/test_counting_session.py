@@ -23,6 +23,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from researcher.studies.checkpoints import Checkpoint
     from researcher.terminal import counting_session
     from researcher.terminal.counting_session import ask_for_evaluation, ask_for_statistics
+    from researcher.terminal.waiting import wait_for_decisions
 
 NORTH = DatasetInfo("north", "cells", ("healthy", "nodule"), (8, 8, 1), "picture", 400, {})
 MODEL = Checkpoint(
@@ -82,3 +83,19 @@ def test_a_model_of_classes_in_another_order_is_not_evaluated() -> None:
 def test_a_delta_that_promises_nothing_is_refused(model: Checkpoint | None) -> None:
     with pytest.raises(PlanError, match=r"delta 1e-05 promises nothing .* 300000 .* west"):
         ask(NORTH, replace(NORTH, datasite="west", public_size=300_000), model=model)
+
+
+@pytest.mark.parametrize("enough", [None, 2])
+def test_counts_are_waited_for_as_a_study_is_and_say_who_refused(enough: int | None, capsys: Any) -> None:
+    """What is asked of the hospitals is recorded; what they told is said."""
+    asked: dict[str, Any] = {}
+
+    def wait_for(*, on_change: Any, **named: Any) -> None:
+        asked.update(named)
+        on_change({"north": ("approved", ""), "south": ("denied", "not now"), "west": ("pending", "")})
+
+    submission: Any = SimpleNamespace(wait_for_decisions=wait_for)
+    wait_for_decisions(submission, PlainConsole(), min_clients=enough, grace_seconds=5.0)
+    assert asked == {"min_clients": enough, "grace_seconds": 5.0}
+    told = capsys.readouterr().out
+    assert "south: denied not now" in told and "1 of 3 approved; waiting for west" in told

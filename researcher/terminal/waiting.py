@@ -1,0 +1,45 @@
+"""Waiting in the terminal for the hospitals' decisions, saying who is waited for and who refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from policies.plans.kinds import Plan
+from policies.terminal.rich_terminal import PlainConsole, line
+from researcher.studies.decisions import UNDECIDED
+from researcher.studies.submission import Submission
+
+_P = TypeVar("_P", bound=Plan)
+
+
+def wait_for_decisions(
+    submission: Submission[_P], console: PlainConsole, *, min_clients: int | None, grace_seconds: float
+) -> None:
+    """Waits as `Submission.wait_for_decisions` does, and says each change.
+
+    Args:
+        submission: A study, or a request for counts.
+        console: Where to say it.
+        min_clients: So many approvals are enough; None waits for every hospital.
+        grace_seconds: How long further decisions are waited for then.
+
+    Raises:
+        RequestDenied: `min_clients` cannot be met any more.
+    """
+    with console.status("Waiting for the hospitals' decisions ..."):
+        submission.wait_for_decisions(
+            min_clients=min_clients,
+            grace_seconds=grace_seconds,
+            on_change=lambda decisions: _say_who_is_waited_for(decisions, console),
+        )
+
+
+def _say_who_is_waited_for(decisions: Mapping[str, tuple[str, str]], console: PlainConsole) -> None:
+    for name, (state, reason) in decisions.items():
+        if state != "approved":
+            console.print(line("  ", (name, "yellow" if state in UNDECIDED else "red"), f": {state} {reason}".rstrip()))
+    waiting = [name for name, (state, _) in decisions.items() if state in UNDECIDED]
+    approved = sum(state == "approved" for state, _ in decisions.values())
+    if waiting:
+        console.print(line(f"  {approved} of {len(decisions)} approved; waiting for {', '.join(waiting)}"))
