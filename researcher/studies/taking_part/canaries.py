@@ -78,10 +78,9 @@ class Canaries:
     def _reaching(self, ask: Callable[[], _T]) -> _T:
         """Asks again a few times where the line breaks."""
         backoff = Backoff()
-        while True:
+        for _ in range(_TRIES - 1):
             try:
                 return ask()
             except DatasiteUnreachable:
-                if backoff.tries >= _TRIES or self._stopping.is_set():
-                    raise
                 backoff.pause(self._stopping)
+        return ask()
