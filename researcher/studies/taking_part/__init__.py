@@ -1,1 +1,1 @@
-"""Who takes part in a study: which hospitals its rounds go to, and whether they can do what they are asked."""
+"""Taking part in a study: the hospitals that its rounds go to, and whether they can do what they are asked."""
