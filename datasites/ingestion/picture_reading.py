@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from policies.plans.picture_form import PictureForm
 NOWHERE = -1
 MOST_ENLARGED = 2
 _MOST_PRIVATE = 300
+_LOOKED_AT = 16  # values of a picture before all of them
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
@@ -62,8 +63,7 @@ class Target:
         return self.offset + row * self.row_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What an earlier ingest noted of a picture that it read: nothing, if there was none.
 
     Attributes:
@@ -80,14 +80,9 @@ class Known:
     empty: bool
     enlarged: bool = False
 
-    @property
-    def values(self) -> tuple[tuple[int, ...], str, str, bool, bool]:
-        """What JSON holds of it."""
-        return self.stamp, self.source, self.pixels, self.empty, self.enlarged
-
     @classmethod
     def of(cls, values: Sequence[Any]) -> Known:
-        """Reads what `values` gives.
+        """Reads what JSON holds of it.
 
         Raises:
             ValueError, TypeError: Not that.
@@ -96,8 +91,7 @@ class Known:
         return cls(tuple(stamp), source, pixels, empty, enlarged)
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """One picture to read.
 
     Attributes:
@@ -115,8 +109,7 @@ class Task:
     is_measured: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What became of one picture.
 
     Attributes:
@@ -137,10 +130,8 @@ class Reading:
 
     def to_line(self) -> bytes:
         """One line of JSON: what comes out of a process that has read hostile files is never unpickled."""
-        found, reason = self.found, self.reason
-        known = None if found is None else found.values
-        why = None if reason is None else (reason.code, reason.means, reason.advice)
-        return _ENCODER.encode((self.index, known, self.kept, why, self.private, self.disk)).encode() + b"\n"
+        why = self.reason and (self.reason.code, self.reason.means, self.reason.advice)
+        return _ENCODER.encode((self.index, self.found, self.kept, why, self.private, self.disk)).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Reading:
@@ -186,7 +177,7 @@ def read_picture(task: Task, target: Target, file: int) -> Reading:
     if pixels is None:
         return Reading(task.index, Known(stamp, source.hex(), "", empty=False))
     reading = _written(task, target, file, pixels, stamp, source)
-    return replace(reading, found=replace(reading.found, enlarged=True)) if enlarged and reading.found else reading
+    return reading._replace(found=reading.found._replace(enlarged=True)) if enlarged and reading.found else reading
 
 
 def _written(
@@ -200,13 +191,15 @@ def _written(
     if pixels.shape != target.shape or pixels.dtype != target.dtype:
         told = f"{pixels.dtype} {pixels.shape}, expected {target.dtype} {target.shape}"
         return Reading(task.index, reason=DECODER_FAILED, private=told)
+    pixels = np.ascontiguousarray(pixels)
+    values = pixels.reshape(-1)
     if task.row != NOWHERE:
         try:
-            write_at(file, np.ascontiguousarray(pixels).reshape(-1).view(np.uint8).data, target.at(task.row))
+            write_at(file, values.view(np.uint8).data, target.at(task.row))
         except OSError as error:
             return Reading(task.index, disk=str(error)[:_MOST_PRIVATE])
     digest = picture_digest(pixels).hex()
-    return Reading(task.index, Known(stamp, source.hex(), digest, _is_empty(pixels.reshape(-1))))
+    return Reading(task.index, Known(stamp, source.hex(), digest, _is_empty(values)))
 
 
 def _is_enlarged(own: tuple[int, int], target: Target) -> bool:
@@ -215,8 +208,10 @@ def _is_enlarged(own: tuple[int, int], target: Target) -> bool:
 
 
 def _is_empty(values: NDArray[np.uint8] | NDArray[np.uint16]) -> bool:
-    """Whether all values are one; of nearly all pictures the first row tells that they are not."""
-    return bool((values[:256] == values[0]).all() and (values == values[0]).all())
+    """Whether all values are one; of nearly all pictures a few of them tell that they are not."""
+    first = values.item(0)
+    few = values[:: max(1, len(values) // _LOOKED_AT)].tolist()
+    return few.count(first) == len(few) and bool((values == first).all())
 
 
 def write_at(file: int, content: memoryview, offset: int) -> None:

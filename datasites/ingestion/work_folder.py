@@ -83,7 +83,7 @@ class WorkFolder:
 
     def note(self, index: int, found: Known) -> None:
         """Notes that a picture's row holds it. What is noted outlives this process once `flush` was called."""
-        line = self._places[index], int(self.rows[index]), *found.values
+        line = self._places[index], int(self.rows[index]), *found
         self._journal.write(_ENCODER.encode(line).encode() + b"\n")
 
     def flush(self) -> None:
@@ -120,11 +120,19 @@ class WorkFolder:
             shutil.rmtree(self._folder)
 
     def _make_images(self) -> None:
-        """A file long enough for all rows; what is in it stays."""
+        """A file long enough for all rows; what is in it stays.
+
+        The disk's room for them is got at once, where there is enough: a row that falls among others for which there
+        is none yet takes the system several times as long to write.
+        """
         with self._private("ab", self.images) as file:
-            most = self.target.at(int(self.rows.max()) + 1)
-            if file.tell() < most:
-                file.truncate(most)
+            held, most = file.tell(), self.target.at(int(self.rows.max()) + 1)
+            if held < most:
+                try:
+                    os.posix_fallocate(file.fileno(), held, most - held)
+                except OSError:  # as many rows as there is room for are read, and the next try goes on
+                    file.truncate(held)
+                    file.truncate(most)
 
     def _first_line(self) -> bytes:
         return json.dumps({"form": self.form.to_dict()}, sort_keys=True).encode() + b"\n"

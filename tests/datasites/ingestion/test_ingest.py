@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import shutil
 import signal
@@ -205,6 +206,33 @@ def test_a_disk_that_gets_full_in_the_middle_publishes_nothing_and_the_next_try_
         assert len(store.images) == 100 and 0 < first < 100
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("grants", [True, False], ids=["room", "none"])
+def test_the_disks_room_for_all_rows_is_got_before_the_first_is_read_or_else_as_they_come(
+    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch, grants: bool
+) -> None:
+    files = write_raw(tmp_path / "files", 60)
+    if not grants:
+
+        def refused(*asked: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "posix_fallocate", refused)
+    held: list[int] = []
+
+    def looking(log: Path) -> Any:
+        def read(tasks: Any, target: Any) -> Any:
+            found = Path(target.file).stat()
+            assert found.st_size == target.at(60)
+            held.append(512 * found.st_blocks // target.row_bytes)
+            yield from in_this_process(log)(tasks, target)
+
+        return read
+
+    store = bring_in(state, raw_listing(files), DatasetSettings(size=(64, 64)), reader=looking)
+    assert len(store.images) == 60
+    assert held[0] >= 60 if grants else held[0] < 60
 
 
 def test_two_ingests_at_once_are_refused_and_the_later_one_works(tmp_path: Path, state: Path) -> None:

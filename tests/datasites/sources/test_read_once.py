@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import pickle
 from pathlib import Path
 
 import nibabel
@@ -56,6 +57,29 @@ def test_what_was_read_once_is_not_read_again_when_the_file_becomes_another(tmp_
         assert (once.digest(), once.pixels(FORM).tolist()) == before, name
         (tmp_path / name).unlink()
         assert (once.digest(), once.pixels(FORM).tolist()) == before, name
+
+
+def test_a_picture_is_sent_to_a_reading_process_as_its_place_and_never_with_its_bytes(tmp_path: Path) -> None:
+    for name in drawn(tmp_path):
+        for picture in (FilePicture(str(tmp_path), name), FilePicture(str(tmp_path), name, frame=3, axis=1)):
+            sent = pickle.dumps(picture)
+            assert pickle.loads(sent) == picture, name
+            assert len(sent) < 200 + len(str(tmp_path)), name
+        once = FilePicture(str(tmp_path), name).read_once()
+        assert pickle.loads(pickle.dumps(once)).held is None, name
+
+
+@pytest.mark.parametrize(("place", "value"), [(0, 1), (1, 1), (24, 1), (25, 1), (399, 255), (None, 0)])
+def test_a_picture_of_one_value_is_empty_and_one_with_a_single_other_value_is_not(
+    tmp_path: Path, place: int | None, value: int
+) -> None:
+    pixels = np.zeros(400, dtype=np.uint8)
+    if place is not None:
+        pixels[place] = value
+    Image.fromarray(pixels.reshape(20, 20)).save(tmp_path / "a.png")
+    target = Target(PictureForm((20, 20), 1))
+    found = read_picture(Task(0, FilePicture(str(tmp_path), "a.png")), target, -1).found
+    assert found is not None and found.empty is (place is None)
 
 
 def test_a_huge_file_and_one_of_several_pictures_are_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
