@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,9 @@ def limits() -> list[Row]:
     return [(f.name, defaults[f.name], told[f.name]) for f in fields(DatasetLimits)]
 
 
+@cache
 def programs() -> dict[str, click.Command]:
-    """The programs, by how each is called."""
+    """The programs, by how each is called; made once, and read only."""
     parts = (launch_datasites, datasites_program, researcher_program, policies_cli)
     return {str(program.name): program for program in (part.make_program() for part in parts)}
 

@@ -86,7 +86,7 @@ def query(**values: object) -> str:
     from urllib.parse import urlencode
 
     given = {name: str(value) for name, value in values.items() if value not in (None, "", False)}
-    return f"?{urlencode(given)}" if given else ""
+    return f"?{urlencode(given, errors='replace')}" if given else ""  # bytes of a command line that are no text
 
 
 def _access(chosen: Chosen) -> dict[str, str]:

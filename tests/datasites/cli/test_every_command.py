@@ -15,7 +15,6 @@ import pytest
 import references
 
 from datasites.cli import console, main
-from datasites.cli.program import make_program
 from datasites.files.state_folder import StateFolder
 
 PROGRAM = "python -m datasites"
@@ -84,12 +83,12 @@ BAD = ("", "../budget", "a/b", "-1", "nan", "1e999", "no/such/file", "/dev/null/
 
 
 def commands() -> list[str]:
-    found = [call for call, _, _ in references.commands(PROGRAM, make_program())]
+    found = [call for call, _, _ in references.commands(PROGRAM, references.programs()[PROGRAM])]
     return [call.removeprefix(PROGRAM).strip() for call in found]
 
 
 def command_of(words: str) -> click.Command:
-    found: click.Command = make_program()
+    found: click.Command = references.programs()[PROGRAM]
     for word in words.split():
         assert isinstance(found, click.Group)
         found = found.commands[word]
