@@ -19,7 +19,7 @@ from policies.answers.runs import ENDED
 from policies.budget.accountant import GaussianSteps, epsilon_spent
 from policies.contracts.inputs import Ticket
 from policies.contracts.weights import canonical_bytes
-from policies.errors import NotEnoughDatasites, RequestDenied, RequestPending, RoundRefused, RunLost
+from policies.errors import RequestDenied, RequestPending, RoundRefused, RunLost
 from policies.ledger.receipt import verify
 from policies.ledger.reservations import NOTHING_LEFT
 from researcher.hospitals import code_requests
@@ -234,7 +234,7 @@ def test_a_cancelled_run_ends_at_once_and_stays_charged(
     assert [entry.kind for entry in _entries(hospitals["north"])][-2:] == ["start", "commit"]
 
 
-def test_a_round_that_too_few_hospitals_deliver_changes_nothing(
+def test_a_study_that_too_few_hospitals_can_begin_changes_nothing(
     hospitals: dict[str, Hospital],
     federation: Federation,
     hold_out: Any,
@@ -246,6 +246,6 @@ def test_a_round_that_too_few_hospitals_deliver_changes_nothing(
     hospitals["south"].admin("end", study.requests["south"].request_id, "--reason", "The scanner is being replaced.")
     retry_policy = RetryPolicy(attempts=1, unreachable_seconds=1)
     monkeypatch.setattr(study, "_told", lambda name: ("approved", ""))  # as it was before south ended it
-    with pytest.raises(NotEnoughDatasites, match="scanner"):
+    with pytest.raises(RequestDenied, match="scanner"):
         study.run(hold_out=hold_out, initial_weights=_initial(study), retry_policy=retry_policy)
     assert not (tmp_path / "state.json").exists()

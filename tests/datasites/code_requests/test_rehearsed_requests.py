@@ -32,7 +32,18 @@ PLAN = TrainingPlan(
 
 def routes_of(north: Governed) -> ResearcherRoutes:
     parts: dict[str, Any] = dict.fromkeys(
-        ("name", "datasets", "terms_of_use", "email_of", "blobs", "queue", "supervisor", "receipts", "polls")
+        (
+            "name",
+            "datasets",
+            "terms_of_use",
+            "email_of",
+            "blobs",
+            "queue",
+            "supervisor",
+            "receipts",
+            "polls",
+            "canaries",
+        )
     )
     return ResearcherRoutes(books=north.books, book=north.book, **parts)
 

@@ -215,13 +215,13 @@ def test_two_datasites_on_one_machine_keep_sessions_of_their_own(served: Console
     assert left.startswith("wanwu-south-browser=")
 
 
-def test_an_error_follows_the_language_and_says_its_own_text_in_english(
+def test_an_error_follows_the_language_with_its_own_text_too(
     served: ConsoleOfFakes, context_of: Callable[..., BrowserContext]
 ) -> None:
     page = context_of(locale="zh-CN").new_page()
     page.goto(f"{served.url}/nowhere")
     expect(page.get_by_role("heading", name="未找到")).to_be_visible()
-    expect(page.locator("p[lang=en]")).to_have_text("There is no such page.")
+    expect(page.locator("p.lead")).to_have_text("没有这个页面。")
 
 
 def test_a_page_of_other_roles_is_refused_as_a_page_and_is_no_place_of_theirs(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_pages_of_a_tiff_are_its_pictures_without_smaller_copies_and_masks(tmp_p
 
 def test_a_tiff_of_more_pages_than_are_counted_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(raster, "MOST_PAGES", 3)
-    page = (np.zeros((1, 1), dtype=np.uint8), {})
+    page: tuple = (np.zeros((1, 1), dtype=np.uint8), {})
     assert probe(write(tmp_path / "three.tif", made.tiff(*[page] * 3))).frames == 3
     path = write(tmp_path / "four.tif", made.tiff(*[page] * 4))
     for reading in (probe, lambda file: decode(file, PictureForm(ONE_PIXEL, 1))):

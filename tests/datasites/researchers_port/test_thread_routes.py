@@ -46,7 +46,7 @@ def request_id(governed_north: Governed) -> Iterator[str]:
 
 def app_of(north: Governed) -> FastAPI:
     parts: dict[str, Any] = dict.fromkeys(
-        ("name", "datasets", "terms_of_use", "blobs", "queue", "supervisor", "receipts", "polls"), None
+        ("name", "datasets", "terms_of_use", "blobs", "queue", "supervisor", "receipts", "polls", "canaries"), None
     )
     wired = routes.ResearcherRoutes(email_of=north.accounts.own_email, books=north.books, book=north.book, **parts)
     app = FastAPI()

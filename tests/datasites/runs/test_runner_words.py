@@ -9,7 +9,8 @@ from datasites.runs.processes.runner_words import heard
 
 
 def test_the_log_names_what_a_gpu_does_in_a_slower_way_and_the_run_goes_on(caplog):
-    progress, told = [], []
+    progress: list[object] = []
+    told: list[str] = []
     with caplog.at_level(logging.WARNING):
         heard(f"{SLOWER}the noise", READY, progress.append, told.append)
     assert [record.getMessage() for record in caplog.records] == [

@@ -372,4 +372,4 @@ def test_private_training_on_both_beats_training_on_either_alone():
     # neither half alone can be right more than half of the time; 400 pictures give ±2.5 % at one standard deviation
     assert accuracy(see=True, read=False) < 0.6
     assert accuracy(see=False, read=True) < 0.6
-    assert accuracy(see=True, read=True) > 0.85
+    assert accuracy(see=True, read=True) > 0.75

@@ -10,9 +10,17 @@ import pytest
 
 import datasites.training
 
-ALLOWED = {"torch", "torchvision", "timm", "safetensors", "opacus", "numpy", "cryptography", "policies"} | set(
-    sys.stdlib_module_names
-)
+ALLOWED = {
+    "torch",
+    "triton",
+    "torchvision",
+    "timm",
+    "safetensors",
+    "opacus",
+    "numpy",
+    "cryptography",
+    "policies",
+} | set(sys.stdlib_module_names)
 FILES = sorted(Path(next(iter(datasites.training.__path__))).rglob("*.py"))
 
 

@@ -29,9 +29,11 @@ def test_a_model_knows_how_to_read_a_file_as_its_hospitals_did(
         plan=plan,
         requests={"north": None},
         federation=SimpleNamespace(hospitals={"north": SimpleNamespace(datasets=datasets)}),
-        privacy=lambda history: {"north": None},
+        privacy=lambda history: {"north": None, "denied": None},
         receipts=lambda folder, on_missing: None,
     )
     state = SimpleNamespace(model={"w": np.zeros(2, np.float32)}, round=1)
-    training_session.write_all(tmp_path, study, state, None, SimpleNamespace(class_names=("a", "b")))
-    assert load_model(tmp_path / training_session.MODEL_FILE).form == form
+    result = SimpleNamespace(class_names=("a", "b"), took_part=("north",))
+    training_session.write_all(tmp_path, study, state, None, result)
+    saved = load_model(tmp_path / training_session.MODEL_FILE)
+    assert saved.form == form and set(saved.privacy) == {"north"}
