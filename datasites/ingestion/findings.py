@@ -92,7 +92,7 @@ def hold_out_pixels(
     found: dict[bytes, str] = {}
     lost = [one for one in hold_out.left_out if one.lost]
     for reading in reader([Task(index, picture) for index, picture in enumerate(pictures)], Target(form)):
-        place = pictures[reading.index].place
+        place = pictures[reading.number].place
         if reading.found is not None:
             found[bytes.fromhex(reading.found.pixels)] = place
         elif reading.reason is not None:

@@ -131,7 +131,7 @@ def _ingested(listing: Listing, folder: Path, asked: Asked, work: WorkFolder, re
                 raise DataError(DISK, private=reading.disk)
             read.add(reading)
             if reading.found is not None and not reading.kept:
-                work.note(reading.index, reading.found)
+                work.note(reading.number, reading.found)
             if done % _FLUSHED_PICTURES == 0 or done == len(tasks):
                 work.flush()
                 asked.watch(done, len(tasks))
@@ -163,14 +163,14 @@ class _Read:
 
     def add(self, reading: Reading) -> None:
         """Takes one picture's outcome."""
-        index, found = reading.index, reading.found
+        number, found = reading.number, reading.found
         if found is not None:
-            self.taken[index], self.empty[index], self.enlarged[index] = True, found.empty, found.enlarged
-            self.sources[index] = np.frombuffer(bytes.fromhex(found.source), dtype=np.uint8)
-            self.pixels[index] = np.frombuffer(bytes.fromhex(found.pixels), dtype=np.uint8)
+            self.taken[number], self.empty[number], self.enlarged[number] = True, found.empty, found.enlarged
+            self.sources[number] = np.frombuffer(bytes.fromhex(found.source), dtype=np.uint8)
+            self.pixels[number] = np.frombuffer(bytes.fromhex(found.pixels), dtype=np.uint8)
         elif reading.reason is not None:
             outcome = STOPS if reading.reason.code in reasons.STOPPING else LEFT_OUT
-            place = self._pictures[index].picture.place
+            place = self._pictures[number].picture.place
             self.lines.append(ReportLine(place, outcome, reading.reason, reading.private))
 
 

@@ -74,12 +74,12 @@ def difference(store: PictureStore, listing: Listing, form: PictureForm, secret:
             continue
         source = pseudonyms.of_source(secret, bytes.fromhex(reading.found.source))
         if source not in rows:
-            new.append(reading.index)
-        elif not any(_says_the_same(store, row, pictures[reading.index], secret) for row in rows[source]):
+            new.append(reading.number)
+        elif not any(_says_the_same(store, row, pictures[reading.number], secret) for row in rows[source]):
             otherwise.add(source)
-        met[source].append(reading.index)
+        met[source].append(reading.number)
     readable = reads([Task(index, pictures[index].picture) for index in new], Target(form))
-    taken = sorted(reading.index for reading in readable if reading.found is not None)
+    taken = sorted(reading.number for reading in readable if reading.found is not None)
     gone = sorted(row for source in rows.keys() - met.keys() for row in rows[source])
     return Difference(tuple(taken), tuple(gone), tuple(sorted(index for source in otherwise for index in met[source])))
 

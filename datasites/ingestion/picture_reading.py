@@ -95,14 +95,14 @@ class Task(NamedTuple):
     """One picture to read.
 
     Attributes:
-        index: Its place in the listing.
+        number: Its place in the listing.
         picture: Where it is.
         row: Where its pixels go; `NOWHERE` keeps none.
         known: What its row holds already, if its file is the same.
         is_measured: Whether its own size is looked at, which takes reading its header once more.
     """
 
-    index: int
+    number: int
     picture: Picture
     row: int = NOWHERE
     known: Known | None = None
@@ -113,7 +113,7 @@ class Reading(NamedTuple):
     """What became of one picture.
 
     Attributes:
-        index: Its place in the listing.
+        number: Its place in the listing.
         found: What was read; None where it was not taken.
         kept: Whether that was there from before.
         reason: Why it was not taken.
@@ -121,7 +121,7 @@ class Reading(NamedTuple):
         disk: What the system said when its pixels could not be written.
     """
 
-    index: int
+    number: int
     found: Known | None = None
     kept: bool = False
     reason: Reason | None = None
@@ -131,7 +131,7 @@ class Reading(NamedTuple):
     def to_line(self) -> bytes:
         """One line of JSON: what comes out of a process that has read hostile files is never unpickled."""
         why = self.reason and (self.reason.code, self.reason.means, self.reason.advice)
-        return _ENCODER.encode((self.index, self.found, self.kept, why, self.private, self.disk)).encode() + b"\n"
+        return _ENCODER.encode((self.number, self.found, self.kept, why, self.private, self.disk)).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Reading:
@@ -160,7 +160,7 @@ def read_picture(task: Task, target: Target, file: int) -> Reading:
     try:
         stamp = picture.stamp()
         if known is not None and known.stamp == stamp and _row_digest(task.row, target, file) == known.pixels:
-            return Reading(task.index, known, kept=True)
+            return Reading(task.number, known, kept=True)
         if isinstance(picture, FilePicture):
             picture = picture.read_once()
         source = picture.digest()
@@ -169,13 +169,13 @@ def read_picture(task: Task, target: Target, file: int) -> Reading:
         if picture.stamp() != stamp:
             raise PictureRefused(CHANGED)
     except PictureRefused as error:
-        return Reading(task.index, reason=error.reason, private=error.private[:_MOST_PRIVATE])
+        return Reading(task.number, reason=error.reason, private=error.private[:_MOST_PRIVATE])
     except OSError as error:
-        return Reading(task.index, reason=NOT_A_FILE, private=str(error)[:_MOST_PRIVATE])
+        return Reading(task.number, reason=NOT_A_FILE, private=str(error)[:_MOST_PRIVATE])
     except Exception as error:  # noqa: BLE001 - one file's, whatever a decoder raises: it is named and left out
-        return Reading(task.index, reason=DECODER_FAILED, private=f"{type(error).__name__}: {error}"[:_MOST_PRIVATE])
+        return Reading(task.number, reason=DECODER_FAILED, private=f"{type(error).__name__}: {error}"[:_MOST_PRIVATE])
     if pixels is None:
-        return Reading(task.index, Known(stamp, source.hex(), "", empty=False))
+        return Reading(task.number, Known(stamp, source.hex(), "", empty=False))
     reading = _written(task, target, file, pixels, stamp, source)
     return reading._replace(found=reading.found._replace(enlarged=True)) if enlarged and reading.found else reading
 
@@ -190,16 +190,16 @@ def _written(
 ) -> Reading:
     if pixels.shape != target.shape or pixels.dtype != target.dtype:
         told = f"{pixels.dtype} {pixels.shape}, expected {target.dtype} {target.shape}"
-        return Reading(task.index, reason=DECODER_FAILED, private=told)
-    pixels = np.ascontiguousarray(pixels)
-    values = pixels.reshape(-1)
+        return Reading(task.number, reason=DECODER_FAILED, private=told)
+    whole: NDArray[np.uint8] | NDArray[np.uint16] = np.require(pixels, requirements="C")
+    values = whole.reshape(-1)
     if task.row != NOWHERE:
         try:
             write_at(file, values.view(np.uint8).data, target.at(task.row))
         except OSError as error:
-            return Reading(task.index, disk=str(error)[:_MOST_PRIVATE])
-    digest = picture_digest(pixels).hex()
-    return Reading(task.index, Known(stamp, source.hex(), digest, _is_empty(values)))
+            return Reading(task.number, disk=str(error)[:_MOST_PRIVATE])
+    digest = picture_digest(whole).hex()
+    return Reading(task.number, Known(stamp, source.hex(), digest, _is_empty(values)))
 
 
 def _is_enlarged(own: tuple[int, int], target: Target) -> bool:

@@ -93,7 +93,7 @@ class ReaderProcesses:
             )
         task = reader.outstanding.popleft()
         told = f"signal {-status}" if status < 0 else f"exit status {status}"
-        return Reading(task.index, reason=DECODER_ENDED, private=told)
+        return Reading(task.number, reason=DECODER_ENDED, private=told)
 
 
 class _Reader:
@@ -158,7 +158,7 @@ class _Reader:
                 reading = Reading.from_line(line)
             except (ValueError, TypeError):
                 reading = None
-            if reading is None or not self.outstanding or reading.index != self.outstanding[0].index:
+            if reading is None or not self.outstanding or reading.number != self.outstanding[0].number:
                 self._process.kill()  # it has gone wrong; what it was at is to blame
                 self.ended = True
                 return
