@@ -58,6 +58,13 @@ class Classifier:
         self._maps = Room(1, "saliency maps")
         self._decoders = ThreadPoolExecutor(settings.decoders, "decoder")
 
+    def warm(self) -> None:
+        """Runs batches of every size, the largest first and again: what the runtime needs of memory it has then."""
+        about = self.session.about
+        kind = np.uint16 if about.bits == 16 else np.uint8
+        for pictures in (MOST_IN_A_BATCH, MOST_IN_A_BATCH, *range(MOST_IN_A_BATCH, 0, -1)):
+            self.session.probabilities(np.zeros((pictures, *about.image_shape), dtype=kind))
+
     async def close(self) -> None:
         """Ends its threads."""
         await self.batches.close()

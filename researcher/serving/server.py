@@ -26,6 +26,8 @@ from researcher.serving.port.protocol import BoundedHttp
 from researcher.serving.settings import ServingSettings
 from researcher.serving.usual_look import UsualLook
 
+KEEP_ALIVE_SECONDS = 30  # longer than programs keep a connection between two pictures that come now and then
+
 
 def serve(
     model: Path,
@@ -56,6 +58,7 @@ def serve(
     if public_pictures is not None:
         look = UsualLook.of(load_hold_out(public_pictures, form=session.about.picture_form).images)
     classifier = Classifier(session, settings, look)
+    classifier.warm()
     server = make_server(make_app(classifier, token=token), settings)
     sock = listen(settings.host, settings.port)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -99,6 +102,7 @@ def make_server(app: App, settings: ServingSettings) -> uvicorn.Server:
         server_header=False,
         date_header=False,
         proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.timeout_seconds,
     )
     config.load()

@@ -90,7 +90,7 @@ def statistics(picture: NDArray[Any]) -> NDArray[np.float64]:
     """
     white = np.float32(np.iinfo(picture.dtype).max)
     step = max(1, min(picture.shape[:2]) // _SAMPLED)
-    channels = np.moveaxis(picture[::step, ::step], 2, 0).astype(np.float32) / white
+    channels = np.ascontiguousarray(np.moveaxis(picture[::step, ::step], 2, 0)).astype(np.float32) / white
     flat = channels.reshape(len(channels), -1)
     grey = channels.mean(axis=0)
     fine = np.diff(picture[::step, :, 0].astype(np.float32) / white, axis=1)
