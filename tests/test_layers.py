@@ -220,11 +220,15 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "training.finding_metrics",
         "researcher": "atomic_file evaluation hospitals html strategies",
     },
+    "researcher.papers": {
+        "policies": "budget errors ledger plans",
+        "researcher": "exported studies",
+    },
     "researcher.exports": {
         "policies": "__init__ errors plans",
         "datasites": "training.evaluation training.finding_metrics training.losses training.metrics training.models "
         "training.pictures",
-        "researcher": "atomic_file evaluation exported planning studies",
+        "researcher": "atomic_file evaluation exported papers planning studies",
     },
     "researcher.tracking": {"policies": "errors plans", "researcher": "atomic_file studies"},
     "researcher.counts": {"policies": "errors plans", "researcher": "atomic_file studies"},
@@ -237,10 +241,6 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "answers errors plans terminal untrusted_text validate",
         "datasites": ("sources training.evaluation training.finding_metrics training.metrics training.ranking"),
         "researcher": "atomic_file counts evaluation exported html studies",
-    },
-    "researcher.papers": {
-        "policies": "errors ledger plans",
-        "researcher": "exported studies",
     },
     "researcher.terminal": {
         "policies": "answers errors plans terminal untrusted_text versions",

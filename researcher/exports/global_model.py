@@ -12,10 +12,9 @@ from policies.plans.features import FeatureSpec
 from researcher import atomic_file
 from researcher.exported.about import ExportedModel, PrivacyCost
 from researcher.exports.whole_model import Backbone
+from researcher.papers.kept_receipts import receipt_files
 from researcher.planning.initial_weights import Source
 from researcher.studies.checkpoints import Checkpoint, load_model
-
-RECEIPTS = "receipts"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +46,7 @@ class GlobalModel:
             ConfigError: A file is missing, malformed or has another digest.
         """
         checkpoint = load_model(file)
-        found = sorted((file.parent / RECEIPTS).glob("*.receipt.json"))
+        found = receipt_files(file.parent)
         receipts = tuple(hashlib.sha256(atomic_file.read(one)).hexdigest() for one in found)
         digest = hashlib.sha256(atomic_file.read(file)).hexdigest()
         return cls(checkpoint, digest, receipts, _backbone(checkpoint, backbone_weights))

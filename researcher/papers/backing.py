@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from hashlib import sha256
+from typing import NamedTuple, NoReturn
 
+from policies.budget.accountant import epsilon_spent
+from policies.budget.steps import merged
 from policies.errors import ReceiptInvalid
+from policies.ledger.receipt import Receipt
 from policies.plans.plan_json import canonical_json
 from researcher.papers.kept_receipts import KeptReceipt
 from researcher.papers.model_file import Cost, ModelFile
 
 _ROUNDING = 1e-6  # the last digits of another machine's arithmetic
+_NO_UPDATE = sha256(b"").hexdigest()
 NOT_SHOWN = (
     "No receipt names the model itself: each hospital signs the digests of the updates that left it, and their average "
     "is made by the researcher."
@@ -43,38 +47,46 @@ def check_backing(model: ModelFile, receipts: Sequence[KeptReceipt]) -> None:
 
 def _check_costs(model: ModelFile, receipts: Sequence[KeptReceipt]) -> None:
     """Refuses a model that states another cost than the receipts of the hospitals that it was trained at."""
-    ran = {one.hospital: one.receipt for one in receipts if one.receipt.rounds}
-    signed = {
-        name: Cost(one.epsilon, one.delta, one.unit)
-        for name, one in ran.items()
-        if one.epsilon is not None and one.delta is not None
-    }
+    ran = [one for one in receipts if one.receipt.rounds]
+    signed = {one.hospital: _Signed.of(one.receipt) for one in ran if one.receipt.epsilon is not None}
+    stated = {name: cost for name, cost in model.costs.items() if cost.epsilon > 0}
     if model.receipts is None:
-        named = {name: cost for name, cost in model.costs.items() if cost.epsilon > 0}
-        if named.keys() != signed.keys():
-            other = sorted(named.keys() ^ signed.keys())[0]
-            _refuse(f"the model and they do not name the same hospitals as private: {other}")
-        pairs = [(name, cost, signed[name]) for name, cost in named.items()]
+        needed = {name for name, one in signed.items() if one.given > 0}
+        if other := sorted((stated.keys() - signed.keys()) | (needed - stated.keys())):
+            _refuse(f"the model and they do not name the same hospitals as private: {other[0]}")
+        pairs = [(name, cost, signed[name]) for name, cost in stated.items()]
     else:
-        stated, theirs = (sorted(costs.values(), key=_order) for costs in (model.costs, signed))
-        stated = [one for one in stated if one.epsilon > 0]
-        if len(stated) != len(theirs):
-            _refuse(f"the model states a cost at {len(stated)} hospitals, they do at {len(theirs)}")
-        pairs = [("a hospital", *pair) for pair in zip(stated, theirs, strict=True)]
-    for name, stated_cost, signed_cost in pairs:
-        same = (stated_cost.delta, stated_cost.unit) == (signed_cost.delta, signed_cost.unit)
-        if not same or not math.isclose(stated_cost.epsilon, signed_cost.epsilon, rel_tol=_ROUNDING):
-            _refuse(f"at {name} the model states {_told(stated_cost)}, the receipt {_told(signed_cost)}")
-    if bool(model.without_privacy) != any(one.epsilon is None for one in ran.values()):
+        few = len(signed) - len(stated)
+        left_out = sorted((name for name, one in signed.items() if not one.given), key=lambda name: signed[name].all)
+        if few < 0 or len(left_out) < few:
+            _refuse(f"the model states a cost at {len(stated)} hospitals, they do at {len(signed)}")
+        theirs = sorted(one for name, one in signed.items() if name not in left_out[:few])
+        pairs = [("a hospital", *pair) for pair in zip(sorted(stated.values()), theirs, strict=True)]
+    for name, cost, receipt in pairs:
+        same = (cost.delta, cost.unit) == (receipt.all.delta, receipt.all.unit)
+        low, high = receipt.given * (1 - _ROUNDING), receipt.all.epsilon * (1 + _ROUNDING)
+        if not same or not low <= cost.epsilon <= high:
+            _refuse(f"at {name} the model states {_told(cost)}, the receipt {_told(receipt.all)}")
+    if bool(model.without_privacy) != any(one.receipt.epsilon is None for one in ran):
         _refuse("the model and they do not agree whether it was trained without differential privacy somewhere")
+
+
+class _Signed(NamedTuple):
+    """What a receipt states: the cost of all rounds, and the epsilon of those that gave an update."""
+
+    all: Cost
+    given: float
+
+    @classmethod
+    def of(cls, receipt: Receipt) -> _Signed:
+        given = merged(one.spend for one in receipt.rounds if one.spend and one.update_digest != _NO_UPDATE)
+        delta, epsilon = receipt.delta or 0.0, receipt.epsilon or 0.0
+        spent = epsilon if given == receipt.spend else epsilon_spent(given, delta) if given else 0.0
+        return cls(Cost(epsilon, delta, receipt.unit), spent)
 
 
 def _without_dataset(plan: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in plan.items() if name != "dataset"}
-
-
-def _order(cost: Cost) -> tuple[str, float, float]:
-    return cost.unit, cost.delta, cost.epsilon
 
 
 def _told(cost: Cost) -> str:

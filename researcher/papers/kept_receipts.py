@@ -33,6 +33,11 @@ class KeptReceipt:
         return self.receipt.datasite
 
 
+def receipt_files(study: Path) -> list[Path]:
+    """The receipts' files of a study's folder, in the order of their names."""
+    return sorted((study / FOLDER).glob(f"*{_SUFFIX}"))
+
+
 def read_receipts(study: Path) -> tuple[KeptReceipt, ...]:
     """The receipts of a study's folder, by the hospitals' names.
 
@@ -46,7 +51,7 @@ def read_receipts(study: Path) -> tuple[KeptReceipt, ...]:
         ConfigError: There is none, or a file cannot be read.
         ReceiptInvalid: One does not verify, or two are of one hospital.
     """
-    files = sorted((study / FOLDER).glob(f"*{_SUFFIX}"))
+    files = receipt_files(study)
     if not files:
         raise ConfigError(
             f"{study / FOLDER} holds no receipt. Fetch them: python -m researcher receipts --out {study}."

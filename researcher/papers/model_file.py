@@ -13,7 +13,7 @@ from researcher.studies.checkpoints import load_model
 WEIGHTS = ".safetensors"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Cost:
     """What the model cost one hospital: (epsilon, delta) per `unit`."""
 

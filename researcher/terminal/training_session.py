@@ -145,7 +145,8 @@ def write_all(
         round=state.round,
         class_names=result.class_names,
         plan_digest=study.plan.digest(),
-        privacy={name: spent for name, spent in study.privacy(history).items() if name in result.took_part},
+        # Who never trained it is not among them; who was charged is, also where its update came too late.
+        privacy={name: spent for name, spent in study.privacy(history).items() if spent or name in result.took_part},
         form=next(there[name].datasets[study.plan.dataset].form for name in study.requests if name in there),
     )
     save_model(out / MODEL_FILE, checkpoint)

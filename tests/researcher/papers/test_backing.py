@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from researcher.papers.kept_receipts import read_receipts
 from researcher.papers.model_file import ModelFile, read_model_file
 
 MODEL = "global_model.safetensors"
+SMEARS = replace(PLAN, dataset="smears")
 
 
 @pytest.fixture
@@ -97,6 +99,22 @@ def test_receipts_of_another_study_another_plan_or_fewer_rounds_are_refused(stud
         write_receipt(study, other)
         with pytest.raises(ReceiptInvalid, match=told):
             check(study)
+
+
+def test_a_round_that_was_charged_and_gave_no_update_may_be_known_to_the_receipt_alone(study: Path) -> None:
+    nothing = sha256(b"").hexdigest()
+    longer, both = signed("south", SMEARS, 3), signed("south", SMEARS)
+    write_receipt(study, replace(longer, rounds=(*longer.rounds[:2], replace(longer.rounds[2], update_digest=nothing))))
+    check(study)
+    check_backing(exported(study), read_receipts(study))
+    write_receipt(study, longer)
+    with pytest.raises(ReceiptInvalid, match="at south the model states"):
+        check(study)
+    write_receipt(study, replace(both, rounds=tuple(replace(one, update_digest=nothing) for one in both.rounds)))
+    check(study)
+    edit((study / MODEL).with_suffix(".json"), lambda one: one["privacy"].pop("south"))
+    check(study)
+    check_backing(exported(study), read_receipts(study))
 
 
 def test_a_hospital_has_one_receipt_and_its_own_key(study: Path) -> None:
