@@ -81,8 +81,7 @@ def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
             draw(files, count)
             yield from _in_turns(kind, files, count, options)
             shutil.rmtree(files)
-    for count in STORES:
-        yield {"what": "open_store", "pictures": count, **_opening(folder / f"store_{count}", count)}
+    yield from _openings(folder)
     from console_pages import page_rows  # late: what it imports is no part of an ingest's memory
 
     yield from page_rows()
@@ -148,38 +147,53 @@ def _told(began: dict[str, float], done: dict[str, float], processes: int) -> Ro
     return {name: done[name] - began[name] for name in TIMES} | {"peak_rss_mb": peak}
 
 
-def _opening(folder: Path, count: int) -> dict[str, float]:
-    """Median time to open a store and to read a first batch of a private step from it."""
+def _openings(folder: Path) -> Iterator[Row]:
+    """Median time to open each store and to read a first batch of a private step from it, the stores in turn."""
+    for count in STORES:
+        _keep(folder / f"store_{count}", count)
+    taken: dict[int, list[tuple[float, float]]] = {count: [] for count in STORES}
+    for _ in range(OPENINGS):
+        for count in STORES:
+            taken[count].append(_opened(folder / f"store_{count}"))
+    least = statistics.median(sum(times) for times in taken[STORES[0]])
+    for count, times in taken.items():
+        opening, reading = (1000 * statistics.median(part) for part in zip(*times, strict=True))
+        row = {
+            "what": "open_store",
+            "pictures": count,
+            "open_ms": round(opening, 3),
+            "first_batch_ms": round(reading, 3),
+        }
+        ratio = statistics.median(sum(both) for both in times) / least
+        yield row | {f"ratio_to_{STORES[0]}_pictures": round(ratio, 2)}
+
+
+def _keep(folder: Path, count: int) -> None:
     from support.array_store import ingest as keep
     from support.array_store import listing_of
-
-    from datasites.training.pictures.data import LabelledPictures, to_tensor
-    from datasites.training.pictures.sampler import poisson_steps
-    from datasites.training.pictures.unit_index import UnitIndex
-    from datasites.training.randomness.randomness import SecureRandom
 
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (count, 32, 32, 1), dtype=np.uint8)
     patients = [str(number) for number in rng.integers(0, count // 2, count)]
     keep(listing_of(images, np.arange(count) % 2, ("a", "b"), patients), folder, name="pictures", unit="patient")
-    opening, reading = [], []
-    for _ in range(OPENINGS):
-        begun = time.perf_counter()
-        store = open_store(folder)
-        opened = time.perf_counter()
-        index = UnitIndex(store.by_unit, store.unit_starts)
-        pictures = LabelledPictures(
-            store.images, store.labels, store.units, store.manifest.public_size, unit_index=index
-        )
-        rate = BATCH / store.manifest.num_units
-        batches = poisson_steps(pictures.units, sample_rate=rate, steps=1, random=SecureRandom(), index=index)
-        to_tensor(pictures.images[next(batches)[:, 0]])
-        opening.append(opened - begun)
-        reading.append(time.perf_counter() - opened)
-    return {
-        "open_ms": round(1000 * statistics.median(opening), 3),
-        "first_batch_ms": round(1000 * statistics.median(reading), 3),
-    }
+
+
+def _opened(folder: Path) -> tuple[float, float]:
+    """Seconds to open a store, and from there to the first batch."""
+    from datasites.training.pictures.data import LabelledPictures, to_tensor
+    from datasites.training.pictures.sampler import poisson_steps
+    from datasites.training.pictures.unit_index import UnitIndex
+    from datasites.training.randomness.randomness import SecureRandom
+
+    begun = time.perf_counter()
+    store = open_store(folder)
+    opened = time.perf_counter()
+    index = UnitIndex(store.by_unit, store.unit_starts)
+    pictures = LabelledPictures(store.images, store.labels, store.units, store.manifest.public_size, unit_index=index)
+    rate = BATCH / store.manifest.num_units
+    batches = poisson_steps(pictures.units, sample_rate=rate, steps=1, random=SecureRandom(), index=index)
+    to_tensor(pictures.images[next(batches)[:, 0]])
+    return opened - begun, time.perf_counter() - opened
 
 
 # --- drawn files ---
