@@ -8,7 +8,7 @@ and Gupta, "Asynchronous Federated Optimization", 2019. So a round of late updat
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -16,11 +16,18 @@ from policies.contracts.halves import CACHED_VALUES, in_halves
 from policies.errors import InputRefused, NotEnoughDatasites
 from researcher.strategies.state import ClientUpdate, Weights, check_update
 
+# Updates that are added in one go: the sums, twice as large as an update, come from memory once for all of them. Of
+# fewer values in all the sums stay in the processor's cache, and each is added at once.
+_ADDED_TOGETHER = 3
+_LEAST_TO_WAIT = 1 << 20
+_VALUES_AT_ONCE = CACHED_VALUES // 2
+
 
 class Averager:
-    """Sums weighted updates in float64, so that memory does not grow with the number of datasites.
+    """Sums weighted updates in float64, in the order in which they came; memory does not grow with their number.
 
-    An update is checked whole before any of it is added: one that is refused leaves the mean as it was.
+    An update is checked whole before any of it is added: one that is refused leaves the mean as it was. Large ones wait
+    until three can be added together, so that nobody may write to an update's arrays before the mean is taken.
     """
 
     def __init__(self, like: Mapping[str, np.ndarray]) -> None:
@@ -30,6 +37,9 @@ class Averager:
             like: Arrays with the names and shapes that every update must have, such as the global weights.
         """
         self._sums: Weights = {name: np.zeros(array.shape, dtype=np.float64) for name, array in like.items()}
+        values = sum(total.size for total in self._sums.values())
+        self._together = _ADDED_TOGETHER if values >= _LEAST_TO_WAIT else 1
+        self._waiting: list[tuple[Weights, float]] = []
         self._weight = 0.0
         self._datasites: set[str] = set()
 
@@ -47,9 +57,9 @@ class Averager:
         if update.datasite in self._datasites:
             raise InputRefused(f"{update.datasite!r} sent two client updates in one round, expected one.")
         check_update(update, self._sums)
-        factor = update.weight / math.sqrt(1 + update.staleness)
-        for name, array in update.update.items():
-            add_scaled(self._sums[name], array, factor)
+        self._waiting.append((update.update, update.weight / math.sqrt(1 + update.staleness)))
+        if len(self._waiting) == self._together:
+            self._add_waiting()
         self._weight += update.weight
         self._datasites.add(update.datasite)
 
@@ -61,18 +71,32 @@ class Averager:
         """
         if not self._datasites:
             raise NotEnoughDatasites("A mean needs at least one client update, none was added.")
+        self._add_waiting()
         return {name: np.asarray(total / self._weight) for name, total in self._sums.items()}
 
+    def _add_waiting(self) -> None:
+        for name, total in self._sums.items():
+            add_scaled(total, [(update[name], factor) for update, factor in self._waiting])
+        self._waiting.clear()
 
-def add_scaled(total: np.ndarray, array: np.ndarray, factor: float) -> None:
-    """Adds factor · array to a float64 total of the same shape, in pieces that stay in the processor's cache."""
-    sums, values = total.reshape(-1), array.reshape(-1)
+
+def add_scaled(total: np.ndarray, parts: Sequence[tuple[np.ndarray, float]]) -> None:
+    """Adds to a float64 total, in pieces that stay in the processor's cache.
+
+    Args:
+        total: Of any shape.
+        parts: (array, factor): factor · array is added, one after the other; each array of the total's shape.
+    """
+    sums, added = total.reshape(-1), [(array.reshape(-1), factor) for array, factor in parts]
 
     def add(begin: int, end: int) -> None:
-        room = np.empty(min(CACHED_VALUES, end - begin))
-        for start in range(begin, end, CACHED_VALUES):
-            stop = min(start + CACHED_VALUES, end)
-            product = np.multiply(values[start:stop], factor, out=room[: stop - start], dtype=np.float64)
-            sums[start:stop] += product
+        room = np.empty(min(_VALUES_AT_ONCE, end - begin))
+        for start in range(begin, end, _VALUES_AT_ONCE):
+            stop = min(start + _VALUES_AT_ONCE, end)
+            product, piece = room[: stop - start], sums[start:stop]
+            for values, factor in added:
+                product[...] = values[start:stop]
+                product *= factor
+                piece += product
 
     in_halves(sums.size, add)

@@ -76,7 +76,7 @@ class FedAvg:
         slots: dict[str, Weights] = {}
         if self.server_momentum:
             for name, last in state.slots.get(_MOMENTUM, {}).items():
-                add_scaled(step[name], last, self.server_momentum)
+                add_scaled(step[name], [(last, self.server_momentum)])
             slots = {_MOMENTUM: {name: _to_float32(name, array) for name, array in step.items()}}
         weights = {}
         for name, array in state.weights.items():
@@ -94,7 +94,7 @@ class FedAvg:
         average = {}
         for name, array in weights.items():
             mean = np.asarray(np.multiply(last[name], kept, dtype=np.float64))
-            add_scaled(mean, array, 1 - kept)
+            add_scaled(mean, [(array, 1 - kept)])
             average[name] = _to_float32(name, mean)
         return average
 

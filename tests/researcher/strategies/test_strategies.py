@@ -122,6 +122,20 @@ def test_updates_are_read_one_at_a_time():
     assert most == 2  # the one just made, and the one before it, which the loop has not let go yet
 
 
+def test_large_updates_that_are_added_together_give_the_same_sums_as_one_after_the_other():
+    random, size = np.random.default_rng(3), 1 << 20
+    updates = [random.standard_normal(size, np.float32) for _ in range(5)]
+    averager, total, weight = Averager({"w": np.zeros(size, np.float32)}), np.zeros(size), 0.0
+    for number, array in enumerate(updates):
+        factor = 0.1 + number
+        averager.add(ClientUpdate(f"datasite-{number}", {"w": array}, factor))
+        total, weight = total + array.astype(np.float64) * factor, weight + factor
+    with pytest.raises(InputRefused):
+        averager.add(ClientUpdate("another", {"w": np.full(size, np.inf, np.float32)}, 1.0))
+    assert np.array_equal(averager.result()["w"], total / weight)
+    assert np.array_equal(averager.result()["w"], total / weight)
+
+
 def test_a_single_number_is_averaged_too():
     scalar = {"s": np.float32(0).reshape(())}
     update = ClientUpdate("a", {"s": np.array(2, dtype=np.float32)}, 5.0)
