@@ -177,6 +177,7 @@ def _rounds(
         "seconds_per_round": round(statistics.median(seconds), 3),
         "spread": [round(min(seconds), 3), round(max(seconds), 3)],
         "rounds": rounds,
+        "with_training_seconds": round(statistics.median(max(one.total for one in of_round) for of_round in done), 3),
         "training_seconds": round(statistics.median(one.training for of_round in done for one in of_round), 3),
         "bytes_per_round": sum(one.transferred_bytes for one in done[0]),
         "peak_rss_mb": round(max(one.peak() for one in memory), 1),
