@@ -47,6 +47,11 @@ class PublicFunction:
 
 
 @cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
+@cache
 def _public_functions() -> tuple[PublicFunction, ...]:
     files = [file for package in PACKAGES for file in sorted((PROJECT / package).rglob("*.py"))]
     return tuple(found for file in files for found in _in(file))
@@ -54,7 +59,7 @@ def _public_functions() -> tuple[PublicFunction, ...]:
 
 def _in(file: Path) -> Iterator[PublicFunction]:
     place = str(file.relative_to(PROJECT))
-    for node in ast.parse(file.read_text()).body:
+    for node in _tree(file).body:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             yield PublicFunction(f"{place}:{node.lineno}", node.name, node, ast.get_docstring(node) or "")
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
@@ -107,14 +112,14 @@ def _modules() -> list[Path]:
 
 
 def test_the_first_sentence_of_each_module_names_its_subject() -> None:
-    texts = {file: ast.get_docstring(ast.parse(file.read_text())) or "" for file in _modules()}
+    texts = {file: ast.get_docstring(_tree(file)) or "" for file in _modules()}
     assert [str(file.relative_to(PROJECT)) for file, text in texts.items() if not text or QUESTIONS.match(text)] == []
 
 
 def test_no_name_in_the_code_is_a_word_that_the_glossary_traded() -> None:
     found = set()
     for file in _modules():
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(_tree(file)):
             names = {getattr(node, part, None) for part in ("id", "attr", "arg", "name")}
             found |= {f"{file.name}: {name}" for name in names if isinstance(name, str) and TRADED.search(name)}
     assert sorted(found) == []

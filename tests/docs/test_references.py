@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import click
@@ -24,13 +25,15 @@ SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 MACHINE_PATH = re.compile(r"(?<![\w.}])/(?:" + "|".join(("work", "home", "root", "Users", "mnt", "srv")) + r")/\w")
 
 
-def _files(*suffixes: str) -> list[Path]:
+@cache
+def _files(*suffixes: str) -> tuple[Path, ...]:
     """Files of the project, not what it made or installed."""
     tops = [path for path in PROJECT.iterdir() if path.name not in MADE and not path.name.startswith(".")]
     found = [file for top in tops for file in ([top] if top.is_file() else top.rglob("*")) if file.is_file()]
-    return sorted(file for file in found if file.suffix in suffixes and "__pycache__" not in file.parts)
+    return tuple(sorted(file for file in found if file.suffix in suffixes and "__pycache__" not in file.parts))
 
 
+@cache
 def _texts() -> dict[Path, str]:
     """Every page as Markdown: the pages themselves, and the notebook's Markdown cells."""
     texts = {page: page.read_text() for page in _files(".md")}
@@ -40,6 +43,7 @@ def _texts() -> dict[Path, str]:
     return texts
 
 
+@cache
 def _shell_lines() -> list[tuple[Path, str]]:
     """Each line that a reader is told to type."""
     found = []
@@ -77,6 +81,7 @@ def test_each_setting_and_limit_stands_in_its_page_with_its_default(row: referen
     assert f"| `{name}` | {shown} | {told.replace('|', chr(92) + '|')} |" in (DOCS / "ref-settings.md").read_text()
 
 
+@cache
 def _all_commands() -> list[tuple[str, list[references.Row]]]:
     found = [one for call, program in references.programs().items() for one in references.commands(call, program)]
     return [(command, arguments) for command, _, arguments in found]
