@@ -52,12 +52,18 @@ def test_files_that_share_hospitals_go_to_one_process_and_each_other_file_to_its
         "pair",
     )
     assert scopes["test_kills"] == "tests/end_to_end/test_kills.py"
-    assert scope_of("tests/docs/test_tutorial.py") == "tests/docs/test_tutorial.py"  # its hospitals are its own
+    assert (
+        scope_of("tests/docs/test_tutorial_first_hospital.py") == "tests/docs/test_tutorial_first_hospital.py"
+    )  # its hospitals are its own
     fixtures = (TESTS / "end_to_end" / "conftest.py").read_text()
     assert all(f'@pytest.fixture(scope="session")\ndef {name}(' in fixtures for name in set().union(*SHARED.values()))
 
 
 def test_the_longest_files_come_first() -> None:
     assert all(list(TESTS.glob(f"{start}*")) for start in LONGEST)
-    files = [TESTS / "test_habits.py", TESTS / "docs" / "test_tutorial.py", TESTS / "end_to_end" / "test_kills.py"]
+    files = [
+        TESTS / "test_habits.py",
+        TESTS / "docs" / "test_tutorial_first_hospital.py",
+        TESTS / "end_to_end" / "test_kills.py",
+    ]
     assert sorted(files, key=turn_of) == files[::-1]

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.hospitals import CLASSES, Hospital, draw_pictures, make_hospital, running, write_pictures
+from support.hospitals import (
+    CLASSES,
+    Hospital,
+    draw_pictures,
+    make_hospital,
+    running,
+    write_pictures,
+    write_pictures_with_reports,
+)
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
@@ -34,10 +42,16 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Itera
 
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator[dict[str, Hospital]]:
-    """Two more with the same pictures, whose budget lasts for counts with little noise and heads on features."""
+    """Two more with the same pictures and a report beside each.
+
+    Their budget lasts for counts with little noise and heads on features.
+    """
     folder = tmp_path_factory.mktemp("pair")
-    made = [make_hospital(folder, name, pictures) for name in ("north", "south")]
-    for config in (hospital.state / "config.toml" for hospital in made):
+    write_pictures_with_reports(folder / "pictures.npz", pictures)
+    made = [make_hospital(folder, name, folder / "pictures.npz") for name in ("north", "south")]
+    for hospital in made:
+        hospital.configure(text_length=12, text_vocabulary=128)
+        config = hospital.state / "config.toml"
         config.write_text(
             re.sub(r"^total = \{ epsilon = [\d.]+", "total = { epsilon = 100.0", config.read_text(), flags=re.M)
         )

@@ -19,7 +19,15 @@ from typing import Any
 import httpx
 import pytest
 import syft as sy
-from support.hospitals import ENVIRONMENT, RESEARCHER, STRANGER, Hospital, changed_decision, command, small_plan
+from support.hospitals import (
+    ENVIRONMENT,
+    RESEARCHER,
+    STRANGER,
+    Hospital,
+    admin_command_as,
+    changed_decision,
+    small_plan,
+)
 from support.waiting import CEILING_SECONDS
 from syft.client.api import SyftAPICall
 
@@ -270,16 +278,8 @@ def test_a_decision_that_was_changed_does_not_count(
 
 @pytest.fixture(scope="module")
 def people(hospitals: dict[str, Hospital]) -> dict[str, Path]:
-    for name, role in (("dr.wu", "reviewer"), ("dr.chan", "reviewer"), ("m.auditor", "auditor")):
-        printed = hospitals["north"].admin("staff", "add", name, "--role", role).stdout
-        token = json.loads((hospitals["north"].state / "credentials" / "staff" / f"{name}.json").read_text())["token"]
-        assert token not in printed
-    folder = hospitals["north"].state / "credentials" / "staff"
-    return {name: folder / f"{name}.json" for name in ("dr.wu", "dr.chan", "m.auditor")}
-
-
-def as_person(file: Path, *arguments: str) -> Any:
-    return command("-m", "datasites", *arguments, "--as", file, check=False)
+    roles = {"dr.wu": "reviewer", "m.auditor": "auditor"}
+    return {name: hospitals["north"].add(name, role) for name, role in roles.items()}
 
 
 def test_an_auditor_reads_the_books_and_decides_nothing(
@@ -289,41 +289,13 @@ def test_an_auditor_reads_the_books_and_decides_nothing(
     request_id = study.requests["north"].request_id
     auditor = people["m.auditor"]
     for allowed in (("budget",), ("audit", "search"), ("ledger", "show"), ("runs",)):
-        assert as_person(auditor, *allowed).returncode == 0, allowed
+        assert admin_command_as(auditor, *allowed).returncode == 0, allowed
     for refused in (("requests",), ("approve", request_id), ("limits",), ("staff", "list")):
-        assert NotAllowed.code in as_person(auditor, *refused).stderr, refused
+        assert NotAllowed.code in admin_command_as(auditor, *refused).stderr, refused
     reviewer = people["dr.wu"]
-    assert as_person(reviewer, "show", request_id).returncode == 0
+    assert admin_command_as(reviewer, "show", request_id).returncode == 0
     for refused in (("limits", "--set", "max_rounds=2"), ("researchers",), ("audit", "search")):
-        assert NotAllowed.code in as_person(reviewer, *refused).stderr, refused
-    assert as_person(reviewer, "approve", request_id).returncode == 0
+        assert NotAllowed.code in admin_command_as(reviewer, *refused).stderr, refused
+    assert admin_command_as(reviewer, "approve", request_id).returncode == 0
     receipt = north_only.hospitals["north"].routes.receipt(request_id)
     assert '"approver":"dr.wu"' in receipt.replace(" ", "")
-
-
-def test_two_people_approve_where_the_limits_ask_for_two(
-    hospitals: dict[str, Hospital], people: dict[str, Path], north_only: Federation, tmp_path: Path
-) -> None:
-    """The last test of this file: the limit can only be lowered with the datasite stopped."""
-    hospital = hospitals["north"]
-    study = Study.submit(north_only, small_plan(north_only, study="two-people"), tmp_path)
-    request_id = study.requests["north"].request_id
-    hospital.admin("limits", "--set", "approvals_needed=2")
-    try:
-        entries = hospital.ledger_entries()
-        assert NotAllowed.code in hospital.admin("approve", request_id, check=False).stderr
-        assert "1 of 2" in as_person(people["dr.wu"], "approve", request_id).stdout
-        assert NotAllowed.code in as_person(people["dr.wu"], "approve", request_id).stderr
-        assert study.decisions() == {"north": ("pending", "")}
-        assert hospital.ledger_entries() == entries
-        assert as_person(people["dr.chan"], "approve", request_id).returncode == 0
-        assert study.decisions() == {"north": ("approved", "")}
-        assert hospital.ledger_entries() == entries + 1
-        assert hospital.events("request approved")[-1]["by"] == "dr.wu, dr.chan"
-        fewer = ("limits", "--set", "approvals_needed=1", "--reason", "one of us leaves")
-        assert NotAllowed.code in hospital.admin(*fewer, check=False).stderr
-    finally:
-        hospital.stop()
-        hospital.configure(approvals_needed=1)
-        hospital.start()
-        hospital.wait_until_ready()

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from pydicom.uid import DigitalXRayImageStorageForPresentation
 from support.dicom_files import made, written
-from support.hospitals import Hospital, command, make_hospital, running
+from support.hospitals import Hospital, admin_command, make_hospital, running
 
 from datasites.assets.dataset_version import newest_version
 from datasites.assets.drawn.findings import FINDINGS, draw_patients
@@ -154,7 +154,7 @@ def reading(tmp_path_factory: pytest.TempPathFactory, drawn: dict[str, Drawn]) -
         lines = [f"{key} = {toml_value(value)}\n" for key, value in settings.items()]
         (folder / name / f"{name}.toml").write_text("".join(["[dataset]\n", *lines]))
         hospitals.append(make_hospital(folder / "state", name, folder / name / f"{name}.toml"))
-        command("-m", "datasites", "ingest", "--state", hospitals[-1].state)
+        admin_command("ingest", "--state", hospitals[-1].state)
     with running(*hospitals) as started:
         yield started
 

@@ -29,6 +29,7 @@ from policies.errors import (
     BlobUnknown,
     BudgetExceeded,
     CertificateRefused,
+    FederationError,
     InputRefused,
     LimitExceeded,
     NotAllowed,
@@ -38,6 +39,7 @@ from policies.errors import (
     RequestUnknown,
     SignInFailed,
 )
+from policies.plans.tokeniser import TextForm
 from policies.plans.training import ModelSpec, PrivacySpec
 from researcher.hospitals import code_requests
 from researcher.hospitals.credentials import Credentials
@@ -82,6 +84,16 @@ def test_a_plan_for_other_pictures_is_refused_at_submission(north_only: Federati
     other = ModelSpec("small_cnn", (32, 32, 3), 2)
     with pytest.raises(RequestError, match="schema"):
         north_only.submit(small_plan(north_only, study="other-shape", model=other))
+
+
+def test_a_plan_for_reports_is_refused_by_a_hospital_that_has_none(north_only: Federation, tmp_path: Path) -> None:
+    from researcher.planning.planning import StudySettings, make_plan
+
+    with pytest.raises(PlanError, match="the dataset has pictures alone"):
+        make_plan(StudySettings(model="image_text", noise_multiplier=6.0), north_only.datasets())
+    reading = ModelSpec("image_text", (16, 16, 1), 2, TextForm(length=12, vocabulary=128).options)
+    with pytest.raises((PlanError, FederationError), match="the dataset has pictures alone"):
+        Study.submit(north_only, small_plan(north_only, study="reports", model=reading), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,23 @@ from typing import Any
 
 import pytest
 import syft as sy
-from support.hospitals import RESEARCHER, Hospital, command, make_hospital, running, small_plan
+from support.hospitals import (
+    RESEARCHER,
+    Hospital,
+    admin_command,
+    admin_command_as,
+    command,
+    make_hospital,
+    running,
+    small_plan,
+)
 from support.ports import free_port
 from support.waiting import wait_for
 
 from policies.answers.plain_values import to_plain
 from policies.contracts.inputs import Ticket
 from policies.contracts.weights import canonical_bytes
-from policies.errors import LimitExceeded, RequestDenied, WanwuError
+from policies.errors import LimitExceeded, NotAllowed, RequestDenied, WanwuError
 from researcher.hospitals import code_requests
 from researcher.hospitals.federation import Federation, check_all
 from researcher.studies.study import Study
@@ -118,9 +127,9 @@ def test_a_backup_taken_within_a_study_restores_to_one_that_goes_on(
     lost = west.state
     west.stop(signal.SIGKILL)
     moved = lost.parent / "moved"
-    refused = command("-m", "datasites", "restore", str(tmp_path / "backups"), "--state", str(moved), check=False)
+    refused = admin_command("restore", str(tmp_path / "backups"), "--state", str(moved), check=False)
     assert refused.returncode == 1 and "does not know what was spent after that" in refused.stderr
-    command("-m", "datasites", "restore", str(tmp_path / "backups"), "--state", str(moved), "--nothing_since")
+    admin_command("restore", str(tmp_path / "backups"), "--state", str(moved), "--nothing_since")
     west.state = moved
     west.start()
     west.wait_until_ready()
@@ -138,7 +147,7 @@ def _accept_loss(west: Hospital, folder: Path) -> None:
     charged = west.admin_json("budget")[0]["epsilon_charged"]
     west.stop(signal.SIGKILL)
     accepted = west.state.parent / "accepted"
-    done = command("-m", "datasites", "restore", str(folder / "later"), "--state", str(accepted), "--accept_loss")
+    done = admin_command("restore", str(folder / "later"), "--state", str(accepted), "--accept_loss")
     assert f"Closed and charged in full: {RESEARCHER}: moves" in done.stdout
     west.state = accepted
     west.start()
@@ -156,10 +165,30 @@ def test_two_datasites_are_not_served_from_one_folder(west: Hospital, tmp_path: 
     text = config.read_text()
     try:
         west.configure(port=free_port())
-        done = west.admin("serve", check=False)
+        done = west.serve_in_vain()
     finally:
         config.write_text(text)
     assert done.returncode == 1 and "being served" in done.stderr
+
+
+def test_two_people_approve_where_the_limits_ask_for_two(west: Hospital, connected: Federation, tmp_path: Path) -> None:
+    """The last but one test of this file: the limit can only be lowered with the datasite stopped."""
+    first, second = west.add("dr.wu", "reviewer"), west.add("dr.chan", "reviewer")
+    study = Study.submit(connected, small_plan(connected, study="two-people"), tmp_path)
+    request_id = study.requests["west"].request_id
+    west.admin("limits", "--set", "approvals_needed=2")
+    entries = west.ledger_entries()
+    assert NotAllowed.code in west.admin("approve", request_id, check=False).stderr
+    assert "1 of 2" in admin_command_as(first, "approve", request_id).stdout
+    assert NotAllowed.code in admin_command_as(first, "approve", request_id).stderr
+    assert study.decisions() == {"west": ("pending", "")}
+    assert west.ledger_entries() == entries
+    assert admin_command_as(second, "approve", request_id).returncode == 0
+    assert study.decisions() == {"west": ("approved", "")}
+    assert west.ledger_entries() == entries + 1
+    assert west.events("request approved")[-1]["by"] == "dr.wu, dr.chan"
+    fewer = ("limits", "--set", "approvals_needed=1", "--reason", "one of us leaves")
+    assert NotAllowed.code in west.admin(*fewer, check=False).stderr
 
 
 def test_a_datasite_does_not_start_on_an_older_ledger_than_its_audit_log_names(west: Hospital) -> None:
@@ -171,7 +200,7 @@ def test_a_datasite_does_not_start_on_an_older_ledger_than_its_audit_log_names(w
     for path in west.state.glob("ledger.*"):
         path.rename(path.with_name(f"kept-{path.name}"))
     try:
-        done = west.admin("serve", check=False)
+        done = west.serve_in_vain()
         assert done.returncode == 1
         log = (west.state / "logs" / "datasite.log").read_text()
         assert "WW303" in done.stderr + log

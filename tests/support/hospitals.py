@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,11 +11,12 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from support.ports import free_port
@@ -23,6 +25,7 @@ from support.waiting import CEILING_SECONDS
 PROJECT = Path(__file__).resolve().parents[2]
 RESEARCHER, STRANGER = "researcher@university.org", "stranger@university.org"
 CLASSES = ("dark", "bright")
+REPORT_MARK = "zyzzyva4711"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}  # wide tables
 
 
@@ -45,6 +48,15 @@ def write_pictures(file: Path, *, sites: tuple[str, ...], each: int = 150) -> No
     )
 
 
+def write_pictures_with_reports(file: Path, pictures: Path) -> None:
+    """Writes these pictures with a report beside each, which ends with a word that must not leave the hospital."""
+    from datasites.assets.drawn.reports import draw
+
+    arrays = dict(np.load(pictures))
+    _, _, reports = draw(len(arrays["labels"]), seed=1)
+    np.savez(file, **arrays, reports=np.array([f"{report} {REPORT_MARK}" for report in reports]))
+
+
 def command(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Runs one of the platform's commands to its end."""
     done = subprocess.run(
@@ -52,6 +64,31 @@ def command(*arguments: str | Path, check: bool = True) -> subprocess.CompletedP
     )
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def admin_command(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Runs a command of `python -m datasites` to its end, without a process of its own: that starts for half a second.
+
+    What starts a datasite or leaves the process otherwise changed for good belongs in `command`.
+    """
+    from datasites.cli import main
+
+    words, out, errors = [str(argument) for argument in arguments], io.StringIO(), io.StringIO()
+    hook, mask = sys.excepthook, os.umask(0o022)
+    try:
+        with patch.dict(os.environ, COLUMNS=ENVIRONMENT["COLUMNS"]), redirect_stdout(out), redirect_stderr(errors):
+            status = main(words)
+    finally:
+        sys.excepthook = hook
+        os.umask(mask)
+    done = subprocess.CompletedProcess(words, status, out.getvalue(), errors.getvalue())
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def admin_command_as(person: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command with the token of one of the hospital's people, whatever comes of it."""
+    return admin_command(*arguments, "--as", person, check=False)
 
 
 @dataclass
@@ -95,10 +132,21 @@ class Hospital:
         config.write_text(text)
 
     def admin(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return command("-m", "datasites", *arguments, "--state", self.state, check=check)
+        return admin_command(*arguments, "--state", self.state, check=check)
+
+    def serve_in_vain(self) -> subprocess.CompletedProcess[str]:
+        """Starts the datasite as `start` does, where it is to end with an error."""
+        return command("-m", "datasites", "serve", "--state", self.state, check=False)
 
     def admin_json(self, *arguments: str) -> Any:
         return json.loads(self.admin(*arguments, "--json").stdout)
+
+    def add(self, person: str, role: str) -> Path:
+        """Adds one of the hospital's people; the file of their token, which is in nothing that was printed."""
+        printed = self.admin("staff", "add", person, "--role", role).stdout
+        file = self.state / "credentials" / "staff" / f"{person}.json"
+        assert json.loads(file.read_text())["token"] not in printed
+        return file
 
     def ledger_entries(self) -> int:
         from datasites.files.state_folder import StateFolder
@@ -122,7 +170,7 @@ def make_hospital(folder: Path, name: str, data: Path, *, unit: str = "picture",
     described = ["--data_path", data, "--site", name, "--unit", unit]
     if data.suffix == ".toml":
         described = ["--settings", data]
-    command("-m", "datasites", "init", *options, *described, *people)
+    admin_command("init", *options, *described, *people)
     hospital = Hospital(state)
     if not rehearses:  # what only costs time in most tests
         hospital.configure(rehearse_requests=False)
