@@ -24,6 +24,7 @@ class Unlike(_Answer):
     flagged: bool = Field(description="distance is above threshold: do not trust the classes without a look")
     distance: float = Field(examples=[3.2])
     threshold: float = Field(examples=[6.1])
+    false_alarm_rate: float = Field(description="most of pictures like the public ones that are flagged, on average")
 
 
 class PictureAnswer(_Answer):

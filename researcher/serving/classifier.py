@@ -156,7 +156,10 @@ class Classifier:
         if self.look is None:
             return picture, None
         distance, threshold = self.look.distance(picture.values), self.look.threshold
-        return picture, Unlike(flagged=distance > threshold, distance=distance, threshold=threshold)
+        flagged = distance > threshold
+        return picture, Unlike(
+            flagged=flagged, distance=distance, threshold=threshold, false_alarm_rate=FALSE_ALARM_RATE
+        )
 
     def _named(self, row: NDArray[np.float32]) -> list[ClassProbability]:
         names = self.session.about.class_names

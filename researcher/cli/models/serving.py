@@ -25,9 +25,13 @@ def serve(*, model_path: Path, public_pictures: Path | None, **given: Any) -> No
         say(
             "Pictures and the token cross the network in clear, unless something in front of this server encrypts them."
         )
-    serve(
-        model_path, settings, public_pictures=public_pictures, ready=lambda at: say(f"Serving on {at} (Ctrl-C ends).")
-    )
+
+    def ready(address: str) -> None:
+        say(f"Serving on {address} (Ctrl-C ends).")
+        if public_pictures is None:
+            say("No picture is flagged as unlike the training ones: give public ones of their kind, --public_pictures.")
+
+    serve(model_path, settings, public_pictures=public_pictures, ready=ready)
 
 
 def add_commands(commands: ResearcherCommands) -> None:

@@ -56,9 +56,10 @@ function showClasses(found) {
   const unlike = of.unlike_training;
   at("unlike").classList.toggle("flagged", Boolean(unlike && unlike.flagged));
   at("unlike").textContent = !unlike
-    ? "Whether the picture is like the training pictures was not looked at."
+    ? "Whether the picture is like the training pictures was not looked at: the server was given no public pictures."
     : unlike.flagged
-      ? "Not like the training pictures: do not trust the classes below without a look at the picture."
+      ? "Not like the training pictures: do not trust the classes below without a look at the picture. "
+        + `Of pictures like the public ones at most ${percent(unlike.false_alarm_rate)} are flagged.`
       : "Brightness, contrast, colours and grain are like those of the public pictures.";
   at("classes").replaceChildren(...of.classes.map((one) => {
     const row = element("tr"), cell = element("td"), bar = element("div", undefined, "bar"), filled = element("span");

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from support.dicom_files import made, written
-from support.served_models import as_file, one_colour
+from support.served_models import SIDE, as_file, one_colour
 
 PROJECT = Path(__file__).resolve().parents[3]
 LOCK = PROJECT / "researcher" / "serving" / "requirements.txt"
@@ -37,19 +37,23 @@ import researcher.cli.models.serving as command
 import researcher.serving.server
 from researcher.exported.session import ModelSession
 from researcher.serving.classifier import Classifier
+from researcher.evaluation.hold_out import load_hold_out
 from researcher.serving.settings import ServingSettings
+from researcher.serving.usual_look import UsualLook
 
 program.make_program()
 command._settings()
-classifier = Classifier(ModelSession.open(sys.argv[2]), ServingSettings(), None)
+session = ModelSession.open(sys.argv[2])
+look = UsualLook.of(load_hold_out(Path(sys.argv[3]), form=session.about.picture_form).images)
+classifier = Classifier(session, ServingSettings(), look)
 
 async def ask():
     classifier.batches.start()
-    answer = await classifier.classify([Path(file).read_bytes() for file in sys.argv[3:]], None)
+    answer = await classifier.classify([Path(file).read_bytes() for file in sys.argv[4:]], None)
     await classifier.close()
     return answer
 
-print(*(one.classes[0].name for one in asyncio.run(ask()).pictures))
+print(*(f"{one.classes[0].name}:{one.unlike_training.flagged}" for one in asyncio.run(ask()).pictures))
 """
 
 
@@ -62,10 +66,13 @@ def test_pictures_are_answered_where_nothing_but_the_closure_can_be_imported(mod
     files = [tmp_path / "one.png", tmp_path / "one.dcm"]
     files[0].write_bytes(as_file(one_colour(0, 255, 0)))
     written(made(np.zeros((16, 16))), files[1])
-    command = [sys.executable, "-c", PROGRAM, str(LOCK), str(model), *map(str, files)]
+    random = np.random.default_rng(0)
+    public = random.integers(100, 140, (120, SIDE, SIDE, 3), dtype=np.uint8)
+    np.savez(tmp_path / "public.npz", images=public, labels=random.integers(0, 3, 120))
+    command = [sys.executable, "-c", PROGRAM, *map(str, (LOCK, model, tmp_path / "public.npz", *files))]
     ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.split() == ["green", "red"]
+    assert ran.stdout.split() == ["green:True", "red:True"]
 
 
 def test_the_closure_is_pinned_as_everything_else_is() -> None:

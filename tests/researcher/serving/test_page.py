@@ -115,7 +115,9 @@ def test_with_the_keyboard_a_token_is_given_and_a_dicom_file_is_flagged(
     page.get_by_label("Token").fill(TOKEN.decode())
     page.get_by_label("Token").press("Enter")
     page.get_by_role("heading", name="Classes").wait_for()
-    assert "Not like the training pictures" in page.locator("#unlike").inner_text()
+    told = page.locator("#unlike").inner_text()
+    assert "Not like the training pictures" in told
+    assert "at most 2.0 % are flagged" in told
     page.get_by_role("button", name="Show").press("Enter")
     page.locator("#saliency").wait_for()
     assert "2.0 %" in page.locator("#facts").inner_text()
