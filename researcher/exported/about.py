@@ -23,7 +23,7 @@ from policies.plans.tokeniser import TextForm, text_form
 ABOUT_VERSION = 1
 PREFIX = "wanwu."
 PROMISE = f"{PREFIX}promise"
-FORMATS = ("onnx", "onnx-int8", "litert", "coreml")
+FORMATS = ("onnx", "onnx-int8", "litert", "coreml", "executorch")
 MAX_PROPERTY = 1 << 20
 _MAX_SENTENCE = 2000
 

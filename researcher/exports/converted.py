@@ -1,4 +1,4 @@
-"""Models in forms that another environment converts them to, LiteRT and Core ML: one picture at once."""
+"""Models in forms that another environment converts them to, LiteRT, Core ML, ExecuTorch: one picture at once."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def export_converted(model: GlobalModel, out: Path, name: str, pictures: Picture
     """Writes a global model in a form that its converter makes in an environment of its own.
 
     Guarantees:
-        A LiteRT file whose probabilities, by its own interpreter, differ from the torch model's by over 1e-4 is not
-        written. Of a Core ML package only what Linux can look at is held against the model: inputs, outputs and
-        weights; no picture was run through it.
+        A LiteRT or ExecuTorch file whose probabilities, by its own interpreter, differ from the torch model's by over
+        1e-4 is not written. Of a Core ML package only what Linux can look at is held against the model: inputs, outputs
+        and weights; no picture was run through it.
 
     Args:
         model: It.
@@ -56,7 +56,7 @@ def export_converted(model: GlobalModel, out: Path, name: str, pictures: Picture
         folder = Path(place)
         _prepare(model, about, pictures, folder)
         result = converter.run(folder)
-        if name == "litert":
+        if converter.is_run:
             about = _compared(model, about, pictures, folder)
             content = result.read_bytes()
         else:

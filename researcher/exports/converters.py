@@ -27,10 +27,12 @@ class Converter:
     Attributes:
         name: Of the format, and of its two files in `PLACE`: the program, and the closure that it is installed from.
         result: What it leaves in its folder.
+        is_run: Whether it also runs what it made, and leaves the probabilities of the public pictures.
     """
 
     name: str
     result: str
+    is_run: bool = True
 
     @property
     def environment(self) -> Path:
@@ -80,7 +82,7 @@ class Converter:
                 f"The converter to {self.name} is not set up on this machine. Run once: python -m researcher export "
                 f"--format {self.name} --set_up"
             )
-        program = [str(self._python), str(PLACE / f"{self.name}.py"), str(folder)]
+        program = [str(self._python), "-P", str(PLACE / f"{self.name}.py"), str(folder)]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         ran = subprocess.run(program, capture_output=True, text=True, check=False, env=clean)
         result = folder / self.result
@@ -93,4 +95,8 @@ def _last_line(text: str) -> str:
     return (text.strip().splitlines() or [""])[-1][-_TOLD:]
 
 
-CONVERTERS = {"litert": Converter("litert", "model.tflite"), "coreml": Converter("coreml", "model.mlpackage")}
+CONVERTERS = {
+    "litert": Converter("litert", "model.tflite"),
+    "coreml": Converter("coreml", "model.mlpackage", is_run=False),
+    "executorch": Converter("executorch", "model.pte"),
+}

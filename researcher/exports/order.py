@@ -14,7 +14,13 @@ from researcher.exports.export import ExportedFile, export_onnx
 from researcher.exports.global_model import GlobalModel
 from researcher.exports.pictures import Pictures, of_hold_out
 
-SUFFIXES = {"onnx": ".onnx", "onnx-int8": ".int8.onnx", "litert": ".tflite", "coreml": ".mlpackage.zip"}
+SUFFIXES = {
+    "onnx": ".onnx",
+    "onnx-int8": ".int8.onnx",
+    "litert": ".tflite",
+    "coreml": ".mlpackage.zip",
+    "executorch": ".pte",
+}
 
 
 @dataclass(frozen=True)

@@ -224,7 +224,7 @@ class Study(study.Study):
         """Writes the global model as a file for other programs, after holding it against the trained one.
 
         Args:
-            format: `onnx`, `onnx-int8`, `litert` or `coreml`.
+            format: `onnx`, `onnx-int8`, `litert`, `coreml` or `executorch`.
             out: The file; beside the model if None.
             test: Public pictures on which it is compared; drawn ones if None.
             calibrate_on: Public pictures for the ranges of a model in 8 bits; drawn ones if None.

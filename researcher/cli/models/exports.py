@@ -13,7 +13,7 @@ from researcher.cli.commands import ResearcherCommands
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMATS = ("onnx", "onnx-int8", "litert", "coreml")
+FORMATS = ("onnx", "onnx-int8", "litert", "coreml", "executorch")
 
 
 def export(

@@ -62,15 +62,31 @@ def test_a_closure_pins_every_package_and_names_no_host(name: str) -> None:
     assert [line for line in lines if not re.fullmatch(r"[a-z0-9._-]+==[^\s/]+( ; .+)?", line)] == []
 
 
-def test_a_converted_file_that_says_something_else_is_not_written(model: GlobalModel, tmp_path: Path) -> None:
-    wrong = """
-(folder / "model.tflite").write_bytes(b"file")
+@pytest.mark.parametrize("name", ["litert", "executorch"])
+def test_a_converted_file_that_says_something_else_is_not_written(
+    model: GlobalModel, tmp_path: Path, name: str
+) -> None:
+    wrong = f"""
+(folder / "{CONVERTERS[name].result}").write_bytes(b"file")
 np.savez(folder / "outputs.npz", probabilities=np.full((len(given), 4), 0.25, dtype=np.float32))
 """
-    _set_up(CONVERTERS["litert"], COPIES + wrong)
+    _set_up(CONVERTERS[name], COPIES + wrong)
     with pytest.raises(ExportRefused, match="differ from the trained"):
-        export_converted(model, tmp_path / "model.tflite", "litert")
-    assert not (tmp_path / "model.tflite").exists()
+        export_converted(model, tmp_path / "out", name)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONVERTERS)
+def test_a_converter_that_is_set_up_gives_a_file_that_says_what_the_model_says(tmp_path: Path, name: str) -> None:
+    if not CONVERTERS[name].is_set_up:
+        pytest.skip(f"not set up: python -m researcher export --format {name} --set_up")
+    told = export_converted(
+        GlobalModel.load(save_global_model(tmp_path, small_model("small_cnn"))), tmp_path / "o", name
+    )
+    likeness = told.about.likeness
+    assert (tmp_path / "o").stat().st_size == told.size > 1000
+    assert likeness is None if name == "coreml" else likeness and likeness.max_abs_difference < 1e-4
 
 
 def test_a_converter_that_fails_is_told_with_its_last_words(model: GlobalModel, tmp_path: Path) -> None:
