@@ -34,8 +34,8 @@ class ExportedFile:
         about: What it says of itself.
         sha256: Of its bytes.
         size: Bytes.
-        size_ratio: Of the float ONNX file's bytes.
-        milliseconds: Of one thread of this processor for one picture, where onnxruntime runs it.
+        size_ratio: Of the float ONNX file's bytes; of what a converter wrote, of the weights' bytes.
+        milliseconds: Of this processor for one picture, where its runtime is here: onnxruntime's with one thread.
         milliseconds_float: Of the float ONNX file's, likewise.
     """
 
@@ -63,6 +63,8 @@ class ExportedFile:
                 f"{self.milliseconds:.2f} ms of one core for a picture, the float ONNX file "
                 f"{self.milliseconds_float:.2f} ms; {self.size_ratio:.2f} of its size."
             )
+        elif self.milliseconds is not None:
+            yield f"{self.milliseconds:.2f} ms of the processor for a picture, by its own runtime."
         if self.about.format == "coreml":
             yield (
                 "No picture was run through it: nothing on Linux runs Core ML. Its inputs, its outputs and the weights "
@@ -82,7 +84,10 @@ class ExportedFile:
                 f"{100 * made.cost_of_all:.1f} points: {', '.join(made.left_in_float)}."
             )
         if self.size_ratio > MOST_SIZE:
-            yield f"It is larger than {MOST_SIZE} of the float file: much of that one is no layer's weights."
+            yield (
+                f"It is larger than {MOST_SIZE} of the float file: of a model this small what 8 bits do not shrink "
+                "weighs much: scales, biases, norms, the graph and what the file says of itself."
+            )
         if self.milliseconds is not None and self.milliseconds >= (self.milliseconds_float or 0):
             yield "It is not faster than the float file on this processor. Use that one here."
 
