@@ -57,13 +57,14 @@ def export_converted(model: GlobalModel, out: Path, name: str, pictures: Picture
         _prepare(model, about, pictures, folder)
         result = converter.run(folder)
         if converter.is_run:
-            about = _compared(model, about, pictures, folder)
+            about, time = _compared(model, about, pictures, folder)
             content = result.read_bytes()
         else:
             _check_package(about, folder)
+            time = None
             content = _zipped(result)
     float_bytes = sum(value.nbytes for value in model.checkpoint.weights.values())
-    made = written(out, content, about, size_ratio=len(content) / float_bytes)
+    made = replace(written(out, content, about, size_ratio=len(content) / float_bytes), milliseconds=time)
     atomic_file.write(out.with_name(f"{out.name}.json"), json.dumps(about.to_properties(), indent=1) + "\n")
     return made
 
@@ -81,13 +82,16 @@ def _prepare(model: GlobalModel, about: ExportedModel, pictures: Pictures, folde
     (folder / "about.json").write_text(json.dumps(about.to_properties()))
 
 
-def _compared(model: GlobalModel, about: ExportedModel, pictures: Pictures, folder: Path) -> ExportedModel:
+def _compared(
+    model: GlobalModel, about: ExportedModel, pictures: Pictures, folder: Path
+) -> tuple[ExportedModel, float]:
+    """What the file says of itself, held against the torch model, and its processor time for a picture."""
     trained = trained_probabilities(model.checkpoint.model, model.checkpoint.weights, pictures, model.backbone)
     with np.load(folder / "outputs.npz", allow_pickle=False) as held:
-        found = held[PROBABILITIES]
+        found, time = held[PROBABILITIES], float(held["milliseconds"])
     told = likeness(found, trained, pictures, about.label_kind)
     check_likeness(told)
-    return replace(about, likeness=told)
+    return replace(about, likeness=told), time
 
 
 def _check_package(about: ExportedModel, folder: Path) -> None:

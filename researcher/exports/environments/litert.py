@@ -7,6 +7,7 @@ Called as `python litert.py FOLDER`: the folder holds `program.pt2` and `inputs.
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import litert_torch
@@ -25,13 +26,15 @@ def convert(folder: Path) -> None:
     interpreter = Interpreter(str(folder / "model.tflite"))
     interpreter.allocate_tensors()
     places = [one["index"] for one in interpreter.get_input_details()]
-    found = []
+    found, times = [], []
     for row in range(len(given[names[0]])):
         for name, place in zip(names, places, strict=True):
             interpreter.set_tensor(place, given[name][row : row + 1])
+        begun = time.process_time()
         interpreter.invoke()
+        times.append(1000 * (time.process_time() - begun))
         found.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0])
-    np.savez(folder / "outputs.npz", probabilities=np.stack(found))
+    np.savez(folder / "outputs.npz", probabilities=np.stack(found), milliseconds=np.median(times))
 
 
 if __name__ == "__main__":

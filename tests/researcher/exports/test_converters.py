@@ -68,7 +68,7 @@ def test_a_converted_file_that_says_something_else_is_not_written(
 ) -> None:
     wrong = f"""
 (folder / "{CONVERTERS[name].result}").write_bytes(b"file")
-np.savez(folder / "outputs.npz", probabilities=np.full((len(given), 4), 0.25, dtype=np.float32))
+np.savez(folder / "outputs.npz", probabilities=np.full((len(given), 4), 0.25, dtype=np.float32), milliseconds=1)
 """
     _set_up(CONVERTERS[name], COPIES + wrong)
     with pytest.raises(ExportRefused, match="differ from the trained"):
