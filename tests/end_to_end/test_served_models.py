@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -15,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from support.dicom_files import made, written
-from support.served_models import as_file
+from support.served_models import as_file, serving
 from support.waiting import CEILING_SECONDS
 
 from datasites.assets.drawn import cells
@@ -31,7 +26,6 @@ from researcher.exports.pictures import Pictures
 from researcher.studies.checkpoints import Checkpoint, save_model
 from researcher.studies.history import PrivacySpent
 
-PROJECT = Path(__file__).resolve().parents[2]
 SPEC = ModelSpec("small_cnn", (32, 32, 3), len(cells.CLASS_NAMES), {"width": 4})
 FORM = PictureForm((32, 32), 3, window="full")
 FLOAT_TOLERANCE, INT8_TOLERANCE = 1e-4, 0.1
@@ -53,16 +47,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     privacy = {"north": PrivacySpent(2.0, 1e-5, "patient")}
     saved = Checkpoint(weights, SPEC, 3, cells.CLASS_NAMES, "a" * 64, privacy, FORM)
     return save_model(tmp_path_factory.mktemp("study") / "global_model.safetensors", saved)
-
-
-@contextmanager
-def _serving(model: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "researcher", "serve", "--model_path", str(model), "--port", "0"]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().split()[2]
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(CEILING_SECONDS) == 0
 
 
 def _asked(url: str, content: bytes, kind: str) -> dict[str, float]:
@@ -94,7 +78,7 @@ def test_a_served_model_answers_what_the_trained_one_says_of_png_and_dicom(
     model = GlobalModel.load(trained)
     file = export_onnx(model, tmp_path / "model.onnx", int8=int8).file
     session = ModelSession.open(file)
-    with _serving(file) as url:
+    with serving(file) as url:
         for path, kind in _files(tmp_path):
             picture = decode(path, FORM)
             found = _asked(url, path.read_bytes(), kind)

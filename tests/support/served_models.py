@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +19,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
-from support.waiting import wait_for
+from support.waiting import CEILING_SECONDS, wait_for
 
 from policies.plans.picture_form import PictureForm
 from researcher.exported.about import ExportedModel
@@ -27,6 +30,7 @@ from researcher.serving.server import listen, make_server
 from researcher.serving.settings import ServingSettings
 from researcher.serving.usual_look import UsualLook
 
+PROJECT = Path(__file__).resolve().parents[2]
 COLOURS = ("red", "green", "blue")
 SIDE = 16
 
@@ -139,6 +143,17 @@ def served(
         server.should_exit = server.force_exit = True
         thread.join()
         sock.close()
+
+
+@contextmanager
+def serving(model: Path) -> Iterator[str]:
+    """Serves a model as its users do, by the command in a process of its own; gives the address."""
+    command = [sys.executable, "-m", "researcher", "serve", "--model_path", str(model), "--port", "0"]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[2]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(CEILING_SECONDS) == 0
 
 
 def names(answer: Sequence[dict[str, Any]]) -> list[str]:
