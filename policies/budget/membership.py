@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from policies.budget import renyi
@@ -58,14 +59,17 @@ def membership_bounds(history: Iterable[GaussianSteps], rates: Sequence[float] =
         history: Steps in any order, of any number of studies.
         rates: The false alarm rates at which powers are stated.
     """
+    parts = merged(history)
+    return _bounds(parts, tuple(rates)) if parts else MembershipBounds(tuple(rates), tuple(rates), 0.0)
+
+
+@lru_cache(maxsize=1024)
+def _bounds(history: tuple[GaussianSteps, ...], rates: tuple[float, ...]) -> MembershipBounds:
     import numpy as np
 
-    parts = merged(history)
-    if not parts:
-        return MembershipBounds(tuple(rates), tuple(rates), 0.0)
-    curves = pld_divergences(parts) or (_by_renyi(parts),) * 2
+    curves = pld_divergences(history) or (_by_renyi(history),) * 2
     powers = tuple(float(power) for power in _powers(curves, np.array(rates)))
-    return MembershipBounds(tuple(rates), powers, _gaussian_mu(curves))
+    return MembershipBounds(rates, powers, _gaussian_mu(curves))
 
 
 def _by_renyi(history: Sequence[GaussianSteps]) -> Divergences:

@@ -109,8 +109,18 @@ def test_hardly_any_noise_bounds_nothing(part: tuple[float, float, int]) -> None
 def test_where_distributions_say_nothing_the_renyi_pairs_bound_from_above(monkeypatch: pytest.MonkeyPatch) -> None:
     exact = bounds((5.0, 1.0, 20))
     monkeypatch.setattr(membership, "pld_divergences", lambda history: None)
+    membership._bounds.cache_clear()
     rougher = bounds((5.0, 1.0, 20))
+    membership._bounds.cache_clear()
     assert all(a <= b < 1 for a, b in zip(exact.powers, rougher.powers, strict=True))
+
+
+def test_the_same_history_is_computed_once() -> None:
+    bounds((4.0, 0.1, 20), (6.0, 1.0, 2))
+    before = membership._bounds.cache_info()
+    bounds((6.0, 1.0, 2), (4.0, 0.1, 5), (4.0, 0.1, 15))
+    after = membership._bounds.cache_info()
+    assert (after.hits, after.misses) == (before.hits + 1, before.misses)
 
 
 def test_more_different_steps_than_it_takes_are_bounded_all_the_same() -> None:
