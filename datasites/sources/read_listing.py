@@ -67,8 +67,10 @@ def kind_of_source(settings: DatasetSettings) -> str:
     if is_named(settings.data_path):
         return "npz"
     path = Path(settings.data_path)
-    if not settings.data_path or not path.exists():
-        raise ConfigError(f"No pictures at {path}. Give an existing path as data_path.")
+    if not settings.data_path:
+        raise ConfigError("No pictures: data_path is empty. Say where they are.")
+    if not path.exists():
+        raise ConfigError(f"No pictures at {path}: nothing is there. Give a path that exists.")
     if settings.kind != "auto":
         return settings.kind
     suffix = path.suffix.lower()
@@ -91,12 +93,10 @@ def kind_of_source(settings: DatasetSettings) -> str:
 def _other_file(path: Path) -> ConfigError:
     """Why a file that pictures are not listed from is none, and what to give instead."""
     if path.suffix.lower() in _ARCHIVES:
-        return ConfigError(f"{path.name} is an archive. Unpack it, and give the folder with its pictures as data_path.")
+        return ConfigError(f"{path.name} is an archive. Unpack it, and give the folder with its pictures.")
     if not isinstance(content_of(path), Reason):
         return ConfigError(
-            f"{path.name} is one picture. Give the folder that the folders of its classes lie in as data_path, or a "
-            "table that names the pictures."
+            f"{path.name} is one picture. Give the folder that the folders of its classes lie in, or a table that "
+            "names the pictures."
         )
-    return ConfigError(
-        f"{path.name} is neither an .npz file, a table, nor a DICOMDIR. Give one of these or a folder as data_path."
-    )
+    return ConfigError(f"{path.name} is neither an .npz file, a table, nor a DICOMDIR. Give one of these or a folder.")

@@ -16,6 +16,11 @@ HOSPITAL, RESEARCHER = "hospital", "researcher"
 MOST_IN_A_MESSAGE = 2000
 
 
+def with_reason(state: str, reason: str) -> str:
+    """A state as it is told: with the reason behind a colon, where one was given."""
+    return f"{state}: {reason}" if reason else state
+
+
 @dataclass(frozen=True)
 class RequestAnswer:
     """A code request.

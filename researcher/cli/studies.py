@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from policies.answers.requests import with_reason
 from policies.terminal.commands import option, path
 from policies.terminal.printing import say
 from researcher.cli.access import Missing, connect, credentials_option
@@ -41,7 +42,7 @@ def status(*, credentials: Sequence[str], out: Path) -> None:
     with connect(credentials) as federation:
         study = Study.load(federation, out)
         for name, (state, reason) in study.decisions().items():
-            say(f"{name}: {study.requests[name].request_id[:8]} {state} {reason}".rstrip())
+            say(f"{name}: {study.requests[name].request_id[:8]} {with_reason(state, reason)}")
         for name, reason in study.refused.items():
             say(f"{name}: did not take the plan: {reason}")
         for name, count in study.questions().items():

@@ -27,7 +27,7 @@ class HoldOut:
         features: float32, (N, width), what a frozen public backbone says of each picture; None where not computed.
         left_out: Pictures that could not be read, each by its name and the reason.
         places: Where each picture is in its file or folder; empty where nobody says.
-        patients: Whose each picture is; None where nobody says.
+        patients: Which patient each picture is of; None where nobody says.
         sites: Which hospital's each is, as folders or the file name it; None where they name none.
     """
 

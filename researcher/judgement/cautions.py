@@ -22,7 +22,7 @@ def cautions_of(judgement: Judgement, *, same: Sequence[str] = ()) -> Iterator[s
         yield f"The test data hold a single {data.unit}: nothing is certain, and each interval is the whole range."
     if data.unit == "picture":
         yield (
-            "Whose each picture is is not known, so the intervals take every picture for another patient's. Where "
+            "Nobody says which patient a picture is of, so the intervals take each for another patient's. Where "
             "patients have several pictures, the true intervals are wider."
         )
     if judgement.absent:

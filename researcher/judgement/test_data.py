@@ -27,7 +27,7 @@ class About:
 
     Attributes:
         table: A table with a column `path`; the test data's own, where these are a table, if None.
-        patient_column: Whose each picture is; one named `patient` is taken where there is one.
+        patient_column: Which patient each picture is of; one named `patient` is taken where there is one.
         site_column: Which hospital's; one named `site` likewise.
         group_columns: Columns whose values scores are told for, such as sex or age group.
     """
@@ -63,7 +63,7 @@ class TestData:
 
     @property
     def units(self) -> np.ndarray:
-        """Whose each picture is, int64, (N,), numbers from 0 without a gap."""
+        """Which patient each picture is of, int64, (N,), numbers from 0 without a gap."""
         if self.patients is None:
             return np.arange(len(self.hold_out.images))
         return np.asarray(np.unique(np.array(self.patients), return_inverse=True)[1]).reshape(-1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from policies.answers.hospital import BudgetAnswer
+from policies.answers.requests import with_reason
 from policies.errors import WanwuError
 from policies.plans.training import TrainingPlan
 from policies.untrusted_text import shown
@@ -42,7 +43,7 @@ class HospitalStatus:
 
     def told(self) -> str:
         """It in one line."""
-        parts = [f"{self.datasite}: {self.request[:8]} {self.state} {self.reason}".rstrip()]
+        parts = [f"{self.datasite}: {self.request[:8]} {with_reason(self.state, self.reason)}"]
         if self.questions:
             parts.append(f"{wording.count(self.questions, 'question')} waiting for your answer")
         if self.spent is not None:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from policies.answers.requests import with_reason
 from policies.terminal.printing import say
 from researcher.notebook.interruption import interruptible
 from researcher.notebook.progress import round_display
@@ -29,7 +30,7 @@ def wait_for_decisions(
     """
 
     def tell(decisions: Mapping[str, tuple[str, str]]) -> None:
-        say("; ".join(f"{name}: {state} {why}".strip() for name, (state, why) in decisions.items()))
+        say("; ".join(f"{name}: {with_reason(state, why)}" for name, (state, why) in decisions.items()))
 
     with interruptible():
         study.wait_for_decisions(

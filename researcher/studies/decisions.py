@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from policies.answers.requests import with_reason
 from policies.errors import RequestDenied, WanwuError
 from researcher.studies.taking_part.roster import FOR_NOW
 
@@ -65,7 +66,7 @@ def approvals(told: Mapping[str, Told], min_clients: int) -> int:
     """
     refused = {name: one for name, one in told.items() if one[0] not in ("approved", *UNDECIDED)}
     if (left := len(told) - len(refused)) < min_clients:
-        reasons = "; ".join(f"{name}: {state} {reason}".strip() for name, (state, reason) in refused.items())
+        reasons = "; ".join(f"{name}: {with_reason(state, reason)}" for name, (state, reason) in refused.items())
         raise RequestDenied(
             f"min_clients is {min_clients}, and only {left} of {len(told)} hospitals can take part "
             f"({reasons or 'the study has no more'}). Lower min_clients, or submit a study to more."

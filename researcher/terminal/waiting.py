@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
+from policies.answers.requests import with_reason
 from policies.plans.kinds import Plan
 from policies.terminal.rich_terminal import PlainConsole, line
 from researcher.studies.decisions import UNDECIDED
@@ -38,7 +39,9 @@ def wait_for_decisions(
 def _say_who_is_waited_for(decisions: Mapping[str, tuple[str, str]], console: PlainConsole) -> None:
     for name, (state, reason) in decisions.items():
         if state != "approved":
-            console.print(line("  ", (name, "yellow" if state in UNDECIDED else "red"), f": {state} {reason}".rstrip()))
+            console.print(
+                line("  ", (name, "yellow" if state in UNDECIDED else "red"), f": {with_reason(state, reason)}")
+            )
     waiting = [name for name, (state, _) in decisions.items() if state in UNDECIDED]
     approved = sum(state == "approved" for state, _ in decisions.values())
     if waiting:

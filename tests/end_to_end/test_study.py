@@ -148,7 +148,7 @@ def test_a_study_goes_on_without_a_hospital_that_denied_it(
         study.run(hold_out=hold_out, initial_weights=_initial(study), min_clients=2)
     _, history = study.run(hold_out=hold_out, initial_weights=_initial(study), min_clients=1, rounds=1)
     assert history.records[0].datasites == ("north",)
-    assert history.records[0].skipped == {"south": "denied Not this month."}
+    assert history.records[0].skipped == {"south": "denied: Not this month."}
 
 
 def test_a_round_beyond_the_approved_number_is_refused(

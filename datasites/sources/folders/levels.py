@@ -84,8 +84,7 @@ def refuse_splits(names: Collection[str]) -> None:
     if len(parts) > 1:
         raise DataError(
             f"The folders {', '.join(parts)} look like parts of one data set, not like hospitals or classes. Give the "
-            f"path of one, such as .../{_training(parts)}, as data_path, and keep the others to measure models on "
-            "(--test)."
+            f"path of one, such as .../{_training(parts)}, and keep the others to measure models on (--test)."
         )
 
 

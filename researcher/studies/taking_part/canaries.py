@@ -73,7 +73,7 @@ class Canaries:
             return state, reason
         why = f"{run.code}: {shown(run.reason)}"
         self._on_event(RoundEvent(name, 0, "failed", f"{FAILED}: {why}"))
-        return FAILED, f"({why} Nothing was charged.)"
+        return FAILED, f"{why} Nothing was charged."
 
     def _reaching(self, ask: Callable[[], _T]) -> _T:
         """Asks again a few times where the line breaks."""

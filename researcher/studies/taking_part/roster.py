@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 
+from policies.answers.requests import with_reason
 from policies.errors import (
     AccountUnknown,
     BudgetError,
@@ -119,11 +120,11 @@ class Roster:
         try:
             state, reason = answer.result()
         except FOR_NOW as error:
-            self._set(name, self.away, f"unreachable {error.public}")
+            self._set(name, self.away, with_reason("unreachable", error.public))
         except WanwuError as error:
             self._set(name, self.gone, f"{error.code}: {error.public}")
         else:
-            told = f"{state} {reason}".strip()
+            told = with_reason(state, reason)
             if state == "approved":
                 self._set(name, None, told)
             else:

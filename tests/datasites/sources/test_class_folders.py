@@ -117,7 +117,7 @@ def test_reports_beside_the_class_folders_belong_to_their_pictures(two_classes: 
 
 def test_nothing_is_found_is_said(tmp_path: Path, paint: Paint) -> None:
     for path in (tmp_path / "missing", ""):
-        with pytest.raises(ConfigError, match="No pictures at"):
+        with pytest.raises(ConfigError, match="No pictures"):
             list_pictures(DatasetSettings(data_path=str(path)))
     with pytest.raises(DataError, match="none came"):
         listing(tmp_path)
@@ -260,7 +260,7 @@ def test_parts_of_a_data_set_are_neither_hospitals_nor_classes(
     for part in parts:
         for kind in ("red", "white"):
             paint(f"{part}/{kind}/1.png")
-    with pytest.raises(DataError, match=rf"look like parts of one data set.*{parts[0]}, as data_path"):
+    with pytest.raises(DataError, match=rf"look like parts of one data set.*{parts[0]}"):
         listing(tmp_path)
     assert counts(listing(tmp_path / parts[0])) == {"red": 1, "white": 1}
 

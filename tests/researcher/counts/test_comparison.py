@@ -95,7 +95,7 @@ EVALUATED = SavedCounts(
         },
         2.0,
         {"north": 0.5, "south": 0.5},
-        {"west": "denied not this year"},
+        {"west": "denied: not this year"},
     ),
     ("red", "white"),
     "0" * 64,

@@ -44,7 +44,7 @@ def test_a_studys_model_and_its_export_are_judged_alike(tmp_path: Path) -> None:
     for name in ("accuracy", "macro_f1"):
         assert first.scores[name] == second.scores[name] == int8.scores[name]
     assert Judgement.from_json(first.to_json()) == first
-    assert first.data.unit == "picture" and "Whose each picture is is not known" in " ".join(first.cautions)
+    assert first.data.unit == "picture" and "Nobody says which patient a picture is of" in " ".join(first.cautions)
 
 
 def test_folders_tables_and_arrays_of_the_same_pictures_are_judged_alike(tmp_path: Path) -> None:

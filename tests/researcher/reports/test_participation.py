@@ -41,12 +41,12 @@ def test_rounds_in_a_row_without_a_hospital_for_one_reason_are_told_once() -> No
 
 def test_who_never_took_part_is_told_apart_by_why() -> None:
     history = rounds(
-        "a", "a", b={1: "denied Our board said no", 2: "denied Our board said no"}, c={1: "unreachable", 2: AWAY},
+        "a", "a", b={1: "denied: Our board said no", 2: "denied: Our board said no"}, c={1: "unreachable", 2: AWAY},
         d={1: REFUSED, 2: REFUSED}, e={1: "pending", 2: "pending"}, f={1: "withdrawn", 2: AWAY},
     )  # fmt: skip
     standing = {name: participation(name, history).standing for name in "bcdef"}
     assert standing == {"b": "denied", "c": "unreachable", "d": "dropped", "e": "pending", "f": "unreachable"}
-    assert participation("b", history).left_out == (LeftOut(1, 2, "denied Our board said no"),)
+    assert participation("b", history).left_out == (LeftOut(1, 2, "denied: Our board said no"),)
 
 
 def test_a_hospital_that_ended_its_part_is_told_so() -> None:

@@ -421,15 +421,15 @@ def test_the_page_says_who_was_asked_and_in_which_rounds_each_took_part(page_of)
         },
         history=History(
             [
-                record(1, skipped={"west": "denied Our board said no."}),
-                record(2, datasites=("south",), skipped={"west": "denied Our board said no.", "north": "WW705: away"}),
-                record(3, skipped={"west": "denied Our board said no."}),
+                record(1, skipped={"west": "denied: Our board said no."}),
+                record(2, datasites=("south",), skipped={"west": "denied: Our board said no.", "north": "WW705: away"}),
+                record(3, skipped={"west": "denied: Our board said no."}),
             ]
         ),
     )
     text = re.sub(r"\s+", " ", Tags(page_of(some)).text)
     assert "3 hospitals asked: 2 approved, 1 denied. north took part in rounds 1, 3 of 3." in text
-    assert "west had no part in it: denied Our board said no." in text
+    assert "west had no part in it: denied: Our board said no." in text
     assert "Round 2, north: WW705: away" in text and "Rounds 1 to 3, west: denied" in text
     told = json.loads(json.dumps(some.to_dict()))["hospitals"]
     assert {name: one["standing"] for name, one in told.items()} == {
@@ -437,7 +437,7 @@ def test_the_page_says_who_was_asked_and_in_which_rounds_each_took_part(page_of)
         "south": "all rounds",
         "west": "denied",
     }
-    assert told["west"]["left_out"] == [{"first": 1, "last": 3, "reason": "denied Our board said no."}]
+    assert told["west"]["left_out"] == [{"first": 1, "last": 3, "reason": "denied: Our board said no."}]
 
 
 def test_a_promise_that_gives_one_unit_of_all_away_is_told(page_of):
@@ -457,7 +457,7 @@ def evaluated(right: int, **changes) -> SavedCounts:
             },
             2.0,
             {"north": 0.5, "south": 0.5},
-            {"west": "denied not this year"},
+            {"west": "denied: not this year"},
         ),
         "class_names": ("red", "white"),
         "of_study": PLAN.digest(),
@@ -472,7 +472,7 @@ def test_the_page_shows_counts_with_intervals_and_what_a_difference_means(page_o
     assert "Datasite count accuracy macro F1 recall red recall white" in text
     assert re.search(r"south 200 \(192–208\) 0\.750 \(0\.\d\d–0\.\d\d\)", text)
     assert "Accuracy: north lies 0.250 above south (between 0." in text
-    assert "in at most 5 of 100 such requests" in text and "west: denied not this year" in text
+    assert "in at most 5 of 100 such requests" in text and "west: denied: not this year" in text
     alike = re.sub(r"\s+", " ", Tags(page_of(study(counts=(evaluated(197),)))).text)
     assert "No two hospitals are told apart. The largest difference, accuracy: north lies 0.015 above south" in alike
     told = json.loads(json.dumps(study(counts=(evaluated(150),)).to_dict()))

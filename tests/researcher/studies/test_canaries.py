@@ -41,7 +41,7 @@ def test_a_hospital_whose_canary_fails_is_left_out_with_the_reason_and_charges_n
     told: list[Any] = []
     _, history = run(tmp_path, hospitals, on_event=told.append)
     assert (history.records[0].datasites, hospitals[1].charged) == (("a", "c"), {})
-    assert history.records[0].skipped == {"b": f"canary failed (WW501: {WHY} Nothing was charged.)"}
+    assert history.records[0].skipped == {"b": f"canary failed: WW501: {WHY} Nothing was charged."}
     assert participation("b", history.records).standing == "canary failed"
     assert [event.reason for event in told if event.state == "failed"] == [f"canary failed: WW501: {WHY}"]
 

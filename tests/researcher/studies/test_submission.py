@@ -80,12 +80,12 @@ def test_a_hospital_that_stays_away_is_left_out_if_enough_are_there() -> None:
     study = submitted(north=Answers(AWAY), south=Answers(APPROVED))
     names, absent = study.approved(1, unreachable_seconds=0.05)
     assert names == ["south"]
-    assert absent["north"].startswith("unreachable Datasite 'north'")
+    assert absent["north"].startswith("unreachable: Datasite 'north'")
 
 
 def test_too_few_hospitals_are_named_with_what_became_of_them() -> None:
     study = submitted(north=Answers(AWAY), south=Answers(RequestAnswer("r", "denied", "No.")))
-    with pytest.raises(RequestDenied, match=r"north: unreachable.*; south: denied No"):
+    with pytest.raises(RequestDenied, match=r"north: unreachable.*; south: denied: No"):
         study.approved(1, unreachable_seconds=0.05)
 
 
@@ -106,7 +106,7 @@ def test_others_have_some_time_to_decide_once_enough_approved() -> None:
 
 def test_a_number_that_can_never_be_met_is_said_instead_of_waited_for() -> None:
     study = submitted(north=Answers(APPROVED), south=Answers(PENDING, DENIED), east=Answers(PENDING))
-    with pytest.raises(RequestDenied, match=r"only 2 of 3 hospitals can take part \(south: denied No\.\)"):
+    with pytest.raises(RequestDenied, match=r"only 2 of 3 hospitals can take part \(south: denied: No\.\)"):
         study.wait_for_decisions(min_clients=3, poll_seconds=0.0)
     with pytest.raises(RequestDenied, match="only 3 of 3"):
         submitted(a=Answers(PENDING), b=Answers(AWAY), c=Answers(PENDING)).wait_for_decisions(min_clients=4)

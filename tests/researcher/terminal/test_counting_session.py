@@ -98,4 +98,4 @@ def test_counts_are_waited_for_as_a_study_is_and_say_who_refused(enough: int | N
     wait_for_decisions(submission, PlainConsole(), min_clients=enough, grace_seconds=5.0)
     assert asked == {"min_clients": enough, "grace_seconds": 5.0}
     told = capsys.readouterr().out
-    assert "south: denied not now" in told and "1 of 3 approved; waiting for west" in told
+    assert "south: denied: not now" in told and "1 of 3 approved; waiting for west" in told
