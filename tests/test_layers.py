@@ -35,6 +35,7 @@ READERS_OF_RECORDS = {
     "policies/ledger/reservations.py",
     "researcher/counts/saved.py",
     "researcher/exported/about.py",
+    "researcher/papers/study_record.py",
     "researcher/reports/kept_result.py",
 }
 # A room, and what it may import: package by package, room by room.
@@ -53,6 +54,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "policies.answers": {"policies": "budget plans untrusted_text validate"},
     "policies.contracts": {"policies": "answers errors plans validate"},
     "policies.ledger": {"policies": "answers budget errors plans validate"},
+    "policies.papers": {"policies": "__init__ answers errors ledger plans validate"},
     "datasites.__init__": {},
     "datasites.first_settings": {"policies": "settings"},
     "datasites.runs": {},
@@ -128,7 +130,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.access": {"policies": "errors inside_folder validate", "datasites": "audit_log config files pysyft"},
     "datasites.code_requests": {
-        "policies": "answers budget errors ledger plans untrusted_text validate versions",
+        "policies": "answers budget errors ledger papers plans untrusted_text validate versions",
         "datasites": (
             "approvals assets audit_log config files pysyft rehearsal.rehearsals state training.engines training.models"
         ),
@@ -220,9 +222,15 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "training.finding_metrics",
         "researcher": "atomic_file evaluation hospitals html strategies",
     },
+    "researcher.counts": {"policies": "errors plans", "researcher": "atomic_file studies"},
+    "researcher.judgement": {
+        "policies": "answers errors plans terminal untrusted_text validate",
+        "datasites": ("sources training.evaluation training.finding_metrics training.metrics training.ranking"),
+        "researcher": "atomic_file counts evaluation exported html studies",
+    },
     "researcher.papers": {
-        "policies": "budget errors ledger plans",
-        "researcher": "exported studies",
+        "policies": "__init__ answers budget errors ledger papers plans settings validate",
+        "researcher": "exported judgement studies",
     },
     "researcher.exports": {
         "policies": "__init__ errors plans",
@@ -231,16 +239,10 @@ HOUSE: dict[str, dict[str, str]] = {
         "researcher": "atomic_file evaluation exported papers planning studies",
     },
     "researcher.tracking": {"policies": "errors plans", "researcher": "atomic_file studies"},
-    "researcher.counts": {"policies": "errors plans", "researcher": "atomic_file studies"},
     "researcher.reports": {
         "policies": "answers budget errors plans untrusted_text",
         "datasites": "training.finding_metrics",
         "researcher": "atomic_file counts evaluation html studies",
-    },
-    "researcher.judgement": {
-        "policies": "answers errors plans terminal untrusted_text validate",
-        "datasites": ("sources training.evaluation training.finding_metrics training.metrics training.ranking"),
-        "researcher": "atomic_file counts evaluation exported html studies",
     },
     "researcher.terminal": {
         "policies": "answers errors plans terminal untrusted_text versions",

@@ -14,6 +14,7 @@ from datasites.code_requests.books import Books
 from policies import versions
 from policies.errors import RequestUnknown
 from policies.ledger.receipt import Receipt, RoundEntry, dataset_mark, public_key, sign
+from policies.papers.bill_of_materials import bill_digest
 
 
 class Receipts:
@@ -76,7 +77,7 @@ class Receipts:
             epsilon=epsilon,
             delta=plan.privacy.delta if plan.privacy else None,
             state=decision.decision,
-            versions=dict(versions.installed()),
+            versions={**versions.installed(), "sbom": bill_digest()},
             audit_head=head,
             issued_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )

@@ -67,7 +67,8 @@ WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders
      │  ├─ NoticeNotSent           WW831
      │  ├─ ModelRefused            WW840
      │  ├─ ExportRefused           WW841
-     │  └─ ConverterMissing        WW842
+     │  ├─ ConverterMissing        WW842
+     │  └─ EvidenceRefused         WW843
      └─ ServingError               WW901
         ├─ ServingBusy             WW902
         ├─ TokenRefused            WW903
@@ -109,7 +110,7 @@ from policies.errors.contracts import (
     TooSlow,
 )
 from policies.errors.data import DataError, IdentitySuspected, StoreBroken
-from policies.errors.exported_models import ConverterMissing, ExportRefused, ModelRefused
+from policies.errors.exported_models import ConverterMissing, EvidenceRefused, ExportRefused, ModelRefused
 from policies.errors.federation import (
     AccountUnknown,
     CertificateRefused,
@@ -171,6 +172,7 @@ __all__ = [
     "DatasiteNotTrusted",
     "DatasiteUnreachable",
     "DiskFull",
+    "EvidenceRefused",
     "ExportRefused",
     "FederationError",
     "FormRefused",

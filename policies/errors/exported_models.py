@@ -1,4 +1,4 @@
-"""Errors of models in files for other programs: made by an export, opened by evaluation and serving."""
+"""Errors of models in files for other programs, made by an export, and of the papers that go with a model."""
 
 from __future__ import annotations
 
@@ -21,3 +21,9 @@ class ConverterMissing(ConfigError):
     """A form needs a converter with an environment of its own, and that was not set up."""
 
     code = "WW842"
+
+
+class EvidenceRefused(ConfigError):
+    """A study's papers were not written, or do not hold: a file of the study or of the pack is not what it was."""
+
+    code, status = "WW843", 422

@@ -78,7 +78,7 @@ class Receipt:
         epsilon: What they spent together at `delta`, per privacy unit; None without differential privacy.
         delta: At which epsilon is stated; None without differential privacy.
         state: `approved` while more rounds may follow, `ended` when none can.
-        versions: Package → version at the datasite.
+        versions: Package → version at the datasite; also `sbom`, the digest of its bill of materials.
         audit_head: Hash of the last entry of the datasite's event log when the receipt was issued.
         issued_at: When: ISO 8601, with its time zone.
         version: Of this format.

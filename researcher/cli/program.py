@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from policies.terminal.commands import run
 from policies.terminal.printing import say, show_everything
-from researcher.cli import conversations, counts, demo, hospitals, receipts, repetition, reports, studies
+from researcher.cli import conversations, counts, demo, evidence, hospitals, receipts, repetition, reports, studies
 from researcher.cli.commands import ResearcherCommands
 from researcher.cli.models import exports, serving
 
 DESCRIPTION = "The researcher's commands."
-PARTS = (hospitals, studies, repetition, conversations, receipts, counts, exports, serving, reports, demo)
+PARTS = (hospitals, studies, repetition, conversations, receipts, evidence, counts, exports, serving, reports, demo)
 """Each adds its own commands; `--help` and the reference list them in this order."""
 INTERRUPTED = 130
 

@@ -65,8 +65,13 @@ def read_receipts(study: Path) -> tuple[KeptReceipt, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
+def key_file_of(receipt: Path) -> Path:
+    """The file of the key that a receipt's file verifies with."""
+    return receipt.with_name(receipt.name.removesuffix(_SUFFIX) + ".key")
+
+
 def _read(file: Path) -> KeptReceipt:
-    key_file = file.with_name(file.name.removesuffix(_SUFFIX) + ".key")
+    key_file = key_file_of(file)
     try:
         with file.open("rb") as stream:
             content = stream.read(MAX_RECEIPT_BYTES + 1)

@@ -1,0 +1,56 @@
+"""The bill of materials of the program that runs: each package of its environment, as CycloneDX. Public."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import re
+from functools import cache
+
+import policies
+
+SPEC_VERSION = "1.6"
+DIGEST_FORM = re.compile("sha256:[0-9a-f]{64}")
+"""How a receipt's `versions` names a bill, under `sbom`."""
+
+
+@cache
+def bill_of_materials() -> str:
+    """The CycloneDX JSON of this environment: equal environments give equal bytes, as nothing in it tells a time."""
+    found = {
+        re.sub(r"[-_.]+", "-", one.name).lower(): one.version for one in importlib.metadata.distributions() if one.name
+    }
+    found.pop("wanwu", None)
+    components = [_component(name, version) for name, version in sorted(found.items())]
+    bill = {
+        "bomFormat": "CycloneDX",
+        "specVersion": SPEC_VERSION,
+        "version": 1,
+        "metadata": {
+            "component": {
+                "type": "application",
+                "bom-ref": "wanwu",
+                "name": "wanwu",
+                "version": policies.__version__,
+            }
+        },
+        "components": [
+            {"type": "platform", "bom-ref": "python", "name": "python", "version": platform.python_version()},
+            *components,
+        ],
+        "dependencies": [{"ref": "wanwu", "dependsOn": ["python", *(one["bom-ref"] for one in components)]}],
+    }
+    return json.dumps(bill, indent=1) + "\n"
+
+
+def bill_digest(bill: str | bytes | None = None) -> str:
+    """`sha256:` and the digest of a bill, of this environment's own if none is given."""
+    text = bill_of_materials() if bill is None else bill
+    return "sha256:" + hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
+
+
+def _component(name: str, version: str) -> dict[str, str]:
+    purl = f"pkg:pypi/{name}@{version}"
+    return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}

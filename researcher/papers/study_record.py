@@ -1,0 +1,161 @@
+"""What a study's folder holds that papers may rest on, each file verified before anything is said of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from policies.errors import ConfigError, EvidenceRefused, PlanError, ReceiptInvalid, WanwuError
+from policies.papers.bill_of_materials import DIGEST_FORM, bill_digest
+from policies.papers.ledger_extract import MAX_EXTRACT_BYTES, LedgerExtract, read_extract
+from policies.plans.training import TrainingPlan
+from researcher.judgement.judgement import Judgement
+from researcher.papers.backing import check_backing
+from researcher.papers.kept_receipts import FOLDER, KeptReceipt, key_file_of, read_receipts, receipt_files
+from researcher.papers.model_file import WEIGHTS, ModelFile, read_model_file
+
+EXTRACTS, EXTRACT_SUFFIX = "ledger", ".ledger.json"
+BILLS_SUFFIX = ".sbom.json"
+STUDY_FILE = "study.json"
+MODEL_FILE = "global_model.safetensors"
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study whose files hold together.
+
+    Attributes:
+        plan: Of the first hospital; the others' differ in the dataset's name alone.
+        receipts: By the hospitals' names.
+        extracts: Datasite → its ledger's extract, where it gave one.
+        model: The model's file, which the receipts stand behind.
+        judgement: How well the model does on public test data; None where no evaluation was given.
+        files: Every file that was read.
+    """
+
+    plan: TrainingPlan
+    receipts: tuple[KeptReceipt, ...]
+    extracts: dict[str, tuple[LedgerExtract, str]]
+    model: ModelFile
+    judgement: Judgement | None
+    files: tuple[Path, ...]
+
+
+def read_record(study: Path, model: Path, evaluation: Path | None) -> StudyRecord:
+    """Reads a study's folder.
+
+    Guarantees:
+        Every receipt and extract is, to the last byte, what its hospital signed; they are of one study and plan; the
+        model's weights are those that its sidecar describes, and its plan, rounds and costs those of the receipts; an
+        evaluation is of this very file; a bill of materials beside a receipt is the one that the receipt names.
+
+    Args:
+        study: The folder: `receipts`, and `ledger` where hospitals gave extracts.
+        model: The model's file.
+        evaluation: A judgement, as `evaluate --json` writes it.
+
+    Raises:
+        EvidenceRefused, ReceiptInvalid, ConfigError: Something does not hold; the text names the file.
+    """
+    receipts = read_receipts(study)
+    found = read_model_file(model)
+    check_backing(found, receipts)
+    plan = _plan(study, receipts, found)
+    judgement = None if evaluation is None else _judgement(evaluation, found)
+    extracts = {}
+    for file in sorted((study / EXTRACTS).glob(f"*{EXTRACT_SUFFIX}")):
+        extract = _extract(file, receipts)
+        if extract.datasite in extracts:
+            raise EvidenceRefused(f"Two extracts are of {extract.datasite}. Keep the latest in {study / EXTRACTS}.")
+        extracts[extract.datasite] = (extract, _sha256(file))
+    _check_bills(study, receipts)
+    files = [file for one in receipt_files(study) for file in (one, key_file_of(one))]
+    files += sorted((study / EXTRACTS).glob(f"*{EXTRACT_SUFFIX}")) + sorted((study / FOLDER).glob(f"*{BILLS_SUFFIX}"))
+    files += [model, *([model.with_suffix(".json")] if model.suffix == WEIGHTS else [])]
+    files += [one for one in (evaluation, study / STUDY_FILE) if one is not None and one.is_file()]
+    return StudyRecord(plan, receipts, extracts, found, judgement, tuple(files))
+
+
+def _plan(study: Path, receipts: tuple[KeptReceipt, ...], model: ModelFile) -> TrainingPlan:
+    """The plan that was approved; a `study.json` beside it must hold the same."""
+    try:
+        plan = TrainingPlan.from_json(json.dumps(dict(receipts[0].receipt.plan)))
+    except PlanError as error:
+        raise EvidenceRefused(f"The receipts' plan is none of training by this version: {error.public}") from error
+    if model.model != plan.model or len(model.class_names) != plan.model.num_classes:
+        raise EvidenceRefused(f"{model.name} says that it is another model than the plan's. Take the study's own.")
+    file = study / STUDY_FILE
+    if file.is_file():
+        try:
+            values = json.loads(file.read_bytes())
+            kept, requests = TrainingPlan.from_json(values["plan"]), values["requests"]
+            asked = {name: str(one["request_id"]) for name, one in requests.items()}
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, PlanError) as error:
+            raise EvidenceRefused(f"{file} was changed or cut. Take the folder's original.") from error
+        if kept.digest() != model.plan_digest:
+            raise EvidenceRefused(f"{file} holds another plan than the model's. Take the folder's original.")
+        for one in receipts:
+            if asked.get(one.hospital) != one.receipt.request_id:
+                raise EvidenceRefused(
+                    f"{file} names another request at {one.hospital} than its receipt. Fetch it again."
+                )
+    return plan
+
+
+def _judgement(file: Path, model: ModelFile) -> Judgement:
+    try:
+        judgement = Judgement.from_json(file.read_bytes())
+    except OSError as error:
+        raise ConfigError(
+            f"{file} cannot be read. Write it: python -m researcher evaluate ... --json {file}."
+        ) from error
+    except WanwuError as error:
+        raise EvidenceRefused(f"{file.name} was changed or is no evaluation: {error.public}") from error
+    if judgement.model.sha256 != model.sha256 or judgement.model.class_names != model.class_names:
+        raise EvidenceRefused(f"{file.name} judges another file than {model.name}. Evaluate this one.")
+    return judgement
+
+
+def _extract(file: Path, receipts: tuple[KeptReceipt, ...]) -> LedgerExtract:
+    try:
+        with file.open("rb") as stream:
+            signed = read_extract(stream.read(MAX_EXTRACT_BYTES + 1))
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read.") from error
+    except ReceiptInvalid as error:
+        raise EvidenceRefused(f"{file.name}: {error.public}") from error
+    extract = signed.extract
+    of = {one.hospital: one for one in receipts}.get(extract.datasite)
+    if of is None or of.public_key != signed.public_key:
+        raise EvidenceRefused(
+            f"{file.name} was not signed with the key of one of the receipts. Ask its hospital again."
+        )
+    stated = (of.receipt.request_id, of.receipt.dataset_mark, of.receipt.plan_digest)
+    if (extract.request_id, extract.dataset_mark, extract.plan_digest) != stated:
+        raise EvidenceRefused(f"{file.name} is of another request, dataset or plan than {of.hospital}'s receipt.")
+    if extract.rounds_charged != len(of.receipt.rounds):
+        raise EvidenceRefused(
+            f"{file.name} counts {extract.rounds_charged} rounds, the receipt {len(of.receipt.rounds)}. Fetch both at "
+            "the same time."
+        )
+    return extract
+
+
+def _check_bills(study: Path, receipts: tuple[KeptReceipt, ...]) -> None:
+    named = {one.hospital: one.receipt.versions.get("sbom") for one in receipts}
+    for file in sorted((study / FOLDER).glob(f"*{BILLS_SUFFIX}")):
+        hospital = file.name.removesuffix(BILLS_SUFFIX)
+        if named.get(hospital) != bill_digest(file.read_bytes()):
+            raise EvidenceRefused(f"{file.name} is not the bill of materials that a receipt of {hospital} names.")
+
+
+def sbom_of(receipt: KeptReceipt) -> str | None:
+    """The digest of the hospital's bill of materials; None in receipts of versions before there was one."""
+    named = receipt.receipt.versions.get("sbom")
+    return named if named and DIGEST_FORM.fullmatch(named) else None
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
