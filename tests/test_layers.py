@@ -312,7 +312,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "access assets audit_log code_requests config doctor files notices.settings",
     },
     "datasites.console": {
-        "policies": "answers budget errors ledger plans terminal",
+        "policies": "answers budget errors ledger papers plans terminal",
         "datasites": (
             "access approvals assets audit_log code_requests config datasets elsewhere files notices "
             "rehearsal.rehearsals review rules runs.queue runs.supervisor sources web"
@@ -345,7 +345,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "access code_requests config files notices pages pysyft researchers_port runs.runs state web",
     },
     "datasites.cli": {
-        "policies": "answers errors plans terminal untrusted_text",
+        "policies": "answers errors papers plans terminal untrusted_text",
         "datasites": (
             "access assets audit_log config console datasets doctor files first_settings ingestion prepare pysyft "
             "server sources state study_report web"

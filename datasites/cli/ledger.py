@@ -1,4 +1,4 @@
-"""Commands about the privacy ledger: `ledger verify`, which needs no running datasite, and `ledger show`."""
+"""Commands about the privacy ledger: `ledger verify`, which needs no running datasite, `show` and `extract`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from datasites.cli import console
-from datasites.cli.commands import Chosen, HospitalCommands
+from datasites.cli.commands import Chosen, HospitalCommands, identifier, tell
 from datasites.cli.state_option import chosen_state
 from policies.errors import ConfigError
-from policies.terminal.commands import option, path
+from policies.terminal.commands import argument, option, path
 from policies.terminal.printing import say, say_json
 
 if TYPE_CHECKING:
@@ -56,9 +56,21 @@ def show(chosen: Chosen) -> None:
         say_json(entry)
 
 
+def extract(chosen: Chosen, *, request: str, out: Path) -> None:
+    """Writes a signed extract for a study's papers: its rounds, and what all studies of the dataset hold together."""
+    from datasites.console.records import keep_extract
+
+    answer = console.call(chosen, "POST", f"/requests/{request}/extract")
+    keep_extract(answer, out)
+    told = f"Written to {out}. Whoever gets it reads what is left of the dataset's budget; it names no other study."
+    tell(chosen, {"id": answer["request_id"], "file": str(out)}, told)
+
+
 def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
     ledger = commands.within("ledger", "The privacy ledger.")
     told = "receipts, or folders of them, to compare the books with"
     ledger.add("verify", verify, option("--receipts", told, kind=path, value="PATH", words=True))
     ledger.add("show", show)
+    written = option("--out", "file to write, such as NAME.ledger.json", kind=path, value="FILE", required=True)
+    ledger.add("extract", extract, argument("request", "its identifier", kind=identifier("request")), written)

@@ -13,7 +13,7 @@ import click
 from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands, tell
 from datasites.cli.state_option import chosen_state
-from policies.errors import BackupRefused
+from policies.errors import BackupRefused, ConfigError
 from policies.terminal.commands import argument, option, path, refuse_together, switch
 from policies.terminal.printing import say, say_json
 
@@ -135,8 +135,20 @@ def _head(entries: int, head: str) -> str:
     return f"{entries} entries, head {head[:16]}"
 
 
+def sbom(chosen: Chosen, *, file: Path) -> None:
+    """Writes which packages this environment has, as CycloneDX; receipts issued from it name the file's digest."""
+    from policies.papers.bill_of_materials import bill_digest, bill_of_materials
+
+    try:
+        file.write_text(bill_of_materials(), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written ({error.strerror}).") from error
+    tell(chosen, {"file": str(file), "digest": bill_digest()}, f"Written to {file}, {bill_digest()}.")
+
+
 def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
+    commands.add("sbom", sbom, argument("file", "file to write, such as NAME.sbom.json", kind=path))
     commands.add("backup", backup, argument("folder", "folder of this datasite's backups", kind=path))
     commands.add(
         "restore",

@@ -40,6 +40,19 @@ class RecordAnswer:
 
 
 @dataclass(frozen=True)
+class ExtractAnswer:
+    """An extract of the ledger for the papers of a study.
+
+    Attributes:
+        request_id: Of the request.
+        text: The signed file.
+    """
+
+    request_id: str
+    text: str
+
+
+@dataclass(frozen=True)
 class SharedAnswer:
     """A decision as other hospitals may read it.
 

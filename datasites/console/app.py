@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from datasites.console import books, budget, datasets, link, notices, requests, researchers, rules, runs, staff
 from datasites.console.console import Console
-from datasites.console.sharing import elsewhere
+from datasites.console.sharing import elsewhere, extracts
 from datasites.web.http_errors import add_error_handlers
 
 PREFIX = "/admin/v1"
@@ -25,6 +25,19 @@ def make_app(console: Console) -> FastAPI:
         redirect_slashes=False,
     )
     add_error_handlers(app, lambda error: console.books.counted.add("admin's call refused", code=error.code))
-    for part in (requests, elsewhere, rules, researchers, staff, runs, budget, datasets, books, notices, link):
+    for part in (
+        requests,
+        elsewhere,
+        extracts,
+        rules,
+        researchers,
+        staff,
+        runs,
+        budget,
+        datasets,
+        books,
+        notices,
+        link,
+    ):
         app.include_router(part.make_routes(console), prefix=PREFIX)
     return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datasites.console.answers import RecordAnswer, SharedAnswer, read_row
+from datasites.console.answers import ExtractAnswer, RecordAnswer, SharedAnswer, read_row
 from datasites.files.private_file import write_private
 from datasites.review.page import read_page
 from policies.errors import ConfigError, ReceiptInvalid
@@ -17,6 +17,15 @@ def keep_record(content: object, file: Path) -> None:
         ConfigError: It cannot be written.
     """
     _write(file, read_row(RecordAnswer, content).page)
+
+
+def keep_extract(content: object, file: Path) -> None:
+    """Writes an extract of the ledger, mode 0600.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
+    _write(file, read_row(ExtractAnswer, content).text)
 
 
 def keep_shared(content: object, file: Path) -> None:

@@ -1,1 +1,1 @@
-"""What a hospital states for the papers of a model beside its receipts: its ledger as a whole, and its packages."""
+"""Statements of a hospital for the papers of a model, beside its receipts: of its ledger and of its packages."""

@@ -42,6 +42,7 @@ class LedgerExtract:
         epsilon_limit: The most that all studies of the dataset together may ever spend.
         epsilon_held: What they have spent or still hold, at `delta`.
         delta: At which both are stated.
+        without_privacy: Whether rounds without differential privacy ran on the dataset too, which no epsilon bounds.
         ledger_head: Hash of the ledger's last entry when the extract was made.
     """
 
@@ -55,6 +56,7 @@ class LedgerExtract:
     epsilon_limit: float
     epsilon_held: float
     delta: float
+    without_privacy: bool
     ledger_head: Annotated[str, Checks.digest]
 
 

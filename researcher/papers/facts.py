@@ -187,6 +187,8 @@ def _hospital(number: int, one: KeptReceipt, record: StudyRecord, words: Words, 
         at = f"ledger extract {digest[:12]}, signed: /extract/"
         known["epsilon_limit"] = Fact(f"{extract.epsilon_limit:g}", f"{at}epsilon_limit")
         known["epsilon_held"] = Fact(_up(extract.epsilon_held), f"{at}epsilon_held")
+        if extract.without_privacy:
+            known["held_open"] = Fact("without differential privacy", f"{at}without_privacy")
         known["delta_of_dataset"] = Fact(f"{extract.delta:g}", f"{at}delta")
     return known
 

@@ -1,4 +1,4 @@
-"""What a study's folder holds that papers may rest on, each file verified before anything is said of it."""
+"""A study's record: the files that papers may rest on, each verified before anything is said of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the papers hold that nobody signed and nothing measured: the researcher's own words, shown as such."""
+"""The researcher's own words in papers: what nobody signed and nothing measured, shown as such."""
 
 from __future__ import annotations
 

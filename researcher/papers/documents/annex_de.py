@@ -95,6 +95,11 @@ SECTIONS = (
                 HOSPITALS,
             ),
             Line(
+                "{hospital}: Auf dem Datensatz liefen auch Runden ohne Differential Privacy ({held_open}); kein "
+                "Epsilon begrenzt sie.",
+                HOSPITALS,
+            ),
+            Line(
                 "{hospital}: Was andere Studien des Datensatzes daneben kosten, ist hier nicht bekannt.",
                 HOSPITALS,
                 unless="epsilon_held",

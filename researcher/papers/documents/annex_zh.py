@@ -74,6 +74,10 @@ SECTIONS = (
                 HOSPITALS,
             ),
             Line(
+                "{hospital}：该数据集上还运行过未采用差分隐私的轮次（{held_open}），任何 epsilon 都不能限制它们。",
+                HOSPITALS,
+            ),
+            Line(
                 "{hospital}：该数据集的其他研究另外花费多少，此处不知。",
                 HOSPITALS,
                 unless="epsilon_held",

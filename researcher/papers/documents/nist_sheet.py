@@ -152,6 +152,7 @@ SECTIONS = (
                 "{epsilon_limit}, at delta {delta_of_dataset}.",
                 HOSPITALS,
             ),
+            Line("{hospital}: rounds {held_open} ran on the dataset too, which no epsilon bounds.", HOSPITALS),
             Line(
                 "{hospital}: what other studies of the dataset cost beside is not known here.",
                 HOSPITALS,

@@ -76,6 +76,7 @@ ANSWERS: dict[str, tuple[list[str], Any]] = {
     "elsewhere remove": (["a1b2"], KNOWN),
     "staff remove": (["wu"], {"name": "wu"}),
     "staff list": ([], []),
+    "ledger extract": (["ab", "--out", "made.json"], {"request_id": "ab", "text": "{}"}),
     "ledger show": ([], [{"sequence": 1}]),
     "audit search": ([], {"rows": [], "next": None}),
 }
@@ -119,8 +120,9 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("words", ANSWERS)
 def test_a_command_that_asks_a_datasite_prints_json_alone_and_a_sentence_or_table_without(
-    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     arguments, answer = ANSWERS[words]
     monkeypatch.setattr(console, "call", lambda *_, **__: answer)
     assert main([*words.split(), *arguments, "--name", "x", "--json"]) == 0

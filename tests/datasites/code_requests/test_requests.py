@@ -32,6 +32,7 @@ from policies.errors import (
     RequestUnknown,
 )
 from policies.ledger.receipt import verify
+from policies.papers.bill_of_materials import bill_digest
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from researcher.hospitals import code_requests
 
@@ -325,5 +326,6 @@ def test_a_receipt_states_the_rounds_that_were_charged_and_verifies(north: Gover
     north.book.approve(request.request_id, by="wu")
     receipt = json.loads(receipts.issue(request.request_id))["receipt"]
     assert (receipt["study"], receipt["approver"], receipt["rounds"]) == (plan.study, "wu", [])
+    assert receipt["versions"]["sbom"] == bill_digest()
     verify(receipts.issue(request.request_id), receipts.public_key)
     assert north.events("receipt issued")[-1]["request"] == request.request_id

@@ -34,6 +34,7 @@ ROLES = {
     "POST /requests/{request_id}/ask": {ADMIN, REVIEWER},
     "POST /requests/{request_id}/end": {ADMIN},
     "POST /requests/{request_id}/share": {ADMIN, REVIEWER},
+    "POST /requests/{request_id}/extract": {ADMIN, REVIEWER},
     "POST /elsewhere": {ADMIN, REVIEWER},
     "GET /elsewhere": {ADMIN, REVIEWER},
     "POST /elsewhere/remove": {ADMIN, REVIEWER},

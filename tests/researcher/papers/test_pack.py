@@ -39,7 +39,7 @@ def extract_of(study: Path, **changes: Any) -> LedgerExtract:
     receipt = json.loads((study / "receipts" / "north.receipt.json").read_text())["receipt"]
     same = {name: receipt[name] for name in ("datasite", "request_id", "dataset_mark", "plan_digest")}
     values = {**same, "rounds_reserved": 3, "rounds_charged": 2, "released": True, "epsilon_limit": 8.0}
-    values |= {"epsilon_held": 4.25, "delta": 1e-5, "ledger_head": "c" * 64}
+    values |= {"epsilon_held": 4.25, "delta": 1e-5, "without_privacy": False, "ledger_head": "c" * 64}
     return LedgerExtract(**{**values, **changes})
 
 
@@ -266,6 +266,12 @@ def test_what_one_patient_can_lose_is_told_in_odds_and_never_as_less_than_the_re
     assert "in 100 patients who did. Guessing finds 1 in 100." in card
     assert "hold epsilon 4.25 of at most 8, at delta 1e-05" in card
     assert "Hospital 2: what other studies of the same dataset cost beside is not known here." in card
+
+
+def test_rounds_without_differential_privacy_in_an_extract_are_told(study: Path, tmp_path: Path) -> None:
+    write_extract(study, extract_of(study, without_privacy=True))
+    card = (write_pack(study, tmp_path / "pack", WORDS) / "README.md").read_text()
+    assert "North Hospital: rounds without differential privacy ran on the dataset too" in card
 
 
 def test_facts_are_listed_once_with_what_they_rest_on(pack: Path) -> None:
