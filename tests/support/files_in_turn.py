@@ -1,7 +1,7 @@
 """Which process of `make test` takes which file of tests, and when: all processes are to end together.
 
-Files that use the same running hospitals go to one process, so that these are started once. What takes long comes
-first: a long file that is begun last is what everybody waits for.
+Files that use the same running hospitals or fork server go to one process, so that these are started once. What takes
+long comes first: a long file that is begun last is what everybody waits for.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from pathlib import Path
 from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).resolve().parents[1]
-# The fixtures of tests/end_to_end/conftest.py that start hospitals once for a process, and those that stand on them.
-SHARED = {"hospitals": {"hospitals", "federation", "north_only"}, "pair": {"pair"}}
+# The fixtures of tests/end_to_end and tests/datasites/runs that start what takes long once for a process, and those
+# that stand on them.
+SHARED = {"hospitals": {"hospitals", "federation", "north_only"}, "pair": {"pair"}, "fork_server": {"fork_server"}}
+SHARING = (TESTS / "end_to_end", TESTS / "datasites" / "runs")
 LONGEST = ("end_to_end", "docs/test_tutorial", "datasites/runs", "datasites/training")
 
 
 class FilesInTurn(LoadScopeScheduling):
-    """Hands out one file after the other, as they come, or all files that share hospitals."""
+    """Hands out one file after the other, as they come, or all files that share hospitals or a fork server."""
 
     def _split_scope(self, nodeid: str) -> str:
         return scope_of(nodeid.partition("::")[0])
@@ -27,9 +29,9 @@ class FilesInTurn(LoadScopeScheduling):
 
 @cache
 def scope_of(file: str) -> str:
-    """What stays in one process: the hospitals that the tests of a file share, or else the file, from the project."""
+    """What stays in one process: the hospitals or fork server that a file's tests share, or else the file's path."""
     path = TESTS.parent / file
-    if path.parent != TESTS / "end_to_end":
+    if path.parent not in SHARING:
         return file
     used = {
         argument.arg

@@ -1,7 +1,6 @@
-"""What the processes of a run do in `test_team_runs`, in the place of training with drawn noise.
+"""What runs in the fork server of tests/datasites/runs do, in the place of training with drawn noise.
 
-`PROGRAM` is what the fork server's process runs; the study's name says which. Runs of `PROGRAM_UNFIT_FOR_SOME` train as
-hospitals do, on a device that is unfit for the weights of seed 0.
+`PROGRAM` is what the fork server's process runs; the study's name says which. Other studies train as hospitals do.
 """
 
 from __future__ import annotations
@@ -43,17 +42,11 @@ sys.path.insert(0, {str(Path(__file__).resolve().parents[1])!r})
 from support import process_group_work
 from datasites.runs.processes.fork_server import main
 process_group_work.note_when_closed_in()
+process_group_work.lack_what_is_taken_away()
 main(process_group_work.by_study)
 """
-# The same, but a second process finds no system call filter.
-PROGRAM_WITHOUT_A_FILTER = PROGRAM.replace(
-    "main(process_group", "process_group_work.take_the_filter_from_workers()\nmain(process_group"
-)
-PROGRAM_UNFIT_FOR_SOME = PROGRAM.replace("by_study", "unfit_for_some")
-PROGRAM_WITHOUT_NAMESPACES = PROGRAM.replace(
-    "main(process_group", "process_group_work.take_the_namespaces()\nmain(process_group"
-)
-
+# Names of empty files in the fork server's folder: the next runs have no namespaces, or no filter for a worker.
+NAMESPACES, FILTER = "no namespaces", "no filter for a worker"
 
 TIMES: dict[str, float] = {}  # when this process had done what
 
@@ -64,14 +57,14 @@ def by_study(inputs: RunInputs) -> Work:
     if plan.study in UNFIT:
         return unfit(inputs, plan, UNFIT[plan.study])
     works: dict[str, Callable[[RunInputs], Work]] = {
-        "train": runner.prepare,
         "fixed": fixed_round,
         "look": look_around,
         "stop": lambda inputs: partial(stop_half_way, inputs),
         "leave": lambda inputs: partial(leave_half_way, inputs),
         "prepare": prepare_without_end,
+        "study": unfit_for_some,
     }
-    return works[plan.study](inputs)
+    return works.get(plan.study, runner.prepare)(inputs)
 
 
 class Neighbours(BookKeeping):
@@ -106,7 +99,7 @@ def unfit(inputs: RunInputs, plan: TrainingPlan, engine: EngineFactory) -> Work:
 
 
 def unfit_for_some(inputs: RunInputs) -> Work:
-    """Each round in a way of its own."""
+    """Training as hospitals do, on a device that is unfit for the weights of seed 0: each round in a way of its own."""
     plan = parse(inputs.plan)
     assert isinstance(plan, TrainingPlan)
     if inputs.weights == canonical_bytes(initial_weights(plan.model, 0)):
@@ -199,16 +192,18 @@ def note_when_closed_in() -> None:
     sandbox.enter = noted  # type: ignore[assignment]
 
 
-def take_the_filter_from_workers() -> None:
-    restrict = sandbox.seccomp.restrict
+def lack_what_is_taken_away() -> None:
+    """Before each run, what stands in the fork server's folder is taken away from it."""
+    separate, restrict = namespaces.separate, sandbox.seccomp.restrict
+    taken: set[str] = set()
 
-    def only_the_first() -> None:
-        if os.getpid() != 1:
-            raise OSError(38, "no filter for a worker")
+    def separate_if_there() -> dict[str, str]:
+        taken.update(name for name in (NAMESPACES, FILTER) if Path(name).exists())
+        return dict.fromkeys(namespaces.KINDS, "none for this test") if NAMESPACES in taken else separate()
+
+    def restrict_if_there() -> None:
+        if FILTER in taken and os.getpid() != 1:
+            raise OSError(38, FILTER)
         restrict()
 
-    sandbox.seccomp.restrict = only_the_first
-
-
-def take_the_namespaces() -> None:
-    namespaces.separate = lambda: dict.fromkeys(namespaces.KINDS, "none for this test")
+    namespaces.separate, sandbox.seccomp.restrict = separate_if_there, restrict_if_there

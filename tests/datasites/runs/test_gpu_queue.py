@@ -269,9 +269,11 @@ LACKING = [piece for piece in sandbox_report() if piece.required and not piece.p
 
 
 @pytest.mark.skipif(bool(LACKING), reason=f"this machine lacks {LACKING}")
-def test_a_round_of_two_processes_is_accepted_and_charged_once(make: Callable[..., Datasite], tmp_path: Path) -> None:
-    fork_server = ForkServer(log=tmp_path / "runs.log", threads=2)
-    datasite = make(fork_server)
+def test_a_round_of_two_processes_is_accepted_and_charged_once(
+    make: Callable[..., Datasite], fork_server: ForkServer, fork_server_folder: Path
+) -> None:
+    lent = SimpleNamespace(warm_up=fork_server.warm_up, start=fork_server.start, stop=lambda: None)  # others go on
+    datasite = make(lent)
     spend = round_spend(PRIVATE)
     assert spend
     datasite.ledger.reserve(
@@ -289,7 +291,7 @@ def test_a_round_of_two_processes_is_accepted_and_charged_once(make: Callable[..
     datasite.supervisor.start()
     wait_for(lambda: datasite.state(0) not in ("queued", "running"))
     run = datasite.queue.find("request-0", 0)
-    assert run and run.state == "done", (run, (tmp_path / "runs.log").read_text())
+    assert run and run.state == "done", (run, (fork_server_folder / "runs.log").read_text())
     assert datasite.ledger.spent("request-0") == (spend,)
     update = load(datasite.blobs.path(ACCOUNT, run.update_digest).read_bytes())
     assert all(np.isfinite(values).all() and np.abs(values).max() > 0 for values in update.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -17,7 +18,7 @@ import pytest
 from safetensors.numpy import load
 from support.array_store import SourcePictures, ingest
 from support.hospitals import draw_pictures
-from support.process_group_work import PROGRAM, PROGRAM_WITHOUT_A_FILTER, PROGRAM_WITHOUT_NAMESPACES
+from support.process_group_work import FILTER, NAMESPACES
 from support.waiting import wait_for
 
 from datasites.runs.gpus import find_gpus
@@ -53,7 +54,7 @@ class Machine:
     folder: Path
     gpus: tuple[Any, ...]
     fork_server: ForkServer
-    required: bool
+    required: bool = True
     watched: list[int] = field(default_factory=list)
 
     def run(
@@ -98,7 +99,9 @@ class Machine:
         when_half(first)
 
 
-def make_machine(folder: Path, program: str, *, required: bool = True) -> Machine:
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> Machine:
+    folder = tmp_path_factory.mktemp("process_group")
     os.umask(0o077)
     images, labels = draw_pictures(60, 1)
     ingest(SourcePictures(images, labels, ("dark", "bright"), None), folder / "store", name="store")
@@ -106,14 +109,17 @@ def make_machine(folder: Path, program: str, *, required: bool = True) -> Machin
     for minor, slot in enumerate(("0000:3b:00.0", "0000:5e:00.0", "0000:af:00.0")):
         (driver / slot).mkdir(parents=True)
         (driver / slot / "information").write_text(f"GPU UUID: \t GPU-0{minor}\nDevice Minor: \t {minor}\n")
-    return Machine(folder, find_gpus(driver), ForkServer(log=folder / "runs.log", threads=2, program=program), required)
+    return Machine(folder, find_gpus(driver), fork_server)
 
 
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    made = make_machine(tmp_path_factory.mktemp("process_group"), PROGRAM)
-    yield made
-    made.fork_server.stop()
+@contextlib.contextmanager
+def without(piece: str, fork_server_folder: Path) -> Iterator[None]:
+    """Inside, runs lack a piece of the sandbox."""
+    (fork_server_folder / piece).touch()
+    try:
+        yield
+    finally:
+        (fork_server_folder / piece).unlink()
 
 
 @pytest.fixture(scope="module")
@@ -231,21 +237,15 @@ def test_a_first_process_that_is_killed_takes_its_workers_with_it(machine: Machi
     assert not any(psutil.pid_exists(pid) for pid in machine.watched)
 
 
-@pytest.fixture(scope="module")
-def without_namespaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    made = make_machine(tmp_path_factory.mktemp("bare"), PROGRAM_WITHOUT_NAMESPACES, required=False)
-    yield made
-    made.fork_server.stop()
-
-
 @pytest.mark.parametrize(("study", "kill"), [("stop", kill_a_worker), ("leave", kill_the_first)])
 def test_without_namespaces_no_process_outlives_the_run_either(
-    without_namespaces: Machine, study: str, kill: Callable[[psutil.Process], object]
+    machine: Machine, fork_server_folder: Path, study: str, kill: Callable[[psutil.Process], object]
 ) -> None:
-    with pytest.raises(RunFailed):
-        without_namespaces.run(study, when_half=kill)
-    assert len(without_namespaces.watched) == 2
-    wait_for(lambda: not any(psutil.pid_exists(pid) for pid in without_namespaces.watched))
+    bare = replace(machine, required=False, watched=[])
+    with without(NAMESPACES, fork_server_folder), pytest.raises(RunFailed):
+        bare.run(study, when_half=kill)
+    assert len(bare.watched) == 2
+    wait_for(lambda: not any(psutil.pid_exists(pid) for pid in bare.watched))
 
 
 def test_a_cancelled_run_ends_with_all_its_processes(machine: Machine) -> None:
@@ -277,14 +277,11 @@ def test_the_fork_server_has_no_process_left_over(machine: Machine) -> None:
     wait_for(lambda: not fork_server.children(recursive=True))
 
 
-def test_a_run_is_refused_where_a_worker_cannot_be_closed_in(tmp_path: Path) -> None:
-    machine = make_machine(tmp_path, PROGRAM_WITHOUT_A_FILTER)
-    try:
+def test_a_run_is_refused_where_a_worker_cannot_be_closed_in(machine: Machine, fork_server_folder: Path) -> None:
+    with without(FILTER, fork_server_folder):
         machine.run("fixed", processes=1, gpus=False)
         with pytest.raises(SandboxMissing) as missing:
             machine.run("fixed")
-    finally:
-        machine.fork_server.stop()
     assert "no filter for a worker" in missing.value.private
 
 
