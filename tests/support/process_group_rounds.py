@@ -1,19 +1,16 @@
-"""A process of a process group in `test_team`: audits and rounds; the first one writes what it found.
+"""A process of a process group in `test_torchrun_group`: audits and rounds; the first one writes what it found.
 
-torchrun starts all of them, or `python tests/support/process_group_rounds.py OUT forked` the first, which forks the
-other.
+torchrun starts both of them, or they are forked: with the environment that torchrun gives, or sharing memory.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from support.ports import free_port
 
 from datasites.training.local_round import train_round
 from datasites.training.models import initial_weights
@@ -44,18 +41,20 @@ def small_round(
     return train_round(plan, 0, initial_weights(SPEC, 0), pictures, random=random, process_group=process_group)
 
 
-def find(process_group: ProcessGroup) -> dict[str, np.ndarray]:
-    """What a process group of any kind finds, by name."""
+def find(process_group: ProcessGroup, *, whole: bool) -> dict[str, np.ndarray]:
+    """What a process group of any kind finds, by name; `whole` asks for every part of the audit."""
     torch.set_num_threads(1)
     device = "auto" if torch.cuda.device_count() >= process_group.size else "cpu"  # each process wants a GPU of its own
-    audit = run_audit(unit="picture", seed=3, process_group=process_group, device=device)
-    sound, broken = (  # canaries alone: only they have patients, and they see that nothing is clipped
+    patients, pictures, broken = (  # only canaries have patients, and they see that nothing is clipped
         canary_round(Subject(fault, 3, device=device, process_group=process_group), unit=unit, claimed_epsilon=1.0)
-        for fault, unit in ((None, "patient"), ("no_clip", "picture"))
+        for fault, unit in ((None, "patient"), (None, "picture"), ("no_clip", "picture"))
     )
-    held = [all(check.holds for check in canary_checks(one, claimed_epsilon=1.0)) for one in (sound, broken)]
-    found = {"size": np.array(process_group.size), "passed": np.array([audit.passed, *held])}
-    found["noise_z"] = np.array([audit.noise_z, sound.noise_z])
+    rounds = (patients, pictures, broken)
+    held = [all(check.holds for check in canary_checks(one, claimed_epsilon=1.0)) for one in rounds]
+    if whole:
+        held[1] = run_audit(unit="picture", seed=3, process_group=process_group, device=device).passed
+    found = {"size": np.array(process_group.size), "passed": np.array(held)}
+    found["noise_z"] = np.array([patients.noise_z, pictures.noise_z])
     for name, update in {
         "usual": small_round(process_group, noise=1.0),
         "empty": small_round(process_group, noise=1.0, rate=1e-6),
@@ -65,26 +64,39 @@ def find(process_group: ProcessGroup) -> dict[str, np.ndarray]:
     return found
 
 
-def by_torchrun(out: str) -> None:
-    """Writes the findings, in the first process."""
+def joined(out: str, *, whole: bool) -> None:
+    """A process that torchrun started, or that has such a one's environment; the first writes the findings."""
     process_group = TorchrunGroup.join()
-    found = find(process_group)
+    found = find(process_group, whole=whole)
     if process_group.is_first:
         np.savez(out, **found)
     torch.distributed.destroy_process_group()
 
 
-def forked(out: str) -> None:
+def as_by_torchrun(out: str) -> None:
+    """Forks the other process; both join by what torchrun would have told them."""
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    os.environ |= {**shared, "GLOO_SOCKET_IFNAME": "lo"}
+    worker = os.fork()
+    os.environ["RANK"] = os.environ["LOCAL_RANK"] = "0" if worker else "1"
+    joined(out, whole=False)
+    _end_together(worker)
+
+
+def sharing_memory(out: str) -> None:
     """Forks the other process; writes the findings when it has ended well."""
     memory = GroupMemory(2, parameters=300_000, sample=8000)
     worker = os.fork()
-    process_group = SharedMemoryGroup(memory, 0 if worker else 1)
-    found = find(process_group)
-    if not worker:
-        os._exit(0)
-    assert os.waitpid(worker, 0)[1] == 0
+    found = find(SharedMemoryGroup(memory, 0 if worker else 1), whole=True)
+    _end_together(worker)
     np.savez(out, **found)
 
 
+def _end_together(worker: int) -> None:
+    if not worker:
+        os._exit(0)
+    assert os.waitpid(worker, 0)[1] == 0
+
+
 if __name__ == "__main__":
-    (forked if sys.argv[2:] == ["forked"] else by_torchrun)(sys.argv[1])
+    joined(sys.argv[1], whole=True)

@@ -7,13 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from support import process_group_rounds
 from support.ports import free_port
-from support.waiting import CEILING_SECONDS
+from support.waiting import CEILING_SECONDS, wait_for
 
 from datasites.training.local_round import train_round
 from datasites.training.models import initial_weights
@@ -27,17 +31,11 @@ PROJECT = Path(__file__).resolve().parents[3]
 ROUNDS = str(PROJECT / "tests" / "support" / "process_group_rounds.py")
 
 
-def by_torchrun(out):
-    command = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
-    return [*command, "--master-port", str(free_port()), ROUNDS, out]
-
-
-@pytest.fixture(scope="module", params=[by_torchrun, lambda out: [ROUNDS, out, "forked"]], ids=["torchrun", "forked"])
-def found(tmp_path_factory, request):
-    """What two processes found, by name."""
-    out = tmp_path_factory.mktemp("process_group") / "found.npz"
-    command = [sys.executable, *request.param(str(out))]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(PROJECT)}
+def by_torchrun(out: str) -> None:
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
+    command = [sys.executable, *launch, "--master-port", str(free_port()), ROUNDS, out]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    environment["PYTHONPATH"] = f"{PROJECT}{os.pathsep}{PROJECT / 'tests'}"
     settings: dict = {"env": environment, "cwd": PROJECT, "stderr": subprocess.PIPE, "text": True}
     first = subprocess.Popen(command, start_new_session=True, **settings)
     try:
@@ -46,6 +44,45 @@ def found(tmp_path_factory, request):
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(first.pid, signal.SIGKILL)  # its processes too, where it was ended half way
+
+
+def forked(rounds: Callable[[str], None], out: str) -> None:
+    """In a fork of this process, which has imported all that training needs; it forks the other."""
+    if (first := os.fork()) == 0:
+        status = 1
+        try:
+            os.setsid()
+            rounds(out)
+            status = 0
+        except BaseException:  # noqa: BLE001 - it is printed, and the process ends either way
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    try:
+        wait_for(lambda: os.waitid(os.P_PID, first, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(first, signal.SIGKILL)
+        _, status = os.waitpid(first, 0)
+    assert status == 0
+
+
+WAYS: dict[str, Callable[[str], None]] = {
+    "torchrun": by_torchrun,
+    "torchrun's environment": partial(forked, process_group_rounds.as_by_torchrun),
+    "shared memory": partial(forked, process_group_rounds.sharing_memory),
+}
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(way, marks=[pytest.mark.slow] * (way == "torchrun")) for way in WAYS]
+)
+def found(tmp_path_factory, request):
+    """What two processes found, by name. torchrun itself, which imports all of it three times, is a slow test."""
+    out = tmp_path_factory.mktemp("process_group") / "found.npz"
+    if request.param != "torchrun" and torch.cuda.is_available():
+        pytest.skip("CUDA does not survive a fork")
+    WAYS[request.param](str(out))
     with np.load(out, allow_pickle=False) as values:
         return dict(values)
 
