@@ -20,7 +20,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 
 from support.array_store import SourcePictures, ingest  # noqa: E402
-from support.hostile import ATTACKS, PROGRAM, ROOM  # noqa: E402
+from support.hostile import ATTACKS, LIGHT_PROGRAM, PROGRAM, ROOM  # noqa: E402
 
 from datasites.runs.processes.job import Job  # noqa: E402
 from datasites.runs.processes.process import ForkServer  # noqa: E402
@@ -66,7 +66,7 @@ class Attacked:
         self.store = make_store(self.state / "store" / "pictures", 1)
         self.other = make_store(self.state / "store" / "other", 2)
         self.log = self.state / "logs" / "runs.log"
-        self.fork_server = ForkServer(log=self.log, threads=1, program=PROGRAM)
+        self.fork_server = ForkServer(log=self.log, threads=1, program=PROGRAM if os.geteuid() == 0 else LIGHT_PROGRAM)
         self.heard: list[str] = []
         self.port, self.unix = self._listen(folder)
         self._count = 0
