@@ -21,13 +21,14 @@ _BEGIN_AGAIN = "There is no such beginning of this upload here. Send it whole."
 class Blob:
     """A blob that is being written. `datasites.runs.blobs.BlobStore` makes them."""
 
-    def __init__(self, folder: Path, at_most: int, shown: threading.Lock) -> None:
+    def __init__(self, folder: Path, at_most: int, shown: threading.Lock, *, announced: str = "") -> None:
         """Begins with nothing.
 
         Args:
             folder: Of the account.
             at_most: Bytes that it may have.
             shown: Held while a file takes its place or leaves it, so that two of the same bytes count once.
+            announced: The digest that an upload was announced with; what a killed datasite leaves is found by it.
         """
         self.size = 0
         self.added = 0
@@ -35,7 +36,7 @@ class Blob:
         self.taken = self.parts = 0  # bytes and files of beginnings that are none any more
         self._folder, self._at_most, self._shown = folder, at_most, shown
         self._running = hashlib.sha256()
-        self._aside = folder / f".{secrets.token_hex(16)}"
+        self._aside = folder / f".{secrets.token_hex(16)}{'-' * bool(announced)}{announced}"
         self._stream: BinaryIO = self._aside.open("xb")
 
     def write(self, chunk: bytes) -> None:
@@ -80,6 +81,21 @@ class Blob:
             self._leave(part)
             self.added, self.is_new = self.size, True
             self._aside.replace(part)
+
+    @classmethod
+    def find_parts(cls, folder: Path) -> None:
+        """Makes what a stop left of uploads their beginnings; of several of the same, the longest. Removes the rest.
+
+        What a power cut made of a file may be wrong: the digest of the whole shows it, and the upload begins again.
+        """
+        left = [file for file in folder.glob(".*") if not file.name.startswith(PART)]
+        for file in sorted(left, key=lambda one: one.stat().st_size):
+            _, _, announced = file.name.partition("-")
+            part = folder / f"{PART}{announced}"
+            if announced and file.stat().st_size > (part.stat().st_size if part.exists() else 0):
+                file.replace(part)
+            else:
+                file.unlink()
 
     @property
     def digest(self) -> str:

@@ -62,14 +62,14 @@ class BlobStore:
     """The blobs of one datasite. One process owns it; its threads share it."""
 
     def __init__(self, folder: Path, *, limits: BlobLimits) -> None:
-        """Opens the store and removes what a stop left half-written."""
+        """Opens the store; what a stop left of uploads is kept as what came of them, and the rest removed."""
         self._folder, self._limits = folder, limits
         self._lock = threading.Lock()
         self._used: dict[str, int] = {}
         self._files: Counter[str] = Counter()
         self._coming = 0  # announced by what is being written, whether or not it is on the disk yet
-        for file in list(folder.glob("*/.*")):
-            file.unlink()
+        for account in list(folder.glob("*/")):
+            Blob.find_parts(account)
         for file in list(folder.glob("*/*")):
             self._count(file.parent.name, file.stat().st_size, files=1)
 
@@ -89,7 +89,7 @@ class BlobStore:
             DiskFull: The disk has none.
         """
         validate.digest("digest", digest)
-        with self._writing(account, size) as blob:
+        with self._writing(account, size, announced=digest) as blob:
             if begin:
                 await run_in_threadpool(blob.go_on, digest, begin)
             try:
@@ -170,11 +170,11 @@ class BlobStore:
     # --- room --------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _writing(self, account: str, at_most: int) -> Iterator[Blob]:
+    def _writing(self, account: str, at_most: int, *, announced: str = "") -> Iterator[Blob]:
         folder = self._of_account(account)
         folder.mkdir(mode=0o700, exist_ok=True)
         with self._reserved(account, at_most), _disk_full_told():
-            blob = Blob(folder, at_most, self._lock)
+            blob = Blob(folder, at_most, self._lock, announced=announced)
             try:
                 yield blob
             finally:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import shutil
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -146,6 +147,28 @@ def test_what_a_stop_left_half_written_is_gone_at_the_next_start(tmp_path: Path)
     again = store(tmp_path)
     assert files(tmp_path) == [digest]
     assert again.path(ALICE, digest).read_bytes() == b"whole"
+
+
+def test_an_upload_goes_on_at_a_datasite_that_was_killed_in_its_middle(tmp_path: Path) -> None:
+    """Also once it was stopped in good order, and with the longest of several beginnings."""
+    content, left = os.urandom(60_000), tmp_path / "left"
+    digest, large = hashlib.sha256(content).hexdigest(), {"max_bytes": 100_000, "account_bytes": 200_000}
+
+    async def chunks(of: bytes, killed_at: int = 0) -> AsyncIterator[bytes]:
+        for start in range(0, len(of), 10_000):
+            yield of[start : start + 10_000]
+            if killed_at and start == killed_at:
+                shutil.copytree(tmp_path / "before", left)  # what is on the disk at this moment
+
+    (tmp_path / "before").mkdir()
+    running = store(tmp_path / "before", **large, total_bytes=300_000)
+    asyncio.run(running.receive(ALICE, digest, len(content), chunks(content, killed_at=30_000)))
+    for _ in range(2):
+        again = store(left, **large, total_bytes=300_000)
+        came = again.received(ALICE, digest)
+        assert 20_000 <= came <= 40_000 and files(left) == [f".part-{digest}"]
+    asyncio.run(again.receive(ALICE, digest, len(content), chunks(content[came:]), begin=came))
+    assert files(left) == [digest] and again.path(ALICE, digest).read_bytes() == content
 
 
 # --- room ----------------------------------------------------------------------------------------------------
