@@ -23,6 +23,8 @@ from researcher.hospitals.secure_channel import SecureChannel, whole
 _Answer = TypeVar("_Answer")
 PREFIX = "/wanwu/v1"
 """What the datasite's own routes begin with."""
+# Beyond the time that a question waits at the datasite: one that went out into a silent line is asked again soon.
+_ANSWER_SECONDS = 10.0
 # HTTP: the range begins at the end of the file, or behind it.
 _NOTHING_BEHIND = 416
 
@@ -100,12 +102,11 @@ class DatasiteClient:
 
     def canary(self, request_id: str, *, seen: int = -1, wait_seconds: float = 0.0) -> RunAnswer:
         """Public fields of a request's canary, once it changed since version `seen` or the time is up."""
-        return self._run(self._json("GET", f"/requests/{request_id}/canary?seen={seen}&wait={wait_seconds:g}"))
+        return self._poll(f"/requests/{request_id}/canary", seen, wait_seconds)
 
     def run(self, request_id: str, round_index: int, *, seen: int = -1, wait_seconds: float = 0.0) -> RunAnswer:
         """Public fields of a round's run, once it changed since version `seen` or the time is up."""
-        path = f"/requests/{request_id}/rounds/{round_index}?seen={seen}&wait={wait_seconds:g}"
-        return self._run(self._json("GET", path))
+        return self._poll(f"/requests/{request_id}/rounds/{round_index}", seen, wait_seconds)
 
     def cancel(self, request_id: str, round_index: int) -> RunAnswer:
         """Cancels a round."""
@@ -199,6 +200,10 @@ class DatasiteClient:
                     stream.write(chunk)
                     self.bytes_moved += len(chunk)
 
+    def _poll(self, path: str, seen: int, wait_seconds: float) -> RunAnswer:
+        path = f"{path}?seen={seen}&wait={wait_seconds:g}"
+        return self._run(answer_of(self._send("GET", path, timeout_seconds=wait_seconds + _ANSWER_SECONDS)))
+
     def _run(self, content: object) -> RunAnswer:
         charged = isinstance(content, dict) and "epsilon_spent" in content
         return read_answer(ChargedRunAnswer if charged else RunAnswer, content, self.url)
@@ -208,11 +213,17 @@ class DatasiteClient:
         return answer_of(self._send(method, path, body_sha256=body_sha256, content=content))
 
     def _send(
-        self, method: str, path: str, *, body_sha256: str = EMPTY_BODY, content: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body_sha256: str = EMPTY_BODY,
+        content: bytes | None = None,
+        timeout_seconds: float | None = None,
     ) -> httpx.Response:
         path = f"{PREFIX}{path}"
         headers = sign(self._seed, method, path, body_sha256)
-        answer = self._channel.request(method, path, headers=headers, content=content)
+        answer = self._channel.request(method, path, headers=headers, content=content, timeout_seconds=timeout_seconds)
         if answer.status_code >= 400:
             raise answered_error(answer)
         return answer

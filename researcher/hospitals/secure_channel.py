@@ -19,6 +19,15 @@ from researcher.hospitals.credentials import Credentials
 
 # Below the datasite's own, so that no request meets a connection that is just being closed.
 _KEEP_ALIVE_SECONDS = 30.0
+# Within these a line that lost everything is noticed, and one that is back is found: TCP's own signs of life, which a
+# datasite's system gives however busy its process is; and a connection that is not there in time is tried anew.
+_CONNECT_SECONDS = 5.0
+_SIGNS_OF_LIFE = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 3),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+]
 MOST_BYTES = 64 << 20
 """Of one answer that is read whole: more than the longest receipt takes as JSON."""
 
@@ -41,10 +50,9 @@ class SecureChannel:
         self.datasite, self.url = credentials.datasite, credentials.url.rstrip("/")
         self.http = httpx.Client(
             base_url=self.url,
-            verify=client_context(credentials),
+            transport=transport_of(client_context(credentials)),
             headers={"accept-encoding": "identity"},
-            timeout=timeout_seconds,
-            limits=httpx.Limits(max_connections=16, keepalive_expiry=_KEEP_ALIVE_SECONDS),
+            timeout=_timeout(timeout_seconds),
             trust_env=False,
             follow_redirects=False,
         )
@@ -63,8 +71,19 @@ class SecureChannel:
         content: bytes | None = None,
         json: Any = None,
         most: int = MOST_BYTES,
+        timeout_seconds: float | None = None,
     ) -> httpx.Response:
         """One request and its whole answer, whatever its status.
+
+        Args:
+            method: Of HTTP.
+            path: With its query.
+            headers: Besides the channel's own.
+            params: Of a query that is not in the path.
+            content: The body, or
+            json: what it is as JSON.
+            most: Bytes of the answer.
+            timeout_seconds: Between two pieces of bytes; the channel's if None.
 
         Raises:
             FederationError: The answer has more than `most` bytes.
@@ -72,7 +91,10 @@ class SecureChannel:
             DatasiteUnreachable: Nothing answers, or the connection is closed before the answer, which is all that
                 someone learns whose certificate is not of this hospital's authority.
         """
-        with self.stream(method, path, headers=headers, params=params, content=content, json=json) as answer:
+        timeout = self.http.timeout if timeout_seconds is None else _timeout(timeout_seconds)
+        with self.stream(
+            method, path, headers=headers, params=params, content=content, json=json, timeout=timeout
+        ) as answer:
             return whole(answer, most)
 
     @contextlib.contextmanager
@@ -109,6 +131,21 @@ class SecureChannel:
                 "certificate: then ask the hospital for a new credentials file."
             )
         return DatasiteUnreachable(f"{who} cannot be reached: {_why_unreachable(error)}{_proxy_note()}")
+
+
+def _timeout(seconds: float) -> httpx.Timeout:
+    """Between two pieces of bytes; a connection that is not there soon is tried anew."""
+    return httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
+
+
+def transport_of(context: ssl.SSLContext) -> httpx.HTTPTransport:
+    """Connections that are kept open, and end where nothing of the other side's system comes through any more."""
+    return httpx.HTTPTransport(
+        verify=context,
+        limits=httpx.Limits(max_connections=16, keepalive_expiry=_KEEP_ALIVE_SECONDS),
+        socket_options=_SIGNS_OF_LIFE,
+        trust_env=False,
+    )
 
 
 def whole(answer: httpx.Response, most: int = MOST_BYTES) -> httpx.Response:

@@ -16,10 +16,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
+from functools import partial
 
 from policies.errors import DatasiteUnreachable, NotEnoughDatasites, RunLost, WanwuError
 from policies.plans.training import TrainingPlan
 from researcher.strategies import ClientUpdate, ServerState
+from researcher.studies.asked_round import AskedRound
 from researcher.studies.remote_round import DatasiteRound, OutgoingWeights, RemoteRound
 from researcher.studies.retry_policy import Backoff, RetryPolicy
 from researcher.studies.taking_part.roster import Roster
@@ -87,6 +89,8 @@ class Gathering:
         needed: int,
         retry_policy: RetryPolicy,
         late: Mapping[str, int],
+        asked: AskedRound,
+        note: Callable[[AskedRound], None],
     ) -> None:
         """Begins with nothing under way.
 
@@ -99,10 +103,13 @@ class Gathering:
             needed: Least number of updates.
             retry_policy: How long to wait.
             late: Hospital → round that it was asked for before this session, and whose update did not come.
+            asked: The round that was under way when that session ended.
+            note: Keeps whom a round is asked of, before they are.
         """
         self._plan, self._roster, self._at, self._pool = plan, roster, at, pool
         self._size_of, self._needed, self._policy = size_of, max(needed, 1), retry_policy
-        self._outstanding = dict(late)
+        self._outstanding = {**dict.fromkeys(asked.datasites, asked.round), **late}
+        self._asked, self._note = asked, note
         self._under_way: dict[Future[DatasiteRound], RemoteRound] = {}
         self._cancelling: dict[str, Future[None]] = {}
         self._ended = threading.Event()
@@ -135,6 +142,8 @@ class Gathering:
                 self._check_more_may_come(state.round, came, moved)
                 backoff.pause(self._ended)
                 self._roster.look(self._pool)
+                self._ask(state.round, weights, shapes, came)
+            elif self._roster.hear():
                 self._ask(state.round, weights, shapes, came)
             done, _ = wait(self._under_way, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
@@ -178,20 +187,27 @@ class Gathering:
         self, round_index: int, weights: OutgoingWeights, shapes: Mapping[str, tuple[int, ...]], came: Came
     ) -> None:
         """Asks who takes part, has nothing under way, and has not answered in this round."""
-        busy = {there.hospital.name for there in self._under_way.values()}
+        busy = {there.hospital.name for there in self._under_way.values()} | came.names | set(came.failed)
+        before = self._asked.at(round_index, weights.digest)
+        parts: list[RemoteRound] = []
         for name in self._roster.taking_part:
-            if name in busy | came.names | set(came.failed):
+            if name in busy:
                 continue
             earlier = self._outstanding.pop(name, None)
             if earlier is None or earlier == round_index or self._plan.late_updates == "dropped":
                 there = self._at(name, round_index, threading.Event())
                 there.dropped = earlier if earlier != round_index else None
-                future = self._pool.submit(self._run, there, weights, shapes)
+                there.resumes = name in before.datasites
             else:
                 there = self._at(name, earlier, threading.Event())
                 there.asked = True
-                future = self._pool.submit(there.fetch, shapes)
-            self._under_way[future] = there
+            parts.append(there)
+        if asked := [there.hospital.name for there in parts if not there.asked]:
+            self._asked = before.with_more(asked)
+            self._note(self._asked)
+        for there in parts:
+            run = partial(self._run, there, weights) if not there.asked else there.fetch
+            self._under_way[self._pool.submit(run, shapes)] = there
 
     def _drop(self) -> None:
         """Gives up what is under way: its run is cancelled before its hospital is asked again."""

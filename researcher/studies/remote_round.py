@@ -113,6 +113,7 @@ class RemoteRound:
         retry_policy: How long to wait and how often to try.
         stopping: Set when nobody waits for this hospital's part any more.
         on_event: Told what the hospital is doing.
+        resumes: Whether the hospital may be at this round already, asked before the researcher's side was stopped.
         dropped: An earlier round of this hospital that is cancelled before this one is asked for; None if none is.
         asked: Whether the hospital may have been asked: from then on it may have charged the round.
         epsilon: What the hospital's ledger says that the request has spent, once the round has ended there; also of a
@@ -127,6 +128,7 @@ class RemoteRound:
     retry_policy: RetryPolicy
     stopping: threading.Event
     on_event: Callable[[RoundEvent], None]
+    resumes: bool = False
     dropped: int | None = None
     asked: bool = False
     epsilon: float | None = None
@@ -189,9 +191,10 @@ class RemoteRound:
         return True
 
     def _attempt(self, weights: OutgoingWeights, shapes: Mapping[str, tuple[int, ...]]) -> DatasiteRound:
-        routes = self.hospital.routes
+        routes, begun = self.hospital.routes, time.monotonic()
+        if self._is_there():
+            return self._receive(0, begun, begun, shapes)
         self._say("sending")
-        begun = time.monotonic()
         self._reaching(lambda: routes.put_blob(weights.content, digest=weights.digest))
         sent = time.monotonic()
         self._check_wanted()
@@ -199,6 +202,16 @@ class RemoteRound:
         ticket = Ticket(round=self.round_index, weights=weights.digest)
         self._reaching(lambda: self.hospital.ask(self.dataset, self.request, ticket))
         return self._receive(len(weights.content), begun, sent, shapes)
+
+    def _is_there(self) -> bool:
+        """Whether the hospital is at the round, or has done it, since it was asked before: then it is not again."""
+        resumes, self.resumes = self.resumes, False
+        try:
+            run = self._reaching(partial(self._ask, -1)) if resumes else None
+        except RequestUnknown:
+            return False
+        self.asked = self.asked or run is not None
+        return run is not None and run.state in ("queued", "running", "done")
 
     def _receive(
         self, bytes_up: int, begun: float, sent: float, shapes: Mapping[str, tuple[int, ...]]

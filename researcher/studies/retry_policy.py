@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from policies.settings import setting
 
-_FIRST_SECONDS, _MOST_SECONDS = 0.5, 10.0
+_FIRST_SECONDS, _MOST_SECONDS = 0.5, 5.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class RetryPolicy:
 
 
 class Backoff:
-    """Pauses between tries: each about twice the one before, up to ten seconds, shortened at random by up to a half.
+    """Pauses between tries: each about twice the one before, up to five seconds, shortened at random by up to a half.
 
     Drawn, so that many who lost the same hospital at the same time do not all come back at the same time (Brooker,
     "Exponential Backoff And Jitter", 2015).

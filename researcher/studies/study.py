@@ -22,6 +22,7 @@ from policies.plans.training import TrainingPlan
 from researcher.evaluation.evaluation import evaluate
 from researcher.evaluation.hold_out import HoldOut
 from researcher.strategies import FedAvg, ServerState, Strategy
+from researcher.studies.asked_round import AskedRound
 from researcher.studies.checkpoints import load_state, save_state
 from researcher.studies.gathering import Came, Gathering, GivenUp
 from researcher.studies.history import History, PrivacySpent, RoundRecord
@@ -106,12 +107,14 @@ class Study(Submission[TrainingPlan]):
         on_event: OnEvent,
     ) -> Gathering:
         """Gathers from those that approved and passed their canary, and from who joins them."""
+        asked = AskedRound.load(self.folder, len(history))
         roster = self.roster(
             min_clients,
             pool,
             unreachable_seconds=policy.unreachable_seconds,
             ask=canaries.told,
-            deadline=policy.round_deadline,
+            # Who goes on with a round does not wait for a hospital that is away: the others are at work.
+            deadline=policy.round_deadline and policy.round_deadline * (not asked.datasites),
         )
         return Gathering(
             self.plan,
@@ -122,6 +125,8 @@ class Study(Submission[TrainingPlan]):
             needed=min_clients,
             retry_policy=policy,
             late=_under_way(history),
+            asked=asked,
+            note=lambda of: of.save(self.folder),
         )
 
     def _one_round(

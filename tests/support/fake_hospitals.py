@@ -46,6 +46,7 @@ class FakeHospital:
         refusal: What it answers to any ticket; None takes it.
         canary_fails: Why its canary fails; it passes if empty.
         away: Whether it is out of reach.
+        asked: Round → how often a ticket for it came.
         charged: Round → how often it was charged.
         trained: Round → how often it was trained.
         downloads: Round → how often its update was taken.
@@ -58,6 +59,7 @@ class FakeHospital:
     refusal: WanwuError | None = None
     canary_fails: str = ""
     away: bool = False
+    asked: Counter[int] = field(default_factory=Counter)
     charged: Counter[int] = field(default_factory=Counter)
     trained: Counter[int] = field(default_factory=Counter)
     downloads: Counter[str] = field(default_factory=Counter)
@@ -96,6 +98,7 @@ class FakeHospital:
         self._reach()
         if self.refusal is not None:
             raise self.refusal
+        self.asked[ticket.round] += 1
         if ticket.weights not in self._blobs:
             raise BlobUnknown("No such blob.")
         with self._changed:

@@ -71,7 +71,7 @@ class Roster:
         return len(self._order) - len(self.gone)
 
     def look(self, pool: Executor, *, seconds: float = _LOOK_SECONDS) -> None:
-        """Asks those that were not there, beside each other; one that is slow to answer is taken at a later look.
+        """Asks those that were not there, beside each other; one that is slow to answer is heard later.
 
         Args:
             pool: Where to ask.
@@ -81,9 +81,14 @@ class Roster:
         asked = {name: pool.submit(self._ask, name) for name in absent if name not in self._asking}
         self._asking |= asked
         wait(asked.values(), timeout=seconds)
-        for name in absent:
-            if self._asking[name].done():
-                self._take(name, self._asking.pop(name))
+        self.hear()
+
+    def hear(self) -> bool:
+        """Takes the answers that have come since the last look; whether there were any."""
+        answered = [name for name, answer in self._asking.items() if answer.done()]
+        for name in answered:
+            self._take(name, self._asking.pop(name))
+        return bool(answered)
 
     def look_until(self, enough: int, pool: Executor, *, seconds: float, deadline: float | None = None) -> None:
         """Looks until so many approved, none of the others can, or the time is up.
