@@ -29,9 +29,10 @@ demo: export OMP_NUM_THREADS = 1
 demo: setup ## three hospitals, one study, into out/demo (DATA=folder|file.npz TEST=... for your own pictures)
 	$(BIN)/python -m researcher demo --out out/demo $(if $(DATA),--data "$(DATA)") $(if $(TEST),--test "$(TEST)") $(ARGS)
 
-# A file of tests after the other in each of so many processes, each with one thread: as many as there are cores. Files
-# that share running hospitals go to the same one, and the longest come first: tests/support/files_in_turn.py.
-TEST_PROCESSES ?= $(shell nproc)
+# A file of tests after the other in each of so many processes, each with one thread: one more than there are cores, as
+# tests that talk to running hospitals wait for a third of their time. Files that share hospitals or a fork server go to
+# the same one, and the longest come first: tests/support/files_in_turn.py.
+TEST_PROCESSES ?= $(shell expr $$(nproc) + 1)
 TOGETHER := -n $(TEST_PROCESSES) --dist loadfile
 test test-all test-fast: export OMP_NUM_THREADS = 1
 

@@ -55,7 +55,8 @@ def test_files_that_share_hospitals_go_to_one_process_and_each_other_file_to_its
     assert (
         scope_of("tests/docs/test_tutorial_first_hospital.py") == "tests/docs/test_tutorial_first_hospital.py"
     )  # its hospitals are its own
-    fixtures = (TESTS / "end_to_end" / "conftest.py").read_text()
+    assert scope_of("tests/datasites/runs/test_gpu_queue.py") == "fork_server"
+    fixtures = "".join((TESTS / place / "conftest.py").read_text() for place in ("end_to_end", "datasites/runs"))
     assert all(f'@pytest.fixture(scope="session")\ndef {name}(' in fixtures for name in set().union(*SHARED.values()))
 
 

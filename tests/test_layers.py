@@ -270,7 +270,7 @@ HOUSE: dict[str, dict[str, str]] = {
         ),
     },
     "researcher.cli": {
-        "policies": "errors ledger plans settings terminal",
+        "policies": "answers errors ledger plans settings terminal",
         "researcher": "demo evaluation exports hospitals notebook papers planning reports serving studies terminal",
     },
     "researcher.__main__": {"researcher": "cli"},
