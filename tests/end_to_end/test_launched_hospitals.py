@@ -182,7 +182,7 @@ def test_every_cell_runs_from_connecting_to_the_curves(launch: Launch, tmp_path:
         done = _execute(PROJECT / "docs", environment)
 
     printed = _printed(done)
-    assert f"west: denied {REASON}" in printed
+    assert f"west: denied: {REASON}" in printed
     assert "The rehearsal passes" in printed and "One study can use all of them" in printed
     assert "Finished(after round 2)" in printed and "Nothing is known to differ" in printed
     outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
