@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +23,8 @@ MAINS: dict[str, Callable[[list[str]], int]] = {
     "python -m researcher": researcher.cli.main,
     "python -m policies": policies.__main__.main,
 }
+# Options of other programs, which ours call or advise; the last two are an example and a colour of a page.
+OF_OTHERS = {*("--query-gpu", "--python", "--clear", "--no-deps", "--logdir", "--data-binary"), "--files", "--accent"}
 # What no help needs, each too slow for one.
 HEAVY = {
     *("torch", "syft", "numpy", "opacus", "pandas", "scipy", "matplotlib", "timm", "torchvision", "sklearn"),
@@ -98,3 +102,23 @@ def test_a_help_says_what_each_argument_is(command: str) -> None:
     for param in program.get_params(context):
         assert param.help, param.name
         assert all(option in told for option in param.opts if isinstance(param, click.Option))
+
+
+def test_every_option_that_a_text_names_is_one_of_a_command() -> None:
+    known = OF_OTHERS | {option for command in references.programs().values() for option in _options_of(command)}
+    places = ("datasites", "researcher", "policies", "launch_datasites.py")
+    files = [file for place in places for file in sorted([*(PROJECT / place).rglob("*.py"), PROJECT / place])]
+    texts = {
+        (file.relative_to(PROJECT).as_posix(), option)
+        for file in files
+        if file.suffix == ".py"
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]+", node.value)
+    }
+    assert len(texts) > 100 and [one for one in sorted(texts) if one[1] not in known] == []
+
+
+def _options_of(command: click.Command) -> set[str]:
+    own = {name for one in command.params for name in (*one.opts, *one.secondary_opts)} | {"--help"}
+    return own.union(*map(_options_of, getattr(command, "commands", {}).values()))

@@ -22,12 +22,7 @@ _KEEP_ALIVE_SECONDS = 30.0
 # Within these a line that lost everything is noticed, and one that is back is found: TCP's own signs of life, which a
 # datasite's system gives however busy its process is; and a connection that is not there in time is tried anew.
 _CONNECT_SECONDS = 5.0
-_SIGNS_OF_LIFE = [
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 3),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-]
+_SIGNS_OF_LIFE = {"TCP_KEEPIDLE": 3, "TCP_KEEPALIVE": 3, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
 MOST_BYTES = 64 << 20
 """Of one answer that is read whole: more than the longest receipt takes as JSON."""
 
@@ -138,12 +133,22 @@ def _timeout(seconds: float) -> httpx.Timeout:
     return httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
 
 
+def signs_of_life(system: object) -> list[tuple[int, int, int]]:
+    """The options of a socket by which its system looks for the other side's, of those that this system has.
+
+    Args:
+        system: The module `socket`; on macOS the first of them has another name than on Linux and Windows.
+    """
+    had = [(getattr(system, name), value) for name, value in _SIGNS_OF_LIFE.items() if hasattr(system, name)]
+    return [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *((socket.IPPROTO_TCP, name, value) for name, value in had)]
+
+
 def transport_of(context: ssl.SSLContext) -> httpx.HTTPTransport:
     """Connections that are kept open, and end where nothing of the other side's system comes through any more."""
     return httpx.HTTPTransport(
         verify=context,
         limits=httpx.Limits(max_connections=16, keepalive_expiry=_KEEP_ALIVE_SECONDS),
-        socket_options=_SIGNS_OF_LIFE,
+        socket_options=signs_of_life(socket),
         trust_env=False,
     )
 

@@ -77,7 +77,7 @@ def write_pack(
     if evaluation is None and (study / EVALUATION).is_file():
         evaluation = study / EVALUATION
     if out.exists():
-        raise ConfigError(f"{out} is there already. Give another folder with --papers, or remove it.")
+        raise ConfigError(f"{out} is there already. Give another folder with --out, or remove it.")
     record = read_record(study, model, evaluation)
     for name in words.hospitals:
         if name not in {one.hospital for one in record.receipts}:

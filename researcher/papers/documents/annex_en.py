@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from researcher.papers import rests_on
+from researcher.papers.documents.model_card import OF_THE_DATASET
 from researcher.papers.lines import HOSPITALS, Line, Section
 
 TITLE = "Annex to the data-protection impact assessment of the study '{}'"
@@ -13,8 +14,7 @@ SECTIONS = (
         (
             Line(
                 "It states what signed receipts and tests show of the study '{study}'. It is no assessment: whether "
-                "the "
-                "processing is lawful, the controller has to say."
+                "the processing is lawful, the controller has to say."
             ),
             Line(
                 "It is made for Article 35(7) of the GDPR, and for Article 56 of China's Personal Information "
@@ -78,18 +78,7 @@ SECTIONS = (
             ),
             Line("{hospital}: the noise bounds hardly anything; each single {no_bound} may be recognised.", HOSPITALS),
             Line("{hospital} trained {without_privacy}: nothing bounds what is told of a patient.", HOSPITALS),
-            Line(
-                "{hospital}: all studies of the dataset together hold epsilon {epsilon_held} of at most "
-                "{epsilon_limit}, at delta {delta_of_dataset}.",
-                HOSPITALS,
-            ),
-            Line("{hospital}: rounds {held_open} ran on the dataset too, which no epsilon bounds.", HOSPITALS),
-            Line(
-                "{hospital}: what other studies of the dataset cost beside is not known here.",
-                HOSPITALS,
-                unless="epsilon_held",
-                rests_on=(rests_on.NO_EXTRACT,),
-            ),
+            *OF_THE_DATASET,
             Line("A patient of several of these hospitals bears the sum; the largest one is {epsilon_most}."),
         ),
     ),
@@ -98,8 +87,7 @@ SECTIONS = (
         (
             Line(
                 "Noise of {noise_multiplier} times the clipping bound {max_grad_norm} is added in the hospital, in "
-                "each "
-                "step; units are drawn with probability {sample_rate}.",
+                "each step; units are drawn with probability {sample_rate}.",
                 rests_on=(rests_on.SHAPE, rests_on.SAMPLING),
             ),
             Line(

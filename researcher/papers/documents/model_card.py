@@ -13,20 +13,33 @@ from researcher.papers.words import Words
 # Names of scores as Hugging Face's leaderboards have them; others keep the platform's.
 _TYPES = {"macro_f1": "f1", "macro_auroc": "roc_auc", "macro_precision": "precision", "macro_recall": "recall"}
 
+OF_THE_DATASET = (
+    Line(
+        "{hospital}: all studies of this dataset together hold epsilon {epsilon_held} of at most "
+        "{epsilon_limit}, at delta {delta_of_dataset}.",
+        HOSPITALS,
+    ),
+    Line("{hospital}: rounds {held_open} ran on the dataset too, which no epsilon bounds.", HOSPITALS),
+    Line(
+        "{hospital}: what other studies of the same dataset cost beside is not known here.",
+        HOSPITALS,
+        unless="epsilon_held",
+        rests_on=(rests_on.NO_EXTRACT,),
+    ),
+)
+
 ODDS = (
     Line(
         "{hospital}: whoever sees all that these rounds released, knows the data of every other patient, and takes 1 "
-        "in "
-        "100 patients who did not take part for one who did, recognises at most {found_patient} in 100 patients who "
+        "in 100 patients who did not take part for one who did, recognises at most {found_patient} in 100 patients who "
         "did. Guessing finds 1 in 100.",
         HOSPITALS,
         rests_on=(rests_on.MEMBERSHIP,),
     ),
     Line(
         "{hospital}: whoever sees all that these rounds released, knows every other picture, and takes 1 in 100 "
-        "pictures "
-        "that were not used for one that was, recognises at most {found_picture} in 100 pictures that were. Guessing "
-        "finds 1 in 100. This protects single pictures: a patient with several is protected less.",
+        "pictures that were not used for one that was, recognises at most {found_picture} in 100 pictures that were. "
+        "Guessing finds 1 in 100. This protects single pictures: a patient with several is protected less.",
         HOSPITALS,
         rests_on=(rests_on.MEMBERSHIP,),
     ),
@@ -110,18 +123,7 @@ SECTIONS = (
                 HOSPITALS,
             ),
             *ODDS,
-            Line(
-                "{hospital}: all studies of this dataset together hold epsilon {epsilon_held} of at most "
-                "{epsilon_limit}, at delta {delta_of_dataset}.",
-                HOSPITALS,
-            ),
-            Line("{hospital}: rounds {held_open} ran on the dataset too, which no epsilon bounds.", HOSPITALS),
-            Line(
-                "{hospital}: what other studies of the same dataset cost beside is not known here.",
-                HOSPITALS,
-                unless="epsilon_held",
-                rests_on=(rests_on.NO_EXTRACT,),
-            ),
+            *OF_THE_DATASET,
             Line(
                 "Over all hospitals the largest epsilon is {epsilon_most}. A patient of several of these hospitals "
                 "bears the sum of theirs; whether there is such a patient is not known."

@@ -6,7 +6,7 @@ Its pyramid, from the claim at the top to who may see the data at the bottom: ea
 from __future__ import annotations
 
 from researcher.papers import rests_on
-from researcher.papers.documents.model_card import ODDS
+from researcher.papers.documents.model_card import ODDS, OF_THE_DATASET
 from researcher.papers.facts import Facts
 from researcher.papers.lines import HOSPITALS, Line, Section, as_markdown
 
@@ -147,18 +147,7 @@ SECTIONS = (
     Section(
         "Budget over time",
         (
-            Line(
-                "{hospital}: all studies of this dataset together hold epsilon {epsilon_held} of at most "
-                "{epsilon_limit}, at delta {delta_of_dataset}.",
-                HOSPITALS,
-            ),
-            Line("{hospital}: rounds {held_open} ran on the dataset too, which no epsilon bounds.", HOSPITALS),
-            Line(
-                "{hospital}: what other studies of the dataset cost beside is not known here.",
-                HOSPITALS,
-                unless="epsilon_held",
-                rests_on=(rests_on.NO_EXTRACT,),
-            ),
+            *OF_THE_DATASET,
             Line(
                 "A study's rounds never exceed what was reserved when it was approved, and a copy of the dataset under "
                 "another name shares its budget.",

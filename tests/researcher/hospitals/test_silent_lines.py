@@ -6,13 +6,14 @@ import contextlib
 import socket
 import ssl
 import threading
+from types import SimpleNamespace
 
 import httpx
 import pytest
 from support.bad_line import BadLine
 
 from policies.errors import DatasiteUnreachable
-from researcher.hospitals.secure_channel import SecureChannel, transport_of
+from researcher.hospitals.secure_channel import SecureChannel, signs_of_life, transport_of
 
 
 def test_a_silent_line_ends_a_request_that_would_wait_for_ever_and_the_next_goes_through() -> None:
@@ -47,3 +48,10 @@ def test_a_silent_line_ends_a_request_that_would_wait_for_ever_and_the_next_goes
                 with pytest.raises(DatasiteUnreachable):
                     channel.request("GET", "/")
             assert channel.request("GET", "/").status_code == 204
+
+
+def test_a_system_is_asked_for_the_signs_of_life_that_it_has() -> None:
+    on, idle = (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.IPPROTO_TCP, 16, 3)
+    assert signs_of_life(SimpleNamespace(TCP_KEEPALIVE=16)) == [on, idle]  # as macOS names it
+    assert signs_of_life(SimpleNamespace()) == [on]
+    assert len(signs_of_life(socket)) == 4

@@ -104,6 +104,11 @@ def test_papers_of_one_study_are_the_same_bytes_each_time(study: Path, pack: Pat
     }
 
 
+def test_papers_that_are_there_are_not_written_over(study: Path, pack: Path) -> None:
+    with pytest.raises(ConfigError, match="Give another folder with --out"):
+        write_pack(study, pack, WORDS)
+
+
 def test_neither_pysyft_nor_torch_is_imported_to_write_papers_and_check_them(study: Path) -> None:
     code = (
         "import sys; from researcher.cli.program import main; status = main(['evidence', sys.argv[1]]) or "
