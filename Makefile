@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants test-gpu fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands bench-export bench-serving screenshots translations check types-product types-tests lock clean
+.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants test-gpu fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands bench-export bench-serving bench-study screenshots translations check types-product types-tests lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -102,6 +102,9 @@ bench-export: setup ## every model in every form that onnxruntime runs, likeness
 
 bench-serving: setup ## a served model at 20 pictures a second beside decoding and one bare call, ten minutes, into out/bench (ARGS="--seconds 60")
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/serving.py $(ARGS)
+
+bench-study: setup ## strategies at hospitals that differ, with and without privacy, into out/bench (ARGS="--seeds 1 --strategies fed_avg krum")
+	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/benchmarks/study.py $(ARGS)
 
 bench-commands: setup ## processor seconds and wall of every everyday command, and of each help, into out/bench (ARGS="--beside ../earlier --turns 1")
 	$(BIN)/python tests/benchmarks/commands.py $(ARGS)

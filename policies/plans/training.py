@@ -14,6 +14,7 @@ from policies.errors import PlanError
 from policies.plans import plan_json, ranges
 from policies.plans.model_spec import ModelSpec
 from policies.plans.plan_json import canonical_json, sha256_text
+from policies.plans.server.server_spec import ServerSpec
 from policies.plans.words.statement import Statement, check_statement
 from policies.settings import setting
 
@@ -32,6 +33,7 @@ __all__ = [
     "ModelSpec",
     "PrivacySpec",
     "RunSpec",
+    "ServerSpec",
     "TrainingPlan",
     "canonical_json",
     "sha256_text",
@@ -142,6 +144,7 @@ class TrainingPlan:
         privacy: The privacy settings, or None.
         run: The performance settings.
         statement: Who asks and what for, in the researcher's own words; None where nothing was said.
+        server: How the researcher's side makes client updates the next global model.
     """
 
     kind: ClassVar[str] = "training"
@@ -202,6 +205,7 @@ class TrainingPlan:
         choices=LATE_UPDATES,
         metadata=plan_json.ADDED_LATER,
     )
+    server: ServerSpec = field(default=ServerSpec(), metadata=plan_json.ADDED_LATER)
 
     def __post_init__(self) -> None:
         validate.name("study", self.study)
@@ -229,11 +233,16 @@ class TrainingPlan:
         validate.choice("weights_encoding", self.weights_encoding, ENCODINGS)
         validate.choice("update_encoding", self.update_encoding, ENCODINGS)
         validate.choice("late_updates", self.late_updates, LATE_UPDATES)
-        for name, value, kind in (("model", self.model, ModelSpec), ("run", self.run, RunSpec)):
+        for name, value, kind in (
+            ("model", self.model, ModelSpec),
+            ("run", self.run, RunSpec),
+            ("server", self.server, ServerSpec),
+        ):
             if not isinstance(value, kind):
                 raise PlanError(f"{name} must be a {kind.__name__}, got {value!r}.")
         if self.privacy is not None and not isinstance(self.privacy, PrivacySpec):
             raise PlanError(f"privacy must be a PrivacySpec or None, got {self.privacy!r}.")
+        self.server.check_beside(server_momentum=self.server_momentum, proximal_mu=self.proximal_mu)
         check_statement(self.statement)
         most = MAX_PICTURES_PER_PATIENT
         validate.integer("pictures_per_patient", self.pictures_per_patient, low=1, high=most)

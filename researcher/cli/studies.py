@@ -78,7 +78,7 @@ def train(
     from researcher.cli.study_options import check_min_clients, given_flags, retry_policy_of, study_settings_of
     from researcher.evaluation.feature_hold_out import with_features
     from researcher.evaluation.hold_out import load_hold_out
-    from researcher.studies.study import STUDY_FILE, Study
+    from researcher.studies.study import STUDY_FILE, Study, check_enough, strategy_of
     from researcher.terminal.training_session import train_study
 
     retry_policy = retry_policy_of(study_options)
@@ -95,6 +95,7 @@ def train(
         hold_out = with_features(hold_out, plan.model, backbone_weights)
         names = study.requests if study else [*federation.hospitals, *federation.missing]
         check_min_clients(min_clients, names)
+        check_enough(strategy_of(plan), min_clients)
         federation.check_enough(min_clients, names)
         study = study or _submit(federation, out, plan, cost)
         train_study(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from policies.errors import ConfigError
-from policies.plans.training import RunSpec
+from policies.plans.training import RunSpec, ServerSpec
 from policies.plans.words.statement import STATEMENT
 from policies.settings import declared
 from policies.terminal.commands import option, option_of, refuse_together, switch
@@ -37,7 +37,7 @@ def settings_options() -> list[click.Parameter]:
         if name == "model":
             told = "an option of the model; may be given again"
             made.append(option("--model_option", told, kind=_model_option, value="NAME=VALUE", repeated=True))
-    made += [option_of(setting) for setting in declared(RunSpec).values()]
+    made += [option_of(setting) for kind in (ServerSpec, RunSpec) for setting in declared(kind).values()]
     return [*made, switch("--no-dp", "no differential privacy; most hospitals refuse that")]
 
 
@@ -57,10 +57,13 @@ def study_settings_of(options: Mapping[str, Any]) -> StudySettings:
     for name in ("epsilon", "repetitions"):
         refuse_together({"--noise_multiplier": "noise_multiplier" in given, f"--{name}": name in given})
     own = {name: value for name, value in given.items() if name in declared(StudySettings)}
-    run = {name: value for name, value in given.items() if name in declared(RunSpec)}
+    run, server = (
+        {name: value for name, value in given.items() if name in declared(kind)} for kind in (RunSpec, ServerSpec)
+    )
     if options["no_dp"]:
         own["epsilon"] = None
-    return StudySettings(**own, options=dict(options["model_option"]), run=RunSpec(**run), statement=statement)
+    own |= {"run": RunSpec(**run), "server": ServerSpec(**server), "options": dict(options["model_option"])}
+    return StudySettings(**own, statement=statement)
 
 
 def waiting_options() -> list[click.Parameter]:

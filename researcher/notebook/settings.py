@@ -8,18 +8,17 @@ from inspect import Parameter
 from typing import Any
 
 from policies.errors import ConfigError
-from policies.plans.training import RunSpec
+from policies.plans.training import RunSpec, ServerSpec
 from policies.plans.words.statement import Statement, statement_of
 from policies.settings import declared
 from researcher.planning.settings import StudySettings
 
 _OF_STUDY = tuple(name for name in declared(StudySettings) if name != "statement")
-_OF_RUN = tuple(declared(RunSpec))
-_OF_STATEMENT = tuple(declared(Statement))
-_WHOLE = ("dataset", "options", "statement", "run")
-NAMES = (*_WHOLE, *_OF_STUDY, *_OF_RUN, *_OF_STATEMENT)
+_PARTS = {"run": RunSpec, "server": ServerSpec, "statement": Statement}
+_OF_PART = {part: tuple(declared(kind)) for part, kind in _PARTS.items()}
+NAMES = ("dataset", "options", *_PARTS, *_OF_STUDY, *(name for names in _OF_PART.values() for name in names))
 
-_DEFAULTS = {name: one.default for kind in (StudySettings, RunSpec, Statement) for name, one in declared(kind).items()}
+_DEFAULTS = {name: one.default for kind in (StudySettings, *_PARTS.values()) for name, one in declared(kind).items()}
 SIGNATURE = (
     Parameter("self", Parameter.POSITIONAL_OR_KEYWORD),
     *(Parameter(name, Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(name)) for name in NAMES),
@@ -40,12 +39,15 @@ def settings_of(given: Mapping[str, Any]) -> StudySettings:
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"A plan has no setting {name!r}.{hint} It has {', '.join(NAMES)}.")
     own = {name: value for name, value in given.items() if name in (*_OF_STUDY, "options")}
-    if "run" in given and (twice := [name for name in _OF_RUN if name in given]):
-        raise ConfigError(f"run and {twice[0]} are both given, and one is a part of the other. Leave out one.")
-    if "statement" in given and (twice := [name for name in _OF_STATEMENT if name in given]):
-        raise ConfigError(f"statement and {twice[0]} are both given, and one is a part of the other. Leave out one.")
+    parts = {part: {name: given[name] for name in names if name in given} for part, names in _OF_PART.items()}
+    for part, its in parts.items():
+        if part in given and its:
+            raise ConfigError(
+                f"{part} and {next(iter(its))} are both given, and one is a part of the other. Leave out one."
+            )
     if given.get("noise_multiplier") is not None and "epsilon" in given:
         raise ConfigError("noise_multiplier and epsilon are both given, and one follows from the other. Leave out one.")
-    run = given.get("run") or RunSpec(**{name: given[name] for name in _OF_RUN if name in given})
-    said = given.get("statement") or statement_of({name: given[name] for name in _OF_STATEMENT if name in given})
-    return StudySettings(**own, run=run, statement=said)
+    run = given.get("run") or RunSpec(**parts["run"])
+    server = given.get("server") or ServerSpec(**parts["server"])
+    said = given.get("statement") or statement_of(parts["statement"])
+    return StudySettings(**own, run=run, server=server, statement=said)

@@ -166,7 +166,7 @@ class Study(study.Study):
                 was submitted with if None.
             initial_weights: The global model before the first round, name → float32 array of the parameter's shape;
                 drawn from the study's seed if None. Not read when the study is continued.
-            strategy: How updates are averaged; FedAvg as the plan says if None.
+            strategy: How updates are averaged; the plan's if None.
             min_clients: Least number of hospitals whose update a round needs; that of the submission if None.
             rounds: Stop after this many rounds in all; the plan's if None.
             retry_policy: How long to wait and how often to try again: `RetryPolicy(round_deadline=3600)` ends a round

@@ -115,6 +115,10 @@ def _study(record: StudyRecord) -> dict[str, Fact]:
     return known
 
 
+def _told(settings: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
 def _plan(record: StudyRecord) -> dict[str, Fact]:
     plan, first = record.plan, record.receipts[0]
     height, width, channels = plan.model.image_shape
@@ -124,12 +128,13 @@ def _plan(record: StudyRecord) -> dict[str, Fact]:
         "class_count": Fact(str(plan.model.num_classes), _at(first, "plan/model/num_classes")),
         f"labels_{plan.model.label_kind}": Fact(plan.model.label_kind, _at(first, "plan/model")),
         **{name: Fact(str(getattr(plan, name)), _at(first, f"plan/{name}")) for name in _OF_THE_PLAN},
+        "strategy": Fact(plan.server.strategy, _at(first, "plan/server/strategy")),
+        "server_settings": Fact(_told(plan.server.read), _at(first, "plan/server")),
         "precision": Fact(plan.run.precision, _at(first, "plan/run/precision")),
         "engine": Fact(plan.run.engine, _at(first, "plan/run/engine")),
     }
     if plan.model.options:
-        told = ", ".join(f"{name} {value}" for name, value in plan.model.options.items())
-        known["model_options"] = Fact(told, _at(first, "plan/model/options"))
+        known["model_options"] = Fact(_told(plan.model.options), _at(first, "plan/model/options"))
     if (privacy := plan.privacy) is not None:
         for name in ("noise_multiplier", "max_grad_norm", "unit"):
             known[name] = Fact(str(getattr(privacy, name)), _at(first, f"plan/privacy/{name}"))

@@ -51,6 +51,7 @@ def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> Train
         dataset=first.name,
         model=model,
         run=settings.run,
+        server=settings.server,
         statement=settings.statement,
         **_of_plan(settings, derived=False),
         **_training(settings, model, datasets),
@@ -86,7 +87,10 @@ def _training(settings: StudySettings, model: ModelSpec, datasets: Sequence[Data
         augmentation=settings.augmentation,
         repetitions=settings.repetitions,
     )
-    return recipe.settings(delta=settings.delta, unit=unit)
+    found = recipe.settings(delta=settings.delta, unit=unit)
+    if settings.server.strategy == "fed_adagrad":  # which keeps no momentum
+        found["server_momentum"] = 0.0
+    return found
 
 
 def _of_plan(settings: StudySettings, *, derived: bool) -> dict[str, Any]:

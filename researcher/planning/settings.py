@@ -11,7 +11,7 @@ from typing import Any
 
 from policies import validate
 from policies.errors import ConfigError
-from policies.plans.training import MAX_ROUNDS, RunSpec, TrainingPlan
+from policies.plans.training import MAX_ROUNDS, RunSpec, ServerSpec, TrainingPlan
 from policies.plans.words.statement import STATEMENT, Statement
 from policies.settings import declared, setting, setting_of
 
@@ -68,6 +68,7 @@ class StudySettings:
     update_encoding: str = _of_plan("update_encoding")
     late_updates: str = _of_plan("late_updates")
     run: RunSpec = field(default_factory=RunSpec)
+    server: ServerSpec = field(default_factory=ServerSpec)
     statement: Statement | None = setting_of(STATEMENT)
 
     def __post_init__(self) -> None:

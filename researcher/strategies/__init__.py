@@ -4,28 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
 from policies import validate
 from policies.errors import PlanError
 from researcher.strategies.averager import Averager
+from researcher.strategies.fed_adagrad import FedAdagrad
+from researcher.strategies.fed_adam import FedAdam
 from researcher.strategies.fed_avg import FedAvg
+from researcher.strategies.fed_nova import FedNova
+from researcher.strategies.fed_yogi import FedYogi
+from researcher.strategies.krum import Krum
+from researcher.strategies.order_statistics import CoordinateMedian, TrimmedMean
+from researcher.strategies.server_step import ServerStep
 from researcher.strategies.state import ClientUpdate, ServerState, Strategy, Weights, check_update
 
 __all__ = [
     "STRATEGIES",
     "Averager",
     "ClientUpdate",
+    "CoordinateMedian",
+    "FedAdagrad",
+    "FedAdam",
     "FedAvg",
+    "FedNova",
+    "FedYogi",
+    "Krum",
     "ServerState",
+    "ServerStep",
     "Strategy",
+    "TrimmedMean",
     "Weights",
     "build",
     "check_update",
 ]
 
-STRATEGIES: Mapping[str, Callable[..., Strategy]] = {"fed_avg": FedAvg}
-"""Name → frozen dataclass of settings with `init` and `apply`. A new algorithm: a file, and a line here."""
+STRATEGIES: Mapping[str, Callable[..., Strategy]] = MappingProxyType(
+    {
+        **dict.fromkeys(("fed_avg", "fed_avg_m", "fed_prox"), FedAvg),
+        "fed_nova": FedNova,
+        "fed_adagrad": FedAdagrad,
+        "fed_adam": FedAdam,
+        "fed_yogi": FedYogi,
+        "trimmed_mean": TrimmedMean,
+        "coordinate_median": CoordinateMedian,
+        "krum": Krum,
+    }
+)
+"""Name → frozen dataclass of settings with `init` and `apply`. A new algorithm: a file, and a line here.
+
+FedAvgM and FedProx differ from FedAvg in settings alone: the server's momentum, and the pull at the hospital."""
 
 
 def build(name: str, **options: Any) -> Strategy:

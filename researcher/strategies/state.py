@@ -26,26 +26,30 @@ class ClientUpdate:
         weight: The hospital's public size; never the true number of its pictures.
         staleness: Rounds that ended between the weights that it was trained from and those that it is added to; 0 for
             an update that came within its round.
+        steps: Optimiser steps that the hospital took for it.
     """
 
     datasite: str
     update: Weights
     weight: float
     staleness: int = 0
+    steps: int = 1
 
 
 def check_update(update: ClientUpdate, like: Mapping[str, np.ndarray]) -> None:
     """Refuses an update that cannot be averaged into weights with the names and shapes of `like`.
 
     Raises:
-        InputRefused: A weight that is not positive and finite; a staleness below 0; names, shapes or dtypes other than
-            declared; a value that is not finite.
+        InputRefused: A weight that is not positive and finite; a staleness below 0; no step; names, shapes or dtypes
+            other than declared; a value that is not finite.
     """
     who = f"The client update of {update.datasite!r}"
     if not math.isfinite(update.weight) or update.weight <= 0:
         raise InputRefused(f"{who} needs a weight above 0, its public size, got {update.weight!r}.")
     if update.staleness < 0:
         raise InputRefused(f"{who} cannot be ahead of its round, got staleness {update.staleness}.")
+    if update.steps < 1:
+        raise InputRefused(f"{who} is of at least one step, got {update.steps}.")
     if missing := sorted(like.keys() - update.update.keys()):
         raise InputRefused(f"{who} lacks {missing[0]!r}; it must hold every parameter of the global model.")
     if unknown := sorted(update.update.keys() - like.keys()):

@@ -242,7 +242,8 @@ class Gathering:
             self._outstanding[name] = there.dropped
         try:
             arrived = future.result()
-            update = ClientUpdate(name, arrived.take_update(), float(self._size_of(name)), staleness)
+            size = float(self._size_of(name))
+            update = ClientUpdate(name, arrived.take_update(), size, staleness, self._plan.steps_per_round)
         except WanwuError as error:
             self._fail(there, error, round_index, came)
             return None

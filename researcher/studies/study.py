@@ -18,10 +18,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from policies.errors import ConfigError
 from policies.plans.training import TrainingPlan
 from researcher.evaluation.evaluation import evaluate
 from researcher.evaluation.hold_out import HoldOut
-from researcher.strategies import FedAvg, ServerState, Strategy
+from researcher.strategies import ServerState, Strategy, build
 from researcher.studies.asked_round import AskedRound
 from researcher.studies.checkpoints import load_state, save_state
 from researcher.studies.gathering import Came, Gathering, GivenUp
@@ -31,16 +32,31 @@ from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.submission import STUDY_FILE, Submission
 from researcher.studies.taking_part.canaries import Canaries
 
-__all__ = ["STUDY_FILE", "Study", "strategy_of"]
+__all__ = ["STUDY_FILE", "Study", "check_enough", "strategy_of"]
 
 # A hospital's round, its late one that is being cancelled, that cancelling, and a question for its decision.
 _THREADS_EACH = 4
 OnEvent = Callable[[RoundEvent], None]
 
 
-def strategy_of(plan: TrainingPlan) -> FedAvg:
-    """Federated averaging with the settings that stand in the plan."""
-    return FedAvg(server_momentum=plan.server_momentum, server_averaging=plan.server_averaging)
+def strategy_of(plan: TrainingPlan) -> Strategy:
+    """The plan's strategy with the settings that stand in the plan."""
+    shared = {"server_momentum": plan.server_momentum, "server_averaging": plan.server_averaging}
+    return build(plan.server.strategy, **shared, **plan.server.read)
+
+
+def check_enough(strategy: Strategy, min_clients: int) -> None:
+    """Refuses rounds that could end with fewer client updates than the strategy needs, before anybody is asked.
+
+    Raises:
+        ConfigError: `min_clients` is too few.
+    """
+    least = getattr(strategy, "least_updates", 1)
+    if min_clients < least:
+        raise ConfigError(
+            f"The study's strategy needs {least} client updates a round, min_clients is {min_clients}. Set min_clients "
+            f"to {least} or more, or choose another strategy."
+        )
 
 
 class Study(Submission[TrainingPlan]):
@@ -64,7 +80,7 @@ class Study(Submission[TrainingPlan]):
             hold_out: Public pictures that each global model is evaluated on.
             initial_weights: The global model before the first round, name → float32 array of the parameter's shape; not
                 read when the study is continued.
-            strategy: How updates are averaged; FedAvg as the plan says if None.
+            strategy: How updates are averaged; the plan's if None.
             min_clients: Least number of hospitals whose update a round needs, and that must have approved.
             rounds: Stop after this many rounds in all; the plan's if None.
             retry_policy: How long to wait and how often to try again.
@@ -72,12 +88,14 @@ class Study(Submission[TrainingPlan]):
             on_round: Called after each round.
 
         Raises:
+            ConfigError: The strategy needs more updates a round than `min_clients`.
             RequestDenied: Fewer than `min_clients` hospitals approved, passed their canary, or are there.
             NotEnoughDatasites: A round got fewer updates, and those that are missing are not just out of reach; what
                 was reached is saved, and `run` goes on from it.
         """
         policy = retry_policy or RetryPolicy()
         strategy = strategy or strategy_of(self.plan)
+        check_enough(strategy, min_clients)
         saved = load_state(self.folder, plan_digest=self.plan.digest())
         state, history = saved if saved else (strategy.init(initial_weights), History())
         canaries = Canaries(self._told, self.hospital, dict(self.requests), on_event)

@@ -102,7 +102,10 @@ SECTIONS = (
                 "decay {weight_decay}, proximal term {proximal_mu}; pictures changed at random: {augmentation}, "
                 "{augmentation_multiplicity} view(s) each."
             ),
-            Line("At the server: momentum {server_momentum}, averaging {server_averaging}."),
+            Line(
+                "At the server: strategy {strategy} ({server_settings}), momentum {server_momentum}, averaging "
+                "{server_averaging}."
+            ),
             Line("What was tuned on what, in the researcher's words: {tuning}"),
             Line("What was tuned on what: not stated.", unless="tuning", rests_on=(rests_on.NOT_SAID,)),
             Line("The temperature of the evaluation was chosen on {temperature_on}."),

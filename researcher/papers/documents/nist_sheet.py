@@ -93,8 +93,8 @@ SECTIONS = (
                 rests_on=(rests_on.CHARGED,),
             ),
             Line(
-                "Averaging, momentum at the server ({server_momentum}) and averaging of rounds ({server_averaging}) "
-                "use what was released already, and cost nothing."
+                "Averaging by {strategy}, momentum at the server ({server_momentum}) and averaging of rounds "
+                "({server_averaging}) use what was released already, and cost nothing."
             ),
         ),
     ),

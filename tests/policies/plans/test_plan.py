@@ -25,6 +25,7 @@ from policies.plans.training import (
     ModelSpec,
     PrivacySpec,
     RunSpec,
+    ServerSpec,
     TrainingPlan,
     canonical_json,
 )
@@ -168,8 +169,56 @@ def test_every_change_of_a_plan_changes_its_digest(change: dict[str, Any]) -> No
 
 
 def test_every_field_of_a_plan_is_covered_by_the_digest() -> None:
-    everything = replace(PLAN, pictures_per_patient=2, statement=Statement(name="Wang"), late_updates="dropped")
+    everything = replace(
+        PLAN,
+        pictures_per_patient=2,
+        statement=Statement(name="Wang"),
+        late_updates="dropped",
+        server=ServerSpec("krum"),
+    )
     assert {f.name for f in fields(TrainingPlan)} | {"kind", "version"} == set(json.loads(everything.to_json()))
+
+
+def test_a_strategy_reads_back_and_the_one_that_plans_always_had_is_left_out() -> None:
+    plan = replace(PLAN, server=ServerSpec("fed_yogi", server_learning_rate=0.1, server_adaptivity=1e-2))
+    assert TrainingPlan.from_json(plan.to_json()) == plan
+    assert plan.digest() != PLAN.digest()
+    assert '"server":' not in replace(PLAN, server=ServerSpec()).to_json()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"strategy": "fed_magic"}, "one of fed_avg"),
+        ({"strategy": "fed_avg", "trimmed_share": 0.2}, "it is for trimmed_mean"),
+        ({"strategy": "fed_adagrad", "server_second_momentum": 0.9}, "it is for fed_adam and fed_yogi"),
+        ({"strategy": "krum", "faulty_hospitals": -1}, "faulty_hospitals"),
+        ({"strategy": "krum", "averaged_hospitals": 1.0}, "averaged_hospitals"),
+        ({"strategy": "trimmed_mean", "trimmed_share": 0.5}, "trimmed_share"),
+        ({"server_learning_rate": 0}, "server_learning_rate"),
+        ({"strategy": "fed_adam", "server_second_momentum": 1.0}, "server_second_momentum"),
+        ({"strategy": "fed_adam", "server_adaptivity": 0}, "server_adaptivity"),
+    ],
+)
+def test_a_strategy_has_its_own_settings_and_no_other(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(PlanError, match=told):
+        ServerSpec(**given)
+
+
+def test_a_step_that_has_size_one_is_taken_by_a_hundredth() -> None:
+    assert ServerSpec().server_learning_rate == ServerSpec("krum").server_learning_rate == 1
+    assert ServerSpec("fed_adam").server_learning_rate == ServerSpec("fed_adagrad").server_learning_rate == 0.01
+    assert ServerSpec("fed_adam", server_learning_rate=1.0).server_learning_rate == 1
+
+
+def test_a_strategy_that_is_named_for_a_setting_has_it() -> None:
+    with pytest.raises(PlanError, match="proximal_mu is 0, so fed_prox would be fed_avg"):
+        replace(PLAN, server=ServerSpec("fed_prox"), proximal_mu=0.0)
+    with pytest.raises(PlanError, match="server_momentum is 0, so fed_avg_m would be fed_avg"):
+        replace(PLAN, server=ServerSpec("fed_avg_m"), server_momentum=0.0)
+    with pytest.raises(PlanError, match="fed_adagrad keeps none"):
+        replace(PLAN, server=ServerSpec("fed_adagrad"), server_momentum=0.5)
+    assert replace(PLAN, server=ServerSpec("fed_prox"), proximal_mu=0.01).server.strategy == "fed_prox"
 
 
 def test_the_order_of_options_does_not_matter() -> None:

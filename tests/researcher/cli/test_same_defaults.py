@@ -15,8 +15,10 @@ import pytest
 import references
 
 from policies.errors import ConfigError, DatasiteUnreachable, PlanError
-from policies.plans.training import RunSpec, TrainingPlan
+from policies.plans.server.server_spec import STRATEGIES
+from policies.plans.training import RunSpec, ServerSpec, TrainingPlan
 from policies.settings import declared
+from researcher.notebook.settings import settings_of
 from researcher.planning.count_settings import CountSettings
 from researcher.planning.settings import StudySettings
 
@@ -29,7 +31,8 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from researcher.hospitals.federation import Away, Federation
     from researcher.hospitals.hospital import DatasetInfo
     from researcher.planning.planning import make_plan
-    from researcher.studies.study import STUDY_FILE, Study
+    from researcher.strategies import STRATEGIES as STRATEGY_KINDS
+    from researcher.studies.study import STUDY_FILE, Study, strategy_of
 
 DATASETS = [DatasetInfo("north", "cells", ("a", "b"), (28, 28, 3), "patient", 500, {})]
 # A value of each setting of a plan, other than its default.
@@ -56,6 +59,17 @@ OTHER_RUN = {
     "batch_margin": 4.0,
 }
 
+# A setting of the server, the strategy that reads it, and a value.
+OTHER_SERVER: list[tuple[str, str, Any]] = [
+    ("strategy", "coordinate_median", "coordinate_median"),
+    ("server_learning_rate", "fed_avg", 0.5),
+    ("server_second_momentum", "fed_yogi", 0.9),
+    ("server_adaptivity", "fed_adagrad", 0.01),
+    ("trimmed_share", "trimmed_mean", 0.25),
+    ("faulty_hospitals", "krum", 2),
+    ("averaged_hospitals", "krum", 3),
+]
+
 
 def options(*words: str) -> dict[str, Any]:
     return references.understood(make_program(), words)
@@ -79,12 +93,20 @@ def test_rounds_take_by_default_as_many_hospitals_as_in_python() -> None:
 
 def test_every_setting_of_a_plan_has_an_option() -> None:
     made = set(options("submit"))
-    follow = {"dataset", "model", "steps_per_round", "privacy", "run"}  # from other options, or from the datasets
+    follow = {
+        "dataset",
+        "model",
+        "steps_per_round",
+        "privacy",
+        "run",
+        "server",
+    }  # from other options, or from the datasets
     named = {"rounds": "num_rounds"}
     for one in fields(TrainingPlan):
         assert one.name in follow or named.get(one.name, one.name) in made, one.name
-    assert {one.name for one in fields(RunSpec)} <= made
+    assert {one.name for kind in (RunSpec, ServerSpec) for one in fields(kind)} <= made
     assert set(declared(TrainingPlan)) == set(OTHER) and set(declared(RunSpec)) == set(OTHER_RUN)
+    assert set(declared(ServerSpec)) == {name for name, _, _ in OTHER_SERVER}
 
 
 @pytest.mark.parametrize(("name", "value"), OTHER.items())
@@ -98,6 +120,31 @@ def test_an_option_of_a_plans_setting_ends_in_the_plan(name: str, value: Any) ->
 def test_an_option_of_performance_ends_in_the_plan(name: str, value: Any) -> None:
     given = options("submit", f"--{name}", str(value), "--no-dp", "--model", "linear")
     assert getattr(make_plan(study_settings_of(given), DATASETS).run, name) == value
+
+
+@pytest.mark.parametrize(("name", "strategy", "value"), OTHER_SERVER)
+def test_an_option_of_the_server_ends_in_the_plan_from_the_command_line_and_from_python(
+    name: str, strategy: str, value: Any
+) -> None:
+    words = ["submit", "--strategy", strategy, "--noise_multiplier", "2", "--model", "linear"]
+    given = options(*words, *([f"--{name}", str(value)] if name != "strategy" else []))
+    plan = make_plan(study_settings_of(given), DATASETS)
+    assert (plan.server.strategy, getattr(plan.server, name)) == (strategy, value)
+    keywords = {"strategy": strategy, name: value, "noise_multiplier": 2.0, "model": "linear"}
+    assert make_plan(settings_of(keywords), DATASETS) == plan
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_goes_with_the_recipe(strategy: str) -> None:
+    mu = {"proximal_mu": 0.1} if strategy == "fed_prox" else {}
+    plan = make_plan(settings_of({"recipe": "auto", "model": "linear", "strategy": strategy, **mu}), DATASETS)
+    made = strategy_of(plan)
+    told = {one.name: getattr(made, one.name) for one in fields(STRATEGY_KINDS[strategy])}
+    assert told == {
+        **plan.server.read,
+        "server_momentum": plan.server_momentum,
+        "server_averaging": told["server_averaging"],
+    }
 
 
 @pytest.mark.parametrize("name", [one.name for one in declared(StudySettings).values() if one.derived])
@@ -169,6 +216,7 @@ def federation_of(*names: str) -> Federation:
         (("--min_clients", "4"), "number of hospitals, which is 3"),
         (("--min_clients", "3"), "2 of 3 hospitals are there (east: WW705: Nothing listens there.)"),
         (("--min_clients", "0"), "must be from 1"),
+        (("--strategy", "krum"), "needs 5 client updates a round, min_clients is 2"),
         (("--test", "typo.npz"), "typo.npz"),
     ],
 )

@@ -1,0 +1,122 @@
+"""The researcher's side in a training plan: which strategy makes client updates the next global model, and how.
+
+All of them work on client updates that hospitals released, so none costs privacy. What a strategy changes at the
+hospital, such as FedProx's pull, is a setting of the plan that the hospital reads for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from policies import validate
+from policies.errors import PlanError
+from policies.plans.ranges import Range
+from policies.settings import declared, setting
+
+MOST_HOSPITALS = 10_000
+STRATEGIES = (
+    *("fed_avg", "fed_avg_m", "fed_prox", "fed_nova", "fed_adagrad", "fed_adam", "fed_yogi"),
+    *("trimmed_mean", "coordinate_median", "krum"),
+)
+OF_SOME: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "server_second_momentum": ("fed_adam", "fed_yogi"),
+        "server_adaptivity": ("fed_adagrad", "fed_adam", "fed_yogi"),
+        "trimmed_share": ("trimmed_mean",),
+        "faulty_hospitals": ("krum",),
+        "averaged_hospitals": ("krum",),
+    }
+)
+"""Settings that only some strategies read → these. Elsewhere they have to hold their default."""
+_NAMED_FOR = {"fed_avg_m": "server_momentum", "fed_prox": "proximal_mu"}
+_RATE_OF_ADAPTIVE = 0.01
+_LEARNING_RATE = Range(1e-9, 1e4)
+_ADAPTIVITY = Range(1e-9, 1e3)
+
+
+@dataclass(frozen=True)
+class ServerSpec:
+    """Which strategy the researcher's side follows, beside the plan's `server_momentum` and `server_averaging`."""
+
+    strategy: str = setting(
+        "how client updates become the next global model; post-processing, at no cost of privacy",
+        default="fed_avg",
+        choices=STRATEGIES,
+    )
+    server_learning_rate: float | None = setting(
+        "factor on what the strategy makes of the client updates; if not given 1, which takes it as it is, and 0.01 "
+        "with fed_adagrad, fed_adam and fed_yogi, whose steps have size 1",
+        default=None,
+        kind=float,
+    )
+    server_second_momentum: float = setting(
+        "of fed_adam and fed_yogi: share of the last mean square that is kept, in [0, 1)", default=0.99
+    )
+    server_adaptivity: float = setting(
+        "of fed_adagrad, fed_adam and fed_yogi: added to the root mean square that a step is divided by; the smaller, "
+        "the more each weight has a step size of its own",
+        default=1e-3,
+    )
+    trimmed_share: float = setting(
+        "of trimmed_mean: share of each weight's values that is left out at either end, below 0.5", default=0.1
+    )
+    faulty_hospitals: int = setting(
+        "of krum: how many hospitals' updates may be anything; a round needs twice as many updates and three", default=1
+    )
+    averaged_hospitals: int = setting(
+        "of krum: how many updates are averaged, those that lie closest to others", default=1
+    )
+
+    def __post_init__(self) -> None:
+        validate.choice("strategy", self.strategy, STRATEGIES)
+        rate = self.server_learning_rate
+        if rate is None:
+            rate = _RATE_OF_ADAPTIVE if self.strategy in OF_SOME["server_adaptivity"] else 1.0
+        for name, value in (
+            ("server_learning_rate", _LEARNING_RATE.check("server_learning_rate", rate)),
+            ("server_second_momentum", _share("server_second_momentum", self.server_second_momentum, below=1)),
+            ("server_adaptivity", _ADAPTIVITY.check("server_adaptivity", self.server_adaptivity)),
+            ("trimmed_share", _share("trimmed_share", self.trimmed_share, below=0.5)),
+        ):
+            object.__setattr__(self, name, value)
+        validate.integer("faulty_hospitals", self.faulty_hospitals, low=0, high=MOST_HOSPITALS)
+        validate.integer("averaged_hospitals", self.averaged_hospitals, low=1, high=MOST_HOSPITALS)
+        for name, readers in OF_SOME.items():
+            value = getattr(self, name)
+            if self.strategy not in readers and value != declared(ServerSpec)[name].default:
+                raise PlanError(
+                    f"{name} is {value:g}, which strategy {self.strategy} does not read: it is for "
+                    f"{' and '.join(readers)}. Leave it out, or choose another strategy."
+                )
+
+    def check_beside(self, *, server_momentum: float, proximal_mu: float) -> None:
+        """Refuses a plan whose other settings are not those of its strategy.
+
+        Args:
+            server_momentum: The plan's.
+            proximal_mu: The plan's.
+
+        Raises:
+            PlanError: A setting is zero that the strategy is named for, or one is given that it does not have.
+        """
+        given = {"server_momentum": server_momentum, "proximal_mu": proximal_mu}
+        if (needed := _NAMED_FOR.get(self.strategy)) and not given[needed]:
+            raise PlanError(f"{needed} is 0, so {self.strategy} would be fed_avg. Set {needed}, or choose fed_avg.")
+        if self.strategy == "fed_adagrad" and server_momentum:
+            raise PlanError(f"server_momentum is {server_momentum:g}, fed_adagrad keeps none. Set it to 0.")
+
+    @property
+    def read(self) -> dict[str, float]:
+        """The settings that the strategy reads, name → value."""
+        return {
+            name: getattr(self, name)
+            for name in declared(ServerSpec)
+            if name != "strategy" and self.strategy in OF_SOME.get(name, STRATEGIES)
+        }
+
+
+def _share(name: str, value: Any, *, below: float) -> float:
+    return validate.number(name, value, low=0, high=below, open_high=True)
