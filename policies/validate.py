@@ -119,6 +119,17 @@ name, label, text = PLANS.name, PLANS.label, PLANS.text
 Check = Callable[[Checks, str, Any], Any]
 
 
+def short_text(field: str, value: object, *, longest: int = 200) -> str:
+    """Returns `value` if it is a text of 1 to `longest` printable characters, as the ledger keeps them.
+
+    Raises:
+        PlanError: It is not.
+    """
+    if not isinstance(value, str) or not value.strip() or len(value) > longest or not value.isprintable():
+        raise PlanError(f"{field} must be 1 to {longest} printable characters, got {value!r:.80}.")
+    return value
+
+
 def whole(low: int, high: int) -> Check:
     """For an annotation: a whole number from `low` to `high`."""
     return lambda checks, field, value: checks.integer(field, value, low=low, high=high)

@@ -13,6 +13,7 @@ WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders
      │  ├─ BudgetExceeded          WW301
      │  ├─ BudgetTooSmall          WW302
      │  ├─ LedgerBroken            WW303
+     │  │  └─ LedgerUnavailable    WW307
      │  ├─ LimitExceeded           WW304
      │  ├─ NotReserved             WW305
      │  └─ ReceiptInvalid          WW306
@@ -82,6 +83,7 @@ from policies.errors.budget import (
     BudgetExceeded,
     BudgetTooSmall,
     LedgerBroken,
+    LedgerUnavailable,
     LimitExceeded,
     NotReserved,
     ReceiptInvalid,
@@ -180,6 +182,7 @@ __all__ = [
     "IdentitySuspected",
     "InputRefused",
     "LedgerBroken",
+    "LedgerUnavailable",
     "LimitExceeded",
     "MessageRefused",
     "ModelRefused",

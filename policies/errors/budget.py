@@ -29,6 +29,12 @@ class LedgerBroken(BudgetError):
     code, status = "WW303", 500
 
 
+class LedgerUnavailable(LedgerBroken):
+    """The disk is full or read-only, so that the ledger cannot be used: every run is refused until it can."""
+
+    code, status = "WW307", 503
+
+
 class LimitExceeded(BudgetError):
     """A plan lies outside the limits that the hospital set for the dataset."""
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from policies.errors import LedgerBroken
+from policies.ledger.chain_errors import broken, takes_nothing, unavailable
 from policies.ledger.head_file import GENESIS, Head, HeadBroken, HeadFile
 from policies.ledger.seal import Seal
 from policies.ledger.unchanged import Stamp, stamp
@@ -201,7 +202,7 @@ class Chain:
                 if entry.sequence == head.count and entry.hash != head.hash:
                     raise self._broken(f"entry {entry.sequence} is not the one that {self._head_name} names")
         except sqlite3.Error as error:
-            raise self._broken(f"entry {len(entries) + 1} cannot be read ({error})") from error
+            raise self._unusable(error, f"entry {len(entries) + 1} cannot be read") from error
         if len(entries) < head.count:
             raise self._broken(
                 f"entry {len(entries) + 1} is missing: {self._head_name} counts {head.count} entries, "
@@ -236,7 +237,7 @@ class Chain:
             connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
             connection.execute("PRAGMA synchronous = FULL")
         except sqlite3.Error as error:
-            raise self._broken(f"entry 1 cannot be read, nor any after it ({error})") from error
+            raise self._unusable(error, "entry 1 cannot be read, nor any after it") from error
         return connection
 
     def _read_head(self) -> Head:
@@ -251,19 +252,17 @@ class Chain:
 
     @contextmanager
     def _as_broken(self) -> Iterator[None]:
-        """Turns what SQLite and the file system raise into `LedgerBroken`: unreadable counts as edited."""
+        """Turns what SQLite and the file system raise into `LedgerBroken`: what is not the disk's counts as edited."""
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise self._broken(f"the file cannot be used ({error})") from error
+            raise self._unusable(error, "the file cannot be used") from error
 
     def _broken(self, what: str) -> LedgerBroken:
-        return LedgerBroken(
-            "The hospital's privacy ledger does not verify; every run is refused. Ask the hospital's admin.",
-            private=f"{self.path.name}: {what}. Stop the datasite and restore {self.path.name} and "
-            f"{self._head_name} together from a backup that holds every entry. What is not restored is "
-            f"lost to the accounting: if in doubt, publish the dataset no more.",
-        )
+        return broken(self.path.name, self._head_name, what)
+
+    def _unusable(self, error: Exception, what: str) -> LedgerBroken:
+        return unavailable(self.path.name, error) if takes_nothing(error) else self._broken(f"{what} ({error})")
 
 
 @contextmanager

@@ -22,7 +22,6 @@ from policies.ledger.head_file import GENESIS
 from policies.ledger.reservations import Reservation, reserved, same_reservation, steps_to_json, unless_reserved
 from policies.ledger.rule_share import RuleShare
 from policies.ledger.seal import Seal
-from policies.ledger.short_text import short_text
 from policies.ledger.standing import Standing
 
 
@@ -100,11 +99,11 @@ class Ledger:
         """
         envelope = merged(spend)
         wanted = Reservation(
-            request_id=short_text("request_id", request_id),
+            request_id=validate.short_text("request_id", request_id),
             fingerprint=validate.digest("fingerprint", fingerprint),
             dataset=validate.name("dataset", dataset),
             study=validate.name("study", study),
-            researcher=short_text("researcher", researcher),
+            researcher=validate.short_text("researcher", researcher),
             plan_digest=validate.digest("plan_digest", plan_digest),
             spend=envelope,
             rounds=validate.integer("rounds", rounds, low=1, high=10**6),
@@ -187,7 +186,7 @@ class Ledger:
             NotReserved: No such reservation.
             PlanError: A reason that is not a short text.
         """
-        short_text("reason", reason, longest=2000)
+        validate.short_text("reason", reason, longest=2000)
 
         def decide(entries: tuple[Entry, ...]) -> Draft | None:
             held = reserved(entries, request_id)

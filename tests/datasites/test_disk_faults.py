@@ -28,7 +28,7 @@ from datasites.runs.sandbox.limits import RunLimits
 from datasites.runs.supervisor import Supervisor
 from datasites.state.kept_books import open_audit
 from policies.budget.accountant import GaussianSteps
-from policies.errors import AuditUnavailable, LedgerBroken, RequestPending
+from policies.errors import AuditUnavailable, LedgerBroken, LedgerUnavailable, RequestPending
 from policies.ledger.ledger import Ledger
 
 FILL_THE_LOG = """
@@ -105,10 +105,11 @@ def test_a_full_disk_refuses_reservations_commits_and_events_and_breaks_none_of_
         for _ in range(100):
             log.write("event")
     held = ["first"]
-    with pytest.raises(LedgerBroken):
+    with pytest.raises(LedgerUnavailable) as refused:
         for number in range(100):
             reserve(ledger, f"more-{number}")
             held.append(f"more-{number}")
+    assert "Make room" in refused.value.private and "backup" not in refused.value.private
     filler.unlink()
     ledger.verify()
     assert list(ledger.reservations()) == held
@@ -117,6 +118,23 @@ def test_a_full_disk_refuses_reservations_commits_and_events_and_breaks_none_of_
     log.write("last")
     assert "last" in ledger.reservations()
     assert read(small_disk / "audit.log").entries[-1]["event"] == "last"
+
+
+def test_a_ledger_that_cannot_be_read_for_a_full_disk_is_not_told_as_one_that_was_changed(small_disk: Path) -> None:
+    """To read, SQLite makes a file beside the table."""
+    ledger = ledger_at(small_disk / "ledger.sqlite", tenth_a_step)
+    reserve(ledger, "first")
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as stream, pytest.raises(OSError, match="No space left"):
+        while True:
+            stream.write(b"x" * 4096)
+    with pytest.raises(LedgerUnavailable):
+        ledger_at(small_disk / "ledger.sqlite", tenth_a_step).verify()
+    filler.unlink()
+    (small_disk / "ledger.sqlite").unlink()
+    with pytest.raises(LedgerBroken) as lost:
+        ledger.verify()
+    assert not isinstance(lost.value, LedgerUnavailable)
 
 
 def test_a_read_only_disk_refuses_and_is_still_readable(small_disk: Path) -> None:

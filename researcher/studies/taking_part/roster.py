@@ -9,11 +9,13 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from policies.answers.requests import with_reason
 from policies.errors import (
     AccountUnknown,
+    AuditUnavailable,
     BudgetError,
     CertificateRefused,
     DatasiteNotTrusted,
     DatasiteUnreachable,
     DiskFull,
+    LedgerUnavailable,
     QuotaExceeded,
     RequestError,
     RoundRefused,
@@ -24,7 +26,7 @@ from policies.errors import (
 
 # After these a hospital is asked no more, and after those once it answers again; after any other, in the next round.
 REFUSALS = (BudgetError, RequestError, SignInFailed, CertificateRefused, AccountUnknown, DatasiteNotTrusted)
-FOR_NOW = (DatasiteUnreachable, DiskFull, QuotaExceeded, StorageUnavailable)
+FOR_NOW = (DatasiteUnreachable, DiskFull, QuotaExceeded, StorageUnavailable, LedgerUnavailable, AuditUnavailable)
 # So long a round's begin waits for those that were not there; who answers later is in the next round.
 _LOOK_SECONDS = 2.0
 Told = tuple[str, str]
@@ -124,8 +126,10 @@ class Roster:
     def _take(self, name: str, answer: Future[Told]) -> None:
         try:
             state, reason = answer.result()
-        except FOR_NOW as error:
+        except DatasiteUnreachable as error:
             self._set(name, self.away, with_reason("unreachable", error.public))
+        except FOR_NOW as error:
+            self._set(name, self.away, f"{error.code}: {error.public}")
         except WanwuError as error:
             self._set(name, self.gone, f"{error.code}: {error.public}")
         else:

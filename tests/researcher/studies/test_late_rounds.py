@@ -17,9 +17,11 @@ from support.waiting import wait_for
 
 from datasites.training.models import initial_weights
 from policies.errors import (
+    AuditUnavailable,
     BudgetExceeded,
     DatasiteUnreachable,
     DiskFull,
+    LedgerUnavailable,
     LimitExceeded,
     NotEnoughDatasites,
     RequestDenied,
@@ -228,8 +230,11 @@ def test_a_hospital_that_refuses_midway_is_out_of_later_rounds(
     check(state, records, a, b, c)
 
 
-def test_a_hospital_whose_disk_is_full_is_asked_again_in_the_next_round(tmp_path: Path, hospital: Any) -> None:
-    a, b, c = hospital("a"), hospital("b"), hospital("c", refusal=DiskFull("No room."))
+@pytest.mark.parametrize("full", [DiskFull("No room."), LedgerUnavailable("Full."), AuditUnavailable("Full.")])
+def test_a_hospital_whose_disk_is_full_is_asked_again_in_the_next_round(
+    tmp_path: Path, hospital: Any, full: WanwuError
+) -> None:
+    a, b, c = hospital("a"), hospital("b"), hospital("c", refusal=full)
 
     def make_room(record: RoundRecord) -> None:
         c.refusal = None
