@@ -35,8 +35,11 @@ class Missing:
         self.status = 1
 
 
-def connect(credentials: Sequence[str]) -> Federation:
-    """Connects to the hospitals whose credentials files are given; to those where such files lie if there are none."""
+def connect(credentials: Sequence[str], *, enough: int | None = None) -> Federation:
+    """Connects to the hospitals whose credentials files are given; to those where such files lie if there are none.
+
+    `enough` is as in `Federation.connect`.
+    """
     from researcher.hospitals.federation import Federation
 
-    return Federation.connect(list(credentials) or [CREDENTIALS])
+    return Federation.connect(list(credentials) or [CREDENTIALS], enough=enough)

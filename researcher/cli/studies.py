@@ -83,9 +83,10 @@ def train(
 
     retry_policy = retry_policy_of(study_options)
     dataset, chosen = study_options["dataset"], study_settings_of(study_options)
-    with connect(credentials) as federation:
+    goes_on = (out / STUDY_FILE).exists()
+    with connect(credentials, enough=min_clients if goes_on else None) as federation:
         study = None
-        if (out / STUDY_FILE).exists():
+        if goes_on:
             study = Study.load(federation, out)
             if flags := given_flags(study_options):
                 say(f"Going on with the study in {out} as it was submitted; this changes nothing: {' '.join(flags)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -147,12 +148,19 @@ _FIXED: WeakKeyDictionary[HoldOut, dict[str, np.ndarray | None]] = WeakKeyDictio
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def _predict(spec: ModelSpec, weights: Mapping[str, np.ndarray], inputs: Inputs, hold_out: HoldOut) -> np.ndarray:
+def load() -> ModuleType:
+    """Imports what `evaluate` needs, which takes seconds the first time; returns it."""
     from datasites.training import evaluation  # late: torch takes seconds to import
 
+    return evaluation
+
+
+def _predict(spec: ModelSpec, weights: Mapping[str, np.ndarray], inputs: Inputs, hold_out: HoldOut) -> np.ndarray:
+    evaluation = load()
     key = canonical_json([spec.name, spec.image_shape, dict(spec.options)])
     with _ONE_AT_A_TIME:
         known = _FIXED.setdefault(hold_out, {})
         if key not in known:
             known[key] = None if isinstance(inputs, tuple) else evaluation.fixed_features(spec, inputs)
-    return evaluation.predict(spec, weights, inputs, fixed=known[key])
+    predicted: np.ndarray = evaluation.predict(spec, weights, inputs, fixed=known[key])
+    return predicted

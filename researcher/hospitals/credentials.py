@@ -5,8 +5,10 @@ It holds a password and a private key. It stays with the researcher, and nothing
 
 from __future__ import annotations
 
+import glob
 import json
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,6 +129,34 @@ class Credentials:
 
     def __repr__(self) -> str:
         return f"Credentials(datasite={self.datasite!r}, url={self.url!r}, email={self.email!r})"
+
+
+def read_credentials(credentials: str | Path | Iterable[str | Path | Credentials]) -> Iterator[Credentials]:
+    """The credentials in files, or in all that fit a pattern.
+
+    Raises:
+        ConfigError: No such file, or not a credentials file.
+    """
+    given: list[str | Path | Credentials] = [credentials] if isinstance(credentials, str | Path) else list(credentials)
+    for one in given:
+        if isinstance(one, Credentials):
+            yield one
+            continue
+        files = sorted(glob.glob(str(one))) or [str(one)]  # noqa: PTH207 - a pattern may be absolute
+        for file in files:
+            yield Credentials.from_file(Path(file))
+
+
+def once_each(credentials: Iterable[Credentials]) -> list[Credentials]:
+    """All of them, if no two are for one datasite: it would be left to chance which account is used there."""
+    found: dict[str, Credentials] = {}
+    for one in credentials:
+        if (other := found.setdefault(one.datasite, one)) is not one:
+            raise ConfigError(
+                f"Two credentials are for datasite '{one.datasite}', of {other.email} and of {one.email}. Give one of "
+                "them, with --credentials in the terminal."
+            )
+    return list(found.values())
 
 
 def _is_address(url: str) -> bool:

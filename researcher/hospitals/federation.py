@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -16,6 +15,7 @@ from policies import versions
 from policies.errors import (
     ConfigError,
     DatasiteNotTrusted,
+    DatasiteUnreachable,
     FederationError,
     NotEnoughDatasites,
     SignInFailed,
@@ -26,13 +26,16 @@ from policies.plans.kinds import Plan
 from policies.untrusted_text import shown
 from researcher.hospitals.check import HospitalCheck, check_hospital, contract_problems, unreachable
 from researcher.hospitals.code_request import CodeRequest
-from researcher.hospitals.credentials import Credentials
+from researcher.hospitals.credentials import Credentials, once_each, read_credentials
 from researcher.hospitals.hospital import DatasetInfo, Hospital
 
 # What is wrong with what was given: whose file it is, what stands in it. Anything else is the hospital's, for a while.
 _OF_THE_CREDENTIALS = (ConfigError, SignInFailed, DatasiteNotTrusted)
 # So long a hospital that was just tried is not tried again.
 _AGAIN_SECONDS = 2.0
+# So long those that are enough wait for the others' answers.
+_OTHERS_SECONDS = 0.5
+_NOT_YET = DatasiteUnreachable("It has not answered yet; it is connected once it does.")
 
 
 @dataclass
@@ -43,12 +46,14 @@ class Away:
         credentials: To connect it with once it is back.
         error: Why it is not connected.
         tried: When that was tried last, by the monotonic clock.
+        answering: It may still come of the first try; None once that has ended.
         connecting: Held by the one who tries.
     """
 
     credentials: Credentials
     error: WanwuError
     tried: float = field(default_factory=time.monotonic)
+    answering: Future[Hospital] | None = field(default=None, repr=False)
     connecting: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
 
@@ -71,13 +76,17 @@ class Federation:
         self.came_from = tuple(came_from)
 
     @classmethod
-    def connect(cls, credentials: str | Path | Iterable[str | Path | Credentials]) -> Self:
+    def connect(
+        cls, credentials: str | Path | Iterable[str | Path | Credentials], *, enough: int | None = None
+    ) -> Self:
         """Connects to the hospitals whose credentials are given, to all at the same time.
 
         One that is out of reach, or cannot be worked with, stops nothing at the others: `missing` says why.
 
         Args:
             credentials: Files or a pattern such as `state/*/credentials/me@university.org.json`, or `Credentials`.
+            enough: So many wait half a second more for the others, who are missing then and connected when they are
+                asked for; None waits for every answer.
 
         Raises:
             ConfigError: No such file, or not a credentials file, or two are for one datasite.
@@ -90,7 +99,7 @@ class Federation:
         given: list[str | Path | Credentials] = (
             [credentials] if isinstance(credentials, str | Path) else list(credentials)
         )
-        hospitals, away = _connect_to_all(_once_each(read_credentials(given)))
+        hospitals, away = _connect_to_all(once_each(read_credentials(given)), enough)
         came_from = (str(Path(one).absolute()) for one in given if isinstance(one, str | Path))
         return cls(hospitals, away=away, came_from=came_from)
 
@@ -115,10 +124,11 @@ class Federation:
         return self.hospitals[name]
 
     def _join(self, away: Away) -> None:
-        if time.monotonic() - away.tried < _AGAIN_SECONDS:
+        answering, away.answering = away.answering, None
+        if answering is None and time.monotonic() - away.tried < _AGAIN_SECONDS:
             raise away.error
         try:
-            hospital = _connected(away.credentials)
+            hospital = answering.result() if answering else _connected(away.credentials)
         except WanwuError as error:
             away.error = error
             raise
@@ -207,6 +217,7 @@ class Federation:
         """Closes all connections."""
         for hospital in self.hospitals.values():
             hospital.close()
+        _close_later([one.answering for one in self._away.values() if one.answering])
 
     def __enter__(self) -> Self:
         return self
@@ -234,47 +245,36 @@ def check_all(credentials: str | Path | Iterable[str | Path | Credentials]) -> l
     return [checked.get(one.datasite) or failed[one.datasite] for one in given]
 
 
-def read_credentials(credentials: str | Path | Iterable[str | Path | Credentials]) -> Iterator[Credentials]:
-    """The credentials in files, or in all that fit a pattern.
-
-    Raises:
-        ConfigError: No such file, or not a credentials file.
-    """
-    given: list[str | Path | Credentials] = [credentials] if isinstance(credentials, str | Path) else list(credentials)
-    for one in given:
-        if isinstance(one, Credentials):
-            yield one
-            continue
-        files = sorted(glob.glob(str(one))) or [str(one)]  # noqa: PTH207 - a pattern may be absolute
-        for file in files:
-            yield Credentials.from_file(Path(file))
-
-
-def _once_each(credentials: Iterable[Credentials]) -> list[Credentials]:
-    """All of them, if no two are for one datasite: it would be left to chance which account is used there."""
-    found: dict[str, Credentials] = {}
-    for one in credentials:
-        if (other := found.setdefault(one.datasite, one)) is not one:
-            raise ConfigError(
-                f"Two credentials are for datasite '{one.datasite}', of {other.email} and of {one.email}. Give one of "
-                "them, with --credentials in the terminal."
-            )
-    return list(found.values())
-
-
-def _connect_to_all(credentials: list[Credentials]) -> tuple[list[Hospital], list[Away]]:
+def _connect_to_all(credentials: list[Credentials], enough: int | None) -> tuple[list[Hospital], list[Away]]:
     """Connects side by side: most of the time goes by in the datasites."""
-    with ThreadPoolExecutor(max(len(credentials), 1)) as pool:
-        connecting = [pool.submit(_connected, one) for one in credentials]
-    hospitals = [future.result() for future in connecting if future.exception() is None]
-    errors = [error for future in connecting if (error := future.exception()) is not None]
+    pool = ThreadPoolExecutor(max(len(credentials), 1))
+    connecting = [pool.submit(_connected, one) for one in credentials]
+    pool.shutdown(wait=False)
+    answering = _waited_for(connecting, enough)
+    ended = [(one, future) for one, future in zip(credentials, connecting, strict=True) if future not in answering]
+    hospitals = [future.result() for _, future in ended if future.exception() is None]
+    errors = [error for _, future in ended if (error := future.exception()) is not None]
     wrong = [one for one in errors if not isinstance(one, WanwuError) or isinstance(one, _OF_THE_CREDENTIALS)]
     if wrong or (errors and not hospitals):
-        for hospital in hospitals:
-            hospital.close()
+        _close_later(connecting)
         raise (wrong or errors)[0]
-    tried = [(one, future.exception()) for one, future in zip(credentials, connecting, strict=True)]
-    return hospitals, [Away(one, error) for one, error in tried if isinstance(error, WanwuError)]
+    away = [Away(one, error) for one, future in ended if isinstance(error := future.exception(), WanwuError)]
+    asked = zip(credentials, connecting, strict=True)
+    return hospitals, away + [Away(one, _NOT_YET, answering=future) for one, future in asked if future in answering]
+
+
+def _waited_for(connecting: Collection[Future[Hospital]], enough: int | None) -> set[Future[Hospital]]:
+    """Waits for the answers; returns those that have not come when enough are connected and it was waited for more."""
+    left, needed = set(connecting), enough or len(connecting)
+    while left and sum(one.exception() is None for one in connecting if one not in left) < needed:
+        left = wait(left, return_when=FIRST_COMPLETED).not_done
+    return wait(left, timeout=_OTHERS_SECONDS).not_done
+
+
+def _close_later(connecting: Iterable[Future[Hospital]]) -> None:
+    """Closes each that is connected, or will be."""
+    for one in connecting:
+        one.add_done_callback(lambda ended: ended.result().close() if ended.exception() is None else None)
 
 
 def _connected(credentials: Credentials) -> Hospital:

@@ -11,8 +11,7 @@ from policies.errors import ConfigError
 from policies.plans.training import TrainingPlan
 from researcher.evaluation.feature_hold_out import with_features
 from researcher.evaluation.hold_out import HoldOut, load_hold_out
-from researcher.hospitals.credentials import Credentials
-from researcher.hospitals.federation import read_credentials
+from researcher.hospitals.credentials import Credentials, read_credentials
 from researcher.judgement.judge import Judgement, judge
 from researcher.notebook.setup import Setup
 from researcher.terminal.training_session import MODEL_FILE

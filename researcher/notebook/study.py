@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -96,7 +97,8 @@ class Study(study.Study):
         plan, names = read_plan(folder)
         setup = Setup.load(folder, plan)
         load_state(folder, plan_digest=plan.digest())
-        return cls.load(_federation().connect(credentials_for(names, setup, folder, credentials)), folder)
+        given, enough = credentials_for(names, setup, folder, credentials), setup.min_clients if setup else None
+        return cls.load(_federation().connect(given, enough=enough), folder)
 
     @property
     def setup(self) -> Setup | None:
@@ -149,7 +151,7 @@ class Study(study.Study):
         self,
         *,
         hold_out: HoldOut | Path | str | None = None,
-        initial_weights: Mapping[str, np.ndarray] | None = None,
+        initial_weights: Mapping[str, np.ndarray] | Callable[[], Mapping[str, np.ndarray]] | None = None,
         strategy: Strategy | None = None,
         min_clients: int | None = None,
         rounds: int | None = None,
@@ -164,8 +166,8 @@ class Study(study.Study):
         Args:
             hold_out: Public pictures that each global model is evaluated on, or where they are; those that the study
                 was submitted with if None.
-            initial_weights: The global model before the first round, name → float32 array of the parameter's shape;
-                drawn from the study's seed if None. Not read when the study is continued.
+            initial_weights: The global model before the first round, name → float32 array of the parameter's shape,
+                or what makes it; drawn from the study's seed if None. Not read when the study is continued.
             strategy: How updates are averaged; the plan's if None.
             min_clients: Least number of hospitals whose update a round needs; that of the submission if None.
             rounds: Stop after this many rounds in all; the plan's if None.
@@ -186,7 +188,7 @@ class Study(study.Study):
         with watching.opened():
             state, history = super().run(
                 hold_out=pictures,
-                initial_weights=first_weights(self.plan, seed) if initial_weights is None else initial_weights,
+                initial_weights=partial(first_weights, self.plan, seed) if initial_weights is None else initial_weights,
                 strategy=strategy,
                 min_clients=self._least(min_clients),
                 rounds=rounds,

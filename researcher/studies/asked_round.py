@@ -35,15 +35,24 @@ class AskedRound:
         Raises:
             ConfigError: The file is not as `save` writes it.
         """
+        noted = cls.last(folder)
+        return noted.at(round_index, noted.weights)
+
+    @classmethod
+    def last(cls, folder: Path) -> Self:
+        """What was noted of the round that was asked for last; nobody was asked for the first if nothing was.
+
+        Raises:
+            ConfigError: The file is not as `save` writes it.
+        """
         file = folder / ASKED_FILE
         if not file.exists():
-            return cls(round_index, "")
+            return cls(0, "")
         try:
             values = json.loads(atomic_file.read(file))
-            noted = cls(int(values["round"]), str(values["weights"]), tuple(map(str, values["datasites"])))
+            return cls(int(values["round"]), str(values["weights"]), tuple(map(str, values["datasites"])))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigError(f"{file} is not what a study notes of a round. Remove it to go on without.") from error
-        return noted.at(round_index, noted.weights)
 
     def save(self, folder: Path) -> None:
         """Notes it in a study's folder, in the place of the round before.

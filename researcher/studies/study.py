@@ -31,6 +31,7 @@ from researcher.studies.remote_round import RemoteRound, RoundEvent
 from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.submission import STUDY_FILE, Submission
 from researcher.studies.taking_part.canaries import Canaries
+from researcher.studies.taking_part.readiness import Readiness
 
 __all__ = ["STUDY_FILE", "Study", "check_enough", "strategy_of"]
 
@@ -66,7 +67,7 @@ class Study(Submission[TrainingPlan]):
         self,
         *,
         hold_out: HoldOut,
-        initial_weights: Mapping[str, np.ndarray],
+        initial_weights: Mapping[str, np.ndarray] | Callable[[], Mapping[str, np.ndarray]],
         strategy: Strategy | None = None,
         min_clients: int = 2,
         rounds: int | None = None,
@@ -78,8 +79,8 @@ class Study(Submission[TrainingPlan]):
 
         Args:
             hold_out: Public pictures that each global model is evaluated on.
-            initial_weights: The global model before the first round, name → float32 array of the parameter's shape; not
-                read when the study is continued.
+            initial_weights: The global model before the first round, name → float32 array of the parameter's shape, or
+                what makes it; neither read nor made when the study is continued.
             strategy: How updates are averaged; the plan's if None.
             min_clients: Least number of hospitals whose update a round needs, and that must have approved.
             rounds: Stop after this many rounds in all; the plan's if None.
@@ -97,7 +98,9 @@ class Study(Submission[TrainingPlan]):
         strategy = strategy or strategy_of(self.plan)
         check_enough(strategy, min_clients)
         saved = load_state(self.folder, plan_digest=self.plan.digest())
-        state, history = saved if saved else (strategy.init(initial_weights), History())
+        if saved is None:
+            saved = strategy.init(initial_weights() if callable(initial_weights) else initial_weights), History()
+        state, history = saved
         canaries = Canaries(self._told, self.hospital, dict(self.requests), on_event)
         pool = ThreadPoolExecutor(max_workers=_THREADS_EACH * len(self.requests))
         try:
@@ -115,6 +118,17 @@ class Study(Submission[TrainingPlan]):
             pool.shutdown(wait=False, cancel_futures=True)
         return state, history
 
+    def is_under_way(self, min_clients: int) -> bool:
+        """Whether so many hospitals were asked for a round already: they approved, and no decision is waited for.
+
+        Args:
+            min_clients: So many.
+
+        Raises:
+            ConfigError: The folder's note of the round is not as it was written.
+        """
+        return len(AskedRound.last(self.folder).datasites) >= max(min_clients, 1)
+
     def _gathering(
         self,
         min_clients: int,
@@ -126,6 +140,8 @@ class Study(Submission[TrainingPlan]):
     ) -> Gathering:
         """Gathers from those that approved and passed their canary, and from who joins them."""
         asked = AskedRound.load(self.folder, len(history))
+        if asked.datasites:
+            on_event = Readiness(pool, self.plan.dataset, lambda: self.federation.hospitals.values()).before(on_event)
         roster = self.roster(
             min_clients,
             pool,

@@ -36,22 +36,25 @@ def wait_and_run(
     retry_policy: RetryPolicy | None = None,
     title: str = "",
 ) -> tuple[ServerState, History]:
-    """Waits until enough hospitals approved, then runs the rounds with a progress display.
+    """Waits until enough hospitals approved, unless rounds are under way, then runs them with a progress display.
 
     The first global model is `initial_weights`, each of its parameter's shape, or drawn from `seed` if there are none.
     """
-    from datasites.training import models
+
+    def drawn() -> Mapping[str, np.ndarray]:
+        from datasites.training.models import initial_weights
+
+        return initial_weights(study.plan.model, seed)
 
     for told in hold_out.told():
         console.print(line(told))
     policy = retry_policy or RetryPolicy()
-    wait_for_decisions(study, console, min_clients=min_clients, grace_seconds=policy.grace_seconds)
+    if not study.is_under_way(min_clients):
+        wait_for_decisions(study, console, min_clients=min_clients, grace_seconds=policy.grace_seconds)
     with RoundDisplay(console, list(study.requests), rounds=study.plan.rounds, title=title) as display:
         return study.run(
             hold_out=hold_out,
-            initial_weights=models.initial_weights(study.plan.model, seed)
-            if initial_weights is None
-            else initial_weights,
+            initial_weights=drawn if initial_weights is None else initial_weights,
             strategy=strategy,
             min_clients=min_clients,
             retry_policy=policy,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, Future, wait
 
 from policies.answers.requests import with_reason
 from policies.errors import (
@@ -72,17 +72,22 @@ class Roster:
         """How many approved, or still may."""
         return len(self._order) - len(self.gone)
 
-    def look(self, pool: Executor, *, seconds: float = _LOOK_SECONDS) -> None:
+    def look(self, pool: Executor, *, seconds: float = _LOOK_SECONDS, enough: int | None = None) -> None:
         """Asks those that were not there, beside each other; one that is slow to answer is heard later.
 
         Args:
             pool: Where to ask.
             seconds: How long to wait for the answers of those that are asked now.
+            enough: So many approvals end the waiting.
         """
         absent = [*self.undecided, *self.away]
         asked = {name: pool.submit(self._ask, name) for name in absent if name not in self._asking}
         self._asking |= asked
-        wait(asked.values(), timeout=seconds)
+        until, left = time.monotonic() + seconds, set(asked.values())
+        while left and (enough is None or len(self.approved) < enough) and time.monotonic() < until:
+            first = ALL_COMPLETED if enough is None else FIRST_COMPLETED
+            left = wait(left, timeout=max(until - time.monotonic(), 0.0), return_when=first).not_done
+            self.hear()
         self.hear()
 
     def hear(self) -> bool:
@@ -106,7 +111,7 @@ class Roster:
         begun = time.monotonic()
         until = begun + seconds
         while True:
-            self.look(pool)
+            self.look(pool, enough=enough if deadline == 0.0 else None)
             now = time.monotonic()
             if self._asking and (len(self.approved) < enough or deadline is None or now < begun + deadline):
                 until = now + seconds

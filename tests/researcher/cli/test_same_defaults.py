@@ -176,7 +176,7 @@ def test_a_setting_that_a_recipe_derives_is_refused_beside_it_whatever_its_value
 def test_options_that_contradict_each_other_are_refused_before_anything_is_asked(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(studies, "connect", lambda credentials: pytest.fail("a hospital was asked"))
+    monkeypatch.setattr(studies, "connect", lambda credentials, **more: pytest.fail("a hospital was asked"))
     assert main(words) == 2
     assert capsys.readouterr().err.startswith(f"python -m researcher {words[0]}: error: --")
 
@@ -188,7 +188,7 @@ def test_who_goes_on_with_a_study_is_told_that_options_of_its_plan_change_nothin
     study = SimpleNamespace(plan=SimpleNamespace(dataset="cells", model=SimpleNamespace(name="linear")))
     info = SimpleNamespace(class_names=("a", "b"), image_shape=(8, 8, 1), form=None)
     federation = SimpleNamespace(hospitals={"north": SimpleNamespace(datasets={"cells": info})})
-    monkeypatch.setattr(studies, "connect", lambda credentials: nullcontext(federation))
+    monkeypatch.setattr(studies, "connect", lambda credentials, **more: nullcontext(federation))
     monkeypatch.setattr("researcher.studies.study.Study.load", lambda federation, folder: study)
     words = ["train", "--out", str(tmp_path), "--test", str(tmp_path / "none.npz")]
     assert main([*words, "--num_rounds", "9", "--no-dp"]) == 1  # there is no hold-out
@@ -230,7 +230,7 @@ def test_train_finds_what_cannot_work_before_anything_is_submitted(
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (6, 28, 28, 3), dtype=np.uint8), np.arange(6) % 2
     np.savez(tmp_path / "test.npz", images=images, labels=labels, class_names=np.array(["a", "b"]))
-    monkeypatch.setattr(studies, "connect", lambda credentials: nullcontext(federation_of("north", "south")))
+    monkeypatch.setattr(studies, "connect", lambda credentials, **more: nullcontext(federation_of("north", "south")))
     monkeypatch.setattr(Study, "submit", lambda *_: pytest.fail("it was submitted"))
     begun = ["train", "--out", str(tmp_path / "out"), "--model", "linear", "--noise_multiplier", "9"]
     assert main([*begun, "--test", str(tmp_path / "test.npz"), *words]) == 1

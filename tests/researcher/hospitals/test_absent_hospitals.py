@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
 from support.hospitals import CLASSES
+from support.waiting import CEILING_SECONDS, wait_for
 
 from policies import versions
 from policies.answers.hospital import BudgetAnswer
@@ -39,10 +41,13 @@ class Fake:
     """A hospital that connects, or fails with what the test says."""
 
     outcomes: ClassVar[Outcomes] = {}
+    silent: ClassVar[dict[str, threading.Event]] = {}
     open: ClassVar[set[str]] = set()
 
     def __init__(self, credentials: Credentials) -> None:
         self.name = credentials.datasite
+        if self.name in self.silent:
+            self.silent[self.name].wait(CEILING_SECONDS)
         if (error := self.outcomes.get(self.name)) is not None:
             raise error
         self.open.add(self.name)
@@ -60,6 +65,7 @@ def outcomes(monkeypatch: pytest.MonkeyPatch) -> Outcomes:
     found: Outcomes = {}
     monkeypatch.setattr(Fake, "outcomes", found)
     monkeypatch.setattr(Fake, "open", set())
+    monkeypatch.setattr(Fake, "silent", {})
     monkeypatch.setattr(connecting, "Hospital", Fake)
     monkeypatch.setattr(connecting, "_AGAIN_SECONDS", 0.0)
     return found
@@ -114,6 +120,60 @@ def test_a_hospital_that_is_back_is_connected_when_it_is_asked_for(outcomes: Out
         assert list(seen) == ["north"], "whoever goes through the hospitals meanwhile is not disturbed"
         with pytest.raises(FederationError, match="No connection to a datasite 'west'"):
             federation.reconnect("west")
+
+
+@pytest.fixture
+def silent_south(outcomes: Outcomes, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Until it is set, one hospital takes the connection and says nothing."""
+    Fake.silent["south"] = answers = threading.Event()
+    monkeypatch.setattr(connecting, "_OTHERS_SECONDS", 0.0)
+    yield answers
+    answers.set()
+
+
+def test_those_that_are_enough_do_not_wait_for_one_that_says_nothing(silent_south: threading.Event) -> None:
+    with Federation.connect(credentials("south", "north", "east"), enough=2) as federation:
+        assert set(federation.hospitals) == {"north", "east"}
+        assert list(federation.missing) == ["south"] and "not answered yet" in federation.missing["south"]
+        silent_south.set()
+        assert federation.reconnect("south").name == "south", "what comes of the first try is taken"
+        assert not federation.missing
+    assert not Fake.open
+
+
+def test_one_that_answers_after_all_is_over_is_closed(silent_south: threading.Event) -> None:
+    Federation.connect(credentials("north", "south"), enough=1).close()
+    silent_south.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("ThreadPoolExecutor"):
+            thread.join()
+    assert not Fake.open
+
+
+def test_what_became_of_a_late_answer_is_told_and_it_is_tried_anew(
+    outcomes: Outcomes, silent_south: threading.Event
+) -> None:
+    outcomes["south"] = GONE
+    with Federation.connect(credentials("north", "south"), enough=1) as federation:
+        silent_south.set()
+        with pytest.raises(DatasiteUnreachable, match="Nothing listens"):
+            federation.reconnect("south")
+        outcomes["south"] = None
+        assert federation.reconnect("south").name == "south"
+
+
+def test_too_few_wait_for_one_that_says_nothing(silent_south: threading.Event) -> None:
+    made: list[Federation] = []
+    waiting = threading.Thread(
+        target=lambda: made.append(Federation.connect(credentials("north", "south", "east"), enough=3)), daemon=True
+    )
+    waiting.start()
+    wait_for(lambda: len(Fake.open) == 2)
+    assert not made
+    silent_south.set()
+    waiting.join(CEILING_SECONDS)
+    assert not made[0].missing
+    made[0].close()
 
 
 def test_a_hospital_that_was_just_tried_is_not_tried_again_at_once(

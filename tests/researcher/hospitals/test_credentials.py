@@ -18,8 +18,7 @@ from support.waiting import CEILING_SECONDS
 
 from datasites.access import certificates
 from policies.errors import CertificateRefused, ConfigError, DatasiteNotTrusted, DatasiteUnreachable, FederationError
-from researcher.hospitals.credentials import Credentials
-from researcher.hospitals.federation import read_credentials
+from researcher.hospitals.credentials import Credentials, read_credentials
 from researcher.hospitals.secure_channel import SecureChannel, client_context
 
 MEGABYTE = 1 << 20

@@ -82,7 +82,7 @@ def test_a_study_runs_with_what_it_was_submitted_with_and_writes_all_after_its_l
     done = study.run(hold_out=HOLD_OUT)
     assert rounds["min_clients"] == 1 and rounds["written"] == study.folder
     assert done.state.round == 2 and not list(faults(done._repr_html_()))
-    first = rounds["initial_weights"]
+    first = rounds["initial_weights"]()
     assert all(
         np.array_equal(first[name], array) for name, array in notebook_study.first_weights(study.plan, 7).items()
     )

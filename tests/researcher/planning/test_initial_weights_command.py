@@ -74,11 +74,18 @@ def test_without_a_digest_they_are_refused(tmp_path, public):
 
 
 class FakeStudy(SimpleNamespace):
+    under_way, waited = False, False
+
+    def is_under_way(self, min_clients):
+        return self.under_way
+
     def wait_for_decisions(self, **waits):
+        self.waited = True
         return {}
 
     def run(self, hold_out, **given):
-        return given["initial_weights"], None
+        first = given["initial_weights"]
+        return first() if callable(first) and not self.under_way else first, None
 
 
 @pytest.mark.parametrize("given", [None, {"head.weight": np.ones(3)}])
@@ -94,6 +101,12 @@ def test_a_session_starts_from_what_it_is_given_else_from_the_seed(given):
     started, expected = began[0], initial_weights(SPEC, 3) if given is None else given
     assert set(started) == set(expected)
     assert all(np.array_equal(started[name], expected[name]) for name in expected)
+
+
+def test_a_session_that_goes_on_with_a_round_waits_for_no_decision_and_draws_no_weights():
+    study = FakeStudy(**vars(STUDY), under_way=True)
+    first, _ = wait_and_run(study, SimpleNamespace(told=tuple), console=Console(quiet=True), min_clients=1, seed=3)
+    assert callable(first) and not study.waited
 
 
 def test_options_of_the_model_are_read_as_the_values_they_are(tmp_path):

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,12 +53,17 @@ def test_a_researcher_killed_within_a_round_goes_on_from_the_folder_as_if_nothin
     assert saved is not None and saved[0].round == 1, "it was killed within the second round"
     at_work.set()
 
+    def drawn() -> Any:
+        pytest.fail("the first weights are not drawn again")
+
     again = Study(federation_of(a, b), PLAN, requests_of(a, b), tmp_path)
-    state, history = again.run(hold_out=HOLD_OUT, initial_weights={}, min_clients=2)
+    assert again.is_under_way(2) and not again.is_under_way(3)
+    state, history = again.run(hold_out=HOLD_OUT, initial_weights=drawn, min_clients=2)
 
     assert [record.datasites for record in history.records] == [("a", "b")] * 4
     expected = averaged(FIRST, history.records)
     assert all(np.allclose(expected[key], state.weights[key], atol=1e-5) for key in FIRST)
+    wait_for(lambda: a.opened and b.opened)
     for one in (a, b):
         assert one.charged == one.trained == one.asked == dict.fromkeys(range(4), 1)
 
