@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-all test-faults test-load test-mutants test-gpu fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands bench-export bench-serving bench-study screenshots translations check types-product types-tests lock clean
+.PHONY: help setup demo test test-fast test-all test-faults test-chaos test-load test-mutants test-gpu fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands bench-export bench-serving bench-study screenshots translations check types-product types-tests lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ test-all: setup browser ## every test, the slow and real-data ones too
 
 test-faults: setup ## 200 kills at random moments over studies at three hospitals; prints what was lost (FAULTS=...)
 	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/support/under_fire.py $(or $(FAULTS),--hospitals 3 --kills 200)
+
+test-chaos: setup ## 20 rounds at eight hospitals while links, processes and a disk fail, beside the same study undisturbed, into out/bench (ARGS="--hospitals 6 --rounds 8")
+	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m chaos $(ARGS)
 
 test-load: setup ## the console's pace while 200 connections are held, 20 of them hostile (ARGS="--turns 5")
 	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/support/under_load.py $(ARGS)

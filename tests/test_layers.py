@@ -732,7 +732,7 @@ def test_tests_stand_in_the_rooms_of_what_they_test_and_their_helpers_in_one() -
     for package in PACKAGES:
         rooms = {path.name for path in (PROJECT / "tests" / package).iterdir() if path.is_dir()} - {"__pycache__"}
         assert [room for room in rooms if not (PROJECT / package / room).is_dir()] == [], package
-    apart = {"support", "benchmarks", "mutants"}
+    apart = {"support", "benchmarks", "chaos", "mutants"}
     files = [file.relative_to(PROJECT / "tests") for file in _files("tests")]
     helpers = {str(file) for file in files if file.parts[0] not in apart and not file.name.startswith("test_")}
     assert {name for name in helpers if not name.endswith("conftest.py")} == {"references.py"}
