@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import support.imported_pysyft  # noqa: F401
 from support.hospitals import (
     CLASSES,
     Hospital,
@@ -18,10 +18,6 @@ from support.hospitals import (
     write_pictures,
     write_pictures_with_reports,
 )
-
-with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
-    warnings.simplefilter("ignore")
-    import syft  # noqa: F401
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import support.imported_pysyft  # noqa: F401
 from support.books import make_state, tenth_a_step
 from support.hospitals import RESEARCHER, STRANGER, write_pictures
 
@@ -36,7 +37,6 @@ from policies.plans.kinds import Plan
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
-    import syft  # noqa: F401
     from syft.client.api import SyftAPICall
     from syft.client.client import PythonConnection
     from syft.client.datasite_client import DatasiteClient
