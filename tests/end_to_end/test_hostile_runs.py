@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"this machine lacks {LACK
 class HostileHospital(Hospital):
     """Its runs do what their study's name says."""
 
-    def start(self) -> None:
+    def start(self, *, forked: bool = False) -> None:
         self.process = subprocess.Popen(
             [sys.executable, PROJECT / "tests" / "support" / "hostile_datasite.py", self.state],
             stdin=subprocess.PIPE,

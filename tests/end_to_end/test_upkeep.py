@@ -41,7 +41,7 @@ def west(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("west")
     write_pictures(folder / "pictures.npz", sites=("west",))
     hospital = make_hospital(folder, "west", folder / "pictures.npz")
-    with running(hospital):
+    with running(hospital, forked=False):  # the doctor looks at what its processes descend from
         yield hospital
 
 

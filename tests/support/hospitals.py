@@ -19,6 +19,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from support.nursery import Born, born_datasite
 from support.ports import free_port
 from support.waiting import CEILING_SECONDS
 
@@ -96,9 +97,13 @@ class Hospital:
     """One datasite of a test, with its admin's command line."""
 
     state: Path
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    process: subprocess.Popen[bytes] | Born | None = field(default=None, repr=False)
 
-    def start(self) -> None:
+    def start(self, *, forked: bool = False) -> None:
+        """Starts the datasite as an operator does, or `forked` from a process that has imported everything."""
+        if forked:
+            self.process = born_datasite(self.state, ENVIRONMENT)
+            return
         self.process = subprocess.Popen(
             [sys.executable, "-m", "datasites", "serve", "--stop_with_stdin", "--state", str(self.state)],
             stdin=subprocess.PIPE,
@@ -180,11 +185,11 @@ def make_hospital(folder: Path, name: str, data: Path, *, unit: str = "picture",
 
 
 @contextmanager
-def running(*hospitals: Hospital) -> Iterator[dict[str, Hospital]]:
+def running(*hospitals: Hospital, forked: bool = True) -> Iterator[dict[str, Hospital]]:
     """These datasites by name, started together and stopped whatever happens."""
     try:
         for hospital in hospitals:
-            hospital.start()
+            hospital.start(forked=forked)
         for hospital in hospitals:
             hospital.wait_until_ready()
         yield {hospital.state.name: hospital for hospital in hospitals}

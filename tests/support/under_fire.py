@@ -264,7 +264,7 @@ def studies_under_fire(folder: Path, *, names: tuple[str, ...], kills: int, seed
 
     pictures = folder / "pictures.npz"
     write_pictures(pictures, sites=names)
-    with running(*(make_hospital(folder, name, pictures) for name in names)) as hospitals:
+    with running(*(make_hospital(folder, name, pictures) for name in names), forked=False) as hospitals:
         fire = Fire(hospitals, kills, seed)
         with Federation.connect([hospital.credentials() for hospital in hospitals.values()]) as federation:
             burning = fire.light()

@@ -49,7 +49,7 @@ def main() -> int:
         north = make_hospital(Path(folder), "north", Path(folder) / "pictures.npz")
         honest = [f"r{number}@university.org" for number in range(options.researchers)]
         north.configure(researchers=[*honest, *RUDE, REVOKED])
-        with running(north):
+        with running(north, forked=False):
             members = Path(folder) / "members.json"
             members.write_text(json.dumps(_members(north, honest)))
             idle, loaded = _measure(north, members, options)
