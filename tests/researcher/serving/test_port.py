@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,8 @@ def test_an_answer_that_takes_too_long_is_told_and_the_server_goes_on(hurried: t
     late = httpx.post(f"{server.url}/v1/classify", content=PICTURE, timeout=CEILING_SECONDS)
     assert (late.status_code, late.json()["code"]) == (504, "WW904")
     held.let.set()
-    assert httpx.post(f"{server.url}/v1/classify", content=PICTURE, timeout=CEILING_SECONDS).status_code == 200
+    again = partial(httpx.post, f"{server.url}/v1/classify", content=PICTURE, timeout=CEILING_SECONDS)
+    wait_for(lambda: again().status_code == 200)  # on a busy machine its second may be over once more
 
 
 def test_a_body_that_does_not_arrive_ends_its_request(hurried: tuple[ServedModel, Held]) -> None:
