@@ -13,6 +13,9 @@ from policies.errors import RequestAltered, RoundRefused
 from policies.ledger.ledger import Ledger
 from policies.ledger.reservations import NOTHING_LEFT
 
+MOST_CANARIES = 10
+"""How often a request's canary may run: whoever needs more needs the hospital's people, not another try."""
+
 
 class Admission:
     """The gate between an approved request's call and the run queue."""
@@ -74,13 +77,21 @@ class Admission:
     def canary(self, approval: Approval) -> RunAnswer:
         """Queues a request's canary, in turn with the rounds, and returns its public fields.
 
-        One that waits, runs or passed is returned as it is; one that failed or was cancelled is queued again. It spends
-        nothing, whatever becomes of it.
+        One that waits, runs or passed is returned as it is; one that failed or was cancelled is queued again, up to
+        `MOST_CANARIES` times in all: each takes a turn of the machine. It spends nothing, whatever becomes of it.
 
         Args:
             approval: Of the request, as of now.
+
+        Raises:
+            RoundRefused: It failed or was cancelled that often.
         """
         before = self._queue.find(approval.request_id, CANARY)
+        if before is not None and before.state in ("failed", "cancelled") and before.attempt >= MOST_CANARIES:
+            raise RoundRefused(
+                f"This request's canary has run {before.attempt} times and did not pass; it runs no more. Ask the "
+                "hospital what it lacks, and submit the plan again once that is mended."
+            )
         run = self._queue.enqueue(
             request_id=approval.request_id, round_index=CANARY, account=approval.account, weights=""
         )

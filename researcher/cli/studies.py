@@ -31,7 +31,7 @@ def submit(*, credentials: Sequence[str], out: Path, **study_options: Any) -> No
 
     dataset, chosen = study_options["dataset"], study_settings_of(study_options)
     with connect(credentials) as federation:
-        _submit(federation, out, *_planned(federation, dataset, chosen))
+        _submit(federation, out, *_planned(federation, dataset, chosen), begun={})
 
 
 def status(*, credentials: Sequence[str], out: Path) -> None:
@@ -98,7 +98,11 @@ def train(
         check_min_clients(min_clients, names)
         check_enough(strategy_of(plan), min_clients)
         federation.check_enough(min_clients, names)
-        study = study or _submit(federation, out, plan, cost)
+        begun = {"hold_out": test, "min_clients": min_clients, "seed": seed, "backbone_weights": backbone_weights}
+        if study is None:
+            study = _submit(federation, out, plan, cost, begun=begun)
+        else:
+            _keep(federation, out, plan, begun, submitted=True)
         train_study(
             study,
             hold_out,
@@ -147,27 +151,39 @@ def first_weights(
 
 
 def _planned(federation: Federation, dataset: str | None, chosen: StudySettings) -> tuple[TrainingPlan, str]:
-    """The plan, and what it costs in words."""
+    """The plan, and what it costs in words; where a hospital's budget hardly holds it is said."""
     from researcher.planning.planning import make_plan, study_epsilon
+    from researcher.planning.shortages import shortages
     from researcher.reports import wording
 
     plan = make_plan(chosen, [found for found in federation.datasets() if dataset in (None, found.name)])
+    for name, why in shortages(federation, plan).items():
+        say(f"{name}: {why}")
     epsilon = study_epsilon(plan)
     if epsilon is None or plan.privacy is None:
         return plan, "without differential privacy"
     return plan, f"epsilon {wording.epsilon(epsilon)} at delta {plan.privacy.delta:g}"
 
 
-def _submit(federation: Federation, out: Path, plan: TrainingPlan, cost: str) -> Study:
+def _submit(federation: Federation, out: Path, plan: TrainingPlan, cost: str, *, begun: Mapping[str, Any]) -> Study:
+    """Submits the plan; beside it lies what is needed to go on with it elsewhere, and to repeat it."""
     from researcher.studies.study import Study
 
-    study = Study.submit(federation, plan, out)
+    study = Study.submit(
+        federation, plan, out, before=lambda folder: _keep(federation, folder, plan, begun, submitted=False)
+    )
     say(f"Submitted '{plan.study}': {plan.rounds} rounds of {plan.steps_per_round} steps, {cost}.")
     for name, request in study.requests.items():
         say(f"  {name}: request {request.request_id[:8]}, waiting for the hospital's decision")
     for name, reason in study.refused.items():
         say(f"  without {name}: {reason}")
     return study
+
+
+def _keep(federation: Federation, out: Path, plan: TrainingPlan, begun: Mapping[str, Any], *, submitted: bool) -> None:
+    from researcher.notebook.setup import keep_until_begun
+
+    keep_until_begun(out, federation, plan, submitted=submitted, **begun)
 
 
 def add_commands(commands: ResearcherCommands) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from researcher.notebook.settings import settings_of
 from researcher.notebook.setup import Setup
 from researcher.notebook.study import Study
 from researcher.planning.planning import make_plan, study_epsilon
+from researcher.planning.shortages import shortages
 from researcher.reports import settings as told_settings
 from researcher.reports import wording
 
@@ -34,10 +35,12 @@ class Draft:
     Attributes:
         federation: The hospitals that it would be submitted to.
         plan: Every value written out, as the hospitals' people will read it.
+        short: Datasite → why its privacy budget, as it was when the plan was made, hardly holds the study.
     """
 
     federation: Federation
     plan: TrainingPlan
+    short: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def epsilon(self) -> float | None:
@@ -58,7 +61,7 @@ class Draft:
         return found
 
     def rehearse(self) -> HomeRehearsal:
-        """Runs two steps of the first round here, on the hospitals' mock, by the code that the hospitals run.
+        """Runs a few steps of the first round here, on the hospitals' mock, by the code that the hospitals run.
 
         Nothing is asked of a hospital but its mock, and nothing is spent.
 
@@ -104,15 +107,18 @@ class Draft:
         return [hospital.datasets[self.plan.dataset] for hospital in self.federation.hospitals.values()]
 
     def __repr__(self) -> str:
-        return "\n".join(
-            [self._summary(), *(f"  {name} would refuse it: {why}" for name, why in self.refusals.items())]
-        )
+        return "\n".join([self._summary(), *(f"  {told}" for told in self._doubts())])
 
     def _repr_html_(self) -> Html:
-        refused = [f"{name} would refuse it: {why}" for name, why in self.refusals.items()]
         said = odds(None if self.plan.privacy is None else membership_bounds(plan_spend(self.plan)), _unit(self.plan))
         rows = told_settings.of_plan(self.plan)
-        return together(self._summary(), listed([*refused, said.text]), table("Plan", ["setting", "value"], rows))
+        return together(
+            self._summary(), listed([*self._doubts(), said.text]), table("Plan", ["setting", "value"], rows)
+        )
+
+    def _doubts(self) -> list[str]:
+        refused = [f"{name} would refuse it: {why}" for name, why in self.refusals.items()]
+        return [*refused, *(f"{name}: {why}" for name, why in self.short.items())]
 
     def _summary(self) -> str:
         plan, where = self.plan, wording.count(len(self.federation.hospitals), "hospital")
@@ -132,7 +138,8 @@ class Draft:
 def draft(federation: Federation, dataset: str | None, given: Mapping[str, Any]) -> Draft:
     """A plan from a dataset's name, or None for the only one, and settings by name."""
     offered = [found for found in federation.datasets() if dataset in (None, found.name)]
-    return Draft(federation, make_plan(settings_of(given), offered))
+    plan = make_plan(settings_of(given), offered)
+    return Draft(federation, plan, shortages(federation, plan))
 
 
 def _unit(plan: TrainingPlan) -> str:

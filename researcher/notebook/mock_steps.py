@@ -1,9 +1,12 @@
-"""Takes two steps of a plan on a mock, by the code that trains at hospitals; of what they gave only sizes are kept."""
+"""Takes some steps of a plan on a mock, by the code that trains at hospitals; of what they gave only sizes are kept."""
 
 from __future__ import annotations
 
+import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,7 +19,7 @@ from policies.plans.tokeniser import tokens
 from policies.plans.training import TrainingPlan
 from researcher.hospitals.hospital import DatasetInfo, Mock
 
-STEPS = 2  # the first warms the machine up, the second is measured
+STEPS = 4  # the first warms the machine up, the others are measured
 _PICTURES_OF_A_PATIENT = 2
 _SEED = b"rehearsal"
 
@@ -26,8 +29,8 @@ class Steps:
     """What the steps took.
 
     Attributes:
-        preparing_seconds: Before the first of them.
-        seconds_a_step: Of the last one.
+        preparing_seconds: Before the first of them, in a process that has prepared such a round before.
+        seconds_a_step: The median of those after the first.
         bytes_up: Of global weights, as the plan says they travel.
         bytes_down: Of a client update, likewise.
     """
@@ -39,7 +42,7 @@ class Steps:
 
 
 def take_steps(mock: Mock, plan: TrainingPlan, dataset: DatasetInfo) -> Steps:
-    """Takes two steps of the plan's first round.
+    """Takes `STEPS` steps of the plan's first round, or as many as it has.
 
     Args:
         mock: Of the dataset.
@@ -51,16 +54,27 @@ def take_steps(mock: Mock, plan: TrainingPlan, dataset: DatasetInfo) -> Steps:
     """
     pictures, weights = _pictures(mock, plan, dataset), initial_weights(plan.model, 0)
     short = replace(plan, steps_per_round=min(STEPS, plan.steps_per_round))
-    begun = time.monotonic()
     prepared = prepare_round(short, 0, weights, public_size=dataset.public_size)
     ends = [time.monotonic()]
     update = prepared(pictures, progress=lambda done, total: ends.append(time.monotonic()))
+    begun = time.monotonic()
+    prepare_round(short, 0, weights, public_size=dataset.public_size)
     return Steps(
-        preparing_seconds=ends[0] - begun,
-        seconds_a_step=ends[-1] - ends[-2],
+        preparing_seconds=time.monotonic() - begun,
+        seconds_a_step=seconds_a_step(ends),
         bytes_up=len(encode(weights, plan.weights_encoding, seed=_SEED)),
         bytes_down=len(encode(update, plan.update_encoding, seed=_SEED)),
     )
+
+
+def seconds_a_step(ends: Sequence[float]) -> float:
+    """The median of the steps after the first, which pays for what is done once; of one step alone, that one.
+
+    Args:
+        ends: When the first step began, and when each ended, in seconds.
+    """
+    took = [end - begin for begin, end in pairwise(ends)]
+    return statistics.median(took[1:] or took)
 
 
 def _pictures(mock: Mock, plan: TrainingPlan, dataset: DatasetInfo) -> LabelledPictures:

@@ -1,4 +1,4 @@
-"""A rehearsal at home: two steps of a plan on the hospitals' mock, by the code that trains there. Nothing is spent."""
+"""A rehearsal at home: some steps of a plan on the hospitals' mock, by the code that trains there; nothing is spent."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HomeRehearsal:
-    """What two steps on the mock came to on this machine.
+    """What a few steps on the mock came to on this machine.
 
     Attributes:
-        seconds_a_step: Of the last step.
+        seconds_a_step: The median of those after the first.
         seconds_a_round: What a round would take here at the largest hospital's public size, without the network.
         rounds: How many the plan has.
         peak_memory_mb: Most memory that this program held so far, with its libraries.
@@ -62,7 +62,7 @@ class HomeRehearsal:
 
     def _verdict(self) -> str:
         if self.passed:
-            return "The rehearsal passes: two steps ran on the mock, and every hospital's limits allow the plan."
+            return "The rehearsal passes: its steps ran on the mock, and every hospital's limits allow the plan."
         return f"The steps ran, but the plan would be refused by {', '.join(self.refusals)}."
 
     def _refused(self) -> list[str]:
@@ -87,7 +87,7 @@ class HomeRehearsal:
 def rehearse(
     federation: Federation, plan: TrainingPlan, datasets: Sequence[DatasetInfo], refusals: Mapping[str, str]
 ) -> HomeRehearsal:
-    """Runs two steps of a plan on the mock of the hospital with the largest public size; of its result nothing is kept.
+    """Runs some steps of a plan on the mock of the hospital with the largest public size; its result is not kept.
 
     Args:
         federation: The hospitals.

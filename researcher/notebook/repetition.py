@@ -16,6 +16,7 @@ from researcher.html.element import Html, element, listed, together
 from researcher.notebook.draft import Draft
 from researcher.notebook.setup import Setup, build, digest_of, packages, weights_digest
 from researcher.notebook.study import Study
+from researcher.planning.initial_weights import RECORD_FILE
 from researcher.studies.kept_plan import read_plan
 
 if TYPE_CHECKING:
@@ -93,6 +94,11 @@ def repetition(federation: Federation, folder: Path | str) -> Repetition:
         raise FederationError(f"None of these hospitals publishes '{plan.dataset}', which the study trains on.")
     there = federation.only(*having)
     differs = [_UNKNOWN] if setup is None else [*_of_software(setup, plan), *_of_pictures(setup)]
+    if (Path(folder) / RECORD_FILE).exists():
+        differs.append(
+            f"The first study began from public weights, which {RECORD_FILE} in its folder names; a repetition begins "
+            "from its seed unless it is given them as initial weights."
+        )
     return Repetition(Draft(there, plan), setup, (*differs, *_of_hospitals(there, plan, names, setup)))
 
 

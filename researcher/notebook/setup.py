@@ -9,10 +9,10 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from safetensors import numpy as safetensors
@@ -25,6 +25,8 @@ from policies.plans.plan_json import canonical_json, sha256_text
 from policies.plans.training import TrainingPlan
 from policies.untrusted_text import shown
 from researcher import atomic_file
+from researcher.studies.asked_round import ASKED_FILE
+from researcher.studies.checkpoints import STATE_FILE
 
 if TYPE_CHECKING:
     from researcher.hospitals.federation import Federation
@@ -95,16 +97,31 @@ class Setup:
         backbone_weights: str | None = None,
     ) -> Self:
         """What a study that is about to be submitted is begun with; arguments as `Draft.submit`."""
-        found = str(Path(hold_out).resolve()) if hold_out and Path(hold_out).exists() else str(hold_out or "")
         return cls(
             plan_digest=plan.digest(),
             hospitals={
                 name: Asked(one.routes.url, one.public_key, schema_of(one.datasets[plan.dataset]))
                 for name, one in federation.hospitals.items()
+                if plan.dataset in one.datasets
             },
             credentials=federation.came_from,
             packages=packages(),
             build=build(),
+        ).begun_with(plan, hold_out=hold_out, min_clients=min_clients, seed=seed, backbone_weights=backbone_weights)
+
+    def begun_with(
+        self,
+        plan: TrainingPlan,
+        *,
+        hold_out: Path | str | None,
+        min_clients: int,
+        seed: int,
+        backbone_weights: str | None,
+    ) -> Self:
+        """This setup with what may be chosen until the first round; arguments as `Draft.submit`."""
+        found = str(Path(hold_out).resolve()) if hold_out and Path(hold_out).exists() else str(hold_out or "")
+        return replace(
+            self,
             seed=seed,
             first_weights=weights_digest(plan, seed),
             min_clients=min_clients,
@@ -158,6 +175,26 @@ class Setup:
                 f"{plan.digest()[:16]}: one of the two files was changed. Take the folder's original."
             )
         return setup
+
+
+def keep_until_begun(
+    folder: Path | str, federation: Federation, plan: TrainingPlan, *, submitted: bool, **begun: Any
+) -> None:
+    """Keeps in a study's folder what it is begun with; once its first round was asked for, that stays as it is.
+
+    Args:
+        folder: Of the study, which need not be there yet.
+        federation: As `Setup.of`, like all that follow.
+        plan: Likewise.
+        submitted: Whether the study was submitted before, so that what was known of its hospitals then is kept.
+        begun: As `Setup.of`.
+
+    Raises:
+        ConfigError: The folder cannot be written, or what it holds was changed.
+    """
+    if not any((Path(folder) / file).exists() for file in (ASKED_FILE, STATE_FILE)):
+        kept = Setup.load(folder, plan) if submitted else None
+        (Setup.of(federation, plan, **begun) if kept is None else kept.begun_with(plan, **begun)).save(folder)
 
 
 def schema_of(dataset: DatasetInfo) -> DatasetSchema:

@@ -22,7 +22,7 @@ from researcher.strategies import ServerState, Strategy
 from researcher.studies import study
 from researcher.studies.checkpoints import load_state
 from researcher.studies.history import History, RoundRecord
-from researcher.studies.kept_plan import STUDY_FILE, read_plan
+from researcher.studies.kept_plan import read_plan
 from researcher.studies.remote_round import RetryPolicy, RoundEvent
 from researcher.terminal.training_session import result_of, write_all
 from researcher.tracking.tracker import Tracker
@@ -72,12 +72,9 @@ class Study(study.Study):
             DataError: The hold-out cannot be read as one for this plan.
             WanwuError: What a hospital refused the plan with.
         """
-        if (Path(folder) / STUDY_FILE).exists():
-            raise ConfigError(f"{folder} already holds a study. Continue it, or choose another folder.")
         if setup.hold_out:
             read_hold_out(setup.hold_out, federation, plan, setup.backbone_weights)
-        setup.save(folder)
-        return cls.submit(federation, plan, folder)
+        return cls.submit(federation, plan, folder, before=setup.save)
 
     @classmethod
     def open(

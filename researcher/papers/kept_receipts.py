@@ -53,9 +53,7 @@ def read_receipts(study: Path) -> tuple[KeptReceipt, ...]:
     """
     files = receipt_files(study)
     if not files:
-        raise ConfigError(
-            f"{study / FOLDER} holds no receipt. Fetch them: python -m researcher receipts --out {study}."
-        )
+        raise ConfigError(f"{study / FOLDER} holds no receipt. {_where_to_look(study)}")
     found: dict[str, KeptReceipt] = {}
     for file in files:
         kept = _read(file)
@@ -63,6 +61,14 @@ def read_receipts(study: Path) -> tuple[KeptReceipt, ...]:
             raise ReceiptInvalid(f"Two receipts are of {kept.hospital}. Keep the latest in {study / FOLDER}.")
         found[kept.hospital] = kept
     return tuple(found[name] for name in sorted(found))
+
+
+def _where_to_look(study: Path) -> str:
+    """What to do about a folder without receipts: the demo keeps them beside its studies, with the model."""
+    for above in study.parents[:2]:
+        if receipt_files(above):
+            return f"They lie in {above}, with the model of all hospitals: give that folder."
+    return f"Fetch them: python -m researcher receipts --out {study}."
 
 
 def key_file_of(receipt: Path) -> Path:

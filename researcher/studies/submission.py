@@ -46,7 +46,14 @@ class Submission(Conversation, Generic[P]):
     refused: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def submit(cls, federation: Federation, plan: P, folder: Path | str) -> Self:
+    def submit(
+        cls,
+        federation: Federation,
+        plan: P,
+        folder: Path | str,
+        *,
+        before: Callable[[Path], object] = lambda folder: None,
+    ) -> Self:
         """Submits the plan to all hospitals of the federation, and goes on without those that refuse it.
 
         The folder holds each request from the moment that it was made.
@@ -55,6 +62,7 @@ class Submission(Conversation, Generic[P]):
             federation: The connected hospitals.
             plan: What each of them is asked for.
             folder: Where the submission is kept.
+            before: Called with the folder once it can be written, before any hospital is asked.
 
         Raises:
             ConfigError: The folder already holds a study, or cannot be written; nothing was submitted then.
@@ -64,6 +72,7 @@ class Submission(Conversation, Generic[P]):
         if (folder / STUDY_FILE).exists():
             raise ConfigError(f"{folder} already holds a study. Continue it, or choose another folder.")
         atomic_file.check_folder(folder)
+        before(folder)
         made = cls(federation, plan, {}, folder)
         made.requests = federation.submit(plan, on_request=made._take, on_refusal=made._refuse)
         made._save()

@@ -12,10 +12,11 @@ from support.charged_rounds import ACCOUNT, PLAN, REQUEST, SHAPES, Datasite, Scr
 
 from datasites.approvals.approval import Approval
 from datasites.rehearsal.canaries import Canaries
-from datasites.runs.admission import Admission
+from datasites.runs import admission
+from datasites.runs.admission import MOST_CANARIES, Admission
 from datasites.runs.queue import Run
 from policies.answers.runs import CANARY, RunAnswer
-from policies.errors import RequestAltered, RunFailed
+from policies.errors import RequestAltered, RoundRefused, RunFailed
 
 
 @pytest.fixture
@@ -31,14 +32,14 @@ def datasite(tmp_path: Path, fork_server: Scripted) -> Any:
 
 
 def ask(datasite: Datasite) -> RunAnswer:
-    admission = Admission(
+    gate = Admission(
         queue=datasite.queue,
         blobs=datasite.blobs,
         ledger=datasite.ledger,
         audit=datasite.audit,
         max_update_bytes=1 << 20,
     )
-    return admission.canary(approval())
+    return gate.canary(approval())
 
 
 def approval(**changes: Any) -> Approval:
@@ -72,6 +73,28 @@ def test_a_canary_that_fails_says_why_costs_nothing_and_runs_again_when_it_is_as
     assert ask(datasite).state == "queued"
     datasite.execute(CANARY)
     assert datasite.run(CANARY).state == "done"
+
+
+def test_a_canary_that_fails_again_and_again_takes_no_more_turns(datasite: Datasite) -> None:
+    def fails(*_: object) -> None:
+        raise RunFailed("It ended on the mock with MemoryError.")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(datasite.supervisor, "_canary", fails)
+        for _ in range(MOST_CANARIES):
+            assert ask(datasite).state == "queued"
+            datasite.execute(CANARY)
+        with pytest.raises(RoundRefused, match=f"has run {MOST_CANARIES} times and did not pass"):
+            ask(datasite)
+    assert datasite.run(CANARY).state == "failed"
+
+
+def test_a_canary_that_passes_the_last_time_it_may_run_stays_passed(datasite: Datasite) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(admission, "MOST_CANARIES", 1)
+        ask(datasite)
+        datasite.execute(CANARY)
+        assert ask(datasite).state == "done"
 
 
 def test_a_canary_takes_two_steps_of_the_approved_plan_on_the_mock_and_no_path_of_the_pictures() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import references
 
+from policies.answers.hospital import BudgetAnswer
 from policies.errors import ConfigError, DatasiteUnreachable, PlanError
 from policies.plans.server.server_spec import STRATEGIES
 from policies.plans.training import RunSpec, ServerSpec, TrainingPlan
@@ -205,7 +206,10 @@ def test_no_study_has_no_rounds(rounds: int) -> None:
 
 def federation_of(*names: str) -> Federation:
     offered = {name: replace(DATASETS[0], datasite=name) for name in names}
-    hospitals: list[Any] = [SimpleNamespace(name=name, datasets={"cells": found}) for name, found in offered.items()]
+    left = SimpleNamespace(budget=lambda name: BudgetAnswer(epsilon_total=8.0, epsilon_left=8.0, delta=1e-5))
+    hospitals: list[Any] = [
+        SimpleNamespace(name=name, datasets={"cells": found}, routes=left) for name, found in offered.items()
+    ]
     east = Credentials("east", "https://east.example.org", "me@x.org", "p", "A", "C", "K")
     return Federation(hospitals, away=[Away(east, DatasiteUnreachable("Nothing listens there."))])
 

@@ -19,6 +19,7 @@ from policies.plans.training import RunSpec
 from policies.plans.words.statement import Statement
 from policies.settings import declared
 from researcher.notebook.draft import Draft
+from researcher.notebook.mock_steps import seconds_a_step
 from researcher.notebook.settings import settings_of
 from researcher.notebook.setup import SETUP_FILE
 from researcher.planning.planning import study_epsilon
@@ -113,7 +114,19 @@ def test_a_folder_that_holds_a_study_keeps_it(tmp_path: Path) -> None:
 # --- rehearsal -------------------------------------------------------------------------------------------------------
 
 
-def test_a_rehearsal_takes_two_private_steps_on_the_mock_and_says_what_they_came_to() -> None:
+@pytest.mark.parametrize(
+    ("ends", "seconds"),
+    [
+        ([0.0, 9.0], 9.0),
+        ([0.0, 9.0, 10.0], 1.0),
+        ([0.0, 9.0, 10.0, 10.5, 13.5], 1.0),  # neither what is done once nor a step that was interrupted counts
+    ],
+)
+def test_a_step_takes_what_the_steps_after_the_first_take(ends: list[float], seconds: float) -> None:
+    assert seconds_a_step(ends) == seconds
+
+
+def test_a_rehearsal_takes_private_steps_on_the_mock_and_says_what_they_came_to() -> None:
     made = small()
     came = made.rehearse()
     assert came.passed and came.largest == "north"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
@@ -129,6 +130,9 @@ def test_a_hospital_has_one_receipt_and_its_own_key(study: Path) -> None:
 def test_what_is_missing_or_no_model_is_named(study: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="researcher receipts"):
         read_receipts(tmp_path)
+    (study / "studies/all").mkdir(parents=True)  # as the demo has them
+    with pytest.raises(ConfigError, match=f"They lie in {re.escape(str(study))}, with the model"):
+        read_receipts(study / "studies/all")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_model_file(tmp_path / MODEL)
     (tmp_path / "model.pt").write_bytes(b"")
