@@ -38,10 +38,7 @@ def add_error_handlers(app: FastAPI, refused: Callable[[WanwuError], None] = lam
     @app.exception_handler(OSError)
     async def storage(request: Request, error: Exception) -> JSONResponse:
         log.error("%s %s", request.method, _path(request), exc_info=error)
-        unavailable = StorageUnavailable(
-            "The hospital's disk does not take what this needs. Nothing half-done is kept; asking again later is safe."
-        )
-        return JSONResponse(unavailable.to_json(), status_code=unavailable.status)
+        return _unavailable()
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -59,8 +56,29 @@ def add_error_handlers(app: FastAPI, refused: Callable[[WanwuError], None] = lam
     @app.exception_handler(Exception)
     async def unknown(request: Request, error: Exception) -> JSONResponse:
         log.error("%s %s", request.method, _path(request), exc_info=error)
+        if _is_of_the_disk(error):  # PySyft's own tables raise SQLAlchemy's errors, made of SQLite's
+            return _unavailable()
         text = "The datasite could not answer. Its people find the cause in their log."
         return JSONResponse({"code": "WW000", "error": text}, status_code=500)
+
+
+def _unavailable() -> JSONResponse:
+    unavailable = StorageUnavailable(
+        "The hospital's disk does not take what this needs. Nothing half-done is kept; asking again later is safe."
+    )
+    return JSONResponse(unavailable.to_json(), status_code=unavailable.status)
+
+
+def _is_of_the_disk(error: BaseException) -> bool:
+    """Whether an error was raised from one of SQLite that says that a table cannot be used now."""
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and not any(cause is one for one in seen):
+        if isinstance(cause, sqlite3.OperationalError):
+            return True
+        seen.append(cause)
+        cause = cause.__cause__
+    return False
 
 
 def _path(request: Request) -> str:
