@@ -31,7 +31,7 @@ class Size:
 
     hospitals: int = 8
     rounds: int = 20
-    steps: int = 100
+    steps: int = 30
 
     @property
     def min_clients(self) -> int:

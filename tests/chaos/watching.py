@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ class Watched:
     resumes: list[dict[str, Any]] = field(default_factory=list)
     _told: list[dict[str, Any]] = field(default_factory=list, repr=False)
     _read: int = 0
+    _reading: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def start(self) -> None:
         """Starts the researcher's process."""
@@ -66,39 +68,47 @@ class Watched:
 
     def end(self, number: int = signal.SIGKILL) -> None:
         """Ends the process, if there is one."""
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None and self._lives:
             self.process.send_signal(number)
             self.process.wait(CEILING_SECONDS)
 
     def wait(self, what: Callable[[], Any]) -> Any:
-        """Waits while the study goes on: what it tells is progress, and so is every byte on the lines."""
+        """Waits while the study moves, however long that takes: until a hospital's state has changed, and so on."""
         try:
-            return wait_for(what, alive=lambda: self.process is not None and self.process.poll() is None)
+            while not (found := what()):
+                seen = self._moved
+                wait_for(lambda seen=seen: what() or self._moved != seen, alive=lambda: self._lives)
+            return found
         except AssertionError as error:
             log = (self.folder / "researcher.log").read_text()[-3000:]
             last = "\n".join(json.dumps(one)[:300] for one in self.told[-15:])
             raise AssertionError(f"{error}; the study has told\n{last}\n{log}") from error
 
     @property
+    def _lives(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def _moved(self) -> int:
+        """How many states of hospitals in rounds there were so far; a state that is told again is none."""
+        return len({(one["kind"], one.get("round"), one.get("datasite"), one.get("state")) for one in self.told})
+
+    @property
     def told(self) -> list[dict[str, Any]]:
         """Everything so far, oldest first."""
         file = self.folder / researcher.EVENTS
-        if file.exists():
-            with file.open() as stream:
-                stream.seek(self._read)
-                while (line := stream.readline()).endswith("\n"):
-                    self._told.append(json.loads(line))
-                    self._read = stream.tell()
-        return self._told
+        with self._reading:
+            if file.exists():
+                with file.open() as stream:
+                    stream.seek(self._read)
+                    while (line := stream.readline()).endswith("\n"):
+                        self._told.append(json.loads(line))
+                        self._read = stream.tell()
+            return list(self._told)
 
     @property
     def rounds_done(self) -> int:
         return sum(one["kind"] == "round" for one in self.told)
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        """The rounds as they ended."""
-        return [one["record"] for one in self.told if one["kind"] == "round"]
 
     def at_work(self, round_index: int) -> set[str]:
         """The hospitals that are training in a round."""
