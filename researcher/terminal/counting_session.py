@@ -10,7 +10,7 @@ import numpy as np
 
 from policies.errors import FederationError
 from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
-from policies.terminal.rich_terminal import PlainConsole, PlainTable, line
+from policies.terminal.rich_terminal import PlainConsole, line
 from researcher.counts.noised_findings import findings_of
 from researcher.counts.noised_metrics import auroc_of, metrics_of
 from researcher.counts.noised_statistics import statistics_of
@@ -32,6 +32,8 @@ from researcher.terminal.tables import (
 from researcher.terminal.waiting import wait_for_decisions
 
 if TYPE_CHECKING:
+    from rich.console import Group
+
     from researcher.studies.checkpoints import Checkpoint
 
 SCORE_BINS = 20
@@ -101,7 +103,7 @@ def ask_for_evaluation(
     SavedCounts(plan, released, info.class_names, checkpoint.plan_digest, checkpoint.round).save(out)
 
 
-def _evaluated(plan: EvaluationPlan, released: Released, names: Sequence[str]) -> PlainTable:
+def _evaluated(plan: EvaluationPlan, released: Released, names: Sequence[str]) -> Group:
     """What the counts of each hospital say, and those of all together."""
     sums = {output: released.summed(output) for output in plan.outputs}
     arrays = {**released.arrays, _ALL: {output: total for output, (total, _) in sums.items()}}

@@ -75,63 +75,81 @@ def check_table(checks: Sequence[HospitalCheck]) -> Group:
 
 def statistics_table(
     found: Mapping[str, ClassStatistics], class_names: Sequence[str], epsilon: Mapping[str, float]
-) -> PlainTable:
-    """One line a hospital: each class's count, the channels' means and spreads, and what it cost."""
-    shown = PlainTable("datasite", *class_names, "channel mean", "channel spread", "epsilon")
-    for name, statistics in found.items():
-        shown.add_row(
-            name,
-            *(_count(count) for count in statistics.class_counts),
-            _levels(statistics.channel_mean),
-            _levels(statistics.channel_std),
-            f"{epsilon[name]:.2f}",
-        )
-    return shown
+) -> Group:
+    """A line for each class at each hospital; then each hospital's channels, and what all of it cost."""
+    counts = _each_in_turn(
+        ("datasite", "class", "count"),
+        {name: zip(class_names, map(_count, of.class_counts), strict=True) for name, of in found.items()},
+    )
+    return Group(counts, _channels(found, epsilon))
 
 
 def finding_statistics_table(
     found: Mapping[str, ClassStatistics], findings: Sequence[str], epsilon: Mapping[str, float]
-) -> PlainTable:
-    """A line for each finding at each hospital; the channels, and what all of it cost, beside the first."""
-    shown = PlainTable(
-        "datasite", "finding", "present", "absent", "unknown", "channel mean", "channel spread", "epsilon"
+) -> Group:
+    """A line for each finding at each hospital; then each hospital's channels, and what all of it cost."""
+    counts = _each_in_turn(
+        ("datasite", "finding", "present", "absent", "unknown"),
+        {
+            name: (
+                (finding, *map(_count, (counts.present, counts.absent, counts.unknown)))
+                for finding, counts in zip(findings, of.finding_counts, strict=True)
+            )
+            for name, of in found.items()
+        },
     )
-    for name, statistics in found.items():
-        pixels = _levels(statistics.channel_mean), _levels(statistics.channel_std), f"{epsilon[name]:.2f}"
-        for number, (finding, counts) in enumerate(zip(findings, statistics.finding_counts, strict=True)):
-            cells = map(_count, (counts.present, counts.absent, counts.unknown))
-            shown.add_row("" if number else name, finding, *cells, *(("", "", "") if number else pixels))
-    return shown
+    return Group(counts, _channels(found, epsilon))
 
 
 def finding_evaluation_table(
     found: Mapping[str, tuple[NoisedFindings, NoisedAuroc]], findings: Sequence[str], epsilon: Mapping[str, float]
-) -> PlainTable:
-    """For each hospital, or several together, the mean over findings, then a line for each finding."""
-    shown = PlainTable(
-        "datasite", "finding", "AUROC", "F1", "sensitivity", "specificity", "present", "absent", "epsilon"
-    )
+) -> Group:
+    """For each hospital, or several together, the mean over findings; then a line for each finding, scores first."""
+    means = PlainTable("datasite", "mean AUROC", "mean F1", "epsilon")
+    scores: dict[str, list[tuple[Any, ...]]] = {}
+    counts: dict[str, list[tuple[Any, ...]]] = {}
     for name, (metrics, auroc) in found.items():
-        cost = f"{epsilon[name]:.2f}" if name in epsilon else ""
-        shown.add_row(name, "mean of all", _share(auroc.macro), _share(metrics.macro_f1), "", "", "", "", cost)
-        for finding, one, area in zip(findings, metrics.findings, auroc.per_class, strict=True):
-            shares = map(_share, (area, one.f1, one.sensitivity, one.specificity))
-            shown.add_row("", finding, *shares, _count(one.present), _count(one.absent), "")
-    return shown
+        means.add_row(name, _share(auroc.macro), _share(metrics.macro_f1), _cost(epsilon, name))
+        each = list(zip(findings, metrics.findings, auroc.per_class, strict=True))
+        scores[name] = [(of, *map(_share, (area, one.sensitivity, one.specificity))) for of, one, area in each]
+        counts[name] = [(of, _share(one.f1), *map(_count, (one.present, one.absent))) for of, one, _ in each]
+    return Group(
+        means,
+        _each_in_turn(("datasite", "finding", "AUROC", "sensitivity", "specificity"), scores),
+        _each_in_turn(("datasite", "finding", "F1", "present", "absent"), counts),
+    )
 
 
 def evaluation_table(
     found: Mapping[str, tuple[NoisedMetrics, NoisedAuroc]], class_names: Sequence[str], epsilon: Mapping[str, float]
-) -> PlainTable:
-    """One line a hospital, or several together, which have no epsilon of their own."""
-    shown = PlainTable(
-        "datasite", "accuracy", "macro F1", "AUROC", *(f"recall {name}" for name in class_names), "epsilon"
-    )
+) -> Group:
+    """One line a hospital, or several together, which have no epsilon of their own; then a line for each class."""
+    scores = PlainTable("datasite", "accuracy", "macro F1", "AUROC", "epsilon")
     for name, (metrics, auroc) in found.items():
-        cost = f"{epsilon[name]:.2f}" if name in epsilon else ""
-        shares = (metrics.accuracy, metrics.macro_f1, auroc.macro, *metrics.recall)
-        shown.add_row(name, *map(_share, shares), cost)
+        scores.add_row(name, *map(_share, (metrics.accuracy, metrics.macro_f1, auroc.macro)), _cost(epsilon, name))
+    recall = {name: zip(class_names, map(_share, metrics.recall), strict=True) for name, (metrics, _) in found.items()}
+    return Group(scores, _each_in_turn(("datasite", "class", "recall"), recall))
+
+
+def _each_in_turn(columns: Sequence[str], rows: Mapping[str, Iterable[Sequence[Any]]]) -> PlainTable:
+    """Several lines for each hospital, its name beside the first: however many classes there are, names stay whole."""
+    shown = PlainTable(*columns)
+    for name, lines in rows.items():
+        for number, cells in enumerate(lines):
+            shown.add_row("" if number else name, *cells)
     return shown
+
+
+def _channels(found: Mapping[str, ClassStatistics], epsilon: Mapping[str, float]) -> PlainTable:
+    shown = PlainTable("datasite", "channel mean", "channel spread", "epsilon")
+    for name, of in found.items():
+        shown.add_row(name, _levels(of.channel_mean), _levels(of.channel_std), _cost(epsilon, name))
+    return shown
+
+
+def _cost(epsilon: Mapping[str, float], name: str) -> str:
+    """What a hospital was asked to give; several together have none of their own."""
+    return f"{epsilon[name]:.2f}" if name in epsilon else ""
 
 
 def _cells(check: HospitalCheck, dataset: DatasetCheck | None) -> list[Any]:
