@@ -6,11 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from policies.answers.plain_values import from_plain, to_plain
 from policies.contracts import encodings
-from policies.contracts.weights import Malformed, Shapes, read_weights
+from policies.contracts.weights import FiniteArrays, Malformed, Shapes, read_weights
 from policies.errors import InputRefused, OutputRefused
 
 _REFUSED = (
@@ -47,9 +45,7 @@ def release_update(
         raise OutputRefused(_REFUSED, private=f"The update was refused: {error}.") from error
 
 
-def take_update(
-    source: Path | bytes, expected: Shapes, *, max_bytes: int, encoding: str = "none"
-) -> dict[str, np.ndarray]:
+def take_update(source: Path | bytes, expected: Shapes, *, max_bytes: int, encoding: str = "none") -> FiniteArrays:
     """Reads what `release_update` wrote, on the side that it was made for, which takes nothing else.
 
     Guarantees:
@@ -63,7 +59,7 @@ def take_update(
         encoding: The plan's `update_encoding`.
 
     Returns:
-        Name → float32 array, sorted by name.
+        Name → float32 array, sorted by name, closed to writing.
 
     Raises:
         InputRefused: Naming what was expected.
@@ -71,7 +67,7 @@ def take_update(
     try:
         if encoding == "none":
             return read_weights(source, expected, max_bytes=max_bytes)
-        return encodings.decode(source, expected, encoding, max_bytes=max_bytes)
+        return FiniteArrays(encodings.decode(source, expected, encoding, max_bytes=max_bytes))
     except Malformed as error:
         raise InputRefused(f"The update is not what the plan declares: {error}. Ask the hospital.") from error
 

@@ -27,6 +27,26 @@ _BYTES_PER_VALUE = 4
 _HEADER_BYTES_PER_ARRAY = 512
 
 
+class FiniteArrays(dict[str, np.ndarray]):
+    """Arrays that were found finite as they came in, and that nobody may write to since: no need to look again."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Closes the arrays to writing.
+
+        Args:
+            arrays: Name → float32 array, each found finite.
+        """
+        super().__init__(arrays)
+        self._found = dict(arrays)
+        for array in self._found.values():
+            array.flags.writeable = False
+
+    def is_known(self, name: str) -> bool:
+        """Whether the array of this name is the one that was found finite, still closed to writing."""
+        array = self.get(name)
+        return array is not None and array is self._found.get(name) and not array.flags.writeable
+
+
 class Malformed(Exception):
     """Bytes or arrays are not what was declared. The contracts turn it into their own errors."""
 
@@ -55,7 +75,7 @@ def canonical_header(shapes: Shapes) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def read_weights(source: Path | bytes, expected: Shapes, *, max_bytes: int) -> dict[str, np.ndarray]:
+def read_weights(source: Path | bytes, expected: Shapes, *, max_bytes: int) -> FiniteArrays:
     """Reads exactly the expected arrays out of a safetensors file, sorted by name.
 
     Arrays of a file stay on disk until they are looked at, also once its name is gone: many of them take no memory.
@@ -83,7 +103,7 @@ def read_weights(source: Path | bytes, expected: Shapes, *, max_bytes: int) -> d
     check_finite(arrays)
     if isinstance(content, mmap.mmap):
         content.madvise(mmap.MADV_DONTNEED)  # what the check has read needs no memory until it is looked at again
-    return arrays
+    return FiniteArrays(arrays)
 
 
 def check_header(file: BinaryIO, size: int, expected: Shapes) -> tuple[int, dict[str, int]]:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from policies.contracts.weights import is_finite
+from policies.contracts.weights import FiniteArrays, is_finite
 from policies.errors import InputRefused
 
 Weights = dict[str, np.ndarray]
@@ -39,6 +39,8 @@ class ClientUpdate:
 def check_update(update: ClientUpdate, like: Mapping[str, np.ndarray]) -> None:
     """Refuses an update that cannot be averaged into weights with the names and shapes of `like`.
 
+    Values that were found finite when they came in, and could not be written to since, are not looked at again.
+
     Raises:
         InputRefused: A weight that is not positive and finite; a staleness below 0; no step; names, shapes or dtypes
             other than declared; a value that is not finite.
@@ -54,11 +56,13 @@ def check_update(update: ClientUpdate, like: Mapping[str, np.ndarray]) -> None:
         raise InputRefused(f"{who} lacks {missing[0]!r}; it must hold every parameter of the global model.")
     if unknown := sorted(update.update.keys() - like.keys()):
         raise InputRefused(f"{who} holds {unknown[0]!r}, which the global model does not have.")
-    for name, array in update.update.items():
+    arrays = update.update
+    known_finite = arrays.is_known if isinstance(arrays, FiniteArrays) else lambda name: False
+    for name, array in arrays.items():
         shape = like[name].shape
         if array.shape != shape or array.dtype != np.float32:
             raise InputRefused(f"{who} must hold {name!r} as float32 {shape}, got {array.dtype} {array.shape}.")
-        if not is_finite(array):
+        if not (known_finite(name) or is_finite(array)):
             raise InputRefused(f"{who} holds a value in {name!r} that is not finite; leave it out.")
 
 

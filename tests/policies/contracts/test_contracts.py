@@ -127,7 +127,7 @@ def test_exactly_the_declared_arrays_are_read(read: Reader, tmp_path: Path) -> N
     assert list(arrays) == sorted(SHAPES)
     for name, values in weights().items():
         assert arrays[name].dtype == np.float32
-        assert arrays[name].flags.writeable
+        assert not arrays[name].flags.writeable
         assert arrays[name].flags.aligned
         np.testing.assert_array_equal(arrays[name], values)
 

@@ -6,8 +6,11 @@ import weakref
 import numpy as np
 import pytest
 
+from policies.contracts.outputs import take_update
+from policies.contracts.weights import canonical_bytes
 from policies.errors import InputRefused, NotEnoughDatasites, PlanError
-from researcher.strategies import Averager, ClientUpdate, FedAvg, ServerState, build
+from researcher.strategies import Averager, ClientUpdate, FedAvg, ServerState, build, check_update
+from researcher.strategies import state as state_module
 
 
 def three(*values: float) -> dict[str, np.ndarray]:
@@ -221,3 +224,33 @@ def test_unknown_strategies_and_settings_are_named():
         build("fed_avg", momentum=0.9)
     with pytest.raises(PlanError, match="server_momentum"):
         build("fed_avg", server_momentum=1.0)
+
+
+def taken(weight):
+    """An update as it comes in: checked, and closed to writing."""
+    arrays = {"w": np.array(weight, dtype=np.float32)}
+    return take_update(canonical_bytes(arrays), {"w": arrays["w"].shape}, max_bytes=1 << 10)
+
+
+def test_values_that_were_found_finite_when_they_came_in_are_not_looked_at_again(monkeypatch):
+    looked = []
+    monkeypatch.setattr(state_module, "is_finite", lambda array: looked.append(array) or True)
+    check_update(ClientUpdate("a", taken([1.0, 2.0]), 1.0), {"w": np.zeros(2)})
+    assert looked == []
+    check_update(ClientUpdate("a", dict(taken([1.0, 2.0])), 1.0), {"w": np.zeros(2)})
+    assert len(looked) == 1
+
+
+def test_what_came_in_cannot_be_written_to_and_is_looked_at_again_once_it_could(monkeypatch):
+    like = {"w": np.zeros(2)}
+    update = taken([1.0, 2.0])
+    with pytest.raises(ValueError, match="read-only"):
+        update["w"][0] = np.nan
+    update["w"].flags.writeable = True
+    update["w"][0] = np.nan
+    with pytest.raises(InputRefused, match="not finite"):
+        check_update(ClientUpdate("a", update, 1.0), like)
+    exchanged = taken([1.0, 2.0])
+    exchanged["w"] = np.array([np.inf, 1.0], dtype=np.float32)
+    with pytest.raises(InputRefused, match="not finite"):
+        check_update(ClientUpdate("a", exchanged, 1.0), like)
