@@ -1,6 +1,6 @@
-"""What PySyft imports and a datasite leaves out: notebooks, tables, clouds. So less code of others runs in a hospital.
+"""Packages that PySyft imports and a datasite leaves out, so that less code of others runs in a hospital.
 
-PySyft takes these packages in as it is imported, for its client's pictures in a notebook and for workers in a cluster.
+PySyft takes them in as it is imported, for its client's pictures in a notebook and for workers in a cluster.
 A datasite shows no notebook and starts no worker of PySyft's, and they are half of all modules that would be loaded.
 """
 
