@@ -80,7 +80,7 @@ class CountRequest(Submission[EvaluationPlan | StatisticsPlan]):
         content, stopping = OutgoingWeights.encode(weights or {}, self.plan, round_index), threading.Event()
         arrays: dict[str, Arrays] = {}
         epsilon: dict[str, float] = {}
-        skipped = dict(absent)
+        skipped = {**self.left_out_at_submission, **absent}
 
         def ask(name: str) -> None:
             request = RemoteRound(

@@ -14,7 +14,7 @@ from policies.untrusted_text import shown
 from researcher.reports import wording
 from researcher.studies.history import RoundRecord
 from researcher.studies.remote_round import RoundEvent
-from researcher.terminal.progress import RoundDisplay, doing
+from researcher.terminal.progress import LEFT_OUT, RoundDisplay, doing
 
 
 class Display(Protocol):
@@ -72,7 +72,10 @@ class RoundBars:
         bar.refresh()
 
     def on_round(self, record: RoundRecord) -> None:
-        """Moves the bar of rounds on; says how well the global model does."""
+        """Moves the bar of rounds on; says how well the global model does, and at their bars who was left out."""
+        for name in record.skipped:
+            if name in self._bars and name not in record.under_way:
+                self._bars[name].set_description_str(f"{shown(name)}: {LEFT_OUT}")
         name, value = wording.headline(record)
         self._rounds.set_postfix_str(f"{name} {value}", refresh=False)
         self._rounds.update(record.round - self._rounds.n)

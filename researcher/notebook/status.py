@@ -13,6 +13,7 @@ from researcher.html.element import Html, bar, element, listed, table, together
 from researcher.reports import wording
 from researcher.studies.history import History
 from researcher.studies.submission import Submission
+from researcher.studies.taking_part.roster import FOR_NOW
 
 _SIGNS = {"approved": "✓", "pending": "…", "ended": "■"}
 
@@ -23,8 +24,9 @@ class HospitalStatus:
 
     Attributes:
         datasite: Which.
-        request: Identifier of its request.
-        state: One of the states of a request, or `unreachable`.
+        request: Identifier of its request; empty where it did not take the plan.
+        state: One of the states of a request, `unreachable`, or `refused`: it did not take the plan, or takes no
+            question from this account.
         reason: The hospital's, or why it cannot be reached.
         questions: How many of its questions wait for an answer.
         rehearsal: What its own rehearsal on the mock came to, in a line; empty where there is none.
@@ -43,7 +45,8 @@ class HospitalStatus:
 
     def told(self) -> str:
         """It in one line."""
-        parts = [f"{self.datasite}: {self.request[:8]} {with_reason(self.state, self.reason)}"]
+        request = f"{self.request[:8]} " if self.request else ""
+        parts = [f"{self.datasite}: {request}{with_reason(self.state, self.reason)}"]
         if self.questions:
             parts.append(f"{wording.count(self.questions, 'question')} waiting for your answer")
         if self.spent is not None:
@@ -114,8 +117,9 @@ def status_of(study: Submission[TrainingPlan], history: History) -> StudyStatus:
     spent: dict[str, float] = {}
     for record in history.records:
         spent |= record.epsilon
-    hospitals = tuple(_asked(study, name, spent.get(name)) for name in study.requests)
-    return StudyStatus(study.plan.study, study.plan.rounds, hospitals, history)
+    hospitals = [_asked(study, name, spent.get(name)) for name in study.requests]
+    hospitals += [HospitalStatus(name, "", "refused", reason) for name, reason in study.refused.items()]
+    return StudyStatus(study.plan.study, study.plan.rounds, tuple(hospitals), history)
 
 
 def _asked(study: Submission[TrainingPlan], name: str, spent: float | None) -> HospitalStatus:
@@ -126,7 +130,8 @@ def _asked(study: Submission[TrainingPlan], name: str, spent: float | None) -> H
         rehearsal = routes.rehearsal(request)
         budget = routes.budget(study.plan.dataset)
     except WanwuError as error:
-        return HospitalStatus(name, request, "unreachable", f"{error.code}: {error.public}", spent=spent)
+        state = "unreachable" if isinstance(error, FOR_NOW) else "refused"
+        return HospitalStatus(name, request, state, f"{error.code}: {error.public}", spent=spent)
     return HospitalStatus(
         datasite=name,
         request=request,

@@ -10,7 +10,7 @@ from policies.errors import DatasiteUnreachable
 from researcher.studies.history import RoundRecord
 from researcher.studies.taking_part.canaries import FAILED
 
-APPROVED, ENDED, PENDING, UNREACHABLE = "approved", "ended", "pending", "unreachable"
+APPROVED, ENDED, PENDING, REFUSED, UNREACHABLE = "approved", "ended", "pending", "refused", "unreachable"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Participation:
 
     Attributes:
         decision: `approved`, also where it gave no update; `ended` where it ended an approved request; else what kept
-            it away: another of the states of a request, `canary failed`, or `unreachable`.
+            it away: another of the states of a request, `canary failed`, `refused` where it did not take the plan or
+            knows the account no more, or `unreachable`.
         rounds: Those whose mean holds its update, in order.
         left_out: The others, in order.
     """
@@ -78,7 +79,7 @@ def _decision(rounds: Sequence[int], left_out: Sequence[LeftOut]) -> str:
             ENDED if left_out and left_out[-1].last > rounds[-1] and _kind(left_out[-1].reason) == ENDED else APPROVED
         )
     kinds = {_kind(one.reason) for one in left_out}
-    if known := kinds & {*STATES, UNREACHABLE, FAILED}:
+    if known := kinds & {*STATES, UNREACHABLE, REFUSED, FAILED}:
         last = _kind(left_out[-1].reason)
         return last if last in known else sorted(known)[0]
     return APPROVED

@@ -173,7 +173,7 @@ class Study(Submission[TrainingPlan]):
         except GivenUp:
             next_state, averaged = replace(state, round=state.round + 1), ()
         aggregated = time.monotonic()
-        skipped = {**self.refused, **gathering.left_out(state.round, came)}
+        skipped = {**self.left_out_at_submission, **gathering.left_out(state.round, came)}
         if not averaged:
             skipped |= dict.fromkeys(came.names, "its update came, for a round that was given up")
         if next_state.round == self.plan.rounds:  # what is still under way is for no round any more
@@ -221,7 +221,7 @@ class Study(Submission[TrainingPlan]):
             history: Of the study's rounds, as `run` returns it.
         """
         spent: dict[str, PrivacySpent | None] = {}
-        for name in self.requests:
+        for name in (*self.requests, *self.refused):
             epsilons = [record.epsilon[name] for record in history.records if name in record.epsilon]
             privacy = self.plan.privacy
             known = bool(epsilons) and privacy is not None

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
-from policies.errors import ConfigError, RequestDenied, WanwuError
+from policies.answers.requests import with_reason
+from policies.errors import ConfigError, DatasiteUnreachable, RequestDenied, WanwuError
 from policies.inside_folder import inside
 from policies.plans.kinds import Plan, parse
 from researcher import atomic_file
@@ -84,6 +85,14 @@ class Submission(Conversation, Generic[P]):
 
     def _refuse(self, name: str, error: WanwuError) -> None:
         self.refused = {**self.refused, name: f"{error.code}: {error.public}"}
+
+    @property
+    def left_out_at_submission(self) -> dict[str, str]:
+        """Datasite → why no request is there: that it was `refused`, or could not be reached, and what it said."""
+        return {
+            name: reason if reason.startswith(DatasiteUnreachable.code) else with_reason("refused", reason)
+            for name, reason in self.refused.items()
+        }
 
     def _save(self) -> None:
         values = {

@@ -25,6 +25,7 @@ _WORDS = {
     "cancelled": "cancelled",
     "unreachable": "out of reach, waiting",
 }
+LEFT_OUT = "left out"
 
 
 class RoundDisplay:
@@ -73,7 +74,7 @@ class RoundDisplay:
             self._console.print(line("  ", (event.datasite, "red"), f": {event.reason}"))
 
     def on_round(self, record: RoundRecord) -> None:
-        """Prints a finished round."""
+        """Prints a finished round. Who is left out of it is shown as that until something is heard of it."""
         self._took.append(record.seconds["total"])
         left = (self._rounds - record.round) * sum(self._took) / len(self._took)
         self._progress.update(self._left, round=record.round, state=f"about {wording.seconds(left)}")
@@ -90,6 +91,8 @@ class RoundDisplay:
             )
         )
         for name, reason in record.skipped.items():
+            if name in self._lines and name not in record.under_way:
+                self._progress.update(self._lines[name], round=record.round, state=LEFT_OUT)
             self._console.print(line("    ", (f"without {name}", "yellow"), f": {reason}"))
 
 

@@ -109,10 +109,7 @@ def result_of(study: Study, state: ServerState, history: History, hold_out: Hold
         plan=study.plan,
         class_names=hold_out.class_names,
         parameters=sum(array.size for array in state.weights.values()),
-        public_sizes={
-            name: there[name].datasets[study.plan.dataset].public_size if name in there else None
-            for name in study.requests
-        },
+        public_sizes={name: _public_size(study, name) for name in (*study.requests, *study.refused)},
         privacy=study.privacy(history),
         history=history,
         versions={
@@ -121,6 +118,12 @@ def result_of(study: Study, state: ServerState, history: History, hold_out: Hold
         },
         finished=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
     )
+
+
+def _public_size(study: Study, name: str) -> int | None:
+    hospital = study.federation.hospitals.get(name)
+    dataset = hospital.datasets.get(study.plan.dataset) if hospital else None
+    return dataset.public_size if dataset else None
 
 
 def write_all(

@@ -195,7 +195,7 @@ def test_every_cell_runs_from_connecting_to_the_curves(launch: Launch, tmp_path:
     bars = [value for one in done.metadata.widgets.values() for value in one["state"].values()]
     told = [str(value["state"].get("value")).replace("\N{FIGURE SPACE}", " ") for value in bars]
     assert any(text.startswith("north: update received") for text in told)
-    assert any(text.startswith("west: waiting") for text in told)
+    assert any(text.startswith("west: left out") for text in told)
     result = json.loads((out / "result.json").read_text())
     assert result["rounds"] == 2
     assert 0 < result["privacy"]["north"]["epsilon"] <= 5.0

@@ -66,6 +66,7 @@ class FakeHospital:
 
     def __post_init__(self) -> None:
         self.datasets = {"d": SimpleNamespace(public_size=SIZE)}
+        self.versions: dict[str, str] = {}
         self.routes = self
         self.bytes_moved, self.opened = 0, False
         self._blobs: dict[str, bytes] = {}

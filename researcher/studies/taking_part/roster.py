@@ -136,7 +136,7 @@ class Roster:
         except FOR_NOW as error:
             self._set(name, self.away, f"{error.code}: {error.public}")
         except WanwuError as error:
-            self._set(name, self.gone, f"{error.code}: {error.public}")
+            self._set(name, self.gone, with_reason("refused", f"{error.code}: {error.public}"))
         else:
             told = with_reason(state, reason)
             if state == "approved":

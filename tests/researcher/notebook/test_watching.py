@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from policies.answers.hospital import BudgetAnswer
 from policies.answers.requests import RequestAnswer
 from policies.errors import ConfigError, FederationError, RequestDenied, SignInFailed, WanwuError
 from policies.plans.training import TrainingPlan
+from policies.terminal.rich_terminal import PlainConsole
 from researcher.evaluation.hold_out import HoldOut
 from researcher.notebook import progress
 from researcher.notebook import study as notebook_study
@@ -31,6 +33,7 @@ from researcher.studies import study as studies
 from researcher.studies.history import History, RoundRecord
 from researcher.studies.remote_round import RoundEvent
 from researcher.studies.retry_policy import RetryPolicy
+from researcher.terminal.progress import RoundDisplay
 
 ALL = pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 SMALL: dict[str, Any] = {"model": "linear", "num_rounds": 2, "sample_rate": 0.2, "noise_multiplier": 2.0}
@@ -189,6 +192,22 @@ def test_a_hospital_that_is_out_of_reach_is_told_as_that_and_ends_nothing(study:
     assert "south" in repr(study) and "unreachable" in repr(status)
 
 
+def test_who_took_no_request_and_who_takes_no_question_are_told_as_refused(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.refused = {"west": "WW304: Too many steps."}
+
+    def request(request_id: str) -> RequestAnswer:
+        raise SignInFailed("Not with this account.")
+
+    monkeypatch.setattr(study.federation.hospitals["south"].routes, "request", request)
+    status = study.status()
+    assert status.decisions == {"north": "approved", "south": "refused", "west": "refused"}
+    assert "  west: refused: WW304: Too many steps." in repr(status).splitlines()
+    for told in ("west", "WW304: Too many steps.", f"{SignInFailed.code}: Not with this account."):
+        assert told in words(status._repr_html_())
+
+
 @ALL
 def test_nothing_that_a_hospital_says_is_obeyed_by_a_notebook(text: str) -> None:
     name = text[:50]
@@ -218,6 +237,20 @@ def test_bars_show_what_each_hospital_is_doing_and_the_time_left(capsys: pytest.
     assert "north: update received" in told and "<b>: queued, 2 before" in told
     assert "rounds:  50%" in told and "accuracy 0.750" in told
     assert "<00:" in told, "the time left"
+
+
+def test_who_is_left_out_of_a_round_is_not_shown_as_waiting(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["north", "south", "west"]
+    record = replace(a_round(1), skipped={"south": "denied", "west": "late", "east": "refused"}, under_way={"west": 1})
+    with RoundBars(names, rounds=2, done=0) as bars, RoundDisplay(PlainConsole(), names, rounds=2) as lines:
+        for display in (bars, lines):
+            display.on_event(RoundEvent("west", 0, "running"))
+            display.on_round(record)
+        states = {task.fields["name"]: task.fields["state"] for task in lines._progress.tasks}
+    told = capsys.readouterr()
+    assert "south: left out" in told.err and "west: left out" not in told.err
+    assert (states["south"], states["west"]) == ("left out", "training")
+    assert "without east: refused" in told.out
 
 
 def test_a_kernel_gets_bars_and_a_terminal_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,9 +43,11 @@ def test_who_never_took_part_is_told_apart_by_why() -> None:
     history = rounds(
         "a", "a", b={1: "denied: Our board said no", 2: "denied: Our board said no"}, c={1: "unreachable", 2: AWAY},
         d={1: REFUSED, 2: REFUSED}, e={1: "pending", 2: "pending"}, f={1: "withdrawn", 2: AWAY},
+        g={1: "refused: WW304: Too many steps.", 2: "refused: WW304: Too many steps."},
     )  # fmt: skip
-    standing = {name: participation(name, history).standing for name in "bcdef"}
-    assert standing == {"b": "denied", "c": "unreachable", "d": "dropped", "e": "pending", "f": "unreachable"}
+    standing = {name: participation(name, history).standing for name in "bcdefg"}
+    first = {"b": "denied", "c": "unreachable", "d": "dropped", "e": "pending", "f": "unreachable"}
+    assert standing == {**first, "g": "refused"}
     assert participation("b", history).left_out == (LeftOut(1, 2, "denied: Our board said no"),)
 
 

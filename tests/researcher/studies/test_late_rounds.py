@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fake_hospitals import FakeHospital, averaged, federation_of, requests_of
+from support.fake_hospitals import SIZE, FakeHospital, averaged, federation_of, requests_of
 from support.hospitals import CLASSES, draw_pictures
 from support.waiting import wait_for
 
@@ -36,11 +36,13 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from researcher.hospitals import federation as connecting
     from researcher.hospitals.credentials import Credentials
     from researcher.hospitals.federation import Away, Federation
+    from researcher.reports import wording, write_report
     from researcher.studies import gathering
     from researcher.studies.checkpoints import load_state
-    from researcher.studies.history import RoundRecord
+    from researcher.studies.history import History, RoundRecord
     from researcher.studies.retry_policy import RetryPolicy
     from researcher.studies.study import Study
+    from researcher.terminal.training_session import result_of
 
 SPEC = ModelSpec("linear", (16, 16, 1), 2)
 PLAN = TrainingPlan("study", "d", SPEC, 4, 2, 0.2, 0.1, privacy=PrivacySpec(2.0, 1.0, 1e-5))
@@ -114,6 +116,22 @@ def test_an_update_that_comes_after_the_deadline_counts_once_in_a_later_round(tm
     assert records[0].skipped["c"].startswith("late: its update of round 1")
     assert sorted(c.charged) == [0, 3], "a hospital that is at work is asked for nothing more"
     check(state, records, a, b, c)
+
+
+def test_hospitals_that_took_no_request_stand_in_every_round_and_in_the_report(tmp_path: Path, hospital: Any) -> None:
+    made = study(tmp_path, hospital("a"), hospital("b"))
+    made.refused = {"c": "WW304: Too many steps.", "d": "WW705: Nothing answers there."}
+    state, records = run(made)
+    told = {"c": "refused: WW304: Too many steps.", "d": "WW705: Nothing answers there."}
+    assert [record.skipped for record in records] == [told] * len(records)
+    result = result_of(made, state, History(records), HOLD_OUT)
+    assert result.took_part == ("a", "b") and result.public_sizes == {"a": SIZE, "b": SIZE, "c": None, "d": None}
+    assert "trained at 2 of 4 hospitals" in wording.summary(result)
+    sentences = wording.taking_part(result)
+    assert sentences.startswith("4 hospitals asked: 2 approved, 1 refused, 1 unreachable.")
+    assert "c had no part in it: refused: WW304: Too many steps." in sentences
+    write_report(tmp_path / "report", result)
+    assert (tmp_path / "report" / "report.html").read_text().count("Nothing answers there") > 1
 
 
 def test_a_plan_may_say_that_late_updates_are_dropped(tmp_path: Path, hospital: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from policies.answers.requests import RequestAnswer
 from policies.errors import FederationError, PlanError
 from policies.plans.picture_form import PictureForm
 from policies.plans.training import ModelSpec
@@ -18,6 +19,9 @@ from policies.terminal.rich_terminal import PlainConsole
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
+    from researcher.counts import releases
+    from researcher.counts.saved import SavedCounts
+    from researcher.hospitals.code_request import CodeRequest
     from researcher.hospitals.hospital import DatasetInfo
     from researcher.planning.count_settings import CountSettings
     from researcher.studies.checkpoints import Checkpoint
@@ -83,6 +87,35 @@ def test_a_model_of_classes_in_another_order_is_not_evaluated() -> None:
 def test_a_delta_that_promises_nothing_is_refused(model: Checkpoint | None) -> None:
     with pytest.raises(PlanError, match=r"delta 1e-05 promises nothing .* 300000 .* west"):
         ask(NORTH, replace(NORTH, datasite="west", public_size=300_000), model=model)
+
+
+def test_a_hospital_that_took_no_request_for_counts_is_named_before_and_after_the_wait(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
+) -> None:
+    """A hospital in this process gives the counts, and another refused the plan."""
+
+    class Asked:
+        def __init__(self, **named: Any) -> None:
+            assert named["hospital"].name == "north"
+
+        def run(self, content: object, outputs: dict[str, tuple[int, ...]]) -> Any:
+            update = {name: np.full(shape, 100, np.float32) for name, shape in outputs.items()}
+            return SimpleNamespace(take_update=lambda: update, epsilon=0.5)
+
+    def submit(federation: Any, plan: Any, folder: Path) -> releases.CountRequest:
+        sent = {"north": CodeRequest(request_id="r" * 16, function="f", code_id="c")}
+        return releases.CountRequest(federation, plan, sent, folder, {"west": "WW304: Too little noise."})
+
+    monkeypatch.setattr(counting_session.CountRequest, "submit", submit)
+    monkeypatch.setattr(releases, "RemoteRound", Asked)
+    routes = SimpleNamespace(request=lambda request_id: RequestAnswer(request_id, "approved", ""))
+    north = SimpleNamespace(name="north", routes=routes)
+    federation: Any = SimpleNamespace(datasets=lambda: [NORTH], hospitals={"north": north})
+    ask_for_statistics(federation, CountSettings(), out=tmp_path, console=PlainConsole(width=80))
+    told = capsys.readouterr().out
+    assert "without west: WW304: Too little noise." in told.partition("Waiting")[0]
+    assert "without west: refused: WW304: Too little noise." in told
+    assert SavedCounts.load(tmp_path).released.skipped == {"west": "refused: WW304: Too little noise."}
 
 
 @pytest.mark.parametrize("enough", [None, 2])
