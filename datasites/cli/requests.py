@@ -87,7 +87,11 @@ def approve(chosen: Chosen, *, request: str) -> None:
     """Votes to approve a request; with the last vote that is needed its budget is reserved."""
     card = console.call(chosen, "POST", f"/requests/{request}/approve")
     plan = card["plan"]
-    told = f"{plan['rounds']} rounds on '{plan['dataset']}', {_cost(card)}." if card["state"] == "approved" else ""
+    told = (
+        f"{plan['rounds']} round{'s' * (plan['rounds'] != 1)} on '{plan['dataset']}', {_cost(card)}."
+        if card["state"] == "approved"
+        else ""
+    )
     tell(chosen, card, _decided(card, told))
 
 

@@ -172,7 +172,10 @@ def _submit(federation: Federation, out: Path, plan: TrainingPlan, cost: str, *,
     study = Study.submit(
         federation, plan, out, before=lambda folder: _keep(federation, folder, plan, begun, submitted=False)
     )
-    say(f"Submitted '{plan.study}': {plan.rounds} rounds of {plan.steps_per_round} steps, {cost}.")
+    rounds, steps = (
+        f"{n} {what}{'s' * (n != 1)}" for n, what in ((plan.rounds, "round"), (plan.steps_per_round, "step"))
+    )
+    say(f"Submitted '{plan.study}': {rounds} of {steps}, {cost}.")
     for name, request in study.requests.items():
         say(f"  {name}: request {request.request_id[:8]}, waiting for the hospital's decision")
     for name, reason in study.refused.items():
