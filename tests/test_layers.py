@@ -144,13 +144,15 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.training.jobs": {
         "policies": "errors plans",
-        "datasites": "training.local_round training.pictures training.process_group training.releases",
+        "datasites": (
+            "training.dp_sgd training.local_round training.pictures training.process_group training.releases"
+        ),
     },
     "datasites.runs.processes": {
         "policies": "answers budget contracts errors plans",
         "datasites": (
             "approvals assets files runs.blobs runs.charges runs.enclosure runs.gpus runs.queue runs.sandbox "
-            "training.jobs training.pictures training.process_group"
+            "training.dp_sgd training.jobs training.pictures training.process_group"
         ),
     },
     "datasites.rehearsal": {

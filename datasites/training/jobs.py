@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from datasites.training.dp_sgd.device_look import NOTHING_KEPT, KeptLook
 from datasites.training.local_round import Progress, prepare_training
 from datasites.training.pictures.data import LabelledPictures
 from datasites.training.process_group.process_group import SINGLE_PROCESS, ProcessGroup
@@ -71,6 +72,7 @@ def prepare_round(
     public_size: int,
     process_group: ProcessGroup = SINGLE_PROCESS,
     slower: Callable[[str], None] = lambda name: None,
+    kept: KeptLook = NOTHING_KEPT,
 ) -> PreparedRound:
     """Does all of a round that needs no picture, so that what fails then fails before one is read.
 
@@ -84,13 +86,14 @@ def prepare_round(
         public_size: The number of units that the hospital declares.
         process_group: As `run_round`; all of its processes call this, and then what it returns.
         slower: As `prepare_training`.
+        kept: Likewise.
 
     Raises:
         RoundRefused, PlanError, InputRefused, NotRepeatable, OutOfMemory: As `run_round`.
     """
     if isinstance(plan, TrainingPlan):
         return prepare_training(
-            plan, round_index, weights, public_size=public_size, process_group=process_group, slower=slower
+            plan, round_index, weights, public_size=public_size, process_group=process_group, slower=slower, kept=kept
         ).train
     if process_group.size > 1:
         raise PlanError("Evaluations and statistics take one process. Start one.")

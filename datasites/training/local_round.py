@@ -1,8 +1,7 @@
 """One round of a study at one hospital. What it returns, the client update, is all that may leave.
 
 The update is made of the declared parameters alone. The loss, the batches, the optimiser's state and the
-random keys end with the call. A round is prepared first, without its pictures: what the device is found to be unfit for
-is found then.
+random keys end with the call. A round is prepared first, without its pictures: an unfit device is found then.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from datasites.training.dp_sgd.device_look import NOTHING_KEPT, KeptLook
 from datasites.training.dp_sgd.engine_contract import EngineFactory
 from datasites.training.dp_sgd.loader import Loader, in_parts
 from datasites.training.dp_sgd.noise import NoisyOptimizer
@@ -24,7 +24,7 @@ from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.engines import ENGINES
 from datasites.training.gpu.step import Recorder
 from datasites.training.losses import summed_loss
-from datasites.training.models import build_model, load_weights, read_weights
+from datasites.training.models import build_model, check_weights, load_weights, read_weights
 from datasites.training.pictures.data import LabelledPictures, check_augmentation
 from datasites.training.pictures.fitting import check_fit
 from datasites.training.pictures.sampler import poisson_steps
@@ -35,7 +35,6 @@ from policies.plans.model_options import check_features
 from policies.plans.training import PrivacySpec, TrainingPlan
 
 Progress = Callable[[int, int], None]
-_Samples = Callable[[], Iterator[np.ndarray]]
 _Step = Callable[[np.ndarray], None]
 
 
@@ -100,12 +99,14 @@ def prepare_training(
     engine: EngineFactory | None = None,
     process_group: ProcessGroup = SINGLE_PROCESS,
     slower: Callable[[str], None] = lambda name: None,
+    kept: KeptLook = NOTHING_KEPT,
 ) -> PreparedTraining:
     """Does all of a round that needs no picture: builds the model and, for private steps, finds their batches' shape.
 
     Guarantees:
         It is given nothing of the pictures: what it does, how long it takes and whether it fails follow from its
-        arguments and the device. With `plan.privacy`, it returns only if the device kept made-up pictures apart.
+        arguments and the device. With `plan.privacy`, it returns only if the device kept made-up pictures apart, now
+        or in the look that `kept` holds. Weights are read after that.
 
     Args:
         plan: As `train_round`, like all of these.
@@ -115,6 +116,7 @@ def prepare_training(
         engine: As `train_round`.
         process_group: Likewise; all of its processes prepare the round, and then train it.
         slower: Told the name of what a GPU does in a slower way than there is for it, when that is found.
+        kept: What such a call found earlier, and where this one's look is told.
 
     Raises:
         PlanError, RoundRefused, InputRefused, NotRepeatable, OutOfMemory: As `train_round`.
@@ -128,16 +130,15 @@ def prepare_training(
     check_augmentation(plan.augmentation, height=height, width=width)
     on_gpu = plan.run.device == "auto" and torch.cuda.is_available()
     device = (process_group.device or "cuda") if on_gpu else "cpu"
-    model = build_model(plan.model)
-    load_weights(model, global_weights)
-    model.to(device).train()
+    model = build_model(plan.model).to(device).train()
     private, recorder = None, Recorder(slower) if device.startswith("cuda") else None
     if plan.privacy is not None:
         factory = engine or ENGINES[plan.run.engine]
         gradients = StepEngine(factory(model, plan.privacy.max_grad_norm), device, plan.run.precision)
         private = find_shape(
-            plan, model, gradients, public_size=public_size, process_group=process_group, recorder=recorder
+            plan, model, gradients, public_size=public_size, process_group=process_group, recorder=recorder, kept=kept
         )
+    check_weights(model, global_weights)
     return PreparedTraining(plan, round_index, global_weights, model, device, private, process_group, recorder)
 
 
@@ -191,7 +192,7 @@ class PreparedTraining:
         random = SecureRandom() if random is None else random
         optimizer = _optimizer(plan, model, self.device)
         load = Loader(plan, pictures, random, self.device)
-        samples: _Samples = partial(
+        samples: Callable[[], Iterator[np.ndarray]] = partial(
             poisson_steps,
             pictures.units,
             sample_rate=plan.sample_rate,

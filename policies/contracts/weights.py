@@ -34,7 +34,7 @@ class FiniteArrays(dict[str, np.ndarray]):
         """Closes the arrays to writing.
 
         Args:
-            arrays: Name → float32 array, each found finite.
+            arrays: Name → float32, of any shape, each found finite.
         """
         super().__init__(arrays)
         self._found = dict(arrays)

@@ -23,6 +23,7 @@ from datasites.runs.processes.runner import RunInputs, RunPictures, Work
 from datasites.runs.sandbox import confinement as sandbox
 from datasites.runs.sandbox import namespaces
 from datasites.training.book_keeping import BookKeeping
+from datasites.training.dp_sgd import private_step
 from datasites.training.dp_sgd.engine_contract import EngineFactory
 from datasites.training.engines import ENGINES
 from datasites.training.local_round import prepare_training
@@ -63,6 +64,8 @@ def by_study(inputs: RunInputs) -> Work:
         "leave": lambda inputs: partial(leave_half_way, inputs),
         "prepare": prepare_without_end,
         "study": unfit_for_some,
+        "looks": count_looks,
+        "boasts": boast_of_looks,
     }
     return works.get(plan.study, runner.prepare)(inputs)
 
@@ -105,6 +108,37 @@ def unfit_for_some(inputs: RunInputs) -> Work:
     if inputs.weights == canonical_bytes(initial_weights(plan.model, 0)):
         return unfit(inputs, plan, list(UNFIT.values())[inputs.round])
     return runner.prepare(inputs)
+
+
+def count_looks(inputs: RunInputs) -> Work:
+    """Training as hospitals do, whose result says how often the run tried its device on made-up pictures."""
+    tried: list[object] = []
+    sound = private_step.check_places
+
+    def counted(*of: Any) -> Any:
+        tried.append(of)
+        return sound(*of)
+
+    private_step.check_places = counted
+    trained = runner.prepare(inputs)
+
+    def work(pictures: RunPictures) -> bytes:
+        trained(pictures)
+        return str(len(tried)).encode()
+
+    return work
+
+
+def boast_of_looks(inputs: RunInputs) -> Work:
+    """A run that tells of a second look, and of a third once it has the pictures."""
+    prepared = count_looks(inputs)
+    inputs.looked("a second look")
+
+    def work(pictures: RunPictures) -> bytes:
+        inputs.looked("a third look")
+        return prepared(pictures)
+
+    return work
 
 
 def fixed_round(inputs: RunInputs) -> Work:

@@ -28,6 +28,7 @@ class Job:
         processes: How many take the run's steps together, one for each GPU that it was leased. Said here, since a
             runner reads no plan before it is closed in.
         rehearses: Whether it is a rehearsal: it runs on the mock's pictures or not at all, and tells its traceback.
+        look: What a look at the device found in an earlier run of the same kind; empty where the run looks itself.
     """
 
     plan: str
@@ -39,6 +40,18 @@ class Job:
     features: Mapping[str, str | int] | None = None
     processes: int = 1
     rehearses: bool = False
+    look: str = ""
+
+    def kind(self) -> str:
+        """All that a look at the device may hang on: everything that the run is told, but what is each round's own.
+
+        Guarantees:
+            Of two jobs with the same text, plan, store, limits, GPUs and whatever else a job may hold are the same;
+            only round, weights, result, account and the look itself may differ.
+        """
+        confinement = {**self.confinement.to_json(), "uid": 0}
+        own = {"round": 0, "weights": "", "result": "", "look": ""}
+        return json.dumps({**vars(self), "confinement": confinement, **own}, sort_keys=True)
 
     @classmethod
     def of_round(cls, plan: Plan, *, gpus: int, **rest: Any) -> Self:

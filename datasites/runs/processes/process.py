@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from datasites.files.log_file import MAX_LOG_BYTES, cut
+from datasites.runs.processes.device_looks import LOOKED, DeviceLooks
 from datasites.runs.processes.fork_server import CONTROL, END, PID, START, SUMS
 from datasites.runs.processes.job import Job
 from datasites.runs.processes.progress_pipe import DONE, READY
@@ -48,6 +49,7 @@ class ForkServer:
         self._log, self._threads, self._program, self._max_log_bytes = log, threads, program, max_log_bytes
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._looks = DeviceLooks()
         self._lock = threading.Lock()
 
     def warm_up(self) -> None:
@@ -75,7 +77,7 @@ class ForkServer:
                 pid = self._answer(control)
                 if pid == 0:
                     raise ProcessLookupError("the fork server's log says why")
-                handle = os.pidfd_open(pid)
+                handle, looks = os.pidfd_open(pid), self._looks
         except (OSError, EOFError) as error:
             os.close(job_write)
             os.close(progress_read)
@@ -84,7 +86,7 @@ class ForkServer:
         finally:
             os.close(job_read)
             os.close(progress_write)
-        return RunnerProcess(pid, handle, jobs=job_write, progress=progress_read, end=self._end)
+        return RunnerProcess(pid, handle, jobs=job_write, progress=progress_read, end=self._end, looks=looks)
 
     def compute_sums(self) -> SumsProcess:
         """A new process that computes sums.
@@ -137,7 +139,7 @@ class ForkServer:
             os.close(descriptor)
             theirs.close()
         self._answer(ours)
-        self._control = ours
+        self._control, self._looks = ours, DeviceLooks()  # another process: what was found in the last one is no more
         return ours
 
     def _end(self, pid: int, handle: int) -> None:
@@ -165,9 +167,18 @@ class ForkServer:
 class RunnerProcess:
     """One runner, from its birth to the end of its process group."""
 
-    def __init__(self, pid: int, handle: int, *, jobs: int, progress: int, end: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        pid: int,
+        handle: int,
+        *,
+        jobs: int,
+        progress: int,
+        end: Callable[[int, int], None],
+        looks: DeviceLooks,
+    ) -> None:
         self.pid = pid
-        self._handle, self._jobs, self._progress, self._end = handle, jobs, progress, end
+        self._handle, self._jobs, self._progress, self._end, self._looks = handle, jobs, progress, end, looks
 
     def execute(
         self,
@@ -196,14 +207,19 @@ class RunnerProcess:
             SandboxMissing: It could not be closed in.
             RunCancelled: `cancelled()` became true.
         """
+        job, looked = self._looks.told(job), list[str]()
         try:
             self._order(job.to_line(), NOT_STARTED)
-            if not self._watch(READY, timeout_seconds, cancelled, lambda share: None, told):
+            if not self._watch(READY, timeout_seconds, cancelled, lambda share: None, told, looked.append):
                 raise RunFailed(NOT_STARTED, private="the runner ended before it was ready")
             begin()
             self._order(GO, NO_RESULT)
             if not self._watch(DONE, timeout_seconds, cancelled, progress, told):
                 raise RunFailed(NO_RESULT, private="the runner ended before it was done")
+            self._looks.keep(job, *looked[:1])
+        except BaseException:
+            self._looks.forget(job)
+            raise
         finally:
             self._end(self.pid, self._handle)
             os.close(self._jobs)
@@ -223,6 +239,7 @@ class RunnerProcess:
         cancelled: Callable[[], bool],
         progress: Callable[[float], None],
         told: Callable[[str], None],
+        looked: Callable[[str], None] = lambda found: None,
     ) -> bool:
         """Reads shares between 0 and 1 until the runner says `awaited` or ends; returns whether it said it."""
         pending, deadline = b"", time.monotonic() + timeout_seconds
@@ -242,7 +259,9 @@ class RunnerProcess:
                 pending = pending[:_MAX_LINE_BYTES]
                 for line in lines:
                     text = line[:_MAX_LINE_BYTES].decode("ascii", "replace")
-                    if heard(text, awaited, progress, told) == awaited:
+                    if text.startswith(LOOKED):
+                        looked(text.removeprefix(LOOKED))
+                    elif heard(text, awaited, progress, told) == awaited:
                         return True
 
 

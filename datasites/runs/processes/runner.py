@@ -23,8 +23,10 @@ from datasites.assets.features import open_features
 from datasites.assets.mock_store import is_mock
 from datasites.assets.store import PictureStore, open_store
 from datasites.runs.processes import workers
+from datasites.runs.processes.device_looks import LOOKED
 from datasites.runs.processes.job import Job
 from datasites.runs.processes.progress_pipe import DONE, MISSING, READY, SLOWER, TRAINED, ProgressPipe
+from datasites.runs.processes.unread_weights import UnreadWeights
 from datasites.runs.sandbox import confinement as sandbox
 from policies.answers.plain_values import from_plain
 from policies.contracts.weights import canonical_bytes
@@ -62,6 +64,8 @@ class RunInputs:
         trained: Told the seconds that training took, with its preparation: for the hospital's log alone, since they
             depend on the pictures.
         slower: Told the name of what the GPU does in a slower way than there is for it: for the hospital's log alone.
+        look: What a look at the device found in an earlier run of the same kind, or empty.
+        looked: Told what this run's own look found, before it reads the weights.
         process_group: The processes of the run, where it has several; this one does the first's work or a worker's.
     """
 
@@ -72,6 +76,8 @@ class RunInputs:
     progress: Callable[[float], None] = lambda share: None
     trained: Callable[[float], None] = lambda seconds: None
     slower: Callable[[str], None] = lambda name: None
+    look: str = ""
+    looked: Callable[[str], None] = lambda found: None
     process_group: SharedMemoryGroup | None = None
 
 
@@ -163,7 +169,11 @@ def _begin(
         close_in(process_group.rank)
         process_group.barrier()  # all are closed in
         tells_nobody = replace(
-            inputs, progress=lambda share: None, trained=lambda seconds: None, slower=lambda name: None
+            inputs,
+            progress=lambda share: None,
+            trained=lambda seconds: None,
+            slower=lambda name: None,
+            looked=lambda found: None,
         )
         _prepared(replace(tells_nobody, process_group=process_group), pictures, prepare)()
 
@@ -197,8 +207,7 @@ def _prepared(inputs: RunInputs, pictures: RunPictures, prepare: Preparation) ->
 
 def prepare(inputs: RunInputs) -> Work:
     """One round of an approved plan: the client update, or noised counts, as canonical safetensors."""
-    from safetensors.numpy import load
-
+    from datasites.training.dp_sgd.device_look import KeptLook
     from datasites.training.jobs import prepare_round
     from datasites.training.pictures.data import LabelledPictures
     from datasites.training.pictures.unit_index import UnitIndex
@@ -209,10 +218,11 @@ def prepare(inputs: RunInputs) -> Work:
     run_round = prepare_round(
         parse(inputs.plan),
         inputs.round,
-        load(inputs.weights),
+        UnreadWeights(inputs.weights),
         public_size=inputs.public_size,
         process_group=process_group,
         slower=inputs.slower,
+        kept=KeptLook(inputs.look, inputs.looked),
     )
     preparing_seconds = time.monotonic() - begun
 
@@ -255,6 +265,8 @@ def _open(job: Job, say: ProgressPipe) -> tuple[RunInputs, RunPictures]:
         progress=say.share,
         trained=lambda seconds: say.line(f"{TRAINED}{seconds:.3f}"),
         slower=lambda name: say.line(SLOWER + name),
+        look=job.look,
+        looked=lambda found: say.line(LOOKED + found),
     )
     features = (
         None if wanted is None else open_features(folder, from_plain(FeatureSpec, wanted, ValueError), store.manifest)

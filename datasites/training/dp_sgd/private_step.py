@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from datasites.training.dp_sgd.batch_shape import BatchShape, most_drawn
+from datasites.training.dp_sgd.device_look import NOTHING_KEPT, DeviceLook, KeptLook, device_text, most_memory
 from datasites.training.dp_sgd.loader import Loader
 from datasites.training.dp_sgd.memory import pictures_that_fit
 from datasites.training.dp_sgd.noise import NoisyOptimizer
@@ -98,11 +99,16 @@ def find_shape(
     public_size: int,
     process_group: ProcessGroup,
     recorder: Recorder | None = None,
+    kept: KeptLook = NOTHING_KEPT,
 ) -> Shaped:
     """Finds the shape of all steps' batches on made-up pictures, before any other is read.
 
     Begins with what the plan and the declared size ask for, and takes a quarter off the places while memory does not
     hold them, or a picture's gradient depends on its place. Leaves made-up weights in the model.
+
+    Guarantees:
+        It looks, unless one process, on a processor, is given the look of an earlier run that held there. What it
+        found itself is told only if it passed.
 
     Args:
         plan: As approved.
@@ -111,15 +117,22 @@ def find_shape(
         public_size: The number of units that the hospital declares.
         process_group: The processes that take the steps.
         recorder: Records the pass over a batch; None: it is called each time.
+        kept: The look of an earlier run of the same kind, and where this one's is told.
 
     Raises:
         NotRepeatable: A gradient depends on the pass or on the other pictures, or the process group's devices differ.
         OutOfMemory: Memory does not hold a single picture.
     """
-    make_up_weights(model)
+    keeps, drawn = process_group.size == 1 and recorder is None, most_drawn(plan, public_size)
     most = plan.run.physical_batch_size
+    if keeps and kept.places is not None:
+        shape = BatchShape.for_draws(drawn, most_places=min(most, kept.places))
+        if kept.holds(engine.device, shape.places):
+            return Shaped(shape, CalledSums(engine))
+    make_up_weights(model)
+    before = most_memory()
     while True:
-        shape = BatchShape.for_draws(most_drawn(plan, public_size), most_places=most, processes=process_group.size)
+        shape = BatchShape.for_draws(drawn, most_places=most, processes=process_group.size)
         tried = _tried(plan, model, engine, shape.places, recorder)
         if process_group.all_reduce_min(tried is not None):
             break
@@ -127,6 +140,8 @@ def find_shape(
     told = 0 if tried is None else int.from_bytes(hashlib.sha256(tried[0].cpu().numpy().tobytes()).digest()[:6])
     if process_group.all_reduce_min(told) != -process_group.all_reduce_min(-told):
         raise NotRepeatable("The hospital's GPUs do not compute alike. Ask the hospital to train on one of them.")
+    if keeps:
+        kept.tell(DeviceLook(shape.places, most_memory() - before, device_text(engine.device)).to_text())
     return Shaped(shape, CalledSums(engine) if tried is None else tried[1])
 
 

@@ -6,11 +6,12 @@ that of the pictures wherever a layer with parameters is called.
 """
 
 from datasites.training.models.catalog import MODELS, build_model, import_every_model, trainable_shapes
-from datasites.training.models.weights import initial_weights, load_weights, read_weights
+from datasites.training.models.weights import check_weights, initial_weights, load_weights, read_weights
 
 __all__ = [
     "MODELS",
     "build_model",
+    "check_weights",
     "import_every_model",
     "initial_weights",
     "load_weights",

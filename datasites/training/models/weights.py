@@ -57,6 +57,22 @@ def load_weights(model: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
     Raises:
         InputRefused: A name too many or missing, another shape or dtype, or a value that is not finite.
     """
+    check_weights(model, weights)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.from_numpy(np.array(weights[name])))
+
+
+def check_weights(model: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
+    """Refuses weights that are not exactly a model's parameters.
+
+    Args:
+        model: Whose parameters they should be.
+        weights: Name → float32 array, each of its parameter's shape.
+
+    Raises:
+        InputRefused: As `load_weights`.
+    """
     parameters = dict(model.named_parameters())
     if wrong := sorted(set(weights) ^ set(parameters)):
         kind = "missing" if wrong[0] in parameters else "unknown"
@@ -69,6 +85,3 @@ def load_weights(model: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
             )
         if not np.isfinite(array).all():
             raise InputRefused(f"Parameter {name!r} holds values that are not finite.")
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(torch.from_numpy(np.array(weights[name])))
