@@ -6,18 +6,14 @@ receipt would wait for it.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
-import threading
-from functools import lru_cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from policies.budget import library_files
+
 NAME = "opacus_files"
 """The package that the files are executed as."""
-_executing = threading.Lock()
 
 
 class _History:
@@ -37,19 +33,9 @@ def rdp() -> Any:
     return _module("analysis.rdp")
 
 
-@lru_cache
 def _module(name: str) -> ModuleType:
-    with _executing:
-        if NAME not in sys.modules:
-            sys.modules[f"{NAME}.accountant"] = base = ModuleType(f"{NAME}.accountant")
-            base.IAccountant = _History  # type: ignore[attr-defined]
-            sys.modules[NAME] = package = ModuleType(NAME)
-            package.__path__ = [str(_folder())]
-        return importlib.import_module(f"{NAME}.{name}")
-
-
-def _folder() -> Path:
-    opacus = importlib.util.find_spec("opacus")
-    if opacus is None or opacus.origin is None:
-        raise ModuleNotFoundError("No module named 'opacus'", name="opacus")
-    return Path(opacus.origin).parent / "accountants"
+    if f"{NAME}.accountant" not in sys.modules:
+        base = ModuleType(f"{NAME}.accountant")
+        base.IAccountant = _History  # type: ignore[attr-defined]
+        sys.modules[f"{NAME}.accountant"] = base
+    return library_files.module(f"{NAME}.{name}", library="opacus", packages=[f"{NAME}=accountants"])

@@ -21,6 +21,7 @@ from policies.budget.privacy_loss import (
     ends,
     grid_spacing,
     log_moment,
+    losses,
     steps_on_grid,
     tilted_loss,
 )
@@ -51,15 +52,14 @@ def pld_divergences(history: Sequence[GaussianSteps]) -> tuple[Divergences, Dive
         With P what is released where the unit takes part, and Q where it does not: P(S) <= e^epsilon Q(S) + delta for
         every S by each pair of the first, Q(S) <= e^epsilon P(S) + delta by each of the second.
     """
-    from dp_accounting.pld.privacy_loss_mechanism import AdjacencyType
-
+    adjacency = losses().AdjacencyType
     spacing = grid_spacing(history, _GRID_DELTA) if len(history) <= MOST_PARTS else None
     if spacing is None:
         return None
     try:
-        removal = _all_epsilons(history, spacing, AdjacencyType.REMOVE)
+        removal = _all_epsilons(history, spacing, adjacency.REMOVE)
         sampled = any(part.sample_rate < 1.0 for part in history)  # else both are the same
-        addition = _all_epsilons(history, spacing, AdjacencyType.ADD) if sampled else removal
+        addition = _all_epsilons(history, spacing, adjacency.ADD) if sampled else removal
     except (ArithmeticError, LookupError, MemoryError, ValueError):
         return None
     return None if removal is None or addition is None else (removal, addition)
@@ -99,14 +99,13 @@ def pld_epsilon(history: Sequence[GaussianSteps], delta: float) -> float | None:
     Guarantees:
         All steps together are (result, delta)-differentially private, add or remove one privacy unit.
     """
-    from dp_accounting.pld.privacy_loss_mechanism import AdjacencyType
-
+    adjacency = losses().AdjacencyType
     spacing = grid_spacing(history, delta)
     if spacing is None:
         return None
-    directions = [AdjacencyType.REMOVE]
+    directions = [adjacency.REMOVE]
     if any(part.sample_rate < 1.0 for part in history):  # else both are the same
-        directions.append(AdjacencyType.ADD)
+        directions.append(adjacency.ADD)
     try:
         epsilons = [_one_direction(history, delta, spacing, direction) for direction in directions]
     except (ArithmeticError, LookupError, MemoryError, ValueError):

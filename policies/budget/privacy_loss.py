@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from policies.budget import renyi
+from policies.budget import library_files, renyi
 from policies.budget.steps import GaussianSteps
 
 # How far the grid may lift epsilon, as a share of it; chooses how fine the grid is. Any grid bounds from above.
@@ -54,6 +54,14 @@ class Window:
     last: int
 
 
+def losses() -> Any:
+    """Google's dp-accounting's module of privacy losses, without the package around it."""
+    packages = ["dp_accounting_files=", "dp_accounting_files.pld=pld"]
+    return library_files.module(
+        "dp_accounting_files.pld.privacy_loss_mechanism", library="dp_accounting", packages=packages
+    )
+
+
 def grid_spacing(history: Sequence[GaussianSteps], delta: float) -> float | None:
     """The grid's spacing in units of loss; None where nothing finite is known to choose it from."""
     epsilon, order = renyi.upper_bound_and_order(history, delta)
@@ -74,9 +82,8 @@ def _reach(noise: float) -> float:
 def steps_on_grid(part: GaussianSteps, spacing: float, direction: Any) -> Steps | None:
     """One step's loss, its hockey-stick divergence exact at every point of the grid and joined from above."""
     import numpy as np
-    from dp_accounting.pld.privacy_loss_mechanism import GaussianPrivacyLoss
 
-    loss = GaussianPrivacyLoss(part.noise_multiplier, sampling_prob=part.sample_rate, adjacency_type=direction)
+    loss = losses().GaussianPrivacyLoss(part.noise_multiplier, sampling_prob=part.sample_rate, adjacency_type=direction)
     bounds = loss.connect_dots_bounds()
     lowest, highest = math.floor(bounds.epsilon_lower / spacing), math.ceil(bounds.epsilon_upper / spacing)
     if highest - lowest < 1:
@@ -100,9 +107,8 @@ def steps_on_grid(part: GaussianSteps, spacing: float, direction: Any) -> Steps 
 def divergences(loss: Any, part: GaussianSteps, epsilons: Any) -> Any:
     """One step's hockey-stick divergence at each epsilon: the same as the library's, for a whole grid at once."""
     import numpy as np
-    from dp_accounting.pld.privacy_loss_mechanism import AdjacencyType
 
-    sign = 1.0 if loss.adjacency_type == AdjacencyType.ADD else -1.0
+    sign = 1.0 if loss.adjacency_type.name == "ADD" else -1.0
     with np.errstate(all="ignore"):
         # Where the loss is epsilon; not a number beyond the least loss of a removal and the largest of an addition.
         points = sign * (0.5 + part.noise_multiplier**2 * np.log1p(np.expm1(-sign * epsilons) / part.sample_rate))
