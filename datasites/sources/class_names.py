@@ -22,14 +22,14 @@ def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
         raise DataError(
             f"Pictures must have 2 to {MAX_CLASSES} classes. Name each class, or give each a folder; where other "
             "hospitals have the others, list all of them in class_names.",
-            private=f"There is one: {names[0]}." if len(names) == 1 else f"There are {len(names)}.",
+            private=f"There is one class: {names[0]!r}." if len(names) == 1 else f"There are {len(names)} classes.",
         )
     for name in names:
         Checks(_no_class_name).label("Class name", name)
     if repeated := [name for name, times in Counter(names).items() if times > 1]:
         raise DataError(
             "Each class must have a name of its own, one came twice. Rename the class.",
-            private=f"Class name {repeated[0]!r}.",
+            private=f"The class {repeated[0]!r} came twice.",
         )
     return names
 

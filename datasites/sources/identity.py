@@ -59,7 +59,7 @@ _HEADS = {
         re.IGNORECASE,
     ),
 }
-_SAID = {"name": "names", "date": "dates", "record_number": "record numbers"}
+SAID = {"name": "names", "date": "dates", "record_number": "record numbers"}
 _SHOWN = 3
 _LEAST_SHARE = 0.5  # of a column's values
 
@@ -104,7 +104,7 @@ class NamesSeen:
     def lines(self) -> Iterator[str]:
         """One line for each kind of place, for the hospital alone."""
         for (where, kind), found in self.suspicions.items():
-            yield f"{found.count} of the {where} look like {_SAID[kind]}: {', '.join(found.examples)}"
+            yield f"{found.count} of the {where} look like {SAID[kind]}: {', '.join(found.examples)}"
 
     def refuse(self, advice: str) -> None:
         """Refuses what was noted.
@@ -113,7 +113,7 @@ class NamesSeen:
             IdentitySuspected: Something was. Which places and kinds is public, no name is.
         """
         if self.suspicions:
-            said = "; ".join(f"{where} like {_SAID[kind]}" for where, kind in self.suspicions)
+            said = "; ".join(f"{where} that look like {SAID[kind]}" for where, kind in self.suspicions)
             raise IdentitySuspected(
                 f"Some names look like a person's: {said}. Take them out of the export. {advice}",
                 private="\n".join(self.lines()),
@@ -141,7 +141,7 @@ def column_looks_like(head: str, values: Iterable[str]) -> tuple[str, ...]:
     filled = [value for value in values if value.strip()]
     each = [looks_like(value) for value in filled]
     least = _LEAST_SHARE * len(filled)
-    return tuple(kind for kind in _SAID if filled and sum(kind in one for one in each) >= least)
+    return tuple(kind for kind in SAID if filled and sum(kind in one for one in each) >= least)
 
 
 def _is_a_name(text: str) -> bool:

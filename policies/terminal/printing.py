@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from policies.errors import WanwuError
 
 MOST_IN_A_LINE = 4000
+MARGIN = "  | "  # before each line of a private text
 
 
 def say(line: object, *, to_errors: bool = False) -> None:
@@ -35,7 +36,7 @@ def say_error(error: WanwuError, *, private: bool = False) -> None:
     say(f"{error.code}: {error.public}", to_errors=True)
     if private and error.private:
         for line in error.private.split("\n"):
-            say(f"  | {line}", to_errors=True)
+            say(f"{MARGIN}{line}", to_errors=True)
 
 
 def show_everything() -> None:

@@ -13,10 +13,12 @@ from datasites.config import DatasiteConfig
 from datasites.doctor.examination import CHECKS
 from datasites.notices.settings import NoticeSettings
 from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.identity import SAID
 from policies import errors
 from policies.answers.rehearsals import STATES
 from policies.settings import declared
 
+_LOOKS_AT_NAMES = ("sites", "tables/table_pictures", "folders/class_folders", "arrays/npz_pictures", "dicom/labels")
 _DOCTOR = [f"datasites/doctor/{one.name}" for one in (PROJECT / "datasites" / "doctor").glob("*_checks.py")]
 COMPUTED_IN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((*_DOCTOR, "datasites/doctor/machine.py", "datasites/doctor/network.py"), ()),
@@ -26,7 +28,11 @@ COMPUTED_IN: dict[str, tuple[str, ...]] = {
     "datasites/notices/watch.py": (),
     "datasites/picture_files/dicom/reasons.py": (),
     "datasites/picture_files/reasons.py": (),
+    "datasites/sources/dicom/stops.py": (),
+    "datasites/sources/identity.py": ("yield", "join"),
     "datasites/sources/reasons.py": (),
+    "datasites/sources/tables/problems.py": (),
+    **{f"datasites/sources/{name}.py": ("look", "suspect", "refuse") for name in _LOOKS_AT_NAMES},
     **{f"datasites/sources/inspection/{name}.py": () for name in ("foreseen", "guessed_columns", "guessed_dicom")},
     **{f"datasites/sources/inspection/{name}.py": () for name in ("guessed_levels", "guessed_settings", "inspection")},
     "datasites/rehearsal/estimate.py": (),
@@ -57,12 +63,14 @@ RAISED_IN = (
     "datasites/pages",
     "datasites/rules",
     "datasites/runs/queue.py",
+    "datasites/sources",
     "datasites/study_report",
     "datasites/web/request_bounds.py",
     "policies/budget/limit_changes.py",
     "policies/budget/limits.py",
 )
 """Rooms and modules whose errors' public texts a page shows to whoever asked for what cannot be done."""
+_PRIVATE_IN = "datasites/sources"  # the page of pictures on disk shows private texts too
 WORDS_OF_CHECKS = re.compile(r'Finding\(\s*"(\w+)"')
 WAYS = ("mail", "webhook")
 # What a study report's table has beside names: kinds of rows, and what is scored.
@@ -74,6 +82,7 @@ COMMANDS = re.compile(r"python -m |kill |chmod ")
 # Names of events and of a thread, and what a program alone reads.
 _NOT_SHOWN = {"backup made", "question answered", "run failed", "request rehearsed", "request approved"}
 _NOT_SHOWN |= {"notices' watch", "{} min"}  # a unit's sign is the same in every language
+_NOT_SHOWN |= {"CSA REPORT", "DOSE REPORT", "SCREEN SAVE"}  # what a file's header holds
 _NOT_SHOWN |= {"The GPUs are taken.", 'SELECT fields FROM "Dataset" WHERE _deleted_at IS NULL'}
 _NOT_SHOWN |= {"# NOT YET ENOUGH: with these settings alone the pictures are refused. See what inspect says of them."}
 _ERRORS = {name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, errors.WanwuError)}
@@ -92,9 +101,11 @@ def computed_texts() -> set[str]:
         found |= {one.help for one in declared(owner).values() if one.name not in apart}
     checks = (PROJECT / module for module in COMPUTED_IN if "/doctor/" in module)
     found |= {name for file in checks for name in WORDS_OF_CHECKS.findall(file.read_text())}
-    found |= {text for file in _files(RAISED_IN) for text in _raised(ast.parse(file.read_text()))}
+    found |= {text for file in _files(RAISED_IN) for text in _raised(file)}
     found |= {event for file in _files(("datasites",)) for event in _events(ast.parse(file.read_text()))}
-    return found | {check.__name__ for check in CHECKS} | {*WAYS, *STATES, *REPORTED, *EVENTS} - {"passed"}
+    return (
+        found | {check.__name__ for check in CHECKS} | {*WAYS, *STATES, *REPORTED, *EVENTS, *SAID.values()} - {"passed"}
+    )
 
 
 def _files(places: tuple[str, ...]) -> Iterator[Path]:
@@ -102,13 +113,20 @@ def _files(places: tuple[str, ...]) -> Iterator[Path]:
         yield from sorted((PROJECT / place).rglob("*.py")) if (PROJECT / place).is_dir() else (PROJECT / place,)
 
 
-def _raised(tree: ast.Module) -> Iterator[str]:
-    """The public texts of the errors that a module makes, as templates; what it passes on is another's."""
+def _raised(file: Path) -> Iterator[str]:
+    """The texts of the errors that a module makes, as templates; what it passes on is another's."""
+    tree = ast.parse(file.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _named(node) in _ERRORS and node.args:
-            for text in _texts(_value(tree, node.args[0])):
+            told = _told_by(node) if file.is_relative_to(PROJECT / _PRIVATE_IN) else node.args[:1]
+            for text in (text for one in told for text in _texts(_value(tree, one))):
                 if _WORDS.search(text):
                     yield _numbered(text)
+
+
+def _told_by(call: ast.Call) -> list[ast.expr]:
+    """An error's public text and its private one."""
+    return [call.args[0], *(one.value for one in call.keywords if one.arg == "private")]
 
 
 def _events(tree: ast.Module) -> Iterator[str]:
@@ -139,9 +157,14 @@ def _templates_of(module: str, inside: tuple[str, ...]) -> Iterator[str]:
     tree = ast.parse((PROJECT / module).read_text())
     shown: list[ast.AST] = [node for node in ast.walk(tree) if _named(node) in inside] if inside else [tree]
     for node in shown:
-        for text in _texts(node):
+        for text in (text for one in (node, *_named_texts(tree, node)) for text in _texts(one)):
             if _WORDS.search(text) and text not in _NOT_SHOWN and not COMMANDS.match(text):
                 yield _numbered(text)
+
+
+def _named_texts(tree: ast.Module, node: ast.AST) -> list[ast.AST]:
+    """The module's own constants that a call is given."""
+    return [_value(tree, one) for one in node.args if isinstance(one, ast.Name)] if isinstance(node, ast.Call) else []
 
 
 def _named(node: ast.AST) -> str:

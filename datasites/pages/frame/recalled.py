@@ -39,13 +39,25 @@ class Recalled:
         if coded := _CODE.match(text):
             told = self._told(text[coded.end() :], deep)
             return None if told is None else coded[0] + told
+        told = self._list(text, deep)
+        if told is not None:
+            return told
         sentences = [self._sentence(one, deep) for one in _NEXT_SENTENCE.split(text)]
         known = [one for one in sentences if one is not None]
         return "".join(known) if len(known) == len(sentences) else self._of_one(text, deep)
 
+    def _list(self, text: str, deep: int) -> str | None:
+        """Of several texts with semicolons between them, no sentences, all of which are known."""
+        if _NEXT_SENTENCE.search(text):
+            return None
+        told = [self._of_one(one, deep) for one in text.split("; ")]
+        known = [one for one in told if one is not None]
+        return "；".join(known) if 1 < len(known) == len(told) else None
+
     def _sentence(self, text: str, deep: int) -> str | None:
         """Of one sentence, or of a part of one that a point was put behind."""
-        part = self._of_one(text.removesuffix("."), deep) if text.endswith(".") else None
+        in_part = text.endswith(".") and text not in self._whole
+        part = self._of_one(text.removesuffix("."), deep) if in_part else None
         return self._of_one(text, deep) if part is None else f"{part}。"
 
     def _of_one(self, text: str, deep: int) -> str | None:

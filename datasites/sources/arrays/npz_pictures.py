@@ -96,8 +96,10 @@ def _prefixes(archive: NpzFile, split: str) -> tuple[list[str], list[LeftOut]]:
     taken = there if split == "all" else [part for part in there if part == split]
     if not taken:
         raise DataError(
-            "The .npz file must hold 'images' and 'labels', or parts such as 'train_images' and 'train_labels'; it "
-            f"does not{f' hold the part {split!r}' if there else ''}."
+            f"The .npz file must hold the part {split!r}, which split names; it holds {', '.join(there)}."
+            if there
+            else "The .npz file must hold 'images' and 'labels', or parts such as 'train_images' and 'train_labels'; "
+            "it does not."
         )
     others = [LeftOut(f"{part}_images", OTHER_SPLIT, lost=False) for part in there if part not in taken]
     return [f"{part}_" for part in taken], others
@@ -132,10 +134,13 @@ def layout_of(key: str, array: MappedArray) -> str:
     if len(shape) == 4:
         last, first = shape[3] in _CHANNELS, shape[1] in _CHANNELS
         if last == first:
-            what = "both axes could be" if last else "no axis is of"
+            shown = ", ".join(map(str, shape[1:]))
             raise DataError(
-                f"'{key}' must have 1 or 3 channels, in its last axis or its second; of the shape (N, "
-                f"{', '.join(map(str, shape[1:]))}) {what} channels. Save it as (N, H, W, C)."
+                f"'{key}' must have 1 or 3 channels; in the shape (N, {shown}) both axes could be channels. Save it as "
+                "(N, H, W, C)."
+                if last
+                else f"'{key}' must have 1 or 3 channels, in its last axis or its second; in the shape (N, {shown}) no "
+                "axis is of channels. Save it as (N, H, W, C)."
             )
         layout = "NHWC" if last else "NCHW"
     sides = shape[1:3] if layout != "NCHW" else shape[2:4]
@@ -219,13 +224,14 @@ def _chosen(sites: list[str] | None, site: str, count: int) -> Sequence[Any]:
         if sites is not None and len(set(sites)) > 1:
             raise DataError(
                 "The .npz file holds several hospitals' pictures. Set site to one of them.",
-                private=f"They are {', '.join(sorted(set(sites)))}.",
+                private=f"The hospitals are {', '.join(sorted(set(sites)))}.",
             )
         return [True] * count
     if sites is None:
         raise DataError("The .npz file must hold 'sites' to read one hospital's pictures, it does not.")
     if site not in sites:
         raise DataError(
-            f"No picture belongs to the site {site!r}.", private=f"There are {', '.join(sorted(set(sites)))}."
+            f"No picture belongs to the site {site!r}.",
+            private=f"The hospitals are {', '.join(sorted(set(sites)))}.",
         )
     return [one == site for one in sites]

@@ -120,5 +120,5 @@ def _refuse_persons(pictures: Sequence[DicomPicture], names: Sequence[str], sett
         raise IdentitySuspected(
             "Each class would hold the pictures of one patient: its name would be the patient's, or an examination's. "
             f"{_ADVICE}",
-            private=f"Classes: {', '.join(sorted(classes)[:3])}",
+            private=f"Such classes are {', '.join(sorted(classes)[:3])}.",
         )

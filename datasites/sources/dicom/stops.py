@@ -14,6 +14,7 @@ from datasites.picture_files.picture_refused import Reason
 from datasites.sources.dicom.found_file import FoundFile
 
 _LOOK = "Look at them; if none shows who a patient is, name {} in safe_dicom."
+_LOOK_AT_GRAPHICS = _LOOK.format("'graphics'")
 BURNED_IN = Reason(
     "burned_in",
     "The file says that text is burned into its pixels, or that a specimen's label is seen.",
@@ -37,7 +38,7 @@ SECONDARY_CAPTURE = Reason(
 GRAPHICS = Reason(
     "graphics",
     "Overlays or curves lie beside the file's pixels, which may be text.",
-    _LOOK.format("'graphics'") + " They are never drawn into a picture and never stored.",
+    f"{_LOOK_AT_GRAPHICS} They are never drawn into a picture and never stored.",
 )
 SLIDE_LABEL = Reason(
     "slide_label",

@@ -119,7 +119,7 @@ class _Reading:
         if wanted not in sites and (wanted or len(sites) > 1):
             raise DataError(
                 "The folders are several hospitals'. Set site to one of them.",
-                private=f"They are {', '.join(sorted(site or '' for site in sites))}.",
+                private=f"The hospitals are {', '.join(sorted(site or '' for site in sites))}.",
             )
         return [entry for entry in self._entries if not wanted or entry[1].site == wanted]
 

@@ -59,6 +59,7 @@ class Inspection:
         identity: What looks like persons' names, dates or numbers.
         label_attributes: Of DICOM files without classes: attributes that could be labels, with files by value.
         problem: Why nothing would be taken; empty where it would.
+        problem_details: What that is about, line by line, such as names of files; for the hospital alone.
         settings: The table [dataset] that would take it, or says in its first line that it would not yet.
         notes: What to know of these settings.
     """
@@ -75,6 +76,7 @@ class Inspection:
     identity: list[str] = field(default_factory=list)
     label_attributes: dict[str, dict[str, int]] = field(default_factory=dict)
     problem: str = ""
+    problem_details: list[str] = field(default_factory=list)
     settings: str = ""
     notes: Notes = field(default_factory=list)
 
@@ -92,16 +94,16 @@ def inspect_source(settings: DatasetSettings, watch: Callable[[int], None] = lam
     try:
         settings, notes = guess_settings(settings)
     except DataError as error:
-        return Inspection(settings.data_path, problem=_told(error))
-    listing, problem, measured = _listed(settings, watch)
+        return Inspection(settings.data_path, problem=error.public, problem_details=_details(error))
+    listing, refused, measured = _listed(settings, watch)
     settings, more = guess_form(settings, measured)
     notes += more
     nobody_named = settings.kind == "dicom" and listing is not None and not listing.pictures
     if nobody_named or (more and settings.frames != "one"):
         settings = replace(settings, unit="picture") if nobody_named else settings
-        listing, problem, _ = _listed(settings, watch)
+        listing, refused, _ = _listed(settings, watch)
     if listing is None:
-        return _refused(settings, problem, measured, notes)
+        return _refused(settings, refused, measured, notes)
     identity, stops = _identity(settings)
     if not identity and not settings.class_names:
         settings = replace(settings, class_names=listing.class_names)
@@ -124,9 +126,10 @@ def inspect_source(settings: DatasetSettings, watch: Callable[[int], None] = lam
     )
 
 
-def _refused(settings: DatasetSettings, problem: str, measured: Measured, notes: Notes) -> Inspection:
+def _refused(settings: DatasetSettings, refused: WanwuError | None, measured: Measured, notes: Notes) -> Inspection:
     """What was seen of a source whose pictures cannot be listed."""
     attributes = {}
+    problem = refused.public if refused else ""
     if settings.kind == "dicom" and settings.labels_from == "folder" and measured.sizes:
         from datasites.sources.dicom.label_attributes import label_attributes  # late, as in `read_listing`
 
@@ -146,6 +149,7 @@ def _refused(settings: DatasetSettings, problem: str, measured: Measured, notes:
         left_out=_groups(measured.left_out),
         label_attributes=attributes,
         problem=problem,
+        problem_details=_details(refused) if refused else [],
         settings=as_toml(settings, problem),
         notes=notes,
     )
@@ -165,13 +169,15 @@ def as_toml(settings: DatasetSettings, problem: str = "") -> str:
     return "\n".join([*([_NOT_YET] if problem else []), "[dataset]", *told])
 
 
-def _listed(settings: DatasetSettings, watch: Callable[[int], None]) -> tuple[Listing | None, str, Measured]:
+def _listed(
+    settings: DatasetSettings, watch: Callable[[int], None]
+) -> tuple[Listing | None, WanwuError | None, Measured]:
     """(the listing if all names were none of a person, why it would be refused, what headers say)."""
     measured = Measured()
     try:
-        return list_pictures(_trusting(settings), watch, measured), "", measured
+        return list_pictures(_trusting(settings), watch, measured), None, measured
     except WanwuError as error:
-        return None, _told(error), measured
+        return None, error, measured
 
 
 def _identity(settings: DatasetSettings) -> tuple[list[str], str]:
@@ -191,8 +197,8 @@ def _trusting(settings: DatasetSettings) -> DatasetSettings:
     return replace(settings, safe_kinds=IDENTITIES, safe_columns=columns)
 
 
-def _told(error: WanwuError) -> str:
-    return f"{error.public} ({error.private})" if error.private else error.public
+def _details(error: WanwuError) -> list[str]:
+    return error.private.split("\n") if error.private else []
 
 
 def _patients(listing: Listing) -> int | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.inspection.inspection import Group, Inspection
+from policies.terminal.printing import MARGIN
 
 _PROJECT = Path(__file__).resolve().parents[3]
 
@@ -89,7 +90,8 @@ class LatestLook:
         finally:
             atexit.unregister(process.kill)
         if process.returncode:
-            lines = complained.decode(errors="replace").strip().splitlines()
+            said_last = complained.decode(errors="replace").strip().splitlines()
+            lines = [line for line in said_last if not line.startswith(MARGIN)]
             raise ValueError(lines[-1] if lines else f"inspect ended with status {process.returncode}.")
         told = json.loads(said)
         return Inspection(**{**told, "left_out": [Group(**one) for one in told["left_out"]]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datasites.sources.inspection.inspection import Inspection
+from policies.terminal.printing import MARGIN
 from policies.terminal.rich_terminal import PlainConsole, PlainTable
 
 _MOST_SIZES = 5
@@ -39,6 +40,8 @@ def show(found: Inspection, console: PlainConsole) -> None:
         console.print(f"Look at this: {line}")
     if found.problem:
         console.print(f"Nothing would be published as it is: {found.problem}")
+        for line in found.problem_details:
+            console.print(f"{MARGIN}{line}")
     for note in found.notes:
         console.print(f"Note: {note}")
     if found.settings:

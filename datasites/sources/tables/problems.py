@@ -32,7 +32,7 @@ class RowProblems:
             what: One of this module's sentences.
             value: What stands there. Private.
         """
-        self._found.setdefault(what, []).append(f"line {line}: {value}" if value else f"line {line}")
+        self._found.setdefault(what, []).append(f"{line} ({value})" if value else f"{line}")
 
     def refuse(self) -> None:
         """Refuses the table if anything was noted.
@@ -43,7 +43,7 @@ class RowProblems:
         if not self._found:
             return
         told = [
-            f"{what}, {len(lines)} times: {'; '.join(lines[:_SHOWN])}{'; ...' if len(lines) > _SHOWN else ''}"
+            f"{what} (rows: {len(lines)}), in lines {', '.join([*lines[:_SHOWN], *['...'][: len(lines) > _SHOWN]])}"
             for what, lines in self._found.items()
         ]
         raise DataError(

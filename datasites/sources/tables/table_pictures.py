@@ -160,7 +160,7 @@ def check_columns(table: Table, settings: DatasetSettings, file: Path, only: Seq
         raise DataError(
             f"The table must have the columns that [dataset] names; it lacks {', '.join(missing)}. Set path_column, "
             "label_columns and the others to the table's own names, which 'python -m datasites inspect' shows.",
-            private=f"{file.name} has {', '.join(table.heads)}.",
+            private=f"The columns of {file.name} are {', '.join(table.heads)}.",
         )
 
 
@@ -176,7 +176,7 @@ def rows_of(table: Table, settings: DatasetSettings) -> Iterator[Row]:
     if wanted not in sites and (wanted or len(set(sites)) > 1):
         raise DataError(
             "The table is several hospitals'. Set site_column, and site to one of them.",
-            private=f"They are {', '.join(sorted(set(sites)))}.",
+            private=f"The hospitals are {', '.join(sorted(set(sites)))}.",
         )
     labels = zip(*(columns[name] for name in settings.label_columns), strict=True)
     patients = columns.get(settings.patient_column, [None] * count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal
 
@@ -22,6 +23,8 @@ from support.waiting import wait_for
 from datasites.assets.dataset_version import versions_of
 from datasites.assets.store import open_store
 from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.inspection.inspection import inspect_source
+from datasites.sources.inspection.latest_look import LatestLook, Look
 
 ColorScheme = Literal["light", "dark"]
 
@@ -105,6 +108,22 @@ def test_a_look_at_the_source_finds_what_inspect_finds_and_only_an_admin_begins_
     assert "<b>dark" in text
     assert "[dataset]" in page.locator("pre").inner_text()
     assert "notes.txt" in text
+
+
+def test_why_nothing_would_be_published_is_said_in_chinese_and_names_what_it_is_about(
+    served: ConsoleOfFakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        Image.new("L", (8, 8), number).save(tmp_path / f"{number}.png")
+    rows = ["file,class", "0.png,red", "1.png,red", "1.png,white", ",red", *(f"gone/{one}.png,red" for one in range(9))]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    named = {"path_column": "file", "label_columns": ("class",)}
+    found = inspect_source(DatasetSettings(data_path=str(tmp_path / "t.csv"), class_names=("red", "white"), **named))
+    monkeypatch.setattr(LatestLook, "now", Look("2026-11-27T08:00:00+00:00", found=found))
+    cookies = served.session_of(ADMIN_NAME)
+    page = httpx.get(f"{served.url}/source", cookies=cookies, headers={"accept-language": "zh"}, trust_env=False).text
+    assert "无法采用该表格：同一文件有两个标签；缺少路径；文件不存在。请更正表格，或更正各列的设置。" in page
+    assert "<li>文件不存在（共 9 行），位于第 6 (gone/0.png), 7 (gone/1.png), 8" in page and "gone/5.png" not in page
 
 
 @pytest.mark.parametrize("path", ["/datasets/pictures", "/source"])

@@ -105,6 +105,12 @@ def test_a_text_that_came_as_plain_english_is_said_in_the_other_language_with_it
     assert english.told(text) == text
     assert chinese.told(text) == "本程序为 syft 0.9.5 编写；syft 0.9.6。请安装固定版本的依赖：make setup。"
     assert chinese.told("12 entries, the chain holds, head ab12") == "12 条记录，链完好，末端哈希 ab12"
+    several = "Some names look like a person's: file names that look like names; class names that look like dates. "
+    several += "Take them out of the export. If they are none, set safe_kinds in [dataset]."
+    assert chinese.told(several) == (
+        "有些名称疑似个人信息：疑似姓名的文件名；疑似日期的类别名称。请从导出内容中去除。"
+        "如果其实不是，请在 [dataset] 中设置 safe_kinds。"
+    )
     nested = "WW304: max_grad_norm 1 is far below what models use (2 to 10): every gradient is cut to almost nothing."
     told = "WW304: max_grad_norm 为 1，远低于模型常用的范围（2 至 10）：每个梯度几乎都被裁剪殆尽。"
     assert chinese.told(nested) == told

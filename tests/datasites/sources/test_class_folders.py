@@ -324,7 +324,7 @@ def test_names_that_look_like_a_persons_stop_the_listing_until_they_are_said_to_
     paint: Paint, two_classes: Path, inside: str, kind: str
 ) -> None:
     paint(inside)
-    with pytest.raises(IdentitySuspected, match="file names like") as caught:
+    with pytest.raises(IdentitySuspected, match="file names that look like") as caught:
         listing(two_classes)
     name = inside.partition("/")[2]
     assert name in caught.value.private and name not in caught.value.public
@@ -333,7 +333,7 @@ def test_names_that_look_like_a_persons_stop_the_listing_until_they_are_said_to_
 
 def test_a_class_that_looks_like_a_person_is_not_published(paint: Paint, two_classes: Path) -> None:
     paint("Muster_Anna_1961/1.png")
-    with pytest.raises(IdentitySuspected, match="class names like names"):
+    with pytest.raises(IdentitySuspected, match="class names that look like names"):
         listing(two_classes)
 
 

@@ -198,7 +198,8 @@ def test_folders_that_may_be_patients_are_suggested_as_no_classes(paint: Paint, 
 
 def test_what_an_ingest_would_stop_at_is_foreseen(paint: Paint, tmp_path: Path) -> None:
     paint("one/red/1.png")
-    assert "There is one: red." in inspected(tmp_path / "one").problem
+    one = inspected(tmp_path / "one")
+    assert "Pictures must have 2 to" in one.problem and one.problem_details == ["There is one class: 'red'."]
     for kind in ("red", "white"):
         for number in range(30):
             paint(f"two/{kind}/{number}.png", number)

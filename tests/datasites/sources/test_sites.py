@@ -57,7 +57,7 @@ def test_patients_in_class_folders_are_not_hospitals_with_classes(paint: Paint, 
         for patient in ("Muster_Anna_1961", "Beispiel_Bernd_1948"):
             paint(f"named/{kind}/{patient}/1.png")
             paint(f"numbered/{kind}/{kind}{len(patient)}/1.png")
-    with pytest.raises(IdentitySuspected, match="folders that would be classes like names") as caught:
+    with pytest.raises(IdentitySuspected, match="folders that would be classes that look like names") as caught:
         launched(tmp_path / "named")
     assert "Muster" in caught.value.private and "Muster" not in caught.value.public
     with pytest.raises(DataError, match=r"no two hospitals have a class in common.*folder_levels"):

@@ -144,7 +144,7 @@ def test_a_path_without_its_suffix_is_the_one_file_that_it_fits(paint: Paint, pi
     paint("a/1.tif", 1)
     with pytest.raises(DataError, match="several files have the name that a path gives without its suffix") as refused:
         listing(write(pictures, rows))
-    assert "line 2: a/1" in refused.value.private
+    assert "in lines 2 (a/1" in refused.value.private
     outside = pictures.parent / f"{pictures.name}-outside"
     outside.mkdir()
     (outside / "9.png").write_bytes((pictures / "a" / "2.png").read_bytes())
@@ -303,7 +303,7 @@ def test_everything_that_is_wrong_with_rows_is_said_at_once_and_only_to_the_hosp
         "a path is missing",
     ):
         assert what in public and what in private, what
-    assert "line 6: zebra" in private and "leads out of data_path, or does not begin there, 4 times" in private
+    assert "in lines 6 (zebra)" in private and "or does not begin there (rows: 4), in lines " in private
     assert not [word for word in ("zebra", "secret", "missing.png", "line") if word in public]
 
 
@@ -311,7 +311,8 @@ def test_only_the_first_of_many_lines_are_named(pictures: Path) -> None:
     rows = [*ROWS, *((f"gone/{number}.png", "red") for number in range(1000))]
     with pytest.raises(DataError) as caught:
         listing(write(pictures, rows))
-    assert "1000 times" in caught.value.private and len(caught.value.private) < 500
+    private = caught.value.private
+    assert "(rows: 1000), in lines " in private and private.endswith(", ...") and len(private) < 500
 
 
 @pytest.mark.parametrize(
@@ -411,7 +412,7 @@ def test_a_column_that_looks_like_a_persons_stops_the_listing_until_it_is_named(
     pictures: Path, head: str, values: list[str]
 ) -> None:
     rows = [(*row, value) for row, value in zip(ROWS, (head, *values), strict=True)]
-    with pytest.raises(IdentitySuspected, match="columns like") as caught:
+    with pytest.raises(IdentitySuspected, match="columns that look like") as caught:
         listing(write(pictures, rows))
     assert head in caught.value.private and not any(value and value in caught.value.public for value in values)
     assert len(listing(write(pictures, rows), safe_columns=[head]).pictures) == 2
@@ -420,7 +421,7 @@ def test_a_column_that_looks_like_a_persons_stops_the_listing_until_it_is_named(
 
 def test_a_label_that_looks_like_a_person_is_not_published(pictures: Path) -> None:
     rows = [*ROWS, ("a/3.png", "Muster, Anna")]
-    with pytest.raises(IdentitySuspected, match="class names like names"):
+    with pytest.raises(IdentitySuspected, match="class names that look like names"):
         listing(write(pictures, rows))
 
 
