@@ -190,3 +190,15 @@ def test_the_last_admin_with_an_account_is_not_removed(staff: Staff) -> None:
     with pytest.raises(ConfigError, match="Make somebody else an admin first"):
         staff.remove("a")
     assert role_of(staff, "a") == ADMIN
+
+
+def test_an_admin_who_took_all_others_away_gives_nobody_a_role_that_may_do_more(staff: Staff) -> None:
+    a, _, c = admins(staff, "a", "b", "c")
+    people(staff, w=AUDITOR)
+    staff.change_role("w", REVIEWER, by=c, needed=2)
+    for name in ("b", "c"):
+        staff.remove(name)
+    assert not staff.change_role("w", REVIEWER, by=a, needed=2).in_force, "who is gone stands behind nothing"
+    assert not staff.add("d", ADMIN, by=a, needed=2, url="").role.in_force
+    assert not staff.change_role("d", ADMIN, by=a, needed=2).in_force
+    assert (role_of(staff, "w"), role_of(staff, "d")) == (AUDITOR, AUDITOR)
