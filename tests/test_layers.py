@@ -55,6 +55,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "policies.contracts": {"policies": "answers errors plans validate"},
     "policies.ledger": {"policies": "answers budget errors plans validate"},
     "policies.papers": {"policies": "__init__ answers errors ledger plans validate"},
+    "policies.web": {"policies": "errors"},
     "datasites.__init__": {},
     "datasites.first_settings": {"policies": "settings"},
     "datasites.runs": {},
@@ -77,7 +78,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.blobs": {"policies": "errors validate", "datasites": "files"},
     "datasites.runs.queue": {"policies": "answers errors", "datasites": "files"},
     "datasites.rehearsal.rehearsals": {"policies": "answers errors", "datasites": "files"},
-    "datasites.web": {"policies": "errors settings validate"},
+    "datasites.web": {"policies": "errors settings validate web"},
     "datasites.runs.entry": {"policies": "answers contracts errors plans"},
     "datasites.training.pictures": {"policies": "errors plans validate", "datasites": "training.randomness"},
     "datasites.notices.settings": {"policies": "errors settings validate"},
@@ -215,7 +216,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "researcher": "planning",
     },
     "researcher.serving": {
-        "policies": "__init__ errors plans settings validate",
+        "policies": "__init__ errors plans settings validate web",
         "datasites": "picture_files",
         "researcher": "evaluation exported",
     },
@@ -337,7 +338,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "approvals code_requests console pages.frame review rules",
     },
     "datasites.pages": {
-        "policies": "errors",
+        "policies": "errors web",
         "datasites": (
             "access assets code_requests config console datasets files notices pages.daily pages.decisions "
             "pages.frame rules runs.runs sources web"

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from datasites.pages.frame.views import Pages
 from datasites.pages.frame.visit import Visit
 from policies.errors import RequestUnknown
+from policies.web.palette import in_colours
 
 _FOLDER = Path(__file__).parent / "static"
 _KINDS = MappingProxyType({".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"})
@@ -18,7 +19,7 @@ _KINDS = MappingProxyType({".css": "text/css", ".js": "text/javascript", ".svg":
 def make_pages() -> Pages:
     """Hands out the files, to whoever comes: nothing in them is this hospital's."""
     pages = Pages()
-    files = {file.name: (file.read_bytes(), _KINDS[file.suffix]) for file in sorted(_FOLDER.iterdir())}
+    files = {file.name: (_content(file), _KINDS[file.suffix]) for file in sorted(_FOLDER.iterdir())}
 
     @pages.get("/static/{name}")
     def file(visit: Visit) -> Response:
@@ -28,3 +29,7 @@ def make_pages() -> Pages:
         return Response(content, media_type=kind)
 
     return pages
+
+
+def _content(file: Path) -> bytes:
+    return in_colours(file) if file.suffix == ".css" else file.read_bytes()

@@ -19,32 +19,10 @@ from starlette.types import ASGIApp
 
 from datasites.web.exchanges import BoundedProtocol
 from datasites.web.port_limits import PortLimits
-from policies.errors import ConfigError
+from policies.web.listening import listen as listen
 
 MAX_CONSOLE_CONNECTIONS = 64
 Listening = tuple[uvicorn.Server, socket.socket]
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """An open socket.
-
-    Raises:
-        ConfigError: The port is taken, or may not be opened.
-    """
-    # Said to be TCP, asyncio does not hold the end of an answer back until its beginning was acknowledged.
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-        sock.listen(128)
-    except OSError as error:
-        sock.close()
-        raise ConfigError(
-            f"Port {port} on {host} cannot be opened: {error.strerror}. Stop what listens there, "
-            "or choose another port."
-        ) from error
-    return sock
 
 
 async def serve_until_told(researchers_port: Listening, console: Listening, ready: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Query, Request, Response
 
 from policies import __version__
 from policies.errors import AnswerLate, TooSlow, WanwuError
+from policies.web.palette import in_colours
 from researcher.serving.answers import Classified, ErrorAnswer, Health, ModelFacts, SaliencyMap
 from researcher.serving.classifier import Classifier
 from researcher.serving.metrics import CONTENT_TYPE
@@ -138,7 +139,8 @@ def _add_watching(app: FastAPI, classifier: Classifier, ready: asyncio.Event) ->
 def _add_page(app: FastAPI) -> None:
     """The page to drop a picture on."""
     for path, name, kind in _PAGE_FILES:
-        app.add_route(path, _always((PAGE / name).read_bytes(), kind), include_in_schema=False)
+        content = in_colours(PAGE / name) if kind == "text/css" else (PAGE / name).read_bytes()
+        app.add_route(path, _always(content, kind), include_in_schema=False)
 
 
 def _always(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:

@@ -17,6 +17,7 @@ from typing import Any
 import uvicorn
 
 from policies.errors import ConfigError
+from policies.web.listening import listen
 from researcher.evaluation.hold_out import load_hold_out
 from researcher.exported.session import ModelSession
 from researcher.serving.app import make_app
@@ -122,24 +123,3 @@ def _tls(settings: ServingSettings) -> ssl.SSLContext:
             f"{getattr(error, 'strerror', None) or error}."
         ) from error
     return context
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """An open socket.
-
-    Raises:
-        ConfigError: The port is taken, or may not be opened.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-        sock.listen(128)
-    except OSError as error:
-        sock.close()
-        raise ConfigError(
-            f"Port {port} on {host} cannot be opened: {error.strerror}. Stop what listens there, "
-            "or choose another port."
-        ) from error
-    return sock

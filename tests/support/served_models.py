@@ -22,11 +22,12 @@ from PIL import Image
 from support.waiting import CEILING_SECONDS, wait_for
 
 from policies.plans.picture_form import PictureForm
+from policies.web.listening import listen
 from researcher.exported.about import ExportedModel
 from researcher.exported.session import ModelSession
 from researcher.serving.app import make_app
 from researcher.serving.classifier import Classifier
-from researcher.serving.server import listen, make_server
+from researcher.serving.server import make_server
 from researcher.serving.settings import ServingSettings
 from researcher.serving.usual_look import UsualLook
 
