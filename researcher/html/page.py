@@ -56,9 +56,14 @@ def figures(told: str, *each: tuple[str, str, str]) -> Html:
     return element("section", *made, class_="headline", aria_label=told)
 
 
-def wide(*parts: object) -> Html:
-    """Something that may be wider than a narrow screen, and then scrolls on its own."""
-    return element("div", *parts, class_="scroll", tabindex="0")
+def wide(*parts: object, compact: bool = False) -> Html:
+    """Something that may be wider than a narrow screen, and then scrolls on its own.
+
+    Args:
+        parts: What stands in it.
+        compact: Whether it is a table of many columns, whose heads break into lines.
+    """
+    return element("div", *parts, class_="scroll compact" if compact else "scroll", tabindex="0")
 
 
 def charts(*each: Html) -> Html:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from researcher.judgement.judgement import Judgement
 
 _INTERVALS = (
-    "Behind each number stands its interval: the {unit}s of the test data were drawn again and again, {draws:,} times, "
+    "With each number stands its interval: the {unit}s of the test data were drawn again and again, {draws:,} times, "
     "and 95 of 100 draws gave a number within it, as other {unit}s of the same kind would. A dash stands where nothing "
     "can be said."
 )

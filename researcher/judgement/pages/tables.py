@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from researcher.html.element import Html, element, joined, table
+from researcher.html.element import Html, element, joined, table, text
 from researcher.html.page import paragraph, wide
 from researcher.judgement.measures import SPECIFICITIES, sensitivity_name
 from researcher.judgement.pages.sentences import NAMES, chance, difference, megabytes, number
 
 if TYPE_CHECKING:
+    from researcher.counts.intervals import Interval
     from researcher.judgement.judgement import Comparison, Judgement
     from researcher.judgement.paired import McNemar
 
@@ -42,12 +43,20 @@ def classes_table(judgement: Judgement) -> Html:
             one.name,
             f"{one.present:,} of {one.known:,}",
             *([f"{one.units:,}"] if people else []),
-            *(number(one.scores.get(name)) for name in _OF_CLASSES),
+            *(_scored(one.scores.get(name)) for name in _OF_CLASSES),
         ]
         for one in judgement.classes
     ]
     noun = "finding" if judgement.model.label_kind == "multi" else "class"
-    return wide(table(f"Each {noun} against the rest", [noun, "pictures", *people, *_OF_CLASSES.values()], rows))
+    head = [noun, "pictures", *people, *_OF_CLASSES.values()]
+    return wide(table(f"Each {noun} against the rest", head, rows), compact=True)
+
+
+def _scored(score: Interval | None) -> Html:
+    """A score with its interval below it: a table of ten such columns fits a page."""
+    if score is None:
+        return text("–")
+    return joined(f"{score.value:.3f}", element("small", f"{score.low:.2f}–{score.high:.2f}"))
 
 
 def confusion_table(judgement: Judgement) -> Html:
@@ -100,18 +109,19 @@ def calibration_table(judgement: Judgement) -> Html:
 
 def groups_table(judgement: Judgement) -> Html:
     """A row for each part of the test data."""
+    people = [] if judgement.data.unit == "picture" else ["patients"]
     rows = [
         [
             f"{one.column}: {one.value}",
             f"{one.pictures:,}",
-            f"{one.units:,}",
-            *(number(one.scores.get(name)) for name in _OF_GROUPS),
+            *([f"{one.units:,}"] if people else []),
+            *(_scored(one.scores.get(name)) for name in _OF_GROUPS),
             ", ".join(one.absent) or "none",
         ]
         for one in judgement.groups
     ]
-    head = ["group", "pictures", f"{judgement.data.unit}s", *(NAMES[name] for name in _OF_GROUPS), "classes it lacks"]
-    return wide(table("The model on parts of the test data", head, rows))
+    head = ["group", "pictures", *people, *(NAMES[name] for name in _OF_GROUPS), "classes it lacks"]
+    return wide(table("The model on parts of the test data", head, rows), compact=True)
 
 
 def comparison_tables(comparison: Comparison) -> Iterator[Html]:

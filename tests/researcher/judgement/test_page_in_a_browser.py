@@ -41,5 +41,9 @@ def test_the_page_is_complete_in_itself_and_readable(tmp_path: Path) -> None:
             assert page.evaluate("document.documentElement.scrollWidth") == 420
             assert Axe().run(page).response["violations"] == []
             assert page.locator("h2").all_inner_texts()[:2] == ["What this says", "What limits it"]
+        wide = browser.new_page(viewport={"width": 1100, "height": 900})
+        wide.goto(file.as_uri())
+        widths = wide.locator(".scroll").evaluate_all("all => all.map(one => [one.scrollWidth, one.clientWidth])")
+        assert len(widths) > 4 and all(needed <= there for needed, there in widths)
         browser.close()
     assert set(asked) == {file.as_uri()}
