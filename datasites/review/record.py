@@ -17,7 +17,7 @@ from policies.plans.plan_json import canonical_json
 # Events of a request that tell how it ran, not how it was decided.
 _OF_RUNS = "run "
 _MOST_EVENTS = 1_000_000
-_KNOWN = frozenset({"at", "event", "by", "request", "sequence", "previous", "hash"})
+_KNOWN = frozenset({"time", "event", "by", "request", "sequence", "previous", "hash"})
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def record_of(review: Review, books: Books, *, datasite: str, public_key: str) -
         if one.request_id == review.id
     )
     trail = tuple(
-        TrailEvent(str(one.get("at", "")), str(one["event"]), str(one.get("by", "")), _details(one))
+        TrailEvent(str(one["time"]), str(one["event"]), str(one.get("by", "")), _details(one))
         for one in books.audit.tail(_MOST_EVENTS)
         if one.get("request") == review.id and not str(one["event"]).startswith(_OF_RUNS)
     )

@@ -36,7 +36,7 @@ class SignIn:
             SignInFailed: Name, password or code is not right, or too many failures came before.
         """
         person = self.check(name, password, code, peer=peer)
-        self._audit.write("signed in", name=person.name, by="password")
+        self._audit.write("signed in", by=person.name, way="password")
         return person
 
     def check(self, name: str, password: str, code: str, *, peer: str) -> Person:
@@ -74,12 +74,12 @@ class SignIn:
         self._staff.set_password(name, password)
         self._throttle.succeeded(name, peer)
         self._audit.write("password set", name=name, by=name)
-        self._audit.write("signed in", name=name, by="token")
+        self._audit.write("signed in", by=name, way="token")
         return person
 
     def by_link(self, person: Person) -> None:
         """Notes that a person who held a token opened the console."""
-        self._audit.write("signed in", name=person.name, by="link")
+        self._audit.write("signed in", by=person.name, way="link")
 
     def by_provider(self, name: str) -> Person:
         """Who that is whom the hospital's own provider names. It vouches for passwords and codes, and makes no account.
@@ -90,7 +90,7 @@ class SignIn:
         known = self._staff.known(name)
         if known is None or not known.person.named:
             raise self._refused(name)
-        self._audit.write("signed in", name=name, by="provider")
+        self._audit.write("signed in", by=name, way="provider")
         return known.person
 
     def _begin(self, name: str, peer: str) -> None:

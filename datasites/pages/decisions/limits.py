@@ -141,9 +141,11 @@ def _page(
     changes: tuple[LimitChange, ...] = (),
     status: int = 200,
 ) -> Page:
-    current = {name: json.dumps(value) for name, value in by_name(limits.current).items()}
+    current = by_name(limits.current)
     values = {
-        "limits": [(name, label, current[name]) for name, label in LIMITS.items()],
+        "limits": [
+            (name, label, json.dumps(current[name]), _read(visit, current[name])) for name, label in LIMITS.items()
+        ],
         "labels": LIMITS,
         "needed": limits.current.approvals_needed,
         "proposals": [(one, _may_confirm(visit, one)) for one in limits.proposals()],
@@ -155,6 +157,17 @@ def _page(
         "most": MAX_REASON,
     }
     return Page("budgets/limits.html.jinja", values, status)
+
+
+def _read(visit: Visit, value: object) -> str:
+    """A limit's value as a person reads it."""
+    if isinstance(value, bool):
+        return visit.gettext("yes") if value else visit.gettext("no")
+    if isinstance(value, (list, tuple)):
+        if len(value) == 2 and not any(isinstance(one, str) for one in value):
+            return visit.gettext("%(least)s to %(most)s", least=_read(visit, value[0]), most=_read(visit, value[1]))
+        return ", ".join(map(str, value))
+    return visit.language.number(value) if isinstance(value, int) else f"{value:g}"
 
 
 def _may_confirm(visit: Visit, proposal: LimitProposal) -> bool:

@@ -45,7 +45,7 @@ def test_a_person_whom_the_provider_names_is_signed_in(
     page.goto(console.url)
     page.get_by_role("link", name="Sign in with the hospital's account").click()
     expect(page.get_by_role("link", name=REVIEWER_NAME)).to_be_visible()
-    assert {"event": "signed in", "name": REVIEWER_NAME, "by": "provider"} in console.noted.events
+    assert {"event": "signed in", "by": REVIEWER_NAME, "way": "provider"} in console.noted.events
 
 
 @pytest.mark.parametrize("name", ["dr.nobody", OWNER])

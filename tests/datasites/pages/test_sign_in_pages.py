@@ -41,7 +41,7 @@ def test_a_person_signs_in_reaches_the_page_they_wanted_and_signs_out(
     page.get_by_role("button", name="Sign out").click()
     page.goto(served.url)
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    assert {"event": "signed in", "name": REVIEWER_NAME, "by": "password"} in served.noted.events
+    assert {"event": "signed in", "by": REVIEWER_NAME, "way": "password"} in served.noted.events
 
 
 @pytest.mark.parametrize("name", [REVIEWER_NAME, "nobody", OWNER, "<b>a</b>"])

@@ -52,6 +52,7 @@ def test_the_record_tells_the_decision_the_votes_the_ledgers_entry_and_no_run(da
     made = record(datasite, decided)
     assert (made.decision, made.decided_by) == ("approved", "ada, grace")
     assert [one.event for one in made.trail] == ["request approved by one", "request approved"]
+    assert all(one.at.startswith("20") and "time=" not in one.details for one in made.trail)
     assert [one.hash for one in made.ledger] == [one.hash for one in datasite.books.ledger.entries()]
     page = signed_page(made, SEED)
     for told in (decided, made.decided_digest, made.ledger[0].hash, "ada, grace", PLAN.study, "in 100 pictures"):
