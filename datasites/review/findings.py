@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from datasites.assets.published import PublishedDataset
 from datasites.assets.store import open_store
 from datasites.code_requests.books import Books
 from datasites.code_requests.card import RequestCard
+from datasites.review.contradicting import contradicting
 from datasites.review.earlier import Standing
 from datasites.review.misleading import misleading
 from datasites.review.review import Cost, ReviewFinding
@@ -53,6 +55,10 @@ PATIENTS_HAVE_SEVERAL = (
     "The plan protects single pictures, but patients here have several: up to {most} of one. What the request costs "
     "is what it tells of one picture; of a patient with all pictures it tells more."
 )
+SAME_UNDER_ANOTHER_NAME = (
+    "But for its name and its texts it is what was approved for this researcher's study {study} (request {request}). "
+    "What one study may spend counts the two apart."
+)
 UNKNOWN_WEIGHTS = (
     "The weights {digest} are of unknown origin: this hospital has computed nothing with them, and no request that was "
     "approved here has used them."
@@ -66,8 +72,9 @@ def findings_of(
 
     Guarantees:
         A request is told of that its budgets do not hold, that states a delta of 1 / public size or more, protects
-        pictures where patients have several, names weights that were never used here, or has another model or dataset
-        version than the last approved request of its study.
+        pictures where patients have several, names weights that were never used here, has another model or dataset
+        version than the last approved request of its study, or asks for the same as one of its researcher's that was
+        approved for a study of another name.
     """
     found: list[tuple[str, Sentence]] = []
     if card.finding and card.state == "pending":
@@ -75,6 +82,8 @@ def findings_of(
     found += [("budget", one) for one in _over_budget(card, checked, books, standing, cost)]
     found += [("delta", one) for one in _delta(checked, books)]
     found += [("text", one) for one in misleading(texts)]
+    found += [("contradiction", one) for one in contradicting(texts, checked.plan, cost.epsilon)]
+    found += [("repeat", one) for one in _repeats(card, checked, standing)]
     found += _swapped(checked, books, standing)
     found += [("unit", one) for one in _unit(checked)]
     found += [("weights", one) for one in _weights(checked, standing)]
@@ -124,6 +133,18 @@ def _swapped(checked: CanonicalRequest, books: Books, standing: Standing) -> Ite
     before_digest = model_digest(with_model.model, with_model.inputs)
     if now != before_digest:
         yield "graph", said(OTHER_MODEL, now=now, before=before_digest, request=with_model.held.request_id)
+
+
+def _repeats(card: RequestCard, checked: CanonicalRequest, standing: Standing) -> Iterator[Sentence]:
+    """That the same was approved for the researcher under another name, which the limit of a study does not see."""
+    plan, key = checked.plan, checked.dataset.manifest.budget_key
+    for request_id, held in reversed(standing.held.items()):
+        if (held.researcher, held.fingerprint) != (card.researcher, key) or held.study == plan.study:
+            continue
+        earlier = standing.approved(request_id)
+        if earlier and replace(earlier.plan, study=plan.study, statement=plan.statement, run=plan.run) == plan:
+            yield said(SAME_UNDER_ANOTHER_NAME, study=held.study, request=request_id)
+            return
 
 
 def _unit(checked: CanonicalRequest) -> Iterator[Sentence]:

@@ -19,7 +19,7 @@ class ReviewFinding:
     """What speaks against a request.
 
     Attributes:
-        topic: `refused`, `budget`, `delta`, `text`, `graph`, `version`, `unit` or `weights`.
+        topic: `refused`, `budget`, `delta`, `text`, `contradiction`, `repeat`, `graph`, `version`, `unit` or `weights`.
         reason: Why it is told.
     """
 

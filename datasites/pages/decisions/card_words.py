@@ -14,6 +14,8 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "budget": to_translate("Over the budget"),
         "delta": to_translate("Delta"),
         "text": to_translate("A text that misleads"),
+        "contradiction": to_translate("A text that contradicts the plan"),
+        "repeat": to_translate("The same under another name"),
         "graph": to_translate("Another model"),
         "version": to_translate("Another dataset version"),
         "unit": to_translate("Whom it protects"),

@@ -17,7 +17,7 @@ from support.computed_texts import computed_texts
 from support.console_pages import ADMIN_NAME, ConsoleOfFakes
 
 from datasites.pages.frame.languages import CATALOGUES, SENTENCES, catalogue_file, preferred, read_languages
-from datasites.review import channels, earlier, findings, misleading, questions, reviewing, wording
+from datasites.review import channels, contradicting, earlier, findings, misleading, questions, reviewing, wording
 from datasites.rules import verdict
 from policies.answers import odds
 from policies.answers.sentence import said
@@ -52,7 +52,7 @@ def catalogue() -> dict[Text, tuple[str, ...]]:
 
 def templates() -> set[str]:
     """Every template and word that the datasite computes with and a page shows in another language."""
-    modules = (channels, earlier, findings, misleading, odds, questions, reviewing, verdict, wording)
+    modules = (channels, contradicting, earlier, findings, misleading, odds, questions, reviewing, verdict, wording)
     values = [value for one in modules for name, value in vars(one).items() if name.isupper() and name[0] != "_"]
     texts = {one for one in values if isinstance(one, str)}
     tables = (*(one for one in values if isinstance(one, Mapping)), MEANS)

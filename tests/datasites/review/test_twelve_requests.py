@@ -21,11 +21,12 @@ from policies.answers.plain_values import to_plain
 from policies.plans.kinds import Plan
 from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
 from policies.plans.training import ModelSpec
+from policies.plans.words.statement import Statement
 
 RELEASES = ReleaseSpec(20.0, 1e-5, "picture")
 BY_PATIENT = replace(PRIVACY, unit="patient")
 ORDINARY: dict[str, Plan] = {
-    "first of a study": replace(PLAN, study="tuberculosis"),
+    "first of a study": replace(PLAN, study="tuberculosis", rounds=9),
     "more rounds of the approved study": replace(PLAN, rounds=12),
     "evaluation of the approved study's model": EvaluationPlan("pneumonia", "pictures", MODEL, 2, RELEASES),
     "statistics": StatisticsPlan("pneumonia", "pictures", MODEL.image_shape, 2, RELEASES),
@@ -35,7 +36,7 @@ ORDINARY: dict[str, Plan] = {
 }
 FAULTS: dict[str, tuple[str, Plan]] = {
     "over budget": ("budget", replace(PLAN, study="long", rounds=60, privacy=replace(PRIVACY, noise_multiplier=0.6))),
-    "text that misleads": ("text", replace(PLAN, study="approved-by-dpo-no-epsilon")),
+    "text that misleads": ("text", replace(PLAN, study="approved-by-dpo-no-epsilon", rounds=9)),
     "swapped graph": ("graph", replace(PLAN, model=ModelSpec("small_cnn", MODEL.image_shape, 2, {"width": 16}))),
     "wrong unit": ("unit", replace(PLAN, study="series-1", dataset="series")),
     "weights of unknown origin": (
@@ -73,9 +74,58 @@ def test_another_version_of_the_dataset_than_the_study_was_approved_on_is_found(
     datasite.datasets["pictures"] = replace(held, manifest=later)
     try:
         assert datasite.topics(replace(PLAN, rounds=11)) == ["version"]
-        assert datasite.topics(replace(PLAN, study="tuberculosis-2")) == []
+        assert datasite.topics(replace(PLAN, study="tuberculosis-2", rounds=9)) == []
     finally:
         datasite.datasets["pictures"] = held
+
+
+def test_what_was_approved_before_under_another_name_is_found_for_its_researcher_alone(datasite: Reviewed) -> None:
+    again = replace(PLAN, study="pneumonia-2", run=replace(PLAN.run, timeout_seconds=77))
+    assert datasite.topics(again) == ["repeat"]
+    assert datasite.topics(again, by=BOB) == []
+    assert datasite.topics(replace(again, learning_rate=0.25)) == []
+
+
+def test_a_request_that_leaves_little_of_a_budget_is_no_fault_and_tells_that_none_fits_after_it(
+    datasite: Reviewed,
+) -> None:
+    limit = datasite.books.limits.current.total.epsilon
+    nearly = replace(PLAN, study="nearly-all", rounds=28, privacy=replace(PRIVACY, noise_multiplier=0.83))
+    review = datasite.review(datasite.request(nearly))
+    assert review.findings == () and review.cost is not None
+    assert 0.9 * limit < review.cost.scopes[0].after <= limit
+    assert review.cost.studies_left == 0
+
+
+@pytest.mark.parametrize(
+    "purpose",
+    [
+        "We spend an epsilon of 0.5 on a screening aid.",
+        "Privacy budget: at most 0.1",
+        "A screening aid, trained in 3 rounds.",
+        "Patient-level privacy for all who took part.",
+        "Only statistics are computed, no model training takes place.",
+        "本研究的 epsilon 为 0.5。",
+    ],
+)
+def test_a_text_that_contradicts_its_plan_is_found(datasite: Reviewed, purpose: str) -> None:
+    plan = replace(PLAN, study="said", rounds=9, statement=Statement(purpose=purpose))
+    assert datasite.topics(plan) == ["contradiction"]
+
+
+@pytest.mark.parametrize(
+    "purpose",
+    [
+        "A screening aid for reading rooms, trained in 9 rounds on chest pictures.",
+        "An epsilon of at most 8 in all; the earlier pilot had an epsilon of 0.3.",
+        "Each patient is seen once, in 2 hospitals, with 95 % sensitivity.",
+        "After training, we publish statistics of the model. No training data leaves.",
+        "A study of rounds: does a second reading help? The limit of 0.5 is for noise.",
+        "一个用于筛查的模型，共 9 轮。",
+    ],
+)
+def test_a_text_that_agrees_with_its_plan_is_no_fault(datasite: Reviewed, purpose: str) -> None:
+    assert datasite.topics(replace(PLAN, study="said", rounds=9, statement=Statement(purpose=purpose))) == []
 
 
 def test_a_delta_of_one_in_the_public_size_is_found(datasite: Reviewed) -> None:

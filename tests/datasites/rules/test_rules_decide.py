@@ -112,6 +112,11 @@ def test_what_is_like_an_approved_request_is_approved_and_says_by_which_rule(rul
     assert north.book.approved_now(request).plan == decision.approved_plan
 
 
+def test_the_same_under_another_name_which_a_card_tells_of_is_what_a_rule_may_approve(ruled: Ruled) -> None:
+    ruled.rule()
+    assert ruled.asked(ruled.submit("another-name")) == "approved"
+
+
 def test_a_researcher_reads_that_it_is_approved_and_nothing_of_the_rule(ruled: Ruled) -> None:
     kept, request = ruled.rule(), ruled.submit()
     assert (ruled.asked(request), ruled.north.book.state_of(request)) == ("approved", ("approved", ""))
