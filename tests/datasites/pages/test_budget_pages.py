@@ -90,6 +90,17 @@ def test_every_limit_has_a_word() -> None:
     assert set(LIMITS) == set(by_name(DatasetLimits()))
 
 
+def test_limits_read_as_a_person_writes_them(
+    own_console: ConsoleOfFakes, context_of: Callable[..., BrowserContext]
+) -> None:
+    page = tab_of(own_console, context_of(java_script_enabled=False), ADMIN_NAME)
+    page.goto(f"{own_console.url}/limits")
+    names, values = (page.locator(f"tbody {of}").all_inner_texts() for of in ("th code", "td"))
+    read = dict(zip(names, values, strict=True))
+    assert (read["sample_rates"], read["allow_non_private"], read["epsilon"]) == ("0.0001 to 1", "no", "8")
+    assert (read["max_steps"], read["model_sources"], read["delta"]) == ("20,000", "built_in", "1e-05")
+
+
 def test_an_admin_sees_what_a_change_means_before_making_it(
     own_console: ConsoleOfFakes, context_of: Callable[..., BrowserContext]
 ) -> None:

@@ -45,6 +45,7 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "be
 OF_COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 """What a theme can change: the style sheet gives the dark one other colours, and nothing else."""
 WIDE, NARROW = ViewportSize(width=1280, height=720), ViewportSize(width=320, height=640)
+TELEPHONE = ViewportSize(width=390, height=844)
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +86,17 @@ def test_a_page_has_no_fault_of_accessibility_in_either_theme_and_fits_a_narrow_
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
     page.remove_listener("console", note)
     assert refused == []
+
+
+def test_on_a_telephone_a_page_begins_below_its_menu_and_the_doctors_advice_is_seen(
+    served: ConsoleOfFakes, tab_of: Callable[[str, str], Page]
+) -> None:
+    page = tab_of("en-GB", ADMIN_NAME)
+    page.set_viewport_size(TELEPHONE)
+    page.goto(f"{served.url}/rules")
+    ends = page.locator(".places").evaluate("one => one.getBoundingClientRect().bottom")
+    begins = page.locator("h1").evaluate("one => one.getBoundingClientRect().top")
+    assert 0 <= begins - ends < 60
+    page.goto(f"{served.url}/well")
+    edges = page.locator(".advice").evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
+    assert edges and max(edges) <= TELEPHONE["width"]

@@ -66,6 +66,13 @@ def test_the_list_finds_by_state_researcher_and_words_and_keeps_what_was_asked(s
     assert asked(served, REVIEWER_NAME, "/requests?state=nonsense").status_code == 403
 
 
+def test_a_request_of_today_waits_since_today_in_both_languages(own: ConsoleOfFakes, book: FakeBook) -> None:
+    book.requests[PENDING] = review(PENDING, days_waiting=0)
+    assert "waits since today" in asked(own, REVIEWER_NAME, f"/requests/{PENDING}").text
+    assert "今天提交，等待审批" in asked(own, REVIEWER_NAME, f"/requests/{PENDING}", "zh").text
+    assert "0 days" not in asked(own, REVIEWER_NAME, f"/requests/{PENDING}").text
+
+
 def test_the_list_comes_by_pages_of_fifty(tmp_path: Path) -> None:
     made = {f"{index:032x}": review(f"{index:032x}") for index in range(120)}
     with serving(tmp_path, book=FakeBook(made)) as console:
