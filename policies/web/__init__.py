@@ -1,1 +1,1 @@
-"""What servers on both sides of a hospital's boundary need alike; nothing of a hospital is in it."""
+"""Servers on both sides of a hospital's boundary need these alike; nothing of a hospital is in them."""
