@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 PACKAGES = ("IPython", "azure", "boto3", "botocore", "docker", "ipywidgets", "itables", "kr8s", "pandas")
 """None of them is loaded by a datasite. Torch is the other package that PySyft finds missing there."""
+_WITHOUT_A_NOTEBOOK = ("get_ipython", "display")  # PySyft asks for the one as it is imported, and calls the other
 
 
 class _Absent(type):
@@ -31,7 +32,7 @@ class _EmptyModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        made = _no_notebook if name == "get_ipython" else _absent(name, self.__name__)
+        made = _nothing if name in _WITHOUT_A_NOTEBOOK else _absent(name, self.__name__)
         setattr(self, name, made)
         return made
 
@@ -76,5 +77,5 @@ def _absent(name: str, module: str) -> type:
     return _Absent(name, bases, {"__module__": module})
 
 
-def _no_notebook() -> None:
-    """There is none: what PySyft asks for as it is imported."""
+def _nothing(*_: object) -> None:
+    """There is no notebook, and nothing is shown in it."""

@@ -11,6 +11,6 @@ def in_colours(style_sheet: Path) -> bytes:
     """A style sheet behind the colours that it names, as one file.
 
     Args:
-        style_sheet: Of a page; what it takes from the palette it names as `var(--ink)`.
+        style_sheet: Of a page; what it takes from the palette it names as custom properties, such as that of ink.
     """
     return _FILE.read_bytes() + style_sheet.read_bytes()
