@@ -14,7 +14,9 @@ from datasites.training.dp_sgd import device_look
 from datasites.training.dp_sgd.device_look import DeviceLook, KeptLook, device_text
 from datasites.training.local_round import prepare_training
 from datasites.training.models import initial_weights
+from datasites.training.pictures.data import LabelledPictures
 from datasites.training.process_group.process_group import SINGLE_PROCESS, SingleProcess
+from datasites.training.randomness.randomness import SecureRandom
 from policies.errors import InputRefused, NotRepeatable
 from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
 
@@ -56,6 +58,21 @@ def test_a_look_that_was_passed_is_not_taken_again_and_gives_the_same_shape(foun
     (first, _, _), (again, told, passes) = prepare(), prepare(found)
     assert again.private.shape == first.private.shape
     assert (told, passes) == ([], 0)
+
+
+def test_a_round_without_a_look_of_its_own_gives_the_same_update_to_the_last_bit(found):
+    random = np.random.default_rng(4)
+    pictures = LabelledPictures(
+        random.integers(0, 256, (24, 16, 16, 1), np.uint8), np.arange(24) % 3, np.arange(24), public_size=28
+    )
+    plan = replace(PLAN, steps_per_round=4, sample_rate=0.5)
+    _, (look,), _ = prepare(plan=plan)
+    updates = []
+    for given in ("", look):
+        prepared, _, passes = prepare(given, plan=plan)
+        assert (passes == 0) == bool(given)
+        updates.append(prepared.train(pictures, random=SecureRandom.for_tests(5)))
+    assert all(np.array_equal(updates[0][name], updates[1][name]) for name in WEIGHTS)
 
 
 def test_other_threads_libraries_devices_or_batches_ask_for_a_new_look(found, monkeypatch):
