@@ -43,6 +43,7 @@ _NO_TRAINING = re.compile(
     r"\bno (?:model )?training (?:takes place|is done|is involved|happens|occurs)\b|\bnothing is trained\b"
     r"|\b(?:does not|will not|won't|doesn't) train\b"
     r"|\b(?:only|just|merely) (?:\w+ )?(?:statistics|counts|an evaluation|evaluates|evaluation|validation)\b"
+    r"(?! (?:(?:may|can|will|shall|ever|are|is|be) )*(?:leave|leaves|released|shared|sent|published|given|seen)\b)"
     r"|不(?:会)?训练|仅(?:做)?(?:统计|评估)",
     re.IGNORECASE,
 )

@@ -137,9 +137,10 @@ def _swapped(checked: CanonicalRequest, books: Books, standing: Standing) -> Ite
 
 def _repeats(card: RequestCard, checked: CanonicalRequest, standing: Standing) -> Iterator[Sentence]:
     """That the same was approved for the researcher under another name, which the limit of a study does not see."""
-    plan, key = checked.plan, checked.dataset.manifest.budget_key
-    for request_id, held in reversed(standing.held.items()):
-        if (held.researcher, held.fingerprint) != (card.researcher, key) or held.study == plan.study:
+    plan = checked.plan
+    alike = (card.researcher, checked.dataset.manifest.budget_key, merged(plan_spend(plan)), plan.rounds)
+    for request_id, held in reversed(standing.held.items()):  # the same plan holds the same, so few plans are read
+        if (held.researcher, held.fingerprint, held.spend, held.rounds) != alike or held.study == plan.study:
             continue
         earlier = standing.approved(request_id)
         if earlier and replace(earlier.plan, study=plan.study, statement=plan.statement, run=plan.run) == plan:

@@ -70,10 +70,11 @@ def test_the_hospital_reads_the_review_and_keeps_a_record_that_holds(
 ) -> None:
     hospital, request = hospitals["north"], ended.requests["north"].request_id
     review = hospital.admin_json("show", request)
-    assert review["findings"] == []
+    told = {finding["topic"] for finding in review["findings"]}  # other tests' studies here may ask for the same
+    assert told <= {"repeat"}
     assert review["enrolled_since"] and review["cost"]["membership"]["powers"]
-    told = hospital.admin("show", request).stdout
-    assert review["digest"] in told and "such studies left" in told
+    card = hospital.admin("show", request).stdout
+    assert review["digest"] in card and "such studies left" in card
     page = tmp_path / "decision.html"
     hospital.admin("record", request, "--out", str(page))
     assert review["digest"] in page.read_text()

@@ -1,7 +1,7 @@
 """Readiness of a session that goes on with a round: what its next steps need is loaded while the hospitals work.
 
-The round that is under way is asked for without PySyft and without torch. Its evaluation needs the one, the next round
-the other; both take seconds to load, in which a hospital that waits for its next ticket does nothing.
+The round that is under way is asked for without PySyft and without torch. Its evaluation needs torch, asking for the
+next round PySyft; both take seconds to load, in which a hospital that waits for its next ticket does nothing.
 """
 
 from __future__ import annotations

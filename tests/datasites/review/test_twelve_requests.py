@@ -105,6 +105,7 @@ def test_a_request_that_leaves_little_of_a_budget_is_no_fault_and_tells_that_non
         "A screening aid, trained in 3 rounds.",
         "Patient-level privacy for all who took part.",
         "Only statistics are computed, no model training takes place.",
+        "Nothing but pictures stays: only statistics are computed here.",
         "本研究的 epsilon 为 0.5。",
     ],
 )
@@ -120,6 +121,7 @@ def test_a_text_that_contradicts_its_plan_is_found(datasite: Reviewed, purpose: 
         "An epsilon of at most 8 in all; the earlier pilot had an epsilon of 0.3.",
         "Each patient is seen once, in 2 hospitals, with 95 % sensitivity.",
         "After training, we publish statistics of the model. No training data leaves.",
+        "Only aggregate statistics will ever leave, and only counts are released to us.",
         "A study of rounds: does a second reading help? The limit of 0.5 is for noise.",
         "一个用于筛查的模型，共 9 轮。",
     ],
