@@ -14,15 +14,18 @@ from inspect import Parameter, Signature
 from typing import Any
 
 from syft.client.api import SignedSyftAPICall, SyftAPI, SyftAPICall
+from syft.server.credentials import SyftVerifyKey
 from syft.server.datasite import Datasite
 from syft.service.code.user_code import SubmitUserCode
 from syft.service.request.request import Request
 from syft.service.response import SyftError, SyftSuccess
 from syft.service.user.user_roles import ServiceRole
+from syft.types.errors import SyftException
+from syft.types.uid import UID
 
-from datasites.pysyft import deserialiser, roles
+from datasites.pysyft import deserialiser, roles, rows
 from datasites.pysyft.replays import SeenCalls
-from datasites.pysyft.tickets import keep_ticket
+from datasites.pysyft.stub_call import run_stub
 from datasites.runs.entry import Admit, serving
 from policies.errors import NotAllowed, RequestError, RequestMalformed, WanwuError
 
@@ -106,6 +109,7 @@ class GuardedDatasite(Datasite):
         self._rules: Rules | None = None
         super().__init__(*args, **kwargs)
         roles.install(self)
+        rows.install(self)
 
     def open_gate(self, rules: Rules) -> None:
         """Lets researchers' calls in, under these rules."""
@@ -161,24 +165,64 @@ class GuardedDatasite(Datasite):
         return result
 
     def _serve_code(self, admit: Admit, api_call: Any, *args: Any, **kwargs: Any) -> Any:
-        """A ticket that comes as text is kept here, and the stub's answer goes back at once: one call, not four."""
-        at_once = isinstance(api_call.message.kwargs.get("ticket"), str)
-        if at_once:
-            api_call.message.kwargs["ticket"] = keep_ticket(self, api_call)
-        with serving(admit) as answers:
-            result = super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
-        if not at_once or isinstance(result, SyftError) or len(answers) != 1:
-            return result
-        return SyftSuccess(message="", value=answers[0])
+        """The stub's answer: at once where the ticket came as text, else as a pointer, as PySyft does it."""
+        called = api_call.message.kwargs
+        if not isinstance(called.get("ticket"), str):
+            with serving(admit):
+                return super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
+        try:
+            if not isinstance(called.get("asset"), UID):
+                raise NotAllowed("A round passes the asset and its ticket, nothing else.")
+            answer = self._run(admit, api_call.credentials, called["uid"], called["ticket"], called["asset"])
+        except WanwuError as error:
+            return SyftError(message=f"{error.code}: {error.public}")
+        return SyftSuccess(message="", value=answer)
+
+    def serve_round(self, account: str, code_id: str, ticket: str) -> str:
+        """Asks for a round as `code.call` does, for a researcher who came by the datasite's own signed routes.
+
+        Args:
+            account: The account that signed, whose certificate the connection has.
+            code_id: Of the request's code.
+            ticket: The round's, as text.
+
+        Returns:
+            What the stub answers, as JSON: the run's public fields, or a code and a public reason.
+
+        Raises:
+            WanwuError: Why the gate or PySyft refuses it.
+        """
+        if (rules := self._rules) is None:
+            raise NotAllowed("The datasite is not open yet. Try again in a moment.")
+        key = SyftVerifyKey.from_string(account)
+        with self.lock, roles.looked_up_once():
+            self._check_role(key)
+            rules.check_account(account)
+            return self._run(rules.admission(Call(account, code_id)), key, UID(code_id), ticket, None)
+
+    def _run(self, admit: Admit, account: SyftVerifyKey, code_id: UID, ticket: str, asset: UID | None) -> str:
+        try:
+            with serving(admit) as answers:
+                run_stub(self, account, code_id, ticket, asset=asset)
+            (answer,) = answers
+        except WanwuError:
+            raise
+        except SyftException as error:
+            raise RequestError(str(error.public_message)) from error
+        except Exception as error:  # an exception's text may hold anything, so none leaves
+            raise NotAllowed("The call could not be served and is refused.") from error
+        return answer
+
+    def _check_role(self, account: SyftVerifyKey) -> None:
+        if self.get_role_for_credentials(account) is not ServiceRole.DATA_SCIENTIST:
+            raise NotAllowed("This port serves researchers' accounts only, added by the hospital's admin.")
 
     def _gate(self, rules: Rules, api_call: Any) -> Admit | None:
         """Returns what decides about the round of a called code; None for any other call that may pass."""
         message = self._signed_message(api_call)
         if message.server_uid != self.id:
             raise NotAllowed("The call is addressed to another datasite. Connect to this one.")
-        role = self.get_role_for_credentials(api_call.credentials)
-        if role is not ServiceRole.DATA_SCIENTIST:
-            raise NotAllowed("This port serves researchers' accounts only, added by the hospital's admin.")
+        self._check_role(api_call.credentials)
         rules.check_account(str(api_call.credentials))
         self._seen_calls.check(str(api_call.credentials), api_call.serialized_message)
         if message.path not in RESEARCHER_PATHS:

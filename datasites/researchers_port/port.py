@@ -74,6 +74,7 @@ class ResearchersPort:
             receipts=Receipts(config.name, bytes.fromhex(signing_seed), books),
             polls=self._polls,
             canaries=runs.canary,
+            rounds=server.serve_round,
         )
         self._app = self._make_app(server, accounts, wired)
 

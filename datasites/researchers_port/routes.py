@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from datasites.assets.published import PublishedDataset
@@ -31,7 +31,7 @@ from policies.answers.requests import BlobAnswer, ReceiptAnswer, RequestAnswer, 
 from policies.answers.runs import CANARY, ChargedRunAnswer, RunAnswer
 from policies.contracts.outputs import release_answer
 from policies.contracts.signatures import BODY
-from policies.errors import BlobError, RequestUnknown, RunLost, SignInFailed
+from policies.errors import BlobError, RequestPending, RequestUnknown, RunLost, SignInFailed
 from policies.plans.training import MAX_ROUNDS
 
 PREFIX = "/wanwu/v1"
@@ -59,6 +59,7 @@ class ResearcherRoutes:
     receipts: Receipts
     polls: LongPolls
     canaries: Callable[[str], RunAnswer]
+    rounds: Callable[[str, str, str], str]
 
     def describe(self) -> HospitalAnswer:
         """What a researcher may know before asking for anything."""
@@ -70,6 +71,7 @@ class ResearcherRoutes:
             public_key=self.receipts.public_key,
             time=int(time.time()),
             terms_of_use=self.terms_of_use,
+            assets={name: published.asset_uid for name, published in self.datasets.items()},
         )
 
     def budget(self, name: str) -> BudgetAnswer:
@@ -122,6 +124,14 @@ class ResearcherRoutes:
         """Has two steps of an approved request run on the mock; it costs nothing."""
         self._own(request_id, who)
         return self.canaries(request_id)
+
+    def ask(self, request_id: str, who: Researcher, ticket: str) -> str:
+        """Asks for a round of an approved request; what its stub answers, as JSON."""
+        self._own(request_id, who)
+        decision = self.books.approvals.of_request(request_id)
+        if decision is None:
+            raise RequestPending("The hospital has not approved this request yet. Wait for its decision.")
+        return self.rounds(who.account, decision.code_id, ticket)
 
     def run(self, request_id: str, round_index: int, who: Researcher) -> RunAnswer:
         """Public fields of one round's run; when it is done or lost, with the epsilon spent so far on this request."""
@@ -219,6 +229,12 @@ def _add_requests(router: APIRouter, routes: ResearcherRoutes, signed: Signed) -
     @router.post("/requests/{request_id}/withdraw")
     async def withdraw(request: Request, request_id: str) -> JSONResponse:
         return await signed.answer(request, lambda who: routes.withdraw(request_id, who))
+
+    @router.post("/requests/{request_id}/rounds")
+    async def ask(request: Request, request_id: str) -> Response:
+        who, ticket = await signed.text(request)
+        answer = await run_in_threadpool(routes.ask, request_id, who, ticket)
+        return Response(answer, media_type="application/json")
 
     @router.get("/requests/{request_id}/rehearsal")
     async def rehearsal(request: Request, request_id: str) -> JSONResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -26,6 +27,12 @@ def _classes(checks: Checks, field: str, value: tuple[str, ...]) -> tuple[str, .
 def _by_name(checks: Checks, field: str, value: Mapping[str, DatasetSchema]) -> Mapping[str, DatasetSchema]:
     if any(name != schema.name for name, schema in value.items()):
         raise checks.refusal(f"{field} must stand under their own names.")
+    return value
+
+
+def _asset_uid(checks: Checks, field: str, value: str) -> str:
+    if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{32}", value):
+        raise checks.refusal(f"{field} must be 32 lower-case hexadecimal digits.")
     return value
 
 
@@ -78,6 +85,8 @@ class HospitalAnswer:
         public_key: What its receipts are signed with, in hexadecimal.
         time: Its clock, in seconds since 1970; None from a datasite that does not tell it.
         terms_of_use: What it asks of who uses its datasets; empty where it asks nothing more.
+        assets: Dataset → PySyft's identifier of its asset, 32 hexadecimal digits; empty from a datasite that does not
+            tell them.
     """
 
     datasite: str
@@ -87,6 +96,7 @@ class HospitalAnswer:
     public_key: Annotated[str, Checks.digest]
     time: int | None = None
     terms_of_use: Annotated[str, check_terms] = field(default="", metadata=ADDED_LATER)
+    assets: Mapping[str, Annotated[str, _asset_uid]] = field(default_factory=dict, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, TypeVar, Union
 
@@ -26,15 +26,18 @@ _MOST_OF_A_NAME = 60
 def to_plain(value: Any) -> Any:
     """A declared type's value as plain JSON values, fields in their declared order."""
     if is_dataclass(value):
-        told = [
-            one for one in fields(value) if "added_later" not in one.metadata or getattr(value, one.name) != one.default
-        ]
+        told = [one for one in fields(value) if "added_later" not in one.metadata or not _holds_default(value, one)]
         return {one.name: to_plain(getattr(value, one.name)) for one in told}
     if isinstance(value, Mapping):
         return {name: to_plain(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
         return [to_plain(one) for one in value]
     return value
+
+
+def _holds_default(value: Any, one: Field[Any]) -> bool:
+    default = one.default if one.default_factory is MISSING else one.default_factory()
+    return bool(getattr(value, one.name) == default)
 
 
 def from_plain(kind: type[_T], values: Any, refusal: Refusal, *, more_fields: bool = False) -> _T:

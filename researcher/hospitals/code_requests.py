@@ -8,13 +8,11 @@ import io
 import json
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import syft as sy
-from syft.client.api import SyftAPICall
 from syft.service.code.user_code import SubmitUserCode
-from syft.service.policy.policy import MixedInputPolicy, SingleExecutionExactOutput
-from syft.service.response import SyftError
+from syft.service.policy.policy import Matches, MixedInputPolicy, SingleExecutionExactOutput, UserOwned
+from syft.service.response import SyftSuccess
 from syft.types.errors import SyftException
 from syft.types.uid import UID
 
@@ -25,62 +23,60 @@ from policies.plans import stub
 from policies.plans.kinds import Plan
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.datasite_client import raise_answer, read_answer
+from researcher.hospitals.pysyft_connection import SignedCalls
 
-# PySyft's client keeps process-wide registries, so that submissions go one at a time. Asking for a round uses none.
+# PySyft's client keeps process-wide registries, so that what uses it goes one at a time. The calls below use none.
 _one_at_a_time = threading.RLock()
 
 
-def submit(client: Any, asset: Any, plan: Plan) -> CodeRequest:
+def submit(calls: SignedCalls, asset: str, plan: Plan) -> CodeRequest:
     """Submits the stub with this plan pinned to this asset.
 
     Args:
-        client: PySyft client of the researcher's account.
-        asset: The dataset's PySyft asset.
+        calls: By the researcher's account.
+        asset: Identifier of the dataset's PySyft asset.
         plan: What to ask for.
 
     Raises:
         WanwuError: What the datasite refused it with.
     """
     name = stub.new_name(plan.digest())
-    with quietly():
-        policy = MixedInputPolicy(asset=asset, plan=sy.Constant(val=plan.to_json()), ticket=str, client=client)
-        output = SingleExecutionExactOutput()
+    rules = {
+        "asset": Matches(kw="asset", val=UID(asset)),
+        "plan": sy.Constant(val=plan.to_json()).to_policy_rule("plan"),
+        "ticket": UserOwned(kw="ticket", type=str),
+    }
+    with _refusals_raised():
         code = SubmitUserCode(
             code=stub.source(name),
             func_name=name,
             signature=_signature(),
-            input_policy_type=type(policy),
-            input_policy_init_kwargs=policy.init_kwargs,
-            output_policy_type=type(output),
-            output_policy_init_kwargs=getattr(output, "init_kwargs", {}),
+            input_policy_type=MixedInputPolicy,
+            input_policy_init_kwargs={calls.identity: rules},
+            output_policy_type=SingleExecutionExactOutput,
+            output_policy_init_kwargs={},
             input_kwargs=list(stub.ARGUMENTS),
         )
-        request = client.code.request_code_execution(code)
-    code_id = request.changes[0].linked_user_code.object_uid
+        answer = calls.make("code.request_code_execution", code=code)
+        request = answer.value if isinstance(answer, SyftSuccess) else answer
+        code_id = request.changes[0].linked_user_code.object_uid
     return CodeRequest(request_id=str(request.id), function=name, code_id=str(code_id))
 
 
-def call(client: Any, asset: Any, request: CodeRequest, ticket: Ticket) -> RunAnswer:
+def call(calls: SignedCalls, asset: str, request: CodeRequest, ticket: Ticket) -> RunAnswer:
     """Asks for one round; returns the run's public fields.
+
+    Args:
+        calls: By the researcher's account.
+        asset: Identifier of the dataset's PySyft asset.
+        request: Approved.
+        ticket: Of the round.
 
     Raises:
         WanwuError: What the datasite refused the round with.
     """
-    api = client.api
-    arguments = {"uid": UID(request.code_id), "asset": asset.action_id, "ticket": ticket.to_text()}
     with _refusals_raised():
-        # Not through the client's own function, which takes four calls, one after the other, for what is one.
-        result = api.make_call(
-            SyftAPICall(
-                server_uid=api.server_uid,
-                path="code.call",
-                args=[],
-                kwargs={**arguments, "communication_protocol": api.communication_protocol},
-                blocking=True,
-            )
-        )
-        if isinstance(result, SyftError):
-            raise SyftException(public_message=result.message)
+        result = calls.make("code.call", uid=UID(request.code_id), asset=UID(asset), ticket=ticket.to_text())
     try:
         answer = json.loads(result.value)
     except (AttributeError, ValueError, TypeError, RecursionError):

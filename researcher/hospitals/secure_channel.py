@@ -9,13 +9,24 @@ import contextlib
 import os
 import socket
 import ssl
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import httpx
-
 from policies.errors import ConfigError, DatasiteNotTrusted, DatasiteUnreachable, FederationError, WanwuError
 from researcher.hospitals.credentials import Credentials
+
+# httpx without its command line, which prints with rich and pygments: a quarter of what the import takes. httpx leaves
+# it out by itself where what it needs is not installed; here httpx is told that it is not there.
+_COMMAND_LINE = "httpx._main"
+_hidden = _COMMAND_LINE not in sys.modules
+if _hidden:
+    sys.modules[_COMMAND_LINE] = None  # type: ignore[assignment]
+try:
+    import httpx
+finally:
+    if _hidden:
+        del sys.modules[_COMMAND_LINE]
 
 # Below the datasite's own, so that no request meets a connection that is just being closed.
 _KEEP_ALIVE_SECONDS = 30.0

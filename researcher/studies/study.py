@@ -141,7 +141,7 @@ class Study(Submission[TrainingPlan]):
         """Gathers from those that approved and passed their canary, and from who joins them."""
         asked = AskedRound.load(self.folder, len(history))
         if asked.datasites:
-            on_event = Readiness(pool, self.plan.dataset, lambda: self.federation.hospitals.values()).before(on_event)
+            on_event = Readiness(pool).before(on_event)
         roster = self.roster(
             min_clients,
             pool,

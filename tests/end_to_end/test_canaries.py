@@ -21,7 +21,6 @@ from policies.contracts.weights import canonical_bytes
 from policies.errors import InputRefused, LimitExceeded
 from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
 from researcher.counts.releases import CountRequest
-from researcher.hospitals import code_requests
 from researcher.hospitals.federation import Federation
 from researcher.studies.study import Study
 
@@ -104,7 +103,7 @@ def test_no_planted_value_reaches_the_researcher_on_any_way(
 def _a_refused_round(clinic: Any, study: Study) -> None:
     digest = clinic.routes.put_blob(b"these are no weights")
     with pytest.raises(InputRefused):
-        code_requests.call(clinic.client, clinic.asset("pictures"), study.requests["clinic"], Ticket(0, digest))
+        clinic.ask("pictures", study.requests["clinic"], Ticket(0, digest))
 
 
 def _a_killed_run(marked: Hospital, clinic: Any, federation: Federation, folder: Path) -> None:
@@ -115,7 +114,7 @@ def _a_killed_run(marked: Hospital, clinic: Any, federation: Federation, folder:
     marked.admin("approve", study.requests["clinic"].request_id)
     digest = clinic.routes.put_blob(canonical_bytes(initial_weights(plan.model, 0)))
     request = study.requests["clinic"]
-    run = code_requests.call(clinic.client, clinic.asset("pictures"), request, Ticket(0, digest)).run
+    run = clinic.ask("pictures", request, Ticket(0, digest)).run
     started = wait_for(lambda: [e for e in marked.events("run started") if e["run"] == run])
     os.kill(started[0]["pid"], signal.SIGKILL)
     assert wait_for(lambda: clinic.routes.run(request.request_id, 0).state == "failed")

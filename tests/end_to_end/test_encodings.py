@@ -15,7 +15,6 @@ from policies.contracts.encodings import ENCODINGS, encode
 from policies.contracts.inputs import Ticket
 from policies.contracts.weights import canonical_bytes
 from policies.errors import InputRefused
-from researcher.hospitals import code_requests
 from researcher.hospitals.federation import Federation
 from researcher.studies.study import Study
 
@@ -71,7 +70,7 @@ def test_weights_in_another_encoding_than_the_plan_declares_are_refused(
     for other in set(ENCODINGS) - {declared}:
         digest = north.routes.put_blob(encode(weights, other, seed=b""))
         with pytest.raises(InputRefused):
-            code_requests.call(north.client, north.asset("pictures"), study.requests["north"], Ticket(0, digest))
+            north.ask("pictures", study.requests["north"], Ticket(0, digest))
     assert hospitals["north"].ledger_entries() == entries
 
 

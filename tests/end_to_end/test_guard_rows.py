@@ -34,7 +34,6 @@ from syft.client.api import SyftAPICall
 from policies.answers.runs import RunAnswer
 from policies.contracts.inputs import Ticket
 from policies.errors import MessageRefused, NotAllowed, RequestAltered, SignInFailed
-from researcher.hospitals import code_requests
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.federation import Federation
 from researcher.hospitals.secure_channel import SecureChannel
@@ -65,7 +64,7 @@ def approved(hospitals: dict[str, Hospital], federation: Federation, name: str, 
 
 def ask(north: Any, study: Study) -> RunAnswer:
     ticket = Ticket(0, north.routes.put_blob(b"x"))
-    return code_requests.call(north.client, north.asset("pictures"), study.requests["north"], ticket)
+    return north.ask("pictures", study.requests["north"], ticket)
 
 
 # --- the parser, on both sides -------------------------------------------------------------------------------

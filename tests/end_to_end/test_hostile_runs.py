@@ -59,7 +59,6 @@ def researcher(hospital: Hospital) -> Iterator[Any]:
 
 def _ask(researcher: Any, hospital: Hospital, study_name: str, folder: Path, **changes: Any) -> tuple[Any, str, str]:
     """Submits, approves and asks for the first round: the wire, the request, the run."""
-    from researcher.hospitals import code_requests
     from researcher.studies.study import Study
 
     with warnings.catch_warnings():
@@ -70,7 +69,7 @@ def _ask(researcher: Any, hospital: Hospital, study_name: str, folder: Path, **c
         north = researcher.hospitals["north"]
         weights = canonical_bytes(_initial(study))
         digest = north.routes.put_blob(weights)
-        answer = code_requests.call(north.client, north.asset("pictures"), request, Ticket(round=0, weights=digest))
+        answer = north.ask("pictures", request, Ticket(round=0, weights=digest))
     return north.routes, request.request_id, answer.run
 
 
@@ -118,7 +117,6 @@ def test_a_sleeping_run_is_cancelled_and_gone_while_the_next_waits_in_its_place(
 def test_a_round_reads_its_request_from_pysyft_when_it_is_asked_for_and_before_it_starts(
     hospital: Hospital, researcher: Any, tmp_path: Path
 ) -> None:
-    from researcher.hospitals import code_requests
     from researcher.studies.study import Study
 
     with warnings.catch_warnings():
@@ -128,7 +126,7 @@ def test_a_round_reads_its_request_from_pysyft_when_it_is_asked_for_and_before_i
         hospital.admin("approve", request.request_id)
         digest = north.routes.put_blob(canonical_bytes(_initial(study)))
         before = _reads(hospital, request.request_id)
-        code_requests.call(north.client, north.asset("pictures"), request, Ticket(round=0, weights=digest))
+        north.ask("pictures", request, Ticket(round=0, weights=digest))
     assert _ended(north.routes, request.request_id)["state"] == "done"
     assert _reads(hospital, request.request_id) - before == 2
 

@@ -115,7 +115,7 @@ def test_code_that_is_not_the_stub_is_refused_at_submission(north: Any, north_on
         return plan
 
     policy = MixedInputPolicy(
-        asset=north.asset(plan.dataset), plan=sy.Constant(val=plan.to_json()), ticket=str, client=north.client
+        asset=UID(north.asset(plan.dataset)), plan=sy.Constant(val=plan.to_json()), ticket=str, client=north.client
     )
     code = sy.syft_function(input_policy=policy)(wanwu_own)
     with pytest.raises(sy.SyftException, match=RequestNotCanonical.code):
@@ -123,12 +123,9 @@ def test_code_that_is_not_the_stub_is_refused_at_submission(north: Any, north_on
 
 
 def test_an_asset_that_is_not_the_plans_dataset_is_refused_at_submission(north: Any, north_only: Federation) -> None:
-    class Elsewhere:
-        action_id = UID()
-
     plan = small_plan(north_only, study="other-asset")
     with pytest.raises(RequestNotCanonical):
-        code_requests.submit(north.client, Elsewhere.action_id, plan)
+        code_requests.submit(north._pysyft().calls, str(UID()), plan)
 
 
 def test_a_study_beyond_the_budget_is_refused_at_approval_with_what_is_left(
@@ -158,7 +155,7 @@ def test_a_plan_with_other_values_cannot_be_passed_to_an_approved_request(
 
 def _code_call(north: Any, study: Study, ticket: str, *, blocking: bool = True, **more: str) -> Any:
     """What a round's PySyft call is answered with, where it is not quite the platform's own."""
-    arguments = {"uid": UID(study.requests["north"].code_id), "asset": north.asset("pictures").action_id}
+    arguments = {"uid": UID(study.requests["north"].code_id), "asset": UID(north.asset("pictures"))}
     call = SyftAPICall(
         server_uid=north.client.id,
         path="code.call",
@@ -177,9 +174,9 @@ def test_weights_of_other_shapes_are_refused(
     study = _approved(hospitals, north_only, "other-weights", tmp_path)
     digest = north.routes.put_blob(canonical_bytes({"w": np.zeros(3, np.float32)}))
     with pytest.raises(InputRefused):
-        code_requests.call(north.client, north.asset("pictures"), study.requests["north"], Ticket(0, digest))
+        north.ask("pictures", study.requests["north"], Ticket(0, digest))
     with pytest.raises(BlobUnknown):
-        code_requests.call(north.client, north.asset("pictures"), study.requests["north"], Ticket(0, "0" * 64))
+        north.ask("pictures", study.requests["north"], Ticket(0, "0" * 64))
 
 
 def test_of_what_is_not_ones_own_nothing_can_be_told_from_what_does_not_exist(
@@ -230,7 +227,7 @@ def test_a_request_that_was_changed_after_its_approval_is_refused(
     digest = north.routes.put_blob(b"x")
     changed = changed_decision(hospitals["north"], request.request_id, "digest", "0" * 64)
     with changed, pytest.raises(RequestError, match="not what the hospital approved"):
-        code_requests.call(north.client, north.asset("pictures"), request, Ticket(0, digest))
+        north.ask("pictures", request, Ticket(0, digest))
     assert hospitals["north"].events("request altered after approval")
 
 

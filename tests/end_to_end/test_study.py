@@ -22,7 +22,6 @@ from policies.contracts.weights import canonical_bytes
 from policies.errors import RequestDenied, RequestPending, RoundRefused, RunLost
 from policies.ledger.receipt import verify
 from policies.ledger.reservations import NOTHING_LEFT
-from researcher.hospitals import code_requests
 from researcher.hospitals.federation import Federation
 from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.study import Study
@@ -42,8 +41,7 @@ def _initial(study: Study, seed: int = 0) -> dict[str, np.ndarray]:
 def _ask(study: Study, name: str, round_index: int, weights: bytes | None = None) -> dict[str, Any]:
     hospital = study.federation.hospitals[name]
     digest = hospital.routes.put_blob(weights or canonical_bytes(_initial(study)))
-    asset = hospital.asset(study.plan.dataset)
-    answer = code_requests.call(hospital.client, asset, study.requests[name], Ticket(round_index, digest))
+    answer = hospital.ask(study.plan.dataset, study.requests[name], Ticket(round_index, digest))
     return dict(to_plain(answer))
 
 

@@ -28,7 +28,6 @@ from policies.answers.plain_values import to_plain
 from policies.contracts.inputs import Ticket
 from policies.contracts.weights import canonical_bytes
 from policies.errors import LimitExceeded, NotAllowed, RequestDenied, WanwuError
-from researcher.hospitals import code_requests
 from researcher.hospitals.federation import Federation, check_all
 from researcher.studies.study import Study
 
@@ -58,7 +57,7 @@ def train_round(study: Study, index: int) -> dict[str, Any]:
     hospital = study.federation.hospitals["west"]
     digest = hospital.routes.put_blob(canonical_bytes(initial_weights(study.plan.model, index)))
     request = study.requests["west"]
-    code_requests.call(hospital.client, hospital.asset(study.plan.dataset), request, Ticket(index, digest))
+    hospital.ask(study.plan.dataset, request, Ticket(index, digest))
 
     def ended() -> dict[str, Any] | None:
         run: dict[str, Any] = to_plain(hospital.routes.run(request.request_id, index))

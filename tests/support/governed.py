@@ -51,6 +51,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from datasites.pysyft.publish import publish
     from researcher.hospitals import code_requests
     from researcher.hospitals import deserialiser as researchers_deserialiser
+    from researcher.hospitals.pysyft_connection import SignedCalls
 
 SHAPES = DeclaredShapes({"w": (2,)}, {"w": (2,)})
 
@@ -112,6 +113,16 @@ class Governed:
         user = self.server.services.user.stash.get_by_email(self.server.verify_key, email=email).unwrap()
         return user.signing_key
 
+    def calls(self, email: str = RESEARCHER) -> SignedCalls:
+        """An account's calls, as the platform's own client makes them."""
+        return SignedCalls(Straight(server=self.server), self.key(email))
+
+    @property
+    def asset(self) -> str:
+        """The identifier of the asset of the dataset `pictures`."""
+        published = self.server.services.dataset.stash.get_all(self.server.verify_key).unwrap()
+        return str(next(one for one in published if one.name == "pictures").asset_list[0].action_id)
+
     def client(self, email: str = RESEARCHER) -> Any:
         """PySyft's client of an account."""
         connection = Straight(server=self.server)
@@ -134,9 +145,8 @@ class Governed:
         """Submits a plan as the platform's own client does, which connects once: all that PySyft keeps is read then."""
         with self.door(email):
             key = str(self.key(email))
-            client = self._connected[key] = self._connected.get(key) or self.client(email)
-            asset = next(one for one in client.datasets.get_all() if one.name == "pictures").assets[0]
-            return code_requests.submit(client, asset, plan)
+            calls = self._connected[key] = self._connected.get(key) or self.calls(email)
+            return code_requests.submit(calls, self.asset, plan)
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """The audit log's entries of one kind, with what is still being counted."""

@@ -1,19 +1,16 @@
-"""Readiness of a session that goes on with a round: what its next steps need is loaded while the hospitals work.
+"""Readiness of a session that goes on with a round: its evaluation's libraries are loaded while the hospitals work.
 
-The round that is under way is asked for without PySyft and without torch. Its evaluation needs torch, asking for the
-next round PySyft; both take seconds to load, in which a hospital that waits for its next ticket does nothing.
+The round that is under way is asked for without torch. Its evaluation needs torch, which takes seconds to load, in
+which a hospital that waits for its next ticket would do nothing.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Executor
 
-from policies.errors import WanwuError
 from researcher.evaluation import evaluation
-from researcher.hospitals.hospital import Hospital
 from researcher.studies.remote_round import RoundEvent
 
 _AT_THE_ROUND = ("queued", "running", "receiving", "done")
@@ -22,15 +19,13 @@ _AT_THE_ROUND = ("queued", "running", "receiving", "done")
 class Readiness:
     """Loads once a hospital has answered about the round: before, loading would only slow down asking for it."""
 
-    def __init__(self, pool: Executor, dataset: str, hospitals: Callable[[], Iterable[Hospital]]) -> None:
+    def __init__(self, pool: Executor) -> None:
         """Loads nothing yet.
 
         Args:
             pool: Where to load.
-            dataset: What the next round is asked on.
-            hospitals: Those that are connected.
         """
-        self._pool, self._dataset, self._hospitals = pool, dataset, hospitals
+        self._pool = pool
         self._lock, self._begun = threading.Lock(), False
 
     def before(self, on_event: Callable[[RoundEvent], None]) -> Callable[[RoundEvent], None]:
@@ -51,13 +46,4 @@ class Readiness:
         with self._lock:
             begun, self._begun = self._begun, True
         if not begun:
-            self._pool.submit(self._load)
-
-    def _load(self) -> None:
-        evaluation.load()
-        for hospital in self._hospitals():
-            self._pool.submit(self._open, hospital)
-
-    def _open(self, hospital: Hospital) -> None:
-        with contextlib.suppress(WanwuError):  # it is told when the hospital is asked
-            hospital.asset(self._dataset)
+            self._pool.submit(evaluation.load)

@@ -58,8 +58,7 @@ def completed(north: Governed) -> list[tuple[str, str]]:
 
 def ask(north: Governed, request: code_requests.CodeRequest) -> None:
     with north.door(RESEARCHER):
-        client = north.client(RESEARCHER)
-        code_requests.call(client, client.datasets["pictures"].assets[0], request, Ticket(0, "a" * 64))
+        code_requests.call(north.calls(RESEARCHER), north.asset, request, Ticket(0, "a" * 64))
 
 
 @pytest.fixture

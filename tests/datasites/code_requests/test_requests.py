@@ -79,8 +79,7 @@ def plan(request: pytest.FixtureRequest) -> TrainingPlan:
 def ask(north: Governed, request: code_requests.CodeRequest, email: str = RESEARCHER) -> RunAnswer:
     """Asks for the first round."""
     with north.door(email):
-        client = north.client(email)
-        return code_requests.call(client, client.datasets["pictures"].assets[0], request, TICKET)
+        return code_requests.call(north.calls(email), north.asset, request, TICKET)
 
 
 # --- cards -------------------------------------------------------------------------------------------------------
@@ -229,7 +228,7 @@ def send(north: Governed, plan: TrainingPlan, *, asset: Any = None, function: An
         asset = client.datasets["pictures"].assets[0] if asset is None else asset
         policy = MixedInputPolicy(asset=asset, plan=sy.Constant(val=plan.to_json()), ticket=str, client=client, **more)
         if function is None:
-            code_requests.submit(client, asset, plan)
+            code_requests.submit(north.calls(), str(asset), plan)
         else:
             client.code.request_code_execution(sy.syft_function(input_policy=policy)(function))
 

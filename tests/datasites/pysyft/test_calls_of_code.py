@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from datasites.runs import entry
-from policies.errors import RequestDenied
+from policies.errors import NotAllowed, RequestDenied
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
     from syft.service.response import SyftError
     from syft.service.user.user_roles import ServiceRole
+    from syft.types.uid import UID
 
     from datasites.pysyft import guard
     from datasites.pysyft.guard import Call, GuardedDatasite, Rules
@@ -32,26 +33,42 @@ class Server(GuardedDatasite):
 
 
 def serve(self: Any, api_call: Any, *_: Any) -> Any:
-    """Runs the stub as PySyft does, with the private asset and with its mock."""
+    """Runs the stub with the private asset, and with its mock as PySyft does."""
     ticket = api_call.message.kwargs.get("ticket")
     for kind in ("private", "mock"):
         entry.enter({"kind": kind}, "the plan", ticket)
     return "served"
 
 
+def run(self: Any, account: Any, code_id: Any, ticket: str, *, asset: Any) -> None:
+    """Runs the stub from its row."""
+    entry.enter({"kind": "private"}, "the plan", ticket)
+
+
+def fail(*_: Any, **__: Any) -> None:
+    """Fails with a text that is nobody's business."""
+    raise ZeroDivisionError("a patient's name")
+
+
+def answer_nothing(*_: Any, **__: Any) -> None:
+    """Runs no stub."""
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     monkeypatch.setattr(guard.deserialiser, "install", lambda: None)
     monkeypatch.setattr(guard.roles, "install", lambda server: None)
+    monkeypatch.setattr(guard.rows, "install", lambda server: None)
     monkeypatch.setattr(guard.Datasite, "__init__", lambda self: None)
     monkeypatch.setattr(guard.Datasite, "handle_api_call_with_unsigned_result", serve)
-    monkeypatch.setattr(guard, "keep_ticket", lambda server, api_call: f"kept {api_call.message.kwargs['ticket']}")
+    monkeypatch.setattr(guard, "run_stub", run)
     made = Server()
     made.id = "north"
     return made
 
 
 def call_of_code(**kwargs: Any) -> Any:
+    kwargs = {"asset": UID(), **kwargs}
     message = SimpleNamespace(server_uid="north", path="code.call", blocking=True, args=(), kwargs=kwargs)
     return SimpleNamespace(credentials="ab", serialized_message=repr(kwargs).encode(), message=message)
 
@@ -97,7 +114,18 @@ def test_the_approval_of_a_call_is_checked_once_and_what_it_allows_is_carried_to
     answer = server.handle_api_call_with_unsigned_result(call_of_code(uid="c1", ticket="t"))
     assert json.loads(answer.value) == {"state": "queued"}
     assert hospital.checked == [Call("ab", "c1")]
-    assert hospital.admitted == [("the plan", "kept t")]
+    assert hospital.admitted == [("the plan", "t")]
+
+
+@pytest.mark.parametrize("stub", [fail, answer_nothing])
+def test_a_stub_that_fails_or_answers_nothing_is_refused_without_its_words(
+    server: Server, monkeypatch: pytest.MonkeyPatch, stub: Any
+) -> None:
+    monkeypatch.setattr(guard, "run_stub", stub)
+    server.open_gate(Hospital().rules)
+    answer = server.handle_api_call_with_unsigned_result(call_of_code(uid="c1", ticket="t"))
+    assert isinstance(answer, SyftError)
+    assert answer.message == f"{NotAllowed.code}: The call could not be served and is refused."
 
 
 def test_a_call_of_code_that_is_not_approved_any_more_reaches_no_stub(server: Server) -> None:

@@ -47,8 +47,19 @@ def blobs(tmp_path: Path) -> BlobStore:
 def datasite(blobs: BlobStore) -> Iterator[int]:
     """The datasite's own routes on a real port, with the blob store behind them."""
     parts: dict[str, Any] = dict.fromkeys(
-        ("name", "datasets", "terms_of_use", "books", "book", "queue", "supervisor", "receipts", "polls", "canaries"),
-        None,
+        [
+            "name",
+            "datasets",
+            "terms_of_use",
+            "books",
+            "book",
+            "queue",
+            "supervisor",
+            "receipts",
+            "polls",
+            "canaries",
+            "rounds",
+        ]
     )
     app = FastAPI()
     add_error_handlers(app)

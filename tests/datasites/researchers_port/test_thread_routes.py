@@ -1,4 +1,4 @@
-"""Questions, answers and withdrawals as a researcher's client meets them: signed, one's own, bounded, no names."""
+"""Questions, answers, withdrawals and rounds as a researcher meets them: signed, own, bounded, without names."""
 
 from __future__ import annotations
 
@@ -18,8 +18,17 @@ from support.hostile_texts import HOSTILE
 
 from datasites.web.http_errors import add_error_handlers
 from policies.answers.requests import MOST_IN_A_MESSAGE, MessageAnswer
+from policies.contracts.inputs import MAX_TICKET_BYTES, Ticket
 from policies.contracts.signatures import sign
-from policies.errors import ConfigError, RequestDenied, RequestError, RequestUnknown, SignInFailed
+from policies.errors import (
+    ConfigError,
+    InputRefused,
+    RequestDenied,
+    RequestError,
+    RequestPending,
+    RequestUnknown,
+    SignInFailed,
+)
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
@@ -48,7 +57,8 @@ def app_of(north: Governed) -> FastAPI:
     parts: dict[str, Any] = dict.fromkeys(
         ("name", "datasets", "terms_of_use", "blobs", "queue", "supervisor", "receipts", "polls", "canaries"), None
     )
-    wired = routes.ResearcherRoutes(email_of=north.accounts.own_email, books=north.books, book=north.book, **parts)
+    own = {"email_of": north.accounts.own_email, "books": north.books, "book": north.book}
+    wired = routes.ResearcherRoutes(rounds=north.server.serve_round, **own, **parts)
     app = FastAPI()
     add_error_handlers(app)
     app.include_router(routes.make_routes(wired))
@@ -196,3 +206,50 @@ def test_what_a_hospital_writes_is_shown_and_not_obeyed() -> None:
     hospital: Any = SimpleNamespace(messages=lambda request_id: told)
     ((one,),) = study_at(hospital, "r").messages().values()
     assert one.text.isprintable()
+
+
+# --- a round ------------------------------------------------------------------------------------------------------
+
+
+def test_a_round_is_asked_for_by_a_signed_route_and_passes_the_gate(governed_north: Governed, request_id: str) -> None:
+    north, ticket = governed_north, Ticket(0, "a" * 64).to_text()
+    with client(north) as researcher:
+        with pytest.raises(RequestPending):
+            researcher.ask(request_id, ticket)
+        north.book.approve(request_id, by="dr.wu")
+        asked = len(north.rounds)
+        answer = researcher.ask(request_id, ticket)
+        assert answer is not None and answer.state == "queued"
+        with pytest.raises(InputRefused, match="at most"):
+            researcher.ask(request_id, "x" * (MAX_TICKET_BYTES + 1))
+    with client(north, STRANGER) as stranger, pytest.raises(RequestUnknown):
+        stranger.ask(request_id, ticket)
+    assert north.rounds[asked:] == [(PLAN.to_json(), ticket)]
+    north.book.end(request_id, by="dr.wu", reason="enough")
+    with client(north) as researcher, pytest.raises(RequestDenied, match="enough"):
+        researcher.ask(request_id, ticket)
+    assert len(north.rounds) == asked + 1
+
+
+def test_a_ticket_that_was_not_signed_is_refused(governed_north: Governed, request_id: str) -> None:
+    path = f"/wanwu/v1/requests/{request_id}/rounds"
+    headers = sign(bytes(governed_north.key().signing_key), "POST", path, hashlib.sha256(b"another").hexdigest())
+    with client(governed_north) as researcher:
+        refused = researcher._channel.http.post(path, headers=headers, content=Ticket(0, "a" * 64).to_text())
+    assert refused.status_code == 401 and "another body" in refused.text
+
+
+def test_a_datasite_of_an_earlier_version_is_asked_by_pysyft(
+    governed_north: Governed, request_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without(make: Any) -> Any:
+        def made(*arguments: Any) -> Any:
+            router = make(*arguments)
+            router.routes = [one for one in router.routes if not one.path.endswith("/rounds")]
+            return router
+
+        return made
+
+    monkeypatch.setattr(routes, "make_routes", without(routes.make_routes))
+    with client(governed_north) as researcher:
+        assert researcher.ask(request_id, Ticket(0, "a" * 64).to_text()) is None
