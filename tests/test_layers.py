@@ -105,7 +105,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "training.losses training.models training.pictures",
     },
     "datasites.runs.admission": {
-        "policies": "answers contracts errors ledger",
+        "policies": "answers contracts errors ledger plans",
         "datasites": "approvals audit_log runs.blobs runs.queue",
     },
     "datasites.runs.charges": {"policies": "budget errors ledger", "datasites": "audit_log runs.queue"},
@@ -122,11 +122,12 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "training.book_keeping training.dp_sgd training.models training.pictures",
     },
     "datasites.pysyft": {"policies": "contracts errors", "datasites": "assets files runs.entry state"},
+    "datasites.training.strategy_terms": {"policies": "plans"},
     "datasites.training.local_round": {
         "policies": "errors plans",
         "datasites": (
             "training.dp_sgd training.engines training.gpu training.losses training.models training.pictures "
-            "training.process_group training.randomness"
+            "training.process_group training.randomness training.strategy_terms"
         ),
     },
     "datasites.access": {"policies": "errors inside_folder validate", "datasites": "audit_log config files pysyft"},
@@ -201,7 +202,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "researcher.atomic_file": {"policies": "errors"},
     "researcher.html": {"policies": "untrusted_text"},
     "researcher.exported": {"policies": "answers errors plans validate"},
-    "researcher.strategies": {"policies": "contracts errors validate"},
+    "researcher.weights_file": {"policies": "errors inside_folder", "researcher": "atomic_file"},
+    "researcher.strategies": {"policies": "contracts errors validate", "researcher": "weights_file"},
     "researcher.hospitals": {"policies": "answers contracts errors ledger plans untrusted_text validate versions"},
     "researcher.planning": {
         "policies": "answers budget errors plans settings validate",
@@ -223,7 +225,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "researcher.studies": {
         "policies": "answers contracts errors inside_folder plans settings untrusted_text",
         "datasites": "training.finding_metrics",
-        "researcher": "atomic_file evaluation hospitals html strategies",
+        "researcher": "atomic_file evaluation hospitals html strategies weights_file",
     },
     "researcher.counts": {"policies": "errors plans", "researcher": "atomic_file studies"},
     "researcher.judgement": {

@@ -12,6 +12,7 @@ from policies.answers.sentence import Sentence, said
 from policies.plans.features import FeatureSpec
 from policies.plans.kinds import Plan
 from policies.plans.releases import EvaluationPlan, StatisticsPlan
+from policies.plans.server.beside import word_of
 from policies.plans.training import TrainingPlan
 
 TRAINS = (
@@ -34,6 +35,10 @@ NUMBERS_LEAVE_OPENLY = (
 )
 COUNTS_LEAVE = "{numbers} counts leave in each of {rounds} rounds, {total} in all, with noise on every one."
 NO_PICTURE_LEAVES = "No picture, report, label or name leaves."
+CORRECTION_COMES_IN = (
+    "From the second round on, a correction comes in with the model's weights: one number for each weight, made from "
+    "earlier updates. It is added to each step after the noise, so nothing more leaves for it."
+)
 RUNS_AT_MOST = "Each round runs for at most {minutes} minutes, in one run that cannot reach a network."
 FROM_FEATURES = (
     "A last layer on top of the public network {backbone}, whose weights have the SHA-256 {digest}. The hospital "
@@ -63,7 +68,7 @@ def computed(plan: Plan, unit: str) -> Sentence:
 
 
 def leaves(plan: Plan, shapes: DeclaredShapes) -> tuple[Sentence, ...]:
-    """How many numbers leave, how often, and what does not."""
+    """How many numbers leave, how often, and what does not; and what a strategy sends that leaves no more."""
     numbers = sum(math.prod(shape) for shape in shapes.outputs.values())
     template = COUNTS_LEAVE
     if isinstance(plan, TrainingPlan):
@@ -72,8 +77,14 @@ def leaves(plan: Plan, shapes: DeclaredShapes) -> tuple[Sentence, ...]:
     return (
         said(template, numbers=numbers, rounds=plan.rounds, total=numbers * plan.rounds),
         said(NO_PICTURE_LEAVES),
+        *_comes_in(plan),
         said(RUNS_AT_MOST, minutes=minutes),
     )
+
+
+def _comes_in(plan: Plan) -> tuple[Sentence, ...]:
+    """What the plan's strategy sends beside global weights, where it sends something."""
+    return () if word_of(plan, 1) is None else (said(CORRECTION_COMES_IN),)
 
 
 def model_from(plan: Plan, came_before: tuple[str, str, int] | None) -> Sentence:

@@ -12,6 +12,7 @@ from policies.contracts.inputs import Ticket, check_weights_file
 from policies.errors import RequestAltered, RoundRefused
 from policies.ledger.ledger import Ledger
 from policies.ledger.reservations import NOTHING_LEFT
+from policies.plans.server.beside import taken_in
 
 MOST_CANARIES = 10
 """How often a request's canary may run: whoever needs more needs the hospital's people, not another try."""
@@ -37,9 +38,9 @@ class Admission:
 
         Guarantees:
             A round is queued only under an approval of exactly this plan, within its number of rounds, with the
-            ledger's chain intact, with weights that are what the plan declares, and with room for its update. A round
-            that has started is queued again with the same weights only, and not at all once it has ended: then the run
-            is returned as it ended. A refusal spends nothing.
+            ledger's chain intact, with weights that are what the plan and its strategy declare for it, and with room
+            for its update. A round that has started is queued again with the same weights only, and not at all once it
+            has ended: then the run is returned as it ended. A refusal spends nothing.
 
         Args:
             approval: What the call that asks was found to stand under. The run's start does not rely on it.
@@ -60,7 +61,8 @@ class Admission:
             )
         ended = self._has_ended(approval.request_id, ticket)
         weights = self._blobs.path(approval.account, ticket.weights)
-        check_weights_file(weights, approval.inputs, plan.weights_encoding, max_bytes=self._max_update_bytes)
+        expected = taken_in(plan, ticket.round, approval.inputs)
+        check_weights_file(weights, expected, plan.weights_encoding, max_bytes=self._max_update_bytes)
         run = before = self._queue.find(approval.request_id, ticket.round)
         if run is None or not ended:
             self._blobs.check_room(approval.account, largest_size(approval.outputs, plan.update_encoding))

@@ -19,6 +19,7 @@ from policies.budget.steps import GaussianSteps
 from policies.contracts import encodings
 from policies.errors import ConfigError
 from policies.plans.model_options import check_features
+from policies.plans.server.beside import apart, taken_in
 from policies.plans.tokeniser import text_form
 from policies.plans.training import TrainingPlan
 
@@ -65,7 +66,9 @@ class ReleasedStudy:
     def read(self, kept: KeptRound) -> tuple[Weights, Weights]:
         """A round's global weights, and the local ones: these with the update that was released."""
         plan, decision = self.plan, self.decision
-        weights = encodings.decode(kept.weights, decision.inputs, plan.weights_encoding, max_bytes=_MAX_BYTES)
+        expected = taken_in(plan, kept.round, decision.inputs)
+        came = encodings.decode(kept.weights, expected, plan.weights_encoding, max_bytes=_MAX_BYTES)
+        weights = dict(apart(plan, kept.round, came)[0])
         update = encodings.decode(kept.update, decision.outputs, plan.update_encoding, max_bytes=_MAX_BYTES)
         return weights, {name: weights[name] + update[name] for name in weights}
 

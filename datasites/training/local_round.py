@@ -6,7 +6,6 @@ random keys end with the call. A round is prepared first, without its pictures: 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -30,8 +29,10 @@ from datasites.training.pictures.fitting import check_fit
 from datasites.training.pictures.sampler import poisson_steps
 from datasites.training.process_group.process_group import SINGLE_PROCESS, ProcessGroup
 from datasites.training.randomness.randomness import SecureRandom
+from datasites.training.strategy_terms import strategy_terms
 from policies.errors import DataError, PlanError, RoundRefused
 from policies.plans.model_options import check_features
+from policies.plans.server.beside import apart, word_of
 from policies.plans.training import PrivacySpec, TrainingPlan
 
 Progress = Callable[[int, int], None]
@@ -63,7 +64,7 @@ def train_round(
     Args:
         plan: What was approved.
         round_index: From 0 to plan.rounds - 1.
-        global_weights: float32 by name, exactly the model's parameters, each of its shape.
+        global_weights: float32 by name, exactly what the round takes in, each of its parameter's shape.
         pictures: The hospital's pictures, their classes and their privacy units.
         progress: Told (steps done, steps in the round) after each step.
         random: Draws the sample and the noise; a fresh generator keyed by the operating system if None.
@@ -138,8 +139,11 @@ def prepare_training(
         private = find_shape(
             plan, model, gradients, public_size=public_size, process_group=process_group, recorder=recorder, kept=kept
         )
-    check_weights(model, global_weights)
-    return PreparedTraining(plan, round_index, global_weights, model, device, private, process_group, recorder)
+    weights, beside = apart(plan, round_index, global_weights)
+    check_weights(model, weights)
+    if beside or word_of(plan, round_index):
+        check_weights(model, beside)
+    return PreparedTraining(plan, round_index, weights, beside, model, device, private, process_group, recorder)
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,7 @@ class PreparedTraining:
         plan: What was approved.
         round_index: From 0.
         global_weights: float32 by name; the model gets them when it is trained.
+        beside: Likewise, what the plan's strategy sent this hospital beside them; empty where it sends nothing.
         model: On the device.
         device: Where, as torch names it.
         private: With `plan.privacy`, the shape of a step's batches, and what adds them up.
@@ -160,6 +165,7 @@ class PreparedTraining:
     plan: TrainingPlan
     round_index: int
     global_weights: Mapping[str, np.ndarray]
+    beside: Mapping[str, np.ndarray]
     model: nn.Module
     device: str
     private: Shaped | None
@@ -202,24 +208,17 @@ class PreparedTraining:
             index=pictures.unit_index,
         )
         if self.private is None or plan.privacy is None:
-            step = _plain_step(plan, model, optimizer, load)
+            step = _plain_step(self, optimizer, load)
         else:
             noisy = _noisy(self, plan.privacy, optimizer, load)
             private = PrivateStep(self.private.shape, self.private.sums, load, noisy, model, self.process_group)
             step, samples = private.take, partial(private.seated, samples)
         for number, sample in enumerate(self.process_group.samples(samples, steps=plan.steps_per_round)):
-            _set_learning_rate(optimizer, learning_rate_at(plan, self.round_index * plan.steps_per_round + number))
+            _set_learning_rate(optimizer, plan.learning_rate_at(self.round_index * plan.steps_per_round + number))
             step(sample)
             progress(number + 1, plan.steps_per_round)
         trained = read_weights(model)
         return {name: trained[name] - np.asarray(self.global_weights[name]) for name in trained}
-
-
-def learning_rate_at(plan: TrainingPlan, step: int) -> float:
-    """The learning rate of a step of the study, counted from 0 over all rounds."""
-    if plan.learning_rate_schedule == "constant":
-        return plan.learning_rate
-    return plan.learning_rate * (1 + math.cos(math.pi * step / plan.total_steps)) / 2
 
 
 def _optimizer(plan: TrainingPlan, model: nn.Module, device: str) -> torch.optim.SGD:
@@ -256,19 +255,6 @@ def _check_pictures(plan: TrainingPlan, pictures: LabelledPictures) -> None:
         )
 
 
-def _pull(plan: TrainingPlan, model: nn.Module) -> Callable[[], None]:
-    """FedProx's term on the gradient: mu times the way from the round's global weights."""
-    parameters = list(model.parameters())
-    start = [p.detach().clone() for p in parameters] if plan.proximal_mu else []
-
-    def add() -> None:
-        for parameter, origin in zip(parameters, start, strict=False):
-            if parameter.grad is not None:
-                parameter.grad.add_(parameter.detach() - origin, alpha=plan.proximal_mu)
-
-    return add
-
-
 def _noisy(
     prepared: PreparedTraining, privacy: PrivacySpec, optimizer: torch.optim.Optimizer, load: Loader
 ) -> NoisyOptimizer:
@@ -279,14 +265,15 @@ def _noisy(
         max_grad_norm=privacy.max_grad_norm,
         expected_batch=prepared.plan.sample_rate * load.pictures.public_size,
         random=load.random,
-        after_noise=_pull(prepared.plan, prepared.model),
+        after_noise=strategy_terms(prepared.plan, prepared.model, prepared.beside),
         recorder=prepared.recorder,
     )
 
 
-def _plain_step(plan: TrainingPlan, model: nn.Module, optimizer: torch.optim.Optimizer, load: Loader) -> _Step:
+def _plain_step(prepared: PreparedTraining, optimizer: torch.optim.Optimizer, load: Loader) -> _Step:
     """A step of SGD on the mean gradient of a logical batch; an empty one has gradient zero."""
-    pull = _pull(plan, model)
+    plan, model = prepared.plan, prepared.model
+    add_terms = strategy_terms(plan, model, prepared.beside)
 
     def step(chosen: np.ndarray) -> None:
         for parameter in model.parameters():
@@ -294,7 +281,7 @@ def _plain_step(plan: TrainingPlan, model: nn.Module, optimizer: torch.optim.Opt
         for batch in load(in_parts(chosen, plan.run.physical_batch_size)):
             loss = summed_loss(model(batch.inputs), batch.labels)
             (loss / (plan.augmentation_multiplicity * chosen.size)).backward()
-        pull()
+        add_terms()
         optimizer.step()
 
     return step

@@ -6,6 +6,7 @@ two requests, so its digest stands for what was approved.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -242,7 +243,9 @@ class TrainingPlan:
                 raise PlanError(f"{name} must be a {kind.__name__}, got {value!r}.")
         if self.privacy is not None and not isinstance(self.privacy, PrivacySpec):
             raise PlanError(f"privacy must be a PrivacySpec or None, got {self.privacy!r}.")
-        self.server.check_beside(server_momentum=self.server_momentum, proximal_mu=self.proximal_mu)
+        self.server.check_beside(
+            server_momentum=self.server_momentum, proximal_mu=self.proximal_mu, momentum=self.momentum
+        )
         check_statement(self.statement)
         most = MAX_PICTURES_PER_PATIENT
         validate.integer("pictures_per_patient", self.pictures_per_patient, low=1, high=most)
@@ -256,6 +259,17 @@ class TrainingPlan:
     def total_steps(self) -> int:
         """Optimiser steps over all rounds."""
         return self.rounds * self.steps_per_round
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of a step of the study, counted from 0 over all rounds."""
+        if self.learning_rate_schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * (1 + math.cos(math.pi * step / self.total_steps)) / 2
+
+    def summed_rates(self, round_index: int) -> float:
+        """The sum of the learning rates of the steps of round `round_index`, counted from 0."""
+        begin = round_index * self.steps_per_round
+        return math.fsum(map(self.learning_rate_at, range(begin, begin + self.steps_per_round)))
 
     @property
     def steps(self) -> tuple[float, int]:

@@ -15,8 +15,9 @@ import numpy as np
 
 from policies.errors import NotEnoughDatasites, WanwuError
 from policies.plans.releases import EvaluationPlan, StatisticsPlan
-from researcher.studies.remote_round import OutgoingWeights, RemoteRound, RoundEvent
+from researcher.studies.remote_round import RemoteRound, RoundEvent
 from researcher.studies.retry_policy import RetryPolicy
+from researcher.studies.rounds.outgoing import OutgoingWeights
 from researcher.studies.submission import Submission
 
 Arrays = dict[str, np.ndarray]

@@ -17,6 +17,8 @@ from researcher.strategies.fed_nova import FedNova
 from researcher.strategies.fed_yogi import FedYogi
 from researcher.strategies.krum import Krum
 from researcher.strategies.order_statistics import CoordinateMedian, TrimmedMean
+from researcher.strategies.per_hospital.kept_weights import KeptWeights
+from researcher.strategies.per_hospital.scaffold import Scaffold
 from researcher.strategies.server_step import ServerStep
 from researcher.strategies.state import ClientUpdate, ServerState, Strategy, Weights, check_update
 
@@ -30,7 +32,9 @@ __all__ = [
     "FedAvg",
     "FedNova",
     "FedYogi",
+    "KeptWeights",
     "Krum",
+    "Scaffold",
     "ServerState",
     "ServerStep",
     "Strategy",
@@ -50,6 +54,7 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = MappingProxyType(
         "trimmed_mean": TrimmedMean,
         "coordinate_median": CoordinateMedian,
         "krum": Krum,
+        "scaffold": Scaffold,
     }
 )
 """Name → frozen dataclass of settings with `init` and `apply`. A new algorithm: a file, and a line here.

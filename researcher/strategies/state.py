@@ -11,6 +11,7 @@ import numpy as np
 
 from policies.contracts.weights import FiniteArrays, is_finite
 from policies.errors import InputRefused
+from researcher.strategies.per_hospital.kept_weights import KeptWeights
 
 Weights = dict[str, np.ndarray]
 AVERAGE = "average"  # the slot of weights averaged over rounds
@@ -27,6 +28,7 @@ class ClientUpdate:
         staleness: Rounds that ended between the weights that it was trained from and those that it is added to; 0 for
             an update that came within its round.
         steps: Optimiser steps that the hospital took for it.
+        summed_rates: The sum of the learning rates of these steps; 0 where nobody reads it.
     """
 
     datasite: str
@@ -34,6 +36,7 @@ class ClientUpdate:
     weight: float
     staleness: int = 0
     steps: int = 1
+    summed_rates: float = 0.0
 
 
 def check_update(update: ClientUpdate, like: Mapping[str, np.ndarray]) -> None:
@@ -74,11 +77,13 @@ class ServerState:
         weights: The global model, name → float32 array.
         round: Rounds applied so far; 0 before the first.
         slots: What else a strategy remembers, such as `{"momentum": {name: float32 array}}`.
+        kept: What it keeps of each hospital, in files; None where it keeps nothing.
     """
 
     weights: Weights
     round: int = 0
     slots: Mapping[str, Weights] = field(default_factory=dict)
+    kept: KeptWeights | None = None
 
     @property
     def model(self) -> Weights:

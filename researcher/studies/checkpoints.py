@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ from policies.errors import ConfigError, FederationError, PlanError
 from policies.plans import plan_json
 from policies.plans.model_spec import ModelSpec
 from policies.plans.picture_form import PictureForm
-from researcher import atomic_file
+from researcher import atomic_file, weights_file
+from researcher.strategies import KeptWeights
 from researcher.strategies.state import ServerState, Weights
-from researcher.studies import weights_file
 from researcher.studies.history import History, PrivacySpent
-from researcher.studies.weights_file import WeightsFile
+from researcher.weights_file import WeightsFile
 
 CHECKPOINT_VERSION = 1
 STATE_FILE = "state.json"
@@ -115,11 +115,14 @@ def save_state(folder: Path | str, state: ServerState, history: History, *, plan
         "round": state.round,
         "weights": written.to_dict(),
         "history": json.loads(history.to_json()),
+        **({} if state.kept is None else {"hospitals": state.kept.to_dict()}),
     }
     atomic_file.write(folder / STATE_FILE, _json(about))
     for old in folder.glob("round-*.safetensors"):
         if old.name != written.file:
             old.unlink(missing_ok=True)
+    if state.kept is not None:
+        state.kept.remove_others()
     return folder
 
 
@@ -142,6 +145,8 @@ def load_state(folder: Path | str, *, plan_digest: str) -> tuple[ServerState, Hi
         arrays = weights_file.read(folder, WeightsFile(**about["weights"]))
         history = History.from_json(json.dumps(about["history"]))
         state = _unflat(arrays, int(about["round"]))
+        if "hospitals" in about:
+            state = replace(state, kept=KeptWeights.from_dict(folder, about["hospitals"]))
     except _MALFORMED as error:
         raise ConfigError(f"{path} is not the state of a study ({error}).") from error
     if len(history) != state.round:

@@ -15,64 +15,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass, field
 from functools import partial
 
 from policies.errors import DatasiteUnreachable, NotEnoughDatasites, RunLost, WanwuError
 from policies.plans.training import TrainingPlan
 from researcher.strategies import ClientUpdate, ServerState
 from researcher.studies.asked_round import AskedRound
-from researcher.studies.remote_round import DatasiteRound, OutgoingWeights, RemoteRound
+from researcher.studies.remote_round import DatasiteRound, RemoteRound
 from researcher.studies.retry_policy import Backoff, RetryPolicy
+from researcher.studies.rounds.came import Came, GivenUp
+from researcher.studies.rounds.outgoing import Outgoing
 from researcher.studies.taking_part.roster import Roster
 
 # How often it is looked whether a round's deadline has passed; what arrives is taken at once.
 _LOOK_SECONDS = 1.0
 At = Callable[[str, int, threading.Event], RemoteRound]
-
-
-class GivenUp(Exception):
-    """Too few hospitals delivered, and those that are missing have lost the round: no more will come of it."""
-
-
-@dataclass
-class Came:
-    """The outcome of a round.
-
-    Attributes:
-        results: Hospital → its part of this round.
-        late: Hospital → how many rounds before this one its update in the mean was asked for.
-        failed: Hospital → why it gave nothing.
-        lost: Those of them that charged this round for nothing.
-        epsilon: Hospital → spent, where it said so.
-        bytes_up: To all.
-        bytes_down: From all.
-    """
-
-    results: dict[str, DatasiteRound] = field(default_factory=dict)
-    late: dict[str, int] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-    lost: set[str] = field(default_factory=set)
-    epsilon: dict[str, float] = field(default_factory=dict)
-    bytes_up: int = 0
-    bytes_down: int = 0
-
-    @property
-    def names(self) -> set[str]:
-        """Those whose update is in the mean."""
-        return {*self.results, *self.late}
-
-    def seconds(self, aggregated: float) -> dict[str, float]:
-        """Seconds of each phase of the slowest hospital that delivered in time, and of the averaging until then."""
-        if not self.results:
-            return dict.fromkeys(("queue", "transfer", "train", "aggregate"), 0.0)
-        slowest = max(self.results.values(), key=lambda one: one.arrived)
-        return {
-            "queue": slowest.queue_seconds,
-            "transfer": slowest.transfer_seconds,
-            "train": slowest.train_seconds,
-            "aggregate": aggregated - slowest.arrived,
-        }
 
 
 class Gathering:
@@ -85,6 +42,7 @@ class Gathering:
         at: At,
         pool: Executor,
         *,
+        outgoing: Callable[[ServerState], Outgoing],
         size_of: Callable[[str], int],
         needed: int,
         retry_policy: RetryPolicy,
@@ -99,6 +57,7 @@ class Gathering:
             roster: Whom to ask.
             at: Makes one hospital's part of a round.
             pool: Where hospitals are asked beside each other.
+            outgoing: What hospitals are sent in the round that begins with a state.
             size_of: The public size of a hospital that takes part.
             needed: Least number of updates.
             retry_policy: How long to wait.
@@ -107,6 +66,7 @@ class Gathering:
             note: Keeps whom a round is asked of, before they are.
         """
         self._plan, self._roster, self._at, self._pool = plan, roster, at, pool
+        self._outgoing = outgoing
         self._size_of, self._needed, self._policy = size_of, max(needed, 1), retry_policy
         self._outstanding = {**dict.fromkeys(asked.datasites, asked.round), **late}
         self._asked, self._note = asked, note
@@ -131,7 +91,7 @@ class Gathering:
             GivenUp: They were too few, and no more can come of the round.
             NotEnoughDatasites: They were too few, and more may come when the round is asked for again.
         """
-        weights = OutgoingWeights.encode(state.weights, self._plan, state.round)
+        weights = self._outgoing(state)
         shapes = {name: array.shape for name, array in state.weights.items()}
         begun, backoff = time.monotonic(), Backoff()
         moved = begun
@@ -183,9 +143,7 @@ class Gathering:
 
     # --- whom to ask ------------------------------------------------------------------------------------------
 
-    def _ask(
-        self, round_index: int, weights: OutgoingWeights, shapes: Mapping[str, tuple[int, ...]], came: Came
-    ) -> None:
+    def _ask(self, round_index: int, weights: Outgoing, shapes: Mapping[str, tuple[int, ...]], came: Came) -> None:
         """Asks who takes part, has nothing under way, and has not answered in this round."""
         busy = {there.hospital.name for there in self._under_way.values()} | came.names | set(came.failed)
         before = self._asked.at(round_index, weights.digest)
@@ -224,9 +182,7 @@ class Gathering:
                 wait([future])  # its ticket may be on the way
                 there.cancel(there.round_index)
 
-    def _run(
-        self, there: RemoteRound, weights: OutgoingWeights, shapes: Mapping[str, tuple[int, ...]]
-    ) -> DatasiteRound:
+    def _run(self, there: RemoteRound, weights: Outgoing, shapes: Mapping[str, tuple[int, ...]]) -> DatasiteRound:
         if (cancelling := self._cancelling.pop(there.hospital.name, None)) is not None:
             wait([cancelling])
         return there.run(weights, shapes)
@@ -243,7 +199,8 @@ class Gathering:
         try:
             arrived = future.result()
             size = float(self._size_of(name))
-            update = ClientUpdate(name, arrived.take_update(), size, staleness, self._plan.steps_per_round)
+            steps, rates = self._plan.steps_per_round, self._plan.summed_rates(there.round_index)
+            update = ClientUpdate(name, arrived.take_update(), size, staleness, steps, rates)
         except WanwuError as error:
             self._fail(there, error, round_index, came)
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import threading
 import time
@@ -10,21 +9,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from policies.answers.runs import ENDED, ChargedRunAnswer, RunAnswer
-from policies.contracts.encodings import encode, largest_size
+from policies.contracts.encodings import largest_size
 from policies.contracts.inputs import Ticket
 from policies.contracts.outputs import take_update
-from policies.contracts.weights import Malformed
 from policies.errors import DatasiteUnreachable, FederationError, RequestUnknown, RunFailed, RunLost
 from policies.plans.kinds import Plan
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.datasite_client import raise_answer
 from researcher.hospitals.hospital import Hospital
 from researcher.studies.retry_policy import Backoff, RetryPolicy
+from researcher.studies.rounds.outgoing import Outgoing
 
 _T = TypeVar("_T")
 
@@ -46,33 +45,6 @@ class RoundEvent:
     state: str
     reason: str = ""
     queue_position: int = 0
-
-
-@dataclass(frozen=True)
-class OutgoingWeights:
-    """Global weights on their way to the hospitals: encoded once, the same bytes to each."""
-
-    content: bytes
-    digest: str
-
-    @classmethod
-    def encode(cls, arrays: Mapping[str, np.ndarray], plan: Plan, round_index: int) -> Self:
-        """The weights as the plan says they travel; a round that is asked for again gives the same bytes.
-
-        Args:
-            arrays: Name → float32, each of its parameter's shape.
-            plan: Says the encoding.
-            round_index: Together with the plan what stochastic rounding is drawn from.
-
-        Raises:
-            FederationError: A value is not finite.
-        """
-        seed = f"{plan.digest()}/{round_index}".encode() if plan.weights_encoding == "int8" else b""
-        try:
-            content = encode(arrays, plan.weights_encoding, seed=seed)
-        except Malformed as error:
-            raise FederationError(f"The global weights cannot be sent: {error}. Lower the learning rate.") from error
-        return cls(content, hashlib.sha256(content).hexdigest())
 
 
 @dataclass
@@ -138,11 +110,11 @@ class RemoteRound:
         """The round that the hospital may have charged by now, and that this one stands for; None if there is none."""
         return self.dropped if self.dropped is not None else self.round_index if self.asked else None
 
-    def run(self, weights: OutgoingWeights, shapes: Mapping[str, tuple[int, ...]]) -> DatasiteRound:
+    def run(self, weights: Outgoing, shapes: Mapping[str, tuple[int, ...]]) -> DatasiteRound:
         """Returns the client update of this round.
 
         Args:
-            weights: The global weights, encoded as the plan says.
+            weights: What hospitals are sent.
             shapes: Names and shapes that the update must have.
 
         Raises:
@@ -190,18 +162,24 @@ class RemoteRound:
             self.epsilon = answer.epsilon_spent
         return True
 
-    def _attempt(self, weights: OutgoingWeights, shapes: Mapping[str, tuple[int, ...]]) -> DatasiteRound:
-        routes, begun = self.hospital.routes, time.monotonic()
+    def _attempt(self, weights: Outgoing, shapes: Mapping[str, tuple[int, ...]]) -> DatasiteRound:
+        begun = time.monotonic()
         if self._is_there():
             return self._receive(0, begun, begun, shapes)
         self._say("sending")
-        self._reaching(lambda: routes.put_blob(weights.content, digest=weights.digest))
+        digest, size = self._reaching(lambda: self._send(weights))
         sent = time.monotonic()
         self._check_wanted()
         self.asked = True
-        ticket = Ticket(round=self.round_index, weights=weights.digest)
+        ticket = Ticket(round=self.round_index, weights=digest)
         self._reaching(lambda: self.hospital.ask(self.dataset, self.request, ticket))
-        return self._receive(len(weights.content), begun, sent, shapes)
+        return self._receive(size, begun, sent, shapes)
+
+    def _send(self, weights: Outgoing) -> tuple[str, int]:
+        """Sends what this hospital is to have; returns its digest and how many bytes it is."""
+        with weights.to(self.hospital.name) as sent:
+            self.hospital.routes.put_blob(sent.content, digest=sent.digest)
+            return sent.digest, len(sent.content)
 
     def _is_there(self) -> bool:
         """Whether the hospital is at the round, or has done it, since it was asked before: then it is not again."""

@@ -15,20 +15,24 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from policies.errors import ConfigError
+from policies.plans.server.server_spec import BESIDE
 from policies.plans.training import TrainingPlan
 from researcher.evaluation.evaluation import evaluate
 from researcher.evaluation.hold_out import HoldOut
-from researcher.strategies import ServerState, Strategy, build
+from researcher.strategies import KeptWeights, ServerState, Strategy, build
 from researcher.studies.asked_round import AskedRound
 from researcher.studies.checkpoints import load_state, save_state
-from researcher.studies.gathering import Came, Gathering, GivenUp
+from researcher.studies.gathering import Gathering
 from researcher.studies.history import History, PrivacySpent, RoundRecord
 from researcher.studies.remote_round import RemoteRound, RoundEvent
 from researcher.studies.retry_policy import RetryPolicy
+from researcher.studies.rounds.came import Came, GivenUp
+from researcher.studies.rounds.outgoing import check_sends, outgoing
 from researcher.studies.submission import STUDY_FILE, Submission
 from researcher.studies.taking_part.canaries import Canaries
 from researcher.studies.taking_part.readiness import Readiness
@@ -89,7 +93,8 @@ class Study(Submission[TrainingPlan]):
             on_round: Called after each round.
 
         Raises:
-            ConfigError: The strategy needs more updates a round than `min_clients`.
+            ConfigError: The strategy needs more updates a round than `min_clients`, or sends hospitals other arrays
+                than the plan's.
             RequestDenied: Fewer than `min_clients` hospitals approved, passed their canary, or are there.
             NotEnoughDatasites: A round got fewer updates, and those that are missing are not just out of reach; what
                 was reached is saved, and `run` goes on from it.
@@ -97,14 +102,17 @@ class Study(Submission[TrainingPlan]):
         policy = retry_policy or RetryPolicy()
         strategy = strategy or strategy_of(self.plan)
         check_enough(strategy, min_clients)
+        check_sends(strategy, self.plan)
         saved = load_state(self.folder, plan_digest=self.plan.digest())
         if saved is None:
             saved = strategy.init(initial_weights() if callable(initial_weights) else initial_weights), History()
         state, history = saved
+        if self.plan.server.strategy in BESIDE and state.kept is None:
+            state = replace(state, kept=KeptWeights(self.folder))
         canaries = Canaries(self._told, self.hospital, dict(self.requests), on_event)
         pool = ThreadPoolExecutor(max_workers=_THREADS_EACH * len(self.requests))
         try:
-            gathering = self._gathering(min_clients, policy, pool, canaries, history, on_event)
+            gathering = self._gathering(strategy, min_clients, policy, pool, canaries, history, on_event)
             try:
                 while state.round < min(self.plan.rounds if rounds is None else rounds, self.plan.rounds):
                     state, record = self._one_round(state, gathering, strategy, hold_out)
@@ -131,6 +139,7 @@ class Study(Submission[TrainingPlan]):
 
     def _gathering(
         self,
+        strategy: Strategy,
         min_clients: int,
         policy: RetryPolicy,
         pool: Executor,
@@ -155,6 +164,7 @@ class Study(Submission[TrainingPlan]):
             roster,
             lambda name, index, stopping: self._at(name, index, policy, stopping, on_event),
             pool,
+            outgoing=partial(outgoing, strategy, self.plan),
             size_of=self._size,
             needed=min_clients,
             retry_policy=policy,

@@ -150,7 +150,7 @@ def _rounds(
     payload: Payload, rounds: int, federation: Any, hospitals: dict[str, Hospital], folder: Path, encoding: str
 ) -> dict[str, Any]:
     from datasites.training.models import initial_weights
-    from researcher.studies.remote_round import OutgoingWeights
+    from researcher.studies.rounds.outgoing import OutgoingWeights
     from researcher.studies.study import Study
 
     plan = _plan(payload, federation, rounds + 1, encoding)

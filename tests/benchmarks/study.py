@@ -2,8 +2,9 @@
 
 Five hospitals share one data set by a Dirichlet draw for each class: the smaller alpha, the more they differ. All train
 in this process by the datasites' own `train_round`; the averaging is the researcher's own. Every study takes as many
-steps and sends as many numbers as the others. Pictures are real where they are at hand, else drawn; half of what the
-test split holds is left alone, the other half says how good a model is.
+steps and sends as many numbers as the others; what SCAFFOLD sends beside global weights stands in its row. Pictures are
+real where they are at hand, else drawn; half of what the test split holds is left alone, the other half says how good a
+model is.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +30,11 @@ from datasites.training.metrics import accuracy, confusion_matrix, macro_f1
 from datasites.training.models import initial_weights
 from datasites.training.pictures.data import LabelledPictures
 from policies.plans.public_size import rounded_up
-from policies.plans.server.server_spec import STRATEGIES, ServerSpec
+from policies.plans.server.server_spec import BESIDE, STRATEGIES, ServerSpec
 from policies.plans.training import ModelSpec, RunSpec, TrainingPlan
 from researcher.planning import recipes
-from researcher.strategies import ClientUpdate
+from researcher.strategies import ClientUpdate, KeptWeights
+from researcher.studies.rounds.outgoing import arrays_for
 from researcher.studies.study import strategy_of
 
 HOSPITALS = 5
@@ -81,18 +85,20 @@ def run_study(
 ) -> tuple[dict[str, NDArray[np.float32]], float]:
     """The global model after all rounds, and the seconds of processor time that it took."""
     begun, strategy = time.process_time(), strategy_of(plan)
-    state = strategy.init(initial_weights(plan.model, seed))
-    for number in range(plan.rounds):
-        updates = (
-            ClientUpdate(
-                name,
-                train_round(plan, number, state.weights, own),
-                float(own.public_size),
-                steps=plan.steps_per_round,
+    with tempfile.TemporaryDirectory() as folder:
+        state = replace(strategy.init(initial_weights(plan.model, seed)), kept=KeptWeights(Path(folder)))
+        for number in range(plan.rounds):
+            updates = (
+                ClientUpdate(
+                    name,
+                    train_round(plan, number, arrays_for(strategy, plan, state, name), own),
+                    float(own.public_size),
+                    steps=plan.steps_per_round,
+                    summed_rates=plan.summed_rates(number),
+                )
+                for name, own in hospitals.items()
             )
-            for name, own in hospitals.items()
-        )
-        state = strategy.apply(state, updates)
+            state = strategy.apply(state, updates)
     return state.model, time.process_time() - begun
 
 
@@ -123,6 +129,7 @@ def row_of(strategy: str, alpha: float, epsilon: float | None, options: argparse
         "rounds": options.rounds,
         "steps": steps,
         "bytes_each_way": size * HOSPITALS * options.rounds,
+        "bytes_in_beside": size * HOSPITALS * (options.rounds - 1) if strategy in BESIDE else 0,
         "seeds": options.seeds,
         "accuracy_mean": float(np.mean(accuracies)),
         "accuracy_std": float(np.std(accuracies)),

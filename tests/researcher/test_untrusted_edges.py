@@ -23,15 +23,15 @@ from policies.answers.requests import RequestAnswer
 from policies.errors import ConfigError, FederationError, PlanError
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from policies.terminal.rich_terminal import PlainConsole
+from researcher import weights_file
 from researcher.counts.intervals import Interval
 from researcher.counts.noised_findings import NoisedFinding, NoisedFindings
 from researcher.counts.noised_metrics import NoisedAuroc, NoisedMetrics
 from researcher.counts.noised_statistics import ClassStatistics, FindingCounts
 from researcher.hospitals.credentials import Credentials
-from researcher.studies import weights_file
 from researcher.studies.history import History, PrivacySpent, RoundRecord
-from researcher.studies.weights_file import WeightsFile
 from researcher.terminal import tables
+from researcher.weights_file import WeightsFile
 
 with warnings.catch_warnings():  # what matplotlib and PySyft call by old names
     warnings.simplefilter("ignore")

@@ -21,6 +21,7 @@ from policies.contracts.encodings import largest_size
 from policies.contracts.inputs import decode_weights_file
 from policies.contracts.outputs import release_update
 from policies.plans.kinds import Plan
+from policies.plans.server.beside import taken_in
 
 
 class Rounds:
@@ -129,7 +130,8 @@ class Rounds:
         if encoding == "none":
             return blob
         decoded = scratch / "weights.safetensors"
-        decode_weights_file(blob, decoded, approved.inputs, encoding, max_bytes=self._max_update_bytes)
+        expected = taken_in(approved.plan, run.round, approved.inputs)
+        decode_weights_file(blob, decoded, expected, encoding, max_bytes=self._max_update_bytes)
         return decoded
 
     def _release(self, approved: Approval, result: Path, blob: Blob) -> str:

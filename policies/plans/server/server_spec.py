@@ -1,7 +1,8 @@
 """The researcher's side in a training plan: which strategy makes client updates the next global model, and how.
 
 All of them work on client updates that hospitals released, so none costs privacy. What a strategy changes at the
-hospital, such as FedProx's pull, is a setting of the plan that the hospital reads for itself.
+hospital, such as FedProx's pull, is a setting of the plan that the hospital reads for itself; what it sends a hospital
+beside the global weights, such as SCAFFOLD's correction, follows from its name.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from policies.settings import declared, setting
 MOST_HOSPITALS = 10_000
 STRATEGIES = (
     *("fed_avg", "fed_avg_m", "fed_prox", "fed_nova", "fed_adagrad", "fed_adam", "fed_yogi"),
-    *("trimmed_mean", "coordinate_median", "krum"),
+    *("trimmed_mean", "coordinate_median", "krum", "scaffold"),
 )
+BESIDE: Mapping[str, str] = MappingProxyType({"scaffold": "correction"})
+"""Strategies that send each hospital arrays of its own beside the global weights → what these are called."""
 OF_SOME: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "server_second_momentum": ("fed_adam", "fed_yogi"),
@@ -92,12 +95,13 @@ class ServerSpec:
                     f"{' and '.join(readers)}. Leave it out, or choose another strategy."
                 )
 
-    def check_beside(self, *, server_momentum: float, proximal_mu: float) -> None:
+    def check_beside(self, *, server_momentum: float, proximal_mu: float, momentum: float) -> None:
         """Refuses a plan whose other settings are not those of its strategy.
 
         Args:
             server_momentum: The plan's.
             proximal_mu: The plan's.
+            momentum: The plan's, at the hospital.
 
         Raises:
             PlanError: A setting is zero that the strategy is named for, or one is given that it does not have.
@@ -107,6 +111,13 @@ class ServerSpec:
             raise PlanError(f"{needed} is 0, so {self.strategy} would be fed_avg. Set {needed}, or choose fed_avg.")
         if self.strategy == "fed_adagrad" and server_momentum:
             raise PlanError(f"server_momentum is {server_momentum:g}, fed_adagrad keeps none. Set it to 0.")
+        if self.strategy == "scaffold":
+            for name, value in (("momentum", momentum), ("proximal_mu", proximal_mu)):
+                if value:
+                    raise PlanError(
+                        f"{name} is {value:g}, but scaffold learns a hospital's mean gradient from its update, which "
+                        f"{name} would change. Set it to 0, or choose another strategy."
+                    )
 
     @property
     def read(self) -> dict[str, float]:

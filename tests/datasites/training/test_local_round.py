@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from datasites.training.dp_sgd.engine_contract import CLIP_MARGIN
-from datasites.training.local_round import learning_rate_at, train_round
+from datasites.training.local_round import train_round
 from datasites.training.models import initial_weights, trainable_shapes
 from datasites.training.pictures.data import LabelledPictures
 from datasites.training.randomness.randomness import SecureRandom
@@ -197,8 +197,8 @@ def test_global_weights_and_pictures_are_left_as_they_were():
 
 def test_the_cosine_schedule_runs_over_the_whole_study():
     study = plan(rounds=4, steps_per_round=5, learning_rate=2.0, learning_rate_schedule="cosine")
-    assert [learning_rate_at(study, step) for step in (0, 10)] == pytest.approx([2.0, 1.0])
-    assert learning_rate_at(study, 19) == pytest.approx(1 + math.cos(math.pi * 0.95))
+    assert [study.learning_rate_at(step) for step in (0, 10)] == pytest.approx([2.0, 1.0])
+    assert study.learning_rate_at(19) == pytest.approx(1 + math.cos(math.pi * 0.95))
 
 
 def test_a_later_round_goes_on_where_the_schedule_was():

@@ -221,6 +221,22 @@ def test_a_strategy_that_is_named_for_a_setting_has_it() -> None:
     assert replace(PLAN, server=ServerSpec("fed_prox"), proximal_mu=0.01).server.strategy == "fed_prox"
 
 
+def test_scaffold_goes_with_no_setting_that_hides_a_hospitals_mean_gradient() -> None:
+    plain = replace(PLAN, momentum=0.0, proximal_mu=0.0)
+    assert replace(plain, server=ServerSpec("scaffold")).server.read == ServerSpec().read
+    for setting in ("momentum", "proximal_mu"):
+        with pytest.raises(PlanError, match=f"{setting} is 0.5, but scaffold"):
+            replace(plain, server=ServerSpec("scaffold"), **{setting: 0.5})
+
+
+def test_the_learning_rates_of_a_round_are_those_of_its_steps() -> None:
+    study = replace(PLAN, rounds=2, steps_per_round=3, learning_rate=0.5, learning_rate_schedule="constant")
+    assert [study.summed_rates(index) for index in (0, 1)] == [1.5, 1.5]
+    cosine = replace(study, learning_rate_schedule="cosine")
+    assert cosine.summed_rates(1) == pytest.approx(sum(cosine.learning_rate_at(step) for step in (3, 4, 5)))
+    assert cosine.summed_rates(0) > 1.0 > cosine.summed_rates(1) > 0
+
+
 def test_the_order_of_options_does_not_matter() -> None:
     turned = replace(MODEL, options={"groups": 4, "width": 16})
     assert replace(PLAN, model=turned).digest() == PLAN.digest()

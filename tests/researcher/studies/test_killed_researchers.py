@@ -23,8 +23,8 @@ from researcher.evaluation.hold_out import HoldOut
 from researcher.studies.asked_round import AskedRound
 from researcher.studies.checkpoints import load_state
 from researcher.studies.history import RoundRecord
-from researcher.studies.remote_round import OutgoingWeights
 from researcher.studies.retry_policy import RetryPolicy
+from researcher.studies.rounds.outgoing import OutgoingWeights
 from researcher.studies.study import Study
 
 SPEC = ModelSpec("linear", (16, 16, 1), 2)

@@ -19,8 +19,9 @@ from researcher.evaluation.hold_out import HoldOut
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
-    from researcher.studies.remote_round import DatasiteRound, OutgoingWeights, RemoteRound
+    from researcher.studies.remote_round import DatasiteRound, RemoteRound
     from researcher.studies.retry_policy import RetryPolicy
+    from researcher.studies.rounds.outgoing import OutgoingWeights
     from researcher.studies.study import Study
 
 SPEC = ModelSpec("linear", (16, 16, 1), 2)
