@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-all test-faults test-chaos test-load test-mutants test-gpu fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands bench-export bench-serving bench-study screenshots translations check types-product types-tests lock clean
+.PHONY: help setup demo test test-fast test-all test-faults test-chaos test-load test-mutants test-gpu fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands bench-export bench-serving bench-study bench-simulation screenshots translations check types-product types-tests lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -23,6 +23,13 @@ $(VENV)/.installed: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet "uv>=0.5"
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --compile-bytecode -r requirements.txt
+	touch $@
+
+.PHONY: simulation
+simulation: $(VENV)/.simulation ## what 'researcher simulate' needs on several cores: Ray, beside the rest
+
+$(VENV)/.simulation: researcher/simulation/requirements.txt $(VENV)/.installed
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --compile-bytecode -r $<
 	touch $@
 
 demo: export OMP_NUM_THREADS = 1
@@ -44,7 +51,7 @@ browser:
 	    apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium && exit 0; fi; \
 	  echo "The tests of the console's pages need a Chromium: install Debian's package 'chromium', or say CHROMIUM=/path/to/one."; exit 1
 
-test: setup browser ## the tests, without the slow and real-data ones (TEST_PROCESSES=0 ARGS="-x tests/policies")
+test: setup simulation browser ## the tests, without the slow and real-data ones (TEST_PROCESSES=0 ARGS="-x tests/policies")
 	$(BIN)/python -m pytest $(TOGETHER) -m "not slow and not real_data" $(ARGS)
 
 # The rooms that decide, and the picture of the house; none of these tests needs a running hospital.
@@ -64,7 +71,7 @@ fast-datasites: HALF = $(filter tests/datasites/%,$(GOVERNANCE))
 $(HALVES):
 	$(BIN)/python -m coverage run -p -m pytest -m "not slow and not real_data" $(HALF) $(ARGS)
 
-test-all: setup browser ## every test, the slow and real-data ones too
+test-all: setup simulation browser ## every test, the slow and real-data ones too
 	$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
 
 test-faults: setup ## 200 kills at random moments over studies at three hospitals; prints what was lost (FAULTS=...)
@@ -109,6 +116,13 @@ bench-serving: setup ## a served model at 20 pictures a second beside decoding a
 bench-study: setup ## strategies at hospitals that differ, with and without privacy, into out/bench (ARGS="--seeds 1 --strategies fed_avg krum")
 	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/benchmarks/study.py $(ARGS)
 
+# Flower's pins and PySyft's exclude each other.
+FLOWER := out/bench/flower
+bench-simulation: setup simulation ## 200 made-up hospitals beside bare calls of the trainer and beside Flower's simulation, into out/bench (ARGS="--kinds dp")
+	test -x $(FLOWER)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(FLOWER)
+	$(BIN)/uv pip install --quiet --python $(FLOWER)/bin/python -r tests/benchmarks/flower.txt
+	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/benchmarks/simulation.py $(ARGS)
+
 bench-commands: setup ## processor seconds and wall of every everyday command, and of each help, into out/bench (ARGS="--beside ../earlier --turns 1")
 	$(BIN)/python tests/benchmarks/commands.py $(ARGS)
 
@@ -140,6 +154,9 @@ lock: ## resolve pyproject.toml into requirements.txt
 	  --no-emit-index-url --no-header -o requirements.txt
 	$(BIN)/uv pip compile --group pyproject.toml:serving --python-version 3.11 --constraint requirements.txt \
 	  --no-emit-index-url --no-header --no-annotate -o researcher/serving/requirements.txt
+	$(BIN)/python -c "import tomllib; print('\n'.join(tomllib.load(open('pyproject.toml','rb'))['project']['optional-dependencies']['simulation']))" > $(VENV)/simulation.txt
+	$(BIN)/uv pip compile $(VENV)/simulation.txt --python-version 3.11 --constraint requirements.txt \
+	  --no-emit-index-url --no-header --no-annotate -o researcher/simulation/requirements.txt
 
 clean: ## remove what the demo and the tests wrote
 	rm -rf out state .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from researcher.planning.initial_weights import InitialWeights, load_initial_weights
     from researcher.planning.planning import StudySettings, make_plan, study_epsilon
     from researcher.reports import StudyResult, write_report
+    from researcher.simulation.settings import SimulationSettings
+    from researcher.simulation.simulate import simulate
     from researcher.strategies import ClientUpdate, FedAvg, ServerState, Strategy
     from researcher.studies.history import History, PrivacySpent, RoundRecord
     from researcher.studies.kept_plan import STUDY_FILE
@@ -89,6 +91,7 @@ __all__ = [
     "RunSpec",
     "ServerState",
     "Setup",
+    "SimulationSettings",
     "Statement",
     "StatisticsPlan",
     "Strategy",
@@ -112,6 +115,7 @@ __all__ = [
     "make_plan",
     "replay",
     "result_of",
+    "simulate",
     "study_epsilon",
     "text_form",
     "tokens",
@@ -164,6 +168,7 @@ _HOMES = {
     "RoundRecord": "researcher.studies.history",
     "RunSpec": "policies.plans.training",
     "ServerState": "researcher.strategies",
+    "SimulationSettings": "researcher.simulation.settings",
     "Statement": "policies.plans.words.statement",
     "StatisticsPlan": "policies.plans.releases",
     "Strategy": "researcher.strategies",
@@ -181,6 +186,7 @@ _HOMES = {
     "make_plan": "researcher.planning.planning",
     "result_of": "researcher.terminal.training_session",
     "study_epsilon": "researcher.planning.planning",
+    "simulate": "researcher.simulation.simulate",
     "text_form": "policies.plans.tokeniser",
     "tokens": "policies.plans.tokeniser",
     "write_all": "researcher.terminal.training_session",

@@ -9,9 +9,23 @@ from policies.terminal.printing import say, show_everything
 from researcher.cli import conversations, counts, demo, evidence, hospitals, receipts, repetition, reports, studies
 from researcher.cli.commands import ResearcherCommands
 from researcher.cli.models import exports, serving
+from researcher.cli.trials import simulation
 
 DESCRIPTION = "The researcher's commands."
-PARTS = (hospitals, studies, repetition, conversations, receipts, evidence, counts, exports, serving, reports, demo)
+PARTS = (
+    hospitals,
+    studies,
+    repetition,
+    conversations,
+    receipts,
+    evidence,
+    counts,
+    exports,
+    serving,
+    reports,
+    simulation,
+    demo,
+)
 """Each adds its own commands; `--help` and the reference list them in this order."""
 INTERRUPTED = 130
 

@@ -86,7 +86,7 @@ def load_test_data(
     """
     path, about = Path(path), about or About()
     hold_out, converted = _in_form(path, model)
-    columns = _columns(path, hold_out, about)
+    columns = columns_of(path, hold_out, about)
     patients = columns.pop(PATIENT, None) or hold_out.patients
     if patients is not None and not all(patients):
         raise DataError(f"{path}: patients must be named for every picture, or for none; some are not.")
@@ -123,8 +123,17 @@ def _size(shape: Sequence[int]) -> str:
     return f"{height} × {width} { ({1: 'grey', 3: 'colour'}.get(channels, f'{channels}-channel')) }"
 
 
-def _columns(path: Path, hold_out: HoldOut, about: About) -> dict[str, tuple[str, ...]]:
-    """`patient` and `site` where there are such columns, and the groups, each with a value for every picture."""
+def columns_of(path: Path, hold_out: HoldOut, about: About) -> dict[str, tuple[str, ...]]:
+    """`patient` and `site` where there are such columns, and the groups, each with a value for every picture.
+
+    Args:
+        path: Where the pictures were read.
+        hold_out: The pictures.
+        about: Where these things stand.
+
+    Raises:
+        DataError: A column that was asked for is not there, or does not name every picture.
+    """
     is_npz = path.suffix.lower() == ".npz" and about.table is None
     named = {PATIENT: about.patient_column, SITE: about.site_column}
     usual = {PATIENT: "groups", SITE: "sites"} if is_npz else {PATIENT: PATIENT, SITE: SITE}

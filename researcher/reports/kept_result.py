@@ -40,6 +40,7 @@ def read_result(path: Path | str) -> StudyResult:
             privacy_total=_spent(values["privacy_total"]),
             versions=values["versions"],
             finished=str(values["finished"]),
+            simulated=str(values.get("simulated", "")),
         )
     except (KeyError, TypeError, ValueError, AttributeError, PlanError, FederationError) as error:
         raise ConfigError(f"{path} is not the result of a study as this version writes it ({error}).") from error

@@ -60,6 +60,7 @@ def write_page(path: Path | str, result: StudyResult, plots: Mapping[str, Path])
     page = _TEMPLATES.get_template("page.html.jinja").render(
         study=result.plan.study,
         finished=result.finished,
+        kind="simulation report" if result.simulated else "study report",
         summary=wording.summary(result),
         headline=_headline(result),
         score=_named_score(result),

@@ -35,6 +35,7 @@ class StudyResult:
         finished: When, for people, such as `4 May 2027, 10:21`.
         counts: What hospitals released on requests for counts that belong to the study: statistics of the dataset, or
             evaluations of its global model.
+        simulated: How its hospitals were made up; empty where they are real.
     """
 
     plan: TrainingPlan
@@ -48,6 +49,7 @@ class StudyResult:
     versions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     finished: str = ""
     counts: tuple[SavedCounts, ...] = ()
+    simulated: str = ""
 
     def __post_init__(self) -> None:
         if not self.rounds:
@@ -147,6 +149,7 @@ class StudyResult:
             "finished": self.finished,
             "versions": {host: dict(versions) for host, versions in self.versions.items()},
             "plan": json.loads(self.plan.to_json()),
+            **({"simulated": self.simulated} if self.simulated else {}),
             **({"counts": [one.to_dict() for one in self.counts]} if self.counts else {}),
             **(self._of_findings() if self.final.findings else {}),
         }

@@ -76,6 +76,11 @@ def cautions(studies: Studies) -> Iterator[str]:
         yield f"Their epsilons are not of one kind: {told}. Only those of one unit and delta can be compared."
     if unknown := [name for name, result in studies.items() if result.not_private]:
         yield f"Not differentially private: {', '.join(unknown)}. Such a study promises its patients nothing."
+    if simulated := [name for name, result in studies.items() if result.simulated]:
+        yield (
+            f"Simulated at made-up hospitals: {', '.join(simulated)}. What they cost is what the same plan would cost "
+            "in earnest; nobody was protected by it."
+        )
     if len({result.plan.dataset for result in results}) > 1:
         yield f"They are of different datasets: {', '.join(sorted({result.plan.dataset for result in results}))}."
 

@@ -30,10 +30,13 @@ def summary(result: StudyResult) -> str:
         classes += f" ({', '.join(result.class_names)})"
     apart = "of" if model.label_kind == "multi" else "apart in"
     updated = sum(bool(record.datasites) for record in result.rounds)
+    where = f"{_hospitals(result)} over {count(updated, 'round')}"
+    told = f"at {where}. The {stayed} stayed where they are."
+    if result.simulated:
+        told = f"in a simulation of {where}: {result.simulated}."
     return (
         f"A {model.name} of {result.parameters:,} parameters that tells {classes} {apart} "
-        f"{height} × {width} {kind} {pictures}, trained at {_hospitals(result)} over "
-        f"{count(updated, 'round')}. The {stayed} stayed where they are."
+        f"{height} × {width} {kind} {pictures}, trained {told}"
     )
 
 
@@ -46,6 +49,8 @@ def _hospitals(result: StudyResult) -> str:
 def taking_part(result: StudyResult) -> str:
     """How many were asked and what became of that; then in which rounds each took part that was not in all."""
     parts = result.participation
+    if result.simulated:
+        return f"{count(len(parts), 'hospital')} made up; nobody was asked."
     states = Counter(part.decision for part in parts.values())
     told = ", ".join(f"{many} {state}" for state, many in sorted(states.items(), key=lambda pair: pair[0] != APPROVED))
     sentences = [f"{count(len(parts), 'hospital')} asked: {told}."]
@@ -73,6 +78,11 @@ def _rounds(rounds: Sequence[int]) -> str:
 
 def guarantee(result: StudyResult) -> str:
     """Two sentences: what one privacy unit is promised by all that was released, and what it is not."""
+    if result.simulated:
+        return (
+            "A simulation promises nothing: its noise follows from a seed, so whoever knows the seed can take it off. "
+            "Its epsilons are what the same plan would cost each hospital at which somebody ran it in earnest."
+        )
     if result.not_private:
         return (
             f"Training was not differentially private at {', '.join(result.not_private)}: what was released "
@@ -119,7 +129,7 @@ def odds_of_membership(result: StudyResult) -> str:
     """What any test of membership can find in all rounds of the plan, and of a baseline that cost as much again."""
     spent = [cost for cost in (*result.privacy_total.values(), *result.privacy.values()) if cost]
     unit = "picture" if any(cost.unit == "picture" for cost in spent) or not spent else "patient"
-    if result.not_private or result.plan.privacy is None:
+    if result.not_private or result.plan.privacy is None or result.simulated:
         return odds(None, unit).text
     bounds = membership_bounds(plan_spend(result.plan) * (2 if result.privacy_total else 1))
     return f"{odds(bounds, unit).text} {at_each_rate(bounds).text}"
@@ -127,6 +137,11 @@ def odds_of_membership(result: StudyResult) -> str:
 
 def hospitals_note(result: StudyResult) -> str:
     """How to read the table of hospitals."""
+    if result.simulated:
+        return (
+            "Public size is what a hospital of so many units declares. Epsilon is what the plan would spend there over "
+            "all rounds, as a hospital's ledger composes it."
+        )
     notes = [
         "Public size is what a hospital declares; the true number stays private.",
         "Epsilon is what the study spent there over all rounds, as the hospital's ledger composes it.",
@@ -177,6 +192,8 @@ def privacy_note(result: StudyResult) -> str:
     if worst is None:
         return "not differentially private"
     note = f"at delta {number(worst.delta)}, per {worst.unit}"
+    if result.simulated:
+        note += "; simulated: what it would be in earnest"
     if total := highest(result.privacy_total):
         note += f"; {epsilon(total.epsilon)} with the local-only baselines"
     return note

@@ -25,13 +25,13 @@ class CalledSums:
     """
 
     def __init__(self, engine: StepEngine) -> None:
-        self._engine = engine
+        self.engine = engine
 
     def __call__(self, batches: Iterable[Batch]) -> list[torch.Tensor]:
         """Returns the sums, float64, one of each trained parameter's shape."""
         sums: list[torch.Tensor] = []
         for batch in batches:
-            parts = self._engine.clipped_sum(batch)
+            parts = self.engine.clipped_sum(batch)
             sums = [total.add_(part) for total, part in zip(sums, parts, strict=True)] if sums else parts
         return sums
 
@@ -56,7 +56,7 @@ class RecordedSums:
     NAME = "the pass over a batch"
 
     def __init__(self, engine: StepEngine, recorder: Recorder, batch: Batch) -> None:
-        self._engine = engine
+        self.engine = engine
         self._batch = Batch(
             tuple(part.clone() for part in batch.inputs) if isinstance(batch.inputs, tuple) else batch.inputs.clone(),
             batch.labels.clone(),
@@ -81,7 +81,7 @@ class RecordedSums:
         return self._sums
 
     def _add(self) -> None:
-        torch._foreach_add_(self._sums, self._engine.clipped_sum(self._batch))
+        torch._foreach_add_(self._sums, self.engine.clipped_sum(self._batch))
 
 
 def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:

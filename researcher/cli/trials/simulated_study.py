@@ -1,0 +1,69 @@
+"""A simulated study as the command line has it. All that is said on the way is of made-up hospitals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from policies.plans.training import TrainingPlan
+from policies.settings import declared
+from policies.terminal.printing import say
+from researcher.cli.study_options import study_settings_of
+from researcher.planning.planning import study_epsilon
+from researcher.reports import wording
+from researcher.simulation.made_up import MadeUpHospital
+from researcher.simulation.results import MODEL_FILE
+from researcher.simulation.settings import SimulationSettings
+from researcher.simulation.simulate import simulate
+from researcher.studies.history import RoundRecord
+
+
+def run(
+    *, data: Path, test: Path | None, out: Path, backbone_weights: str | None, in_process: bool, **given: Any
+) -> None:
+    """Runs a simulation and says what happens.
+
+    Args:
+        data: What the hospitals share.
+        test: Test data, or None.
+        out: Folder to write.
+        backbone_weights: Of a features model, or None.
+        in_process: Whether Ray is left out.
+        given: The options of a simulation and of its study's plan.
+    """
+    own = {name: given.pop(name) for name in declared(SimulationSettings)}
+    chosen = {name: value for name, value in own.items() if value is not None}
+    simulate(
+        study_settings_of(given),
+        SimulationSettings(**chosen, in_process=in_process),
+        data,
+        out,
+        test=test,
+        backbone_weights=backbone_weights,
+        on_plan=_say_plan,
+        on_round=_say_round,
+        on_retried=lambda hospital, at: say(f"round {at + 1}: a worker died; {hospital} is trained again"),
+    )
+    say(f"Written to {out}/: report.html, result.json, {MODEL_FILE}")
+
+
+def _say_plan(plan: TrainingPlan, hospitals: Sequence[MadeUpHospital]) -> None:
+    epsilon, sizes = study_epsilon(plan), sorted(hospital.public_size for hospital in hospitals)
+    cost = "without differential privacy"
+    if epsilon is not None and plan.privacy is not None:
+        cost = f"at real hospitals epsilon {wording.epsilon(epsilon)} at delta {plan.privacy.delta:g}"
+    say(
+        f"A simulation of {wording.count(len(hospitals), 'hospital')} of {sizes[0]} to {sizes[-1]} units: "
+        f"{wording.count(plan.rounds, 'round')} of {wording.count(plan.steps_per_round, 'step')}, {cost}."
+    )
+    say("Its noise follows from the seed and protects nobody: simulate on public data alone.")
+
+
+def _say_round(record: RoundRecord) -> None:
+    name, value = wording.headline(record)
+    cost = f", epsilon {wording.epsilon(max(record.epsilon.values()))}" if record.epsilon else ""
+    say(
+        f"round {record.round}: {name} {value}, macro F1 {record.macro_f1:.3f}{cost}, "
+        f"{wording.seconds(record.seconds['total'])}"
+    )

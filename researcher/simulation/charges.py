@@ -1,0 +1,42 @@
+"""Charges of made-up hospitals, by the hospitals' own accountant. There is no ledger here to keep them."""
+
+from __future__ import annotations
+
+from policies.budget.accountant import epsilon_spent
+from policies.budget.steps import GaussianSteps
+from policies.plans.training import TrainingPlan
+
+
+class Charges:
+    """The rounds that each hospital began: a round that is trained again is charged once, as its noise is the same."""
+
+    def __init__(self, plan: TrainingPlan, rounds: int, hospitals: tuple[str, ...]) -> None:
+        """Begins with what an earlier part of the simulation came to.
+
+        Args:
+            plan: The study's.
+            rounds: That every hospital has done.
+            hospitals: Their names.
+        """
+        self._plan = plan
+        self._begun = {name: set(range(rounds)) for name in hospitals}
+        self._known: dict[int, float] = {}
+
+    def begin(self, hospital: str, round_index: int) -> None:
+        """Charges a hospital's round when its training begins, unless that was done."""
+        self._begun[hospital].add(round_index)
+
+    def epsilon(self) -> dict[str, float]:
+        """Hospital → epsilon of all rounds that it began, at the plan's delta; empty where nothing is private."""
+        if self._plan.privacy is None:
+            return {}
+        return {name: self._epsilon(len(begun)) for name, begun in self._begun.items() if begun}
+
+    def _epsilon(self, rounds: int) -> float:
+        privacy = self._plan.privacy
+        if privacy is None:
+            return 0.0
+        if rounds not in self._known:
+            steps = GaussianSteps(privacy.noise_multiplier, self._plan.sample_rate, rounds * self._plan.steps_per_round)
+            self._known[rounds] = epsilon_spent((steps,), privacy.delta)
+        return self._known[rounds]

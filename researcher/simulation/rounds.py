@@ -1,0 +1,113 @@
+"""The rounds of a simulation: weights to every made-up hospital, updates folded by the strategy as they come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from policies.contracts.encodings import decode
+from policies.plans.training import TrainingPlan
+from researcher.evaluation.evaluation import evaluate
+from researcher.simulation.charges import Charges
+from researcher.simulation.made_up import MadeUpHospital
+from researcher.simulation.work import Work
+from researcher.simulation.workers import Workers
+from researcher.strategies import ClientUpdate, ServerState, Strategy, Weights
+from researcher.studies.checkpoints import save_state
+from researcher.studies.history import History, RoundRecord
+from researcher.studies.remote_round import OutgoingWeights
+
+
+@dataclass
+class _Came:
+    """What a round's updates came to.
+
+    Attributes:
+        size_bytes: Of all of them, encoded.
+        last: When the last one came.
+    """
+
+    size_bytes: int = 0
+    last: float = field(default_factory=time.monotonic)
+
+
+def run_rounds(
+    work: Work,
+    workers: Workers,
+    *,
+    strategy: Strategy,
+    begun: tuple[ServerState, History],
+    folder: Path,
+    on_round: Callable[[RoundRecord], None],
+) -> tuple[ServerState, History]:
+    """Runs the rounds that are left; each is saved as a study's is.
+
+    Args:
+        work: Of the simulation; all its hospitals take part in each round.
+        workers: Train them.
+        strategy: Makes updates the next global model.
+        begun: State and history to go on from.
+        folder: Where they are saved.
+        on_round: Called after each round.
+    """
+    (state, history), plan, hospitals = begun, work.plan, work.hospitals
+    charges = Charges(plan, state.round, tuple(hospital.name for hospital in hospitals))
+    while state.round < plan.rounds:
+        started, came = time.monotonic(), _Came()
+        outgoing = OutgoingWeights.encode(state.weights, plan, state.round).content
+        index = state.round
+        weights = _received(state, plan, outgoing)
+        state = strategy.apply(state, _updates(plan, weights, index, hospitals, workers, charges, came))
+        aggregated = time.monotonic()
+        scores = evaluate(plan.model, state.model, work.hold_out)
+        record = RoundRecord(
+            round=state.round,
+            datasites=tuple(hospital.name for hospital in hospitals),
+            test_accuracy=scores.accuracy,
+            macro_f1=scores.macro_f1,
+            confusion=scores.confusion,
+            findings=scores.findings,
+            seconds={
+                "queue": 0.0,
+                "transfer": 0.0,
+                "train": came.last - started,
+                "aggregate": aggregated - came.last,
+                "total": time.monotonic() - started,
+            },
+            bytes_up=len(outgoing) * len(hospitals),
+            bytes_down=came.size_bytes,
+            epsilon=charges.epsilon(),
+        )
+        history.append(record)
+        save_state(folder, state, history, plan_digest=plan.digest())
+        on_round(record)
+    return state, history
+
+
+def _received(state: ServerState, plan: TrainingPlan, outgoing: bytes) -> Weights:
+    """The weights as hospitals have them once they are decoded."""
+    shapes = {name: array.shape for name, array in state.weights.items()}
+    return decode(outgoing, shapes, plan.weights_encoding, max_bytes=len(outgoing))
+
+
+def _updates(
+    plan: TrainingPlan,
+    weights: Weights,
+    round_index: int,
+    hospitals: Sequence[MadeUpHospital],
+    workers: Workers,
+    charges: Charges,
+    came: _Came,
+) -> Iterator[ClientUpdate]:
+    """Each hospital's update; none is kept here."""
+
+    def begin(hospital: MadeUpHospital) -> None:
+        charges.begin(hospital.name, round_index)
+
+    parts = workers.train(weights, round_index, hospitals, begin)
+    for hospital, part in zip(hospitals, parts, strict=True):
+        came.size_bytes += part.size_bytes
+        came.last = time.monotonic()
+        yield ClientUpdate(hospital.name, part.update, float(hospital.public_size), steps=plan.steps_per_round)

@@ -1,0 +1,114 @@
+"""A whole simulation: data shared out, a plan made as for real hospitals, rounds, and results as a study has them.
+
+It goes on from its folder as a study does, with the same settings and data; with others it refuses to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from datasites.training.models import initial_weights
+from policies.errors import ConfigError
+from policies.plans.training import TrainingPlan
+from researcher import atomic_file
+from researcher.planning.settings import StudySettings
+from researcher.reports import StudyResult
+from researcher.simulation.made_up import MadeUpHospital
+from researcher.simulation.ray_cluster import ray_cluster
+from researcher.simulation.ray_workers import GIGABYTE, OnRay, store_bytes
+from researcher.simulation.results import write_results
+from researcher.simulation.rounds import run_rounds
+from researcher.simulation.settings import SimulationSettings
+from researcher.simulation.work import Work, make_work
+from researcher.simulation.workers import InThisProcess, Retried, Workers
+from researcher.studies.checkpoints import load_state
+from researcher.studies.history import History, RoundRecord
+from researcher.studies.study import check_enough, strategy_of
+
+SIMULATION_FILE = "simulation.json"
+
+
+def simulate(
+    study: StudySettings,
+    simulation: SimulationSettings,
+    data: Path | str,
+    out: Path | str,
+    *,
+    test: Path | str | None = None,
+    backbone_weights: str | None = None,
+    on_plan: Callable[[TrainingPlan, Sequence[MadeUpHospital]], None] = lambda plan, hospitals: None,
+    on_round: Callable[[RoundRecord], None] = lambda record: None,
+    on_retried: Retried = lambda hospital, round_index: None,
+) -> StudyResult:
+    """Runs a study at made-up hospitals and writes what a study writes: history, global model, report.
+
+    All randomness follows from the simulation's seed, so that a simulation can be repeated and whoever knows the seed
+    can take the noise off again: it protects nobody. Its epsilons say what the plan would cost at real hospitals.
+
+    Args:
+        study: The plan's settings.
+        simulation: How hospitals are made up, and where they train.
+        data: What they share, as test data are read: an .npz file, a folder, a table, or a .toml that describes them.
+        out: Folder to write; a simulation of the same settings and data goes on there.
+        test: Test data of the same form; a share of the units if None.
+        backbone_weights: Of a model that reads features.
+        on_plan: Told the plan and the hospitals before the first round.
+        on_round: Told each round.
+        on_retried: Told a hospital, and the round from 0, that is trained again as its worker died.
+
+    Returns:
+        The result, as `researcher report` reads it.
+
+    Raises:
+        ConfigError: Ray is missing, or the folder holds another simulation.
+        DataError: The data cannot be read, or shared out as the settings say.
+        PlanError, BudgetTooSmall: As `make_plan`.
+        WanwuError: What a hospital's training raised.
+    """
+    out = Path(out)
+    work = make_work(study, simulation, data, test=test, backbone_weights=backbone_weights)
+    plan, strategy = work.plan, strategy_of(work.plan)
+    check_enough(strategy, len(work.hospitals))
+    _keep(out, work)
+    begun = load_state(out, plan_digest=plan.digest())
+    if begun is None:
+        begun = strategy.init(initial_weights(plan.model, simulation.seed)), History()
+    on_plan(plan, work.hospitals)
+    if begun[0].round < plan.rounds:
+        with _workers(
+            simulation, work, sum(array.nbytes for array in begun[0].weights.values()), on_retried
+        ) as workers:
+            begun = run_rounds(work, workers, strategy=strategy, begun=begun, folder=out, on_round=on_round)
+    return write_results(out, work, *begun)
+
+
+@contextlib.contextmanager
+def _workers(simulation: SimulationSettings, work: Work, model_bytes: int, on_retried: Retried) -> Iterator[Workers]:
+    if simulation.in_process:
+        yield InThisProcess(work.plan, work.pictures, simulation.seed)
+        return
+    most = simulation.workers or len(os.sched_getaffinity(0))
+    needed = store_bytes(work.pictures, model_bytes, most)
+    memory = round(simulation.worker_memory * GIGABYTE)
+    with ray_cluster(simulation.ray_address, workers=simulation.workers, store_bytes=needed) as (ray, workers):
+        yield OnRay(ray, work, simulation.seed, workers=workers, memory_bytes=memory, on_retried=on_retried)
+
+
+def _keep(out: Path, work: Work) -> None:
+    """Notes what a folder is the simulation of.
+
+    Raises:
+        ConfigError: It is another's.
+    """
+    path, text = out / SIMULATION_FILE, json.dumps(work.record, indent=1)
+    if not path.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            raise ConfigError(f"{out} holds something else than a simulation. Choose another folder: --out.")
+        atomic_file.write(path, text)
+    elif atomic_file.read(path).decode() != text:
+        raise ConfigError(f"{out} holds a simulation of other settings or data. Choose another folder: --out.")

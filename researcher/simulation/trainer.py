@@ -1,0 +1,119 @@
+"""Trains made-up hospitals one after the other by the datasites' own trainer. Nothing in here is private.
+
+What does not hang on a hospital is set up once: the model, its engine, and the look at the device for each size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from datasites.training.dp_sgd.private_step import Shaped, find_shape
+from datasites.training.dp_sgd.step_sums import CalledSums
+from datasites.training.local_round import PreparedTraining, prepare_training
+from datasites.training.process_group.process_group import SINGLE_PROCESS
+from datasites.training.randomness.randomness import SecureRandom
+from policies.contracts.encodings import decode, encode, largest_size
+from policies.contracts.weights import Malformed
+from policies.errors import InputRefused
+from policies.plans.training import TrainingPlan
+from researcher.simulation.made_up import MadeUpHospital, SharedPictures
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One hospital's part in a round.
+
+    Attributes:
+        update: Name → float32 array of the parameter's shape, as it is after the plan's encoding.
+        size_bytes: Of the encoded update.
+        seconds: That the training took.
+    """
+
+    update: dict[str, np.ndarray]
+    size_bytes: int
+    seconds: float
+
+
+def randomness(seed: int, hospital: str, round_index: int) -> SecureRandom:
+    """The generator of a hospital's draws and noise in a round: always the same, so a round can be trained again.
+
+    Whoever knows the seed can take the noise off again. No datasite can be asked for such a generator.
+
+    Args:
+        seed: Of the simulation.
+        hospital: Its name.
+        round_index: From 0.
+    """
+    return SecureRandom.for_tests(int.from_bytes(_digest(seed, hospital, round_index)))
+
+
+class Trainer:
+    """Trains one plan's rounds at any of the made-up hospitals, on a processor."""
+
+    def __init__(self, plan: TrainingPlan, pictures: SharedPictures, seed: int) -> None:
+        """Sets nothing up yet.
+
+        Args:
+            plan: The study's.
+            pictures: Of all hospitals.
+            seed: Of the simulation.
+        """
+        self._plan = replace(plan, run=replace(plan.run, device="cpu"))
+        self._pictures, self._seed = pictures, seed
+        self._prepared: PreparedTraining | None = None
+        self._shapes: dict[int, Shaped | None] = {}
+
+    def train(self, hospital: MadeUpHospital, round_index: int, weights: Mapping[str, np.ndarray]) -> Trained:
+        """One hospital's update, the same for the same arguments to the last bit.
+
+        Args:
+            hospital: Whose.
+            round_index: From 0.
+            weights: Name → float32 array of the parameter's shape: the round's global weights.
+
+        Raises:
+            PlanError, DataError, RoundRefused, InputRefused, NotRepeatable, OutOfMemory: As `train_round`.
+        """
+        begun = time.monotonic()
+        prepared = self._prepare(hospital.public_size, round_index, weights)
+        random = randomness(self._seed, hospital.name, round_index)
+        update = prepared.train(self._pictures.of(hospital), random=random)
+        took = time.monotonic() - begun
+        shapes = {name: array.shape for name, array in update.items()}
+        encoding = self._plan.update_encoding
+        most = largest_size(shapes, encoding)
+        if encoding == "none":
+            return Trained(update, most, took)
+        try:
+            content = encode(update, encoding, seed=_digest(self._seed, hospital.name, round_index))
+        except Malformed as error:
+            raise InputRefused(
+                f"The update of {hospital.name} cannot be sent: {error}. Lower --learning_rate."
+            ) from error
+        return Trained(decode(content, shapes, encoding, max_bytes=most), len(content), took)
+
+    def _prepare(self, public_size: int, round_index: int, weights: Mapping[str, np.ndarray]) -> PreparedTraining:
+        """The round, prepared; a new size takes a look of its own, as it decides the shape of batches."""
+        prepared = self._prepared
+        if prepared is None:
+            prepared = prepare_training(self._plan, round_index, weights, public_size=public_size)
+            self._prepared, self._shapes = prepared, {public_size: prepared.private}
+        if public_size not in self._shapes:
+            self._shapes[public_size] = self._shape(prepared, public_size)
+        shape = self._shapes[public_size]
+        return replace(prepared, round_index=round_index, global_weights=weights, private=shape)
+
+    def _shape(self, prepared: PreparedTraining, public_size: int) -> Shaped | None:
+        if prepared.private is None or not isinstance(prepared.private.sums, CalledSums):
+            return None
+        engine = prepared.private.sums.engine
+        return find_shape(self._plan, prepared.model, engine, public_size=public_size, process_group=SINGLE_PROCESS)
+
+
+def _digest(seed: int, hospital: str, round_index: int) -> bytes:
+    return hashlib.sha256(f"simulation {seed}, round {round_index}, {hospital}".encode()).digest()

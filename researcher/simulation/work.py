@@ -1,0 +1,131 @@
+"""The work of a simulation: the plan, the made-up hospitals with their pictures, and what is scored on.
+
+All of it follows from settings and data, so that a simulation can be gone on with and repeated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from policies.plans.public_size import rounded_up
+from policies.plans.training import TrainingPlan
+from researcher.evaluation.feature_hold_out import with_features
+from researcher.evaluation.hold_out import HoldOut
+from researcher.hospitals.hospital import DatasetInfo
+from researcher.planning.planning import StudySettings, make_plan
+from researcher.simulation.data import Data, read_data, with_hold_out
+from researcher.simulation.made_up import MadeUpHospital, SharedPictures, in_order
+from researcher.simulation.settings import SimulationSettings
+from researcher.simulation.split import Share, shared_out
+
+DATASET = "simulated"
+_RUNNING = ("ray_address", "workers", "worker_memory", "in_process")
+"""Settings that change how fast a simulation runs, and nothing of what comes out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """The work of a simulation.
+
+    Attributes:
+        plan: As it would be submitted to such hospitals.
+        pictures: Of all hospitals.
+        hospitals: In order.
+        hold_out: What is scored on.
+        told: How the hospitals were made up, in words.
+        record: What the folder notes, to be gone on with by the same settings and data alone.
+    """
+
+    plan: TrainingPlan
+    pictures: SharedPictures
+    hospitals: tuple[MadeUpHospital, ...]
+    hold_out: HoldOut
+    told: str
+    record: Mapping[str, object]
+
+
+def make_work(
+    study: StudySettings,
+    simulation: SimulationSettings,
+    path: Path | str,
+    *,
+    test: Path | str | None = None,
+    backbone_weights: str | None = None,
+) -> Work:
+    """Reads the data, shares them out, and makes the plan.
+
+    Args:
+        study: The plan's settings.
+        simulation: How hospitals are made up.
+        path: What they share.
+        test: Test data; a share of the units if None.
+        backbone_weights: Of a model that reads features.
+
+    Raises:
+        DataError: The data cannot be read, or shared out as the settings say.
+        PlanError, BudgetTooSmall: As `make_plan`.
+    """
+    data, hold_out = with_hold_out(read_data(path, simulation), test, simulation)
+    shares = _shares(data, simulation)
+    plan = _plan(study, simulation, data, shares)
+    held = with_features(data.pictures, plan.model, backbone_weights)
+    hold_out = with_features(hold_out, plan.model, backbone_weights)
+    pictures, hospitals = in_order(shares, held.images, held.labels, data.units, held.features)
+    about = {name: value for name, value in asdict(simulation).items() if name not in _RUNNING}
+    record: dict[str, object] = {
+        "settings": about,
+        "plan": plan.digest(),
+        "data": _digest(pictures.images, pictures.labels, pictures.units, hold_out.images, hold_out.labels),
+        "hospitals": {share.name: share.value for share in shares} if simulation.column else {},
+    }
+    told = _told(simulation, len(hospitals), Path(path).name)
+    return Work(plan, pictures, hospitals, hold_out, told, record)
+
+
+def _shares(data: Data, simulation: SimulationSettings) -> tuple[Share, ...]:
+    classes = data.classes_of_units if simulation.split == "dirichlet" else np.zeros(data.units.max() + 1, np.int64)
+    return shared_out(simulation, classes, data.values_of_units)
+
+
+def _plan(study: StudySettings, simulation: SimulationSettings, data: Data, shares: Sequence[Share]) -> TrainingPlan:
+    """The plan that would be submitted to hospitals which publish such datasets."""
+    height, width, channels = data.pictures.images.shape[1:]
+    published = [
+        DatasetInfo(
+            datasite=share.name,
+            name=DATASET,
+            class_names=data.pictures.class_names,
+            image_shape=(height, width, channels),
+            unit=simulation.unit,
+            public_size=rounded_up(len(share.units)),
+            limits={},
+            label_kind=data.pictures.label_kind,
+        )
+        for share in shares
+    ]
+    return make_plan(study, published)
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _told(simulation: SimulationSettings, hospitals: int, source: str) -> str:
+    """How the hospitals were made up, in words."""
+    rules = {
+        "even": "evenly",
+        "dirichlet": f"by Dirichlet draws of each class with alpha {simulation.alpha:g}",
+        "column": f"by the column {simulation.column!r}",
+    }
+    return (
+        f"{source}, shared out {rules[simulation.split]} to {hospitals} made-up hospitals with seed {simulation.seed}"
+    )

@@ -1,0 +1,195 @@
+"""A simulation on a real Ray cluster of two workers, by the command: one is killed, and nothing is left behind."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from support.hospitals import ENVIRONMENT, PROJECT, draw_pictures
+from support.waiting import CEILING_SECONDS, wait_for
+
+from researcher.reports.kept_result import read_result
+from researcher.studies.checkpoints import load_model
+
+LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+AT_WORK = "ray::Worker.train"
+COMMAND = [
+    *(sys.executable, "-m", "researcher", "simulate", "--hospitals", "5", "--num_rounds", "2"),
+    *("--local_epochs", "6", "--sample_rate", "0.25", "--epsilon", "8"),
+]
+
+
+@dataclass
+class Running:
+    """A simulation that runs on Ray.
+
+    Attributes:
+        process: The command.
+        folder: Of its temporary files.
+        output: What it says.
+        family: All processes that it was seen to have.
+    """
+
+    process: subprocess.Popen[str]
+    folder: Path
+    output: Path
+    family: set[psutil.Process] = field(default_factory=set)
+
+    def look(self) -> list[psutil.Process]:
+        """Its processes now."""
+        try:
+            now = psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+        self.family |= set(now)
+        return now
+
+    def at_work(self) -> list[psutil.Process]:
+        """Its workers that train a hospital now."""
+        return [one for one in self.look() if AT_WORK in _title(one)]
+
+    def wait_for_work(self) -> list[psutil.Process]:
+        """Its workers, once one of them trains."""
+        try:
+            return wait_for(self.at_work, alive=lambda: self.process.poll() is None)
+        except AssertionError as error:
+            raise AssertionError(f"no worker was seen at work: {self.output.read_text()}") from error
+
+    def listens(self) -> set[str]:
+        """Addresses at which its processes listen now."""
+        found = {
+            connection.laddr.ip
+            for one in [psutil.Process(self.process.pid), *self.look()]
+            for connection in _connections(one)
+            if connection.status == psutil.CONN_LISTEN
+        }
+        return found
+
+    def left(self) -> list[str]:
+        """What still runs of it."""
+        return [_title(one) for one in self.family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _connections(process: psutil.Process) -> list[psutil._common.pconn]:
+    try:
+        return list(process.net_connections("inet"))
+    except psutil.Error:
+        return []
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "pictures.npz"
+    images, labels = draw_pictures(360, seed=1)
+    np.savez(path, images=images, labels=labels)
+    return path
+
+
+@pytest.fixture(scope="module")
+def in_one_process(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same simulation without Ray."""
+    out = tmp_path_factory.mktemp("alone") / "out"
+    command = [*COMMAND, "--data", data, "--out", out, "--in_process"]
+    subprocess.run(command, cwd=PROJECT, env=ENVIRONMENT, check=True, timeout=CEILING_SECONDS, capture_output=True)
+    return out
+
+
+@pytest.fixture
+def running(data: Path, tmp_path: Path) -> Iterator[Running]:
+    folder = Path(tempfile.mkdtemp(prefix="w", dir="/tmp"))  # the names of Ray's sockets have to be short
+    output = tmp_path / "said.txt"
+    with output.open("w") as stream:
+        process = subprocess.Popen(
+            [*COMMAND, "--data", data, "--out", tmp_path / "out", "--workers", "2"],
+            cwd=PROJECT,
+            env={**ENVIRONMENT, "TMPDIR": str(folder)},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    one = Running(process, folder, output)
+    yield one
+    process.kill()
+    process.wait()
+    for left in one.family:
+        if left.is_running():
+            left.kill()
+    shutil.rmtree(folder)
+
+
+def test_a_killed_workers_hospital_is_trained_again_to_the_same_bits_and_charged_once(
+    running: Running, in_one_process: Path, tmp_path: Path
+) -> None:
+    workers = running.wait_for_work()
+    assert running.listens() and running.listens() <= LOOPBACK
+    (running.at_work() or workers)[0].kill()
+    running.process.wait(timeout=CEILING_SECONDS)
+    said = running.output.read_text()
+    assert running.process.returncode == 0, said
+    assert re.search(r"round \d: a worker died; hospital_\d is trained again", said)
+    found, expected = (load_model(folder / "global_model.safetensors") for folder in (tmp_path / "out", in_one_process))
+    assert all(np.array_equal(found.weights[name], expected.weights[name]) for name in expected.weights)
+    results = [read_result(folder / "result.json") for folder in (tmp_path / "out", in_one_process)]
+    assert results[0].privacy == results[1].privacy
+    assert [record.epsilon for record in results[0].rounds] == [record.epsilon for record in results[1].rounds]
+    assert [record.bytes_down for record in results[0].rounds] == [record.bytes_down for record in results[1].rounds]
+    wait_for(lambda: not running.left())
+    assert list(running.folder.glob("wanwu-*")) == []
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
+def test_nothing_of_the_cluster_outlives_a_simulation_that_ends_early(running: Running, end: signal.Signals) -> None:
+    running.wait_for_work()
+    assert len(running.family) > 2
+    running.process.send_signal(end)
+    running.process.wait(timeout=CEILING_SECONDS)
+    wait_for(lambda: not running.left())
+    assert end == signal.SIGKILL or list(running.folder.glob("wanwu-*")) == []
+
+
+def test_nobody_without_the_token_is_served(running: Running) -> None:
+    running.wait_for_work()
+    (raylet,) = [one for one in running.look() if "raylet/raylet" in _title(one)]
+    address = re.search(r"--gcs-address=(\S+)", _title(raylet))
+    assert address
+    program = f"import ray; ray.init({address[1]!r}, log_to_driver=False); print('served', ray.cluster_resources())"
+    quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    for more in ({}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}):
+        tried = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**ENVIRONMENT, **quiet, **more},
+            capture_output=True,
+            text=True,
+            timeout=CEILING_SECONDS,
+        )
+        assert tried.returncode != 0 and "served" not in tried.stdout
+        assert re.search("token|UNAUTHENTICATED", tried.stderr, re.IGNORECASE), tried.stderr[-2000:]
+
+
+def test_a_cluster_that_does_not_answer_is_told(data: Path, tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [*COMMAND, "--data", data, "--out", tmp_path / "out", "--ray_address", "auto"],
+        cwd=PROJECT,
+        env={**ENVIRONMENT, "RAY_TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=CEILING_SECONDS,
+    )
+    assert ran.returncode == 1 and "No Ray cluster answers at 'auto'" in ran.stderr
