@@ -34,6 +34,8 @@ from datasites.sources.dataset_settings import DatasetSettings  # noqa: E402
 from datasites.sources.reasons import REASONS as SOURCE_REASONS  # noqa: E402
 from policies import __main__ as policies_cli  # noqa: E402
 from policies.budget.limits import DatasetLimits  # noqa: E402
+from policies.graphs.limits import LIMITS, GraphLimits  # noqa: E402
+from policies.graphs.operators import OPERATORS  # noqa: E402
 from researcher.cli import program as researcher_program  # noqa: E402
 
 Row = tuple[str, str, str]
@@ -65,6 +67,20 @@ def limits() -> list[Row]:
     defaults = _toml(DatasiteConfig(name="x").to_toml().split("[limits]")[1])
     told = {name: " ".join(text.split()) for name, text in _ATTRIBUTE.findall(inspect.getdoc(DatasetLimits) or "")}
     return [(f.name, defaults[f.name], told[f.name]) for f in fields(DatasetLimits)]
+
+
+def graph_operators() -> list[tuple[str, ...]]:
+    """Each operator of graphs: name, what it does, its attributes, what its rule asks of the pictures' axis."""
+    return [
+        (f"`{name}`", one.does, ", ".join(f"`{a}`" for a in one.attributes), one.pictures)
+        for name, one in OPERATORS.items()
+    ]
+
+
+def graph_limits() -> list[Row]:
+    """Each limit of a graph: name, value, what its class says of it."""
+    told = {name: " ".join(text.split()) for name, text in _ATTRIBUTE.findall(inspect.getdoc(GraphLimits) or "")}
+    return [(f.name, f"{getattr(LIMITS, f.name):,}", told[f.name]) for f in fields(GraphLimits)]
 
 
 @cache
@@ -156,6 +172,10 @@ _PARTS = {
     "dataset_settings": lambda: _table(dataset_settings(), "setting", "default", "what it is"),
     "notice_settings": lambda: _table(notice_settings(), "setting", "default", "what it is"),
     "limits": lambda: _table(limits(), "limit", "default", "what it is"),
+    "graph_operators": lambda: _lines(
+        [("operator", "what it gives", "attributes", "the axis of the pictures"), ("---",) * 4, *graph_operators()]
+    ),
+    "graph_limits": lambda: _table(graph_limits(), "limit", "value", "what it counts"),
     "launcher": lambda: _commands_of("python launch_datasites.py"),
     "datasites": lambda: _commands_of("python -m datasites"),
     "researcher": lambda: _commands_of("python -m researcher"),

@@ -50,6 +50,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "policies.terminal": {"policies": "errors settings untrusted_text"},
     "policies.validate": {"policies": "errors untrusted_text"},
     "policies.plans": {"policies": "errors settings validate"},
+    "policies.graphs": {"policies": "errors plans untrusted_text validate"},
     "policies.budget": {"policies": "errors plans validate"},
     "policies.answers": {"policies": "budget plans untrusted_text validate"},
     "policies.contracts": {"policies": "answers errors plans validate"},

@@ -6,6 +6,7 @@ WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders
 
     WanwuError                     WW000
      ├─ PlanError                  WW101
+     │  └─ GraphError              WW102
      ├─ DataError                  WW201
      │  ├─ StoreBroken             WW202
      │  └─ IdentitySuspected       WW203
@@ -123,7 +124,7 @@ from policies.errors.federation import (
     SignInFailed,
     VersionMismatch,
 )
-from policies.errors.plans import PlanError
+from policies.errors.plans import GraphError, PlanError
 from policies.errors.requests import (
     NotAllowed,
     NotRehearsed,
@@ -178,6 +179,7 @@ __all__ = [
     "ExportRefused",
     "FederationError",
     "FormRefused",
+    "GraphError",
     "HostRefused",
     "IdentitySuspected",
     "InputRefused",

@@ -9,3 +9,9 @@ class PlanError(WanwuError):
     """A plan is malformed: an unknown field, a wrong type, a value out of range."""
 
     code, status = "WW101", 422
+
+
+class GraphError(PlanError):
+    """A graph of an own model is malformed, too large, or lets the pictures of a batch meet."""
+
+    code, status = "WW102", 422

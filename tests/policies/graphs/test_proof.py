@@ -1,0 +1,194 @@
+"""Shapes and costs of graphs are computed here, and what a graph says of itself is believed nowhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from support.graphs import Builder, small_graph
+
+from policies.errors import GraphError
+from policies.graphs.graph import PICTURES, Graph, Node
+from policies.graphs.limits import LIMITS
+from policies.graphs.operators import OPERATORS
+from policies.graphs.proof import prove
+from policies.graphs.values import spelled
+
+
+def test_the_cost_of_a_small_graph_can_be_counted_by_hand() -> None:
+    proof = prove(small_graph())
+    # 8 maps of 8 by 8, each number of 27 products; norm and ReLU one each; the mean one for each of 8; 4 logits of 8.
+    assert proof.multiplications == 512 * 27 + 512 + 512 + 8 + 4 * 8
+    assert proof.activation_numbers == 3 * 512 + 8 + 4
+    assert proof.parameter_numbers == 8 * 27 + 8 + 8 + 8 + 4 * 8 + 4
+
+
+def test_pictures_are_followed_through_windows_and_heads() -> None:
+    builder = Builder((8, 8, 6))
+    value = builder.add("permute", PICTURES, axes=[0, 2, 3, 1])
+    value = builder.add("reshape", value, shape=[["B", 1], 2, 4, 2, 4, 6])
+    value = builder.add("permute", value, axes=[0, 1, 3, 2, 4, 5])
+    value = builder.add("reshape", value, shape=[["B", 4], 16, 6])
+    value = builder.linear(value, "qkv", 6, 36)
+    value = builder.add("reshape", value, shape=[["B", 4], 16, 3, 2, 6])
+    value = builder.add("permute", value, axes=[2, 0, 3, 1, 4])
+    parts = [builder.add("slice", value, axis=0, start=i, stop=i + 1, step=1) for i in range(3)]
+    heads = [builder.add("reshape", part, shape=[["B", 4], 2, 16, 6]) for part in parts]
+    value = builder.add("attention", *heads, scale=0.5, causal=False)
+    value = builder.add("reshape", value, shape=[["B", 1], 4, 2, 16, 6])
+    value = builder.add("mean", value, axes=[1, 2, 3], keep=False)
+    builder.linear(value, "head", 6, 4)
+    told = [spelled(node.value) for node in prove(builder.graph()).nodes]
+    assert told[3:7] == ["(4B, 16, 6)", "(4B, 16, 36)", "(4B, 16, 3, 2, 6)", "(3, 4B, 2, 16, 6)"]
+    assert told[-3:] == ["(B, 4, 2, 16, 6)", "(B, 6)", "(B, 4)"]
+
+
+def test_a_parameter_that_meets_pictures_outside_of_a_layer_is_copied_for_each() -> None:
+    builder = Builder()
+    maps = builder.convolution(PICTURES, "stem", 3, 8)
+    scale = builder.add("reshape", builder.parameter("scale", 8), shape=[8, 1, 1])
+    scaled = builder.add("multiply", maps, scale)
+    masked = builder.add("add", scaled, builder.constant("float32", (1, 1, 1, 1), [0.5]))
+    builder.head(masked, 8)
+    proof = prove(builder.graph())
+    assert [node.copied for node in proof.nodes] == [(), (), (1,), (), (), ()]
+    assert proof.activation_numbers == 3 * 512 + 8 + 8 + 8 + 4
+
+
+def end(builder: Builder, value: str) -> Graph:
+    builder.linear(value, "head", 8, 4)
+    return builder.graph()
+
+
+@pytest.mark.parametrize(
+    "name", ["node:5", "node:6", "node:-1", "node:01", "node:1e0", "parameter:x", "constant:x", "x"]
+)
+def test_a_node_reads_only_what_stands_before_it(name: str) -> None:
+    graph = small_graph()
+    nodes = list(graph.nodes)
+    nodes[2] = Node("relu", (name,), {}, "here")
+    with pytest.raises(GraphError, match=r"Node 2 \(relu\), written at here, is refused: its input"):
+        prove(replace(graph, nodes=tuple(nodes)))
+
+
+def test_a_graph_holds_only_what_its_logits_are_made_of() -> None:
+    graph = small_graph()
+    with pytest.raises(GraphError, match="parameter:more is not used"):
+        prove(replace(graph, parameters={**graph.parameters, "more": (1,)}))
+    with pytest.raises(GraphError, match="node:4 is not used"):
+        prove(replace(graph, nodes=(*graph.nodes, Node("linear", graph.nodes[-1].inputs, {}))))
+
+
+def test_a_graph_without_parameters_has_nothing_to_train() -> None:
+    builder = Builder((1, 1, 4))
+    builder.add("reshape", PICTURES, shape=[["B", 1], 4])
+    with pytest.raises(GraphError, match="nothing to train"):
+        prove(builder.graph())
+
+
+@pytest.mark.parametrize(
+    ("operator", "attributes", "why"),
+    [
+        ("relu", {"more": 1}, "unknown attribute"),
+        ("softmax", {}, "lacks the attribute 'axis'"),
+        ("softmax", {"axis": -1}, "whole number from 0 to 7"),
+        ("softmax", {"axis": 1.0}, "whole number"),
+        ("softmax", {"axis": True}, "whole number"),
+        ("softmax", {"axis": 5}, "none of the 4 axes"),
+        ("mean", {"axes": [], "keep": True}, "1 to 8 entries"),
+        ("mean", {"axes": [1, 1], "keep": True}, "an axis twice"),
+        ("mean", {"axes": [1], "keep": 1}, "true or false"),
+        ("clamp", {"low": 1.0, "high": 0.0}, "above its high"),
+        ("power", {"exponent": 1e9}, "at most 8"),
+        ("permute", {"axes": [0, 1, 2]}, "each once"),
+        ("permute", {"axes": [0, 1, 2, 2]}, "each once"),
+        ("reshape", {"shape": [["B", 1], 513]}, "another number of numbers"),
+        ("reshape", {"shape": [["B", 1], -1]}, "from 1 to"),
+        ("reshape", {"shape": [["B", 0], 8]}, "from 1 to"),
+        ("reshape", {"shape": [["B", 1], ["B", 512]]}, "one at most"),
+        ("reshape", {"shape": [["C", 1], 512]}, "one at most"),
+        ("expand", {"shape": [["B", 1], 8, 8, 1 << 24]}, "only 1 expands"),
+        ("slice", {"axis": 1, "start": 3, "stop": 3, "step": 1}, "3 to 3 of the 8"),
+        ("slice", {"axis": 1, "start": 0, "stop": 9, "step": 1}, "0 to 9 of the 8"),
+        ("roll", {"axes": [1, 2], "shifts": [1]}, "as many shifts"),
+        ("pad", {"before": [0, 1], "after": [0, 1], "number": 0.0}, "each of the 4 axes"),
+        ("pad", {"before": [0, 0, 4096, 4096], "after": [0, 0, 4096, 4096], "number": 0.0}, "the limit is"),
+        ("adaptive_average_pool2d", {"size": [0, 1]}, "from 1"),
+        ("pixel_shuffle", {"factor": 3}, "no multiple"),
+        ("pixel_unshuffle", {"factor": 3}, "no multiple"),
+        (
+            "max_pool2d",
+            {"kernel": [9, 9], "stride": [1, 1], "padding": [0, 0], "dilation": [1, 1], "ceil": False},
+            "larger than the 8 pixels",
+        ),
+        (
+            "max_pool2d",
+            {"kernel": [2, 2], "stride": [1, 1], "padding": [2, 2], "dilation": [1, 1], "ceil": False},
+            "more than half",
+        ),
+        ("group_norm", {"groups": 3, "eps": 1e-5}, "do not divide"),
+        ("layer_norm", {"axes": 5, "eps": 1e-5}, "fewer than 5"),
+        ("linear", {}, "2 to 3 inputs"),
+        ("__import__", {}, "no operator"),
+    ],
+)
+def test_attributes_and_shapes_that_do_not_fit_are_refused(operator: str, attributes: dict[str, Any], why: str) -> None:
+    builder = Builder()
+    builder.add(operator, builder.convolution(PICTURES, "stem", 3, 8), **attributes)
+    with pytest.raises(GraphError, match=why):
+        prove(builder.graph())
+
+
+def test_shapes_cannot_overflow() -> None:
+    builder = Builder()
+    value = builder.add("mean", builder.convolution(PICTURES, "stem", 3, 8), axes=[1, 2, 3], keep=True)
+    builder.add("expand", value, shape=[["B", 1], 1 << 24, 1 << 24, 1 << 24])
+    with pytest.raises(GraphError, match=r"4,722,366,482,869,645,213,696 numbers"):
+        prove(builder.graph())
+    builder = Builder()
+    grown = builder.add("reshape", builder.parameter("row", 1), shape=[1, 1, 1, 1])
+    builder.add("expand", grown, shape=[1 << 24] * 4)
+    with pytest.raises(GraphError, match="the limit is"):
+        prove(builder.graph())
+
+
+def test_many_small_nodes_cannot_exceed_the_limits_together() -> None:
+    builder = Builder()
+    value = builder.convolution(PICTURES, "stem", 3, 8)
+    for _ in range(20):
+        value = builder.add("relu", value)
+    builder.head(value, 8)
+    with pytest.raises(GraphError, match=r"Up to Node 9 \(relu\) the graph makes 5,120 numbers"):
+        prove(builder.graph(), replace(LIMITS, activation_numbers=5_000))
+
+
+@pytest.mark.parametrize("ends", [[-1, 0], [0, 8], [1 << 62, 0]])
+def test_an_index_stays_within_its_axis(ends: list[int]) -> None:
+    builder = Builder()
+    features = builder.add("mean", builder.convolution(PICTURES, "stem", 3, 8), axes=[2, 3], keep=False)
+    index = builder.constant("int64", (2,), ends)
+    builder.add("take", features, index, axis=1)
+    with pytest.raises(GraphError, match="of 8 along the axis"):
+        prove(builder.graph())
+
+
+def test_whole_numbers_and_truth_are_not_computed_with() -> None:
+    for kind, values in (("int64", [1]), ("bool", [True])):
+        builder = Builder()
+        builder.add("add", PICTURES, builder.constant(kind, (1, 1, 1, 1), values))
+        with pytest.raises(GraphError, match="computes with float32"):
+            prove(builder.graph())
+
+
+def test_a_source_that_would_be_obeyed_is_shown() -> None:
+    builder = Builder()
+    builder.add("sort", PICTURES, source="x" * 150 + "\x1b[2J")
+    with pytest.raises(GraphError) as refused:
+        prove(builder.graph())
+    assert "\x1b" not in refused.value.public
+
+
+def test_every_operator_says_what_it_does_and_what_it_asks_of_the_pictures() -> None:
+    assert len(OPERATORS) > 50
+    assert all(operator.does and operator.pictures for operator in OPERATORS.values())
