@@ -64,6 +64,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.visible_ends": {},
     "datasites.training.gpu": {},
     "datasites.training.ranking": {},
+    "datasites.training.graphs": {"policies": "errors graphs"},
     "datasites.training.finding_metrics": {"datasites": "training.ranking"},
     "datasites.training.losses": {},
     "datasites.training.metrics": {},
@@ -99,7 +100,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.hospitals_file": {"policies": "errors", "datasites": "config files"},
     "datasites.training.book_keeping": {
         "policies": "errors",
-        "datasites": "training.dp_sgd training.gpu training.losses",
+        "datasites": "training.dp_sgd training.gpu training.graphs training.losses",
     },
     "datasites.training.evaluation": {
         "policies": "errors plans",

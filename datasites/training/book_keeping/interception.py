@@ -16,12 +16,41 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
-from datasites.training.book_keeping.book import Book, Computed
+from datasites.training.book_keeping.book import Book, Computed, InstantiatedGradient
+from datasites.training.book_keeping.calls import full, summed_over_views, without_autocast
 from datasites.training.book_keeping.convolution import convolution
 from datasites.training.book_keeping.embedding import embedding
 from datasites.training.book_keeping.linear import linear
 from datasites.training.book_keeping.norms import group_norm, layer_norm
+from datasites.training.graphs.copies import for_each_picture
 from policies.errors import PlanError
+
+
+class _Copies(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchor: torch.Tensor, call: tuple[Book, torch.Tensor, int]) -> torch.Tensor:
+        ctx.book, ctx.value, rows = call
+        value = ctx.value.detach()
+        return value.unsqueeze(0).expand(rows, *value.shape)
+
+    @staticmethod
+    def backward(ctx: Any, grad_output: torch.Tensor) -> tuple[None, None]:
+        with without_autocast(grad_output):
+            rows = summed_over_views(full(grad_output).contiguous(), ctx.book)
+            ctx.book.enter(ctx.value, InstantiatedGradient(rows))
+        return None, None
+
+
+def _copies(book: Book, anchor: torch.Tensor, value: torch.Tensor, rows: int) -> torch.Tensor:
+    """The rule of `for_each_picture`: what a copy's gradient is, is its picture's."""
+    if rows != book.pictures * book.views:
+        raise PlanError(
+            f"A model asks for {rows} copies of a parameter; the batch has {book.pictures * book.views} rows."
+        )
+    book.announce(value)
+    copies: torch.Tensor = _Copies.apply(anchor, (book, value, rows))
+    return copies
+
 
 _RULES: dict[Any, Callable[..., torch.Tensor]] = {
     F.linear: linear,
@@ -31,6 +60,7 @@ _RULES: dict[Any, Callable[..., torch.Tensor]] = {
     F.group_norm: group_norm,
     F.layer_norm: layer_norm,
     F.embedding: embedding,
+    for_each_picture: _copies,
 }
 # What may be done with each picture's own copy of a parameter: nothing here lets pictures meet.
 _ELEMENTWISE = {

@@ -10,6 +10,8 @@ from torch import nn
 from datasites.training.book_keeping.book import Book
 from datasites.training.book_keeping.interception import Interception
 from datasites.training.dp_sgd.engine_contract import takes_the_batchs_statistics
+from datasites.training.graphs.copies import Holder
+from datasites.training.graphs.graph_model import GraphModel
 from policies.errors import PlanError
 
 _MIXES_PICTURES = "it mixes the pictures of a batch. Use GroupNorm in its place"
@@ -25,7 +27,7 @@ _UNSUPPORTED: dict[type[nn.Module], str] = {
     nn.modules.conv._ConvTransposeNd: "it has no per-picture rule. Use upsampling and a convolution",
     nn.EmbeddingBag: "it has no per-picture rule. Use Embedding and a mean over its positions",
 }
-_WITH_RULES = (nn.modules.conv._ConvNd, nn.Linear, nn.GroupNorm, nn.LayerNorm, nn.Embedding)
+_WITH_RULES = (nn.modules.conv._ConvNd, nn.Linear, nn.GroupNorm, nn.LayerNorm, nn.Embedding, GraphModel, Holder)
 
 
 def check_model(model: nn.Module) -> None:

@@ -1,0 +1,5 @@
+"""Graphs of own models, interpreted: every operator is a function of ours, and no line of anybody else's runs."""
+
+from datasites.training.graphs.graph_model import GraphModel
+
+__all__ = ["GraphModel"]

@@ -1,0 +1,153 @@
+"""What each operator of a graph computes, in torch's functions. Only what `policies.graphs` has proved comes here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+Attributes = Mapping[str, Any]
+Function = Callable[[Attributes, tuple[torch.Tensor, ...]], torch.Tensor]
+
+
+def _each(function: Callable[..., torch.Tensor]) -> Function:
+    """A function of the inputs alone."""
+    return lambda attributes, inputs: function(*inputs)
+
+
+def _over(function: Callable[..., torch.Tensor]) -> Function:
+    """A function over axes."""
+    return lambda a, inputs: function(inputs[0], dim=a["axes"], keepdim=a["keep"])
+
+
+def _affine(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    found = inputs[0] if a["factor"] == 1 else inputs[0] * a["factor"]
+    return found + a["offset"] if a["offset"] else found
+
+
+def _standardise(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    variance, mean = torch.var_mean(inputs[0], dim=a["axes"], correction=0, keepdim=True)
+    return (inputs[0] - mean) * torch.rsqrt(variance + a["eps"])
+
+
+def _conv2d(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    image, weight, *biases = inputs
+    bias = biases[0] if biases else None
+    return F.conv2d(image, weight, bias, a["stride"], a["padding"], a["dilation"], a["groups"])
+
+
+def _group_norm(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    weight, bias = inputs[1:] or (None, None)
+    return F.group_norm(inputs[0], a["groups"], weight, bias, a["eps"])
+
+
+def _layer_norm(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    weight, bias = inputs[1:] or (None, None)
+    return F.layer_norm(inputs[0], inputs[0].shape[-a["axes"] :], weight, bias, a["eps"])
+
+
+def _attention(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    lead = torch.broadcast_shapes(*(one.shape[:-2] for one in inputs))
+    query, key, value, *masks = [one.expand(*lead, *one.shape[-2:]) for one in inputs]
+    mask = masks[0] if masks else None
+    return F.scaled_dot_product_attention(query, key, value, mask, is_causal=a["causal"], scale=a["scale"])
+
+
+def _max_pool2d(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    found: torch.Tensor = F.max_pool2d(
+        inputs[0], a["kernel"], a["stride"], a["padding"], a["dilation"], ceil_mode=a["ceil"]
+    )
+    return found
+
+
+def _average_pool2d(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    return F.avg_pool2d(inputs[0], a["kernel"], a["stride"], a["padding"], a["ceil"], a["count_padding"])
+
+
+def _resize_nearest(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    return F.interpolate(inputs[0], size=a["size"], mode="nearest")
+
+
+def _resize_bilinear(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    return F.interpolate(inputs[0], size=a["size"], mode="bilinear", align_corners=a["align_corners"])
+
+
+def _slice(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    return inputs[0][(*_before(a["axis"]), slice(a["start"], a["stop"], a["step"]))]
+
+
+def _take(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    place: Any = (*_before(a["axis"]), inputs[1])
+    return inputs[0][place]
+
+
+def _pad(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    sides = [side for pair in zip(reversed(a["before"]), reversed(a["after"]), strict=True) for side in pair]
+    return F.pad(inputs[0], sides, value=a["number"])
+
+
+def _before(axis: int) -> tuple[slice, ...]:
+    return (slice(None),) * axis
+
+
+FUNCTIONS: dict[str, Function] = {
+    "absolute": _each(torch.abs),
+    "adaptive_average_pool2d": lambda a, inputs: F.adaptive_avg_pool2d(inputs[0], a["size"]),
+    "add": _each(torch.add),
+    "affine": _affine,
+    "attention": _attention,
+    "average_pool2d": _average_pool2d,
+    "clamp": lambda a, inputs: inputs[0].clamp(a["low"], a["high"]),
+    "concatenate": lambda a, inputs: torch.cat(inputs, dim=a["axis"]),
+    "conv2d": _conv2d,
+    "cumulative_sum": lambda a, inputs: inputs[0].cumsum(a["axis"]),
+    "divide": _each(torch.div),
+    "elu": lambda a, inputs: F.elu(inputs[0], a["alpha"]),
+    "exponential": _each(torch.exp),
+    "flip": lambda a, inputs: inputs[0].flip(a["axes"]),
+    "gelu": lambda a, inputs: F.gelu(inputs[0], approximate="tanh" if a["tanh"] else "none"),
+    "group_norm": _group_norm,
+    "hard_sigmoid": _each(F.hardsigmoid),
+    "hard_swish": _each(F.hardswish),
+    "largest": _over(torch.amax),
+    "layer_norm": _layer_norm,
+    "leaky_relu": lambda a, inputs: F.leaky_relu(inputs[0], a["slope"]),
+    "linear": _each(F.linear),
+    "log_softmax": lambda a, inputs: inputs[0].log_softmax(a["axis"]),
+    "logarithm": _each(torch.log),
+    "matmul": _each(torch.matmul),
+    "max_pool2d": _max_pool2d,
+    "maximum": _each(torch.maximum),
+    "mean": _over(torch.mean),
+    "minimum": _each(torch.minimum),
+    "mish": _each(F.mish),
+    "multiply": _each(torch.mul),
+    "norm": _over(torch.linalg.vector_norm),
+    "pad": _pad,
+    "permute": lambda a, inputs: inputs[0].permute(a["axes"]),
+    "pixel_shuffle": lambda a, inputs: F.pixel_shuffle(inputs[0], a["factor"]),
+    "pixel_unshuffle": lambda a, inputs: F.pixel_unshuffle(inputs[0], a["factor"]),
+    "power": lambda a, inputs: inputs[0].pow(a["exponent"]),
+    "reciprocal": _each(torch.reciprocal),
+    "relu": _each(F.relu),
+    "resize_bilinear": _resize_bilinear,
+    "resize_nearest": _resize_nearest,
+    "roll": lambda a, inputs: inputs[0].roll(a["shifts"], a["axes"]),
+    "sigmoid": _each(torch.sigmoid),
+    "silu": _each(F.silu),
+    "slice": _slice,
+    "smallest": _over(torch.amin),
+    "softmax": lambda a, inputs: inputs[0].softmax(a["axis"]),
+    "softplus": _each(F.softplus),
+    "square_root": _each(torch.sqrt),
+    "standardise": _standardise,
+    "subtract": _each(torch.sub),
+    "sum": _over(torch.sum),
+    "take": _take,
+    "tanh": _each(torch.tanh),
+    "variance": lambda a, inputs: torch.var(inputs[0], a["axes"], correction=a["correction"], keepdim=a["keep"]),
+    "where": _each(torch.where),
+}
+"""Every operator but `expand` and `reshape`, whose shapes hold the batch; see `graph_model`."""

@@ -1,0 +1,148 @@
+"""What a graph computes is what it says, picture by picture, and its private gradients are those of plain autograd."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from support.clipping_oracle import distance, norm_of, one_by_one
+from support.graph_oracle import RandomGraph, one_at_a_time, pictures_of, weighted
+from support.graphs import Builder, small_graph
+
+from datasites.training.book_keeping import BookKeeping
+from datasites.training.graphs import GraphModel
+from datasites.training.graphs.functions import FUNCTIONS
+from policies.errors import GraphError
+from policies.graphs.graph import PICTURES, Graph
+from policies.graphs.operators import OPERATORS
+from policies.graphs.proof import prove
+from policies.graphs.reading import read_graph
+
+SEEDS = range(40)
+FAR = 1e9  # no gradient is that long
+
+
+def test_every_operator_has_a_function() -> None:
+    assert set(FUNCTIONS) | {"reshape", "expand"} == set(OPERATORS)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_batch_of_a_random_graph_is_its_pictures_one_by_one(seed: int) -> None:
+    graph = RandomGraph(seed).graph()
+    model = weighted(read_graph(graph.to_json()), seed)
+    for count in (2, 5):
+        pictures = pictures_of(graph, count, seed)
+        together = model(pictures)
+        assert together.shape == (count, 3)
+        torch.testing.assert_close(together, one_at_a_time(model, pictures), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_shapes_of_the_proof_are_those_that_torch_makes(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = RandomGraph(seed).graph()
+    model, seen = weighted(graph, seed), []
+    layer = GraphModel._layer
+
+    def watched(self: GraphModel, node: object, inputs: object, rows: int) -> torch.Tensor:
+        found = layer(self, node, inputs, rows)  # type: ignore[arg-type]
+        seen.append((node, tuple(found.shape)))
+        return found
+
+    monkeypatch.setattr(GraphModel, "_layer", watched)
+    model(pictures_of(graph, 7, seed))
+    assert seen
+    for node, shape in seen:
+        value = node.value  # type: ignore[attr-defined]
+        assert shape == tuple(size * 7 if axis == value.batch else size for axis, size in enumerate(value.shape))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("views", [1, 2])
+def test_sums_of_a_random_graph_are_those_of_plain_autograd(seed: int, views: int) -> None:
+    graph = RandomGraph(seed, length=8).graph()
+    model = weighted(graph, seed)
+    pictures, labels = pictures_of(graph, 3 * views, seed), torch.tensor([0, 2, 1])
+    counted = torch.ones(3, dtype=torch.bool)
+    expected = one_by_one(model, pictures, labels, FAR, views)
+    norms, found = BookKeeping(model, FAR).norms_and_sum(pictures, labels, counted)
+    assert distance(found, expected) <= 1e-5 * norm_of(expected)
+    each = [norm_of(one_by_one(model, pictures[i::3], labels[[i]], FAR, views)) for i in range(3)]
+    for norm, truth in zip(norms.tolist(), each, strict=True):
+        assert truth * (1 - 1e-4) <= norm <= truth * (1 + 1e-2)  # a norm that rounding hides is told too long
+
+
+@pytest.mark.parametrize("seed", SEEDS[:10])
+def test_of_no_picture_more_than_the_bound_is_summed(seed: int) -> None:
+    graph = RandomGraph(seed, length=8).graph()
+    model = weighted(graph, seed).float()
+    pictures, labels = pictures_of(graph, 3, seed).float(), torch.tensor([0, 2, 1])
+    for one in range(3):
+        counted = torch.arange(3) == one
+        assert norm_of(BookKeeping(model, 1e-3).norms_and_sum(pictures, labels, counted)[1]) <= 1e-3
+
+
+def test_random_graphs_use_nearly_every_operator() -> None:
+    used = set().union(*(RandomGraph(seed).used for seed in SEEDS))
+    assert set(OPERATORS) - used <= {"variance"}
+
+
+def windows() -> Graph:
+    """Windows with attention, a bias that is picked from a table of parameters, a class token, and a scale."""
+    b = Builder((8, 8, 3), 4)
+    maps = b.convolution(PICTURES, "patches", 3, 8, 1)
+    value = b.add("reshape", b.add("permute", maps, axes=[0, 2, 3, 1]), shape=[["B", 1], 2, 4, 2, 4, 8])
+    value = b.add("reshape", b.add("permute", value, axes=[0, 1, 3, 2, 4, 5]), shape=[["B", 4], 16, 8])
+    norm = b.add("layer_norm", value, b.parameter("norm.weight", 8), b.parameter("norm.bias", 8), axes=1, eps=1e-5)
+    heads = b.add("reshape", b.linear(norm, "qkv", 8, 24), shape=[["B", 4], 16, 3, 2, 4])
+    heads = b.add("permute", heads, axes=[2, 0, 3, 1, 4])
+    parts = [b.add("slice", heads, axis=0, start=i, stop=i + 1, step=1) for i in range(3)]
+    query, key, other = [b.add("reshape", part, shape=[["B", 4], 2, 16, 4]) for part in parts]
+    index = b.constant("int64", (16, 16), [(i - j) % 31 for i in range(16) for j in range(16)])
+    bias = b.add("take", b.parameter("table", 31, 2), index, axis=0)
+    bias = b.add("reshape", b.add("permute", bias, axes=[2, 0, 1]), shape=[1, 2, 16, 16])
+    value = b.add("attention", query, key, other, bias, scale=0.5, causal=False)
+    value = b.add("reshape", b.add("permute", value, axes=[0, 2, 1, 3]), shape=[["B", 1], 64, 8])
+    token = b.add("expand", b.parameter("token", 1, 1, 8), shape=[["B", 1], 1, 8])
+    value = b.add("concatenate", token, b.add("multiply", value, b.parameter("scale", 8)), axis=1)
+    mixed = b.add("matmul", b.add("permute", value, axes=[0, 2, 1]), value)
+    value = b.add("concatenate", value, b.add("softmax", mixed, axis=2), axis=1)
+    b.linear(b.add("mean", value, axes=[1], keep=False), "head", 8, 4)
+    return b.graph()
+
+
+@pytest.mark.parametrize("graph", [small_graph(), windows()])
+def test_in_float32_norms_and_clipped_sums_differ_by_a_hundred_thousandth_at_most(graph: Graph) -> None:
+    model = weighted(graph, 0)
+    pictures, labels = pictures_of(graph, 6, 1), torch.tensor([0, 1, 2, 3, 0, 1])
+    expected = one_by_one(model, pictures, labels, 0.05)
+    own = [norm_of(one_by_one(model, pictures[[i]], labels[[i]], 1e9)) for i in range(6)]
+    norms, found = BookKeeping(model.float(), 0.05).norms_and_sum(
+        pictures.float(), labels, torch.ones(6, dtype=torch.bool)
+    )
+    assert distance(found, expected) <= 1e-5 * norm_of(expected)
+    torch.testing.assert_close(norms, torch.tensor(own, dtype=torch.float64), rtol=1e-5, atol=0)
+
+
+def test_the_engine_finds_nothing_that_it_has_no_rule_for() -> None:
+    for graph in (windows(), *(RandomGraph(seed).graph() for seed in SEEDS)):
+        model = GraphModel(prove(graph))
+        height, width, channels = graph.image_shape
+        BookKeeping(model, 1.0).check(torch.empty(1, channels, height, width, device="meta"))
+
+
+def test_parameters_have_the_names_and_shapes_of_the_graph() -> None:
+    graph = windows()
+    shapes = {name: tuple(parameter.shape) for name, parameter in GraphModel(prove(graph)).named_parameters()}
+    assert shapes == dict(graph.parameters)
+
+
+@pytest.mark.parametrize("name", ["forward", "training", "_values.weight", "forward.weight", "_modules.x"])
+def test_a_parameter_cannot_take_the_place_of_a_part_of_the_model(name: str) -> None:
+    b = Builder()
+    b.head(b.add("multiply", b.convolution(PICTURES, "stem", 3, 8), b.parameter(name, 1)), 8)
+    with pytest.raises(GraphError, match="keeps for itself"):
+        GraphModel(prove(b.graph()))
+
+
+def test_nothing_of_a_graph_but_its_parameters_is_in_a_state() -> None:
+    graph = windows()
+    assert set(GraphModel(prove(graph)).state_dict()) == set(graph.parameters)
