@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-all test-faults test-chaos test-load test-mutants test-gpu fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands bench-export bench-serving bench-study bench-simulation screenshots translations check types-product types-tests lock clean
+.PHONY: help setup demo test test-fast test-all test-faults test-chaos test-load test-mutants test-gpu fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands bench-export bench-serving bench-study bench-simulation bench-few-rounds screenshots translations check types-product types-tests lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -122,6 +122,9 @@ bench-simulation: setup simulation ## 200 made-up hospitals beside bare calls of
 	test -x $(FLOWER)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(FLOWER)
 	$(BIN)/uv pip install --quiet --python $(FLOWER)/bin/python -r tests/benchmarks/flower.txt
 	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/benchmarks/simulation.py $(ARGS)
+
+bench-few-rounds: setup ## accuracy of studies in 1, 9 and 20 rounds beside today's 100, into out/bench (ARGS="--seeds 1 --epsilons 8")
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/few_rounds.py $(ARGS)
 
 bench-commands: setup ## processor seconds and wall of every everyday command, and of each help, into out/bench (ARGS="--beside ../earlier --turns 1")
 	$(BIN)/python tests/benchmarks/commands.py $(ARGS)

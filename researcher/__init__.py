@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datasites.training.models import initial_weights
     from policies.errors import WanwuError
-    from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
+    from policies.plans.releases import EvaluationPlan, GramPlan, ReleaseSpec, StatisticsPlan
     from policies.plans.tokeniser import text_form, tokens
     from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
     from policies.plans.words.statement import Statement
@@ -69,6 +69,7 @@ __all__ = [
     "FedAvg",
     "Federation",
     "Finished",
+    "GramPlan",
     "History",
     "HoldOut",
     "HomeRehearsal",
@@ -171,6 +172,7 @@ _HOMES = {
     "SimulationSettings": "researcher.simulation.settings",
     "Statement": "policies.plans.words.statement",
     "StatisticsPlan": "policies.plans.releases",
+    "GramPlan": "policies.plans.releases",
     "Strategy": "researcher.strategies",
     "Study": "researcher.notebook.study",
     "StudyResult": "researcher.reports",

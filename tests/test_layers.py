@@ -33,6 +33,7 @@ READERS_OF_RECORDS = {
     "datasites/state/lost_spends.py",
     "policies/ledger/receipt.py",
     "policies/ledger/reservations.py",
+    "researcher/counts/kept_gram.py",
     "researcher/counts/saved.py",
     "researcher/exported/about.py",
     "researcher/papers/study_record.py",
@@ -229,7 +230,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "training.finding_metrics",
         "researcher": "atomic_file evaluation hospitals html strategies weights_file",
     },
-    "researcher.counts": {"policies": "errors plans", "researcher": "atomic_file studies"},
+    "researcher.counts": {"policies": "errors plans", "researcher": "atomic_file strategies studies"},
     "researcher.judgement": {
         "policies": "answers errors plans terminal untrusted_text validate",
         "datasites": ("sources training.evaluation training.finding_metrics training.metrics training.ranking"),

@@ -19,7 +19,7 @@ from policies.budget.remaining import studies_left
 from policies.budget.steps import GaussianSteps
 from policies.errors import RunFailed
 from policies.plans.kinds import Plan
-from policies.plans.releases import EvaluationPlan, StatisticsPlan
+from policies.plans.releases import EvaluationPlan, GramPlan, StatisticsPlan
 from policies.plans.training import ModelSpec, TrainingPlan
 
 MAX_REMEMBERED = 1000
@@ -109,7 +109,7 @@ class Calculator:
             PlanError: The plan names a model or an option that does not exist, or its engine cannot train its model
                 with differential privacy.
         """
-        if isinstance(plan, StatisticsPlan):
+        if isinstance(plan, StatisticsPlan | GramPlan):
             return DeclaredShapes({}, plan.outputs)
         engine = plan.run.engine if isinstance(plan, TrainingPlan) and plan.privacy is not None else None
         key = (plan.model, engine)

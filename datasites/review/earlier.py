@@ -11,7 +11,7 @@ from datasites.review.review import Changed, Differences
 from policies.ledger.reservations import Reservation, reservations
 from policies.plans.kinds import Plan
 from policies.plans.plan_json import settings
-from policies.plans.releases import StatisticsPlan
+from policies.plans.releases import GramPlan, StatisticsPlan
 from policies.plans.training import ModelSpec
 
 # What a setting is called to people who are no engineers; others are called by their names.
@@ -48,8 +48,8 @@ class Approved:
 
     @property
     def model(self) -> ModelSpec | None:
-        """Its model, if it has one."""
-        return None if isinstance(self.plan, StatisticsPlan) else self.plan.model
+        """The model that its weights are of, if it takes any."""
+        return None if isinstance(self.plan, StatisticsPlan | GramPlan) else self.plan.model
 
 
 class Standing:

@@ -23,7 +23,7 @@ from policies.budget.steps import merged
 from policies.ledger.budget_check import charged
 from policies.plans.features import FeatureSpec
 from policies.plans.plan_json import canonical_json, plain, sha256_text
-from policies.plans.releases import StatisticsPlan
+from policies.plans.releases import GramPlan, StatisticsPlan
 from policies.plans.training import ModelSpec
 
 REFUSED = "It cannot be approved as it is. {reason}"
@@ -126,8 +126,9 @@ def _swapped(checked: CanonicalRequest, books: Books, standing: Standing) -> Ite
     if last is not None and last.held.dataset == checked.dataset.manifest.name and last.held.dataset_version != version:
         before = last.held.dataset_version
         yield "version", said(OTHER_VERSION, now=version, before=before, request=last.held.request_id)
-    with_model = None if isinstance(plan, StatisticsPlan) else standing.last_of_study(plan.study, with_model=True)
-    if with_model is None or with_model.model is None or isinstance(plan, StatisticsPlan):
+    weightless = isinstance(plan, StatisticsPlan | GramPlan)
+    with_model = None if weightless else standing.last_of_study(plan.study, with_model=True)
+    if with_model is None or with_model.model is None or isinstance(plan, StatisticsPlan | GramPlan):
         return
     now = model_digest(plan.model, books.calculator.shapes(plan).inputs)
     before_digest = model_digest(with_model.model, with_model.inputs)

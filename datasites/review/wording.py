@@ -11,13 +11,17 @@ from datasites.code_requests.calculator import DeclaredShapes
 from policies.answers.sentence import Sentence, said
 from policies.plans.features import FeatureSpec
 from policies.plans.kinds import Plan
-from policies.plans.releases import EvaluationPlan, StatisticsPlan
+from policies.plans.releases import EvaluationPlan, GramPlan, StatisticsPlan
 from policies.plans.server.beside import word_of
 from policies.plans.training import TrainingPlan
 
 TRAINS = (
     "Trains the model {model} on this hospital's pictures: {steps} steps in all, each on a random draw of {share} of "
     "all {unit}s. Each {unit} adds at most a fixed amount to a step, then noise is added."
+)
+TRAINS_ON_ALL = (
+    "Trains the model {model} on this hospital's pictures: {steps} steps in all, each on all {unit}s. Each {unit} "
+    "adds at most a fixed amount to a step, then noise is added."
 )
 TRAINS_OPENLY = (
     "Trains the model {model} on this hospital's pictures, {steps} steps in all, without noise and without a bound on "
@@ -27,6 +31,11 @@ EVALUATES = "Counts how often the model {model} is right on this hospital's pict
 COUNTS = (
     "Counts what this hospital's pictures are like: how many of each class, how bright, {rounds} times, with noise."
 )
+GRAM = (
+    "Sums how the {inputs} numbers that the model {model} makes of each picture go together, once, with noise: for "
+    "every two of them their product, of each {unit} the mean over its pictures. Labels are not read. Later steps of "
+    "training start from it."
+)
 NUMBERS_LEAVE = (
     "{numbers} numbers leave in each of {rounds} rounds, {total} in all: changes of the model's weights, with noise."
 )
@@ -34,6 +43,10 @@ NUMBERS_LEAVE_OPENLY = (
     "{numbers} numbers leave in each of {rounds} rounds, {total} in all: changes of the model's weights, without noise."
 )
 COUNTS_LEAVE = "{numbers} counts leave in each of {rounds} rounds, {total} in all, with noise on every one."
+GRAM_LEAVES = (
+    "{numbers} numbers leave, once, with noise on every one: sums over all {unit}s. No one {unit}'s own numbers are "
+    "among them."
+)
 NO_PICTURE_LEAVES = "No picture, report, label or name leaves."
 CORRECTION_COMES_IN = (
     "From the second round on, a correction comes in with the model's weights: one number for each weight, made from "
@@ -52,6 +65,7 @@ FROM_A_STUDY = (
     "The platform's own {model}, with weights that came in before: those of round {round} of the request {request}, "
     "study {study}."
 )
+NO_WEIGHTS = "The platform's own {model}, of which only what it makes of a picture is used. No weights come in."
 NO_MODEL = "No model is used."
 
 
@@ -59,10 +73,14 @@ def computed(plan: Plan, unit: str) -> Sentence:
     """What is computed, for people who are no engineers."""
     if isinstance(plan, StatisticsPlan):
         return said(COUNTS, rounds=plan.rounds)
+    if isinstance(plan, GramPlan):
+        return said(GRAM, inputs=plan.inputs - 1, model=plan.model.name, unit=unit)
     if isinstance(plan, EvaluationPlan):
         return said(EVALUATES, model=plan.model.name, rounds=plan.rounds)
     if plan.privacy is None:
         return said(TRAINS_OPENLY, model=plan.model.name, steps=plan.total_steps)
+    if plan.sample_rate == 1:
+        return said(TRAINS_ON_ALL, model=plan.model.name, steps=plan.total_steps, unit=unit)
     share = f"{100 * plan.sample_rate:.3g} %"
     return said(TRAINS, model=plan.model.name, steps=plan.total_steps, share=share, unit=unit)
 
@@ -74,8 +92,12 @@ def leaves(plan: Plan, shapes: DeclaredShapes) -> tuple[Sentence, ...]:
     if isinstance(plan, TrainingPlan):
         template = NUMBERS_LEAVE if plan.privacy is not None else NUMBERS_LEAVE_OPENLY
     minutes = math.ceil(plan.run.timeout_seconds / 60)
+    if isinstance(plan, GramPlan):
+        first = said(GRAM_LEAVES, numbers=numbers, unit=plan.privacy.unit)
+    else:
+        first = said(template, numbers=numbers, rounds=plan.rounds, total=numbers * plan.rounds)
     return (
-        said(template, numbers=numbers, rounds=plan.rounds, total=numbers * plan.rounds),
+        first,
         said(NO_PICTURE_LEAVES),
         *_comes_in(plan),
         said(RUNS_AT_MOST, minutes=minutes),
@@ -97,6 +119,8 @@ def model_from(plan: Plan, came_before: tuple[str, str, int] | None) -> Sentence
     """
     if isinstance(plan, StatisticsPlan):
         return said(NO_MODEL)
+    if isinstance(plan, GramPlan):
+        return said(NO_WEIGHTS, model=plan.model.name)
     if spec := FeatureSpec.of(plan.model):
         return said(FROM_FEATURES, backbone=spec.backbone, digest=spec.weights_sha256)
     if came_before is not None:

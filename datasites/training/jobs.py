@@ -13,10 +13,11 @@ from datasites.training.local_round import Progress, prepare_training
 from datasites.training.pictures.data import LabelledPictures
 from datasites.training.process_group.process_group import SINGLE_PROCESS, ProcessGroup
 from datasites.training.releases.private_evaluation import evaluate_privately
+from datasites.training.releases.private_gram import gram_privately
 from datasites.training.releases.private_statistics import summarise_privately
 from policies.errors import InputRefused, PlanError, RoundRefused
 from policies.plans.kinds import Plan
-from policies.plans.releases import EvaluationPlan
+from policies.plans.releases import EvaluationPlan, GramPlan
 from policies.plans.training import TrainingPlan
 
 
@@ -42,7 +43,7 @@ def run_round(
         plan: What was approved, of any kind.
         round_index: From 0 to plan.rounds - 1.
         weights: float32 by name, exactly the model's parameters, each of its shape; none for statistics, which have no
-            model.
+            model, and Gram matrices, which are of what no weights change.
         pictures: The hospital's pictures, their classes and their privacy units.
         progress: Told (done, total).
         process_group: The processes that take a training plan's steps together; all call this, and the first one's
@@ -76,7 +77,7 @@ def prepare_round(
 ) -> PreparedRound:
     """Does all of a round that needs no picture, so that what fails then fails before one is read.
 
-    Training builds its model and tries its device (see `prepare_training`). Evaluations and statistics look at their
+    Training builds its model and tries its device (see `prepare_training`). The other kinds look at their
     arguments alone: they try nothing.
 
     Args:
@@ -96,11 +97,13 @@ def prepare_round(
             plan, round_index, weights, public_size=public_size, process_group=process_group, slower=slower, kept=kept
         ).train
     if process_group.size > 1:
-        raise PlanError("Evaluations and statistics take one process. Start one.")
+        raise PlanError("Evaluations, statistics and Gram matrices take one process. Start one.")
     if not 0 <= round_index < plan.rounds:
         raise RoundRefused(f"The plan has rounds 1 to {plan.rounds}, got round {round_index + 1}.")
     if isinstance(plan, EvaluationPlan):
         return partial(evaluate_privately, plan, weights)
     if weights:
-        raise InputRefused("Statistics have no model and take no weights. Send none.")
+        raise InputRefused("Statistics and Gram matrices take no weights. Send none.")
+    if isinstance(plan, GramPlan):
+        return partial(gram_privately, plan)
     return partial(summarise_privately, plan)

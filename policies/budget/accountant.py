@@ -2,7 +2,8 @@
 
 Only these numbers may be told outside. Epsilons are never added up: steps are composed, in three ways, and the
 smallest bound counts of those that can be trusted: by privacy loss distributions, by Opacus' PRV accountant, and by
-Rényi divergences, which hold everywhere and state more epsilon for the same history.
+Rényi divergences, which hold everywhere and state more epsilon for the same history. Where everybody takes part in
+every step there is a formula for it, which counts alone.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import lru_cache
 
 from policies import validate
 from policies.budget import renyi
+from policies.budget.gaussian import gaussian_epsilon
 from policies.budget.limits import PrivacyBudget
 from policies.budget.pld import pld_epsilon
 from policies.budget.prv import PRV_EPSILON_ERROR, prv_epsilon
@@ -60,8 +62,9 @@ def epsilon_spent(history: Iterable[GaussianSteps], delta: float) -> float:
         The composition of the history is (result, delta)-differentially private, add or remove one privacy
         unit. The smallest of three upper bounds counts. One that fails, or lies below a lower bound, does not: the
         lower bound from Rényi divergences for both, and for the privacy loss distributions also the least that
-        the PRV accountant leaves possible. The Rényi upper bound always counts. An empty history is 0, and so is one
-        that `delta` covers alone.
+        the PRV accountant leaves possible. The Rényi upper bound always counts. Where everybody takes part in every
+        step, the exact epsilon of Gaussian noise counts alone (`gaussian_epsilon`). An empty history is 0, and so is
+        one that `delta` covers alone.
 
     Args:
         history: Steps in any order, of any number of studies.
@@ -77,6 +80,9 @@ def epsilon_spent(history: Iterable[GaussianSteps], delta: float) -> float:
 
 @lru_cache(maxsize=4096)
 def _epsilon_spent(history: tuple[GaussianSteps, ...], delta: float) -> float:
+    exact = gaussian_epsilon(history, delta)
+    if exact is not None:
+        return exact
     bounds = [renyi.upper_bound(history, delta)]
     least = renyi.lower_bound(history, delta)
     by_prv, by_pld = prv_epsilon(history, delta), pld_epsilon(history, delta)

@@ -25,6 +25,9 @@ BACKBONES = {
     "resnet50_gn": 2048,
     "vit_small_patch16_224": 384,
 }
+SCATTERING_MODEL = "scattering_linear"
+SCATTERING_WIDTH = 235
+"""How many scattering features each channel of a picture becomes."""
 # How bytes became numbers where weights were made: mean and standard deviation of (byte / 255), by channel.
 NORMALISATIONS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -88,3 +91,15 @@ class FeatureSpec:
     def options(self) -> dict[str, str | int | float | bool]:
         """The options of a model that reads them."""
         return asdict(self)
+
+
+def width_of(model: ModelSpec) -> int | None:
+    """How many features the linear head of a model reads; None of a model that is no head on features.
+
+    Raises:
+        PlanError: An option of a backbone's features that cannot be.
+    """
+    if model.name == SCATTERING_MODEL:
+        return SCATTERING_WIDTH * model.image_shape[2]
+    reads = FeatureSpec.of(model)
+    return None if reads is None else reads.width

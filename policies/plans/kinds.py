@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from policies.plans import plan_json
-from policies.plans.releases import EvaluationPlan, StatisticsPlan
+from policies.plans.releases import EvaluationPlan, GramPlan, StatisticsPlan
 from policies.plans.training import TrainingPlan
 
-Plan = TrainingPlan | EvaluationPlan | StatisticsPlan
-KINDS: dict[str, type[Plan]] = {kind.kind: kind for kind in (TrainingPlan, EvaluationPlan, StatisticsPlan)}
+Plan = TrainingPlan | EvaluationPlan | StatisticsPlan | GramPlan
+KINDS: dict[str, type[Plan]] = {kind.kind: kind for kind in (TrainingPlan, EvaluationPlan, StatisticsPlan, GramPlan)}
 
 
 def parse(text: str) -> Plan:

@@ -16,7 +16,7 @@ from policies.errors import PlanError
 from policies.plans.features import FEATURES_MODEL, FeatureSpec
 from policies.plans.kinds import Plan
 from policies.plans.model_spec import ModelSpec
-from policies.plans.releases import EvaluationPlan
+from policies.plans.releases import StatisticsPlan
 from policies.plans.tokeniser import TEXT_MODELS, text_form
 from policies.plans.training import TrainingPlan
 
@@ -125,7 +125,7 @@ def check_features(plan: Plan) -> FeatureSpec | None:
     Raises:
         PlanError: The plan's model names no features that can be, or the plan changes pictures that are not read.
     """
-    if not isinstance(plan, TrainingPlan | EvaluationPlan):
+    if isinstance(plan, StatisticsPlan):
         return None
     spec = FeatureSpec.of(plan.model)
     if spec is not None and isinstance(plan, TrainingPlan) and plan.augmentation != "none":

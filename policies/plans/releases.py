@@ -1,8 +1,8 @@
-"""Plans that release counts instead of weights: how a model does on private pictures, and what the pictures are like.
+"""Plans that release sums instead of weights: how a model does on private pictures, and what the pictures are like.
 
 Each round of such a plan is one release of sums over all privacy units with Gaussian noise on every number. A unit adds
-one picture to the sums: its own, or for a patient one drawn at random. Where labels are findings, that picture adds to
-the sums of each of them.
+one picture to counts: its own, or for a patient one drawn at random. Where labels are findings, that picture adds to
+the sums of each of them. To a Gram matrix a unit adds the mean over its pictures.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from typing import ClassVar, Self
 from policies import validate
 from policies.errors import PlanError
 from policies.plans import plan_json, ranges
+from policies.plans.features import width_of
 from policies.plans.picture_form import LABEL_KINDS
 from policies.plans.plan_json import sha256_text
 from policies.plans.training import MAX_ROUNDS, UNITS, ModelSpec, RunSpec
 from policies.plans.words.statement import Statement, check_statement
 
 MAX_SCORE_BINS = 200
+MAX_GRAM_INPUTS = 2100
+MAX_GRAM_NOISE = 1000.0  # the lattice of more noise would move what a unit adds
 
 
 @dataclass(frozen=True)
@@ -195,6 +198,91 @@ class StatisticsPlan:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Reads a statistics plan back from the JSON `text`; PlanError if it does not read exactly."""
+        return plan_json.load(text, {cls.kind: cls})
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, in hexadecimal."""
+        return sha256_text(self.to_json())
+
+
+@dataclass(frozen=True)
+class GramPlan:
+    """How the features that a linear head reads go together: their noised Gram matrix, which later steps start from.
+
+    The matrix is the sum over privacy units of the mean over the unit's pictures of x x^T. The row x of a picture is
+    its features and a 1, for the head's bias, divided by the root of their number, or by their length where that is
+    more: so its length is at most 1.
+
+    Attributes:
+        study: Name of the study that pays for it.
+        dataset: Name of the hospital's dataset.
+        model: The head whose inputs are meant: `scattering_linear`, or `features`.
+        privacy: The noise; a noise multiplier of at most 1000.
+        rounds: 1, the one release.
+        run, statement: As of `StatisticsPlan`.
+    """
+
+    kind: ClassVar[str] = "gram"
+    weights_encoding: ClassVar[str] = "none"
+    update_encoding: ClassVar[str] = "none"
+
+    study: str
+    dataset: str
+    model: ModelSpec
+    privacy: ReleaseSpec
+    rounds: int = 1
+    run: RunSpec = field(default_factory=RunSpec)
+    statement: Statement | None = field(default=None, metadata=plan_json.ADDED_LATER)
+
+    def __post_init__(self) -> None:
+        _check_common(self.study, self.dataset, self.rounds, self.privacy, self.run)
+        check_statement(self.statement)
+        if not isinstance(self.model, ModelSpec):
+            raise PlanError(f"model must be a ModelSpec, got {self.model!r}.")
+        width = width_of(self.model)
+        if width is None or width >= MAX_GRAM_INPUTS:
+            raise PlanError(
+                f"A Gram matrix is of the features that a linear head reads, fewer than {MAX_GRAM_INPUTS}: model must "
+                f"be scattering_linear or features, got {self.model.name!r}."
+            )
+        if self.rounds != 1:
+            raise PlanError(f"A Gram matrix is released once: rounds must be 1, got {self.rounds}.")
+        if self.privacy.noise_multiplier > MAX_GRAM_NOISE:
+            noise = self.privacy.noise_multiplier
+            raise PlanError(f"privacy.noise_multiplier of a Gram matrix is at most {MAX_GRAM_NOISE:g}, got {noise:g}.")
+
+    @property
+    def inputs(self) -> int:
+        """Length of a row: the features and the bias's 1."""
+        return (width_of(self.model) or 0) + 1
+
+    @property
+    def total_steps(self) -> int:
+        """Releases over all rounds."""
+        return self.rounds
+
+    @property
+    def steps(self) -> tuple[float, int]:
+        """(Sample rate, Gaussian steps) of one round, for the accountant: everybody is in the one release."""
+        return 1.0, 1
+
+    @property
+    def sensitivity(self) -> float:
+        """The most that one unit adds in L2 norm, `products` counted by the root of 2: the Frobenius norm of x x^T."""
+        return 1.0
+
+    @property
+    def outputs(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of what leaves: the diagonal; what is above it by rows, with noise over the root of 2."""
+        return {"squares": (self.inputs,), "products": (self.inputs * (self.inputs - 1) // 2,)}
+
+    def to_json(self) -> str:
+        """Canonical JSON: equal plans give equal text."""
+        return plan_json.dump(self.kind, self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads a Gram plan back from the JSON `text`; PlanError if it does not read exactly."""
         return plan_json.load(text, {cls.kind: cls})
 
     def digest(self) -> str:

@@ -42,6 +42,26 @@ def backbone_weights() -> click.Option:
     return option("--backbone_weights", told, value="SOURCE")
 
 
+def model_option() -> click.Option:
+    """The option that gives a model's own options."""
+    told = "an option of the model; may be given again"
+    return option("--model_option", told, kind=_model_option, value="NAME=VALUE", repeated=True)
+
+
+def _model_option(text: str) -> tuple[str, str | int | float | bool]:
+    """`NAME=VALUE` with a value as JSON has it, else as text."""
+    import json
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"expected NAME=VALUE, got {text!r}")
+    try:
+        read = json.loads(value)
+    except ValueError:
+        return name, value
+    return name, read if isinstance(read, str | int | float | bool) else value
+
+
 def _quieten() -> None:
     import logging
     import warnings

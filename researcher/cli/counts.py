@@ -1,8 +1,9 @@
-"""Commands that measure: `statistics`, `evaluate`. From hospitals come noised counts, approved and charged."""
+"""Commands that measure: `statistics`, `gram`, `evaluate`. From hospitals come noised counts, approved and charged."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,13 +11,12 @@ import click
 from policies.errors import ConfigError
 from policies.terminal.commands import argument, option, option_of, path, switch
 from researcher.cli.access import connect, credentials_option
-from researcher.cli.commands import ResearcherCommands, backbone_weights
+from researcher.cli.commands import ResearcherCommands, backbone_weights, model_option
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from researcher.hospitals.federation import Federation
-    from researcher.planning.count_settings import CountSettings
 
 EVALUATION_FOLDER = "out/evaluation"
 _OF_JUDGEMENT = (
@@ -34,12 +34,28 @@ TEST_DATA = "public test data: a folder, DICOM files, a table, an .npz file, or 
 
 def statistics(*, credentials: Sequence[str], out: Path, min_clients: int | None, **settings: Any) -> None:
     """Asks the hospitals for noised counts of labels and picture statistics, before a study is spent on them."""
+    _ask(credentials, out, min_clients, settings, of_gram=False)
+
+
+def gram(*, credentials: Sequence[str], out: Path, min_clients: int | None, **settings: Any) -> None:
+    """Asks the hospitals once for the noised Gram matrix of a head's features, which few_rounds studies step by."""
+    settings["options"] = dict(settings.pop("model_option"))
+    _ask(credentials, out, min_clients, settings, of_gram=True)
+
+
+def _ask(
+    credentials: Sequence[str], out: Path, min_clients: int | None, given: Mapping[str, Any], *, of_gram: bool
+) -> None:
     from policies.terminal.rich_terminal import PlainConsole
-    from researcher.terminal.counting_session import ask_for_statistics
+    from researcher.terminal import counting_session
 
     with connect(credentials) as federation:
         _check_enough(federation, min_clients)
-        ask_for_statistics(federation, _settings(settings), out=out, console=PlainConsole(), min_clients=min_clients)
+        more: Any = {"out": out, "console": PlainConsole(), "min_clients": min_clients}
+        if of_gram:
+            counting_session.ask_for_gram(federation, _settings(given, of_gram=True), **more)
+        else:
+            counting_session.ask_for_statistics(federation, _settings(given), **more)
 
 
 def evaluate(
@@ -118,13 +134,15 @@ def _evaluate_here(
         judge_and_write(model, test, json=json, html=html, backbone_weights=backbone_weights, **given)
 
 
-def _settings(given: Mapping[str, Any]) -> CountSettings:
+def _settings(given: Mapping[str, Any], *, of_gram: bool = False) -> Any:
+    """What the options ask for, of counts or of a Gram matrix."""
     from researcher.cli.statement_options import taken_from
-    from researcher.planning.count_settings import CountSettings
+    from researcher.planning import count_settings
 
     given = dict(given)
     statement = taken_from(given)
-    return CountSettings(statement=statement, **{name: value for name, value in given.items() if value is not None})
+    kind = count_settings.GramSettings if of_gram else count_settings.CountSettings
+    return kind(statement=statement, **{name: value for name, value in given.items() if value is not None})
 
 
 def add_commands(commands: ResearcherCommands) -> None:
@@ -132,6 +150,8 @@ def add_commands(commands: ResearcherCommands) -> None:
     folder = option("--out", "folder", kind=path, default="out/statistics")
     enough = option("--min_clients", "so many approvals are enough; without it every hospital is waited for", kind=int)
     commands.add("statistics", statistics, credentials_option(), folder, enough, later=_counting_options)
+    kept = option("--out", "folder of the matrix", kind=path, default="out/gram")
+    commands.add("gram", gram, credentials_option(), kept, enough, later=partial(_counting_options, of_gram=True))
     commands.add(
         "evaluate",
         evaluate,
@@ -164,11 +184,12 @@ def _judging_options() -> list[click.Parameter]:
     ]
 
 
-def _counting_options() -> list[click.Parameter]:
+def _counting_options(*, of_gram: bool = False) -> list[click.Parameter]:
     from policies.plans.words.statement import STATEMENT
     from policies.settings import declared
     from researcher.cli.statement_options import statement_options
-    from researcher.planning.count_settings import CountSettings
+    from researcher.planning import count_settings
 
-    own = [one for one in declared(CountSettings).values() if one.name != STATEMENT.name]
-    return [*map(option_of, own), *statement_options()]
+    kind = count_settings.GramSettings if of_gram else count_settings.CountSettings
+    own = [one for one in declared(kind).values() if one.name != STATEMENT.name]
+    return [*map(option_of, own), *([model_option()] if of_gram else []), *statement_options()]

@@ -71,6 +71,7 @@ def train(
     initial_weights: str | None,
     initial_weights_sha256: str | None,
     backbone_weights: str | None,
+    gram: Path | None,
     **study_options: Any,
 ) -> None:
     """Submits the study unless that was done, waits until enough hospitals approved, and runs the rounds."""
@@ -78,8 +79,8 @@ def train(
     from researcher.cli.study_options import check_min_clients, given_flags, retry_policy_of, study_settings_of
     from researcher.evaluation.feature_hold_out import with_features
     from researcher.evaluation.hold_out import load_hold_out
-    from researcher.studies.study import STUDY_FILE, Study, check_enough, strategy_of
-    from researcher.terminal.training_session import train_study
+    from researcher.studies.study import STUDY_FILE, Study, check_enough
+    from researcher.terminal.training_session import chosen_strategy, keep_gram, train_study
 
     retry_policy = retry_policy_of(study_options)
     dataset, chosen = study_options["dataset"], study_settings_of(study_options)
@@ -96,13 +97,15 @@ def train(
         hold_out = with_features(hold_out, plan.model, backbone_weights)
         names = study.requests if study else [*federation.hospitals, *federation.missing]
         check_min_clients(min_clients, names)
-        check_enough(strategy_of(plan), min_clients)
+        strategy = chosen_strategy(plan, out, gram)
+        check_enough(strategy, min_clients)
         federation.check_enough(min_clients, names)
         begun = {"hold_out": test, "min_clients": min_clients, "seed": seed, "backbone_weights": backbone_weights}
         if study is None:
             study = _submit(federation, out, plan, cost, begun=begun)
         else:
             _keep(federation, out, plan, begun, submitted=True)
+        keep_gram(plan, out, gram)
         train_study(
             study,
             hold_out,
@@ -110,6 +113,7 @@ def train(
             min_clients=min_clients,
             seed=seed,
             out=out,
+            strategy=strategy,
             initial_weights=first_weights(study, out, initial_weights, sha256=initial_weights_sha256, seed=seed),
             retry_policy=retry_policy,
         )
@@ -207,6 +211,7 @@ def add_commands(commands: ResearcherCommands) -> None:
         option("--initial_weights", source, value="SOURCE"),
         option("--initial_weights_sha256", "of their file; needed with them", value="HEX"),
         backbone_weights(),
+        option("--gram", "folder of a Gram matrix, for recipe few_rounds; the study keeps it", kind=path),
         later=partial(_settings_options, waiting=True),
     )
     commands.add("end", end, access, folder)

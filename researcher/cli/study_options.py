@@ -12,6 +12,7 @@ from policies.plans.training import RunSpec, ServerSpec
 from policies.plans.words.statement import STATEMENT
 from policies.settings import declared
 from policies.terminal.commands import option, option_of, refuse_together, switch
+from researcher.cli.commands import model_option
 from researcher.cli.statement_options import statement_options, taken_from
 from researcher.planning.settings import StudySettings
 from researcher.studies.retry_policy import RetryPolicy
@@ -35,8 +36,7 @@ def settings_options() -> list[click.Parameter]:
         if name == "study":
             made.append(option("--dataset", "name of the dataset, where a hospital publishes several"))
         if name == "model":
-            told = "an option of the model; may be given again"
-            made.append(option("--model_option", told, kind=_model_option, value="NAME=VALUE", repeated=True))
+            made.append(model_option())
     made += [option_of(setting) for kind in (ServerSpec, RunSpec) for setting in declared(kind).values()]
     return [*made, switch("--no-dp", "no differential privacy; most hospitals refuse that")]
 
@@ -98,17 +98,3 @@ def given_flags(options: Mapping[str, Any]) -> list[str]:
         for name, value in options.items()
         if value not in (None, ()) and value is not False
     ]
-
-
-def _model_option(text: str) -> tuple[str, str | int | float | bool]:
-    """`NAME=VALUE` with a value as JSON has it, else as text."""
-    import json
-
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"expected NAME=VALUE, got {text!r}")
-    try:
-        read = json.loads(value)
-    except ValueError:
-        return name, value
-    return name, read if isinstance(read, str | int | float | bool) else value

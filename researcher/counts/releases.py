@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from policies.errors import NotEnoughDatasites, WanwuError
-from policies.plans.releases import EvaluationPlan, StatisticsPlan
+from policies.plans.releases import EvaluationPlan, GramPlan, StatisticsPlan
 from researcher.studies.remote_round import RemoteRound, RoundEvent
 from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.rounds.outgoing import OutgoingWeights
@@ -52,8 +52,8 @@ class Released:
         return total, self.noise_std * float(np.sqrt(len(self.arrays)))
 
 
-class CountRequest(Submission[EvaluationPlan | StatisticsPlan]):
-    """An evaluation or statistics plan at several hospitals."""
+class CountRequest(Submission[EvaluationPlan | StatisticsPlan | GramPlan]):
+    """A plan for sums, of an evaluation, statistics or a Gram matrix, at several hospitals."""
 
     def collect(
         self,
@@ -67,7 +67,8 @@ class CountRequest(Submission[EvaluationPlan | StatisticsPlan]):
         """Asks every hospital that approved for one release.
 
         Args:
-            weights: The model to evaluate, name → float32 array of the parameter's shape; None for statistics.
+            weights: The model to evaluate, name → float32 array of the parameter's shape; None for statistics and Gram
+                matrices, which take none.
             round_index: Which of the plan's rounds; asking again for one gives the same numbers and costs nothing.
             min_clients: Least number of hospitals that must answer.
             retry_policy: How long to wait and how often to try again.

@@ -24,7 +24,7 @@ from researcher.studies.checkpoints import load_state
 from researcher.studies.history import History, RoundRecord
 from researcher.studies.kept_plan import read_plan
 from researcher.studies.remote_round import RetryPolicy, RoundEvent
-from researcher.terminal.training_session import result_of, write_all
+from researcher.terminal.training_session import chosen_strategy, keep_gram, result_of, write_all
 from researcher.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ class Study(study.Study):
         hold_out: HoldOut | Path | str | None = None,
         initial_weights: Mapping[str, np.ndarray] | Callable[[], Mapping[str, np.ndarray]] | None = None,
         strategy: Strategy | None = None,
+        gram: Path | str | None = None,
         min_clients: int | None = None,
         rounds: int | None = None,
         retry_policy: RetryPolicy | None = None,
@@ -166,6 +167,7 @@ class Study(study.Study):
             initial_weights: The global model before the first round, name → float32 array of the parameter's shape,
                 or what makes it; drawn from the study's seed if None. Not read when the study is continued.
             strategy: How updates are averaged; the plan's if None.
+            gram: Folder of the Gram matrix that a `few_rounds` study steps by; the one that it keeps if None.
             min_clients: Least number of hospitals whose update a round needs; that of the submission if None.
             rounds: Stop after this many rounds in all; the plan's if None.
             retry_policy: How long to wait and how often to try again: `RetryPolicy(round_deadline=3600)` ends a round
@@ -182,6 +184,10 @@ class Study(study.Study):
         setup, watching = self.setup, Watching(self, on_event, on_round, tuple(trackers))
         pictures = self._pictures(hold_out, setup)
         seed = 0 if setup is None else setup.seed
+        gram = None if gram is None else Path(gram)
+        if strategy is None:
+            strategy = chosen_strategy(self.plan, self.folder, gram)
+            keep_gram(self.plan, self.folder, gram)
         with watching.opened():
             state, history = super().run(
                 hold_out=pictures,

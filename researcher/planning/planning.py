@@ -9,13 +9,15 @@ from policies.budget.accountant import calibrate_noise, epsilon_spent
 from policies.budget.limits import PrivacyBudget
 from policies.budget.steps import GaussianSteps
 from policies.errors import FederationError, PlanError
-from policies.plans.model_options import check_features
+from policies.plans.model_options import check_features, check_options
+from policies.plans.releases import GramPlan, ReleaseSpec
 from policies.plans.tokeniser import TEXT_MODELS, check_text
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from policies.settings import declared
 from researcher.hospitals.differences import differences
 from researcher.hospitals.hospital import DatasetInfo
-from researcher.planning import recipes
+from researcher.planning import few_rounds, recipes
+from researcher.planning.count_settings import GramSettings
 from researcher.planning.settings import StudySettings
 
 
@@ -51,10 +53,8 @@ def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> Train
         dataset=first.name,
         model=model,
         run=settings.run,
-        server=settings.server,
         statement=settings.statement,
-        **_of_plan(settings, derived=False),
-        **_training(settings, model, datasets),
+        **{"server": settings.server, **_of_plan(settings, derived=False), **_training(settings, model, datasets)},
     )
     check_features(plan)
     if plan.privacy is not None:
@@ -62,6 +62,32 @@ def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> Train
 
         check_trainable(model, plan.run.engine)
     return plan
+
+
+def make_gram_plan(settings: GramSettings, datasets: Sequence[DatasetInfo]) -> GramPlan:
+    """Returns the plan of a Gram matrix that follows from its settings on these datasets, which must agree.
+
+    Args:
+        settings: What the researcher chose.
+        datasets: What the hospitals publish, as `Federation.datasets` gives it.
+
+    Raises:
+        FederationError: The datasets differ in what a model sees or answers.
+        PlanError: A setting is out of range, or the model is no head on features.
+        BudgetTooSmall: No noise keeps it within the epsilon.
+    """
+    first = agreeing(datasets)
+    check_delta(settings.delta, datasets)
+    model = ModelSpec(settings.model, first.image_shape, len(first.class_names), settings.options, first.label_kind)
+    check_options(model)
+    noise = few_rounds.gram_noise(PrivacyBudget(settings.epsilon, settings.delta))
+    return GramPlan(
+        study=settings.study,
+        dataset=first.name,
+        model=model,
+        privacy=ReleaseSpec(noise, settings.delta, first.unit),
+        statement=settings.statement,
+    )
 
 
 def _training(settings: StudySettings, model: ModelSpec, datasets: Sequence[DatasetInfo]) -> dict[str, Any]:
@@ -78,9 +104,20 @@ def _training(settings: StudySettings, model: ModelSpec, datasets: Sequence[Data
             "privacy": _privacy(settings, unit, steps * rounds),
             **_of_plan(settings, derived=True),
         }
+    sizes = [dataset.public_size for dataset in datasets]
+    if settings.recipe == few_rounds.NAME:
+        few = few_rounds.few_rounds(
+            model,
+            sizes,
+            epsilon=settings.epsilon,
+            delta=settings.delta,
+            rounds=settings.num_rounds,
+            repetitions=settings.repetitions,
+        )
+        return dict(few.settings(delta=settings.delta, unit=unit))
     recipe = recipes.auto(
         model,
-        [dataset.public_size for dataset in datasets],
+        sizes,
         epsilon=settings.epsilon,
         delta=settings.delta,
         rounds=settings.num_rounds,

@@ -15,7 +15,7 @@ from policies.plans.training import MAX_ROUNDS, RunSpec, ServerSpec, TrainingPla
 from policies.plans.words.statement import STATEMENT, Statement
 from policies.settings import declared, setting, setting_of
 
-RECIPES = ("none", "auto")
+RECIPES = ("none", "auto", "few_rounds")
 
 
 def _derived(help_text: str, **form: Any) -> Any:
@@ -44,7 +44,10 @@ class StudySettings:
     model: str = setting("model", default="small_cnn")
     options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     recipe: str = setting(
-        "auto: all settings of training from sizes, epsilon, delta, rounds and model", default="none", choices=RECIPES
+        "auto: all settings of training from sizes, epsilon, delta, rounds and model; few_rounds: likewise, for a head "
+        "on features in at most 20 rounds, by a Gram matrix that is asked for once",
+        default="none",
+        choices=RECIPES,
     )
     num_rounds: int | None = setting("rounds", default=None, plain=5)
     local_epochs: float | None = _derived("passes over the pictures a round", plain=1.0)
@@ -80,6 +83,8 @@ class StudySettings:
         for one in declared(StudySettings).values():
             if one.derived and getattr(self, one.name) is not None:
                 raise ConfigError(f"{one.name} is derived by recipe {self.recipe}. Leave out one of the two.")
+        if self.recipe == "few_rounds" and self.server != ServerSpec():
+            raise ConfigError("The strategy is derived by recipe few_rounds, which is dp_fc. Leave out one of the two.")
 
     def chosen(self, name: str) -> Any:
         """What was given for the setting of this name, which may be None, else its default."""

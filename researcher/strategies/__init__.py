@@ -10,6 +10,8 @@ from typing import Any
 from policies import validate
 from policies.errors import PlanError
 from researcher.strategies.averager import Averager
+from researcher.strategies.dp_fc import DpFc
+from researcher.strategies.feature_gram import FeatureGram
 from researcher.strategies.fed_adagrad import FedAdagrad
 from researcher.strategies.fed_adam import FedAdam
 from researcher.strategies.fed_avg import FedAvg
@@ -27,6 +29,8 @@ __all__ = [
     "Averager",
     "ClientUpdate",
     "CoordinateMedian",
+    "DpFc",
+    "FeatureGram",
     "FedAdagrad",
     "FedAdam",
     "FedAvg",
@@ -55,6 +59,7 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = MappingProxyType(
         "coordinate_median": CoordinateMedian,
         "krum": Krum,
         "scaffold": Scaffold,
+        "dp_fc": DpFc,
     }
 )
 """Name → frozen dataclass of settings with `init` and `apply`. A new algorithm: a file, and a line here.

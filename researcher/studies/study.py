@@ -54,8 +54,10 @@ def check_enough(strategy: Strategy, min_clients: int) -> None:
     """Refuses rounds that could end with fewer client updates than the strategy needs, before anybody is asked.
 
     Raises:
-        ConfigError: `min_clients` is too few.
+        ConfigError: `min_clients` is too few, or the strategy lacks what it steps by.
     """
+    if lacks := getattr(strategy, "lacks", ""):
+        raise ConfigError(lacks)
     least = getattr(strategy, "least_updates", 1)
     if min_clients < least:
         raise ConfigError(

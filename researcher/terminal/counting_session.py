@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from policies.errors import FederationError
-from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
+from policies.plans.releases import EvaluationPlan, GramPlan, ReleaseSpec, StatisticsPlan
 from policies.terminal.rich_terminal import PlainConsole, line
+from researcher.counts.kept_gram import KeptGram
 from researcher.counts.noised_findings import findings_of
 from researcher.counts.noised_metrics import auroc_of, metrics_of
 from researcher.counts.noised_statistics import statistics_of
@@ -18,8 +19,8 @@ from researcher.counts.releases import CountRequest, Released
 from researcher.counts.saved import SavedCounts
 from researcher.hospitals.federation import Federation
 from researcher.hospitals.hospital import DatasetInfo
-from researcher.planning.count_settings import CountSettings
-from researcher.planning.planning import agreeing, check_delta
+from researcher.planning.count_settings import CountSettings, GramSettings
+from researcher.planning.planning import agreeing, check_delta, make_gram_plan
 from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.submission import STUDY_FILE
 from researcher.terminal.progress import RoundDisplay
@@ -103,6 +104,28 @@ def ask_for_evaluation(
     SavedCounts(plan, released, info.class_names, checkpoint.plan_digest, checkpoint.round).save(out)
 
 
+def ask_for_gram(
+    federation: Federation,
+    settings: GramSettings,
+    *,
+    out: Path,
+    console: PlainConsole,
+    min_clients: int | None = None,
+) -> None:
+    """The noised Gram matrix of the features that a head reads, kept for `few_rounds` studies of these features.
+
+    Waits as `ask_for_statistics` does.
+    """
+    info = _dataset(federation, settings)
+    plan = make_gram_plan(settings, [one for one in federation.datasets() if one.name == info.name])
+    released = _collect(federation, plan, out, None, console, min_clients)
+    sizes = {one.datasite: one.public_size for one in federation.datasets() if one.name == info.name}
+    KeptGram.of(plan, released, sizes).save(out)
+    for name, epsilon in released.epsilon.items():
+        console.print(f"  {name}: its Gram matrix cost epsilon {epsilon:.2f} at delta {plan.privacy.delta:g}")
+    console.print(f"Written to {out}/. Studies of these features take it with --gram {out}, at no further cost.")
+
+
 def _evaluated(plan: EvaluationPlan, released: Released, names: Sequence[str]) -> Group:
     """What the counts of each hospital say, and those of all together."""
     sums = {output: released.summed(output) for output in plan.outputs}
@@ -124,7 +147,7 @@ def _privacy(settings: CountSettings, info: DatasetInfo) -> ReleaseSpec:
 
 def _collect(
     federation: Federation,
-    plan: EvaluationPlan | StatisticsPlan,
+    plan: EvaluationPlan | StatisticsPlan | GramPlan,
     folder: Path,
     weights: dict[str, np.ndarray] | None,
     console: PlainConsole,
@@ -150,7 +173,7 @@ def _collect(
     return released
 
 
-def _dataset(federation: Federation, settings: CountSettings) -> DatasetInfo:
+def _dataset(federation: Federation, settings: CountSettings | GramSettings) -> DatasetInfo:
     """The dataset that is asked about, which every hospital that has one of its name describes the same way."""
     published = federation.datasets()
     name = settings.dataset or (published[0].name if published else None)

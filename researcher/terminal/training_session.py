@@ -9,19 +9,22 @@ from pathlib import Path
 import numpy as np
 
 from policies import versions
-from policies.errors import WanwuError
+from policies.errors import ConfigError, WanwuError
+from policies.plans.training import TrainingPlan
 from policies.terminal.rich_terminal import PlainConsole, line
+from researcher.counts.kept_gram import GRAM_FILE, KeptGram
 from researcher.evaluation.hold_out import HoldOut
 from researcher.reports import StudyResult, write_report
-from researcher.strategies import ServerState, Strategy
+from researcher.strategies import ServerState, Strategy, build
 from researcher.studies.checkpoints import Checkpoint, save_model
 from researcher.studies.history import History
 from researcher.studies.retry_policy import RetryPolicy
-from researcher.studies.study import Study
+from researcher.studies.study import Study, strategy_of
 from researcher.terminal.progress import RoundDisplay
 from researcher.terminal.waiting import wait_for_decisions
 
 MODEL_FILE = "global_model.safetensors"
+_STEPS_BY_A_GRAM = "dp_fc"
 
 
 def wait_and_run(
@@ -160,3 +163,47 @@ def write_all(
     missing: dict[str, WanwuError] = {}
     study.receipts(out / "receipts", on_missing=missing.__setitem__)
     return missing
+
+
+def chosen_strategy(plan: TrainingPlan, folder: Path, gram: Path | None = None) -> Strategy:
+    """The plan's strategy; dp_fc with the Gram matrix of a folder, else with the one that the study keeps.
+
+    Args:
+        plan: The study's.
+        folder: The study's.
+        gram: Folder of a Gram matrix, as `gram` wrote it; None where the study keeps one.
+
+    Raises:
+        ConfigError: The folder holds none, or one of other features, or the plan's strategy takes none.
+    """
+    if plan.server.strategy != _STEPS_BY_A_GRAM:
+        if gram is not None:
+            raise ConfigError(f"Strategy {plan.server.strategy} takes no Gram matrix: leave out --gram.")
+        return strategy_of(plan)
+    kept = _kept(folder, gram)
+    if kept is None:
+        return strategy_of(plan)
+    kept.check_for(plan)
+    own = {"server_momentum": plan.server_momentum, "server_averaging": plan.server_averaging}
+    return build(_STEPS_BY_A_GRAM, **own, **plan.server.read, gram=kept.summed())
+
+
+def keep_gram(plan: TrainingPlan, folder: Path, gram: Path | None) -> None:
+    """Keeps a Gram matrix in a study's folder, so that the study goes on from there alone.
+
+    Args:
+        plan: As of `chosen_strategy`, like all of these.
+        folder: Likewise.
+        gram: Likewise.
+
+    Raises:
+        ConfigError: The folder cannot be written.
+    """
+    if gram is not None and plan.server.strategy == _STEPS_BY_A_GRAM:
+        KeptGram.load(gram).save(folder)
+
+
+def _kept(folder: Path, gram: Path | None) -> KeptGram | None:
+    if gram is not None:
+        return KeptGram.load(gram)
+    return KeptGram.load(folder) if (folder / GRAM_FILE).exists() else None

@@ -5,18 +5,30 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from support.hospitals import CLASSES, Hospital, command, draw_pictures, requests_of
 from support.waiting import wait_for
+
+from policies.errors import ConfigError
+
+if TYPE_CHECKING:
+    from researcher.evaluation.hold_out import HoldOut
 
 NOISE = "3"
 
 
-def _ask(hospitals: dict[str, Hospital], out: Path, *arguments: str | Path) -> str:
+def _ask(
+    hospitals: dict[str, Hospital],
+    out: Path,
+    *arguments: str | Path,
+    noise: tuple[str, ...] = ("--noise_multiplier", NOISE),
+) -> str:
     """Types a command, approves at both hospitals what it submits, and returns what it prints."""
     credentials = [hospital.credentials() for hospital in hospitals.values()]
-    given = ("--noise_multiplier", NOISE, "--out", out, "--credentials", *credentials)
+    given = (*noise, "--out", out, "--credentials", *credentials)
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(command, "-m", "researcher", *arguments, *given)
         requests = wait_for(lambda: {"asked": "already"} if asked.done() else requests_of(out, len(hospitals)))
@@ -59,3 +71,38 @@ def test_a_saved_model_is_scored_on_the_hospitals_own_pictures(pair: dict[str, H
         dark, bright_ones = np.bincount(draw_pictures(150, seed)[1], minlength=2)
         expected = np.array([[0, dark], [0, bright_ones]])
         assert np.abs(arrays[name]["confusion"] - expected).max() < 6 * noise
+
+
+def test_a_gram_matrix_is_asked_for_once_and_two_studies_in_few_rounds_step_by_it(
+    pair: dict[str, Hospital], hold_out: HoldOut, tmp_path: Path
+) -> None:
+    from datasites.training.models import initial_weights
+    from researcher.counts.kept_gram import KeptGram
+    from researcher.hospitals.federation import Federation
+    from researcher.planning.planning import StudySettings, make_plan
+    from researcher.studies.study import Study
+    from researcher.terminal.training_session import chosen_strategy
+
+    gram, credentials = tmp_path / "gram", [hospital.credentials() for hospital in pair.values()]
+    printed = _ask(pair, gram, "gram", "--study", "few", "--epsilon", "2", noise=())
+    assert f"--gram {gram}" in printed
+    kept = KeptGram.load(gram)
+    assert sorted(kept.arrays) == ["north", "south"]
+    with Federation.connect(credentials) as federation:
+        for number, study_name in enumerate(("few", "few-again")):
+            settings = StudySettings(
+                study=study_name, recipe="few_rounds", model="scattering_linear", epsilon=2.0, num_rounds=2
+            )
+            plan = make_plan(settings, federation.datasets())
+            study = Study.submit(federation, plan, tmp_path / study_name)
+            for name, request in study.requests.items():
+                card = pair[name].admin_json("show", request.request_id)
+                assert card["plan"]["server"]["strategy"] == "dp_fc"
+                pair[name].admin("approve", request.request_id)
+            first = initial_weights(plan.model, number)
+            with pytest.raises(ConfigError, match="has none"):
+                study.run(hold_out=hold_out, initial_weights=first)
+            strategy = chosen_strategy(plan, study.folder, gram)
+            state, history = study.run(hold_out=hold_out, initial_weights=first, strategy=strategy)
+            assert [len(record.datasites) for record in history.records] == [2, 2]
+            assert np.abs(state.weights["head.weight"]).max() > 0

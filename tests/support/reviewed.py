@@ -35,7 +35,7 @@ from policies.budget.accountant import epsilon_spent, plan_spend
 from policies.plans.features import FEATURES_MODEL, FeatureSpec
 from policies.plans.kinds import Plan
 from policies.plans.plan_json import canonical_json, sha256_text
-from policies.plans.releases import StatisticsPlan
+from policies.plans.releases import GramPlan, StatisticsPlan
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 ADA, BOB = "ada@example.org", "bob@example.org"
@@ -53,7 +53,7 @@ class Reckoner(Calculator):
     epsilon_spent = staticmethod(epsilon_spent)
 
     def shapes(self, plan: Plan) -> DeclaredShapes:
-        if isinstance(plan, StatisticsPlan):
+        if isinstance(plan, StatisticsPlan | GramPlan):
             return DeclaredShapes({}, plan.outputs)
         inputs = {"w": (int(plan.model.options.get("width", 4)), 3)}
         return DeclaredShapes(inputs, inputs if isinstance(plan, TrainingPlan) else plan.outputs)

@@ -18,6 +18,7 @@ KINDS: Mapping[str, str] = {
     "training": to_translate("training"),
     "evaluation": to_translate("evaluation"),
     "statistics": to_translate("statistics"),
+    "gram": to_translate("Gram matrix"),
     "?": to_translate("cannot be read"),
 }
 """What the kinds of plans are called."""

@@ -14,13 +14,14 @@ from typing import Any
 
 from policies import validate
 from policies.errors import PlanError
+from policies.plans.plan_json import ADDED_LATER
 from policies.plans.ranges import Range
 from policies.settings import declared, setting
 
 MOST_HOSPITALS = 10_000
 STRATEGIES = (
     *("fed_avg", "fed_avg_m", "fed_prox", "fed_nova", "fed_adagrad", "fed_adam", "fed_yogi"),
-    *("trimmed_mean", "coordinate_median", "krum", "scaffold"),
+    *("trimmed_mean", "coordinate_median", "krum", "dp_fc", "scaffold"),
 )
 BESIDE: Mapping[str, str] = MappingProxyType({"scaffold": "correction"})
 """Strategies that send each hospital arrays of its own beside the global weights → what these are called."""
@@ -31,6 +32,7 @@ OF_SOME: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "trimmed_share": ("trimmed_mean",),
         "faulty_hospitals": ("krum",),
         "averaged_hospitals": ("krum",),
+        "server_ridge": ("dp_fc",),
     }
 )
 """Settings that only some strategies read → these. Elsewhere they have to hold their default."""
@@ -38,6 +40,7 @@ _NAMED_FOR = {"fed_avg_m": "server_momentum", "fed_prox": "proximal_mu"}
 _RATE_OF_ADAPTIVE = 0.01
 _LEARNING_RATE = Range(1e-9, 1e4)
 _ADAPTIVITY = Range(1e-9, 1e3)
+_RIDGE = Range(1e-6, 1e9)
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,12 @@ class ServerSpec:
     averaged_hospitals: int = setting(
         "of krum: how many updates are averaged, those that lie closest to others", default=1
     )
+    server_ridge: float = setting(
+        "of dp_fc: added to the eigenvalues of the features' Gram matrix before steps are multiplied by its inverse; "
+        "the more, the shorter a step in directions that are mostly noise",
+        default=1.0,
+        metadata=ADDED_LATER,
+    )
 
     def __post_init__(self) -> None:
         validate.choice("strategy", self.strategy, STRATEGIES)
@@ -82,6 +91,7 @@ class ServerSpec:
             ("server_learning_rate", _LEARNING_RATE.check("server_learning_rate", rate)),
             ("server_second_momentum", _share("server_second_momentum", self.server_second_momentum, below=1)),
             ("server_adaptivity", _ADAPTIVITY.check("server_adaptivity", self.server_adaptivity)),
+            ("server_ridge", _RIDGE.check("server_ridge", self.server_ridge)),
             ("trimmed_share", _share("trimmed_share", self.trimmed_share, below=0.5)),
         ):
             object.__setattr__(self, name, value)

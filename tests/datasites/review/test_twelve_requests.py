@@ -19,7 +19,7 @@ from datasites.console.shown.review_card import review_card
 from datasites.review.review import Review
 from policies.answers.plain_values import to_plain
 from policies.plans.kinds import Plan
-from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
+from policies.plans.releases import EvaluationPlan, GramPlan, ReleaseSpec, StatisticsPlan
 from policies.plans.training import ModelSpec
 from policies.plans.words.statement import Statement
 
@@ -168,3 +168,21 @@ def test_hostile_values_in_a_review_are_shown_and_not_obeyed(datasite: Reviewed)
         stream = io.StringIO()
         Console(file=stream, width=400, force_terminal=True).print(review_card(hostile(plain, text)))
         assert not raw_in(stream.getvalue())
+
+
+def test_a_gram_matrix_says_what_leaves_and_is_no_other_model_than_its_studys(datasite: Reviewed) -> None:
+    gram = GramPlan("gram-first", "pictures", ON_FEATURES.model, ReleaseSpec(20.0, 1e-5))
+    request = datasite.request(gram)
+    review = datasite.review(request)
+    assert review.findings == () and review.computed is not None
+    assert "the 512 numbers that the model features makes of each picture" in review.computed.text
+    numbers = 513 * 514 // 2  # with the bias's 1
+    assert review.leaves[0].text.startswith(f"{numbers:,} numbers leave, once, with noise on every one")
+    datasite.approve(request)
+    assert datasite.topics(replace(ON_FEATURES, study="gram-first", rounds=7)) == []
+
+
+def test_a_plan_in_which_everybody_takes_part_says_so(datasite: Reviewed) -> None:
+    plan = replace(PLAN, study="everybody", sample_rate=1.0, rounds=3, privacy=replace(PRIVACY, noise_multiplier=40.0))
+    computed = datasite.review(datasite.request(plan)).computed
+    assert computed is not None and "each on all pictures" in computed.text

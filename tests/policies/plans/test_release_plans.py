@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from policies.errors import PlanError
 from policies.plans.kinds import Plan, parse
-from policies.plans.releases import MAX_SCORE_BINS, EvaluationPlan, ReleaseSpec, StatisticsPlan
+from policies.plans.releases import MAX_SCORE_BINS, EvaluationPlan, GramPlan, ReleaseSpec, StatisticsPlan
 from policies.plans.training import MAX_ROUNDS, UNITS, ModelSpec, RunSpec
 from policies.plans.words.statement import Statement
 
@@ -311,3 +311,22 @@ def test_a_number_that_is_not_finite_is_refused(number: str) -> None:
 def test_what_is_not_a_plan_is_refused(text: str) -> None:
     with pytest.raises(PlanError):
         parse(text)
+
+
+# --- Gram matrices ---
+
+
+GRAM = GramPlan("blood-cells", "smears", ModelSpec("scattering_linear", (28, 28, 3), 4), ReleaseSpec(2.0, 1e-5))
+
+
+def test_a_gram_plan_reads_back_exactly_and_its_digest_is_of_all_of_it() -> None:
+    assert parse(GRAM.to_json()) == GRAM == GramPlan.from_json(GRAM.to_json())
+    assert GRAM.digest() == hashlib.sha256(GRAM.to_json().encode()).hexdigest()
+    changes = [{"study": "other"}, {"privacy": ReleaseSpec(2.5, 1e-5)}, {"model": replace(GRAM.model, num_classes=5)}]
+    assert len({GRAM.digest(), *(replace(GRAM, **change).digest() for change in changes)}) == 4
+
+
+def test_a_gram_matrix_is_one_gaussian_step_of_one_unit_at_most() -> None:
+    assert (GRAM.steps, GRAM.total_steps, GRAM.sensitivity) == ((1.0, 1), 1, 1.0)
+    assert GRAM.inputs == 3 * 235 + 1
+    assert GRAM.outputs == {"squares": (706,), "products": (706 * 705 // 2,)}

@@ -1,0 +1,108 @@
+"""Released Gram matrices in a folder, with the plan that they answer: asked for once, and read by every later study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from policies.errors import ConfigError, PlanError
+from policies.plans.releases import GramPlan
+from policies.plans.training import TrainingPlan
+from researcher import atomic_file
+from researcher.counts.releases import Released
+from researcher.strategies import FeatureGram
+from researcher.studies import weights_file
+from researcher.studies.weights_file import WeightsFile
+
+GRAM_FILE = "gram.json"
+_ARRAYS = "gram-{digest}.safetensors"
+
+
+@dataclass(frozen=True)
+class KeptGram:
+    """What hospitals released on one request for a Gram matrix.
+
+    Attributes:
+        plan: The request's.
+        arrays: Datasite → `squares` and `products`, as the plan's `outputs` declares them.
+        public_sizes: Datasite → its declared number of privacy units.
+        epsilon: Datasite → what it cost there.
+    """
+
+    plan: GramPlan
+    arrays: Mapping[str, Mapping[str, np.ndarray]]
+    public_sizes: Mapping[str, int]
+    epsilon: Mapping[str, float]
+
+    @classmethod
+    def of(cls, plan: GramPlan, released: Released, public_sizes: Mapping[str, int]) -> Self:
+        """What came, of those that answered."""
+        return cls(plan, released.arrays, {name: public_sizes[name] for name in released.arrays}, released.epsilon)
+
+    def summed(self) -> FeatureGram:
+        """The matrix of all of them together."""
+        return FeatureGram.of(self.arrays.values(), float(sum(self.public_sizes.values())))
+
+    def check_for(self, plan: TrainingPlan) -> None:
+        """Refuses a study whose head reads other features.
+
+        Raises:
+            ConfigError: The model or the dataset is another.
+        """
+        own, other = self.plan.model, plan.model
+        same = (own.name, own.image_shape, dict(own.options)) == (other.name, other.image_shape, dict(other.options))
+        if not same or self.plan.dataset != plan.dataset:
+            raise ConfigError(
+                f"The Gram matrix is of the features of {own.name} {dict(own.options)} of dataset "
+                f"{self.plan.dataset!r}, the study is of {other.name} {dict(other.options)} of {plan.dataset!r}. Ask "
+                "for that of the study's model with 'python -m researcher gram'."
+            )
+
+    def save(self, folder: Path) -> Path:
+        """Writes it into a folder: a Gram's own, or a study's that steps by it.
+
+        Raises:
+            ConfigError: The folder cannot be written.
+        """
+        names = sorted(self.arrays)
+        flat = {
+            f"{number}.{output}": self.arrays[name][output]
+            for number, name in enumerate(names)
+            for output in self.plan.outputs
+        }
+        about = {
+            "plan": json.loads(self.plan.to_json()),
+            "datasites": names,
+            "public_sizes": dict(self.public_sizes),
+            "epsilon": dict(self.epsilon),
+            "arrays": weights_file.write(folder, _ARRAYS, flat).to_dict(),
+        }
+        return atomic_file.write(folder / GRAM_FILE, json.dumps(about))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            ConfigError: There is none in the folder, or it was changed or cut.
+        """
+        path = folder / GRAM_FILE
+        if not path.exists():
+            raise ConfigError(f"{folder} holds no Gram matrix. Ask for one with 'python -m researcher gram'.")
+        try:
+            about = json.loads(atomic_file.read(path))
+            plan = GramPlan.from_json(json.dumps(about["plan"]))
+            flat = weights_file.read(folder, WeightsFile(**about["arrays"]))
+            arrays = {
+                str(name): {output: flat[f"{number}.{output}"].reshape(shape) for output, shape in plan.outputs.items()}
+                for number, name in enumerate(about["datasites"])
+            }
+            sizes = {name: int(about["public_sizes"][name]) for name in arrays}
+            return cls(plan, arrays, sizes, {str(name): float(of) for name, of in about["epsilon"].items()})
+        except (KeyError, TypeError, ValueError, AttributeError, PlanError) as error:
+            raise ConfigError(f"{path} was changed or cut ({error}). Take the folder's original.") from error
