@@ -101,7 +101,7 @@ def _connect(ray: Any, address: str) -> None:
 
 
 def _start(ray: Any, cores: int, store_bytes: int, stack: contextlib.ExitStack) -> None:
-    """Starts a cluster here. Ray gives up after half a minute, which a busy machine may need: it is tried again."""
+    """Starts a cluster here. Its own waits are short, so a start that a busy machine did not make is tried again."""
     own = tempfile.gettempdir()
     for left in reversed(range(_MOST_STARTS)):
         folder = tempfile.mkdtemp(prefix="wanwu-", dir=own if len(own) <= _LONGEST_FOLDER else "/tmp")  # noqa: S108 - 0700
@@ -123,7 +123,10 @@ def _start(ray: Any, cores: int, store_bytes: int, stack: contextlib.ExitStack) 
         except Exception as error:  # Ray raises a bare one where time ran out
             ray.shutdown()
             if not left:
-                raise ConfigError(f"Ray does not start on this machine ({error}). Without it: --in_process.") from error
+                raise ConfigError(
+                    f"Ray does not start on this machine ({error}). It gives up where a machine is too busy: run the "
+                    "command again when it is less so, or do without Ray: --in_process."
+                ) from error
 
 
 def _check_loopback(ray: Any, *, was_imported: bool) -> None:

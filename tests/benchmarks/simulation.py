@@ -24,7 +24,7 @@ import numpy as np
 import psutil
 
 PROJECT = Path(__file__).resolve().parents[2]
-SECONDS_APART = 0.5
+SECONDS_APART = 1.0
 SEED = 0
 # Flower's averaging is plain FedAvg, so neither side keeps momentum or an average of rounds.
 STUDY = ["--model", "small_cnn", "--local_epochs", "2", "--sample_rate", "0.2", "--learning_rate", "0.3"]
@@ -32,7 +32,7 @@ KINDS = {"dp": ["--epsilon", "8"], "plain": ["--no-dp"]}
 
 
 class Watched:
-    """A command and what all of its processes take, looked at twice a second."""
+    """A command and what all of its processes take, looked at once a second."""
 
     def __init__(self, command: Sequence[str], log: Path, **environment: str) -> None:
         self.cpu_seconds, self.peak_bytes = 0.0, 0
