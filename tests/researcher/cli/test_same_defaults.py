@@ -20,7 +20,7 @@ from policies.plans.server.server_spec import STRATEGIES
 from policies.plans.training import RunSpec, ServerSpec, TrainingPlan
 from policies.settings import declared
 from researcher.notebook.settings import settings_of
-from researcher.planning.count_settings import CountSettings
+from researcher.planning.count_settings import CountSettings, GramSettings
 from researcher.planning.settings import StudySettings
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
@@ -69,6 +69,7 @@ OTHER_SERVER: list[tuple[str, str, Any]] = [
     ("trimmed_share", "trimmed_mean", 0.25),
     ("faulty_hospitals", "krum", 2),
     ("averaged_hospitals", "krum", 3),
+    ("server_ridge", "dp_fc", 2.5),
 ]
 
 
@@ -85,6 +86,13 @@ def test_counts_are_by_default_those_of_python() -> None:
     given = {name: value for name, value in options("statistics").items() if name in declared(CountSettings)}
     assert set(given) == {one.name for one in fields(CountSettings)}
     assert set(given.values()) == {None}
+
+
+def test_a_gram_matrix_is_by_default_that_of_python() -> None:
+    given = options("gram")
+    for one in declared(GramSettings):
+        assert given[one] is None
+    assert set(declared(GramSettings)) | {"options"} == {one.name for one in fields(GramSettings)}
 
 
 def test_rounds_take_by_default_as_many_hospitals_as_in_python() -> None:
@@ -140,7 +148,7 @@ def test_every_strategy_goes_with_the_recipe(strategy: str) -> None:
     mu = {"proximal_mu": 0.1} if strategy == "fed_prox" else {}
     plan = make_plan(settings_of({"recipe": "auto", "model": "linear", "strategy": strategy, **mu}), DATASETS)
     made = strategy_of(plan)
-    told = {one.name: getattr(made, one.name) for one in fields(STRATEGY_KINDS[strategy])}
+    told = {one.name: getattr(made, one.name) for one in fields(STRATEGY_KINDS[strategy]) if one.name != "gram"}
     assert told == {
         **plan.server.read,
         "server_momentum": plan.server_momentum,
