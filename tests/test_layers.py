@@ -261,7 +261,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "researcher": "atomic_file evaluation hospitals judgement planning reports strategies studies",
     },
     "researcher.terminal": {
-        "policies": "answers errors plans terminal untrusted_text versions",
+        "policies": "answers errors inside_folder plans terminal untrusted_text versions",
         "datasites": "training.models",
         "researcher": "counts evaluation hospitals judgement planning reports strategies studies",
     },

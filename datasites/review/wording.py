@@ -52,6 +52,11 @@ CORRECTION_COMES_IN = (
     "From the second round on, a correction comes in with the model's weights: one number for each weight, made from "
     "earlier updates. It is added to each step after the noise, so nothing more leaves for it."
 )
+ANCHOR_COMES_IN = (
+    "Each hospital has a model of its own. From the second round on, this hospital's model comes in, as its released "
+    "updates made it, with the mean of all hospitals' models. Each step is pulled towards that mean after the noise, "
+    "by {pull} of the way, so nothing more leaves for it."
+)
 RUNS_AT_MOST = "Each round runs for at most {minutes} minutes, in one run that cannot reach a network."
 FROM_FEATURES = (
     "A last layer on top of the public network {backbone}, whose weights have the SHA-256 {digest}. The hospital "
@@ -106,7 +111,11 @@ def leaves(plan: Plan, shapes: DeclaredShapes) -> tuple[Sentence, ...]:
 
 def _comes_in(plan: Plan) -> tuple[Sentence, ...]:
     """What the plan's strategy sends beside global weights, where it sends something."""
-    return () if word_of(plan, 1) is None else (said(CORRECTION_COMES_IN),)
+    word = word_of(plan, 1)
+    if word is None or not isinstance(plan, TrainingPlan):
+        return ()
+    pull = plan.server.mean_pull
+    return (said(ANCHOR_COMES_IN, pull=f"{pull:g}") if word == "anchor" else said(CORRECTION_COMES_IN),)
 
 
 def model_from(plan: Plan, came_before: tuple[str, str, int] | None) -> Sentence:

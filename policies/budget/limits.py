@@ -52,7 +52,7 @@ class DatasetLimits:
         learning_rates: Least and most learning rate of a training plan.
         sample_rates: Least and most sample rate of a training plan.
         max_weight_decay: Most weight decay of a training plan.
-        max_proximal_mu: Most proximal_mu of a training plan.
+        max_proximal_mu: Most proximal_mu, and most mean_pull, of a training plan.
         max_rounds: Most rounds of a plan.
         max_steps: Most optimiser steps of a plan, over all rounds.
         min_public_size: Least public size; a smaller dataset is not published.
@@ -181,6 +181,7 @@ class DatasetLimits:
         for field_name, value, most in (
             ("weight_decay", plan.weight_decay, self.max_weight_decay),
             ("proximal_mu", plan.proximal_mu, self.max_proximal_mu),
+            ("mean_pull", plan.server.read.get("mean_pull", 0.0), self.max_proximal_mu),
         ):
             if value > most:
                 raise LimitExceeded(

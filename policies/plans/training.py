@@ -244,7 +244,10 @@ class TrainingPlan:
         if self.privacy is not None and not isinstance(self.privacy, PrivacySpec):
             raise PlanError(f"privacy must be a PrivacySpec or None, got {self.privacy!r}.")
         self.server.check_beside(
-            server_momentum=self.server_momentum, proximal_mu=self.proximal_mu, momentum=self.momentum
+            server_momentum=self.server_momentum,
+            server_averaging=self.server_averaging,
+            proximal_mu=self.proximal_mu,
+            momentum=self.momentum,
         )
         check_statement(self.statement)
         most = MAX_PICTURES_PER_PATIENT

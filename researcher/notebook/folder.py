@@ -14,7 +14,7 @@ from researcher.evaluation.hold_out import HoldOut, load_hold_out
 from researcher.hospitals.credentials import Credentials, read_credentials
 from researcher.judgement.judge import Judgement, judge
 from researcher.notebook.setup import Setup
-from researcher.terminal.training_session import MODEL_FILE
+from researcher.terminal.training_session import model_file
 
 if TYPE_CHECKING:
     from researcher.exports.export import ExportedFile
@@ -62,14 +62,16 @@ def read_hold_out(where: str, federation: Federation, plan: TrainingPlan, backbo
     return with_features(read, plan.model, backbone or None)
 
 
-def judged(folder: Path, setup: Setup | None, test_data: Path | str, **more: Any) -> Judgement:
-    """The judgement of the global model that a study's folder holds.
+def judged(
+    folder: Path, setup: Setup | None, test_data: Path | str, hospital: str | None = None, **more: Any
+) -> Judgement:
+    """The judgement of the global model that a study's folder holds, or of one hospital's own.
 
     Raises:
         WanwuError: As `judge`.
     """
     backbone = {"backbone_weights": setup.backbone_weights} if setup and setup.backbone_weights else {}
-    return judge(folder / MODEL_FILE, test_data, **{**backbone, **more})
+    return judge(model_file(folder, hospital), test_data, **{**backbone, **more})
 
 
 def exported(
@@ -81,8 +83,9 @@ def exported(
     test: Path | str | None,
     calibrate_on: Path | str | None,
     backbone_weights: str | None,
+    hospital: str | None = None,
 ) -> ExportedFile:
-    """The global model that a study's folder holds, as a file for other programs.
+    """The global model that a study's folder holds, or one hospital's own, as a file for other programs.
 
     Raises:
         WanwuError: As `ExportOrder.export`.
@@ -96,7 +99,7 @@ def exported(
         calibrate_on=None if calibrate_on is None else Path(calibrate_on),
         backbone_weights=backbone_weights or (setup.backbone_weights if setup else None) or None,
     )
-    return order.export(folder / MODEL_FILE)
+    return order.export(model_file(folder, hospital))
 
 
 def _of_submission(setup: Setup | None, folder: Path | str) -> tuple[str, ...]:

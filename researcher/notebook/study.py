@@ -204,18 +204,19 @@ class Study(study.Study):
             say_unfetched(write_all(self.folder, self, state, history, result_of(self, state, history, pictures)))
         return Finished(state, history)
 
-    def evaluate(self, test_data: Path | str, **more: Any) -> Judgement:
+    def evaluate(self, test_data: Path | str, *, hospital: str | None = None, **more: Any) -> Judgement:
         """Judges the study's global model on public test data, once all rounds are done.
 
         Args:
             test_data: Public pictures, in any form that a hold-out has.
+            hospital: Whose model, where each hospital has its own (`mr_mtl`); the global model if None.
             more: What `researcher.judge` takes besides, such as `about`, `calibrate_on` and `against`.
 
         Raises:
             ConfigError: The study has no global model yet.
             WanwuError: As `researcher.judge`.
         """
-        return judged(self.folder, self.setup, test_data, **more)
+        return judged(self.folder, self.setup, test_data, hospital, **more)
 
     def export(
         self,
@@ -225,6 +226,7 @@ class Study(study.Study):
         test: Path | str | None = None,
         calibrate_on: Path | str | None = None,
         backbone_weights: str | None = None,
+        hospital: str | None = None,
     ) -> ExportedFile:
         """Writes the global model as a file for other programs, after holding it against the trained one.
 
@@ -234,6 +236,7 @@ class Study(study.Study):
             test: Public pictures on which it is compared; drawn ones if None.
             calibrate_on: Public pictures for the ranges of a model in 8 bits; drawn ones if None.
             backbone_weights: A features model's public weights; those that the study was submitted with if None.
+            hospital: Whose model, where each hospital has its own (`mr_mtl`); the global model if None.
 
         Raises:
             WanwuError: As `researcher.exports.order.ExportOrder.export`.
@@ -246,6 +249,7 @@ class Study(study.Study):
             test=test,
             calibrate_on=calibrate_on,
             backbone_weights=backbone_weights,
+            hospital=hospital,
         )
 
     def repeat(self) -> Repetition:

@@ -125,8 +125,10 @@ def _training(settings: StudySettings, model: ModelSpec, datasets: Sequence[Data
         repetitions=settings.repetitions,
     )
     found = recipe.settings(delta=settings.delta, unit=unit)
-    if settings.server.strategy == "fed_adagrad":  # which keeps no momentum
+    if settings.server.strategy in ("fed_adagrad", "mr_mtl"):  # which keep no momentum
         found["server_momentum"] = 0.0
+    if settings.server.strategy == "mr_mtl":  # each hospital's model is what its own updates made of it
+        found["server_averaging"] = 0.0
     return found
 
 

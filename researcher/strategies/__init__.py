@@ -20,6 +20,7 @@ from researcher.strategies.fed_yogi import FedYogi
 from researcher.strategies.krum import Krum
 from researcher.strategies.order_statistics import CoordinateMedian, TrimmedMean
 from researcher.strategies.per_hospital.kept_weights import KeptWeights
+from researcher.strategies.per_hospital.mr_mtl import MrMtl
 from researcher.strategies.per_hospital.scaffold import Scaffold
 from researcher.strategies.server_step import ServerStep
 from researcher.strategies.state import ClientUpdate, ServerState, Strategy, Weights, check_update
@@ -38,6 +39,7 @@ __all__ = [
     "FedYogi",
     "KeptWeights",
     "Krum",
+    "MrMtl",
     "Scaffold",
     "ServerState",
     "ServerStep",
@@ -60,6 +62,7 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = MappingProxyType(
         "krum": Krum,
         "scaffold": Scaffold,
         "dp_fc": DpFc,
+        "mr_mtl": MrMtl,
     }
 )
 """Name → frozen dataclass of settings with `init` and `apply`. A new algorithm: a file, and a line here.

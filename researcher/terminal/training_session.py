@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 
 from policies import versions
 from policies.errors import ConfigError, WanwuError
+from policies.inside_folder import inside
+from policies.plans.server.server_spec import PERSONAL
 from policies.plans.training import TrainingPlan
 from policies.terminal.rich_terminal import PlainConsole, line
 from researcher.counts.kept_gram import GRAM_FILE, KeptGram
@@ -129,10 +132,23 @@ def _public_size(study: Study, name: str) -> int | None:
     return dataset.public_size if dataset else None
 
 
+def model_file(folder: Path, hospital: str | None = None) -> Path:
+    """The file of a study's global model, or of one hospital's, where each has a model of its own.
+
+    Args:
+        folder: Of the study.
+        hospital: Its name; the global model if None.
+
+    Raises:
+        ConfigError: The name cannot be one of a file in the folder.
+    """
+    return inside(folder, MODEL_FILE if hospital is None else f"model-{hospital}.safetensors")
+
+
 def write_all(
     out: Path, study: Study, state: ServerState, history: History, result: StudyResult
 ) -> dict[str, WanwuError]:
-    """Writes the global model, `result.json`, the curves, the report page and the hospitals' receipts.
+    """Writes the global model, those of the hospitals where each has its own, result, curves, report and receipts.
 
     Args:
         out: The folder to write into.
@@ -159,6 +175,9 @@ def write_all(
         form=next(there[name].datasets[study.plan.dataset].form for name in study.requests if name in there),
     )
     save_model(out / MODEL_FILE, checkpoint)
+    if study.plan.server.strategy in PERSONAL and state.kept is not None:
+        for name in state.kept.hospitals:
+            save_model(model_file(out, name), replace(checkpoint, weights=state.kept.read(name) or state.model))
     write_report(out, result)
     missing: dict[str, WanwuError] = {}
     study.receipts(out / "receipts", on_missing=missing.__setitem__)

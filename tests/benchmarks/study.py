@@ -2,9 +2,9 @@
 
 Five hospitals share one data set by a Dirichlet draw for each class: the smaller alpha, the more they differ. All train
 in this process by the datasites' own `train_round`; the averaging is the researcher's own. Every study takes as many
-steps and sends as many numbers as the others; what SCAFFOLD sends beside global weights stands in its row. Pictures are
-real where they are at hand, else drawn; half of what the test split holds is left alone, the other half says how good a
-model is.
+steps and sends as many numbers as the others; what SCAFFOLD and MR-MTL send beside global weights stands in their
+rows, and of MR-MTL the mean of the hospitals' models is judged. Pictures are real where they are at hand, else drawn;
+half of what the test split holds is left alone, the other half says how good a model is.
 """
 
 from __future__ import annotations
@@ -72,8 +72,10 @@ def plan_for(
     settings: dict[str, Any] = recipes.auto(model, sizes, epsilon=epsilon, delta=1e-5, rounds=rounds).settings(
         delta=1e-5, unit="picture"
     )
-    if strategy == "fed_adagrad":
+    if strategy in ("fed_adagrad", "mr_mtl"):
         settings["server_momentum"] = 0.0
+    if strategy == "mr_mtl":
+        settings["server_averaging"] = 0.0
     mu = PROXIMAL_MU if strategy == "fed_prox" else 0.0
     return TrainingPlan(
         "bench", "pictures", model, proximal_mu=mu, server=ServerSpec(strategy), run=RunSpec(device="cpu"), **settings

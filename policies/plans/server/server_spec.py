@@ -15,16 +15,18 @@ from typing import Any
 from policies import validate
 from policies.errors import PlanError
 from policies.plans.plan_json import ADDED_LATER
-from policies.plans.ranges import Range
+from policies.plans.ranges import PROXIMAL_MU, Range
 from policies.settings import declared, setting
 
 MOST_HOSPITALS = 10_000
 STRATEGIES = (
     *("fed_avg", "fed_avg_m", "fed_prox", "fed_nova", "fed_adagrad", "fed_adam", "fed_yogi"),
-    *("trimmed_mean", "coordinate_median", "krum", "dp_fc", "scaffold"),
+    *("trimmed_mean", "coordinate_median", "krum", "dp_fc", "scaffold", "mr_mtl"),
 )
-BESIDE: Mapping[str, str] = MappingProxyType({"scaffold": "correction"})
+BESIDE: Mapping[str, str] = MappingProxyType({"scaffold": "correction", "mr_mtl": "anchor"})
 """Strategies that send each hospital arrays of its own beside the global weights → what these are called."""
+PERSONAL = ("mr_mtl",)
+"""Strategies by which every hospital has a model of its own, and starts its rounds from it."""
 OF_SOME: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "server_second_momentum": ("fed_adam", "fed_yogi"),
@@ -33,6 +35,7 @@ OF_SOME: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "faulty_hospitals": ("krum",),
         "averaged_hospitals": ("krum",),
         "server_ridge": ("dp_fc",),
+        "mean_pull": ("mr_mtl",),
     }
 )
 """Settings that only some strategies read → these. Elsewhere they have to hold their default."""
@@ -41,6 +44,7 @@ _RATE_OF_ADAPTIVE = 0.01
 _LEARNING_RATE = Range(1e-9, 1e4)
 _ADAPTIVITY = Range(1e-9, 1e3)
 _RIDGE = Range(1e-6, 1e9)
+_OF_MR_MTL = {"server_learning_rate": 1.0, "server_momentum": 0.0, "server_averaging": 0.0, "proximal_mu": 0.0}
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,12 @@ class ServerSpec:
         default=1.0,
         metadata=ADDED_LATER,
     )
+    mean_pull: float = setting(
+        "of mr_mtl: how strongly each hospital's model is pulled towards the mean of all, the paper's lambda; 0 trains "
+        "each hospital alone",
+        default=0.1,
+        metadata=ADDED_LATER,
+    )
 
     def __post_init__(self) -> None:
         validate.choice("strategy", self.strategy, STRATEGIES)
@@ -93,6 +103,7 @@ class ServerSpec:
             ("server_adaptivity", _ADAPTIVITY.check("server_adaptivity", self.server_adaptivity)),
             ("server_ridge", _RIDGE.check("server_ridge", self.server_ridge)),
             ("trimmed_share", _share("trimmed_share", self.trimmed_share, below=0.5)),
+            ("mean_pull", PROXIMAL_MU.check("mean_pull", self.mean_pull)),
         ):
             object.__setattr__(self, name, value)
         validate.integer("faulty_hospitals", self.faulty_hospitals, low=0, high=MOST_HOSPITALS)
@@ -105,18 +116,21 @@ class ServerSpec:
                     f"{' and '.join(readers)}. Leave it out, or choose another strategy."
                 )
 
-    def check_beside(self, *, server_momentum: float, proximal_mu: float, momentum: float) -> None:
+    def check_beside(
+        self, *, server_momentum: float, server_averaging: float, proximal_mu: float, momentum: float
+    ) -> None:
         """Refuses a plan whose other settings are not those of its strategy.
 
         Args:
             server_momentum: The plan's.
+            server_averaging: The plan's.
             proximal_mu: The plan's.
             momentum: The plan's, at the hospital.
 
         Raises:
             PlanError: A setting is zero that the strategy is named for, or one is given that it does not have.
         """
-        given = {"server_momentum": server_momentum, "proximal_mu": proximal_mu}
+        given: dict[str, float] = {"server_momentum": server_momentum, "proximal_mu": proximal_mu}
         if (needed := _NAMED_FOR.get(self.strategy)) and not given[needed]:
             raise PlanError(f"{needed} is 0, so {self.strategy} would be fed_avg. Set {needed}, or choose fed_avg.")
         if self.strategy == "fed_adagrad" and server_momentum:
@@ -127,6 +141,15 @@ class ServerSpec:
                     raise PlanError(
                         f"{name} is {value:g}, but scaffold learns a hospital's mean gradient from its update, which "
                         f"{name} would change. Set it to 0, or choose another strategy."
+                    )
+
+        if self.strategy == "mr_mtl":
+            given |= {"server_averaging": server_averaging, "server_learning_rate": self.server_learning_rate or 0.0}
+            for name, neutral in _OF_MR_MTL.items():
+                if given[name] != neutral:
+                    raise PlanError(
+                        f"{name} is {given[name]:g}, but with mr_mtl a hospital's model is what its updates made of "
+                        f"it, pulled by mean_pull alone. Set it to {neutral:g}, or choose another strategy."
                     )
 
     @property

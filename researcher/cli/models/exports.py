@@ -20,6 +20,7 @@ def export(
     *,
     model_path: Path | None,
     study: Path | None,
+    hospital: str | None,
     format: str,
     out: Path | None,
     test: Path | None,
@@ -37,10 +38,12 @@ def export(
         say(f"The converter to {format} is set up.")
         return
     from researcher.exports.order import ExportOrder
-    from researcher.terminal.training_session import MODEL_FILE
+    from researcher.terminal.training_session import model_file
 
     refuse_together({"--model_path": model_path is not None, "--study": study is not None})
-    file = model_path or (None if study is None else study / MODEL_FILE)
+    if hospital is not None and study is None:
+        raise click.UsageError("--hospital names whose model of a study it is: give the study's folder with --study.")
+    file = model_path or (None if study is None else model_file(study, hospital))
     if file is None:
         raise click.UsageError("Give a global model with --model_path, or the folder of a study with --study.")
     order = ExportOrder(
@@ -58,6 +61,7 @@ def add_commands(commands: ResearcherCommands) -> None:
         export,
         option("--model_path", "global model, .safetensors", kind=path),
         option("--study", "folder of a finished study, instead", kind=path),
+        option("--hospital", "of that study: this hospital's own model, where each has one", value="NAME"),
         option("--format", "of the file", choices=FORMATS, default="onnx"),
         option("--out", "the file (default: beside the model)", kind=path),
         option("--test", f"{public}, on which it is compared (default: 500 drawn ones)", kind=path),

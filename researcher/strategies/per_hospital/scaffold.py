@@ -30,8 +30,8 @@ class Scaffold(ServerStep):
     when it was trained.
     """
 
-    def own(self, state: ServerState, datasite: str) -> Weights:
-        """The correction c - c_i that a hospital adds to its gradients: name → float32 array.
+    def sent(self, state: ServerState, datasite: str) -> tuple[Weights, Weights]:
+        """The global weights, and the correction c - c_i that a hospital adds to its gradients: name → array.
 
         Args:
             state: At the round's beginning.
@@ -39,9 +39,10 @@ class Scaffold(ServerStep):
         """
         mine = needed(state.kept).read(datasite)
         if mine is None or CONTROL not in state.slots:
-            return {name: np.zeros_like(array) for name, array in state.weights.items()}
+            return state.weights, {name: np.zeros_like(array) for name, array in state.weights.items()}
         control = state.slots[CONTROL]
-        return {name: to_float32(f"correction {name}", np.subtract(control[name], mine[name])) for name in mine}
+        correction = {name: to_float32(f"correction {name}", np.subtract(control[name], mine[name])) for name in mine}
+        return state.weights, correction
 
     def apply(self, state: ServerState, updates: Iterable[ClientUpdate]) -> ServerState:
         """The state after one round; `state` itself stays as it is, and so do its files.
@@ -74,7 +75,7 @@ class Scaffold(ServerStep):
                 f"The client update of {update.datasite!r} needs the sum of its learning rates, got "
                 f"{update.summed_rates!r}."
             )
-        corrected = self.own(state, update.datasite)
+        _, corrected = self.sent(state, update.datasite)
         control = {}
         for name, array in update.update.items():
             mean_gradient = np.asarray(array, np.float64) / -update.summed_rates

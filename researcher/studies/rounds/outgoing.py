@@ -45,8 +45,8 @@ class Outgoing(Protocol):
 class OwnArrays(Protocol):
     """A strategy that sends each hospital arrays of its own."""
 
-    def own(self, state: ServerState, datasite: str) -> Weights:
-        """These arrays, name → float32 array of each parameter's shape."""
+    def sent(self, state: ServerState, datasite: str) -> tuple[Weights, Weights]:
+        """The weights that a hospital starts from, and what comes in beside them: name → array of its shape."""
         ...
 
 
@@ -131,7 +131,7 @@ def arrays_for(strategy: Strategy, plan: TrainingPlan, state: ServerState, datas
     word = word_of(plan, state.round)
     if word is None:
         return state.weights
-    return together(word, state.weights, cast(OwnArrays, strategy).own(state, datasite))
+    return together(word, *cast(OwnArrays, strategy).sent(state, datasite))
 
 
 def check_sends(strategy: Strategy, plan: TrainingPlan) -> None:

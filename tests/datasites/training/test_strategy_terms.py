@@ -54,6 +54,30 @@ def test_the_first_round_has_no_correction() -> None:
     assert all(np.array_equal(plain[name], first[name]) for name in plain)
 
 
+MR_MTL = replace(FEDAVG, server=ServerSpec("mr_mtl", mean_pull=0.5), steps_per_round=2)
+
+
+def test_with_a_model_of_its_own_each_step_is_pulled_to_the_mean_that_came_in() -> None:
+    anchor = {name: array + 1 for name, array in WEIGHTS.items()}
+    plain = update(replace(FEDAVG), 1, WEIGHTS)
+    pulled = update(replace(MR_MTL, steps_per_round=1), 1, together("anchor", WEIGHTS, anchor))
+    for name, array in plain.items():  # the way from the mean is -1, so a step at 0.25 goes 0.25 · 0.5 towards it
+        assert pulled[name] == pytest.approx(array + 0.125, abs=2e-6)
+
+
+def test_in_the_first_round_the_pull_is_to_where_the_round_starts() -> None:
+    proximal = replace(FEDAVG, proximal_mu=0.5, steps_per_round=2)
+    one, two = update(MR_MTL, 0, WEIGHTS), update(proximal, 0, WEIGHTS)
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+def test_without_a_pull_a_hospital_trains_alone() -> None:
+    alone = replace(MR_MTL, server=ServerSpec("mr_mtl", mean_pull=0.0))
+    one = update(alone, 1, together("anchor", WEIGHTS, {name: array + 9 for name, array in WEIGHTS.items()}))
+    two = update(replace(FEDAVG, steps_per_round=2), 1, WEIGHTS)
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
 BOTH = together("correction", WEIGHTS, CORRECTION)
 LACKING = {name: array for name, array in BOTH.items() if name != f"correction/{next(iter(WEIGHTS))}"}
 
@@ -69,6 +93,8 @@ LACKING = {name: array for name, array in BOTH.items() if name != f"correction/{
         (SCAFFOLD, 1, {**BOTH, f"correction/{next(iter(WEIGHTS))}": np.zeros(3, np.float32)}, "must be float32 of"),
         (SCAFFOLD, 1, together("correction", WEIGHTS, {n: a * np.inf for n, a in CORRECTION.items()}), "not finite"),
         (SCAFFOLD, 1, together("anchor", WEIGHTS, CORRECTION), "is unknown"),
+        (MR_MTL, 1, WEIGHTS, "is missing"),
+        (MR_MTL, 1, BOTH, "is unknown"),
     ],
 )
 def test_a_correction_that_the_plan_does_not_declare_and_one_that_is_missing_are_refused(

@@ -229,6 +229,22 @@ def test_scaffold_goes_with_no_setting_that_hides_a_hospitals_mean_gradient() ->
             replace(plain, server=ServerSpec("scaffold"), **{setting: 0.5})
 
 
+def test_models_of_the_hospitals_own_go_with_no_setting_that_changes_them_beside_their_updates() -> None:
+    plain = replace(PLAN, server_momentum=0.0, server_averaging=0.0, proximal_mu=0.0)
+    assert replace(plain, server=ServerSpec("mr_mtl", mean_pull=0.5)).server.read["mean_pull"] == 0.5
+    for setting in ("server_momentum", "server_averaging", "proximal_mu"):
+        with pytest.raises(PlanError, match=f"{setting} is 0.5, but with mr_mtl"):
+            replace(plain, server=ServerSpec("mr_mtl"), **{setting: 0.5})
+    with pytest.raises(PlanError, match=r"server_learning_rate is .*, but with mr_mtl"):
+        replace(plain, server=ServerSpec("mr_mtl", server_learning_rate=0.5))
+    with pytest.raises(PlanError, match=r"mean_pull is .*, which strategy fed_avg does not read"):
+        ServerSpec(mean_pull=0.5)
+
+
+def test_a_plan_of_an_earlier_strategy_has_the_text_that_it_had() -> None:
+    assert "mean_pull" not in replace(PLAN, server=ServerSpec("coordinate_median")).to_json()
+
+
 def test_the_learning_rates_of_a_round_are_those_of_its_steps() -> None:
     study = replace(PLAN, rounds=2, steps_per_round=3, learning_rate=0.5, learning_rate_schedule="constant")
     assert [study.summed_rates(index) for index in (0, 1)] == [1.5, 1.5]

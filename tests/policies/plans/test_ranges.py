@@ -14,7 +14,7 @@ from policies.plans import ranges
 from policies.plans.findings import findings
 from policies.plans.ranges import Range
 from policies.plans.releases import ReleaseSpec, StatisticsPlan
-from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
+from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, ServerSpec, TrainingPlan
 
 PRIVACY = PrivacySpec(1.0, 1.0, 1e-5)
 PLAN = TrainingPlan(
@@ -150,3 +150,12 @@ def test_no_privacy_is_a_finding_and_releases_have_theirs() -> None:
         "privacy.noise_multiplier",
         "privacy.delta",
     ]
+
+
+def test_the_most_pull_that_a_hospital_allows_is_that_to_the_mean_of_models_too() -> None:
+    limits = DatasetLimits.from_dict({"max_proximal_mu": 0.05})
+    plain = replace(PLAN, proximal_mu=0.0, server_momentum=0.0, server_averaging=0.0)
+    limits.check(plain, unit="picture", public_size=1000)  # a strategy without the pull holds its default
+    limits.check(replace(plain, server=ServerSpec("mr_mtl", mean_pull=0.05)), unit="picture", public_size=1000)
+    with pytest.raises(LimitExceeded, match="mean_pull"):
+        limits.check(replace(plain, server=ServerSpec("mr_mtl")), unit="picture", public_size=1000)

@@ -70,6 +70,7 @@ OTHER_SERVER: list[tuple[str, str, Any]] = [
     ("faulty_hospitals", "krum", 2),
     ("averaged_hospitals", "krum", 3),
     ("server_ridge", "dp_fc", 2.5),
+    ("mean_pull", "mr_mtl", 0.5),
 ]
 
 

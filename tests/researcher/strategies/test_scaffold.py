@@ -34,7 +34,7 @@ def control(state: ServerState, name: str) -> list[float]:
 
 
 def own(state: ServerState, name: str) -> list[float]:
-    return [float(value) for value in Scaffold().own(state, name)["w"]]
+    return [float(value) for value in Scaffold().sent(state, name)[1]["w"]]
 
 
 def test_two_rounds_by_hand(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_changed_file_of_a_hospital_is_refused(tmp_path: Path) -> None:
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:-1] + b"\x7f")
     with pytest.raises(ConfigError, match="is not the file that was saved"):
-        Scaffold().own(state, "a")
+        Scaffold().sent(state, "a")
 
 
 def test_memory_does_not_grow_with_the_hospitals(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from policies.errors import ConfigError
 from policies.plans.picture_form import PictureForm
-from policies.plans.training import ModelSpec
+from policies.plans.training import ModelSpec, ServerSpec
+from researcher.strategies import KeptWeights, ServerState
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
@@ -18,12 +20,14 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from researcher.terminal import training_session
 
 
-@pytest.mark.parametrize("form", [PictureForm((8, 8), 1, "fill", bits=12), None])
-def test_a_model_knows_how_to_read_a_file_as_its_hospitals_did(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: PictureForm | None
+def write_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, form: PictureForm | None = None, strategy: str = "fed_avg"
 ) -> None:
+    """Writes what a study of one hospital came to."""
     monkeypatch.setattr(training_session, "write_report", lambda out, result: None)
-    plan = SimpleNamespace(dataset="cells", model=ModelSpec("linear", (8, 8, 1), 2), digest=lambda: "0" * 64)
+    plan = SimpleNamespace(
+        dataset="cells", model=ModelSpec("linear", (8, 8, 1), 2), digest=lambda: "0" * 64, server=ServerSpec(strategy)
+    )
     datasets = {"cells": SimpleNamespace(form=form), "others": SimpleNamespace(form=PictureForm((1, 1), 3))}
     study = SimpleNamespace(
         plan=plan,
@@ -32,8 +36,32 @@ def test_a_model_knows_how_to_read_a_file_as_its_hospitals_did(
         privacy=lambda history: {"north": None, "denied": None},
         receipts=lambda folder, on_missing: None,
     )
-    state = SimpleNamespace(model={"w": np.zeros(2, np.float32)}, round=1)
+    kept = KeptWeights(tmp_path).with_one("north", {"w": np.ones(2, np.float32)}, public_size=10)
+    state = ServerState({"w": np.zeros(2, np.float32)}, 1, kept=kept)
     result = SimpleNamespace(class_names=("a", "b"), took_part=("north",))
     training_session.write_all(tmp_path, study, state, None, result)
+
+
+@pytest.mark.parametrize("form", [PictureForm((8, 8), 1, "fill", bits=12), None])
+def test_a_model_knows_how_to_read_a_file_as_its_hospitals_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: PictureForm | None
+) -> None:
+    write_all(tmp_path, monkeypatch, form=form)
     saved = load_model(tmp_path / training_session.MODEL_FILE)
     assert saved.form == form and set(saved.privacy) == {"north"}
+
+
+def test_where_each_hospital_has_a_model_of_its_own_it_is_a_file_that_every_command_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_all(tmp_path, monkeypatch, strategy="mr_mtl")
+    whole, own = load_model(training_session.model_file(tmp_path)), load_model(tmp_path / "model-north.safetensors")
+    assert (whole.weights["w"].tolist(), own.weights["w"].tolist()) == ([0, 0], [1, 1])
+    assert training_session.model_file(tmp_path, "north") == tmp_path / "model-north.safetensors"
+    with pytest.raises(ConfigError):
+        training_session.model_file(tmp_path, "../north")
+
+
+def test_what_another_strategy_keeps_of_a_hospital_is_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_all(tmp_path, monkeypatch, strategy="scaffold")
+    assert not list(tmp_path.glob("model-*"))

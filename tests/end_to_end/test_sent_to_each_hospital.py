@@ -1,4 +1,4 @@
-"""SCAFFOLD at two hospitals over sockets: control variates follow from released files, and nothing else leaves."""
+"""SCAFFOLD and MR-MTL at two hospitals over sockets: what each is sent follows from released files alone."""
 
 from __future__ import annotations
 
@@ -62,6 +62,33 @@ def test_control_variates_are_those_that_follow_from_what_the_hospitals_released
             assert kept[key] == pytest.approx(control[key], rel=1e-4, abs=1e-5)
     if not plan.server_momentum:
         assert all(state.weights[key] == pytest.approx(weights[key], rel=1e-4, abs=1e-5) for key in first)
+
+
+def test_a_hospitals_own_model_is_what_its_released_updates_made_of_the_first_weights(
+    hospitals: dict[str, Hospital], federation: Federation, hold_out: Any, tmp_path: Path
+) -> None:
+    server, alone = ServerSpec("mr_mtl", mean_pull=0.5), {"server_momentum": 0.0, "server_averaging": 0.0}
+    plan = small_plan(federation, study="mr-mtl", rounds=ROUNDS, server=server, **alone)
+    study, first = Study.submit(federation, plan, tmp_path / "study"), initial_weights(plan.model, 0)
+    for name, request in study.requests.items():
+        shown = hospitals[name].admin("show", request.request_id).stdout
+        assert "Each hospital has a model of its own." in shown and "by 0.5 of the way" in " ".join(shown.split())
+        hospitals[name].admin("approve", request.request_id)
+    study.run(hold_out=hold_out, initial_weights=first, rounds=1)
+    state, _ = study.run(hold_out=hold_out, initial_weights=first)  # goes on from its folder
+    assert state.kept is not None
+    models = {}
+    for name in study.requests:
+        updates = _released(federation, study, name, tmp_path, first)
+        models[name] = {key: array + sum(one[key] for one in updates) for key, array in first.items()}
+        kept = state.kept.read(name)
+        assert kept is not None
+        assert all(kept[key] == pytest.approx(models[name][key], rel=1e-5, abs=1e-6) for key in first)
+    sizes = {name: federation.hospitals[name].datasets["pictures"].public_size for name in models}
+    for key in first:
+        mean = sum(sizes[name] * models[name][key] for name in models) / sum(sizes.values())
+        assert state.weights[key] == pytest.approx(mean, rel=1e-5, abs=1e-6)
+    assert any((models["north"][key] != models["south"][key]).any() for key in first)
 
 
 def _released(federation: Federation, study: Study, name: str, folder: Path, like: Weights) -> list[Weights]:
