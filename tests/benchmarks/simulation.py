@@ -106,6 +106,7 @@ def flower(options: argparse.Namespace, kind: str, folder: Path, client: str) ->
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on the loopback interface alone, as ours
         "OMP_NUM_THREADS": "1",
     }
     script = PROJECT / "tests" / "benchmarks" / "flower_simulation.py"
