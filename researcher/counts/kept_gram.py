@@ -13,11 +13,10 @@ import numpy as np
 from policies.errors import ConfigError, PlanError
 from policies.plans.releases import GramPlan
 from policies.plans.training import TrainingPlan
-from researcher import atomic_file
+from researcher import atomic_file, weights_file
 from researcher.counts.releases import Released
 from researcher.strategies import FeatureGram
-from researcher.studies import weights_file
-from researcher.studies.weights_file import WeightsFile
+from researcher.weights_file import WeightsFile
 
 GRAM_FILE = "gram.json"
 _ARRAYS = "gram-{digest}.safetensors"
