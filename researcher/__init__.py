@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from policies.plans.tokeniser import text_form, tokens
     from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
     from policies.plans.words.statement import Statement
+    from researcher.captures.capture import CapturedModel, capture
     from researcher.counts.releases import CountRequest, Released
     from researcher.evaluation.evaluation import Evaluation, evaluate
     from researcher.evaluation.hold_out import HoldOut, load_hold_out
@@ -57,6 +58,7 @@ __all__ = [
     "STUDY_FILE",
     "About",
     "Bootstrap",
+    "CapturedModel",
     "ClientUpdate",
     "Compared",
     "CountRequest",
@@ -106,6 +108,7 @@ __all__ = [
     "Tracker",
     "TrainingPlan",
     "WanwuError",
+    "capture",
     "check_all",
     "connect",
     "evaluate",
@@ -128,6 +131,8 @@ _HOMES = {
     "About": "researcher.judgement.test_data",
     "Bootstrap": "researcher.judgement.bootstrap",
     "Judgement": "researcher.judgement.judgement",
+    "CapturedModel": "researcher.captures.capture",
+    "capture": "researcher.captures.capture",
     "judge": "researcher.judgement.judge",
     "Compared": "researcher.hospitals.comparison",
     "Datasets": "researcher.notebook.datasets",

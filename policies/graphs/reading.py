@@ -21,7 +21,7 @@ from policies.untrusted_text import shown
 _PARTS_OF_A_NODE = 60
 _MOST_INPUTS = 256
 _MOST_NAME = 200
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+){0,15}")
+_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+){0,15}")
 _ATTRIBUTE = re.compile(r"[a-z_]{1,40}")
 _FIELDS = ("constants", "graph", "image_shape", "nodes", "num_classes", "parameters")
 

@@ -8,7 +8,7 @@ from policies.terminal.commands import run
 from policies.terminal.printing import say, show_everything
 from researcher.cli import conversations, counts, demo, evidence, hospitals, receipts, repetition, reports, studies
 from researcher.cli.commands import ResearcherCommands
-from researcher.cli.models import exports, serving
+from researcher.cli.models import captures, exports, serving
 from researcher.cli.trials import simulation
 
 DESCRIPTION = "The researcher's commands."
@@ -20,6 +20,7 @@ PARTS = (
     receipts,
     evidence,
     counts,
+    captures,
     exports,
     serving,
     reports,

@@ -1,4 +1,4 @@
-"""What each operator of a graph computes, in torch's functions. Only what `policies.graphs` has proved comes here."""
+"""Functions of torch for each operator of a graph. Only what `policies.graphs` has proved comes here."""
 
 from __future__ import annotations
 

@@ -1,0 +1,116 @@
+"""Captures a network as a graph, and looks that the graph computes what the network does. At the researcher's only."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from datasites.training.book_keeping import BookKeeping
+from datasites.training.graphs import GraphModel
+from datasites.training.models import load_weights
+from policies.errors import GraphError
+from policies.graphs.graph import Graph
+from policies.graphs.proof import Proof, prove
+from policies.graphs.reading import read_graph
+from researcher import atomic_file
+from researcher.captures.exported import trace
+from researcher.captures.replacements import replace_layers
+from researcher.captures.translation import Translation
+
+_TOLERANCE = 1e-3  # of the largest logit, in float32: another graph is far off, rounding is not
+
+
+@dataclass(frozen=True)
+class CapturedModel:
+    """An own model as a graph, with the weights that it has now.
+
+    Attributes:
+        graph: The model.
+        weights: Name → float32 array of each trained parameter; they are no part of the graph.
+        notes: What was replaced or left out, for people.
+        multiplications: For one picture, forward.
+        activation_numbers: Numbers that a backward pass keeps for one picture.
+    """
+
+    graph: Graph
+    weights: Mapping[str, np.ndarray]
+    notes: tuple[str, ...]
+    multiplications: int
+    activation_numbers: int
+
+    def save(self, path: Path | str) -> Path:
+        """Writes the graph's text.
+
+        Args:
+            path: The file, `model.graph.json` say.
+
+        Raises:
+            ConfigError: The file cannot be written.
+        """
+        return atomic_file.write(path, self.graph.to_json())
+
+    def build(self) -> nn.Module:
+        """The graph as a model, as a hospital interprets it, with these weights; float32, in train mode."""
+        model = GraphModel(prove(self.graph))
+        load_weights(model, self.weights)
+        return model
+
+
+def capture(module: nn.Module, *, image_shape: tuple[int, int, int], num_classes: int) -> CapturedModel:
+    """Captures a network as a graph, which hospitals can train without running a line of its code.
+
+    The network itself is left as it is. In a copy, BatchNorm is replaced by GroupNorm, and dropout and stochastic depth
+    are taken out; `notes` say so. Parameters that need no gradient become constants.
+
+    Args:
+        module: Takes pictures, float32, (B, channels, height, width), and returns logits, (B, num_classes).
+        image_shape: (height, width, channels) in pixels.
+        num_classes: Logits of a picture.
+
+    Raises:
+        GraphError: The network cannot be traced, uses an operator that has no rule, lets pictures meet, or is too
+            large: where in its own source, and what to use instead.
+    """
+    model, notes = replace_layers(copy.deepcopy(module).cpu().float().train())
+    translation = Translation(trace(model, image_shape), image_shape)
+    graph = read_graph(translation.graph(num_classes).to_json())
+    proof = prove(graph)
+    trained = {name: parameter for name, parameter in model.named_parameters() if name in graph.parameters}
+    left = sorted(name for name, p in model.named_parameters() if p.requires_grad and name not in graph.parameters)
+    if left:
+        notes.append(f"{len(left)} parameters take no part in the logits and were left out, {left[0]!r} first.")
+    captured = CapturedModel(
+        graph,
+        {name: parameter.detach().numpy().copy() for name, parameter in trained.items()},
+        (*notes, *dict.fromkeys(translation.notes)),
+        proof.multiplications,
+        proof.activation_numbers,
+    )
+    _check(model, captured, proof)
+    return captured
+
+
+def _check(model: nn.Module, captured: CapturedModel, proof: Proof) -> None:
+    """Looks that the engine has a rule for everything, and that the graph computes what the network does.
+
+    Raises:
+        GraphError: It computes something else.
+        PlanError: The engine has no rule for something.
+    """
+    height, width, channels = proof.graph.image_shape
+    interpreted = captured.build()
+    BookKeeping(interpreted, 1.0).check(torch.empty(1, channels, height, width, device="meta"))
+    pictures = torch.randn(2, channels, height, width, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        wanted, found = model(pictures), interpreted(pictures)
+    if (wanted - found).abs().max() > _TOLERANCE * wanted.abs().max().clamp(min=1e-6):
+        raise GraphError(
+            "The graph computes other logits than the network. Is there something in its forward that changes from "
+            "call to call, or a random number?"
+        )

@@ -1,0 +1,216 @@
+"""Translations of operators that move numbers: reshaping, slicing, joining, picking by a constant index."""
+
+from __future__ import annotations
+
+import torch
+
+from researcher.captures.translated import Call, Like, Translate, Untranslatable
+from researcher.captures.writer import Operand, Ref, spelled
+
+
+def _reshape(call: Call) -> Ref:
+    value = call.value("self")
+    return value if (list(value.shape), value.batch) == call.like else _to(call, value, call.like)
+
+
+def _to(call: Call, value: Ref, like: Like) -> Ref:
+    return call.add("reshape", value, like=like, shape=spelled(*like))
+
+
+def _permute(call: Call) -> Ref:
+    value = call.value("self")
+    return call.add("permute", value, axes=call.axes(call.plain("dims"), value))
+
+
+def _transpose(call: Call) -> Ref:
+    value = call.value("self")
+    names = ("dim0", "dim1") if "dim0" in call.arguments else ("axis0", "axis1")
+    one, other = (call.axis(call.plain(name), value) for name in names)
+    return _exchanged(call, value, one, other)
+
+
+def _turned(call: Call) -> Ref:
+    value = call.value("self")
+    return _exchanged(call, value, len(value.shape) - 2, len(value.shape) - 1)
+
+
+def _exchanged(call: Call, value: Ref, one: int, other: int) -> Ref:
+    axes = list(range(len(value.shape)))
+    axes[one], axes[other] = axes[other], axes[one]
+    return call.add("permute", value, axes=axes)
+
+
+def _movedim(call: Call) -> Ref:
+    value = call.value("self")
+    source, target = (call.axes(call.plain(name), value) for name in ("source", "destination"))
+    left = iter(axis for axis in range(len(value.shape)) if axis not in source)
+    moved = dict(zip(target, source, strict=True))
+    return call.add("permute", value, axes=[moved[a] if a in moved else next(left) for a in range(len(value.shape))])
+
+
+def _expand(call: Call) -> Ref:
+    return call.add("expand", call.value("self"), shape=spelled(*call.like))
+
+
+def _cat(call: Call) -> Ref:
+    values = [call.writer.read(one) for one in call.arguments["tensors"]]
+    return call.add("concatenate", *values, axis=call.plain("dim") % len(call.like[0]))
+
+
+def _stack(call: Call) -> Ref:
+    shape, batch = call.like
+    axis = call.plain("dim") % len(shape)
+    each = [1 if number == axis else size for number, size in enumerate(shape)]
+    values = [_to(call, call.writer.read(one), (each, batch)) for one in call.arguments["tensors"]]
+    return call.add("concatenate", *values, axis=axis)
+
+
+def _part(call: Call, value: Ref, axis: int, start: int, stop: int, step: int = 1) -> Ref:
+    """Some of the numbers along an axis."""
+    size = value.shape[axis]
+    start, stop = (min(max(n + size if n < 0 else n, 0), size) for n in (start, stop))
+    if (start, stop, step) == (0, size, 1):
+        return value
+    if axis == value.batch:
+        raise Untranslatable("it takes some of the pictures of a batch. Each picture must be treated alike")
+    shape = list(value.shape)
+    shape[axis] = -(-(stop - start) // step)
+    return call.add("slice", value, like=(shape, value.batch), axis=axis, start=start, stop=stop, step=step)
+
+
+def _select(call: Call) -> Ref:
+    value = call.value("self")
+    axis, index = call.axis(call.plain("dim"), value), call.plain("index")
+    index = index + value.shape[axis] if index < 0 else index
+    if axis == value.batch:
+        raise Untranslatable("it takes one of the pictures of a batch. Each picture must be treated alike")
+    return _to(call, _part(call, value, axis, index, index + 1), call.like)
+
+
+def _slice(call: Call) -> Ref:
+    value = call.value("self")
+    axis, start, stop = call.axis(call.plain("dim"), value), call.plain("start"), call.arguments["end"]
+    whole = stop is None or isinstance(stop, torch.SymInt) or stop >= 1 << 40
+    end = value.shape[axis] if whole else call.plain("end")
+    if axis == value.batch and (not whole or start or call.plain("step") != 1):
+        raise Untranslatable("it takes some of the pictures of a batch. Each picture must be treated alike")
+    return _part(call, value, axis, start or 0, end, call.plain("step"))
+
+
+def _narrow(call: Call) -> Ref:
+    value = call.value("self")
+    start = call.plain("start")
+    return _part(call, value, call.axis(call.plain("dim"), value), start, start + call.plain("length"))
+
+
+def _unbind(call: Call) -> list[Operand]:
+    value = call.value("self")
+    axis = call.axis(call.plain("dim"), value)
+    if axis == value.batch:
+        raise Untranslatable("it takes the pictures of a batch apart. Each picture must be treated alike")
+    return [_to(call, _part(call, value, axis, i, i + 1), like) for i, like in enumerate(call.parts)]
+
+
+def _split(call: Call) -> list[Operand]:
+    value = call.value("self")
+    axis = call.axis(call.plain("dim"), value)
+    if axis == value.batch:
+        raise Untranslatable("it takes the pictures of a batch apart. Each picture must be treated alike")
+    found, start = [], 0
+    for shape, _ in call.parts:
+        found.append(_part(call, value, axis, start, start + shape[axis]))
+        start += shape[axis]
+    return found
+
+
+def _index(call: Call) -> Ref:
+    value, indices = call.value("self"), call.arguments["indices"]
+    given = [(axis, one) for axis, one in enumerate(indices) if one is not None]
+    if len(given) != 1:
+        raise Untranslatable("it picks by several indices at once. Use one, along one axis")
+    return _taken(call, value, *given[0])
+
+
+def _index_select(call: Call) -> Ref:
+    value = call.value("self")
+    return _taken(call, value, call.axis(call.plain("dim"), value), call.arguments["index"])
+
+
+def _embedding(call: Call) -> Ref:
+    return _taken(call, call.value("weight"), 0, call.arguments["indices"])
+
+
+def _taken(call: Call, value: Ref, axis: int, index: Operand) -> Ref:
+    if not isinstance(index, torch.Tensor) or index.dtype not in (torch.int64, torch.int32):
+        raise Untranslatable("its index is computed from the pictures. An index must be a constant of whole numbers")
+    size = value.shape[axis]
+    return call.add("take", value, torch.where(index < 0, index + size, index), axis=axis)
+
+
+def _roll(call: Call) -> Ref:
+    value, shifts = call.value("self"), call.plain("shifts")
+    if not call.plain("dims"):
+        raise Untranslatable("it rolls over all axes as one, that of the pictures too. Name the axes")
+    axes = call.axes(call.plain("dims"), value)
+    pairs = zip([shifts] if isinstance(shifts, int) else shifts, axes, strict=True)
+    return call.add("roll", value, axes=axes, shifts=[shift % value.shape[axis] for shift, axis in pairs])
+
+
+def _flip(call: Call) -> Ref:
+    value = call.value("self")
+    return call.add("flip", value, axes=call.axes(call.plain("dims"), value))
+
+
+def _pad(call: Call) -> Ref:
+    value, sides, number = call.value("self"), list(call.plain("pad")), call.plain("value")
+    if call.arguments.get("mode", "constant") != "constant":
+        raise Untranslatable("only padding with a number has a rule")
+    axes = len(value.shape)
+    before, after = [0] * axes, [0] * axes
+    for place in range(len(sides) // 2):
+        before[axes - 1 - place], after[axes - 1 - place] = sides[2 * place], sides[2 * place + 1]
+    for axis, (one, other) in enumerate(zip(before, after, strict=True)):
+        if min(one, other) < 0:
+            value = _part(call, value, axis, max(-one, 0), value.shape[axis] - max(-other, 0))
+            before[axis], after[axis] = max(one, 0), max(other, 0)
+    if not any(before) and not any(after):
+        return value
+    return call.add("pad", value, before=before, after=after, number=float(number or 0.0))
+
+
+def _shuffle(operator: str, factor: str) -> Translate:
+    return lambda call: call.add(operator, call.value("self"), factor=call.plain(factor))
+
+
+_SHAPES = ("_unsafe_view", "flatten", "reshape", "squeeze", "unflatten", "unsqueeze", "view", "view_as")
+MOVES: dict[str, Translate] = {
+    **dict.fromkeys(_SHAPES, _reshape),
+    "cat": _cat,
+    "chunk": _split,
+    "constant_pad_nd": _pad,
+    "embedding": _embedding,
+    "expand": _expand,
+    "expand_as": _expand,
+    "flip": _flip,
+    "index": _index,
+    "index_select": _index_select,
+    "mT": _turned,
+    "movedim": _movedim,
+    "narrow": _narrow,
+    "numpy_T": _turned,
+    "pad": _pad,
+    "permute": _permute,
+    "pixel_shuffle": _shuffle("pixel_shuffle", "upscale_factor"),
+    "pixel_unshuffle": _shuffle("pixel_unshuffle", "downscale_factor"),
+    "roll": _roll,
+    "select": _select,
+    "slice": _slice,
+    "split": _split,
+    "split_with_sizes": _split,
+    "stack": _stack,
+    "swapaxes": _transpose,
+    "t": _turned,
+    "transpose": _transpose,
+    "unbind": _unbind,
+}
+"""Translations by the names of torch's operators."""

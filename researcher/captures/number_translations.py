@@ -1,0 +1,212 @@
+"""Translations of operators that compute number by number, or over axes of a picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from researcher.captures.translated import Call, Translate, Untranslatable, shape_of
+from researcher.captures.writer import Operand, Ref
+
+_FAR = 1e30
+
+
+def _plain(operator: str) -> Translate:
+    return lambda call: call.add(operator, call.value(next(iter(call.arguments))))
+
+
+def _with(operator: str, **settings: Any) -> Translate:
+    return lambda call: call.add(operator, call.value(next(iter(call.arguments))), **settings)
+
+
+def _is_number(value: Operand) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _sum(sign: int) -> Translate:
+    def translate(call: Call) -> Ref:
+        alpha = call.plain("alpha")
+        if _is_number(call.arguments["other"]):
+            return call.affine(call.floats("self"), 1, sign * alpha * call.plain("other"))
+        other = call.floats("other") if isinstance(call.arguments["other"], Ref | torch.Tensor) else call.plain("other")
+        if alpha != 1:
+            other = call.affine(other, alpha, 0, like=shape_of(call.writer.read(other)))
+        return call.add("add" if sign > 0 else "subtract", call.floats("self"), other)
+
+    return translate
+
+
+def _reversed_difference(call: Call) -> Ref:
+    if not _is_number(call.arguments["other"]):
+        raise Untranslatable("it subtracts from something that is no number")
+    return call.affine(call.floats("self"), -call.plain("alpha"), call.plain("other"))
+
+
+def _multiply(call: Call) -> Ref:
+    if isinstance(call.arguments["other"], Ref | torch.Tensor):
+        return call.add("multiply", call.floats("self"), call.floats("other"))
+    return call.affine(call.floats("self"), call.plain("other"), 0)
+
+
+def _divide(call: Call) -> Ref:
+    if call.arguments.get("rounding_mode") is not None:
+        raise Untranslatable("it rounds, which has no gradient. Leave rounding_mode out")
+    if isinstance(call.arguments["other"], Ref | torch.Tensor):
+        return call.add("divide", call.floats("self"), call.floats("other"))
+    return call.affine(call.floats("self"), 1 / call.plain("other"), 0)
+
+
+def _both(operator: str) -> Translate:
+    return lambda call: call.add(operator, call.floats("self"), call.floats("other"))
+
+
+def _clamp(call: Call) -> Ref:
+    low, high = (call.plain(name) if name in call.arguments else None for name in ("min", "max"))
+    low, high = (-_FAR if low is None else float(low)), (_FAR if high is None else float(high))
+    return call.add("clamp", call.value("self"), low=low, high=high)
+
+
+def _hardtanh(call: Call) -> Ref:
+    low, high = float(call.plain("min_val")), float(call.plain("max_val"))
+    return call.add("clamp", call.value("self"), low=low, high=high)
+
+
+def _gelu(call: Call) -> Ref:
+    return call.add("gelu", call.value("self"), tanh=call.plain("approximate") == "tanh")
+
+
+def _elu(call: Call) -> Ref:
+    if call.plain("scale") != 1 or call.plain("input_scale") != 1:
+        raise Untranslatable("it is scaled. Use ELU without")
+    return call.add("elu", call.value("self"), alpha=float(call.plain("alpha")))
+
+
+def _leaky(call: Call) -> Ref:
+    return call.add("leaky_relu", call.value("self"), slope=float(call.plain("negative_slope")))
+
+
+def _softplus(call: Call) -> Ref:
+    if call.plain("beta") != 1 or call.plain("threshold") != 20:
+        raise Untranslatable("beta must be 1 and threshold 20")
+    return call.add("softplus", call.value("self"))
+
+
+def _power(call: Call) -> Ref:
+    return call.add("power", call.value("self"), exponent=float(call.plain("exponent")))
+
+
+def _square(call: Call) -> Ref:
+    return call.add("multiply", call.value("self"), call.value("self"))
+
+
+def _where(call: Call) -> Ref:
+    if not isinstance(call.arguments["condition"], torch.Tensor):
+        raise Untranslatable("its condition is computed from the pictures. A condition must be a constant")
+    return call.add("where", call.arguments["condition"], call.floats("self"), call.floats("other"))
+
+
+def _masked_fill(call: Call) -> Ref:
+    mask, value = call.arguments["mask"], call.arguments["value"]
+    if not isinstance(mask, torch.Tensor) or isinstance(value, Ref):
+        raise Untranslatable("its mask is computed from the pictures. A mask must be a constant")
+    return call.add("where", mask, torch.as_tensor(value, dtype=torch.float32), call.value("self"))
+
+
+def _addcmul(call: Call) -> Ref:
+    product = call.add("multiply", call.floats("tensor1"), call.floats("tensor2"))
+    if call.plain("value") != 1:
+        product = call.affine(product, call.plain("value"), 0)
+    return call.add("add", call.floats("self"), product)
+
+
+def _along(operator: str) -> Translate:
+    def translate(call: Call) -> Ref:
+        value = call.value("self")
+        return call.add(operator, value, axis=call.axis(call.plain("dim"), value))
+
+    return translate
+
+
+def _over(operator: str) -> Translate:
+    def translate(call: Call) -> Ref:
+        value = call.value("self")
+        axes = call.axes(call.plain("dim") if "dim" in call.arguments else None, value)
+        return call.add(operator, value, axes=axes, keep=bool(call.arguments.get("keepdim", False)))
+
+    return translate
+
+
+def _norm(name: str) -> Translate:
+    def translate(call: Call) -> Ref:
+        if call.plain(name) not in (2, None):
+            raise Untranslatable("only the Euclidean norm has a rule")
+        return _over("norm")(call)
+
+    return translate
+
+
+def _variance(call: Call) -> Ref:
+    value = call.value("self")
+    correction = call.arguments.get("correction", 1 if call.arguments.get("unbiased", True) else 0)
+    axes = call.axes(call.plain("dim") if "dim" in call.arguments else None, value)
+    correction, keep = 1 if correction is None else int(correction), bool(call.arguments.get("keepdim", False))
+    return call.add("variance", value, axes=axes, keep=keep, correction=correction)
+
+
+def _rms_norm(call: Call) -> Ref:
+    value = call.value("input")
+    axes = list(range(len(value.shape) - len(call.plain("normalized_shape")), len(value.shape)))
+    kept = [1 if axis in axes else size for axis, size in enumerate(value.shape)], value.batch
+    square = call.add("multiply", value, value)
+    eps = call.plain("eps")
+    mean = call.add("mean", square, like=kept, axes=axes, keep=True)
+    root = call.affine(mean, 1, torch.finfo(torch.float32).eps if eps is None else eps, like=kept)
+    found = call.add("multiply", value, call.add("power", root, like=kept, exponent=-0.5))
+    return found if call.arguments["weight"] is None else call.add("multiply", found, call.value("weight"))
+
+
+NUMBERS: dict[str, Translate] = {
+    **{name: _plain(name) for name in ("mish", "relu", "sigmoid", "silu", "tanh", "reciprocal", "maximum", "minimum")},
+    "abs": _plain("absolute"),
+    "add": _sum(1),
+    "addcmul": _addcmul,
+    "amax": _over("largest"),
+    "amin": _over("smallest"),
+    "clamp": _clamp,
+    "clamp_max": _clamp,
+    "clamp_min": _clamp,
+    "cumsum": _along("cumulative_sum"),
+    "div": _divide,
+    "elu": _elu,
+    "exp": _plain("exponential"),
+    "gelu": _gelu,
+    "hardsigmoid": _plain("hard_sigmoid"),
+    "hardswish": _plain("hard_swish"),
+    "hardtanh": _hardtanh,
+    "leaky_relu": _leaky,
+    "linalg_vector_norm": _norm("ord"),
+    "log": _plain("logarithm"),
+    "log_softmax": _along("log_softmax"),
+    "masked_fill": _masked_fill,
+    "maximum": _both("maximum"),
+    "mean": _over("mean"),
+    "minimum": _both("minimum"),
+    "mul": _multiply,
+    "neg": _with("affine", factor=-1.0, offset=0.0),
+    "norm": _norm("p"),
+    "pow": _power,
+    "relu6": _with("clamp", low=0.0, high=6.0),
+    "rms_norm": _rms_norm,
+    "rsqrt": _with("power", exponent=-0.5),
+    "rsub": _reversed_difference,
+    "softmax": _along("softmax"),
+    "softplus": _softplus,
+    "sqrt": _plain("square_root"),
+    "square": _square,
+    "sub": _sum(-1),
+    "sum": _over("sum"),
+    "var": _variance,
+    "where": _where,
+}
+"""Translations by the names of torch's operators."""

@@ -1,0 +1,91 @@
+"""Layers that cannot train privately, replaced before a network is captured; each replacement is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from datasites.training.models.layers import group_norm
+
+_MOST_GROUPS = 32
+_DROPPING = (nn.modules.dropout._DropoutNd,)
+_DROPPING_NAMES = ("DropPath", "StochasticDepth", "DropBlock2d")
+
+
+class NormThenActivation(nn.Module):
+    """GroupNorm in place of a layer that is BatchNorm and activation in one, under the same parameters' names.
+
+    Args:
+        norm: What normalises.
+        activation: What follows.
+    """
+
+    def __init__(self, norm: nn.GroupNorm, activation: nn.Module) -> None:
+        super().__init__()
+        self.weight, self.bias = norm.weight, norm.bias
+        self._groups, self._eps = norm.num_groups, norm.eps
+        self._activation = activation
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        """Of the shape of `value`, (B, C, ...)."""
+        normed = nn.functional.group_norm(value, self._groups, self.weight, self.bias, self._eps)
+        return cast(torch.Tensor, self._activation(normed))
+
+
+def replace_layers(model: nn.Module) -> tuple[nn.Module, list[str]]:
+    """Replaces BatchNorm by GroupNorm and takes dropout out, in place.
+
+    Args:
+        model: A copy of the researcher's; changed.
+
+    Returns:
+        The model, and what was done, for people.
+    """
+    norms, drops = 0, Counter[str]()
+    model, changed = _replaced(model)
+    norms += changed == "norm"
+    for name, module in list(model.named_modules()):
+        for own, child in list(module.named_children()):
+            found, kind = _replaced(child)
+            if kind == "norm":
+                norms += 1
+            elif kind:
+                drops[kind] += 1
+            if found is not child:
+                setattr(model.get_submodule(name), own, found)
+    notes = []
+    if norms:
+        notes.append(
+            f"{norms} BatchNorm layers were replaced by GroupNorm of at most {_MOST_GROUPS} groups, since BatchNorm "
+            "mixes the pictures of a batch. Their scale and shift were kept; pretrained running statistics were not."
+        )
+    for kind, count in drops.items():
+        notes.append(f"{count} layers of {kind} were taken out: private training adds noise of its own.")
+    return model, notes
+
+
+def _replaced(module: nn.Module) -> tuple[nn.Module, str]:
+    """What stands in a module's place, and which kind of replacement it is."""
+    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        return _norm(module), "norm"
+    if isinstance(module, _DROPPING):
+        kind = type(module).__name__ if module.p else ""
+        module.p = 0.0  # it stays, as some networks read its setting
+        return module, kind
+    if type(module).__name__ in _DROPPING_NAMES:
+        return nn.Identity(), type(module).__name__
+    return module, ""
+
+
+def _norm(old: nn.modules.batchnorm._BatchNorm) -> nn.Module:
+    norm = group_norm(old.num_features, _MOST_GROUPS)
+    norm.eps = old.eps
+    if old.affine:
+        for new, own in ((norm.weight, old.weight), (norm.bias, old.bias)):
+            with torch.no_grad():
+                new.copy_(own)
+    activation: Any = getattr(old, "act", None)
+    return norm if activation is None else NormThenActivation(norm, activation)

@@ -1,0 +1,157 @@
+"""An own network is captured as what it computes, or refused with its own line and what to use instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from support.clipping_oracle import distance, norm_of, one_by_one
+from torch import nn
+
+from datasites.training.book_keeping import BookKeeping
+from policies.errors import GraphError
+from policies.graphs.proof import prove
+from policies.graphs.reading import read_graph
+from researcher.captures.capture import CapturedModel, capture
+from researcher.captures.named import capture_named
+from researcher.cli.program import main
+
+SHAPE = (8, 8, 3)
+
+
+class Mixed(nn.Module):
+    """What many networks have: BatchNorm, dropout, an addition in place, a class token, attention, a layer's scale."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
+        self.token = nn.Parameter(torch.randn(1, 1, 8))
+        self.scale = nn.Parameter(torch.rand(8))
+        self.table = nn.Parameter(torch.randn(17, 2))
+        self.qkv = nn.Linear(8, 24)
+        self.norm = nn.LayerNorm(8)
+        self.drop = nn.Dropout(0.3)
+        self.head = nn.Linear(8, 4)
+        self.unused = nn.Linear(2, 2)
+        self.register_buffer("index", (torch.arange(17)[:, None] - torch.arange(17)[None]).abs())
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        maps = self.stem(pictures)
+        maps += F.max_pool2d(maps, 3, stride=1, padding=1)
+        tokens = F.avg_pool2d(maps, 2).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.token.expand(tokens.shape[0], -1, -1), tokens], dim=1)
+        rows, count, width = tokens.shape
+        query, key, value = self.qkv(self.norm(tokens)).reshape(rows, count, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
+        weights = query @ key.transpose(-2, -1) * 0.5 + self.table[self.index.view(-1)].view(17, 17, 2).permute(2, 0, 1)
+        mixed = (weights.softmax(dim=-1) @ value).transpose(1, 2).reshape(rows, count, width)
+        tokens = tokens + self.drop(mixed) * self.scale
+        return self.head(tokens[:, 0])
+
+
+@pytest.fixture(scope="module")
+def captured() -> CapturedModel:
+    torch.manual_seed(0)
+    return capture(Mixed(), image_shape=SHAPE, num_classes=4)
+
+
+def test_what_was_replaced_or_left_out_is_told(captured: CapturedModel) -> None:
+    told = " ".join(captured.notes)
+    assert "1 BatchNorm layers were replaced by GroupNorm" in told
+    assert "1 layers of Dropout were taken out" in told
+    assert "2 parameters take no part in the logits and were left out, 'unused.bias' first" in told
+    assert set(captured.weights) == set(captured.graph.parameters)
+    assert {"stem.1.weight", "token", "table"} <= set(captured.weights)
+
+
+def test_a_captured_graph_holds_no_code_and_reads_back(captured: CapturedModel, tmp_path: Path) -> None:
+    text = captured.save(tmp_path / "model.graph.json").read_text()
+    assert prove(read_graph(text)).graph == captured.graph
+    assert "def forward" not in text
+    assert str(Path(__file__).parent) not in text  # of a file, its name alone
+
+
+def test_each_node_says_where_it_is_written(captured: CapturedModel) -> None:
+    sources = {node.operator: node.source for node in captured.graph.nodes}
+    assert "test_capture.py:" in sources["softmax"]
+    assert sources["conv2d"].startswith("stem.0, ")
+
+
+def test_its_clipped_sums_are_those_of_the_network_picture_by_picture(captured: CapturedModel) -> None:
+    model = captured.build()
+    pictures, labels = torch.randn(5, 3, 8, 8), torch.tensor([0, 1, 2, 3, 0])
+    expected = one_by_one(model.double(), pictures.double(), labels, 0.05)
+    found = BookKeeping(model.float(), 0.05).norms_and_sum(pictures, labels, torch.ones(5, dtype=torch.bool))[1]
+    assert distance(found, expected) <= 1e-5 * norm_of(expected)
+
+
+def test_the_network_itself_is_left_as_it_is() -> None:
+    network = Mixed().eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    capture(network, image_shape=SHAPE, num_classes=4)
+    assert isinstance(network.stem[1], nn.BatchNorm2d)
+    assert not network.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+class Refused(nn.Module):
+    """A linear network with one line of its own between features and logits."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(192, 4)
+        self.line = line
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        found = pictures.flatten(1)
+        return self.head(LINES[self.line][0](found))
+
+
+LINES = [
+    (lambda x: x - x.mean(dim=0), "reduces over axis 0"),
+    (lambda x: x.softmax(dim=0), "normalises over axis 0"),
+    (lambda x: x.roll(1, 0), "rolls over axis 0"),
+    (lambda x: x.flip(0), "flips over axis 0"),
+    (lambda x: x + x[:1], "some of the pictures"),
+    (lambda x: x + x[0], "one of the pictures"),
+    (lambda x: x / x.shape[0], "batch size"),
+    (lambda x: x / len(x), "cannot be traced"),
+    (lambda x: x @ x.t() @ x, "batch size in another way"),
+    (lambda x: x + torch.rand_like(x), "random numbers"),
+    (lambda x: x.sort(dim=1).values, "no rule|sorted"),
+    (lambda x: x * x.detach(), "stops a gradient"),
+    (lambda x: x.roll(1), "rolls over all axes"),
+    (lambda x: x if x.sum() > 0 else -x, "cannot be traced"),
+    (lambda x: x.double().float(), "float64"),
+]
+
+
+@pytest.mark.parametrize("line", range(len(LINES)))
+def test_what_would_let_pictures_meet_is_refused(line: int) -> None:
+    with pytest.raises(GraphError, match=LINES[line][1]) as refused:
+        capture(Refused(line), image_shape=SHAPE, num_classes=4)
+    if "cannot be traced" not in refused.value.public:
+        assert "test_capture.py:" in refused.value.public
+
+
+def make() -> nn.Module:
+    """What a command line names."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 4))
+
+
+def test_a_command_line_captures_what_a_function_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_network.py").write_text(
+        "from torch import nn\n\n\ndef make():\n    return nn.Sequential(nn.Flatten(), nn.Linear(192, 4))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    command = ["capture", "own_network:make", "--image_shape", "8x8x3", "--num_classes", "4", "--out", "own.graph.json"]
+    assert main(command) == 0
+    assert read_graph((tmp_path / "own.graph.json").read_text()).parameters == {"1.bias": (4,), "1.weight": (4, 192)}
+
+
+@pytest.mark.parametrize("name", ["nowhere_at_all:make", f"{__name__}:nothing", f"{__name__}:SHAPE", "", f"{__name__}"])
+def test_a_name_that_makes_no_network_is_refused(name: str) -> None:
+    with pytest.raises(GraphError, match=r"Expected MODULE:FUNCTION|must make"):
+        capture_named(name, image_shape=SHAPE, num_classes=4)
