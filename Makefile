@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-all test-faults test-chaos test-load test-mutants test-gpu fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands bench-export bench-serving bench-study bench-simulation bench-few-rounds screenshots translations check types-product types-tests lock clean
+.PHONY: help setup demo test test-fast test-all test-faults test-chaos test-load test-mutants test-gpu fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands bench-export bench-graphs bench-serving bench-study bench-simulation bench-few-rounds screenshots translations check types-product types-tests lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -109,6 +109,9 @@ bench-hospital: setup ## how fast pictures come in beside bare decoding, in how 
 
 bench-export: setup ## every model in every form that onnxruntime runs, likeness, accuracy, size and time, into out/bench (ARGS="--data FOLDER")
 	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/benchmarks/export.py $(ARGS)
+
+bench-graphs: setup ## public architectures as graphs: captured or refused, and their gradients beside plain autograd, into out/bench (ARGS="--only resnet18 swin_tiny_patch4_window7_224")
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/graphs.py $(ARGS)
 
 bench-serving: setup ## a served model at 20 pictures a second beside decoding and one bare call, ten minutes, into out/bench (ARGS="--seconds 60")
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/serving.py $(ARGS)

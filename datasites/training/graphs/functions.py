@@ -1,4 +1,4 @@
-"""Functions of torch for each operator of a graph. Only what `policies.graphs` has proved comes here."""
+"""The functions of torch for a graph's operators. Only what `policies.graphs` has proved comes here."""
 
 from __future__ import annotations
 

@@ -1,0 +1,116 @@
+"""Which public architectures can be captured as graphs, and how far private gradients are from plain autograd.
+
+    make bench-graphs          writes out/bench/graphs.json, one entry for each architecture
+
+The oracle is plain autograd in float64, one picture at a time, on the captured network with its replacements. Sums are
+of unclipped gradients: what is compared is each picture's own gradient and the sum.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import timm
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import nn
+
+from datasites.training.book_keeping import BookKeeping
+from policies.errors import PlanError
+from researcher.captures.capture import capture
+
+_SIZED = {"img_size": 64}
+# Library, name, side of a picture, settings.
+ARCHITECTURES: tuple[tuple[str, str, int, dict[str, object]], ...] = (
+    ("timm", "resnet18", 64, {}),
+    ("timm", "resnet50", 64, {}),
+    ("timm", "resnext50_32x4d", 64, {}),
+    ("timm", "resnetv2_50", 64, {}),
+    ("timm", "densenet121", 64, {}),
+    ("timm", "regnety_002", 64, {}),
+    ("timm", "efficientnet_b0", 64, {}),
+    ("timm", "efficientnet_lite0", 64, {}),
+    ("timm", "mobilenetv3_small_100", 64, {}),
+    ("timm", "mobilenetv4_conv_small", 64, {}),
+    ("timm", "convnext_atto", 64, {}),
+    ("timm", "convnextv2_atto", 64, {}),
+    ("timm", "vit_tiny_patch16_224", 64, _SIZED),
+    ("timm", "deit_tiny_patch16_224", 64, _SIZED),
+    ("timm", "swin_tiny_patch4_window7_224", 64, {**_SIZED, "window_size": 4}),
+    ("timm", "maxvit_tiny_tf_224", 64, _SIZED),
+    ("timm", "coatnet_nano_rw_224", 64, _SIZED),
+    ("timm", "edgenext_xx_small", 64, {}),
+    ("timm", "poolformer_s12", 64, {}),
+    ("timm", "resmlp_12_224", 224, {}),
+    ("timm", "inception_next_atto", 64, {}),
+    ("timm", "repvit_m0_9", 64, {}),
+    ("timm", "mixer_s32_224", 224, {}),
+    ("torchvision", "resnet18", 64, {}),
+    ("torchvision", "mobilenet_v3_small", 64, {}),
+    ("torchvision", "shufflenet_v2_x0_5", 64, {}),
+    ("torchvision", "squeezenet1_1", 64, {}),
+)
+_PICTURES = 2
+_CLASSES = 5
+
+
+def main() -> None:
+    """Measures every architecture, or those that are named."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--only", nargs="*", default=None)
+    parser.add_argument("--out", type=Path, default=Path("out/bench/graphs.json"))
+    arguments = parser.parse_args()
+    found = []
+    for library, name, side, settings in ARCHITECTURES:
+        if arguments.only is None or name in arguments.only:
+            found.append(measured(library, name, side, settings))
+            print(json.dumps(found[-1]), flush=True)
+            arguments.out.parent.mkdir(parents=True, exist_ok=True)
+            arguments.out.write_text(json.dumps(found, indent=1))
+
+
+def measured(library: str, name: str, side: int, settings: dict[str, object]) -> dict[str, object]:
+    """One architecture: captured or refused, and its gradients' error."""
+    torch.manual_seed(0)
+    entry: dict[str, object] = {"library": library, "name": name, "side": side}
+    started = time.perf_counter()
+    try:
+        if library == "timm":
+            network = timm.create_model(name, num_classes=_CLASSES, **settings)
+        else:
+            network = torchvision.models.get_model(name, weights=None, num_classes=_CLASSES)
+        captured = capture(network, image_shape=(side, side, 3), num_classes=_CLASSES)
+    except PlanError as error:
+        return {**entry, "refused": error.public, "seconds": round(time.perf_counter() - started, 1)}
+    entry["seconds"] = round(time.perf_counter() - started, 1)
+    entry |= {"nodes": len(captured.graph.nodes), "multiplications": captured.multiplications, "notes": captured.notes}
+    return {**entry, **errors(captured.build(), side)}
+
+
+def errors(model: nn.Module, side: int) -> dict[str, float]:
+    """Relative error of the sum of gradients and of norms in float32, against plain autograd in float64."""
+    made = torch.Generator().manual_seed(1)
+    pictures, labels = torch.randn(_PICTURES, 3, side, side, generator=made), torch.arange(_PICTURES) % _CLASSES
+    counted = torch.ones(_PICTURES, dtype=torch.bool)
+    norms, sums = BookKeeping(model, 1e9).norms_and_sum(pictures, labels, counted)
+    exact = model.double()
+    parameters = list(exact.parameters())
+    each = []
+    for picture, label in zip(pictures.double(), labels, strict=True):
+        loss = F.cross_entropy(exact(picture.unsqueeze(0)), label.unsqueeze(0))
+        each.append(torch.cat([one.flatten() for one in torch.autograd.grad(loss, parameters)]))
+    truth = torch.stack(each)
+    total = torch.cat([one.flatten() for one in sums])
+    own = truth.norm(dim=1)
+    return {
+        "error_of_sum": float((total - truth.sum(dim=0)).norm() / truth.sum(dim=0).norm()),
+        "error_of_norms": float(((norms - own).abs() / own).max()),
+    }
+
+
+if __name__ == "__main__":
+    main()
