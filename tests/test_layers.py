@@ -235,7 +235,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "training.finding_metrics",
         "researcher": "atomic_file evaluation hospitals html strategies weights_file",
     },
-    "researcher.counts": {"policies": "errors plans", "researcher": "atomic_file strategies studies"},
+    "researcher.counts": {"policies": "errors plans", "researcher": "atomic_file strategies studies weights_file"},
     "researcher.judgement": {
         "policies": "answers errors plans terminal untrusted_text validate",
         "datasites": ("sources training.evaluation training.finding_metrics training.metrics training.ranking"),
@@ -288,8 +288,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "training.models",
         "researcher": (
             "captures counts evaluation hospitals judgement notebook planning reports simulation strategies studies "
-            "terminal "
-            "tracking"
+            "terminal tracking"
         ),
     },
     "researcher.cli": {
@@ -452,7 +451,7 @@ LATE: dict[str, tuple[str, ...]] = {
         "datasites/sources/sites.py",
         "researcher/papers/model_file.py",
     ),
-    "PySyft takes seconds to import, and only submitting and asking for a round need it": (
+    "PySyft takes seconds to import, and only submitting a request needs it": (
         "researcher/hospitals/hospital.py",
         "researcher/hospitals/sign_in.py",
     ),
@@ -465,8 +464,7 @@ LATE: dict[str, tuple[str, ...]] = {
     ),
     "PySyft reads who the server is when it is imported": ("datasites/pysyft/server.py", "datasites/server.py"),
 }
-            "captures counts evaluation hospitals judgement notebook planning reports simulation strategies studies "
-            "terminal "
+MOST_LATE = 203
 POLICIES_NEED = {
     "click",
     "cryptography",
