@@ -16,7 +16,6 @@ from policies.contracts.outputs import take_update
 from policies.errors import InputRefused
 from policies.plans.server.beside import together
 from policies.plans.training import ServerSpec
-from researcher.hospitals import code_requests
 from researcher.hospitals.federation import Federation
 from researcher.studies.checkpoints import load_state
 from researcher.studies.study import Study
@@ -44,7 +43,7 @@ def test_control_variates_are_those_that_follow_from_what_the_hospitals_released
     for arrays in (first, lacking, {**whole, "correction/more": first[min(first)]}, together("anchor", first, first)):
         digest = north.routes.put_blob(encode(arrays, plan.weights_encoding, seed=b""))
         with pytest.raises(InputRefused, match="'correction/"):
-            code_requests.call(north.client, north.asset("pictures"), study.requests["north"], Ticket(2, digest))
+            north.ask("pictures", study.requests["north"], Ticket(2, digest))
     assert hospitals["north"].ledger_entries() == entries
 
     state, history = study.run(hold_out=hold_out, initial_weights=first)
@@ -129,5 +128,5 @@ def test_a_correction_is_refused_in_a_plan_that_has_none_and_in_the_first_round_
         north, entries = north_only.hospitals["north"], hospitals["north"].ledger_entries()
         digest = north.routes.put_blob(encode(together("correction", first, first), plan.weights_encoding, seed=b""))
         with pytest.raises(InputRefused, match="is not among the declared names"):
-            code_requests.call(north.client, north.asset("pictures"), study.requests["north"], Ticket(0, digest))
+            north.ask("pictures", study.requests["north"], Ticket(0, digest))
         assert hospitals["north"].ledger_entries() == entries
