@@ -17,7 +17,7 @@ from researcher.simulation.workers import Workers
 from researcher.strategies import ClientUpdate, ServerState, Strategy, Weights
 from researcher.studies.checkpoints import save_state
 from researcher.studies.history import History, RoundRecord
-from researcher.studies.remote_round import OutgoingWeights
+from researcher.studies.rounds.outgoing import OutgoingWeights
 
 
 @dataclass

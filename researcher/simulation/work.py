@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from policies.errors import ConfigError
 from policies.plans.public_size import rounded_up
+from policies.plans.server.server_spec import BESIDE
 from policies.plans.training import TrainingPlan
 from researcher.evaluation.feature_hold_out import with_features
 from researcher.evaluation.hold_out import HoldOut
@@ -69,10 +71,12 @@ def make_work(
     Raises:
         DataError: The data cannot be read, or shared out as the settings say.
         PlanError, BudgetTooSmall: As `make_plan`.
+        ConfigError: The strategy needs more of hospitals than a simulation's are sent.
     """
     data, hold_out = with_hold_out(read_data(path, simulation), test, simulation)
     shares = _shares(data, simulation)
     plan = _plan(study, simulation, data, shares)
+    _check_strategy(plan.server.strategy)
     held = with_features(data.pictures, plan.model, backbone_weights)
     hold_out = with_features(hold_out, plan.model, backbone_weights)
     pictures, hospitals = in_order(shares, held.images, held.labels, data.units, held.features)
@@ -85,6 +89,19 @@ def make_work(
     }
     told = _told(simulation, len(hospitals), Path(path).name)
     return Work(plan, pictures, hospitals, hold_out, told, record)
+
+
+def _check_strategy(name: str) -> None:
+    if name in BESIDE:
+        raise ConfigError(
+            f"Strategy {name} sends each hospital arrays of its own, which made-up hospitals are not sent. Simulate "
+            "another strategy, such as fed_avg, or run this one in a study."
+        )
+    if name == "dp_fc":
+        raise ConfigError(
+            "Strategy dp_fc steps by the Gram matrix that hospitals release, and made-up hospitals release none. "
+            "Simulate another strategy, such as fed_avg, or run this one in a study."
+        )
 
 
 def _shares(data: Data, simulation: SimulationSettings) -> tuple[Share, ...]:

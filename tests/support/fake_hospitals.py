@@ -68,7 +68,7 @@ class FakeHospital:
         self.datasets = {"d": SimpleNamespace(public_size=SIZE)}
         self.versions: dict[str, str] = {}
         self.routes = self
-        self.bytes_moved, self.opened = 0, False
+        self.bytes_moved = 0
         self._blobs: dict[str, bytes] = {}
         self._runs: dict[int, tuple[str, str, str, int]] = {}  # state, code, update, version
         self._changed = threading.Condition()
@@ -108,12 +108,6 @@ class FakeHospital:
                 self.charged[ticket.round] += 1
                 threading.Thread(target=self._train, args=(ticket.round,), daemon=True).start()
         return self.run("", ticket.round)
-
-    def asset(self, dataset: str) -> str:
-        """Opens what asks for rounds."""
-        self._reach()
-        self.opened = True
-        return dataset
 
     def run(self, request_id: str, round_index: int, *, seen: int = -1, wait_seconds: float = 0.0) -> RunAnswer:
         self._reach()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from support.hospitals import draw_pictures
 from datasites.training.local_round import train_round
 from datasites.training.models import initial_weights
 from policies.budget.accountant import epsilon_spent, plan_spend
-from policies.errors import ConfigError, DataError
+from policies.errors import ConfigError, DataError, PlanError
 from researcher.planning.settings import StudySettings
 from researcher.reports.kept_result import read_result, write_again
 from researcher.simulation.charges import Charges
@@ -188,6 +189,16 @@ def test_a_column_that_is_not_there_or_cuts_a_patient_is_refused(data: Path) -> 
         make_work(STUDY, SimulationSettings(split="column", column="stain"), data)
     with pytest.raises(DataError, match="several values"):
         make_work(STUDY, SimulationSettings(split="column", column="split_patient", unit="patient"), data)
+
+
+@pytest.mark.parametrize("strategy", ["scaffold", "mr_mtl", "dp_fc"])
+def test_a_strategy_that_needs_more_of_hospitals_is_refused_before_anything_is_trained(
+    data: Path, tmp_path: Path, strategy: str
+) -> None:
+    study = replace(STUDY, strategy=strategy, model="scattering_linear" if strategy == "dp_fc" else STUDY.model)
+    with pytest.raises((ConfigError, PlanError), match=strategy):
+        simulate(study, HERE, data, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_ray_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
