@@ -25,6 +25,15 @@ PLAN = TrainingPlan("s", "d", SPEC, 1, 1, 0.5, 0.1, privacy=PrivacySpec(1.0, 0.5
 WEIGHTS = initial_weights(SPEC, 0)
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """With more, some processors keep pictures apart in small batches alone, and looks would find other places."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 class Counted(BookKeeping):
     """Notes its passes."""
 

@@ -21,6 +21,7 @@ from support.waiting import CEILING_SECONDS, wait_for
 from researcher.reports.kept_result import read_result
 from researcher.studies.checkpoints import load_model
 
+pytestmark = pytest.mark.slow  # each starts a cluster, which a busy machine needs a minute for
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 AT_WORK = "ray::Worker.train"
 COMMAND = [

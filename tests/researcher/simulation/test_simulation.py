@@ -17,6 +17,7 @@ from datasites.training.local_round import train_round
 from datasites.training.models import initial_weights
 from policies.budget.accountant import epsilon_spent, plan_spend
 from policies.errors import ConfigError, DataError, PlanError
+from policies.plans.server.server_spec import ServerSpec
 from researcher.planning.settings import StudySettings
 from researcher.reports.kept_result import read_result, write_again
 from researcher.simulation.charges import Charges
@@ -195,7 +196,8 @@ def test_a_column_that_is_not_there_or_cuts_a_patient_is_refused(data: Path) -> 
 def test_a_strategy_that_needs_more_of_hospitals_is_refused_before_anything_is_trained(
     data: Path, tmp_path: Path, strategy: str
 ) -> None:
-    study = replace(STUDY, strategy=strategy, model="scattering_linear" if strategy == "dp_fc" else STUDY.model)
+    model = "scattering_linear" if strategy == "dp_fc" else STUDY.model
+    study = replace(STUDY, server=ServerSpec(strategy), model=model)
     with pytest.raises((ConfigError, PlanError), match=strategy):
         simulate(study, HERE, data, tmp_path / "out")
     assert not (tmp_path / "out").exists()
