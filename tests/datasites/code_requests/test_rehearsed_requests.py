@@ -43,6 +43,7 @@ def routes_of(north: Governed) -> ResearcherRoutes:
             "receipts",
             "polls",
             "canaries",
+            "rounds",
         )
     )
     return ResearcherRoutes(books=north.books, book=north.book, **parts)

@@ -114,8 +114,19 @@ def test_a_signed_request_is_judged_alike_under_every_host_header(tmp_path: Path
     (tmp_path / "blobs").mkdir()
     blobs = BlobStore(tmp_path / "blobs", limits=BlobLimits(max_bytes=1000))
     parts: dict[str, Any] = dict.fromkeys(
-        ("name", "datasets", "terms_of_use", "books", "book", "queue", "supervisor", "receipts", "polls", "canaries"),
-        None,
+        [
+            "name",
+            "datasets",
+            "terms_of_use",
+            "books",
+            "book",
+            "queue",
+            "supervisor",
+            "receipts",
+            "polls",
+            "canaries",
+            "rounds",
+        ]
     )
     app = FastAPI()
     add_error_handlers(app)
