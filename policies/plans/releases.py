@@ -46,8 +46,41 @@ class ReleaseSpec:
         validate.choice("privacy.unit", self.unit, UNITS)
 
 
+class ReleasePlan:
+    """Plans that release sums: the part that all kinds of them share."""
+
+    kind: ClassVar[str]
+    weights_encoding: ClassVar[str] = "none"
+    update_encoding: ClassVar[str] = "none"
+
+    rounds: int
+
+    @property
+    def total_steps(self) -> int:
+        """Releases over all rounds."""
+        return self.rounds
+
+    @property
+    def steps(self) -> tuple[float, int]:
+        """(Sample rate, Gaussian steps) of one round, for the accountant: everybody is in the one release."""
+        return 1.0, 1
+
+    def to_json(self) -> str:
+        """Canonical JSON: equal plans give equal text."""
+        return plan_json.dump(self.kind, self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads such a plan back from the JSON `text`; PlanError if it does not read exactly."""
+        return plan_json.load(text, {cls.kind: cls})
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, in hexadecimal."""
+        return sha256_text(self.to_json())
+
+
 @dataclass(frozen=True)
-class EvaluationPlan:
+class EvaluationPlan(ReleasePlan):
     """How well global models do on a hospital's pictures: noised counts, and score histograms for AUROC.
 
     Of a model of classes the counts are a confusion matrix. Of a model of findings they are, for each, how many
@@ -65,8 +98,6 @@ class EvaluationPlan:
     """
 
     kind: ClassVar[str] = "evaluation"
-    weights_encoding: ClassVar[str] = "none"
-    update_encoding: ClassVar[str] = "none"
 
     study: str
     dataset: str
@@ -87,16 +118,6 @@ class EvaluationPlan:
             raise PlanError(f"model must be a ModelSpec, got {self.model!r}.")
 
     @property
-    def total_steps(self) -> int:
-        """Releases over all rounds."""
-        return self.rounds
-
-    @property
-    def steps(self) -> tuple[float, int]:
-        """(Sample rate, Gaussian steps) of one round, for the accountant: everybody is in the one release."""
-        return 1.0, 1
-
-    @property
     def sensitivity(self) -> float:
         """L2 norm of what one unit adds at most: one cell of the matrix, or of each finding's counts, and one bin in
         each class's or finding's histograms."""
@@ -114,22 +135,9 @@ class EvaluationPlan:
             return {"finding_counts": (classes, 2, 2), **scores}
         return {"confusion": (classes, classes), **scores}
 
-    def to_json(self) -> str:
-        """Canonical JSON: equal plans give equal text."""
-        return plan_json.dump(self.kind, self)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Reads an evaluation plan back from the JSON `text`; PlanError if it does not read exactly."""
-        return plan_json.load(text, {cls.kind: cls})
-
-    def digest(self) -> str:
-        """SHA-256 of the canonical JSON, in hexadecimal."""
-        return sha256_text(self.to_json())
-
 
 @dataclass(frozen=True)
-class StatisticsPlan:
+class StatisticsPlan(ReleasePlan):
     """What a hospital's pictures are like, before a study is spent on them: class counts, channel means and spreads.
 
     Attributes:
@@ -145,8 +153,6 @@ class StatisticsPlan:
     """
 
     kind: ClassVar[str] = "statistics"
-    weights_encoding: ClassVar[str] = "none"
-    update_encoding: ClassVar[str] = "none"
 
     study: str
     dataset: str
@@ -166,16 +172,6 @@ class StatisticsPlan:
         object.__setattr__(self, "image_shape", shape.image_shape)
 
     @property
-    def total_steps(self) -> int:
-        """Releases over all rounds."""
-        return self.rounds
-
-    @property
-    def steps(self) -> tuple[float, int]:
-        """(Sample rate, Gaussian steps) of one round, for the accountant: everybody is in the one release."""
-        return 1.0, 1
-
-    @property
     def sensitivity(self) -> float:
         """L2 norm of what one unit adds at most: one class count, or one count of each finding, and for each channel
         its mean and mean square in [0, 1]."""
@@ -191,22 +187,9 @@ class StatisticsPlan:
             return {"finding_counts": (self.num_classes, 3), **sums}
         return {"class_counts": (self.num_classes,), **sums}
 
-    def to_json(self) -> str:
-        """Canonical JSON: equal plans give equal text."""
-        return plan_json.dump(self.kind, self)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Reads a statistics plan back from the JSON `text`; PlanError if it does not read exactly."""
-        return plan_json.load(text, {cls.kind: cls})
-
-    def digest(self) -> str:
-        """SHA-256 of the canonical JSON, in hexadecimal."""
-        return sha256_text(self.to_json())
-
 
 @dataclass(frozen=True)
-class GramPlan:
+class GramPlan(ReleasePlan):
     """How the features that a linear head reads go together: their noised Gram matrix, which later steps start from.
 
     The matrix is the sum over privacy units of the mean over the unit's pictures of x x^T. The row x of a picture is
@@ -223,8 +206,6 @@ class GramPlan:
     """
 
     kind: ClassVar[str] = "gram"
-    weights_encoding: ClassVar[str] = "none"
-    update_encoding: ClassVar[str] = "none"
 
     study: str
     dataset: str
@@ -257,16 +238,6 @@ class GramPlan:
         return (width_of(self.model) or 0) + 1
 
     @property
-    def total_steps(self) -> int:
-        """Releases over all rounds."""
-        return self.rounds
-
-    @property
-    def steps(self) -> tuple[float, int]:
-        """(Sample rate, Gaussian steps) of one round, for the accountant: everybody is in the one release."""
-        return 1.0, 1
-
-    @property
     def sensitivity(self) -> float:
         """The most that one unit adds in L2 norm, `products` counted by the root of 2: the Frobenius norm of x x^T."""
         return 1.0
@@ -275,19 +246,6 @@ class GramPlan:
     def outputs(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of what leaves: the diagonal; what is above it by rows, with noise over the root of 2."""
         return {"squares": (self.inputs,), "products": (self.inputs * (self.inputs - 1) // 2,)}
-
-    def to_json(self) -> str:
-        """Canonical JSON: equal plans give equal text."""
-        return plan_json.dump(self.kind, self)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Reads a Gram plan back from the JSON `text`; PlanError if it does not read exactly."""
-        return plan_json.load(text, {cls.kind: cls})
-
-    def digest(self) -> str:
-        """SHA-256 of the canonical JSON, in hexadecimal."""
-        return sha256_text(self.to_json())
 
 
 def _check_common(study: str, dataset: str, rounds: int, privacy: ReleaseSpec, run: RunSpec) -> None:
