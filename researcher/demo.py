@@ -69,7 +69,8 @@ def run_demo(
         with Federation.connect(str(states / "*" / "credentials" / "*.json")) as federation:
             _study(federation, states, out, test, num_rounds, console)
     console.print()
-    console.print(f"The whole demo took {time.monotonic() - begun:.0f} s. Look at {out / 'report.html'}")
+    took = time.monotonic() - begun
+    console.print(f"The whole demo took {took:.0f} s. Look at {out / 'report.html'}", soft_wrap=True)
 
 
 def _study(

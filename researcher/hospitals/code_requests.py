@@ -58,9 +58,12 @@ def submit(calls: SignedCalls, asset: str, plan: Plan) -> CodeRequest:
             input_kwargs=list(stub.ARGUMENTS),
         )
         answer = calls.make("code.request_code_execution", code=code)
-        request = answer.value if isinstance(answer, SyftSuccess) else answer
+    request = answer.value if isinstance(answer, SyftSuccess) else answer
+    try:
         code_id = request.changes[0].linked_user_code.object_uid
-    return CodeRequest(request_id=str(request.id), function=name, code_id=str(code_id))
+        return CodeRequest(request_id=str(request.id), function=name, code_id=str(code_id))
+    except (AttributeError, IndexError, TypeError) as error:
+        raise FederationError("The datasite answered a submission with something else than a code request.") from error
 
 
 def call(calls: SignedCalls, asset: str, request: CodeRequest, ticket: Ticket) -> RunAnswer:
@@ -96,7 +99,10 @@ def quietly() -> Iterator[None]:
     """
     silent = io.StringIO()
     with _one_at_a_time, contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent), _refusals_raised():
-        yield
+        try:
+            yield
+        except AttributeError as error:  # what an account may not ask for, PySyft's client has no attribute for
+            raise FederationError("The datasite does not offer this request to this account.") from error
 
 
 @contextlib.contextmanager
@@ -110,8 +116,6 @@ def _refusals_raised() -> Iterator[None]:
         raise FederationError(f"The datasite refused the call: {error.public_message}") from error
     except OSError as error:
         raise DatasiteUnreachable(f"The datasite cannot be reached ({type(error).__name__}).") from error
-    except AttributeError as error:
-        raise FederationError("The datasite does not offer this request to this account.") from error
 
 
 def _signature() -> inspect.Signature:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,7 +124,8 @@ def ask_for_gram(
     KeptGram.of(plan, released, sizes).save(out)
     for name, epsilon in released.epsilon.items():
         console.print(f"  {name}: its Gram matrix cost epsilon {epsilon:.2f} at delta {plan.privacy.delta:g}")
-    console.print(f"Written to {out}/. Studies of these features take it with --gram {out}, at no further cost.")
+    console.print(f"Written to {out}/. Studies of these features take it at no further cost, with", soft_wrap=True)
+    console.print(f"  --gram {shlex.quote(str(out))}", soft_wrap=True)
 
 
 def _evaluated(plan: EvaluationPlan, released: Released, names: Sequence[str]) -> Group:

@@ -94,7 +94,7 @@ def train_study(
     )
     result = result_of(study, state, history, hold_out)
     missing = write_all(out, study, state, history, result)
-    console.print(f"Written to {out}/: report.html, result.json, {MODEL_FILE}")
+    console.print(f"Written to {out}/: report.html, result.json, {MODEL_FILE}", soft_wrap=True)
     for name, error in missing.items():
         told = f": its receipt was not fetched, ask again with the command receipts. {error.code}: {error.public}"
         console.print(line((name, "yellow"), told))

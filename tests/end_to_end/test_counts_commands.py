@@ -85,7 +85,7 @@ def test_a_gram_matrix_is_asked_for_once_and_two_studies_in_few_rounds_step_by_i
 
     gram, credentials = tmp_path / "gram", [hospital.credentials() for hospital in pair.values()]
     printed = _ask(pair, gram, "gram", "--study", "few", "--epsilon", "2", noise=())
-    assert f"--gram {gram}" in printed
+    assert f"\n  --gram {gram}\n" in printed  # to be copied: no line is broken for a terminal's width
     kept = KeptGram.load(gram)
     assert sorted(kept.arrays) == ["north", "south"]
     with Federation.connect(credentials) as federation:

@@ -13,7 +13,7 @@ from support.hospitals import RESEARCHER, STRANGER
 from datasites.runs.entry import serving
 from policies.answers.runs import RunAnswer
 from policies.contracts.inputs import MAX_TICKET_BYTES, Ticket
-from policies.errors import InputRefused, NotAllowed, RequestError, WanwuError
+from policies.errors import FederationError, InputRefused, NotAllowed, RequestError, WanwuError
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from researcher.hospitals import code_requests
 
@@ -170,3 +170,13 @@ def test_no_more_rows_are_remembered_than_there_is_room_for() -> None:
     assert read(1, long="x" * rows._MOST_CHARACTERS) == 1 and not known._known
     assert [read(number) for number in range(200)] == list(range(200))
     assert len(known._known) == rows._MOST_ROWS
+
+
+@pytest.mark.parametrize("odd", [None, "made", SimpleNamespace(changes=[]), SimpleNamespace(changes=[None])])
+def test_an_answer_to_a_submission_that_is_no_code_request_is_told_as_that(
+    north: Governed, monkeypatch: pytest.MonkeyPatch, odd: Any
+) -> None:
+    calls = north.calls()
+    monkeypatch.setattr(calls, "make", lambda path, **arguments: odd)
+    with pytest.raises(FederationError, match="something else than a code request"):
+        code_requests.submit(calls, north.asset, PLAN)
