@@ -207,6 +207,7 @@ def look_around(inputs: RunInputs, told: Told) -> Any:
         "writable": writable,
         "uid": os.getuid(),
         "pid": os.getpid(),
+        "niceness": os.getpriority(os.PRIO_PROCESS, 0),
     }
 
 

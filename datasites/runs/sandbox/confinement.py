@@ -25,7 +25,7 @@ from pathlib import Path
 from datasites.runs.gpus import Gpu
 from datasites.runs.sandbox import kernel, landlock, namespaces, seccomp
 from datasites.runs.sandbox.cgroups import find_delegated
-from datasites.runs.sandbox.limits import RunLimits, prefer_as_victim
+from datasites.runs.sandbox.limits import RunLimits, give_way, prefer_as_victim
 from policies.errors import SandboxMissing
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -133,6 +133,8 @@ def enter(confinement: Confinement, missing: dict[str, str]) -> dict[str, str]:
     kernel.libc()
     with contextlib.suppress(OSError):
         prefer_as_victim()
+    with contextlib.suppress(OSError):
+        give_way()
     _forget_environment(confinement.gpus)
     readable, landlock_version = _readable(confinement), landlock.version()
     failed = dict(missing)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 OPEN_FILES = 256
+# Beside a process at 0 the kernel gives one at this niceness about a tenth of a processor that both want.
+NICENESS = 10
+_TRIES, _TRY_SECONDS = 3, 0.15
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,29 @@ class RunLimits:
 def prefer_as_victim() -> None:
     """Tells the kernel to end this process first, not the datasite, when memory runs out."""
     Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def give_way(*, own_session: Path = Path("/proc/self/autogroup")) -> None:
+    """Leaves the processors to the datasite and its console wherever they want them too: what a run takes is the rest.
+
+    Linux may divide processors between sessions before it looks at niceness (sched(7), "The autogroup feature"), and a
+    run is a session of its own; so the session is told as well, where there is such a division.
+
+    Args:
+        own_session: Where this process' session is told. Accounts without privileges may tell ten a second.
+
+    Raises:
+        OSError: The session could not be told; the process itself is nice all the same.
+    """
+    os.nice(NICENESS)
+    for tries_left in reversed(range(_TRIES if own_session.exists() else 0)):
+        try:
+            own_session.write_text(str(NICENESS))
+            return
+        except BlockingIOError:
+            if not tries_left:
+                raise
+            time.sleep(_TRY_SECONDS)
 
 
 def _memory_kind(address_space: bool) -> int:

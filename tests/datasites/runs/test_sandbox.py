@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from support.hostile import ATTACKS, CANARY
 from support.waiting import CEILING_SECONDS
 
 from datasites.runs.sandbox.confinement import sandbox_report
+from datasites.runs.sandbox.limits import NICENESS, give_way
 from policies.errors import RunCancelled, RunFailed
 
 LACKING = [piece for piece in sandbox_report() if piece.required and not piece.present]
@@ -99,6 +101,35 @@ def test_a_run_has_no_secrets_around_it_and_writes_to_two_places(outcome: dict[s
     character_device, pipe, file = "0o2", "0o1", "0o10"
     assert kinds == [character_device] * 3 + [pipe, file]
     assert around["pid"] == 1
+
+
+def test_a_run_and_its_second_process_leave_the_processors_to_the_datasite(outcome: dict[str, Any]) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    for process in ("", "worker: "):
+        assert _got(outcome, process + "look_around")["niceness"] == min(own + NICENESS, 19)
+
+
+def test_a_session_that_cannot_be_told_now_is_told_a_little_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    nice: list[int] = []
+    told: list[str] = []
+    monkeypatch.setattr(os, "nice", nice.append)
+
+    def session(*, busy: int, divided: bool = True) -> Any:
+        answers = iter([*[BlockingIOError] * busy, None])
+
+        def write(text: str) -> None:
+            if (refusal := next(answers)) is not None:
+                raise refusal
+            told.append(text)
+
+        return SimpleNamespace(exists=lambda: divided, write_text=write)
+
+    give_way(own_session=session(busy=0, divided=False))
+    assert (nice, told) == ([NICENESS], [])
+    give_way(own_session=session(busy=2))
+    assert told == [str(NICENESS)]
+    with pytest.raises(BlockingIOError):
+        give_way(own_session=session(busy=3))
 
 
 def test_a_runs_second_process_writes_to_the_first_alone_and_has_neither_result_nor_progress(
