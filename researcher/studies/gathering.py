@@ -1,8 +1,8 @@
 """The gathering of client updates: what is under way at a study's hospitals from round to round, and what comes of it.
 
-A round ends with the updates that came once its deadline has passed and they are enough. A hospital that is still at
-work then is late: it is asked for nothing new until its update has come, which counts in that later round, or, where
-the plan says so, its run is cancelled.
+A round ends with the updates that came once its time has passed (`RetryPolicy.longest`) and they are enough. A hospital
+that is still at work then is late: it is asked for nothing new until its update has come, which counts in that later
+round, or, where the plan says so, its run is cancelled.
 
 Guarantees:
     A hospital has at most one round of a study under way, and each of its updates is handed over at most once.
@@ -72,6 +72,7 @@ class Gathering:
         self._asked, self._note = asked, note
         self._under_way: dict[Future[DatasiteRound], RemoteRound] = {}
         self._cancelling: dict[str, Future[None]] = {}
+        self._enough_after: float | None = None
         self._ended = threading.Event()
 
     @property
@@ -95,6 +96,7 @@ class Gathering:
         shapes = {name: array.shape for name, array in state.weights.items()}
         begun, backoff = time.monotonic(), Backoff()
         moved = begun
+        self._enough_after = None
         self._roster.look(self._pool)
         self._ask(state.round, weights, shapes, came)
         while not self._is_over(state.round, begun, came):
@@ -110,6 +112,8 @@ class Gathering:
                 update = self._take(self._under_way.pop(future), future, state.round, came)
                 if update is not None:
                     moved, backoff = time.monotonic(), Backoff()
+                    if self._enough_after is None and len(came.names) >= self._needed:
+                        self._enough_after = moved - begun
                     yield update
         if self._plan.late_updates == "dropped":
             self._drop()
@@ -229,10 +233,10 @@ class Gathering:
     def _is_over(self, round_index: int, begun: float, came: Came) -> bool:
         if len(came.names) < self._needed:
             return False
-        if self._policy.round_deadline is None:
+        if not self._policy.leaves_behind or self._enough_after is None:
             return not self._under_way
         in_time = any(there.round_index == round_index for there in self._under_way.values())
-        return not in_time or self._is_past(begun + self._policy.round_deadline)
+        return not in_time or self._is_past(begun + self._policy.longest(self._enough_after))
 
     def _is_past(self, deadline: float) -> bool:
         return time.monotonic() >= deadline

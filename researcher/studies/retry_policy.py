@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from dataclasses import dataclass
 
+from policies.errors import ConfigError
 from policies.settings import setting
 
 _FIRST_SECONDS, _MOST_SECONDS = 0.5, 5.0
+# Of each setting, the least that it may be.
+_LEAST = {
+    "round_deadline": 0.0,
+    "round_patience": 1.0,
+    "grace_seconds": 0.0,
+    "unreachable_seconds": 0.0,
+    "stalled_seconds": 0.0,
+    "attempts": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,13 @@ class RetryPolicy:
     round_deadline: float | None = setting(
         "seconds after which a round ends with the client updates that came, once they are min_clients; what comes "
         "later is a late update; without one a round waits for every hospital that is at work",
+        default=None,
+        kind=float,
+    )
+    round_patience: float | None = setting(
+        "how many times as long as until the min_clients-th client update came a round waits for the others, so that "
+        "it fits plans of any size: 1.5 gives them half as long again; what comes later is a late update; at least 1; "
+        "beside a round_deadline, whichever ends the round first",
         default=None,
         kind=float,
     )
@@ -42,6 +60,30 @@ class RetryPolicy:
     attempts: int = setting(
         "how often a hospital is asked for a round whose run could not be started, which costs nothing", default=2
     )
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for what is no time to wait."""
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value < math.inf:
+                raise ConfigError(f"{name} is {value}; it must be a finite number of at least {least}.")
+
+    @property
+    def leaves_behind(self) -> bool:
+        """Whether a round may end while hospitals are still at work."""
+        return self.round_deadline is not None or self.round_patience is not None
+
+    def longest(self, enough_after: float) -> float:
+        """Seconds after its beginning when a round ends without those that are still at work.
+
+        Args:
+            enough_after: Seconds until as many client updates were there as the round needs.
+
+        Returns:
+            Infinity where every hospital that is at work is waited for.
+        """
+        deadline = math.inf if self.round_deadline is None else self.round_deadline
+        return min(deadline, math.inf if self.round_patience is None else self.round_patience * enough_after)
 
 
 class Backoff:

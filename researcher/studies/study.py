@@ -159,7 +159,7 @@ class Study(Submission[TrainingPlan]):
             unreachable_seconds=policy.unreachable_seconds,
             ask=canaries.told,
             # Who goes on with a round does not wait for a hospital that is away: the others are at work.
-            deadline=0.0 if policy.round_deadline and asked.datasites else policy.round_deadline,
+            deadline=0.0 if policy.leaves_behind and asked.datasites else policy.round_deadline,
         )
         return Gathering(
             self.plan,

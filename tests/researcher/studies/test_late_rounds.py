@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -49,6 +50,7 @@ PLAN = TrainingPlan("study", "d", SPEC, 4, 2, 0.2, 0.1, privacy=PrivacySpec(2.0,
 FIRST = initial_weights(SPEC, 0)
 HOLD_OUT = HoldOut(*draw_pictures(20, seed=99), CLASSES)
 SOON = RetryPolicy(round_deadline=0.0, unreachable_seconds=0.0, attempts=1)
+PATIENT = replace(SOON, round_deadline=None, round_patience=1.0)
 UNHURRIED = replace(SOON, round_deadline=None)
 Found = Iterator[Callable[..., FakeHospital]]
 
@@ -100,7 +102,10 @@ def check(state: Any, records: list[RoundRecord], *hospitals: FakeHospital) -> N
         assert set(one.downloads.values()) <= {1}
 
 
-def test_an_update_that_comes_after_the_deadline_counts_once_in_a_later_round(tmp_path: Path, hospital: Any) -> None:
+@pytest.mark.parametrize("policy", [SOON, PATIENT])
+def test_an_update_that_comes_after_the_deadline_counts_once_in_a_later_round(
+    tmp_path: Path, hospital: Any, policy: RetryPolicy
+) -> None:
     a, b, c = hospital("a"), hospital("b"), hospital("c", 0)
 
     def let_go(record: RoundRecord) -> None:
@@ -108,7 +113,7 @@ def test_an_update_that_comes_after_the_deadline_counts_once_in_a_later_round(tm
             c.slow[0].set()
             wait_for(lambda: c.downloads)
 
-    state, records = run(study(tmp_path, a, b, c), on_round=let_go)
+    state, records = run(study(tmp_path, a, b, c), on_round=let_go, policy=policy)
 
     assert [set(record.datasites) for record in records] == [{"a", "b"}, {"a", "b"}, {"a", "b", "c"}, {"a", "b", "c"}]
     assert [record.under_way for record in records] == [{"c": 1}, {"c": 1}, {}, {}]
@@ -116,6 +121,26 @@ def test_an_update_that_comes_after_the_deadline_counts_once_in_a_later_round(tm
     assert records[0].skipped["c"].startswith("late: its update of round 1")
     assert sorted(c.charged) == [0, 3], "a hospital that is at work is asked for nothing more"
     check(state, records, a, b, c)
+
+
+@pytest.mark.parametrize("patience", [1.0, 1e9])
+def test_patience_counts_from_the_rounds_beginning_to_its_min_clients_th_update(
+    tmp_path: Path, hospital: Any, monkeypatch: pytest.MonkeyPatch, patience: float
+) -> None:
+    a, b, c = hospital("a"), hospital("b"), hospital("c", 0)
+    ends: list[float] = []
+
+    def is_past(self: Any, end: float) -> bool:
+        ends.append(end - time.monotonic())
+        if ends[-1] > 0:
+            c.slow[0].set()
+        return ends[-1] <= 0
+
+    monkeypatch.setattr(gathering.Gathering, "_is_past", is_past)
+    _, records = run(study(tmp_path, a, b, c), policy=replace(PATIENT, round_patience=patience))
+    late = "c" not in records[0].datasites
+    assert late == (patience == 1.0)
+    assert (max(ends) > 1000) == (patience > 1.0), "a thousand million times as long as the round took is far away"
 
 
 def test_hospitals_that_took_no_request_stand_in_every_round_and_in_the_report(tmp_path: Path, hospital: Any) -> None:
