@@ -6,6 +6,7 @@ Both ways to the datasite, PySyft's calls and its own routes, share these connec
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import ssl
@@ -34,6 +35,7 @@ _KEEP_ALIVE_SECONDS = 30.0
 # datasite's system gives however busy its process is; and a connection that is not there in time is tried anew.
 _CONNECT_SECONDS = 5.0
 _SIGNS_OF_LIFE = {"TCP_KEEPIDLE": 3, "TCP_KEEPALIVE": 3, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
+_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
 MOST_BYTES = 64 << 20
 """Of one answer that is read whole: more than the longest receipt takes as JSON."""
 
@@ -221,10 +223,25 @@ def _why_unreachable(error: Exception) -> str:
         )
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return "nothing listens at that port. Ask the hospital whether the datasite runs, and at which port."
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, httpx.TimeoutException) or any(isinstance(cause, TimeoutError) for cause in causes):
         return (
             "no answer came in time. A firewall between you may drop what is sent: ask the hospital's network people "
             "to let you through."
+        )
+    if any(isinstance(cause, ssl.SSLEOFError | ConnectionResetError) for cause in causes):
+        return (
+            "the connection was ended before anything was said. The datasite may be just starting or stopping, or a "
+            "firewall between you cuts what it does not know: ask the hospital."
+        )
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return (
+            "what listens at that port does not speak TLS as a datasite does. Compare the port with what the hospital "
+            "told you."
+        )
+    if any(isinstance(cause, OSError) and cause.errno in _NO_WAY for cause in causes):
+        return (
+            "no way leads from this machine to that network. Look at your own connection; a hospital's own network may "
+            "need a VPN."
         )
     return f"the network gives an error ({type(error).__name__}). Ask the hospital whether the datasite runs."
 

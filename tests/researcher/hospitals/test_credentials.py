@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
@@ -86,6 +88,44 @@ def test_no_answer_in_time_is_a_firewalls(north: OpenPort) -> None:
         silent.listen()
         address = f"https://127.0.0.1:{silent.getsockname()[1]}"
         assert "A firewall" in _unreachable(replace(north.credentials(), url=address), timeout_seconds=0.05)
+
+
+@pytest.mark.parametrize(
+    ("first_bytes", "said"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak TLS as a datasite does"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "does not speak TLS as a datasite does"),
+        (b"", "ended before anything was said"),
+    ],
+)
+def test_something_else_at_the_port_is_told_from_a_closed_one(north: OpenPort, first_bytes: bytes, said: str) -> None:
+    def answer() -> None:
+        line, _ = other.accept()
+        with line:
+            line.recv(1)
+            line.sendall(first_bytes)
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"https://127.0.0.1:{other.getsockname()[1]}"
+        assert said in _unreachable(replace(north.credentials(), url=address))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), "no way leads from this machine"),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "no way leads from this machine"),
+        (TimeoutError(errno.ETIMEDOUT, "Connection timed out"), "A firewall"),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "ended before anything was said"),
+        (OSError(errno.EIO, "Input/output error"), "the network gives an error"),
+    ],
+)
+def test_what_the_network_says_is_passed_on_as_what_to_do(north: OpenPort, error: OSError, said: str) -> None:
+    def dialled(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError(str(error), request=request) from error
+
+    assert said in _unreachable(north.credentials(), dialled=dialled)
 
 
 def _nowhere(request: httpx.Request) -> httpx.Response:
