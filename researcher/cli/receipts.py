@@ -31,7 +31,8 @@ def verify(*, file: Path, key: Path) -> None:
     from policies.ledger import receipt
 
     try:
-        stated = receipt.verify(file.read_text(), key.read_text().strip() if key.is_file() else str(key))
+        published = _text(key).strip() if key.is_file() else str(key)
+        stated = receipt.verify(_text(file), published)
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be read.") from error
     cost = "without differential privacy"
@@ -40,6 +41,19 @@ def verify(*, file: Path, key: Path) -> None:
     say(f"Valid: {stated.datasite} states {len(stated.rounds)} round(s) of '{stated.study}', {cost}.")
     for sentence in receipt.as_odds(stated):
         say(sentence.text)
+
+
+def _text(file: Path) -> str:
+    """What stands in a file that somebody may have saved again: without the mark that some editors put before it.
+
+    Raises:
+        OSError: It cannot be read.
+        ConfigError: It is not UTF-8.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8. Save it as UTF-8, or ask the hospital for it again.") from error
 
 
 def verify_model(*, model: Path, out: Path) -> None:

@@ -89,6 +89,12 @@ def guarantee(result: StudyResult) -> str:
             "may reveal single pictures from there. This report promises nothing about them."
         )
     spent = [cost for cost in (*result.privacy_total.values(), *result.privacy.values()) if cost]
+    if not spent:
+        return (
+            "No hospital's client update is in the model, which is what it was before the first round: it holds "
+            "nothing of their pictures. What the hospitals' ledgers hold of the study is not known here, and this "
+            "report promises nothing about it."
+        )
     worst = max(spent, key=lambda cost: cost.epsilon)
     what = "all that this study released" + (", baselines included," if result.privacy_total else "")
     by_picture = any(cost.unit == "picture" for cost in spent)

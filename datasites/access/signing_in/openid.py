@@ -65,7 +65,7 @@ def read_provider(issuer: str, client: str, secret_file: str, claim: str) -> Pro
     """
     _check_address(issuer)
     try:
-        secret = Path(secret_file).expanduser().read_text("utf-8").strip()
+        secret = Path(secret_file).expanduser().read_text("utf-8-sig").strip()  # a mark may stand before it
     except (OSError, ValueError) as error:
         raise ConfigError(f"The provider's secret is to stand in {secret_file!r}, which cannot be read.") from error
     return Provider(issuer, client, secret, claim)

@@ -102,8 +102,13 @@ def test_settings_of_a_provider_belong_together_and_lead_by_tls(tmp_path: Path) 
     secret = tmp_path / "secret"
     with pytest.raises(ConfigError, match="cannot be read"):
         read_provider("https://id.hospital.org", CLIENT, str(secret), "name")
+    for encoding in ("utf-8", "utf-8-sig"):  # some editors put a mark before the text
+        secret.write_text(f"{SECRET}\r\n", encoding=encoding)
+        assert read_provider("https://id.hospital.org", CLIENT, str(secret), "name").secret == SECRET
+    secret.write_text(f"{SECRET}\n", encoding="utf-16")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_provider("https://id.hospital.org", CLIENT, str(secret), "name")
     secret.write_text(f"{SECRET}\n")
-    assert read_provider("https://id.hospital.org", CLIENT, str(secret), "name").secret == SECRET
     for issuer in ("http://id.hospital.org", "ftp://localhost", "id.hospital.org", ""):
         with pytest.raises(ConfigError, match="https"):
             read_provider(issuer, CLIENT, str(secret), "name")

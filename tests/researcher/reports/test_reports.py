@@ -388,6 +388,14 @@ def test_the_odds_count_all_rounds_of_the_plan_and_a_baseline_as_much_again(page
     assert "in 100 pictures that were" in page_of(plain)
 
 
+def test_a_study_whose_rounds_were_all_given_up_has_its_report_and_promises_nothing(page_of):
+    skipped = dict.fromkeys(("north", "south"), "unreachable")
+    given_up = History([record(number, datasites=(), skipped=skipped, epsilon={}) for number in (1, 2, 3)])
+    page = page_of(study(history=given_up, privacy=dict.fromkeys(skipped), local_only={}))
+    assert "trained at 0 of 2 hospitals over 0 rounds" in page
+    assert "client update is in the model, which is what it was" in page and "factor of at most" not in page
+
+
 def test_no_promise_is_made_where_training_was_not_private(page_of):
     page = page_of(study(privacy={"north": None, "south": PrivacySpent(2.0, 1e-5, "picture")}))
     assert "not differentially private at north:" in page
