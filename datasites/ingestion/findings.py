@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,13 @@ from datasites.ingestion import reasons
 from datasites.ingestion.ingest_report import NOTED, STOPS, ReportLine
 from datasites.ingestion.picture_reading import Reading, Target, Task
 from datasites.picture_files.picture_refused import Reason
+from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.listing import LeftOut, ListedPicture, Listing
 from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
 
 _NAMED = 5
+_LOOKED_AT = 500
 
 
 def copies(
@@ -115,6 +118,23 @@ def hold_out_pixels(
 def noted(pictures: Sequence[ListedPicture], taken: NDArray[np.int64], reason: Reason) -> Iterator[ReportLine]:
     """One line for each of the pictures `taken`, int64, (N,)."""
     return (ReportLine(_place(pictures[index]), NOTED, reason) for index in taken.tolist())
+
+
+def all_dark(images: NDArray[Any], settings: DatasetSettings) -> Iterator[str]:
+    """A line for the hospital's terminal where no picture reaches half of white, as with more bits than count.
+
+    Args:
+        images: uint8 or uint16, (N, H, W, C), as they will be stored; of many some are looked at.
+        settings: The dataset's; where `bits` say what is white, nothing is told.
+    """
+    some = images[:: max(1, len(images) // _LOOKED_AT)]
+    half = (np.iinfo(images.dtype).max + 1) // 2
+    if not settings.bits and all(image.max() < half for image in some):
+        yield (
+            f"None of {len(some):,} pictures that were looked at reaches half of white. If that is not how they are, "
+            "their files store more bits a value than count, and grey levels are lost: set bits in [dataset], 14 for "
+            "instance, under another name of the dataset."
+        )
 
 
 def patients_in_two_classes(listing: Listing) -> Iterator[ReportLine]:

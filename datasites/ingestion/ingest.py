@@ -144,6 +144,8 @@ def _ingested(listing: Listing, folder: Path, asked: Asked, work: WorkFolder, re
     _judge(listing, read, report, asked)
     check_units(listing, np.flatnonzero(read.taken), asked.settings, asked.min_public_size)
     order = work.close_gaps(read.taken)
+    for line in findings.all_dark(np.load(work.images, mmap_mode="r"), asked.settings):
+        asked.tell(line)
     units = units_of(listing, order, asked.settings.unit)
     rows = StoreRows(listing, order, units, read.sources[order], read.pixels[order], asked.settings, asked.secret)
     manifest = publish(rows, folder, work.images, work.form)

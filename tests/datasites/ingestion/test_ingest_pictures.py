@@ -139,6 +139,28 @@ def test_12_bits_in_16_keep_all_their_grey_levels_or_the_dataset_is_refused_by_n
         assert (image.min(), image.max(), len(np.unique(image))) == (0, 255, 256)
 
 
+@pytest.mark.parametrize(("bits", "store_bits", "told"), [(13, 8, 1), (14, 8, 1), (14, 16, 1), (16, 8, 0)])
+def test_a_dataset_that_is_dark_throughout_is_told_with_the_setting(
+    tmp_path: Path, bits: int, store_bits: int, told: int
+) -> None:
+    ramp = np.tile(np.linspace(0, 2**bits - 1, 256).round(), (2, 1))
+    for number in range(60):
+        file = tmp_path / "data" / ("a", "b")[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(_png_of_12_bits(np.roll(ramp, number, axis=1), stated=False))
+    lines: list[str] = []
+    options = IngestOptions(processes=1, tell=lines.append)
+    for dataset, expected in (
+        (DatasetSettings(name="silent", data_path=str(tmp_path / "data"), store_bits=store_bits), told),
+        (DatasetSettings(name="declared", data_path=str(tmp_path / "data"), store_bits=store_bits, bits=bits), 0),
+    ):
+        lines.clear()
+        ingest_pictures(StateFolder(tmp_path / dataset.name), DatasiteConfig(name="a", dataset=dataset), options)
+        assert (
+            sum("None of 60 pictures that were looked at reaches half of white" in line for line in lines) == expected
+        )
+
+
 def test_a_patient_of_two_sites_of_one_source_is_told(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (120, 4, 4, 1), dtype=np.uint8)
     patients = [f"p{number}" for number in range(120)]
