@@ -19,9 +19,11 @@ from datasites.sources.reasons import DICOM_FILE, OTHER_FILE, OTHER_FORMAT, SEVE
 
 _SUFFIXES = (
     ".png .jpg .jpeg .jpe .jfif .tif .tiff .bmp .dib .webp .gif .jp2 .j2k .jpx .jxl .heic .heif .avif .svs .ndpi .psd "
-    ".ppm .pgm .dcm .dicom .ima .nii .gz .mha .mhd .nrrd .img .raw"
+    ".ppm .pgm .pcx .tga .exr .dng .cr2 .nef .arw .dcm .dicom .ima .nii .gz .mha .mhd .nrrd .img .raw .jls .j2c "
+    ".mrxs .vsi .scn .bif .czi .nd2 .lif .npy .mat .mp4 .m4v .avi .mov .mpg .mpeg .wmv .webm .mkv"
 )
 PICTURE_SUFFIXES = frozenset(_SUFFIXES.split())
+"""Of files that are, or hold, pictures or films: what is not read of them is told as lost, not passed by."""
 _OF_SEVERAL = ("tiff", "nifti")
 
 

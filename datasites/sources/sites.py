@@ -12,9 +12,10 @@ from pathlib import Path
 
 from datasites.sources.contents import Measured, PictureFiles
 from datasites.sources.dataset_settings import DatasetSettings
-from datasites.sources.folders.levels import one_form, refuse_splits
+from datasites.sources.folders.levels import one_form
+from datasites.sources.folders.splits import refuse_splits
 from datasites.sources.folders.walk import Walk
-from datasites.sources.identity import NamesSeen
+from datasites.sources.identity import NamesSeen, column_looks_like, looks_like
 from policies.errors import ConfigError, DataError
 
 _OTHER_LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "o", "æ": "ae", "å": "a", "ł": "l"})
@@ -35,7 +36,9 @@ def list_sites(path: Path | str) -> list[str]:
     if path.is_file() and path.suffix.lower() == ".npz":
         from datasites.sources.arrays.npz_pictures import npz_sites
 
-        return npz_sites(path)
+        found = npz_sites(path)
+        refuse_splits(found)
+        return found
     if not path.is_dir():
         raise ConfigError(
             f"{path} is neither a folder nor an .npz file. Give one of these, or describe each hospital in a "
@@ -79,17 +82,22 @@ def _with_files(walk: Walk, name: str) -> list[str]:
 
 
 def _refuse_patients(sites: dict[str, list[str]]) -> None:
-    """Refuses classes with a folder for each patient, which hospitals with classes look like.
+    """Refuses classes with a folder for each patient and patients with one for each class, which look like hospitals.
 
     Raises:
-        IdentitySuspected: The inner folders' names look like persons'.
+        IdentitySuspected: The inner folders' names look like persons', or half of the outer ones' do: some hospitals
+            are named after one.
         DataError: No two of the outer folders have an inner one of the same name.
     """
     advice = (
-        "If these are classes with patients in them, describe one hospital in a hospitals.toml, with folder_levels = "
-        '["class", "patient"] in [NAME.dataset].'
+        "If these are one hospital's, describe it in a hospitals.toml, with folder_levels = "
+        '["class", "patient"] or ["patient", "class"] in [NAME.dataset].'
     )
     seen = NamesSeen()
+    for kind in column_looks_like("", sites):
+        for name in sites:
+            if kind in looks_like(name):
+                seen.suspect("folders that would be hospitals", kind, name)
     for name in {one for folders in sites.values() for one in folders}:
         seen.look("folders that would be classes", name)
     seen.refuse(advice)

@@ -17,6 +17,8 @@ from datasites.sources.arrays.npz_pictures import layout_of
 from datasites.sources.class_names import in_label_order
 from datasites.sources.contents import content_of
 from datasites.sources.dataset_settings import FORM, IDENTITIES, DatasetSettings, is_named
+from datasites.sources.folders.splits import parts_among
+from datasites.sources.folders.unnamed import refuse_unnamed
 from datasites.sources.folders.walk import Found, Walk
 from datasites.sources.listing import LeftOut, ListedPicture, Listing
 from datasites.sources.read_listing import kind_of_source, list_pictures
@@ -49,13 +51,32 @@ def list_hold_out(root: Path, class_names: Sequence[str], form: PictureForm | No
         found = list(_pictures(root))
         if not found:
             raise DataError("It must hold <class>/<picture> or <hospital>/<class>/<picture>, it holds no picture.")
+        _refuse_parts(found, class_names)
         several = all(len(one.folders) == 2 for one in found)
-        names = class_names or in_label_order({one.folders[-1] for one in found if one.folders})
+        own = {one.folders[-1] for one in found if one.folders}
+        if not class_names:
+            refuse_unnamed(own)
+        names = class_names or in_label_order(own)
         hospitals = sorted({one.folders[0] for one in found}) if several else [""]
         folders = [DatasetSettings(data_path=str(root / name), folder_levels=("class",)) for name in hospitals]
         return [list_pictures(_of_a_hold_out(folder, names, form)) for folder in folders]
     except (DataError, ConfigError) as error:  # whose private texts are of the researcher's own files
         raise DataError(f"{root}: {error.public} {error.private.partition(chr(10))[0]}".strip()) from error
+
+
+def _refuse_parts(found: Sequence[Found], class_names: Sequence[str]) -> None:
+    """Refuses parts of a data set taken together: of some of them the hospitals may have trained on.
+
+    Raises:
+        DataError: Folders that lie beside each other are such parts, and no classes of the model.
+    """
+    for level in (0, 1):
+        beside = {one.folders[level] for one in found if len(one.folders) > level} - set(class_names)
+        if parts := parts_among(beside):
+            raise DataError(
+                f"It holds parts of one data set ({', '.join(parts)}), and a model is not to be measured on what it "
+                "was trained on. Give the path of the part that no hospital trained on, such as the one for tests."
+            )
 
 
 def form_of(listings: Sequence[Listing]) -> PictureForm:

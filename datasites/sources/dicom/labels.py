@@ -10,7 +10,9 @@ from datasites.sources.class_names import check_class_names, in_label_order
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.dicom.found_file import CODED_LABELS, WRITTEN_LABELS
 from datasites.sources.dicom.frames import DicomPicture
-from datasites.sources.folders.levels import one_form, owner_of, refuse_unnamed
+from datasites.sources.folders.levels import one_form, owner_of
+from datasites.sources.folders.splits import refuse_splits
+from datasites.sources.folders.unnamed import refuse_unnamed
 from datasites.sources.folders.walk import Found
 from datasites.sources.identity import NamesSeen
 from policies.errors import ConfigError, IdentitySuspected
@@ -77,6 +79,7 @@ def named_labels(pictures: Sequence[DicomPicture], settings: DatasetSettings) ->
     given = tuple(map(one_form, settings.class_names))
     if not given:
         refuse_unnamed(set(by_picture))
+        refuse_splits(set(by_picture))
         _refuse_persons(pictures, by_picture, settings)
     names = check_class_names(given or in_label_order(set(by_picture) - {""}))
     return _labeller(name_of, {name: number for number, name in enumerate(names)}), names

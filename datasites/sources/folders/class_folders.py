@@ -10,7 +10,9 @@ from datasites.sources.class_names import check_class_names, in_label_order
 from datasites.sources.contents import Measured, PictureFiles, by_file, content_of
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.file_picture import FilePicture
-from datasites.sources.folders.levels import Owner, one_form, owner_of, refuse_splits, refuse_unnamed
+from datasites.sources.folders.levels import Owner, one_form, owner_of
+from datasites.sources.folders.splits import refuse_splits
+from datasites.sources.folders.unnamed import refuse_unnamed
 from datasites.sources.folders.walk import Found, Walk
 from datasites.sources.identity import NamesSeen
 from datasites.sources.listing import ListedPicture, Listing

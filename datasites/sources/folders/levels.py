@@ -6,14 +6,11 @@ A patient's folder taken for a class would publish the patient's name: where two
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from datasites.sources.folders.walk import UNNAMED, Found
+from datasites.sources.folders.walk import Found
 from policies.errors import DataError
-
-_PARTS = "train training val valid validation dev test testing holdout hold_out hold-out eval evaluation"
-SPLITS = frozenset(_PARTS.split())
 
 
 @dataclass(frozen=True)
@@ -74,37 +71,6 @@ def nested(found: Found) -> DataError:
     )
 
 
-def refuse_splits(names: Collection[str]) -> None:
-    """Refuses parts of a data set, of which some are to measure models on, as hospitals or classes.
-
-    Raises:
-        DataError: Two or more of the names are such parts'.
-    """
-    parts = sorted(name for name in names if name.lower() in SPLITS)
-    if len(parts) > 1:
-        raise DataError(
-            f"The folders {', '.join(parts)} look like parts of one data set, not like hospitals or classes. Give the "
-            f"path of one, such as .../{_training(parts)}, and keep the others to measure models on (--test)."
-        )
-
-
-def refuse_unnamed(names: Collection[str]) -> None:
-    """Refuses a class that a system has named.
-
-    Raises:
-        DataError: A folder with pictures has the name that new folders get.
-    """
-    if found := sorted(name for name in names if name.lower() in UNNAMED):
-        raise DataError(
-            f"The folder {found[0]} holds pictures and has the name that new folders get, so it would be a class of "
-            "that name. Rename it, or move its pictures to the class that they are of."
-        )
-
-
 def one_form(name: str) -> str:
     """A name as all systems write it: some take letters with marks apart."""
     return unicodedata.normalize("NFC", name)
-
-
-def _training(parts: Sequence[str]) -> str:
-    return next((part for part in parts if part.lower().startswith("train")), parts[0])

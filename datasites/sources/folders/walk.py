@@ -19,32 +19,21 @@ SYSTEM_FOLDERS = frozenset(
         "@recycle",
         "#recycle",
         "#snapshot",
-        "@tmp",
         "$recycle.bin",
         "recycler",
         "lost+found",
         "system volume information",
         "network trash folder",
+        "temporary items",
+        "thevolumesettingsfolder",
+        "@recently-snapshot",
+        "@sharesnap",
+        "@tmp",
+        "~snapshot",
     }
 )
 SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 MOST_LEVELS = 64  # of folders within folders
-UNNAMED = frozenset(
-    {
-        "neuer ordner",
-        "new folder",
-        "untitled folder",
-        "nouveau dossier",
-        "nueva carpeta",
-        "nuova cartella",
-        "nova pasta",
-        "nieuwe map",
-        "新建文件夹",
-        "新資料夾",
-        "新しいフォルダー",
-    }
-)
-"""Names that systems give to folders which nobody has named yet."""
 
 
 @dataclass(frozen=True)

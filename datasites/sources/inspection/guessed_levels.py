@@ -10,7 +10,7 @@ from pathlib import Path
 from datasites.picture_files.picture_refused import Reason
 from datasites.sources.contents import content_of
 from datasites.sources.dataset_settings import DatasetSettings
-from datasites.sources.folders.levels import SPLITS
+from datasites.sources.folders.splits import is_part, parts_among, to_train_on
 from datasites.sources.folders.walk import Walk
 from datasites.sources.identity import looks_like
 
@@ -70,7 +70,7 @@ def _inner(leaves: Sequence[_Leaf], notes: Notes) -> str | None:
         return None
     tops = sorted({leaf[0] for leaf in leaves})
     if _parts(tops):
-        own = next((top for top in tops if top.lower().startswith("train")), tops[0])
+        own = to_train_on(tops)
         notes.append(
             f"{', '.join(tops)} look like parts of one data set: this is of {own} alone. Measure models on the others."
         )
@@ -78,7 +78,7 @@ def _inner(leaves: Sequence[_Leaf], notes: Notes) -> str | None:
     if len(tops) == 1:
         notes.append(f"Everything lies in the folder {tops[0]}: it is given as data_path.")
         return tops[0]
-    if all(len(leaf) > 2 and leaf[1].lower() in SPLITS for leaf in leaves):
+    if all(len(leaf) > 2 and is_part(leaf[1]) for leaf in leaves):
         notes.append(f"The folders look like {len(tops)} hospitals' with parts in each; this is of {tops[0]} alone.")
         return tops[0]
     return None
@@ -116,7 +116,7 @@ def _levels(leaves: Sequence[_Leaf]) -> tuple[tuple[str, ...], str]:
 
 def _parts(names: Collection[str]) -> bool:
     """Whether all of these are parts of a data set."""
-    return all(name.lower() in SPLITS for name in names)
+    return len(parts_among(names)) == len(names) or all(map(is_part, names))
 
 
 def _inner_names(leaves: Sequence[_Leaf]) -> dict[str, set[str]]:

@@ -178,6 +178,15 @@ def test_a_class_of_which_no_file_is_read_is_refused(two_classes: Path, class_na
     assert "gone" in caught.value.private and "gone" not in caught.value.public
 
 
+@pytest.mark.parametrize("suffix", ["gif", "npy", "mat", "MP4", "avi", "mrxs", "dng", "tga", "jls"])
+def test_pictures_and_films_that_are_not_read_are_lost_and_not_passed_by(two_classes: Path, suffix: str) -> None:
+    (two_classes / "red" / f"9.{suffix}").write_bytes(b"something that no decoder reads")
+    (two_classes / "red" / "notes.txt").write_text("about")
+    found = listing(two_classes)
+    assert lost(found) == [f"red/9.{suffix}"] and left_out(found)[f"red/9.{suffix}"] == "other_format"
+    assert left_out(found)["red/notes.txt"] == "other_file"
+
+
 def test_an_animated_or_a_cut_picture_is_left_to_the_reader_and_a_link_to_nothing_is_told(two_classes: Path) -> None:
     (two_classes / "red" / "link.png").symlink_to(two_classes / "red" / "missing.png")
     assert left_out(listing(two_classes))["red/link.png"] == "not_a_file"
@@ -260,7 +269,7 @@ def test_parts_of_a_data_set_are_neither_hospitals_nor_classes(
     for part in parts:
         for kind in ("red", "white"):
             paint(f"{part}/{kind}/1.png")
-    with pytest.raises(DataError, match=rf"look like parts of one data set.*{parts[0]}"):
+    with pytest.raises(DataError, match=rf"{parts[0]}.* look like parts of one data set"):
         listing(tmp_path)
     assert counts(listing(tmp_path / parts[0])) == {"red": 1, "white": 1}
 

@@ -1,0 +1,78 @@
+"""Folders that nobody has named: a system's name for a new folder or for a copy is not published as a class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from policies.errors import DataError
+
+UNNAMED = frozenset(
+    {
+        "neuer ordner",
+        "ohne titel",
+        "unbenannter ordner",
+        "new folder",
+        "untitled folder",
+        "nouveau dossier",
+        "dossier sans titre",
+        "nueva carpeta",
+        "carpeta sin título",
+        "nuova cartella",
+        "cartella senza titolo",
+        "nova pasta",
+        "pasta sem título",
+        "nieuwe map",
+        "naamloze map",
+        "ny mappe",
+        "ny mapp",
+        "uusi kansio",
+        "nowy folder",
+        "yeni klasör",
+        "новая папка",
+        "新建文件夹",
+        "未命名文件夹",
+        "新資料夾",
+        "新增資料夾",
+        "未命名檔案夾",
+        "新しいフォルダー",
+        "名称未設定フォルダ",
+        "새 폴더",
+        "무제 폴더",
+    }
+)
+"""Names that systems give to folders which nobody has named yet."""
+_NUMBER = re.compile(r"[ _]?\(\d+\)$")
+_COPY = r"(?:copy|kopie|copie|copia|cópia|kopia|kopi|копия|副本|复制|複製|コピー)"
+_COPY_AFTER = re.compile(rf"(?: ?- ?| |_|(?<=\w)(?=副本)){_COPY}(?: \d+)?$", re.IGNORECASE)
+_COPY_BEFORE = re.compile(rf"^{_COPY}(?: \(\d+\))? (?:(?:of|von|van|de|di) )?", re.IGNORECASE)
+_FURTHER = re.compile(r" ?\d+$")
+
+
+def refuse_unnamed(names: Collection[str]) -> None:
+    """Refuses a class that a system has named.
+
+    Raises:
+        DataError: A folder with pictures has the name that new folders get, or that a copy of another class gets.
+    """
+    for name in sorted(names):
+        plain = _not_a_copy(name)
+        if {plain.lower(), _FURTHER.sub("", plain).lower()} & UNNAMED:
+            raise DataError(
+                f"The folder {name} holds pictures and has the name that new folders get, so it would be a class of "
+                "that name. Rename it, or move its pictures to the class that they are of."
+            )
+        if plain != name and plain.lower() in {other.lower() for other in names}:
+            raise DataError(
+                "A folder with pictures has the name that a copy of another class's folder gets, so it would be a "
+                "class of its own. Move its pictures to the class that they are of, or rename it.",
+                private=f"Folder {name}, beside {plain}",
+            )
+
+
+def _not_a_copy(name: str) -> str:
+    """A name without what systems add to that of a copy."""
+    before = ""
+    while name and name != before:
+        before, name = name, _COPY_BEFORE.sub("", _COPY_AFTER.sub("", _NUMBER.sub("", name)))
+    return name or before

@@ -1,0 +1,165 @@
+"""Folders that are called after a part of a data set, by a system, or after a person are no hospitals or classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.painting import Paint
+
+from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.folders.splits import is_part, parts_among, refuse_splits, to_train_on
+from datasites.sources.folders.unnamed import refuse_unnamed
+from datasites.sources.read_listing import list_pictures
+from datasites.sources.sites import list_sites
+from policies.errors import DataError, IdentitySuspected
+from researcher.evaluation.hold_out import load_hold_out
+
+PARTS = [
+    ("train", "val", "test"),
+    ("Training", "Validierung"),
+    ("training_set", "test_set"),
+    ("seg_train", "seg_test", "seg_pred"),
+    ("Train Images", "test-images"),
+    ("TrainImages", "TestImages"),
+    ("trainset", "testset"),
+    ("ISIC_Train", "ISIC_Test"),
+    ("train1", "test1", "train2"),
+    ("训练集", "测试集"),
+    ("胸片训练", "胸片测试"),
+]
+NO_PARTS = [
+    ("north", "test"),
+    ("site_1_train", "site_2_train"),
+    ("stress test", "exercise testing"),
+    ("valid", "invalid"),
+    ("train1", "test2"),
+    ("hospital_a", "hospital_b"),
+    ("Teststadt", "Trainingen"),
+]
+
+
+@pytest.mark.parametrize("names", PARTS)
+def test_names_that_differ_in_the_part_alone_are_parts(names: tuple[str, ...]) -> None:
+    found = parts_among({*names, "benign"})
+    assert len(found) > 1 and set(found) <= set(names)
+    with pytest.raises(DataError, match="look like parts of one data set"):
+        refuse_splits({*names, "benign"})
+
+
+@pytest.mark.parametrize("names", NO_PARTS)
+def test_other_names_are_no_parts(names: tuple[str, ...]) -> None:
+    assert parts_among(names) == {}
+    refuse_splits(names)
+
+
+def test_what_else_stands_in_the_names_of_parts_is_private() -> None:
+    with pytest.raises(DataError) as caught:
+        refuse_splits(("Muster_Anna_train", "Muster_Anna_test"))
+    assert "Muster" in caught.value.private and "Muster" not in caught.value.public
+
+
+def test_the_part_to_train_on_is_known_and_a_name_of_nothing_else_is_a_part() -> None:
+    assert to_train_on(("test", "Training")) == "Training" and to_train_on(("测试集", "训练集")) == "训练集"
+    assert is_part("Test Set") and is_part("训练集") and not is_part("seg_train") and not is_part("benign")
+
+
+@pytest.mark.parametrize("parts", [("train", "val", "test"), ("seg_train", "seg_test")])
+def test_a_hold_out_of_several_parts_is_refused_since_hospitals_may_have_trained_on_one(
+    paint: Paint, tmp_path: Path, parts: tuple[str, ...]
+) -> None:
+    for part in parts:
+        for kind in ("red", "white"):
+            paint(f"outside/{part}/{kind}/1.png")
+            paint(f"inside/{kind}/{part}/1.png")
+    for folder in ("outside", "inside"):
+        for names in (None, ("red", "white")):
+            with pytest.raises(DataError, match=rf"parts of one data set \(.*{parts[0]}.*no hospital trained on"):
+                load_hold_out(tmp_path / folder, class_names=names)
+    assert load_hold_out(tmp_path / "outside" / parts[-1]).class_names == ("red", "white")
+
+
+def test_classes_of_the_model_may_be_called_like_parts(paint: Paint, tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        paint(f"{name}/1.png")
+    assert load_hold_out(tmp_path, class_names=("train", "test")).labels.tolist() == [1, 0]
+
+
+def test_parts_are_no_hospitals_of_an_archive_either(tmp_path: Path) -> None:
+    images = np.zeros((4, 3, 4, 1), dtype=np.uint8)
+    np.savez(tmp_path / "data.npz", images=images, labels=[0, 1, 0, 1], sites=["train", "train", "test", "test"])
+    with pytest.raises(DataError, match="look like parts of one data set"):
+        list_sites(tmp_path / "data.npz")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Neuer Ordner (2)", "New folder (3)", "untitled folder 2", "新建文件夹 (2)", "새 폴더", "Neuer Ordner - Kopie"],
+)
+def test_a_further_folder_that_nobody_named_is_no_class(name: str) -> None:
+    with pytest.raises(DataError, match="name that new folders get"):
+        refuse_unnamed({"benign", "malignant", name})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "benign (2)",
+        "benign - Copy",
+        "benign - Kopie (2)",
+        "Benign copy 2",
+        "Kopie von benign",
+        "Copy (2) of benign",
+        "benign副本",
+    ],
+)
+def test_a_copy_of_a_classs_folder_is_no_class_and_its_name_is_private(name: str) -> None:
+    with pytest.raises(DataError, match="name that a copy of another class's folder gets") as caught:
+        refuse_unnamed({"benign", "malignant", name})
+    assert name in caught.value.private and "benign" not in caught.value.public.lower()
+
+
+def test_names_that_only_resemble_a_copys_are_classes() -> None:
+    refuse_unnamed({"grade (1)", "grade (2)", "hard copy", "photocopy", "copy number gain", "benign"})
+
+
+@pytest.mark.parametrize("name", ["Neuer Ordner (2)", "red (2)"])
+def test_sources_with_such_a_folder_are_refused_at_hospitals_and_as_hold_outs(
+    paint: Paint, tmp_path: Path, name: str
+) -> None:
+    for kind in ("red", "white", name):
+        paint(f"{kind}/1.png")
+    with pytest.raises(DataError, match="would be a class"):
+        list_pictures(DatasetSettings(data_path=str(tmp_path)))
+    with pytest.raises(DataError, match="would be a class"):
+        load_hold_out(tmp_path)
+    declared = list_pictures(DatasetSettings(data_path=str(tmp_path), class_names=("red", "white", name)))
+    assert declared.class_names == ("red", "white", name)
+
+
+@pytest.mark.parametrize(
+    ("patients", "kind"),
+    [
+        (("Muster_Anna_1961", "Beispiel_Bernd_1948"), "names"),
+        (("Mueller, Hans", "Schmidt, Eva", "north"), "names"),
+        (("PAT123456", "PAT123457"), "record numbers"),
+    ],
+)
+def test_patients_with_a_folder_for_each_class_are_not_hospitals(
+    paint: Paint, tmp_path: Path, patients: tuple[str, ...], kind: str
+) -> None:
+    for patient in patients:
+        for label in ("benign", "malignant"):
+            paint(f"{patient}/{label}/1.png")
+    with pytest.raises(IdentitySuspected, match=f"folders that would be hospitals that look like {kind}") as caught:
+        list_sites(tmp_path)
+    assert patients[0] in caught.value.private and patients[0] not in caught.value.public
+    assert '["patient", "class"]' in caught.value.public
+
+
+def test_a_hospital_that_is_named_after_somebody_is_one(paint: Paint, tmp_path: Path) -> None:
+    for hospital in ("St. Maria Klinik", "north", "south"):
+        for label in ("benign", "malignant"):
+            paint(f"{hospital}/{label}/1.png")
+    assert len(list_sites(tmp_path)) == 3
