@@ -6,7 +6,7 @@ import math
 
 from policies.graphs.attributes import EPS, Attribute, Flag, Number, Whole, pair
 from policies.graphs.limits import MOST_AXES
-from policies.graphs.operator import Attributes, Operator
+from policies.graphs.operator import Attributes, Operator, scores_of_keys
 from policies.graphs.values import (
     Refusal,
     Value,
@@ -66,6 +66,8 @@ def _group_norm(inputs: tuple[Value, ...], attributes: Attributes) -> Value:
         same_for_all(weight, "weight")
     if value.shape[1] % attributes["groups"]:
         raise Refusal(f"{attributes['groups']} groups do not divide the {value.shape[1]} channels of its value")
+    if value.numbers == attributes["groups"]:
+        raise Refusal("each of its groups has one number, which normalised is 0 in every picture. Leave the norm out")
     _check_per_channel(inputs[1:], value.shape[1:2])
     return result(inputs, value.shape, value.batch)
 
@@ -96,10 +98,8 @@ def _matmul(inputs: tuple[Value, ...], attributes: Attributes) -> Value:
         raise Refusal(f"it multiplies shapes that do not fit: {spelled(left)} and {spelled(right)}")
     rows, columns = left.batch == len(left.shape) - 2, right.batch == len(right.shape) - 1
     if (rows and right.batch is not None) or (columns and left.batch is not None):
-        raise Refusal(
-            "it multiplies every picture of one value with every picture of the other. Bring the pictures of both to "
-            "the same leading axis"
-        )
+        told = "it multiplies every picture of one value with every picture of the other. Bring the pictures of both"
+        raise Refusal(f"{told} to the same leading axis")
     if (rows and right.trained) or (columns and left.trained):
         raise Refusal("it multiplies features of pictures with a parameter. Use a linear layer, whose rule knows that")
     lead, batch = _leading(inputs)
@@ -114,9 +114,8 @@ def _attention(inputs: tuple[Value, ...], attributes: Attributes) -> Value:
         need_axes(one, 2)
         keep_apart(one, [len(one.shape) - 2, len(one.shape) - 1], "attends")
     if query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
-        raise Refusal(
-            f"its queries {spelled(query)}, keys {spelled(key)} and values {spelled(value)} do not fit each other"
-        )
+        told = f"its queries {spelled(query)}, keys {spelled(key)} and values {spelled(value)}"
+        raise Refusal(f"{told} do not fit each other")
     if len(inputs) == 4:
         if attributes["causal"]:
             raise Refusal("it is causal and has a mask; it takes one of both")
@@ -269,6 +268,7 @@ LAYER_RULES: dict[str, Operator] = {
         (3, 4),
         {"scale": Number(1e-6, 1e6), "causal": Flag()},
         _attended,
+        between=scores_of_keys,
     ),
     "max_pool2d": Operator(
         "the largest number of each window",

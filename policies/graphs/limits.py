@@ -15,7 +15,7 @@ class GraphLimits:
 
     Attributes:
         characters: Of the graph's text, constants included.
-        nodes: Operators that are carried out.
+        nodes: Operators in the text, and as often as they are carried out.
         parameters: Names of trained parameters.
         parameter_numbers: Numbers of all trained parameters together.
         constant_bytes: Bytes of all constants together.

@@ -19,6 +19,16 @@ def one_each(inputs: tuple[Value, ...], attributes: Attributes, made: Value) -> 
     return made.numbers
 
 
+def nothing_more(inputs: tuple[Value, ...], attributes: Attributes, made: Value) -> int:
+    """No number besides those of the result."""
+    return 0
+
+
+def scores_of_keys(inputs: tuple[Value, ...], attributes: Attributes, made: Value) -> int:
+    """A number for each query and key, of an attention."""
+    return made.numbers // made.shape[-1] * inputs[1].shape[-2]
+
+
 @dataclass(frozen=True)
 class Operator:
     """An operator that graphs may use.
@@ -32,6 +42,7 @@ class Operator:
         multiplications: For one picture.
         shared: Inputs that the engine reads once for all pictures, such as a layer's weight. Every other input that is
             trained and the same for all pictures gets a copy for each picture where it meets them.
+        between: Numbers that it makes for one picture besides its result, which a backward pass may keep.
     """
 
     does: str
@@ -41,3 +52,4 @@ class Operator:
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     multiplications: Cost = one_each
     shared: tuple[int, ...] = ()
+    between: Cost = nothing_more

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from policies.errors import GraphError
+from policies.graphs.costs import Costs
 from policies.graphs.graph import PICTURES, Constant, Graph, Node
 from policies.graphs.limits import LIMITS, GraphLimits
 from policies.graphs.operator import Attributes, Operator
@@ -48,7 +49,7 @@ class Proof:
         graph: The graph.
         nodes: Its nodes with what is known of each.
         multiplications: For one picture, forward.
-        activation_numbers: Numbers that all nodes make for one picture, copies of parameters included.
+        activation_numbers: Numbers that all nodes make for one picture, copies of parameters and scores of keys too.
         parameter_numbers: Numbers of all trained parameters.
     """
 
@@ -75,22 +76,24 @@ def prove(graph: Graph, limits: GraphLimits = LIMITS) -> Proof:
     """
     known = _beginnings(graph)
     unused = {name for name in known if name != PICTURES}
-    nodes, multiplications, numbers = [], 0, 0
+    nodes: list[ProvedNode] = []
+    costs = Costs(limits)
     for number, node in enumerate(graph.nodes):
         try:
-            proved, cost = _proved(number, node, known, limits)
+            proved, multiplications = _proved(number, node, known, limits)
         except Refusal as refusal:
             raise GraphError(f"{_place(number, node)} is refused: {refusal}.") from refusal
         unused -= set(node.inputs)
         known[f"node:{number}"] = proved.value
         unused.add(f"node:{number}")
         nodes.append(proved)
-        multiplications += cost
-        numbers += proved.value.numbers + sum(known[node.inputs[place]].numbers for place in proved.copied)
-        _check_cost(_place(number, node), multiplications, numbers, limits)
+        inputs, operator = tuple(known[name] for name in node.inputs), OPERATORS[node.operator]
+        numbers = proved.value.numbers + operator.between(inputs, proved.attributes, proved.value)
+        numbers += sum(inputs[place].numbers for place in proved.copied)
+        costs.add(node.inputs, proved.value, multiplications, numbers, _place(number, node))
     _check_end(graph, nodes[-1].value, unused)
     weights = sum(known[f"parameter:{name}"].numbers for name in graph.parameters)
-    return Proof(graph, tuple(nodes), multiplications, numbers, weights)
+    return Proof(graph, tuple(nodes), costs.multiplications, costs.numbers, weights)
 
 
 def _beginnings(graph: Graph) -> dict[str, Value]:
@@ -141,19 +144,6 @@ def _attributes(number: int, node: Node, operator: Operator) -> Attributes:
         name: one.check(f"node {number} {node.operator}.{name}", node.attributes[name])
         for name, one in operator.attributes.items()
     }
-
-
-def _check_cost(place: str, multiplications: int, numbers: int, limits: GraphLimits) -> None:
-    if multiplications > limits.multiplications:
-        raise GraphError(
-            f"Up to {place} the graph takes {multiplications:,} multiplications for a picture; the limit is "
-            f"{limits.multiplications:,}. Capture a smaller model, or for smaller pictures."
-        )
-    if numbers > limits.activation_numbers:
-        raise GraphError(
-            f"Up to {place} the graph makes {numbers:,} numbers for a picture; the limit is "
-            f"{limits.activation_numbers:,}. Capture a smaller model, or for smaller pictures."
-        )
 
 
 def _check_end(graph: Graph, logits: Value, unused: set[str]) -> None:

@@ -100,7 +100,7 @@ def _check(model: nn.Module, captured: CapturedModel, proof: Proof) -> None:
     """Looks that the engine has a rule for everything, and that the graph computes what the network does.
 
     Raises:
-        GraphError: It computes something else.
+        GraphError: It computes something else, or what is not finite.
         PlanError: The engine has no rule for something.
     """
     height, width, channels = proof.graph.image_shape
@@ -109,7 +109,12 @@ def _check(model: nn.Module, captured: CapturedModel, proof: Proof) -> None:
     pictures = torch.randn(2, channels, height, width, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         wanted, found = model(pictures), interpreted(pictures)
-    if (wanted - found).abs().max() > _TOLERANCE * wanted.abs().max().clamp(min=1e-6):
+    if not wanted.isfinite().all():
+        raise GraphError(
+            "The network's logits of drawn pictures are not finite, so the graph cannot be held against them. Scale "
+            "the weights that it begins with, and keep divisors and logarithms away from 0."
+        )
+    if not (wanted - found).abs().max() <= _TOLERANCE * wanted.abs().max().clamp(min=1e-6):  # also of no number
         raise GraphError(
             "The graph computes other logits than the network. Is there something in its forward that changes from "
             "call to call, or a random number?"

@@ -58,11 +58,11 @@ class InstantiatedGradient:
     @property
     def rows(self) -> torch.Tensor:
         """The gradients as rows, (B, numbers)."""
-        return self._gradients.flatten(1)
+        return self._gradients.flatten(1) if self._gradients.dim() > 1 else self._gradients.unsqueeze(1)
 
     def square_norms(self) -> torch.Tensor:
         """See `PerSampleGradient.square_norms`."""
-        return square_norms(self._gradients)
+        return square_norms(self.rows)
 
     def per_picture(self) -> torch.Tensor:
         """See `PerSampleGradient.per_picture`."""
@@ -70,7 +70,7 @@ class InstantiatedGradient:
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
         """See `PerSampleGradient.weighted_sum`."""
-        return weighted_sum(self._gradients, factors)
+        return weighted_sum(self.rows, factors).view(self._gradients.shape[1:])
 
 
 class Computed:

@@ -79,6 +79,8 @@ def _slice(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
 
 
 def _take(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    if inputs[1].dim() == 0:  # by a tensor of shape () torch reads its number, which tensors without any have not
+        return inputs[0].index_select(a["axis"], inputs[1].reshape(1)).squeeze(a["axis"])
     place: Any = (*_before(a["axis"]), inputs[1])
     return inputs[0][place]
 

@@ -52,11 +52,11 @@ class GraphModel(nn.Module):
         self._values = {f"node:{number}": node.value for number, node in enumerate(proof.nodes)}
         self._by_name = {f"node:{number}": node for number, node in enumerate(proof.nodes)}
         self._constant_names = {f"{_CONSTANT}{digest}": f"constant_{digest}" for digest in proof.graph.constants}
-        for name, shape in proof.graph.parameters.items():
-            _hold(self, name, shape)
+        self._from_parameters = self._frontier()
         for digest, constant in proof.graph.constants.items():
             self.register_buffer(f"constant_{digest}", _tensor(constant), persistent=False)
-        self._from_parameters = self._frontier()
+        for name, shape in proof.graph.parameters.items():  # last, so that none takes a name of what is above
+            _hold(self, name, shape)
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         """Returns logits, float32, (B, num_classes), for pictures, float32, (B, channels, height, width)."""
@@ -166,7 +166,7 @@ def _hold(model: nn.Module, name: str, shape: tuple[int, ...]) -> None:
         module.register_parameter(last, nn.Parameter(torch.zeros(shape)))
     except KeyError as error:
         raise GraphError(
-            f"Parameter {name!r} has a name that torch keeps for itself. Rename it in the model."
+            f"Parameter {name!r} has a name that the interpreter or torch keeps for itself. Rename it in the model."
         ) from error
 
 

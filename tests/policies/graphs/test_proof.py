@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -140,6 +141,19 @@ def test_attributes_and_shapes_that_do_not_fit_are_refused(operator: str, attrib
         prove(builder.graph())
 
 
+def test_a_norm_of_single_numbers_is_refused() -> None:
+    # All of its results are 0, and torch refuses it for a batch of one picture and takes it for more.
+    builder = Builder()
+    features = builder.add("mean", builder.convolution(PICTURES, "stem", 3, 8), axes=[2, 3], keep=False)
+    for groups, refused in ((4, False), (8, True)):
+        wrong = pytest.raises(GraphError, match="each of its groups has one number")
+        tried = Builder()
+        tried.parameters, tried.nodes = dict(builder.parameters), list(builder.nodes)
+        tried.linear(tried.add("group_norm", features, groups=groups, eps=1e-5), "head", 8, 4)
+        with wrong if refused else nullcontext():
+            prove(tried.graph())
+
+
 def test_shapes_cannot_overflow() -> None:
     builder = Builder()
     value = builder.add("mean", builder.convolution(PICTURES, "stem", 3, 8), axes=[1, 2, 3], keep=True)
@@ -161,6 +175,35 @@ def test_many_small_nodes_cannot_exceed_the_limits_together() -> None:
     builder.head(value, 8)
     with pytest.raises(GraphError, match=r"Up to Node 9 \(relu\) the graph makes 5,120 numbers"):
         prove(builder.graph(), replace(LIMITS, activation_numbers=5_000))
+
+
+def test_the_scores_of_an_attention_are_counted() -> None:
+    builder = Builder((64, 64, 1))
+    rows = builder.add("reshape", PICTURES, shape=[["B", 1], 4096, 1])
+    value = builder.add("attention", rows, rows, rows, scale=1.0, causal=False)
+    builder.linear(builder.add("mean", value, axes=[1], keep=False), "head", 1, 4)
+    assert prove(builder.graph()).activation_numbers == 4096 + 4096 + 4096 * 4096 + 1 + 4
+    with pytest.raises(GraphError, match=r"\(attention\) the graph makes 16,785,408 numbers"):
+        prove(builder.graph(), replace(LIMITS, activation_numbers=10_000_000))
+
+
+def chain(length: int) -> Graph:
+    """Values that are computed from a parameter, each from the one before, and each of which pictures meet."""
+    builder = Builder()
+    maps, shift = builder.convolution(PICTURES, "stem", 3, 8), builder.parameter("shift", 8, 1, 1)
+    for _ in range(length):
+        shift = builder.add("tanh", shift)
+        maps = builder.add("add", maps, shift)
+    builder.head(maps, 8)
+    return builder.graph()
+
+
+def test_what_is_computed_from_parameters_counts_as_often_as_it_is_computed() -> None:
+    found = prove(chain(5))
+    # Each addition has a copy of its shift; for the k-th the chain is computed from its first value to its k-th.
+    assert found.activation_numbers == 512 + 5 * (512 + 8) + (1 + 2 + 3 + 4 + 5) * 8 + 8 + 4
+    with pytest.raises(GraphError, match=r"\(add\) the graph carries out 5,0\d\d nodes"):
+        prove(chain(150))
 
 
 @pytest.mark.parametrize("ends", [[-1, 0], [0, 8], [1 << 62, 0]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from support.clipping_oracle import distance, norm_of, one_by_one
 from torch import nn
 
 from datasites.training.book_keeping import BookKeeping
+from datasites.training.graphs import GraphModel
 from policies.errors import GraphError
 from policies.graphs.proof import prove
 from policies.graphs.reading import read_graph
@@ -133,6 +135,29 @@ def test_what_would_let_pictures_meet_is_refused(line: int) -> None:
         capture(Refused(line), image_shape=SHAPE, num_classes=4)
     if "cannot be traced" not in refused.value.public:
         assert "test_capture.py:" in refused.value.public
+
+
+class NotFinite(nn.Module):
+    """A network whose logits are no numbers: all comparisons with them are false."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(192, 4)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return torch.log(-torch.exp(self.head(pictures.flatten(1))))
+
+
+def test_a_network_whose_logits_are_not_finite_is_refused() -> None:
+    with pytest.raises(GraphError, match="are not finite"):
+        capture(NotFinite(), image_shape=SHAPE, num_classes=4)
+
+
+def test_a_graph_that_computes_no_numbers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    carried_out = GraphModel.forward
+    monkeypatch.setattr(GraphModel, "forward", lambda self, pictures: carried_out(self, pictures) * math.nan)
+    with pytest.raises(GraphError, match="other logits"):
+        capture(make(), image_shape=SHAPE, num_classes=4)
 
 
 def make() -> nn.Module:

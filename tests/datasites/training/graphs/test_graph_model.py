@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from support.clipping_oracle import distance, norm_of, one_by_one
 from support.graph_oracle import RandomGraph, one_at_a_time, pictures_of, weighted
 from support.graphs import Builder, small_graph
@@ -141,6 +142,50 @@ def test_a_parameter_cannot_take_the_place_of_a_part_of_the_model(name: str) -> 
     b.head(b.add("multiply", b.convolution(PICTURES, "stem", 3, 8), b.parameter(name, 1)), 8)
     with pytest.raises(GraphError, match="keeps for itself"):
         GraphModel(prove(b.graph()))
+
+
+@pytest.mark.parametrize("name", ["_from_parameters", "constant_{digest}", "constant_{digest}.weight"])
+def test_nor_the_place_of_what_the_interpreter_keeps_of_the_graph(name: str) -> None:
+    b = Builder()
+    constant = b.constant("float32", (8, 1, 1), [1.0] * 8)
+    maps = b.add("multiply", b.convolution(PICTURES, "stem", 3, 8), constant)
+    own = b.parameter(name.format(digest=constant.removeprefix("constant:")), 1)
+    b.head(b.add("multiply", maps, own), 8)
+    with pytest.raises(GraphError, match="keeps for itself"):
+        GraphModel(prove(b.graph()))
+
+
+@pytest.mark.parametrize("views", [1, 2])
+@pytest.mark.parametrize("uses", [1, 2])
+def test_a_parameter_of_a_single_number_has_its_gradients_picture_by_picture(uses: int, views: int) -> None:
+    b = Builder()
+    maps, scale = b.convolution(PICTURES, "stem", 3, 8), b.parameter("scale")
+    for _ in range(uses):
+        maps = b.add("multiply", maps, scale)
+    b.head(maps, 8)
+    model = weighted(b.graph(), 0)
+    with torch.no_grad():
+        model.get_parameter("scale").fill_(2.0)
+    pictures, labels = pictures_of(b.graph(), 3 * views, 0), torch.tensor([0, 2, 1])
+    expected = one_by_one(model, pictures, labels, 0.05, views)
+    norms, found = BookKeeping(model, 0.05).norms_and_sum(pictures, labels, torch.ones(3, dtype=torch.bool))
+    assert [one.shape for one in found] == [one.shape for one in model.parameters()]
+    assert distance(found, expected) <= 1e-5 * norm_of(expected)
+    own = [norm_of(one_by_one(model, pictures[i::3], labels[[i]], FAR, views)) for i in range(3)]
+    torch.testing.assert_close(norms, torch.tensor(own, dtype=torch.float64), rtol=1e-5, atol=0)
+
+
+def test_an_index_of_a_single_number_is_taken_where_tensors_have_no_numbers() -> None:
+    b = Builder()
+    maps = b.convolution(PICTURES, "stem", 3, 8)
+    row = b.add("take", maps, b.constant("int64", (), [2]), axis=2)
+    b.linear(b.add("mean", row, axes=[2], keep=False), "head", 8, 4)
+    model = weighted(b.graph(), 0)
+    BookKeeping(model, 1.0).check(torch.empty(1, 3, 8, 8, device="meta"))
+    pictures = pictures_of(b.graph(), 2, 0)
+    own = dict(model.named_parameters())
+    rows = F.conv2d(pictures, own["stem.weight"], own["stem.bias"], padding=1)[:, :, 2].mean(2)
+    torch.testing.assert_close(model(pictures), F.linear(rows, own["head.weight"], own["head.bias"]))
 
 
 def test_nothing_of_a_graph_but_its_parameters_is_in_a_state() -> None:
