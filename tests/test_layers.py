@@ -235,7 +235,10 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "training.finding_metrics",
         "researcher": "atomic_file evaluation hospitals html strategies weights_file",
     },
-    "researcher.counts": {"policies": "errors plans", "researcher": "atomic_file strategies studies weights_file"},
+    "researcher.counts": {
+        "policies": "budget errors plans",
+        "researcher": "atomic_file strategies studies weights_file",
+    },
     "researcher.judgement": {
         "policies": "answers errors plans terminal untrusted_text validate",
         "datasites": ("sources training.evaluation training.finding_metrics training.metrics training.ranking"),

@@ -10,12 +10,14 @@ from typing import Self
 
 import numpy as np
 
+from policies.budget.accountant import epsilon_spent, plan_spend, round_spend
 from policies.errors import ConfigError, PlanError
 from policies.plans.releases import GramPlan
 from policies.plans.training import TrainingPlan
 from researcher import atomic_file, weights_file
 from researcher.counts.releases import Released
 from researcher.strategies import FeatureGram
+from researcher.studies.history import PrivacySpent
 from researcher.weights_file import WeightsFile
 
 GRAM_FILE = "gram.json"
@@ -62,6 +64,31 @@ class KeptGram:
                 "for that of the study's model with 'python -m researcher gram'."
             )
 
+    def with_study(
+        self, plan: TrainingPlan, privacy: Mapping[str, PrivacySpent | None]
+    ) -> dict[str, PrivacySpent | None]:
+        """Datasite → what this matrix and a study that steps by it cost there together: the steps of both, composed.
+
+        Guarantees:
+            Never less than what the two cost, at the study's delta.
+
+        Args:
+            plan: The study's.
+            privacy: Datasite → what its ledger says that the study alone spent; None where it said nothing.
+
+        Returns:
+            For the datasites of `privacy`; None where neither the matrix nor the study has a known cost.
+        """
+        if plan.privacy is None:
+            return dict(privacy)
+        delta, unit, found = plan.privacy.delta, plan.privacy.unit, dict(privacy)
+        for name in self.arrays.keys() & privacy.keys():
+            spent = privacy[name]
+            rounds = 0 if spent is None else _rounds_of(plan, spent.epsilon)
+            steps = (*plan_spend(self.plan), *[round_spend(plan)] * rounds)
+            found[name] = PrivacySpent(epsilon_spent((one for one in steps if one), delta), delta, unit)
+        return found
+
     def save(self, folder: Path) -> Path:
         """Writes it into a folder: a Gram's own, or a study's that steps by it.
 
@@ -105,3 +132,13 @@ class KeptGram:
             return cls(plan, arrays, sizes, {str(name): float(of) for name, of in about["epsilon"].items()})
         except (KeyError, TypeError, ValueError, AttributeError, PlanError) as error:
             raise ConfigError(f"{path} was changed or cut ({error}). Take the folder's original.") from error
+
+
+def _rounds_of(plan: TrainingPlan, epsilon: float) -> int:
+    """The fewest rounds of a plan that cost as much; all of them where none do."""
+    one = round_spend(plan)
+    steps = [one] if one else []
+    for rounds in range(plan.rounds):
+        if epsilon_spent(steps * rounds, plan.privacy.delta if plan.privacy else 0.0) >= epsilon * (1 - 1e-9):
+            return rounds
+    return plan.rounds

@@ -41,6 +41,7 @@ def read_result(path: Path | str) -> StudyResult:
             versions=values["versions"],
             finished=str(values["finished"]),
             simulated=str(values.get("simulated", "")),
+            gram_noise=float(values["gram_noise"]) if "gram_noise" in values else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError, PlanError, FederationError) as error:
         raise ConfigError(f"{path} is not the result of a study as this version writes it ({error}).") from error

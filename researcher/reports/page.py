@@ -172,6 +172,7 @@ def _hospitals(result: StudyResult) -> dict[str, object]:
         "hospitals": rows,
         "total": total,
         "has_total": bool(result.privacy_total),
+        "total_is": "with baseline" if result.gram_noise is None else "with the Gram matrix",
         "has_local": bool(result.local_only),
         "taking_part": wording.taking_part(result),
         "hospitals_note": wording.hospitals_note(result),

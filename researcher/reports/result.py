@@ -30,12 +30,14 @@ class StudyResult:
         privacy: Datasite → what the study spent there; None where training was not private, or never ran.
         history: At least one round.
         local_only: Datasite → how as many steps at the same cost do on its pictures alone; may name fewer datasites.
-        privacy_total: Datasite → what study and local-only baseline spent together; empty if not known.
+        privacy_total: Datasite → what the study spent together with its local-only baseline, or with the Gram matrix
+            that it steps by; empty where it has neither.
         versions: Host → component → version.
         finished: When, for people, such as `4 May 2027, 10:21`.
         counts: What hospitals released on requests for counts that belong to the study: statistics of the dataset, or
             evaluations of its global model.
         simulated: How its hospitals were made up; empty where they are real.
+        gram_noise: Noise multiplier of the Gram matrix that it steps by, a request of its own; None where it has none.
     """
 
     plan: TrainingPlan
@@ -50,6 +52,7 @@ class StudyResult:
     finished: str = ""
     counts: tuple[SavedCounts, ...] = ()
     simulated: str = ""
+    gram_noise: float | None = None
 
     def __post_init__(self) -> None:
         if not self.rounds:
@@ -150,6 +153,7 @@ class StudyResult:
             "versions": {host: dict(versions) for host, versions in self.versions.items()},
             "plan": json.loads(self.plan.to_json()),
             **({"simulated": self.simulated} if self.simulated else {}),
+            **({"gram_noise": self.gram_noise} if self.gram_noise is not None else {}),
             **({"counts": [one.to_dict() for one in self.counts]} if self.counts else {}),
             **(self._of_findings() if self.final.findings else {}),
         }

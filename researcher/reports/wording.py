@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from policies.answers.odds import at_each_rate, odds
 from policies.budget.accountant import plan_spend
 from policies.budget.membership import membership_bounds
+from policies.budget.steps import GaussianSteps
 from policies.plans.tokeniser import TEXT_MODELS
 from researcher.evaluation.evaluation import Evaluation
 from researcher.reports.participation import APPROVED
@@ -96,7 +97,7 @@ def guarantee(result: StudyResult) -> str:
             "report promises nothing about it."
         )
     worst = max(spent, key=lambda cost: cost.epsilon)
-    what = "all that this study released" + (", baselines included," if result.privacy_total else "")
+    what = "all that this study released" + (f", {_beside(result)} included," if result.privacy_total else "")
     by_picture = any(cost.unit == "picture" for cost in spent)
     with_report = " with its report" if result.plan.model.name in TEXT_MODELS else ""
     unit = f"one picture{with_report}" if by_picture else "one patient with all their pictures"
@@ -132,12 +133,17 @@ def _empty_promise(result: StudyResult) -> str:
 
 
 def odds_of_membership(result: StudyResult) -> str:
-    """What any test of membership can find in all rounds of the plan, and of a baseline that cost as much again."""
+    """What any test of membership can find in all rounds of the plan, and of what was paid for beside them: a Gram
+    matrix, or a baseline that cost as much again.
+    """
     spent = [cost for cost in (*result.privacy_total.values(), *result.privacy.values()) if cost]
     unit = "picture" if any(cost.unit == "picture" for cost in spent) or not spent else "patient"
     if result.not_private or result.plan.privacy is None or result.simulated:
         return odds(None, unit).text
-    bounds = membership_bounds(plan_spend(result.plan) * (2 if result.privacy_total else 1))
+    spend = plan_spend(result.plan)
+    if result.gram_noise is not None:
+        spend = (*spend, GaussianSteps(result.gram_noise, 1.0, 1))
+    bounds = membership_bounds(spend * (2 if result.privacy_total and result.gram_noise is None else 1))
     return f"{odds(bounds, unit).text} {at_each_rate(bounds).text}"
 
 
@@ -153,7 +159,12 @@ def hospitals_note(result: StudyResult) -> str:
         "Epsilon is what the study spent there over all rounds, as the hospital's ledger composes it.",
         "Between hospitals with different patients the highest counts.",
     ]
-    if result.privacy_total:
+    if result.gram_noise is not None:
+        notes.append(
+            "“With the Gram matrix” includes what the matrix that the study steps by cost there: a request of its own, "
+            "which other studies may step by too."
+        )
+    elif result.privacy_total:
         notes.append("“With baseline” includes what training on that hospital's pictures alone spent.")
     if result.local_only:
         notes.append(
@@ -201,8 +212,13 @@ def privacy_note(result: StudyResult) -> str:
     if result.simulated:
         note += "; simulated: what it would be in earnest"
     if total := highest(result.privacy_total):
-        note += f"; {epsilon(total.epsilon)} with the local-only baselines"
+        note += f"; {epsilon(total.epsilon)} with the {'local-only ' * (result.gram_noise is None)}{_beside(result)}"
     return note
+
+
+def _beside(result: StudyResult) -> str:
+    """What was paid for beside the study's rounds."""
+    return "baselines" if result.gram_noise is None else "Gram matrix"
 
 
 def highest(privacy: Mapping[str, PrivacySpent | None]) -> PrivacySpent | None:

@@ -111,12 +111,16 @@ def result_of(study: Study, state: ServerState, history: History, hold_out: Hold
         hold_out: What the global models were evaluated on.
     """
     there = study.federation.hospitals
+    privacy = study.privacy(history)
+    gram = _kept(study.folder, None) if study.plan.server.strategy == _STEPS_BY_A_GRAM else None
     return StudyResult(
         plan=study.plan,
         class_names=hold_out.class_names,
         parameters=sum(array.size for array in state.weights.values()),
         public_sizes={name: _public_size(study, name) for name in (*study.requests, *study.refused)},
-        privacy=study.privacy(history),
+        privacy=privacy,
+        privacy_total={} if gram is None else gram.with_study(study.plan, privacy),
+        gram_noise=None if gram is None else gram.plan.privacy.noise_multiplier,
         history=history,
         versions={
             "researcher": dict(versions.installed()),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from statistics import NormalDist
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +16,9 @@ from policies.plans.releases import GramPlan, ReleaseSpec
 from policies.plans.training import ModelSpec, PrivacySpec, ServerSpec, TrainingPlan
 from researcher.counts.kept_gram import GRAM_FILE, KeptGram
 from researcher.counts.releases import Released
-from researcher.terminal.training_session import chosen_strategy, keep_gram
+from researcher.strategies import ServerState
+from researcher.studies.history import PHASES, History, PrivacySpent, RoundRecord
+from researcher.terminal.training_session import chosen_strategy, keep_gram, result_of
 
 MODEL = ModelSpec("features", (28, 28, 3), 2, FeatureSpec("vit_small_patch16_224", "a" * 64).options)
 PLAN = GramPlan("study", "cells", MODEL, ReleaseSpec(2.0, 1e-5))
@@ -80,6 +85,53 @@ def test_a_study_that_takes_none_is_given_none(kept, tmp_path):
         chosen_strategy(plain, tmp_path, tmp_path)
     keep_gram(plain, tmp_path / "none", tmp_path)
     assert not (tmp_path / "none").exists()
+
+
+def epsilon_by_hand(mu_squared, delta):
+    """The epsilon at which Gaussian steps of this mu squared are private: Balle and Wang's formula, by bisection."""
+    mu, normal, low, high = math.sqrt(mu_squared), NormalDist().cdf, 0.0, 100.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        far = normal(mu / 2 - middle / mu) - math.exp(middle) * normal(-mu / 2 - middle / mu)
+        low, high = (middle, high) if far > delta else (low, middle)
+    return high
+
+
+def test_what_matrix_and_study_cost_together_is_one_sum_of_squares(kept):
+    alone = epsilon_by_hand(20 / 25, 1e-5)
+    stopped = epsilon_by_hand(7 / 25, 1e-5)
+    privacy = {
+        "north": PrivacySpent(alone, 1e-5, "picture"),
+        "south": PrivacySpent(stopped, 1e-5, "picture"),
+        "east": PrivacySpent(alone, 1e-5, "picture"),  # which gave no matrix
+        "west": None,
+    }
+    found = kept.with_study(STUDY, privacy)
+    assert found["north"].epsilon == pytest.approx(epsilon_by_hand(1 / 4 + 20 / 25, 1e-5), rel=1e-4)
+    assert found["south"].epsilon == pytest.approx(epsilon_by_hand(1 / 4 + 7 / 25, 1e-5), rel=1e-4)
+    assert (found["east"], found["west"]) == (privacy["east"], None)
+    never_ran = kept.with_study(STUDY, {"north": None})["north"]
+    assert never_ran.epsilon == pytest.approx(epsilon_by_hand(1 / 4, 1e-5), rel=1e-4)
+
+
+def test_a_studys_result_tells_both(kept, tmp_path):
+    kept.save(tmp_path)
+    spent = {name: PrivacySpent(epsilon_by_hand(20 / 25, 1e-5), 1e-5, "picture") for name in ("north", "south")}
+    epsilon = {name: one.epsilon for name, one in spent.items()}
+    record = RoundRecord(1, ("north", "south"), 0.5, 0.5, ((1, 0), (0, 1)), dict.fromkeys(PHASES, 1.0), 1, 1, epsilon)
+    study = SimpleNamespace(
+        plan=STUDY,
+        folder=tmp_path,
+        requests={"north": None, "south": None},
+        refused={},
+        federation=SimpleNamespace(hospitals={}),
+        privacy=lambda history: spent,
+    )
+    result = result_of(study, ServerState({}, 1), History([record]), SimpleNamespace(class_names=("a", "b")))
+    assert result.privacy == spent and result.gram_noise == 2.0
+    assert result.privacy_total == kept.with_study(STUDY, spent)
+    for name, both in result.privacy_total.items():
+        assert both is not None and both.epsilon > spent[name].epsilon
 
 
 def test_a_folder_without_one_and_a_changed_one_are_refused(kept, tmp_path):

@@ -15,6 +15,7 @@ from PIL import Image
 from policies.answers.odds import at_each_rate
 from policies.budget.accountant import plan_spend
 from policies.budget.membership import membership_bounds
+from policies.budget.steps import GaussianSteps
 from policies.errors import ConfigError, FederationError
 from policies.plans.releases import EvaluationPlan, ReleaseSpec
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
@@ -394,6 +395,19 @@ def test_a_study_whose_rounds_were_all_given_up_has_its_report_and_promises_noth
     page = page_of(study(history=given_up, privacy=dict.fromkeys(skipped), local_only={}))
     assert "trained at 0 of 2 hospitals over 0 rounds" in page
     assert "client update is in the model, which is what it was" in page and "factor of at most" not in page
+
+
+def test_a_study_that_steps_by_a_gram_matrix_tells_what_both_cost_together(page_of, tmp_path):
+    total = dict.fromkeys(("north", "south"), PrivacySpent(3.0, 1e-5, "picture"))
+    both = study(privacy_total=total, gram_noise=2.5, local_only={})
+    spend = (*plan_spend(both.plan), GaussianSteps(2.5, 1.0, 1))
+    assert at_each_rate(membership_bounds(spend)).text in wording.odds_of_membership(both)
+    page = page_of(both)
+    assert "3.00 with the Gram matrix" in page and "baseline" not in page
+    assert "all that this study released, Gram matrix included," in page
+    write_result(tmp_path / "result.json", both)
+    again = read_result(tmp_path / "result.json")
+    assert (again.gram_noise, again.privacy_total) == (2.5, total)
 
 
 def test_no_promise_is_made_where_training_was_not_private(page_of):
