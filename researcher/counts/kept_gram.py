@@ -22,6 +22,7 @@ from researcher.weights_file import WeightsFile
 
 GRAM_FILE = "gram.json"
 _ARRAYS = "gram-{digest}.safetensors"
+_MOST_UNITS = 10**15
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,10 @@ class KeptGram:
                 for number, name in enumerate(about["datasites"])
             }
             sizes = {name: int(about["public_sizes"][name]) for name in arrays}
+            if not all(0 < size <= _MOST_UNITS for size in sizes.values()):
+                raise ValueError("a public size is none")
             return cls(plan, arrays, sizes, {str(name): float(of) for name, of in about["epsilon"].items()})
-        except (KeyError, TypeError, ValueError, AttributeError, PlanError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError, PlanError) as error:
             raise ConfigError(f"{path} was changed or cut ({error}). Take the folder's original.") from error
 
 

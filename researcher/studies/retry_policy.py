@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ _LEAST = {
     "stalled_seconds": 0.0,
     "attempts": 1,
 }
+_LEFT_OUT = ("round_deadline", "round_patience")  # which may be None
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,13 @@ class RetryPolicy:
         """Raises ConfigError for what is no time to wait."""
         for name, least in _LEAST.items():
             value = getattr(self, name)
-            if value is not None and not least <= value < math.inf:
-                raise ConfigError(f"{name} is {value}; it must be a finite number of at least {least}.")
+            if value is None and name in _LEFT_OUT:
+                continue
+            whole = name == "attempts"
+            of_kind = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+            if not of_kind or not least <= value <= sys.float_info.max:
+                kind = "whole" if whole else "finite"
+                raise ConfigError(f"{name} is {str(value)[:40]}; it must be a {kind} number of at least {least}.")
 
     @property
     def leaves_behind(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from statistics import NormalDist
@@ -132,6 +133,22 @@ def test_a_studys_result_tells_both(kept, tmp_path):
     assert result.privacy_total == kept.with_study(STUDY, spent)
     for name, both in result.privacy_total.items():
         assert both is not None and both.epsilon > spent[name].epsilon
+
+
+@pytest.mark.parametrize("size", [0, -5, float("nan"), float("inf"), 10**400])
+def test_a_public_size_that_is_none_is_refused(kept, tmp_path, size):
+    kept.save(tmp_path)
+    about = json.loads((tmp_path / GRAM_FILE).read_text())
+    about["public_sizes"]["north"] = size
+    (tmp_path / GRAM_FILE).write_text(json.dumps(about))
+    with pytest.raises(ConfigError, match="changed or cut"):
+        KeptGram.load(tmp_path)
+
+
+def test_a_file_that_is_nested_without_end_is_refused(tmp_path):
+    (tmp_path / GRAM_FILE).write_text("[" * 200_000)
+    with pytest.raises(ConfigError, match="changed or cut"):
+        KeptGram.load(tmp_path)
 
 
 def test_a_folder_without_one_and_a_changed_one_are_refused(kept, tmp_path):

@@ -25,7 +25,27 @@ from researcher.studies.retry_policy import RetryPolicy
     ],
 )
 def test_what_is_no_time_to_wait_is_refused_with_the_least_that_is_one(name: str, value: Any, least: str) -> None:
-    with pytest.raises(ConfigError, match=rf"{name} is {value}; it must be a finite number of at least {least}"):
+    with pytest.raises(
+        ConfigError, match=rf"{name} is {value}; it must be a (finite|whole) number of at least {least}"
+    ):
+        RetryPolicy(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("round_patience", True),
+        ("round_patience", "2"),
+        ("round_deadline", 10**400),
+        ("grace_seconds", None),
+        ("stalled_seconds", [1.0]),
+        ("attempts", 1.5),
+        ("attempts", True),
+        ("attempts", None),
+    ],
+)
+def test_what_is_another_kind_of_value_is_refused_before_a_round_meets_it(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is .*; it must be a (finite|whole) number"):
         RetryPolicy(**{name: value})
 
 
