@@ -22,6 +22,7 @@ $(VENV)/.installed: requirements.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed (looked for '$(PYTHON)'); set PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet "uv>=0.5"
+	@echo "The pinned packages come into $(VENV), once. Then their files are compiled, for a minute or several, without a word."
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --compile-bytecode -r requirements.txt
 	touch $@
 

@@ -1,9 +1,13 @@
 """Starts hospital datasites and stops them together.
 
-    python launch_datasites.py                                    three demo hospitals with drawn blood cells
-    python launch_datasites.py --data_path FOLDER_OR_NPZ          one datasite for each hospital found in the data
-    python launch_datasites.py --config hospitals.toml            the hospitals described there
-    python launch_datasites.py --name hospital_a --port 8081 --data_path DIR      one hospital, its own pictures
+    python launch_datasites.py
+        three demo hospitals with drawn blood cells
+    python launch_datasites.py --data_path FOLDER_OR_NPZ
+        one datasite for each hospital found in the data
+    python launch_datasites.py --config hospitals.toml
+        the hospitals described there
+    python launch_datasites.py --name hospital_a --port 8081 --data_path DIR
+        one hospital, its own pictures
 
 Each datasite is a process of its own with a state folder of its own. Started again over existing state, it finds its
 datasets, accounts and approvals as they were. Ctrl-C, SIGTERM or the end of the terminal stops them all. One that ends

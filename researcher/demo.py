@@ -86,15 +86,16 @@ def _study(
     first = datasets[0]
     hold_out = load_hold_out(test, class_names=first.class_names, image_shape=first.image_shape, form=first.form)
     _print_plan(plan, console)
-    study = Study.submit(federation, plan, out / "studies" / "all")
-    alone = {
-        one.datasite: Study.submit(
-            federation.only(one.datasite),
-            replace(plan_alone(plan, one.public_size, given=given), study=f"{plan.study}-{one.datasite}"),
-            inside(out / "studies", one.datasite),
-        )
-        for one in datasets
-    }
+    with console.status("The plan is checked on made-up pictures, and asked for at each hospital ..."):
+        study = Study.submit(federation, plan, out / "studies" / "all")
+        alone = {
+            one.datasite: Study.submit(
+                federation.only(one.datasite),
+                replace(plan_alone(plan, one.public_size, given=given), study=f"{plan.study}-{one.datasite}"),
+                inside(out / "studies", one.datasite),
+            )
+            for one in datasets
+        }
     console.rule("Each hospital's admin reviews and approves")
     _approve(states, [study, *alone.values()], console)
     console.rule("Rounds")
@@ -214,6 +215,7 @@ def _hospitals(states: Path, data: Path | None, port: int, console: PlainConsole
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,  # a bar of its own in this terminal would take turns with the one below
         text=True,
         env=_environment(),
         start_new_session=True,
@@ -225,16 +227,23 @@ def _hospitals(states: Path, data: Path | None, port: int, console: PlainConsole
         for said in process.stdout or ():
             lines.append(said)
             if not ready.is_set() and "datasites are ready" not in said:
-                console.print(said.rstrip())
+                console.print(said.rstrip(), soft_wrap=True)
             else:
                 ready.set()
         ready.set()
 
+    def warn() -> None:
+        for said in process.stderr or ():
+            console.print(said.rstrip(), soft_wrap=True)
+
+    warnings = threading.Thread(target=warn, daemon=True)
+    warnings.start()
     threading.Thread(target=relay, daemon=True).start()
     try:
         with console.status("Hospitals read their pictures and start ..."):
             ready.wait()
         if process.poll() is not None or not any(said.startswith("All datasites") for said in lines):
+            warnings.join(timeout=10)
             raise ConfigError("The hospitals did not start; the line above says why.")
         yield
     finally:

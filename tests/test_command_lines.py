@@ -17,6 +17,7 @@ from references import PROJECT
 import datasites.cli
 import policies.__main__
 import researcher.cli
+from policies.terminal.commands import Command
 
 MAINS: dict[str, Callable[[list[str]], int]] = {
     "python -m datasites": datasites.cli.main,
@@ -102,6 +103,21 @@ def test_a_help_says_what_each_argument_is(command: str) -> None:
     for param in program.get_params(context):
         assert param.help, param.name
         assert all(option in told for option in param.opts if isinstance(param, click.Option))
+
+
+def test_a_help_fits_80_columns_and_a_list_of_commands_says_each_in_one_paragraph() -> None:
+    programs = references.programs()
+    everything = [one for call, program in programs.items() for one in _with_those_within(call, program)]
+    assert len(everything) > 60
+    helps = {name: one.get_help(click.Context(one, info_name=name, terminal_width=78)) for name, one in everything}
+    assert [line for told in helps.values() for line in told.splitlines() if len(line) > 80] == []
+    listed = {name: one.get_short_help_str() for name, one in everything if isinstance(one, Command)}
+    assert [name for name, told in listed.items() if told != " ".join(told.split()) or not told] == []
+
+
+def _with_those_within(name: str, command: click.Command) -> list[tuple[str, click.Command]]:
+    inner = getattr(command, "commands", {}).items()
+    return [(name, command), *(one for word, own in inner for one in _with_those_within(f"{name} {word}", own))]
 
 
 def test_every_option_that_a_text_names_is_one_of_a_command() -> None:

@@ -149,7 +149,8 @@ def _attributes(number: int, node: Node, operator: Operator) -> Attributes:
 def _check_end(graph: Graph, logits: Value, unused: set[str]) -> None:
     if logits.batch != 0 or logits.shape != (1, graph.num_classes):
         raise GraphError(
-            f"The last node must give logits of shape (B, {graph.num_classes}), and gives {spelled(logits)}."
+            f"The last node must give logits of shape (B, {graph.num_classes}), and gives {spelled(logits)}. Give the "
+            "network's last layer as many outputs as there are classes, and capture it again."
         )
     if left := sorted(unused - {f"node:{len(graph.nodes) - 1}"}):
         raise GraphError(f"{shown(left[0], most=120)} is not used. A graph holds only what its logits are made of.")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 WRONG_COMMAND_LINE = 2
 MOST_COLUMNS = 78
+MOST_CHOICES = 50  # characters of the words to choose from that stand beside the option itself
 
 
 class _Words(click.Option):
@@ -57,8 +58,8 @@ class Command(click.Command):
         return super().get_params(ctx)
 
     def get_short_help_str(self, limit: int = 45) -> str:
-        """What the command does, in the list of commands: all of it."""
-        return self.help or ""
+        """What the command does, in the list of commands: the first paragraph of its help, for a list to wrap."""
+        return " ".join((self.help or "").partition("\n\n")[0].split())
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; garbage is collected from here on, wherever the program had that off until now."""
@@ -152,11 +153,15 @@ def option(
         words: Whether it takes all words up to the next option; the function gets a tuple.
     """
     form: dict[str, Any] = {} if default is None else {"default": default}
+    words_of_it = "|".join(choices)
+    if value is None and len(words_of_it) > MOST_CHOICES:  # a line of a help holds no more
+        said, mark, told_default = text.partition(" (default ")
+        value, text = flag.strip("-").upper(), f"{said}: one of {', '.join(choices)}{mark}{told_default}"
     return (_Words if words else click.Option)(
         [one for one in (flag, also, name) if one is not None],
         type=click.Choice(choices) if choices else kind,
         help=text if default in (None, "") else f"{text} (default {told(default)})",
-        metavar=value or "|".join(choices) or flag.strip("-").upper(),
+        metavar=value or words_of_it or flag.strip("-").upper(),
         required=required,
         multiple=repeated or words,
         **form,

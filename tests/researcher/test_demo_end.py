@@ -41,3 +41,21 @@ def test_a_demo_that_a_signal_ends_leaves_no_hospital_running(tmp_path: Path) ->
     assert demo.wait() == -signal.SIGKILL
     wait_for((tmp_path / "stopped").exists)
     wait_for(lambda: "--stop_with_stdin" in (tmp_path / "stopped").read_text())
+
+
+# Stands in for a launcher whose hospitals do not start.
+FAILING = """
+import sys
+print("hospital_a reads its pictures, " + "word " * 40 + "end", flush=True)
+sys.exit("hospital_a did not start: its port is taken")
+"""
+
+
+def test_what_hospitals_tell_on_either_way_stands_in_the_demos_own_terminal_before_its_error(tmp_path: Path) -> None:
+    (tmp_path / "launch_datasites.py").write_text(FAILING)
+    command = [sys.executable, "-c", DEMO, str(tmp_path)]
+    demo = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert demo.returncode == 1 and "The hospitals did not start; the line above says why." in demo.stderr
+    # Written past the demo's console, it would stand in the middle of a line that the console keeps drawing anew.
+    assert "hospital_a did not start: its port is taken\n" in demo.stdout and "port is taken" not in demo.stderr
+    assert "hospital_a reads its pictures, " + "word " * 40 + "end\n" in demo.stdout  # nor is it broken
