@@ -198,6 +198,16 @@ def test_each_page_can_be_reached_from_the_readme() -> None:
     assert set(texts) == seen
 
 
+def test_each_page_is_one_click_from_the_readme_or_from_how_to_contribute() -> None:
+    listed = {
+        target
+        for page in ("README.md", "CONTRIBUTING.md")
+        for _, target, _ in _links(PROJECT / page, _texts()[PROJECT / page])
+    }
+    pages = {page for page in _texts() if page.parent == DOCS and not page.stem.endswith(".zh-CN")}
+    assert sorted(page.name for page in pages - listed) == []
+
+
 def test_each_page_that_the_code_names_exists() -> None:
     for file in _files(".py", ".toml"):
         for name in re.findall(r"docs/[\w/-]+\.(?:md|ipynb)", file.read_text()):
