@@ -20,6 +20,7 @@ from policies.untrusted_text import shown
 
 # A longer word, such as a digest or a path, is folded like a text; so are further ones where there is no room for them.
 MOST_IN_A_WORD, LEAST_IN_A_WORD = 40, 8
+MOST_IN_A_SHORT_CELL = 12
 MOST_IN_A_CELL = 2000  # as long as the longest text that a plan can hold: the purpose in its statement
 
 
@@ -104,7 +105,7 @@ class PlainConsole(Console):
 
 
 class _Column:
-    """A column, with the widths that it can have: of its longest word, and of its longest cell."""
+    """A column, with the widths that it can have: of its longest word, of its cells where they are short, of all."""
 
     def __init__(self, heading: str, head: Any, cells: list[Any]) -> None:
         self.heading, self.head, self.cells = heading, head, cells
@@ -113,6 +114,8 @@ class _Column:
         self.word = max(map(cell_len, words), default=1)
         self.least = min(self.word, MOST_IN_A_WORD)
         self.most = max(map(cell_len, lines), default=1)
+        longest = max((cell_len(one) for cell in cells for one in str(cell).splitlines()), default=1)
+        self.whole = longest if longest <= MOST_IN_A_SHORT_CELL else self.word
 
 
 def _widths(columns: Sequence[_Column], room: int) -> list[int | None]:
@@ -125,6 +128,8 @@ def _widths(columns: Sequence[_Column], room: int) -> list[int | None]:
             break
     else:
         return [None] * len(columns)
+    for index, column in enumerate(columns):  # what is short stays in one line, such as a number and its unit
+        widths[index] += min(max(column.whole - widths[index], 0), room - _breadth(widths))
     for _ in range(room - _breadth(widths)):  # to the column that is furthest from what it could use
         lacks = [column.most - width for column, width in zip(columns, widths, strict=True)]
         widths[lacks.index(max(lacks))] += 1

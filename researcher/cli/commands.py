@@ -10,6 +10,8 @@ import click
 
 from policies.terminal.commands import Commands, option, path
 
+INTERRUPTED = 130  # exit status of a command that a person stopped
+
 
 class ResearcherCommands(Commands):
     """The researcher's commands. What libraries say of themselves meanwhile is not printed."""

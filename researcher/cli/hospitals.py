@@ -32,7 +32,8 @@ def check(*, credentials: Sequence[str], json: bool) -> int:
     from researcher.hospitals.federation import check_all
     from researcher.terminal.tables import check_table
 
-    checks = check_all(list(credentials) or [CREDENTIALS])
+    with PlainConsole(stderr=True).status("Looking at each hospital, for some seconds ..."):
+        checks = check_all(list(credentials) or [CREDENTIALS])
     if json:
         say_json([one.to_dict() for one in checks], indent=2)
     else:

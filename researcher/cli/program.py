@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from policies.terminal.commands import run
 from policies.terminal.printing import say, show_everything
 from researcher.cli import conversations, counts, demo, evidence, hospitals, receipts, repetition, reports, studies
-from researcher.cli.commands import ResearcherCommands
+from researcher.cli.commands import INTERRUPTED, ResearcherCommands
 from researcher.cli.models import captures, exports, serving
 from researcher.cli.trials import simulation
 
@@ -28,7 +28,6 @@ PARTS = (
     demo,
 )
 """Each adds its own commands; `--help` and the reference list them in this order."""
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

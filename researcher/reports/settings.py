@@ -15,7 +15,7 @@ def of_plan(plan: TrainingPlan) -> list[tuple[str, str]]:
     values = plan_json.settings(plan)
     for known in ("kind", "version", "study"):
         del values[known]
-    return [(" ".join(path).replace("_", " "), text) for path, text in _leaves(values, ())]
+    return [(_label(path), text) for path, text in _leaves(values, ())]
 
 
 def of_hosts(versions: Mapping[str, Mapping[str, str]]) -> dict[str, object]:
@@ -28,6 +28,12 @@ def of_hosts(versions: Mapping[str, Mapping[str, str]]) -> dict[str, object]:
         "components": components,
         "versions": [{"host": ", ".join(hosts), "found": found} for found, hosts in rows.items()],
     }
+
+
+def _label(path: tuple[str, ...]) -> str:
+    """The path as words; a group's name that a field's own name begins with is said once."""
+    *groups, field = path
+    return " ".join([*(group for group in groups if not field.startswith(f"{group}_")), field]).replace("_", " ")
 
 
 def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -7,8 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.hospitals import ENVIRONMENT
 from support.waiting import wait_for
+
+from researcher import demo as the_demo
+from researcher.cli import main
 
 # Stands in for launch_datasites.py: ready at once, and says when its standard input ended.
 LAUNCHER = """
@@ -59,3 +63,15 @@ def test_what_hospitals_tell_on_either_way_stands_in_the_demos_own_terminal_befo
     # Written past the demo's console, it would stand in the middle of a line that the console keeps drawing anew.
     assert "hospital_a did not start: its port is taken\n" in demo.stdout and "port is taken" not in demo.stderr
     assert "hospital_a reads its pictures, " + "word " * 40 + "end\n" in demo.stdout  # nor is it broken
+
+
+def test_a_demo_that_a_person_stops_says_that_it_begins_anew(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(the_demo, "run_demo", stopped)
+    assert main(["demo"]) == 130
+    told = capsys.readouterr().err
+    assert "begins anew" in told and "saved" not in told

@@ -12,7 +12,7 @@ from datasites.review.review import Cost, Review, Scope
 from policies.answers.odds import percent
 from policies.answers.rehearsals import duration
 from policies.plans.words.statement import HEADING
-from policies.terminal.rich_terminal import PlainPairs, PlainTable, line
+from policies.terminal.rich_terminal import PlainPairs, line
 
 _BAR = 20
 _OF = {"dataset": "dataset", "researcher": "this researcher", "study": "this study"}
@@ -173,8 +173,11 @@ def _differences(review: Review) -> list[tuple[str, str]]:
     return rows
 
 
-def _channels(review: Review) -> PlainTable:
-    table = PlainTable("way out", "risk", "check", "evidence", "what bounds it")
+def _channels(review: Review) -> PlainPairs:
+    """Each way out with four texts below one another: beside one another they are words in a column at 80 columns."""
+    pairs = PlainPairs()
     for one in review.channels:
-        table.add_row(one.channel, one.risk.text, one.check.text, one.evidence.text, one.bound.text)
-    return table
+        pairs.add_row(one.channel, one.risk.text)
+        for name, text in (("check", one.check), ("evidence", one.evidence), ("what bounds it", one.bound)):
+            pairs.add_row(f"  {name}", text.text)
+    return pairs

@@ -39,6 +39,13 @@ def test_where_not_all_words_fit_the_longest_are_folded() -> None:
     assert "f7efbb81" in found and "approved" in found and IDENTIFIERS[2] not in found
 
 
+def test_a_number_stays_beside_its_unit_where_others_can_be_broken() -> None:
+    table, stream = PlainTable("hospital", "round trip", "MB/s up / down", "reason"), io.StringIO()
+    table.add_row("hospital_a", "223 ms", "2 / 4", PROSE)
+    PlainConsole(file=stream, width=56).print(table)
+    assert "223 ms" in stream.getvalue() and "2 / 4" in stream.getvalue()
+
+
 @pytest.mark.parametrize("width", [1, 10, 30])
 def test_even_a_very_narrow_terminal_gets_its_table(width: int) -> None:
     assert printed(width, spare=("model", "nothing by that name"))
