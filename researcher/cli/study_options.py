@@ -19,7 +19,7 @@ from researcher.studies.retry_policy import RetryPolicy
 
 COST = ("epsilon", "noise_multiplier", "max_grad_norm", "delta", "repetitions")
 """Settings of a private plan alone."""
-WAITING = ("round_deadline", "round_patience", "grace_seconds")
+WAITING = ("round_deadline", "round_deadline_factor", "grace_seconds")
 """Settings of the retry policy that have an option."""
 
 

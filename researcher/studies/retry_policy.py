@@ -15,13 +15,13 @@ _FIRST_SECONDS, _MOST_SECONDS = 0.5, 5.0
 # Of each setting, the least that it may be.
 _LEAST = {
     "round_deadline": 0.0,
-    "round_patience": 1.0,
+    "round_deadline_factor": 1.0,
     "grace_seconds": 0.0,
     "unreachable_seconds": 0.0,
     "stalled_seconds": 0.0,
     "attempts": 1,
 }
-_LEFT_OUT = ("round_deadline", "round_patience")  # which may be None
+_LEFT_OUT = ("round_deadline", "round_deadline_factor")  # which may be None
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class RetryPolicy:
         default=None,
         kind=float,
     )
-    round_patience: float | None = setting(
+    round_deadline_factor: float | None = setting(
         "how many times as long as until the min_clients-th client update came a round waits for the others, so that "
         "it fits plans of any size: 1.5 gives them half as long again; what comes later is a late update; at least 1; "
         "beside a round_deadline, whichever ends the round first",
@@ -78,7 +78,7 @@ class RetryPolicy:
     @property
     def leaves_behind(self) -> bool:
         """Whether a round may end while hospitals are still at work."""
-        return self.round_deadline is not None or self.round_patience is not None
+        return self.round_deadline is not None or self.round_deadline_factor is not None
 
     def longest(self, enough_after: float) -> float:
         """Seconds after its beginning when a round ends without those that are still at work.
@@ -90,7 +90,8 @@ class RetryPolicy:
             Infinity where every hospital that is at work is waited for.
         """
         deadline = math.inf if self.round_deadline is None else self.round_deadline
-        return min(deadline, math.inf if self.round_patience is None else self.round_patience * enough_after)
+        most = math.inf if self.round_deadline_factor is None else self.round_deadline_factor * enough_after
+        return min(deadline, most)
 
 
 class Backoff:

@@ -50,7 +50,7 @@ PLAN = TrainingPlan("study", "d", SPEC, 4, 2, 0.2, 0.1, privacy=PrivacySpec(2.0,
 FIRST = initial_weights(SPEC, 0)
 HOLD_OUT = HoldOut(*draw_pictures(20, seed=99), CLASSES)
 SOON = RetryPolicy(round_deadline=0.0, unreachable_seconds=0.0, attempts=1)
-PATIENT = replace(SOON, round_deadline=None, round_patience=1.0)
+STRETCHED = replace(SOON, round_deadline=None, round_deadline_factor=1.0)
 UNHURRIED = replace(SOON, round_deadline=None)
 Found = Iterator[Callable[..., FakeHospital]]
 
@@ -102,7 +102,7 @@ def check(state: Any, records: list[RoundRecord], *hospitals: FakeHospital) -> N
         assert set(one.downloads.values()) <= {1}
 
 
-@pytest.mark.parametrize("policy", [SOON, PATIENT])
+@pytest.mark.parametrize("policy", [SOON, STRETCHED])
 def test_an_update_that_comes_after_the_deadline_counts_once_in_a_later_round(
     tmp_path: Path, hospital: Any, policy: RetryPolicy
 ) -> None:
@@ -123,9 +123,9 @@ def test_an_update_that_comes_after_the_deadline_counts_once_in_a_later_round(
     check(state, records, a, b, c)
 
 
-@pytest.mark.parametrize("patience", [1.0, 1e9])
-def test_patience_counts_from_the_rounds_beginning_to_its_min_clients_th_update(
-    tmp_path: Path, hospital: Any, monkeypatch: pytest.MonkeyPatch, patience: float
+@pytest.mark.parametrize("factor", [1.0, 1e9])
+def test_the_deadlines_factor_counts_from_the_rounds_beginning_to_its_min_clients_th_update(
+    tmp_path: Path, hospital: Any, monkeypatch: pytest.MonkeyPatch, factor: float
 ) -> None:
     a, b, c = hospital("a"), hospital("b"), hospital("c", 0)
     ends: list[float] = []
@@ -137,10 +137,10 @@ def test_patience_counts_from_the_rounds_beginning_to_its_min_clients_th_update(
         return ends[-1] <= 0
 
     monkeypatch.setattr(gathering.Gathering, "_is_past", is_past)
-    _, records = run(study(tmp_path, a, b, c), policy=replace(PATIENT, round_patience=patience))
+    _, records = run(study(tmp_path, a, b, c), policy=replace(STRETCHED, round_deadline_factor=factor))
     late = "c" not in records[0].datasites
-    assert late == (patience == 1.0)
-    assert (max(ends) > 1000) == (patience > 1.0), "a thousand million times as long as the round took is far away"
+    assert late == (factor == 1.0)
+    assert (max(ends) > 1000) == (factor > 1.0), "a thousand million times as long as the round took is far away"
 
 
 def test_hospitals_that_took_no_request_stand_in_every_round_and_in_the_report(tmp_path: Path, hospital: Any) -> None:

@@ -16,8 +16,8 @@ from researcher.studies.retry_policy import RetryPolicy
     [
         ("round_deadline", -1.0, "0"),
         ("round_deadline", math.inf, "0"),
-        ("round_patience", 0.99, "1"),
-        ("round_patience", math.nan, "1"),
+        ("round_deadline_factor", 0.99, "1"),
+        ("round_deadline_factor", math.nan, "1"),
         ("grace_seconds", -0.1, "0"),
         ("unreachable_seconds", math.nan, "0"),
         ("stalled_seconds", -1.0, "0"),
@@ -34,8 +34,8 @@ def test_what_is_no_time_to_wait_is_refused_with_the_least_that_is_one(name: str
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("round_patience", True),
-        ("round_patience", "2"),
+        ("round_deadline_factor", True),
+        ("round_deadline_factor", "2"),
         ("round_deadline", 10**400),
         ("grace_seconds", None),
         ("stalled_seconds", [1.0]),
@@ -55,9 +55,9 @@ def test_what_is_another_kind_of_value_is_refused_before_a_round_meets_it(name: 
         (RetryPolicy(), math.inf),
         (RetryPolicy(round_deadline=100.0), 100.0),
         (RetryPolicy(round_deadline=0.0), 0.0),
-        (RetryPolicy(round_patience=1.5), 60.0),
-        (RetryPolicy(round_deadline=100.0, round_patience=1.5), 60.0),
-        (RetryPolicy(round_deadline=50.0, round_patience=1.5), 50.0),
+        (RetryPolicy(round_deadline_factor=1.5), 60.0),
+        (RetryPolicy(round_deadline=100.0, round_deadline_factor=1.5), 60.0),
+        (RetryPolicy(round_deadline=50.0, round_deadline_factor=1.5), 50.0),
     ],
 )
 def test_a_round_that_had_enough_updates_after_forty_seconds_ends_at_the_earlier_of_both(
