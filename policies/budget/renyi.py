@@ -1,7 +1,7 @@
 """Two bounds on epsilon from the Rényi divergences of a history: cheap, and apart from the PRV accountant.
 
-Sees numbers only, nothing of the data. The divergences of one Poisson-sampled Gaussian step are Opacus'; they
-add up over steps. They bound epsilon from above (Balle et al., "Hypothesis Testing Interpretations and Renyi
+Sees numbers only, nothing of the data. The divergences of one Poisson-sampled Gaussian step add up over
+steps. They bound epsilon from above (Balle et al., "Hypothesis Testing Interpretations and Renyi
 Differential Privacy", AISTATS 2020) and, by the Paley-Zygmund inequality, from below: an epsilon under the
 lower bound is impossible, so an accountant that returns one has failed.
 """
@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from policies.budget import opacus_files
+from policies.budget import sampled_gaussian
 from policies.budget.steps import GaussianSteps
 
-# Orders above 1; fewer fractions than Opacus has, which take nearly all the time and gain two thousandths.
+# Orders above 1; fewer fractions than Opacus has, which take most of the time and gain two thousandths.
 # With an order a, nearly always 2a - 1 is there too: the lower bound needs both.
 ORDERS: tuple[float, ...] = (
     *(1 + tenth / 10 for tenth in range(1, 50)),
@@ -129,15 +129,8 @@ def _one_step(noise_multiplier: float, sample_rate: float) -> Any:
     """The divergence of one step at each order: float64, (len(ORDERS),); infinite where none can be had."""
     import numpy as np
 
-    compute_rdp = opacus_files.rdp().compute_rdp
-    divergences = np.full(len(ORDERS), math.inf)
-    for index, order in enumerate(ORDERS):
-        try:
-            value = float(compute_rdp(q=sample_rate, noise_multiplier=noise_multiplier, steps=1, orders=order))
-        except (ArithmeticError, ValueError):
-            continue
-        if not math.isnan(value):
-            divergences[index] = value
+    found = sampled_gaussian.divergences(noise_multiplier, sample_rate, ORDERS)
+    divergences = np.where(np.isnan(found), math.inf, found)
     # Divergences never fall with the order, nor below 0: rounding that says otherwise is rounded up.
     divergences = np.maximum.accumulate(np.maximum(divergences, 0.0))
     divergences.flags.writeable = False

@@ -132,4 +132,6 @@ def _fitted(size: int, device: torch.device) -> tuple[Scattering, torch.Tensor, 
     standing = ((found - middle[0]) / middle[1]).clamp(-_FARTHEST, _FARTHEST)
     variances, directions = torch.linalg.eigh(standing.T @ standing / len(standing))
     evening = directions * (variances.clamp(min=0) + _RIDGE).rsqrt() @ directions.T
-    return Scattering(size, device), middle.float().to(device), evening.float().to(device)
+    if device.type != "cpu":
+        transform = Scattering(size, device)
+    return transform, middle.float().to(device), evening.float().to(device)
