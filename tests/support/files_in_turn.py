@@ -17,7 +17,18 @@ TESTS = Path(__file__).resolve().parents[1]
 # that stand on them.
 SHARED = {"hospitals": {"hospitals", "federation", "north_only"}, "pair": {"pair"}, "fork_server": {"fork_server"}}
 SHARING = (TESTS / "end_to_end", TESTS / "datasites" / "runs")
-LONGEST = ("end_to_end", "docs/test_tutorial", "datasites/runs", "datasites/training")
+LONGEST = (
+    "end_to_end",
+    "docs/test_tutorial",
+    "datasites/runs",
+    "datasites/training/test_clipping",
+    "policies/test_audit_command",
+    "policies/budget",
+    "datasites/console",
+    "datasites/training",
+    "datasites/pysyft",
+    "researcher/simulation",
+)
 
 
 class FilesInTurn(LoadScopeScheduling):
