@@ -20,12 +20,14 @@ class Measured:
         steps: Seconds from when it was told to go to the end of each step.
         working_seconds: From then to its result.
         pictures: Of the mock.
+        gpus: GPUs that it was leased; 0 where it ran on the processors.
     """
 
     preparing_seconds: float
     steps: Sequence[float]
     working_seconds: float
     pictures: int
+    gpus: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,15 @@ def estimate(plan: Plan, measured: Measured, *, public_size: int) -> Estimate:
         seconds_a_step=_rounded(step),
         seconds_a_round=_rounded(a_round),
         hours=_rounded(plan.rounds * a_round / 3600),
-        assumptions=f"on this machine with nothing else running, {said}; without what the network takes",
+        assumptions=f"on {_where(measured.gpus)} with nothing else running, {said}; without what the network takes",
     )
+
+
+def _where(gpus: int) -> str:
+    """What it ran on, so that a time can be read as hours of GPUs where it is."""
+    if gpus > 1:
+        return f"{gpus} GPUs of this machine"
+    return "one GPU of this machine" if gpus else "this machine's processors"
 
 
 def _seconds_a_step(steps: Sequence[float], working_seconds: float) -> float:

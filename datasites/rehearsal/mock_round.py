@@ -152,7 +152,8 @@ class MockRounds:
                 lambda part: None,
                 max_bytes=self._max_update_bytes,
             )
-            return Measured(ready - begun, [at - ready for at in steps], ended - ready, len(store.labels))
+            taken = ready - begun, [at - ready for at in steps], ended - ready
+            return Measured(*taken, len(store.labels), len(gpus))
 
     def _execute(
         self, job: Job, plan: Plan, seen: Seen, given_up: Callable[[], bool], name: str

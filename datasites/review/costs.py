@@ -1,4 +1,4 @@
-"""Costs of a request: before it, this study, after it, against each limit, and what that means for one person."""
+"""Costs of a request: before it, this study, after it, against each limit, and what that means for one privacy unit."""
 
 from __future__ import annotations
 

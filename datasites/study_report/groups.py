@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from datasites.study_report.own_hold_out import OwnHoldOut
 from datasites.training.finding_metrics import right_share, score_findings
 
-LEAST_PATIENTS = 10
+LEAST_IN_A_CELL = 10
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class GroupRow:
     Attributes:
         kind: `all`, `class`, `finding`, or a column's name.
         name: Of the class, or what stands in the column; empty for all.
-        patients: How many there are; None where fewer than `LEAST_PATIENTS`.
+        count: How many patients there are, or pictures where the hold-out names no patients; None where fewer than
+            `LEAST_IN_A_CELL`.
         score: What is scored: `share right`, `recall` or `AUROC`.
         local_score: Of the local model; None where the cell is too small, or nothing can be said.
         global_score: Of the global model, likewise.
@@ -29,7 +30,7 @@ class GroupRow:
 
     kind: str
     name: str
-    patients: int | None
+    count: int | None
     score: str
     local_score: float | None
     global_score: float | None
@@ -44,7 +45,8 @@ def group_rows(
     """Scores both models.
 
     Guarantees:
-        Of fewer than `LEAST_PATIENTS` patients neither a score nor the number is told.
+        Of fewer than `LEAST_IN_A_CELL` patients, or pictures where nobody says whose they are, neither a score nor
+        the number is told.
 
     Args:
         hold_out: The pictures.
@@ -99,7 +101,7 @@ def _row(
 def _suppressed(
     kind: str, name: str, score: str, hold_out: OwnHoldOut, chosen: NDArray[np.bool_], told: Sequence[float | None]
 ) -> GroupRow:
-    patients = len(np.unique(hold_out.patients[chosen]))
-    if patients < LEAST_PATIENTS:
+    count = len(np.unique(hold_out.patients[chosen]))
+    if count < LEAST_IN_A_CELL:
         return GroupRow(kind, name, None, score, None, None)
-    return GroupRow(kind, name, patients, score, told[0], told[1])
+    return GroupRow(kind, name, count, score, told[0], told[1])

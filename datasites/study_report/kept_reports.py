@@ -13,7 +13,7 @@ from datasites.files.private_file import write_private
 from policies.answers.plain_values import from_plain, to_plain
 from policies.errors import ConfigError, RequestUnknown
 
-HEADS = ("of", "name", "patients", "score", "local", "global")
+HEADS = ("of", "name", "count", "score", "local", "global")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class KeptReport:
         head: What was looked at.
         rows: The models' scores, each as `HEADS` name it.
         membership: What the released updates give away, and the most that any test can find.
+        counted: What the rows count: `patient` or `picture`.
     """
 
     study: str
@@ -37,6 +38,7 @@ class KeptReport:
     head: tuple[str, ...]
     rows: tuple[tuple[str, str, str, str, str, str], ...]
     membership: tuple[str, ...]
+    counted: str = "patient"
 
 
 class KeptReports:

@@ -22,7 +22,7 @@ _Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and where it lies in 95 of 100 resamples of the patients."""
+    """A value and where it lies in 95 of 100 resamples of the patients or pictures."""
 
     value: float
     low: float
@@ -34,13 +34,13 @@ class Membership:
     """What the test found, and what no test can find more of.
 
     Attributes:
-        members: Patients of the dataset that were looked at.
-        others: Patients of the hold-out.
+        members: Privacy units of the dataset that were looked at: patients or pictures.
+        others: As many as the hold-out has of them.
         auc: Chance that a member's score is above another's.
         tpr: Share of members found where `FALSE_ALARM_RATE` of the others are taken for members.
         epsilon: What the study has spent; None without differential privacy.
         delta: At which epsilon holds.
-        allowed_auc: The most that any test can have, where the two kinds of patients differ in nothing else; 1 without
+        allowed_auc: The most that any test can have, where the two kinds differ in nothing else; 1 without
             differential privacy.
         allowed_tpr: Likewise.
     """
@@ -58,13 +58,13 @@ class Membership:
 def find_membership(
     members: _Floats, others: _Floats, *, spent: Sequence[GaussianSteps] | None, delta: float
 ) -> Membership:
-    """Compares the scores of members with those of others, one score for each patient.
+    """Compares the scores of members with those of others, one score for each privacy unit.
 
     Guarantees:
         What is allowed is computed from what the ledger charged, as on the approval card: no test can find more.
 
     Args:
-        members: (M,), higher where the updates fit the patient better.
+        members: (M,), higher where the updates fit the patient or picture better.
         others: (N,), likewise.
         spent: What the study is charged; None without differential privacy.
         delta: At which epsilon is stated.

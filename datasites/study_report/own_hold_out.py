@@ -32,6 +32,7 @@ class OwnHoldOut:
         images: (N, H, W, C), in the store's form.
         labels: As the store's.
         patients: int64, (N,), whose each picture is; where the source names no patients, each is one's own.
+        counted: What `patients` tells apart: `patient`, or `picture` where the source names no patients.
         groups: Column → its cell for each picture.
         left_out: How many pictures of the source are not here: not readable, or of the dataset or its patients.
     """
@@ -39,6 +40,7 @@ class OwnHoldOut:
     images: NDArray[np.uint8] | NDArray[np.uint16]
     labels: NDArray[np.int64] | NDArray[np.int8]
     patients: NDArray[np.int64]
+    counted: str
     groups: Mapping[str, Sequence[str]]
     left_out: int
 
@@ -88,6 +90,7 @@ def read_hold_out(
         np.stack(images),
         _labels(listed, listing, store),
         np.unique(names, return_inverse=True)[1].astype(np.int64),
+        "patient" if any(one.patient for one in listed) else "picture",
         _groups(path, columns, described, listed),
         len(chosen) - len(listed) + len(listing.left_out),
     )

@@ -33,6 +33,7 @@ def write_page(report: StudyReport, file: Path) -> None:
         report=report,
         private=told.PRIVATE,
         head=told.head(report),
+        heads=told.heads(report.counted),
         rows=[told.cells(row) for row in report.rows],
         membership=told.membership(report),
     )

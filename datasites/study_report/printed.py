@@ -8,7 +8,7 @@ from pathlib import Path
 
 from datasites.files.state_folder import StateFolder
 from datasites.study_report import told
-from datasites.study_report.kept_reports import HEADS, KeptReports
+from datasites.study_report.kept_reports import KeptReports
 from datasites.study_report.page import write_page
 from datasites.study_report.study_report import make_report
 from policies.answers.plain_values import to_plain
@@ -48,7 +48,7 @@ def print_report(
         return
     for text in (told.PRIVATE, *told.head(report)):
         say(text)
-    table = PlainTable(*HEADS)
+    table = PlainTable(*told.heads(report.counted))
     for row in report.rows:
         table.add_row(*told.cells(row))
     PlainConsole().print(table)

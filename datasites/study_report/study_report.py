@@ -43,6 +43,8 @@ class StudyReport:
         hold_out_pictures: How many pictures of the hold-out were scored.
         hold_out_left_out: How many were not: unreadable, or of the dataset or its patients.
         rows: The models' scores.
+        counted: What the rows count: `patient`, or `picture` where the hold-out names no patients.
+        unit: The dataset's privacy unit, `patient` or `picture`, of which the membership tells.
         membership: What the updates give away.
     """
 
@@ -55,6 +57,8 @@ class StudyReport:
     hold_out_pictures: int
     hold_out_left_out: int
     rows: tuple[GroupRow, ...]
+    counted: str
+    unit: str
     membership: Membership
 
 
@@ -93,6 +97,8 @@ def make_report(state: StateFolder, study: str, hold_out: Path, columns: Sequenc
         hold_out_pictures=len(pictures.images),
         hold_out_left_out=pictures.left_out,
         rows=group_rows(pictures, store.manifest.class_names, after, before),
+        counted=pictures.counted,
+        unit=store.manifest.unit,
         membership=find_membership(
             *_scores(found, store, pictures),
             spent=None if privacy is None else found.spent,
@@ -111,7 +117,7 @@ def _store(state: StateFolder, config: DatasiteConfig, number: int) -> PictureSt
 def _scores(
     found: ReleasedStudy, store: PictureStore, hold_out: OwnHoldOut
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of each patient of the dataset, and of the hold-out, how much the updates lowered the loss on their pictures."""
+    """How much the updates lowered the loss on the pictures of each privacy unit, of dataset and hold-out."""
     rows = np.sort(np.random.default_rng(0).permutation(len(store.labels))[:MAX_MEMBERS])
     sets = (store.images[rows], store.labels[rows]), (hold_out.images, hold_out.labels)
     lowered = [np.zeros(len(labels)) for _, labels in sets]
@@ -119,12 +125,14 @@ def _scores(
         before, after = found.read(kept)
         for total, (images, labels) in zip(lowered, sets, strict=True):
             total += _loss(_predict(found, before, images), labels) - _loss(_predict(found, after, images), labels)
-    return _of_patients(lowered[0], store.units[rows]), _of_patients(lowered[1], hold_out.patients)
+    if store.manifest.unit == "picture":  # one is compared with one, whosever they are
+        return lowered[0], lowered[1]
+    return _of_each(lowered[0], store.units[rows]), _of_each(lowered[1], hold_out.patients)
 
 
-def _of_patients(values: NDArray[np.float64], patients: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The mean over each patient's pictures."""
-    _, places = np.unique(patients, return_inverse=True)
+def _of_each(values: NDArray[np.float64], units: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The mean over each unit's pictures."""
+    _, places = np.unique(units, return_inverse=True)
     means: NDArray[np.float64] = np.bincount(places, weights=values) / np.bincount(places)
     return means
 

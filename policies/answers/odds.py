@@ -52,6 +52,11 @@ def odds(bounds: MembershipBounds | None, unit: str) -> Sentence:
     return said(OF_BOTH[unit], found=found)
 
 
+def unit_of(sentence: Sentence) -> str:
+    """What a sentence that `odds` made is about: `patient` or `picture`."""
+    return str(sentence.values.get("unit") or next(unit for unit, one in OF_BOTH.items() if one == sentence.template))
+
+
 def at_each_rate(bounds: MembershipBounds) -> Sentence:
     """The most that any test can find at each of the stated false alarm rates, rounded up."""
     lowest, middle, highest = map(percent, bounds.powers)

@@ -175,7 +175,7 @@ class ExportedModel:
 
     @property
     def promise(self) -> str:
-        """What the model may have cost one patient, in a sentence."""
+        """What the model may have cost one patient or picture, in a sentence."""
         if self.without_privacy:
             return "At a hospital it was trained without differential privacy: nothing is promised to its patients."
         if not self.privacy:

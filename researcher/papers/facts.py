@@ -203,7 +203,7 @@ def _odds(one: KeptReceipt, bounds: MembershipBounds) -> dict[str, Fact]:
     source = _at(one, "rounds")
     found = math.ceil(100 * bounds.powers[bounds.false_alarm_rates.index(STATED_RATE)])
     if found >= 100:
-        return {"no_bound": Fact(one.receipt.unit, source)}
+        return {f"no_bound_{one.receipt.unit}": Fact(one.receipt.unit, source)}
     lowest, middle, highest = map(percent, bounds.powers)
     return {
         f"found_{one.receipt.unit}": Fact(str(found), source),

@@ -98,7 +98,7 @@ def guarantee(result: StudyResult) -> str:
         )
     worst = max(spent, key=lambda cost: cost.epsilon)
     what = "all that this study released" + (f", {_beside(result)} included," if result.privacy_total else "")
-    by_picture = any(cost.unit == "picture" for cost in spent)
+    by_picture = _unit(result) == "picture"
     with_report = " with its report" if result.plan.model.name in TEXT_MODELS else ""
     unit = f"one picture{with_report}" if by_picture else "one patient with all their pictures"
     limit = "all pictures of one patient together" if by_picture else "a patient's pictures elsewhere"
@@ -107,7 +107,7 @@ def guarantee(result: StudyResult) -> str:
         f"by a factor of at most {_factor(worst.epsilon)} (e to the power of epsilon, "
         f"{epsilon(worst.epsilon)}), apart from a remainder of at most {number(max(cost.delta for cost in spent))}. "
         f"This covers neither {limit} nor what holds for people in general, and where hospitals share "
-        f"patients, their epsilons add.{_empty_promise(result)}"
+        f"{_unit(result)}s, their epsilons add.{_empty_promise(result)}"
     )
 
 
@@ -136,8 +136,7 @@ def odds_of_membership(result: StudyResult) -> str:
     """What any test of membership can find in all rounds of the plan, and of what was paid for beside them: a Gram
     matrix, or a baseline that cost as much again.
     """
-    spent = [cost for cost in (*result.privacy_total.values(), *result.privacy.values()) if cost]
-    unit = "picture" if any(cost.unit == "picture" for cost in spent) or not spent else "patient"
+    unit = _unit(result)
     if result.not_private or result.plan.privacy is None or result.simulated:
         return odds(None, unit).text
     spend = plan_spend(result.plan)
@@ -145,6 +144,14 @@ def odds_of_membership(result: StudyResult) -> str:
         spend = (*spend, GaussianSteps(result.gram_noise, 1.0, 1))
     bounds = membership_bounds(spend * (2 if result.privacy_total and result.gram_noise is None else 1))
     return f"{odds(bounds, unit).text} {at_each_rate(bounds).text}"
+
+
+def _unit(result: StudyResult) -> str:
+    """What is protected: a patient only where each hospital's ledger says so, or the plan where none says anything."""
+    spent = {cost.unit for cost in (*result.privacy_total.values(), *result.privacy.values()) if cost}
+    if not spent and result.plan.privacy:
+        spent = {result.plan.privacy.unit}
+    return "patient" if spent == {"patient"} else "picture"
 
 
 def hospitals_note(result: StudyResult) -> str:
@@ -157,7 +164,7 @@ def hospitals_note(result: StudyResult) -> str:
     notes = [
         "Public size is what a hospital declares; the true number stays private.",
         "Epsilon is what the study spent there over all rounds, as the hospital's ledger composes it.",
-        "Between hospitals with different patients the highest counts.",
+        f"Between hospitals with different {_unit(result)}s the highest counts.",
     ]
     if result.gram_noise is not None:
         notes.append(

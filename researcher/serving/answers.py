@@ -74,7 +74,7 @@ class ModelFacts(_Answer):
     label_kind: str
     class_names: list[str]
     image_shape: tuple[int, int, int] = Field(description="height, width, channels that the model sees")
-    promise: str = Field(description="what the model may have cost a patient whose pictures it was trained on")
+    promise: str = Field(description="what the model may have cost a patient or picture, whichever is protected")
     unlike_training: UsualLookFacts | None
     use: str
     max_pictures: int

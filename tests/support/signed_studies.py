@@ -17,7 +17,8 @@ from researcher.studies.checkpoints import Checkpoint, save_model
 from researcher.studies.history import PrivacySpent
 
 MODEL = ModelSpec("linear", (8, 8, 1), 2)
-PLAN = TrainingPlan("cells", "blood-cells", MODEL, 3, 10, 0.1, 0.5, privacy=PrivacySpec(4.0, 1.0, 1e-5, "patient"))
+PRIVACY = PrivacySpec(4.0, 1.0, 1e-5, "patient")
+PLAN = TrainingPlan("cells", "blood-cells", MODEL, 3, 10, 0.1, 0.5, privacy=PRIVACY)
 CLASSES = ("red", "white")
 SEEDS = {name: sha256(name.encode()).digest() for name in ("north", "south")}
 ROUNDS = 2
@@ -32,7 +33,8 @@ def signed(name: str, plan: TrainingPlan = PLAN, rounds: int = ROUNDS, **changes
     spent = [entry.spend for entry in entries if entry.spend]
     values = {
         **{"datasite": name, "request_id": f"{name}-1", "study": plan.study, "researcher": "ada@university.org"},
-        **{"dataset": plan.dataset, "dataset_mark": sha256_text(name), "unit": "patient"},
+        **{"dataset": plan.dataset, "dataset_mark": sha256_text(name)},
+        "unit": plan.privacy.unit if plan.privacy else "patient",
         **{"plan": json.loads(plan.to_json()), "plan_digest": plan.digest(), "approver": "Grace Hopper"},
         **{"approved_at": "2026-05-01T09:00:00+00:00", "approval_digest": "a" * 64, "rounds": entries},
         **{"epsilon": epsilon_spent(spent, delta) if delta else None, "delta": delta, "state": "ended"},

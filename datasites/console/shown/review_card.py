@@ -9,7 +9,7 @@ from rich.console import Group
 
 from datasites.console.answers import read_row
 from datasites.review.review import Cost, Review, Scope
-from policies.answers.odds import percent
+from policies.answers.odds import percent, unit_of
 from policies.answers.rehearsals import duration
 from policies.plans.words.statement import HEADING
 from policies.terminal.rich_terminal import PlainPairs, line
@@ -144,7 +144,7 @@ def _cost(cost: Cost | None) -> list[tuple[str, str]]:
     if cost.studies_left is not None:
         least = "at least " if cost.studies_left_is_least else ""
         rows.append(("such studies left", f"{least}{cost.studies_left} after this one"))
-    rows.append(("for one person", cost.odds.text))
+    rows.append((f"for one {unit_of(cost.odds)}", cost.odds.text))
     for name, bounds in (("test finds", cost.membership), ("in all so far", cost.membership_in_all)):
         if bounds is not None:
             told = ", ".join(

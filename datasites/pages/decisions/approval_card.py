@@ -21,7 +21,9 @@ from datasites.pages.decisions import card_words
 from datasites.pages.frame.views import Answer, Onward, Page, Pages
 from datasites.pages.frame.visit import Visit
 from datasites.review.review import Cost, Review, Scope
+from policies.answers.odds import unit_of
 from policies.answers.plain_values import to_plain
+from policies.answers.rehearsals import duration
 from policies.answers.requests import MOST_IN_A_MESSAGE
 from policies.plans.plan_json import sha256_text
 
@@ -155,6 +157,8 @@ def _card(visit: Visit, review: Review, errors: Mapping[str, str] = _NONE, statu
         "bars": bars_of(cost) if cost else [],
         "found": found_by_tests(cost) if cost else [],
         "recognised": card_words.recognised(cost.odds) if cost else 0,
+        "unit": unit_of(cost.odds) if cost else "",
+        "time_in_all": "" if review.gpu_hours is None else duration(review.gpu_hours),
         "plan": flat(review.plan),
         "against": speaks_against(review),
         "seen": what_was_seen(review),

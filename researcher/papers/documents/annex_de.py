@@ -63,9 +63,16 @@ SECTIONS = (
         "Risiken für Patientinnen und Patienten",
         (
             Line(
-                "{hospital}: Epsilon {epsilon} bei Delta {delta} je {unit} (patient: Person, picture: Bild). Das "
-                "begrenzt, was alles, was diese Runden freigegeben haben, über eines davon verraten kann.",
+                "{hospital}: Epsilon {epsilon} bei Delta {delta} je Person. Das begrenzt, was alles, was diese Runden "
+                "freigegeben haben, über eine von ihnen verraten kann.",
                 HOSPITALS,
+                given="unit_patient",
+            ),
+            Line(
+                "{hospital}: Epsilon {epsilon} bei Delta {delta} je Bild. Das begrenzt, was alles, was diese Runden "
+                "freigegeben haben, über eines von ihnen verraten kann.",
+                HOSPITALS,
+                given="unit_picture",
             ),
             Line(
                 "{hospital}: Von 100 Personen, die dabei waren, erkennt höchstens {found_patient}, wer alles "
@@ -83,7 +90,16 @@ SECTIONS = (
                 HOSPITALS,
                 rests_on=(rests_on.MEMBERSHIP,),
             ),
-            Line("{hospital}: Das Rauschen begrenzt kaum etwas; jedes {no_bound} kann erkannt werden.", HOSPITALS),
+            Line(
+                "{hospital}: Das Rauschen begrenzt kaum etwas; jede einzelne Person kann erkannt werden.",
+                HOSPITALS,
+                given="no_bound_patient",
+            ),
+            Line(
+                "{hospital}: Das Rauschen begrenzt kaum etwas; jedes einzelne Bild kann erkannt werden.",
+                HOSPITALS,
+                given="no_bound_picture",
+            ),
             Line(
                 "{hospital} hat ohne Differential Privacy trainiert ({without_privacy}): Nichts begrenzt, was über "
                 "eine Person verraten wird.",
@@ -107,7 +123,13 @@ SECTIONS = (
             ),
             Line(
                 "Wer in mehreren dieser Krankenhäuser Patient ist, trägt die Summe; das größte einzelne Epsilon ist "
-                "{epsilon_most}."
+                "{epsilon_most}.",
+                given="unit_patient",
+            ),
+            Line(
+                "Ein Bild, das mehrere dieser Krankenhäuser haben, trägt die Summe; das größte einzelne Epsilon ist "
+                "{epsilon_most}.",
+                given="unit_picture",
             ),
         ),
     ),

@@ -54,9 +54,16 @@ SECTIONS = (
         "Risks to patients",
         (
             Line(
-                "{hospital}: epsilon {epsilon} at delta {delta} per {unit}. It bounds what everything that these "
-                "rounds released can tell of one.",
+                "{hospital}: epsilon {epsilon} at delta {delta} per patient. It bounds what everything that these "
+                "rounds released can tell of one patient.",
                 HOSPITALS,
+                given="unit_patient",
+            ),
+            Line(
+                "{hospital}: epsilon {epsilon} at delta {delta} per picture. It bounds what everything that these "
+                "rounds released can tell of one picture.",
+                HOSPITALS,
+                given="unit_picture",
             ),
             Line(
                 "{hospital}: of 100 patients who took part, whoever sees all that these rounds released and knows "
@@ -76,10 +83,26 @@ SECTIONS = (
                 HOSPITALS,
                 rests_on=(rests_on.MEMBERSHIP,),
             ),
-            Line("{hospital}: the noise bounds hardly anything; each single {no_bound} may be recognised.", HOSPITALS),
+            Line(
+                "{hospital}: the noise bounds hardly anything; each single patient may be recognised.",
+                HOSPITALS,
+                given="no_bound_patient",
+            ),
+            Line(
+                "{hospital}: the noise bounds hardly anything; each single picture may be recognised.",
+                HOSPITALS,
+                given="no_bound_picture",
+            ),
             Line("{hospital} trained {without_privacy}: nothing bounds what is told of a patient.", HOSPITALS),
             *OF_THE_DATASET,
-            Line("A patient of several of these hospitals bears the sum; the largest one is {epsilon_most}."),
+            Line(
+                "A patient of several of these hospitals bears the sum; the largest one is {epsilon_most}.",
+                given="unit_patient",
+            ),
+            Line(
+                "A picture that several of these hospitals hold bears the sum; the largest one is {epsilon_most}.",
+                given="unit_picture",
+            ),
         ),
     ),
     Section(

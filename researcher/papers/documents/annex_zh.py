@@ -50,9 +50,16 @@ SECTIONS = (
         "对患者的风险",
         (
             Line(
-                "{hospital}：每个隐私单位（{unit}；patient 为患者，picture 为图像）的 epsilon 为 {epsilon}，"
-                "delta 为 {delta}。它限制了这些轮次发布的全部内容对其中一个所能透露的程度。",
+                "{hospital}：每位患者的 epsilon 为 {epsilon}，delta 为 {delta}。"
+                "它限制了这些轮次发布的全部内容对其中一位患者所能透露的程度。",
                 HOSPITALS,
+                given="unit_patient",
+            ),
+            Line(
+                "{hospital}：每张图像的 epsilon 为 {epsilon}，delta 为 {delta}。"
+                "它限制了这些轮次发布的全部内容对其中一张图像所能透露的程度。",
+                HOSPITALS,
+                given="unit_picture",
             ),
             Line(
                 "{hospital}：看到这些轮次发布的全部内容、知道其他所有患者数据、并把未参与者中每100人误认1人的人，"
@@ -66,7 +73,8 @@ SECTIONS = (
                 HOSPITALS,
                 rests_on=(rests_on.MEMBERSHIP,),
             ),
-            Line("{hospital}：噪声几乎没有限制作用；每个 {no_bound} 都可能被认出。", HOSPITALS),
+            Line("{hospital}：噪声几乎没有限制作用；每位患者都可能被认出。", HOSPITALS, given="no_bound_patient"),
+            Line("{hospital}：噪声几乎没有限制作用；每张图像都可能被认出。", HOSPITALS, given="no_bound_picture"),
             Line("{hospital} 的训练未采用差分隐私（{without_privacy}）：对患者的透露没有任何限制。", HOSPITALS),
             Line(
                 "{hospital}：该数据集的所有研究合计占用 epsilon {epsilon_held}，上限为 {epsilon_limit}，"
@@ -83,7 +91,14 @@ SECTIONS = (
                 unless="epsilon_held",
                 rests_on=(rests_on.NO_EXTRACT,),
             ),
-            Line("同时是其中几家医院患者的人承担其总和；单家医院最大的 epsilon 为 {epsilon_most}。"),
+            Line(
+                "同时是其中几家医院患者的人承担其总和；单家医院最大的 epsilon 为 {epsilon_most}。",
+                given="unit_patient",
+            ),
+            Line(
+                "其中几家医院都有的图像承担其总和；单家医院最大的 epsilon 为 {epsilon_most}。",
+                given="unit_picture",
+            ),
         ),
     ),
     Section(

@@ -45,7 +45,12 @@ ODDS = (
     ),
     Line(
         "{hospital}: the noise bounds hardly anything. Whoever sees all that these rounds released may recognise each "
-        "single {no_bound} that took part.",
+        "single {no_bound_patient} who took part.",
+        HOSPITALS,
+    ),
+    Line(
+        "{hospital}: the noise bounds hardly anything. Whoever sees all that these rounds released may recognise each "
+        "single {no_bound_picture} that was used.",
         HOSPITALS,
     ),
     Line(
@@ -118,7 +123,7 @@ SECTIONS = (
         ),
     ),
     Section(
-        "What one patient can lose by it",
+        "What those whose pictures were used can lose by it",
         (
             Line(
                 "{hospital}: epsilon {epsilon} at delta {delta} per {unit}, over {rounds_charged} charged round(s) and "
@@ -129,7 +134,13 @@ SECTIONS = (
             *OF_THE_DATASET,
             Line(
                 "Over all hospitals the largest epsilon is {epsilon_most}. A patient of several of these hospitals "
-                "bears the sum of theirs; whether there is such a patient is not known."
+                "bears the sum of theirs; whether there is such a patient is not known.",
+                given="unit_patient",
+            ),
+            Line(
+                "Over all hospitals the largest epsilon is {epsilon_most}. A picture that several of these hospitals "
+                "hold bears the sum of theirs; whether there is such a picture is not known.",
+                given="unit_picture",
             ),
             Line("{open_count} hospital(s) trained without differential privacy: nothing bounds what is told of them."),
         ),

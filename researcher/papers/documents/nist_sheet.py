@@ -65,7 +65,13 @@ SECTIONS = (
             ),
             Line(
                 "A patient of several of these hospitals bears the sum of their epsilons; the largest is "
-                "{epsilon_most}."
+                "{epsilon_most}.",
+                given="unit_patient",
+            ),
+            Line(
+                "A picture that several of these hospitals hold bears the sum of their epsilons; the largest is "
+                "{epsilon_most}.",
+                given="unit_picture",
             ),
         ),
     ),

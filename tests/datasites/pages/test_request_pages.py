@@ -8,18 +8,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 from support.console_pages import ADMIN_NAME, AUDITOR_NAME, REVIEWER_NAME, ConsoleOfFakes, serving
-from support.console_reviews import APPROVED, FLAGGED, PENDING, UNREADABLE, WORDS, FakeBook, limits, review
+from support.console_reviews import APPROVED, FLAGGED, PENDING, PLAN, UNREADABLE, WORDS, FakeBook, limits, review
 from support.hostile_texts import HOSTILE, raw_in
+from support.waiting import CEILING_SECONDS
 
 from datasites.approvals.threads import Message
 from datasites.pages.decisions.approval_card import bars_of, what_was_seen
 from datasites.rehearsal.rehearsals import Rehearsal
 from datasites.review.review import Changed
+from policies.answers.odds import odds
+from policies.plans.training import PrivacySpec
 
 MARKUP = "<b id='theirs'>bold</b><script>window.ran = 1</script>"
 DISGUISED = " ".join(HOSTILE[name] for name in ("directions", "no width", "controls", "html", "template"))
@@ -46,8 +50,8 @@ def tab(own: ConsoleOfFakes, context_of: Callable[..., BrowserContext]) -> Page:
 
 
 def asked(console: ConsoleOfFakes, name: str, path: str, language: str = "en") -> httpx.Response:
-    headers = {"accept-language": language}
-    return httpx.get(console.url + path, cookies=console.session_of(name), headers=headers, trust_env=False)
+    how: Any = {"headers": {"accept-language": language}, "trust_env": False, "timeout": CEILING_SECONDS}
+    return httpx.get(console.url + path, cookies=console.session_of(name), **how)
 
 
 def words_of(page: Page) -> str:
@@ -99,7 +103,7 @@ def test_the_card_tells_cost_odds_and_membership_in_figures(served: ConsoleOfFak
     page = " ".join(re.sub(r"<[^>]+>", " ", asked(served, REVIEWER_NAME, f"/requests/{PENDING}").text).split())
     for told in (
         "Nothing speaks against it.",
-        "7 in 100 of those who took part",
+        "7 in 100 patients who took part",
         "1.84 before, 3.12 after, of at most 8",
         "recognises at most 7 in 100 patients who did. Guessing finds 1 in 100.",
         "0.1% 1.2% 2.0% 1.0% 6.9% 10.4% 10.0% 32.2% 41.3%",
@@ -143,6 +147,25 @@ def test_a_rehearsal_is_told_where_there_is_one(tmp_path: Path) -> None:
         page = asked(console, REVIEWER_NAME, f"/requests/{PENDING}").text
     assert "The mock has three classes." in page
     assert "two &lt;b&gt;" in page
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_a_plan_that_protects_pictures_is_told_in_pictures(tmp_path: Path, language: str) -> None:
+    cost = review().cost
+    assert cost is not None and cost.membership is not None
+    plan = replace(PLAN, privacy=PrivacySpec(1.4, 1.0, 1e-5, "picture"))
+    of_pictures = review(plan=plan, cost=replace(cost, odds=odds(cost.membership, "picture")))
+    with serving(tmp_path, book=FakeBook({PENDING: of_pictures})) as console:
+        page = asked(console, REVIEWER_NAME, f"/requests/{PENDING}", language).text
+    told = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    for english, chinese in (("pictures that were used can be recognised", "用过的图片"), ("one picture", "一张图片")):
+        assert (english if language == "en" else chinese) in told
+    assert "patients who took part" not in told and "参与的患者" not in told
+
+
+def test_the_time_of_a_request_is_told_with_what_it_was_rehearsed_on(served: ConsoleOfFakes) -> None:
+    page = " ".join(re.sub(r"<[^>]+>", " ", asked(served, REVIEWER_NAME, f"/requests/{PENDING}").text).split())
+    assert "Time in all 1.6 h, estimated on the mock" in page and "on one GPU of this machine" in page
 
 
 def test_a_limit_that_does_not_hold_it_is_a_bar_of_its_whole_cost() -> None:

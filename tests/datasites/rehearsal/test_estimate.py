@@ -35,6 +35,14 @@ def test_nothing_is_estimated_to_take_less_than_it_took_on_the_mock() -> None:
     assert estimate(PLAIN, SEEN, public_size=1).seconds_a_step == 1.0
 
 
+@pytest.mark.parametrize(
+    ("gpus", "where"), [(0, "this machine's processors"), (1, "one GPU of this machine"), (2, "2 GPUs of this machine")]
+)
+def test_a_time_says_what_it_was_measured_on(gpus: int, where: str) -> None:
+    found = estimate(PRIVATE, replace(SEEN, gpus=gpus), public_size=100)
+    assert found.assumptions.startswith(f"on {where} with nothing else running, ")
+
+
 @pytest.mark.parametrize(("steps", "seconds"), [((), 7.5), ((4.0,), 4.0)])
 def test_one_step_is_measured_whole(steps: tuple[float, ...], seconds: float) -> None:
     assert estimate(PRIVATE, replace(SEEN, steps=steps), public_size=100).seconds_a_step == seconds

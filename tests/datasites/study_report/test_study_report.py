@@ -20,15 +20,18 @@ from support.hospitals import draw_pictures
 from datasites.approvals.approvals import Approvals
 from datasites.assets.store import open_store
 from datasites.cli.program import main
+from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
+from datasites.prepare import write_config
 from datasites.runs.blobs import BlobLimits, BlobStore, blob_file
 from datasites.runs.queue import RunQueue
 from datasites.state.backup import back_up
 from datasites.state.kept_books import open_ledger
-from datasites.study_report.groups import LEAST_PATIENTS
+from datasites.study_report.groups import LEAST_IN_A_CELL
 from datasites.study_report.kept_reports import KeptReports
 from datasites.study_report.page import write_page
 from datasites.study_report.study_report import StudyReport, make_report
+from datasites.study_report.told import heads, in_words
 from datasites.training.models import initial_weights
 from policies.contracts.weights import canonical_bytes
 from policies.errors import ConfigError, DataError
@@ -99,15 +102,38 @@ def test_it_scores_the_local_and_the_global_model_and_small_cells_say_nothing(
         ("scanner", "(empty)"),
     }  # fmt: skip
     whole = rows["all", ""]
-    assert whole.patients == 60 and whole.local_score is not None and whole.global_score is not None
+    assert whole.count == 60 and whole.local_score is not None and whole.global_score is not None
     assert whole.local_score > 0.9 > whole.global_score
     for name in ("few", "(empty)"):
         row = rows["scanner", name]
-        assert (row.patients, row.local_score, row.global_score) == (None, None, None)
+        assert (row.count, row.local_score, row.global_score) == (None, None, None)
     assert (report.released, report.looked_at) == (2, (0, 1))
     assert report.membership.members == 80 and report.membership.others == 60
     assert report.membership.epsilon is not None and 0.5 < report.membership.allowed_auc < 1
     assert open_ledger(released).head() == before, "it costs no budget"
+
+
+def test_pictures_are_called_pictures_where_nobody_says_whose_they_are(released: StateFolder, table: Path) -> None:
+    report = make_report(released, "one", table, ())
+    kept = in_words(report)
+    assert (report.counted, report.unit, kept.counted) == ("picture", "picture", "picture")
+    assert heads(report.counted)[2] == "pictures"
+    assert "patient" not in " ".join([*kept.head, *kept.membership])
+    assert "on 80 pictures of the dataset and 60 of the hold-out" in kept.membership[0]
+
+
+def test_cells_count_patients_and_the_test_compares_what_the_dataset_protects(
+    released: StateFolder, table: Path
+) -> None:
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([f"{lines[0]},whose", *(f"{one},p{at // 3}" for at, one in enumerate(lines[1:]))]))
+    config = DatasiteConfig.from_toml(released.config)
+    write_config(released, replace(config, dataset=replace(config.dataset, patient_column="whose")))
+    report = make_report(released, "one", table, ())
+    assert (report.counted, report.rows[0].count) == ("patient", 20)
+    assert (report.membership.members, report.membership.others) == (80, 60), "a picture is compared with a picture"
+    told = " ".join(in_words(replace(report, unit="patient")).membership)
+    assert "on 80 patients of the dataset" in told and "picture" not in told
 
 
 def test_pictures_of_the_dataset_are_left_out_of_the_hold_out(released: StateFolder, table: Path) -> None:
@@ -164,7 +190,7 @@ def test_the_page_is_private_escapes_what_it_shows_and_says_that_it_goes_nowhere
     page = file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert "<script>" not in page and "&lt;script&gt;" in page
-    assert "cost no budget because it goes nowhere" in page and f"fewer than {LEAST_PATIENTS}" in page
+    assert "cost no budget because it goes nowhere" in page and f"fewer than {LEAST_IN_A_CELL}" in page
     with pytest.raises(ConfigError, match="cannot be written"):
         write_page(report, tmp_path / "nowhere" / "report.html")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from policies.answers.odds import odds, percent
+from policies.answers.odds import odds, percent, unit_of
 from policies.answers.plain_values import from_plain, to_plain
 from policies.answers.sentence import Sentence, said
 from policies.budget.membership import FALSE_ALARM_RATES, MembershipBounds
@@ -27,6 +27,8 @@ def test_a_bound_that_rounds_to_everybody_is_called_none(power: float) -> None:
 
 def test_a_promise_for_pictures_says_that_it_is_not_one_for_patients() -> None:
     patient, picture = (odds(bounds(0.1), unit).text for unit in ("patient", "picture"))
+    for unit in ("patient", "picture"):
+        assert [unit_of(odds(one, unit)) for one in (bounds(0.1), bounds(1.0), None)] == [unit] * 3
     assert "at most 10 in 100 patients who did" in patient
     assert "at most 10 in 100 pictures" in picture
     assert "single pictures: a patient with several is protected less" in picture

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import pytest
 from references import PROJECT
-from support.signed_studies import CLASSES, PLAN, SEEDS, signed, write_receipt, write_study
+from support.signed_studies import CLASSES, PLAN, PRIVACY, SEEDS, signed, write_receipt, write_study
 
 from policies.errors import ConfigError, EvidenceRefused, ReceiptInvalid, WanwuError
 from policies.papers.bill_of_materials import bill_digest, bill_of_materials
@@ -271,6 +271,30 @@ def test_what_one_patient_can_lose_is_told_in_odds_and_never_as_less_than_the_re
     assert "in 100 patients who did. Guessing finds 1 in 100." in card
     assert "hold epsilon 4.25 of at most 8, at delta 1e-05" in card
     assert "Hospital 2: what other studies of the same dataset cost beside is not known here." in card
+
+
+@pytest.mark.parametrize("noise", [4.0, 0.05], ids=["odds", "no useful bound"])
+@pytest.mark.parametrize("unit", ["picture", "patient"])
+def test_papers_name_the_unit_that_the_plan_protects(tmp_path: Path, unit: str, noise: float) -> None:
+    plan = replace(PLAN, privacy=replace(PRIVACY, unit=unit, noise_multiplier=noise))
+    pack = write_pack(write_study(tmp_path / "study", plan), tmp_path / "pack", WORDS)
+    papers = {file.name: file.read_text().split("\n## What these")[0] for file in pack.glob("*.md")}
+    told = {
+        "README.md": {"picture": "A picture that several of these", "patient": "A patient of several of these"},
+        "nist-sp-800-226.md": {"picture": "A picture that several of", "patient": "A patient of several of"},
+        "impact-assessment-annex.en.md": {"picture": "per picture. It bounds", "patient": "per patient. It bounds"},
+        "impact-assessment-annex.de.md": {"picture": "je Bild.", "patient": "je Person."},
+        "impact-assessment-annex.zh.md": {"picture": "每张图像的 epsilon", "patient": "每位患者的 epsilon"},
+    }
+    (other,) = {"picture", "patient"} - {unit}
+    for name, said in told.items():
+        assert said[unit] in papers[name] and said[other] not in papers[name], name
+    for language in ("de", "zh"):
+        sentences = re.sub(r"\[\^\d+\]:.*", "", papers[f"impact-assessment-annex.{language}.md"])
+        assert not re.search(r"\b(patient|picture)\b", sentences)
+    card = papers["README.md"]
+    of_units = {"picture": "single picture that was used", "patient": "single patient who took part"}
+    assert (of_units[unit] in card) == (noise < 1) and of_units[other] not in card
 
 
 def test_rounds_without_differential_privacy_in_an_extract_are_told(study: Path, tmp_path: Path) -> None:

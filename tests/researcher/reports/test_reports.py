@@ -380,6 +380,24 @@ def test_the_promise_names_the_unit_that_holds_everywhere():
     assert "removing one picture" in wording.guarantee(study(privacy=mixed))
 
 
+def test_a_report_on_pictures_speaks_of_patients_only_where_it_says_that_they_are_not_protected(page_of):
+    by_picture = study(local_only={})
+    page = Tags(page_of(by_picture)).text.replace("pictures per patient", "")  # a setting's name
+    told = re.findall(r"[^.;:]*patient[^.;:]*", page)
+    assert len(told) == 2
+    assert "covers neither all pictures of one patient together" in told[0] and "share pictures, their eps" in told[0]
+    assert told[1].strip() == "a patient with several is protected less"
+    assert "Between hospitals with different pictures the highest counts." in wording.hospitals_note(by_picture)
+
+
+def test_a_report_on_patients_speaks_of_patients():
+    privacy = {name: PrivacySpent(1.0, 1e-5, "patient") for name in ("north", "south")}
+    by_patient = study(privacy=privacy)
+    assert "where hospitals share patients, their epsilons add" in wording.guarantee(by_patient)
+    assert "Between hospitals with different patients the highest counts." in wording.hospitals_note(by_patient)
+    assert "in 100 patients who did" in wording.odds_of_membership(by_patient)
+
+
 def test_the_odds_count_all_rounds_of_the_plan_and_a_baseline_as_much_again(page_of):
     total = dict.fromkeys(("north", "south"), PrivacySpent(3.0, 1e-5, "picture"))
     plain, twice = study(), study(privacy_total=total)
