@@ -141,11 +141,16 @@ def _events(tree: ast.Module) -> Iterator[str]:
 
 
 def _value(tree: ast.Module, node: ast.expr) -> ast.AST:
-    """What a module's own constant stands for; anything else is itself."""
-    for one in tree.body if isinstance(node, ast.Name) else ():
-        if isinstance(one, ast.Assign) and any(isinstance(to, ast.Name) and to.id == node.id for to in one.targets):
-            return one.value
-    return node
+    """What a module's own constant stands for, or else a text that a function gave a name; anything else is itself."""
+    if not isinstance(node, ast.Name):
+        return node
+    named = [
+        one
+        for one in (*tree.body, *ast.walk(tree))
+        if isinstance(one, ast.Assign) and any(isinstance(to, ast.Name) and to.id == node.id for to in one.targets)
+    ]
+    texts = ast.Constant | ast.JoinedStr | ast.IfExp
+    return next((one.value for one in named if one in tree.body or isinstance(one.value, texts)), node)
 
 
 def _numbered(text: str) -> str:
