@@ -46,6 +46,11 @@ OF_COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-
 """What a theme can change: the style sheet gives the dark one other colours, and nothing else."""
 WIDE, NARROW = ViewportSize(width=1280, height=720), ViewportSize(width=320, height=640)
 TELEPHONE = ViewportSize(width=390, height=844)
+RIGHT_OF_TEXTS = """all => all.map(one => {
+  const text = document.createRange();
+  text.selectNodeContents(one);
+  return text.getBoundingClientRect().right;
+})"""
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +105,18 @@ def test_on_a_telephone_a_page_begins_below_its_menu_and_the_doctors_advice_is_s
     page.goto(f"{served.url}/well")
     edges = page.locator(".advice").evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
     assert edges and max(edges) <= TELEPHONE["width"]
+
+
+@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+def test_on_a_telephone_what_could_leak_and_every_tables_name_are_seen_without_scrolling_sideways(
+    served: ConsoleOfFakes, tab_of: Callable[[str, str], Page], language: str
+) -> None:
+    page = tab_of(language, ADMIN_NAME)
+    page.set_viewport_size(TELEPHONE)
+    for path in (f"/requests/{FLAGGED}", "/budget", "/audit"):
+        page.goto(served.url + path)
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        named = page.locator("caption").evaluate_all(RIGHT_OF_TEXTS)
+        assert named and max(named) <= TELEPHONE["width"], path
+        cells = page.locator(".leaks tbody :is(th, td)").evaluate_all(RIGHT_OF_TEXTS)
+        assert max(cells, default=0) <= TELEPHONE["width"] and bool(cells) == path.startswith("/requests")

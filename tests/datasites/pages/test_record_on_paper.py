@@ -1,4 +1,4 @@
-"""A decision record as a browser prints it: light, within the sheet, every digest and the signature whole."""
+"""A decision record as a browser shows and prints it: within screen and sheet, light on paper, its digests whole."""
 
 from __future__ import annotations
 
@@ -47,3 +47,14 @@ def test_a_record_prints_light_and_whole_with_its_digests_and_its_signature(brow
     digests = set(re.findall(r"<code[^>]*>([0-9a-f]{64,128})</code>", record.read_text()))
     assert len(digests) >= 4 and all(one in shown for one in digests)
     assert printed.startswith(b"%PDF-") and 2 <= len(re.findall(rb"/Type\s*/Page\b(?!s)", printed)) <= 8
+
+
+def test_a_record_is_read_on_a_telephone_with_every_cell_as_wide_as_words(browser: Browser, record: Path) -> None:
+    context = browser.new_context(viewport={"width": 375, "height": 812})
+    page = context.new_page()
+    page.goto(record.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    widths = page.locator("dd, .stacked tbody :is(th, td)").evaluate_all("all => all.map(one => one.clientWidth)")
+    assert widths and min(widths) > 300
+    assert page.evaluate(CUT) == 0
+    context.close()
