@@ -107,13 +107,18 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "errors plans",
         "datasites": "training.losses training.models training.pictures",
     },
+    "datasites.training.local_fit": {
+        "policies": "plans",
+        "datasites": "training.losses training.models training.pictures",
+    },
     "datasites.runs.admission": {
         "policies": "answers contracts errors ledger plans",
         "datasites": "approvals audit_log runs.blobs runs.queue",
     },
     "datasites.runs.charges": {"policies": "budget errors ledger", "datasites": "audit_log runs.queue"},
     "datasites.runs.enclosure": {"datasites": "audit_log runs.gpus runs.sandbox"},
-    "datasites.runs.expiry": {"datasites": "approvals runs.blobs runs.queue"},
+    "datasites.runs.local_parts": {"policies": "contracts errors ledger plans", "datasites": "files"},
+    "datasites.runs.expiry": {"datasites": "approvals runs.blobs runs.local_parts runs.queue"},
     "datasites.runs.last_check": {"policies": "errors", "datasites": "approvals assets runs.queue"},
     "datasites.runs.turns": {"policies": "errors plans", "datasites": "approvals runs.gpus runs.queue"},
     "datasites.state": {
@@ -156,8 +161,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.processes": {
         "policies": "answers budget contracts errors plans",
         "datasites": (
-            "approvals assets files runs.blobs runs.charges runs.enclosure runs.gpus runs.queue runs.sandbox "
-            "training.dp_sgd training.jobs training.pictures training.process_group"
+            "approvals assets files runs.blobs runs.charges runs.enclosure runs.gpus runs.local_parts runs.queue "
+            "runs.sandbox training.dp_sgd training.jobs training.pictures training.process_group"
         ),
     },
     "datasites.rehearsal": {
@@ -185,8 +190,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.supervisor": {
         "policies": "answers errors ledger",
         "datasites": (
-            "approvals audit_log files runs.blobs runs.charges runs.enclosure runs.gpus runs.processes runs.queue "
-            "runs.sandbox runs.turns runs.visible_ends"
+            "approvals audit_log files runs.blobs runs.charges runs.enclosure runs.gpus runs.local_parts "
+            "runs.processes runs.queue runs.sandbox runs.turns runs.visible_ends"
         ),
     },
     "datasites.runs.runs": {
@@ -221,7 +226,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "researcher.evaluation": {
         "policies": "errors plans",
         "datasites": (
-            "picture_files sources training.evaluation training.finding_metrics training.metrics training.models"
+            "picture_files sources training.evaluation training.finding_metrics training.local_fit training.metrics "
+            "training.models"
         ),
         "researcher": "planning",
     },
@@ -436,6 +442,7 @@ LATE: dict[str, tuple[str, ...]] = {
         "researcher/demo.py",
         "researcher/evaluation/evaluation.py",
         "researcher/evaluation/feature_hold_out.py",
+        "researcher/evaluation/shared_part.py",
         "researcher/judgement/opened_model.py",
         "researcher/notebook/folder.py",
         "researcher/notebook/rehearsal.py",

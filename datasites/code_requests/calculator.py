@@ -20,6 +20,7 @@ from policies.budget.steps import GaussianSteps
 from policies.errors import RunFailed
 from policies.plans.kinds import Plan
 from policies.plans.releases import EvaluationPlan, GramPlan, StatisticsPlan
+from policies.plans.server.local_part import shared
 from policies.plans.training import ModelSpec, TrainingPlan
 
 MAX_REMEMBERED = 1000
@@ -117,7 +118,8 @@ class Calculator:
         if parameters is None:
             parameters = self._ask(_parameter_shapes, *key)
             _remember(self._shapes, key, parameters)
-        return DeclaredShapes(parameters, plan.outputs if isinstance(plan, EvaluationPlan) else parameters)
+        outputs = plan.outputs if isinstance(plan, EvaluationPlan) else shared(plan, parameters)
+        return DeclaredShapes(parameters, outputs)
 
     def stop(self) -> None:
         """Ends the process."""

@@ -51,6 +51,11 @@ class StateFolder:
         return self.path / "blobs"
 
     @property
+    def local_parts(self) -> Path:
+        """Parts of models that stay here, a folder for each study; never told outside."""
+        return self.path / "local-parts"
+
+    @property
     def scratch(self) -> Path:
         """One folder for each run in progress."""
         return self.path / "scratch"

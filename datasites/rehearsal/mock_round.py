@@ -26,12 +26,13 @@ from datasites.runs.processes.process import ForkServer
 from datasites.runs.sandbox.limits import RunLimits
 from policies.answers.hospital import DatasetSchema
 from policies.answers.rehearsals import MAX_LINE, MAX_LINES
-from policies.contracts.outputs import release_update
-from policies.contracts.weights import Shapes, canonical_header
+from policies.contracts.outputs import release_update, withhold
+from policies.contracts.weights import Shapes, canonical_header, read_weights
 from policies.errors import DiskFull, RunFailed
 from policies.plans.kinds import Plan
 from policies.plans.model_options import check_features
 from policies.plans.plan_json import sha256_text
+from policies.plans.server.local_part import keeps_part, local
 from policies.untrusted_text import shown
 
 MAX_SECONDS = 300.0  # to become ready, and again to work
@@ -146,7 +147,7 @@ class MockRounds:
             begun = time.monotonic()
             ready, ended, steps = self._execute(job, plan, seen, given_up, name)
             release_update(
-                Path(job.result),
+                _leaving(Path(job.result), plan, asked, weights, max_bytes=self._max_update_bytes),
                 asked.outputs,
                 plan.update_encoding,
                 lambda part: None,
@@ -215,6 +216,16 @@ class MockRounds:
             if wanted is not None and wanted not in kept_features(folder):
                 draw_features(folder, wanted)
         return store
+
+
+def _leaving(result: Path, plan: Plan, asked: Asked, weights: Path, *, max_bytes: int) -> Path:
+    """The part of a rehearsal's result that would leave: all of it, but what the plan's strategy keeps here."""
+    if not keeps_part(plan):
+        return result
+    begun = local(plan, read_weights(weights, asked.inputs, max_bytes=max_bytes))
+    leaving = result.with_name("leaving.safetensors")
+    withhold(result, asked.inputs, begun, leaving, max_bytes=max_bytes)
+    return leaving
 
 
 def _reason(seen: Seen, given: float | None) -> str:

@@ -13,6 +13,7 @@ from policies.plans.features import FeatureSpec
 from policies.plans.kinds import Plan
 from policies.plans.releases import EvaluationPlan, GramPlan, StatisticsPlan
 from policies.plans.server.beside import word_of
+from policies.plans.server.local_part import keeps_part, local
 from policies.plans.training import TrainingPlan
 
 TRAINS = (
@@ -56,6 +57,16 @@ ANCHOR_COMES_IN = (
     "Each hospital has a model of its own. From the second round on, this hospital's model comes in, as its released "
     "updates made it, with the mean of all hospitals' models. Each step is pulled towards that mean after the noise, "
     "by {pull} of the way, so nothing more leaves for it."
+)
+LAST_LAYER_STAYS = (
+    "The model's last layer stays here: {stays} of its {total} numbers are trained on in each round, in the same steps "
+    "and under the same bound and noise, and leave neither in an update nor otherwise. The hospital keeps them until "
+    "the study ends."
+)
+NORMS_STAY = (
+    "The scales and shifts of the model's norms stay here: {stays} of its {total} numbers are trained on in each "
+    "round, in the same steps and under the same bound and noise, and leave neither in an update nor otherwise. The "
+    "hospital keeps them until the study ends."
 )
 RUNS_AT_MOST = "Each round runs for at most {minutes} minutes, in one run that cannot reach a network."
 FROM_FEATURES = (
@@ -104,9 +115,18 @@ def leaves(plan: Plan, shapes: DeclaredShapes) -> tuple[Sentence, ...]:
     return (
         first,
         said(NO_PICTURE_LEAVES),
+        *_stays(plan, shapes),
         *_comes_in(plan),
         said(RUNS_AT_MOST, minutes=minutes),
     )
+
+
+def _stays(plan: Plan, shapes: DeclaredShapes) -> tuple[Sentence, ...]:
+    """What of the model the plan's strategy keeps here, where it keeps something."""
+    if not isinstance(plan, TrainingPlan) or not keeps_part(plan):
+        return ()
+    stays, total = (sum(map(math.prod, of.values())) for of in (local(plan, shapes.inputs), shapes.inputs))
+    return (said(LAST_LAYER_STAYS if plan.server.strategy == "fed_per" else NORMS_STAY, stays=stays, total=total),)
 
 
 def _comes_in(plan: Plan) -> tuple[Sentence, ...]:

@@ -1,4 +1,4 @@
-"""Removes weights and updates that no study needs any more. What an unfinished study needs is never removed."""
+"""Removes weights, updates and local parts that no study needs any more, and nothing that an unfinished one needs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import threading
 
 from datasites.approvals.approvals import Approvals
 from datasites.runs.blobs import BlobStore
-from datasites.runs.queue import RunQueue
+from datasites.runs.local_parts.kept_parts import LocalParts
+from datasites.runs.queue import Run, RunQueue
 
 log = logging.getLogger(__name__)
 EVERY_SECONDS = 3600.0
 
 
 class Expiry:
-    """Looks through a datasite's blobs at its start and every hour."""
+    """Looks through a datasite's blobs and local parts at its start and every hour."""
 
-    def __init__(self, blobs: BlobStore, queue: RunQueue, approvals: Approvals) -> None:
-        self._blobs, self._queue, self._approvals = blobs, queue, approvals
+    def __init__(self, blobs: BlobStore, queue: RunQueue, approvals: Approvals, local_parts: LocalParts) -> None:
+        self._blobs, self._queue, self._approvals, self._local_parts = blobs, queue, approvals, local_parts
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="expiry", daemon=True)
 
@@ -36,17 +37,21 @@ class Expiry:
 
         Guarantees:
             The updates of a study stay until it ended, and the expiry time longer; the weights of a round stay until it
-            is done, and that much longer. If that cannot be found out, nothing is removed.
+            is done, and that much longer; the local part of a study stays until it ended. If that cannot be found out,
+            nothing is removed.
         """
-        return self._blobs.expire(self._needed(), now=now)
+        live = self._live()
+        self._local_parts.expire({run.request_id for run in live})
+        return self._blobs.expire(
+            {(run.account, run.update_digest if run.state == "done" else run.weights) for run in live}, now=now
+        )
 
-    def _needed(self) -> set[tuple[str, str]]:
-        needed = set()
-        for run in self._queue.list():
-            decision = self._approvals.of_request(run.request_id)
-            if decision is not None and decision.decision == "approved":
-                needed.add((run.account, run.update_digest if run.state == "done" else run.weights))
-        return needed
+    def _live(self) -> list[Run]:
+        """The runs of requests that are approved and have not ended."""
+        runs = self._queue.list()
+        decided = {request: self._approvals.of_request(request) for request in {run.request_id for run in runs}}
+        live = {request for request, found in decided.items() if found is not None and found.decision == "approved"}
+        return [run for run in runs if run.request_id in live]
 
     def _work(self) -> None:
         while not self._stopping.is_set():

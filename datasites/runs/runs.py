@@ -93,6 +93,7 @@ class Runs:
             require_sandbox=config.require_sandbox,
             max_update_bytes=config.max_update_bytes,
             concurrent_runs=config.concurrent_runs,
+            free_disk_bytes=config.min_free_disk_bytes,
         )
         self._canaries = Canaries(approved_now, self._mock_rounds(state.scratch / "canaries", config, fork_server))
         self._rehearser = Rehearser(
@@ -104,7 +105,7 @@ class Runs:
             audit=books.audit,
             folder=state.scratch / "rehearsals",
         )
-        self._expiry = Expiry(self.blobs, self.queue, books.approvals)
+        self._expiry = Expiry(self.blobs, self.queue, books.approvals, self.supervisor.local_parts)
         self._admission = Admission(
             queue=self.queue,
             blobs=self.blobs,

@@ -1,8 +1,8 @@
 """Takes runs from the queue, gives each to a process of its own, and lets out what the output contract allows.
 
-The order is fixed: ledger, audit log, pictures; then contract, blob, the public grid's next time, ledger, audit log,
-queue. Stopped between any two of them, the next start finds either a run to do again with the same weights, of which
-nobody has seen anything, or a charged update to hand out again.
+The order is fixed: ledger, audit log, pictures; then contract, blob, local part, the public grid's next time, ledger,
+audit log, queue. Stopped between any two of them, the next start finds either a run to do again with the same weights,
+of which nobody has seen anything, or a charged update to hand out again.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from datasites.runs.blobs import BlobStore
 from datasites.runs.charges import RoundCharges
 from datasites.runs.enclosure import Enclosure
 from datasites.runs.gpus import Gpu, GpuLeases
+from datasites.runs.local_parts.kept_parts import LocalParts
 from datasites.runs.processes.process import ForkServer
 from datasites.runs.processes.rounds import Rounds
 from datasites.runs.queue import Run, RunQueue
@@ -47,6 +48,7 @@ class Supervisor:
 
     Attributes:
         enclosure: Closes each process in; rehearsals' too.
+        local_parts: What stays here of models whose strategy keeps a part at each hospital.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Supervisor:
         canary: Canary,
         foresee: Callable[[Run], None] = lambda run: None,
         concurrent_runs: int = 1,
+        free_disk_bytes: int = 0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queue, self._audit, self._gpus, self._fork_server = queue, audit, gpus, fork_server
@@ -75,11 +78,13 @@ class Supervisor:
         self._turns = Turns(queue, gpus, decided)
         self._charges = RoundCharges(queue, ledger, audit)
         self.enclosure = Enclosure(state.path, limits, required=require_sandbox)
+        self.local_parts = LocalParts(state.local_parts, ledger, free_disk_bytes=free_disk_bytes)
         self._rounds = Rounds(
             blobs=blobs,
             charges=self._charges,
             enclosure=self.enclosure,
             fork_server=fork_server,
+            local_parts=self.local_parts,
             approved=approved,
             foresee=foresee,
             limits=limits,

@@ -10,6 +10,7 @@ from datasites.runs.gpus import Gpu, GpuLeases
 from datasites.runs.queue import Run, RunQueue
 from policies.errors import WanwuError
 from policies.plans.kinds import Plan
+from policies.plans.server.local_part import keeps_part
 from policies.plans.training import TrainingPlan
 
 
@@ -26,17 +27,22 @@ class Turns:
     def __init__(self, queue: RunQueue, gpus: GpuLeases, decided: Callable[[str], Decision | None]) -> None:
         self._queue, self._gpus, self._decided = queue, gpus, decided
         self._gpus_of: dict[str, int] = {}  # by request: its plan never changes
+        self._keeps_part: dict[str, bool] = {}  # likewise
         self._taking = threading.Lock()
         self._held_up: set[str] = set()  # runs that are not in the queue any more and wait for GPUs
 
     def take(self) -> tuple[Run, tuple[Gpu, ...]] | None:
         """The oldest run that can be run now, with the GPUs that it was leased; None if none can.
 
-        While a run waits for its GPUs no younger one gets any: else one that takes several would wait for ever.
+        While a run waits for its GPUs no younger one gets any: else one that takes several would wait for ever. Where a
+        part of the model stays here, the runs of a request are taken one after the other: each begins with what the
+        last one left.
         """
         with self._taking:
             one_waits = bool(self._held_up)
             for run in self._queue.waiting():
+                if self._waits_for_its_part(run):
+                    continue
                 wanted = self._wanted_gpus(run)
                 gpus = None if wanted and one_waits else self._gpus.take(wanted)
                 if gpus is None:
@@ -73,11 +79,29 @@ class Turns:
             self._gpus_of[run.request_id] = self._gpus_for(decision)
         return self._gpus_of[run.request_id]
 
+    def _waits_for_its_part(self, run: Run) -> bool:
+        """Whether another run of the same request is at work, and leaves the local part that this one begins with."""
+        if run.request_id not in self._keeps_part:
+            decision = self._decided(run.request_id)
+            if decision is None or decision.decision != "approved":
+                return False
+            self._keeps_part[run.request_id] = _keeps_part(decision)
+        if not self._keeps_part[run.request_id]:
+            return False
+        return any(other.state == "running" for other in self._queue.list(run.request_id))
+
     def _gpus_for(self, decision: Decision) -> int:
         try:
             return gpus_of(decision.approved_plan, self._gpus)
         except WanwuError:
             return 0
+
+
+def _keeps_part(decision: Decision) -> bool:
+    try:
+        return keeps_part(decision.approved_plan)
+    except WanwuError:  # whether the run may start is checked when it does
+        return False
 
 
 def gpus_of(plan: Plan, gpus: GpuLeases) -> int:

@@ -1,7 +1,8 @@
 """Backs up a state folder, its datasite running or not. A backup holds pictures and keys: it never leaves the hospital.
 
 What is copied first may refer only to what is copied later, so that the copy never knows of a spend that its ledger
-does not hold: PySyft and all files, then decisions, then the queue, then its blobs, the audit log, and the ledger last.
+does not hold: PySyft and all files, then decisions, then the queue, its blobs, local parts, the audit log, and the
+ledger last.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from policies.ledger.chain import locked as only_one
 from policies.ledger.head_file import GENESIS, Head
 
 # Made anew at each start or ingest, or of no use elsewhere; or exact about patients: a page, a report, names of files.
-LEFT_OUT_FOLDERS = ("scratch", "logs", "blobs", "study-reports")
+LEFT_OUT_FOLDERS = ("scratch", "logs", "blobs", "local-parts", "study-reports")
 _CONSOLE_FILES = ("identity/console.json", "identity/console.html")
 _MADE_ANEW = ("serving.lock", "audit-index.sqlite", "ingest-report.csv", "dataset.html")
 # A rule that was switched off since a backup must not come back with it.
@@ -151,6 +152,7 @@ def _copy_all(copying: _Copying) -> BackupManifest:
         if table.exists():
             copying.add(table)
     missing = _add_blobs(copying)
+    _add_local_parts(copying)
     audit = _add_audit(copying)
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
     entries, head = _add_ledger(copying)
@@ -194,6 +196,19 @@ def _add_blobs(copying: _Copying) -> int:
             if str(path.relative_to(copying.state.path)) not in copying.files:
                 copying.add(path)
     return missing
+
+
+def _add_local_parts(copying: _Copying) -> None:
+    """Copies the local parts that are there; one that a round replaces meanwhile is left out, the next one is there.
+
+    The ledger, which is copied later, may name a later round: then a restored study begins with the part before.
+    """
+    for part in sorted(copying.state.local_parts.glob("*/[!.]*")):
+        try:
+            copying.add(part)
+        except (FileNotFoundError, BackupRefused):
+            if part.exists():
+                raise
 
 
 def _needed_blobs(copied: Path) -> list[tuple[str, str]]:

@@ -171,7 +171,8 @@ def _check_books(state: StateFolder, manifest: BackupManifest, lost: Path | None
 
 
 def _bring_updates(state: StateFolder, lost: Path) -> None:
-    """Brings the updates that the newer ledger has charged and the backup lacks, to be handed out again."""
+    """Brings the updates that the newer ledger has charged and the backup lacks, to be handed out again, and the local
+    parts that belong to them."""
     open_ones = [held for held in open_ledger(state).reservations().values() if held.released is None]
     charged = {done.update_digest for held in open_ones for done in held.committed.values()}
     for source in (lost / "blobs").glob("*/*"):
@@ -179,6 +180,11 @@ def _bring_updates(state: StateFolder, lost: Path) -> None:
         if source.name in charged and not target.exists() and digest_of(source) == source.name:
             target.parent.mkdir(mode=0o700, exist_ok=True)
             shutil.copyfile(source, target)
+    for part in StateFolder(lost).local_parts.glob("*/[!.]*"):
+        target = state.local_parts / part.parent.name / part.name
+        if part.stem.partition("-")[2] in charged and not target.exists() and not part.is_symlink():
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            shutil.copyfile(part, target)
 
 
 def _bring_withdrawn(state: StateFolder, lost: StateFolder) -> None:

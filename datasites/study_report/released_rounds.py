@@ -20,6 +20,7 @@ from policies.contracts import encodings
 from policies.errors import ConfigError
 from policies.plans.model_options import check_features
 from policies.plans.server.beside import apart, taken_in
+from policies.plans.server.local_part import keeps_part
 from policies.plans.tokeniser import text_form
 from policies.plans.training import TrainingPlan
 
@@ -98,6 +99,11 @@ def find_study(state: StateFolder, study: str) -> ReleasedStudy:
     plan = decision.approved_plan
     if not isinstance(plan, TrainingPlan):
         raise ConfigError("That request released counts, not updates: there is no model to report on.")
+    if keeps_part(plan):
+        raise ConfigError(
+            f"The study's strategy, {plan.server.strategy}, keeps a part of the model here: what came in and left is "
+            "no whole model to report on."
+        )
     if check_features(plan) is not None or text_form(plan.model) is not None:
         raise ConfigError("A study report reads models of pictures alone, not of features or of pictures and reports.")
     kept = [

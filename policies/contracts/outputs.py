@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from policies.answers.plain_values import from_plain, to_plain
 from policies.contracts import encodings
-from policies.contracts.weights import FiniteArrays, Malformed, Shapes, read_weights
+from policies.contracts.weights import FiniteArrays, Malformed, Shapes, canonical_header, check_finite, read_weights
+from policies.contracts.weights_file import open_weights
 from policies.errors import InputRefused, OutputRefused
 
 _REFUSED = (
@@ -43,6 +46,45 @@ def release_update(
         encodings.encode_file(path, expected, encoding, write, max_bytes=max_bytes)
     except Malformed as error:
         raise OutputRefused(_REFUSED, private=f"The update was refused: {error}.") from error
+
+
+def withhold(
+    path: Path, expected: Shapes, begins: Mapping[str, np.ndarray], target: Path, *, max_bytes: int
+) -> dict[str, np.ndarray]:
+    """Divides the file that a run wrote: the changes that may leave go to `target`, the rest is returned and stays.
+
+    Guarantees:
+        What is written is a function of the arrays that leave alone: their canonical file. A result that is not exactly
+        the expected arrays is refused whole, with the same public text as any other. What is written still has to pass
+        `release_update`.
+
+    Args:
+        path: Of a plain file; a link is refused.
+        expected: Name → shape of each parameter that the run trains.
+        begins: Name → float32 array of each parameter that stays, as the run began with it.
+        target: File to make.
+        max_bytes: Largest file.
+
+    Returns:
+        Name → float32 array of each parameter that stays, as it became: begun with, plus its change.
+
+    Raises:
+        OutputRefused: With the reason in the private text.
+    """
+    leaving = {name: shape for name, shape in expected.items() if name not in begins}
+    try:
+        with open_weights(path, expected, max_bytes=max_bytes) as weights, target.open("xb") as stream:
+            changes = {name: list(weights.chunks(name)) for name in sorted(begins)}
+            stream.write(canonical_header(leaving))
+            for name in sorted(leaving):
+                for chunk in weights.chunks(name):
+                    stream.write(chunk.tobytes())
+        with np.errstate(over="ignore"):
+            became = {name: begins[name] + np.concatenate(of).reshape(expected[name]) for name, of in changes.items()}
+        check_finite(became)
+    except Malformed as error:
+        raise OutputRefused(_REFUSED, private=f"The run's result was refused: {error}.") from error
+    return became
 
 
 def take_update(source: Path | bytes, expected: Shapes, *, max_bytes: int, encoding: str = "none") -> FiniteArrays:

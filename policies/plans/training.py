@@ -244,14 +244,14 @@ class TrainingPlan:
         if self.privacy is not None and not isinstance(self.privacy, PrivacySpec):
             raise PlanError(f"privacy must be a PrivacySpec or None, got {self.privacy!r}.")
         self.server.check_beside(
+            model=self.model,
             server_momentum=self.server_momentum,
             server_averaging=self.server_averaging,
             proximal_mu=self.proximal_mu,
             momentum=self.momentum,
         )
         check_statement(self.statement)
-        most = MAX_PICTURES_PER_PATIENT
-        validate.integer("pictures_per_patient", self.pictures_per_patient, low=1, high=most)
+        validate.integer("pictures_per_patient", self.pictures_per_patient, low=1, high=MAX_PICTURES_PER_PATIENT)
         if self.pictures_per_patient > 1 and (self.privacy is None or self.privacy.unit != "patient"):
             raise PlanError(
                 f"pictures_per_patient is {self.pictures_per_patient}, but the plan's privacy is not for each patient. "

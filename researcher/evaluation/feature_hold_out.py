@@ -36,12 +36,11 @@ def with_features(
             f"The model reads features of {spec.backbone!r}. Give its public weights, with SHA-256 "
             f"{spec.weights_sha256}: --backbone_weights."
         )
-    from datasites.training.models.public.backbone import features_of, load_backbone
-    from datasites.training.models.public.public_weights import read_public_weights
+    from datasites.training.models.public import backbone, public_weights
 
     file = Source.parse(backbone_weights).get(download)
-    network = load_backbone(spec, read_public_weights(file, sha256=spec.weights_sha256))
+    network = backbone.load_backbone(spec, public_weights.read_public_weights(file, sha256=spec.weights_sha256))
     found = np.empty((len(hold_out.images), spec.width), dtype=np.float32)
-    for rows, values in features_of(network, spec, hold_out.images):
+    for rows, values in backbone.features_of(network, spec, hold_out.images):
         found[rows] = values
     return replace(hold_out, features=found)

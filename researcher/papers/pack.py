@@ -27,6 +27,7 @@ from researcher.papers.kept_receipts import FOLDER
 from researcher.papers.lines import facts_by_name
 from researcher.papers.study_record import EXTRACTS, MODEL_FILE, StudyRecord, read_record
 from researcher.papers.words import Words, read_words
+from researcher.studies.checkpoints import check_whole
 
 MANIFEST, BILL, STUDY, EVALUATION = "evidence.json", "sbom.cdx.json", "study", "evaluation.json"
 PACK_VERSION = 1
@@ -73,7 +74,9 @@ def write_pack(
     Raises:
         EvidenceRefused, ReceiptInvalid, ConfigError: A file does not hold, or `out` is there.
     """
-    model = model or study / MODEL_FILE
+    if model is None:
+        check_whole(study)
+        model = study / MODEL_FILE
     if evaluation is None and (study / EVALUATION).is_file():
         evaluation = study / EVALUATION
     if out.exists():

@@ -10,6 +10,7 @@ from policies.answers.odds import at_each_rate, odds
 from policies.budget.accountant import plan_spend
 from policies.budget.membership import membership_bounds
 from policies.budget.steps import GaussianSteps
+from policies.plans.server.local_part import keeps_part
 from policies.plans.tokeniser import TEXT_MODELS
 from researcher.evaluation.evaluation import Evaluation
 from researcher.reports.participation import APPROVED
@@ -37,7 +38,18 @@ def summary(result: StudyResult) -> str:
         told = f"in a simulation of {where}: {result.simulated}."
     return (
         f"A {model.name} of {result.parameters:,} parameters that tells {classes} {apart} "
-        f"{height} × {width} {kind} {pictures}, trained {told}"
+        f"{height} × {width} {kind} {pictures}, trained {told}{_what_stayed(result)}"
+    )
+
+
+def _what_stayed(result: StudyResult) -> str:
+    """What of the model each hospital kept, and what the scores are therefore of; empty where nothing was."""
+    if not keeps_part(result.plan):
+        return ""
+    what = "The last layer" if result.plan.server.strategy == "fed_per" else "The norms' scales and shifts"
+    return (
+        f" {what} stayed there too, each hospital's its own. The scores are of what they share, with such a part "
+        "fitted on one half of the hold-out and scored on the other; no hospital's own part is in them."
     )
 
 

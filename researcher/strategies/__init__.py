@@ -18,6 +18,9 @@ from researcher.strategies.fed_avg import FedAvg
 from researcher.strategies.fed_nova import FedNova
 from researcher.strategies.fed_yogi import FedYogi
 from researcher.strategies.krum import Krum
+from researcher.strategies.local_part.fed_bn import FedBn
+from researcher.strategies.local_part.fed_per import FedPer
+from researcher.strategies.local_part.shared_part import SharedPart
 from researcher.strategies.order_statistics import CoordinateMedian, TrimmedMean
 from researcher.strategies.per_hospital.kept_weights import KeptWeights
 from researcher.strategies.per_hospital.mr_mtl import MrMtl
@@ -35,7 +38,9 @@ __all__ = [
     "FedAdagrad",
     "FedAdam",
     "FedAvg",
+    "FedBn",
     "FedNova",
+    "FedPer",
     "FedYogi",
     "KeptWeights",
     "Krum",
@@ -43,6 +48,7 @@ __all__ = [
     "Scaffold",
     "ServerState",
     "ServerStep",
+    "SharedPart",
     "Strategy",
     "TrimmedMean",
     "Weights",
@@ -63,6 +69,8 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = MappingProxyType(
         "scaffold": Scaffold,
         "dp_fc": DpFc,
         "mr_mtl": MrMtl,
+        "fed_per": FedPer,
+        "fed_bn": FedBn,
     }
 )
 """Name → frozen dataclass of settings with `init` and `apply`. A new algorithm: a file, and a line here.

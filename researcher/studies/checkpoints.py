@@ -25,7 +25,7 @@ from researcher.studies.history import History, PrivacySpent
 from researcher.weights_file import WeightsFile
 
 CHECKPOINT_VERSION = 1
-STATE_FILE = "state.json"
+STATE_FILE, SHARED_FILE = "state.json", "shared_part.safetensors"
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, PlanError)
 
 
@@ -82,6 +82,7 @@ def load_model(path: Path | str) -> Checkpoint:
     """
     path, sidecar = Path(path), _sidecar(path)
     if not path.exists():
+        check_whole(path.parent)
         raise ConfigError(f"{path} cannot be read: there is no such file. Give the global model that 'train' wrote.")
     about = _read(sidecar)
     try:
@@ -96,6 +97,19 @@ def load_model(path: Path | str) -> Checkpoint:
         )
     except _MALFORMED as error:
         raise ConfigError(f"{sidecar} is not the sidecar of a global model ({error}).") from error
+
+
+def check_whole(folder: Path) -> None:
+    """Refuses the folder of a study that has no global model, since each hospital keeps a part of it.
+
+    Raises:
+        ConfigError: It is one.
+    """
+    if (folder / SHARED_FILE).exists():
+        raise ConfigError(
+            f"The study in {folder} has no whole model to export, judge or publish: each hospital keeps a part of its "
+            f"own, which never leaves it. What they share is {SHARED_FILE}; a whole model needs a part trained at home."
+        )
 
 
 def save_state(folder: Path | str, state: ServerState, history: History, *, plan_digest: str) -> Path:

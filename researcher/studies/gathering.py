@@ -18,6 +18,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from functools import partial
 
 from policies.errors import DatasiteUnreachable, NotEnoughDatasites, RunLost, WanwuError
+from policies.plans.server.local_part import shared
 from policies.plans.training import TrainingPlan
 from researcher.strategies import ClientUpdate, ServerState
 from researcher.studies.asked_round import AskedRound
@@ -93,7 +94,7 @@ class Gathering:
             NotEnoughDatasites: They were too few, and more may come when the round is asked for again.
         """
         weights = self._outgoing(state)
-        shapes = {name: array.shape for name, array in state.weights.items()}
+        shapes = shared(self._plan, {name: array.shape for name, array in state.weights.items()})
         begun, backoff = time.monotonic(), Backoff()
         moved = begun
         self._enough_after = None

@@ -22,8 +22,8 @@ import numpy as np
 from policies.errors import ConfigError
 from policies.plans.server.server_spec import BESIDE
 from policies.plans.training import TrainingPlan
-from researcher.evaluation.evaluation import evaluate
 from researcher.evaluation.hold_out import HoldOut
+from researcher.evaluation.shared_part import evaluate_round
 from researcher.strategies import KeptWeights, ServerState, Strategy, build
 from researcher.studies.asked_round import AskedRound
 from researcher.studies.checkpoints import load_state, save_state
@@ -190,7 +190,7 @@ class Study(Submission[TrainingPlan]):
             skipped |= dict.fromkeys(came.names, "its update came, for a round that was given up")
         if next_state.round == self.plan.rounds:  # what is still under way is for no round any more
             came.epsilon |= gathering.end(for_good=True)
-        scores = evaluate(self.plan.model, next_state.model, hold_out)
+        scores = evaluate_round(self.plan, next_state.model, hold_out)
         record = RoundRecord(
             round=next_state.round,
             datasites=averaged,

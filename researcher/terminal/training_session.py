@@ -12,6 +12,7 @@ import numpy as np
 from policies import versions
 from policies.errors import ConfigError, WanwuError
 from policies.inside_folder import inside
+from policies.plans.server.local_part import keeps_part, shared
 from policies.plans.server.server_spec import PERSONAL
 from policies.plans.training import TrainingPlan
 from policies.terminal.rich_terminal import PlainConsole, line
@@ -19,7 +20,7 @@ from researcher.counts.kept_gram import GRAM_FILE, KeptGram
 from researcher.evaluation.hold_out import HoldOut
 from researcher.reports import StudyResult, write_report
 from researcher.strategies import ServerState, Strategy, build
-from researcher.studies.checkpoints import Checkpoint, save_model
+from researcher.studies.checkpoints import SHARED_FILE, Checkpoint, check_whole, save_model
 from researcher.studies.history import History
 from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.study import Study, strategy_of
@@ -94,7 +95,8 @@ def train_study(
     )
     result = result_of(study, state, history, hold_out)
     missing = write_all(out, study, state, history, result)
-    console.print(f"Written to {out}/: report.html, result.json, {MODEL_FILE}", soft_wrap=True)
+    file = SHARED_FILE if keeps_part(study.plan) else MODEL_FILE
+    console.print(f"Written to {out}/: report.html, result.json, {file}", soft_wrap=True)
     for name, error in missing.items():
         told = f": its receipt was not fetched, ask again with the command receipts. {error.code}: {error.public}"
         console.print(line((name, "yellow"), told))
@@ -144,8 +146,10 @@ def model_file(folder: Path, hospital: str | None = None) -> Path:
         hospital: Its name; the global model if None.
 
     Raises:
-        ConfigError: The name cannot be one of a file in the folder.
+        ConfigError: The name cannot be one of a file in the folder; or the study has no whole model, since each
+            hospital keeps a part of its own.
     """
+    check_whole(folder)
     return inside(folder, MODEL_FILE if hospital is None else f"model-{hospital}.safetensors")
 
 
@@ -153,6 +157,8 @@ def write_all(
     out: Path, study: Study, state: ServerState, history: History, result: StudyResult
 ) -> dict[str, WanwuError]:
     """Writes the global model, those of the hospitals where each has its own, result, curves, report and receipts.
+
+    Where hospitals keep a part of the model, `shared_part.safetensors` has the rest, and there is no global model.
 
     Args:
         out: The folder to write into.
@@ -178,7 +184,10 @@ def write_all(
         privacy={name: spent for name, spent in study.privacy(history).items() if spent or name in result.took_part},
         form=next(there[name].datasets[study.plan.dataset].form for name in study.requests if name in there),
     )
-    save_model(out / MODEL_FILE, checkpoint)
+    if keeps_part(study.plan):
+        save_model(out / SHARED_FILE, replace(checkpoint, weights=shared(study.plan, state.model)))
+    else:
+        save_model(out / MODEL_FILE, checkpoint)
     if study.plan.server.strategy in PERSONAL and state.kept is not None:
         for name in state.kept.hospitals:
             save_model(model_file(out, name), replace(checkpoint, weights=state.kept.read(name) or state.model))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 from support.ledgers import ledger_at
 
 from datasites.approvals.approval import Approval
@@ -27,7 +28,7 @@ from policies.budget.accountant import round_spend
 from policies.budget.limits import DatasetLimits, PrivacyBudget
 from policies.budget.steps import GaussianSteps
 from policies.contracts.inputs import Ticket
-from policies.contracts.weights import canonical_bytes
+from policies.contracts.weights import Shapes, canonical_bytes
 from policies.ledger.ledger import Ledger
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
@@ -91,6 +92,7 @@ class Datasite:
     ledger: Ledger
     audit: AuditLog
     supervisor: Supervisor
+    approval: Approval
     gpus: tuple[Gpu, ...] = ()
     started: bool = False
 
@@ -101,6 +103,10 @@ class Datasite:
 
     def ask(self, round_index: int = 0, seed: int = 0) -> dict[str, Any]:
         """Asks for a round with the weights that `seed` draws, through the gate that researchers' calls pass."""
+        return self.ask_with(initial_weights(SPEC, seed), round_index)
+
+    def ask_with(self, weights: Mapping[str, np.ndarray], round_index: int = 0) -> dict[str, Any]:
+        """Asks for a round with these weights, likewise."""
         admission = Admission(
             queue=self.queue,
             blobs=self.blobs,
@@ -108,8 +114,8 @@ class Datasite:
             audit=self.audit,
             max_update_bytes=1 << 20,
         )
-        digest = self.blobs.put(ACCOUNT, canonical_bytes(initial_weights(SPEC, seed)))
-        asked = admission(_approval(self.state), PLAN.to_json(), Ticket(round_index, digest).to_text())
+        digest = self.blobs.put(ACCOUNT, canonical_bytes(weights))
+        asked = admission(self.approval, self.approval.plan.to_json(), Ticket(round_index, digest).to_text())
         plain: dict[str, Any] = to_plain(asked)
         return plain
 
@@ -138,7 +144,7 @@ class Datasite:
     def again(self) -> Datasite:
         """The same state folder after a restart."""
         self.close()
-        return open_datasite(self.state, self.fork_server)
+        return open_datasite(self.state, self.fork_server, approval=self.approval)
 
     def close(self) -> None:
         if self.started:
@@ -147,9 +153,15 @@ class Datasite:
 
 
 def open_datasite(
-    state: StateFolder, fork_server: Scripted | ForkServer, *, gpus: tuple[Gpu, ...] = (), **options: Any
+    state: StateFolder,
+    fork_server: Scripted | ForkServer,
+    *,
+    gpus: tuple[Gpu, ...] = (),
+    approval: Approval | None = None,
+    **options: Any,
 ) -> Datasite:
     """Opens the parts over a state folder; each run has all the GPUs, and `options` are the supervisor's."""
+    approved = approval or approval_of(state)
     queue, blobs = RunQueue(state.runs), BlobStore(state.blobs, limits=BlobLimits(max_bytes=1 << 20))
     ledger, audit = ledger_at(state.ledger, _tenth_a_step), AuditLog(state.audit)
     supervisor = Supervisor(
@@ -158,7 +170,7 @@ def open_datasite(
         ledger=ledger,
         audit=audit,
         decided=lambda request_id: None,
-        approved=lambda run: _approval(state),
+        approved=lambda run: approved,
         canary=lambda run, gpus, given_up: None,
         state=state,
         fork_server=fork_server,  # type: ignore[arg-type]
@@ -169,7 +181,7 @@ def open_datasite(
         **options,
     )
     state.scratch.mkdir(exist_ok=True)
-    return Datasite(state, fork_server, queue, blobs, ledger, audit, supervisor, gpus)
+    return Datasite(state, fork_server, queue, blobs, ledger, audit, supervisor, approved, gpus)
 
 
 def make_datasite(folder: Path, fork_server: Scripted | ForkServer | None = None, **options: Any) -> Datasite:
@@ -193,9 +205,12 @@ def make_datasite(folder: Path, fork_server: Scripted | ForkServer | None = None
     return made
 
 
-def _approval(state: StateFolder) -> Approval:
+def approval_of(
+    state: StateFolder, plan: TrainingPlan = PLAN, inputs: Shapes = SHAPES, outputs: Shapes = SHAPES
+) -> Approval:
+    """The approval of the one request, of this plan with weights of these shapes."""
     published: Any = SimpleNamespace(store=state.store)
-    return Approval(REQUEST, ACCOUNT, PLAN, published, SHAPES, SHAPES)
+    return Approval(REQUEST, ACCOUNT, plan, published, dict(inputs), dict(outputs))
 
 
 def _tenth_a_step(history: tuple[GaussianSteps, ...], delta: float) -> float:

@@ -12,6 +12,8 @@ from datasites.runs.blobs import Blob, BlobStore
 from datasites.runs.charges import RoundCharges
 from datasites.runs.enclosure import Enclosure
 from datasites.runs.gpus import Gpu
+from datasites.runs.local_parts.kept_parts import LocalParts, file_name
+from datasites.runs.local_parts.round_part import RoundPart
 from datasites.runs.processes.job import Job
 from datasites.runs.processes.process import ForkServer
 from datasites.runs.queue import Run
@@ -22,6 +24,7 @@ from policies.contracts.inputs import decode_weights_file
 from policies.contracts.outputs import release_update
 from policies.plans.kinds import Plan
 from policies.plans.server.beside import taken_in
+from policies.plans.server.local_part import local
 
 
 class Rounds:
@@ -32,6 +35,7 @@ class Rounds:
         charges: Charges a round when its process is closed in and has read no picture yet.
         enclosure: Closes each process in.
         fork_server: Which each process is forked from.
+        local_parts: What stays here of models whose strategy keeps a part at each hospital.
         approved: Checks a run's approval once more and returns it; raises if it does not hold any more.
         foresee: Computes what the researcher is told after the round, while the round runs.
         limits: The most that one run may take.
@@ -45,13 +49,14 @@ class Rounds:
         charges: RoundCharges,
         enclosure: Enclosure,
         fork_server: ForkServer,
+        local_parts: LocalParts,
         approved: Callable[[Run], Approval],
         foresee: Callable[[Run], None],
         limits: RunLimits,
         max_update_bytes: int,
     ) -> None:
         self._blobs, self._charges, self._enclosure, self._fork_server = blobs, charges, enclosure, fork_server
-        self._approved, self._foresee = approved, foresee
+        self._local_parts, self._approved, self._foresee = local_parts, approved, foresee
         self._limits, self._max_update_bytes = limits, max_update_bytes
 
     def run(
@@ -67,7 +72,8 @@ class Rounds:
         """Runs a round; returns the digest of its update, which nobody else knows.
 
         Guarantees:
-            The round is charged before its process reads a picture.
+            The round is charged before its process reads a picture. What the plan's strategy keeps of the model here
+            is not in the update, and is on the disk, under the update's digest, when this returns.
 
         Args:
             run: Which round.
@@ -83,12 +89,14 @@ class Rounds:
         """
         approved = self._approved(run)
         scratch.mkdir(mode=0o700)
+        part = self._part(run, approved, room)
+        came = self._weights(run, approved, scratch)
         job = Job.of_round(
             approved.plan,
             gpus=len(gpus),
             round=run.round,
             store=str(approved.published.store.resolve()),
-            weights=str(self._weights(run, approved, scratch).resolve()),
+            weights=str((part.join(came, scratch / "joined.safetensors") if part else came).resolve()),
             result=str((scratch / "update.safetensors").resolve()),
             confinement=self._enclosure.confine(gpus),
         )
@@ -97,7 +105,18 @@ class Rounds:
         blob = room.enter_context(self._blobs.write(run.account, at_most=at_most))
         with self._enclosure.entrance(run.id) as group:
             self._execute(job, run, group, approved.plan, given_up, progress)
-        return self._release(approved, Path(job.result), blob)
+        result = Path(job.result)
+        if part is not None:
+            result = part.withhold(result, scratch / "leaving.safetensors", max_bytes=self._max_update_bytes)
+        digest = self._release(approved, result, blob)
+        if part is not None:
+            part.keep(file_name(run.round, digest))
+        return digest
+
+    def _part(self, run: Run, approved: Approval, room: contextlib.ExitStack) -> RoundPart | None:
+        """What stays here of the round's model, with room for what becomes of it; None where nothing does."""
+        stays = local(approved.plan, approved.inputs)
+        return room.enter_context(self._local_parts.next(run.request_id, approved.inputs, stays)) if stays else None
 
     def _execute(
         self,

@@ -14,14 +14,17 @@ from typing import Any
 
 from policies import validate
 from policies.errors import PlanError
+from policies.plans.model_spec import ModelSpec
 from policies.plans.plan_json import ADDED_LATER
 from policies.plans.ranges import PROXIMAL_MU, Range
+from policies.plans.server.local_part import LOCAL, check_local
 from policies.settings import declared, setting
 
 MOST_HOSPITALS = 10_000
 STRATEGIES = (
     *("fed_avg", "fed_avg_m", "fed_prox", "fed_nova", "fed_adagrad", "fed_adam", "fed_yogi"),
     *("trimmed_mean", "coordinate_median", "krum", "dp_fc", "scaffold", "mr_mtl"),
+    *LOCAL,
 )
 BESIDE: Mapping[str, str] = MappingProxyType({"scaffold": "correction", "mr_mtl": "anchor"})
 """Strategies that send each hospital arrays of its own beside the global weights → what these are called."""
@@ -117,19 +120,22 @@ class ServerSpec:
                 )
 
     def check_beside(
-        self, *, server_momentum: float, server_averaging: float, proximal_mu: float, momentum: float
+        self, *, model: ModelSpec, server_momentum: float, server_averaging: float, proximal_mu: float, momentum: float
     ) -> None:
         """Refuses a plan whose other settings are not those of its strategy.
 
         Args:
+            model: The plan's.
             server_momentum: The plan's.
             server_averaging: The plan's.
             proximal_mu: The plan's.
             momentum: The plan's, at the hospital.
 
         Raises:
-            PlanError: A setting is zero that the strategy is named for, or one is given that it does not have.
+            PlanError: A setting is zero that the strategy is named for, or one is given that it does not have; or the
+                strategy keeps a part of each model at its hospital, and this model has no such part.
         """
+        check_local(self.strategy, model)
         given: dict[str, float] = {"server_momentum": server_momentum, "proximal_mu": proximal_mu}
         if (needed := _NAMED_FOR.get(self.strategy)) and not given[needed]:
             raise PlanError(f"{needed} is 0, so {self.strategy} would be fed_avg. Set {needed}, or choose fed_avg.")

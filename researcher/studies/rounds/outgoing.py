@@ -19,9 +19,10 @@ from policies.contracts.weights import Malformed
 from policies.errors import ConfigError, FederationError
 from policies.plans.kinds import Plan
 from policies.plans.server.beside import together, word_of
+from policies.plans.server.local_part import keeps_part
 from policies.plans.server.server_spec import BESIDE
 from policies.plans.training import TrainingPlan
-from researcher.strategies import ServerState, Strategy, Weights
+from researcher.strategies import ServerState, SharedPart, Strategy, Weights
 
 _AT_ONCE = 4  # files of hospitals' own that are in memory, whatever the number of hospitals
 
@@ -135,11 +136,18 @@ def arrays_for(strategy: Strategy, plan: TrainingPlan, state: ServerState, datas
 
 
 def check_sends(strategy: Strategy, plan: TrainingPlan) -> None:
-    """Refuses a strategy that sends hospitals other arrays than the plan says, before anybody is asked.
+    """Refuses a strategy that sends hospitals, or averages, other arrays than the plan says, before anybody is asked.
 
     Raises:
-        ConfigError: It sends arrays of their own and the plan has none, or the other way round.
+        ConfigError: It sends arrays of their own and the plan has none, or the other way round; or it averages a shared
+            part and the plan keeps none at the hospitals, or the other way round.
     """
+    if keeps_part(plan) != isinstance(strategy, SharedPart):
+        averages = "a shared part of the model" if isinstance(strategy, SharedPart) else "whole models"
+        raise ConfigError(
+            f"The strategy {type(strategy).__name__} averages {averages}, the plan's is {plan.server.strategy}. Name "
+            "the strategy in the plan, which hospitals approve."
+        )
     word = BESIDE.get(plan.server.strategy)
     if (word is not None) != isinstance(strategy, OwnArrays):
         told = "sends each hospital arrays of its own" if word is None else f"sends hospitals no {word}"

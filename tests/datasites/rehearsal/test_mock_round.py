@@ -25,14 +25,16 @@ from datasites.runs.enclosure import Enclosure
 from datasites.runs.processes.job import Job
 from datasites.runs.processes.process import ForkServer
 from datasites.runs.sandbox.limits import RunLimits
-from datasites.training.models import initial_weights
+from datasites.training.models import initial_weights, trainable_shapes
 from policies.answers.hospital import DatasetSchema
 from policies.answers.rehearsals import MAX_LINE, MAX_LINES
+from policies.contracts.outputs import release_update, take_update
 from policies.contracts.weights import canonical_bytes
 from policies.errors import DiskFull, OutputRefused, RunCancelled, RunFailed
 from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
+from policies.plans.server.local_part import shared
 from policies.plans.tokeniser import TextForm
-from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
+from policies.plans.training import ModelSpec, PrivacySpec, ServerSpec, TrainingPlan
 
 SPEC = ModelSpec("small_cnn", (16, 16, 1), 2, {"width": 4})
 PLAN = TrainingPlan("study", "d", SPEC, 36, 100, 0.2, 0.1, privacy=PrivacySpec(2.0, 1.0, 1e-5))
@@ -90,6 +92,20 @@ def test_counts_are_rehearsed_too(machine: Machine) -> None:
     assert machine.run(Asked(evaluation, SCHEMA, SHAPES, evaluation.outputs)).pictures == 32
     statistics = StatisticsPlan("s", "d", (16, 16, 1), 2, ReleaseSpec(2.0, 1e-5))
     assert machine.run(Asked(statistics, SCHEMA, {}, statistics.outputs)).pictures == 32
+
+
+def test_what_stays_is_withheld_in_a_rehearsal_as_in_a_run(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = replace(PLAN, model=ModelSpec("small_cnn", (16, 16, 1), 2), server=ServerSpec("fed_per"))
+    whole, left = trainable_shapes(plan.model), list[bytes]()
+    leaving = shared(plan, whole)
+
+    def release(path: Path, expected: object, *more: object, **options: object) -> None:
+        left.append(path.read_bytes())
+        release_update(path, expected, *more, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(mock_round, "release_update", release)
+    assert machine.run(Asked(plan, SCHEMA, whole, leaving)).pictures == 32
+    assert take_update(left[0], leaving, max_bytes=1 << 20).keys() == whole.keys() - {"head.weight", "head.bias"}
 
 
 def test_a_failure_tells_its_traceback_without_a_folder_of_the_machine(machine: Machine) -> None:

@@ -306,6 +306,9 @@ class Decisions:
         return None if state is None else type("Decision", (), {"decision": state})()
 
 
+NO_LOCAL_PARTS: Any = SimpleNamespace(expire=lambda live: 0)
+
+
 def test_an_update_outlives_its_study_by_the_grace_time_and_no_more(tmp_path: Path) -> None:
     from datasites.runs.queue import RunQueue
 
@@ -320,7 +323,7 @@ def test_an_update_outlives_its_study_by_the_grace_time_and_no_more(tmp_path: Pa
             queue.finish(run.id, update[name])
         queue.enqueue(request_id="live", round_index=1, account=ALICE, weights=weights["waiting"])
         decisions = Decisions(live="approved", over="ended")
-        expiry = Expiry(blobs, queue, decisions)  # type: ignore[arg-type]
+        expiry = Expiry(blobs, queue, decisions, NO_LOCAL_PARTS)  # type: ignore[arg-type]
         later = blobs.path(ALICE, update["live"]).stat().st_mtime + WEEK + 60
         assert expiry.look(now=later) == 3
         assert set(files(tmp_path / "blobs")) == {update["live"], weights["waiting"]}
@@ -338,7 +341,7 @@ def test_nothing_expires_when_it_cannot_be_found_out_what_is_needed(tmp_path: Pa
 
     blobs = store(tmp_path, expiry_seconds=-1.0)
     digest = receive(blobs, b"update")
-    expiry = Expiry(blobs, Broken(), Decisions())  # type: ignore[arg-type]
+    expiry = Expiry(blobs, Broken(), Decisions(), NO_LOCAL_PARTS)  # type: ignore[arg-type]
     expiry.start()
     expiry.stop()
     assert not [thread for thread in threading.enumerate() if thread.name == "expiry"]

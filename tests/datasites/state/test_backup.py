@@ -12,14 +12,18 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.books import ACCOUNT, approve, ledger_of, run_round
 
 from datasites.audit_log.chain import read, verify
 from datasites.files.state_folder import StateFolder
+from datasites.runs.local_parts.kept_parts import LocalParts, file_name
+from datasites.state import backup
 from datasites.state.backup import back_up, latest
 from datasites.state.backup_manifest import MANIFEST, BackupManifest
 from datasites.state.kept_books import open_ledger
+from policies.contracts.weights import canonical_bytes
 from policies.errors import AuditBroken, BackupRefused, LedgerBroken
 
 
@@ -90,6 +94,42 @@ def test_only_blobs_of_unfinished_studies_are_kept(state: StateFolder, tmp_path:
     assert not any(update in name or "f" * 64 in name for name in kept)
 
 
+def local_part(state: StateFolder, update: str, round_index: int) -> Path:
+    """A file as a round's local part is kept in."""
+    folder = LocalParts(state.local_parts, ledger_of(state)).of("one")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = folder / file_name(round_index, update)
+    file.write_bytes(canonical_bytes({"w": np.full(2, round_index, np.float32)}))
+    return file
+
+
+def test_local_parts_are_in_a_backup_and_nothing_of_rounds_that_did_not_complete(
+    state: StateFolder, tmp_path: Path
+) -> None:
+    file = local_part(state, run_round(state, "one", 2), 2)
+    file.with_name(".next-0123").write_bytes(b"of a round that was cut off")
+    manifest = back_up(state, tmp_path / "backups").manifest
+    held = [name for name in manifest.files if name.startswith("local-parts/")]
+    assert held == [str(file.relative_to(state.path))]
+
+
+def test_a_local_part_that_a_round_replaces_meanwhile_does_not_stop_the_backup(
+    state: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = local_part(state, run_round(state, "one", 2), 2)
+    digest_of = backup.digest_of
+
+    def replaced(source: Path) -> str:
+        if source == file:
+            file.unlink(missing_ok=True)
+        return digest_of(source)
+
+    monkeypatch.setattr(backup, "digest_of", replaced)
+    made = back_up(state, tmp_path / "backups")
+    made.manifest.verify(made.folder)
+    assert not [name for name in made.manifest.files if name.startswith("local-parts/")]
+
+
 def test_a_blob_that_has_expired_is_counted_and_does_not_stop_the_backup(state: StateFolder, tmp_path: Path) -> None:
     next((state.blobs / ACCOUNT[:32]).iterdir()).unlink()
     assert back_up(state, tmp_path / "backups").manifest.missing_blobs == 1
@@ -115,9 +155,9 @@ def test_backups_taken_while_rounds_are_charged_know_each_round_that_they_name(
     finally:
         stopping.set()
         working.join()
-    for backup in made:
-        copy = tmp_path / "copy" / backup.folder.name
-        shutil.copytree(backup.folder, copy)
+    for one in made:
+        copy = tmp_path / "copy" / one.folder.name
+        shutil.copytree(one.folder, copy)
         committed = {
             (request, index)
             for request, held in open_ledger(StateFolder(copy)).reservations().items()
@@ -127,7 +167,7 @@ def test_backups_taken_while_rounds_are_charged_know_each_round_that_they_name(
             done = set(table.execute("SELECT request_id, round FROM runs WHERE state='done'").fetchall())
         assert done <= committed
         named = max(int(event.get("ledger_entries", 0)) for event in read(copy / "audit.log").entries)
-        assert named <= backup.manifest.ledger_entries
+        assert named <= one.manifest.ledger_entries
 
 
 def test_a_backup_within_the_state_folder_is_refused(state: StateFolder) -> None:

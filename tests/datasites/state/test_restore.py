@@ -6,6 +6,7 @@ import shutil
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support import versioned
 from support.books import ACCOUNT, approve, ledger_of, run_round
@@ -16,12 +17,14 @@ from datasites.audit_log import ledger_witness
 from datasites.audit_log.chain import read, verify
 from datasites.datasets.removal import finish_withdrawals, remove_patients
 from datasites.files.state_folder import StateFolder
+from datasites.runs.local_parts.kept_parts import LocalParts, file_name
 from datasites.runs.queue import RunQueue
 from datasites.state import agreement
 from datasites.state.backup import MadeBackup, back_up
 from datasites.state.kept_books import open_audit, seal_of
 from datasites.state.restore import Since, restore
 from policies.budget.accountant import GaussianSteps
+from policies.contracts.weights import canonical_bytes
 from policies.errors import BackupRefused, LedgerBroken, StateVersionMismatch
 from policies.ledger.chain import Chain
 
@@ -112,6 +115,35 @@ def test_the_lost_ledger_itself_takes_the_backups_place_and_studies_go_on(
     assert ledger_of(done.state).committed("one", 2) is not None
     assert decision(done.state, "one") == "approved"
     assert charged(done.state) == 7
+
+
+def test_a_study_goes_on_from_the_local_part_of_its_last_round_after_a_restore(
+    state: StateFolder, tmp_path: Path
+) -> None:
+    """The one of the lost folder where that is there; else the newest in the backup, though the ledger has a later."""
+
+    def keep(index: int) -> Path:
+        folder = LocalParts(state.local_parts, ledger_of(state)).of("one")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = folder / file_name(index, run_round(state, "one", index))
+        file.write_bytes(canonical_bytes({"w": np.full(2, index, np.float32)}))
+        return file
+
+    def last(folder: StateFolder) -> list[float]:
+        part = LocalParts(folder.local_parts, ledger_of(folder)).last("one", {"w": (2,)})
+        assert part is not None
+        return [float(value) for value in part["w"]]
+
+    keep(2)
+    made = back_up(state, tmp_path / "backups")
+    assert last(restore(made.folder, tmp_path / "moved", since=Since.NOTHING).state) == [2, 2]
+    newer = keep(3)
+    done = restore(made.folder, tmp_path / "new", since=Since.LOST_BOOKS, lost=state.path)
+    assert done.newer_ledger and last(done.state) == [3, 3]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in done.state.local_parts.rglob("*.safetensors")} == {0o600}
+    newer.unlink()
+    older = restore(made.folder, tmp_path / "older", since=Since.LOST_BOOKS, lost=state.path)
+    assert older.newer_ledger and last(older.state) == [2, 2]
 
 
 def test_without_the_lost_ledger_its_audit_log_charges_what_was_approved_since(

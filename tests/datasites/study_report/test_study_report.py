@@ -36,7 +36,7 @@ from datasites.training.models import initial_weights
 from policies.contracts.weights import canonical_bytes
 from policies.errors import ConfigError, DataError
 from policies.plans.plan_json import canonical_json
-from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
+from policies.plans.training import ModelSpec, PrivacySpec, ServerSpec, TrainingPlan
 
 SPEC = ModelSpec("linear", (16, 16, 1), 2)
 PLAN = TrainingPlan("one", "pictures", SPEC, 4, 1, 0.1, 0.5, privacy=PrivacySpec(2.0, 1.0, 1e-5))
@@ -171,6 +171,18 @@ def test_what_is_not_there_is_named(
 ) -> None:
     with pytest.raises((ConfigError, DataError), match=match):
         change(released, table)
+
+
+def test_a_study_of_which_a_part_stayed_here_has_no_whole_models_to_report_on(
+    released: StateFolder, table: Path
+) -> None:
+    with closing(Approvals(released.approvals)) as approvals:
+        known = approvals.of_request("one")
+        assert known
+        model = ModelSpec("small_cnn", (16, 16, 1), 2)
+        approvals.record(replace(known, plan=replace(PLAN, model=model, server=ServerSpec("fed_bn")).to_json()))
+    with pytest.raises(ConfigError, match="fed_bn, keeps a part of the model here"):
+        make_report(released, "one", table, ())
 
 
 def test_several_studies_of_one_name_must_be_told_apart(released: StateFolder, table: Path) -> None:

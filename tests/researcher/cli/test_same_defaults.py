@@ -16,6 +16,7 @@ import references
 
 from policies.answers.hospital import BudgetAnswer
 from policies.errors import ConfigError, DatasiteUnreachable, PlanError
+from policies.plans.server.local_part import LOCAL
 from policies.plans.server.server_spec import STRATEGIES
 from policies.plans.training import RunSpec, ServerSpec, TrainingPlan
 from policies.settings import declared
@@ -147,7 +148,8 @@ def test_an_option_of_the_server_ends_in_the_plan_from_the_command_line_and_from
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_goes_with_the_recipe(strategy: str) -> None:
     mu = {"proximal_mu": 0.1} if strategy == "fed_prox" else {}
-    plan = make_plan(settings_of({"recipe": "auto", "model": "linear", "strategy": strategy, **mu}), DATASETS)
+    model = "small_cnn" if strategy in LOCAL else "linear"  # of which a part can stay at each hospital
+    plan = make_plan(settings_of({"recipe": "auto", "model": model, "strategy": strategy, **mu}), DATASETS)
     made = strategy_of(plan)
     told = {one.name: getattr(made, one.name) for one in fields(STRATEGY_KINDS[strategy]) if one.name != "gram"}
     assert told == {

@@ -192,7 +192,7 @@ def test_a_column_that_is_not_there_or_cuts_a_patient_is_refused(data: Path) -> 
         make_work(STUDY, SimulationSettings(split="column", column="split_patient", unit="patient"), data)
 
 
-@pytest.mark.parametrize("strategy", ["scaffold", "mr_mtl", "dp_fc"])
+@pytest.mark.parametrize("strategy", ["scaffold", "mr_mtl", "dp_fc", "fed_per", "fed_bn"])
 def test_a_strategy_that_needs_more_of_hospitals_is_refused_before_anything_is_trained(
     data: Path, tmp_path: Path, strategy: str
 ) -> None:

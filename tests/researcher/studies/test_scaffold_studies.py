@@ -18,7 +18,7 @@ from policies.errors import ConfigError
 from policies.plans.server.beside import apart, taken_in
 from policies.plans.training import ModelSpec, PrivacySpec, ServerSpec, TrainingPlan
 from researcher.evaluation.hold_out import HoldOut
-from researcher.strategies import FedAvg, Scaffold
+from researcher.strategies import FedAvg, FedPer, Scaffold
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
@@ -97,6 +97,12 @@ def test_a_strategy_that_sends_other_arrays_than_the_plan_says_is_refused_before
     plain = Study(federation_of(made), replace(PLAN, server=ServerSpec()), requests_of(made), tmp_path)
     with pytest.raises(ConfigError, match="Scaffold sends each hospital arrays of its own, the plan's is fed_avg"):
         plain.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=1, strategy=Scaffold())
+    with pytest.raises(ConfigError, match="FedPer averages a shared part of the model, the plan's is fed_avg"):
+        plain.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=1, strategy=FedPer())
+    parted = replace(PLAN, model=ModelSpec("small_cnn", (16, 16, 1), 2), server=ServerSpec("fed_per"))
+    local = Study(federation_of(made), parted, requests_of(made), tmp_path)
+    with pytest.raises(ConfigError, match="FedAvg averages whole models, the plan's is fed_per"):
+        local.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=1, strategy=FedAvg())
     assert not made.asked
 
 

@@ -16,7 +16,10 @@ from researcher.strategies import KeptWeights, ServerState
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
-    from researcher.studies.checkpoints import load_model
+    from researcher.notebook.folder import exported, judged
+    from researcher.papers.pack import write_pack
+    from researcher.papers.words import Words
+    from researcher.studies.checkpoints import SHARED_FILE, load_model
     from researcher.terminal import training_session
 
 
@@ -26,7 +29,10 @@ def write_all(
     """Writes what a study of one hospital came to."""
     monkeypatch.setattr(training_session, "write_report", lambda out, result: None)
     plan = SimpleNamespace(
-        dataset="cells", model=ModelSpec("linear", (8, 8, 1), 2), digest=lambda: "0" * 64, server=ServerSpec(strategy)
+        dataset="cells",
+        model=ModelSpec("small_cnn", (16, 16, 1), 2),
+        digest=lambda: "0" * 64,
+        server=ServerSpec(strategy),
     )
     datasets = {"cells": SimpleNamespace(form=form), "others": SimpleNamespace(form=PictureForm((1, 1), 3))}
     study = SimpleNamespace(
@@ -37,7 +43,7 @@ def write_all(
         receipts=lambda folder, on_missing: None,
     )
     kept = KeptWeights(tmp_path).with_one("north", {"w": np.ones(2, np.float32)}, public_size=10)
-    state = ServerState({"w": np.zeros(2, np.float32)}, 1, kept=kept)
+    state = ServerState({"w": np.zeros(2, np.float32), "head.bias": np.zeros(2, np.float32)}, 1, kept=kept)
     result = SimpleNamespace(class_names=("a", "b"), took_part=("north",))
     training_session.write_all(tmp_path, study, state, None, result)
 
@@ -60,6 +66,24 @@ def test_where_each_hospital_has_a_model_of_its_own_it_is_a_file_that_every_comm
     assert training_session.model_file(tmp_path, "north") == tmp_path / "model-north.safetensors"
     with pytest.raises(ConfigError):
         training_session.model_file(tmp_path, "../north")
+
+
+def test_where_each_hospital_keeps_a_part_there_is_the_shared_part_and_no_global_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_all(tmp_path, monkeypatch, strategy="fed_per")
+    assert set(load_model(tmp_path / SHARED_FILE).weights) == {"w"}
+    assert not (tmp_path / training_session.MODEL_FILE).exists() and not list(tmp_path.glob("model-*"))
+    for asked in (
+        lambda: training_session.model_file(tmp_path),
+        lambda: training_session.model_file(tmp_path, "north"),
+        lambda: load_model(tmp_path / training_session.MODEL_FILE),
+        lambda: exported(tmp_path, None, "onnx", None, test=None, calibrate_on=None, backbone_weights=None),
+        lambda: judged(tmp_path, None, tmp_path),
+        lambda: write_pack(tmp_path, tmp_path / "papers", Words()),
+    ):
+        with pytest.raises(ConfigError, match="no whole model to export, judge or publish"):
+            asked()
 
 
 def test_what_another_strategy_keeps_of_a_hospital_is_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
