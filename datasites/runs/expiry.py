@@ -40,11 +40,9 @@ class Expiry:
             is done, and that much longer; the local part of a study stays until it ended. If that cannot be found out,
             nothing is removed.
         """
-        live = self._live()
-        self._local_parts.expire({run.request_id for run in live})
-        return self._blobs.expire(
-            {(run.account, run.update_digest if run.state == "done" else run.weights) for run in live}, now=now
-        )
+        self._local_parts.expire(lambda: {run.request_id for run in self._live()})
+        needed = {(run.account, run.update_digest if run.state == "done" else run.weights) for run in self._live()}
+        return self._blobs.expire(needed, now=now)
 
     def _live(self) -> list[Run]:
         """The runs of requests that are approved and have not ended."""

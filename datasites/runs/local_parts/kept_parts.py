@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from datasites.files.private_folder import sync_folder
@@ -104,14 +104,16 @@ class LocalParts:
         finally:
             aside.unlink(missing_ok=True)
 
-    def expire(self, live: Collection[str]) -> int:
-        """Removes the parts of all requests but those in `live`; returns of how many.
+    def expire(self, live: Callable[[], Collection[str]]) -> int:
+        """Removes the parts of requests that have ended; returns of how many.
 
         Args:
-            live: Requests that are approved and have not ended.
+            live: Returns the requests that are approved and have not ended. Called after the folders were looked at:
+                one of a request that begins meanwhile is none of them.
         """
-        needed = {self.of(request_id).name for request_id in live}
-        over = [folder for folder in self._folder.glob("*/") if folder.name not in needed]
+        there = list(self._folder.glob("*/"))
+        needed = {self.of(request_id).name for request_id in live()}
+        over = [folder for folder in there if folder.name not in needed]
         for folder in over:
             shutil.rmtree(folder)
         if over:

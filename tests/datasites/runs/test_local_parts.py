@@ -326,6 +326,17 @@ def test_a_local_part_stays_as_long_as_its_study_and_no_longer(datasite: Datasit
     assert not list(datasite.state.local_parts.iterdir())
 
 
+def test_a_request_that_begins_while_the_others_are_looked_through_keeps_its_part(datasite: Datasite) -> None:
+    parts_of = datasite.supervisor.local_parts
+
+    def meanwhile() -> set[str]:
+        ask_and_run(datasite, 0, (1, 2, 3))
+        return set()
+
+    assert parts_of.expire(meanwhile) == 0 and kept(datasite) == [17, 28]
+    assert parts_of.expire(set) == 1
+
+
 def test_another_request_begins_with_what_comes_in(datasite: Datasite) -> None:
     ask_and_run(datasite, 0, (1, 2, 3))
     assert datasite.supervisor.local_parts.last("request-1", STAYS) is None
