@@ -93,7 +93,10 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "errors plans",
         "datasites": "training.gpu training.losses training.pictures training.process_group training.randomness",
     },
-    "datasites.training.models": {"policies": "errors plans", "datasites": "training.pictures"},
+    "datasites.training.models": {
+        "policies": "errors graphs plans",
+        "datasites": "training.graphs training.pictures",
+    },
     "datasites.assets": {"policies": "answers errors plans validate", "datasites": "files sources training.models"},
     "datasites.approvals": {"policies": "answers errors ledger plans untrusted_text", "datasites": "assets files"},
     "datasites.audit_log": {"policies": "errors ledger plans untrusted_text", "datasites": "files"},
@@ -140,7 +143,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.access": {"policies": "errors inside_folder validate", "datasites": "audit_log config files pysyft"},
     "datasites.code_requests": {
-        "policies": "answers budget errors ledger papers plans untrusted_text validate versions",
+        "policies": "answers budget errors graphs ledger papers plans untrusted_text validate versions",
         "datasites": (
             "approvals assets audit_log config files pysyft rehearsal.rehearsals state training.engines training.models"
         ),
@@ -214,14 +217,14 @@ HOUSE: dict[str, dict[str, str]] = {
     "researcher.strategies": {"policies": "contracts errors validate", "researcher": "weights_file"},
     "researcher.hospitals": {"policies": "answers contracts errors ledger plans untrusted_text validate versions"},
     "researcher.planning": {
-        "policies": "answers budget errors plans settings validate",
+        "policies": "answers budget errors graphs plans settings validate",
         "datasites": "training.engines training.models",
         "researcher": "atomic_file hospitals",
     },
     "researcher.captures": {
         "policies": "errors graphs untrusted_text",
         "datasites": "training.book_keeping training.graphs training.models",
-        "researcher": "atomic_file",
+        "researcher": "atomic_file weights_file",
     },
     "researcher.evaluation": {
         "policies": "errors plans",
@@ -334,7 +337,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.elsewhere": {"policies": "answers errors ledger plans validate", "datasites": "files"},
     "datasites.review": {
-        "policies": "answers budget errors ledger plans untrusted_text",
+        "policies": "answers budget errors graphs ledger plans untrusted_text",
         "datasites": "assets code_requests elsewhere",
     },
     "datasites.rules": {

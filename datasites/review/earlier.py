@@ -8,6 +8,9 @@ from typing import Any
 
 from datasites.code_requests.books import Books
 from datasites.review.review import Changed, Differences
+from policies.errors import GraphError
+from policies.graphs.own_model import check_graph
+from policies.graphs.summary import summary_of
 from policies.ledger.reservations import Reservation, reservations
 from policies.plans.kinds import Plan
 from policies.plans.plan_json import settings
@@ -31,6 +34,10 @@ IN_PLAIN_WORDS = {
     "model.name": "model",
     "model.image_shape": "size of the pictures",
     "model.num_classes": "number of classes",
+    "model.graph": "own model",
+    "model.graph.operators": "operators of the own model",
+    "model.graph.parameters": "trained numbers of the own model",
+    "model.graph.multiplications": "multiplications of the own model for a picture",
     "model.options.weights_sha256": "public weights",
     "run.timeout_seconds": "longest time of a round, in seconds",
     "pictures_per_patient": "pictures of a patient that a step looks at",
@@ -118,9 +125,23 @@ def differences(standing: Standing, plan: Plan, researcher: str) -> tuple[Differ
     ):
         if earlier is not None:
             held = earlier.held
-            changed = _changed(_flat(settings(earlier.plan)), _flat(settings(plan)))
+            changed = _changed(_told(earlier.plan), _told(plan))
             found.append(Differences(of, held.request_id, held.study, changed))
     return tuple(found)
+
+
+def _told(plan: Plan) -> dict[str, str]:
+    """A plan's settings by their dotted names, and of an own model how often its graph has each operator."""
+    told = _flat(settings(plan))
+    try:
+        proof = check_graph(plan)
+    except GraphError:  # approved by rules that have become stricter: its digest is told all the same
+        return told
+    if proof is not None:
+        found = summary_of(proof)
+        figures = {name: getattr(found, name) for name in ("operators", "parameters", "multiplications")}
+        told |= {f"model.graph.{name}": f"{count:,}" for name, count in {**figures, **found.kinds}.items()}
+    return told
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[Changed, ...]:

@@ -9,6 +9,8 @@ import math
 
 from datasites.code_requests.calculator import DeclaredShapes
 from policies.answers.sentence import Sentence, said
+from policies.graphs.own_model import check_graph
+from policies.graphs.summary import summary_of
 from policies.plans.features import FeatureSpec
 from policies.plans.kinds import Plan
 from policies.plans.releases import EvaluationPlan, GramPlan, StatisticsPlan
@@ -81,6 +83,18 @@ FROM_A_STUDY = (
     "The platform's own {model}, with weights that came in before: those of round {round} of the request {request}, "
     "study {study}."
 )
+FROM_AN_OWN_GRAPH = (
+    "The researcher's own network, not one of the platform's: a graph of {operators} operators with {numbers} trained "
+    "numbers, {multiplications} multiplications for a picture. It holds no code. That no picture of a batch meets "
+    "another in it is proved, here and again before each run. The researcher sends its first weights with the first "
+    "round of {rounds}; the plan does not say what they were made from, and taking them in costs no epsilon."
+)
+FROM_A_STUDY_WITH_AN_OWN_GRAPH = (
+    "The researcher's own network, not one of the platform's: a graph of {operators} operators with {numbers} trained "
+    "numbers, {multiplications} multiplications for a picture. It holds no code. That no picture of a batch meets "
+    "another in it is proved, here and again before each run. Its weights came in before: those of round {round} of "
+    "the request {request}, study {study}."
+)
 NO_WEIGHTS = "The platform's own {model}, of which only what it makes of a picture is used. No weights come in."
 NO_MODEL = "No model is used."
 
@@ -152,7 +166,25 @@ def model_from(plan: Plan, came_before: tuple[str, str, int] | None) -> Sentence
         return said(NO_WEIGHTS, model=plan.model.name)
     if spec := FeatureSpec.of(plan.model):
         return said(FROM_FEATURES, backbone=spec.backbone, digest=spec.weights_sha256)
+    own = _own(plan)
     if came_before is not None:
         request, study, index = came_before
+        if own:
+            return said(FROM_A_STUDY_WITH_AN_OWN_GRAPH, **own, request=request, study=study, round=index)
         return said(FROM_A_STUDY, model=plan.model.name, request=request, study=study, round=index)
+    if own:
+        return said(FROM_AN_OWN_GRAPH, **own, rounds=plan.rounds)
     return said(FROM_THE_RESEARCHER, model=plan.model.name, rounds=plan.rounds)
+
+
+def _own(plan: Plan) -> dict[str, int]:
+    """Figures of the plan's own model, which is read and proved for them; none where its model is built in."""
+    proof = check_graph(plan)
+    if proof is None:
+        return {}
+    found = summary_of(proof)
+    return {
+        "operators": found.operators,
+        "numbers": found.parameters,
+        "multiplications": found.multiplications,
+    }

@@ -9,12 +9,13 @@ from typing import Any, Self
 from policies.errors import ConfigError, LimitExceeded
 from policies.plans import ranges
 from policies.plans.kinds import Plan
-from policies.plans.releases import ReleaseSpec
+from policies.plans.releases import ReleaseSpec, StatisticsPlan
 from policies.plans.training import PrivacySpec, TrainingPlan
 from policies.validate import PLANS, Checks
 
 _checks = Checks(ConfigError)
 
+MODEL_SOURCES = ("built_in", "graph")
 # A plan's field → the limit that holds its least and most, and the range that those must lie in.
 _RANGES = {
     "max_grad_norm": ("max_grad_norms", ranges.MAX_GRAD_NORM),
@@ -61,7 +62,8 @@ class DatasetLimits:
         approvals_needed: How many different people of the hospital must approve a request.
         adaptive_filter: Whether the total must hold by the bound that is proved for studies chosen by earlier results,
             too, which counts about a tenth more.
-        model_sources: Where a model may come from; `built_in` means the platform's own models.
+        model_sources: Where a model may come from: `built_in`, the platform's own models; `graph`, researchers' own
+            ones, as graphs of operators that the platform knows.
     """
 
     total: PrivacyBudget = field(default_factory=lambda: PrivacyBudget(8.0, 1e-5))
@@ -101,7 +103,7 @@ class DatasetLimits:
             raise ConfigError(f"model_sources must be a list, got {self.model_sources!r}.")
         object.__setattr__(self, "model_sources", tuple(self.model_sources))
         for source in self.model_sources:
-            _checks.choice("model_sources", source, ("built_in",))
+            _checks.choice("model_sources", source, MODEL_SOURCES)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; `total` becomes {epsilon, delta}."""
@@ -138,8 +140,8 @@ class DatasetLimits:
             LimitExceeded: With what was expected, what came and what to change.
         """
         self._check_length(plan)
+        self._check_sources(plan)
         if isinstance(plan, TrainingPlan):
-            self._check_sources()
             self._check_training(plan)
         elif public_size < self.min_release_size:
             raise LimitExceeded(
@@ -164,8 +166,14 @@ class DatasetLimits:
                 f"{plan.total_steps} in {plan.rounds} rounds. Lower the rounds or the steps of each."
             )
 
-    def _check_sources(self) -> None:
-        if "built_in" not in self.model_sources:
+    def _check_sources(self, plan: Plan) -> None:
+        own = not isinstance(plan, StatisticsPlan) and plan.model.is_own
+        if own and "graph" not in self.model_sources:
+            raise LimitExceeded(
+                "The hospital takes no own models on this dataset: model_sources lacks 'graph'. Name a built-in model, "
+                "or ask the hospital."
+            )
+        if isinstance(plan, TrainingPlan) and not own and "built_in" not in self.model_sources:
             raise LimitExceeded("The hospital trains no built-in model on this dataset. Ask which sources it allows.")
 
     def _check_training(self, plan: TrainingPlan) -> None:

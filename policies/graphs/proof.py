@@ -32,6 +32,7 @@ class ProvedNode:
         value: What it gives.
         copied: Places of the inputs that are trained, the same for all pictures, and meet them here: the engine makes
             a copy for each picture, whose gradient is that picture's.
+        multiplications: For one picture, forward.
     """
 
     operator: str
@@ -39,6 +40,7 @@ class ProvedNode:
     attributes: Attributes
     value: Value
     copied: tuple[int, ...]
+    multiplications: int
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def prove(graph: Graph, limits: GraphLimits = LIMITS) -> Proof:
     costs = Costs(limits)
     for number, node in enumerate(graph.nodes):
         try:
-            proved, multiplications = _proved(number, node, known, limits)
+            proved = _proved(number, node, known, limits)
         except Refusal as refusal:
             raise GraphError(f"{_place(number, node)} is refused: {refusal}.") from refusal
         unused -= set(node.inputs)
@@ -90,7 +92,7 @@ def prove(graph: Graph, limits: GraphLimits = LIMITS) -> Proof:
         inputs, operator = tuple(known[name] for name in node.inputs), OPERATORS[node.operator]
         numbers = proved.value.numbers + operator.between(inputs, proved.attributes, proved.value)
         numbers += sum(inputs[place].numbers for place in proved.copied)
-        costs.add(node.inputs, proved.value, multiplications, numbers, _place(number, node))
+        costs.add(node.inputs, proved.value, proved.multiplications, numbers, _place(number, node))
     _check_end(graph, nodes[-1].value, unused)
     weights = sum(known[f"parameter:{name}"].numbers for name in graph.parameters)
     return Proof(graph, tuple(nodes), costs.multiplications, costs.numbers, weights)
@@ -107,7 +109,7 @@ def _beginnings(graph: Graph) -> dict[str, Value]:
     return known
 
 
-def _proved(number: int, node: Node, known: Mapping[str, Value], limits: GraphLimits) -> tuple[ProvedNode, int]:
+def _proved(number: int, node: Node, known: Mapping[str, Value], limits: GraphLimits) -> ProvedNode:
     operator = OPERATORS.get(node.operator)
     if operator is None:
         raise Refusal(
@@ -131,9 +133,8 @@ def _proved(number: int, node: Node, known: Mapping[str, Value], limits: GraphLi
         for place, one in enumerate(inputs)
         if value.batch is not None and one.batch is None and one.trained and place not in operator.shared
     )
-    return ProvedNode(node.operator, node.inputs, attributes, value, copied), operator.multiplications(
-        inputs, attributes, value
-    )
+    cost = operator.multiplications(inputs, attributes, value)
+    return ProvedNode(node.operator, node.inputs, attributes, value, copied, cost)
 
 
 def _attributes(number: int, node: Node, operator: Operator) -> Attributes:

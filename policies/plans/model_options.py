@@ -15,7 +15,7 @@ from policies import validate
 from policies.errors import PlanError
 from policies.plans.features import FEATURES_MODEL, FeatureSpec
 from policies.plans.kinds import Plan
-from policies.plans.model_spec import ModelSpec
+from policies.plans.model_spec import GRAPH_MODEL, ModelSpec
 from policies.plans.releases import StatisticsPlan
 from policies.plans.tokeniser import TEXT_MODELS, text_form
 from policies.plans.training import TrainingPlan
@@ -104,13 +104,15 @@ MODELS = tuple(sorted((*PICTURE_MODELS, *TEXT_MODELS, FEATURES_MODEL)))
 
 
 def check_options(model: ModelSpec) -> None:
-    """Returns if the plan names a model that exists, with options that it takes.
+    """Returns if the plan names a model that exists, with options that it takes, or carries a graph.
 
     Raises:
         PlanError: An unknown model or option, one that is missing, or one out of range.
     """
+    if model.is_own:
+        return  # its graph is read and proved by `policies.graphs.own_model`
     if model.name not in MODELS:
-        raise PlanError(f"Unknown model {model.name!r}; known are {', '.join(MODELS)}.")
+        raise PlanError(f"Unknown model {model.name!r}; known are {', '.join((*MODELS, GRAPH_MODEL))}.")
     if model.name in TEXT_MODELS:
         text_form(model)
         text_options(model)

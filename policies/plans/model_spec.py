@@ -1,4 +1,4 @@
-"""The model that a plan is about: its name and options, what it looks at, what its outputs mean. Public."""
+"""The model that a plan is about: its name and options or its graph, what it looks at and what it tells. Public."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 
 from policies import validate
 from policies.errors import PlanError
+from policies.plans.graph import packed_graph
 from policies.plans.picture_form import LABEL_KINDS
 from policies.plans.plan_json import ADDED_LATER
 
 MAX_OPTIONS = 16
+GRAPH_MODEL = "graph"
+"""The name of every own model: its plan carries the graph."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +22,15 @@ class ModelSpec:
     """Which model is trained or evaluated.
 
     Attributes:
-        name: A name from `datasites.training.models.MODELS`.
+        name: A name from `datasites.training.models.MODELS`, or `graph` for an own model.
         image_shape: (height, width, channels) in pixels.
         num_classes: Size of the last layer.
         options: Further settings of that model, name → word, number or true/false, few and short; see
             `policies.plans.model_options` for those that each model takes.
         label_kind: What the outputs mean, as the dataset's schema says: `single`, a picture has one of the classes;
             `multi`, each class is a finding that a picture has, has not, or nobody knows.
+        graph: The own model's graph, packed (`policies.plans.graph.packed_graph`), where the name is `graph`; else
+            empty. What is in it is for `policies.graphs.own_model` to read and to prove.
     """
 
     name: str
@@ -33,6 +38,7 @@ class ModelSpec:
     num_classes: int
     options: Mapping[str, str | int | float | bool] = field(default_factory=dict, hash=False)
     label_kind: str = field(default="single", metadata=ADDED_LATER)
+    graph: str = field(default="", repr=False, metadata=packed_graph.IN_A_PLAN)
 
     def __post_init__(self) -> None:
         validate.name("model.name", self.name)
@@ -48,9 +54,27 @@ class ModelSpec:
         for key, value in self.options.items():
             validate.option(f"model.options.{validate.name('a name in model.options', key)}", value)
         validate.choice("model.label_kind", self.label_kind, LABEL_KINDS)
+        self._check_graph()
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
         object.__setattr__(self, "options", types.MappingProxyType(dict(sorted(self.options.items()))))
 
     def __reduce__(self) -> tuple[type[ModelSpec], tuple[object, ...]]:
         """Between processes the options travel as a plain table."""
-        return ModelSpec, (self.name, self.image_shape, self.num_classes, dict(self.options), self.label_kind)
+        options = dict(self.options)
+        return ModelSpec, (self.name, self.image_shape, self.num_classes, options, self.label_kind, self.graph)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is an own model, which the plan's graph describes."""
+        return bool(self.graph)
+
+    def _check_graph(self) -> None:
+        packed_graph.check_form(self.graph)
+        if bool(self.graph) != (self.name == GRAPH_MODEL):
+            raise PlanError(
+                f"model.graph and model.name {GRAPH_MODEL!r} go together: an own model has both, a built-in one "
+                f"neither. Got {'a' if self.graph else 'no'} graph with model {self.name!r}."
+            )
+        if self.graph and self.options:
+            raise PlanError(f"An own model takes no model.options, got {next(iter(self.options))!r}.")
+        packed_graph.digest_of(self.graph)

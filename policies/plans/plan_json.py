@@ -11,9 +11,13 @@ from policies.errors import PlanError
 
 PLAN_VERSION = 1
 MAX_CHARACTERS = 20_000
+"""Of a plan's text, without the graph of an own model, which has a bound of its own."""
+_MOST_WITH_A_GRAPH = 600_000
 # Metadata of a field that came after plans were stored and approved. It is left out of a plan's text where it holds its
 # default, so that those plans still read, and their text and digest stay what was approved. Its default never changes.
 ADDED_LATER = {"added_later": True}
+# Key in the metadata of a field that is too long to read: what people are told of its value; of an empty one nothing.
+TOLD = "told"
 _T = TypeVar("_T")
 
 
@@ -34,14 +38,16 @@ def load(text: str, kinds: Mapping[str, type[_T]]) -> _T:
     """
     import json  # late, as hashlib below: a help reads what plans declare, and no plan
 
-    if len(text) > MAX_CHARACTERS:
-        raise PlanError(f"A plan has at most {MAX_CHARACTERS} characters, this one has {len(text)}.")
+    if len(text) > _MOST_WITH_A_GRAPH:
+        raise _too_long(len(text))
     try:
         values = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError, TypeError) as error:
         raise PlanError("A plan must be a JSON object as its to_json() writes it.") from error
     if not isinstance(values, dict):
         raise PlanError(f"A plan must be a JSON object, got {type(values).__name__}.")
+    if (own := len(text) - _characters_of_a_graph(values)) > MAX_CHARACTERS:
+        raise _too_long(own)
     kind, version = values.pop("kind", None), values.pop("version", None)
     if not isinstance(kind, str) or kind not in kinds or version != PLAN_VERSION:
         raise PlanError(f"Expected a plan of kind {' or '.join(kinds)} and version {PLAN_VERSION}.")
@@ -58,11 +64,13 @@ def plain(value: Any, *, everything: bool = False) -> Any:
 
     Args:
         value: A plan or a part of one.
-        everything: Whether these fields are told all the same.
+        everything: Whether these fields are told all the same, and what is too long to read in short: for people.
     """
     if is_dataclass(value):
-        told = [f for f in fields(value) if everything or not _is_left_out(f, getattr(value, f.name))]
-        return {f.name: plain(getattr(value, f.name), everything=everything) for f in told}
+        if everything:
+            return _for_people(value)
+        kept = [f for f in fields(value) if not _is_left_out(f, getattr(value, f.name))]
+        return {f.name: plain(getattr(value, f.name)) for f in kept}
     if isinstance(value, Mapping):
         return {str(key): plain(item, everything=everything) for key, item in value.items()}
     if isinstance(value, tuple):
@@ -93,6 +101,29 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _refuse_constant(constant: str) -> float:
     raise PlanError(f"A plan may not hold {constant}; every number must be finite.")
+
+
+def _for_people(value: Any) -> Mapping[str, object]:
+    """All fields of a declared value; of one that is too long to read, what is told in its place."""
+    found: dict[str, object] = {}
+    for one in fields(value):
+        own = getattr(value, one.name)
+        if TOLD not in one.metadata:
+            found[one.name] = plain(own, everything=True)
+        elif own:
+            found[one.name] = one.metadata[TOLD](own)
+    return found
+
+
+def _characters_of_a_graph(values: Mapping[str, Any]) -> int:
+    """How long an own model's graph is in a plan's values, if it is there at all."""
+    model = values.get("model")
+    graph = model.get("graph") if isinstance(model, Mapping) else None
+    return len(graph) if isinstance(graph, str) else 0
+
+
+def _too_long(characters: int) -> PlanError:
+    return PlanError(f"A plan has at most {MAX_CHARACTERS} characters, this one has {characters}.")
 
 
 def _is_left_out(field: Field[Any], value: Any) -> bool:

@@ -18,7 +18,7 @@ from policies.errors import GraphError
 from policies.graphs.graph import Graph
 from policies.graphs.proof import Proof, prove
 from policies.graphs.reading import read_graph
-from researcher import atomic_file
+from researcher import atomic_file, weights_file
 from researcher.captures.exported import trace
 from researcher.captures.replacements import replace_layers
 from researcher.captures.translation import Translation
@@ -54,6 +54,21 @@ class CapturedModel:
             ConfigError: The file cannot be written.
         """
         return atomic_file.write(path, self.graph.to_json())
+
+    def save_weights(self, path: Path | str) -> str:
+        """Writes the weights that the network has now, for a study to start from.
+
+        Args:
+            path: The file, `model.safetensors` say.
+
+        Returns:
+            Its SHA-256, in hexadecimal.
+
+        Raises:
+            ConfigError: The file cannot be written.
+        """
+        path = Path(path)
+        return weights_file.write(path.parent, path.name, self.weights).sha256
 
     def build(self) -> nn.Module:
         """The graph as a model, as a hospital interprets it, with these weights; float32, in train mode."""

@@ -9,6 +9,7 @@ from policies.budget.accountant import calibrate_noise, epsilon_spent
 from policies.budget.limits import PrivacyBudget
 from policies.budget.steps import GaussianSteps
 from policies.errors import FederationError, PlanError
+from policies.graphs.own_model import check_graph
 from policies.plans.model_options import check_features, check_options
 from policies.plans.releases import GramPlan, ReleaseSpec
 from policies.plans.tokeniser import TEXT_MODELS, check_text
@@ -18,6 +19,7 @@ from researcher.hospitals.differences import differences
 from researcher.hospitals.hospital import DatasetInfo
 from researcher.planning import few_rounds, recipes
 from researcher.planning.count_settings import GramSettings
+from researcher.planning.own_model import own_model
 from researcher.planning.settings import StudySettings
 
 
@@ -31,8 +33,9 @@ def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> Train
     Raises:
         FederationError: The datasets differ in name, classes, kind of labels, picture shape, picture form or unit, or,
             for a model that takes reports, in their form.
-        PlanError: A setting is out of range, the model takes reports and the datasets have none, or the engine cannot
-            train the model with differential privacy.
+        PlanError: A setting is out of range, the model takes reports and the datasets have none, an own model is for
+            other pictures or classes, or the engine cannot train the model with differential privacy.
+        ConfigError: The file of an own model's graph cannot be read.
         BudgetTooSmall: No noise keeps the study within the epsilon.
     """
     first = agreeing(datasets, with_text=settings.model in TEXT_MODELS)
@@ -41,10 +44,7 @@ def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> Train
         raise PlanError(
             f"local_epochs must be above 0 and sample_rate in (0, 1], got {local_epochs} and {sample_rate}."
         )
-    options = dict(settings.options)
-    if settings.model in TEXT_MODELS and first.text is not None:
-        options = {**first.text.options, **options}
-    model = ModelSpec(settings.model, first.image_shape, len(first.class_names), options, first.label_kind)
+    model = _model(settings, first)
     check_text(model, first.text)
     if settings.epsilon is not None or settings.noise_multiplier is not None:
         check_delta(settings.delta, datasets)
@@ -57,6 +57,7 @@ def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> Train
         **{"server": settings.server, **_of_plan(settings, derived=False), **_training(settings, model, datasets)},
     )
     check_features(plan)
+    check_graph(plan)
     if plan.privacy is not None:
         from datasites.training.engines import check_trainable  # late: torch takes seconds to import
 
@@ -88,6 +89,16 @@ def make_gram_plan(settings: GramSettings, datasets: Sequence[DatasetInfo]) -> G
         privacy=ReleaseSpec(noise, settings.delta, first.unit),
         statement=settings.statement,
     )
+
+
+def _model(settings: StudySettings, dataset: DatasetInfo) -> ModelSpec:
+    """The model that the settings name, or the own one whose graph they give."""
+    if settings.model_graph is not None:
+        return own_model(settings.model_graph, dataset)
+    options = dict(settings.options)
+    if settings.model in TEXT_MODELS and dataset.text is not None:
+        options = {**dataset.text.options, **options}
+    return ModelSpec(settings.model, dataset.image_shape, len(dataset.class_names), options, dataset.label_kind)
 
 
 def _training(settings: StudySettings, model: ModelSpec, datasets: Sequence[DatasetInfo]) -> dict[str, Any]:

@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from policies import validate
 from policies.errors import ConfigError
+from policies.plans.model_spec import GRAPH_MODEL
 from policies.plans.training import MAX_ROUNDS, RunSpec, ServerSpec, TrainingPlan
 from policies.plans.words.statement import STATEMENT, Statement
 from policies.settings import declared, setting, setting_of
 
+if TYPE_CHECKING:
+    from policies.graphs.graph import Graph
+
+_BUILT_IN = "small_cnn"
 RECIPES = ("none", "auto", "few_rounds")
 
 
@@ -41,8 +47,11 @@ class StudySettings:
     """
 
     study: str = setting("name of the study", default="study")
-    model: str = setting("model", default="small_cnn")
+    model: str = setting("model", default=_BUILT_IN)
     options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    model_graph: Graph | Path | str | None = setting(
+        "own model in place of a built-in one: the file that capture wrote", default=None, kind=Path
+    )
     recipe: str = setting(
         "auto: all settings of training from sizes, epsilon, delta, rounds and model; few_rounds: likewise, for a head "
         "on features in at most 20 rounds, by a Gram matrix that is asked for once",
@@ -78,6 +87,8 @@ class StudySettings:
         validate.choice("recipe", self.recipe, RECIPES)
         if self.num_rounds is not None:
             validate.integer("num_rounds", self.num_rounds, low=1, high=MAX_ROUNDS)
+        if self.model_graph is not None and (self.options or self.model not in (_BUILT_IN, GRAPH_MODEL)):
+            raise ConfigError("model_graph is the model, and takes no options. Leave out model and its options.")
         if self.recipe == "none":
             return
         for one in declared(StudySettings).values():

@@ -10,6 +10,8 @@ from policies.plans.training import TrainingPlan
 
 STUDY_FILE = "study.json"
 """Name of the file in a study's folder that holds its plan and its code requests."""
+GRAPH_FILE = "model.graph.json"
+"""Name of the file in a study's folder that holds the graph of an own model, for people; what counts is in the plan."""
 
 
 def read_plan(folder: Path | str) -> tuple[TrainingPlan, tuple[str, ...]]:

@@ -12,7 +12,9 @@ from typing import Generic, Self, TypeVar
 from policies.answers.requests import with_reason
 from policies.errors import ConfigError, DatasiteUnreachable, RequestDenied, WanwuError
 from policies.inside_folder import inside
+from policies.plans.graph.packed_graph import unpack
 from policies.plans.kinds import Plan, parse
+from policies.plans.releases import StatisticsPlan
 from researcher import atomic_file
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.federation import Federation
@@ -20,7 +22,7 @@ from researcher.studies import decisions
 from researcher.studies.conversation import Conversation
 from researcher.studies.decisions import OnChange
 from researcher.studies.everywhere import OnMissing, at_each
-from researcher.studies.kept_plan import STUDY_FILE
+from researcher.studies.kept_plan import GRAPH_FILE, STUDY_FILE
 from researcher.studies.taking_part.roster import Roster
 
 __all__ = ["STUDY_FILE", "Submission"]
@@ -57,7 +59,8 @@ class Submission(Conversation, Generic[P]):
     ) -> Self:
         """Submits the plan to all hospitals of the federation, and goes on without those that refuse it.
 
-        The folder holds each request from the moment that it was made.
+        The folder holds each request from the moment that it was made, and the graph of an own model as it was
+        captured.
 
         Args:
             federation: The connected hospitals.
@@ -74,6 +77,8 @@ class Submission(Conversation, Generic[P]):
             raise ConfigError(f"{folder} already holds a study. Continue it, or choose another folder.")
         atomic_file.check_folder(folder)
         before(folder)
+        if not isinstance(plan, StatisticsPlan) and plan.model.is_own:
+            atomic_file.write(folder / GRAPH_FILE, unpack(plan.model.graph))
         made = cls(federation, plan, {}, folder)
         made.requests = federation.submit(plan, on_request=made._take, on_refusal=made._refuse)
         made._save()

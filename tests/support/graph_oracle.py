@@ -229,7 +229,7 @@ def shapes(builder: Builder) -> list[Value]:
     graph = builder.graph()
     known, found = proof._beginnings(graph), []
     for number, node in enumerate(graph.nodes):
-        proved, _ = proof._proved(number, node, known, proof.LIMITS)
+        proved = proof._proved(number, node, known, proof.LIMITS)
         known[f"node:{number}"] = proved.value
         found.append(proved.value)
     return found

@@ -14,6 +14,7 @@ from datasites.approvals.approvals import MAX_REASON
 from datasites.assets.features import check_there
 from datasites.assets.published import PublishedDataset
 from datasites.audit_log.log import AuditLog
+from datasites.code_requests.limits.graph_room import check_room
 from datasites.code_requests.limits.limit_proposals import LimitProposal, LimitProposals, has_expired, propose
 from datasites.config import DatasiteConfig
 from datasites.files.private_file import write_private
@@ -21,6 +22,7 @@ from datasites.files.state_folder import StateFolder
 from policies.budget.limit_changes import LimitChange, changed, compare
 from policies.budget.limits import DatasetLimits
 from policies.errors import ConfigError, LimitExceeded, NotAllowed, RequestError
+from policies.graphs.own_model import check_graph
 from policies.plans.kinds import Plan
 from policies.plans.model_options import check_options
 from policies.plans.releases import StatisticsPlan
@@ -58,6 +60,9 @@ class HospitalLimits:
     def check(self, plan: Plan, dataset: PublishedDataset) -> None:
         """Refuses a plan outside the limits, and one for other pictures, labels, reports or features than are there.
 
+        Guarantees:
+            Of a plan with an own model it returns only if the model's graph was read and proved here and now.
+
         Raises:
             LimitExceeded, RequestError, PlanError: With what was expected, what came and what to change.
         """
@@ -80,6 +85,8 @@ class HospitalLimits:
             check_options(plan.model)
             check_text(plan.model, manifest.text)
             check_there(plan, dataset.store)
+        if (proof := check_graph(plan)) is not None:
+            check_room(proof, self._config)
 
     def _check_statement(self, plan: Plan) -> None:
         missing = (plan.statement or Statement()).missing

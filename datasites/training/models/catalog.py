@@ -12,7 +12,9 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from datasites.training.graphs import GraphModel
 from policies.errors import PlanError
+from policies.graphs.own_model import proof_of
 from policies.plans.training import ModelSpec
 
 Builder = Callable[[ModelSpec], nn.Module]
@@ -54,11 +56,14 @@ def build_model(spec: ModelSpec) -> nn.Module:
     pictures and reports (`image_text`) takes a tuple of these and tokens, whole numbers, (B, length).
 
     Args:
-        spec: Name, options, and the shape of pictures and classes.
+        spec: Name, options or graph, and the shape of pictures and classes. A graph is proved again each time.
 
     Raises:
         PlanError: An unknown model or option, or a picture size that the model does not take.
+        GraphError: A graph that does not read or cannot be proved, or is for other pictures or classes.
     """
+    if spec.is_own:
+        return GraphModel(proof_of(spec))
     if spec.name not in MODELS:
         raise PlanError(f"Unknown model {spec.name!r}; known are {', '.join(sorted(MODELS))}.")
     return MODELS[spec.name](spec)

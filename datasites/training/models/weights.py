@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from datasites.training.graphs.first_weights import first_weights
 from datasites.training.models.catalog import build_model
 from policies.errors import InputRefused
+from policies.graphs.own_model import proof_of
 from policies.plans.training import ModelSpec
 
 
@@ -28,6 +30,8 @@ def initial_weights(spec: ModelSpec, seed: int) -> dict[str, np.ndarray]:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if spec.is_own:
+            return {name: drawn.numpy() for name, drawn in first_weights(proof_of(spec)).items()}
         model = build_model(spec)
     return read_weights(model)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def capture(*, network: str, image_shape: str, num_classes: int, out: Path) -> None:
+def capture(*, network: str, image_shape: str, num_classes: int, out: Path, weights: Path | None) -> None:
     """Captures an own network as a graph, which names operators and holds no code, and says what it costs."""
     from researcher.captures.named import capture_named
 
@@ -28,6 +28,8 @@ def capture(*, network: str, image_shape: str, num_classes: int, out: Path) -> N
         f"{captured.multiplications / 1e6:,.0f} million multiplications."
     )
     say(f"Written: {out} (digest {captured.graph.digest()})")
+    if weights is not None:
+        say(f"Written: {weights} (SHA-256 {captured.save_weights(weights)})")
 
 
 def add_commands(commands: ResearcherCommands) -> None:
@@ -39,6 +41,7 @@ def add_commands(commands: ResearcherCommands) -> None:
         option("--image_shape", "height, width and channels, HEIGHTxWIDTHxCHANNELS", required=True),
         option("--num_classes", "logits of a picture", kind=int, required=True),
         option("--out", "the file", kind=path, default="model.graph.json"),
+        option("--weights", "file for the network's weights as they are, for --initial_weights of a study", kind=path),
     )
 
 

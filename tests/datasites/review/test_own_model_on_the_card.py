@@ -1,0 +1,88 @@
+"""A card says of an own model that it is one, how large it is, and what differs from the study's last approved one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from support.graphs import Builder
+from support.own_models import own_graph, own_spec
+from support.reviewed import PLAN, SHAPE, Reviewed, reviewed_datasite
+
+from datasites.console.shown.review_card import review_card
+from datasites.rules.rule import flat
+from policies.answers.plain_values import to_plain
+from policies.graphs.graph import PICTURES, Graph
+from policies.graphs.own_model import proof_of
+from policies.graphs.summary import Layer, summary_of
+
+GRAPH = own_graph(SHAPE)
+OWN = replace(PLAN, study="own", model=own_spec(GRAPH))
+
+
+def grown() -> Graph:
+    """The same, with a ReLU more."""
+    builder = Builder(SHAPE, 2)
+    maps = builder.add("relu", builder.convolution(PICTURES, "stem", 1, 8))
+    scale, shift = builder.parameter("norm.weight", 8), builder.parameter("norm.bias", 8)
+    maps = builder.add("group_norm", maps, scale, shift, groups=2, eps=1e-5)
+    maps = builder.add("multiply", builder.add("relu", maps), builder.parameter("gain", 1, 8, 1, 1))
+    builder.head(maps, 8)
+    return builder.graph()
+
+
+@pytest.fixture(scope="module")
+def datasite(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Iterator[Reviewed]:
+    with reviewed_datasite(tmp_path_factory.mktemp("reviewed"), drawn) as made:
+        made.books.limits.change({"model_sources": ["built_in", "graph"]}, by="tests", reason="own networks")
+        made.approve(made.request(OWN, name="approved before"))
+        yield made
+
+
+def test_a_graph_is_told_in_layers_and_operators() -> None:
+    found = summary_of(proof_of(OWN.model))
+    assert (found.operators, found.parameters) == (6, 80 + 16 + 8 + 18)
+    assert found.kinds == dict.fromkeys(("conv2d", "group_norm", "linear", "mean", "multiply", "relu"), 1)
+    assert [(one.name, one.operator, one.parameters) for one in found.layers] == [
+        ("stem", "conv2d", 80),
+        ("norm", "group_norm", 16),
+        ("gain", "multiply", 8),
+        ("head", "linear", 18),
+    ]
+    assert found.layers[0] == Layer("stem", "conv2d", "(B, 8, 8, 8)", 80, 8 * 8 * 8 * 9)
+    assert found.multiplications == sum(node.multiplications for node in proof_of(OWN.model).nodes)
+
+
+def test_the_card_says_that_the_network_is_the_researchers_own(datasite: Reviewed) -> None:
+    review = datasite.review(datasite.request(replace(OWN, rounds=9)))
+    assert review.model_from is not None
+    assert review.model_from.text.startswith("The researcher's own network, not one of the platform's: a graph of 6 ")
+    assert "122 trained numbers" in review.model_from.text
+    assert not review.findings
+    console = Console(width=160)
+    with console.capture() as shown:
+        console.print(review_card(to_plain(review)))
+    assert GRAPH.digest() in shown.get()
+    assert OWN.model.graph[:40] not in shown.get()
+
+
+def test_the_card_says_what_differs_from_the_studys_last_approved_graph(datasite: Reviewed) -> None:
+    other = grown()
+    review = datasite.review(datasite.request(replace(OWN, model=own_spec(other))))
+    assert "graph" in [one.topic for one in review.findings]
+    of_study = next(one for one in review.differences if one.of == "study")
+    changed = {one.field: (one.before, one.now) for one in of_study.changed}
+    assert changed["model.graph"] == (GRAPH.digest(), other.digest())
+    assert changed["model.graph.operators"] == ("6", "7")
+    assert changed["model.graph.relu"] == ("1", "2")
+    assert "model.graph.parameters" not in changed
+    assert "model.graph.conv2d" not in changed
+
+
+def test_a_rule_knows_a_graph_by_its_digest() -> None:
+    assert flat(OWN)["model.graph"] == GRAPH.digest()
+    assert flat(replace(OWN, model=own_spec(grown())))["model.graph"] == grown().digest()
+    assert "model.graph" not in flat(PLAN)
