@@ -41,6 +41,10 @@ IN_PLAIN_WORDS = {
     "model.options.weights_sha256": "public weights",
     "run.timeout_seconds": "longest time of a round, in seconds",
     "pictures_per_patient": "pictures of a patient that a step looks at",
+    "objective.loss": "what training lowers",
+    "objective.label_smoothing": "share of a label that is spread over all classes",
+    "objective.class_weights": "what a picture of each class counts",
+    "objective.present_weights": "what a present finding counts beside an absent one",
 }
 _ABSENT = "–"
 

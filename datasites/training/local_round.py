@@ -22,7 +22,7 @@ from datasites.training.dp_sgd.private_step import PrivateStep, Shaped, find_sha
 from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.engines import ENGINES
 from datasites.training.gpu.step import Recorder
-from datasites.training.losses import summed_loss
+from datasites.training.losses import loss_of
 from datasites.training.models import build_model, check_weights, load_weights, read_weights
 from datasites.training.pictures.data import LabelledPictures, check_augmentation
 from datasites.training.pictures.fitting import check_fit
@@ -135,7 +135,8 @@ def prepare_training(
     private, recorder = None, Recorder(slower) if device.startswith("cuda") else None
     if plan.privacy is not None:
         factory = engine or ENGINES[plan.run.engine]
-        gradients = StepEngine(factory(model, plan.privacy.max_grad_norm), device, plan.run.precision)
+        made = factory(model, plan.privacy.max_grad_norm, loss_of(plan.objective))
+        gradients = StepEngine(made, device, plan.run.precision)
         private = find_shape(
             plan, model, gradients, public_size=public_size, process_group=process_group, recorder=recorder, kept=kept
         )
@@ -273,14 +274,13 @@ def _noisy(
 def _plain_step(prepared: PreparedTraining, optimizer: torch.optim.Optimizer, load: Loader) -> _Step:
     """A step of SGD on the mean gradient of a logical batch; an empty one has gradient zero."""
     plan, model = prepared.plan, prepared.model
-    add_terms = strategy_terms(plan, model, prepared.beside)
+    add_terms, loss = strategy_terms(plan, model, prepared.beside), loss_of(plan.objective)
 
     def step(chosen: np.ndarray) -> None:
         for parameter in model.parameters():
             parameter.grad = torch.zeros_like(parameter)
         for batch in load(in_parts(chosen, plan.run.physical_batch_size)):
-            loss = summed_loss(model(batch.inputs), batch.labels)
-            (loss / (plan.augmentation_multiplicity * chosen.size)).backward()
+            (loss(model(batch.inputs), batch.labels) / (plan.augmentation_multiplicity * chosen.size)).backward()
         add_terms()
         optimizer.step()
 

@@ -14,6 +14,7 @@ from policies import validate
 from policies.errors import PlanError
 from policies.plans import plan_json, ranges
 from policies.plans.model_spec import ModelSpec
+from policies.plans.objective.objective_spec import ObjectiveSpec
 from policies.plans.plan_json import canonical_json, sha256_text
 from policies.plans.server.server_spec import ServerSpec
 from policies.plans.words.statement import Statement, check_statement
@@ -146,6 +147,7 @@ class TrainingPlan:
         run: The performance settings.
         statement: Who asks and what for, in the researcher's own words; None where nothing was said.
         server: How the researcher's side makes client updates the next global model.
+        objective: What training lowers.
     """
 
     kind: ClassVar[str] = "training"
@@ -207,6 +209,7 @@ class TrainingPlan:
         metadata=plan_json.ADDED_LATER,
     )
     server: ServerSpec = field(default=ServerSpec(), metadata=plan_json.ADDED_LATER)
+    objective: ObjectiveSpec = field(default=ObjectiveSpec(), metadata=plan_json.ADDED_LATER)
 
     def __post_init__(self) -> None:
         validate.name("study", self.study)
@@ -234,12 +237,9 @@ class TrainingPlan:
         validate.choice("weights_encoding", self.weights_encoding, ENCODINGS)
         validate.choice("update_encoding", self.update_encoding, ENCODINGS)
         validate.choice("late_updates", self.late_updates, LATE_UPDATES)
-        for name, value, kind in (
-            ("model", self.model, ModelSpec),
-            ("run", self.run, RunSpec),
-            ("server", self.server, ServerSpec),
-        ):
-            if not isinstance(value, kind):
+        kinds = {"model": ModelSpec, "run": RunSpec, "server": ServerSpec, "objective": ObjectiveSpec}
+        for name, kind in kinds.items():
+            if not isinstance(value := getattr(self, name), kind):
                 raise PlanError(f"{name} must be a {kind.__name__}, got {value!r}.")
         if self.privacy is not None and not isinstance(self.privacy, PrivacySpec):
             raise PlanError(f"privacy must be a PrivacySpec or None, got {self.privacy!r}.")
@@ -250,6 +250,7 @@ class TrainingPlan:
             proximal_mu=self.proximal_mu,
             momentum=self.momentum,
         )
+        self.objective.check_model(self.model)
         check_statement(self.statement)
         validate.integer("pictures_per_patient", self.pictures_per_patient, low=1, high=MAX_PICTURES_PER_PATIENT)
         if self.pictures_per_patient > 1 and (self.privacy is None or self.privacy.unit != "patient"):

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from policies.errors import ConfigError
+from policies.plans.objective.objective_spec import ObjectiveSpec
 from policies.plans.training import RunSpec, ServerSpec
 from policies.plans.words.statement import STATEMENT
 from policies.settings import declared
@@ -37,7 +38,7 @@ def settings_options() -> list[click.Parameter]:
             made.append(option("--dataset", "name of the dataset, where a hospital publishes several"))
         if name == "model":
             made.append(model_option())
-    made += [option_of(setting) for kind in (ServerSpec, RunSpec) for setting in declared(kind).values()]
+    made += [option_of(setting) for kind in (ObjectiveSpec, ServerSpec, RunSpec) for setting in declared(kind).values()]
     return [*made, switch("--no-dp", "no differential privacy; most hospitals refuse that")]
 
 
@@ -57,12 +58,14 @@ def study_settings_of(options: Mapping[str, Any]) -> StudySettings:
     for name in ("epsilon", "repetitions"):
         refuse_together({"--noise_multiplier": "noise_multiplier" in given, f"--{name}": name in given})
     own = {name: value for name, value in given.items() if name in declared(StudySettings)}
-    run, server = (
-        {name: value for name, value in given.items() if name in declared(kind)} for kind in (RunSpec, ServerSpec)
+    run, server, objective = (
+        {name: value for name, value in given.items() if name in declared(kind)}
+        for kind in (RunSpec, ServerSpec, ObjectiveSpec)
     )
     if options["no_dp"]:
         own["epsilon"] = None
-    own |= {"run": RunSpec(**run), "server": ServerSpec(**server), "options": dict(options["model_option"])}
+    own |= {"run": RunSpec(**run), "server": ServerSpec(**server), "objective": ObjectiveSpec(**objective)}
+    own["options"] = dict(options["model_option"])
     return StudySettings(**own, statement=statement)
 
 

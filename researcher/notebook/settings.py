@@ -8,13 +8,14 @@ from inspect import Parameter
 from typing import Any
 
 from policies.errors import ConfigError
+from policies.plans.objective.objective_spec import ObjectiveSpec
 from policies.plans.training import RunSpec, ServerSpec
 from policies.plans.words.statement import Statement, statement_of
 from policies.settings import declared
 from researcher.planning.settings import StudySettings
 
 _OF_STUDY = tuple(name for name in declared(StudySettings) if name != "statement")
-_PARTS = {"run": RunSpec, "server": ServerSpec, "statement": Statement}
+_PARTS = {"run": RunSpec, "server": ServerSpec, "objective": ObjectiveSpec, "statement": Statement}
 _OF_PART = {part: tuple(declared(kind)) for part, kind in _PARTS.items()}
 NAMES = ("dataset", "options", *_PARTS, *_OF_STUDY, *(name for names in _OF_PART.values() for name in names))
 
@@ -49,5 +50,6 @@ def settings_of(given: Mapping[str, Any]) -> StudySettings:
         raise ConfigError("noise_multiplier and epsilon are both given, and one follows from the other. Leave out one.")
     run = given.get("run") or RunSpec(**parts["run"])
     server = given.get("server") or ServerSpec(**parts["server"])
+    objective = given.get("objective") or ObjectiveSpec(**parts["objective"])
     said = given.get("statement") or statement_of(parts["statement"])
-    return StudySettings(**own, run=run, server=server, statement=said)
+    return StudySettings(**own, run=run, server=server, objective=objective, statement=said)

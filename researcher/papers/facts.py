@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from policies.answers.odds import STATED_RATE, percent
 from policies.budget.membership import MembershipBounds, membership_bounds
 from policies.papers.bill_of_materials import bill_digest
+from policies.plans.plan_json import plain
 from policies.plans.training import TrainingPlan
 from policies.settings import declared
 from researcher.papers.kept_receipts import KeptReceipt
@@ -130,6 +131,7 @@ def _plan(record: StudyRecord) -> dict[str, Fact]:
         **{name: Fact(str(getattr(plan, name)), _at(first, f"plan/{name}")) for name in _OF_THE_PLAN},
         "strategy": Fact(plan.server.strategy, _at(first, "plan/server/strategy")),
         "server_settings": Fact(_told(plan.server.read), _at(first, "plan/server")),
+        "objective": Fact(_told(plain(plan.objective)), _at(first, "plan/objective")),
         "precision": Fact(plan.run.precision, _at(first, "plan/run/precision")),
         "engine": Fact(plan.run.engine, _at(first, "plan/run/engine")),
     }

@@ -53,6 +53,7 @@ def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> Train
         dataset=first.name,
         model=model,
         run=settings.run,
+        objective=settings.objective,
         statement=settings.statement,
         **{"server": settings.server, **_of_plan(settings, derived=False), **_training(settings, model, datasets)},
     )

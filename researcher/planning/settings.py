@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from policies import validate
 from policies.errors import ConfigError
 from policies.plans.model_spec import GRAPH_MODEL
+from policies.plans.objective.objective_spec import ObjectiveSpec
 from policies.plans.training import MAX_ROUNDS, RunSpec, ServerSpec, TrainingPlan
 from policies.plans.words.statement import STATEMENT, Statement
 from policies.settings import declared, setting, setting_of
@@ -81,6 +82,7 @@ class StudySettings:
     late_updates: str = _of_plan("late_updates")
     run: RunSpec = field(default_factory=RunSpec)
     server: ServerSpec = field(default_factory=ServerSpec)
+    objective: ObjectiveSpec = field(default_factory=ObjectiveSpec)
     statement: Statement | None = setting_of(STATEMENT)
 
     def __post_init__(self) -> None:

@@ -18,12 +18,23 @@ from policies.answers.runs import ChargedRunAnswer
 from policies.budget import accountant
 from policies.budget.limits import DatasetLimits
 from policies.ledger.receipt import Receipt, RoundEntry
+from policies.plans.objective.objective_spec import ObjectiveSpec
 from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
 from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, ServerSpec, TrainingPlan
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "ref-policies.md").read_text()
-PLANS = (TrainingPlan, PrivacySpec, ModelSpec, RunSpec, ServerSpec, EvaluationPlan, StatisticsPlan, ReleaseSpec)
+PLANS = (
+    TrainingPlan,
+    PrivacySpec,
+    ModelSpec,
+    RunSpec,
+    ServerSpec,
+    ObjectiveSpec,
+    EvaluationPlan,
+    StatisticsPlan,
+    ReleaseSpec,
+)
 PAGES = ("ref-policies.md", "explanation-privacy-guarantees.md", "explanation-sharp-edges.md")
 
 
@@ -43,8 +54,8 @@ def rows(heading: str) -> dict[str, list[str]]:
 def shown(default: Any, factory: Any) -> str:
     if factory is not MISSING:
         return "`RunSpec()`" if factory is RunSpec else f"`{json.dumps(factory())}`"
-    if isinstance(default, ServerSpec):
-        return "`ServerSpec()`"
+    if isinstance(default, ServerSpec | ObjectiveSpec):
+        return f"`{type(default).__name__}()`"
     return "" if default is MISSING else f"`{json.dumps(default)}`"
 
 

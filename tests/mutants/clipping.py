@@ -14,6 +14,7 @@ from datasites.training.book_keeping.book import Book
 from datasites.training.dp_sgd import opacus_hooks
 from datasites.training.dp_sgd.engine_contract import CLIP_MARGIN, clipping_factors
 from datasites.training.dp_sgd.opacus_hooks import OpacusHooks
+from datasites.training.losses import summed_loss
 from mutants.mutant import Mutant, Patch, everywhere
 
 _NO_BOUND = 1e9  # longer than any gradient here
@@ -54,9 +55,9 @@ def left_out(is_left_out: Callable[[str], bool]) -> Callable[[Patch], None]:
             else:
                 enter(self, parameter, use)
 
-        def make_with_names(self, model, max_grad_norm):
+        def make_with_names(self, model, max_grad_norm, loss=summed_loss):
             names[:] = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-            make(self, model, max_grad_norm)
+            make(self, model, max_grad_norm, loss)
 
         norms = opacus_hooks._norms
 
@@ -83,8 +84,8 @@ class Wrapped:
         bound: max_grad_norm.
     """
 
-    def __init__(self, make, model, bound):
-        self.sound, self.model, self.bound = make(model, bound), model, bound
+    def __init__(self, make, model, bound, loss=summed_loss):
+        self.sound, self.model, self.bound = make(model, bound, loss), model, bound
 
     def norms(self, images, labels, views=1):
         return self.sound.norms(images, labels, views)
@@ -99,7 +100,9 @@ def wrapped(kind: type[Wrapped], *, bound: Callable[[float], float] = lambda bou
 
     def build_in(patch: Patch) -> None:
         for name, make in engines.ENGINES.items():
-            patch.setitem(engines.ENGINES, name, lambda model, c, make=make: kind(make, model, bound(c)))
+            patch.setitem(
+                engines.ENGINES, name, lambda model, c, loss=summed_loss, make=make: kind(make, model, bound(c), loss)
+            )
 
     return build_in
 
@@ -114,8 +117,8 @@ class Loosely(Wrapped):
 class MeanClipped(Wrapped):
     """Clips the mean over the batch."""
 
-    def __init__(self, make, model, bound):
-        super().__init__(make, model, _NO_BOUND)
+    def __init__(self, make, model, bound, loss=summed_loss):
+        super().__init__(make, model, _NO_BOUND, loss)
         self.true_bound = bound
 
     def clipped_sum(self, images, labels, counted=None):
@@ -128,8 +131,8 @@ class MeanClipped(Wrapped):
 class SumClippedByLayer(Wrapped):
     """Clips the sum of each layer to the bound, in place of each picture's gradient."""
 
-    def __init__(self, make, model, bound):
-        super().__init__(make, model, _NO_BOUND)
+    def __init__(self, make, model, bound, loss=summed_loss):
+        super().__init__(make, model, _NO_BOUND, loss)
         self.true_bound = bound
 
     def clipped_sum(self, images, labels, counted=None):
@@ -167,9 +170,9 @@ def each_layer_alone(patch: Patch) -> None:
     only: list[str] = []
 
     class ByLayer(Wrapped):
-        def __init__(self, make, model, bound):
+        def __init__(self, make, model, bound, loss=summed_loss):
             names[:] = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-            super().__init__(make, model, bound)
+            super().__init__(make, model, bound, loss)
 
         def clipped_sum(self, images, labels, counted=None):
             out = []

@@ -87,7 +87,7 @@ class NoMemory(BookKeeping):
 class OtherLayers(BookKeeping):
     """For a model whose layers it cannot train."""
 
-    def __init__(self, model, max_grad_norm):
+    def __init__(self, model, max_grad_norm, loss):
         raise PlanError("Such a layer cannot be trained.")
 
 

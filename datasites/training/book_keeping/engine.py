@@ -20,7 +20,7 @@ from datasites.training.book_keeping.support import check_model, check_pictures_
 from datasites.training.dp_sgd.engine_contract import Inputs, clipping_factors, for_each_row, pictures_and_views
 from datasites.training.dp_sgd.weighted_sums import full_precision
 from datasites.training.gpu import readiness
-from datasites.training.losses import summed_loss
+from datasites.training.losses import Loss, summed_loss
 
 
 class BookKeeping:
@@ -29,13 +29,15 @@ class BookKeeping:
     Args:
         model: In train mode; its weights are read, its `grad` left None.
         max_grad_norm: L2 bound C.
+        loss: Of the plan.
 
     Raises:
         PlanError: A layer whose per-picture gradients it cannot tell, with its name and what to use instead.
     """
 
-    def __init__(self, model: nn.Module, max_grad_norm: float) -> None:
+    def __init__(self, model: nn.Module, max_grad_norm: float, loss: Loss = summed_loss) -> None:
         check_model(model)
+        self._loss = loss
         self._model = model
         self._max_grad_norm = max_grad_norm
         self._parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -90,7 +92,7 @@ class BookKeeping:
         copies = {name: _copies_of(self._parameters[name], rows) for name in self._copied}
         with torch.enable_grad(), Interception(book, anchor, copies):
             logits = torch.func.functional_call(self._model, copies, (images,))
-        loss = summed_loss(logits, for_each_row(labels, pictures, views)) / views
+        loss = self._loss(logits, for_each_row(labels, pictures, views)) / views
         wanted = [anchor, *copies.values()]
         found = torch.autograd.grad(loss, wanted, allow_unused=True)
         _enter_copies(book, {n: self._parameters[n] for n in copies}, dict(zip(copies, found[1:], strict=True)))

@@ -7,11 +7,12 @@ DP-SGD of Abadi et al. ("Deep Learning with Differential Privacy", CCS 2016), in
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import nn
+
+from datasites.training.losses import Loss, summed_loss
 
 # The bound must hold in floating point as it does in exact arithmetic, so gradients are clipped to a little less. What
 # it covers is in docs/explanation-floating-point.md.
@@ -116,8 +117,17 @@ def for_each_row(labels: torch.Tensor, pictures: int, views: int) -> torch.Tenso
     return labels if len(labels) == pictures * views else labels.repeat(views, *[1] * (labels.dim() - 1))
 
 
-EngineFactory = Callable[[nn.Module, float], ClippedGradients]
-"""Makes an engine of a model and `max_grad_norm`."""
+class EngineFactory(Protocol):
+    """Makes an engine."""
+
+    def __call__(self, model: nn.Module, max_grad_norm: float, loss: Loss = summed_loss, /) -> ClippedGradients:
+        """Returns an engine.
+
+        Args:
+            model: In train mode.
+            max_grad_norm: L2 bound C.
+            loss: Whose gradients are clipped; that of a plan that names none by default.
+        """
 
 
 def takes_the_batchs_statistics(layer: nn.Module) -> bool:

@@ -20,7 +20,7 @@ from datasites.training.dp_sgd.engine_contract import (
     takes_the_batchs_statistics,
 )
 from datasites.training.dp_sgd.weighted_sums import full_precision, square_norms, weighted_sum
-from datasites.training.losses import summed_loss
+from datasites.training.losses import Loss, summed_loss
 from policies.errors import PlanError
 
 
@@ -30,13 +30,15 @@ class OpacusHooks:
     Args:
         model: In train mode, without buffers; its weights are read, its `grad` left None.
         max_grad_norm: L2 bound C.
+        loss: Of the plan.
 
     Raises:
         PlanError: A layer that Opacus does not train, with its name and what Opacus says of it.
     """
 
-    def __init__(self, model: nn.Module, max_grad_norm: float) -> None:
+    def __init__(self, model: nn.Module, max_grad_norm: float, loss: Loss = summed_loss) -> None:
         _check_layers(model)
+        self._loss = loss
         self._hooked = _PerPictureGradients(model, loss_reduction="sum")
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self._max_grad_norm = max_grad_norm
@@ -71,7 +73,7 @@ class OpacusHooks:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Full backward hook is firing", category=UserWarning)
                 logits = self._hooked(_contiguous(images))
-                (summed_loss(logits, for_each_row(labels, pictures, views)) / views).backward()
+                (self._loss(logits, for_each_row(labels, pictures, views)) / views).backward()
             found = [p.__dict__["grad_sample"].to(torch.float32) for p in self._parameters]
             return [g.view(views, pictures, *g.shape[1:]).sum(0) for g in found] if views > 1 else found
         finally:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
 
 from datasites.training.dp_sgd.engine_contract import EngineFactory, Inputs, for_each_row, pictures_and_views
-from datasites.training.losses import summed_loss
+from datasites.training.losses import Loss, summed_loss
 from datasites.training.randomness.randomness import Noise, SecureRandom
 from policies import validate
 
@@ -55,8 +56,8 @@ def with_fault(
     if broken == "double_rate":
         return _WrongRate(random), engine
     if broken == "double_bound":
-        return random, lambda model, bound: engine(model, 2 * bound)
-    return random, lambda model, bound: _WrongClipping(model, bound, clip_mean=broken == "batch_clip")
+        return random, lambda model, bound, loss=summed_loss: engine(model, 2 * bound, loss)
+    return random, partial(_WrongClipping, clip_mean=broken == "batch_clip")
 
 
 class _WrongNoise(SecureRandom):
@@ -93,7 +94,8 @@ class _WrongRate(SecureRandom):
 class _WrongClipping:
     """Sums raw gradients, or clips the mean of the batch in place of each picture's gradient."""
 
-    def __init__(self, model: nn.Module, max_grad_norm: float, *, clip_mean: bool) -> None:
+    def __init__(self, model: nn.Module, max_grad_norm: float, loss: Loss = summed_loss, *, clip_mean: bool) -> None:
+        self._loss = loss
         self._model, self._bound, self._clip_mean = model, max_grad_norm, clip_mean
         self._parameters = [p for p in model.parameters() if p.requires_grad]
 
@@ -105,7 +107,7 @@ class _WrongClipping:
         logits, rows = self._model(images), for_each_row(labels, pictures, views)
         if counted is not None:
             logits, rows = (part[counted.repeat(views)] for part in (logits, rows))
-        loss = summed_loss(logits, rows) / views
+        loss = self._loss(logits, rows) / views
         sums = [gradient.to(torch.float64) for gradient in torch.autograd.grad(loss, self._parameters)]
         if not self._clip_mean:
             return sums

@@ -107,6 +107,7 @@ SECTIONS = (
                 "decay {weight_decay}, proximal term {proximal_mu}; pictures changed at random: {augmentation}, "
                 "{augmentation_multiplicity} view(s) each."
             ),
+            Line("What training lowers, of each picture by itself: {objective}."),
             Line(
                 "At the server: strategy {strategy} ({server_settings}), momentum {server_momentum}, averaging "
                 "{server_averaging}."

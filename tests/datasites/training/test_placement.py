@@ -69,9 +69,9 @@ def summed(monkeypatch):
         torch.set_num_threads(threads)
         order = torch.channels_last if channels_last else torch.contiguous_format
 
-        def made(model, bound):
+        def made(model, bound, loss):
             kind = {"book_keeping": BookKeeping, "opacus": OpacusHooks}[engine]
-            return kind(model.to(memory_format=order), bound)
+            return kind(model.to(memory_format=order), bound, loss)
 
         run = RunSpec(device, physical_batch_size=places, engine=engine, precision=precision)
         plan = TrainingPlan("s", "d", spec, 1, 1, 1.0, 0.1, privacy=PrivacySpec(1.0, BOUND, 1e-5), run=run)

@@ -53,7 +53,7 @@ class NoMemory(BookKeeping):
 
 
 class OtherLayers(BookKeeping):
-    def __init__(self, model, max_grad_norm):
+    def __init__(self, model, max_grad_norm, loss):
         raise PlanError("Such a layer cannot be trained.")
 
 

@@ -11,6 +11,7 @@ from datasites.training.dp_sgd.private_step import find_shape
 from datasites.training.dp_sgd.self_check import make_up_weights
 from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.local_round import train_round
+from datasites.training.losses import summed_loss
 from datasites.training.models import build_model, initial_weights
 from datasites.training.pictures.data import LabelledPictures
 from datasites.training.process_group.process_group import SINGLE_PROCESS
@@ -31,8 +32,8 @@ def plan(**changes):
 class Engine:
     """A sound engine that notes what it is asked, and may be told to say something else."""
 
-    def __init__(self, model, bound):
-        self.sound, self.asked = BookKeeping(model, bound), []
+    def __init__(self, model, bound, loss=summed_loss):
+        self.sound, self.asked = BookKeeping(model, bound, loss), []
 
     def clipped_sum(self, images, labels, counted=None):
         self.ask("sum", images, len(counted))
@@ -114,8 +115,8 @@ def shape_of(engine, study=None):
 def round_with(engine, found=None, count=20, seed=1, study=None):
     made = []
 
-    def factory(model, bound):
-        made.append(engine(model, bound))
+    def factory(model, bound, loss):
+        made.append(engine(model, bound, loss))
         return made[-1]
 
     update = train_round(

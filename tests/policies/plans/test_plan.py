@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.errors import PlanError
+from policies.plans.objective.objective_spec import ObjectiveSpec
 from policies.plans.plan_json import settings as settings_of
 from policies.plans.training import (
     AUGMENTATIONS,
@@ -175,6 +176,7 @@ def test_every_field_of_a_plan_is_covered_by_the_digest() -> None:
         statement=Statement(name="Wang"),
         late_updates="dropped",
         server=ServerSpec("krum"),
+        objective=ObjectiveSpec("ordinal"),
     )
     assert {f.name for f in fields(TrainingPlan)} | {"kind", "version"} == set(json.loads(everything.to_json()))
 

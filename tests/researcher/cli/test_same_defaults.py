@@ -16,6 +16,7 @@ import references
 
 from policies.answers.hospital import BudgetAnswer
 from policies.errors import ConfigError, DatasiteUnreachable, PlanError
+from policies.plans.objective.objective_spec import ObjectiveSpec
 from policies.plans.server.local_part import LOCAL
 from policies.plans.server.server_spec import STRATEGIES
 from policies.plans.training import RunSpec, ServerSpec, TrainingPlan
@@ -73,6 +74,13 @@ OTHER_SERVER: list[tuple[str, str, Any]] = [
     ("server_ridge", "dp_fc", 2.5),
     ("mean_pull", "mr_mtl", 0.5),
 ]
+# A setting of the objective, as an option and as a value, and the kind of labels that it is for.
+OTHER_OBJECTIVE: list[tuple[str, str, Any, str]] = [
+    ("loss", "ordinal", "ordinal", "single"),
+    ("label_smoothing", "0.1", 0.1, "single"),
+    ("class_weights", "1,2.5", (1.0, 2.5), "single"),
+    ("present_weights", "4,0.5", (4.0, 0.5), "multi"),
+]
 
 
 def options(*words: str) -> dict[str, Any]:
@@ -111,13 +119,15 @@ def test_every_setting_of_a_plan_has_an_option() -> None:
         "privacy",
         "run",
         "server",
+        "objective",
     }  # from other options, or from the datasets
     named = {"rounds": "num_rounds"}
     for one in fields(TrainingPlan):
         assert one.name in follow or named.get(one.name, one.name) in made, one.name
-    assert {one.name for kind in (RunSpec, ServerSpec) for one in fields(kind)} <= made
+    assert {one.name for kind in (RunSpec, ServerSpec, ObjectiveSpec) for one in fields(kind)} <= made
     assert set(declared(TrainingPlan)) == set(OTHER) and set(declared(RunSpec)) == set(OTHER_RUN)
     assert set(declared(ServerSpec)) == {name for name, _, _ in OTHER_SERVER}
+    assert set(declared(ObjectiveSpec)) == {name for name, _, _, _ in OTHER_OBJECTIVE}
 
 
 @pytest.mark.parametrize(("name", "value"), OTHER.items())
@@ -143,6 +153,22 @@ def test_an_option_of_the_server_ends_in_the_plan_from_the_command_line_and_from
     assert (plan.server.strategy, getattr(plan.server, name)) == (strategy, value)
     keywords = {"strategy": strategy, name: value, "noise_multiplier": 2.0, "model": "linear"}
     assert make_plan(settings_of(keywords), DATASETS) == plan
+
+
+@pytest.mark.parametrize(("name", "word", "value", "label_kind"), OTHER_OBJECTIVE)
+def test_an_option_of_the_objective_ends_in_the_plan_from_the_command_line_and_from_python(
+    name: str, word: str, value: Any, label_kind: str
+) -> None:
+    datasets = [replace(DATASETS[0], label_kind=label_kind)]
+    given = options("submit", f"--{name}", word, "--noise_multiplier", "2", "--model", "linear")
+    plan = make_plan(study_settings_of(given), datasets)
+    assert plan.objective == ObjectiveSpec(**{name: value})
+    assert make_plan(settings_of({name: value, "noise_multiplier": 2.0, "model": "linear"}), datasets) == plan
+
+
+def test_numbers_that_cannot_be_read_are_refused_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["submit", "--class_weights", "1;2"]) == 2
+    assert "--class_weights" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
