@@ -3,7 +3,9 @@
     make bench-graphs          writes out/bench/graphs.json, one entry for each architecture
 
 The oracle is plain autograd in float64, one picture at a time, on the captured network with its replacements. Sums are
-of unclipped gradients: what is compared is each picture's own gradient and the sum.
+of unclipped gradients: what is compared is each picture's own gradient and the sum. How far plain autograd in float32
+is from the same oracle stands beside, and how far the rules are from it where both share one forward pass: a network
+whose forward pass rounds badly is far from float64 with any rules.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import timm
@@ -92,24 +95,38 @@ def measured(library: str, name: str, side: int, settings: dict[str, object]) ->
 
 
 def errors(model: nn.Module, side: int) -> dict[str, float]:
-    """Relative error of the sum of gradients and of norms in float32, against plain autograd in float64."""
+    """Relative errors in float32 of the sum of gradients and of norms; see above."""
     made = torch.Generator().manual_seed(1)
     pictures, labels = torch.randn(_PICTURES, 3, side, side, generator=made), torch.arange(_PICTURES) % _CLASSES
     counted = torch.ones(_PICTURES, dtype=torch.bool)
     norms, sums = BookKeeping(model, 1e9).norms_and_sum(pictures, labels, counted)
+    losses = F.cross_entropy(model(pictures), labels, reduction="none")
+    plain = torch.stack(
+        [_flat(torch.autograd.grad(loss, list(model.parameters()), retain_graph=True)).double() for loss in losses]
+    )
     exact = model.double()
     parameters = list(exact.parameters())
     each = []
     for picture, label in zip(pictures.double(), labels, strict=True):
         loss = F.cross_entropy(exact(picture.unsqueeze(0)), label.unsqueeze(0))
-        each.append(torch.cat([one.flatten() for one in torch.autograd.grad(loss, parameters)]))
-    truth = torch.stack(each)
-    total = torch.cat([one.flatten() for one in sums])
-    own = truth.norm(dim=1)
+        each.append(_flat(torch.autograd.grad(loss, parameters)))
+    truth, total = torch.stack(each), _flat(sums)
+    own, same = truth.norm(dim=1), plain.norm(dim=1)
     return {
-        "error_of_sum": float((total - truth.sum(dim=0)).norm() / truth.sum(dim=0).norm()),
+        "error_of_sum": _error(total, truth.sum(dim=0)),
         "error_of_norms": float(((norms - own).abs() / own).max()),
+        "error_of_plain_float32": _error(plain.sum(dim=0), truth.sum(dim=0)),
+        "sum_beside_plain": _error(total, plain.sum(dim=0)),
+        "norms_beside_plain": float(((norms - same).abs() / same).max()),
     }
+
+
+def _flat(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
+    return torch.cat([one.flatten() for one in gradients])
+
+
+def _error(found: torch.Tensor, truth: torch.Tensor) -> float:
+    return float((found - truth).norm() / truth.norm())
 
 
 if __name__ == "__main__":
