@@ -16,9 +16,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from datasites.training.models.public.own_layers import own_layers
 from datasites.training.models.weights import initial_weights
 from datasites.training.pictures.data import PIXEL_UNIT, PIXEL_ZERO
 from policies.errors import InputRefused
+from policies.graphs.own_model import proof_of
+from policies.graphs.proof import Proof
 from policies.plans.model_options import picture_encoder
 from policies.plans.training import ModelSpec
 
@@ -71,20 +74,72 @@ def fit_weights(
         normalisation: How pictures were normalised for the public weights; None if as on this platform.
 
     Raises:
-        PlanError: As `build_model`.
+        PlanError, GraphError: As `build_model`.
         InputRefused: The public weights are of another model, or not finite.
     """
     encoder = picture_encoder(spec)
     if encoder is not None and not set(public) >= {"head.weight", "text.words.weight"}:
         return _beside_reports(spec, fit_weights(encoder, public, seed=seed, normalisation=normalisation), seed)
-    layout = _LAYOUTS.get(spec.name, _Layout())
-    counters = {name for name, array in public.items() if not array.is_floating_point()}
-    arrays = layout.rename({n: a.detach().float() for n, a in public.items() if n not in counters})
-    drawn = initial_weights(spec, seed)
-    changed: dict[str, str] = {}
+    layout, drawn = _LAYOUTS.get(spec.name, _Layout()), initial_weights(spec, seed)
+    if spec.is_own:
+        return fit_own_weights(proof_of(spec), public, drawn, normalisation=normalisation)
+    arrays, counters = _numbers(public)
+    arrays, changed = layout.rename(arrays), dict[str, str]()
     _fit_first(f"{layout.first}.", arrays, drawn, normalisation, changed)
     _fit_positions(spec, arrays, drawn, changed)
-    weights, not_loaded = {}, {}
+    choose = f"Choose the weights of {spec.name!r}, or other options."
+    return _taken(layout, drawn, arrays, counters, changed, choose)
+
+
+def fit_own_weights(
+    proof: Proof,
+    public: Mapping[str, torch.Tensor],
+    drawn: Mapping[str, np.ndarray],
+    *,
+    normalisation: Normalisation | None = None,
+) -> FittedWeights:
+    """Returns weights for an own model that start from public ones, which have the names that its graph has.
+
+    Args:
+        proof: Of the graph.
+        public: Arrays by the names of the network that was captured, of the shapes that they have there.
+        drawn: float32 by name, exactly the graph's parameters: what starts at random.
+        normalisation: How pictures were normalised for the public weights; None if as on this platform. It is fitted
+            where a convolution is given the pictures themselves.
+
+    Raises:
+        InputRefused: The public weights are of another network or size, or not finite.
+    """
+    layers = own_layers(proof)
+    (arrays, counters), changed = _numbers(public), dict[str, str]()
+    if layers.first:
+        _fit_first(f"{layers.first}.", arrays, drawn, normalisation, changed)
+    elif normalisation is not None:
+        changed["pictures"] = "no convolution is given the pictures themselves; their public scale has no place"
+    for name in layers.group_norms:
+        if f"{name}.running_mean" in public:
+            changed[f"{name}.weight"] = "BatchNorm's scale and shift became GroupNorm's; its statistics have no place"
+    choose = "Choose weights of the network that was captured, in the same size, or capture that which they are of."
+    return _taken(_Layout(layers.head, layers.first), drawn, arrays, counters, changed, choose)
+
+
+def _numbers(public: Mapping[str, torch.Tensor]) -> tuple[Arrays, set[str]]:
+    """Public arrays in float32, and the names of those that hold no such numbers: counters."""
+    counters = {name for name, array in public.items() if not array.is_floating_point()}
+    return {name: a.detach().float() for name, a in public.items() if name not in counters}, counters
+
+
+def _taken(
+    layout: _Layout,
+    drawn: Mapping[str, np.ndarray],
+    arrays: Arrays,
+    counters: set[str],
+    changed: dict[str, str],
+    choose: str,
+) -> FittedWeights:
+    """What fits is taken, what may start at random does, and anything else is refused."""
+    weights: dict[str, np.ndarray] = {}
+    not_loaded: dict[str, str] = {}
     for name, start in drawn.items():
         value = arrays.get(name)
         if value is not None and tuple(value.shape) == start.shape:
@@ -99,7 +154,7 @@ def fit_weights(
             came = "none" if value is None else f"shape {tuple(value.shape)}"
             raise InputRefused(
                 f"The public weights are not of the plan's model: parameter {name!r} needs shape {start.shape}, "
-                f"got {came}. Choose the weights of {spec.name!r}, or other options."
+                f"got {came}. {choose}"
             )
     _check(weights, not_loaded)
     return FittedWeights(weights, changed, not_loaded, tuple(sorted((set(arrays) | counters) - set(drawn))))
