@@ -119,6 +119,7 @@ class ExportedModel:
         likeness: To the torch model; None only while the file is being made.
         quantisation: Of an int8 file.
         version: Of this list of fields.
+        graph: Of an own model the packed graph, as the plan has it; empty for a built-in one.
     """
 
     format: Annotated[str, validate.one_of(*FORMATS)]
@@ -138,6 +139,7 @@ class ExportedModel:
     likeness: Likeness | None = None
     quantisation: Quantisation | None = None
     version: int = ABOUT_VERSION
+    graph: str = field(default="", metadata={"added_later": True})
 
     def __post_init__(self) -> None:
         size = self.image_shape
@@ -149,7 +151,8 @@ class ExportedModel:
     @property
     def model(self) -> ModelSpec:
         """The model, as a plan names it."""
-        return ModelSpec(self.name, self.image_shape, len(self.class_names), dict(self.options), self.label_kind)
+        options = dict(self.options)
+        return ModelSpec(self.name, self.image_shape, len(self.class_names), options, self.label_kind, self.graph)
 
     @property
     def text_form(self) -> TextForm | None:

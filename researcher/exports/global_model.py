@@ -76,6 +76,7 @@ class GlobalModel:
             privacy=tuple(PrivacyCost(spent.epsilon, spent.delta, spent.unit) for spent in costs),
             without_privacy=len(one.privacy) - len(costs),
             written_by=f"wanwu {__version__}",
+            graph=one.model.graph,
         )
 
 

@@ -69,3 +69,27 @@ def small_graph() -> Graph:
     maps = builder.add("group_norm", maps, scale, shift, groups=2, eps=1e-5)
     builder.head(builder.add("relu", maps), 8)
     return builder.graph()
+
+
+def windows() -> Graph:
+    """Windows with attention, a bias that is picked from a table of parameters, a class token, and a scale."""
+    b = Builder((8, 8, 3), 4)
+    maps = b.convolution(PICTURES, "patches", 3, 8, 1)
+    value = b.add("reshape", b.add("permute", maps, axes=[0, 2, 3, 1]), shape=[["B", 1], 2, 4, 2, 4, 8])
+    value = b.add("reshape", b.add("permute", value, axes=[0, 1, 3, 2, 4, 5]), shape=[["B", 4], 16, 8])
+    norm = b.add("layer_norm", value, b.parameter("norm.weight", 8), b.parameter("norm.bias", 8), axes=1, eps=1e-5)
+    heads = b.add("reshape", b.linear(norm, "qkv", 8, 24), shape=[["B", 4], 16, 3, 2, 4])
+    heads = b.add("permute", heads, axes=[2, 0, 3, 1, 4])
+    parts = [b.add("slice", heads, axis=0, start=i, stop=i + 1, step=1) for i in range(3)]
+    query, key, other = [b.add("reshape", part, shape=[["B", 4], 2, 16, 4]) for part in parts]
+    index = b.constant("int64", (16, 16), [(i - j) % 31 for i in range(16) for j in range(16)])
+    bias = b.add("take", b.parameter("table", 31, 2), index, axis=0)
+    bias = b.add("reshape", b.add("permute", bias, axes=[2, 0, 1]), shape=[1, 2, 16, 16])
+    value = b.add("attention", query, key, other, bias, scale=0.5, causal=False)
+    value = b.add("reshape", b.add("permute", value, axes=[0, 2, 1, 3]), shape=[["B", 1], 64, 8])
+    token = b.add("expand", b.parameter("token", 1, 1, 8), shape=[["B", 1], 1, 8])
+    value = b.add("concatenate", token, b.add("multiply", value, b.parameter("scale", 8)), axis=1)
+    mixed = b.add("matmul", b.add("permute", value, axes=[0, 2, 1]), value)
+    value = b.add("concatenate", value, b.add("softmax", mixed, axis=2), axis=1)
+    b.linear(b.add("mean", value, axes=[1], keep=False), "head", 8, 4)
+    return b.graph()

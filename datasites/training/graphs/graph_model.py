@@ -60,7 +60,7 @@ class GraphModel(nn.Module):
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         """Returns logits, float32, (B, num_classes), for pictures, float32, (B, channels, height, width)."""
-        rows = len(pictures)
+        rows = pictures.shape[0]  # which an export keeps open
         found: dict[str, torch.Tensor] = {PICTURES: pictures}
         for number, node in enumerate(self._nodes):
             if node.value.batch is None:

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 from support.exported_models import ABOUT
+from support.graphs import small_graph
 
 from policies.errors import ModelRefused, PlanError
+from policies.plans.graph.packed_graph import pack
 from policies.plans.picture_form import PictureForm
 from researcher.exported.about import FIELDS, PREFIX, PROMISE, ExportedModel, PrivacyCost, Quantisation
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "ref-exported-models.md"
 REPORTS = {"text_length": 8, "tokeniser": "hashed_words_1", "vocabulary": 64, "picture_encoder": "small_cnn"}
+OWN = replace(ABOUT, name="graph", options={}, graph=pack(small_graph().to_json()))
 
 
 @pytest.mark.parametrize(
@@ -22,19 +25,26 @@ REPORTS = {"text_length": 8, "tokeniser": "hashed_words_1", "vocabulary": 64, "p
         ABOUT,
         replace(ABOUT, form=None, privacy=(), receipts=(), likeness=None, label_kind="multi"),
         replace(ABOUT, name="image_text", options=REPORTS),
+        OWN,
         replace(ABOUT, format="onnx-int8", quantisation=Quantisation("drawn pictures", 64, 3, ("conv_1",), 0.25)),
     ],
-    ids=["plain", "bare", "reports", "int8"],
+    ids=["plain", "bare", "reports", "own", "int8"],
 )
 def test_what_was_written_reads_back_the_same(about: ExportedModel) -> None:
     assert ExportedModel.from_properties({**about.to_properties(), "other.program": "[broken"}) == about
 
 
 def test_every_field_is_a_property_and_stands_on_its_page() -> None:
-    properties = set(ABOUT.to_properties())
+    properties = set(OWN.to_properties())
+    assert set(ABOUT.to_properties()) == properties - {f"{PREFIX}graph"}
     assert properties == {PREFIX + name for name in FIELDS} | {PROMISE}
     text = PAGE.read_text()
     assert [name for name in sorted(properties) if f"| `{name}` |" not in text] == []
+
+
+def test_a_graph_that_cannot_be_unpacked_is_refused() -> None:
+    with pytest.raises(ModelRefused, match="changed"):
+        ExportedModel.from_properties({**OWN.to_properties(), "wanwu.graph": '"AAAA"'})
 
 
 @pytest.mark.parametrize("name", sorted(ABOUT.to_properties()))
