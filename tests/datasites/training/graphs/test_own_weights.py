@@ -67,9 +67,8 @@ def test_public_weights_compute_the_same_on_the_same_bytes() -> None:
     with torch.no_grad():  # without padding, which is another colour in the other scale
         network.stem.padding = (0, 0)
         theirs = network.stem((torch.from_numpy(inside).permute(0, 3, 1, 2) / 255 - mean) / std)
-        own = nn.functional.conv2d(
-            to_tensor(inside), *(torch.from_numpy(fitted.weights[f"stem.{name}"]) for name in ("weight", "bias"))
-        )
+        weight, bias = (torch.from_numpy(fitted.weights[f"stem.{name}"]) for name in ("weight", "bias"))
+        own = nn.functional.conv2d(to_tensor(inside), weight, bias)
     torch.testing.assert_close(own, theirs, rtol=1e-4, atol=1e-5)
     assert "scaled to this platform's pixels" in fitted.changed["stem.weight"]
     assert not fitted.not_loaded and not fitted.not_used
