@@ -1,4 +1,4 @@
-"""Which layers of an own model meet the pictures first and give the logits last, told from its graph. Public.
+"""Layers of an own model that meet the pictures first and give the logits last, told from its graph. Public.
 
 Public weights that were made for other pixels or classes are fitted there, and nowhere else.
 """
