@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policies.errors import GraphError, PlanError
+from policies.errors import GraphError
 from policies.graphs.limits import LIMITS, GraphLimits
 from policies.graphs.proof import Proof, prove
 from policies.graphs.reading import read_graph
@@ -10,7 +10,6 @@ from policies.plans.graph.packed_graph import pack, unpack
 from policies.plans.kinds import Plan
 from policies.plans.model_spec import GRAPH_MODEL, ModelSpec
 from policies.plans.releases import StatisticsPlan
-from policies.plans.training import TrainingPlan
 
 
 def spec_of(text: str, *, label_kind: str = "single") -> ModelSpec:
@@ -59,12 +58,7 @@ def check_graph(plan: Plan) -> Proof | None:
 
     Raises:
         GraphError: As `proof_of`.
-        PlanError: The plan's engine does not interpret graphs.
     """
     if isinstance(plan, StatisticsPlan) or not plan.model.is_own:
         return None
-    if isinstance(plan, TrainingPlan) and plan.run.engine != "book_keeping":
-        raise PlanError(
-            f"Own models are trained by run.engine 'book_keeping' alone, got {plan.run.engine!r}. Leave the engine out."
-        )
     return proof_of(plan.model)

@@ -1,4 +1,4 @@
-"""What a graph is made of, for people who decide on it: its layers and operators, and what each costs. Public."""
+"""A graph in short, for people who decide on it: its layers and operators, and what each costs. Public."""
 
 from __future__ import annotations
 

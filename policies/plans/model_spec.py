@@ -68,6 +68,17 @@ class ModelSpec:
         """Whether it is an own model, which the plan's graph describes."""
         return bool(self.graph)
 
+    def check_engine(self, engine: str) -> None:
+        """Refuses to train an own model by an engine that does not interpret graphs.
+
+        Raises:
+            PlanError: It is an own model, and the engine another than book-keeping.
+        """
+        if self.is_own and engine != "book_keeping":
+            raise PlanError(
+                f"Own models are trained by run.engine 'book_keeping' alone, got {engine!r}. Leave the engine out."
+            )
+
     def _check_graph(self) -> None:
         packed_graph.check_form(self.graph)
         if bool(self.graph) != (self.name == GRAPH_MODEL):

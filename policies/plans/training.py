@@ -241,6 +241,7 @@ class TrainingPlan:
         for name, kind in kinds.items():
             if not isinstance(value := getattr(self, name), kind):
                 raise PlanError(f"{name} must be a {kind.__name__}, got {value!r}.")
+        self.model.check_engine(self.run.engine)
         if self.privacy is not None and not isinstance(self.privacy, PrivacySpec):
             raise PlanError(f"privacy must be a PrivacySpec or None, got {self.privacy!r}.")
         self.server.check_beside(
