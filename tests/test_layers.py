@@ -349,7 +349,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "access assets audit_log code_requests config doctor files notices.settings",
     },
     "datasites.console": {
-        "policies": "answers budget errors ledger papers plans terminal",
+        "policies": "answers budget errors graphs ledger papers plans terminal",
         "datasites": (
             "access approvals assets audit_log code_requests config datasets elsewhere files notices "
             "rehearsal.rehearsals review rules runs.queue runs.supervisor sources web"

@@ -1,6 +1,7 @@
 """The review of one code request, as plain values for the terminal, JSON or a page. It stays in the hospital.
 
-Every figure comes from the ledger, the plan or the dataset. What the researcher wrote stands in `words` alone.
+Every figure comes from the ledger, the plan or the dataset. What the researcher wrote stands in `words`, and in
+the names of an own model's layers.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from datasites.code_requests.card import RequestCard
 from datasites.elsewhere.kept_decisions import DecidedElsewhere
 from policies.answers.sentence import Sentence
 from policies.budget.membership import MembershipBounds
+from policies.graphs.summary import Summary
+
+MOST_LAYERS = 400
+"""Of an own model, shown one by one on a card; whoever wants all takes the review as JSON."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,7 @@ class Review(RequestCard):
         findings: What speaks against it; empty on an ordinary request.
         gpu_hours: How long it will take, where a rehearsal has told.
         plan_digest: Of the plan, hexadecimal; empty where it cannot be read.
+        own_model: What the graph of an own model is made of; None where the model is built in, or there is none.
         elsewhere: What other hospitals told of their decisions on exactly this plan; never in a record.
     """
 
@@ -184,4 +190,5 @@ class Review(RequestCard):
     findings: tuple[ReviewFinding, ...] = ()
     gpu_hours: float | None = None
     plan_digest: str = field(default="", metadata={"added_later": True})
+    own_model: Summary | None = field(default=None, metadata={"added_later": True})
     elsewhere: tuple[DecidedElsewhere, ...] = field(default=(), metadata={"added_later": True})

@@ -9,8 +9,7 @@ import math
 
 from datasites.code_requests.calculator import DeclaredShapes
 from policies.answers.sentence import Sentence, said
-from policies.graphs.own_model import check_graph
-from policies.graphs.summary import summary_of
+from policies.graphs.summary import Summary
 from policies.plans.features import FeatureSpec
 from policies.plans.kinds import Plan
 from policies.plans.releases import EvaluationPlan, GramPlan, StatisticsPlan
@@ -152,13 +151,14 @@ def _comes_in(plan: Plan) -> tuple[Sentence, ...]:
     return (said(ANCHOR_COMES_IN, pull=f"{pull:g}") if word == "anchor" else said(CORRECTION_COMES_IN),)
 
 
-def model_from(plan: Plan, came_before: tuple[str, str, int] | None) -> Sentence:
+def model_from(plan: Plan, came_before: tuple[str, str, int] | None, own_model: Summary | None = None) -> Sentence:
     """Where the model comes from.
 
     Args:
         plan: The plan.
         came_before: Request, study and round that the first weights had come in with already, where a round of the
             plan has run and they had.
+        own_model: What the plan's own model is made of, if its model is one.
     """
     if isinstance(plan, StatisticsPlan):
         return said(NO_MODEL)
@@ -166,25 +166,20 @@ def model_from(plan: Plan, came_before: tuple[str, str, int] | None) -> Sentence
         return said(NO_WEIGHTS, model=plan.model.name)
     if spec := FeatureSpec.of(plan.model):
         return said(FROM_FEATURES, backbone=spec.backbone, digest=spec.weights_sha256)
-    own = _own(plan)
     if came_before is not None:
         request, study, index = came_before
-        if own:
-            return said(FROM_A_STUDY_WITH_AN_OWN_GRAPH, **own, request=request, study=study, round=index)
+        if own_model is not None:
+            figures = _figures(own_model)
+            return said(FROM_A_STUDY_WITH_AN_OWN_GRAPH, **figures, request=request, study=study, round=index)
         return said(FROM_A_STUDY, model=plan.model.name, request=request, study=study, round=index)
-    if own:
-        return said(FROM_AN_OWN_GRAPH, **own, rounds=plan.rounds)
+    if own_model is not None:
+        return said(FROM_AN_OWN_GRAPH, **_figures(own_model), rounds=plan.rounds)
     return said(FROM_THE_RESEARCHER, model=plan.model.name, rounds=plan.rounds)
 
 
-def _own(plan: Plan) -> dict[str, int]:
-    """Figures of the plan's own model, which is read and proved for them; none where its model is built in."""
-    proof = check_graph(plan)
-    if proof is None:
-        return {}
-    found = summary_of(proof)
+def _figures(own_model: Summary) -> dict[str, int]:
     return {
-        "operators": found.operators,
-        "numbers": found.parameters,
-        "multiplications": found.multiplications,
+        "operators": own_model.operators,
+        "numbers": own_model.parameters,
+        "multiplications": own_model.multiplications,
     }

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping
 from rich.console import Group
 
 from datasites.console.answers import read_row
-from datasites.review.review import Cost, Review, Scope
+from datasites.review.review import MOST_LAYERS, Cost, Review, Scope
 from policies.answers.odds import percent, unit_of
 from policies.answers.rehearsals import duration
+from policies.graphs.summary import Summary
 from policies.plans.words.statement import HEADING
-from policies.terminal.rich_terminal import PlainPairs, line
+from policies.terminal.rich_terminal import PlainPairs, PlainTable, line
 
 _BAR = 20
 _OF = {"dataset": "dataset", "researcher": "this researcher", "study": "this study"}
@@ -35,6 +36,8 @@ def review_card(content: object) -> Group:
     ):
         if rows:
             parts += [line((title, "bold")), _pairs(rows)]
+    if review.own_model is not None:
+        parts += [line(("The researcher's own network", "bold")), *_own_model(review.own_model)]
     if review.channels:
         parts += [line(("What could leak", "bold")), _channels(review)]
     if review.questions:
@@ -134,6 +137,22 @@ def _computed(review: Review) -> list[tuple[str, str]]:
     if review.gpu_hours is not None:
         rows.append(("time in all", f"{duration(review.gpu_hours)}, estimated on the mock"))
     return rows
+
+
+def _own_model(own_model: Summary) -> list[object]:
+    """What an own model is made of: its operators by kind, and its layers in order."""
+    kinds = ", ".join(f"{count:,} {name}" for name, count in own_model.kinds.items())
+    figures = [
+        ("operators", f"{own_model.operators:,}: {kinds}"),
+        ("trained numbers", f"{own_model.parameters:,}"),
+        ("multiplications", f"{own_model.multiplications:,} for a picture"),
+    ]
+    table = PlainTable("layer", "operator", "gives", "trained numbers", "multiplications")
+    for one in own_model.layers[:MOST_LAYERS]:
+        table.add_row(one.name, one.operator, one.makes, f"{one.parameters:,}", f"{one.multiplications:,}")
+    left_out = len(own_model.layers) - MOST_LAYERS
+    more = [_pairs([("further layers", f"{left_out:,}, not shown")])] if left_out > 0 else []
+    return [_pairs(figures), table, *more]
 
 
 def _cost(cost: Cost | None) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from datasites.console.shown.review_card import flat
 from datasites.pages.decisions import card_words
 from datasites.pages.frame.views import Answer, Onward, Page, Pages
 from datasites.pages.frame.visit import Visit
-from datasites.review.review import Cost, Review, Scope
+from datasites.review.review import MOST_LAYERS, Cost, Review, Scope
 from policies.answers.odds import unit_of
 from policies.answers.plain_values import to_plain
 from policies.answers.rehearsals import duration
@@ -165,6 +165,7 @@ def _card(visit: Visit, review: Review, errors: Mapping[str, str] = _NONE, statu
         "may_end": review.state == "approved" and visit.who.role in CHANGES,
         "most": MOST_IN_A_MESSAGE,
         "most_reason": MAX_REASON,
+        "most_layers": MOST_LAYERS,
         "errors": errors,
     }
     return Page("requests/card.html.jinja", values, status)

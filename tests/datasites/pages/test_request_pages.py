@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -21,8 +22,9 @@ from support.waiting import CEILING_SECONDS
 from datasites.approvals.threads import Message
 from datasites.pages.decisions.approval_card import bars_of, what_was_seen
 from datasites.rehearsal.rehearsals import Rehearsal
-from datasites.review.review import Changed
+from datasites.review.review import MOST_LAYERS, Changed
 from policies.answers.odds import odds
+from policies.graphs.summary import Layer, Summary
 from policies.plans.training import PrivacySpec
 
 MARKUP = "<b id='theirs'>bold</b><script>window.ran = 1</script>"
@@ -328,3 +330,18 @@ def test_what_a_researcher_brings_is_shown_and_not_obeyed(
         assert page.evaluate("window.ran") is None
         if text == MARKUP:
             assert page.locator("main").inner_text().count(MARKUP) > len(WORDS)
+
+
+def test_the_card_shows_what_an_own_model_is_made_of(own: ConsoleOfFakes, book: FakeBook) -> None:
+    assert 'id="own-model"' not in asked(own, REVIEWER_NAME, f"/requests/{PENDING}").text
+    layers = tuple(Layer(f"block{number}", "conv2d", "(B, 8, 8, 8)", 584, 36_864) for number in range(MOST_LAYERS + 3))
+    own_model = Summary(1207, 235_352, 14_856_192, {"conv2d": 403, "relu": 804}, layers)
+    book.requests[PENDING] = replace(book.requests[PENDING], own_model=own_model)
+    shown = asked(own, REVIEWER_NAME, f"/requests/{PENDING}").text
+    assert "The researcher's own network" in html.unescape(shown)
+    for figure in ("1,207", "235,352", "14,856,192", "804", "36,864"):
+        assert figure in shown
+    assert shown.count("(B, 8, 8, 8)") == MOST_LAYERS
+    assert "not shown: 3" in shown
+    chinese = asked(own, REVIEWER_NAME, f"/requests/{PENDING}", "zh").text
+    assert "研究者的自有网络" in chinese and "未显示的其余层数：3" in chinese

@@ -67,6 +67,15 @@ def test_the_card_says_that_the_network_is_the_researchers_own(datasite: Reviewe
         console.print(review_card(to_plain(review)))
     assert GRAPH.digest() in shown.get()
     assert OWN.model.graph[:40] not in shown.get()
+    assert review.own_model == summary_of(proof_of(OWN.model))
+    row = next(line for line in shown.get().splitlines() if line.split()[:2] == ["stem", "conv2d"])
+    assert row.split()[-2:] == ["80", "4,608"]
+
+
+def test_the_card_of_a_built_in_model_says_nothing_of_an_own_one(datasite: Reviewed) -> None:
+    review = datasite.review(datasite.request(PLAN))
+    assert review.own_model is None
+    assert "own_model" not in to_plain(review)
 
 
 def test_the_card_says_what_differs_from_the_studys_last_approved_graph(datasite: Reviewed) -> None:
