@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policies import validate
@@ -19,10 +18,17 @@ from policies.plans.words.statement import STATEMENT, Statement
 from policies.settings import declared, setting, setting_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from policies.graphs.graph import Graph
 
-_BUILT_IN = "small_cnn"
 RECIPES = ("none", "auto", "few_rounds")
+
+
+def _file(text: str) -> Path:
+    from pathlib import Path  # late: a help does not need it
+
+    return Path(text)
 
 
 def _derived(help_text: str, **form: Any) -> Any:
@@ -48,10 +54,10 @@ class StudySettings:
     """
 
     study: str = setting("name of the study", default="study")
-    model: str = setting("model", default=_BUILT_IN)
+    model: str = setting("model", default="small_cnn")
     options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     model_graph: Graph | Path | str | None = setting(
-        "own model in place of a built-in one: the file that capture wrote", default=None, kind=Path
+        "own model in place of a built-in one: the file that capture wrote", default=None, kind=_file
     )
     recipe: str = setting(
         "auto: all settings of training from sizes, epsilon, delta, rounds and model; few_rounds: likewise, for a head "
@@ -89,7 +95,8 @@ class StudySettings:
         validate.choice("recipe", self.recipe, RECIPES)
         if self.num_rounds is not None:
             validate.integer("num_rounds", self.num_rounds, low=1, high=MAX_ROUNDS)
-        if self.model_graph is not None and (self.options or self.model not in (_BUILT_IN, GRAPH_MODEL)):
+        not_given = (declared(StudySettings)["model"].default, GRAPH_MODEL)
+        if self.model_graph is not None and (self.options or self.model not in not_given):
             raise ConfigError("model_graph is the model, and takes no options. Leave out model and its options.")
         if self.recipe == "none":
             return
