@@ -149,7 +149,10 @@ def _to_size(operator: str) -> Translate:
 
 
 def _einsum(call: Call) -> Ref:
-    """A product of two values over one letter, as a product of matrices."""
+    """A product of two values over one letter, as a product of matrices.
+
+    Of values that are the same for all pictures, as tables of positions, several letters may be rows or columns.
+    """
     equation, operands = call.plain("equation").replace(" ", ""), call.arguments["tensors"]
     if len(operands) != 2 or "->" not in equation or "." in equation:
         raise Untranslatable("only products of two values over one letter have a rule. Use matmul")
@@ -158,16 +161,31 @@ def _einsum(call: Call) -> Ref:
     both = [letter for letter in left if letter in right and letter in out]
     rows, columns = ([k for k in own if k not in other] for own, other in ((left, right), (right, left)))
     once = len({*left}) == len(left) and len({*right}) == len(right)
-    if [len(summed), len(rows), len(columns)] != [1, 1, 1] or not once or {*rows, *columns, *both} != {*out}:
-        raise Untranslatable("only products of two values over one letter have a rule. Use matmul")
     first, second = (call.writer.read(one) for one in operands)
+    alike = first.batch is None and second.batch is None
+    single = [len(rows), len(columns)] == [1, 1] or (alike and bool(rows) and bool(columns))
+    if len(summed) != 1 or not single or not once or {*rows, *columns, *both} != {*out}:
+        raise Untranslatable("only products of two values over one letter have a rule. Use matmul")
     one = _ordered(call, first, left, [*both, *rows, *summed])
     other = _ordered(call, second, right, [*both, *summed, *columns])
     letters = [*both, *rows, *columns]
     sizes = {**dict(zip(right, second.shape, strict=True)), **dict(zip(left, first.shape, strict=True))}
     tagged = left[first.batch] if first.batch is not None else right[second.batch] if second.batch is not None else ""
     like: Like = [sizes[k] for k in letters], letters.index(tagged) if tagged in letters else None
+    if alike:
+        one, other = (
+            _merged(call, value, [sizes[k] for k in both], [math.prod(sizes[k] for k in part) for part in parts])
+            for value, parts in ((one, (rows, summed)), (other, (summed, columns)))
+        )
+        product = call.add("matmul", one, other, like=([*one.shape[:-1], other.shape[-1]], None))
+        return _ordered(call, _merged(call, product, [], like[0]), "".join(letters), list(out))
     return _ordered(call, call.add("matmul", one, other, like=like), "".join(letters), list(out))
+
+
+def _merged(call: Call, value: Ref, lead: list[int], last: list[int]) -> Ref:
+    """A value that is the same for all pictures, in another shape."""
+    shape = [*lead, *last]
+    return value if list(value.shape) == shape else call.add("reshape", value, like=(shape, None), shape=shape)
 
 
 def _ordered(call: Call, value: Ref, letters: str, wanted: list[str]) -> Ref:

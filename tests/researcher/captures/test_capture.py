@@ -88,6 +88,32 @@ def test_its_clipped_sums_are_those_of_the_network_picture_by_picture(captured: 
     assert distance(found, expected) <= 1e-5 * norm_of(expected)
 
 
+class Looked(nn.Module):
+    """A table of positions that is looked up by products over several letters, as MaxViT does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(2, 3, 5))
+        self.head = nn.Linear(192, 4)
+        self.register_buffer("heights", torch.randn(4, 3, 3))
+        self.register_buffer("widths", torch.randn(6, 2, 5))
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        looked = torch.einsum("nhw,ixh->nixw", self.table, self.heights)
+        looked = torch.einsum("nixw,jyw->nijxy", looked, self.widths)  # 2 x 4 x 6 x 3 x 2 numbers
+        return self.head(pictures.flatten(1) + looked.sum(dim=(3, 4)).flatten().expand(4, 48).reshape(1, 192))
+
+
+def test_a_table_is_looked_up_by_products_over_several_letters() -> None:
+    torch.manual_seed(1)
+    model = capture(Looked(), image_shape=SHAPE, num_classes=4).build()
+    pictures, labels = torch.randn(3, 3, 8, 8), torch.tensor([0, 1, 2])
+    expected = one_by_one(model.double(), pictures.double(), labels, 0.05)
+    found = BookKeeping(model.float(), 0.05).norms_and_sum(pictures, labels, torch.ones(3, dtype=torch.bool))[1]
+    assert distance(found, expected) <= 1e-5 * norm_of(expected)
+    assert norm_of(expected[:1]) > 0  # of the table
+
+
 def test_the_network_itself_is_left_as_it_is() -> None:
     network = Mixed().eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
