@@ -50,10 +50,8 @@ PRECISIONS = ("float32", "bfloat16")
 # How weights and updates travel; `policies.contracts.encodings` says what each does.
 ENCODINGS = ("none", "zstd", "fp16", "int8")
 LATE_UPDATES = ("weighted", "dropped")
-MAX_ROUNDS = 10_000
-MAX_STEPS = 1_000_000
-MAX_VIEWS = 16
-MAX_PICTURES_PER_PATIENT = 16
+MAX_ROUNDS, MAX_STEPS = 10_000, 1_000_000
+MAX_VIEWS = MAX_PICTURES_PER_PATIENT = 16
 
 
 @dataclass(frozen=True)
