@@ -18,6 +18,13 @@ from datasites.sources.folders.walk import Walk
 from datasites.sources.identity import NamesSeen, column_looks_like, looks_like
 from policies.errors import ConfigError, DataError
 
+# Words of hospitals' own names, so that one called after a person is not taken for that person.
+_HOSPITAL = re.compile(
+    r"^(?:st|sankt|saint|sainte|ste|san|santa|santo|sta|são|sao)\b|klini|clinic|clínic|hospi|hôpital|spital|ospedal|"
+    r"ziekenhuis|sjukhus|sykehus|krankenhaus|medical|medizin|institut|universit|centre|center|zentrum|"
+    r"医院|醫院|病院|병원|больниц",
+    re.IGNORECASE,
+)
 _OTHER_LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "o", "æ": "ae", "å": "a", "ł": "l"})
 
 
@@ -85,8 +92,8 @@ def _refuse_patients(sites: dict[str, list[str]]) -> None:
     """Refuses classes with a folder for each patient and patients with one for each class, which look like hospitals.
 
     Raises:
-        IdentitySuspected: The inner folders' names look like persons', or half of the outer ones' do: some hospitals
-            are named after one.
+        IdentitySuspected: The inner folders' names look like persons', or at least half of the outer ones' do, not
+            counting those with a hospital's word such as `St.` or `Klinik`.
         DataError: No two of the outer folders have an inner one of the same name.
     """
     advice = (
@@ -94,8 +101,9 @@ def _refuse_patients(sites: dict[str, list[str]]) -> None:
         '["class", "patient"] or ["patient", "class"] in [NAME.dataset].'
     )
     seen = NamesSeen()
-    for kind in column_looks_like("", sites):
-        for name in sites:
+    persons = [name for name in sites if not _HOSPITAL.search(name)]
+    for kind in column_looks_like("", [name if name in persons else "hospital" for name in sites]):
+        for name in persons:
             if kind in looks_like(name):
                 seen.suspect("folders that would be hospitals", kind, name)
     for name in {one for folders in sites.values() for one in folders}:

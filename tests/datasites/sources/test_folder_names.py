@@ -158,8 +158,19 @@ def test_patients_with_a_folder_for_each_class_are_not_hospitals(
     assert '["patient", "class"]' in caught.value.public
 
 
-def test_a_hospital_that_is_named_after_somebody_is_one(paint: Paint, tmp_path: Path) -> None:
-    for hospital in ("St. Maria Klinik", "north", "south"):
+@pytest.mark.parametrize(
+    "hospitals",
+    [
+        ("St. Maria Klinik", "north", "south"),
+        ("St. Anna", "Charité 2"),
+        ("Anna Hospital", "Sankt Maria Mueller"),
+        ("Mueller Clinic", "Anna Klinikum"),
+    ],
+)
+def test_a_hospital_that_is_named_after_somebody_is_one(
+    paint: Paint, tmp_path: Path, hospitals: tuple[str, ...]
+) -> None:
+    for hospital in hospitals:
         for label in ("benign", "malignant"):
             paint(f"{hospital}/{label}/1.png")
-    assert len(list_sites(tmp_path)) == 3
+    assert list_sites(tmp_path) == sorted(hospitals)
