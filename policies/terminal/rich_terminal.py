@@ -115,7 +115,7 @@ class _Column:
         self.least = min(self.word, MOST_IN_A_WORD)
         self.most = max(map(cell_len, lines), default=1)
         longest = max((cell_len(one) for cell in cells for one in str(cell).splitlines()), default=1)
-        self.whole = longest if longest <= MOST_IN_A_SHORT_CELL else self.word
+        self.whole = longest if longest <= MOST_IN_A_SHORT_CELL else 0
 
 
 def _widths(columns: Sequence[_Column], room: int) -> list[int | None]:
