@@ -73,8 +73,11 @@ def test_a_saved_model_is_scored_on_the_hospitals_own_pictures(pair: dict[str, H
         assert np.abs(arrays[name]["confusion"] - expected).max() < 6 * noise
 
 
-def test_a_gram_matrix_is_asked_for_once_and_two_studies_in_few_rounds_step_by_it(
-    pair: dict[str, Hospital], hold_out: HoldOut, tmp_path: Path
+@pytest.mark.parametrize(
+    "studies", [("few",), pytest.param(("few-too", "few-again"), marks=pytest.mark.slow)], ids=["one", "two"]
+)
+def test_a_gram_matrix_is_asked_for_once_and_studies_in_few_rounds_step_by_it(
+    pair: dict[str, Hospital], hold_out: HoldOut, tmp_path: Path, studies: tuple[str, ...]
 ) -> None:
     from datasites.training.models import initial_weights
     from researcher.counts.kept_gram import KeptGram
@@ -84,12 +87,12 @@ def test_a_gram_matrix_is_asked_for_once_and_two_studies_in_few_rounds_step_by_i
     from researcher.terminal.training_session import chosen_strategy
 
     gram, credentials = tmp_path / "gram", [hospital.credentials() for hospital in pair.values()]
-    printed = _ask(pair, gram, "gram", "--study", "few", "--epsilon", "2", noise=())
+    printed = _ask(pair, gram, "gram", "--study", studies[0], "--epsilon", "2", noise=())
     assert f"\n  --gram {gram}\n" in printed  # to be copied: no line is broken for a terminal's width
     kept = KeptGram.load(gram)
     assert sorted(kept.arrays) == ["north", "south"]
     with Federation.connect(credentials) as federation:
-        for number, study_name in enumerate(("few", "few-again")):
+        for number, study_name in enumerate(studies):
             settings = StudySettings(
                 study=study_name, recipe="few_rounds", model="scattering_linear", epsilon=2.0, num_rounds=2
             )

@@ -56,7 +56,7 @@ def received(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return bodies
 
 
-@pytest.mark.parametrize("strategy", SAYS)
+@pytest.mark.parametrize("strategy", ["fed_per", pytest.param("fed_bn", marks=pytest.mark.slow)])
 def test_what_stays_goes_on_from_round_to_round_and_no_byte_of_it_reaches_the_researcher(
     hospitals: dict[str, Hospital],
     federation: Federation,

@@ -117,7 +117,7 @@ def test_the_cards_of_seven_ordinary_requests_have_no_finding_and_none_of_the_fi
     assert len(clinic.admin_json("requests", "--only", "pending")) == 10
 
 
-@pytest.mark.parametrize(("language", "rounds"), [("en-GB", 3), ("zh-CN", 4)])
+@pytest.mark.parametrize(("language", "rounds"), [pytest.param("en-GB", 3, marks=pytest.mark.slow), ("zh-CN", 4)])
 def test_a_new_reviewer_comes_from_a_handed_over_file_to_a_signed_record_on_a_telephone_without_scripts(
     clinic: Hospital, ada: Federation, approved: TrainingPlan, tmp_path: Path, language: str, rounds: int
 ) -> None:

@@ -71,7 +71,11 @@ def _files(folder: Path) -> list[tuple[Path, str]]:
     return [(png, "image/png"), (dicom, "application/dicom")]
 
 
-@pytest.mark.parametrize(("int8", "most"), [(False, FLOAT_TOLERANCE), (True, INT8_TOLERANCE)], ids=["float", "int8"])
+@pytest.mark.parametrize(
+    ("int8", "most"),
+    [pytest.param(False, FLOAT_TOLERANCE, marks=pytest.mark.slow), (True, INT8_TOLERANCE)],
+    ids=["float", "int8"],
+)
 def test_a_served_model_answers_what_the_trained_one_says_of_png_and_dicom(
     trained: Path, tmp_path: Path, int8: bool, most: float
 ) -> None:

@@ -68,7 +68,8 @@ def researcher(folder: Path, plan: TrainingPlan, *hospitals: FakeHospital) -> It
 def _serve(listener: Listener, hospitals: dict[str, FakeHospital]) -> None:
     with contextlib.suppress(OSError):
         while True:
-            threading.Thread(target=_answer, args=(listener.accept(), hospitals), daemon=True).start()
+            with contextlib.suppress(EOFError):  # who asked was killed while it was let in
+                threading.Thread(target=_answer, args=(listener.accept(), hospitals), daemon=True).start()
 
 
 def _answer(line: Connection, hospitals: dict[str, FakeHospital]) -> None:

@@ -346,6 +346,7 @@ def test_predicting_without_the_reports_of_the_models_form_is_refused(texts, mes
         predict(linear, initial_weights(linear, 0), (images, np.zeros((40, 5), np.int32)))
 
 
+@pytest.mark.slow
 def test_private_training_on_both_beats_training_on_either_alone():
     form = TextForm(length=12, vocabulary=256)
     spec = ModelSpec("image_text", (16, 16, 1), 4, {**form.options, "width": 4, "text_features": 16})
