@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from policies.budget import rounded
 from policies.errors import ConfigError
 from policies.inside_folder import inside
 from policies.plans.training import TrainingPlan
@@ -182,9 +183,7 @@ def _together(first: PrivacySpent | None, second: PrivacySpent | None, plan: Tra
 def _print_plan(plan: TrainingPlan, console: PlainConsole) -> None:
     epsilon = study_epsilon(plan)
     noise = f"noise multiplier {plan.privacy.noise_multiplier:.2f}" if plan.privacy else "no noise"
-    cost = (
-        "without differential privacy" if epsilon is None else f"epsilon {wording.epsilon(epsilon)} at delta {DELTA:g}"
-    )
+    cost = "without differential privacy" if epsilon is None else f"epsilon {rounded.cost(epsilon)} at delta {DELTA:g}"
     console.print(
         f"  {plan.model.name} on '{plan.dataset}': {plan.rounds} rounds of {plan.steps_per_round} steps, sample rate "
         f"{plan.sample_rate:g}, {noise}: {cost} for each study"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands, identifier, tell
 from datasites.cli.state_option import chosen_state
+from policies.budget import rounded
 from policies.errors import ConfigError
 from policies.terminal.commands import argument, option, path, switch
 
@@ -133,7 +134,7 @@ def end(chosen: Chosen, *, request: str, reason: str) -> None:
         ended,
         f"Ended {ended['id'][:8]}, study '{ended['study']}' of {ended['researcher']}: {ended['reason']}",
         f"{ended['rounds_run']} of {ended['rounds']} rounds were charged and stay so. Of '{ended['dataset']}' epsilon "
-        f"{ended['epsilon_left']:.2f} is left, {ended['epsilon_freed']:.2f} more than before.",
+        f"{rounded.left(ended['epsilon_left'])} is left, {rounded.left(ended['epsilon_freed'])} more than before.",
     )
 
 
@@ -174,7 +175,7 @@ def _decided(card: Mapping[str, Any], told: str) -> str:
 def _cost(card: Mapping[str, Any]) -> str:
     if card["epsilon"] is None:
         return "without differential privacy"
-    return f"epsilon {card['epsilon']:.2f} reserved at delta {card['delta']:g}"
+    return f"epsilon {rounded.cost(card['epsilon'])} reserved at delta {card['delta']:g}"
 
 
 def add_commands(commands: HospitalCommands) -> None:

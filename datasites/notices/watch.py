@@ -14,6 +14,7 @@ from datasites.config import DatasiteConfig
 from datasites.doctor.latest_examination import LatestExamination
 from datasites.files.state_folder import StateFolder
 from datasites.notices.notice import CERTIFICATE, DISK, DOCTOR, LOW_BUDGET
+from policies.budget import rounded
 
 Found = dict[str, str]
 
@@ -54,7 +55,7 @@ class Watch:
         total, share = self.books.limits.current.total.epsilon, self.config.notices.low_budget_share
         left = {name: self.books.epsilon_left(one.manifest.budget_key) for name, one in self.datasets.items()}
         return {
-            name: f"Of dataset '{name}' epsilon {epsilon:.2f} of {total:.2f} is left."
+            name: f"Of dataset '{name}' epsilon {rounded.left(epsilon)} of {total:.2f} is left."
             for name, epsilon in left.items()
             if epsilon < share * total
         }

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 
 from policies.answers.sentence import Sentence, said
+from policies.budget import rounded
 from policies.plans.kinds import Plan
 from policies.plans.training import TrainingPlan
 
@@ -64,7 +65,7 @@ def contradicting(texts: Mapping[str, str], plan: Plan, epsilon: float | None) -
         clauses = [one for one in re.split(r"[;!?。；！？,，]|\.(?!\d)", plain) if not _OF_ANOTHER.search(one)]
         told = [float(one) for clause in clauses for one in _EPSILON.findall(clause)]
         if epsilon is not None and told and min(told) < 0.99 * epsilon:
-            yield said(SAYS_LESS_EPSILON, field=field, told=f"{min(told):g}", computed=f"{epsilon:.2f}")
+            yield said(SAYS_LESS_EPSILON, field=field, told=f"{min(told):g}", computed=rounded.cost(epsilon))
         rounds = [float(one or other) for clause in clauses for one, other in _ROUNDS.findall(clause)]
         if rounds and min(rounds) < plan.rounds:
             yield said(SAYS_FEWER_ROUNDS, field=field, told=f"{min(rounds):g}", computed=plan.rounds)

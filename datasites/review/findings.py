@@ -18,6 +18,7 @@ from datasites.review.earlier import Standing
 from datasites.review.misleading import misleading
 from datasites.review.review import Cost, ReviewFinding
 from policies.answers.sentence import Sentence, said
+from policies.budget import rounded
 from policies.budget.accountant import plan_spend
 from policies.budget.steps import merged
 from policies.ledger.budget_check import charged
@@ -110,7 +111,7 @@ def _over_budget(
         history = merged((*charged(held), *plan_spend(checked.plan)))
         after = books.calculator.filter_epsilon(history, limits.total)
         if after > limits.total.epsilon:
-            yield said(OVER_BY_THE_FILTER, after=f"{after:.2f}", limit=f"{limits.total.epsilon:.2f}")
+            yield said(OVER_BY_THE_FILTER, after=rounded.cost(after), limit=f"{limits.total.epsilon:.2f}")
 
 
 def _delta(checked: CanonicalRequest, books: Books) -> Iterator[Sentence]:

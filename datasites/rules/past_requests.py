@@ -13,6 +13,7 @@ from datasites.review.reviewing import reviewed
 from datasites.rules.rule import Rule
 from datasites.rules.verdict import MONTH_FULL, against_plan, against_review
 from policies.answers.sentence import Sentence, said
+from policies.budget import rounded
 from policies.budget.accountant import plan_spend
 from policies.budget.steps import GaussianSteps, merged
 from policies.ledger.rule_share import MONTH
@@ -99,7 +100,7 @@ class PastRequests:
         after = self._books.epsilon(month)
         if after <= rule.max_month_epsilon:
             return ()
-        return (said(MONTH_FULL, after=f"{after:.2f}", limit=f"{rule.max_month_epsilon:.2f}"),)
+        return (said(MONTH_FULL, after=rounded.cost(after), limit=f"{rule.max_month_epsilon:.2f}"),)
 
 
 def _moment(text: str) -> datetime:

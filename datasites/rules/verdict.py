@@ -14,6 +14,7 @@ from datasites.approvals.votes import is_the_asker
 from datasites.review.review import Review
 from datasites.rules.rule import VARIABLE, Rule, flat
 from policies.answers.sentence import Sentence, said
+from policies.budget import rounded
 
 if TYPE_CHECKING:
     from datasites.code_requests.canonical import CanonicalRequest
@@ -120,7 +121,7 @@ def against_review(rule: Rule, review: Review) -> tuple[Sentence, ...]:
         found.append(said(ASKED_ABOUT))
     of_study = [one for one in review.cost.scopes if one.of == "study"] if review.cost else []
     if any(not one.after <= rule.max_study_epsilon for one in of_study):
-        after = f"{of_study[0].after:.2f}"
+        after = rounded.cost(of_study[0].after)
         found.append(said(STUDY_FULL, after=after, limit=f"{rule.max_study_epsilon:.2f}"))
     return tuple(found)
 

@@ -9,6 +9,7 @@ from datasites.study_report.kept_reports import HEADS, KeptReport
 from datasites.study_report.membership import FALSE_ALARM_RATE, Interval
 from datasites.study_report.study_report import StudyReport
 from policies.answers.odds import percent
+from policies.budget import rounded
 
 PRIVATE = (
     "Private to the hospital: exact scores on patients' pictures, without noise. It cost no budget because it goes "
@@ -71,9 +72,9 @@ def membership(report: StudyReport) -> tuple[str, ...]:
     allowed = (
         "The study trained without differential privacy: nothing bounds what a test can find."
         if found.epsilon is None
-        else f"In what was charged (epsilon {found.epsilon:.2f} at delta {found.delta:g}) no test can have more "
-        f"than AUC {found.allowed_auc:.3f}, nor find more than {percent(found.allowed_tpr)} at {FALSE_ALARM_RATE:.0%} "
-        "false alarms."
+        else f"In what was charged (epsilon {rounded.cost(found.epsilon)} at delta {found.delta:g}) no test can have "
+        f"more than AUC {found.allowed_auc:.3f}, nor find more than {percent(found.allowed_tpr)} at "
+        f"{FALSE_ALARM_RATE:.0%} false alarms."
     )
     return (
         _TEST[report.unit].format(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from policies.budget import rounded
 from policies.budget.limits import DatasetLimits, PrivacyBudget
 from policies.budget.steps import GaussianSteps, merged
 from policies.errors import BudgetExceeded, LimitExceeded
@@ -85,10 +86,10 @@ class BudgetCheck:
             return
         spent = epsilon(before, delta)
         # Rounded apart, so that the two figures never look as if it fitted; a billionth is arithmetic, not need.
-        needed = f"{math.ceil((after - spent) * 100 - 1e-7) / 100:.2f}" if math.isfinite(after) else "without bound"
-        left = math.floor(max(most - spent, 0.0) * 100 + 1e-7) / 100
+        needed = rounded.cost(after - spent) if math.isfinite(after) else "without bound"
+        left = rounded.left(max(most - spent, 0.0))
         raise BudgetExceeded(
-            f"Budget exceeded: this request needs epsilon {needed}, {left:.2f} is left for {owner} "
+            f"Budget exceeded: this request needs epsilon {needed}, {left} is left for {owner} "
             f"(delta {delta:g}). Lower the rounds or ask the hospital.".replace("e-0", "e-")
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from policies.answers.requests import with_reason
+from policies.budget import rounded
 from policies.terminal.commands import option, path
 from policies.terminal.printing import say
 from researcher.cli.access import Missing, connect, credentials_option
@@ -158,7 +159,6 @@ def _planned(federation: Federation, dataset: str | None, chosen: StudySettings)
     """The plan, and what it costs in words; where a hospital's budget hardly holds it is said."""
     from researcher.planning.planning import make_plan, study_epsilon
     from researcher.planning.shortages import shortages
-    from researcher.reports import wording
 
     plan = make_plan(chosen, [found for found in federation.datasets() if dataset in (None, found.name)])
     for name, why in shortages(federation, plan).items():
@@ -166,7 +166,7 @@ def _planned(federation: Federation, dataset: str | None, chosen: StudySettings)
     epsilon = study_epsilon(plan)
     if epsilon is None or plan.privacy is None:
         return plan, "without differential privacy"
-    return plan, f"epsilon {wording.epsilon(epsilon)} at delta {plan.privacy.delta:g}"
+    return plan, f"epsilon {rounded.cost(epsilon)} at delta {plan.privacy.delta:g}"
 
 
 def _submit(federation: Federation, out: Path, plan: TrainingPlan, cost: str, *, begun: Mapping[str, Any]) -> Study:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 
 from policies import validate
 from policies.answers.plain_values import from_plain, to_plain
+from policies.budget import rounded
 from policies.errors import ModelRefused, PlanError
 from policies.plans.features import FeatureSpec
 from policies.plans.model_spec import ModelSpec
@@ -187,7 +188,9 @@ class ExportedModel:
         for cost in self.privacy:
             key = (cost.unit, cost.delta)
             worst[key] = max(cost.epsilon, worst.get(key, 0.0))
-        told = [f"epsilon {epsilon:.3g} at delta {delta:g} per {unit}" for (unit, delta), epsilon in worst.items()]
+        told = [
+            f"epsilon {rounded.cost(epsilon)} at delta {delta:g} per {unit}" for (unit, delta), epsilon in worst.items()
+        ]
         return f"All that the hospitals released for it is differentially private, at most {' and '.join(told)}."
 
     def to_properties(self) -> dict[str, str]:

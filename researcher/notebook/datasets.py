@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from policies.answers.hospital import BudgetAnswer
+from policies.budget import rounded
 from policies.untrusted_text import shown
 from researcher.hospitals.comparison import Compared, compare
 from researcher.hospitals.hospital import DatasetInfo
@@ -74,7 +75,7 @@ class Datasets(list[DatasetInfo]):
         budget = self.budgets.get((one.datasite, one.name))
         if budget is None:
             return element("span", "not told")
-        told = f"epsilon {budget.epsilon_left:.2f} of {budget.epsilon_total:g} at delta {budget.delta:g}"
+        told = f"epsilon {rounded.left(budget.epsilon_left)} of {budget.epsilon_total:g} at delta {budget.delta:g}"
         return bar(budget.epsilon_left, budget.epsilon_total, told)
 
     def _verdict(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policies.answers.odds import odds
+from policies.budget import rounded
 from policies.budget.accountant import plan_spend
 from policies.budget.limits import DatasetLimits
 from policies.budget.membership import membership_bounds
@@ -125,7 +126,7 @@ class Draft:
         cost = "without differential privacy"
         if self.epsilon is not None and plan.privacy is not None:
             cost = (
-                f"epsilon {wording.epsilon(self.epsilon)} at delta {wording.number(plan.privacy.delta)} for each "
+                f"epsilon {rounded.cost(self.epsilon)} at delta {wording.number(plan.privacy.delta)} for each "
                 f"{plan.privacy.unit}"
             )
         return (

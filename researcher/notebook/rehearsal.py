@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from policies.budget import rounded
 from policies.plans.training import TrainingPlan
 from policies.untrusted_text import shown
 from researcher.hospitals.hospital import DatasetInfo
@@ -71,7 +72,7 @@ class HomeRehearsal:
     def _told(self) -> list[tuple[str, str]]:
         cost = "without differential privacy"
         if self.epsilon is not None and self.delta is not None:
-            cost = f"epsilon {wording.epsilon(self.epsilon)} at delta {wording.number(self.delta)} at each hospital"
+            cost = f"epsilon {rounded.cost(self.epsilon)} at delta {wording.number(self.delta)} at each hospital"
         whole = wording.seconds(self.rounds * self.seconds_a_round)
         return [
             ("a step", wording.seconds(self.seconds_a_step)),

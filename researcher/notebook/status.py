@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from policies.answers.hospital import BudgetAnswer
 from policies.answers.requests import with_reason
+from policies.budget import rounded
 from policies.errors import WanwuError
 from policies.plans.training import TrainingPlan
 from policies.untrusted_text import shown
@@ -50,9 +51,9 @@ class HospitalStatus:
         if self.questions:
             parts.append(f"{wording.count(self.questions, 'question')} waiting for your answer")
         if self.spent is not None:
-            parts.append(f"epsilon {wording.epsilon(self.spent)} spent")
+            parts.append(f"epsilon {rounded.cost(self.spent)} spent")
         if self.budget is not None:
-            parts.append(f"{self.budget.epsilon_left:.2f} of {self.budget.epsilon_total:g} left")
+            parts.append(f"{rounded.left(self.budget.epsilon_left)} of {self.budget.epsilon_total:g} left")
         return shown("; ".join(parts), most=2000)
 
 
@@ -100,9 +101,9 @@ class StudyStatus:
 def _row(one: HospitalStatus) -> list[object]:
     left: object = "not told"
     if one.budget is not None:
-        told = f"{one.budget.epsilon_left:.2f} of {one.budget.epsilon_total:g}"
+        told = f"{rounded.left(one.budget.epsilon_left)} of {one.budget.epsilon_total:g}"
         left = bar(one.budget.epsilon_left, one.budget.epsilon_total, told)
-    spent = "nothing yet" if one.spent is None else f"epsilon {wording.epsilon(one.spent)}"
+    spent = "nothing yet" if one.spent is None else f"epsilon {rounded.cost(one.spent)}"
     state = f"{_SIGNS.get(one.state, '✗')} {one.state}"
     return [one.datasite, one.request[:8], state, one.reason, one.questions or "none", one.rehearsal, spent, left]
 

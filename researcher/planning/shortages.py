@@ -10,6 +10,7 @@ from contextlib import suppress
 from contextvars import copy_context
 
 from policies.answers.hospital import BudgetAnswer
+from policies.budget import rounded
 from policies.budget.accountant import epsilon_spent, plan_spend
 from policies.errors import WanwuError
 from policies.plans.training import TrainingPlan
@@ -44,8 +45,8 @@ def shortages(federation: Federation, plan: TrainingPlan) -> dict[str, str]:
         cost = epsilon_spent(plan_spend(plan), budget.delta)
         if cost > budget.epsilon_left:
             found[name] = (
-                f"the study costs epsilon {cost:.2f} at delta {budget.delta:g}, and {budget.epsilon_left:.2f} of "
-                f"{budget.epsilon_total:g} is left there. It is unlikely to be approved as it is: lower epsilon, or "
-                "ask the hospital."
+                f"the study costs epsilon {rounded.cost(cost)} at delta {budget.delta:g}, and "
+                f"{rounded.left(budget.epsilon_left)} of {budget.epsilon_total:g} is left there. It is "
+                "unlikely to be approved as it is: lower epsilon, or ask the hospital."
             )
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from policies.budget import rounded
 from policies.untrusted_text import shown
 from researcher import atomic_file
 from researcher.html import element
@@ -190,7 +191,7 @@ def _spent(spent: PrivacySpent | None, *, private: bool = True) -> dict[str, str
     if spent is None:
         return {"epsilon": "–" if private else "∞", "delta": "–", "unit": "–"}
     return {
-        "epsilon": wording.epsilon(spent.epsilon),
+        "epsilon": rounded.cost(spent.epsilon),
         "delta": wording.number(spent.delta),
         "unit": spent.unit,
     }
@@ -235,7 +236,7 @@ def _rounds(result: StudyResult) -> list[dict[str, object]]:
             "round": r.round,
             "score": wording.headline(r)[1],
             "macro_f1": f"{r.macro_f1:.3f}",
-            "epsilon": wording.epsilon(max(r.epsilon.values())) if r.epsilon else "–",
+            "epsilon": rounded.cost(max(r.epsilon.values())) if r.epsilon else "–",
             "datasites": len(r.datasites),
             "seconds": wording.seconds(r.seconds["total"]),
             "sent": wording.size(r.bytes_up),

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from policies.budget import rounded
 from researcher import atomic_file
 from researcher.reports import drawing, wording
 from researcher.reports.result import StudyResult
@@ -131,7 +132,7 @@ def privacy(curves: Mapping[str, Sequence[float]], colours: Mapping[str, str]) -
         axes.plot(len(curve), curve[-1], "o", color=colour, markersize=5)
         who = drawing.short(names[0]) if len(names) == 1 else f"{len(names)} hospitals"
         if names[0] in ends:
-            labels.append((curve[-1], f"{who}  {wording.epsilon(curve[-1])}", drawing.INK, "normal"))
+            labels.append((curve[-1], f"{who}  {rounded.cost(curve[-1])}", drawing.INK, "normal"))
     rounds = max(len(curve) for curve in groups)
     axes.set_ylim(0, 1.12 * max(curve[-1] for curve in groups))
     drawing.rounds_axis(axes, first=0, last=rounds)

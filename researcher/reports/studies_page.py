@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 
+from policies.budget import rounded
 from policies.errors import ConfigError
 from researcher import atomic_file
 from researcher.evaluation.evaluation import Evaluation
@@ -114,7 +115,7 @@ def _overview(studies: Studies) -> Html:
 
 def _epsilon(result: StudyResult) -> str:
     spent = None if result.not_private else wording.highest(result.privacy)
-    return "∞" if spent is None else wording.epsilon(spent.epsilon)
+    return "∞" if spent is None else rounded.cost(spent.epsilon)
 
 
 def _charts(studies: Studies) -> Iterator[Html]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from policies.answers.odds import at_each_rate, odds
+from policies.budget import rounded
 from policies.budget.accountant import plan_spend
 from policies.budget.membership import membership_bounds
 from policies.budget.steps import GaussianSteps
@@ -117,9 +118,10 @@ def guarantee(result: StudyResult) -> str:
     return (
         f"Adding or removing {unit} at a hospital changes the probability of any conclusion from {what} "
         f"by a factor of at most {_factor(worst.epsilon)} (e to the power of epsilon, "
-        f"{epsilon(worst.epsilon)}), apart from a remainder of at most {number(max(cost.delta for cost in spent))}. "
-        f"This covers neither {limit} nor what holds for people in general, and where hospitals share "
-        f"{_unit(result)}s, their epsilons add.{_empty_promise(result)}"
+        f"{rounded.cost(worst.epsilon)}), apart from a remainder of at most "
+        f"{number(max(cost.delta for cost in spent))}. This covers neither {limit} nor what holds "
+        f"for people in general, and where hospitals share {_unit(result)}s, their epsilons add."
+        f"{_empty_promise(result)}"
     )
 
 
@@ -231,7 +233,9 @@ def privacy_note(result: StudyResult) -> str:
     if result.simulated:
         note += "; simulated: what it would be in earnest"
     if total := highest(result.privacy_total):
-        note += f"; {epsilon(total.epsilon)} with the {'local-only ' * (result.gram_noise is None)}{_beside(result)}"
+        note += (
+            f"; {rounded.cost(total.epsilon)} with the {'local-only ' * (result.gram_noise is None)}{_beside(result)}"
+        )
     return note
 
 
@@ -243,11 +247,6 @@ def _beside(result: StudyResult) -> str:
 def highest(privacy: Mapping[str, PrivacySpent | None]) -> PrivacySpent | None:
     """The worst of what is known of several hospitals; None if nothing is."""
     return max((cost for cost in privacy.values() if cost), key=lambda cost: cost.epsilon, default=None)
-
-
-def epsilon(value: float) -> str:
-    """Rounded up, so that a report never promises more than was kept."""
-    return f"{math.ceil(round(100 * value, 6)) / 100:.2f}"
 
 
 def number(value: float) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from policies.budget import rounded
 from researcher.html.curves import curves
 from researcher.html.element import Html, joined, table
 
@@ -77,7 +78,7 @@ def html_of(records: Sequence[RoundRecord]) -> Html:
             f"{record.macro_f1:.3f}",
             ", ".join(record.datasites) or "given up",
             f"{record.seconds['total']:.1f} s",
-            *(f"{record.epsilon[name]:.2f}" if name in record.epsilon else "–" for name in names),
+            *(rounded.cost(record.epsilon[name]) if name in record.epsilon else "–" for name in names),
         ]
         for record, (_, value) in zip(records, headline, strict=True)
     ]

@@ -7,6 +7,7 @@ from typing import Self
 
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from policies.budget import rounded
 from policies.terminal.rich_terminal import PlainConsole, line
 from policies.untrusted_text import shown
 from researcher.reports import wording
@@ -81,7 +82,7 @@ class RoundDisplay:
         name, value = wording.headline(record)
         given_up = "" if record.datasites else "  given up: the model is as it was"
         spent = list(record.epsilon.values())
-        cost = f"  epsilon {wording.epsilon(max(spent)):>5}" if spent else ""
+        cost = f"  epsilon {rounded.cost(max(spent)):>5}" if spent else ""
         self._console.print(
             line(
                 f"  round {record.round:>3}/{self._rounds}  {name} ",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 
+from policies.budget import rounded
 from policies.terminal.rich_terminal import PlainTable, line
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def catalog_table(
             f"{dataset.label_kind}: {', '.join(dataset.class_names)}",
             dataset.unit,
             str(dataset.public_size),
-            f"{budget.epsilon_left:.2f} of {budget.epsilon_total:g}",
+            f"{rounded.left(budget.epsilon_left)} of {budget.epsilon_total:g}",
             f"{dataset.limits['min_noise_multiplier']:g}",
         )
         told.append(f"{dataset.datasite}, {dataset.name}: picture form: {dataset.form or 'not declared'}")
@@ -149,7 +150,7 @@ def _channels(found: Mapping[str, ClassStatistics], epsilon: Mapping[str, float]
 
 def _cost(epsilon: Mapping[str, float], name: str) -> str:
     """What a hospital was asked to give; several together have none of their own."""
-    return f"{epsilon[name]:.2f}" if name in epsilon else ""
+    return rounded.cost(epsilon[name]) if name in epsilon else ""
 
 
 def _cells(check: HospitalCheck, dataset: DatasetCheck | None) -> list[Any]:
@@ -168,7 +169,7 @@ def _cells(check: HospitalCheck, dataset: DatasetCheck | None) -> list[Any]:
         "" if clock is None else f"{clock:+.0f} s",
         "" if days is None else f"{days} days",
         f"{dataset.name} {_shape(dataset)}, {dataset.unit}",
-        f"{dataset.epsilon_left:.2f} of {dataset.epsilon_total:g}",
+        f"{rounded.left(dataset.epsilon_left)} of {dataset.epsilon_total:g}",
     ]
 
 

@@ -11,6 +11,7 @@ from datasites.console.answers import read_row
 from datasites.review.review import MOST_LAYERS, Cost, Review, Scope
 from policies.answers.odds import percent, unit_of
 from policies.answers.rehearsals import duration
+from policies.budget import rounded
 from policies.graphs.summary import Summary
 from policies.plans.words.statement import HEADING
 from policies.terminal.rich_terminal import PlainPairs, PlainTable, line
@@ -120,7 +121,7 @@ def _who(review: Review) -> list[tuple[str, str]]:
         ("other requests", before),
     ]
     for study in review.studies:
-        cost = "not private" if study.non_private else f"epsilon {study.epsilon_charged:.2f}"
+        cost = "not private" if study.non_private else f"epsilon {rounded.cost(study.epsilon_charged)}"
         rows.append((study.study, f"{cost}, {study.rounds_run} of {study.rounds_reserved} rounds run"))
     return rows
 
@@ -158,7 +159,7 @@ def _own_model(own_model: Summary) -> list[object]:
 def _cost(cost: Cost | None) -> list[tuple[str, str]]:
     if cost is None:
         return []
-    alone = "not private" if cost.epsilon is None else f"epsilon {cost.epsilon:.2f} at delta {cost.delta:g}"
+    alone = "not private" if cost.epsilon is None else f"epsilon {rounded.cost(cost.epsilon)} at delta {cost.delta:g}"
     rows = [("this request", alone), *((_OF.get(scope.of, scope.of), _bar(scope)) for scope in cost.scopes)]
     if cost.studies_left is not None:
         least = "at least " if cost.studies_left_is_least else ""

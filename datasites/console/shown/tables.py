@@ -16,6 +16,7 @@ from datasites.elsewhere.kept_decisions import KnownHospital
 from datasites.notices.notice import OF_A_REQUEST
 from datasites.notices.notice_book import NoticePage
 from policies.answers.runs import CANARY
+from policies.budget import rounded
 from policies.budget.limit_changes import LimitChange
 from policies.terminal.rich_terminal import PlainTable, line
 
@@ -57,7 +58,7 @@ def request_table(content: object) -> Group:
             str(days_since(row.arrived_at)) if row.state == "pending" else "",
         )
     counts = ", ".join(f"{count} {state}" for state, count in page.counts.items() if count)
-    left = [line(f"Of '{name}' epsilon {value:.2f} is left.") for name, value in page.epsilon_left.items()]
+    left = [line(f"Of '{name}' epsilon {rounded.left(value)} is left.") for name, value in page.epsilon_left.items()]
     return Group(table, line(f"In all: {counts or 'none'}."), *left, *_more(page.next))
 
 
@@ -105,8 +106,8 @@ def budget_table(rows: object) -> Group:
         datasets.add_row(
             row.dataset,
             f"{row.epsilon_total:.2f}",
-            f"{row.epsilon_charged:.2f}",
-            f"{row.epsilon_left:.2f}",
+            rounded.cost(row.epsilon_charged),
+            rounded.left(row.epsilon_left),
             f"{row.delta:g}",
         )
         for study in row.studies:

@@ -20,6 +20,7 @@ from babel.support import NullTranslations, Translations
 
 from datasites.pages.frame.recalled import Recalled
 from policies.answers.sentence import Sentence
+from policies.budget.rounded import rounded_down, rounded_up
 
 CATALOGUES = Path(__file__).parent.parent / "translations"
 FIRST = "en"
@@ -81,6 +82,14 @@ class Language:
     def number(self, value: float, digits: int = 2) -> str:
         """A number, whole or with at most so many digits behind the point."""
         return _number(value, "#,##0." + "#" * digits if isinstance(value, float) else "#,##0", str(self.locale))
+
+    def cost(self, epsilon: float) -> str:
+        """The epsilon of a cost, never less than it is."""
+        return self.number(rounded_up(epsilon))
+
+    def left(self, epsilon: float) -> str:
+        """The epsilon that is left, never more than it is."""
+        return self.number(rounded_down(epsilon))
 
     def percent(self, share: float, digits: int = 0) -> str:
         """A share of one, as a percentage."""

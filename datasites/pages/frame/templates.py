@@ -50,6 +50,8 @@ def make_environment(language: Language) -> Environment:
     )
     environment.filters.update(
         number=language.number,
+        cost=language.cost,
+        left=language.left,
         percent=language.percent,
         at_most=language.at_most,
         moment=language.moment,

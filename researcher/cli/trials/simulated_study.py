@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from policies.budget import rounded
 from policies.plans.training import TrainingPlan
 from policies.settings import declared
 from policies.terminal.printing import say
@@ -52,7 +53,7 @@ def _say_plan(plan: TrainingPlan, hospitals: Sequence[MadeUpHospital]) -> None:
     epsilon, sizes = study_epsilon(plan), sorted(hospital.public_size for hospital in hospitals)
     cost = "without differential privacy"
     if epsilon is not None and plan.privacy is not None:
-        cost = f"at real hospitals epsilon {wording.epsilon(epsilon)} at delta {plan.privacy.delta:g}"
+        cost = f"at real hospitals epsilon {rounded.cost(epsilon)} at delta {plan.privacy.delta:g}"
     say(
         f"A simulation of {wording.count(len(hospitals), 'hospital')} of {sizes[0]} to {sizes[-1]} units: "
         f"{wording.count(plan.rounds, 'round')} of {wording.count(plan.steps_per_round, 'step')}, {cost}."
@@ -62,7 +63,7 @@ def _say_plan(plan: TrainingPlan, hospitals: Sequence[MadeUpHospital]) -> None:
 
 def _say_round(record: RoundRecord) -> None:
     name, value = wording.headline(record)
-    cost = f", epsilon {wording.epsilon(max(record.epsilon.values()))}" if record.epsilon else ""
+    cost = f", epsilon {rounded.cost(max(record.epsilon.values()))}" if record.epsilon else ""
     say(
         f"round {record.round}: {name} {value}, macro F1 {record.macro_f1:.3f}{cost}, "
         f"{wording.seconds(record.seconds['total'])}"

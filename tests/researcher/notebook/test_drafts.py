@@ -12,6 +12,7 @@ import pytest
 from support.hospitals import CLASSES, draw_pictures
 from support.notebooks import AtHome, dataset, faults, federation, words
 
+from policies.budget import rounded
 from policies.budget.limits import DatasetLimits
 from policies.contracts.encodings import largest_size
 from policies.errors import ConfigError, DataError, PlanError, WanwuError
@@ -24,7 +25,6 @@ from researcher.notebook.settings import settings_of
 from researcher.notebook.setup import SETUP_FILE
 from researcher.planning.planning import study_epsilon
 from researcher.planning.settings import StudySettings
-from researcher.reports import wording
 
 SMALL: dict[str, Any] = {"model": "linear", "num_rounds": 2, "sample_rate": 0.2, "noise_multiplier": 2.0}
 
@@ -84,7 +84,7 @@ def test_a_plan_shows_its_settings_its_cost_and_who_would_refuse_it() -> None:
     assert not list(faults(shown))
     for told in (
         "south would refuse it",
-        f"epsilon {wording.epsilon(made.epsilon or 0)} at delta 1e-5 for each picture",
+        f"epsilon {rounded.cost(made.epsilon or 0)} at delta 1e-5 for each picture",
         "noise multiplier",
         "in 100",
     ):
@@ -139,7 +139,7 @@ def test_a_rehearsal_takes_private_steps_on_the_mock_and_says_what_they_came_to(
     assert not list(faults(shown))
     assert "The rehearsal passes" in words(
         shown
-    ) and f"epsilon {wording.epsilon(came.epsilon or 0)} at delta 1e-5" in repr(came)
+    ) and f"epsilon {rounded.cost(came.epsilon or 0)} at delta 1e-5" in repr(came)
 
 
 def test_a_rehearsal_of_a_plan_that_a_hospital_would_refuse_does_not_pass() -> None:
