@@ -8,6 +8,7 @@ import pytest
 from support.notebooks import dataset, federation
 
 from policies.answers.hospital import BudgetAnswer
+from policies.budget import rounded
 from policies.errors import DatasiteUnreachable
 from researcher.planning.shortages import shortages
 
@@ -32,7 +33,10 @@ def test_a_hospital_with_less_left_than_the_study_costs_is_named_with_both_numbe
     draft = at.plan(**SMALL)
     assert set(draft.short) == {"north"}
     told = draft.short["north"]
-    assert f"costs epsilon {cost:.2f} at delta 1e-05" in told and f"{cost * 0.9:.2f} of 8 is left" in told
+    assert (
+        f"costs epsilon {rounded.cost(cost)} at delta 1e-05" in told
+        and f"{rounded.left(cost * 0.9)} of 8 is left" in told
+    )
     assert f"north: {told}" in repr(draft) and "left there" in str(draft._repr_html_())
 
 
