@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from policies.budget import rounded
+from policies.answers import rounded
 from policies.errors import ConfigError
 from policies.inside_folder import inside
 from policies.plans.training import TrainingPlan

@@ -291,7 +291,7 @@ HOUSE: dict[str, dict[str, str]] = {
         ),
     },
     "researcher.demo": {
-        "policies": "errors inside_folder plans terminal",
+        "policies": "answers errors inside_folder plans terminal",
         "datasites": "training.models",
         "researcher": "evaluation hospitals planning reports studies terminal",
     },
@@ -345,7 +345,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "approvals audit_log code_requests files review",
     },
     "datasites.notices": {
-        "policies": "errors plans",
+        "policies": "answers errors plans",
         "datasites": "access assets audit_log code_requests config doctor files notices.settings",
     },
     "datasites.console": {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands, identifier, tell
 from datasites.cli.state_option import chosen_state
-from policies.budget import rounded
+from policies.answers import rounded
 from policies.errors import ConfigError
 from policies.terminal.commands import argument, option, path, switch
 

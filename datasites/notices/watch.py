@@ -14,7 +14,7 @@ from datasites.config import DatasiteConfig
 from datasites.doctor.latest_examination import LatestExamination
 from datasites.files.state_folder import StateFolder
 from datasites.notices.notice import CERTIFICATE, DISK, DOCTOR, LOW_BUDGET
-from policies.budget import rounded
+from policies.answers import rounded
 
 Found = dict[str, str]
 

@@ -10,8 +10,8 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 
+from policies.answers import rounded
 from policies.answers.sentence import Sentence, said
-from policies.budget import rounded
 from policies.plans.kinds import Plan
 from policies.plans.training import TrainingPlan
 

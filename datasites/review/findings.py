@@ -17,8 +17,8 @@ from datasites.review.contradicting import contradicting
 from datasites.review.earlier import Standing
 from datasites.review.misleading import misleading
 from datasites.review.review import Cost, ReviewFinding
+from policies.answers import rounded
 from policies.answers.sentence import Sentence, said
-from policies.budget import rounded
 from policies.budget.accountant import plan_spend
 from policies.budget.steps import merged
 from policies.ledger.budget_check import charged

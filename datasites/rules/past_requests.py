@@ -12,8 +12,8 @@ from datasites.review.review import Review
 from datasites.review.reviewing import reviewed
 from datasites.rules.rule import Rule
 from datasites.rules.verdict import MONTH_FULL, against_plan, against_review
+from policies.answers import rounded
 from policies.answers.sentence import Sentence, said
-from policies.budget import rounded
 from policies.budget.accountant import plan_spend
 from policies.budget.steps import GaussianSteps, merged
 from policies.ledger.rule_share import MONTH

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from datasites.approvals.votes import is_the_asker
 from datasites.review.review import Review
 from datasites.rules.rule import VARIABLE, Rule, flat
+from policies.answers import rounded
 from policies.answers.sentence import Sentence, said
-from policies.budget import rounded
 
 if TYPE_CHECKING:
     from datasites.code_requests.canonical import CanonicalRequest

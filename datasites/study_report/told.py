@@ -8,8 +8,8 @@ from datasites.study_report.groups import LEAST_IN_A_CELL, GroupRow
 from datasites.study_report.kept_reports import HEADS, KeptReport
 from datasites.study_report.membership import FALSE_ALARM_RATE, Interval
 from datasites.study_report.study_report import StudyReport
+from policies.answers import rounded
 from policies.answers.odds import percent
-from policies.budget import rounded
 
 PRIVATE = (
     "Private to the hospital: exact scores on patients' pictures, without noise. It cost no budget because it goes "

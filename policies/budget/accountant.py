@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from policies import validate
-from policies.budget import renyi, rounded
+from policies.budget import renyi
 from policies.budget.gaussian import gaussian_epsilon
 from policies.budget.limits import PrivacyBudget
 from policies.budget.pld import pld_epsilon
@@ -149,7 +149,7 @@ def calibrate_noise(
         spent = epsilon_spent(before, budget.delta)
         raise BudgetTooSmall(
             f"Budget too small: {steps} steps at sample rate {sample_rate:g} do not fit into epsilon "
-            f"{budget.epsilon:g} at delta {budget.delta:g}, of which {rounded.cost(spent)} is spent, with any noise "
+            f"{budget.epsilon:g} at delta {budget.delta:g}, of which {spent:.2f} is spent, with any noise "
             f"multiplier up to {MAX_NOISE_MULTIPLIER:g}. Lower the steps or the sample rate, or ask for more."
         )
     return _least(excess, high, high_excess)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from policies.budget import rounded
+from policies.answers import rounded
 from policies.budget.limits import DatasetLimits, PrivacyBudget
 from policies.budget.steps import GaussianSteps, merged
 from policies.errors import BudgetExceeded, LimitExceeded

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from policies.answers import rounded
 from policies.answers.requests import with_reason
-from policies.budget import rounded
 from policies.terminal.commands import option, path
 from policies.terminal.printing import say
 from researcher.cli.access import Missing, connect, credentials_option

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Self
 
 from policies import validate
+from policies.answers import rounded
 from policies.answers.plain_values import from_plain, to_plain
-from policies.budget import rounded
 from policies.errors import ModelRefused, PlanError
 from policies.plans.features import FeatureSpec
 from policies.plans.model_spec import ModelSpec

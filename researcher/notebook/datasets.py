@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from policies.answers import rounded
 from policies.answers.hospital import BudgetAnswer
-from policies.budget import rounded
 from policies.untrusted_text import shown
 from researcher.hospitals.comparison import Compared, compare
 from researcher.hospitals.hospital import DatasetInfo

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from policies.answers import rounded
 from policies.answers.odds import odds
-from policies.budget import rounded
 from policies.budget.accountant import plan_spend
 from policies.budget.limits import DatasetLimits
 from policies.budget.membership import membership_bounds

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from policies.budget import rounded
+from policies.answers import rounded
 from policies.plans.training import TrainingPlan
 from policies.untrusted_text import shown
 from researcher.hospitals.hospital import DatasetInfo

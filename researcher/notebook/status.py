@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from policies.answers import rounded
 from policies.answers.hospital import BudgetAnswer
 from policies.answers.requests import with_reason
-from policies.budget import rounded
 from policies.errors import WanwuError
 from policies.plans.training import TrainingPlan
 from policies.untrusted_text import shown

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 
+from policies.answers import rounded
 from policies.answers.hospital import BudgetAnswer
-from policies.budget import rounded
 from policies.budget.accountant import epsilon_spent, plan_spend
 from policies.errors import WanwuError
 from policies.plans.training import TrainingPlan

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from policies.budget import rounded
+from policies.answers import rounded
 from policies.untrusted_text import shown
 from researcher import atomic_file
 from researcher.html import element

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from policies.budget import rounded
+from policies.answers import rounded
 from researcher import atomic_file
 from researcher.reports import drawing, wording
 from researcher.reports.result import StudyResult

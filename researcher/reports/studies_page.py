@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from policies.budget import rounded
+from policies.answers import rounded
 from policies.errors import ConfigError
 from researcher import atomic_file
 from researcher.evaluation.evaluation import Evaluation

@@ -6,8 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from policies.answers import rounded
 from policies.answers.odds import at_each_rate, odds
-from policies.budget import rounded
 from policies.budget.accountant import plan_spend
 from policies.budget.membership import membership_bounds
 from policies.budget.steps import GaussianSteps

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from policies.budget import rounded
+from policies.answers import rounded
 from researcher.html.curves import curves
 from researcher.html.element import Html, joined, table
 

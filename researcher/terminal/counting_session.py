@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from policies.budget import rounded
+from policies.answers import rounded
 from policies.errors import FederationError
 from policies.plans.releases import EvaluationPlan, GramPlan, ReleaseSpec, StatisticsPlan
 from policies.terminal.rich_terminal import PlainConsole, line

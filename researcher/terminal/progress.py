@@ -7,7 +7,7 @@ from typing import Self
 
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from policies.budget import rounded
+from policies.answers import rounded
 from policies.terminal.rich_terminal import PlainConsole, line
 from policies.untrusted_text import shown
 from researcher.reports import wording

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 
-from policies.budget import rounded
+from policies.answers import rounded
 from policies.terminal.rich_terminal import PlainTable, line
 
 if TYPE_CHECKING:

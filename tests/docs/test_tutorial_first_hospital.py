@@ -128,6 +128,7 @@ def _follow(reader: Reader, how: str, lines: list[str]) -> str:
     return "".join(reader.types(line, status=int(how == "fails")) for line in lines)
 
 
+@pytest.mark.slow
 def test_each_command_of_the_page_runs_and_prints_what_the_page_says(reader: Reader) -> None:
     proposed: dict[str, object] = {}
     for kind, how, text in BLOCKS:

@@ -260,7 +260,14 @@ def test_code_that_was_changed_in_the_database_does_not_run(
     assert hospitals["north"].events("request altered after approval")
 
 
-@pytest.mark.parametrize("column", ["plan", "shapes", "fingerprint", "dataset", "digest", "researcher"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        "plan",
+        "digest",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("shapes", "fingerprint", "dataset", "researcher")),
+    ],
+)
 def test_a_decision_that_was_changed_does_not_count(
     hospitals: dict[str, Hospital], north: Any, north_only: Federation, tmp_path: Path, column: str
 ) -> None:

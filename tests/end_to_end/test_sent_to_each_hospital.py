@@ -63,6 +63,7 @@ def test_control_variates_are_those_that_follow_from_what_the_hospitals_released
         assert all(state.weights[key] == pytest.approx(weights[key], rel=1e-4, abs=1e-5) for key in first)
 
 
+@pytest.mark.slow
 def test_a_hospitals_own_model_is_what_its_released_updates_made_of_the_first_weights(
     hospitals: dict[str, Hospital], federation: Federation, hold_out: Any, tmp_path: Path
 ) -> None:

@@ -9,9 +9,9 @@ from rich.console import Group
 
 from datasites.console.answers import read_row
 from datasites.review.review import MOST_LAYERS, Cost, Review, Scope
+from policies.answers import rounded
 from policies.answers.odds import percent, unit_of
 from policies.answers.rehearsals import duration
-from policies.budget import rounded
 from policies.graphs.summary import Summary
 from policies.plans.words.statement import HEADING
 from policies.terminal.rich_terminal import PlainPairs, PlainTable, line

@@ -15,8 +15,8 @@ from datasites.console.answers import BudgetRow, LimitsAnswer, RunPage, read_row
 from datasites.elsewhere.kept_decisions import KnownHospital
 from datasites.notices.notice import OF_A_REQUEST
 from datasites.notices.notice_book import NoticePage
+from policies.answers import rounded
 from policies.answers.runs import CANARY
-from policies.budget import rounded
 from policies.budget.limit_changes import LimitChange
 from policies.terminal.rich_terminal import PlainTable, line
 

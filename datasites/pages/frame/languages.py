@@ -19,8 +19,8 @@ from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 
 from datasites.pages.frame.recalled import Recalled
+from policies.answers.rounded import rounded_down, rounded_up
 from policies.answers.sentence import Sentence
-from policies.budget.rounded import rounded_down, rounded_up
 
 CATALOGUES = Path(__file__).parent.parent / "translations"
 FIRST = "en"

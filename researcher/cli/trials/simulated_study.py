@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from policies.budget import rounded
+from policies.answers import rounded
 from policies.plans.training import TrainingPlan
 from policies.settings import declared
 from policies.terminal.printing import say

@@ -33,6 +33,8 @@ SPECS = {
     "small_cnn": ModelSpec("small_cnn", (16, 16, 3), 4, {"width": 8}),
     "linear": ModelSpec("linear", (16, 16, 3), 4),
 }
+# Made of layers that others have too: slow tests.
+COSTLIEST = ("resnet50", "mobilenet_v3_large", "efficientnet_lite0")
 # The largest, with fewer layers or channels; they are taken whole among the slow tests.
 SMALLER = {
     "resnet18": {"width": 16},
@@ -116,7 +118,7 @@ def moved(summed, spec, way, *, seed, fewer, declared=3, **settings):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [pytest.param(one, marks=[pytest.mark.slow] * (one in COSTLIEST)) for one in MODELS])
 def test_a_picture_more_moves_the_sum_of_every_model_by_no_more_than_the_bound(summed, name, device):
     spec = replace(SPECS[name], options={**SPECS[name].options, **SMALLER.get(name, {})})
     assert moved(summed, spec, WAYS["usual"], seed=1, fewer=1, device=device) <= BOUND

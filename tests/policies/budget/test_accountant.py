@@ -25,7 +25,6 @@ from policies.budget.accountant import (
     round_spend,
 )
 from policies.budget.limits import PrivacyBudget
-from policies.budget.rounded import cost
 from policies.errors import BudgetTooSmall, PlanError
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
@@ -381,7 +380,7 @@ def test_a_budget_that_no_noise_fits_is_too_small() -> None:
 def test_a_budget_spent_before_is_too_small() -> None:
     history = [GaussianSteps(1.0, 0.5, 20)]
     spent = epsilon_spent(history, DELTA)
-    with pytest.raises(BudgetTooSmall, match=f"of which {cost(spent)} is spent"):
+    with pytest.raises(BudgetTooSmall, match=f"of which {spent:.2f} is spent"):
         calibrate_noise(PrivacyBudget(spent - 0.1, DELTA), sample_rate=0.2, steps=200, history=history)
 
 

@@ -23,7 +23,7 @@ from researcher.exports.global_model import GlobalModel
 from researcher.exports.pictures import Pictures, drawn
 
 # Each takes 5 seconds and more to be exported; what is its own is tried apart where a test for that is quick.
-SLOW = ("efficientnet_lite0", "mobilenet_v3_large", "mobilenet_v3_small", "resnet50", "scattering_linear")
+SLOW = ("efficientnet_lite0", "image_text", "mobilenet_v3_large", "mobilenet_v3_small", "resnet50", "scattering_linear")
 FEW = 40
 
 

@@ -12,7 +12,7 @@ import pytest
 from support.hospitals import CLASSES, draw_pictures
 from support.notebooks import AtHome, dataset, faults, federation, words
 
-from policies.budget import rounded
+from policies.answers import rounded
 from policies.budget.limits import DatasetLimits
 from policies.contracts.encodings import largest_size
 from policies.errors import ConfigError, DataError, PlanError, WanwuError

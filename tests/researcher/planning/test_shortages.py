@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from support.notebooks import dataset, federation
 
+from policies.answers import rounded
 from policies.answers.hospital import BudgetAnswer
-from policies.budget import rounded
 from policies.errors import DatasiteUnreachable
 from researcher.planning.shortages import shortages
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from policies.budget import rounded
+from policies.answers import rounded
 
 
 @pytest.mark.parametrize(
