@@ -12,7 +12,7 @@ OPEN_FILES = 256
 # Beside a process at 0 the kernel gives one at this niceness about a quarter of a processor that both want; at 10, a
 # tenth, a datasite that starts held up the runs of the others on its machine.
 NICENESS = 5
-_TRIES, _TRY_SECONDS = 3, 0.15
+_TRIES, _TRY_SECONDS = 20, 0.1
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def give_way(*, own_session: Path = Path("/proc/self/autogroup")) -> None:
     run is a session of its own; so the session is told as well, where there is such a division.
 
     Args:
-        own_session: Where this process' session is told. Accounts without privileges may tell ten a second.
+        own_session: Where this process' session is told. The kernel takes ten a second from a whole machine.
 
     Raises:
         OSError: The session could not be told; the process itself is nice all the same.

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -113,6 +114,7 @@ def test_a_session_that_cannot_be_told_now_is_told_a_little_later(monkeypatch: p
     nice: list[int] = []
     told: list[str] = []
     monkeypatch.setattr(os, "nice", nice.append)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
 
     def session(*, busy: int, divided: bool = True) -> Any:
         answers = iter([*[BlockingIOError] * busy, None])
@@ -126,10 +128,10 @@ def test_a_session_that_cannot_be_told_now_is_told_a_little_later(monkeypatch: p
 
     give_way(own_session=session(busy=0, divided=False))
     assert (nice, told) == ([NICENESS], [])
-    give_way(own_session=session(busy=2))
+    give_way(own_session=session(busy=19))
     assert told == [str(NICENESS)]
     with pytest.raises(BlockingIOError):
-        give_way(own_session=session(busy=3))
+        give_way(own_session=session(busy=20))
 
 
 def test_a_runs_second_process_writes_to_the_first_alone_and_has_neither_result_nor_progress(
