@@ -11,10 +11,11 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import torch
 
-from datasites.training.losses import summed_loss
+from datasites.training.losses import loss_of
 from datasites.training.models import build_model, load_weights, read_weights
 from datasites.training.pictures.data import to_tensor
 from datasites.training.pictures.reports import to_inputs
+from policies.plans.objective.objective_spec import ObjectiveSpec
 from policies.plans.training import ModelSpec
 
 MOST_PICTURES, PASSES = 512, 10
@@ -23,6 +24,7 @@ _BATCH, _LEARNING_RATE, _SEED = 64, 0.01, 0
 
 def fit_local_part(
     spec: ModelSpec,
+    objective: ObjectiveSpec,
     weights: Mapping[str, np.ndarray],
     stays: Collection[str],
     images: np.ndarray | tuple[np.ndarray, np.ndarray],
@@ -34,6 +36,7 @@ def fit_local_part(
 
     Args:
         spec: The model.
+        objective: What the study lowers, and the fit too.
         weights: Name → float32 array of each parameter; the fit starts from them.
         stays: Names of the parameters that are fitted.
         images: Public pictures as `Predictor` takes them, (N, H, W, C), with tokens, (N, length), where the model
@@ -54,13 +57,13 @@ def fit_local_part(
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in stays)
     optimizer = torch.optim.Adam([one for one in model.parameters() if one.requires_grad], lr=_LEARNING_RATE)
-    order = np.random.default_rng(_SEED)
+    loss, order = loss_of(objective), np.random.default_rng(_SEED)
     for _ in range(PASSES):
         drawn = order.permutation(chosen)
         for start in range(0, drawn.size, _BATCH):
             rows = np.sort(drawn[start : start + _BATCH])
             optimizer.zero_grad()
             inputs = to_inputs(to_tensor(images[rows]), None if texts is None else texts[rows])
-            (summed_loss(model(inputs), torch.from_numpy(labels[rows])) / rows.size).backward()
+            (loss(model(inputs), torch.from_numpy(labels[rows])) / rows.size).backward()
             optimizer.step()
     return read_weights(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,8 +141,6 @@ class KeptGram:
 def _rounds_of(plan: TrainingPlan, epsilon: float) -> int:
     """The fewest rounds of a plan that cost as much; all of them where none do."""
     one = round_spend(plan)
-    steps = [one] if one else []
-    for rounds in range(plan.rounds):
-        if epsilon_spent(steps * rounds, plan.privacy.delta if plan.privacy else 0.0) >= epsilon * (1 - 1e-9):
-            return rounds
-    return plan.rounds
+    steps, delta = [one] if one else [], plan.privacy.delta if plan.privacy else 0.0
+    least = epsilon * (1 - 1e-9)
+    return bisect_left(range(plan.rounds), least, key=lambda rounds: epsilon_spent(steps * rounds, delta))

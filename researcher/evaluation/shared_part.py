@@ -41,7 +41,8 @@ def evaluate_round(plan: TrainingPlan, weights: Mapping[str, np.ndarray], hold_o
         _HALVES[hold_out] = halves(hold_out)
     fitting, scoring = _HALVES[hold_out]
     stays = local_names(plan, weights)
-    fitted = fit_local_part(plan.model, weights, stays, inputs_of(plan.model, fitting), fitting.labels)
+    images = inputs_of(plan.model, fitting)
+    fitted = fit_local_part(plan.model, plan.objective, weights, stays, images, fitting.labels)
     return evaluate(plan.model, fitted, scoring)
 
 

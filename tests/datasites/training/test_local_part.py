@@ -10,9 +10,11 @@ import torch
 from torch import nn
 
 from datasites.code_requests.calculator import Calculator
+from datasites.training.evaluation import predict
 from datasites.training.local_fit import fit_local_part
 from datasites.training.models import MODELS, build_model, initial_weights, trainable_shapes
 from policies.errors import PlanError
+from policies.plans.objective.objective_spec import ObjectiveSpec
 from policies.plans.releases import ReleaseSpec, StatisticsPlan
 from policies.plans.server.local_part import LOCAL, keeps_part, local, local_names, shared
 from policies.plans.training import ModelSpec, PrivacySpec, ServerSpec, TrainingPlan
@@ -105,17 +107,28 @@ def test_a_fit_changes_the_local_part_alone_and_lowers_the_loss(strategy: str) -
     images = (80 + 96 * labels[:, None, None, None] + random.normal(0, 25, (60, 16, 16, 1))).clip(0, 255).astype("u1")
     begins = initial_weights(spec, 0)
     stays = local_names(plan_of(strategy, spec), begins)
-    fitted = fit_local_part(spec, begins, stays, images, labels)
+    fitted = fit_local_part(spec, ObjectiveSpec(), begins, stays, images, labels)
     assert fitted.keys() == begins.keys()
     assert {name for name in begins if (fitted[name] != begins[name]).any()} == stays
     losses = [_loss(spec, weights, images, labels) for weights in (begins, fitted)]
     assert losses[1] < losses[0]
-    again = fit_local_part(spec, begins, stays, images, labels)
+    again = fit_local_part(spec, ObjectiveSpec(), begins, stays, images, labels)
     assert all(np.allclose(again[name], fitted[name]) for name in fitted)
 
 
-def _loss(spec: ModelSpec, weights: dict[str, np.ndarray], images: np.ndarray, labels: np.ndarray) -> float:
-    from datasites.training.evaluation import predict
+def test_a_fit_lowers_what_the_plan_says() -> None:
+    spec = ModelSpec("small_cnn", (16, 16, 1), 2, {"width": 4})
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (60, 16, 16, 1)).astype("u1"), random.integers(0, 2, 60)
+    begins = initial_weights(spec, 0)
+    stays = local_names(plan_of("fed_per", spec), begins)
+    of_each = []
+    for weights in ((50.0, 1.0), (1.0, 50.0)):
+        fitted = fit_local_part(spec, ObjectiveSpec(class_weights=weights), begins, stays, images, labels)
+        of_each.append(predict(spec, fitted, images)[:, 1].mean())
+    assert of_each[0] < 0.5 < of_each[1], "which class counts more is more often said"
 
+
+def _loss(spec: ModelSpec, weights: dict[str, np.ndarray], images: np.ndarray, labels: np.ndarray) -> float:
     found = predict(spec, weights, images)
     return float(-np.log(found[np.arange(len(labels)), labels]).mean())
