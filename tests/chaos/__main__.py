@@ -14,7 +14,7 @@ import platform
 import tempfile
 from pathlib import Path
 
-from chaos.run import DEADLINE_FACTOR, Chaos, Size, run
+from chaos.run import Chaos, Size, run
 
 
 def main() -> int:
@@ -48,7 +48,7 @@ def _print(chaos: Chaos) -> None:
     for told, of in ROWS.items():
         print(f"{told:>28} {of(chaos.undisturbed):>12} {of(chaos.disturbed):>12}")
     print(f"ratio {chaos.ratio:.2f}, of the median rounds {chaos.ratio_of_rounds:.2f}")
-    print(f"round_deadline_factor {DEADLINE_FACTOR:g}; the cut {chaos.cut_seconds:.1f} s")
+    print(f"round_deadline {chaos.round_deadline:.1f} s; the cut {chaos.cut_seconds:.1f} s")
     for asked, holds in chaos.kept.items():
         print(f"{'holds' if holds else 'DOES NOT HOLD'}: {asked}")
 

@@ -1,6 +1,6 @@
 """The researcher's process: goes on with the study in a folder, and writes what it sees there as lines of JSON.
 
-python -m chaos.researcher FOLDER MIN_CLIENTS DEADLINE_FACTOR CREDENTIALS...
+python -m chaos.researcher FOLDER MIN_CLIENTS ROUND_DEADLINE CREDENTIALS...
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EVENTS = "events.jsonl"
 
 
-def main(folder: Path, min_clients: int, round_deadline_factor: float, credentials: list[Path]) -> None:
+def main(folder: Path, min_clients: int, round_deadline: float, credentials: list[Path]) -> None:
     """Runs the rounds that are left."""
     lock = threading.Lock()
     with (folder / EVENTS).open("a") as stream:
@@ -51,7 +51,7 @@ def main(folder: Path, min_clients: int, round_deadline_factor: float, credentia
                 hold_out=HoldOut(*draw_pictures(20, seed=99), CLASSES),
                 initial_weights=drawn,
                 min_clients=min_clients,
-                retry_policy=RetryPolicy(round_deadline_factor=round_deadline_factor or None),
+                retry_policy=RetryPolicy(round_deadline=round_deadline or None),
                 on_event=lambda event: tell(
                     "event",
                     round=event.round,

@@ -21,7 +21,7 @@ from chaos.watching import Watched
 NOISE = 100.0  # room for many steps: what is learnt is not looked at
 # A round of this study stands for one of so many minutes: by that a ten-minute cut is scaled.
 ROUND_MINUTES = 10.0
-DEADLINE_FACTOR = 1.25
+DEADLINE_OF_ROUNDS = 1.25
 MOST_RATIO, MOST_RESUME_SECONDS = 1.25, 10.0
 
 
@@ -66,6 +66,7 @@ class Chaos:
 
     size: Size
     left_out: list[int]
+    round_deadline: float
     cut_seconds: float
     undisturbed: Ran
     disturbed: Ran
@@ -106,15 +107,15 @@ def run(folder: Path, size: Size, *, seed: int = 1) -> Chaos:
     with federated(folder, size.hospitals, seed=seed) as made:
         left_out = [PICTURES - pictures_taken(hospital) for hospital in made.hospitals.values()]
         assert left_out == [UNREADABLE] * size.hospitals
-        undisturbed = _ran(folder / "undisturbed", made, size, factor=0.0)
+        undisturbed = _ran(folder / "undisturbed", made, size, deadline=0.0)
         usual = statistics.median(undisturbed.rounds)
-        cut = usual * CUT_MINUTES / ROUND_MINUTES
+        deadline, cut = DEADLINE_OF_ROUNDS * usual, usual * CUT_MINUTES / ROUND_MINUTES
         print(f"undisturbed: {undisturbed.seconds:.0f} s, a round {usual:.1f} s", flush=True)
-        disturbed = _ran(folder / "disturbed", made, size, factor=DEADLINE_FACTOR, cut=cut)
-    return Chaos(size, left_out, cut, undisturbed, disturbed)
+        disturbed = _ran(folder / "disturbed", made, size, deadline=deadline, cut=cut)
+    return Chaos(size, left_out, deadline, cut, undisturbed, disturbed)
 
 
-def _ran(folder: Path, made: Federated, size: Size, *, factor: float, cut: float | None = None) -> Ran:
+def _ran(folder: Path, made: Federated, size: Size, *, deadline: float, cut: float | None = None) -> Ran:
     """Submits a study, has it approved, and runs it to its end."""
     from datasites.training.models import initial_weights
     from researcher.hospitals.federation import Federation
@@ -129,7 +130,7 @@ def _ran(folder: Path, made: Federated, size: Size, *, factor: float, cut: float
         assert list(requests) == list(made.hospitals), dict(study.refused)
         for name, hospital in made.hospitals.items():
             hospital.admin("approve", requests[name])
-    watched = Watched(folder, made.files, size.min_clients, factor)
+    watched = Watched(folder, made.files, size.min_clients, deadline)
     disturbances = Disturbances(made, watched, size.rounds, requests, cut or 0.0)
     with _started(watched) as begun:
         if cut is None:

@@ -30,13 +30,13 @@ class Watched:
         folder: The study's.
         credentials: Of its hospitals.
         min_clients: Least number of updates of a round.
-        round_deadline_factor: As of the retry policy; 0 is none.
+        round_deadline: Seconds; 0 is none.
     """
 
     folder: Path
     credentials: Sequence[Path]
     min_clients: int
-    round_deadline_factor: float
+    round_deadline: float
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     resumes: list[dict[str, Any]] = field(default_factory=list)
     _told: list[dict[str, Any]] = field(default_factory=list, repr=False)
@@ -45,7 +45,7 @@ class Watched:
 
     def start(self) -> None:
         """Starts the researcher's process."""
-        call = [str(self.folder), str(self.min_clients), str(self.round_deadline_factor), *map(str, self.credentials)]
+        call = [str(self.folder), str(self.min_clients), str(self.round_deadline), *map(str, self.credentials)]
         with (self.folder / "researcher.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", researcher.__name__, *call],
