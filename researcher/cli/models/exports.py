@@ -61,7 +61,7 @@ def add_commands(commands: ResearcherCommands) -> None:
         export,
         option("--model_path", "global model, .safetensors", kind=path),
         option("--study", "folder of a finished study, instead", kind=path),
-        option("--hospital", "of that study: this hospital's own model, where each has one", value="NAME"),
+        option("--hospital", "of that study: this hospital's model, where each has one", value="NAME"),
         option("--format", "of the file", choices=FORMATS, default="onnx"),
         option("--out", "the file (default: beside the model)", kind=path),
         option("--test", f"{public}, on which it is compared (default: 500 drawn ones)", kind=path),
