@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 def receipts(*, credentials: Sequence[str], out: Path) -> int:
     """Fetches the hospitals' signed privacy receipts of the study, with their keys. Status 1 if one is missing."""
+    from researcher.studies.kept_plan import RECEIPTS
     from researcher.studies.submission import Submission
 
     missing = Missing()
     with connect(credentials) as federation:
-        for file in Submission.load(federation, out).receipts(out / "receipts", on_missing=missing):
+        for file in Submission.load(federation, out).receipts(out / RECEIPTS, on_missing=missing):
             say(file)
     return missing.status
 
@@ -61,23 +62,22 @@ def verify_model(*, model: Path, out: Path) -> None:
 
     Neither PySyft nor torch nor a network is needed.
     """
-    from policies.ledger import receipt
     from researcher.papers.backing import NOT_SHOWN, check_backing
-    from researcher.papers.kept_receipts import read_receipts
+    from researcher.papers.kept_receipts import grams_alone, read_receipts
     from researcher.papers.model_file import read_model_file
 
     found, receipts = read_model_file(model), read_receipts(out)
-    check_backing(found, receipts)
+    alone = grams_alone(out, receipts)
+    check_backing(found, receipts, alone)
     study = receipts[0].receipt.study
     say(f"{found.name} ({found.form}, SHA-256 {found.sha256[:12]}) is of '{study}', {found.round} round(s).")
     for one in receipts:
-        stated = one.receipt
-        cost = "without differential privacy"
-        if stated.epsilon is not None:
-            cost = f"epsilon {stated.epsilon:.3f} at delta {stated.delta:g} per {stated.unit}"
-        say(f"{one.hospital}: {len(stated.rounds)} round(s), {cost}; signed with the key {one.public_key[:12]}.")
-        for sentence in receipt.as_odds(stated):
+        rounds = len(one.receipt.rounds)
+        say(f"{one.hospital}: {rounds} round(s), {one.cost}; signed with the key {one.public_key[:12]}.")
+        for sentence in one.as_odds():
             say(f"  {sentence.text}")
+    for one in alone:
+        say(f"{one.hospital}: its Gram matrix alone, {one.cost}; signed with the key {one.public_key[:12]}.")
     say("The receipts stand behind this model. Compare each key with what its hospital publishes.")
     say(NOT_SHOWN)
 

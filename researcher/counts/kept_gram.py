@@ -19,6 +19,7 @@ from researcher import atomic_file, weights_file
 from researcher.counts.releases import Released
 from researcher.strategies import FeatureGram
 from researcher.studies.history import PrivacySpent
+from researcher.studies.kept_plan import GRAM_RECEIPTS, RECEIPTS
 from researcher.weights_file import WeightsFile
 
 GRAM_FILE = "gram.json"
@@ -136,6 +137,21 @@ class KeptGram:
             return cls(plan, arrays, sizes, {str(name): float(of) for name, of in about["epsilon"].items()})
         except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError, PlanError) as error:
             raise ConfigError(f"{path} was changed or cut ({error}). Take the folder's original.") from error
+
+
+def keep_receipts(gram: Path, folder: Path) -> None:
+    """Copies the receipts of a Gram matrix, and their keys, into the folder of a study that steps by it.
+
+    Args:
+        gram: Folder of the matrix, as `gram` wrote it, or of another study that keeps it.
+        folder: Of the study.
+
+    Raises:
+        ConfigError: A file cannot be read or written.
+    """
+    kept = gram / GRAM_RECEIPTS
+    for file in (kept if kept.is_dir() else gram / RECEIPTS).glob("*.*"):
+        atomic_file.write(folder / GRAM_RECEIPTS / file.name, atomic_file.read(file))
 
 
 def _rounds_of(plan: TrainingPlan, epsilon: float) -> int:

@@ -9,7 +9,6 @@ from typing import NamedTuple, NoReturn
 from policies.budget.accountant import epsilon_spent
 from policies.budget.steps import merged
 from policies.errors import ReceiptInvalid
-from policies.ledger.receipt import Receipt
 from policies.plans.plan_json import canonical_json
 from researcher.papers.kept_receipts import KeptReceipt
 from researcher.papers.model_file import Cost, ModelFile
@@ -22,12 +21,18 @@ NOT_SHOWN = (
 )
 
 
-def check_backing(model: ModelFile, receipts: Sequence[KeptReceipt]) -> None:
+def check_backing(model: ModelFile, receipts: Sequence[KeptReceipt], alone: Sequence[KeptReceipt] = ()) -> None:
     """Returns if the receipts stand behind the model.
 
     Guarantees:
         All receipts are of one study and of one plan but for the dataset's name; the model's plan is one of theirs; it
-        has not more rounds than were charged anywhere; what it says that it cost is what they say, at each hospital.
+        has not more rounds than were charged anywhere; what it says that it cost is what they say, at each hospital,
+        that of the Gram matrix that it steps by too.
+
+    Args:
+        model: What its file says.
+        receipts: Of the hospitals.
+        alone: Of the Gram matrix, of hospitals that have none of the study.
 
     Raises:
         ReceiptInvalid: They contradict each other or the model.
@@ -37,7 +42,8 @@ def check_backing(model: ModelFile, receipts: Sequence[KeptReceipt]) -> None:
         _refuse("they are of several plans")
     if model.plan_digest not in {one.receipt.plan_digest for one in receipts}:
         _refuse(f"none is of the plan {model.plan_digest[:12]} that the model was trained by")
-    if model.receipts is not None and set(model.receipts) != {one.sha256 for one in receipts}:
+    beside = (*alone, *(one.gram for one in receipts if one.gram is not None))
+    if model.receipts is not None and set(model.receipts) != {one.sha256 for one in (*receipts, *beside)}:
         _refuse("the model was exported with others")
     charged = max((entry.round + 1 for one in receipts for entry in one.receipt.rounds), default=0)
     if model.round > charged:
@@ -48,7 +54,7 @@ def check_backing(model: ModelFile, receipts: Sequence[KeptReceipt]) -> None:
 def _check_costs(model: ModelFile, receipts: Sequence[KeptReceipt]) -> None:
     """Refuses a model that states another cost than the receipts of the hospitals that it was trained at."""
     ran = [one for one in receipts if one.receipt.rounds]
-    signed = {one.hospital: _Signed.of(one.receipt) for one in ran if one.receipt.epsilon is not None}
+    signed = {one.hospital: _Signed.of(one) for one in ran if one.epsilon is not None}
     stated = {name: cost for name, cost in model.costs.items() if cost.epsilon > 0}
     if model.receipts is None:
         needed = {name for name, one in signed.items() if one.given > 0}
@@ -72,16 +78,18 @@ def _check_costs(model: ModelFile, receipts: Sequence[KeptReceipt]) -> None:
 
 
 class _Signed(NamedTuple):
-    """What a receipt states: the cost of all rounds, and the epsilon of those that gave an update."""
+    """What receipts state: the cost of all rounds, and the epsilon of those that gave an update."""
 
     all: Cost
     given: float
 
     @classmethod
-    def of(cls, receipt: Receipt) -> _Signed:
-        given = merged(one.spend for one in receipt.rounds if one.spend and one.update_digest != _NO_UPDATE)
-        delta, epsilon = receipt.delta or 0.0, receipt.epsilon or 0.0
-        spent = epsilon if given == receipt.spend else epsilon_spent(given, delta) if given else 0.0
+    def of(cls, one: KeptReceipt) -> _Signed:
+        receipt, matrix = one.receipt, one.gram.receipt.spend if one.gram else ()
+        rounds = (each.spend for each in receipt.rounds if each.update_digest != _NO_UPDATE)
+        given = merged((*(spend for spend in rounds if spend), *matrix))
+        delta, epsilon = receipt.delta or 0.0, one.epsilon or 0.0
+        spent = epsilon if given == one.spend else epsilon_spent(given, delta) if given else 0.0
         return cls(Cost(epsilon, delta, receipt.unit), spent)
 
 

@@ -17,6 +17,7 @@ from researcher.papers.study_record import StudyRecord, sbom_of
 from researcher.papers.words import Words
 
 WORDS_FILE = "words.json"
+_GRAM_RECEIPT = "the Gram matrix's receipt"
 _OF_THE_PLAN = (
     *("rounds", "steps_per_round", "sample_rate", "learning_rate", "learning_rate_schedule", "momentum"),
     *("weight_decay", "proximal_mu", "augmentation", "augmentation_multiplicity", "server_momentum"),
@@ -90,8 +91,16 @@ def facts_of(record: StudyRecord, words: Words, bill: str | bytes) -> Facts:
     return Facts(study, hospitals, scores)
 
 
-def _at(receipt: KeptReceipt, field: str) -> str:
-    return f"receipt {receipt.sha256[:12]}, signed: /receipt/{field}"
+def _at(receipt: KeptReceipt, field: str, *, of: str = "receipt") -> str:
+    return f"{of} {receipt.sha256[:12]}, signed: /receipt/{field}"
+
+
+def _cost_at(one: KeptReceipt) -> str:
+    """Where an epsilon stands: in the receipt, or reckoned from the rounds of both."""
+    if one.gram is None:
+        return _at(one, "epsilon")
+    matrix = _at(one.gram, "rounds", of=_GRAM_RECEIPT)
+    return f"reckoned from both: {_at(one, 'rounds')}; {matrix}"
 
 
 def _study(record: StudyRecord) -> dict[str, Fact]:
@@ -147,14 +156,21 @@ def _plan(record: StudyRecord) -> dict[str, Fact]:
 
 def _costs(record: StudyRecord) -> dict[str, Fact]:
     """The dearest hospital's epsilon, which bounds everybody's who is at one hospital; or that nothing does."""
-    costs = [(one.receipt.epsilon, one) for one in record.receipts if one.receipt.epsilon is not None]
+    costs = [(one.epsilon, one) for one in (*record.receipts, *record.grams_alone) if one.epsilon is not None]
     open_ones = [one for one in record.receipts if one.receipt.epsilon is None and one.receipt.rounds]
     if open_ones:
         return {"open_count": Fact(str(len(open_ones)), "; ".join(_at(one, "epsilon") for one in open_ones))}
     if not costs:
         return {}
     most, of = max(costs, key=lambda pair: pair[0])
-    return {"epsilon_most": Fact(_up(most), _at(of, "epsilon"))}
+    known = {"epsilon_most": Fact(_up(most), _cost_at(of))}
+    if record.grams_alone:
+        dearest = max(record.grams_alone, key=lambda one: one.epsilon or 0.0)
+        every = "; ".join(_at(one, "rounds", of=_GRAM_RECEIPT) for one in record.grams_alone)
+        known["alone_count"] = Fact(str(len(record.grams_alone)), every)
+        known["alone_epsilon"] = Fact(_up(dearest.epsilon or 0.0), _at(dearest, "epsilon", of=_GRAM_RECEIPT))
+        known["alone_delta"] = Fact(f"{dearest.receipt.delta:g}", _at(dearest, "delta", of=_GRAM_RECEIPT))
+    return known
 
 
 def _said(words: Words, plan: TrainingPlan) -> dict[str, Fact]:
@@ -180,12 +196,16 @@ def _hospital(number: int, one: KeptReceipt, record: StudyRecord, words: Words, 
         "wanwu": Fact(receipt.versions.get("wanwu", "not stated"), _at(one, "versions/wanwu")),
         "dataset_mark": Fact(receipt.dataset_mark, _at(one, "dataset_mark")),
     }
-    if receipt.epsilon is None:
+    if one.epsilon is None:
         known["without_privacy"] = Fact("without differential privacy", _at(one, "epsilon"))
     else:
-        known["epsilon"] = Fact(_up(receipt.epsilon), _at(one, "epsilon"))
+        known["epsilon"] = Fact(_up(one.epsilon), _cost_at(one))
         known["steps"] = Fact(str(sum(part.steps for part in receipt.spend)), _at(one, "rounds"))
-        known |= _odds(one, membership_bounds(receipt.spend))
+        known |= _odds(one, membership_bounds(one.spend))
+    if (gram := one.gram) is not None and gram.receipt.epsilon is not None:
+        known["gram_epsilon"] = Fact(_up(gram.receipt.epsilon), _at(gram, "epsilon", of=_GRAM_RECEIPT))
+        known["gram_delta"] = Fact(f"{gram.receipt.delta:g}", _at(gram, "delta", of=_GRAM_RECEIPT))
+        known["gram_receipt"] = Fact(gram.sha256, f"receipt {gram.sha256}")
     if digest := sbom_of(one):
         known["hospital_sbom"] = Fact(digest, _at(one, "versions/sbom"))
         known["same_sbom" if digest == own else "other_sbom"] = known["hospital_sbom"]
@@ -202,7 +222,7 @@ def _hospital(number: int, one: KeptReceipt, record: StudyRecord, words: Words, 
 
 def _odds(one: KeptReceipt, bounds: MembershipBounds) -> dict[str, Fact]:
     """What any test of membership can find, reckoned from the rounds; rounded up."""
-    source = _at(one, "rounds")
+    source = _at(one, "rounds") if one.gram is None else _cost_at(one)
     found = math.ceil(100 * bounds.powers[bounds.false_alarm_rates.index(STATED_RATE)])
     if found >= 100:
         return {f"no_bound_{one.receipt.unit}": Fact(one.receipt.unit, source)}

@@ -23,11 +23,11 @@ from researcher.papers.documents.croissant import croissants
 from researcher.papers.documents.model_card import model_card
 from researcher.papers.documents.nist_sheet import nist_sheet
 from researcher.papers.facts import WORDS_FILE, Fact, Facts, facts_of
-from researcher.papers.kept_receipts import FOLDER
 from researcher.papers.lines import facts_by_name
 from researcher.papers.study_record import EXTRACTS, MODEL_FILE, StudyRecord, read_record
 from researcher.papers.words import Words, read_words
 from researcher.studies.checkpoints import check_whole
+from researcher.studies.kept_plan import GRAM_RECEIPTS, RECEIPTS
 
 MANIFEST, BILL, STUDY, EVALUATION = "evidence.json", "sbom.cdx.json", "study", "evaluation.json"
 PACK_VERSION = 1
@@ -173,7 +173,8 @@ def _place(file: Path, study: Path, evaluation: Path | None) -> Path:
     """Where a file of the study lies in the pack's copy of it."""
     if file == evaluation:
         return Path(EVALUATION)
-    return file.relative_to(study) if file.parent in (study / FOLDER, study / EXTRACTS) else Path(file.name)
+    below = (study / RECEIPTS, study / GRAM_RECEIPTS, study / EXTRACTS)
+    return file.relative_to(study) if file.parent in below else Path(file.name)
 
 
 def _digests(folder: Path) -> dict[str, str]:

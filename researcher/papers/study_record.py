@@ -13,12 +13,13 @@ from policies.papers.ledger_extract import MAX_EXTRACT_BYTES, LedgerExtract, rea
 from policies.plans.training import TrainingPlan
 from researcher.judgement.judgement import Judgement
 from researcher.papers.backing import check_backing
-from researcher.papers.kept_receipts import FOLDER, KeptReceipt, key_file_of, read_receipts, receipt_files
+from researcher.papers.kept_receipts import KeptReceipt, grams_alone, key_file_of, read_receipts, receipt_files
 from researcher.papers.model_file import WEIGHTS, ModelFile, read_model_file
+from researcher.studies.kept_plan import GRAM_RECEIPTS, RECEIPTS, STUDY_FILE
 
 EXTRACTS, EXTRACT_SUFFIX = "ledger", ".ledger.json"
 BILLS_SUFFIX = ".sbom.json"
-STUDY_FILE = "study.json"
+GRAM_FILE = "gram.json"
 MODEL_FILE = "global_model.safetensors"
 
 
@@ -29,6 +30,7 @@ class StudyRecord:
     Attributes:
         plan: Of the first hospital; the others' differ in the dataset's name alone.
         receipts: By the hospitals' names.
+        grams_alone: Of the Gram matrix that the study steps by, of hospitals that have none of the study.
         extracts: Datasite → its ledger's extract, where it gave one.
         model: The model's file, which the receipts stand behind.
         judgement: How well the model does on public test data; None where no evaluation was given.
@@ -37,6 +39,7 @@ class StudyRecord:
 
     plan: TrainingPlan
     receipts: tuple[KeptReceipt, ...]
+    grams_alone: tuple[KeptReceipt, ...]
     extracts: dict[str, tuple[LedgerExtract, str]]
     model: ModelFile
     judgement: Judgement | None
@@ -49,10 +52,12 @@ def read_record(study: Path, model: Path, evaluation: Path | None) -> StudyRecor
     Guarantees:
         Every receipt and extract is, to the last byte, what its hospital signed; they are of one study and plan; the
         model's weights are those that its sidecar describes, and its plan, rounds and costs those of the receipts; an
-        evaluation is of this very file; a bill of materials beside a receipt is the one that the receipt names.
+        evaluation is of this very file; a bill of materials beside a receipt is the one that the receipt names; of each
+        hospital whose Gram matrix the study keeps there is a receipt of it.
 
     Args:
-        study: The folder: `receipts`, and `ledger` where hospitals gave extracts.
+        study: The folder: `receipts`, `gram_receipts` where it steps by a Gram matrix, and `ledger` where hospitals
+            gave extracts.
         model: The model's file.
         evaluation: A judgement, as `evaluate --json` writes it.
 
@@ -60,8 +65,10 @@ def read_record(study: Path, model: Path, evaluation: Path | None) -> StudyRecor
         EvidenceRefused, ReceiptInvalid, ConfigError: Something does not hold; the text names the file.
     """
     receipts = read_receipts(study)
+    alone = grams_alone(study, receipts)
     found = read_model_file(model)
-    check_backing(found, receipts)
+    check_backing(found, receipts, alone)
+    _check_matrix(study, receipts, alone)
     plan = _plan(study, receipts, found)
     judgement = None if evaluation is None else _judgement(evaluation, found)
     extracts = {}
@@ -72,10 +79,10 @@ def read_record(study: Path, model: Path, evaluation: Path | None) -> StudyRecor
         extracts[extract.datasite] = (extract, _sha256(file))
     _check_bills(study, receipts)
     files = [file for one in receipt_files(study) for file in (one, key_file_of(one))]
-    files += sorted((study / EXTRACTS).glob(f"*{EXTRACT_SUFFIX}")) + sorted((study / FOLDER).glob(f"*{BILLS_SUFFIX}"))
+    files += sorted((study / EXTRACTS).glob(f"*{EXTRACT_SUFFIX}")) + sorted((study / RECEIPTS).glob(f"*{BILLS_SUFFIX}"))
     files += [model, *([model.with_suffix(".json")] if model.suffix == WEIGHTS else [])]
-    files += [one for one in (evaluation, study / STUDY_FILE) if one is not None and one.is_file()]
-    return StudyRecord(plan, receipts, extracts, found, judgement, tuple(files))
+    files += [one for one in (evaluation, study / STUDY_FILE, study / GRAM_FILE) if one is not None and one.is_file()]
+    return StudyRecord(plan, receipts, alone, extracts, found, judgement, tuple(files))
 
 
 def _plan(study: Path, receipts: tuple[KeptReceipt, ...], model: ModelFile) -> TrainingPlan:
@@ -145,7 +152,7 @@ def _extract(file: Path, receipts: tuple[KeptReceipt, ...]) -> LedgerExtract:
 
 def _check_bills(study: Path, receipts: tuple[KeptReceipt, ...]) -> None:
     named = {one.hospital: one.receipt.versions.get("sbom") for one in receipts}
-    for file in sorted((study / FOLDER).glob(f"*{BILLS_SUFFIX}")):
+    for file in sorted((study / RECEIPTS).glob(f"*{BILLS_SUFFIX}")):
         hospital = file.name.removesuffix(BILLS_SUFFIX)
         if named.get(hospital) != bill_digest(file.read_bytes()):
             raise EvidenceRefused(f"{file.name} is not the bill of materials that a receipt of {hospital} names.")
@@ -155,6 +162,23 @@ def sbom_of(receipt: KeptReceipt) -> str | None:
     """The digest of the hospital's bill of materials; None in receipts of versions before there was one."""
     named = receipt.receipt.versions.get("sbom")
     return named if named and DIGEST_FORM.fullmatch(named) else None
+
+
+def _check_matrix(study: Path, receipts: tuple[KeptReceipt, ...], alone: tuple[KeptReceipt, ...]) -> None:
+    """Refuses a Gram matrix of a hospital whose receipt of it is missing."""
+    file = study / GRAM_FILE
+    if not file.is_file():
+        return
+    try:
+        names = {str(name) for name in json.loads(file.read_bytes())["datasites"]}
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise EvidenceRefused(f"{file} was changed or cut. Take the folder's original.") from error
+    signed = {one.hospital for one in (*receipts, *alone) if one.gram is not None or one in alone}
+    if missing := sorted(names - signed):
+        raise EvidenceRefused(
+            f"{file} holds the Gram matrix of {missing[0]}, and {study / GRAM_RECEIPTS} no receipt of it. Fetch it "
+            f"into the matrix's folder with 'python -m researcher receipts --out GRAM', and copy GRAM/{RECEIPTS} there."
+        )
 
 
 def _sha256(file: Path) -> str:

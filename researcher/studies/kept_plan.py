@@ -13,6 +13,11 @@ STUDY_FILE = "study.json"
 GRAPH_FILE = "model.graph.json"
 """Name of the file in a study's folder that holds the graph of an own model, for people; what counts is in the plan."""
 
+RECEIPTS = "receipts"
+"""Folder in a study's folder that holds its receipts and their hospitals' keys."""
+GRAM_RECEIPTS = "gram_receipts"
+"""Folder in a study's folder that holds those of the Gram matrix that it steps by, a request of its own."""
+
 
 def read_plan(folder: Path | str) -> tuple[TrainingPlan, tuple[str, ...]]:
     """The plan that a folder's study was submitted with, and the datasites that have a request.

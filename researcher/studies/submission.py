@@ -22,10 +22,10 @@ from researcher.studies import decisions
 from researcher.studies.conversation import Conversation
 from researcher.studies.decisions import OnChange
 from researcher.studies.everywhere import OnMissing, at_each
-from researcher.studies.kept_plan import GRAPH_FILE, STUDY_FILE
+from researcher.studies.kept_plan import GRAPH_FILE, RECEIPTS, STUDY_FILE
 from researcher.studies.taking_part.roster import Roster
 
-__all__ = ["STUDY_FILE", "Submission"]
+__all__ = ["RECEIPTS", "STUDY_FILE", "Submission"]
 
 P = TypeVar("P", bound=Plan)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from policies.answers import rounded
-from policies.errors import FederationError
+from policies.errors import FederationError, WanwuError
 from policies.plans.releases import EvaluationPlan, GramPlan, ReleaseSpec, StatisticsPlan
 from policies.terminal.rich_terminal import PlainConsole, line
 from researcher.counts.kept_gram import KeptGram
@@ -24,7 +24,7 @@ from researcher.hospitals.hospital import DatasetInfo
 from researcher.planning.count_settings import CountSettings, GramSettings
 from researcher.planning.planning import agreeing, check_delta, make_gram_plan
 from researcher.studies.retry_policy import RetryPolicy
-from researcher.studies.submission import STUDY_FILE
+from researcher.studies.submission import RECEIPTS, STUDY_FILE
 from researcher.terminal.progress import RoundDisplay
 from researcher.terminal.tables import (
     evaluation_table,
@@ -156,7 +156,7 @@ def _collect(
     console: PlainConsole,
     min_clients: int | None,
 ) -> Released:
-    """Submits the plan unless the folder holds it already, waits for the decisions, and asks."""
+    """Submits the plan unless the folder holds it already, waits for the decisions, asks, and fetches the receipts."""
     if (folder / STUDY_FILE).exists():
         request = CountRequest.load(federation, folder)
     else:
@@ -173,6 +173,11 @@ def _collect(
         )
     for name, reason in released.skipped.items():
         console.print(line("  ", (f"without {name}", "yellow"), f": {reason}"))
+    missing: dict[str, WanwuError] = {}
+    request.receipts(folder / RECEIPTS, on_missing=missing.__setitem__)
+    for name, error in missing.items():
+        told = f": its receipt was not fetched, ask again with the command receipts. {error.code}: {error.public}"
+        console.print(line("  ", (name, "yellow"), told))
     return released
 
 

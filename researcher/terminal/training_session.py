@@ -13,22 +13,22 @@ from policies import versions
 from policies.errors import ConfigError, WanwuError
 from policies.inside_folder import inside
 from policies.plans.server.local_part import keeps_part, shared
-from policies.plans.server.server_spec import PERSONAL
+from policies.plans.server.server_spec import BY_A_GRAM, PERSONAL
 from policies.plans.training import TrainingPlan
 from policies.terminal.rich_terminal import PlainConsole, line
-from researcher.counts.kept_gram import GRAM_FILE, KeptGram
+from researcher.counts.kept_gram import GRAM_FILE, KeptGram, keep_receipts
 from researcher.evaluation.hold_out import HoldOut
 from researcher.reports import StudyResult, write_report
 from researcher.strategies import ServerState, Strategy, build
 from researcher.studies.checkpoints import SHARED_FILE, Checkpoint, check_whole, save_model
 from researcher.studies.history import History
+from researcher.studies.kept_plan import RECEIPTS
 from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.study import Study, strategy_of
 from researcher.terminal.progress import RoundDisplay
 from researcher.terminal.waiting import wait_for_decisions
 
 MODEL_FILE = "global_model.safetensors"
-_STEPS_BY_A_GRAM = "dp_fc"
 
 
 def wait_and_run(
@@ -114,7 +114,7 @@ def result_of(study: Study, state: ServerState, history: History, hold_out: Hold
     """
     there = study.federation.hospitals
     privacy = study.privacy(history)
-    gram = _kept(study.folder, None) if study.plan.server.strategy == _STEPS_BY_A_GRAM else None
+    gram = _kept(study.folder, None) if study.plan.server.strategy == BY_A_GRAM else None
     return StudyResult(
         plan=study.plan,
         class_names=hold_out.class_names,
@@ -174,6 +174,7 @@ def write_all(
         ConfigError: The folder cannot be written.
     """
     there = study.federation.hospitals
+    costs = study.privacy(history) if result.gram_noise is None else result.privacy_total
     checkpoint = Checkpoint(
         weights=state.model,
         model=study.plan.model,
@@ -181,7 +182,7 @@ def write_all(
         class_names=result.class_names,
         plan_digest=study.plan.digest(),
         # Who never trained it is not among them; who was charged is, also where its update came too late.
-        privacy={name: spent for name, spent in study.privacy(history).items() if spent or name in result.took_part},
+        privacy={name: spent for name, spent in costs.items() if spent or name in result.took_part},
         form=next(there[name].datasets[study.plan.dataset].form for name in study.requests if name in there),
     )
     if keeps_part(study.plan):
@@ -193,7 +194,7 @@ def write_all(
             save_model(model_file(out, name), replace(checkpoint, weights=state.kept.read(name) or state.model))
     write_report(out, result)
     missing: dict[str, WanwuError] = {}
-    study.receipts(out / "receipts", on_missing=missing.__setitem__)
+    study.receipts(out / RECEIPTS, on_missing=missing.__setitem__)
     return missing
 
 
@@ -208,7 +209,7 @@ def chosen_strategy(plan: TrainingPlan, folder: Path, gram: Path | None = None) 
     Raises:
         ConfigError: The folder holds none, or one of other features, or the plan's strategy takes none.
     """
-    if plan.server.strategy != _STEPS_BY_A_GRAM:
+    if plan.server.strategy != BY_A_GRAM:
         if gram is not None:
             raise ConfigError(f"Strategy {plan.server.strategy} takes no Gram matrix: leave out --gram.")
         return strategy_of(plan)
@@ -217,11 +218,11 @@ def chosen_strategy(plan: TrainingPlan, folder: Path, gram: Path | None = None) 
         return strategy_of(plan)
     kept.check_for(plan)
     own = {"server_momentum": plan.server_momentum, "server_averaging": plan.server_averaging}
-    return build(_STEPS_BY_A_GRAM, **own, **plan.server.read, gram=kept.summed())
+    return build(BY_A_GRAM, **own, **plan.server.read, gram=kept.summed())
 
 
 def keep_gram(plan: TrainingPlan, folder: Path, gram: Path | None) -> None:
-    """Keeps a Gram matrix in a study's folder, so that the study goes on from there alone.
+    """Keeps a Gram matrix and its receipts in a study's folder, so that the study goes on from there alone.
 
     Args:
         plan: As of `chosen_strategy`, like all of these.
@@ -229,10 +230,11 @@ def keep_gram(plan: TrainingPlan, folder: Path, gram: Path | None) -> None:
         gram: Likewise.
 
     Raises:
-        ConfigError: The folder cannot be written.
+        ConfigError: The matrix cannot be read, or the folder not written.
     """
-    if gram is not None and plan.server.strategy == _STEPS_BY_A_GRAM:
+    if gram is not None and plan.server.strategy == BY_A_GRAM:
         KeptGram.load(gram).save(folder)
+        keep_receipts(gram, folder)
 
 
 def _kept(folder: Path, gram: Path | None) -> KeptGram | None:

@@ -91,6 +91,7 @@ def test_a_gram_matrix_is_asked_for_once_and_studies_in_few_rounds_step_by_it(
     assert f"\n  --gram {gram}\n" in printed  # to be copied: no line is broken for a terminal's width
     kept = KeptGram.load(gram)
     assert sorted(kept.arrays) == ["north", "south"]
+    assert sorted(one.name for one in (gram / "receipts").glob("*.json")) == [f"{name}.receipt.json" for name in pair]
     with Federation.connect(credentials) as federation:
         for number, study_name in enumerate(studies):
             settings = StudySettings(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from policies.budget.accountant import epsilon_spent, round_spend
+from policies.budget.accountant import epsilon_spent, plan_spend, round_spend
 from policies.ledger.receipt import Receipt, RoundEntry, public_key, sign
+from policies.plans.features import FeatureSpec, width_of
 from policies.plans.plan_json import sha256_text
-from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
+from policies.plans.releases import GramPlan, ReleaseSpec
+from policies.plans.training import ModelSpec, PrivacySpec, ServerSpec, TrainingPlan
 from researcher.studies.checkpoints import Checkpoint, save_model
 from researcher.studies.history import PrivacySpent
 
@@ -44,9 +47,28 @@ def signed(name: str, plan: TrainingPlan = PLAN, rounds: int = ROUNDS, **changes
     return Receipt(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def write_receipt(study: Path, receipt: Receipt, seed: bytes | None = None) -> Path:
-    """Puts a receipt and its key where `receipts` puts them."""
-    folder, seed = study / "receipts", seed or SEEDS[receipt.datasite]
+HEAD = ModelSpec("features", (28, 28, 3), 2, FeatureSpec("vit_small_patch16_224", "a" * 64).options)
+BY_A_GRAM = replace(PLAN, model=HEAD, server=ServerSpec("dp_fc", 8.0, server_ridge=90.0))
+GRAM = GramPlan("cells", "blood-cells", HEAD, ReleaseSpec(2.0, 1e-6, "patient"))
+
+
+def signed_gram(name: str, plan: GramPlan = GRAM, **changes: object) -> Receipt:
+    """A hospital's receipt of a Gram matrix."""
+    (spend,) = plan_spend(plan)
+    entry = RoundEntry(0, spend.noise_multiplier, spend.sample_rate, spend.steps, sha256_text(f"{name} gram"))
+    values = {"request_id": f"{name}-gram", "study": plan.study, "dataset": plan.dataset, "unit": plan.privacy.unit}
+    values |= {"plan": json.loads(plan.to_json()), "plan_digest": plan.digest(), "delta": plan.privacy.delta}
+    values |= {"rounds": (entry,), "epsilon": epsilon_spent([spend], plan.privacy.delta)}
+    return replace(signed(name), **{**values, **changes})
+
+
+def write_receipt(study: Path, receipt: Receipt, seed: bytes | None = None, folder: str = "receipts") -> Path:
+    """Puts a receipt and its key where `receipts` puts them, or into another folder of the study."""
+    seed = seed or SEEDS.get(receipt.datasite) or sha256(receipt.datasite.encode()).digest()
+    return _write(study / folder, receipt, seed)
+
+
+def _write(folder: Path, receipt: Receipt, seed: bytes) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{receipt.datasite}.key").write_text(public_key(seed) + "\n")
     file = folder / f"{receipt.datasite}.receipt.json"
@@ -60,10 +82,33 @@ def write_study(folder: Path, plan: TrainingPlan = PLAN, rounds: int = ROUNDS) -
     receipts = {name: signed(name, one, rounds) for name, one in plans.items()}
     for one in receipts.values():
         write_receipt(folder, one)
-    privacy = {
-        name: PrivacySpent(one.epsilon, one.delta, one.unit) if one.epsilon is not None and one.delta else None
-        for name, one in receipts.items()
-    }
-    weights = {"weight": np.ones((2, 64), np.float32), "bias": np.zeros(2, np.float32)}
-    save_model(folder / "global_model.safetensors", Checkpoint(weights, MODEL, rounds, CLASSES, plan.digest(), privacy))
+    _write_model(folder, plan, rounds, {name: (one.epsilon, one.delta) for name, one in receipts.items()})
     return folder
+
+
+def write_few_rounds(folder: Path) -> Path:
+    """Writes a study that steps by a Gram matrix of both hospitals, and of one that trained in no round."""
+    write_study(folder, BY_A_GRAM)
+    spends = {}
+    for name, dataset in (("north", "blood-cells"), ("south", "smears"), ("west", "blood-cells")):
+        receipt = signed_gram(name, replace(GRAM, dataset=dataset))
+        write_receipt(folder, receipt, folder="gram_receipts")
+        spends[name] = receipt.spend
+    steps, delta = signed("north", BY_A_GRAM).spend, PRIVACY.delta
+    costs = {name: (epsilon_spent((*steps, *spends[name]), delta), delta) for name in ("north", "south")}
+    _write_model(folder, BY_A_GRAM, ROUNDS, costs)
+    (folder / "gram.json").write_text(json.dumps({"datasites": sorted(spends)}))
+    return folder
+
+
+def _write_model(
+    folder: Path, plan: TrainingPlan, rounds: int, costs: Mapping[str, tuple[float | None, float | None]]
+) -> None:
+    privacy = {
+        name: PrivacySpent(epsilon, delta, plan.privacy.unit) if plan.privacy and epsilon and delta else None
+        for name, (epsilon, delta) in costs.items()
+    }
+    width = 64 if plan.model == MODEL else width_of(plan.model)
+    weights = {"weight": np.ones((2, width or 1), np.float32), "bias": np.zeros(2, np.float32)}
+    checkpoint = Checkpoint(weights, plan.model, rounds, CLASSES, plan.digest(), privacy)
+    save_model(folder / "global_model.safetensors", checkpoint)

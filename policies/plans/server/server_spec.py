@@ -26,6 +26,8 @@ STRATEGIES = (
     *("trimmed_mean", "coordinate_median", "krum", "dp_fc", "scaffold", "mr_mtl"),
     *LOCAL,
 )
+BY_A_GRAM = "dp_fc"
+"""The strategy that steps by a Gram matrix, which is a request of its own."""
 BESIDE: Mapping[str, str] = MappingProxyType({"scaffold": "correction", "mr_mtl": "anchor"})
 """Strategies that send each hospital arrays of its own beside the global weights → what these are called."""
 PERSONAL = ("mr_mtl",)

@@ -75,6 +75,16 @@ SECTIONS = (
                 given="unit_picture",
             ),
             Line(
+                "{hospital}: Darin enthalten ist eine verrauschte Gram-Matrix seiner Merkmale, einmal freigegeben, "
+                "nach der sich die Schritte der Runden richten; allein kostete sie Epsilon {gram_epsilon} bei Delta "
+                "{gram_delta}.",
+                HOSPITALS,
+            ),
+            Line(
+                "{alone_count} weitere(s) Krankenhaus/Krankenhäuser gab(en) eine solche Matrix frei und trainierte(n) "
+                "in keiner Runde, mit Epsilon von höchstens {alone_epsilon} bei Delta {alone_delta}."
+            ),
+            Line(
                 "{hospital}: Von 100 Personen, die dabei waren, erkennt höchstens {found_patient}, wer alles "
                 "sieht, was diese Runden freigegeben haben, die Daten aller anderen kennt und 1 von 100 der übrigen "
                 "fälschlich für beteiligt hält. Raten "

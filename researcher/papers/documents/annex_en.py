@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from researcher.papers import rests_on
-from researcher.papers.documents.model_card import OF_THE_DATASET
+from researcher.papers.documents.model_card import OF_THE_DATASET, OF_THE_GRAM
 from researcher.papers.lines import HOSPITALS, Line, Section
 
 TITLE = "Annex to the data-protection impact assessment of the study '{}'"
@@ -65,6 +65,7 @@ SECTIONS = (
                 HOSPITALS,
                 given="unit_picture",
             ),
+            *OF_THE_GRAM,
             Line(
                 "{hospital}: of 100 patients who took part, whoever sees all that these rounds released and knows "
                 "every "

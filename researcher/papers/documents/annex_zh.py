@@ -62,6 +62,15 @@ SECTIONS = (
                 given="unit_picture",
             ),
             Line(
+                "{hospital}：其中包括其特征的加噪 Gram 矩阵，只发布一次，各轮的步骤以它为依据；"
+                "单独计算，它的 epsilon 为 {gram_epsilon}，delta 为 {gram_delta}。",
+                HOSPITALS,
+            ),
+            Line(
+                "另有 {alone_count} 家医院发布了这样的矩阵，但未参加任何一轮训练，epsilon 至多为 {alone_epsilon}，"
+                "delta 为 {alone_delta}。"
+            ),
+            Line(
                 "{hospital}：看到这些轮次发布的全部内容、知道其他所有患者数据、并把未参与者中每100人误认1人的人，"
                 "在100名参与的患者中至多认出 {found_patient} 名。猜测能认出1名。",
                 HOSPITALS,

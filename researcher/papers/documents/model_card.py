@@ -13,6 +13,17 @@ from researcher.papers.words import Words
 # Names of scores as Hugging Face's leaderboards have them; others keep the platform's.
 _TYPES = {"macro_f1": "f1", "macro_auroc": "roc_auc", "macro_precision": "precision", "macro_recall": "recall"}
 
+OF_THE_GRAM = (
+    Line(
+        "{hospital}: that includes a noised Gram matrix of its features, released once, by which the rounds step; "
+        "alone it cost epsilon {gram_epsilon} at delta {gram_delta}.",
+        HOSPITALS,
+    ),
+    Line(
+        "{alone_count} more hospital(s) released such a matrix and trained in no round, at epsilon {alone_epsilon} at "
+        "most, at delta {alone_delta}."
+    ),
+)
 OF_THE_DATASET = (
     Line(
         "{hospital}: all studies of this dataset together hold epsilon {epsilon_held} of at most "
@@ -131,6 +142,7 @@ SECTIONS = (
                 "{steps} step(s), with noise multiplier {noise_multiplier}.",
                 HOSPITALS,
             ),
+            *OF_THE_GRAM,
             *ODDS,
             *OF_THE_DATASET,
             Line(

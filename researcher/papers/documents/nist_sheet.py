@@ -6,7 +6,7 @@ Its pyramid, from the claim at the top to who may see the data at the bottom: ea
 from __future__ import annotations
 
 from researcher.papers import rests_on
-from researcher.papers.documents.model_card import ODDS, OF_THE_DATASET
+from researcher.papers.documents.model_card import ODDS, OF_THE_DATASET, OF_THE_GRAM
 from researcher.papers.facts import Facts
 from researcher.papers.lines import HOSPITALS, Line, Section, as_markdown
 
@@ -16,6 +16,7 @@ SECTIONS = (
         "Privacy parameters",
         (
             Line("{hospital}: epsilon {epsilon}, delta {delta}.", HOSPITALS),
+            *OF_THE_GRAM,
             *ODDS,
             Line(
                 "{hospital}: at false alarm rates of 0.1, 1 and 10 % no test of membership finds more than "

@@ -58,11 +58,17 @@ def test_a_study_steps_by_it_and_keeps_it(kept, tmp_path):
     gram, study = tmp_path / "gram", tmp_path / "study"
     gram.mkdir(), study.mkdir()
     kept.save(gram)
+    (gram / "receipts").mkdir()
+    (gram / "receipts" / "north.receipt.json").write_text("signed")
     assert chosen_strategy(STUDY, study).lacks
     first = chosen_strategy(STUDY, study, gram)
     assert (first.server_learning_rate, first.server_ridge, first.server_momentum) == (8.0, 90.0, 0.3)
     keep_gram(STUDY, study, gram)
     assert np.array_equal(chosen_strategy(STUDY, study).gram.matrix, first.gram.matrix)
+    later = tmp_path / "later"
+    for folder, of in ((study, gram), (later, study)):  # a study's folder serves a later study as well
+        keep_gram(STUDY, folder, of)
+        assert (folder / "gram_receipts" / "north.receipt.json").read_text() == "signed"
 
 
 @pytest.mark.parametrize(

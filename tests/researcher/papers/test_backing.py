@@ -11,12 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.signed_studies import PLAN, SEEDS, signed, write_receipt, write_study
+from support.signed_studies import (
+    GRAM,
+    PLAN,
+    SEEDS,
+    signed,
+    signed_gram,
+    write_few_rounds,
+    write_receipt,
+    write_study,
+)
 
+from policies.budget.accountant import epsilon_spent
 from policies.errors import ConfigError, ModelRefused, ReceiptInvalid
 from researcher.cli.program import main
 from researcher.papers.backing import NOT_SHOWN, check_backing
-from researcher.papers.kept_receipts import read_receipts
+from researcher.papers.kept_receipts import grams_alone, read_receipts, receipt_files
 from researcher.papers.model_file import ModelFile, read_model_file
 
 MODEL = "global_model.safetensors"
@@ -161,3 +171,68 @@ def test_an_exported_model_names_no_hospital_and_is_held_against_all_receipts(st
     ):
         with pytest.raises(ReceiptInvalid, match=told):
             check_backing(exported(study, **changes), receipts)
+
+
+# --- a study that steps by a Gram matrix: two requests at each hospital ----------------------------------------------
+
+
+@pytest.fixture
+def few_rounds(tmp_path: Path) -> Path:
+    return write_few_rounds(tmp_path / "few")
+
+
+def test_a_model_by_a_gram_matrix_states_what_both_requests_cost_together(
+    few_rounds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(few_rounds)
+    north, south = read_receipts(few_rounds)
+    assert north.gram is not None and north.receipt.epsilon is not None and north.epsilon is not None
+    assert north.epsilon > max(north.receipt.epsilon, epsilon_spent(north.gram.receipt.spend, 1e-5))
+    assert north.epsilon == epsilon_spent((*north.receipt.spend, *north.gram.receipt.spend), 1e-5) == south.epsilon
+    (west,) = grams_alone(few_rounds, (north, south))
+    assert main(["receipt", "verify-model", str(few_rounds / MODEL), "--out", str(few_rounds)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"north: 2 round(s), epsilon {north.epsilon:.3f} at delta 1e-05 per patient, its Gram matrix" in told
+    assert f"west: its Gram matrix alone, epsilon {west.receipt.epsilon:.3f} at delta 1e-06 per patient" in told
+    for one in (north, south):
+        edit(
+            (few_rounds / MODEL).with_suffix(".json"),
+            lambda of, one=one: of["privacy"][one.hospital].update(epsilon=one.receipt.epsilon),
+        )
+        with pytest.raises(ReceiptInvalid, match=f"at {one.hospital} the model states epsilon"):
+            check(few_rounds)
+        write_few_rounds(few_rounds)
+
+
+def test_an_exported_model_by_a_gram_matrix_names_its_receipts_too(few_rounds: Path) -> None:
+    receipts = read_receipts(few_rounds)
+    alone = grams_alone(few_rounds, receipts)
+    every = tuple(sha256(one.read_bytes()).hexdigest() for one in receipt_files(few_rounds))
+    assert len(every) == 5
+    check_backing(exported(few_rounds, receipts=every), receipts, alone)
+    with pytest.raises(ReceiptInvalid, match="exported with others"):
+        check_backing(exported(few_rounds), receipts, alone)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"plan": replace(GRAM, privacy=replace(GRAM.privacy, unit="picture"))}, "counts by picture"),
+        ({"plan": replace(GRAM, model=replace(GRAM.model, image_shape=(32, 32, 3)))}, "is not of a Gram matrix of the"),
+        ({"plan": PLAN}, "is not of a Gram matrix"),
+        ({"seed": SEEDS["south"]}, "another key"),
+    ],
+)
+def test_receipts_of_another_matrix_are_refused(few_rounds: Path, change: dict[str, Any], told: str) -> None:
+    plan, seed = change.get("plan", GRAM), change.get("seed")
+    other = signed("north", plan) if plan is PLAN else signed_gram("north", plan)
+    write_receipt(few_rounds, other, seed, folder="gram_receipts")
+    with pytest.raises(ReceiptInvalid, match=told):
+        read_receipts(few_rounds)
+
+
+def test_a_study_by_a_gram_matrix_without_its_receipts_is_refused(few_rounds: Path) -> None:
+    for file in (few_rounds / "gram_receipts").iterdir():
+        file.unlink()
+    with pytest.raises(ConfigError, match="holds no receipt of it"):
+        read_receipts(few_rounds)

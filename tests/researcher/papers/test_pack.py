@@ -16,7 +16,16 @@ from xml.etree import ElementTree
 
 import pytest
 from references import PROJECT
-from support.signed_studies import CLASSES, PLAN, PRIVACY, SEEDS, signed, write_receipt, write_study
+from support.signed_studies import (
+    CLASSES,
+    PLAN,
+    PRIVACY,
+    SEEDS,
+    signed,
+    write_few_rounds,
+    write_receipt,
+    write_study,
+)
 
 from policies.errors import ConfigError, EvidenceRefused, ReceiptInvalid, WanwuError
 from policies.papers.bill_of_materials import bill_digest, bill_of_materials
@@ -27,8 +36,9 @@ from researcher.papers import rests_on
 from researcher.papers.documents import chai_card as chai
 from researcher.papers.documents import crate, model_card, nist_sheet
 from researcher.papers.documents.annex import LANGUAGES
+from researcher.papers.kept_receipts import grams_alone, read_receipts
 from researcher.papers.lines import Line, Section
-from researcher.papers.pack import BILL, MANIFEST, check_pack, write_pack
+from researcher.papers.pack import BILL, MANIFEST, STUDY, check_pack, write_pack
 from researcher.papers.words import Words
 
 NORTH = replace(PLAN, statement=Statement(purpose="to tell cells apart", institution="University"))
@@ -141,6 +151,37 @@ def test_a_study_without_differential_privacy_claims_none(tmp_path: Path) -> Non
         text = (pack / name).read_text()
         assert "without differential privacy" in text and "lattice" not in text and "epsilon 0" not in text, name
     assert "differential-privacy" not in (pack / "README.md").read_text()
+
+
+def test_papers_of_a_study_by_a_gram_matrix_state_what_both_requests_cost(tmp_path: Path) -> None:
+    pack = write_pack(write_few_rounds(tmp_path / "few"), tmp_path / "pack", Words())
+    check_pack(pack)
+    facts = json.loads((pack / MANIFEST).read_text())["facts"]
+    (north, _), (west,) = read_receipts(pack / STUDY), grams_alone(pack / STUDY, read_receipts(pack / STUDY))
+    assert north.epsilon is not None and north.gram is not None and north.receipt.epsilon is not None
+    stated = float(facts["hospitals/1/epsilon"]["value"])
+    assert north.epsilon <= stated < north.epsilon + 2e-3 and stated > north.receipt.epsilon
+    assert "reckoned from both" in facts["hospitals/1/epsilon"]["source"]
+    card = " ".join((pack / "README.md").read_text().split())
+    alone = facts["hospitals/1/gram_epsilon"]["value"]
+    assert f"alone it cost epsilon {alone} at delta 1e-06" in card and "1 more hospital" in card
+    assert float(facts["epsilon_most"]["value"]) >= max(north.epsilon, west.epsilon or 0.0)
+    for language in LANGUAGES:
+        annex = (pack / f"impact-assessment-annex.{language}.md").read_text()
+        assert facts["hospitals/1/gram_epsilon"]["value"] in annex and facts["alone_epsilon"]["value"] in annex
+    (pack / STUDY / "gram_receipts" / "west.receipt.json").unlink()
+    with pytest.raises(EvidenceRefused, match=r"west\.receipt\.json is missing"):
+        check_pack(pack)
+
+
+def test_a_kept_gram_matrix_whose_receipt_is_missing_makes_no_papers(tmp_path: Path) -> None:
+    study = write_few_rounds(tmp_path / "few")
+    (study / "gram_receipts" / "west.receipt.json").unlink()
+    with pytest.raises(EvidenceRefused, match="holds the Gram matrix of west"):
+        write_pack(study, tmp_path / "pack", Words())
+    (study / "gram.json").write_text("{}")
+    with pytest.raises(EvidenceRefused, match="was changed or cut"):
+        write_pack(study, tmp_path / "pack", Words())
 
 
 # --- what does not -------------------------------------------------------------------------------------------
