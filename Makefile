@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-all test-faults test-chaos test-load test-mutants test-gpu fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands bench-export bench-graphs bench-serving bench-study bench-simulation bench-few-rounds screenshots translations check types-product types-tests lock clean
+.PHONY: help setup demo test test-fast test-all test-faults test-chaos test-load test-mutants test-gpu fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands bench-export bench-graphs bench-serving bench-study bench-simulation bench-few-rounds screenshots translations check types-product types-tests lock dist clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -155,8 +155,9 @@ types-product:
 types-tests:
 	$(BIN)/mypy --config-file tests/mypy.ini
 
+OVERRIDES := import tomllib; print('\n'.join(tomllib.load(open('pyproject.toml','rb'))['tool']['wanwu']['overrides']['packages']))
 lock: ## resolve pyproject.toml into requirements.txt
-	$(BIN)/python -c "import tomllib; print('\n'.join(tomllib.load(open('pyproject.toml','rb'))['tool']['wanwu']['overrides']['packages']))" > $(VENV)/overrides.txt
+	$(BIN)/python -c "$(OVERRIDES)" > $(VENV)/overrides.txt
 	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --override $(VENV)/overrides.txt \
 	  --no-emit-index-url --no-header -o requirements.txt
 	$(BIN)/uv pip compile --group pyproject.toml:serving --python-version 3.11 --constraint requirements.txt \
@@ -164,6 +165,17 @@ lock: ## resolve pyproject.toml into requirements.txt
 	$(BIN)/python -c "import tomllib; print('\n'.join(tomllib.load(open('pyproject.toml','rb'))['project']['optional-dependencies']['simulation']))" > $(VENV)/simulation.txt
 	$(BIN)/uv pip compile $(VENV)/simulation.txt --python-version 3.11 --constraint requirements.txt \
 	  --no-emit-index-url --no-header --no-annotate -o researcher/simulation/requirements.txt
+
+# Times in the wheel are those of the last commit, so that the same commit gives the same bytes.
+dist: setup ## the wheel, the packages that it runs with, each by its digest, and serving's, into out/dist
+	rm -rf out/dist build
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 315532800) $(BIN)/uv build --quiet --wheel --out-dir out/dist .
+	rm -rf build *.egg-info out/dist/.gitignore
+	$(BIN)/python -c "$(OVERRIDES)" > $(VENV)/overrides.txt
+	$(BIN)/uv pip compile --quiet pyproject.toml --python-version 3.11 --override $(VENV)/overrides.txt --constraint requirements.txt \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate -o out/dist/requirements.txt
+	cp researcher/serving/requirements.txt out/dist/requirements-serving.txt
+	cd out/dist && sha256sum * > SHA256SUMS && cat SHA256SUMS
 
 clean: ## remove what the demo and the tests wrote
 	rm -rf out state .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,8 +3,14 @@
 import gc
 import sys
 
-if __name__ == "__main__":
-    gc.disable()  # what is imported stays: a help need not wait while it is searched for garbage; a command turns it on
-    from datasites.cli import main
 
+def main() -> int:
+    """Runs one command; returns the exit status."""
+    gc.disable()  # what is imported stays: a help need not wait while it is searched for garbage; a command turns it on
+    from datasites.cli import main as run
+
+    return run()
+
+
+if __name__ == "__main__":
     sys.exit(main())

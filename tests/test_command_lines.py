@@ -25,7 +25,13 @@ MAINS: dict[str, Callable[[list[str]], int]] = {
     "python -m policies": policies.__main__.main,
 }
 # Options of other programs, which ours call or advise; the last two are an example and a colour of a page.
-OF_OTHERS = {*("--query-gpu", "--python", "--clear", "--no-deps", "--logdir", "--data-binary"), "--files", "--accent"}
+OF_OTHERS = {
+    *("--query-gpu", "--python", "--clear", "--no-deps", "--logdir", "--data-binary"),
+    "--files",
+    "--accent",
+    "--now",
+    "--create",
+}
 # What no help needs, each too slow for one.
 HEAVY = {
     *("torch", "syft", "numpy", "opacus", "pandas", "scipy", "matplotlib", "timm", "torchvision", "sklearn"),

@@ -331,6 +331,7 @@ HOUSE: dict[str, dict[str, str]] = {
             "study_report.kept_reports training.evaluation training.finding_metrics"
         ),
     },
+    "datasites.installation": {"policies": "errors", "datasites": "config files state"},
     "datasites.doctor": {
         "policies": "errors versions",
         "datasites": "assets audit_log config datasets files state training.gpu web",
@@ -384,8 +385,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.cli": {
         "policies": "answers errors papers plans terminal untrusted_text",
         "datasites": (
-            "access assets audit_log config console datasets doctor files first_settings ingestion prepare pysyft "
-            "server sources state study_report web"
+            "access assets audit_log config console datasets doctor files first_settings ingestion installation "
+            "prepare pysyft server sources state study_report web"
         ),
     },
     "datasites.__main__": {"datasites": "cli"},
@@ -433,6 +434,8 @@ LIBRARIES = {
 # Why an import of the house stands in a function; where none of these holds it stands at the top of its file.
 LATE: dict[str, tuple[str, ...]] = {
     "a help comes at once: a command imports what it works with when it is called": (
+        "datasites/__main__.py",
+        "researcher/__main__.py",
         "datasites/cli/",
         "policies/__main__.py",
         "researcher/cli/",
@@ -477,7 +480,7 @@ LATE: dict[str, tuple[str, ...]] = {
     ),
     "PySyft reads who the server is when it is imported": ("datasites/pysyft/server.py", "datasites/server.py"),
 }
-MOST_LATE = 203
+MOST_LATE = 207
 POLICIES_NEED = {
     "click",
     "cryptography",

@@ -26,6 +26,7 @@ def serve(chosen: Chosen, *, stop_with_stdin: bool) -> None:
     os.umask(0o077)
     state = chosen_state(chosen)
     from datasites.config import DatasiteConfig
+    from datasites.installation.service_manager import tell_service_manager
     from datasites.prepare import stored_pictures
     from datasites.pysyft.server import refuse_dev_mode
     from datasites.server import RunningDatasite
@@ -43,7 +44,12 @@ def serve(chosen: Chosen, *, stop_with_stdin: bool) -> None:
     if stop_with_stdin:
         threading.Thread(target=wait_for_stdin, daemon=True).start()
     datasite = RunningDatasite(state, config)
-    datasite.serve(ready=lambda: print(f"ready {config.url}", file=terminal, flush=True))
+
+    def ready() -> None:
+        print(f"ready {config.url}", file=terminal, flush=True)
+        tell_service_manager("READY=1")
+
+    datasite.serve(ready=ready)
     terminal.flush()
     os._exit(0)  # all is closed and on disk; taking PySyft's modules apart would take another three seconds
 

@@ -124,10 +124,11 @@ def sandbox(examined: ExaminedDatasite) -> Iterator[Finding]:
     required = bool(getattr(examined.config, "require_sandbox", True))
     missing = [one for one in pieces if not one.present]
     for one in missing:
-        level = PROBLEM if required else WARNING
-        yield Finding(
-            "sandbox", level, f"no {one.piece}: {one.why}", "Runs are refused without it." if required else ""
-        )
+        refused = required and one.required
+        advice = "Runs are refused without it." if refused else "Runs have the other pieces, and go on without it."
+        if one.piece.startswith("control") and not refused:
+            advice = "Runs with a GPU are refused without it; the others go on."
+        yield Finding("sandbox", PROBLEM if refused else WARNING, f"no {one.piece}: {one.why}", advice)
     if not missing:
         yield Finding("sandbox", OK, ", ".join(one.piece for one in pieces))
 

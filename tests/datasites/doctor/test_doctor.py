@@ -28,6 +28,8 @@ from datasites.doctor.examination import CHECKS, examine
 from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
 from datasites.files.private_file import write_private
 from datasites.files.state_folder import StateFolder
+from datasites.runs.sandbox import confinement
+from datasites.runs.sandbox.confinement import Piece
 from datasites.state.backup import back_up
 from datasites.state.lock import hold
 from datasites.state.restore import Since, restore
@@ -60,6 +62,22 @@ def test_each_check_says_at_least_one_thing_or_has_nothing_to_look_at(healthy: S
 def test_a_file_that_others_may_read_is_a_problem(healthy: StateFolder) -> None:
     (healthy.identity / "datasite.json").chmod(0o644)
     assert levels(healthy, state_checks.rights) == {"rights": PROBLEM}
+
+
+def test_only_a_piece_that_runs_are_refused_without_is_a_problem(
+    healthy: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = tuple(Piece(name, False, "not here") for name in ("file rules", "own account", "control group"))
+    monkeypatch.setattr(confinement, "sandbox_report", lambda: report)
+    found = {one.text.split(":")[0]: one for one in examine(ExaminedDatasite(healthy), (machine.sandbox,))}
+    assert found["no file rules"].level == PROBLEM and "are refused" in found["no file rules"].advice
+    assert [found[f"no {name}"].level for name in ("own account", "control group")] == [WARNING, WARNING]
+    assert "refused" not in found["no own account"].advice and "Runs with a GPU" in found["no control group"].advice
+    text = (
+        DatasiteConfig.from_toml(healthy.config).to_toml().replace("require_sandbox = true", "require_sandbox = false")
+    )
+    write_private(healthy.config, text)
+    assert levels(healthy, machine.sandbox) == {"sandbox": WARNING}
 
 
 def test_a_run_that_may_take_more_gpus_than_there_are_is_warned_of(
