@@ -20,7 +20,7 @@ from datasites.cli import (
 )
 from datasites.cli.commands import HospitalCommands
 from datasites.cli.deciding import elsewhere, rules
-from datasites.cli.machine import installing
+from datasites.cli.machine import installing, upgrading
 from policies.terminal.commands import run
 from policies.terminal.printing import say, show_everything
 
@@ -28,7 +28,7 @@ INTERRUPTED = 130  # as shells have it
 DESCRIPTION = "The hospital's commands. What they print is for the hospital's own people."
 PARTS = (
     *(preparation, dataset, serving, installing, requests, elsewhere, rules, budget, researchers, staff, ledger),
-    *(upkeep, audit),
+    *(upkeep, upgrading, audit),
 )
 """Each adds its own commands; `--help` and the reference list them in this order."""
 

@@ -1,4 +1,4 @@
-"""Commands that keep a datasite well: `backup`, `restore`, `doctor`, `migrate`, `notices`. None prints a picture.
+"""Commands that keep a datasite well: `backup`, `restore`, `doctor`, `notices`. None prints a picture.
 
 A backup is as private as the datasite. `backup` and `doctor` work beside a running datasite, `notices` needs one.
 """
@@ -74,20 +74,6 @@ def restore(chosen: Chosen, *, folder: Path, nothing_since: bool, lost: Path | N
     say("Never start the lost datasite again. To go on: python -m datasites doctor, then serve.")
 
 
-def migrate(chosen: Chosen, *, backup: Path) -> None:
-    """Brings an older state folder to this program's version, after a backup."""
-    from datasites.state.migrations import migrate
-    from datasites.state.version import STATE_VERSION
-
-    state = chosen_state(chosen)
-    before, folder = migrate(state, backup)
-    values = {"before": before, "now": STATE_VERSION, "backup": None if folder is None else str(folder)}
-    told = f"{state.path} was of version {before} and now is of {STATE_VERSION}. The backup before that: {folder}"
-    if folder is None:
-        told = f"{state.path} has version {before} already; nothing was done."
-    tell(chosen, values, told)
-
-
 def doctor(chosen: Chosen) -> int:
     """Looks the datasite over, running or not: its machine, books, ports. Status 1 if there is a problem."""
     from dataclasses import asdict
@@ -160,5 +146,3 @@ def add_commands(commands: HospitalCommands) -> None:
     )
     commands.add("doctor", doctor)
     commands.add("notices", notices, argument("what", "nothing, read or test", repeated=True))
-    where = option("--backup", "where to back up to before", kind=path, value="FOLDER", required=True)
-    commands.add("migrate", migrate, where)

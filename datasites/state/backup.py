@@ -24,13 +24,13 @@ from datasites.files.private_folder import sync_folder
 from datasites.files.state_folder import StateFolder
 from datasites.state.backup_manifest import MANIFEST, BackedUpFile, BackupManifest, digest_of
 from datasites.state.kept_books import open_audit, open_ledger, seal_of
-from datasites.state.version import read_version
+from datasites.state.version import UPGRADING, read_version
 from policies.errors import BackupRefused
 from policies.ledger.chain import locked as only_one
 from policies.ledger.head_file import GENESIS, Head
 
 # Made anew at each start or ingest, or of no use elsewhere; or exact about patients: a page, a report, names of files.
-LEFT_OUT_FOLDERS = ("scratch", "logs", "blobs", "local-parts", "study-reports")
+LEFT_OUT_FOLDERS = ("scratch", "logs", "blobs", "local-parts", "study-reports", UPGRADING)
 _CONSOLE_FILES = ("identity/console.json", "identity/console.html")
 _MADE_ANEW = ("serving.lock", "audit-index.sqlite", "ingest-report.csv", "dataset.html")
 # A rule that was switched off since a backup must not come back with it.

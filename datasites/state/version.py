@@ -14,6 +14,8 @@ from datasites.files.private_file import write_private
 from policies.errors import StateVersionMismatch
 
 FILE = "version.json"
+UPGRADING = ".upgrading"
+"""Folder in a state folder that an upgrade works in; there only while one is under way, or was killed."""
 STATE_VERSION = 3
 
 
@@ -46,12 +48,15 @@ def check_version(state: Path) -> None:
     Raises:
         StateVersionMismatch: Says which version it has, and what to do.
     """
+    command = f"python -m datasites upgrade --backup FOLDER --state {state}"
+    if (state / UPGRADING).exists():
+        raise StateVersionMismatch(f"An upgrade of the state folder {state} was interrupted. Run it again: {command}")
     version = read_version(state)
     refuse_newer(version, f"The state folder {state}")
     if version < STATE_VERSION:
         raise StateVersionMismatch(
-            f"The state folder {state} has version {version}, this program works with {STATE_VERSION}. Migrate "
-            f"it, after a backup: python -m datasites migrate --backup FOLDER --state {state}"
+            f"The state folder {state} has version {version}, this program works with {STATE_VERSION}. Upgrade it; a "
+            f"backup is made before: {command}"
         )
 
 

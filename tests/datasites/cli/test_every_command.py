@@ -170,7 +170,7 @@ def test_json_of_the_commands_that_read_the_state_folder(
         ["audit", "export", "log.csv"],
         ["ledger", "verify"],
         ["backup", "backups"],
-        ["migrate", "--backup", "more"],
+        ["upgrade", "--backup", "more"],
         ["dataset", "prune"],
     ):
         assert main([*words, *where]) == 0, capsys.readouterr()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -17,14 +19,16 @@ from datasites.approvals.approvals import Approvals, know_returned
 from datasites.audit_log import ledger_witness
 from datasites.audit_log.chain import read
 from datasites.files.state_folder import StateFolder
-from datasites.state import agreement, migrations
+from datasites.state import agreement
 from datasites.state import identity as identities
 from datasites.state.backup import latest
 from datasites.state.backup_manifest import BackupManifest
 from datasites.state.kept_books import open_audit
 from datasites.state.lock import hold, is_running
-from datasites.state.migrations import MIGRATIONS, migrate
-from datasites.state.version import STATE_VERSION, check_version, read_version
+from datasites.state.upgrading import migrations
+from datasites.state.upgrading.migrations import MIGRATIONS, migrate_books
+from datasites.state.upgrading.upgrade import upgrade
+from datasites.state.version import STATE_VERSION, UPGRADING, check_version, read_version
 from policies.errors import (
     AuditBroken,
     BackupRefused,
@@ -34,6 +38,13 @@ from policies.errors import (
     WanwuError,
 )
 from policies.ledger.chain import Chain
+
+
+def migrate(state: StateFolder, backups: Path) -> tuple[int, Path | None]:
+    """The version that a state folder had, and the backup of it; its books then hold."""
+    done = upgrade(state, backups)
+    assert done.now == STATE_VERSION
+    return done.before, done.backup
 
 
 @pytest.fixture
@@ -56,7 +67,7 @@ def test_a_new_state_folder_has_the_present_version(state: StateFolder) -> None:
 
 
 def test_version_0_is_refused_with_the_command_that_migrates_it(version_0: StateFolder) -> None:
-    with pytest.raises(StateVersionMismatch, match="python -m datasites migrate --backup FOLDER"):
+    with pytest.raises(StateVersionMismatch, match="python -m datasites upgrade --backup FOLDER"):
         check_version(version_0.path)
 
 
@@ -121,8 +132,9 @@ def test_a_running_datasite_is_not_migrated(version_0: StateFolder, tmp_path: Pa
     held = hold(version_0)
     try:
         assert is_running(version_0)
-        with pytest.raises(ConfigError, match="is running"):
+        with pytest.raises(ConfigError, match="being served"):
             migrate(version_0, tmp_path / "backups")
+        assert not (tmp_path / "backups").exists()
         with pytest.raises(ConfigError, match="being served"):
             hold(version_0)
     finally:
@@ -130,6 +142,91 @@ def test_a_running_datasite_is_not_migrated(version_0: StateFolder, tmp_path: Pa
     assert not is_running(version_0)
     migrate(version_0, tmp_path / "backups")
     assert latest(tmp_path / "backups")
+
+
+# --- an upgrade that fails or is killed ------------------------------------------------------------------------
+
+
+def _books(state: StateFolder) -> dict[str, bytes]:
+    """All files of a state folder but the audit log, which a backup is noted in."""
+    files = (file for file in state.path.rglob("*") if file.is_file())
+    found = {file.relative_to(state.path).as_posix(): file.read_bytes() for file in files}
+    return {name: content for name, content in found.items() if not name.startswith(("audit.", "serving.lock"))}
+
+
+@pytest.mark.parametrize("at", ["migrating", "verifying"])
+def test_an_upgrade_that_fails_leaves_the_books_as_they_were(
+    version_0: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    before = _books(version_0)
+    if at == "migrating":
+        monkeypatch.setattr(migrations, "MIGRATIONS", (MIGRATIONS[0], MIGRATIONS[1], _disk_full))
+    else:
+        monkeypatch.setattr(agreement, "check", _disk_full)
+    with pytest.raises(OSError, match="No space"):
+        upgrade(version_0, tmp_path / "backups")
+    assert _books(version_0) == before and read_version(version_0.path) == 0
+    monkeypatch.undo()
+    assert upgrade(version_0, tmp_path / "backups").before == 0
+    agreement.check(version_0)
+
+
+def _disk_full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_an_upgrade_that_is_killed_at_any_moment_goes_on_and_is_served_by_nobody_until_then(
+    version_1: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (version_1.path / "store" / "large").parent.mkdir(exist_ok=True)
+    (version_1.path / "store" / "large").write_bytes(b"pictures")
+    moves, rename = 0, Path.rename
+    for kill in range(1, 100):
+        state = StateFolder(tmp_path / f"killed-{kill}" / version_1.name)
+        shutil.copytree(version_1.path, state.path)
+        moves = 0
+
+        def killed(self: Path, target: Path, kill: int = kill) -> Path:
+            nonlocal moves
+            moves += UPGRADING in self.parts or UPGRADING in Path(target).parts
+            if moves == kill:
+                raise KeyboardInterrupt
+            return rename(self, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "rename", killed)
+            try:
+                upgrade(state, tmp_path / f"backups-{kill}")
+            except KeyboardInterrupt:
+                with pytest.raises(StateVersionMismatch, match=r"was interrupted|Upgrade it"):
+                    check_version(state.path)
+        if moves < kill:
+            break
+        done = upgrade(state, tmp_path / f"backups-{kill}-again")
+        assert (done.now, (state.path / UPGRADING).exists()) == (STATE_VERSION, False)
+        check_version(state.path)
+        agreement.check(state)
+        assert ledger_of(state).entries() == ledger_of(version_1).entries()
+        assert (state.path / "store" / "large").read_bytes() == b"pictures"
+        assert not any(file.is_symlink() for file in state.path.rglob("*"))
+    assert kill > 10, "an upgrade moves more than ten entries"
+
+
+def test_half_an_upgrade_that_cannot_be_read_is_left_for_people(version_1: StateFolder, tmp_path: Path) -> None:
+    (version_1.path / UPGRADING).mkdir()
+    (version_1.path / UPGRADING / "places.json").write_text("{")
+    with pytest.raises(StateVersionMismatch, match="Restore the backup"):
+        upgrade(version_1, tmp_path / "backups")
+
+
+def test_what_a_killed_copy_left_is_made_anew_and_in_no_backup(version_1: StateFolder, tmp_path: Path) -> None:
+    (version_1.path / UPGRADING).mkdir()
+    (version_1.path / UPGRADING / "ledger.sqlite").write_text("half")
+    with pytest.raises(StateVersionMismatch, match=r"was interrupted\. Run it again"):
+        check_version(version_1.path)
+    done = upgrade(version_1, tmp_path / "backups")
+    assert done.backup and not (done.backup / UPGRADING).exists()
+    check_version(version_1.path)
 
 
 def test_each_migration_says_which_versions_it_joins() -> None:
@@ -223,7 +320,7 @@ def test_sealing_that_was_interrupted_begins_again(
     with monkeypatch.context() as patch:
         patch.setattr(stop[last], power_fails)
         with pytest.raises(KeyboardInterrupt):
-            migrate(version_1, tmp_path / "backups")
+            migrate_books(version_1, 1)  # as earlier programs did, in the folder itself
     migrate(version_1, tmp_path / "backups")
     agreement.check(version_1)
 
@@ -237,7 +334,7 @@ def test_a_log_that_was_cut_between_two_tries_is_not_sealed(
     with monkeypatch.context() as patch:
         patch.setattr("datasites.state.last_known.write", power_fails)
         with pytest.raises(KeyboardInterrupt):
-            migrate(version_1, tmp_path / "backups")
+            migrate_books(version_1, 1)
     lines = version_1.audit.read_text().splitlines(keepends=True)
     version_1.audit.write_text("".join(lines[:-1]))
     with pytest.raises(AuditBroken):

@@ -1,4 +1,4 @@
-"""Brings an older state folder to the present layout, version by version, after a backup. It stays in the hospital.
+"""Brings an older state folder's books to the present layout, version by version. They stay in the hospital.
 
 `MIGRATIONS[n]` takes a state of version n to version n + 1. Each is small, may be repeated after a crash, and is never
 changed again once it was released.
@@ -7,7 +7,6 @@ changed again once it was released.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from datasites.approvals.approvals import Approvals, end_released, know_returned
 from datasites.audit_log import ledger_witness
@@ -17,10 +16,8 @@ from datasites.files.state_folder import StateFolder
 from datasites.runs.queue import RunQueue
 from datasites.state import agreement, last_known
 from datasites.state import identity as identities
-from datasites.state.backup import back_up
 from datasites.state.kept_books import open_audit, open_ledger
-from datasites.state.lock import refuse_running
-from datasites.state.version import STATE_VERSION, read_version, refuse_newer, write_version
+from datasites.state.version import STATE_VERSION, write_version
 from policies.ledger.chain import BOOK, Chain
 from policies.ledger.chain_migration import renew_table
 from policies.ledger.head_file import HeadBroken, HeadFile
@@ -76,7 +73,7 @@ def _begin_what_never_was(state: StateFolder) -> None:
         Chain.begin(state.ledger, None)
 
 
-def _undo_half_a_seal(state: StateFolder) -> None:
+def undo_half_a_seal(state: StateFolder) -> None:
     """Takes the seals off again that `seal_the_books` had put on when it was interrupted, once they have been checked.
 
     Raises:
@@ -99,27 +96,17 @@ def _undo_half_a_seal(state: StateFolder) -> None:
 MIGRATIONS: tuple[Migration, ...] = (name_the_ledgers_head, seal_the_books, know_returned_requests)
 
 
-def migrate(state: StateFolder, backups: Path) -> tuple[int, Path | None]:
-    """Backs the state up and brings it to `STATE_VERSION`.
+def migrate_books(state: StateFolder, first: int) -> None:
+    """Brings books to `STATE_VERSION`, each version in turn.
 
-    Returns:
-        The version it had, and the backup; None where there was nothing to migrate.
+    Args:
+        state: A copy of a state folder, which `datasites.state.upgrading.upgrade` puts in its place.
+        first: The version that it has.
 
     Raises:
-        StateVersionMismatch: The state is of a newer version.
-        ConfigError: The datasite is running.
-        BackupRefused: The backup could not be made; nothing was changed.
-        BooksDisagree, LedgerBroken, AuditBroken: The books do not hold or do not agree; they are as they were.
+        BooksDisagree, LedgerBroken, AuditBroken: The books do not hold or do not agree.
     """
-    first = read_version(state.path)
-    refuse_newer(first, f"The state folder {state.path}")
-    if first == STATE_VERSION:
-        return first, None
-    refuse_running(state)
-    _undo_half_a_seal(state)
-    made = back_up(state, backups)
     for version in range(first, STATE_VERSION):
         MIGRATIONS[version](state)
         write_version(state.path, version + 1)
         open_audit(state).write("state migrated", version=version + 1)
-    return first, made.folder
