@@ -369,7 +369,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "assets config datasets files ingestion sources state",
     },
     "datasites.pages.decisions": {
-        "policies": "answers budget errors ledger plans",
+        "policies": "answers budget errors graphs ledger plans",
         "datasites": "approvals code_requests console pages.frame review rules",
     },
     "datasites.pages": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +11,14 @@ from datasites.code_requests.books import Books
 from datasites.review.review import Changed, Differences
 from policies.errors import GraphError
 from policies.graphs.own_model import check_graph
-from policies.graphs.summary import summary_of
+from policies.graphs.summary import Summary, summary_of
 from policies.ledger.reservations import Reservation, reservations
 from policies.plans.kinds import Plan
 from policies.plans.plan_json import settings
 from policies.plans.releases import GramPlan, StatisticsPlan
 from policies.plans.training import ModelSpec
 
+_LAYER, _LAYERS, _MOST_LAYERS = "model.graph.layer.", "model.graph.layers", 30
 # What a setting is called to people who are no engineers; others are called by their names.
 IN_PLAIN_WORDS = {
     "study": "name of the study",
@@ -38,6 +40,8 @@ IN_PLAIN_WORDS = {
     "model.graph.operators": "operators of the own model",
     "model.graph.parameters": "trained numbers of the own model",
     "model.graph.multiplications": "multiplications of the own model for a picture",
+    _LAYER: "layer of the own model",
+    _LAYERS: "further layers of the own model that differ",
     "model.options.weights_sha256": "public weights",
     "run.timeout_seconds": "longest time of a round, in seconds",
     "pictures_per_patient": "pictures of a patient that a step looks at",
@@ -145,18 +149,39 @@ def _told(plan: Plan) -> dict[str, str]:
         found = summary_of(proof)
         figures = {name: getattr(found, name) for name in ("operators", "parameters", "multiplications")}
         told |= {f"model.graph.{name}": f"{count:,}" for name, count in {**figures, **found.kinds}.items()}
+        told |= _layers(found)
+    return told
+
+
+def _layers(found: Summary) -> dict[str, str]:
+    """Each layer by its name, and by its number among those that share one."""
+    told: dict[str, str] = {}
+    met: Counter[str] = Counter()
+    for layer in found.layers:
+        met[layer.name] += 1
+        again = f" ({met[layer.name]})" if met[layer.name] > 1 else ""
+        figures = f"{layer.operator}, {layer.makes}, {layer.parameters:,}"
+        told[f"{_LAYER}{layer.name}{again}"] = f"{layer.name}{again}: {figures}"
     return told
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[Changed, ...]:
     names = [*now, *(name for name in before if name not in now)]
-    return tuple(
-        Changed(
-            name, IN_PLAIN_WORDS.get(name, name.replace("_", " ")), before.get(name, _ABSENT), now.get(name, _ABSENT)
-        )
-        for name in names
-        if before.get(name) != now.get(name)
-    )
+    differ = [name for name in names if before.get(name) != now.get(name)]
+    left_out = [name for name in differ if name.startswith(_LAYER)][_MOST_LAYERS:]
+    shown = [name for name in differ if name not in set(left_out)]
+    changed = [Changed(name, _what(name), before.get(name, _ABSENT), now.get(name, _ABSENT)) for name in shown]
+    if left_out:
+        counts = [sum(name in told for name in left_out) for told in (before, now)]
+        changed.append(Changed(_LAYERS, _what(_LAYERS), *(f"{count:,}" for count in counts)))
+    return tuple(changed)
+
+
+def _what(name: str) -> str:
+    """What a setting is called to people; a layer of an own model is named by its values."""
+    if name.startswith(_LAYER):
+        return IN_PLAIN_WORDS[_LAYER]
+    return IN_PLAIN_WORDS.get(name, name.replace("_", " "))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -17,9 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from datasites.review.record import DecisionRecord
+from datasites.review.review import MOST_LAYERS
 from policies.answers.odds import percent
 from policies.answers.plain_values import from_plain, to_plain
 from policies.errors import ReceiptInvalid
+from policies.graphs.overview.drawing import drawing_of
 from policies.untrusted_text import shown
 
 _DOMAIN = b"wanwu-decision-record-v1\n"
@@ -97,13 +99,15 @@ def _text(record: DecisionRecord) -> str:
 
 
 def _rendered(record: DecisionRecord, text: str, signature: str) -> str:
-    cost = record.review.cost
+    cost, own_model = record.review.cost, record.review.own_model
     tests = [] if cost is None else [("this request", cost.membership), ("everything so far", cost.membership_in_all)]
     return _TEMPLATES.get_template("page.html.jinja").render(
         record=record,
         review=record.review,
         tests=[(name, [percent(power) for power in bounds.powers]) for name, bounds in tests if bounds],
         settings=_flat(record.review.plan),
+        drawing=drawing_of(own_model.blocks) if own_model and own_model.blocks else None,
+        most_layers=MOST_LAYERS,
         signed=_Signed(text),
         signature=signature,
     )

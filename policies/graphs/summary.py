@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from policies.graphs.overview.blocks import Block, blocks_of, module_of
+from policies.graphs.overview.nearest import Nearest, nearest
 from policies.graphs.proof import Proof, ProvedNode
 from policies.graphs.values import spelled
+from policies.plans.plan_json import ADDED_LATER
 
 _PARAMETER = "parameter:"
 
@@ -43,6 +45,8 @@ class Summary:
         multiplications: For one picture, forward.
         kinds: Operator → how often it is carried out, by name.
         layers: The operators with parameters, in order.
+        blocks: The parts that all of a picture passes through, in order.
+        nearest: The built-in model that it is like; None where it has no layer of any.
     """
 
     operators: int
@@ -50,6 +54,8 @@ class Summary:
     multiplications: int
     kinds: Mapping[str, int]
     layers: tuple[Layer, ...]
+    blocks: tuple[Block, ...] = field(default=(), metadata=ADDED_LATER)
+    nearest: Nearest | None = field(default=None, metadata=ADDED_LATER)
 
 
 def summary_of(proof: Proof) -> Summary:
@@ -60,6 +66,8 @@ def summary_of(proof: Proof) -> Summary:
         multiplications=proof.multiplications,
         kinds=dict(sorted(Counter(node.operator for node in proof.nodes).items())),
         layers=tuple(layer for node in proof.nodes if (layer := _layer(proof, node)) is not None),
+        blocks=blocks_of(proof),
+        nearest=nearest(proof),
     )
 
 
@@ -69,18 +77,9 @@ def _layer(proof: Proof, node: ProvedNode) -> Layer | None:
         return None
     shapes = proof.graph.parameters
     return Layer(
-        name=_common(names),
+        name=module_of(names),
         operator=node.operator,
         makes=spelled(node.value),
         parameters=sum(math.prod(shapes[name]) for name in names),
         multiplications=node.multiplications,
     )
-
-
-def _common(names: list[str]) -> str:
-    """The module that holds all of these parameters; the parameter itself where there is one alone."""
-    if len(names) == 1:
-        return names[0].removesuffix(".weight")
-    columns = zip(*(name.split(".")[:-1] for name in names), strict=False)
-    shared = itertools.takewhile(lambda parts: len(set(parts)) == 1, columns)
-    return ".".join(parts[0] for parts in shared) or names[0]

@@ -12,6 +12,8 @@ from datasites.review.review import MOST_LAYERS, Cost, Review, Scope
 from policies.answers import rounded
 from policies.answers.odds import percent, unit_of
 from policies.answers.rehearsals import duration
+from policies.graphs.overview.drawing import MOST_BOXES
+from policies.graphs.overview.nearest import Nearest
 from policies.graphs.summary import Summary
 from policies.plans.words.statement import HEADING
 from policies.terminal.rich_terminal import PlainPairs, PlainTable, line
@@ -147,13 +149,31 @@ def _own_model(own_model: Summary) -> list[object]:
         ("operators", f"{own_model.operators:,}: {kinds}"),
         ("trained numbers", f"{own_model.parameters:,}"),
         ("multiplications", f"{own_model.multiplications:,} for a picture"),
+        ("nearest built-in", _nearest(own_model.nearest)),
     ]
+    parts = PlainTable("part", "times", "operators", "ways in", "gives", "trained numbers")
+    for part in own_model.blocks[:MOST_BOXES]:
+        within = ", ".join(f"{count} {name}" if count > 1 else name for name, count in part.kinds.items())
+        trained = f"{part.parameters * part.times:,}"
+        parts.add_row(part.name, f"{part.times}", within, f"{part.ways}", part.makes, trained)
     table = PlainTable("layer", "operator", "gives", "trained numbers", "multiplications")
     for one in own_model.layers[:MOST_LAYERS]:
         table.add_row(one.name, one.operator, one.makes, f"{one.parameters:,}", f"{one.multiplications:,}")
     left_out = len(own_model.layers) - MOST_LAYERS
     more = [_pairs([("further layers", f"{left_out:,}, not shown")])] if left_out > 0 else []
-    return [_pairs(figures), table, *more]
+    further = len(own_model.blocks) - MOST_BOXES
+    not_drawn = [_pairs([("further parts", f"{further:,}, not shown")])] if further > 0 else []
+    return [_pairs(figures), parts, *not_drawn, table, *more]
+
+
+def _nearest(found: Nearest | None) -> str:
+    """The built-in model that an own one is like, and by what that is meant."""
+    if found is None:
+        return "none of its layers is one of a built-in model"
+    return (
+        f"{found.name}, {100 * found.likeness:.0f} % alike: {found.common:,} layers in both, the same operator on "
+        f"trained numbers of the same shapes in the same order, of {found.own:,} here and {found.built_in:,} there"
+    )
 
 
 def _cost(cost: Cost | None) -> list[tuple[str, str]]:

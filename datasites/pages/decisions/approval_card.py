@@ -25,6 +25,7 @@ from policies.answers.odds import unit_of
 from policies.answers.plain_values import to_plain
 from policies.answers.rehearsals import duration
 from policies.answers.requests import MOST_IN_A_MESSAGE
+from policies.graphs.overview.drawing import drawing_of
 from policies.plans.plan_json import sha256_text
 
 # A record is a file to keep. Who opens it from here all the same gets a page that can do nothing.
@@ -158,6 +159,7 @@ def _card(visit: Visit, review: Review, errors: Mapping[str, str] = _NONE, statu
         "found": found_by_tests(cost) if cost else [],
         "recognised": card_words.recognised(cost.odds) if cost else 0,
         "unit": unit_of(cost.odds) if cost else "",
+        "drawing": drawing_of(review.own_model.blocks) if review.own_model and review.own_model.blocks else None,
         "time_in_all": "" if review.gpu_hours is None else duration(review.gpu_hours),
         "plan": flat(review.plan),
         "against": speaks_against(review),

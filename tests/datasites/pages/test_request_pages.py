@@ -24,6 +24,9 @@ from datasites.pages.decisions.approval_card import bars_of, what_was_seen
 from datasites.rehearsal.rehearsals import Rehearsal
 from datasites.review.review import MOST_LAYERS, Changed
 from policies.answers.odds import odds
+from policies.graphs.overview.blocks import Block
+from policies.graphs.overview.drawing import MOST_BOXES
+from policies.graphs.overview.nearest import Nearest
 from policies.graphs.summary import Layer, Summary
 from policies.plans.training import PrivacySpec
 
@@ -335,7 +338,10 @@ def test_what_a_researcher_brings_is_shown_and_not_obeyed(
 def test_the_card_shows_what_an_own_model_is_made_of(own: ConsoleOfFakes, book: FakeBook) -> None:
     assert 'id="own-model"' not in asked(own, REVIEWER_NAME, f"/requests/{PENDING}").text
     layers = tuple(Layer(f"block{number}", "conv2d", "(B, 8, 8, 8)", 584, 36_864) for number in range(MOST_LAYERS + 3))
-    own_model = Summary(1207, 235_352, 14_856_192, {"conv2d": 403, "relu": 804}, layers)
+    blocks = tuple(Block(f"part{number}", {"conv2d": 2}, "(B, 9, 9)", 584, 36_864, 2, 3) for number in range(45))
+    blocks = (replace(blocks[0], name="<script>window.ran=1</script>&"), *blocks[1:])
+    near = Nearest("resnet18", 40, 50, 41)
+    own_model = Summary(1207, 235_352, 14_856_192, {"conv2d": 403, "relu": 804}, layers, blocks, near)
     book.requests[PENDING] = replace(book.requests[PENDING], own_model=own_model)
     shown = asked(own, REVIEWER_NAME, f"/requests/{PENDING}").text
     assert "The researcher's own network" in html.unescape(shown)
@@ -343,5 +349,11 @@ def test_the_card_shows_what_an_own_model_is_made_of(own: ConsoleOfFakes, book: 
         assert figure in shown
     assert shown.count("(B, 8, 8, 8)") == MOST_LAYERS
     assert "not shown: 3" in shown
+    assert "resnet18 is the nearest: 88% alike, with 40 layers in both" in html.unescape(shown)
+    assert shown.count('<rect class="part"') == MOST_BOXES and "not drawn: 5" in shown
+    assert 'aria-labelledby="network-title network-what"' in shown and '<title id="network-title">' in shown
+    assert "<script>window" not in shown and "&lt;script&gt;window.ran=1&lt;/s…" in shown
+    assert "part1 ×3" in shown
     chinese = asked(own, REVIEWER_NAME, f"/requests/{PENDING}", "zh").text
     assert "研究者的自有网络" in chinese and "未显示的其余层数：3" in chinese
+    assert "内置模型中与它最接近的是 resnet18" in chinese and "网络结构，自上而下" in chinese

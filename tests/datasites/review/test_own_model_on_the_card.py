@@ -9,15 +9,19 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from support.graphs import Builder
+from support.hostile_texts import HOSTILE, raw_in
 from support.own_models import own_graph, own_spec
 from support.reviewed import PLAN, SHAPE, Reviewed, reviewed_datasite
 
 from datasites.console.shown.review_card import review_card
+from datasites.review.page import read_page, signed_page
+from datasites.review.record import record_of
 from datasites.rules.rule import flat
 from policies.answers.plain_values import to_plain
 from policies.graphs.graph import PICTURES, Graph
 from policies.graphs.own_model import proof_of
 from policies.graphs.summary import Layer, summary_of
+from policies.ledger.receipt import public_key
 
 GRAPH = own_graph(SHAPE)
 OWN = replace(PLAN, study="own", model=own_spec(GRAPH))
@@ -70,6 +74,27 @@ def test_the_card_says_that_the_network_is_the_researchers_own(datasite: Reviewe
     assert review.own_model == summary_of(proof_of(OWN.model))
     row = next(line for line in shown.get().splitlines() if line.split()[:2] == ["stem", "conv2d"])
     assert row.split()[-2:] == ["80", "4,608"]
+    assert "nearest built-in" in shown.get() and "none of its layers is one of a built-in model" in shown.get()
+    part = next(line for line in shown.get().splitlines() if line.split()[:4] == ["stem", "…", "gain", "1"])
+    assert "conv2d, group_norm, multiply, relu" in part and part.split()[-1] == "104"
+
+
+def test_the_record_shows_the_network_as_a_picture_and_obeys_no_name(datasite: Reviewed) -> None:
+    seed = bytes(range(32))
+    request = datasite.request(replace(OWN, rounds=11), name="for the record")
+    datasite.approve(request)
+    made = record_of(datasite.review(request), datasite.books, datasite="north", public_key=public_key(seed))
+    page = signed_page(made, seed)
+    assert page.count('<rect class="part"') == 3 and '<text class="name" x="18" y="38">stem … gain</text>' in page
+    assert "none has one of its layers" in page and "<th>gain</th>" in page
+    assert read_page(page, public_key(seed)) == made
+    own_model = made.review.own_model
+    assert own_model is not None
+    for text in HOSTILE.values():
+        blocks = tuple(replace(one, name=text, makes=text, kinds={text: 1}) for one in own_model.blocks)
+        layers = tuple(replace(one, name=text, operator=text, makes=text) for one in own_model.layers)
+        named = replace(own_model, blocks=blocks, layers=layers, kinds={text: 1})
+        assert not raw_in(signed_page(replace(made, review=replace(made.review, own_model=named)), seed))
 
 
 def test_the_card_of_a_built_in_model_says_nothing_of_an_own_one(datasite: Reviewed) -> None:
@@ -89,6 +114,32 @@ def test_the_card_says_what_differs_from_the_studys_last_approved_graph(datasite
     assert changed["model.graph.relu"] == ("1", "2")
     assert "model.graph.parameters" not in changed
     assert "model.graph.conv2d" not in changed
+    assert not [name for name in changed if name.startswith("model.graph.layer")]
+
+
+def wider(width: int, more: int = 0) -> Graph:
+    """A stem of so many channels, and so many convolutions more."""
+    builder = Builder(SHAPE, 2)
+    maps = builder.convolution(PICTURES, "stem", 1, width)
+    for number in range(more):
+        maps = builder.convolution(maps, f"more.{number}", width, width)
+    builder.head(maps, width)
+    return builder.graph()
+
+
+def test_the_card_names_the_layers_that_differ_up_to_a_number(datasite: Reviewed) -> None:
+    study = replace(OWN, study="layers", model=own_spec(wider(4)))
+    datasite.approve(datasite.request(study, name="before the layers differ"))
+    review = datasite.review(datasite.request(replace(study, model=own_spec(wider(8, more=1)))))
+    rows = {one.field: one for one in next(d for d in review.differences if d.of == "study").changed}
+    stem, more = rows["model.graph.layer.stem"], rows["model.graph.layer.more.0"]
+    assert (stem.before, stem.now) == ("stem: conv2d, (B, 4, 8, 8), 40", "stem: conv2d, (B, 8, 8, 8), 80")
+    assert (stem.what, more.before) == ("layer of the own model", "–")
+    review = datasite.review(datasite.request(replace(study, model=own_spec(wider(4, more=40)))))
+    changed = next(d for d in review.differences if d.of == "study").changed
+    assert sum(one.field.startswith("model.graph.layer.") for one in changed) == 30
+    left_out = next(one for one in changed if one.field == "model.graph.layers")
+    assert (left_out.before, left_out.now) == ("0", "10")
 
 
 def test_a_rule_knows_a_graph_by_its_digest() -> None:
