@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import linecache
 import re
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +19,7 @@ from policies.graphs.limits import MOST_SOURCE_CHARACTERS
 from policies.untrusted_text import shown
 
 _MOST_BATCH = 4096
+_TORCH = str(Path(torch.__file__).parent)
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in [^\n]*\n\s*([^\n]*)')
 _MODULE = re.compile(r"\[['\"]?(\w+)['\"]?\]")
 
@@ -57,12 +61,28 @@ def trace(model: nn.Module, image_shape: tuple[int, int, int]) -> Traced:
         )
     except Exception as error:  # whatever torch or the network raises: nothing is captured
         told = str(error).strip().split("\n")[0]
+        place = _raised_at(error, model)
         raise GraphError(
-            f"The network cannot be traced for every batch size ({type(error).__name__}: {shown(told, most=300)}). Its "
-            "forward must take one batch of pictures and do the same for each, without a choice by values or number; "
-            "x.shape[0] can be traced where len(x) cannot."
+            f"The network cannot be traced for every batch size{f' at {place}' if place else ''} "
+            f"({type(error).__name__}: {shown(told, most=300)}). Its forward must take one batch of pictures and do "
+            "the same for each, without a choice by values or number; x.shape[0] can be traced where len(x) cannot."
         ) from error
     return _read(program)
+
+
+def _raised_at(error: BaseException, model: nn.Module) -> str:
+    """Which module's which line the tracer stopped at; empty where it found the fault after the last one."""
+    names = {id(module): name for name, module in model.named_modules()}
+    entered, place = False, ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = frame.f_locals.get("self")
+        entered = entered or module is model
+        file = frame.f_code.co_filename
+        if entered and isinstance(module, nn.Module) and not file.startswith(_TORCH):
+            written = f"{Path(file).name}:{line}: {linecache.getline(file, line).strip()}"
+            name = names.get(id(module), "")
+            place = shown(", ".join(part for part in (name, written) if part), most=MOST_SOURCE_CHARACTERS)
+    return place
 
 
 def size_of(value: Any, node: fx.Node) -> tuple[list[int], int | None]:

@@ -153,14 +153,32 @@ LINES = [
     (lambda x: x if x.sum() > 0 else -x, "cannot be traced"),
     (lambda x: x.double().float(), "float64"),
 ]
+LENGTH = 7
 
 
 @pytest.mark.parametrize("line", range(len(LINES)))
 def test_what_would_let_pictures_meet_is_refused(line: int) -> None:
     with pytest.raises(GraphError, match=LINES[line][1]) as refused:
         capture(Refused(line), image_shape=SHAPE, num_classes=4)
-    if "cannot be traced" not in refused.value.public:
+    if line != LENGTH:  # a batch size that was read as a plain number is noticed after the last line only
         assert "test_capture.py:" in refused.value.public
+
+
+class Choosing(nn.Module):
+    """A linear layer that is chosen by the numbers of pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(192, 4)
+
+    def forward(self, found: torch.Tensor) -> torch.Tensor:
+        return self.linear(found if found.sum() > 0 else -found)
+
+
+def test_what_stops_the_tracer_is_told_with_its_module_and_line() -> None:
+    network = nn.Sequential(nn.Flatten(), Choosing())
+    with pytest.raises(GraphError, match=r"be traced .* at 1, test_capture.py:\d+: return self.linear\(found"):
+        capture(network, image_shape=SHAPE, num_classes=4)
 
 
 class NotFinite(nn.Module):
