@@ -133,12 +133,12 @@ bench-few-rounds: setup ## accuracy of studies in 1, 9 and 20 rounds beside toda
 bench-commands: setup ## processor seconds and wall of every everyday command, and of each help, into out/bench (ARGS="--beside ../earlier --turns 1")
 	$(BIN)/python tests/benchmarks/commands.py $(ARGS)
 
-# Texts of the console's pages: what is new in them is added to the Chinese catalogue, to be translated there.
+# Texts of the console's pages and of the record of a decision: what is new in them is added to the Chinese catalogue, to be translated there.
 PAGES := datasites/pages
 CATALOGUE := $(PAGES)/translations/zh/LC_MESSAGES/pages.po
 translations: setup ## the texts of the console's pages, into its Chinese catalogue
 	@mkdir -p out
-	$(BIN)/pybabel -q extract --no-location --omit-header -F $(PAGES)/translations/extract.cfg -k to_translate -o out/pages.pot $(PAGES)
+	$(BIN)/pybabel -q extract --no-location --omit-header -F $(PAGES)/translations/extract.cfg -k to_translate -o out/pages.pot $(PAGES) datasites/review
 	$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --omit-header --width=120 -l zh -i out/pages.pot -o $(CATALOGUE)
 
 screenshots: setup browser ## pictures of the console's pages, into docs/images (ARGS="card")

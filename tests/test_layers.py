@@ -337,9 +337,10 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "assets audit_log config datasets files state training.gpu web",
     },
     "datasites.elsewhere": {"policies": "answers errors ledger plans validate", "datasites": "files"},
+    "datasites.pages.languages": {"policies": "answers untrusted_text"},
     "datasites.review": {
         "policies": "answers budget errors graphs ledger plans untrusted_text",
-        "datasites": "assets code_requests elsewhere",
+        "datasites": "assets code_requests elsewhere pages.languages",
     },
     "datasites.rules": {
         "policies": "answers budget errors ledger plans untrusted_text validate",
@@ -356,11 +357,15 @@ HOUSE: dict[str, dict[str, str]] = {
             "rehearsal.rehearsals review rules runs.queue runs.supervisor sources web"
         ),
     },
-    "datasites.pages.frame": {"policies": "answers errors untrusted_text", "datasites": "access audit_log web"},
+    "datasites.pages.frame": {
+        "policies": "errors untrusted_text",
+        "datasites": "access audit_log pages.languages web",
+    },
     "datasites.pages.daily": {
         "policies": "errors settings",
         "datasites": (
-            "access audit_log config console files notices notices.settings pages.frame runs.queue sources "
+            "access audit_log config console files notices notices.settings pages.frame pages.languages "
+            "runs.queue sources "
             "study_report.kept_reports"
         ),
     },
@@ -370,13 +375,13 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.pages.decisions": {
         "policies": "answers budget errors graphs ledger plans",
-        "datasites": "approvals code_requests console pages.frame review rules",
+        "datasites": "approvals code_requests console pages.frame pages.languages review rules",
     },
     "datasites.pages": {
         "policies": "errors web",
         "datasites": (
             "access assets code_requests config console datasets files notices pages.daily pages.decisions "
-            "pages.frame rules runs.runs sources web"
+            "pages.frame pages.languages rules runs.runs sources web"
         ),
     },
     "datasites.server": {

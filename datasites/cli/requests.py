@@ -13,11 +13,9 @@ from policies.errors import ConfigError
 from policies.terminal.commands import argument, option, path, switch
 
 _STATES = ("pending", "approved", "denied", "returned", "withdrawn", "ended")
+_LANGUAGES = ("en", "zh")  # of the console
 _RUN_STATES = ("queued", "running", "done", "failed", "cancelled")
 _DONE = {"approved": "Approved", "denied": "Denied", "returned": "Returned"}
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +56,7 @@ def record(
     share: Path | None,
     called: str,
     public_reason: str,
+    language: str,
 ) -> None:
     """Writes the signed record of a decision for the hospital's file, or checks one against the datasite's books.
 
@@ -74,7 +73,7 @@ def record(
         key = shared["fingerprint"]
         told = f"Written to {share}, for other hospitals. Tell them another way that your key is {key}."
         return tell(chosen, {"id": shared["request_id"], "file": str(share), "fingerprint": key}, told)
-    answer = console.call(chosen, "GET", f"/requests/{request}/record")
+    answer = console.call(chosen, "GET", f"/requests/{request}/record{console.query(language=language)}")
     if out is not None:
         keep_record(answer, out)
         tell(chosen, {"id": answer["request_id"], "file": str(out)}, f"Written to {out}.")
@@ -201,7 +200,8 @@ def add_commands(commands: HospitalCommands) -> None:
         record,
         request,
         option("--out", "file to write, HTML", kind=path),
-        option("--check", "a record that was written before", kind=path),
+        option("--check", "a record that was written before, in any language", kind=path),
+        option("--language", "with --out: the record's language", choices=_LANGUAGES, default="en"),
         option("--share", "file to write for other hospitals, signed JSON", kind=path),
         option("--called", "with --share: the hospital's name there (default: the datasite's)", default=""),
         option("--public-reason", "with --share: what other hospitals may read as the reason", default=""),

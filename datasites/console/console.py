@@ -63,10 +63,11 @@ class Console:
         """The review of one request, as one of the hospital's people sees it; raises as `review_of`."""
         return self._review(request_id, viewer=viewer, elsewhere=self.elsewhere)
 
-    def record(self, request_id: str) -> RecordAnswer:
-        """The record of the decision on a request; raises as `record_of`."""
+    def record(self, request_id: str, language: str) -> RecordAnswer:
+        """The record of the decision on a request, in a language; raises as `record_of` and `signed_page`."""
         key = public_key(self.signing_seed)
-        record = record_of(self._review(request_id), self.books, datasite=self.name, public_key=key)
+        review = self._review(request_id)
+        record = record_of(review, self.books, datasite=self.name, public_key=key, language=language)
         hashes = tuple(one.hash for one in record.ledger)
         return RecordAnswer(
             record.review.id, signed_page(record, self.signing_seed), key, record.decided_digest, hashes

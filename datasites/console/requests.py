@@ -42,8 +42,8 @@ def _add_looking(router: APIRouter, console: Console) -> None:
         return await console.answer(request, DECIDES, lambda who: console.review(request_id, viewer=who.name))
 
     @router.get("/{request_id}/record")
-    async def record(request: Request, request_id: str) -> JSONResponse:
-        return await console.answer(request, READS, lambda who: console.record(request_id))
+    async def record(request: Request, request_id: str, language: str = "en") -> JSONResponse:
+        return await console.answer(request, READS, lambda who: console.record(request_id, language))
 
     @router.post("/{request_id}/rehearse")
     async def rehearse(request: Request, request_id: str) -> JSONResponse:

@@ -16,9 +16,9 @@ from datasites.console.console import Console
 from datasites.pages import datasets, openid_sign_in, overview, own_account, own_files, preferences, sign_in
 from datasites.pages.daily.pages import make_daily_pages, signs_for
 from datasites.pages.decisions import pages as decisions
-from datasites.pages.frame.languages import read_languages
 from datasites.pages.frame.reception import Reception
 from datasites.pages.frame.routing import ByPath, pages_app
+from datasites.pages.languages.languages import read_languages
 from datasites.web.request_bounds import OWN_PAGES, RequestBounds
 
 # What the console is asked for as where it has no certificate: it then listens on loopback only.

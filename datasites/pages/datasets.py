@@ -10,9 +10,9 @@ from datasites.console.console import CHANGES, DECIDES, READS, Console
 from datasites.console.datasets import published, summary_of
 from datasites.datasets.samples.sheet_process import MOCK, OWN, SheetProcess
 from datasites.datasets.summary import DatasetSummary
-from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.views import Answer, Onward, Page, Pages
 from datasites.pages.frame.visit import Visit
+from datasites.pages.languages.languages import to_translate
 from datasites.sources.inspection.latest_look import LatestLook
 from policies.errors import RequestUnknown
 

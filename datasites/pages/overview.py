@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datasites.console.answers import BudgetRow
 from datasites.console.budget import budgets
 from datasites.console.console import READS, Console
-from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.views import Answer, Page, Pages
 from datasites.pages.frame.visit import Visit
+from datasites.pages.languages.languages import to_translate
 
 
 @dataclass(frozen=True)

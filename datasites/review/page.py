@@ -1,7 +1,7 @@
 """A decision record as one page that needs nothing else: for the file, to print, and to check years later.
 
-What it shows is rendered from the signed values that stand at its end, and from nothing else: a page of which one byte
-differs from that rendering is refused.
+What it shows is rendered from the signed values that stand at its end, its language among them, and from nothing else:
+a page of which one byte differs from that rendering is refused.
 """
 
 from __future__ import annotations
@@ -9,20 +9,23 @@ from __future__ import annotations
 import html
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import escape
 
+from datasites.pages.languages.in_templates import speak
+from datasites.pages.languages.languages import CODES, read_language
+from datasites.review import card_words
 from datasites.review.record import DecisionRecord
-from datasites.review.review import MOST_LAYERS
-from policies.answers.odds import percent
+from datasites.review.review import MOST_LAYERS, found_by_tests
 from policies.answers.plain_values import from_plain, to_plain
-from policies.errors import ReceiptInvalid
+from policies.errors import ReceiptInvalid, RequestError
 from policies.graphs.overview.drawing import drawing_of
-from policies.untrusted_text import shown
 
 _DOMAIN = b"wanwu-decision-record-v1\n"
 _MOST_IN_A_PLACE = 10_000
@@ -30,23 +33,19 @@ _SIGNED = re.compile(r'<pre id="signed">(.*?)</pre>', re.DOTALL)
 _SIGNATURE = re.compile(r'<code id="signature">([0-9a-f]{128})</code>')
 
 
-class _Signed(str):
-    """The signed values, printable ASCII as long as they are."""
-
-
-def _finalize(value: object) -> str:
-    """What every value on the page passes through, before it is escaped for HTML."""
-    return value if isinstance(value, _Signed) else shown(value, most=_MOST_IN_A_PLACE)
-
-
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    finalize=_finalize,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+@cache
+def _template(language: str) -> Template:
+    """The record's template in one language."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        extensions=["jinja2.ext.i18n"],
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    speak(environment, read_language(language), _MOST_IN_A_PLACE)
+    return environment.get_template("page.html.jinja")
 
 
 def signed_page(record: DecisionRecord, seed: bytes) -> str:
@@ -58,7 +57,12 @@ def signed_page(record: DecisionRecord, seed: bytes) -> str:
     Args:
         record: What it tells.
         seed: The datasite's ed25519 seed, 32 bytes.
+
+    Raises:
+        RequestError: There are no records in its language.
     """
+    if record.language not in CODES:
+        raise RequestError(f"There are no records in '{record.language}'. Ask for one of: {', '.join(CODES)}.")
     text = _text(record)
     return _rendered(record, text, Ed25519PrivateKey.from_private_bytes(seed).sign(_DOMAIN + text.encode()).hex())
 
@@ -89,7 +93,7 @@ def read_page(page: str, public_key: str) -> DecisionRecord:
     except (InvalidSignature, ValueError, RecursionError) as error:
         raise ReceiptInvalid(_refusal("it is not what was signed with this key")) from error
     record = from_plain(DecisionRecord, values, lambda what: ReceiptInvalid(_refusal(what)))
-    if _rendered(record, text, signature[1]) != page:
+    if record.language not in CODES or _rendered(record, text, signature[1]) != page:
         _refuse("what it shows is not what was signed, or another version wrote it")
     return record
 
@@ -100,15 +104,16 @@ def _text(record: DecisionRecord) -> str:
 
 def _rendered(record: DecisionRecord, text: str, signature: str) -> str:
     cost, own_model = record.review.cost, record.review.own_model
-    tests = [] if cost is None else [("this request", cost.membership), ("everything so far", cost.membership_in_all)]
-    return _TEMPLATES.get_template("page.html.jinja").render(
+    return _template(record.language).render(
+        tag=read_language(record.language).tag,
         record=record,
         review=record.review,
-        tests=[(name, [percent(power) for power in bounds.powers]) for name, bounds in tests if bounds],
+        words=card_words,
+        found=found_by_tests(cost) if cost else [],
         settings=_flat(record.review.plan),
         drawing=drawing_of(own_model.blocks) if own_model and own_model.blocks else None,
         most_layers=MOST_LAYERS,
-        signed=_Signed(text),
+        signed=escape(text),
         signature=signature,
     )
 

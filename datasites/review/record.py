@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from datasites.code_requests.books import Books
 from datasites.review.review import Review
+from policies.budget.limit_changes import by_name
 from policies.errors import RequestError
 from policies.plans.plan_json import canonical_json
 
@@ -58,6 +59,7 @@ class DecisionRecord:
         review: The review, with what stood when it was decided.
         ledger: The ledger's entries about the request, oldest first.
         trail: The audit log's events about it, its runs left out, oldest first.
+        language: The page's, as the console's languages are called: `en`, `zh`.
     """
 
     datasite: str
@@ -71,9 +73,10 @@ class DecisionRecord:
     review: Review
     ledger: tuple[LedgerEntry, ...] = ()
     trail: tuple[TrailEvent, ...] = field(default=())
+    language: str = field(default="en", metadata={"added_later": True})
 
 
-def record_of(review: Review, books: Books, *, datasite: str, public_key: str) -> DecisionRecord:
+def record_of(review: Review, books: Books, *, datasite: str, public_key: str, language: str = "en") -> DecisionRecord:
     """The record of the decision on a reviewed request.
 
     Raises:
@@ -93,7 +96,7 @@ def record_of(review: Review, books: Books, *, datasite: str, public_key: str) -
         for one in books.audit.tail(_MOST_EVENTS)
         if one.get("request") == review.id and not str(one["event"]).startswith(_OF_RUNS)
     )
-    limits = {name: canonical_json(value) for name, value in books.limits.current.to_dict().items()}
+    limits = {name: canonical_json(value) for name, value in by_name(books.limits.current).items()}
     return DecisionRecord(
         datasite=datasite,
         public_key=public_key,
@@ -106,6 +109,7 @@ def record_of(review: Review, books: Books, *, datasite: str, public_key: str) -
         review=review,
         ledger=entries,
         trail=trail,
+        language=language,
     )
 
 

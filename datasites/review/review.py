@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from datasites.code_requests.card import RequestCard
 from datasites.elsewhere.kept_decisions import DecidedElsewhere
@@ -95,6 +96,25 @@ class Cost:
     odds: Sentence
     membership: MembershipBounds | None
     membership_in_all: MembershipBounds | None
+
+
+class Found(NamedTuple):
+    """What a test finds at a false alarm rate: in this request's releases, and in all of the dataset's so far."""
+
+    rate: float
+    here: float
+    in_all: float | None
+
+
+def found_by_tests(cost: Cost) -> list[Found]:
+    """What the best test finds at each false alarm rate; empty without differential privacy."""
+    here, in_all = cost.membership, cost.membership_in_all
+    if here is None:
+        return []
+    return [
+        Found(rate, power, in_all.powers[index] if in_all else None)
+        for index, (rate, power) in enumerate(zip(here.false_alarm_rates, here.powers, strict=True))
+    ]
 
 
 @dataclass(frozen=True)

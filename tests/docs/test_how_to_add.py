@@ -23,9 +23,9 @@ from datasites.doctor.examination import examine
 from datasites.doctor.finding import OK, WARNING, ExaminedDatasite
 from datasites.files.state_folder import StateFolder
 from datasites.pages.frame.forms import Form
-from datasites.pages.frame.languages import Language, read_languages
 from datasites.pages.frame.templates import make_environment
 from datasites.pages.frame.visit import THEMES, Visit
+from datasites.pages.languages.languages import Language, read_languages
 from datasites.training import models
 from datasites.training.engines import ENGINES
 from policies.errors import LimitExceeded, PlanError

@@ -152,3 +152,8 @@ def test_a_new_reviewer_comes_from_a_handed_over_file_to_a_signed_record_on_a_te
         browser.close()
     told = clinic.admin_json("record", request, "--check", str(record))
     assert told["holds"] and handed["name"] in record.read_text()
+    assert ('lang="zh-Hans"' in record.read_text()) == (language == "zh-CN")
+    other = tmp_path / "other.html"
+    clinic.admin("record", request, "--out", str(other), "--language", "zh" if language == "en-GB" else "en")
+    assert ('lang="zh-Hans"' in other.read_text()) == (language == "en-GB")
+    assert clinic.admin_json("record", request, "--check", str(other))["holds"]

@@ -90,8 +90,8 @@ class FakedConsole(Console):
     def review(self, request_id: str, *, viewer: str = "") -> Review:
         return self.book.review(request_id, viewer)  # type: ignore[attr-defined, no-any-return]
 
-    def record(self, request_id: str) -> RecordAnswer:
-        return self.book.record(request_id)  # type: ignore[attr-defined, no-any-return]
+    def record(self, request_id: str, language: str) -> RecordAnswer:
+        return self.book.record(request_id, language)  # type: ignore[attr-defined, no-any-return]
 
 
 @dataclass

@@ -234,10 +234,10 @@ class FakeBook:
             raise RequestUnknown("No request begins so.")
         return self.requests[request_id]
 
-    def record(self, request_id: str) -> RecordAnswer:
+    def record(self, request_id: str, language: str) -> RecordAnswer:
         if self.review(request_id).state == "pending":
             raise RequestError("There is a record once the request is decided.")
-        return RecordAnswer(request_id, "<!doctype html><title>record</title>", "k", "d", ())
+        return RecordAnswer(request_id, f"<!doctype html><html lang={language}><title>record</title>", "k", "d", ())
 
     def _vote(self, state: str, request_id: str, by: str, text: str) -> Review:
         self.done.append((state, request_id, by, text))

@@ -13,9 +13,9 @@ from datasites.audit_log.export import exported
 from datasites.audit_log.index import AuditIndex
 from datasites.console.books import AuditChecked
 from datasites.console.console import AUDITS
-from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.views import Answer, Page, Pages
 from datasites.pages.frame.visit import Visit
+from datasites.pages.languages.languages import to_translate
 from policies.errors import AuditBroken, LedgerBroken
 
 ON_A_PAGE = 50

@@ -10,9 +10,9 @@ from datasites.access.staff import Person
 from datasites.console.console import CHANGES, READS
 from datasites.notices import notice
 from datasites.notices.notices import Notices
-from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.views import Answer, Onward, Page, Pages, Signs
 from datasites.pages.frame.visit import Visit
+from datasites.pages.languages.languages import to_translate
 
 ON_A_PAGE = 50
 _DIGITS = 15

@@ -9,10 +9,10 @@ from datasites.access.people import ADMIN, AUDITOR, REVIEWER, ROLES, ResearcherR
 from datasites.access.staff import Person
 from datasites.console.answers import AccountAnswer, RoleAnswer
 from datasites.console.console import CHANGES
-from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.state_words import role_word
 from datasites.pages.frame.views import Answer, Onward, Page, Pages
 from datasites.pages.frame.visit import Visit
+from datasites.pages.languages.languages import to_translate
 from policies.errors import AccountUnknown, ConfigError, NotAllowed
 
 DUTIES: Mapping[str, str] = {

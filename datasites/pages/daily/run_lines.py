@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from datasites.pages.frame.languages import Language
 from datasites.pages.frame.state_words import state_word
+from datasites.pages.languages.languages import Language
 from datasites.runs.queue import ACTIVE, Run
 
 _LONGEST_GUESS_SECONDS = 30 * 86_400.0

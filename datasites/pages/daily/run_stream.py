@@ -13,7 +13,7 @@ from dataclasses import asdict
 from starlette.concurrency import run_in_threadpool
 
 from datasites.pages.daily.run_lines import RunLine, line_of
-from datasites.pages.frame.languages import Language
+from datasites.pages.languages.languages import Language
 from datasites.runs.queue import Run
 
 MOST_STREAMS, MOST_STREAMS_OF_A_SESSION = 24, 3

@@ -13,10 +13,10 @@ from datasites.console.console import CHANGES, READS
 from datasites.console.runs import RunStory
 from datasites.pages.daily.run_lines import line_of
 from datasites.pages.daily.run_stream import RunStream
-from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.state_words import state_word
 from datasites.pages.frame.views import Answer, Onward, Page, Pages
 from datasites.pages.frame.visit import Visit
+from datasites.pages.languages.languages import to_translate
 
 STATES = ("running", "queued", "done", "failed", "cancelled")
 ON_A_PAGE = 50

@@ -9,9 +9,9 @@ from datasites.config import DatasiteConfig
 from datasites.console.console import AUDITS
 from datasites.files.toml_file import toml_value
 from datasites.notices.settings import NoticeSettings
-from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.views import Answer, Page, Pages
 from datasites.pages.frame.visit import Visit
+from datasites.pages.languages.languages import to_translate
 from datasites.sources.dataset_settings import DatasetSettings
 from policies.settings import declared
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datasites.console.console import DECIDES
-from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.views import Answer, Onward, Page, Pages
 from datasites.pages.frame.visit import Visit
+from datasites.pages.languages.languages import to_translate
 from datasites.study_report.kept_reports import KeptReports
 
 MAKE_ONE = "python -m datasites study-report STUDY --holdout PATH --keep"

@@ -17,10 +17,10 @@ from datasites.code_requests.card import RequestCard
 from datasites.console.console import CHANGES, DECIDES, READS, Console
 from datasites.console.requests import end_request
 from datasites.console.shown.review_card import flat
-from datasites.pages.decisions import card_words
 from datasites.pages.frame.views import Answer, Onward, Page, Pages
 from datasites.pages.frame.visit import Visit
-from datasites.review.review import MOST_LAYERS, Cost, Review, Scope
+from datasites.review import card_words
+from datasites.review.review import MOST_LAYERS, Cost, Review, Scope, found_by_tests
 from policies.answers.odds import unit_of
 from policies.answers.plain_values import to_plain
 from policies.answers.rehearsals import duration
@@ -42,14 +42,6 @@ class Bar(NamedTuple):
     whole: float
 
 
-class Found(NamedTuple):
-    """What a test finds at a false alarm rate: in this request's releases, and in all of the dataset's so far."""
-
-    rate: float
-    here: float
-    in_all: float | None
-
-
 def make_pages(console: Console) -> Pages:
     """The card, the record, votes, questions, and the end of an approved request."""
     pages = Pages()
@@ -61,7 +53,7 @@ def make_pages(console: Console) -> Pages:
 
     @pages.get("/requests/{request_id}/record", READS)
     def record(visit: Visit) -> Answer:
-        kept = console.record(visit.params["request_id"])
+        kept = console.record(visit.params["request_id"], visit.language.code)
         name = f'attachment; filename="decision-{kept.request_id[:8]}.html"'
         headers = {"content-disposition": name, "content-security-policy": _RECORD_POLICY}
         return Response(kept.page, media_type="text/html", headers=headers)
@@ -132,17 +124,6 @@ def bars_of(cost: Cost) -> list[Bar]:
             whole=max(one.limit, one.after) if math.isfinite(one.after) else one.limit,
         )
         for one in cost.scopes
-    ]
-
-
-def found_by_tests(cost: Cost) -> list[Found]:
-    """What the best test finds at each false alarm rate; empty without differential privacy."""
-    here, in_all = cost.membership, cost.membership_in_all
-    if here is None:
-        return []
-    return [
-        Found(rate, power, in_all.powers[index] if in_all else None)
-        for index, (rate, power) in enumerate(zip(here.false_alarm_rates, here.powers, strict=True))
     ]
 
 

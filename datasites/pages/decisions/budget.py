@@ -10,9 +10,9 @@ from datasites.console.budget import budgets
 from datasites.console.console import DECIDES, READS, Console
 from datasites.pages.decisions.budget_days import BudgetDay, BudgetDays
 from datasites.pages.decisions.chart import HEIGHT, LEFT, WIDTH, Chart, chart_of
-from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.views import Answer, Page, Pages
 from datasites.pages.frame.visit import Visit
+from datasites.pages.languages.languages import to_translate
 
 MOST_STUDIES = 100
 """Of each dataset, so that the page is as long after years."""

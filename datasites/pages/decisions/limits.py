@@ -11,36 +11,14 @@ from datasites.approvals.approvals import MAX_REASON
 from datasites.code_requests.limits.hospital_limits import HospitalLimits, LimitsOutcome
 from datasites.code_requests.limits.limit_proposals import LimitProposal
 from datasites.console.console import CHANGES, DECIDES
-from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.views import Answer, Onward, Page, Pages
 from datasites.pages.frame.visit import Visit
+from datasites.pages.languages.languages import to_translate
+from datasites.review.card_words import LIMITS
 from policies.answers.sentence import Sentence
 from policies.budget.limit_changes import MEANS, LimitChange, by_name, changed, compare
 from policies.errors import WanwuError
 
-LIMITS: Mapping[str, str] = MappingProxyType(
-    {
-        "epsilon": to_translate("Epsilon of all studies together"),
-        "delta": to_translate("Delta, at which epsilons are stated"),
-        "max_study_epsilon": to_translate("Epsilon of one study"),
-        "max_researcher_epsilon": to_translate("Epsilon of one researcher's studies"),
-        "min_noise_multiplier": to_translate("Least noise of a step"),
-        "max_grad_norms": to_translate("Bounds of one unit's part, least and most"),
-        "learning_rates": to_translate("Learning rates, least and most"),
-        "sample_rates": to_translate("Sample rates, least and most"),
-        "max_weight_decay": to_translate("Most weight decay"),
-        "max_proximal_mu": to_translate("Most pull to the global model"),
-        "max_rounds": to_translate("Most rounds of a plan"),
-        "max_steps": to_translate("Most steps of a plan"),
-        "min_public_size": to_translate("Least public size of a dataset"),
-        "min_release_size": to_translate("Least public size for counts"),
-        "allow_non_private": to_translate("Plans without differential privacy"),
-        "approvals_needed": to_translate("People who must vote"),
-        "adaptive_filter": to_translate("Total holds for studies chosen by earlier results"),
-        "model_sources": to_translate("Where models may come from"),
-    }
-)
-"""What each limit is called, in the order of the page."""
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 

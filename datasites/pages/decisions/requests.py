@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 from datasites.code_requests.card import days_since
 from datasites.code_requests.request_index import STATES, RequestRow
 from datasites.console.console import DECIDES, Console
-from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.views import Answer, Page, Pages
 from datasites.pages.frame.visit import Visit
+from datasites.pages.languages.languages import to_translate
 
 ON_A_PAGE = 50
 KINDS: Mapping[str, str] = {

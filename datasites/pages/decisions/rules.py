@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 from datasites.approvals.approvals import MAX_REASON
 from datasites.console.console import CHANGES, DECIDES
-from datasites.pages.frame.languages import to_translate
 from datasites.pages.frame.views import Answer, Onward, Page, Pages
 from datasites.pages.frame.visit import Visit
+from datasites.pages.languages.languages import to_translate
 from datasites.rules.kept_rule import ON, PROPOSED, KeptRule
 from datasites.rules.rule import MOST_DAYS, VARIABLE, Rule, WantedRule, flat
 from datasites.rules.rules import Rules

@@ -21,10 +21,10 @@ from datasites.access.staff import Person
 from datasites.audit_log.counted_events import CountedEvents
 from datasites.pages.frame.cookies import CookieJar
 from datasites.pages.frame.forms import Form, FormTokens, own_origin, read_fields, read_form
-from datasites.pages.frame.languages import Language, preferred, read_languages
 from datasites.pages.frame.templates import Templates
 from datasites.pages.frame.views import Answer, Onward, Page, Pages, Place, Route, Signs
 from datasites.pages.frame.visit import THEMES, Visit
+from datasites.pages.languages.languages import Language, preferred, read_languages
 from datasites.web.served_path import served_path
 from policies.errors import StorageUnavailable, WanwuError
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from datasites.pages.frame.languages import to_translate
+from datasites.pages.languages.languages import to_translate
 
 
 class StateWord(NamedTuple):

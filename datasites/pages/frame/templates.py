@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from datasites.pages.frame.languages import Language, as_time
 from datasites.pages.frame.state_words import role_word, state_word
+from datasites.pages.languages.in_templates import speak
+from datasites.pages.languages.languages import Language, as_time
 from policies.untrusted_text import shown
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -33,72 +34,20 @@ def make_environment(language: Language) -> Environment:
         loader=FileSystemLoader(TEMPLATES),
         extensions=["jinja2.ext.i18n"],
         autoescape=True,
-        finalize=_finalize,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.newstyle_gettext = True  # type: ignore[attr-defined]
-    gettext = _gettext(language)
-    environment.globals.update(
-        _=gettext,
-        gettext=gettext,
-        ngettext=_ngettext(language),
-        role_word=role_word,
-        state_word=state_word,
-    )
+    speak(environment, language, MOST_CHARACTERS)
+    environment.globals.update(role_word=role_word, state_word=state_word)
     environment.filters.update(
-        number=language.number,
-        cost=language.cost,
-        left=language.left,
-        percent=language.percent,
-        at_most=language.at_most,
         moment=language.moment,
         day=language.day,
-        said=language.said,
-        told=_told(language),
-        word=language.word,
         iso=lambda when: as_time(when).isoformat(timespec="seconds"),
         paragraphs=_paragraphs,
     )
     return environment
-
-
-def _finalize(value: object) -> object:
-    """What every value passes through before it is escaped; what a macro or a text of the catalogue made, is made."""
-    return value if isinstance(value, Markup) else shown(value, most=MOST_CHARACTERS)
-
-
-def _gettext(language: Language) -> Callable[..., Markup]:
-    def gettext(text: str, **values: object) -> Markup:
-        return Markup(language.catalogue.gettext(text)) % _seen(values)  # noqa: S704 - the console's own text
-
-    return gettext
-
-
-def _ngettext(language: Language) -> Callable[..., Markup]:
-    def ngettext(one: str, many: str, num: int, **values: object) -> Markup:
-        text = Markup(language.catalogue.ngettext(one, many, num))  # noqa: S704 - the console's own text
-        return text % _seen({"count": language.number(num), **values, "num": language.number(num)})
-
-    return ngettext
-
-
-def _told(language: Language) -> Callable[[str], Markup]:
-    def told(text: str) -> Markup:
-        """A computed text in this language; in English, and marked as that, where it has no other."""
-        theirs = language.told(text)
-        seen = shown(text if theirs is None else theirs, most=MOST_CHARACTERS)
-        if theirs is None and any(one.isalpha() for one in text):
-            return Markup('<span lang="en">{}</span>').format(seen)
-        return Markup("{}").format(seen)
-
-    return told
-
-
-def _seen(values: Mapping[str, object]) -> dict[str, object]:
-    return {name: _finalize(value) for name, value in values.items()}
 
 
 def _paragraphs(text: str) -> Markup:

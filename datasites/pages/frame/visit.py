@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datasites.access.sessions import Session
 from datasites.access.staff import Person
 from datasites.pages.frame.forms import Form
-from datasites.pages.frame.languages import Language
+from datasites.pages.languages.languages import Language
 from policies.errors import SignInFailed, WanwuError
 
 THEMES = ("auto", "light", "dark")

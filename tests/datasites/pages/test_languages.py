@@ -16,7 +16,7 @@ from playwright.sync_api import BrowserContext, expect
 from support.computed_texts import computed_texts
 from support.console_pages import ADMIN_NAME, ConsoleOfFakes
 
-from datasites.pages.frame.languages import CATALOGUES, SENTENCES, catalogue_file, preferred, read_languages
+from datasites.pages.languages.languages import CATALOGUES, SENTENCES, catalogue_file, preferred, read_languages
 from datasites.review import channels, contradicting, earlier, findings, misleading, questions, reviewing, wording
 from datasites.rules import verdict
 from policies.answers import odds
@@ -26,6 +26,7 @@ from policies.plans.words.statement import Statement
 
 Text = str | tuple[str, ...]
 ROOM = CATALOGUES.parent
+ROOMS = (ROOM, ROOM.parent / "review")  # pages, and the record of a decision
 _PLACE = re.compile(r"%%|%(?:\((\w+)\))?(.)")
 
 
@@ -34,7 +35,11 @@ def texts() -> set[Text]:
     with (CATALOGUES / "extract.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)
     keywords = {"_": None, "gettext": None, "ngettext": (1, 2), "to_translate": None}
-    found = extract_from_dir(ROOM, method_map=methods, options_map=options, keywords=keywords)
+    found = (
+        one
+        for room in ROOMS
+        for one in extract_from_dir(room, method_map=methods, options_map=options, keywords=keywords)
+    )
     return {message for _, _, message, _, _ in found}
 
 
@@ -137,8 +142,11 @@ def test_no_value_keeps_a_text_from_being_shown_or_is_lost_in_it(value: str) -> 
 def test_texts_stand_in_marks_and_not_bare_in_templates() -> None:
     bare = re.compile(r'>[^<>{}="]*[A-Za-z]{3,}[^<>{}="]*<')
     found = {
-        str(file.relative_to(ROOM)): bare.findall(re.sub(r"{[{%#].*?[}%#]}", "", file.read_text(), flags=re.DOTALL))
-        for file in ROOM.rglob("*.jinja")
+        str(file.relative_to(ROOM.parent)): bare.findall(
+            re.sub(r"{[{%#].*?[}%#]}", "", file.read_text(), flags=re.DOTALL)
+        )
+        for room in ROOMS
+        for file in room.rglob("*.jinja")
     }
     assert {name: lines for name, lines in found.items() if lines} == {}
 

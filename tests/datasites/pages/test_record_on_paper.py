@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser
 from support.reviewed import PLAN, reviewed_datasite
 
+from datasites.pages.languages.languages import CODES
 from datasites.review.page import signed_page
 from datasites.review.record import record_of
 from policies.ledger.receipt import public_key
@@ -20,13 +21,19 @@ CUT = (
 )
 
 
-@pytest.fixture
-def record(tmp_path: Path, drawn: Path) -> Path:
+@pytest.fixture(params=CODES)
+def record(request: pytest.FixtureRequest, tmp_path: Path, drawn: Path) -> Path:
     with reviewed_datasite(tmp_path / "north", drawn) as datasite:
-        request = datasite.request(PLAN)
-        datasite.books.audit.write("request approved", request=request, by="ada, grace", digest="d" * 64)
-        datasite.approve(request, by="ada, grace")
-        made = record_of(datasite.review(request), datasite.books, datasite="north", public_key=public_key(SEED))
+        asked = datasite.request(PLAN)
+        datasite.books.audit.write("request approved", request=asked, by="ada, grace", digest="d" * 64)
+        datasite.approve(asked, by="ada, grace")
+        made = record_of(
+            datasite.review(asked),
+            datasite.books,
+            datasite="north",
+            public_key=public_key(SEED),
+            language=request.param,
+        )
     file = tmp_path / "record.html"
     file.write_text(signed_page(made, SEED))
     return file

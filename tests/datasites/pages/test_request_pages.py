@@ -301,6 +301,17 @@ def test_a_record_is_a_file_that_can_do_nothing(served: ConsoleOfFakes) -> None:
     assert any("frame-ancestors 'none'" in one and "script-src 'self'" in one for one in policies)
 
 
+def test_a_record_is_in_the_language_of_whoever_asks_for_it(served: ConsoleOfFakes) -> None:
+    for accepted, language in (("en-GB", "en"), ("zh-CN", "zh")):
+        answer = httpx.get(
+            f"{served.url}/requests/{APPROVED}/record",
+            cookies=served.session_of(AUDITOR_NAME),
+            headers={"accept-language": accepted},
+            trust_env=False,
+        )
+        assert f"<html lang={language}>" in answer.text
+
+
 @pytest.mark.parametrize("text", [MARKUP, DISGUISED], ids=["markup", "disguised"])
 def test_what_a_researcher_brings_is_shown_and_not_obeyed(
     tmp_path: Path, context_of: Callable[..., BrowserContext], text: str

@@ -18,7 +18,7 @@ from support.daily_fakes import MARKUP
 from datasites.pages.daily import run_stream
 from datasites.pages.daily.run_lines import RunLine, line_of
 from datasites.pages.daily.run_stream import RunStream
-from datasites.pages.frame.languages import read_languages
+from datasites.pages.languages.languages import read_languages
 from datasites.runs.queue import Run
 
 ENGLISH, CHINESE = read_languages().values()

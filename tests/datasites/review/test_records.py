@@ -13,6 +13,7 @@ from support.reviewed import PLAN, Reviewed, reviewed_datasite
 
 from datasites.console.answers import RecordAnswer
 from datasites.console.records import check_record, keep_record
+from datasites.pages.languages.languages import CODES
 from datasites.review.page import read_page, signed_page
 from datasites.review.record import DecisionRecord, TrailEvent, record_of
 from policies.answers.plain_values import to_plain
@@ -39,8 +40,8 @@ def decided(datasite: Reviewed) -> str:
     return request
 
 
-def record(datasite: Reviewed, request: str) -> DecisionRecord:
-    return record_of(datasite.review(request), datasite.books, datasite="north", public_key=KEY)
+def record(datasite: Reviewed, request: str, language: str = "en") -> DecisionRecord:
+    return record_of(datasite.review(request), datasite.books, datasite="north", public_key=KEY, language=language)
 
 
 def answer(made: DecisionRecord) -> object:
@@ -79,6 +80,46 @@ def test_the_page_needs_nothing_else_and_runs_nothing(datasite: Reviewed, decide
     assert not re.search(r"<script|<link|<img|<iframe|\bsrc=|\bhref=|\bon\w+=|url\(|@import|https?:", page)
     assert "prefers-color-scheme: dark" in page
     assert "@media print" in page
+
+
+def test_a_record_is_in_the_language_it_was_asked_in_and_either_is_checked(
+    datasite: Reviewed, decided: str, tmp_path: Path
+) -> None:
+    pages = {}
+    for language in CODES:
+        made, file = record(datasite, decided, language), tmp_path / f"{language}.html"
+        keep_record(answer(made), file)
+        pages[language] = file.read_text()
+        assert read_page(pages[language], KEY) == made
+        # What the datasite answers with is in one language, whichever the kept record is in.
+        assert check_record(answer(record(datasite, decided)), file).startswith("approved by ada, grace")
+    assert '<html lang="zh-Hans">' in pages["zh"] and "决定内容" in pages["zh"]
+    assert '<html lang="en">' in pages["en"] and "The decision" in pages["en"]
+    for told in (decided, made.decided_digest, made.ledger[0].hash, KEY, "ada, grace", PLAN.study):
+        assert all(told in one for one in pages.values())
+
+
+@pytest.mark.parametrize("taken", [("signed",), ("signature",), ("signed", "signature")], ids="+".join)
+def test_the_language_is_signed_with_the_rest(datasite: Reviewed, decided: str, taken: tuple[str, ...]) -> None:
+    page, other = (signed_page(record(datasite, decided, language), SEED) for language in ("zh", "en"))
+    for name in taken:
+        part = re.compile(rf'(?s)<(pre|code) id="{name}">.*?</\1>')
+        mine, theirs = (part.search(one) for one in (page, other))
+        assert mine and theirs
+        page = page.replace(mine[0], theirs[0])
+    with pytest.raises(ReceiptInvalid):
+        read_page(page, KEY)
+
+
+def test_a_chinese_record_leaves_no_sentence_in_english(datasite: Reviewed, decided: str) -> None:
+    page = signed_page(record(datasite, decided, "zh"), SEED)
+    shown = re.sub(r"(?s)<style>.*?</style>|<(code|pre|title)\b.*?</\1>|<[^>]+>", "|", page)
+    assert not re.findall(r"[a-z]+ (?:the|of|and|to|is|in|a) [a-z]+", shown)
+
+
+def test_a_language_that_there_is_not_is_refused(datasite: Reviewed, decided: str) -> None:
+    with pytest.raises(RequestError, match="Ask for one of: en, zh"):
+        signed_page(record(datasite, decided, "tlh"), SEED)
 
 
 @pytest.mark.parametrize("part", ["shown", "signed", "signature", "key", "nothing"])

@@ -1,4 +1,4 @@
-"""The console's languages: its texts from catalogues, its numbers and dates by Babel. English texts are the keys."""
+"""The languages of pages and records: texts from catalogues, numbers and dates by Babel. English texts are the keys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,7 +18,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 
-from datasites.pages.frame.recalled import Recalled
+from datasites.pages.languages.recalled import Recalled
 from policies.answers.rounded import rounded_down, rounded_up
 from policies.answers.sentence import Sentence
 
@@ -26,6 +26,7 @@ CATALOGUES = Path(__file__).parent.parent / "translations"
 FIRST = "en"
 MOST_KEPT = 4096
 _NAMES = MappingProxyType({"en": "English", "zh": "简体中文"})
+CODES = tuple(_NAMES)
 _TAGS = MappingProxyType({"en": "en", "zh": "zh-Hans"})
 _PREFERENCE = re.compile(r"\s*([A-Za-z]{1,8})(?:-[A-Za-z0-9-]{1,30})?\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?))?\s*")
 _MOST_PREFERENCES = 20
@@ -143,20 +144,15 @@ def as_time(when: str | float | datetime) -> datetime:
 
 def read_languages() -> Mapping[str, Language]:
     """Every language, by its code."""
-    return MappingProxyType(
-        {
-            code: Language(
-                code,
-                _TAGS[code],
-                name,
-                Locale.parse(code),
-                _catalogue(code, PAGES),
-                _catalogue(code, SENTENCES),
-                _recalled(code),
-            )
-            for code, name in _NAMES.items()
-        }
-    )
+    return MappingProxyType({code: read_language(code) for code in CODES})
+
+
+@cache
+def read_language(code: str) -> Language:
+    """One of the languages that `CODES` names."""
+    locale = Locale.parse(code)
+    catalogues = _catalogue(code, PAGES), _catalogue(code, SENTENCES)
+    return Language(code, _TAGS[code], _NAMES[code], locale, *catalogues, _recalled(code))
 
 
 def catalogue_file(code: str, of: str = PAGES) -> Path:

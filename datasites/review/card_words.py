@@ -1,11 +1,11 @@
-"""Words of the approval card: findings, channels, questions, votes, and what a researcher stated."""
+"""Words of the approval card and of a decision's record: findings, channels, votes, limits, what was stated."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from datasites.pages.frame.languages import to_translate
+from datasites.pages.languages.languages import to_translate
 from policies.answers.sentence import Sentence
 
 TOPICS: Mapping[str, str] = MappingProxyType(
@@ -72,6 +72,46 @@ VOTES: Mapping[str, str] = MappingProxyType(
         "return": to_translate("ask for a change"),
     }
 )
+DECISIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "approved": to_translate("approved"),
+        "denied": to_translate("denied"),
+        "returned": to_translate("returned for a change"),
+        "withdrawn": to_translate("withdrawn"),
+        "ended": to_translate("ended"),
+    }
+)
+ENTRIES: Mapping[str, str] = MappingProxyType(
+    {
+        "reserve": to_translate("reserved for all rounds"),
+        "start": to_translate("round charged as it started"),
+        "commit": to_translate("round came to its end"),
+        "release": to_translate("unused part freed"),
+    }
+)
+LIMITS: Mapping[str, str] = MappingProxyType(
+    {
+        "epsilon": to_translate("Epsilon of all studies together"),
+        "delta": to_translate("Delta, at which epsilons are stated"),
+        "max_study_epsilon": to_translate("Epsilon of one study"),
+        "max_researcher_epsilon": to_translate("Epsilon of one researcher's studies"),
+        "min_noise_multiplier": to_translate("Least noise of a step"),
+        "max_grad_norms": to_translate("Bounds of one unit's part, least and most"),
+        "learning_rates": to_translate("Learning rates, least and most"),
+        "sample_rates": to_translate("Sample rates, least and most"),
+        "max_weight_decay": to_translate("Most weight decay"),
+        "max_proximal_mu": to_translate("Most pull to the global model"),
+        "max_rounds": to_translate("Most rounds of a plan"),
+        "max_steps": to_translate("Most steps of a plan"),
+        "min_public_size": to_translate("Least public size of a dataset"),
+        "min_release_size": to_translate("Least public size for counts"),
+        "allow_non_private": to_translate("Plans without differential privacy"),
+        "approvals_needed": to_translate("People who must vote"),
+        "adaptive_filter": to_translate("Total holds for studies chosen by earlier results"),
+        "model_sources": to_translate("Where models may come from"),
+    }
+)
+"""What each limit is called, in the order of the page."""
 MISSING: Mapping[str, str] = MappingProxyType(
     {
         "deny_reason": to_translate("Give the reason of the denial: the researcher reads it."),
