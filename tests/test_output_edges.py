@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -25,19 +25,39 @@ WRITES_STREAMS = {
 OBEYED_BY_RICH = {"Console", "Table", "Text", "Markup", "Panel", "Prompt", "print", "escape", "Markdown", "inspect"}
 
 
-def _code(file: Path) -> Iterator[ast.AST]:
-    """All nodes but those that only a type checker reads."""
+READ = {
+    *("print", "sys.stdout.write", "sys.stderr.write", "sys.stdout.buffer.write", "os.system"),
+    *("TextColumn", "Environment", "Html", "csv.writer", "csv.DictWriter", "show_everything", "uvicorn.Config"),
+}
+"""The functions whose calls are looked at here."""
+
+
+@cache
+def _code(file: Path) -> tuple[ast.AST, ...]:
+    """Of all nodes but those that only a type checker reads: imports, what notebooks show by, and calls of `READ`."""
+    kept: list[ast.AST] = []
     waiting: list[ast.AST] = [ast.parse(file.read_text())]
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             continue
-        yield node
+        if (
+            (isinstance(node, ast.Call) and _named(node.func) in READ)
+            or isinstance(node, ast.Import | ast.ImportFrom)
+            or (isinstance(node, ast.FunctionDef) and node.name.startswith("_repr_"))
+        ):
+            kept.append(node)
         waiting += ast.iter_child_nodes(node)
+    return tuple(kept)
 
 
 def _named(node: ast.AST) -> str:
-    return ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
+    """A name with its dots; nothing for what is computed."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
 
 
 def _where(found: dict[str, list[int]]) -> dict[str, list[int]]:
@@ -45,6 +65,7 @@ def _where(found: dict[str, list[int]]) -> dict[str, list[int]]:
 
 
 def _calls(*names: str) -> dict[str, list[int]]:
+    assert set(names) <= READ
     return _where(
         {
             str(file.relative_to(PROJECT)): [
@@ -105,9 +126,9 @@ def test_the_pages_escape_and_show_every_value() -> None:
 def test_classes_show_themselves_in_a_notebook_by_escaped_elements_alone() -> None:
     """Types are checked: only the room of elements makes a text into `Html`."""
     for file in FILES:
-        code = list(_code(file))
+        code = _code(file)
         for node in code:
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("_repr_"):
+            if isinstance(node, ast.FunctionDef):
                 assert node.name == "_repr_html_", file
                 assert node.returns and ast.unparse(node.returns) == "Html", file
         if file.parent.name != "html":

@@ -13,7 +13,7 @@ from datasites.audit_log import ledger_witness
 from datasites.audit_log.chain import broken
 from datasites.audit_log.index import AuditPage
 from datasites.code_requests.books import Books
-from datasites.console.console import AUDITS, Console
+from datasites.console.console import AUDITS, Console, router_below
 from policies.ledger.chain import Entry
 from policies.ledger.ledger import Ledger
 
@@ -53,7 +53,7 @@ def check_audit(books: Books) -> AuditChecked:
 
 def make_routes(console: Console) -> APIRouter:
     """The ledger's entries; a search of the audit log."""
-    router, books = APIRouter(), console.books
+    router, books = router_below(), console.books
 
     @router.get("/ledger")
     async def ledger(request: Request) -> JSONResponse:

@@ -13,14 +13,14 @@ from fastapi.responses import JSONResponse
 from datasites.access.staff import Person
 from datasites.code_requests.limits.hospital_limits import LimitsOutcome
 from datasites.console.answers import BudgetRow, LimitsAnswer, WantedLimits
-from datasites.console.console import CHANGES, DECIDES, READS, Console
+from datasites.console.console import CHANGES, DECIDES, READS, Console, router_below
 from datasites.review.reviewing import studies_of
 from policies.budget.limit_changes import by_name
 
 
 def make_routes(console: Console) -> APIRouter:
     """The budget; the limits, changing them, and what is proposed."""
-    router, limits = APIRouter(), console.books.limits
+    router, limits = router_below(), console.books.limits
 
     @router.get("/budget")
     async def budget(request: Request) -> JSONResponse:

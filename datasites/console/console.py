@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastapi import Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -34,7 +34,13 @@ if TYPE_CHECKING:
     from datasites.runs.supervisor import Supervisor
     from datasites.sources.dataset_settings import DatasetSettings
 
+PREFIX = "/admin/v1"
 CHANGES, DECIDES, READS, AUDITS = (ADMIN,), (ADMIN, REVIEWER), (ADMIN, REVIEWER, AUDITOR), (ADMIN, AUDITOR)
+
+
+def router_below(path: str = "") -> APIRouter:
+    """A router whose routes have the API's prefix and this path before their own."""
+    return APIRouter(prefix=PREFIX + path)
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from datasites.assets.published import PublishedDataset
-from datasites.console.console import READS, Console
+from datasites.console.console import READS, Console, router_below
 from datasites.datasets.summary import DatasetSummary, summarise
 from policies.errors import RequestUnknown
 
 
 def make_routes(console: Console) -> APIRouter:
     """A dataset's classes, sizes and versions."""
-    router = APIRouter()
+    router = router_below()
 
     @router.get("/datasets/{name}")
     async def dataset(request: Request, name: str) -> JSONResponse:

@@ -7,12 +7,12 @@ from fastapi.responses import JSONResponse
 
 from datasites.access.staff import Person
 from datasites.console.answers import LinkAnswer
-from datasites.console.console import READS, Console
+from datasites.console.console import READS, Console, router_below
 
 
 def make_routes(console: Console) -> APIRouter:
     """Give an address."""
-    router = APIRouter()
+    router = router_below()
 
     @router.post("/link")
     async def link(request: Request) -> JSONResponse:

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Body, Request
 from fastapi.responses import JSONResponse
 
 from datasites.access.staff import Person
-from datasites.console.console import CHANGES, READS, Console
+from datasites.console.console import CHANGES, READS, Console, router_below
 from datasites.notices.notice_book import NoticePage
 
 
 def make_routes(console: Console) -> APIRouter:
     """List, mark as read, test."""
-    router, notices = APIRouter(prefix="/notices"), console.notices
+    router, notices = router_below("/notices"), console.notices
 
     @router.get("")
     async def page(request: Request, after: int | None = None, count: int = 50) -> JSONResponse:

@@ -9,14 +9,14 @@ from datasites.access.staff import Person
 from datasites.approvals.threads import Message
 from datasites.code_requests.card import RequestCard
 from datasites.console.answers import EndedAnswer
-from datasites.console.console import CHANGES, DECIDES, READS, Console
+from datasites.console.console import CHANGES, DECIDES, READS, Console, router_below
 from datasites.rehearsal.rehearsals import Rehearsal
 from policies.errors import RequestError
 
 
 def make_routes(console: Console) -> APIRouter:
     """List, show, record, approve, rehearse, deny, return, ask, end."""
-    router = APIRouter(prefix="/requests")
+    router = router_below("/requests")
     _add_looking(router, console)
     _add_deciding(router, console)
     return router

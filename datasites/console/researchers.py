@@ -6,12 +6,12 @@ from fastapi import APIRouter, Body, Request
 from fastapi.responses import JSONResponse
 
 from datasites.console.answers import FileAnswer, RevokedAnswer
-from datasites.console.console import CHANGES, Console
+from datasites.console.console import CHANGES, Console, router_below
 
 
 def make_routes(console: Console) -> APIRouter:
     """List, enrol, revoke."""
-    router, accounts = APIRouter(prefix="/researchers"), console.accounts
+    router, accounts = router_below("/researchers"), console.accounts
 
     @router.get("")
     async def researchers(request: Request) -> JSONResponse:

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from datasites.access.staff import Person
 from datasites.console.answers import RulesAnswer
-from datasites.console.console import CHANGES, DECIDES, Console
+from datasites.console.console import CHANGES, DECIDES, Console, router_below
 from datasites.rules.kept_rule import KeptRule
 from datasites.rules.past_requests import DryRun
 from datasites.rules.rule import WantedRule
@@ -15,7 +15,7 @@ from datasites.rules.rule import WantedRule
 
 def make_routes(console: Console) -> APIRouter:
     """List, dry run, make; confirm, withdraw, switch off."""
-    router, rules = APIRouter(prefix="/rules"), console.rules
+    router, rules = router_below("/rules"), console.rules
     book = rules.book
 
     @router.get("")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from datasites.console.answers import RunPage, RunRow
-from datasites.console.console import CHANGES, READS, Console
+from datasites.console.console import CHANGES, READS, Console, router_below
 from datasites.runs.queue import Run
 
 MOST_ON_A_PAGE = 500
@@ -18,7 +18,7 @@ FAILED = "run failed"
 
 def make_routes(console: Console) -> APIRouter:
     """List, cancel."""
-    router = APIRouter(prefix="/runs")
+    router = router_below("/runs")
 
     @router.get("")
     async def runs(

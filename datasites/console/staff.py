@@ -8,12 +8,12 @@ from fastapi.responses import JSONResponse
 from datasites.access.people import AUDITOR
 from datasites.access.staff import Handed, Person
 from datasites.console.answers import AccountAnswer, RemovedAnswer, RoleAnswer
-from datasites.console.console import CHANGES, Console
+from datasites.console.console import CHANGES, Console, router_below
 
 
 def make_routes(console: Console) -> APIRouter:
     """List, add, change roles, remove, begin anew."""
-    router = APIRouter(prefix="/staff")
+    router = router_below("/staff")
 
     @router.get("")
     async def staff(request: Request) -> JSONResponse:

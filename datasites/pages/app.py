@@ -11,8 +11,8 @@ from datasites.access.signing_in.openid import OpenId
 from datasites.access.signing_in.own_account import OwnAccount
 from datasites.access.signing_in.sign_in import SignIn
 from datasites.access.throttle import SignInThrottle
-from datasites.console.app import PREFIX, make_app
-from datasites.console.console import Console
+from datasites.console.app import make_app
+from datasites.console.console import PREFIX, Console
 from datasites.pages import datasets, openid_sign_in, overview, own_account, own_files, preferences, sign_in
 from datasites.pages.daily.pages import make_daily_pages, signs_for
 from datasites.pages.decisions import pages as decisions

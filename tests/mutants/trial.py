@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 
@@ -24,7 +24,12 @@ def canaries(subject: Subject) -> list[Check]:
     return canary_checks(canary_round(subject, unit="picture", claimed_epsilon=CLAIM), claimed_epsilon=CLAIM)
 
 
-PARTS = {"draws": draw_checks, "gradients": gradient_checks, "noise": noise_checks, "canaries": canaries}
+PARTS: dict[str, Callable[[Subject], Iterable[Check]]] = {
+    "draws": draw_checks,
+    "gradients": gradient_checks,
+    "noise": noise_checks,
+    "canaries": canaries,
+}
 
 
 def found_by(mutant: Mutant, engine: str, device: str = "auto") -> str | None:
@@ -33,12 +38,11 @@ def found_by(mutant: Mutant, engine: str, device: str = "auto") -> str | None:
         mutant.build_in(patch)
         for part in sorted(PARTS, key=lambda name: name != mutant.part):
             try:
-                checks = list(PARTS[part](Subject(engine=engine, device=device)))
+                found = next((c.name for c in PARTS[part](Subject(engine=engine, device=device)) if not c.holds), None)
             except NotRepeatable:
                 return "a run's own look at its device"
-            for check in checks:
-                if not check.holds:
-                    return check.name
+            if found is not None:
+                return found
     return None
 
 

@@ -17,14 +17,26 @@ def of_findings(logits, labels):
 
 def one_by_one(model, images, labels, bound, views=1, loss_of=F.cross_entropy):
     """The sum over pictures of the gradient of the mean loss over a picture's views, clipped, in float64."""
+    return clipped(each_alone(model, images, labels, views, loss_of), bound)
+
+
+def each_alone(model, images, labels, views=1, loss_of=F.cross_entropy):
+    """Each picture's gradient of the mean loss over its views: a list of one tensor a trained parameter."""
     parameters = [p for p in model.parameters() if p.requires_grad]
-    sums = [torch.zeros_like(p, dtype=torch.float64) for p in parameters]
+    everyone = []
     for i in range(len(labels)):
         rows = [i + view * len(labels) for view in range(views)]
         inputs = tuple(part[rows] for part in images) if isinstance(images, tuple) else images[rows]
         loss = loss_of(model(inputs), labels[[i] * views])
         found = torch.autograd.grad(loss, parameters, allow_unused=True)
-        gradients = [torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters, strict=True)]
+        everyone.append([torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters, strict=True)])
+    return everyone
+
+
+def clipped(everyone, bound):
+    """The sum of gradients, one at least, of which each is clipped alone, in float64."""
+    sums = [torch.zeros_like(part, dtype=torch.float64) for part in everyone[0]]
+    for gradients in everyone:
         norm = norm_of(gradients)
         factor = min(1.0, bound * (1 - CLIP_MARGIN) / norm) if norm else 1.0
         for total, gradient in zip(sums, gradients, strict=True):

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from datasites.access.staff import Person
 from datasites.console.answers import SharedAnswer
-from datasites.console.console import DECIDES, Console
+from datasites.console.console import DECIDES, Console, router_below
 from datasites.elsewhere.kept_decisions import DecidedElsewhere, KeptDecisions, KnownHospital
 from datasites.elsewhere.shared_decision import APPROVED, DENIED, SharedDecision, fingerprint, sign_decision
 from policies.errors import RequestError
@@ -16,7 +16,7 @@ from policies.ledger.receipt import public_key
 
 def make_routes(console: Console) -> APIRouter:
     """Share, add, list, remove."""
-    router, kept = APIRouter(), KeptDecisions(console.elsewhere)
+    router, kept = router_below(), KeptDecisions(console.elsewhere)
 
     @router.post("/requests/{request_id}/share")
     async def share(

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from datasites.console.answers import ExtractAnswer
-from datasites.console.console import DECIDES, Console
+from datasites.console.console import DECIDES, Console, router_below
 from policies.errors import RequestUnknown
 from policies.ledger.receipt import dataset_mark
 from policies.papers.ledger_extract import LedgerExtract, sign_extract
@@ -14,7 +14,7 @@ from policies.papers.ledger_extract import LedgerExtract, sign_extract
 
 def make_routes(console: Console) -> APIRouter:
     """Extract."""
-    router = APIRouter()
+    router = router_below()
 
     @router.post("/requests/{request_id}/extract")
     async def extract(request: Request, request_id: str) -> JSONResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -28,8 +29,9 @@ class Templates:
         return self._environments[language.code].get_template(template).render(values)
 
 
+@cache
 def make_environment(language: Language) -> Environment:
-    """Where templates of one language are found, with what all of them may call."""
+    """Where templates of one language are found, with what all of them may call; one for a process, as they compile."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         extensions=["jinja2.ext.i18n"],

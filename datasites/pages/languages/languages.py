@@ -142,6 +142,7 @@ def as_time(when: str | float | datetime) -> datetime:
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone()
 
 
+@cache
 def read_languages() -> Mapping[str, Language]:
     """Every language, by its code."""
     return MappingProxyType({code: read_language(code) for code in CODES})
@@ -149,10 +150,10 @@ def read_languages() -> Mapping[str, Language]:
 
 @cache
 def read_language(code: str) -> Language:
-    """One of the languages that `CODES` names."""
-    locale = Locale.parse(code)
-    catalogues = _catalogue(code, PAGES), _catalogue(code, SENTENCES)
-    return Language(code, _TAGS[code], _NAMES[code], locale, *catalogues, _recalled(code))
+    """One of the languages that `CODES` names; its catalogues are read once in a process."""
+    pages, sentences = _read(code, PAGES), _read(code, SENTENCES)
+    recalled = None if sentences is None else _recalled(sentences)
+    return Language(code, _TAGS[code], _NAMES[code], Locale.parse(code), _texts(pages), _texts(sentences), recalled)
 
 
 def catalogue_file(code: str, of: str = PAGES) -> Path:
@@ -181,21 +182,22 @@ def to_translate(text: str) -> str:
     return text
 
 
-def _catalogue(code: str, of: str) -> NullTranslations:
+def _read(code: str, of: str) -> Catalog | None:
+    """A catalogue; None in English, which has none."""
     if code == FIRST:
+        return None
+    with catalogue_file(code, of).open("rb") as file:
+        return read_po(file, locale=code, abort_invalid=True)
+
+
+def _texts(catalogue: Catalog | None) -> NullTranslations:
+    if catalogue is None:
         return NullTranslations()
     compiled = io.BytesIO()
-    write_mo(compiled, _read(code, of))
+    write_mo(compiled, catalogue)
     compiled.seek(0)
     return Translations(compiled)
 
 
-def _recalled(code: str) -> Recalled | None:
-    if code == FIRST:
-        return None
-    return Recalled({str(one.id): str(one.string) for one in _read(code, SENTENCES) if one.id})
-
-
-def _read(code: str, of: str) -> Catalog:
-    with catalogue_file(code, of).open("rb") as file:
-        return read_po(file, locale=code, abort_invalid=True)
+def _recalled(sentences: Catalog) -> Recalled:
+    return Recalled({str(one.id): str(one.string) for one in sentences if one.id})

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import warnings
-from pathlib import Path
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from support.added_people import add_person
 
@@ -101,26 +102,33 @@ class Part:
         raise RequestUnknown("There is nothing here.")
 
 
-@pytest.fixture
-def tokens(tmp_path: Path) -> dict[str, str]:
-    return {"nobody": "none", ADMIN: "the owner's"}
+@dataclass
+class Served:
+    """An app that all tests ask: no route changes who its people are but the one that adds `dr.new`."""
+
+    app: FastAPI
+    part: Part
+    tokens: dict[str, str]
 
 
-@pytest.fixture
-def console(tmp_path: Path, tokens: dict[str, str]) -> Console:
-    staff = Staff(tmp_path / "staff.json", tmp_path / "staff", owner="admin@clinic.org", owner_token=tokens[ADMIN])
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    folder, tokens = tmp_path_factory.mktemp("console"), {"nobody": "none", ADMIN: "the owner's"}
+    staff = Staff(folder / "staff.json", folder / "staff", owner="admin@clinic.org", owner_token=tokens[ADMIN])
     for name, role in (("dr.wu", REVIEWER), ("m.lee", AUDITOR)):
         tokens[role] = json.loads(add_person(staff, name, role).read_text())["token"]
     part: Any = Part()
-    return Console("north", staff, part, part, part, part, part, part, part, part, part, part, part, part, b"s" * 32)
+    parts = (part,) * 12
+    return Served(make_app(Console("north", staff, *parts, b"s" * 32)), part, tokens)
 
 
-def ask(console: Console, route: str, token: str) -> httpx.Response:
+def ask(served: Served, route: str, role: str) -> httpx.Response:
     method, path = route.split()
     path = path.format(request_id="1", run_id="1", name="dr.none", proposal_id="1", version="1")
+    served.part.used, token = 0, served.tokens[role]
 
     async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(app=make_app(console))
+        transport = httpx.ASGITransport(app=served.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
             headers = {"authorization": f"Bearer {token}"}
             return await client.request(
@@ -130,28 +138,24 @@ def ask(console: Console, route: str, token: str) -> httpx.Response:
     return asyncio.run(send())
 
 
-def test_these_are_all_routes(console: Console) -> None:
-    routes = [route for route in make_app(console).routes if isinstance(route, APIRoute)]
+def test_these_are_all_routes(served: Served) -> None:
+    routes = [route for route in served.app.routes if isinstance(route, APIRoute)]
     found = {f"{method} {route.path.removeprefix('/admin/v1')}" for route in routes for method in route.methods}
     assert found == set(ROLES)
 
 
 @pytest.mark.parametrize("route", ROLES)
 @pytest.mark.parametrize("role", ["nobody", ADMIN, REVIEWER, AUDITOR])
-def test_a_route_serves_its_roles_and_touches_nothing_for_others(
-    console: Console, tokens: dict[str, str], route: str, role: str
-) -> None:
-    answer = ask(console, route, tokens[role])
-    used = console.books.used  # type: ignore[attr-defined]
+def test_a_route_serves_its_roles_and_touches_nothing_for_others(served: Served, route: str, role: str) -> None:
+    answer = ask(served, route, role)
     if role in ROLES[route]:
         assert answer.status_code not in (NotAllowed.status, SignInFailed.status)
-        assert used == (route not in OF_THE_ACCOUNTS)
+        assert served.part.used == (route not in OF_THE_ACCOUNTS)
     else:
         assert answer.json()["code"] == (SignInFailed if role == "nobody" else NotAllowed).code
-        assert used == 0
+        assert served.part.used == 0
 
 
 @pytest.mark.parametrize("route", ROLES)
-def test_nothing_is_redirected(console: Console, tokens: dict[str, str], route: str) -> None:
-    answer = ask(console, f"{route}/", tokens[ADMIN])
-    assert answer.status_code in (404, 405)
+def test_nothing_is_redirected(served: Served, route: str) -> None:
+    assert ask(served, f"{route}/", ADMIN).status_code in (404, 405)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from functools import cache
 from itertools import pairwise
 
 import pytest
 import torch
 from opacus import GradSampleModule
-from support.clipping_oracle import distance, norm_of, one_by_one
+from support.clipping_oracle import clipped, distance, each_alone, norm_of, one_by_one
 from torch import nn
 
 from datasites.training.dp_sgd.engine_contract import CLIP_MARGIN
@@ -76,16 +77,34 @@ def made(name):
         return build(), torch.randn(6, *shape), torch.tensor([0, 1, 2, 0, 1, 2])
 
 
+@cache
+def exactly(name, views=1):
+    """Each picture's gradient in float64 alone, by definition: the same for every engine and bound."""
+    model, images, labels = made(name)
+    return each_alone(model.double(), several(images.double(), views), labels, views)
+
+
+def several(images, views):
+    """Views of pictures: as they are, mirrored, and brighter."""
+    return torch.cat([images, images.flip(2), 2 * images][:views])
+
+
 @pytest.fixture(params=MODELS)
-def every_model(request):
+def each_name(request):
     """Each of the models."""
-    return made(request.param)
+    return request.param
 
 
 @pytest.fixture(params=[pytest.param(one, marks=[pytest.mark.slow] * (one in REPEATING)) for one in MODELS])
-def setting(request):
+def name(request):
     """Models that have each kind of layer; the others where slow tests are run."""
-    return made(request.param)
+    return request.param
+
+
+@pytest.fixture
+def setting(name):
+    """The model of that name, and its pictures."""
+    return made(name)
 
 
 @pytest.fixture
@@ -115,10 +134,10 @@ def test_the_costliest_models_have_no_kind_of_layer_that_no_other_has(engine):
 
 
 @pytest.mark.parametrize("bound", [0.5, 1e6])
-def test_the_sum_is_that_of_each_gradient_clipped_alone(engine, every_model, bound):
-    model, images, labels = every_model[0].double(), every_model[1].double(), every_model[2]
-    expected = one_by_one(model, images, labels, bound)
-    got = engine(model, bound).clipped_sum(images, labels)
+def test_the_sum_is_that_of_each_gradient_clipped_alone(engine, each_name, bound):
+    model, images, labels = made(each_name)
+    expected = clipped(exactly(each_name), bound)
+    got = engine(model.double(), bound).clipped_sum(images.double(), labels)
     assert [g.shape for g in got] == [p.shape for p in model.parameters()]
     assert distance(got, expected) < SAME * norm_of(expected)
 
@@ -148,9 +167,9 @@ def test_channels_last_pictures_give_the_same_sum(engine, setting):
     assert distance(got, expected) < 1e-5
 
 
-def test_a_channels_last_model_gives_the_same_sum(engine, setting):
+def test_a_channels_last_model_gives_the_same_sum(engine, setting, name):
     model, images, labels = setting[0].double(), setting[1].double(), setting[2]
-    expected = one_by_one(model, images, labels, 0.5)
+    expected = clipped(exactly(name), 0.5)
     model.to(memory_format=torch.channels_last)
     got = engine(model, 0.5).clipped_sum(images, labels)
     assert distance(got, expected) < SAME * norm_of(expected)
@@ -179,11 +198,10 @@ def test_a_picture_whose_gradient_is_not_finite_contributes_nothing(engine, sett
         assert norm_of(alone) == 0 and distance(got, expected) < 1e-5
 
 
-def test_a_pictures_views_are_averaged_before_they_are_clipped(engine, setting):
+def test_a_pictures_views_are_averaged_before_they_are_clipped(engine, setting, name):
     model, images, labels = setting[0].double(), setting[1].double(), setting[2]
-    views = torch.cat([images, images.flip(2), 2 * images])
-    expected = one_by_one(model, views, labels, 0.5, views=3)
-    got = engine(model, 0.5).clipped_sum(views, labels)
+    expected = clipped(exactly(name, views=3), 0.5)
+    got = engine(model, 0.5).clipped_sum(several(images, 3), labels)
     assert distance(got, expected) < SAME * norm_of(expected)
 
 
@@ -204,13 +222,13 @@ def test_a_split_batch_gives_the_same_sum(engine, setting):
     assert distance(got, expected) < 1e-5
 
 
-def test_single_precision_gives_lengths_and_sums_to_a_hundred_thousandth(engine, setting):
+def test_single_precision_gives_lengths_and_sums_to_a_hundred_thousandth(engine, setting, name):
     model, images, labels = setting
-    exact, unclipped = copy.deepcopy(model).double(), engine(copy.deepcopy(model), 1e6)
-    expected = one_by_one(exact, images.double(), labels, 0.5)
+    everyone, unclipped = exactly(name), engine(copy.deepcopy(model), 1e6)
+    expected = clipped(everyone, 0.5)
     assert distance(engine(model, 0.5).clipped_sum(images, labels), expected) < 1e-5 * norm_of(expected)
     for i in range(len(images)):
-        length = norm_of(one_by_one(exact, images[i : i + 1].double(), labels[i : i + 1], 1e6))
+        length = norm_of(clipped(everyone[i : i + 1], 1e6))
         alone = norm_of(unclipped.clipped_sum(images[i : i + 1], labels[i : i + 1]))
         assert alone == pytest.approx(length, rel=1e-5)
 
