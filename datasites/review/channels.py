@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 NOISED = "Noise is added to every count before it leaves; the output contract lets the declared counts out."
 UNCHECKED = "Only that the declared, finite numbers leave: no noise, no bound on one picture."
 NOISE_FIGURES = "Noise {noise} times what one {unit} can add, {steps} times; delta {delta}."
+NOISE_FIGURES_ONCE = "Noise {noise} times what one {unit} can add, once; delta {delta}."
 NO_FIGURES = "The plan has no differential privacy."
 TEST_FINDS = "At one false alarm in 100, no test finds more than {power} of those who took part."
 NOTHING_BOUNDS = "Nothing."
 STATES_RISK = "Whether a round failed on certain pictures."
 STATES_CHECK = "A round is queued, running, done or failed; reasons that name private data stay in the hospital's log."
+STATES_EVIDENCE_ONCE = "At most one round, charged once, whatever came of it."
 STATES_EVIDENCE = "At most {rounds} rounds, each charged once, whatever came of it."
 STATES_BOUND = "One word a round. It is no part of epsilon."
 TIMES_RISK = "Timing: how many pictures a step drew."
@@ -65,13 +67,17 @@ def channels_of(checked: CanonicalRequest, cost: Cost) -> tuple[Channel, ...]:
     rows = (
         released if training else unused,
         unused if training else released,
-        (said(STATES_RISK), said(STATES_CHECK), said(STATES_EVIDENCE, rounds=plan.rounds), said(STATES_BOUND)),
+        (said(STATES_RISK), said(STATES_CHECK), _rounds(plan.rounds), said(STATES_BOUND)),
         (said(TIMES_RISK), said(TIMES_CHECK), margin, said(TIMES_BOUND)),
         (said(LOGS_RISK), said(LOGS_CHECK), said(LOGS_EVIDENCE, digest=checked.digest), said(LOGS_BOUND)),
         (said(MOCK_RISK), said(MOCK_CHECK), said(MOCK_EVIDENCE), said(PUBLIC_BOUND)),
         (said(SCHEMA_RISK), said(SCHEMA_CHECK), schema, said(PUBLIC_BOUND)),
     )
     return tuple(Channel(name, *row) for name, row in zip(CHANNELS, rows, strict=True))
+
+
+def _rounds(rounds: int) -> Sentence:
+    return said(STATES_EVIDENCE_ONCE) if rounds == 1 else said(STATES_EVIDENCE, rounds=rounds)
 
 
 def _release(plan: Plan, unit: str, cost: Cost) -> tuple[Sentence, Sentence, Sentence, Sentence]:
@@ -81,5 +87,7 @@ def _release(plan: Plan, unit: str, cost: Cost) -> tuple[Sentence, Sentence, Sen
         return risk, said(UNCHECKED), said(NO_FIGURES), said(NOTHING_BOUNDS)
     check = said(CLIPPED, unit=unit) if isinstance(plan, TrainingPlan) else said(NOISED)
     noise, delta = f"{plan.privacy.noise_multiplier:g}", f"{plan.privacy.delta:g}"
-    evidence = said(NOISE_FIGURES, noise=noise, unit=unit, steps=plan.total_steps, delta=delta)
+    evidence = said(NOISE_FIGURES_ONCE, noise=noise, unit=unit, delta=delta)
+    if plan.total_steps != 1:
+        evidence = said(NOISE_FIGURES, noise=noise, unit=unit, steps=plan.total_steps, delta=delta)
     return risk, check, evidence, said(TEST_FINDS, power=percent(cost.membership.powers[1]))

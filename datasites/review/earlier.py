@@ -166,7 +166,10 @@ def _layers(found: Summary) -> dict[str, str]:
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[Changed, ...]:
+    """Setting by setting; of plans that do other things, what both have: the rest says that once more, row by row."""
     names = [*now, *(name for name in before if name not in now)]
+    if before["kind"] != now["kind"]:
+        names = [name for name in now if name in before]
     differ = [name for name in names if before.get(name) != now.get(name)]
     left_out = [name for name in differ if name.startswith(_LAYER)][_MOST_LAYERS:]
     shown = [name for name in differ if name not in set(left_out)]

@@ -104,7 +104,7 @@ def _over_budget(
         return
     for scope in cost.scopes:
         if scope.after > scope.limit:
-            yield said(OVER_BUDGET[scope.of], after=f"{scope.after:.2f}", limit=f"{scope.limit:.2f}")
+            yield said(OVER_BUDGET[scope.of], after=rounded.cost(scope.after), limit=f"{scope.limit:.2f}")
     limits = books.limits.current
     if limits.adaptive_filter:
         held = (one for one in standing.held.values() if one.fingerprint == checked.dataset.manifest.budget_key)

@@ -6,6 +6,8 @@ Values are figures of plan, dataset and ledger, and names that were checked; not
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from datasites.code_requests.calculator import DeclaredShapes
 from policies.answers.sentence import Sentence, said
@@ -45,6 +47,16 @@ NUMBERS_LEAVE_OPENLY = (
     "{numbers} numbers leave in each of {rounds} rounds, {total} in all: changes of the model's weights, without noise."
 )
 COUNTS_LEAVE = "{numbers} counts leave in each of {rounds} rounds, {total} in all, with noise on every one."
+ONCE: Mapping[str, str] = MappingProxyType(
+    {
+        EVALUATES: "Counts how often the model {model} is right on this hospital's pictures, once, with noise.",
+        COUNTS: "Counts what this hospital's pictures are like: how many of each class, how bright, once, with noise.",
+        NUMBERS_LEAVE: "{numbers} numbers leave, once: changes of the model's weights, with noise.",
+        NUMBERS_LEAVE_OPENLY: "{numbers} numbers leave, once: changes of the model's weights, without noise.",
+        COUNTS_LEAVE: "{numbers} counts leave, once, with noise on every one.",
+    }
+)
+"""What is said of a plan of one round, in place of what counts rounds."""
 GRAM_LEAVES = (
     "{numbers} numbers leave, once, with noise on every one: sums over all {unit}s. No one {unit}'s own numbers are "
     "among them."
@@ -101,11 +113,11 @@ NO_MODEL = "No model is used."
 def computed(plan: Plan, unit: str) -> Sentence:
     """What is computed, for people who are no engineers."""
     if isinstance(plan, StatisticsPlan):
-        return said(COUNTS, rounds=plan.rounds)
+        return _counted(COUNTS, plan.rounds)
     if isinstance(plan, GramPlan):
         return said(GRAM, inputs=plan.inputs - 1, model=plan.model.name, unit=unit)
     if isinstance(plan, EvaluationPlan):
-        return said(EVALUATES, model=plan.model.name, rounds=plan.rounds)
+        return _counted(EVALUATES, plan.rounds, model=plan.model.name)
     if plan.privacy is None:
         return said(TRAINS_OPENLY, model=plan.model.name, steps=plan.total_steps)
     if plan.sample_rate == 1:
@@ -124,7 +136,7 @@ def leaves(plan: Plan, shapes: DeclaredShapes) -> tuple[Sentence, ...]:
     if isinstance(plan, GramPlan):
         first = said(GRAM_LEAVES, numbers=numbers, unit=plan.privacy.unit)
     else:
-        first = said(template, numbers=numbers, rounds=plan.rounds, total=numbers * plan.rounds)
+        first = _counted(template, plan.rounds, numbers=numbers, total=numbers * plan.rounds)
     return (
         first,
         said(NO_PICTURE_LEAVES),
@@ -132,6 +144,14 @@ def leaves(plan: Plan, shapes: DeclaredShapes) -> tuple[Sentence, ...]:
         *_comes_in(plan),
         said(RUNS_AT_MOST, minutes=minutes),
     )
+
+
+def _counted(template: str, rounds: int, **values: object) -> Sentence:
+    """A sentence that counts rounds, or that of a single one."""
+    if rounds == 1:
+        values.pop("total", None)
+        return said(ONCE[template], **values)
+    return said(template, rounds=rounds, **values)
 
 
 def _stays(plan: Plan, shapes: DeclaredShapes) -> tuple[Sentence, ...]:

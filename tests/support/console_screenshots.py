@@ -35,7 +35,7 @@ class Shot:
 
 RAISED = (("value", "10"), ("reason", "The ethics board allows a follow-up study of the same patients."))
 SHOTS = (
-    Shot("card", f"/requests/{PENDING}", 1330),
+    Shot("card", f"/requests/{PENDING}", 1100),
     Shot("requests", "/requests", 860),
     Shot("budget", "/budget", 1020),
     Shot("limit-change", "/limits", 620, RAISED, "Show what it means"),

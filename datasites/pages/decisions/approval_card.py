@@ -137,6 +137,7 @@ def _card(visit: Visit, review: Review, errors: Mapping[str, str] = _NONE, statu
         "review": review,
         "words": card_words,
         "bars": bars_of(cost) if cost else [],
+        "fits": cost is None or all(one.after <= one.limit for one in cost.scopes),
         "found": found_by_tests(cost) if cost else [],
         "recognised": card_words.recognised(cost.odds) if cost else 0,
         "unit": unit_of(cost.odds) if cost else "",

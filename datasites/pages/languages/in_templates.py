@@ -1,4 +1,4 @@
-"""What every template of one language may call; what anybody wrote is shown as one plain line, wherever it stands."""
+"""Templates in one language: what each may call. What anybody wrote is shown as one plain line, wherever it stands."""
 
 from __future__ import annotations
 

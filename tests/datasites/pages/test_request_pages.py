@@ -189,7 +189,68 @@ def test_a_request_is_approved_without_scripts(own: ConsoleOfFakes, book: FakeBo
     assert tab.get_by_role("link", name="Record of the decision, signed (HTML)").count() == 1
 
 
+def test_what_the_budget_does_not_hold_has_no_approval_and_says_why(
+    own: ConsoleOfFakes, book: FakeBook, tab: Page
+) -> None:
+    tab.goto(f"{own.url}/requests/{FLAGGED}")
+    assert tab.get_by_role("button", name="Approve this request").count() == 0
+    assert "It cannot be approved as it is. The budget does not hold it." in words_of(tab)
+    book.requests[FLAGGED] = replace(book.requests[FLAGGED], cost=review().cost)
+    tab.reload()
+    assert tab.get_by_role("button", name="Approve this request").count() == 1
+
+
+@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+def test_the_first_view_of_a_card_tells_who_what_cost_and_odds_and_has_the_decision(
+    served: ConsoleOfFakes, context_of: Callable[..., BrowserContext], language: str
+) -> None:
+    context = context_of(locale=language, viewport={"width": 1280, "height": 800})
+    served.sign_in(context, REVIEWER_NAME)
+    page = context.new_page()
+    page.goto(f"{served.url}/requests/{PENDING}")
+    for seen in (
+        ".head .lead",
+        ".evidence .notice",
+        ".hero .huge",
+        ".hero .hundred",
+        ".hero .limit",
+        ".hero .amounts",
+        "section[aria-labelledby=computed] dd >> nth=0",
+        "section[aria-labelledby=computed] dd >> nth=1 >> p >> nth=0",
+        "form[action$='/approve'] button",
+        "form[action$='/deny'] >> xpath=..",
+        "a[href='#thread']",
+    ):
+        box = page.locator(seen).first.bounding_box()
+        assert box and box["y"] >= 0 and box["y"] + box["height"] <= 800, seen
+
+
+@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+def test_the_largest_odds_fit_a_telephone(
+    tmp_path: Path, context_of: Callable[..., BrowserContext], language: str
+) -> None:
+    cost = review().cost
+    assert cost is not None
+    book = FakeBook({PENDING: review(cost=replace(cost, odds=odds(None, "patient")))})
+    with serving(tmp_path, book=book) as console:
+        context = context_of(locale=language, viewport={"width": 375, "height": 812})
+        console.sign_in(context, REVIEWER_NAME)
+        page = context.new_page()
+        page.goto(f"{console.url}/requests/{PENDING}")
+        assert "100" in page.locator(".huge").inner_text()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 375
+        context.close()
+
+
+def test_the_card_explains_the_words_that_it_uses(served: ConsoleOfFakes) -> None:
+    page = asked(served, REVIEWER_NAME, f"/requests/{PENDING}").text
+    explained = page[page.index("Words on this page") :]
+    for word in ("Epsilon", "Delta", "Noise", "Round", "Ledger", "Mock", "Digest"):
+        assert f"<dt>{word}</dt>" in explained
+
+
 def test_findings_are_ticked_as_read_before_an_approval(own: ConsoleOfFakes, book: FakeBook, tab: Page) -> None:
+    book.requests[FLAGGED] = replace(book.requests[FLAGGED], cost=review().cost)
     tab.goto(f"{own.url}/requests/{FLAGGED}")
     tab.locator("input[name=read]").evaluate("box => box.required = false")
     tab.get_by_role("button", name="Approve this request").click()

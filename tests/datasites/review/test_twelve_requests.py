@@ -60,6 +60,28 @@ def test_nothing_is_found_against_an_ordinary_request(datasite: Reviewed, name: 
     assert datasite.topics(ORDINARY[name], by=BOB if name == "more noise" else "ada@example.org") == []
 
 
+def test_against_a_request_that_does_something_else_only_what_both_have_is_told(datasite: Reviewed) -> None:
+    review = datasite.review(datasite.request(ORDINARY["statistics"]))
+    changed = {one.field for one in next(one for one in review.differences if one.of == "study").changed}
+    assert {"kind", "rounds"} <= changed
+    assert not [one for each in review.differences for one in each.changed if "–" in (one.before, one.now)]
+    same_kind = datasite.review(datasite.request(ORDINARY["more rounds of the approved study"]))
+    assert [one.field for one in same_kind.differences[0].changed] == ["rounds"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [(ORDINARY["statistics"], "counts leave, once"), (replace(PLAN, study="one", rounds=1), "numbers leave, once")],
+    ids=["statistics", "training"],
+)
+def test_a_plan_of_one_round_is_told_without_counting_it(datasite: Reviewed, plan: Plan, told: str) -> None:
+    review = datasite.review(datasite.request(plan))
+    assert review.computed is not None
+    said = " ".join(one.text for one in (review.computed, *review.leaves, *(one.evidence for one in review.channels)))
+    assert told in said and "At most one round, charged once" in said
+    assert " 1 rounds" not in said and " 1 times" not in said
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_each_hidden_fault_is_found(datasite: Reviewed, name: str) -> None:
     topic, plan = FAULTS[name]
