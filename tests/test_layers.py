@@ -348,7 +348,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.notices": {
         "policies": "answers errors plans",
-        "datasites": "access assets audit_log code_requests config doctor files notices.settings",
+        "datasites": "access assets audit_log code_requests config doctor files notices.settings web",
     },
     "datasites.console": {
         "policies": "answers budget errors graphs ledger papers plans terminal",

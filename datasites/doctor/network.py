@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography import x509
-
 from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
 from datasites.state.lock import LOCK
+from datasites.web.console_tls import ends_of
 from datasites.web.listening import listen
 from policies.errors import ConfigError
 
@@ -34,18 +33,27 @@ def ports(examined: ExaminedDatasite) -> Iterator[Finding]:
 
 
 def certificates(examined: ExaminedDatasite) -> Iterator[Finding]:
-    """When the certificates in identity/ expire."""
-    now = datetime.now(UTC)
+    """When the certificates in identity/ expire, and the hospital's own for the console."""
     for file in sorted(examined.state.identity.glob("*.crt")):
-        ends = x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc
-        told = f"{file.name} is valid until {ends:%Y-%m-%d}"
-        if ends <= now:
-            advice = "Start the datasite again, which renews its own; docs/ref-cli.md has the commands."
-            yield Finding("certificate", PROBLEM, f"{file.name} expired on {ends:%Y-%m-%d}", advice)
-        elif (ends - now).days < RENEW_DAYS:
-            yield Finding("certificate", WARNING, told, "Start the datasite again, which renews its own.")
-        else:
-            yield Finding("certificate", OK, told)
+        yield _valid_until(
+            file,
+            "Start the datasite again, which renews its own.",
+            "Start the datasite again, which renews its own; docs/ref-cli.md has the commands.",
+        )
+    if own := examined.config.console_certificate:
+        renew = "Have the hospital's authority renew it, put it in its place, and start the datasite again."
+        yield _valid_until(Path(own).expanduser(), renew, renew)
+
+
+def _valid_until(file: Path, soon: str, over: str) -> Finding:
+    """What is to be said of one certificate, with what to do where it ends soon or has ended."""
+    now, ends = datetime.now(UTC), ends_of(file)
+    told = f"{file.name} is valid until {ends:%Y-%m-%d}"
+    if ends <= now:
+        return Finding("certificate", PROBLEM, f"{file.name} expired on {ends:%Y-%m-%d}", over)
+    if (ends - now).days < RENEW_DAYS:
+        return Finding("certificate", WARNING, told, soon)
+    return Finding("certificate", OK, told)
 
 
 def processes(examined: ExaminedDatasite) -> Iterator[Finding]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 
 from datasites.access.people import ResearcherRow
 from datasites.assets.published import PublishedDataset
@@ -14,7 +16,9 @@ from datasites.config import DatasiteConfig
 from datasites.doctor.latest_examination import LatestExamination
 from datasites.files.state_folder import StateFolder
 from datasites.notices.notice import CERTIFICATE, DISK, DOCTOR, LOW_BUDGET
+from datasites.web.console_tls import ends_of
 from policies.answers import rounded
+from policies.errors import ConfigError
 
 Found = dict[str, str]
 
@@ -61,10 +65,27 @@ class Watch:
         }
 
     def _certificates(self) -> Found:
-        return {
+        days = self.config.notices.certificate_days
+        found = {
             one.email: f"The certificate of {one.email} ends on {one.expires[:10]}. Enrol them again."
             for one in self.people()
-            if one.state == "valid" and one.days_left <= self.config.notices.certificate_days
+            if one.state == "valid" and one.days_left <= days
+        }
+        return found | self._own_certificate(days)
+
+    def _own_certificate(self, days: int) -> Found:
+        """The hospital's certificate for the console, where there is one."""
+        if not (own := self.config.console_certificate):
+            return {}
+        try:
+            ends = ends_of(Path(own).expanduser())
+        except ConfigError:
+            return {"console": "The hospital's certificate for the console cannot be read. Put it back in its place."}
+        if ends > datetime.now(UTC) + timedelta(days=days):
+            return {}
+        return {
+            "console": f"The hospital's certificate for the console ends on {ends:%Y-%m-%d}. Have it renewed, put it "
+            "in its place, and start the datasite again."
         }
 
     def _disk(self) -> Found:

@@ -6,6 +6,7 @@ import ipaddress
 import ssl
 import stat
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -54,6 +55,18 @@ def read_tls(certificate: Path, key: Path) -> ConsoleTls:
     if not names:
         raise ConfigError(f"{certificate} names no host, or only patterns. The console's names must stand in it.")
     return ConsoleTls(context, names, text)
+
+
+def ends_of(certificate: Path) -> datetime:
+    """When a certificate ends, UTC; of a file with its issuers, the first, which is its own.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        return x509.load_pem_x509_certificates(certificate.read_bytes())[0].not_valid_after_utc
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{certificate} cannot be read as a certificate: {_reason(error)}.") from error
 
 
 def in_address(name: str, port: int) -> str:

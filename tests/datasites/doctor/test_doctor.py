@@ -11,12 +11,14 @@ import subprocess
 import sys
 from collections import namedtuple
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from support import versioned
 from support.books import approve, run_round
+from support.certificates import certificate
 from support.hospitals import PROJECT
 from support.ports import free_port
 
@@ -269,19 +271,17 @@ def test_an_expired_certificate_is_a_problem_and_one_near_its_end_a_warning(heal
     assert found == [WARNING, OK, PROBLEM]
 
 
-def certificate(days: int) -> str:
-    """A self-signed certificate that ends in so many days, PEM."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "north")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(now - timedelta(days=90))
-    made = builder.not_valid_after(now + timedelta(days=days, hours=1)).sign(key, hashes.SHA256())
-    return made.public_bytes(serialization.Encoding.PEM).decode()
+@pytest.mark.parametrize(("days", "level"), [(300, OK), (10, WARNING), (-1, PROBLEM)])
+def test_the_consoles_own_certificate_is_looked_at_too(
+    healthy: StateFolder, tmp_path: Path, days: int, level: str
+) -> None:
+    file = tmp_path / "hospital.pem"
+    file.write_text(certificate(days))
+    config = replace(DatasiteConfig.from_toml(healthy.config), console_certificate=str(file), console_key=str(file))
+    write_private(healthy.config, config.to_toml())
+    found = list(examine(ExaminedDatasite(healthy), (network.certificates,)))
+    assert [(one.level, "hospital.pem" in one.text) for one in found] == [(level, True)]
+    assert level == OK or "authority renew it" in found[0].advice
 
 
 def test_a_check_that_fails_is_a_problem_and_the_others_go_on(healthy: StateFolder) -> None:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.certificates import certificate
 from support.governed import Governed
 from support.hospitals import RESEARCHER
 from support.waiting import wait_for
@@ -129,6 +130,17 @@ def test_a_low_budget_an_ending_certificate_and_a_full_disk_are_found(tmp_path: 
     assert "2026-12-01" in found[CERTIFICATE][RESEARCHER]
     assert set(found[DISK]) == {"disk"}
     assert watching(tmp_path, left=0.81, days=15).look()[LOW_BUDGET] == {}
+
+
+@pytest.mark.parametrize(("days", "told"), [(90, ""), (13, "ends on "), (-1, "ends on "), (None, "cannot be read")])
+def test_the_end_of_the_consoles_own_certificate_is_found(tmp_path: Path, days: int | None, told: str) -> None:
+    file = tmp_path / "console.pem"
+    if days is not None:
+        file.write_text(certificate(days))
+    watch = watching(tmp_path, left=0.79, console_certificate=str(file), console_key="key.pem")
+    found = watch.look()
+    assert told in found[CERTIFICATE].get("console", "") and ("console" in found[CERTIFICATE]) == bool(told)
+    assert found[LOW_BUDGET]
 
 
 def test_the_doctors_problems_are_found_and_so_is_a_doctor_that_cannot_look(
