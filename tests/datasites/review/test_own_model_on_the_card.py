@@ -86,7 +86,7 @@ def test_the_record_shows_the_network_as_a_picture_and_obeys_no_name(datasite: R
     made = record_of(datasite.review(request), datasite.books, datasite="north", public_key=public_key(seed))
     page = signed_page(made, seed)
     assert page.count('<rect class="part"') == 3 and '<text class="name" x="18" y="38">stem … gain</text>' in page
-    assert "none has one of its layers" in page and "<th>gain</th>" in page
+    assert "None of its layers is one of a built-in model." in page and "<th>gain</th>" in page
     assert read_page(page, public_key(seed)) == made
     own_model = made.review.own_model
     assert own_model is not None
