@@ -33,7 +33,7 @@ class DatasiteClient:
     def __init__(self, channel: SecureChannel, seed: bytes) -> None:
         self.url = channel.url
         self.bytes_moved = 0  # through uploads and downloads so far: who waits by progress looks here
-        self._broken_uploads: set[str] = set()
+        self._broken_uploads: dict[str, int] = {}  # digest → its bytes that `bytes_moved` holds
         self._seed = seed
         self._channel = channel
 
@@ -145,18 +145,23 @@ class DatasiteClient:
                 self._send("PUT", path, body_sha256=digest, content=content[begin:])
                 break
             except DatasiteUnreachable:
-                self._broken_uploads.add(digest)
+                self._broken_uploads.setdefault(digest, 0)
                 begun, begin = begin, 0 if refused else self._received(digest, len(content))
                 if begin <= begun:
                     raise
-                self.bytes_moved += begin - begun
             except BlobError:  # what came before is not there any more, or is not its beginning
                 if not begin:
                     raise
                 begin, refused = 0, True
-        self._broken_uploads.discard(digest)
-        self.bytes_moved += len(content) - begin
+        self._count(digest, len(content))
+        self._broken_uploads.pop(digest, None)
         return digest
+
+    def _count(self, digest: str, received: int) -> None:
+        """Counts what came of an upload as moved; of one that broke off, what is not counted yet."""
+        counted = self._broken_uploads.get(digest, 0)
+        self.bytes_moved += max(received - counted, 0)
+        self._broken_uploads[digest] = max(received, counted)
 
     def _received(self, digest: str, size: int) -> int:
         """How many of an upload's bytes the datasite has; 0 where its version keeps none, or it tells of too many."""
@@ -167,7 +172,9 @@ class DatasiteClient:
                 raise
             return 0
         told = read_answer(BlobAnswer, content, self.url).bytes
-        return told if 0 <= told <= size else 0
+        begin = told if 0 <= told <= size else 0
+        self._count(digest, begin)
+        return begin
 
     def get_blob(self, digest: str, file: Path, *, max_bytes: int) -> int:
         """Downloads a blob into `file`, checks its digest, and returns its size in bytes.

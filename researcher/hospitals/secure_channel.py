@@ -14,7 +14,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import httpcore
+
 from policies.errors import ConfigError, DatasiteNotTrusted, DatasiteUnreachable, FederationError, WanwuError
+from researcher.hospitals.connections.read_ahead import ReadAheadBackend
 from researcher.hospitals.credentials import Credentials
 
 # httpx without its command line, which prints with rich and pygments: a quarter of what the import takes. httpx leaves
@@ -158,12 +161,15 @@ def signs_of_life(system: object) -> list[tuple[int, int, int]]:
 
 def transport_of(context: ssl.SSLContext) -> httpx.HTTPTransport:
     """Connections that are kept open, and end where nothing of the other side's system comes through any more."""
-    return httpx.HTTPTransport(
-        verify=context,
-        limits=httpx.Limits(max_connections=16, keepalive_expiry=_KEEP_ALIVE_SECONDS),
+    transport = httpx.HTTPTransport(verify=context, trust_env=False)
+    transport._pool = httpcore.ConnectionPool(  # httpx has no way to name the backend
+        ssl_context=context,
+        max_connections=16,
+        keepalive_expiry=_KEEP_ALIVE_SECONDS,
         socket_options=signs_of_life(socket),
-        trust_env=False,
+        network_backend=ReadAheadBackend(),
     )
+    return transport
 
 
 def whole(answer: httpx.Response, most: int = MOST_BYTES) -> httpx.Response:

@@ -166,7 +166,9 @@ def _rounds(
     idle = [one.now() for one in memory]
     for one in memory:
         one.reset()
+    begun = time.process_time()
     done = [_one_round(study, hospitals, content, shapes, index) for index in range(1, rounds + 1)]
+    own_seconds = (time.process_time() - begun) / rounds
     seconds = [max(one.overhead for one in of_round) for of_round in done]
     study.end()
     return {
@@ -179,6 +181,7 @@ def _rounds(
         "rounds": rounds,
         "with_training_seconds": round(statistics.median(max(one.total for one in of_round) for of_round in done), 3),
         "training_seconds": round(statistics.median(one.training for of_round in done for one in of_round), 3),
+        "researcher_processor_seconds": round(own_seconds, 3),
         "bytes_per_round": sum(one.transferred_bytes for one in done[0]),
         "peak_rss_mb": round(max(one.peak() for one in memory), 1),
         "rss_growth_mb": round(max(one.peak() - before for one, before in zip(memory, idle, strict=True)), 1),

@@ -173,6 +173,19 @@ def test_an_upload_whose_line_drops_at_sixty_percent_goes_on_where_it_was(
     assert through.bytes_moved == len(content)
 
 
+def test_what_came_of_an_upload_is_counted_once_although_the_datasite_told_of_it_at_a_later_call_only(
+    datasite: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = os.urandom(5 * MEGABYTE)
+    with BadLine(datasite, cuts=[3 * MEGABYTE]) as line, over(f"http://127.0.0.1:{line.own_port}") as through:
+        with monkeypatch.context() as too_early, pytest.raises(DatasiteUnreachable):
+            too_early.setattr(DatasiteClient, "_received", lambda self, digest, size: 0)
+            through.put_blob(content)
+        wait_for(lambda: _put(through, content))
+        assert line.bytes_up < 7 * MEGABYTE
+        assert through.bytes_moved == len(content)
+
+
 def _put(through: DatasiteClient, content: bytes) -> str | None:
     """Puts a blob; None if the line broke before the datasite had told what came."""
     try:
@@ -230,7 +243,7 @@ def test_a_beginning_that_is_not_the_uploads_own_is_sent_again(
     wait_for(lambda: parts(tmp_path))
     (part,) = parts(tmp_path)
     part.write_bytes(bytes(part.stat().st_size))
-    researcher._broken_uploads.add(hashlib.sha256(content).hexdigest())
+    researcher._broken_uploads[hashlib.sha256(content).hexdigest()] = 0
     digest = researcher.put_blob(content)
     (file,) = (tmp_path / "blobs").glob(f"*/{digest}")
     assert file.read_bytes() == content and not parts(tmp_path)

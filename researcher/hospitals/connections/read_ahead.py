@@ -1,0 +1,87 @@
+"""Connections whose reads take all that has come, so that a large update does not come a TLS record at a time.
+
+TLS hands out one record, at most 16 KiB, whatever was asked for, and each piece of an answer passes through httpx and
+its parser of HTTP: of 100 MB that is six thousand times, by threads that wait for one another's turn at Python.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore
+
+RECORD_BYTES = 1 << 14
+"""The most plain bytes of one TLS record (RFC 8446, 5.1)."""
+MOST_BYTES = 1 << 20
+"""Of one read: what a connection holds of an answer at once."""
+
+
+class ReadAhead(httpcore.NetworkStream):
+    """An open connection: a read that fills a record goes on, without waiting, to what else has come."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """The next bytes of the answer; none where the other side has ended the connection.
+
+        Args:
+            max_bytes: Of the first record. What came behind a full one is returned with it, up to `MOST_BYTES` in all.
+            timeout: Seconds to wait for the first record; None waits for as long as it takes.
+
+        Raises:
+            httpcore.ReadTimeout: Nothing came in time.
+            httpcore.ReadError: The connection broke before anything came. Where it breaks behind the first record, the
+                next read says so.
+        """
+        first = self._stream.read(max_bytes, timeout)
+        if len(first) < RECORD_BYTES:
+            return first
+        socket, pieces, size = self._stream.get_extra_info("socket"), [first], len(first)
+        socket.settimeout(0)  # each read and write sets its own
+        with contextlib.suppress(OSError):  # nothing more has come, or the next read meets it again
+            while size <= MOST_BYTES - RECORD_BYTES and (piece := socket.recv(RECORD_BYTES)):
+                pieces.append(piece)
+                size += len(piece)
+        return b"".join(pieces)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Sends bytes; waits so many seconds for room for them, or as long as it takes if None."""
+        self._stream.write(buffer, timeout)
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """The same connection with TLS over it, made within so many seconds."""
+        return ReadAhead(self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        """What the connection below tells of itself, by httpcore's names."""
+        return self._stream.get_extra_info(info)
+
+
+class ReadAheadBackend(httpcore.SyncBackend):
+    """Opens connections of `ReadAhead`."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """A connection over TCP, made within so many seconds.
+
+        Raises:
+            httpcore.ConnectTimeout: It was not made in time.
+            httpcore.ConnectError: It cannot be made.
+        """
+        return ReadAhead(super().connect_tcp(host, port, timeout, local_address, socket_options))
