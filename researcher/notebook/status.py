@@ -12,6 +12,7 @@ from policies.plans.training import TrainingPlan
 from policies.untrusted_text import shown
 from researcher.html.element import Html, bar, element, listed, table, together
 from researcher.reports import wording
+from researcher.reports.participation import participation
 from researcher.studies.history import History
 from researcher.studies.submission import Submission
 from researcher.studies.taking_part.roster import FOR_NOW
@@ -91,10 +92,13 @@ class StudyStatus:
         return f"Study '{shown(self.study)}': {len(self.history)} of {wording.count(self.rounds, 'round')} done"
 
     def _without(self) -> list[str]:
+        """Rounds without a hospital, those in a row for the same reason in one line."""
+        records = self.history.records
+        names = dict.fromkeys(name for record in records for name in record.skipped)
         return [
-            shown(f"round {record.round} without {name}: {reason}", most=2000)
-            for record in self.history.records
-            for name, reason in record.skipped.items()
+            shown(f"{left.rounds} without {name}: {left.reason}", most=2000)
+            for name in names
+            for left in participation(name, records).left_out
         ]
 
 

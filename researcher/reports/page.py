@@ -101,7 +101,7 @@ def _skips(result: StudyResult) -> list[dict[str, str]]:
     """Who was left out of which rounds, and why."""
     return [
         {
-            "rounds": f"Round {one.first}" if one.first == one.last else f"Rounds {one.first} to {one.last}",
+            "rounds": one.rounds.capitalize(),
             "datasite": name,
             "reason": one.reason,
         }

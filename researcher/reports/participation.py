@@ -27,6 +27,11 @@ class LeftOut:
     last: int
     reason: str
 
+    @property
+    def rounds(self) -> str:
+        """Which, in words."""
+        return f"round {self.first}" if self.first == self.last else f"rounds {self.first} to {self.last}"
+
 
 @dataclass(frozen=True)
 class Participation:

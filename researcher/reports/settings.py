@@ -42,7 +42,7 @@ def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
         for key in sorted(value, key=lambda key: (isinstance(value[key], dict), key)):
             yield from _leaves(value[key], (*path, key))
     elif isinstance(value, list):
-        yield path, " × ".join(str(item) for item in value)
+        yield path, (" × " if path[-1] == "image_shape" else ", ").join(map(str, value)) or "none"
     elif value is None or isinstance(value, bool):
         yield path, {None: "none", True: "yes", False: "no"}[value]
     else:

@@ -281,3 +281,13 @@ def test_ipython_shows_an_error_as_one_sentence_with_its_code(
     told = capsys.readouterr().out.strip()
     expected = f"{error.code}: {error.public}" if isinstance(error, WanwuError) else TOLD
     assert told == expected
+
+
+def test_rounds_in_a_row_without_a_hospital_for_one_reason_are_told_in_one_line() -> None:
+    reasons = ("denied: no", "denied: no", "unreachable: away")
+    history = History([a_round(number, reason=reason) for number, reason in enumerate(reasons, 1)])
+    told = [line for line in repr(StudyStatus("cells", 5, (), history)).splitlines() if "without" in line]
+    assert told == [
+        "rounds 1 to 2 without north-other: denied: no",
+        "round 3 without north-other: unreachable: away",
+    ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from policies.plans.objective.objective_spec import ObjectiveSpec
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from researcher.reports import settings
 
@@ -24,3 +27,10 @@ def test_a_setting_is_named_by_its_group_and_no_word_twice() -> None:
     )
     assert [name for name in names if any(a == b for a, b in zip(name.split(), name.split()[1:], strict=False))] == []
     assert len(set(names)) == len(names)
+
+
+def test_a_list_is_told_by_its_values_and_an_empty_one_as_none() -> None:
+    weighted = replace(PLAN, objective=ObjectiveSpec(class_weights=(0.5, 2.0)))
+    assert dict(settings.of_plan(PLAN))["objective class weights"] == "none"
+    assert dict(settings.of_plan(PLAN))["model image shape"] == "32 × 32 × 3"
+    assert dict(settings.of_plan(weighted))["objective class weights"] == "0.5, 2.0"
