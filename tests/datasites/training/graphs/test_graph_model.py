@@ -26,6 +26,17 @@ def test_every_operator_has_a_function() -> None:
     assert set(FUNCTIONS) | {"reshape", "expand"} == set(OPERATORS)
 
 
+def test_the_gradient_of_a_clamp_is_that_of_a_relu6_at_its_ends_too() -> None:
+    numbers = torch.tensor([-1.0, 0.0, 3.0, 6.0, 7.0, torch.nan])
+    found, expected = (numbers.clone().requires_grad_() for _ in range(2))
+    clamped = FUNCTIONS["clamp"]({"low": 0.0, "high": 6.0}, (found,))
+    clamped.sum().backward()
+    F.relu6(expected).sum().backward()
+    assert clamped[:5].tolist() == [0, 0, 3, 6, 6] and clamped[5].isnan()
+    assert found.grad is not None and expected.grad is not None
+    assert found.grad[:5].tolist() == expected.grad[:5].tolist() == [0, 0, 1, 0, 0]
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_batch_of_a_random_graph_is_its_pictures_one_by_one(seed: int) -> None:
     graph = RandomGraph(seed).graph()
