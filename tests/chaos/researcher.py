@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-EVENTS = "events.jsonl"
+EVENTS, HOLD_OUT = "events.jsonl", "hold-out.npz"
 
 
 def main(folder: Path, min_clients: int, round_deadline: float, credentials: list[Path]) -> None:
@@ -31,9 +31,7 @@ def main(folder: Path, min_clients: int, round_deadline: float, credentials: lis
                 stream.flush()
 
         tell("began")
-        from support.hospitals import CLASSES, draw_pictures
-
-        from researcher.evaluation.hold_out import HoldOut
+        from researcher.evaluation.hold_out import load_hold_out
         from researcher.hospitals.federation import Federation
         from researcher.studies.retry_policy import RetryPolicy
         from researcher.studies.study import Study
@@ -48,7 +46,7 @@ def main(folder: Path, min_clients: int, round_deadline: float, credentials: lis
             tell("connected")
             study = Study.load(federation, folder)
             study.run(
-                hold_out=HoldOut(*draw_pictures(20, seed=99), CLASSES),
+                hold_out=load_hold_out(folder / HOLD_OUT),
                 initial_weights=drawn,
                 min_clients=min_clients,
                 retry_policy=RetryPolicy(round_deadline=round_deadline or None),

@@ -10,9 +10,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from support.hospitals import small_plan
+import numpy as np
+from support.hospitals import CLASSES, draw_pictures, small_plan
 from support.waiting import wait_for
 
+from chaos import researcher
 from chaos.books import Books, books_of
 from chaos.disturbances import CUT_MINUTES, Disturbances
 from chaos.hospitals import PICTURES, UNREADABLE, Federated, federated, pictures_taken
@@ -22,6 +24,7 @@ NOISE = 100.0  # room for many steps: what is learnt is not looked at
 # A round of this study stands for one of so many minutes: by that a ten-minute cut is scaled.
 ROUND_MINUTES = 10.0
 DEADLINE_OF_ROUNDS = 1.25
+HELD_OUT = 20  # pictures that the researcher evaluates each round's model on
 MOST_RATIO, MOST_RESUME_SECONDS = 1.25, 10.0
 
 
@@ -130,6 +133,8 @@ def _ran(folder: Path, made: Federated, size: Size, *, deadline: float, cut: flo
         assert list(requests) == list(made.hospitals), dict(study.refused)
         for name, hospital in made.hospitals.items():
             hospital.admin("approve", requests[name])
+    images, labels = draw_pictures(HELD_OUT, seed=99)
+    np.savez(folder / researcher.HOLD_OUT, images=images, labels=labels, class_names=np.array(CLASSES))
     watched = Watched(folder, made.files, size.min_clients, deadline)
     disturbances = Disturbances(made, watched, size.rounds, requests, cut or 0.0)
     with _started(watched) as begun:
