@@ -240,7 +240,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "researcher": "evaluation exported",
     },
     "researcher.studies": {
-        "policies": "answers contracts errors inside_folder plans settings untrusted_text",
+        "policies": "answers contracts errors inside_folder plans settings untrusted_text validate",
         "datasites": "training.finding_metrics",
         "researcher": "atomic_file evaluation hospitals html strategies weights_file",
     },

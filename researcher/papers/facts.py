@@ -120,6 +120,11 @@ def _study(record: StudyRecord) -> dict[str, Fact]:
         "class_names": Fact(", ".join(model.class_names), f"{sidecar}class_names"),
         "plan_digest": Fact(first.receipt.plan_digest, _at(first, "plan_digest")),
     }
+    if (form := model.form_of_pictures) is not None:
+        told = f"resized by {form.resize}, {form.store_bits} bits a value, window {form.window}"
+        known["picture_form"] = Fact(told, f"{sidecar}form")
+    if model.modality is not None:
+        known["modality"] = Fact(model.modality, f"{sidecar}modality")
     if idle := len(record.receipts) - len(ran):
         known["idle_count"] = Fact(str(idle), every)
     return known

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from policies.errors import ConfigError, ModelRefused
 from policies.plans.model_spec import ModelSpec
+from policies.plans.picture_form import PictureForm
 from researcher.studies.checkpoints import load_model
 
 WEIGHTS = ".safetensors"
@@ -33,6 +34,8 @@ class ModelFile:
         form: `safetensors`, or the format of an exported model.
         model: Which network, for which pictures.
         class_names: Of the outputs, in order.
+        form_of_pictures: How files became the pictures; None where these came as arrays.
+        modality: What kind of pictures they are, as the hospitals declare it; None where the file does not say.
         round: Rounds that went into the weights.
         plan_digest: Of the plan that was approved.
         weights_sha256: Of the safetensors file that it is, or was made from.
@@ -47,6 +50,8 @@ class ModelFile:
     form: str
     model: ModelSpec
     class_names: tuple[str, ...]
+    form_of_pictures: PictureForm | None
+    modality: str | None
     round: int
     plan_digest: str
     weights_sha256: str
@@ -74,6 +79,8 @@ def read_model_file(path: Path) -> ModelFile:
             form="safetensors",
             model=saved.model,
             class_names=saved.class_names,
+            form_of_pictures=saved.form,
+            modality=saved.modality,
             round=saved.round,
             plan_digest=saved.plan_digest,
             weights_sha256=digest,
@@ -92,6 +99,8 @@ def read_model_file(path: Path) -> ModelFile:
             form=about.format,
             model=about.model,
             class_names=about.class_names,
+            form_of_pictures=about.form,
+            modality=None,
             round=about.round,
             plan_digest=about.plan_digest,
             weights_sha256=about.model_sha256,

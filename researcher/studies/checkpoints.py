@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from policies import validate
 from policies.errors import ConfigError, FederationError, PlanError
 from policies.plans import plan_json
 from policies.plans.model_spec import ModelSpec
-from policies.plans.picture_form import PictureForm
+from policies.plans.picture_form import MODALITIES, PictureForm
 from researcher import atomic_file, weights_file
 from researcher.strategies import KeptWeights
 from researcher.strategies.state import ServerState, Weights
@@ -41,6 +42,7 @@ class Checkpoint:
         plan_digest: Digest of the plan that was approved.
         privacy: Datasite → what the weights cost there; None where training was not private.
         form: How files become the pictures that it takes; None where the hospitals' pictures came as arrays.
+        modality: What kind of pictures the hospitals declare theirs to be; None where that is not known.
     """
 
     weights: Weights
@@ -50,6 +52,11 @@ class Checkpoint:
     plan_digest: str
     privacy: Mapping[str, PrivacySpent | None]
     form: PictureForm | None = None
+    modality: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.modality is not None:
+            validate.choice("modality", self.modality, MODALITIES)
 
 
 def save_model(path: Path | str, checkpoint: Checkpoint) -> Path:
@@ -69,6 +76,7 @@ def save_model(path: Path | str, checkpoint: Checkpoint) -> Path:
         "privacy": {name: spent and asdict(spent) for name, spent in checkpoint.privacy.items()},
         "weights": written.to_dict(),
         **({} if checkpoint.form is None else {"form": checkpoint.form.to_dict()}),
+        **({} if checkpoint.modality is None else {"modality": checkpoint.modality}),
     }
     atomic_file.write(sidecar, _json(about))
     return path
@@ -94,6 +102,7 @@ def load_model(path: Path | str) -> Checkpoint:
             plan_digest=str(about["plan_digest"]),
             privacy={name: spent and PrivacySpent(**spent) for name, spent in about["privacy"].items()},
             form=PictureForm.from_dict(about.get("form")),
+            modality=about.get("modality"),
         )
     except _MALFORMED as error:
         raise ConfigError(f"{sidecar} is not the sidecar of a global model ({error}).") from error

@@ -175,6 +175,8 @@ def write_all(
     """
     there = study.federation.hospitals
     costs = study.privacy(history) if result.gram_noise is None else result.privacy_total
+    published = [there[name].datasets[study.plan.dataset] for name in study.requests if name in there]
+    kinds = {one.modality for one in published}
     checkpoint = Checkpoint(
         weights=state.model,
         model=study.plan.model,
@@ -183,7 +185,8 @@ def write_all(
         plan_digest=study.plan.digest(),
         # Who never trained it is not among them; who was charged is, also where its update came too late.
         privacy={name: spent for name, spent in costs.items() if spent or name in result.took_part},
-        form=next(there[name].datasets[study.plan.dataset].form for name in study.requests if name in there),
+        form=published[0].form,
+        modality=published[0].modality if len(kinds) == 1 else None,
     )
     if keeps_part(study.plan):
         save_model(out / SHARED_FILE, replace(checkpoint, weights=shared(study.plan, state.model)))

@@ -13,6 +13,7 @@ import numpy as np
 from policies.budget.accountant import epsilon_spent, plan_spend, round_spend
 from policies.ledger.receipt import Receipt, RoundEntry, public_key, sign
 from policies.plans.features import FeatureSpec, width_of
+from policies.plans.picture_form import PictureForm
 from policies.plans.plan_json import sha256_text
 from policies.plans.releases import GramPlan, ReleaseSpec
 from policies.plans.training import ModelSpec, PrivacySpec, ServerSpec, TrainingPlan
@@ -108,7 +109,9 @@ def _write_model(
         name: PrivacySpent(epsilon, delta, plan.privacy.unit) if plan.privacy and epsilon and delta else None
         for name, (epsilon, delta) in costs.items()
     }
-    width = 64 if plan.model == MODEL else width_of(plan.model)
-    weights = {"weight": np.ones((2, width or 1), np.float32), "bias": np.zeros(2, np.float32)}
-    checkpoint = Checkpoint(weights, plan.model, rounds, CLASSES, plan.digest(), privacy)
+    inputs = 64 if plan.model == MODEL else width_of(plan.model)
+    weights = {"weight": np.ones((2, inputs or 1), np.float32), "bias": np.zeros(2, np.float32)}
+    height, width, channels = plan.model.image_shape
+    form = PictureForm((height, width), channels, resize="fit")
+    checkpoint = Checkpoint(weights, plan.model, rounds, CLASSES, plan.digest(), privacy, form, "microscopy")
     save_model(folder / "global_model.safetensors", checkpoint)

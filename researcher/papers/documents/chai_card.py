@@ -72,8 +72,14 @@ TEXTS: dict[str, tuple[Line, ...]] = {
     "KnownBiasesOrEthicalConsiderations": _said("biases"),
     "OutcomesAndOutputs": (Line("Outputs, in order: {class_names}."),),
     "ModelType": (Line("{model_name}, trained by federated averaging at {hospital_count} hospital(s)."),),
-    "InputDataSource": (Line("{hospital}: the dataset with the mark {dataset_mark}.", HOSPITALS),),
-    "OutputAndInputDataTypes": (Line("In: pictures of {picture_shape}. Out: {class_count} numbers."),),
+    "InputDataSource": (
+        Line("{hospital}: the dataset with the mark {dataset_mark}.", HOSPITALS),
+        Line("The hospitals declare pictures of this kind: {modality}."),
+    ),
+    "OutputAndInputDataTypes": (
+        Line("In: pictures of {picture_shape}. Out: {class_count} numbers."),
+        Line("Files became pictures so: {picture_form}."),
+    ),
     "DevelopmentDataCharacterization": (
         Line(
             "How many pictures and patients each hospital has is not published, nor who they are.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from researcher.papers.facts import Facts
 from researcher.papers.study_record import StudyRecord
@@ -66,7 +67,7 @@ def _metadata(
 ) -> str:
     study = facts.study["study"].value
     newest = max(one.receipt.issued_at for one in record.receipts)
-    shape, names = facts.study["picture_shape"], facts.study["class_names"]
+    names = facts.study["class_names"]
     values = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -96,15 +97,22 @@ def _metadata(
                     for place, name in enumerate(record.model.class_names)
                 ],
             },
-            *(
-                _records(
-                    str(store["@id"]), f"{shape.value} (height, width, channels). Rests on: {shape.source}.", record
-                )
-                for store in stores
-            ),
+            *(_records(str(store["@id"]), " ".join(_form(facts)), record) for store in stores),
         ],
     }
     return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+
+
+def _form(facts: Facts) -> Iterator[str]:
+    """What is known of a picture, each with what it rests on."""
+    told = {
+        "picture_shape": "{} (height, width, channels).",
+        "modality": "Modality: {}.",
+        "picture_form": "Files became pictures so: {}.",
+    }
+    for name, text in told.items():
+        if (fact := facts.study.get(name)) is not None:
+            yield f"{text.format(fact.value)} Rests on: {fact.source}."
 
 
 def _records(store: str, shape: str, record: StudyRecord) -> dict[str, object]:

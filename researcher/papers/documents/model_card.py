@@ -77,6 +77,8 @@ SECTIONS = (
                 "The study '{study}' trained a {model_name} with {class_count} outputs on pictures of {picture_shape} "
                 "(height, width, channels), at {hospital_count} hospital(s), in {model_rounds} round(s)."
             ),
+            Line("The hospitals declare pictures of this kind: {modality}."),
+            Line("Files became pictures so: {picture_form}."),
             Line("Its options: {model_options}."),
             Line("Its outputs are, in order: {class_names}. No hospital signed these names."),
             Line("A picture has one of these classes.", given="labels_single"),

@@ -395,6 +395,9 @@ def test_croissants_are_valid_and_hold_no_count(pack: Path, name: str) -> None:
     assert [one.name for one in dataset.metadata.record_sets[0].fields] == ["classes/index", "classes/name"]
     assert [row["classes/name"] for row in metadata["recordSet"][0]["data"]] == list(CLASSES)
     assert not re.search(r"public_size|\bcount\b", json.dumps(metadata))
+    image = metadata["recordSet"][1]["field"][0]["description"]
+    assert "8 x 8 x 1 (height, width, channels)" in image and "Modality: microscopy." in image
+    assert "resized by fit, 8 bits a value" in image and image.count("Rests on: ") == 3
 
 
 def test_the_crate_keeps_the_musts_of_the_five_safes_profile(pack: Path) -> None:
