@@ -89,11 +89,16 @@ def back_up(state: StateFolder, backups: Path) -> MadeBackup:
         backups: The folder for this datasite's backups, made with mode 0700 if it is new.
 
     Raises:
-        BackupRefused: It cannot be written, or lies within the state folder.
+        BackupRefused: It cannot be written, or lies within the state folder, or the books are half upgraded.
         LedgerBroken, AuditBroken: A chain does not hold, or is missing; nothing is kept.
     """
     if backups.resolve().is_relative_to(state.path.resolve()):
         raise BackupRefused("A backup within the state folder is none. Choose another folder, best on another disk.")
+    if (state.path / UPGRADING).exists():
+        raise BackupRefused(
+            "An upgrade of the state folder is under way or was interrupted, and its books are of two versions. Finish "
+            "it first: python -m datasites upgrade."
+        )
     audit = open_audit(state)
     try:
         backups.mkdir(mode=0o700, parents=True, exist_ok=True)

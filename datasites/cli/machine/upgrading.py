@@ -23,9 +23,12 @@ def upgrade(chosen: Chosen, *, backup: Path) -> None:
         "now": done.now,
         "backup": None if done.backup is None else str(done.backup),
         "ledger_entries": done.entries,
+        "resumed": done.resumed,
     }
     told = f"{state.path} was of version {done.before} and now is of {done.now}."
-    if done.before == done.now:
+    if done.resumed:
+        told = f"An upgrade of {state.path} had been interrupted and is finished; it is of version {done.now}."
+    elif done.before == done.now:
         told = f"{state.path} has version {done.now} already; nothing was changed."
     lines = [told, f"Its books hold and agree; the ledger has {done.entries} entries."]
     if done.backup is not None:

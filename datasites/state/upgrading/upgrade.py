@@ -41,12 +41,14 @@ class Upgrade:
         now: The version that it has.
         backup: The backup that was made before; None where there was nothing to migrate.
         entries: How many entries the ledger has, all of which hold.
+        resumed: Whether an earlier upgrade had been interrupted while it put the books in place, and was finished now.
     """
 
     before: int
     now: int
     backup: Path | None
     entries: int
+    resumed: bool = False
 
 
 def upgrade(state: StateFolder, backups: Path) -> Upgrade:
@@ -70,13 +72,14 @@ def upgrade(state: StateFolder, backups: Path) -> Upgrade:
         first = read_version(state.path)
         refuse_newer(first, f"The state folder {state.path}")
         half_done = state.path / UPGRADING
-        if (half_done / _PLACES).exists():
+        resumed = (half_done / _PLACES).exists()
+        if resumed:
             _put_in_place(state)
         elif half_done.exists():
             shutil.rmtree(half_done)
         found = read_version(state.path)
         if found == STATE_VERSION:
-            return Upgrade(first, found, None, _verified(state))
+            return Upgrade(first, found, None, _verified(state), resumed)
         undo_half_a_seal(state)
         made = back_up(state, backups)
         try:
@@ -85,6 +88,7 @@ def upgrade(state: StateFolder, backups: Path) -> Upgrade:
             entries = _verified(copied)
             _name_the_places(state, copied)
         except BaseException:
+            (half_done / _PLACES).unlink(missing_ok=True)  # first: half a copy is put in no place
             shutil.rmtree(half_done, ignore_errors=True)
             raise
         _put_in_place(state)
@@ -107,6 +111,7 @@ def _held(state: StateFolder) -> Iterator[None]:
     """Keeps every datasite from being served from the folder."""
     descriptor = hold(state)
     try:
+        _give(state.path / LOCK, state)
         yield
     finally:
         os.close(descriptor)
@@ -138,15 +143,20 @@ def _name_the_places(state: StateFolder, copied: StateFolder) -> None:
     come.sort(key=lambda name: name != FILE)  # the version first: what half of the books is left to is served by nobody
     there = {entry.name for entry in state.path.iterdir()}
     go = sorted(there - set(come) - {*_STAYS, *_OWN})
-    for file in (file for file in copied.path.rglob("*") if file.is_file() and not file.is_symlink()):
-        with file.open("rb") as stream:
-            os.fsync(stream.fileno())
+    for entry in copied.path.rglob("*"):
+        _give(entry, state)
+        if entry.is_file() and not entry.is_symlink():
+            with entry.open("rb") as stream:
+                os.fsync(stream.fileno())
     write_private(state.path / UPGRADING / _PLACES, json.dumps({"come": come, "go": go}))
     sync_folder(state.path / UPGRADING)
 
 
 def _put_in_place(state: StateFolder) -> None:
-    """Moves each entry of the copy into the state folder; whatever was done before is not done again."""
+    """Moves each entry of the copy into the state folder; whatever was done before is not done again.
+
+    A file takes the other's place in one step, so that none is missing between; a folder goes aside first.
+    """
     folder = state.path / UPGRADING
     try:
         places = json.loads((folder / _PLACES).read_text())
@@ -160,7 +170,8 @@ def _put_in_place(state: StateFolder) -> None:
     copied, aside = folder / state.path.name, folder / _ASIDE
     aside.mkdir(exist_ok=True)
     for name in (*come, *go):
-        if (name in go or (copied / name).exists()) and (state.path / name).exists():
+        replaced = (copied / name).is_dir() if (copied / name).exists() else name in go
+        if replaced and (state.path / name).exists():
             _move(state.path / name, aside / name)
         if (copied / name).exists():
             (copied / name).rename(state.path / name)
@@ -168,6 +179,13 @@ def _put_in_place(state: StateFolder) -> None:
     (folder / _PLACES).unlink()
     sync_folder(folder)
     shutil.rmtree(folder)
+
+
+def _give(entry: Path, state: StateFolder) -> None:
+    """Has an entry belong to whom the state folder belongs to: root upgrades for the account that serves it."""
+    whose, about = state.path.stat(), entry.lstat()
+    if (whose.st_uid, whose.st_gid) != (about.st_uid, about.st_gid) and os.geteuid() == 0:
+        os.lchown(entry, whose.st_uid, whose.st_gid)
 
 
 def _move(source: Path, target: Path) -> None:
