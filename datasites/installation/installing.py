@@ -47,11 +47,14 @@ class Installation:
             root: Of the file system to write to; None for this machine's own.
 
         Raises:
-            ConfigError: A path or the account cannot be one of a service.
+            ConfigError: A path or the account cannot be one of a service, or a link leads out of the root.
         """
         config = DatasiteConfig.from_toml(state.config)
         service = Service(config.name, state.path.resolve(), Path(sys.executable).absolute(), _PROGRAM, account)
         files = service.files() if root is None else service.files(root)
+        for file in files:
+            if root is not None and not file.parent.resolve().is_relative_to(root.resolve()):
+                raise ConfigError(f"{file.parent} is a link out of {root}. Nothing was changed: look at it first.")
         return cls(state, service, files, root is not None, hidden_by(Path(config.dataset.data_path)))
 
     def steps(self, *, start: bool) -> tuple[Step, ...]:
@@ -60,7 +63,11 @@ class Installation:
 
     def steps_back(self) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
         """What goes before the files are removed, and what follows."""
-        return ((), ()) if self.elsewhere else steps.of_uninstalling(self.service)
+        return ((), ()) if self.elsewhere else steps.of_uninstalling(self.service, unit_there=self._unit_there)
+
+    @property
+    def _unit_there(self) -> bool:
+        return any(file.name == self.service.unit and file.exists() for file in self.files)
 
     def lines(self) -> list[str]:
         """Every file with all its lines, as it will be written."""
@@ -87,6 +94,7 @@ class Installation:
         """
         if not self.elsewhere:
             steps.check_machine()
+            steps.refuse_root(self.service.account)
             refuse_running(self.state)
 
     def install(self, *, start: bool) -> None:
@@ -107,10 +115,12 @@ class Installation:
             What was removed, and what was left since somebody changed it.
 
         Raises:
-            ConfigError: A step failed, or this machine has no such services.
+            ConfigError: A step failed, or this machine has no such services, or the datasite runs without its unit.
         """
         if not self.elsewhere:
             steps.check_machine()
+            if not self._unit_there:  # nothing stops it then
+                refuse_running(self.state)
         before, after = self.steps_back()
         for step in before:
             steps.do(step, self.service)

@@ -51,7 +51,8 @@ class Service:
             raise ConfigError("A datasite does not run as root: give an account of its own with --account.")
         interpreter = self.python.resolve()  # an environment's is a link to another one, which has the libraries
         paths = {"state folder": self.state, "environment": self.python, "program": self.program}
-        for what, path in {**paths, "interpreter": interpreter}.items():
+        linked = self.python.parent.resolve()  # and a folder above it may be a link too
+        for what, path in {**paths, "environment's folder": linked, "interpreter": interpreter}.items():
             if not path.is_absolute() or not _PLAIN.fullmatch(str(path)):
                 raise ConfigError(
                     f"The {what} must have an absolute path of letters, digits and ._/+@:,=-, got {path}. Move it."

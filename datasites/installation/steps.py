@@ -43,10 +43,29 @@ def of_installing(service: Service, *, start: bool) -> tuple[Step, ...]:
     )
 
 
-def of_uninstalling(service: Service) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
-    """What goes before the files are removed, and what follows."""
+def of_uninstalling(service: Service, *, unit_there: bool) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """What goes before the files are removed, and what follows.
+
+    Args:
+        service: That is uninstalled.
+        unit_there: Whether its unit's file is; systemd disables no unit without one.
+    """
     before = Step(("systemctl", "disable", "--now", service.unit), "stops the datasite, and starts it no more")
-    return (before,), (Step(("systemctl", "daemon-reload"), "has systemd read its units"),)
+    return (before,) * unit_there, (Step(("systemctl", "daemon-reload"), "has systemd read its units"),)
+
+
+def refuse_root(account: str) -> None:
+    """Refuses an account that is root by another name.
+
+    Raises:
+        ConfigError: It is.
+    """
+    try:
+        number = pwd.getpwnam(account).pw_uid
+    except KeyError:
+        return
+    if number == 0:
+        raise ConfigError(f"{account} is root by another name: give an account of its own with --account.")
 
 
 def check_machine() -> None:
@@ -94,18 +113,34 @@ def do(step: Step, service: Service) -> None:
 
 
 def _hand_over(service: Service) -> None:
-    """Gives the state folder to the account; links in it are not followed."""
+    """Gives the state folder to the account; no link is followed, whatever the account makes of it meanwhile."""
     try:
         account = pwd.getpwnam(service.account)
         for parent in service.state.parents:
             about = parent.stat()
             if not (about.st_mode & 0o001 or about.st_uid == account.pw_uid):
                 raise ConfigError(f"{parent} lets {service.account} not through to what is below it: chmod o+x it.")
-        os.lchown(service.state, account.pw_uid, account.pw_gid)
-        for folder, folders, files in os.walk(service.state):
+        for folder, folders, files, inside in os.fwalk(service.state):
+            _refuse_doubled(Path(folder), files, inside, account.pw_uid)
+            os.chown(inside, account.pw_uid, account.pw_gid)
             for name in (*folders, *files):
-                os.lchown(Path(folder) / name, account.pw_uid, account.pw_gid)
+                os.chown(name, account.pw_uid, account.pw_gid, dir_fd=inside, follow_symlinks=False)
     except KeyError as error:
         raise ConfigError(f"There is no account {service.account}. Make it, then run the same again.") from error
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be given to {service.account} ({error.strerror}).") from error
+
+
+def _refuse_doubled(folder: Path, files: list[str], inside: int, account: int) -> None:
+    """Refuses a file of somebody else that has a further name, which may lie anywhere on the machine.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    for name in files:
+        about = os.stat(name, dir_fd=inside, follow_symlinks=False)
+        if about.st_nlink > 1 and about.st_uid != account:
+            raise ConfigError(
+                f"{folder / name} is a file with another name elsewhere, which would be given away with it. Put a copy "
+                "in its place, then run the same again."
+            )

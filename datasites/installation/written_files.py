@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -47,11 +49,17 @@ def write_each(files: Mapping[Path, str]) -> None:
         aside = path.with_name(f".{path.name}.new")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            aside.write_text(marked(content), encoding="utf-8")
+            aside.unlink(missing_ok=True)  # of an installation that was killed
+            new = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)  # a new file, whatever a link leads to
+            with open(new, "w", encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor
+                stream.write(marked(content))
             aside.chmod(0o644)
             aside.replace(path)
         except OSError as error:
             raise ConfigError(f"{path} cannot be written ({error.strerror}). Install it as root.") from error
+        finally:
+            with contextlib.suppress(OSError):
+                aside.unlink()
 
 
 def remove_each(paths: Mapping[Path, str]) -> tuple[list[Path], list[Path]]:

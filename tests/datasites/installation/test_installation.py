@@ -109,6 +109,39 @@ def test_an_environment_of_an_interpreter_that_the_service_does_not_see_is_refus
         replace(SERVICE, python=environment / "python")
 
 
+def test_an_environment_behind_a_link_into_what_the_service_does_not_see_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hidden" / "bin").mkdir(parents=True)
+    (tmp_path / "hidden" / "bin" / "python").symlink_to("/usr/bin/env")
+    (tmp_path / "environment").symlink_to(tmp_path / "hidden")
+    monkeypatch.setattr(service, "_HIDDEN", (str(tmp_path / "hidden"),))
+    with pytest.raises(ConfigError, match=r"The environment's folder .*bin lies below"):
+        replace(SERVICE, python=tmp_path / "environment" / "bin" / "python")
+
+
+def test_what_lies_behind_a_link_beside_a_file_is_not_written(tmp_path: Path) -> None:
+    file, outside = tmp_path / "etc" / "a.conf", tmp_path / "outside"
+    file.parent.mkdir()
+    outside.write_text("mine")
+    file.with_name(".a.conf.new").symlink_to(outside)
+    write_each({file: "one\n"})
+    assert outside.read_text() == "mine" and file.read_text() == marked("one\n")
+    assert [entry.name for entry in file.parent.iterdir()] == ["a.conf"]
+
+
+def test_a_file_that_cannot_be_put_in_place_leaves_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_each({tmp_path / "etc" / "a.conf": "one\n"})
+    assert list((tmp_path / "etc").iterdir()) == []
+
+
 def test_the_service_manager_is_told_once_and_nobody_else_knows_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,3 +294,64 @@ def test_the_state_folder_is_the_accounts_and_links_are_not_followed(
     tmp_path.chmod(0o700)
     with pytest.raises(ConfigError, match=f"{tmp_path} lets nobody not through"):
         steps.do(steps.Step((), ""), Service("north", inside, Path("/usr/bin/python3"), Path("/opt"), "nobody"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_that_has_another_name_elsewhere_is_not_given_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_HIDDEN", ())
+    (tmp_path / "state" / "store").mkdir(parents=True)
+    (tmp_path / "outside").write_text("mine")
+    os.link(tmp_path / "outside", tmp_path / "state" / "store" / "file")
+    for folder in (tmp_path, *tmp_path.parents):
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o001)  # pytest's own, made for this run
+    of = Service("north", tmp_path / "state", Path("/usr/bin/python3"), Path("/opt"), "nobody")
+    with pytest.raises(ConfigError, match=r"store/file is a file with another name elsewhere"):
+        steps.do(steps.Step((), ""), of)
+    assert (tmp_path / "outside").stat().st_uid == 0
+
+
+def test_root_by_another_name_runs_no_datasite(
+    state: Path, told: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = steps.pwd.getpwuid(0)
+    monkeypatch.setattr(steps.pwd, "getpwnam", lambda name: root)
+    assert main(["install", "--state", str(state), "--account", "toor", "--yes"]) == 1
+    assert "toor is root by another name" in capsys.readouterr().err and told == []
+
+
+def test_a_link_out_of_the_root_is_refused(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "outside" / "systemd" / "system").mkdir(parents=True)
+    (tmp_path / "root" / "etc").symlink_to(tmp_path / "outside")
+    assert main(["install", "--state", str(state), "--root", str(tmp_path / "root"), "--yes"]) == 1
+    assert "is a link out of" in capsys.readouterr().err
+    assert not any(path.is_file() for path in (tmp_path / "outside").rglob("*"))
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_uninstalling_goes_on_where_it_was_killed_after_the_unit_was_gone(
+    state: Path,
+    tmp_path: Path,
+    told: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    running: bool,
+) -> None:
+    files = Service.files
+    monkeypatch.setattr(Service, "files", lambda self: files(self, tmp_path / "root"))
+    monkeypatch.setattr("datasites.installation.installing.refuse_running", _refused if running else lambda of: None)
+    made = Service("north", state, Path(sys.executable), state, "wanwu").files()
+    unit, *others = made
+    write_each(made)
+    unit.unlink()
+    assert main(["uninstall", "--state", str(state), "--yes"]) == int(running)
+    assert told == ([] if running else ["systemctl daemon-reload"])  # systemd disables no unit that it does not find
+    assert [path.exists() for path in others] == [running] * len(others)
+    assert ("Stop it first" in capsys.readouterr().err) == running
+
+
+def _refused(of: object) -> None:
+    raise ConfigError("It is running. Stop it first.")
