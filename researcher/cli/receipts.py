@@ -65,10 +65,12 @@ def verify_model(*, model: Path, out: Path) -> None:
     from researcher.papers.backing import NOT_SHOWN, check_backing
     from researcher.papers.kept_receipts import grams_alone, read_receipts
     from researcher.papers.model_file import read_model_file
+    from researcher.papers.study_record import check_matrix
 
     found, receipts = read_model_file(model), read_receipts(out)
     alone = grams_alone(out, receipts)
     check_backing(found, receipts, alone)
+    check_matrix(out, receipts, alone)
     study = receipts[0].receipt.study
     say(f"{found.name} ({found.form}, SHA-256 {found.sha256[:12]}) is of '{study}', {found.round} round(s).")
     for one in receipts:

@@ -89,7 +89,8 @@ class KeptGram:
             spent = privacy[name]
             rounds = 0 if spent is None else _rounds_of(plan, spent.epsilon)
             steps = (*plan_spend(self.plan), *[round_spend(plan)] * rounds)
-            found[name] = PrivacySpent(epsilon_spent((one for one in steps if one), delta), delta, unit)
+            both = epsilon_spent((one for one in steps if one), delta)
+            found[name] = PrivacySpent(both if spent is None else max(both, spent.epsilon), delta, unit)
         return found
 
     def save(self, folder: Path) -> Path:

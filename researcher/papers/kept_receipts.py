@@ -51,6 +51,11 @@ class KeptReceipt:
         """What the study spent there, its Gram matrix too."""
         return merged((*self.receipt.spend, *(self.gram.receipt.spend if self.gram else ())))
 
+    @property
+    def names_gram(self) -> bool:
+        """Whether `gram` charges for a matrix: one from before it left charges nothing."""
+        return self.gram is not None and bool(self.gram.receipt.spend)
+
     @cached_property
     def epsilon(self) -> float | None:
         """Of `spend`, at the receipt's delta, and never less than the receipt states; None without privacy."""
@@ -73,7 +78,9 @@ class KeptReceipt:
         if self.epsilon is None:
             return "without differential privacy"
         told = f"epsilon {self.epsilon:.3f} at delta {stated.delta:g} per {stated.unit}"
-        return told if self.gram is None else f"{told}, its Gram matrix included"
+        if self.names_gram:
+            return f"{told}, its Gram matrix included"
+        return f"{told}, and no receipt of a Gram matrix that left it" if _steps_by_a_gram(self) else told
 
 
 def receipt_files(study: Path) -> list[Path]:

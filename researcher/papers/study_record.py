@@ -68,7 +68,7 @@ def read_record(study: Path, model: Path, evaluation: Path | None) -> StudyRecor
     alone = grams_alone(study, receipts)
     found = read_model_file(model)
     check_backing(found, receipts, alone)
-    _check_matrix(study, receipts, alone)
+    check_matrix(study, receipts, alone)
     plan = _plan(study, receipts, found)
     judgement = None if evaluation is None else _judgement(evaluation, found)
     extracts = {}
@@ -164,8 +164,17 @@ def sbom_of(receipt: KeptReceipt) -> str | None:
     return named if named and DIGEST_FORM.fullmatch(named) else None
 
 
-def _check_matrix(study: Path, receipts: tuple[KeptReceipt, ...], alone: tuple[KeptReceipt, ...]) -> None:
-    """Refuses a Gram matrix of a hospital whose receipt of it is missing."""
+def check_matrix(study: Path, receipts: tuple[KeptReceipt, ...], alone: tuple[KeptReceipt, ...]) -> None:
+    """Refuses a Gram matrix of a hospital whose receipt of it is missing, or is from before the matrix left.
+
+    Args:
+        study: The folder that may keep a matrix.
+        receipts: As `read_receipts` gives them.
+        alone: As `grams_alone` gives them.
+
+    Raises:
+        EvidenceRefused: There is such a hospital, or the matrix's file was changed.
+    """
     file = study / GRAM_FILE
     if not file.is_file():
         return
@@ -173,11 +182,12 @@ def _check_matrix(study: Path, receipts: tuple[KeptReceipt, ...], alone: tuple[K
         names = {str(name) for name in json.loads(file.read_bytes())["datasites"]}
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise EvidenceRefused(f"{file} was changed or cut. Take the folder's original.") from error
-    signed = {one.hospital for one in (*receipts, *alone) if one.gram is not None or one in alone}
+    signed = {one.hospital for one in receipts if one.names_gram} | {one.hospital for one in alone if one.receipt.spend}
     if missing := sorted(names - signed):
         raise EvidenceRefused(
-            f"{file} holds the Gram matrix of {missing[0]}, and {study / GRAM_RECEIPTS} no receipt of it. Fetch it "
-            f"into the matrix's folder with 'python -m researcher receipts --out GRAM', and copy GRAM/{RECEIPTS} there."
+            f"{file} holds the Gram matrix of {missing[0]}, and {study / GRAM_RECEIPTS} no receipt that charges it. "
+            f"Fetch it into the matrix's folder with 'python -m researcher receipts --out GRAM', and copy "
+            f"GRAM/{RECEIPTS} there."
         )
 
 

@@ -119,6 +119,8 @@ def test_what_matrix_and_study_cost_together_is_one_sum_of_squares(kept):
     assert (found["east"], found["west"]) == (privacy["east"], None)
     never_ran = kept.with_study(STUDY, {"north": None})["north"]
     assert never_ran.epsilon == pytest.approx(epsilon_by_hand(1 / 4, 1e-5), rel=1e-4)
+    more = PrivacySpent(50.0, 1e-5, "picture")  # a ledger that charged more than the plan's rounds is not told less
+    assert kept.with_study(STUDY, {"north": more})["north"].epsilon == 50.0
 
 
 def test_a_studys_result_tells_both(kept, tmp_path):

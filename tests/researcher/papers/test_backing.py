@@ -236,3 +236,23 @@ def test_a_study_by_a_gram_matrix_without_its_receipts_is_refused(few_rounds: Pa
         file.unlink()
     with pytest.raises(ConfigError, match="holds no receipt of it"):
         read_receipts(few_rounds)
+
+
+def test_a_receipt_from_before_the_matrix_left_does_not_stand_for_its_cost(
+    few_rounds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_receipt(few_rounds, signed_gram("north", rounds=(), epsilon=0.0), folder="gram_receipts")
+    (north, south) = read_receipts(few_rounds)
+    assert not north.names_gram and south.names_gram and north.epsilon == north.receipt.epsilon
+    edit(
+        (few_rounds / MODEL).with_suffix(".json"),
+        lambda of: of["privacy"]["north"].update(epsilon=north.receipt.epsilon),
+    )
+    given = ["receipt", "verify-model", str(few_rounds / MODEL), "--out", str(few_rounds)]
+    assert main(given) == 1
+    assert "holds the Gram matrix of north" in " ".join(capsys.readouterr().err.split())
+    (few_rounds / "gram.json").unlink()  # nobody can know then, and so it is told
+    assert main(given) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "per patient, and no receipt of a Gram matrix that left it; signed" in told
+    assert told.count("its Gram matrix included") == 1
