@@ -10,7 +10,8 @@ from policies.graphs.overview.blocks import Block
 WIDTH = 340
 MOST_BOXES = 40
 _LEFT, _RIGHT, _GAP, _LINE, _EDGE = 8, 306, 18, 17, 8
-_MOST_NAME, _MOST_LINE, _MOST_LINES = 24, 44, 3
+_MOST_NAME, _MOST_LINE, _MOST_LINES = 168, 44, 3  # of a name, units of the picture; a small letter takes seven
+_WIDE = {"W": 13, "M": 12, "m": 12, "w": 11}
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def drawing_of(blocks: Sequence[Block]) -> Drawing:
 
 
 def _box(block: Block, top: int) -> Box:
-    name = _cut(block.name or next(iter(block.kinds)), _MOST_NAME)
+    name = _narrowed(block.name or next(iter(block.kinds)))
     said = [*_broken([_counted(kind, count) for kind, count in block.kinds.items()]), f"→ {block.makes}"]
     height = 2 * _EDGE + _LINE * (1 + len(said))
     base = top + _EDGE + 12
@@ -119,6 +120,16 @@ def _broken(words: Sequence[str]) -> list[str]:
             lines[-1] = _cut(f"{longer}, …", _MOST_LINE)
             break
     return lines
+
+
+def _narrowed(name: str) -> str:
+    """A name that leaves room for the figure beside it, whatever letters it is of."""
+    width = 0
+    for place, letter in enumerate(name):
+        width += _WIDE.get(letter, 10 if letter.isupper() else 7)
+        if width > _MOST_NAME:
+            return _cut(name, place)
+    return name
 
 
 def _cut(text: str, most: int) -> str:
