@@ -63,7 +63,7 @@ def upgrade(state: StateFolder, backups: Path) -> Upgrade:
         backups: Folder of its backups.
 
     Raises:
-        StateVersionMismatch: The state is of a newer version.
+        StateVersionMismatch: The state is of a newer version, or what an upgrade left cannot be read.
         ConfigError: The datasite is running.
         BackupRefused: The backup could not be made; nothing was changed.
         BooksDisagree, LedgerBroken, AuditBroken: The books do not hold, before or after; they are as they were.
@@ -72,6 +72,10 @@ def upgrade(state: StateFolder, backups: Path) -> Upgrade:
         first = read_version(state.path)
         refuse_newer(first, f"The state folder {state.path}")
         half_done = state.path / UPGRADING
+        if half_done.is_symlink() or (half_done.exists() and not half_done.is_dir()):
+            raise StateVersionMismatch(
+                f"{half_done} is no folder of an upgrade. Nothing was changed: move it away first."
+            )
         resumed = (half_done / _PLACES).exists()
         if resumed:
             _put_in_place(state)
@@ -79,7 +83,7 @@ def upgrade(state: StateFolder, backups: Path) -> Upgrade:
             shutil.rmtree(half_done)
         found = read_version(state.path)
         if found == STATE_VERSION:
-            return Upgrade(first, found, None, _verified(state), resumed)
+            return Upgrade(first, found, None, _verified(state), resumed=resumed)
         undo_half_a_seal(state)
         made = back_up(state, backups)
         try:
@@ -161,6 +165,8 @@ def _put_in_place(state: StateFolder) -> None:
     try:
         places = json.loads((folder / _PLACES).read_text())
         come, go = [str(name) for name in places["come"]], [str(name) for name in places["go"]]
+        if any(name != Path(name).name or name in ("", "..", *_OWN) for name in (*come, *go)):
+            raise ValueError("a name is of no entry of the state folder")
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise StateVersionMismatch(
             f"{folder} cannot be read, and the state folder is between two versions. Restore the backup that was made "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from datasites.state.backup import back_up
 from datasites.state.upgrading import upgrade as upgrading
 from datasites.state.upgrading.upgrade import upgrade
 from datasites.state.version import STATE_VERSION, UPGRADING
-from policies.errors import BackupRefused
+from policies.errors import BackupRefused, StateVersionMismatch
 
 
 @pytest.fixture
@@ -103,6 +104,31 @@ def test_a_copy_that_cannot_be_named_is_put_in_no_place(
     assert not (older.path / UPGRADING / "places.json").exists()
     assert upgrade(older, tmp_path / "backups").before == 1
     agreement.check(older)
+
+
+@pytest.mark.parametrize("name", ["../neighbour", "..", ".", "", "store/large", UPGRADING, "serving.lock"])
+@pytest.mark.parametrize("list_of", ["come", "go"])
+def test_only_entries_of_the_state_folder_are_moved(
+    older: StateFolder, tmp_path: Path, list_of: str, name: str
+) -> None:
+    (older.path / UPGRADING / older.path.name).mkdir(parents=True)
+    places = {"come": [], "go": [], list_of: [name]}
+    (older.path / UPGRADING / "places.json").write_text(json.dumps(places))
+    (older.path.parent / "neighbour").write_text("mine")
+    with pytest.raises(StateVersionMismatch, match="cannot be read"):
+        upgrade(older, tmp_path / "backups")
+    assert (older.path.parent / "neighbour").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_is_no_folder_of_an_upgrade_is_not_removed(older: StateFolder, tmp_path: Path, kind: str) -> None:
+    outside, place = tmp_path / "outside", older.path / UPGRADING
+    outside.mkdir()
+    (outside / "places.json").write_text("{}")
+    place.write_text("mine") if kind == "file" else place.symlink_to(outside)
+    with pytest.raises(StateVersionMismatch, match="is no folder of an upgrade"):
+        upgrade(older, tmp_path / "backups")
+    assert (outside / "places.json").exists() and os.path.lexists(place)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
