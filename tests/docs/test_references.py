@@ -143,11 +143,20 @@ def test_the_readme_tells_to_type_every_part_of_the_walk_through() -> None:
         assert any(line.startswith(start) for line in typed), start
 
 
-def test_the_chinese_readme_tells_to_type_what_the_english_one_does() -> None:
-    typed = {
-        name: {line for page, line in _shell_lines() if page.name == name} for name in ("README.md", "README.zh-CN.md")
+def test_the_chinese_readme_tells_to_type_what_the_english_one_does_and_leads_to_the_same_pages() -> None:
+    english, chinese = (PROJECT / name for name in ("README.md", "README.zh-CN.md"))
+    typed = {page: [line for other, line in _shell_lines() if other == page] for page in (english, chinese)}
+    assert "python launch_datasites.py" in typed[chinese]
+    assert typed[chinese] == typed[english]
+    followed = {
+        page: {
+            target.with_name(target.name.replace(".zh-CN", ""))
+            for link, target, _ in _links(page, _texts()[page])
+            if not link.startswith(("#", "README"))
+        }
+        for page in (english, chinese)
     }
-    assert "python launch_datasites.py" in typed["README.zh-CN.md"] <= typed["README.md"]
+    assert sorted(followed[english] ^ followed[chinese]) == []
 
 
 def test_the_chinese_tutorial_tells_to_type_what_the_english_one_does_and_shows_what_is_printed() -> None:
