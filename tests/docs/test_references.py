@@ -168,6 +168,14 @@ def test_the_chinese_tutorial_tells_to_type_what_the_english_one_does_and_shows_
     assert chinese == english
 
 
+def test_each_command_that_is_said_to_need_no_running_datasite_exists() -> None:
+    page = (DOCS / "ref-cli.md").read_text()
+    passage = page[page.index("which listens on loopback and wants the token") : page.index("need no running datasite")]
+    named = re.findall(r"`([a-z ]+)`", passage)
+    assert len(named) > 10
+    assert [name for name in named if f"### python -m datasites {name}\n" not in page] == []
+
+
 def _make_targets(text: str) -> Iterator[str]:
     for code in re.findall(r"`([^`\n]+)`", text) + SHELL.findall(text):
         yield from re.findall(r"^make ([a-z][a-z-]*)", code, re.MULTILINE)
