@@ -99,7 +99,8 @@ def capture(module: nn.Module, *, image_shape: tuple[int, int, int], num_classes
     trained = {name: parameter for name, parameter in model.named_parameters() if name in graph.parameters}
     left = sorted(name for name, p in model.named_parameters() if p.requires_grad and name not in graph.parameters)
     if left:
-        notes.append(f"{len(left)} parameters take no part in the logits and were left out, {left[0]!r} first.")
+        many = "parameter takes" if len(left) == 1 else "parameters take"
+        notes.append(f"Left out: {len(left)} {many} no part in the logits, {left[0]!r} first.")
     captured = CapturedModel(
         graph,
         {name: parameter.detach().numpy().copy() for name, parameter in trained.items()},

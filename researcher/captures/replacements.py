@@ -59,12 +59,13 @@ def replace_layers(model: nn.Module) -> tuple[nn.Module, list[str]]:
     notes = []
     if norms:
         notes.append(
-            f"{norms} BatchNorm layers were replaced by GroupNorm of at most {_MOST_GROUPS} groups, since BatchNorm "
-            "mixes the pictures of a batch. Their scale and shift were kept; pretrained running statistics were not: "
-            "pretrained weights are then only a better start than chance."
+            f"{norms} BatchNorm {'layer was' if norms == 1 else 'layers were'} replaced by GroupNorm of at most "
+            f"{_MOST_GROUPS} groups, since BatchNorm mixes the pictures of a batch. Scale and shift were kept; "
+            "pretrained running statistics were not: pretrained weights are then only a better start than chance."
         )
     for kind, count in drops.items():
-        notes.append(f"{count} layers of {kind} were taken out: private training adds noise of its own.")
+        layers = "layer" if count == 1 else "layers"
+        notes.append(f"{count} {layers} of {kind} taken out: private training adds noise of its own.")
     return model, notes
 
 

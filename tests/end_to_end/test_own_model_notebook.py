@@ -73,7 +73,7 @@ def test_every_cell_runs_and_an_own_network_is_trained(open_pair: dict[str, Hosp
     ).execute(env=environment)
     code = [cell for cell in notebook.cells if cell["cell_type"] == "code"]
     captured = next(_told(cell) for cell in code if "captured = " in cell["source"])
-    assert "6 BatchNorm layers were replaced by GroupNorm" in captured and "Dropout were taken out" in captured
+    assert "6 BatchNorm layers were replaced by GroupNorm" in captured and "1 layer of Dropout taken out" in captured
     refused = next(_told(cell) for cell in code if "class Centred" in cell["source"])
     assert "values - values.mean(dim=0)" in refused and "reduces over axis 0" in refused
     assert (tmp_path / "study" / "global_model.safetensors").is_file()

@@ -18,7 +18,9 @@ def capture(*, network: str, image_shape: str, num_classes: int, out: Path, weig
     """Captures an own network as a graph, which names operators and holds no code, and says what it costs."""
     from researcher.captures.named import capture_named
 
-    captured = capture_named(network, image_shape=_shape(image_shape), num_classes=num_classes)
+    shape = _shape(image_shape)
+    say(f"Tracing {network} ...")
+    captured = capture_named(network, image_shape=shape, num_classes=num_classes)
     for note in captured.notes:
         say(note)
     captured.save(out)

@@ -60,9 +60,9 @@ def captured() -> CapturedModel:
 
 def test_what_was_replaced_or_left_out_is_told(captured: CapturedModel) -> None:
     told = " ".join(captured.notes)
-    assert "1 BatchNorm layers were replaced by GroupNorm" in told
-    assert "1 layers of Dropout were taken out" in told
-    assert "2 parameters take no part in the logits and were left out, 'unused.bias' first" in told
+    assert "1 BatchNorm layer was replaced by GroupNorm" in told
+    assert "1 layer of Dropout taken out" in told
+    assert "Left out: 2 parameters take no part in the logits, 'unused.bias' first" in told
     assert set(captured.weights) == set(captured.graph.parameters)
     assert {"stem.1.weight", "token", "table"} <= set(captured.weights)
 
@@ -209,7 +209,9 @@ def make() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(192, 4))
 
 
-def test_a_command_line_captures_what_a_function_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_line_says_what_it_traces_and_captures_what_a_function_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "own_network.py").write_text(
         "from torch import nn\n\n\ndef make():\n    return nn.Sequential(nn.Flatten(), nn.Linear(192, 4))\n"
     )
@@ -217,6 +219,7 @@ def test_a_command_line_captures_what_a_function_makes(tmp_path: Path, monkeypat
     monkeypatch.syspath_prepend(str(tmp_path))
     command = ["capture", "own_network:make", "--image_shape", "8x8x3", "--num_classes", "4", "--out", "own.graph.json"]
     assert main(command) == 0
+    assert capsys.readouterr().out.startswith("Tracing own_network:make ...\n2 operators, 772 trained numbers;")
     assert read_graph((tmp_path / "own.graph.json").read_text()).parameters == {"1.bias": (4,), "1.weight": (4, 192)}
 
 
