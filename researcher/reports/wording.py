@@ -117,7 +117,7 @@ def guarantee(result: StudyResult) -> str:
     limit = "all pictures of one patient together" if by_picture else "a patient's pictures elsewhere"
     return (
         f"Adding or removing {unit} at a hospital changes the probability of any conclusion from {what} "
-        f"by a factor of at most {_factor(worst.epsilon)} (e to the power of epsilon, "
+        f"by a factor of at most {_factor(rounded.rounded_up(worst.epsilon))} (e to the power of epsilon, "
         f"{rounded.cost(worst.epsilon)}), apart from a remainder of at most "
         f"{number(max(cost.delta for cost in spent))}. This covers neither {limit} nor what holds "
         f"for people in general, and where hospitals share {_unit(result)}s, their epsilons add."
