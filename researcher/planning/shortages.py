@@ -44,9 +44,14 @@ def shortages(federation: Federation, plan: TrainingPlan) -> dict[str, str]:
             continue
         cost = epsilon_spent(plan_spend(plan), budget.delta)
         if cost > budget.epsilon_left:
+            may = (
+                "Costs that a hospital composes are less than their sum, so it may still fit; where it does not, lower "
+                "epsilon or ask the hospital."
+                if cost <= budget.epsilon_total and budget.epsilon_left > 0
+                else "It does not fit: lower epsilon, or ask the hospital."
+            )
             found[name] = (
-                f"the study costs epsilon {rounded.cost(cost)} at delta {budget.delta:g}, and "
-                f"{rounded.left(budget.epsilon_left)} of {budget.epsilon_total:g} is left there. It is "
-                "unlikely to be approved as it is: lower epsilon, or ask the hospital."
+                f"the study alone costs epsilon {rounded.cost(cost)} at delta {budget.delta:g}, and "
+                f"{rounded.left(budget.epsilon_left)} of {budget.epsilon_total:g} is left there. {may}"
             )
     return found

@@ -37,7 +37,19 @@ def test_a_hospital_with_less_left_than_the_study_costs_is_named_with_both_numbe
         f"costs epsilon {rounded.cost(cost)} at delta 1e-05" in told
         and f"{rounded.left(cost * 0.9)} of 8 is left" in told
     )
+    assert "less than their sum, so it may still fit" in told
     assert f"north: {told}" in repr(draft) and "left there" in str(draft._repr_html_())
+
+
+def test_a_study_is_told_not_to_fit_only_where_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = federation(dataset("north"), dataset("south"))
+    leave(at, "north", 0.0, monkeypatch)
+    leave(at, "south", 7.0, monkeypatch)
+    dear = at.plan(**{**SMALL, "noise_multiplier": 0.5})
+    assert dear.epsilon > 8.0
+    told = [at.plan(**SMALL).short["north"], *dear.short.values()]
+    assert len(told) == 3
+    assert all("It does not fit: lower epsilon" in one and "may still" not in one for one in told)
 
 
 def test_where_nobody_answers_or_nothing_is_private_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
