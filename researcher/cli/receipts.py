@@ -29,6 +29,7 @@ def receipts(*, credentials: Sequence[str], out: Path) -> int:
 
 def verify(*, file: Path, key: Path) -> None:
     """Checks a receipt with the datasite's published key alone."""
+    from policies.answers import rounded
     from policies.ledger import receipt
 
     try:
@@ -38,7 +39,7 @@ def verify(*, file: Path, key: Path) -> None:
         raise ConfigError(f"{error.filename} cannot be read.") from error
     cost = "without differential privacy"
     if stated.epsilon is not None:
-        cost = f"epsilon {stated.epsilon:.3f} at delta {stated.delta:g} per {stated.unit}"
+        cost = f"epsilon {rounded.cost(stated.epsilon)} at delta {stated.delta:g} per {stated.unit}"
     say(f"Valid: {stated.datasite} states {len(stated.rounds)} round(s) of '{stated.study}', {cost}.")
     for sentence in receipt.as_odds(stated):
         say(sentence.text)

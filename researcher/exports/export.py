@@ -58,7 +58,9 @@ class ExportedFile:
             )
             if told.accuracy is not None and told.accuracy_float is not None:
                 yield f"Accuracy {100 * told.accuracy:.1f} %, the torch model's {100 * told.accuracy_float:.1f} %."
-        if self.milliseconds is not None and self.milliseconds_float is not None:
+        if self.milliseconds is not None and self.about.format == "onnx":
+            yield f"{self.milliseconds:.2f} ms of one core for a picture."
+        elif self.milliseconds is not None and self.milliseconds_float is not None:
             yield (
                 f"{self.milliseconds:.2f} ms of one core for a picture, the float ONNX file "
                 f"{self.milliseconds_float:.2f} ms; {self.size_ratio:.2f} of its size."

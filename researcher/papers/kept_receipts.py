@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from policies.answers import rounded
 from policies.answers.odds import at_each_rate, odds
 from policies.answers.sentence import Sentence
 from policies.budget.accountant import epsilon_spent
@@ -77,7 +78,7 @@ class KeptReceipt:
         stated = self.receipt
         if self.epsilon is None:
             return "without differential privacy"
-        told = f"epsilon {self.epsilon:.3f} at delta {stated.delta:g} per {stated.unit}"
+        told = f"epsilon {rounded.cost(self.epsilon)} at delta {stated.delta:g} per {stated.unit}"
         if self.names_gram:
             return f"{told}, its Gram matrix included"
         return f"{told}, and no receipt of a Gram matrix that left it" if _steps_by_a_gram(self) else told

@@ -62,6 +62,15 @@ def test_an_export_in_8_bits_says_what_it_cost_and_on_what_it_was_calibrated(
     assert "Calibrated on 128 drawn pictures of nobody" in told
 
 
+def test_an_export_in_float_is_not_held_against_itself(
+    cnn: tuple[GlobalModel, onnx.ModelProto], tmp_path: Path
+) -> None:
+    written = export_onnx(cnn[0], tmp_path / "model.onnx", int8=False, pictures=drawn(cnn[0].checkpoint.model, 8, 60))
+    told = " ".join(written.told())
+    assert " ms of one core for a picture. " in told
+    assert "of its size" not in told
+
+
 def test_large_weights_of_layers_in_float_are_kept_in_8_bits(cnn: tuple[GlobalModel, onnx.ModelProto]) -> None:
     model, graph = cnn
     spec = model.checkpoint.model

@@ -17,6 +17,13 @@ from researcher.judgement.test_data import About
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not chromium(), reason=MISSING)]
 
+LINES_OF_A_NAME = """all => all.map(cell => {
+    cell.textContent = "white_cell";
+    const range = document.createRange();
+    range.selectNodeContents(cell);
+    return new Set([...range.getClientRects()].map(box => box.top)).size;
+})"""
+
 
 def test_the_page_is_complete_in_itself_and_readable(tmp_path: Path) -> None:
     data = npz(tmp_path / "test.npz", sites=np.array(["north", "south"] * 40), sex=np.array(["f", "m"] * 40))
@@ -45,5 +52,7 @@ def test_the_page_is_complete_in_itself_and_readable(tmp_path: Path) -> None:
         wide.goto(file.as_uri())
         widths = wide.locator(".scroll").evaluate_all("all => all.map(one => [one.scrollWidth, one.clientWidth])")
         assert len(widths) > 4 and all(needed <= there for needed, there in widths)
+        lines = wide.locator(".compact tbody th").evaluate_all(LINES_OF_A_NAME)
+        assert len(lines) > 1 and set(lines) == {1}
         browser.close()
     assert set(asked) == {file.as_uri()}

@@ -22,6 +22,7 @@ from support.signed_studies import (
     write_study,
 )
 
+from policies.answers import rounded
 from policies.budget.accountant import epsilon_spent
 from policies.errors import ConfigError, ModelRefused, ReceiptInvalid
 from researcher.cli.program import main
@@ -55,7 +56,7 @@ def test_the_receipts_of_the_hospitals_that_trained_it_stand_behind_a_model(
     assert main(["receipt", "verify-model", str(study / MODEL), "--out", str(study)]) == 0
     told = " ".join(capsys.readouterr().out.split())
     receipt = read_receipts(study)[0].receipt
-    assert f"north: 2 round(s), epsilon {receipt.epsilon:.3f} at delta 1e-05 per patient" in told
+    assert f"north: 2 round(s), epsilon {rounded.cost(receipt.epsilon)} at delta 1e-05 per patient" in told
     assert "in 100 patients who did" in told and NOT_SHOWN in told
 
 
@@ -192,8 +193,12 @@ def test_a_model_by_a_gram_matrix_states_what_both_requests_cost_together(
     (west,) = grams_alone(few_rounds, (north, south))
     assert main(["receipt", "verify-model", str(few_rounds / MODEL), "--out", str(few_rounds)]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert f"north: 2 round(s), epsilon {north.epsilon:.3f} at delta 1e-05 per patient, its Gram matrix" in told
-    assert f"west: its Gram matrix alone, epsilon {west.receipt.epsilon:.3f} at delta 1e-06 per patient" in told
+    assert (
+        f"north: 2 round(s), epsilon {rounded.cost(north.epsilon)} at delta 1e-05 per patient, its Gram matrix" in told
+    )
+    assert (
+        f"west: its Gram matrix alone, epsilon {rounded.cost(west.receipt.epsilon)} at delta 1e-06 per patient" in told
+    )
     for one in (north, south):
         edit(
             (few_rounds / MODEL).with_suffix(".json"),
