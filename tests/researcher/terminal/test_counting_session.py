@@ -108,14 +108,17 @@ def test_a_hospital_that_took_no_request_for_counts_is_named_before_and_after_th
 
     monkeypatch.setattr(counting_session.CountRequest, "submit", submit)
     monkeypatch.setattr(releases, "RemoteRound", Asked)
-    routes = SimpleNamespace(request=lambda request_id: RequestAnswer(request_id, "approved", ""))
-    north = SimpleNamespace(name="north", routes=routes)
+    routes = SimpleNamespace(
+        request=lambda request_id: RequestAnswer(request_id, "approved", ""), receipt=lambda request_id: "{}"
+    )
+    north = SimpleNamespace(name="north", routes=routes, public_key="0" * 64)
     federation: Any = SimpleNamespace(datasets=lambda: [NORTH], hospitals={"north": north})
     ask_for_statistics(federation, CountSettings(), out=tmp_path, console=PlainConsole(width=80))
     told = capsys.readouterr().out
     assert "without west: WW304: Too little noise." in told.partition("Waiting")[0]
     assert "without west: refused: WW304: Too little noise." in told
     assert SavedCounts.load(tmp_path).released.skipped == {"west": "refused: WW304: Too little noise."}
+    assert {file.name for file in (tmp_path / "receipts").iterdir()} == {"north.key", "north.receipt.json"}
 
 
 @pytest.mark.parametrize("enough", [None, 2])

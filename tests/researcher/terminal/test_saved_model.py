@@ -44,7 +44,7 @@ def write_all(
     )
     kept = KeptWeights(tmp_path).with_one("north", {"w": np.ones(2, np.float32)}, public_size=10)
     state = ServerState({"w": np.zeros(2, np.float32), "head.bias": np.zeros(2, np.float32)}, 1, kept=kept)
-    result = SimpleNamespace(class_names=("a", "b"), took_part=("north",))
+    result = SimpleNamespace(class_names=("a", "b"), took_part=("north",), gram_noise=None)
     training_session.write_all(tmp_path, study, state, None, result)
 
 
