@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 
+from datasites.sources.alike import two_alike
 from policies.errors import DataError
 from policies.validate import MAX_LABEL, Checks
 
@@ -32,6 +33,20 @@ def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
             private=f"The class {repeated[0]!r} came twice.",
         )
     return names
+
+
+def refuse_alike_classes(found: Collection[str]) -> None:
+    """Refuses class names that nobody declared of which two are one, written in two ways.
+
+    Raises:
+        DataError: Two are. Which is private.
+    """
+    if alike := two_alike(found):
+        raise DataError(
+            "Two classes have names that differ only in capitals, spaces or the form of a number. Write them alike, or "
+            "list both in class_names if they are two.",
+            private=f"They are {alike[0]!r} and {alike[1]!r}.",
+        )
 
 
 def in_label_order(found: Collection[str]) -> list[str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from datasites.sources.arrays.array_labels import numbers_of
 from datasites.sources.arrays.array_picture import ArrayPicture
 from datasites.sources.arrays.members import MappedArray, NpzFile
-from datasites.sources.class_names import check_class_names
+from datasites.sources.class_names import check_class_names, refuse_alike_classes
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.identity import NamesSeen
 from datasites.sources.listing import LeftOut, ListedPicture, Listing
@@ -174,6 +174,7 @@ def _class_names(
         for name in in_file.tolist():
             seen.look("class names", name)
         seen.refuse("If they are none, set safe_kinds in [dataset].")
+        refuse_alike_classes(set(in_file.tolist()))
     if found := given or (own_names if in_file is None else in_file.tolist()):
         return _fitting(check_class_names(found), labels)
     if labels.ndim == 2:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from datasites.picture_files.picture_refused import Reason
-from datasites.sources.class_names import check_class_names, in_label_order
+from datasites.sources.class_names import check_class_names, in_label_order, refuse_alike_classes
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.dicom.found_file import CODED_LABELS, WRITTEN_LABELS
 from datasites.sources.dicom.frames import DicomPicture
@@ -81,6 +81,7 @@ def named_labels(pictures: Sequence[DicomPicture], settings: DatasetSettings) ->
         refuse_unnamed(set(by_picture))
         refuse_splits(set(by_picture))
         _refuse_persons(pictures, by_picture, settings)
+        refuse_alike_classes(set(by_picture))
     names = check_class_names(given or in_label_order(set(by_picture) - {""}))
     return _labeller(name_of, {name: number for number, name in enumerate(names)}), names
 

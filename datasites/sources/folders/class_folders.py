@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from datasites.picture_files.picture_refused import Reason
-from datasites.sources.class_names import check_class_names, in_label_order
+from datasites.sources.class_names import check_class_names, in_label_order, refuse_alike_classes
 from datasites.sources.contents import Measured, PictureFiles, by_file, content_of
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.file_picture import FilePicture
@@ -106,6 +106,7 @@ class _Reading:
         for name in sorted(found):
             self.names.look("class names", name)
         self.names.refuse(_SAFE)
+        refuse_alike_classes(found)
         return check_class_names(in_label_order(found))
 
     def entries_of_the_site(self) -> list[_Entry]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from datasites.sources.class_names import check_class_names, in_label_order
+from datasites.sources.class_names import check_class_names, in_label_order, refuse_alike_classes
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.folders.levels import one_form
 from datasites.sources.listing import UNKNOWN
@@ -41,7 +41,7 @@ class RowLabels:
                 "that stand in one column."
             )
         else:
-            found = list(given) or in_label_order({name for row in rows for name in self._names(row[0])})
+            found = list(given) or self._found({name for row in rows for name in self._names(row[0])})
         self.class_names = check_class_names(found)
         self._number = {name: number for number, name in enumerate(self.class_names)}
 
@@ -59,6 +59,11 @@ class RowLabels:
         if not self._multi:
             return (self._number[names[0]],)
         return tuple(int(name in names) for name in self.class_names)
+
+    def _found(self, names: set[str]) -> list[str]:
+        """The classes or findings that stand in the column, in label order."""
+        refuse_alike_classes({*names, self._none} if self._multi else names)
+        return in_label_order(names)
 
     def _names(self, cell: str) -> list[str]:
         text = one_form(cell.strip())

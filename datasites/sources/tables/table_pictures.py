@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasites.sources.alike import two_alike
 from datasites.sources.contents import PICTURE_SUFFIXES, Measured, PictureFiles, by_file
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.folders.levels import one_form
@@ -177,6 +178,12 @@ def rows_of(table: Table, settings: DatasetSettings) -> Iterator[Row]:
         raise DataError(
             "The table is several hospitals'. Set site_column, and site to one of them.",
             private=f"The hospitals are {', '.join(sorted(set(sites)))}.",
+        )
+    if alike := two_alike(set(sites)):
+        raise DataError(
+            "Two hospitals of the table have names that differ only in capitals, spaces or the form of a number. Write "
+            "them alike, so that no row is left out.",
+            private=f"They are {alike[0]!r} and {alike[1]!r}.",
         )
     labels = zip(*(columns[name] for name in settings.label_columns), strict=True)
     patients = columns.get(settings.patient_column, [None] * count)

@@ -1,0 +1,31 @@
+"""Names that differ in nothing but how they are written, of which one class or hospital would become two.
+
+Of `Benign` and `benign` a model learns to tell the spelling. Nobody sees it in the numbers, and both names are public.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection
+
+_SPACES = re.compile(r"[\s_]+")
+_HYPHEN = re.compile(r"(?<=[^\W\d_]) ?- ?(?=[^\W\d_])")  # not the sign of a number
+_NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
+
+
+def two_alike(names: Collection[str]) -> tuple[str, str] | None:
+    """Two of the names that are one by all but capitals, spaces, or the form of a number; None where none are."""
+    seen: dict[str, str] = {}
+    for name in sorted(names):
+        other = seen.setdefault(_plain(name), name)
+        if other != name:
+            return other, name
+    return None
+
+
+def _plain(name: str) -> str:
+    """What stays of a name where nobody looks at how it is written."""
+    text = _SPACES.sub(" ", unicodedata.normalize("NFKC", name).casefold()).strip()
+    number = _NUMBER.fullmatch(text)
+    return f"{number[1]}{number[2]}" if number else _HYPHEN.sub(" ", text)
