@@ -22,6 +22,16 @@ _DATE = re.compile(
     rf"(?<!\d)(?:{_YEAR}([-_./]?){_MONTH}\1{_DAY}|{_DAY}([-_./]?){_MONTH}\2{_YEAR}|{_YEAR}年\d\d?月\d\d?日)"
     r"(?!\d(?!\d{5}(?!\d)))"  # a time of day may follow
 )
+_DATE_OF_ONE_DIGIT = re.compile(rf"(?<![\d.])(?:\d\d?([/.])\d\d?\1{_YEAR}|{_YEAR}([-/.])\d\d?\2\d\d?)(?![\d.]?\d)")
+_MONTH_NAMES = (
+    "(?:jan(?:uary?)?|feb(?:ruary?)?|mar(?:ch)?|märz?|mrz|apr(?:il)?|may|mai|june?|juni|july?|juli|aug(?:ust)?|"
+    "sept?(?:ember)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?)"
+)
+_DATE_IN_WORDS = re.compile(
+    rf"(?:(?<!\d)\d\d?[-_. ]{{0,2}}{_MONTH_NAMES}[-_. ]{{0,2}}"
+    rf"|(?<![^\W\d_]){_MONTH_NAMES}[-_. ]{{1,2}}\d\d?[-_., ]{{1,2}}){_YEAR}(?!\d)",
+    re.IGNORECASE,
+)
 _RECORD = re.compile(
     r"(?<![a-z])(?:mrn|pid|pat(?:ient)?(?:en)?(?:[-_ ]?(?:id|nr|no))?|case|fall(?:nr)?|akte|record|ssn|nhs|accession)"
     r"[-_ #:.]*\d{4,}"
@@ -126,7 +136,7 @@ def looks_like(text: str) -> tuple[str, ...]:
     found = []
     if _is_a_name(text):
         found.append("name")
-    if _DATE.search(text):
+    if _DATE.search(text) or _DATE_OF_ONE_DIGIT.search(text) or _DATE_IN_WORDS.search(text):
         found.append("date")
     if _RECORD.search(text):
         found.append("record_number")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from datasites.picture_files.picture_refused import Reason
+from datasites.sources.not_filled_in import is_nobody
 
 BEFORE_ISSUER = "\\"  # which neither may hold
 NO_PATIENT = Reason(
@@ -44,7 +45,7 @@ def _issuers(named: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
 
 
 def _patient(number: str, issuer: str, issuers: set[str]) -> str | Reason:
-    if not number:
+    if not number or is_nobody(number):
         return NO_PATIENT
     if not issuer and len(issuers) > 1:
         return UNCLEAR_PATIENT

@@ -14,6 +14,7 @@ from datasites.sources.folders.levels import one_form
 from datasites.sources.listing import LeftOut
 from datasites.sources.reasons import NOT_IN_TABLE
 from datasites.sources.tables.labels import RowLabels
+from datasites.sources.tables.part_column import refuse_parts
 from datasites.sources.tables.problems import NO_PATH, NO_PATIENT, TWICE, TWO_LABELS, RowProblems
 from datasites.sources.tables.read_table import read_table
 from datasites.sources.tables.table_pictures import check_columns, refuse_identity, rows_of, wanted_columns
@@ -55,6 +56,7 @@ class TableLabels:
         table = read_table(self._file, wanted_columns(settings), settings.table_encoding, settings.table_sheet)
         check_columns(table, settings, self._file)
         refuse_identity(table, settings)
+        refuse_parts(table.columns, settings)
         labels = RowLabels(settings, zip(*(table.columns[name] for name in settings.label_columns), strict=True))
         self.class_names = labels.class_names
         self._rows: dict[str, _Named] = {}

@@ -8,7 +8,8 @@ from datasites.sources.class_names import check_class_names, in_label_order, ref
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.folders.levels import one_form
 from datasites.sources.listing import UNKNOWN
-from datasites.sources.tables.problems import NO_FINDING, NO_LABEL, NOT_ONE, UNDECLARED
+from datasites.sources.not_filled_in import is_not_filled_in
+from datasites.sources.tables.problems import NO_FINDING, NO_LABEL, NOT_FILLED_IN, NOT_ONE, UNDECLARED
 from policies.errors import ConfigError
 
 _NUMBERS = {"0": 0, "0.0": 0, "false": 0, "no": 0, "1": 1, "1.0": 1, "true": 1, "yes": 1}
@@ -55,13 +56,14 @@ class RowLabels:
         if not names and not (self._multi and text == self._none):
             return NO_LABEL, ""
         if unknown := [name for name in names if name not in self._number]:
-            return UNDECLARED, unknown[0]
+            return NOT_FILLED_IN if is_not_filled_in(unknown[0]) else UNDECLARED, unknown[0]
         if not self._multi:
             return (self._number[names[0]],)
         return tuple(int(name in names) for name in self.class_names)
 
     def _found(self, names: set[str]) -> list[str]:
         """The classes or findings that stand in the column, in label order."""
+        names = {name for name in names if not is_not_filled_in(name)}
         refuse_alike_classes({*names, self._none} if self._multi else names)
         return in_label_order(names)
 

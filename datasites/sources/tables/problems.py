@@ -11,6 +11,7 @@ SEVERAL_FILES = "several files have the name that a path gives without its suffi
 TWICE = "a file comes twice"
 TWO_LABELS = "a file has two labels"
 NO_LABEL = "a label is missing"
+NOT_FILLED_IN = "a label says that none was filled in"
 UNDECLARED = "a label is not among class_names"
 NO_FINDING = "a finding is neither 0, 1 nor unknown"
 NOT_ONE = "not exactly one class has a 1"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from datasites.sources.tables.encoding import text_of
+from datasites.sources.tables.part_column import is_of_parts
 from policies.errors import DataError
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".xlsx", ".xlsm", ".xls")
@@ -30,7 +31,7 @@ class Table:
     Attributes:
         heads: The names of all columns.
         lines: Where each row stands in the file, from 1.
-        columns: The cells of the columns that were asked for.
+        columns: The cells of the columns that were asked for, and of those that may tell parts of a data set apart.
         samples: The first cells of every column.
     """
 
@@ -82,7 +83,7 @@ def _table(rows: _Rows, wanted: Collection[str]) -> Table:
         raise DataError("The table must name its columns in its first line, which is empty. Write their names there.")
     if twice := sorted({one for one in heads if one in wanted and heads.count(one) > 1}):
         raise DataError(f"The table has two columns {twice[0]!r}. Rename one.")
-    kept = [(place, name) for place, name in enumerate(heads) if name in wanted]
+    kept = [(place, name) for place, name in enumerate(heads) if name in wanted or is_of_parts(name)]
     table = Table(heads, [], {name: [] for _, name in kept}, {name: [] for name in heads})
     for line, row in rows:
         if not any(row):

@@ -14,8 +14,10 @@ from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.folders.levels import one_form
 from datasites.sources.identity import NamesSeen, column_looks_like
 from datasites.sources.listing import LeftOut, ListedPicture, Listing
+from datasites.sources.not_filled_in import is_nobody
 from datasites.sources.reasons import NOT_IN_TABLE
 from datasites.sources.tables.labels import RowLabels
+from datasites.sources.tables.part_column import refuse_parts
 from datasites.sources.tables.problems import (
     LEAVES,
     NO_FILE,
@@ -58,6 +60,7 @@ def list_table(settings: DatasetSettings, watch: Callable[[int], None], measured
     table = read_table(file, wanted_columns(settings), settings.table_encoding, settings.table_sheet)
     check_columns(table, settings, file)
     refuse_identity(table, settings)
+    refuse_parts(table.columns, settings)
     labels = RowLabels(settings, zip(*(table.columns[name] for name in settings.label_columns), strict=True))
     problems, files, names = RowProblems(), PictureFiles(root, settings, measured), NamesSeen(settings.safe_kinds)
     listed: list[ListedPicture] = []
@@ -121,7 +124,8 @@ def patients_elsewhere(table: Table, settings: DatasetSettings) -> frozenset[str
     sites, patients = (table.columns.get(name, ()) for name in (settings.site_column, settings.patient_column))
     wanted = one_form(settings.site)
     pairs = zip(sites, patients, strict=False)
-    return frozenset(patient.strip() for site, patient in pairs if one_form(site.strip()) != wanted) - {""}
+    named = {patient.strip() for site, patient in pairs if one_form(site.strip()) != wanted}
+    return frozenset(patient for patient in named if patient and not is_nobody(patient))
 
 
 def wanted_columns(settings: DatasetSettings) -> tuple[str, ...]:
@@ -193,7 +197,8 @@ def rows_of(table: Table, settings: DatasetSettings) -> Iterator[Row]:
         if wanted and sites[index] != wanted:
             continue
         patient = patients[index]
-        patient = None if patient is None else patient.strip()
+        if patient is not None:
+            patient = "" if is_nobody(patient) else patient.strip()
         yield Row(table.lines[index], paths[index].strip(), cells, patient, reports[index])
 
 

@@ -82,12 +82,12 @@ def test_a_table_saved_by_a_program_reads_the_same_and_its_cells_stay_as_written
         ("path", "label", "patient", "seen"),
         ("a/1.png", 10, "007", True),
         ("a\\2.png", 9, "NA", False),
-        ("./a/3.png", 10, "nan", None),
+        ("./a/3.png", 10, "1e5", None),
     ]
     file = save(kind, pictures / f"table.{kind}", rows)
     found = listing(file, patient_column="patient", unit="patient")
     assert said(found) == [("a/1.png", "10"), ("a/2.png", "9"), ("a/3.png", "10")]
-    assert found.class_names == ("9", "10") and [one.patient for one in found.pictures] == ["007", "NA", "nan"]
+    assert found.class_names == ("9", "10") and [one.patient for one in found.pictures] == ["007", "NA", "1e5"]
 
 
 def test_a_line_that_tells_excel_the_separator_is_no_row(pictures: Path) -> None:

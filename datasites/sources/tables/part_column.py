@@ -1,0 +1,44 @@
+"""A table's column that says which part of a data set each picture is of: pictures to measure models on stay out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.folders.splits import parts_among
+from policies.errors import DataError
+
+_HEAD = re.compile(
+    r"(?:data|train)?[ _-]?(?:splits?|sub[ _-]?set|set|partition|usage|phase)|train[ _/-]?(?:val|test)[ _/-]?(?:test)?|"
+    r"划分|数据集|数据划分|子集",
+    re.IGNORECASE,
+)
+
+
+def is_of_parts(head: str) -> bool:
+    """Whether a column of this name may say the part of a data set."""
+    return _HEAD.fullmatch(head.strip()) is not None
+
+
+def refuse_parts(columns: Mapping[str, Sequence[str]], settings: DatasetSettings) -> None:
+    """Refuses rows of several parts, where the settings name neither one of them nor the column.
+
+    Args:
+        columns: Of a table, each with all of its cells.
+        settings: The dataset's.
+
+    Raises:
+        DataError: With the column and its parts in private.
+    """
+    for head, cells in columns.items():
+        if not is_of_parts(head) or head in (settings.site_column, *settings.label_columns, *settings.safe_columns):
+            continue
+        if parts := parts_among({cell.strip() for cell in cells}):
+            raise DataError(
+                "The table has a column that says which part of a data set each picture is of, and has rows of several "
+                "parts. Name the column as site_column and the part to train on as site, or give a table of that part "
+                "alone, and keep the others to measure models on (--test). If all are to be trained on, name the "
+                "column in safe_columns.",
+                private=f"Column {head}: {', '.join(parts)}",
+            )

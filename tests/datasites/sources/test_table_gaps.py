@@ -1,0 +1,82 @@
+"""Cells that say nothing are no class and no patient; rows of several parts of a data set are not one hospital's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.array_store import listed
+from support.dicom_files import made, written
+from support.painting import Paint
+
+from datasites.sources.dicom.patients import NO_PATIENT, patients
+from policies.errors import DataError
+
+Table = Callable[..., Path]
+
+
+@pytest.fixture
+def table(tmp_path: Path, paint: Paint) -> Table:
+    """Writes a table with a picture for each row."""
+
+    def write(*rows: str, heads: str = "path,label,more") -> Path:
+        for number in range(len(rows)):
+            paint(f"{number}.png")
+        file = tmp_path / "labels.csv"
+        lines = [heads, *(f"{number}.png,{row}" for number, row in enumerate(rows))]
+        file.write_text("\n".join(lines), encoding="utf-8")
+        return file
+
+    return write
+
+
+@pytest.mark.parametrize("cell", ["NaN", "nan", "N/A", "NA", "#N/A", "#NV", "<NA>", "null", "?"])
+def test_what_programs_write_into_an_empty_cell_is_no_class(table: Table, cell: str) -> None:
+    file = table("red,1", "white,1", f"{cell},1")
+    with pytest.raises(DataError, match="a label says that none was filled in") as refused:
+        listed(file)
+    assert f"in lines 4 ({cell})" in refused.value.private and cell not in refused.value.public
+    assert listed(file, class_names=("red", "white", cell)).pictures[2].labels == (2,)
+
+
+@pytest.mark.parametrize("cell", ["NaN", "n/a", "unknown", "None", "anonymous", "未知"])
+def test_a_patient_whom_nobody_named_is_missing(table: Table, cell: str) -> None:
+    file = table("red,p1", "white,p2", f"red,{cell}")
+    with pytest.raises(DataError, match="a patient is missing") as refused:
+        listed(file, patient_column="more")
+    assert "in lines 4" in refused.value.private
+    assert patients([(cell, ""), ("p1", "")]) == [NO_PATIENT, "p1"]
+
+
+def test_nobody_is_no_patient_of_two_hospitals(table: Table) -> None:
+    file = table("red,n,p1", "white,n,p2", "red,s,NaN", "red,s,p1", heads="path,label,ward,who")
+    found = listed(file, site="n", site_column="ward", patient_column="who")
+    assert found.patients_elsewhere == {"p1"}
+
+
+@pytest.mark.parametrize("head", ["split", "Subset", "dataset", "train_test", "划分"])
+def test_rows_to_measure_models_on_are_not_trained_on_unless_the_hospital_says_so(table: Table, head: str) -> None:
+    many = ["red,train", "white,train"] * 150
+    file = table(*many, "red,test", heads=f"path,label,{head}")
+    with pytest.raises(DataError, match="which part of a data set each picture is of") as refused:
+        listed(file)
+    assert refused.value.private == f"Column {head}: test, train"
+    assert len(listed(file, site_column=head, site="train").pictures) == 300
+    assert len(listed(file, safe_columns=(head,)).pictures) == 301
+
+
+def test_a_column_of_one_part_or_of_other_words_stops_nothing(table: Table) -> None:
+    assert len(listed(table("red,train", "white,train", heads="path,label,split")).pictures) == 2
+    assert len(listed(table("red,A", "white,B", heads="path,label,split")).pictures) == 2
+
+
+def test_parts_in_a_table_of_dicom_files_are_seen_too(tmp_path: Path) -> None:
+    folder = tmp_path / "dicom"
+    folder.mkdir()
+    for name in ("1.dcm", "2.dcm"):
+        written(made([[0, 100], [200, 255]]), folder / name)
+    file = tmp_path / "labels.csv"
+    file.write_text("path,label,split\n1.dcm,red,train\n2.dcm,white,val\n", encoding="utf-8")
+    with pytest.raises(DataError, match="which part of a data set each picture is of"):
+        listed(folder, labels_from="table", table=str(file))
