@@ -11,6 +11,7 @@ from datasites.sources.contents import Measured, PictureFiles, by_file, content_
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.file_picture import FilePicture
 from datasites.sources.folders.levels import Owner, one_form, owner_of
+from datasites.sources.folders.masks import refuse_folder_of_masks, refuse_masks
 from datasites.sources.folders.splits import refuse_splits
 from datasites.sources.folders.unnamed import refuse_unnamed
 from datasites.sources.folders.walk import Found, Walk
@@ -43,6 +44,7 @@ def list_class_folders(
     names = reading.class_names(others)
     reading.names.refuse(_SAFE)
     entries = reading.entries_of_the_site()
+    refuse_masks(picture.inside for picture, _ in entries)
     reports = _reports(folder, [picture.inside for picture, _ in entries]) if settings.text_length else None
     listed = [
         ListedPicture(
@@ -103,6 +105,7 @@ class _Reading:
         found = self.with_pictures.union(*map(_classes_of, others))
         refuse_unnamed(found)
         refuse_splits(found)
+        refuse_folder_of_masks(found)
         for name in sorted(found):
             self.names.look("class names", name)
         self.names.refuse(_SAFE)
