@@ -280,6 +280,11 @@ def count(many: int, noun: str) -> str:
     return f"{many:,} {noun}{'' if many == 1 else 's'}"
 
 
+def sizes(least: int, most: int, what: str) -> str:
+    """Sizes from the least to the most, as one number where they are one: `80 units`, `20 to 80 units`."""
+    return count(most, what) if least == most else f"{least:,} to {count(most, what)}"
+
+
 def _factor(power: float) -> str:
     """e to `power`, rounded up."""
     if power > 20:

@@ -41,7 +41,7 @@ def catalog_table(
         shown.add_row(
             dataset.datasite,
             dataset.name,
-            f"{dataset.modality}, {_shape(dataset)}" + (f" and {dataset.text.length} words" if dataset.text else ""),
+            _pictures(dataset),
             f"{dataset.label_kind}: {', '.join(dataset.class_names)}",
             dataset.unit,
             str(dataset.public_size),
@@ -54,6 +54,12 @@ def catalog_table(
         shown.add_row(name, line(("not reached", "red")))
         told.append(f"{name} was not reached: {reason}")
     return Group(shown, *map(line, told))
+
+
+def _pictures(dataset: DatasetInfo) -> str:
+    """Kind of pictures, where the hospital declares one, their shape, and the length of reports."""
+    kind = "" if dataset.modality == "other" else f"{dataset.modality}, "
+    return kind + _shape(dataset) + (f" and {dataset.text.length} words" if dataset.text else "")
 
 
 def check_table(checks: Sequence[HospitalCheck]) -> Group:

@@ -55,7 +55,7 @@ def _say_plan(plan: TrainingPlan, hospitals: Sequence[MadeUpHospital]) -> None:
     if epsilon is not None and plan.privacy is not None:
         cost = f"at real hospitals epsilon {rounded.cost(epsilon)} at delta {plan.privacy.delta:g}"
     say(
-        f"A simulation of {wording.count(len(hospitals), 'hospital')} of {sizes[0]} to {sizes[-1]} units: "
+        f"A simulation of {wording.count(len(hospitals), 'hospital')} of {wording.sizes(sizes[0], sizes[-1], 'unit')}: "
         f"{wording.count(plan.rounds, 'round')} of {wording.count(plan.steps_per_round, 'step')}, {cost}."
     )
     say("Its noise follows from the seed and protects nobody: simulate on public data alone.")

@@ -187,3 +187,12 @@ def test_the_catalog_shows_what_the_pictures_are_and_what_the_hospital_asks() ->
     assert "ct, 16x16x1" in shown and "multi: dark, bright" in shown
     assert "picture form: 16x16, fit, window percentile, 8 bits" in shown and "picture form: not declared" in shown
     assert "terms of use: For research on lungs alone." in shown
+
+
+def test_the_catalog_names_no_kind_of_pictures_where_the_hospital_declares_none() -> None:
+    console = Console(width=200, file=io.StringIO())
+    console.print(
+        catalog_table([(dataset(modality="other", limits={"min_noise_multiplier": 1.0}), BudgetAnswer(8.0, 1.5, 1e-5))])
+    )
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "16x16x1" in shown and "other" not in shown

@@ -373,6 +373,11 @@ def test_the_promise_covers_the_baselines_where_they_are_known(page_of):
     assert "with the local-only baselines" in page_of(study(privacy_total=total))
 
 
+def test_sizes_that_are_all_the_same_are_one_number():
+    assert wording.sizes(80, 80, "unit") == "80 units"
+    assert wording.sizes(20, 1000, "unit") == "20 to 1,000 units"
+
+
 def test_the_promise_names_the_unit_that_holds_everywhere():
     patients = {name: PrivacySpent(1.0, 1e-5, "patient") for name in ("north", "south")}
     assert "one patient with all their pictures" in wording.guarantee(study(privacy=patients))
