@@ -114,13 +114,17 @@ def test_columns_of_progress_read_no_markup() -> None:
 def test_the_pages_escape_and_show_every_value() -> None:
     made = _calls("Environment")
     pages = ("researcher/reports", "datasites/datasets", "datasites/review", "datasites/study_report")
+    record = "datasites/review/page.py"  # in every language
     console = "datasites/pages/frame/templates.py"  # whose own tests show that it escapes, in every language
     assert set(made) == {console, *(f"{room}/page.py" for room in pages)}
     for name in set(made) - {console}:
         page = importlib.import_module(name.removesuffix(".py").replace("/", "."))
-        text = page._TEMPLATES.from_string("{{ text }}{{ 'a\u202eb' }}").render(text="<b>\x1b")
-        assert text == "&lt;b&gt;\\x1ba\\u202eb"
-        assert not re.search(r"\|\s*safe", (PROJECT / name).with_name("page.html.jinja").read_text())
+        environments = [page._TEMPLATES] if name != record else [page._template(one).environment for one in page.CODES]
+        for environment in environments:
+            text = environment.from_string("{{ text }}{{ more }}").render(text="<b>\x1b", more="a\u202eb")
+            assert text == "&lt;b&gt;\\x1ba\\u202eb"
+        (template,) = (PROJECT / name).parent.rglob("page.html.jinja")
+        assert not re.search(r"\|\s*safe", template.read_text())
 
 
 def test_classes_show_themselves_in_a_notebook_by_escaped_elements_alone() -> None:

@@ -424,7 +424,7 @@ def test_the_card_shows_what_an_own_model_is_made_of(own: ConsoleOfFakes, book: 
     assert "resnet18 is the nearest: 88% alike, with 40 layers in both" in html.unescape(shown)
     assert shown.count('<rect class="part"') == MOST_BOXES and "not drawn: 5" in shown
     assert 'aria-labelledby="network-title network-what"' in shown and '<title id="network-title">' in shown
-    assert "<script>window" not in shown and "&lt;script&gt;window.ran=1&lt;/s…" in shown
+    assert "<script>window" not in shown and "&lt;script&gt;window" in shown
     assert "part1 ×3" in shown
     chinese = asked(own, REVIEWER_NAME, f"/requests/{PENDING}", "zh").text
     assert "研究者的自有网络" in chinese and "未显示的其余层数：3" in chinese

@@ -34,7 +34,8 @@ def write_all(
         digest=lambda: "0" * 64,
         server=ServerSpec(strategy),
     )
-    datasets = {"cells": SimpleNamespace(form=form), "others": SimpleNamespace(form=PictureForm((1, 1), 3))}
+    others = SimpleNamespace(form=PictureForm((1, 1), 3), modality="xray")
+    datasets = {"cells": SimpleNamespace(form=form, modality="fundus"), "others": others}
     study = SimpleNamespace(
         plan=plan,
         requests={"north": None},
@@ -54,7 +55,7 @@ def test_a_model_knows_how_to_read_a_file_as_its_hospitals_did(
 ) -> None:
     write_all(tmp_path, monkeypatch, form=form)
     saved = load_model(tmp_path / training_session.MODEL_FILE)
-    assert saved.form == form and set(saved.privacy) == {"north"}
+    assert saved.form == form and set(saved.privacy) == {"north"} and saved.modality == "fundus"
 
 
 def test_where_each_hospital_has_a_model_of_its_own_it_is_a_file_that_every_command_takes(
