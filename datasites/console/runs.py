@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
@@ -12,8 +13,8 @@ from datasites.console.console import CHANGES, READS, Console, router_below
 from datasites.runs.queue import Run
 
 MOST_ON_A_PAGE = 500
-# The event of the audit log that holds why a run failed.
-FAILED = "run failed"
+# The events of the audit log that hold why a run failed, and how many GPUs it has.
+FAILED, STARTED = "run failed", "run started"
 
 
 def make_routes(console: Console) -> APIRouter:
@@ -41,11 +42,13 @@ class RunStory:
         row: As the list shows it.
         researcher: Whose it is; empty where the account is gone.
         private: Why it failed, as the audit log says it; empty where it did not, or where nothing more is known.
+        gpus: How many GPUs its latest attempt was leased, 0 where it ran on the processors; None before it began.
     """
 
     row: RunRow
     researcher: str
     private: str
+    gpus: int | None = None
 
 
 def run_page(console: Console, state: str | None, after: str | None, count: int) -> RunPage:
@@ -69,12 +72,16 @@ def run_story(console: Console, run_id: str) -> RunStory:
         AuditBroken: Its end stands in a log that does not hold.
     """
     run = console.queue.named(run_id)
-    private = ""
-    if run.state == "failed":
-        found = console.books.audit.index.search(run.id, event=FAILED, count=1).rows
-        private = "".join(str(one.details.get("detail") or "") for one in found if one.details.get("run") == run.id)
+    private = str(_told(console, run, FAILED).get("detail") or "") if run.state == "failed" else ""
+    gpus = _told(console, run, STARTED).get("gpus")
     row = RunRow(**vars(run), queue_position=console.queue.position(run))
-    return RunStory(row, console.accounts.known(run.account), private)
+    return RunStory(row, console.accounts.known(run.account), private, gpus if isinstance(gpus, int) else None)
+
+
+def _told(console: Console, run: Run, event: str) -> Mapping[str, object]:
+    """What the newest event of a kind says of a run; nothing where there is none."""
+    found = console.books.audit.index.search(run.id, event=event, count=1).rows
+    return next((one.details for one in found if one.details.get("run") == run.id), {})
 
 
 def cancel_run(console: Console, run_id: str) -> Run:

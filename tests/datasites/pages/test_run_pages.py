@@ -71,6 +71,15 @@ def test_the_private_reason_of_a_failure_is_for_the_hospitals_people_and_obeys_n
     assert MARKUP not in text and "ada@example.org" in text
 
 
+def test_a_run_says_how_many_gpus_its_latest_attempt_has(own_console: ConsoleOfFakes) -> None:
+    run = run_in(own_console, "running")
+    with browsing(own_console, REVIEWER_NAME) as client:
+        assert "<dt>GPUs</dt>" not in client.get(f"/runs/{run.id}").text
+        for gpus, told in ((2, "2"), (0, "none; it runs on the processors")):
+            own_console.noted.log.write("run started", run=run.id, request=run.request_id, round=0, gpus=gpus)
+            assert f"<dt>GPUs</dt><dd>{told}</dd>" in client.get(f"/runs/{run.id}").text
+
+
 def test_an_admin_cancels_without_scripts_and_a_reviewer_cannot(
     own_console: ConsoleOfFakes, context_of: Callable[..., BrowserContext]
 ) -> None:
