@@ -125,8 +125,10 @@ def sandbox(examined: ExaminedDatasite) -> Iterator[Finding]:
     missing = [one for one in pieces if not one.present]
     for one in missing:
         refused = required and one.required
-        advice = "Runs are refused without it." if refused else "Runs have the other pieces, and go on without it."
-        if one.piece.startswith("control") and not refused:
+        advice = "Runs have the other pieces, and go on without it."
+        if refused:
+            advice = "Runs are refused without it."
+        elif one.required_with_gpus:
             advice = "Runs with a GPU are refused without it; the others go on."
         yield Finding("sandbox", PROBLEM if refused else WARNING, f"no {one.piece}: {one.why}", advice)
     if not missing:

@@ -21,12 +21,10 @@ _WORDS = frozenset(
     }
 )
 """Of programs: some write them for an empty cell, some for a sum that could not be done."""
-_NOBODY = frozenset(
+_NO_LABEL = _WORDS | {"na", "nat"}  # of a patient these may be a code or initials
+_NOBODY = _WORDS | frozenset(
     {"none", "unknown", "unbekannt", "anonymous", "anonym", "anonymized", "anonymised", "-", "未知", "不详", "匿名"}
 )
-
-
-_NO_LABEL = _WORDS | {"na", "nat"}  # of a patient these may be a code or initials
 
 
 def is_not_filled_in(label: str) -> bool:
@@ -36,4 +34,4 @@ def is_not_filled_in(label: str) -> bool:
 
 def is_nobody(patient: str) -> bool:
     """Whether a patient's identifier is none, so that pictures of several patients would be one's."""
-    return patient.strip().casefold() in _WORDS | _NOBODY
+    return patient.strip().casefold() in _NOBODY

@@ -20,6 +20,8 @@ from policies.graphs.operators import OPERATORS
 from policies.graphs.values import Refusal, Value, check_size, spelled
 from policies.untrusted_text import shown
 
+_PARAMETER = "parameter:"
+
 
 @dataclass(frozen=True)
 class ProvedNode:
@@ -41,6 +43,12 @@ class ProvedNode:
     value: Value
     copied: tuple[int, ...]
     multiplications: int
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters among its inputs, in order, each once."""
+        named = (name for name in dict.fromkeys(self.inputs) if name.startswith(_PARAMETER))
+        return tuple(name.removeprefix(_PARAMETER) for name in named)
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,7 @@ def prove(graph: Graph, limits: GraphLimits = LIMITS) -> Proof:
         numbers += sum(inputs[place].numbers for place in proved.copied)
         costs.add(node.inputs, proved.value, proved.multiplications, numbers, _place(number, node))
     _check_end(graph, nodes[-1].value, unused)
-    weights = sum(known[f"parameter:{name}"].numbers for name in graph.parameters)
+    weights = sum(known[_PARAMETER + name].numbers for name in graph.parameters)
     return Proof(graph, tuple(nodes), costs.multiplications, costs.numbers, weights)
 
 
@@ -102,7 +110,7 @@ def _beginnings(graph: Graph) -> dict[str, Value]:
     """What is known before the first node: pictures, parameters, constants."""
     height, width, channels = graph.image_shape
     known = {PICTURES: Value((1, channels, height, width), batch=0)}
-    known |= {f"parameter:{name}": Value(shape, trained=True) for name, shape in graph.parameters.items()}
+    known |= {_PARAMETER + name: Value(shape, trained=True) for name, shape in graph.parameters.items()}
     known |= {
         f"constant:{name}": Value(one.shape, kind=one.kind, ends=_ends(one)) for name, one in graph.constants.items()
     }

@@ -13,8 +13,6 @@ from policies.graphs.proof import Proof, ProvedNode
 from policies.graphs.values import spelled
 from policies.plans.plan_json import ADDED_LATER
 
-_PARAMETER = "parameter:"
-
 
 @dataclass(frozen=True)
 class Layer:
@@ -72,7 +70,7 @@ def summary_of(proof: Proof) -> Summary:
 
 
 def _layer(proof: Proof, node: ProvedNode) -> Layer | None:
-    names = [name.removeprefix(_PARAMETER) for name in dict.fromkeys(node.inputs) if name.startswith(_PARAMETER)]
+    names = node.parameters
     if not names:
         return None
     shapes = proof.graph.parameters

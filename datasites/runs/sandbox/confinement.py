@@ -36,7 +36,8 @@ _MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu", "/dev/u
 _GPU_READ = ("/proc/driver/nvidia", "/proc/devices", "/sys/bus/pci/devices", "/sys/module/nvidia", "/usr/share/nvidia")
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools")
 # Not needed where the others are: a second wall, or more than one process needs.
-OPTIONAL = frozenset({"TCP rules", "signal and socket scope", "own account", "control group"})
+OF_GPUS = "control group"  # nothing else limits the memory of a run with a GPU
+OPTIONAL = frozenset({"TCP rules", "signal and socket scope", "own account", OF_GPUS})
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Piece:
     def required(self) -> bool:
         """Whether `require_sandbox` refuses runs without it."""
         return self.piece not in OPTIONAL
+
+    @property
+    def required_with_gpus(self) -> bool:
+        """Whether it refuses a run that has a GPU without it."""
+        return self.required or self.piece == OF_GPUS
 
 
 @dataclass(frozen=True)
@@ -191,8 +197,8 @@ def sandbox_report() -> tuple[Piece, ...]:
     try:
         find_delegated()
     except OSError as error:
-        failed["control group"] = str(error)
-    return tuple(Piece(name, name not in failed, failed.get(name, "")) for name in (*names, "control group"))
+        failed[OF_GPUS] = str(error)
+    return tuple(Piece(name, name not in failed, failed.get(name, "")) for name in (*names, OF_GPUS))
 
 
 def draw_uid() -> int:

@@ -12,7 +12,6 @@ from policies.graphs.graph import PICTURES
 from policies.graphs.proof import Proof, ProvedNode
 from policies.graphs.values import spelled
 
-_PARAMETER = "parameter:"
 _BEGIN = ("conv2d", "linear", "attention", "matmul", "mean", "adaptive_average_pool2d")
 """Operators that begin a block of their own where nothing branches."""
 
@@ -90,8 +89,7 @@ def _ends(nodes: Sequence[ProvedNode]) -> Iterator[int]:
 
 def _block(proof: Proof, begin: int, end: int) -> Block:
     nodes, shapes = proof.nodes[begin:end], proof.graph.parameters
-    names = dict.fromkeys(name for node in nodes for name in node.inputs if name.startswith(_PARAMETER))
-    own = [name.removeprefix(_PARAMETER) for name in names]
+    own = list(dict.fromkeys(name for node in nodes for name in node.parameters))
     before = (place for place in reversed(range(begin)) if proof.nodes[place].value.batch is not None)
     comes_in = next((f"node:{place}" for place in before), PICTURES)
     return Block(

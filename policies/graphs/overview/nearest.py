@@ -11,7 +11,6 @@ from pathlib import Path
 from policies.graphs.proof import Proof
 
 LAYERS_FILE = Path(__file__).with_name("built_in_layers.json")
-_PARAMETER = "parameter:"
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,8 @@ def layers_of(proof: Proof) -> tuple[str, ...]:
     """Returns each layer of a proved graph as a word: its operator, and the shapes of its trained numbers, in order."""
     found = []
     for node in proof.nodes:
-        own = [name.removeprefix(_PARAMETER) for name in node.inputs if name.startswith(_PARAMETER)]
-        if own:
-            shapes = ("x".join(map(str, proof.graph.parameters[name])) for name in own)
+        if node.parameters:
+            shapes = ("x".join(map(str, proof.graph.parameters[name])) for name in node.parameters)
             found.append(" ".join((node.operator, *shapes)))
     return tuple(found)
 

@@ -16,6 +16,7 @@ import references
 
 from datasites.cli import console, main
 from datasites.files.state_folder import StateFolder
+from datasites.pages.languages.languages import CODES
 
 PROGRAM = "python -m datasites"
 CARD = {
@@ -129,6 +130,11 @@ def test_a_command_that_asks_a_datasite_prints_json_alone_and_a_sentence_or_tabl
     json.loads(capsys.readouterr().out)
     assert main([*words.split(), *arguments, "--name", "x"]) == 0
     assert capsys.readouterr().out.strip()
+
+
+def test_a_record_is_written_in_each_language_of_the_console() -> None:
+    (language,) = (param for param in params_of("record") if "--language" in param.opts)
+    assert isinstance(language.type, click.Choice) and tuple(language.type.choices) == CODES
 
 
 def test_an_end_says_what_ended_and_what_became_free(
