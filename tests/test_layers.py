@@ -359,7 +359,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.pages.frame": {
         "policies": "errors untrusted_text",
-        "datasites": "access audit_log pages.languages web",
+        "datasites": "access audit_log pages.languages review web",
     },
     "datasites.pages.daily": {
         "policies": "errors settings",

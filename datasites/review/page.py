@@ -27,6 +27,7 @@ from policies.answers.plain_values import from_plain, to_plain
 from policies.errors import ReceiptInvalid, RequestError
 from policies.graphs.overview.drawing import drawing_of
 
+TEMPLATES = Path(__file__).parent / "templates"
 _DOMAIN = b"wanwu-decision-record-v1\n"
 _MOST_IN_A_PLACE = 10_000
 _SIGNED = re.compile(r'<pre id="signed">(.*?)</pre>', re.DOTALL)
@@ -37,7 +38,7 @@ _SIGNATURE = re.compile(r'<code id="signature">([0-9a-f]{128})</code>')
 def _template(language: str) -> Template:
     """The record's template in one language."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(TEMPLATES),
         extensions=["jinja2.ext.i18n"],
         autoescape=True,
         undefined=StrictUndefined,

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from datasites.pages.frame.state_words import role_word, state_word
 from datasites.pages.languages.in_templates import speak
 from datasites.pages.languages.languages import Language, as_time
+from datasites.review.page import TEMPLATES as OF_RECORDS
 from policies.untrusted_text import shown
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -33,7 +34,7 @@ class Templates:
 def make_environment(language: Language) -> Environment:
     """Where templates of one language are found, with what all of them may call; one for a process, as they compile."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([TEMPLATES, OF_RECORDS]),
         extensions=["jinja2.ext.i18n"],
         autoescape=True,
         undefined=StrictUndefined,

@@ -21,16 +21,16 @@ LEAST_SIZE = 10  # of letters, in points of a screen
 CROWDED = Block("blocks.0." + "W" * 60, {f"operator_{n}": 1000 for n in range(30)}, "(4B, 4096, 4096)", 10**8, 1, 2, 9)
 WIDE = tuple(Block(letter * 200, {"conv2d": 1}, "(B, 8, 8, 8)", 10**6, 1, 1, 99) for letter in "WMmwQ_l")
 LONG = Layer("W" * 200, "conv2d", "(B, 8, 8, 8)", 80, 10**9)
-TEXTS = """() => [...document.querySelectorAll('svg.network text')].map(text => {
+TEXTS = """() => [...document.querySelectorAll('.network svg text')].map(text => {
   const own = text.getBoundingClientRect()
-  const boxes = [...document.querySelectorAll('svg.network rect')].map(box => box.getBoundingClientRect())
+  const boxes = [...document.querySelectorAll('.network svg rect')].map(box => box.getBoundingClientRect())
   const within = boxes.some(box => box.left <= own.left && own.right <= box.right
     && box.top <= own.top && own.bottom <= box.bottom)
-  const scale = document.querySelector('svg.network').getScreenCTM().a
+  const scale = document.querySelector('.network svg').getScreenCTM().a
   return [within, parseFloat(getComputedStyle(text).fontSize) * scale, getComputedStyle(text).fill]
 })"""
 
-OVER_FIGURES = """() => [...document.querySelectorAll('svg.network .name')].filter(name =>
+OVER_FIGURES = """() => [...document.querySelectorAll('.network svg .name')].filter(name =>
   name.getBoundingClientRect().right > name.nextElementSibling.getBoundingClientRect().left
 ).map(one => one.textContent)"""
 
@@ -58,9 +58,9 @@ def test_each_text_is_within_its_box_and_large_enough(browser: Browser, record: 
     page = context.new_page()
     page.goto(record.as_uri())
     found, over = page.evaluate(TEXTS), page.evaluate(OVER_FIGURES)
-    fills = page.evaluate("[...document.querySelectorAll('svg.network rect')].map(one => getComputedStyle(one).fill)")
+    fills = page.evaluate("[...document.querySelectorAll('.network svg rect')].map(one => getComputedStyle(one).fill)")
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
-    assert page.locator("svg.network").evaluate("one => one.querySelector('title').textContent") != ""
+    assert page.locator(".network svg").evaluate("one => one.querySelector('title').textContent") != ""
     context.close()
     assert len(found) >= 10
     assert all(within for within, _, _ in found)
