@@ -52,7 +52,13 @@ browser:
 	    apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium && exit 0; fi; \
 	  echo "The tests of the console's pages need a Chromium: install Debian's package 'chromium', or say CHROMIUM=/path/to/one."; exit 1
 
-test: setup simulation browser ## the tests, without the slow and real-data ones (TEST_PROCESSES=0 ARGS="-x tests/policies")
+# The chart for Kubernetes is rendered by helm and held against Kubernetes' own schemas.
+.PHONY: chart-tools
+chart-tools: out/deployment/helm
+out/deployment/helm: tests/support/chart_tools.py $(VENV)/.installed
+	$(BIN)/python tests/support/chart_tools.py
+
+test: setup simulation browser chart-tools ## the tests, without the slow and real-data ones (TEST_PROCESSES=0 ARGS="-x tests/policies")
 	$(BIN)/python -m pytest $(TOGETHER) -m "not slow and not real_data" $(ARGS)
 
 # The rooms that decide, and the picture of the house; none of these tests needs a running hospital.
@@ -72,7 +78,7 @@ fast-datasites: HALF = $(filter tests/datasites/%,$(GOVERNANCE))
 $(HALVES):
 	$(BIN)/python -m coverage run -p -m pytest -m "not slow and not real_data" $(HALF) $(ARGS)
 
-test-all: setup simulation browser ## every test, the slow and real-data ones too
+test-all: setup simulation browser chart-tools ## every test, the slow and real-data ones too
 	$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
 
 test-faults: setup ## 200 kills at random moments over studies at three hospitals; prints what was lost (FAULTS=...)

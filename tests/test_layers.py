@@ -782,7 +782,7 @@ def test_tests_stand_in_the_rooms_of_what_they_test_and_their_helpers_in_one() -
     for package in PACKAGES:
         rooms = {path.name for path in (PROJECT / "tests" / package).iterdir() if path.is_dir()} - {"__pycache__"}
         assert [room for room in rooms if not (PROJECT / package / room).is_dir()] == [], package
-    apart = {"support", "benchmarks", "chaos", "mutants"}
+    apart = {"support", "benchmarks", "chaos", "mutants", "images"}
     files = [file.relative_to(PROJECT / "tests") for file in _files("tests")]
     helpers = {str(file) for file in files if file.parts[0] not in apart and not file.name.startswith("test_")}
     assert {name for name in helpers if not name.endswith("conftest.py")} == {"references.py"}
@@ -791,6 +791,7 @@ def test_tests_stand_in_the_rooms_of_what_they_test_and_their_helpers_in_one() -
 def test_nothing_at_the_top_level_but_what_the_frame_allows() -> None:
     allowed = {*PACKAGES, "tests", "docs", "launch_datasites.py", "requirements.txt", "README.md", "pyproject.toml"}
     allowed |= {"Makefile", "README.zh-CN.md", "CHANGELOG.md", "LICENSE", "CONTRIBUTING.md", "SECURITY.md", "findings"}
+    allowed |= {"Containerfile", "compose.yaml"}
     made = {"out", "state", "__pycache__", "build"}
     found = {path.name for path in PROJECT.iterdir() if not path.name.startswith(".")}
     assert found - made <= allowed | {name for name in found if name.endswith(".egg-info")}

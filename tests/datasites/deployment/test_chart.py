@@ -1,0 +1,141 @@
+"""The chart for Kubernetes: what helm makes of it is what Kubernetes takes, and one datasite that lets nothing out."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from support.chart_tools import FOLDER, HELM, KUBERNETES, PROJECT
+
+from datasites import first_settings
+from datasites.config import DatasiteConfig
+from policies import __version__
+
+CHART = PROJECT / "datasites" / "deployment" / "chart"
+GIVEN: dict[str, Any] = {
+    "name": "hospital_d",
+    "publicNames": ["datasite.hospital.org"],
+    "researchersFrom": ["192.0.2.0/24"],
+    "pictures": {"claim": "pictures"},
+}
+FULL: dict[str, Any] = GIVEN | {
+    "researchers": ["researcher@university.org"],
+    "secrets": {"existing": "wanwu"},
+    "image": {"digest": "sha256:" + "0" * 64, "pullSecrets": ["registry"]},
+    "gpus": 2,
+    "runtimeClassName": "divisible",
+    "state": {"storageClass": "local"},
+    "egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.9/32"}}], "ports": [{"port": 587}]}],
+    "nodeSelector": {"site": "cellar"},
+    "tolerations": [{"key": "gpu", "operator": "Exists"}],
+    "affinity": {"podAntiAffinity": {}},
+    "service": {"type": "ClusterIP", "annotations": {"a": "b"}},
+    "settings": "runs_per_gpu = 1\n[dataset]\ndata_path = '/pictures'\n[limits]\nmax_study_epsilon = 1.0\n",
+}
+_helm = str(HELM) if HELM.exists() else shutil.which("helm")
+needs_helm = pytest.mark.skipif(_helm is None, reason="helm is not here: make chart-tools")
+
+
+def _rendered(values: dict[str, Any], folder: Path) -> subprocess.CompletedProcess[str]:
+    file = folder / "values.yaml"
+    file.write_text(yaml.safe_dump(values))
+    command = [str(_helm), "template", "site", str(CHART), "--values", str(file)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _objects(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    done = _rendered(values, folder)
+    assert done.returncode == 0, done.stderr
+    return {one["kind"]: one for one in yaml.safe_load_all(done.stdout) if one}
+
+
+@needs_helm
+@pytest.mark.parametrize(
+    ("values", "version"),
+    [(FULL, KUBERNETES[0]), (FULL, KUBERNETES[1]), (GIVEN | {"state": {"claim": "kept"}}, KUBERNETES[1])],
+    ids=["oldest", "newest", "least"],
+)
+def test_kubernetes_schemas_know_every_field_of_what_helm_makes(
+    values: dict[str, Any], version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not FOLDER.exists():
+        pytest.skip("the schemas are not here: make chart-tools")
+    monkeypatch.syspath_prepend(str(FOLDER))
+    validate = importlib.import_module("kubernetes_validate").validate
+    objects = _objects(values, tmp_path)
+    assert sorted(objects) == ["ConfigMap", "NetworkPolicy", "Service", "StatefulSet"]
+    for one in objects.values():
+        validate(one, version, strict=True)
+
+
+@needs_helm
+def test_helm_finds_no_fault_in_the_chart(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(FULL))
+    done = subprocess.run([str(_helm), "lint", "--strict", str(CHART), "-f", str(file)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@needs_helm
+def test_one_pod_runs_with_nothing_of_the_machine_and_one_port(tmp_path: Path) -> None:
+    made = _objects(FULL, tmp_path)
+    pod = made["StatefulSet"]["spec"]["template"]["spec"]
+    assert made["StatefulSet"]["spec"]["replicas"] == 1
+    assert "replicas" not in (CHART / "values.yaml").read_text()
+    assert pod["securityContext"]["runAsUser"] == 10001
+    assert pod["securityContext"]["seccompProfile"] == {"type": "Localhost", "localhostProfile": "wanwu/datasite.json"}
+    assert pod["automountServiceAccountToken"] is False
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+    for container in (*pod["initContainers"], *pod["containers"]):
+        allowed = container["securityContext"]
+        assert (allowed["readOnlyRootFilesystem"], allowed["allowPrivilegeEscalation"]) == (True, False)
+        assert allowed["capabilities"] == {"drop": ["ALL"]}
+        assert {one["name"] for one in container["volumeMounts"] if not one.get("readOnly")} == {"state", "scratch"}
+    (datasite,) = pod["containers"]
+    assert datasite["ports"] == [{"name": "researchers", "containerPort": 8081}]
+    assert datasite["resources"]["limits"]["nvidia.com/gpu"] == 2
+
+
+@needs_helm
+def test_researchers_networks_come_in_by_one_port_and_nothing_goes_out(tmp_path: Path) -> None:
+    policy = _objects(GIVEN, tmp_path)["NetworkPolicy"]["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    (rule,) = policy["ingress"]
+    assert rule["from"] == [{"ipBlock": {"cidr": "192.0.2.0/24"}}]
+    assert rule["ports"] == [{"port": "researchers", "protocol": "TCP"}]
+    assert policy["egress"] == []
+
+
+@needs_helm
+def test_the_settings_are_settings_of_a_datasite(tmp_path: Path) -> None:
+    made = _objects(FULL, tmp_path)
+    file = tmp_path / "settings.toml"
+    file.write_text('name = "hospital_d"\n' + made["ConfigMap"]["data"]["settings.toml"])
+    config = DatasiteConfig.from_toml(file)
+    assert (config.port, config.public_names) == (first_settings.PORT.default, ("datasite.hospital.org",))
+    assert config.console_host == "127.0.0.1" and str(config.console_port) in str(made["StatefulSet"])
+    assert config.limits.max_study_epsilon == 1.0
+    assert config.require_sandbox
+
+
+@needs_helm
+@pytest.mark.parametrize(
+    "change",
+    [{"name": ""}, {"publicNames": []}, {"researchersFrom": []}, {"pictures": {"claim": ""}}, {"replicas": 2}],
+    ids=lambda change: next(iter(change)),
+)
+def test_values_that_would_open_or_double_a_datasite_are_refused(change: dict[str, Any], tmp_path: Path) -> None:
+    done = _rendered(GIVEN | change, tmp_path)
+    assert done.returncode != 0
+    assert next(iter(change)) in done.stderr
+
+
+def test_the_chart_is_of_this_version() -> None:
+    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert about["appVersion"] == about["version"] == __version__
+    assert about["kubeVersion"].startswith(f">={KUBERNETES[0]}.")
