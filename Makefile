@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-all test-faults test-chaos test-load test-mutants test-gpu fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands bench-export bench-graphs bench-serving bench-study bench-simulation bench-few-rounds screenshots translations check types-product types-tests lock dist clean
+.PHONY: help setup demo test test-fast test-all test-faults test-chaos test-load test-mutants test-gpu fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands image image-test bench-export bench-graphs bench-serving bench-study bench-simulation bench-few-rounds screenshots translations check types-product types-tests lock dist clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -171,6 +171,9 @@ lock: ## resolve pyproject.toml into requirements.txt
 	$(BIN)/python -c "import tomllib; print('\n'.join(tomllib.load(open('pyproject.toml','rb'))['project']['optional-dependencies']['simulation']))" > $(VENV)/simulation.txt
 	$(BIN)/uv pip compile $(VENV)/simulation.txt --python-version 3.11 --constraint requirements.txt \
 	  --no-emit-index-url --no-header --no-annotate -o researcher/simulation/requirements.txt
+	$(BIN)/uv pip compile --quiet pyproject.toml --python-version 3.11 --override $(VENV)/overrides.txt --constraint requirements.txt \
+	  --no-emit-index-url --no-header --no-annotate -o $(VENV)/runtime.txt
+	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m images.locks $(VENV)/runtime.txt researcher/serving/requirements.txt
 
 # Times in the wheel are those of the last commit, so that the same commit gives the same bytes.
 dist: setup ## the wheel, the packages that it runs with, each by its digest, and serving's, into out/dist
@@ -182,6 +185,14 @@ dist: setup ## the wheel, the packages that it runs with, each by its digest, an
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate -o out/dist/requirements.txt
 	cp researcher/serving/requirements.txt out/dist/requirements-serving.txt
 	cd out/dist && sha256sum * > SHA256SUMS && cat SHA256SUMS
+
+# All that a build copies is laid out in out/image first: see tests/images/build.py.
+VARIANT ?= cpu
+image: setup ## images of datasite, researcher and serving, by buildah, podman or docker (VARIANT=cuda BASE=debian:12-slim TARGETS="serving")
+	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m images.build --variant $(VARIANT) $(if $(BASE),--base $(BASE)) $(if $(TARGETS),--targets $(TARGETS))
+
+image-test: setup ## after make image: three datasites and a researcher as containers, a study of two rounds, sizes and start times
+	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m images.trial
 
 clean: ## remove what the demo and the tests wrote
 	rm -rf out state .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,12 +8,14 @@ import json
 import platform
 import re
 from functools import cache
+from urllib.parse import quote
 
 import policies
 
 SPEC_VERSION = "1.6"
 DIGEST_FORM = re.compile("sha256:[0-9a-f]{64}")
 """How a receipt's `versions` names a bill, under `sbom`."""
+_INSTALLED = "\nStatus: install ok installed\n"
 
 
 @cache
@@ -45,6 +47,19 @@ def bill_of_materials() -> str:
     return json.dumps(bill, indent=1) + "\n"
 
 
+def bill_of_image(status: str) -> str:
+    """The CycloneDX JSON of an image: this environment, and the packages of Debian that its root is made of.
+
+    Args:
+        status: What /var/lib/dpkg/status of the image says.
+    """
+    bill = json.loads(bill_of_materials())
+    debian = [_debian_component(stanza) for stanza in status.split("\n\n") if _INSTALLED in stanza]
+    bill["components"] += debian
+    bill["dependencies"][0]["dependsOn"] += [one["bom-ref"] for one in debian]
+    return json.dumps(bill, indent=1) + "\n"
+
+
 def bill_digest(bill: str | bytes | None = None) -> str:
     """`sha256:` and the digest of a bill, of this environment's own if none is given."""
     text = bill_of_materials() if bill is None else bill
@@ -53,4 +68,11 @@ def bill_digest(bill: str | bytes | None = None) -> str:
 
 def _component(name: str, version: str) -> dict[str, str]:
     purl = f"pkg:pypi/{name}@{version}"
+    return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
+
+
+def _debian_component(stanza: str) -> dict[str, str]:
+    told = dict(re.findall(r"^(Package|Version|Architecture): (\S+)$", stanza, re.MULTILINE))
+    name, version = told["Package"], told["Version"]
+    purl = f"pkg:deb/debian/{name}@{quote(version, safe='')}?arch={told['Architecture']}"
     return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}

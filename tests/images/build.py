@@ -1,0 +1,201 @@
+"""`make image`: builds the images of the Containerfile, and says how large each is.
+
+    python -m images.build --targets datasite researcher serving --variant cpu
+
+First it lays out, in out/image, all that a build copies: the root file system that mmdebstrap makes of Debian's
+packages, the packages of the locks, each held against its digest, and Wanwu's own wheel. The build itself opens no
+connection.
+It takes buildah, podman or docker, the first that is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from images.no_cuda import stand_in
+from policies import __version__
+
+PROJECT = Path(__file__).resolve().parents[2]
+OUT = PROJECT / "out" / "image"
+LOCKS = PROJECT / "datasites" / "deployment" / "locks"
+TARGETS = ("datasite", "researcher", "serving")
+TOOLS = ("buildah", "podman", "docker")
+# Python, what packages in C++ need, certificates of authorities and the clocks of the world. Triton, which makes the
+# kernels for a GPU when a run first needs them, compiles a few lines of C for it.
+DEBIAN = {"cpu": ("python3.11", "libstdc++6", "ca-certificates", "tzdata")}
+DEBIAN["cuda"] = (*DEBIAN["cpu"], "gcc", "libc6-dev", "python3.11-dev")
+# Pages and translations for people at a terminal, of whom there are none in an image. Licences stay.
+_LEFT_OUT = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/doc/*")
+_KEPT = ("/usr/share/doc/*/copyright",)
+
+
+class CannotBuild(Exception):
+    """What is missing, and what to do."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """One call of `make image`.
+
+    Attributes:
+        tool: Program that builds.
+        variant: `cpu` or `cuda`.
+        base: Image that the root is taken from; empty where mmdebstrap makes it.
+        suite: Debian's release; Wanwu wants its Python 3.11.
+    """
+
+    tool: str
+    variant: str
+    base: str
+    suite: str = "bookworm"
+
+    def lay_out(self) -> None:
+        """Writes all that the build copies into out/image."""
+        (OUT / "wheels").mkdir(parents=True, exist_ok=True)
+        self._root()
+        self._packages()
+        self._wheel()
+
+    def make(self, target: str) -> str:
+        """Builds one target, after the root that it begins with, and returns the image's name."""
+        if target != "root" and not self.base:
+            self.make("root")
+        suffix = f"-{self.variant}" if self.variant != "cpu" and target != "serving" else ""
+        name = f"localhost/wanwu-{target}:{__version__}{suffix}"
+        values = {"VARIANT": self.variant, "VERSION": __version__, "REVISION": _commit("%H"), "CREATED": _commit("%cI")}
+        values["BASE"] = self.base or f"localhost/wanwu-root:{__version__}{suffix}"
+        command = [
+            self.tool,
+            *({"buildah": ("bud", "--layers"), "podman": ("build", "--layers")}.get(self.tool, ("build",))),
+        ]
+        command += ["--file", "Containerfile", "--target", target, "--tag", name]
+        command += [part for key, value in values.items() for part in ("--build-arg", f"{key}={value}")]
+        run([*command, *os.environ.get("IMAGE_FLAGS", "").split(), "."])
+        return name
+
+    def _root(self) -> None:
+        root, wanted = OUT / "root.tar", OUT / "root.json"
+        asked = json.dumps([self.base, self.suite, *DEBIAN[self.variant]])
+        if root.exists() and wanted.exists() and wanted.read_text() == asked:
+            return
+        if self.base:
+            tarfile.open(root, "w").close()  # the stage that unpacks it is not used
+        elif shutil.which("mmdebstrap") is None:
+            raise CannotBuild(
+                "The images' root is made by mmdebstrap, which is not here. Install Debian's package 'mmdebstrap', or "
+                "name an image with BASE=debian:12-slim."
+            )
+        else:
+            filters = [f"--dpkgopt=path-exclude={one}" for one in _LEFT_OUT]
+            filters += [f"--dpkgopt=path-include={one}" for one in _KEPT]
+            command = [
+                "mmdebstrap",
+                "--quiet",
+                "--variant=essential",
+                f"--include={','.join(DEBIAN[self.variant])}",
+                *filters,
+            ]
+            run([*command, *os.environ.get("MMDEBSTRAP_FLAGS", "").split(), self.suite, str(root)])
+        wanted.write_text(asked)
+
+    def _packages(self) -> None:
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+        for lock in ("installer", "serving", self.variant):
+            run([*pip, "--dest", str(OUT / "wheels"), "-r", str(LOCKS / f"{lock}.txt")])
+        (OUT / "no-cuda").mkdir(exist_ok=True)
+        if self.variant == "cpu":
+            for missing in [one for one in ("gcc", "readelf") if shutil.which(one) is None]:
+                raise CannotBuild(f"{missing} is not here. Install Debian's packages 'gcc' and 'binutils'.")
+            (torch,) = (OUT / "wheels").glob("torch-[0-9]*.whl")
+            done = OUT / "no-cuda" / f"{torch.name}.txt"
+            if not done.exists():
+                done.write_text("\n".join(stand_in(torch, OUT / "no-cuda")) + "\n")
+
+    def _wheel(self) -> None:
+        for old in (OUT / "wheels").glob("wanwu-*.whl"):
+            old.unlink()
+        uv = Path(sys.executable).with_name("uv")
+        time = {**os.environ, "SOURCE_DATE_EPOCH": _commit("%ct") or "315532800"}
+        run([str(uv), "build", "--quiet", "--wheel", "--out-dir", str(OUT / "wheels"), "."], environment=time)
+        for left in (PROJECT / "build", *PROJECT.glob("*.egg-info")):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def run(command: Sequence[str], *, environment: dict[str, str] | None = None) -> None:
+    """Runs one command in the project's folder.
+
+    Raises:
+        CannotBuild: It failed; it has said why.
+    """
+    ended = subprocess.run(command, cwd=PROJECT, env=environment, check=False)
+    if ended.returncode:
+        raise CannotBuild(f"{' '.join(command[:3])} ... failed with status {ended.returncode}.")
+
+
+def tool() -> str:
+    """The first program of `TOOLS` that can build here.
+
+    Raises:
+        CannotBuild: None can.
+    """
+    for name in TOOLS:
+        asked = (
+            [name, "version"] if name == "docker" else [name, "--version"]
+        )  # docker's own answers without its engine
+        if shutil.which(name) and subprocess.run(asked, capture_output=True, check=False).returncode == 0:
+            return name
+    raise CannotBuild(
+        "Images are built by buildah, podman or docker, and none is here. Install Debian's package 'buildah'."
+    )
+
+
+def size_bytes(name: str, of: str) -> int:
+    """Bytes of an image, unpacked, as the program that built it counts them."""
+    if of == "buildah":
+        told = subprocess.run([of, "images", "--json", name], capture_output=True, text=True, check=True).stdout
+        number, unit = json.loads(told)[0]["size"].split()
+        return round(float(number) * {"KB": 1e3, "MB": 1e6, "GB": 1e9}[unit])
+    command = [of, "image", "inspect", "--format", "{{.Size}}", name]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def main() -> None:
+    """Builds what was asked for, and prints and keeps sizes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS))
+    parser.add_argument("--variant", choices=sorted(DEBIAN), default="cpu", help="of the datasite's image")
+    parser.add_argument("--base", default="", help="image to take the root from, in place of mmdebstrap's")
+    options = parser.parse_args()
+    try:
+        build = Build(tool(), options.variant, options.base)
+        build.lay_out()
+        made = [build.make(target) for target in options.targets]
+    except CannotBuild as error:
+        sys.exit(str(error))
+    sizes = {name: size_bytes(name, build.tool) for name in made}
+    for name, size in sizes.items():
+        print(f"{name}: {size / 1e6:.0f} MB")
+    (OUT / "sizes.json").write_text(
+        json.dumps({"machine": platform.machine(), "built by": build.tool, "bytes": sizes}, indent=1)
+    )
+
+
+def _commit(form: str) -> str:
+    told = subprocess.run(
+        ["git", "log", "-1", f"--format={form}"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    return told.stdout.strip()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""The bill of an image lists its environment's packages and Debian's, as CycloneDX."""
+
+from __future__ import annotations
+
+import json
+
+from policies.papers.bill_of_materials import bill_of_image, bill_of_materials
+
+STATUS = """Package: libc6
+Status: install ok installed
+Architecture: amd64
+Version: 2.36-9+deb12u14
+
+Package: zlib1g
+Status: install ok installed
+Architecture: amd64
+Version: 1:1.2.13.dfsg-1
+
+Package: gone
+Status: deinstall ok config-files
+Architecture: all
+Version: 1.0
+"""
+
+
+def test_installed_packages_of_debian_follow_those_of_the_environment() -> None:
+    own, whole = json.loads(bill_of_materials()), json.loads(bill_of_image(STATUS))
+    assert whole["components"][: len(own["components"])] == own["components"]
+    debian = whole["components"][len(own["components"]) :]
+    assert [one["purl"] for one in debian] == [
+        "pkg:deb/debian/libc6@2.36-9%2Bdeb12u14?arch=amd64",
+        "pkg:deb/debian/zlib1g@1%3A1.2.13.dfsg-1?arch=amd64",
+    ]
+    assert whole["dependencies"][0]["dependsOn"][-2:] == [one["bom-ref"] for one in debian]
+
+
+def test_the_bill_of_an_image_is_valid_cyclonedx() -> None:
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill_of_image(STATUS)) is None
