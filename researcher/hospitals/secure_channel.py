@@ -17,6 +17,7 @@ from typing import Any
 import httpcore
 
 from policies.errors import ConfigError, DatasiteNotTrusted, DatasiteUnreachable, FederationError, WanwuError
+from researcher.hospitals.connections.answer_head import watch
 from researcher.hospitals.connections.read_ahead import ReadAheadBackend
 from researcher.hospitals.credentials import Credentials
 
@@ -97,7 +98,7 @@ class SecureChannel:
             timeout_seconds: Between two pieces of bytes; the channel's if None.
 
         Raises:
-            FederationError: The answer has more than `most` bytes.
+            FederationError: The answer has more than `most` bytes, or its head more than a head may have.
             DatasiteNotTrusted: What answers there is not the hospital.
             DatasiteUnreachable: Nothing answers, or the connection is closed before the answer, which is all that
                 someone learns whose certificate is not of this hospital's authority.
@@ -159,9 +160,20 @@ def signs_of_life(system: object) -> list[tuple[int, int, int]]:
     return [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *((socket.IPPROTO_TCP, name, value) for name, value in had)]
 
 
+class _WatchedTransport(httpx.HTTPTransport):
+    """Connections on which every answer's head is within its limits."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        watch(request)
+        return super().handle_request(request)
+
+
 def transport_of(context: ssl.SSLContext) -> httpx.HTTPTransport:
-    """Connections that are kept open, and end where nothing of the other side's system comes through any more."""
-    transport = httpx.HTTPTransport(verify=context, trust_env=False)
+    """Connections that are kept open, and end where nothing of the other side's system comes through any more.
+
+    An answer whose head goes over its limits (`answer_head`) raises `FederationError`.
+    """
+    transport = _WatchedTransport(verify=context, trust_env=False)
     transport._pool = httpcore.ConnectionPool(  # httpx has no way to name the backend
         ssl_context=context,
         max_connections=16,

@@ -9,9 +9,12 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import httpcore
+
+from researcher.hospitals.connections.answer_head import head_being_read
 
 RECORD_BYTES = 1 << 14
 """The most plain bytes of one TLS record (RFC 8446, 5.1)."""
@@ -36,7 +39,11 @@ class ReadAhead(httpcore.NetworkStream):
             httpcore.ReadTimeout: Nothing came in time.
             httpcore.ReadError: The connection broke before anything came. Where it breaks behind the first record, the
                 next read says so.
+            FederationError: What is read is an answer's head, and it goes over its limits (`answer_head`).
         """
+        head = head_being_read()
+        if head is not None:  # a record at a time: how much of more is body is not known here
+            return head.read(partial(self._stream.read, max_bytes), timeout)
         first = self._stream.read(max_bytes, timeout)
         if len(first) < RECORD_BYTES:
             return first
