@@ -42,6 +42,7 @@ LEAST_PICTURES = 100  # of a hospital; a draw that gives fewer is drawn again
 ALPHAS = (0.1, 0.5, 100.0)
 EPSILONS: tuple[float | None, ...] = (None, 8.0)
 PROXIMAL_MU = 0.1
+RUN = RunSpec(device="cpu", physical_batch_size=256)  # one pass for each draw of most hospitals
 
 
 def shared_out(pictures: Pictures, alpha: float, seed: int) -> dict[str, LabelledPictures]:
@@ -77,9 +78,7 @@ def plan_for(
     if strategy == "mr_mtl":
         settings["server_averaging"] = 0.0
     mu = PROXIMAL_MU if strategy == "fed_prox" else 0.0
-    return TrainingPlan(
-        "bench", "pictures", model, proximal_mu=mu, server=ServerSpec(strategy), run=RunSpec(device="cpu"), **settings
-    )
+    return TrainingPlan("bench", "pictures", model, proximal_mu=mu, server=ServerSpec(strategy), run=RUN, **settings)
 
 
 def run_study(
