@@ -33,7 +33,8 @@ class RoundDisplay:
     """A line for each hospital of one study, with the time that it has been in a round by this machine's clock.
 
     Below them stands how long the rounds that are left will take if they take as long as those that were seen. How far
-    a hospital is within a round nobody is told. Use it as a context manager.
+    a hospital is within a round nobody is told. Why a hospital is left out is printed when that begins or its reason
+    changes; that it is back is printed too. Use it as a context manager.
     """
 
     def __init__(self, console: PlainConsole, datasites: list[str], *, rounds: int, title: str = "") -> None:
@@ -53,6 +54,7 @@ class RoundDisplay:
         }
         self._left = self._progress.add_task("", total=None, name="time left", round=1, rounds=rounds, state="")
         self._took: list[float] = []
+        self._left_out: dict[str, str] = {}
         if title:
             console.print(title)
 
@@ -94,7 +96,12 @@ class RoundDisplay:
         for name, reason in record.skipped.items():
             if name in self._lines and name not in record.under_way:
                 self._progress.update(self._lines[name], round=record.round, state=LEFT_OUT)
-            self._console.print(line("    ", (f"without {name}", "yellow"), f": {reason}"))
+            if self._left_out.get(name) != reason:
+                self._console.print(line("    ", (f"without {name}", "yellow"), f": {reason}"))
+        for name in self._left_out:
+            if name not in record.skipped:
+                self._console.print(line("    ", (f"with {name}", "green"), " again"))
+        self._left_out = dict(record.skipped)
 
 
 def doing(event: RoundEvent) -> str:
