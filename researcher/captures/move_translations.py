@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from researcher.captures.translated import Call, Like, Translate, Untranslatable
+from researcher.captures.translated import Call, Like, Repeated, Translate, Untranslatable
 from researcher.captures.writer import Operand, Ref, spelled
 
 
@@ -137,14 +137,21 @@ def _index_select(call: Call) -> Ref:
 
 
 def _embedding(call: Call) -> Ref:
-    return _taken(call, call.value("weight"), 0, call.arguments["indices"])
+    weight, index = call.value("weight"), call.arguments["indices"]
+    if call.plain("padding_idx") >= 0 or call.plain("scale_grad_by_freq"):
+        raise Untranslatable("its rows have gradients of their own. Leave padding_idx and scale_grad_by_freq out")
+    if not isinstance(index, Repeated):
+        return _taken(call, weight, 0, index)
+    shape, _ = call.like
+    looked = _taken(call, weight, 0, index.one, like=(shape, None))
+    return call.add("expand", looked, shape=spelled(*call.like))
 
 
-def _taken(call: Call, value: Ref, axis: int, index: Operand) -> Ref:
+def _taken(call: Call, value: Ref, axis: int, index: Operand, like: Like | None = None) -> Ref:
     if not isinstance(index, torch.Tensor) or index.dtype not in (torch.int64, torch.int32):
         raise Untranslatable("its index is computed from the pictures. An index must be a constant of whole numbers")
     size = value.shape[axis]
-    return call.add("take", value, torch.where(index < 0, index + size, index), axis=axis)
+    return call.add("take", value, torch.where(index < 0, index + size, index), like=like, axis=axis)
 
 
 def _roll(call: Call) -> Ref:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +15,17 @@ Like = tuple[list[int], int | None]
 
 class Untranslatable(ValueError):
     """Why an operator cannot be translated as it is used here."""
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A constant that is the same for each picture: of a traced value with an axis of the pictures, one picture's part.
+
+    Attributes:
+        one: With length 1 on the axis of the pictures.
+    """
+
+    one: torch.Tensor
 
 
 class Call:

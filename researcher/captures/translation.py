@@ -14,7 +14,7 @@ from researcher.captures.exported import Traced, place_of, size_of, source_of
 from researcher.captures.layer_translations import LAYERS
 from researcher.captures.move_translations import MOVES
 from researcher.captures.number_translations import NUMBERS
-from researcher.captures.translated import Call, Untranslatable
+from researcher.captures.translated import Call, Repeated, Untranslatable
 from researcher.captures.writer import Operand, Ref, Writer, pictures
 
 _TRANSLATIONS = {**NUMBERS, **LAYERS, **MOVES}
@@ -38,6 +38,8 @@ _ADVICE = {
     "conv_transpose2d": "it has no per-picture rule. Use resizing and a convolution",
 }
 _RANDOM = ("bernoulli", "rand", "normal", "uniform", "multinomial", "poisson", "exponential_", "rrelu", "random")
+
+_ROWS = "it makes a value of as many rows as the batch has pictures. Let broadcasting do that"
 
 
 class Translation:
@@ -95,6 +97,8 @@ class Translation:
         arguments = self._arguments(node)
         if name.startswith(_RANDOM):
             self._refuse(node, "it draws random numbers. Private training adds noise of its own; take it out")
+        if name != "embedding" and any(isinstance(one, Repeated) for one in _flat(arguments.values())):
+            self._refuse(node, _ROWS)
         tensors = [one for one in _flat(arguments.values()) if isinstance(one, Ref | torch.Tensor)]
         if not any(isinstance(one, Ref) for one in tensors):
             return self._constant(node, arguments)
@@ -143,12 +147,22 @@ class Translation:
     def _constant(self, node: fx.Node, arguments: Mapping[str, Operand]) -> Operand:
         """What is computed from constants alone is computed here, once."""
         if any(_is_symbol(one) for one in _flat(arguments.values())):
-            self._refuse(node, "it makes a value of as many rows as the batch has pictures. Let broadcasting do that")
+            return self._repeated(node, arguments)
         given: Any = fx.node.map_arg(node.args, self._known.__getitem__)
         named: Any = fx.node.map_arg(node.kwargs, self._known.__getitem__)
         function: Any = node.target
         found = function(*given, **named)
         return list(found) if isinstance(found, tuple) else found
+
+    def _repeated(self, node: fx.Node, arguments: Mapping[str, Operand]) -> Repeated:
+        """A constant that is expanded to a row for each picture."""
+        base = arguments.get("self")
+        if _name(node) != "expand" or not isinstance(base, torch.Tensor):
+            self._refuse(node, _ROWS)
+        shape, batch = size_of(node.meta["val"], node)
+        if batch is None or shape[batch] != 1:
+            self._refuse(node, _ROWS)
+        return Repeated(base.expand(shape))
 
     def _arguments(self, node: fx.Node) -> Mapping[str, Operand]:
         """Every argument by its name, those that were not given with their defaults."""

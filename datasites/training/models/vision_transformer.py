@@ -76,7 +76,7 @@ class VisionTransformer(nn.Module):
         """Float32, (B, num_classes), from float32, (B, C, H, W)."""
         patches = self.patches(F.pad(images, self.padding)).flatten(2).transpose(1, 2)
         places = torch.arange(self.positions.num_embeddings, device=images.device)
-        tokens = F.pad(patches, (0, 0, 1, 0)) + self.positions(places.expand(len(images), -1))
+        tokens = F.pad(patches, (0, 0, 1, 0)) + self.positions(places.expand(images.shape[0], -1))
         return self.head(self.norm(self.blocks(tokens))[:, 0])
 
 

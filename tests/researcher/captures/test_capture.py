@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,9 +15,11 @@ from torch import nn
 
 from datasites.training.book_keeping import BookKeeping
 from datasites.training.graphs import GraphModel
+from datasites.training.models import build_model
 from policies.errors import GraphError
 from policies.graphs.proof import prove
 from policies.graphs.reading import read_graph
+from policies.plans.model_spec import ModelSpec
 from researcher.captures.capture import CapturedModel, capture
 from researcher.captures.named import capture_named
 from researcher.cli.program import main
@@ -112,6 +116,60 @@ def test_a_table_is_looked_up_by_products_over_several_letters() -> None:
     found = BookKeeping(model.float(), 0.05).norms_and_sum(pictures, labels, torch.ones(3, dtype=torch.bool))[1]
     assert distance(found, expected) <= 1e-5 * norm_of(expected)
     assert norm_of(expected[:1]) > 0  # of the table
+
+
+class Positions(nn.Module):
+    """A table of positions that is looked up once for each picture, by an index of as many rows as the batch has.
+
+    Args:
+        later: What is done to the index on its way to the table.
+        settings: Of the table.
+    """
+
+    def __init__(self, later: Callable[[torch.Tensor], torch.Tensor] = lambda index: index, **settings: Any) -> None:
+        super().__init__()
+        self.later = later
+        self.table = nn.Embedding(16, 3, **settings)
+        self.head = nn.Linear(48, 4)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        tokens = F.avg_pool2d(pictures, 2).flatten(2).transpose(1, 2)
+        index = self.later(torch.arange(15, -1, -1).expand(pictures.shape[0], -1))
+        return self.head((tokens * self.table(index)).flatten(1))
+
+
+@pytest.mark.parametrize("kind", ["own", "vit_small"])
+def test_a_table_that_is_looked_up_once_for_each_picture_is_captured(kind: str) -> None:
+    torch.manual_seed(2)
+    shape, network = SHAPE, Positions()
+    if kind == "vit_small":  # the built-in model itself, small
+        shape = (28, 28, 3)
+        network = build_model(ModelSpec(kind, shape, 4, options={"depth": 1, "width": 64}))
+    model = capture(network, image_shape=shape, num_classes=4).build()
+    pictures, labels = torch.randn(3, 3, *shape[:2]), torch.tensor([0, 1, 2])
+    own = dict(network.named_parameters())
+    assert {name for name, _ in model.named_parameters()} == set(own)
+    names = [name for name, _ in model.named_parameters()]
+    expected = one_by_one(network.double(), pictures.double(), labels, 0.05)  # by the network, not by its graph
+    expected = [dict(zip(own, expected, strict=True))[name] for name in names]
+    found = BookKeeping(model, 0.05).norms_and_sum(pictures, labels, torch.ones(3, dtype=torch.bool))[1]
+    assert distance(found, expected) <= 1e-5 * norm_of(expected)
+    assert norm_of([dict(zip(names, expected, strict=True))[next(n for n in names if "table" in n or "pos" in n)]]) > 0
+
+
+@pytest.mark.parametrize(
+    ("network", "why"),
+    [
+        (Positions(lambda index: index + 0), "as many rows as the batch"),
+        (Positions(lambda index: index.flip(0)), "as many rows as the batch"),
+        (Positions(lambda index: index.new_zeros(index.shape[0], 16)), "as many rows as the batch"),
+        (Positions(padding_idx=3), "padding_idx"),
+        (Positions(scale_grad_by_freq=True), "scale_grad_by_freq"),
+    ],
+)
+def test_rows_of_a_batch_that_are_anything_but_looked_up_are_refused(network: nn.Module, why: str) -> None:
+    with pytest.raises(GraphError, match=why):
+        capture(network, image_shape=SHAPE, num_classes=4)
 
 
 def test_the_network_itself_is_left_as_it_is() -> None:
