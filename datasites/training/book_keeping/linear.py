@@ -25,6 +25,8 @@ from datasites.training.book_keeping.gram import gram, square_norms_of, writing_
 from datasites.training.book_keeping.product_sums import MOST_POSITIONS, sum_of_products
 from datasites.training.dp_sgd.weighted_sums import full_precision
 
+_ALIGNMENT_BYTES = 16
+
 
 def linear(
     book: Book, anchor: torch.Tensor, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
@@ -56,6 +58,21 @@ class _Call:
     bias: torch.Tensor | None
 
 
+def _outputs(inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """`F.linear`, on a processor with rows that begin where vectors do, and with two outputs at least.
+
+    Matrix products of processors give a row other last bits at another place where rows begin in the middle of a
+    vector, or where there is a single output; the engine would then look at one picture at a time. The zeros that are
+    added here change no number.
+    """
+    padding, outputs = -inputs.shape[-1] % (_ALIGNMENT_BYTES // inputs.element_size()), len(weight)
+    if inputs.device.type != "cpu" or (not padding and outputs > 1):
+        return F.linear(inputs, weight, bias)
+    more = max(0, 2 - outputs)
+    bias = None if bias is None else F.pad(bias, (0, more))
+    return F.linear(F.pad(inputs, (0, padding)), F.pad(weight, (0, padding, 0, more)), bias)[..., :outputs]
+
+
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, anchor: torch.Tensor, inputs: torch.Tensor, call: _Call) -> torch.Tensor:
@@ -65,7 +82,7 @@ class _Linear(torch.autograd.Function):
             ctx.save_for_backward(inputs)
         ctx.weight = call.weight.detach().to(inputs.dtype)  # cast once for both ways
         bias = None if call.bias is None else call.bias.to(inputs.dtype)
-        return F.linear(inputs, ctx.weight, bias)
+        return _outputs(inputs, ctx.weight, bias)
 
     @staticmethod
     def backward(ctx: Any, grad_output: torch.Tensor) -> tuple[None, torch.Tensor | None, None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -222,3 +224,28 @@ def test_made_up_weights_are_the_same_in_every_run_and_none_is_zero():
         make_up_weights(model)
     for first, second in zip(models[0].parameters(), models[1].parameters(), strict=True):
         assert torch.equal(first, second) and first.all()
+
+
+@pytest.mark.parametrize("classes", [2, 3, 6, 10])
+@pytest.mark.parametrize("shape", [(7, 5, 1), (13, 9, 3)])
+def test_the_processors_own_products_do_not_make_a_head_look_at_pictures_one_by_one(shape, classes):
+    """Rows of 35 or 351 numbers begin in the middle of a vector, where a product's last bits go by a row's place."""
+    model = build_model(ModelSpec("linear", shape, classes)).train()
+    engine = StepEngine(BookKeeping(model, 0.5, summed_loss), "cpu", "float32")
+    study = replace(plan(run=RunSpec("cpu", 28)), model=ModelSpec("linear", shape, classes))
+    shaped = find_shape(study, model, engine, public_size=DECLARED, process_group=SINGLE_PROCESS)
+    assert shaped.shape.places == 28
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(35, 6), (36, 6), (35, 1), (36, 1), (3, 2)])
+def test_a_linear_layer_whose_rows_were_lengthened_says_the_same(inputs, outputs):
+    draws = torch.Generator().manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(inputs, outputs), torch.nn.Linear(outputs, 3))
+    images, labels = torch.randn(9, inputs, generator=draws), torch.randint(3, (9,), generator=draws)
+    norms, sums = BookKeeping(model, 1e6, summed_loss).norms_and_sum(images, labels)
+    exact = model.double()
+    for place in range(9):
+        summed_loss(exact(images[place : place + 1].double()), labels[place : place + 1]).backward()
+    expected = [one.grad for one in exact.parameters()]
+    assert all(torch.allclose(one, other, rtol=1e-5, atol=1e-6) for one, other in zip(sums, expected, strict=True))
+    assert norms.shape == (9,)
