@@ -101,6 +101,17 @@ def born_datasite(state: Path, environment: Mapping[str, str]) -> Born:
     return Born(line, pid, os.fdopen(our_stdin, "wb"), os.fdopen(our_stdout, "rb"))
 
 
+def born_program(program: str, environment: Mapping[str, str]) -> Born:
+    """A program of Python, as `python -c` runs it, in a process that has imported what training needs.
+
+    Never forked from pytest's own process: there an earlier test may have left threads that no fork survives.
+    """
+    told = {"program": program, "environment": dict(environment), "folder": str(Path.cwd()), "umask": 0o022}
+    with Path(os.devnull).open("rb") as nothing:
+        line, pid = _born(FORK_SERVERS, environment, told, [nothing.fileno(), 2, 2])
+    return Born(line, pid, None, None)
+
+
 def born_fork_server(command: list[str], **given: Any) -> Born:
     """A fork server, for what `datasites.runs.processes.process` gives to `Popen` to start one."""
     (passed,) = given["pass_fds"]

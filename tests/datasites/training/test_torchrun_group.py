@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,8 +15,9 @@ import numpy as np
 import pytest
 import torch
 from support import process_group_rounds
+from support.nursery import born_program
 from support.ports import free_port
-from support.waiting import CEILING_SECONDS, wait_for
+from support.waiting import CEILING_SECONDS
 
 from datasites.training.local_round import train_round
 from datasites.training.models import initial_weights
@@ -46,31 +46,23 @@ def by_torchrun(out: str) -> None:
             os.killpg(first.pid, signal.SIGKILL)  # its processes too, where it was ended half way
 
 
-def forked(rounds: Callable[[str], None], out: str) -> None:
-    """In a fork of this process, which has imported all that training needs; it forks the other."""
-    if (first := os.fork()) == 0:
-        status = 1
-        try:
-            os.setsid()
-            rounds(out)
-            status = 0
-        except BaseException:  # noqa: BLE001 - it is printed, and the process ends either way
-            traceback.print_exc()
-        finally:
-            os._exit(status)
+def forked(rounds: str, out: str) -> None:
+    """Forked from a process that has imported all that training needs and trained nothing; it forks the other."""
+    program = f"from support import process_group_rounds; process_group_rounds.{rounds}({out!r})"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    first = born_program(program, environment)
     try:
-        wait_for(lambda: os.waitid(os.P_PID, first, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+        assert first.wait(timeout=CEILING_SECONDS) == 0
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(first, signal.SIGKILL)
-        _, status = os.waitpid(first, 0)
-    assert status == 0
+            os.killpg(first.pid, signal.SIGKILL)  # the other one too, where it was ended half way
+        first.wait(timeout=CEILING_SECONDS)
 
 
 WAYS: dict[str, Callable[[str], None]] = {
     "torchrun": by_torchrun,
-    "torchrun's environment": partial(forked, process_group_rounds.as_by_torchrun),
-    "shared memory": partial(forked, process_group_rounds.sharing_memory),
+    "torchrun's environment": partial(forked, "as_by_torchrun"),
+    "shared memory": partial(forked, "sharing_memory"),
 }
 
 
