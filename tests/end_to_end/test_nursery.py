@@ -56,6 +56,16 @@ def test_its_end_is_told_as_a_process_of_ones_own_tells_it(tmp_path: Path, pictu
     hospital.process = None
 
 
+def test_a_researchers_command_says_what_it_says_by_itself_and_ends_with_its_status(
+    hospitals: dict[str, Hospital], tmp_path: Path
+) -> None:
+    credentials, words = hospitals["north"].credentials(), ("-m", "researcher", "catalog", "--credentials")
+    for file, status in ((credentials, 0), (tmp_path / "none.json", 1)):
+        told = [command(*words, file, check=False, forked=forked) for forked in (True, False)]
+        assert [(done.returncode, done.stdout != "") for done in told] == [(status, status == 0)] * 2
+        assert (told[0].stdout, told[0].stderr) == (told[1].stdout, told[1].stderr)
+
+
 def _close(born: Born) -> None:
     for stream in (born.stdin, born.stdout):
         assert stream

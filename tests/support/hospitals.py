@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from support.nursery import Born, born_datasite
+from support.nursery import Born, born_datasite, born_researcher
 from support.ports import free_port
 from support.waiting import CEILING_SECONDS
 
@@ -58,11 +59,21 @@ def write_pictures_with_reports(file: Path, pictures: Path) -> None:
     np.savez(file, **arrays, reports=np.array([f"{report} {REPORT_MARK}" for report in reports]))
 
 
-def command(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Runs one of the platform's commands to its end."""
-    done = subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT, timeout=CEILING_SECONDS
-    )
+def command(*arguments: str | Path, check: bool = True, forked: bool = True) -> subprocess.CompletedProcess[str]:
+    """Runs one of the platform's commands to its end.
+
+    A researcher's is `forked` from a process that has imported PySyft and torch, unless its start is what is tested.
+    """
+    words = [str(argument) for argument in arguments]
+    if forked and words[:2] == ["-m", "researcher"]:
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
+            born = born_researcher(words, ENVIRONMENT, out=out.fileno(), errors=errors.fileno())
+            status = born.wait(timeout=CEILING_SECONDS)
+            texts = [(file.seek(0), file.read())[1] for file in (out, errors)]
+        done = subprocess.CompletedProcess(words, status, *texts)
+    else:
+        whole = [sys.executable, *words]
+        done = subprocess.run(whole, capture_output=True, text=True, env=ENVIRONMENT, timeout=CEILING_SECONDS)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 

@@ -1,11 +1,11 @@
-"""Datasites and fork servers that tests fork from a process that has imported everything, instead of importing anew.
+"""What tests fork from a process that has imported everything, instead of importing anew.
 
-A datasite imports PySyft for three seconds, and its fork server torch for four: with some fifty datasites a third of
-all that `make test` computed. What is forked here is the same code in a process, a session, files and an environment of
-its own. Datasites that a test starts by `Hospital.start`, by a launcher or by a command still import everything
-themselves, as at a hospital.
+A datasite imports PySyft for three seconds, its fork server torch for four, and a researcher's command both: with some
+fifty datasites a third of all that `make test` computed. What is forked here is the same code in a process, a session,
+files and an environment of its own. Datasites that a test starts by `Hospital.start`, by a launcher or by a command
+still import everything themselves, as at a hospital.
 
-The two nurseries, one for each kind, are shared by all test processes of a run, and end when none of these is left.
+The nurseries, one for each kind, are shared by all test processes of a run, and end when none of these is left.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import IO, Any
 
 PROJECT = Path(__file__).resolve().parents[2]
-DATASITES, FORK_SERVERS = "datasites", "fork-servers"
+DATASITES, FORK_SERVERS, RESEARCHERS = "datasites", "fork-servers", "researchers"
 RUN = "NURSERIES_OF_RUN"
 MAX_REQUEST_BYTES = 1 << 17
 REAP = b"R"
@@ -101,14 +101,30 @@ def born_datasite(state: Path, environment: Mapping[str, str]) -> Born:
     return Born(line, pid, os.fdopen(our_stdin, "wb"), os.fdopen(our_stdout, "rb"))
 
 
-def born_program(program: str, environment: Mapping[str, str]) -> Born:
+def born_training(program: str, environment: Mapping[str, str]) -> Born:
     """A program of Python, as `python -c` runs it, in a process that has imported what training needs.
 
     Never forked from pytest's own process: there an earlier test may have left threads that no fork survives.
     """
-    told = {"program": program, "environment": dict(environment), "folder": str(Path.cwd()), "umask": 0o022}
+    return _born_python(FORK_SERVERS, ["-c", program], environment, [2, 2])
+
+
+def born_researcher(arguments: list[str], environment: Mapping[str, str], *, out: int = 1, errors: int = 2) -> Born:
+    """What `python ARGUMENTS` runs, in a process that has imported what a researcher's commands need.
+
+    Args:
+        arguments: `-m MODULE ...` or `-c PROGRAM ...`.
+        environment: The process's own.
+        out: Where its standard output goes.
+        errors: Where its standard error goes.
+    """
+    return _born_python(RESEARCHERS, arguments, environment, [out, errors])
+
+
+def _born_python(kind: str, arguments: list[str], environment: Mapping[str, str], files: list[int]) -> Born:
+    told = {"arguments": arguments, "environment": dict(environment), "folder": str(Path.cwd()), "umask": 0o022}
     with Path(os.devnull).open("rb") as nothing:
-        line, pid = _born(FORK_SERVERS, environment, told, [nothing.fileno(), 2, 2])
+        line, pid = _born(kind, environment, told, [nothing.fileno(), *files])
     return Born(line, pid, None, None)
 
 
@@ -117,7 +133,7 @@ def born_fork_server(command: list[str], **given: Any) -> Born:
     (passed,) = given["pass_fds"]
     environment = given["env"]
     told = {
-        "program": command[2],
+        "arguments": command[1:],
         "environment": environment,
         "folder": str(given["cwd"]),
         "umask": given["umask"],

@@ -10,6 +10,7 @@ import gc
 import importlib
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from support.nursery import DATASITES, MAX_REQUEST_BYTES, REAP, fork_servers_are_born
+from support.nursery import DATASITES, FORK_SERVERS, MAX_REQUEST_BYTES, REAP, RESEARCHERS, fork_servers_are_born
 
 # What a datasite imports after it has started PySyft, since PySyft reads who the server is when it is imported.
 AFTER_PYSYFT = ("access.accounts", "code_requests.requests", "pages.opening", "pysyft.publish", "researchers_port.port")
@@ -27,7 +28,7 @@ AFTER_PYSYFT = ("access.accounts", "code_requests.requests", "pages.opening", "p
 def main(kind: str, address: Path) -> None:
     """Forks until the last line is closed, and leaves nothing behind."""
     gc.disable()
-    _import_datasites() if kind == DATASITES else _import_training()
+    IMPORTS[kind]()
     gc.collect()
     gc.freeze()
     gc.enable()
@@ -102,7 +103,7 @@ class _Nursery:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 _take(told, files)
-                _serve(told["arguments"]) if self._kind == DATASITES else _run(told["program"])
+                (_serve if self._kind == DATASITES else _run)(told["arguments"])
                 status = 0
             except SystemExit as ended:
                 status = ended.code if isinstance(ended.code, int) else 1
@@ -171,10 +172,15 @@ def _told_who_the_server_is() -> Iterator[None]:
     yield
 
 
-def _run(program: str) -> None:
-    """A program as `python -c` runs it."""
-    sys.argv = ["-c"]
-    exec(program, {"__name__": "__main__"})
+def _run(arguments: list[str]) -> None:
+    """What `python ARGUMENTS` runs: `-c PROGRAM ...` or `-m MODULE ...`."""
+    how, what, *words = arguments
+    if how == "-c":
+        sys.argv = ["-c", *words]
+        exec(what, {"__name__": "__main__"})
+    else:
+        sys.argv = [what, *words]
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
 
 
 def _import_datasites() -> None:
@@ -194,6 +200,16 @@ def _import_training() -> None:
 
     fork_server.runner.import_training()
 
+
+def _import_researchers() -> None:
+    import support.imported_pysyft  # noqa: F401
+
+    _import_training()
+    for name in ("cli", "hospitals.federation", "evaluation.hold_out", "studies.study", "terminal.training_session"):
+        importlib.import_module(f"researcher.{name}")
+
+
+IMPORTS = {DATASITES: _import_datasites, FORK_SERVERS: _import_training, RESEARCHERS: _import_researchers}
 
 if __name__ == "__main__":
     main(sys.argv[1], Path(sys.argv[2]))

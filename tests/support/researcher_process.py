@@ -1,14 +1,9 @@
-"""A researcher in a process of its own, whose fake hospitals stay in the test's: it can be killed, and they go on.
-
-`python tests/support/researcher_process.py SOCKET FOLDER PLAN NAME...` runs the study in the folder.
-"""
+"""A researcher in a process of its own, whose fake hospitals stay in the test's: it can be killed, and they go on."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -18,7 +13,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from support.fake_hospitals import SIZE, FakeHospital, federation_of, requests_of
-from support.hospitals import CLASSES, ENVIRONMENT, PROJECT, draw_pictures
+from support.hospitals import CLASSES, ENVIRONMENT, draw_pictures
+from support.nursery import Born, born_researcher
 from support.waiting import CEILING_SECONDS
 
 from policies.errors import WanwuError
@@ -48,16 +44,14 @@ class FromAfar:
 
 
 @contextlib.contextmanager
-def researcher(folder: Path, plan: TrainingPlan, *hospitals: FakeHospital) -> Iterator[subprocess.Popen[bytes]]:
+def researcher(folder: Path, plan: TrainingPlan, *hospitals: FakeHospital) -> Iterator[Born]:
     """A process that runs the study in a folder at these hospitals; killed in the end, if it was not before."""
     socket = str(folder / "hospitals.sock")
     with Listener(socket, authkey=_KEY) as listener:
         threading.Thread(target=_serve, args=(listener, {one.name: one for one in hospitals}), daemon=True).start()
         names = [one.name for one in hospitals]
-        process = subprocess.Popen(
-            [sys.executable, __file__, socket, str(folder), plan.to_json(), *names],
-            env={**ENVIRONMENT, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests'}"},
-        )
+        program = "import sys; from support import researcher_process; researcher_process.main(*sys.argv[1:])"
+        process = born_researcher(["-c", program, socket, str(folder), plan.to_json(), *names], ENVIRONMENT)
         try:
             yield process
         finally:
@@ -93,7 +87,3 @@ def main(socket: str, folder: str, plan: str, *names: str) -> None:
     study = Study(federation_of(*hospitals), made, requests_of(*hospitals), Path(folder))
     hold_out = HoldOut(*draw_pictures(20, seed=99), CLASSES)
     study.run(hold_out=hold_out, initial_weights=initial_weights(made.model, 0), min_clients=len(names))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

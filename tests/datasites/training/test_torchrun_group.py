@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from support import process_group_rounds
-from support.nursery import born_program
+from support.nursery import born_training
 from support.ports import free_port
 from support.waiting import CEILING_SECONDS
 
@@ -50,7 +50,7 @@ def forked(rounds: str, out: str) -> None:
     """Forked from a process that has imported all that training needs and trained nothing; it forks the other."""
     program = f"from support import process_group_rounds; process_group_rounds.{rounds}({out!r})"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    first = born_program(program, environment)
+    first = born_training(program, environment)
     try:
         assert first.wait(timeout=CEILING_SECONDS) == 0
     finally:
