@@ -35,11 +35,12 @@ class Missing:
         self.status = 1
 
 
-def connect(credentials: Sequence[str], *, enough: int | None = None) -> Federation:
+def connect(credentials: Sequence[str], *, enough: int | None = None, announced: bool = False) -> Federation:
     """Connects to the hospitals whose credentials files are given; to those where such files lie if there are none.
 
-    `enough` is as in `Federation.connect`.
+    `enough` is as in `Federation.connect`. A command that takes seconds before its first result, since it imports what
+    trains or submits, has the connecting `announced`.
     """
-    from researcher.hospitals.federation import Federation
+    from researcher.terminal import connecting
 
-    return Federation.connect(list(credentials) or [CREDENTIALS], enough=enough)
+    return connecting.connect(list(credentials) or [CREDENTIALS], enough=enough, announced=announced)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from policies.errors import ConfigError
-from policies.terminal.commands import argument, option, option_of, path, switch
+from policies.terminal.commands import argument, option, path, switch
 from researcher.cli.access import connect, credentials_option
 from researcher.cli.commands import ResearcherCommands, backbone_weights, model_option
 
@@ -46,16 +46,14 @@ def gram(*, credentials: Sequence[str], out: Path, min_clients: int | None, **se
 def _ask(
     credentials: Sequence[str], out: Path, min_clients: int | None, given: Mapping[str, Any], *, of_gram: bool
 ) -> None:
-    from policies.terminal.rich_terminal import PlainConsole
-    from researcher.terminal import counting_session
+    settings = _settings(given, of_gram=of_gram)
+    with connect(credentials, announced=True) as federation:
+        from policies.terminal.rich_terminal import PlainConsole
+        from researcher.terminal import counting_session
 
-    with connect(credentials) as federation:
         _check_enough(federation, min_clients)
-        more: Any = {"out": out, "console": PlainConsole(), "min_clients": min_clients}
-        if of_gram:
-            counting_session.ask_for_gram(federation, _settings(given, of_gram=True), **more)
-        else:
-            counting_session.ask_for_statistics(federation, _settings(given), **more)
+        ask = counting_session.ask_for_gram if of_gram else counting_session.ask_for_statistics
+        ask(federation, settings, out=out, console=PlainConsole(), min_clients=min_clients)
 
 
 def evaluate(
@@ -88,17 +86,17 @@ def evaluate(
     if not at_hospitals:
         _evaluate_here(model, test, of_judgement, json=json, html=html, backbone_weights=backbone_weights)
         return
-    from policies.terminal.rich_terminal import PlainConsole
     from researcher.studies.checkpoints import load_model
-    from researcher.terminal.counting_session import ask_for_evaluation
 
-    checkpoint = load_model(model)
-    with connect(credentials) as federation:
-        folder, enough = out or path(EVALUATION_FOLDER), more.pop("min_clients", None)
+    checkpoint, enough = load_model(model), more.pop("min_clients", None)
+    settings = _settings(more)
+    with connect(credentials, announced=True) as federation:
+        from policies.terminal.rich_terminal import PlainConsole
+        from researcher.terminal.counting_session import ask_for_evaluation
+
         _check_enough(federation, enough)
-        ask_for_evaluation(
-            federation, checkpoint, _settings(more), out=folder, console=PlainConsole(), min_clients=enough
-        )
+        folder = out or path(EVALUATION_FOLDER)
+        ask_for_evaluation(federation, checkpoint, settings, out=folder, console=PlainConsole(), min_clients=enough)
 
 
 def _check_enough(federation: Federation, min_clients: int | None) -> None:
@@ -185,11 +183,8 @@ def _judging_options() -> list[click.Parameter]:
 
 
 def _counting_options(*, of_gram: bool = False) -> list[click.Parameter]:
-    from policies.plans.words.statement import STATEMENT
-    from policies.settings import declared
-    from researcher.cli.statement_options import statement_options
+    from researcher.cli.statement_options import own_options, statement_options
     from researcher.planning import count_settings
 
-    kind = count_settings.GramSettings if of_gram else count_settings.CountSettings
-    own = [one for one in declared(kind).values() if one.name != STATEMENT.name]
-    return [*map(option_of, own), *([model_option()] if of_gram else []), *statement_options()]
+    own = own_options(count_settings.GramSettings if of_gram else count_settings.CountSettings)
+    return [*own, *([model_option()] if of_gram else []), *statement_options()]

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 def repeat(*, study: Path, credentials: Sequence[str], out: Path, test: Path | None) -> None:
     """Submits a study again from its folder, with the same first weights, and says what is not the same as then."""
-    from researcher.notebook.repetition import ALWAYS, repetition
+    from researcher.studies.kept_plan import read_plan
 
-    with connect(credentials) as federation:
+    read_plan(study)
+    with connect(credentials, announced=True) as federation:
+        from researcher.notebook.repetition import ALWAYS, repetition
+
         again = repetition(federation, study)
         for sentence in again.differs:
             say(f"differs: {sentence}")

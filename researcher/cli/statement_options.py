@@ -22,6 +22,11 @@ def statement_options() -> list[click.Parameter]:
     return [option_of(file, value="FILE"), *map(option_of, declared(Statement).values())]
 
 
+def own_options(kind: type) -> list[click.Parameter]:
+    """An option for each setting of a class that has a statement among them; the statement has options of its own."""
+    return [option_of(one) for one in declared(kind).values() if one.name != STATEMENT.name]
+
+
 def taken_from(options: MutableMapping[str, Any]) -> Statement | None:
     """The statement that a command's options make; they are taken out of `options`.
 

@@ -31,7 +31,7 @@ def submit(*, credentials: Sequence[str], out: Path, **study_options: Any) -> No
     from researcher.cli.study_options import study_settings_of
 
     dataset, chosen = study_options["dataset"], study_settings_of(study_options)
-    with connect(credentials) as federation:
+    with connect(credentials, announced=True) as federation:
         _submit(federation, out, *_planned(federation, dataset, chosen), begun={})
 
 
@@ -76,17 +76,18 @@ def train(
     **study_options: Any,
 ) -> None:
     """Submits the study unless that was done, waits until enough hospitals approved, and runs the rounds."""
-    from policies.terminal.rich_terminal import PlainConsole
     from researcher.cli.study_options import check_min_clients, given_flags, retry_policy_of, study_settings_of
-    from researcher.evaluation.feature_hold_out import with_features
-    from researcher.evaluation.hold_out import load_hold_out
     from researcher.studies.study import STUDY_FILE, Study, check_enough
-    from researcher.terminal.training_session import chosen_strategy, keep_gram, train_study
 
     retry_policy = retry_policy_of(study_options)
     dataset, chosen = study_options["dataset"], study_settings_of(study_options)
     goes_on = (out / STUDY_FILE).exists()
-    with connect(credentials, enough=min_clients if goes_on else None) as federation:
+    with connect(credentials, enough=min_clients if goes_on else None, announced=True) as federation:
+        from policies.terminal.rich_terminal import PlainConsole
+        from researcher.evaluation.feature_hold_out import with_features
+        from researcher.evaluation.hold_out import load_hold_out
+        from researcher.terminal.training_session import chosen_strategy, keep_gram, train_study
+
         study = None
         if goes_on:
             study = Study.load(federation, out)

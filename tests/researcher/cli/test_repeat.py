@@ -26,7 +26,7 @@ def test_a_study_is_submitted_again_and_what_differs_is_said(
 ) -> None:
     first = federation().plan(**SMALL).submit(tmp_path / "first")
     theirs = federation(dataset("north"))
-    monkeypatch.setattr(repetition, "connect", lambda credentials: nullcontext(theirs))
+    monkeypatch.setattr(repetition, "connect", lambda credentials, **how: nullcontext(theirs))
     assert main(["repeat", str(tmp_path / "first"), "--out", str(tmp_path / "again")]) == 0
     told = capsys.readouterr().out
     assert "differs: south took part then and is not connected now." in told
@@ -38,7 +38,7 @@ def test_a_folder_without_a_study_asks_nobody_for_anything(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = federation()
-    monkeypatch.setattr(repetition, "connect", lambda credentials: nullcontext(theirs))
+    monkeypatch.setattr(repetition, "connect", lambda credentials, **how: nullcontext(theirs))
     assert main(["repeat", str(tmp_path), "--out", str(tmp_path / "again")]) == 1
     assert "holds no study" in capsys.readouterr().err
     assert theirs.submitted == [] and not (tmp_path / "again").exists()
