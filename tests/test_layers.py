@@ -193,8 +193,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.supervisor": {
         "policies": "answers errors ledger",
         "datasites": (
-            "approvals audit_log files runs.blobs runs.charges runs.enclosure runs.gpus runs.local_parts "
-            "runs.processes runs.queue runs.sandbox runs.turns runs.visible_ends"
+            "approvals audit_log files runs.admission runs.blobs runs.charges runs.enclosure runs.gpus "
+            "runs.local_parts runs.processes runs.queue runs.sandbox runs.turns runs.visible_ends"
         ),
     },
     "datasites.runs.runs": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datasites.approvals.approval import Approval
 from datasites.audit_log.log import AuditLog
 from datasites.runs.blobs import BlobStore
-from datasites.runs.queue import RunQueue
+from datasites.runs.queue import Run, RunQueue
 from policies.answers.runs import CANARY, RunAnswer
 from policies.contracts.encodings import largest_size
 from policies.contracts.inputs import Ticket, check_weights_file
@@ -15,7 +15,29 @@ from policies.ledger.reservations import NOTHING_LEFT
 from policies.plans.server.beside import taken_in
 
 MOST_CANARIES = 10
-"""How often a request's canary may run: whoever needs more needs the hospital's people, not another try."""
+"""How often a request's canary may run, under its one approval: whoever needs more needs the hospital's people, and not
+another try."""
+
+
+def check_tries(canary: Run, *, again: bool = False) -> None:
+    """Refuses a canary that has had its `MOST_CANARIES` turns, whoever asked for them or ended them.
+
+    They are counted in the run queue, which outlives the researcher's sessions and the datasite: a study that is opened
+    again and again, or whose canary takes the datasite down with it, has no more.
+
+    Args:
+        canary: As the queue knows it; it has begun `attempt` times, this one included where it is its turn.
+        again: Whether it is asked for once more.
+
+    Raises:
+        RoundRefused: It may not run any more.
+    """
+    begun = canary.attempt if again else canary.attempt - 1
+    if begun >= MOST_CANARIES:
+        raise RoundRefused(
+            f"This request's canary has run {begun} times and did not pass; it runs no more. Ask the hospital what it "
+            "lacks, and submit the plan again once that is mended."
+        )
 
 
 class Admission:
@@ -89,11 +111,8 @@ class Admission:
             RoundRefused: It failed or was cancelled that often.
         """
         before = self._queue.find(approval.request_id, CANARY)
-        if before is not None and before.state in ("failed", "cancelled") and before.attempt >= MOST_CANARIES:
-            raise RoundRefused(
-                f"This request's canary has run {before.attempt} times and did not pass; it runs no more. Ask the "
-                "hospital what it lacks, and submit the plan again once that is mended."
-            )
+        if before is not None and before.state in ("failed", "cancelled"):
+            check_tries(before, again=True)
         run = self._queue.enqueue(
             request_id=approval.request_id, round_index=CANARY, account=approval.account, weights=""
         )

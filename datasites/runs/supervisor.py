@@ -20,6 +20,7 @@ from datasites.approvals.approval import Approval
 from datasites.approvals.approvals import Decision
 from datasites.audit_log.log import AuditLog
 from datasites.files.state_folder import StateFolder
+from datasites.runs.admission import check_tries
 from datasites.runs.blobs import BlobStore
 from datasites.runs.charges import RoundCharges
 from datasites.runs.enclosure import Enclosure
@@ -153,6 +154,7 @@ class Supervisor:
         scratch = self._scratch / run.id
         try:
             if run.round == CANARY:
+                check_tries(run)
                 with self._held_back(run):
                     self._canary(run, gpus, lambda: self._is_given_up(run.id))
                 self._charges.pass_canary(run)

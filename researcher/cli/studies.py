@@ -46,6 +46,8 @@ def status(*, credentials: Sequence[str], out: Path) -> None:
             say(f"{name}: {study.requests[name].request_id[:8]} {with_reason(state, reason)}")
         for name, reason in study.refused.items():
             say(f"{name}: did not take the plan: {reason}")
+        for name, canary in study.canaries.items():
+            say(f"canary at {name}: {canary.told()}")
         for name, count in study.questions().items():
             if count:
                 say(f"{name}: {count} question{'s wait' if count > 1 else ' waits'} for your answer")

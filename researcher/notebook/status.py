@@ -34,6 +34,7 @@ class HospitalStatus:
         rehearsal: What its own rehearsal on the mock came to, in a line; empty where there is none.
         spent: Epsilon that its ledger says this study spent; None where it said nothing yet.
         budget: What is left of the dataset there; None where it could not be asked.
+        canary: How its canary ended, in a line; empty where none has.
     """
 
     datasite: str
@@ -44,6 +45,7 @@ class HospitalStatus:
     rehearsal: str = ""
     spent: float | None = None
     budget: BudgetAnswer | None = None
+    canary: str = ""
 
     def told(self) -> str:
         """It in one line."""
@@ -51,6 +53,8 @@ class HospitalStatus:
         parts = [f"{self.datasite}: {request}{with_reason(self.state, self.reason)}"]
         if self.questions:
             parts.append(f"{wording.count(self.questions, 'question')} waiting for your answer")
+        if self.canary:
+            parts.append(f"canary {self.canary}")
         if self.spent is not None:
             parts.append(f"epsilon {rounded.cost(self.spent)} spent")
         if self.budget is not None:
@@ -83,7 +87,7 @@ class StudyStatus:
         return "\n".join([self._summary(), *(f"  {one.told()}" for one in self.hospitals), *self._without()])
 
     def _repr_html_(self) -> Html:
-        head = ["hospital", "request", "state", "reason", "questions", "rehearsal", "spent", "budget left"]
+        head = ["hospital", "request", "state", "reason", "questions", "rehearsal", "canary", "spent", "budget left"]
         told = table("Hospitals", head, map(_row, self.hospitals))
         done = bar(len(self.history), self.rounds, self._summary())
         return together(element("p", done), told, listed(self._without()), self.history.to_html())
@@ -109,7 +113,8 @@ def _row(one: HospitalStatus) -> list[object]:
         left = bar(one.budget.epsilon_left, one.budget.epsilon_total, told)
     spent = "nothing yet" if one.spent is None else f"epsilon {rounded.cost(one.spent)}"
     state = f"{_SIGNS.get(one.state, '✗')} {one.state}"
-    return [one.datasite, one.request[:8], state, one.reason, one.questions or "none", one.rehearsal, spent, left]
+    asked = one.questions or "none"
+    return [one.datasite, one.request[:8], state, one.reason, asked, one.rehearsal, one.canary, spent, left]
 
 
 def status_of(study: Submission[TrainingPlan], history: History) -> StudyStatus:
@@ -129,6 +134,7 @@ def status_of(study: Submission[TrainingPlan], history: History) -> StudyStatus:
 
 def _asked(study: Submission[TrainingPlan], name: str, spent: float | None) -> HospitalStatus:
     request = study.requests[name].request_id
+    canary = study.canaries[name].told() if name in study.canaries else ""
     try:
         routes = study.hospital(name).routes
         answer = routes.request(request)
@@ -136,7 +142,7 @@ def _asked(study: Submission[TrainingPlan], name: str, spent: float | None) -> H
         budget = routes.budget(study.plan.dataset)
     except WanwuError as error:
         state = "unreachable" if isinstance(error, FOR_NOW) else "refused"
-        return HospitalStatus(name, request, state, f"{error.code}: {error.public}", spent=spent)
+        return HospitalStatus(name, request, state, f"{error.code}: {error.public}", canary=canary, spent=spent)
     return HospitalStatus(
         datasite=name,
         request=request,
@@ -144,6 +150,7 @@ def _asked(study: Submission[TrainingPlan], name: str, spent: float | None) -> H
         reason=answer.reason,
         questions=answer.questions,
         rehearsal="" if rehearsal is None else rehearsal.told(),
+        canary=canary,
         spent=spent,
         budget=budget,
     )

@@ -19,6 +19,7 @@ from researcher.reports.page import write_page
 from researcher.reports.plots import write_plots
 from researcher.reports.result import StudyResult, write_result
 from researcher.studies.history import History, PrivacySpent
+from researcher.studies.taking_part.canary_end import CanaryEnd
 
 
 def read_result(path: Path | str) -> StudyResult:
@@ -42,6 +43,7 @@ def read_result(path: Path | str) -> StudyResult:
             finished=str(values["finished"]),
             simulated=str(values.get("simulated", "")),
             gram_noise=float(values["gram_noise"]) if "gram_noise" in values else None,
+            canaries={name: CanaryEnd.of(end) for name, end in values.get("canaries", {}).items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError, PlanError, FederationError) as error:
         raise ConfigError(f"{path} is not the result of a study as this version writes it ({error}).") from error

@@ -13,6 +13,7 @@ from policies.untrusted_text import shown
 from researcher import atomic_file
 from researcher.html import element
 from researcher.reports import counts, drawing, settings, wording
+from researcher.reports.participation import told_canaries
 from researcher.reports.plots import MANY_CLASSES
 from researcher.reports.result import StudyResult
 from researcher.studies.history import PHASES, PrivacySpent
@@ -176,6 +177,7 @@ def _hospitals(result: StudyResult) -> dict[str, object]:
         "total_is": "with baseline" if result.gram_noise is None else "with the Gram matrix",
         "has_local": bool(result.local_only),
         "taking_part": wording.taking_part(result),
+        "canaries": told_canaries(result.canaries),
         "hospitals_note": wording.hospitals_note(result),
     }
 

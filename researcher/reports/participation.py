@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from policies.answers.requests import STATES
 from policies.errors import DatasiteUnreachable
 from researcher.studies.history import RoundRecord
 from researcher.studies.taking_part.canaries import FAILED
+from researcher.studies.taking_part.canary_end import CanaryEnd
 
 APPROVED, ENDED, PENDING, REFUSED, UNREACHABLE = "approved", "ended", "pending", "refused", "unreachable"
 
@@ -76,6 +77,19 @@ def participation(datasite: str, records: Sequence[RoundRecord]) -> Participatio
         else:
             left_out.append(LeftOut(record.round, record.round, reason))
     return Participation(_decision(rounds, left_out), rounds, tuple(left_out))
+
+
+def told_canaries(ended: Mapping[str, CanaryEnd]) -> str:
+    """What became of the two steps on the mock before each hospital's first round; empty where no hospital ran them.
+
+    Args:
+        ended: Datasite → how its canary ended last.
+    """
+    passed = [name for name, end in ended.items() if end.passed]
+    failed = [f"{name} ({end.reason})" for name, end in ended.items() if not end.passed]
+    ends = [f"it {how} at {', '.join(names)}" for how, names in (("passed", passed), ("failed", failed)) if names]
+    told = f"A canary, two steps on drawn pictures, runs before a hospital's first round: {'; '.join(ends)}."
+    return told if ends else ""
 
 
 def _decision(rounds: Sequence[int], left_out: Sequence[LeftOut]) -> str:

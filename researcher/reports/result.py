@@ -15,6 +15,7 @@ from researcher.counts.saved import SavedCounts
 from researcher.evaluation.evaluation import Evaluation
 from researcher.reports.participation import Participation, participation
 from researcher.studies.history import History, PrivacySpent, RoundRecord
+from researcher.studies.taking_part.canary_end import CanaryEnd
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class StudyResult:
         counts: What hospitals released on requests for counts that belong to the study: statistics of the dataset, or
             evaluations of its global model.
         simulated: How its hospitals were made up; empty where they are real.
+        canaries: Datasite → how its canary ended last, of those that ran one.
         gram_noise: Noise multiplier of the Gram matrix that it steps by, a request of its own; None where it has none.
     """
 
@@ -53,6 +55,7 @@ class StudyResult:
     counts: tuple[SavedCounts, ...] = ()
     simulated: str = ""
     gram_noise: float | None = None
+    canaries: Mapping[str, CanaryEnd] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.rounds:
@@ -62,7 +65,7 @@ class StudyResult:
             raise FederationError(
                 f"Expected privacy for {', '.join(sorted(known))}, got {', '.join(sorted(self.privacy))}."
             )
-        for name in ("local_only", "privacy_total"):
+        for name in ("local_only", "privacy_total", "canaries"):
             if unknown := sorted(set(getattr(self, name)) - known):
                 raise FederationError(f"{name} names {unknown[0]!r}, which is no datasite of the study.")
         for one in self.counts:
@@ -152,6 +155,7 @@ class StudyResult:
             "finished": self.finished,
             "versions": {host: dict(versions) for host, versions in self.versions.items()},
             "plan": json.loads(self.plan.to_json()),
+            **({"canaries": {name: asdict(end) for name, end in self.canaries.items()}} if self.canaries else {}),
             **({"simulated": self.simulated} if self.simulated else {}),
             **({"gram_noise": self.gram_noise} if self.gram_noise is not None else {}),
             **({"counts": [one.to_dict() for one in self.counts]} if self.counts else {}),

@@ -118,6 +118,7 @@ class Study(Submission[TrainingPlan]):
             try:
                 while state.round < min(self.plan.rounds if rounds is None else rounds, self.plan.rounds):
                     state, record = self._one_round(state, gathering, strategy, hold_out)
+                    self.note_canaries(canaries.ended)
                     history.append(record)
                     save_state(self.folder, state, history, plan_digest=self.plan.digest())
                     on_round(record)
@@ -153,14 +154,17 @@ class Study(Submission[TrainingPlan]):
         asked = AskedRound.load(self.folder, len(history))
         if asked.datasites:
             on_event = Readiness(pool).before(on_event)
-        roster = self.roster(
-            min_clients,
-            pool,
-            unreachable_seconds=policy.unreachable_seconds,
-            ask=canaries.told,
-            # Who goes on with a round does not wait for a hospital that is away: the others are at work.
-            deadline=0.0 if policy.leaves_behind and asked.datasites else policy.round_deadline,
-        )
+        try:
+            roster = self.roster(
+                min_clients,
+                pool,
+                unreachable_seconds=policy.unreachable_seconds,
+                ask=canaries.told,
+                # Who goes on with a round does not wait for a hospital that is away: the others are at work.
+                deadline=0.0 if policy.leaves_behind and asked.datasites else policy.round_deadline,
+            )
+        finally:
+            self.note_canaries(canaries.ended)
         return Gathering(
             self.plan,
             roster,

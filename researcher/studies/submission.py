@@ -23,6 +23,7 @@ from researcher.studies.conversation import Conversation
 from researcher.studies.decisions import OnChange
 from researcher.studies.everywhere import OnMissing, at_each
 from researcher.studies.kept_plan import GRAPH_FILE, RECEIPTS, STUDY_FILE
+from researcher.studies.taking_part.canary_end import CanaryEnd
 from researcher.studies.taking_part.roster import Roster
 
 __all__ = ["RECEIPTS", "STUDY_FILE", "Submission"]
@@ -40,6 +41,7 @@ class Submission(Conversation, Generic[P]):
         requests: Datasite → its code request.
         folder: Where the submission is kept; it can be taken up from there.
         refused: Datasite → why it did not take the plan; it has no request and no part in the study.
+        canaries: Datasite → how its canary ended last, of those that ran one.
     """
 
     federation: Federation
@@ -47,6 +49,7 @@ class Submission(Conversation, Generic[P]):
     requests: Mapping[str, CodeRequest]
     folder: Path
     refused: Mapping[str, str] = field(default_factory=dict)
+    canaries: Mapping[str, CanaryEnd] = field(default_factory=dict)
 
     @classmethod
     def submit(
@@ -104,8 +107,21 @@ class Submission(Conversation, Generic[P]):
             "plan": self.plan.to_json(),
             "requests": {name: asdict(request) for name, request in self.requests.items()},
             **({"refused": dict(self.refused)} if self.refused else {}),
+            **({"canaries": {name: asdict(end) for name, end in self.canaries.items()}} if self.canaries else {}),
         }
         atomic_file.write(self.folder / STUDY_FILE, json.dumps(values, indent=2))
+
+    def note_canaries(self, ended: Mapping[str, CanaryEnd]) -> None:
+        """Keeps how canaries ended, in the place of what was known of them; one that had passed stays as it was.
+
+        Raises:
+            ConfigError: The folder cannot be written.
+        """
+        known = self.canaries
+        new = {name: end for name, end in ended.items() if not (end.passed and name in known and known[name].passed)}
+        if new != {name: known.get(name) for name in new}:
+            self.canaries = {**known, **new}
+            self._save()
 
     @classmethod
     def load(cls, federation: Federation, folder: Path | str) -> Self:
@@ -123,12 +139,13 @@ class Submission(Conversation, Generic[P]):
             values = json.loads((folder / STUDY_FILE).read_text())
             requests = {name: CodeRequest(**request) for name, request in values["requests"].items()}
             plan, refused = parse(values["plan"]), dict(values.get("refused", {}))
+            canaries = {name: CanaryEnd.of(end) for name, end in values.get("canaries", {}).items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(f"{folder} holds no study. Submit one first.") from error
         apart = sorted(set(requests) - set(federation.hospitals))
         if missing := [name for name in apart if name not in federation.missing]:
             raise ConfigError(f"The study runs at {', '.join(missing)} too. Connect with its credentials.")
-        return cls(federation, plan, requests, folder, refused)  # type: ignore[arg-type]
+        return cls(federation, plan, requests, folder, refused, canaries)  # type: ignore[arg-type]
 
     def wait_for_decisions(
         self,

@@ -122,6 +122,7 @@ def result_of(study: Study, state: ServerState, history: History, hold_out: Hold
         public_sizes={name: _public_size(study, name) for name in (*study.requests, *study.refused)},
         privacy=privacy,
         privacy_total={} if gram is None else gram.with_study(study.plan, privacy),
+        canaries=study.canaries,
         gram_noise=None if gram is None else gram.plan.privacy.noise_multiplier,
         history=history,
         versions={

@@ -30,6 +30,7 @@ from researcher.counts.noised_metrics import NoisedAuroc, NoisedMetrics
 from researcher.counts.noised_statistics import ClassStatistics, FindingCounts
 from researcher.hospitals.credentials import Credentials
 from researcher.studies.history import History, PrivacySpent, RoundRecord
+from researcher.studies.taking_part.canary_end import CanaryEnd
 from researcher.terminal import tables
 from researcher.weights_file import WeightsFile
 
@@ -178,6 +179,7 @@ def test_a_report_obeys_no_text(text: str, tmp_path: Path) -> None:
         history=History([record(text)]),
         versions={text: {text: text}},
         finished=text,
+        canaries={text: CanaryEnd(False, text, text)},
     )
     plot = tmp_path / "accuracy.png"
     plot.write_bytes(b"\xff" * 40_000)

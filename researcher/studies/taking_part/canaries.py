@@ -12,12 +12,13 @@ from functools import partial
 from typing import TypeVar
 
 from policies.answers.runs import ENDED
-from policies.errors import DatasiteUnreachable
+from policies.errors import DatasiteUnreachable, RoundRefused
 from policies.untrusted_text import shown
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.hospital import Hospital
 from researcher.studies.remote_round import RoundEvent
 from researcher.studies.retry_policy import Backoff
+from researcher.studies.taking_part.canary_end import CanaryEnd
 
 _T = TypeVar("_T")
 _TRIES = 5
@@ -28,7 +29,11 @@ Told = tuple[str, str]
 class Canaries:
     """Asks each hospital for its canary once it approved.
 
-    A hospital keeps a canary that passed: asked again, in a later session too, it answers at once.
+    A hospital keeps a canary that passed: asked again, in a later session too, it answers at once. One that failed runs
+    again when it is asked for; how often at most for one approval is for the hospital to say.
+
+    Attributes:
+        ended: Datasite → how its canary ended, of those that told it in this session.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class Canaries:
         """
         self._decided, self._hospital, self._requests, self._on_event = decided, hospital, requests, on_event
         self._stopping = threading.Event()
+        self.ended: dict[str, CanaryEnd] = {}
 
     def stop(self) -> None:
         """Waits for none any more."""
@@ -63,15 +69,20 @@ class Canaries:
         if state != "approved":
             return state, reason
         routes, request = self._hospital(name).routes, self._requests[name].request_id
-        run = self._reaching(lambda: routes.ask_for_canary(request))
+        try:
+            run = self._reaching(lambda: routes.ask_for_canary(request))
+        except RoundRefused as error:  # it failed as often as one approval allows
+            return FAILED, f"{error.code}: {shown(error.public, most=2000)}"
         while run is not None and run.state not in ENDED:
             self._on_event(RoundEvent(name, 0, f"canary {run.state}", queue_position=run.queue_position))
             if self._stopping.is_set():
                 raise DatasiteUnreachable("Nobody waits for its canary any more.")
             run = self._reaching(partial(routes.canary, request, seen=run.version, wait_seconds=10.0))
         if run is None or run.state == "done":
+            self.ended |= {} if run is None else {name: CanaryEnd.now()}
             return state, reason
         why = f"{run.code}: {shown(run.reason)}"
+        self.ended[name] = CanaryEnd.now(why)
         self._on_event(RoundEvent(name, 0, "failed", f"{FAILED}: {why}"))
         return FAILED, f"{why} Nothing was charged."
 

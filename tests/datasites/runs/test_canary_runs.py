@@ -89,6 +89,39 @@ def test_a_canary_that_fails_again_and_again_takes_no_more_turns(datasite: Datas
     assert datasite.run(CANARY).state == "failed"
 
 
+def test_a_canarys_turns_are_counted_over_restarts_of_the_datasite(datasite: Datasite) -> None:
+    def fails(*_: object) -> None:
+        raise RunFailed("It ended on the mock with MemoryError.")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(admission, "MOST_CANARIES", 2)
+        for _ in range(2):
+            patched.setattr(datasite.supervisor, "_canary", fails)
+            ask(datasite)
+            datasite.execute(CANARY)
+            datasite = datasite.again()
+        with pytest.raises(RoundRefused, match="has run 2 times"):
+            ask(datasite)
+    datasite.close()
+
+
+def test_a_canary_that_takes_the_datasite_down_with_it_takes_no_more_turns(datasite: Datasite) -> None:
+    begun: list[str] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(admission, "MOST_CANARIES", 2)
+        ask(datasite)
+        for _ in range(2):
+            assert datasite.queue.take(datasite.run(CANARY).id)  # it begins, and the datasite ends within it
+            datasite = datasite.again()
+            assert datasite.queue.recover() == 1
+        patched.setattr(datasite.supervisor, "_canary", lambda run, *_: begun.append(run.id))
+        datasite.execute(CANARY)
+        assert (begun, datasite.run(CANARY).state, datasite.run(CANARY).code) == ([], "failed", RoundRefused.code)
+        with pytest.raises(RoundRefused):
+            ask(datasite)
+    datasite.close()
+
+
 def test_a_canary_that_passes_the_last_time_it_may_run_stays_passed(datasite: Datasite) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(admission, "MOST_CANARIES", 1)

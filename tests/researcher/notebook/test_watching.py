@@ -217,7 +217,7 @@ def test_nothing_that_a_hospital_says_is_obeyed_by_a_notebook(text: str) -> None
     asked.hospitals[name].routes.url = text  # type: ignore[attr-defined]
     asked.hospitals[name].versions = {"wanwu": text}
     history = History([a_round(1, name, text), a_round(2, name, text)])
-    part = HospitalStatus(name, text, text, text, 1, text, 0.5, BudgetAnswer(2.0, 1.0, 1e-5))
+    part = HospitalStatus(name, text, text, text, 1, text, 0.5, BudgetAnswer(2.0, 1.0, 1e-5), text)
     for shown in (asked, asked.datasets(), StudyStatus(text, 2, (part,), history)):
         html = shown._repr_html_()
         assert list(faults(html)) == [] and raw_in(html) == []

@@ -24,6 +24,7 @@ from researcher.counts.releases import Released
 from researcher.counts.saved import SavedCounts
 from researcher.evaluation.evaluation import Evaluation
 from researcher.studies.history import History, PrivacySpent, RoundRecord
+from researcher.studies.taking_part.canary_end import CanaryEnd
 
 PYPARSING = r"'\w+' deprecated - use"  # matplotlib 3.9 calls pyparsing by its old names
 with warnings.catch_warnings():
@@ -483,6 +484,17 @@ def test_the_page_says_who_was_asked_and_in_which_rounds_each_took_part(page_of)
         "west": "denied",
     }
     assert told["west"]["left_out"] == [{"first": 1, "last": 3, "reason": "denied: Our board said no."}]
+
+
+def test_how_canaries_ended_is_told_on_the_page_and_read_back(page_of, tmp_path):
+    ended = {"north": CanaryEnd(True, "2026-11-29T08:00:00+00:00"), "south": CanaryEnd.now("WW501: No memory is left.")}
+    told = study(canaries=ended)
+    text = re.sub(r"\s+", " ", Tags(page_of(told)).text)
+    assert "it passed at north; it failed at south (WW501: No memory is left.)." in text
+    assert read_result(write_result(tmp_path / "result.json", told)).canaries == ended
+    assert "canary" not in page_of(study()) and "canaries" not in study().to_dict()
+    with pytest.raises(FederationError, match="canaries names 'east'"):
+        study(canaries={"east": CanaryEnd.now()})
 
 
 def test_a_promise_that_gives_one_unit_of_all_away_is_told(page_of):
