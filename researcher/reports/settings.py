@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 from policies.plans import plan_json
-from policies.plans.training import TrainingPlan
+from policies.plans.server.server_spec import WITHOUT
+from policies.plans.training import ServerSpec, TrainingPlan
 from researcher.reports import wording
 
 
 def of_plan(plan: TrainingPlan) -> list[tuple[str, str]]:
-    """Every field of the plan but its name: (path of the field, value)."""
+    """Every field of the plan that could be otherwise, but its name: (path of the field, value).
+
+    What its strategy, labels or unit do not read has one value only, the one that changes nothing, and is left out.
+    """
     values = plan_json.settings(plan)
-    for known in ("kind", "version", "study"):
-        del values[known]
+    for path in (("kind",), ("version",), ("study",), *_unread(plan)):
+        *groups, field = path
+        del functools.reduce(operator.getitem, groups, values)[field]
     return [(_label(path), text) for path, text in _leaves(values, ())]
+
+
+def _unread(plan: TrainingPlan) -> set[tuple[str, ...]]:
+    """Paths of the fields for which the plan would refuse any other value."""
+    without = set(WITHOUT.get(plan.server.strategy, ()))
+    of_server = {one.name for one in fields(ServerSpec)}
+    server, own = of_server - {"strategy", *plan.server.read} | of_server & without, without - of_server
+    if plan.augmentation == "none":
+        own.add("augmentation_multiplicity")
+    if plan.privacy is None or plan.privacy.unit != "patient":
+        own.add("pictures_per_patient")
+    if plan.model.label_kind == "multi":
+        objective = {"label_smoothing", "class_weights"}
+    else:
+        objective = {"present_weights", *(["label_smoothing"] if plan.objective.loss == "ordinal" else [])}
+    groups = {"server": server, "objective": objective}
+    return {(one,) for one in own} | {(group, one) for group, names in groups.items() for one in names}
 
 
 def of_hosts(versions: Mapping[str, Mapping[str, str]]) -> dict[str, object]:

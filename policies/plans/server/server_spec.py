@@ -50,6 +50,10 @@ _LEARNING_RATE = Range(1e-9, 1e4)
 _ADAPTIVITY = Range(1e-9, 1e3)
 _RIDGE = Range(1e-6, 1e9)
 _OF_MR_MTL = {"server_learning_rate": 1.0, "server_momentum": 0.0, "server_averaging": 0.0, "proximal_mu": 0.0}
+WITHOUT: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"fed_adagrad": ("server_momentum",), "scaffold": ("momentum", "proximal_mu"), "mr_mtl": tuple(_OF_MR_MTL)}
+)
+"""Strategies → settings of the plan that they do not have: these have to hold the value that changes nothing."""
 
 
 @dataclass(frozen=True)
