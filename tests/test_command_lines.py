@@ -15,9 +15,12 @@ import references
 from references import PROJECT
 
 import datasites.cli
+import policies
 import policies.__main__
 import researcher.cli
+from datasites.state.version import STATE_VERSION
 from policies.terminal.commands import Command
+from policies.versions.wire import WIRES
 
 MAINS: dict[str, Callable[[list[str]], int]] = {
     "python -m datasites": datasites.cli.main,
@@ -85,6 +88,13 @@ def test_a_help_is_whole_although_its_process_ends_at_once() -> None:
     calls = (["-m", "datasites", "--help"], ["-c", "from datasites.cli import main; main(['--help'])"])
     ran = [subprocess.run([sys.executable, *call], cwd=PROJECT, capture_output=True, check=True) for call in calls]
     assert ran[0].stdout == ran[1].stdout and ran[0].stdout.endswith(b"\n") and not ran[0].stderr
+
+
+def test_a_version_is_one_line_with_all_that_has_a_version_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    told = f"Wanwu {policies.__version__}, wire {WIRES[-1]}"
+    for main, line in ((researcher.cli.main, told), (datasites.cli.main, f"{told}, state {STATE_VERSION}")):
+        assert main(["--version"]) == 0
+        assert capsys.readouterr().out == f"{line}\n"
 
 
 @pytest.mark.parametrize("command", [one for one in _commands() if "launch_datasites" not in one])

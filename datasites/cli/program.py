@@ -23,6 +23,7 @@ from datasites.cli.deciding import elsewhere, rules
 from datasites.cli.machine import installing, upgrading
 from policies.terminal.commands import run
 from policies.terminal.printing import say, show_everything
+from policies.terminal.version_option import version_option
 
 INTERRUPTED = 130  # as shells have it
 DESCRIPTION = "The hospital's commands. What they print is for the hospital's own people."
@@ -46,6 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_program() -> HospitalCommands:
     """The program with every command."""
     program = HospitalCommands("python -m datasites", DESCRIPTION)
+    program.params.append(version_option(_state))
     for part in PARTS:
         part.add_commands(program)
     return program
+
+
+def _state() -> str:
+    from datasites.state.version import STATE_VERSION
+
+    return f"state {STATE_VERSION}"

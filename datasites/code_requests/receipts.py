@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 
 from datasites.approvals.approvals import NEVER_APPROVED
 from datasites.code_requests.books import Books
-from policies import versions
 from policies.errors import RequestUnknown
 from policies.ledger.receipt import Receipt, RoundEntry, dataset_mark, public_key, sign
 from policies.papers.bill_of_materials import bill_digest
+from policies.versions import packages
 
 
 class Receipts:
@@ -77,7 +77,7 @@ class Receipts:
             epsilon=epsilon,
             delta=plan.privacy.delta if plan.privacy else None,
             state=decision.decision,
-            versions={**versions.installed(), "sbom": bill_digest()},
+            versions={**packages.installed(), "sbom": bill_digest()},
             audit_head=head,
             issued_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )

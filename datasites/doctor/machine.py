@@ -16,8 +16,8 @@ from pathlib import Path
 from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
 from datasites.state.kept_books import read_audit
 from datasites.training.gpu.requirements import lack
-from policies import versions
 from policies.errors import ConfigError
+from policies.versions import packages
 
 GIB = 1 << 30
 LEAST_FREE = GIB // 4
@@ -30,7 +30,7 @@ _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 def programs(examined: ExaminedDatasite) -> Iterator[Finding]:
     """Versions of what the datasite is made of."""
-    found = versions.installed()
+    found = packages.installed()
     told = ", ".join(f"{name} {version}" for name, version in found.items())
     wrong = [name for name, version in MADE_FOR.items() if not found[name].startswith(version)]
     if missing := [name for name, version in found.items() if version == "missing"]:

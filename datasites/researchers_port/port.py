@@ -22,6 +22,7 @@ from datasites.researchers_port import routes, sign_in
 from datasites.researchers_port.long_polls import LongPolls
 from datasites.researchers_port.mutual_tls import MutualTlsServer, server_context
 from datasites.researchers_port.pysyft_routes import SYFT_PREFIX, add_pysyft_routes
+from datasites.researchers_port.told_release import tell_release
 from datasites.runs.runs import Runs
 from datasites.web.http_errors import add_error_handlers
 from datasites.web.request_bounds import DATA_ONLY, BodyLimit, enclose
@@ -107,6 +108,7 @@ class ResearchersPort:
             BodyLimit(f"{SYFT_PREFIX}/api_call", MAX_CALL_BYTES, ("POST",)),
             BodyLimit(f"{routes.PREFIX}/blobs/", self._config.max_update_bytes, ("PUT",)),
         )
+        tell_release(app, self._count_call)
         hosts = self._config.dialled
         enclose(app, hosts=hosts, limits=limits, content_policy=DATA_ONLY, refused=self._count_call)
         return app

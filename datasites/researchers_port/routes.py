@@ -24,7 +24,6 @@ from datasites.researchers_port.signed import Researcher, Signed
 from datasites.runs.blobs import BlobStore
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import Supervisor
-from policies import versions
 from policies.answers.hospital import BudgetAnswer, HospitalAnswer
 from policies.answers.rehearsals import RehearsalAnswer
 from policies.answers.requests import BlobAnswer, ReceiptAnswer, RequestAnswer, ThreadAnswer
@@ -33,6 +32,7 @@ from policies.contracts.outputs import release_answer
 from policies.contracts.signatures import BODY
 from policies.errors import BlobError, RequestPending, RequestUnknown, RunLost, SignInFailed
 from policies.plans.training import MAX_ROUNDS
+from policies.versions import packages
 
 PREFIX = "/wanwu/v1"
 MAX_WAIT_SECONDS = 20.0
@@ -65,7 +65,7 @@ class ResearcherRoutes:
         """What a researcher may know before asking for anything."""
         return HospitalAnswer(
             datasite=self.name,
-            versions=versions.installed(),
+            versions=packages.installed(),
             datasets={name: published.manifest.public for name, published in self.datasets.items()},
             limits=self.books.limits.current.to_dict(),
             public_key=self.receipts.public_key,

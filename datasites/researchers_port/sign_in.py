@@ -1,4 +1,4 @@
-"""Signing in: the account's key for its password, to researchers only, in a declared answer or as PySyft writes it.
+"""Signing in: the account's key for its password, to researchers only, in a declared answer.
 
 Unknown accounts, wrong passwords and accounts that are no researcher's get the same answer after the same work.
 """
@@ -10,17 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from syft.serde.serialize import _serialize
-from syft.service.response import SyftError
 from syft.service.user.user import UserPrivateKey, check_pwd, salt_and_hash_password
 from syft.service.user.user_roles import ServiceRole
 from syft.store.document_store_errors import NotFoundException
 
 from datasites.access.throttle import SignInThrottle
 from datasites.audit_log.counted_events import CountedEvents
-from datasites.researchers_port.pysyft_routes import SYFT_PREFIX
 from datasites.researchers_port.routes import PREFIX
 from policies.answers.sign_in import SignInAnswer
 from policies.contracts.outputs import release_answer
@@ -74,7 +71,7 @@ class SignIn:
 def make_routes(
     sign_in: SignIn, *, peer_of: Callable[[Request], str], check_account: Callable[[str], object]
 ) -> APIRouter:
-    """The two routes that a key is handed out by, after the same checks: the datasite's own, and PySyft's in its place.
+    """The one route that a key is handed out by; PySyft's own does not exist here.
 
     Args:
         sign_in: Checks the password.
@@ -84,24 +81,12 @@ def make_routes(
     router = APIRouter()
     own_threads = anyio.CapacityLimiter(AT_ONCE)
 
-    async def key(request: Request) -> UserPrivateKey:
+    @router.post(f"{PREFIX}/sign-in")
+    async def key(request: Request) -> JSONResponse:
         email, password = _read(await request.body())
         check_account(email)
-        return await anyio.to_thread.run_sync(sign_in, email, password, peer_of(request), limiter=own_threads)
-
-    @router.post(f"{PREFIX}/sign-in")
-    async def own(request: Request) -> JSONResponse:
-        found = await key(request)
+        found = await anyio.to_thread.run_sync(sign_in, email, password, peer_of(request), limiter=own_threads)
         return JSONResponse(release_answer(SignInAnswer(bytes(found.signing_key.signing_key).hex())))
-
-    @router.post(f"{SYFT_PREFIX}/login")
-    async def pysyfts(request: Request) -> Response:
-        """For researchers of an earlier version; PySyft's client reads refusals of a password in its own form."""
-        try:
-            answer: object = await key(request)
-        except SignInFailed as error:
-            answer = SyftError(message=f"{error.code}: {error.public}")
-        return Response(_serialize(answer, to_bytes=True), media_type="application/octet-stream")
 
     return router
 

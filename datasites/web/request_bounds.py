@@ -99,7 +99,7 @@ class RequestBounds:
         except (BodyTooLarge, HostRefused, RequestMalformed) as error:
             await run_in_threadpool(self._refused, error)
             if not begun:
-                await _refuse(answering, error)
+                await refuse(answering, error)
 
     def _let_in(self, scope: Message) -> int:
         """Most bytes of the body of a request that may pass.
@@ -168,7 +168,8 @@ def _counting(receive: Receive, most: int) -> Receive:
     return counted
 
 
-async def _refuse(send: Send, error: WanwuError) -> None:
+async def refuse(send: Send, error: WanwuError) -> None:
+    """Answers a request that is not read to its end, and closes the connection."""
     body = json.dumps(error.to_json()).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send(

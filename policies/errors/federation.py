@@ -14,7 +14,7 @@ class FederationError(WanwuError):
 class VersionMismatch(FederationError):
     """A datasite and the researcher run versions that do not work together."""
 
-    code = "WW702"
+    code, status = "WW702", 409
 
 
 class NotEnoughDatasites(FederationError):

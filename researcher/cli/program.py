@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from policies.terminal.commands import run
 from policies.terminal.printing import say, show_everything
+from policies.terminal.version_option import version_option
 from researcher.cli import conversations, counts, demo, evidence, hospitals, receipts, repetition, reports, studies
 from researcher.cli.commands import INTERRUPTED, ResearcherCommands
 from researcher.cli.models import captures, exports, serving
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_program() -> ResearcherCommands:
     """The program with every command."""
     program = ResearcherCommands("python -m researcher", DESCRIPTION)
+    program.params.append(version_option())
     for part in PARTS:
         part.add_commands(program)
     return program

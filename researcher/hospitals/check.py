@@ -17,11 +17,11 @@ from typing import Any
 
 from cryptography import x509
 
-from policies import versions
 from policies.answers.hospital import HospitalAnswer
 from policies.errors import WanwuError
 from policies.plans.picture_form import PictureForm
 from policies.plans.tokeniser import TextForm
+from policies.versions import packages
 from researcher.hospitals.differences import differences
 from researcher.hospitals.hospital import DatasetInfo, Hospital
 
@@ -180,7 +180,7 @@ def _judge(there: Mapping[str, str], clock: float | None, days: int | None) -> t
     """What must be put right, and what should be looked at."""
     problems: list[str] = []
     warnings: list[str] = []
-    for mismatch in versions.compare(versions.installed(), there):
+    for mismatch in packages.compare(packages.installed(), there):
         (problems if mismatch.refused else warnings).append(str(mismatch))
     if clock is not None and abs(clock) > MAX_CLOCK_DIFFERENCE_SECONDS:
         problems.append(f"the clocks differ by {clock:+.0f} seconds: signed requests will be refused")

@@ -38,8 +38,8 @@ class DatasiteClient:
         self._channel = channel
 
     def info(self) -> HospitalAnswer:
-        """Versions, datasets and limits of the datasite; what one of a later version says besides is left out."""
-        return read_answer(HospitalAnswer, self._json("GET", "/info"), self.url, more_fields=True)
+        """Versions, datasets and limits of the datasite."""
+        return read_answer(HospitalAnswer, self._json("GET", "/info"), self.url)
 
     def budget(self, dataset: str) -> BudgetAnswer:
         """What is left of a dataset's privacy budget."""
@@ -57,7 +57,7 @@ class DatasiteClient:
             if error.code in (RequestUnknown.code, WanwuError.code):  # not rehearsed; no such route
                 return None
             raise
-        return read_answer(RehearsalAnswer, content, self.url, more_fields=True)
+        return read_answer(RehearsalAnswer, content, self.url)
 
     def receipt(self, request_id: str) -> str:
         """The signed privacy receipt of a request, a text that can be printed as it is.
@@ -260,14 +260,13 @@ def answer_of(answer: httpx.Response) -> object:
         return None
 
 
-def read_answer(kind: type[_Answer], content: object, whose: str, *, more_fields: bool = False) -> _Answer:
-    """What a datasite answered, if it is what that answer declares.
+def read_answer(kind: type[_Answer], content: object, whose: str) -> _Answer:
+    """What a datasite answered, if it is what that answer declares; what one of a later release says more is left out.
 
     Args:
         kind: A type of `policies.answers`.
         content: Plain values.
         whose: The datasite, for the error.
-        more_fields: Whether what it says more is left out instead of refused.
 
     Raises:
         FederationError: It is anything else.
@@ -276,7 +275,7 @@ def read_answer(kind: type[_Answer], content: object, whose: str, *, more_fields
     def refusal(text: str) -> FederationError:
         return FederationError(f"{whose} gave an answer that this version does not understand: {text}")
 
-    return from_plain(kind, content, refusal, more_fields=more_fields)
+    return from_plain(kind, content, refusal, more_fields=True)
 
 
 def raise_answer(code: str, text: str) -> None:

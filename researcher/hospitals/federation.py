@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from policies import versions
 from policies.errors import (
     ConfigError,
     DatasiteNotTrusted,
@@ -24,6 +23,7 @@ from policies.errors import (
 )
 from policies.plans.kinds import Plan
 from policies.untrusted_text import shown
+from policies.versions import packages
 from researcher.hospitals.check import HospitalCheck, check_hospital, contract_problems, unreachable
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.credentials import Credentials, once_each, read_credentials
@@ -290,7 +290,7 @@ def _connected(credentials: Credentials) -> Hospital:
 
 def _check_versions(hospital: Hospital) -> None:
     """Warns of a difference that matters, refuses one that breaks; names both versions."""
-    for mismatch in versions.compare(versions.installed(), hospital.versions):
+    for mismatch in packages.compare(packages.installed(), hospital.versions):
         if mismatch.refused:
             raise VersionMismatch(
                 f"Datasite '{hospital.name}' does not fit this researcher: {mismatch}. Install the same."

@@ -15,10 +15,11 @@ from policies.errors import DatasiteNotTrusted, FederationError
 from policies.plans.picture_form import PictureForm
 from policies.plans.tokeniser import TextForm
 from policies.untrusted_text import shown
+from policies.versions.needs import check_plan
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.datasite_client import DatasiteClient
 from researcher.hospitals.secure_channel import SecureChannel
-from researcher.hospitals.sign_in import importing_pysyft, sign_in
+from researcher.hospitals.sign_in import sign_in
 
 if TYPE_CHECKING:
     from policies.answers.runs import RunAnswer
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from policies.plans.kinds import Plan
     from researcher.hospitals.code_request import CodeRequest
     from researcher.hospitals.pysyft_account import PysyftAccount
+
+# PySyft's modules import one another in circles: two threads that import it at once would each find half of it.
+_importing_pysyft = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -150,9 +154,12 @@ class Hospital:
         """Submits the plan as a PySyft code request.
 
         Raises:
+            VersionMismatch: The plan holds what the hospital's release does not know; nothing was sent.
             WanwuError: As `asset`, and what the datasite refuses the plan with.
         """
         self._check_published(plan.dataset)
+        if self.channel.release is not None:
+            check_plan(plan, self.channel.release, self.name)
         return self._pysyft().submit(plan)
 
     def ask(self, dataset: str, request: CodeRequest, ticket: Ticket) -> RunAnswer:
@@ -174,7 +181,7 @@ class Hospital:
         """The account as PySyft knows it; opened at the first call, by one of the threads that need it."""
         with self._opening:
             if self._opened is None:
-                with importing_pysyft:
+                with _importing_pysyft:
                     from researcher.hospitals.pysyft_account import PysyftAccount
                 self._opened = PysyftAccount(self.channel, self._seed, self._assets)
             return self._opened

@@ -22,9 +22,8 @@ from syft.types.errors import SyftException
 from syft.types.server_url import ServerURL
 from syft.types.uid import UID
 
-from policies.errors import FederationError, SignInFailed
+from policies.errors import FederationError
 from researcher.hospitals import deserialiser
-from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.datasite_client import answered_error
 from researcher.hospitals.secure_channel import SecureChannel
 
@@ -151,20 +150,3 @@ def open_client(channel: SecureChannel, seed: bytes) -> Any:
     )
     client._fetch_api(key)
     return client
-
-
-def sign_in_by_pysyft(channel: SecureChannel, credentials: Credentials) -> bytes:
-    """The account's ed25519 seed, from a datasite that has no route of its own for signing in.
-
-    Raises:
-        SignInFailed: The datasite does not accept the account's password.
-        WanwuError: What else the channel or the datasite refuses it with.
-    """
-    deserialiser.install()
-    try:
-        key = SecureConnection.over(channel).login(credentials.email, credentials.password)
-    except SyftException as error:
-        raise SignInFailed(f"Datasite '{credentials.datasite}' did not accept the credentials.") from error
-    if key is None:
-        raise SignInFailed(f"Datasite '{credentials.datasite}' did not accept the credentials.")
-    return bytes(key.signing_key.signing_key)

@@ -5,17 +5,14 @@ The key signs requests to the datasite's own routes and, where PySyft is needed,
 
 from __future__ import annotations
 
-import threading
-
 from policies.answers.sign_in import SignInAnswer
-from policies.errors import SignInFailed, WanwuError
+from policies.errors import SignInFailed, VersionMismatch, WanwuError
+from policies.versions import wire
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.datasite_client import PREFIX, answer_of, answered_error, read_answer
 from researcher.hospitals.secure_channel import SecureChannel
 
-# PySyft's modules import one another in circles: two threads that import it at once would each find half of it.
-importing_pysyft = threading.Lock()
-_NO_SUCH_ROUTE = 404
+_OK, _NO_SUCH_ROUTE = 200, 404
 
 
 def sign_in(channel: SecureChannel, credentials: Credentials) -> bytes:
@@ -23,15 +20,13 @@ def sign_in(channel: SecureChannel, credentials: Credentials) -> bytes:
 
     Raises:
         SignInFailed: The datasite does not accept the account's password.
+        VersionMismatch: The two sides' releases do not work together.
         WanwuError: What else the channel or the datasite refuses it with.
     """
     sent = {"email": credentials.email, "password": credentials.password}
     answer = channel.request("POST", f"{PREFIX}/sign-in", json=sent)
-    if answer.status_code == _NO_SUCH_ROUTE:  # of an earlier version, which knows PySyft's way alone
-        with importing_pysyft:
-            from researcher.hospitals.pysyft_connection import sign_in_by_pysyft
-
-        return sign_in_by_pysyft(channel, credentials)
+    if answer.status_code in (_OK, _NO_SUCH_ROUTE) and channel.release is None:
+        wire.check_datasite(wire.Told(None, ()), credentials.datasite)  # it tells none: it is of before the first
     if answer.status_code >= 400:
         raise _refusal(credentials.datasite, answered_error(answer))
     return bytes.fromhex(read_answer(SignInAnswer, answer_of(answer), channel.url).seed)
@@ -39,6 +34,8 @@ def sign_in(channel: SecureChannel, credentials: Credentials) -> bytes:
 
 def _refusal(datasite: str, error: WanwuError) -> WanwuError:
     """The datasite's own words, and whose they are where several hospitals are signed in at."""
+    if isinstance(error, VersionMismatch):
+        return VersionMismatch(f"Datasite '{datasite}': {error.public}")
     if not isinstance(error, SignInFailed):
         return error
     return SignInFailed(f"Datasite '{datasite}' did not accept the credentials: {error.public}")

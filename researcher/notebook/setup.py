@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from safetensors import numpy as safetensors
 
-from policies import versions
 from policies.answers.hospital import DatasetSchema
 from policies.answers.plain_values import from_plain, to_plain
 from policies.errors import ConfigError, StateVersionMismatch
 from policies.plans.plan_json import canonical_json, sha256_text
 from policies.plans.training import TrainingPlan
 from policies.untrusted_text import shown
+from policies.versions.packages import installed
 from researcher import atomic_file
 from researcher.studies.asked_round import ASKED_FILE
 from researcher.studies.checkpoints import STATE_FILE
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 SETUP_FILE = "setup.json"
 SETUP_VERSION = 1
 PACKAGES = ("numpy", "pillow", "safetensors", "timm", "torchvision")
-"""Whose versions are kept beside those of `policies.versions`: what a round computes follows from them."""
+"""Whose versions are kept beside those of `policies.versions.packages`: what a round computes follows from them."""
 _PROJECT = Path(__file__).resolve().parents[2]
 _SOURCES = ("policies", "datasites/training", "researcher")
 
@@ -206,7 +206,7 @@ def schema_of(dataset: DatasetInfo) -> DatasetSchema:
 @cache
 def packages() -> Mapping[str, str]:
     """Package → version here."""
-    found = dict(versions.installed())
+    found = dict(installed())
     for name in PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from datasites.training.dp_sgd.memory import is_out_of_memory, keep_freed_memory
-from policies import versions
 from policies.errors import ConfigError, OutOfMemory, RunFailed, WanwuError
 from policies.plans.training import TrainingPlan
+from policies.versions import packages
 from researcher.simulation.made_up import MadeUpHospital, SharedPictures
 from researcher.simulation.trainer import Trained, Trainer
 from researcher.simulation.work import Work
@@ -55,7 +55,7 @@ class Worker:
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         _, most = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (taken + memory_bytes, most))
-        self._differs = {name: own for name, own in versions.installed().items() if known.get(name) != own}
+        self._differs = {name: own for name, own in packages.installed().items() if known.get(name) != own}
         self._trainer = Trainer(TrainingPlan.from_json(plan), pictures, seed)
 
     def train(
@@ -96,7 +96,7 @@ class OnRay:
             on_retried: Told what is trained again.
         """
         self._ray = ray
-        self._given = (work.plan.to_json(), ray.put(work.pictures), seed, memory_bytes, dict(versions.installed()))
+        self._given = (work.plan.to_json(), ray.put(work.pictures), seed, memory_bytes, dict(packages.installed()))
         self._kind = ray.remote(Worker).options(num_cpus=1, max_restarts=0, max_task_retries=0)
         self._workers = [self._kind.remote(*self._given) for _ in range(workers)]
         self._on_retried = on_retried

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from policies import versions
+from policies.versions import packages
 from researcher.reports import StudyResult, write_report
 from researcher.simulation.work import Work
 from researcher.strategies import ServerState
@@ -40,7 +40,7 @@ def write_results(out: Path, work: Work, state: ServerState, history: History) -
         public_sizes={hospital.name: hospital.public_size for hospital in hospitals},
         privacy=spent,
         history=history,
-        versions={"researcher": dict(versions.installed())},
+        versions={"researcher": dict(packages.installed())},
         finished=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
         simulated=work.told,
     )

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from policies import versions
 from policies.errors import ConfigError, WanwuError
 from policies.inside_folder import inside
 from policies.plans.server.local_part import keeps_part, shared
 from policies.plans.server.server_spec import BY_A_GRAM, PERSONAL
 from policies.plans.training import TrainingPlan
 from policies.terminal.rich_terminal import PlainConsole, line
+from policies.versions import packages
 from researcher.counts.kept_gram import GRAM_FILE, KeptGram, keep_receipts
 from researcher.evaluation.hold_out import HoldOut
 from researcher.reports import StudyResult, write_report
@@ -126,7 +126,7 @@ def result_of(study: Study, state: ServerState, history: History, hold_out: Hold
         gram_noise=None if gram is None else gram.plan.privacy.noise_multiplier,
         history=history,
         versions={
-            "researcher": dict(versions.installed()),
+            "researcher": dict(packages.installed()),
             **{name: there[name].versions for name in study.requests if name in there},
         },
         finished=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from cryptography import x509
 from support.hospitals import RESEARCHER, STRANGER, Hospital
@@ -204,24 +203,10 @@ def test_the_certificate_names_the_account_and_the_datasite_is_reached_with_its_
 # --- signing in ---------------------------------------------------------------------------------------------
 
 
-class _Earlier(SecureChannel):
-    """To a datasite of an earlier version, which has no route of its own for signing in."""
-
-    def request(self, method: str, path: str, **sent: Any) -> httpx.Response:
-        if path.endswith("/sign-in"):
-            return httpx.Response(404, json={"code": "WW000", "error": "Not Found"})
-        return super().request(method, path, **sent)
-
-
-def test_both_ways_of_signing_in_give_the_accounts_one_key(mine: Credentials) -> None:
-    with contextlib.closing(_Earlier(mine)) as channel:
-        assert sign_in(channel, mine) == _seed(mine)
-
-
-@pytest.mark.parametrize("kind", [SecureChannel, _Earlier])
-def test_a_wrong_password_is_refused_and_the_text_says_where(
-    hospitals: dict[str, Hospital], kind: type[SecureChannel]
-) -> None:
+def test_a_wrong_password_is_refused_and_the_text_says_where(hospitals: dict[str, Hospital]) -> None:
     wrong = replace(Credentials.from_file(_enrol(hospitals["north"], "mistyped@university.org")), password="wrong")
-    with contextlib.closing(kind(wrong)) as channel, pytest.raises(SignInFailed, match="'north' did not accept"):
+    with (
+        contextlib.closing(SecureChannel(wrong)) as channel,
+        pytest.raises(SignInFailed, match="'north' did not accept"),
+    ):
         sign_in(channel, wrong)

@@ -16,13 +16,14 @@ import httpx
 import pytest
 from support.hostile_texts import HOSTILE, PLAIN, raw_in
 
-from policies import errors, versions
+from policies import errors
 from policies.answers.hospital import BudgetAnswer, HospitalAnswer
 from policies.answers.rehearsals import RehearsalAnswer
 from policies.answers.requests import RequestAnswer
 from policies.errors import ConfigError, FederationError, PlanError
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from policies.terminal.rich_terminal import PlainConsole
+from policies.versions import packages
 from researcher import weights_file
 from researcher.counts.intervals import Interval
 from researcher.counts.noised_findings import NoisedFinding, NoisedFindings
@@ -157,7 +158,7 @@ def test_a_refusal_from_a_server_is_an_error_that_can_be_shown(text: str) -> Non
 
 @ALL
 def test_a_version_that_a_server_states_is_warned_of_and_not_obeyed(text: str) -> None:
-    here = versions.installed()
+    here = packages.installed()
     there = {**here, "opacus": f"{here['opacus'].split('.')[0]}.{text}"}
     hospital: Any = SimpleNamespace(name="north", versions=there)
     with pytest.warns(UserWarning, match="north") as warned:
@@ -202,7 +203,7 @@ def test_a_report_shows_names_of_every_script(tmp_path: Path) -> None:
 
 def told(info: dict[str, Any]) -> HospitalAnswer:
     """What the researcher's side makes of an answer."""
-    return read_answer(HospitalAnswer, info, "https://north.example.org", more_fields=True)
+    return read_answer(HospitalAnswer, info, "https://north.example.org")
 
 
 def read(**changes: Any) -> Hospital:

@@ -260,7 +260,7 @@ def test_room_on_the_disk_is_compared_with_what_runs_need(
 
 def test_another_pysyft_is_a_problem(healthy: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = {"wanwu": "0.1.0", "python": "3.11.7", "torch": "2.14.1", "opacus": "1.6.0", "syft": "0.9.1"}
-    monkeypatch.setattr("policies.versions.installed", lambda: installed)
+    monkeypatch.setattr("policies.versions.packages.installed", lambda: installed)
     assert levels(healthy, machine.programs) == {"versions": PROBLEM}
 
 

@@ -1,4 +1,4 @@
-"""Signing in for a key: two routes, one answer and one count of tries, and nothing that is no pair costs a hash."""
+"""Signing in for a key: one answer to all that fails, one count of tries, and nothing that is no pair costs a hash."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from datasites.access.throttle import FREE_TRIES
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
     from datasites.researchers_port import sign_in
-    from datasites.researchers_port.pysyft_routes import SYFT_PREFIX
     from datasites.researchers_port.routes import PREFIX
 from datasites.web.http_errors import add_error_handlers
 from policies.errors import CertificateRefused, SignInFailed
 
-OWN, PYSYFTS = f"{PREFIX}/sign-in", f"{SYFT_PREFIX}/login"
+OWN = f"{PREFIX}/sign-in"
 ADA, NOBODY, EVE = "ada@university.org", "nobody@university.org", "eve@university.org"
 NO_PAIR = (
     b"",
@@ -68,7 +67,7 @@ def hashed() -> list[str]:
 
 @pytest.fixture
 def client(hashed: list[str], monkeypatch: pytest.MonkeyPatch) -> TestClient:
-    """Both routes, as everybody but EVE's certificate lets."""
+    """The route, as everybody but EVE's certificate lets."""
 
     def compared(password: str, kept: str) -> bool:
         hashed.append(kept)
@@ -89,8 +88,8 @@ def client(hashed: list[str], monkeypatch: pytest.MonkeyPatch) -> TestClient:
     return TestClient(app, raise_server_exceptions=False)
 
 
-def ask(client: TestClient, email: str, password: str, *, path: str = OWN) -> tuple[int, str]:
-    answer = client.post(path, json={"email": email, "password": password})
+def ask(client: TestClient, email: str, password: str) -> tuple[int, str]:
+    answer = client.post(OWN, json={"email": email, "password": password})
     return answer.status_code, answer.text
 
 
@@ -109,18 +108,16 @@ def test_every_refusal_is_the_same_after_the_same_work(client: TestClient, hashe
     assert ask(client, ADA, "right") == (200, f'{{"seed":"{bytes(32).hex()}"}}')
 
 
-def test_both_routes_count_tries_together(client: TestClient, hashed: list[str]) -> None:
-    for number in range(FREE_TRIES):
-        ask(client, ADA, "wrong", path=(OWN, PYSYFTS)[number % 2])
+def test_after_some_tries_the_next_waits_and_costs_no_hash(client: TestClient, hashed: list[str]) -> None:
+    for _ in range(FREE_TRIES):
+        ask(client, ADA, "wrong")
     assert len(hashed) == FREE_TRIES
     assert "Try again in" in ask(client, ADA, "right")[1]
-    assert "Try again in" in ask(client, ADA, "right", path=PYSYFTS)[1]
     assert len(hashed) == FREE_TRIES
 
 
-@pytest.mark.parametrize("path", [OWN, PYSYFTS])
 def test_the_certificate_of_another_account_is_refused_before_anything_is_hashed(
-    client: TestClient, hashed: list[str], path: str
+    client: TestClient, hashed: list[str]
 ) -> None:
-    status, text = ask(client, EVE, "right", path=path)
+    status, text = ask(client, EVE, "right")
     assert (status, CertificateRefused.code in text, hashed) == (CertificateRefused.status, True, [])

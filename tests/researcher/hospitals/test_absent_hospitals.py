@@ -13,7 +13,6 @@ import pytest
 from support.hospitals import CLASSES
 from support.waiting import CEILING_SECONDS, wait_for
 
-from policies import versions
 from policies.answers.hospital import BudgetAnswer
 from policies.budget.limits import DatasetLimits
 from policies.errors import (
@@ -26,6 +25,7 @@ from policies.errors import (
     SignInFailed,
     WanwuError,
 )
+from policies.versions import packages
 from researcher.cli.hospitals import catalog
 from researcher.hospitals import federation as connecting
 from researcher.hospitals.credentials import Credentials
@@ -51,7 +51,7 @@ class Fake:
         if (error := self.outcomes.get(self.name)) is not None:
             raise error
         self.open.add(self.name)
-        self.versions = versions.installed()
+        self.versions = packages.installed()
         limits = DatasetLimits().to_dict()
         self.datasets = {"pictures": DatasetInfo(self.name, "pictures", CLASSES, (16, 16, 1), "picture", 300, limits)}
         self.routes = SimpleNamespace(url=credentials.url, budget=lambda name: BudgetAnswer(8.0, 6.0, 1e-5))

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from policies import versions
 from policies.answers.hospital import BudgetAnswer, HospitalAnswer
 from policies.errors import DatasiteUnreachable
 from policies.plans.picture_form import PictureForm
+from policies.versions import packages
 from researcher.terminal.tables import catalog_table, check_table
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
@@ -47,7 +47,7 @@ class FakeRoutes:
     url = "https://north.example.org"
 
     def __init__(self, *, clock: float | None = 0.0, installed: dict[str, str] | None = None) -> None:
-        self._clock, self._installed = clock, installed or dict(versions.installed())
+        self._clock, self._installed = clock, installed or dict(packages.installed())
         self.blobs: dict[str, bytes] = {}
 
     def info(self) -> HospitalAnswer:
@@ -99,7 +99,7 @@ def test_a_hospital_that_does_not_tell_its_time_is_not_judged_by_it() -> None:
 
 
 def test_versions_that_break_are_a_problem_and_others_a_warning() -> None:
-    here = dict(versions.installed())
+    here = dict(packages.installed())
     assert check(FakeRoutes(installed={**here, "syft": "0.8.0"})).problems[0].startswith("syft")
     other = check(FakeRoutes(installed={**here, "opacus": "1.5.0"}))
     assert other.problems == () and other.warnings[0].startswith("opacus")

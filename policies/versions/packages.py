@@ -1,4 +1,4 @@
-"""Versions of the two sides, and which of their differences matter."""
+"""Packages on the two sides, and which of their differences matter."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import policies
+from policies.versions.releases import Release, is_too_old
 
 PACKAGES = ("torch", "opacus", "syft")
 
@@ -41,11 +42,13 @@ def installed() -> Mapping[str, str]:
 def compare(here: Mapping[str, str], there: Mapping[str, str]) -> list[Mismatch]:
     """The differences that matter, refusals first.
 
-    Refused: another major.minor of wanwu (plans and answers differ), another syft (its objects differ),
-    another major version of torch. Worth a warning: another minor version of python or torch, another opacus.
+    Refused: a wanwu older than this one works with, another syft (its objects differ), another major version of torch.
+    Worth a warning: another minor version of python or torch, another opacus.
     """
-    rules = {"wanwu": (2, 3), "syft": (3, 3), "torch": (1, 2), "python": (1, 2), "opacus": (1, 3)}
+    rules = {"syft": (3, 3), "torch": (1, 2), "python": (1, 2), "opacus": (1, 3)}
     mismatches = []
+    if is_too_old(Release.parse(there.get("wanwu", ""))):
+        mismatches.append(Mismatch("wanwu", here.get("wanwu", "missing"), there.get("wanwu", "missing"), True))
     for package, (refuse_at, warn_at) in rules.items():
         mine, theirs = here.get(package, "missing"), there.get(package, "missing")
         if _head(mine, warn_at) == _head(theirs, warn_at):
