@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.hospitals import ENVIRONMENT, PROJECT, Hospital, make_hospital, running, small_plan
-from support.hostile_datasite import READS
+from support.hospitals import ENVIRONMENT, Hospital, make_hospital, running, small_plan
+from support.hostile_datasite import READS, SERVED
+from support.nursery import born_datasite
 from support.waiting import wait_for
 
 from datasites.runs.sandbox.confinement import sandbox_report
@@ -31,13 +30,7 @@ class HostileHospital(Hospital):
     """Its runs do what their study's name says."""
 
     def start(self, *, forked: bool = False) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, PROJECT / "tests" / "support" / "hostile_datasite.py", self.state],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=ENVIRONMENT,
-            start_new_session=True,
-        )
+        self.process = born_datasite(self.state, ENVIRONMENT, program=SERVED)
 
 
 @pytest.fixture(scope="module")

@@ -1,31 +1,26 @@
-"""A datasite as `python -m datasites serve` starts it, whose runs do what their study's name says instead of training.
-
-python tests/support/hostile_datasite.py STATE
-"""
+"""A datasite as `python -m datasites serve` starts it, whose runs do what their study's name says."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from datasites.runs.processes import runner
+from datasites.runs.processes.runner import RunInputs, Work
+
 TESTS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS))
-
-from support.hostile import ATTACKS, attack  # noqa: E402
-
-from datasites.runs.processes import runner  # noqa: E402
-from datasites.runs.processes.runner import RunInputs, Work  # noqa: E402
-
 READS = "reads.log"
+# What the datasite's own process runs, and its fork server's.
+SERVED = "import sys; from pathlib import Path; from support.hostile_datasite import main; main(Path(sys.argv[1]))"
 PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(TESTS)!r})
+import support.hostile
 from support.hostile_datasite import by_study
 from datasites.runs.processes.fork_server import main
 main(by_study)
@@ -34,6 +29,8 @@ main(by_study)
 
 def by_study(inputs: RunInputs) -> Work:
     """The attack that the study is named after; any other study trains."""
+    from support.hostile import ATTACKS, attack  # with torch, which the datasite's own process does not import
+
     study = json.loads(inputs.plan)["study"]
     if study not in ATTACKS:
         return runner.prepare(inputs)
@@ -71,7 +68,3 @@ def _note_reads(file: Path) -> None:
         return read(self, request, version=version)
 
     RequestReader.read = noted  # type: ignore[method-assign]
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

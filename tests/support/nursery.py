@@ -81,12 +81,13 @@ class Born:
         return self.returncode
 
 
-def born_datasite(state: Path, environment: Mapping[str, str]) -> Born:
-    """A datasite of that state folder, as `python -m datasites serve --stop_with_stdin` runs it."""
+def born_datasite(state: Path, environment: Mapping[str, str], *, program: str | None = None) -> Born:
+    """A datasite of that state folder, as `python -m datasites serve --stop_with_stdin` runs it, or `python -c`."""
     _nursery(FORK_SERVERS, "1")  # stays for the next datasite too, when this one has ended
     stdin, our_stdin = os.pipe()
     our_stdout, stdout = os.pipe()
-    arguments = ["serve", "--stop_with_stdin", "--state", str(state)]
+    served = ["serve", "--stop_with_stdin", "--state", str(state)]
+    arguments = ["-c", program, str(state)] if program else ["-m", "datasites", *served]
     told = {
         "arguments": arguments,
         "environment": {**environment, RUN: _run()},

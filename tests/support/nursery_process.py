@@ -17,7 +17,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from support.nursery import DATASITES, FORK_SERVERS, MAX_REQUEST_BYTES, REAP, RESEARCHERS, fork_servers_are_born
 
@@ -147,15 +147,13 @@ def _moved_up(file: int) -> int:
     return fcntl.fcntl(file, fcntl.F_DUPFD, 512)
 
 
-def _serve(arguments: list[str]) -> NoReturn:
-    """`python -m datasites`, with PySyft told who its server is as if it were imported now."""
-    from datasites.cli import main
+def _serve(arguments: list[str]) -> None:
+    """What `python ARGUMENTS` runs, with PySyft told who its server is as if it were imported now."""
     from datasites.pysyft import server
 
     server._as_a_datasite_needs_it = _told_who_the_server_is  # type: ignore[assignment]
     fork_servers_are_born()
-    sys.argv = ["datasites", *arguments]
-    sys.exit(main(arguments))
+    _run(arguments)
 
 
 @contextlib.contextmanager
