@@ -172,7 +172,7 @@ def test_a_datasite_killed_within_one_study_and_between_rounds_of_another_goes_o
     routes, request_id = north_only.hospitals["north"].routes, study.requests["north"].request_id
     wait_for(lambda: [event for event in hospitals["north"].events("run started") if event["request"] == request_id])
     hospitals["north"].stop(signal.SIGKILL)
-    hospitals["north"].start()
+    hospitals["north"].start(forked=True)
     hospitals["north"].wait_until_ready()
     assert routes.run(request_id, 0).state in ("queued", "running")
     with pytest.raises(RoundRefused, match="other weights"):

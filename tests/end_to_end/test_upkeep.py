@@ -130,7 +130,7 @@ def test_a_backup_taken_within_a_study_restores_to_one_that_goes_on(
     assert refused.returncode == 1 and "does not know what was spent after that" in refused.stderr
     admin_command("restore", str(tmp_path / "backups"), "--state", str(moved), "--nothing_since")
     west.state = moved
-    west.start()
+    west.start(forked=True)
     west.wait_until_ready()
     with Federation.connect(west.credentials()) as again:
         resumed = Study.load(again, tmp_path / "study")
@@ -149,7 +149,7 @@ def _accept_loss(west: Hospital, folder: Path) -> None:
     done = admin_command("restore", str(folder / "later"), "--state", str(accepted), "--accept_loss")
     assert f"Closed and charged in full: {RESEARCHER}: moves" in done.stdout
     west.state = accepted
-    west.start()
+    west.start(forked=True)
     west.wait_until_ready()
     with Federation.connect(west.credentials()) as again:
         study = Study.load(again, folder / "study")

@@ -85,6 +85,7 @@ class Fire:
     counts: Counts = field(default_factory=Counts)
     deciding: threading.Event = field(default_factory=threading.Event)
     failure: BaseException | None = None
+    forked: bool = False
     restart_seconds: float = 5.0
 
     @property
@@ -141,17 +142,28 @@ class Fire:
 
     def _kill_the_datasite(self, hospital: Hospital) -> None:
         deciding = self.deciding.is_set()
-        assert hospital.process is not None
-        family = psutil.Process(hospital.process.pid).children(recursive=True)
+        family = _family(hospital)
         hospital.stop(signal.SIGKILL)
         self.counts.datasites_killed += 1
         self.counts.while_deciding += deciding
         self.counts.while_running += check_state(hospital)
         self.counts.orphans += len(psutil.wait_procs(family, timeout=CEILING_SECONDS)[1])
         begun = time.monotonic()
-        hospital.start()
+        hospital.start(forked=self.forked)
         hospital.wait_until_ready()
         self.restart_seconds = time.monotonic() - begun
+
+
+def _family(hospital: Hospital) -> list[psutil.Process]:
+    """What a datasite has started, the fork server too where that was forked from another process than it."""
+    assert hospital.process is not None
+    logs = str((hospital.state / "logs").resolve())
+    working = [one for one in psutil.process_iter(["cwd"]) if one.info["cwd"] == logs]
+    family = set(working)
+    for one in (psutil.Process(hospital.process.pid), *working):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            family |= set(one.children(recursive=True))
+    return list(family)
 
 
 def check_state(hospital: Hospital) -> bool:
@@ -258,14 +270,19 @@ def _check_study(
     fire.counts.wrong_models += not all(np.allclose(weights[name], last[name], rtol=1e-4, atol=1e-5) for name in last)
 
 
-def studies_under_fire(folder: Path, *, names: tuple[str, ...], kills: int, seed: int, rounds: int = 25) -> Counts:
-    """Runs studies one after another until `kills` kills are done, and the last study to its end."""
+def studies_under_fire(
+    folder: Path, *, names: tuple[str, ...], kills: int, seed: int, rounds: int = 25, forked: bool = False
+) -> Counts:
+    """Runs studies one after another until `kills` kills are done, and the last study to its end.
+
+    Datasites are started as an operator does, or `forked` as most tests start them.
+    """
     from researcher.hospitals.federation import Federation
 
     pictures = folder / "pictures.npz"
     write_pictures(pictures, sites=names)
-    with running(*(make_hospital(folder, name, pictures) for name in names), forked=False) as hospitals:
-        fire = Fire(hospitals, kills, seed)
+    with running(*(make_hospital(folder, name, pictures) for name in names), forked=forked) as hospitals:
+        fire = Fire(hospitals, kills, seed, forked=forked)
         with Federation.connect([hospital.credentials() for hospital in hospitals.values()]) as federation:
             burning = fire.light()
             while fire.burning or not fire.counts.studies:
