@@ -22,9 +22,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -145,13 +147,17 @@ def born_fork_server(command: list[str], **given: Any) -> Born:
         return Born(*_born(FORK_SERVERS, environment, told, files), None, None)
 
 
-def fork_servers_are_born() -> None:
-    """Lets every fork server that this process starts from now on be forked from a nursery."""
-    from types import SimpleNamespace
-
+@contextmanager
+def fork_servers_are_born() -> Iterator[None]:
+    """Lets every fork server that this process starts meanwhile be forked from a nursery."""
     from datasites.runs.processes import process
 
+    real = process.subprocess  # type: ignore[attr-defined]
     process.subprocess = SimpleNamespace(Popen=born_fork_server, DEVNULL=subprocess.DEVNULL)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        process.subprocess = real  # type: ignore[attr-defined]
 
 
 def _born(

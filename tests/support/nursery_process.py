@@ -152,8 +152,8 @@ def _serve(arguments: list[str]) -> None:
     from datasites.pysyft import server
 
     server._as_a_datasite_needs_it = _told_who_the_server_is  # type: ignore[assignment]
-    fork_servers_are_born()
-    _run(arguments)
+    with fork_servers_are_born():
+        _run(arguments)
 
 
 @contextlib.contextmanager

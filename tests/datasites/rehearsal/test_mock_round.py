@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from support.array_store import SourcePictures, ingest
 from support.hospitals import draw_pictures
+from support.nursery import fork_servers_are_born
 from support.rehearsed_runs import HELD, PROGRAM
 
 from datasites.assets import mock_store
@@ -69,7 +70,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         max_update_bytes=1 << 20,
         free_disk_bytes=0,
     )
-    yield Machine(folder, fork_server, enclosure, rounds)
+    with fork_servers_are_born():
+        yield Machine(folder, fork_server, enclosure, rounds)
     fork_server.stop()
 
 

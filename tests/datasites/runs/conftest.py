@@ -6,9 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.nursery import fork_servers_are_born
 from support.process_group_work import PROGRAM
 
 from datasites.runs.processes.process import ForkServer
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported_before() -> Iterator[None]:
+    """Fork servers are forked from a process that has imported what training needs: that takes eight seconds."""
+    with fork_servers_are_born():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +27,7 @@ def fork_server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def fork_server(fork_server_folder: Path) -> Iterator[ForkServer]:
-    """One for all, since it imports what training needs for seconds; the study's name says what a run does."""
-    made = ForkServer(log=fork_server_folder / "runs.log", threads=2, program=PROGRAM)
+    """One for all; the study's name says what a run does."""
+    made = ForkServer(log=fork_server_folder / "runs.log", threads=1, program=PROGRAM)
     yield made
     made.stop()
