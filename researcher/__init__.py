@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
     from policies.plans.words.statement import Statement
     from researcher.captures.capture import CapturedModel, capture
+    from researcher.captures.loss_capture import CapturedLoss, capture_loss
     from researcher.counts.releases import CountRequest, Released
     from researcher.evaluation.evaluation import Evaluation, evaluate
     from researcher.evaluation.hold_out import HoldOut, load_hold_out
@@ -58,6 +59,7 @@ __all__ = [
     "STUDY_FILE",
     "About",
     "Bootstrap",
+    "CapturedLoss",
     "CapturedModel",
     "ClientUpdate",
     "Compared",
@@ -109,6 +111,7 @@ __all__ = [
     "TrainingPlan",
     "WanwuError",
     "capture",
+    "capture_loss",
     "check_all",
     "connect",
     "evaluate",
@@ -131,8 +134,10 @@ _HOMES = {
     "About": "researcher.judgement.test_data",
     "Bootstrap": "researcher.judgement.bootstrap",
     "Judgement": "researcher.judgement.judgement",
+    "CapturedLoss": "researcher.captures.loss_capture",
     "CapturedModel": "researcher.captures.capture",
     "capture": "researcher.captures.capture",
+    "capture_loss": "researcher.captures.loss_capture",
     "judge": "researcher.judgement.judge",
     "Compared": "researcher.hospitals.comparison",
     "Datasets": "researcher.notebook.datasets",

@@ -35,6 +35,7 @@ from datasites.sources.reasons import REASONS as SOURCE_REASONS  # noqa: E402
 from policies import __main__ as policies_cli  # noqa: E402
 from policies.budget.limits import DatasetLimits  # noqa: E402
 from policies.graphs.limits import LIMITS, GraphLimits  # noqa: E402
+from policies.graphs.losses.loss_graph import LOSS_LIMITS  # noqa: E402
 from policies.graphs.operators import OPERATORS  # noqa: E402
 from researcher.cli import program as researcher_program  # noqa: E402
 
@@ -77,10 +78,10 @@ def graph_operators() -> list[tuple[str, ...]]:
     ]
 
 
-def graph_limits() -> list[Row]:
-    """Each limit of a graph: name, value, what its class says of it."""
+def graph_limits(of: GraphLimits = LIMITS) -> list[Row]:
+    """Each limit of a graph that allows anything: name, value, what its class says of it."""
     told = {name: " ".join(text.split()) for name, text in _ATTRIBUTE.findall(inspect.getdoc(GraphLimits) or "")}
-    return [(f.name, f"{getattr(LIMITS, f.name):,}", told[f.name]) for f in fields(GraphLimits)]
+    return [(f.name, f"{getattr(of, f.name):,}", told[f.name]) for f in fields(GraphLimits) if getattr(of, f.name)]
 
 
 @cache
@@ -176,6 +177,7 @@ _PARTS = {
         [("operator", "what it gives", "attributes", "the axis of the pictures"), ("---",) * 4, *graph_operators()]
     ),
     "graph_limits": lambda: _table(graph_limits(), "limit", "value", "what it counts"),
+    "loss_limits": lambda: _table(graph_limits(LOSS_LIMITS), "limit", "value", "what it counts"),
     "launcher": lambda: _commands_of("python launch_datasites.py"),
     "datasites": lambda: _commands_of("python -m datasites"),
     "researcher": lambda: _commands_of("python -m researcher"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,22 +84,34 @@ class Graph:
                 "image_shape": list(self.image_shape),
                 "num_classes": self.num_classes,
                 "parameters": {name: list(shape) for name, shape in self.parameters.items()},
-                "constants": {
-                    digest: {"kind": one.kind, "shape": list(one.shape), "data": base64.b64encode(one.data).decode()}
-                    for digest, one in self.constants.items()
-                },
-                "nodes": [
-                    {
-                        "operator": node.operator,
-                        "inputs": list(node.inputs),
-                        "attributes": dict(node.attributes),
-                        "source": node.source,
-                    }
-                    for node in self.nodes
-                ],
+                **plain_parts(self.constants, self.nodes),
             }
         )
 
     def digest(self) -> str:
         """SHA-256 of the graph's text, in hexadecimal."""
         return sha256_text(self.to_json())
+
+
+def plain_parts(constants: Mapping[str, Constant], nodes: Sequence[Node]) -> dict[str, object]:
+    """Constants and nodes as the text of a graph has them.
+
+    Args:
+        constants: Digest → constant.
+        nodes: In order.
+    """
+    return {
+        "constants": {
+            digest: {"kind": one.kind, "shape": list(one.shape), "data": base64.b64encode(one.data).decode()}
+            for digest, one in constants.items()
+        },
+        "nodes": [
+            {
+                "operator": node.operator,
+                "inputs": list(node.inputs),
+                "attributes": dict(node.attributes),
+                "source": node.source,
+            }
+            for node in nodes
+        ],
+    }

@@ -8,7 +8,8 @@ that picture, the parameters and the constants: what clipping picture by picture
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from policies.errors import GraphError
@@ -70,6 +71,23 @@ class Proof:
     parameter_numbers: int
 
 
+@dataclass(frozen=True)
+class Walk:
+    """Nodes whose rules hold, and what they cost together.
+
+    Attributes:
+        nodes: In order.
+        unused: What was known or made and is read by no node; the last node does not count.
+        multiplications: For one picture, forward.
+        activation_numbers: Numbers that all nodes make for one picture, copies of parameters and scores of keys too.
+    """
+
+    nodes: tuple[ProvedNode, ...]
+    unused: frozenset[str]
+    multiplications: int
+    activation_numbers: int
+
+
 def prove(graph: Graph, limits: GraphLimits = LIMITS) -> Proof:
     """Proves that each picture's logits depend on that picture alone, or says where they would not.
 
@@ -85,25 +103,45 @@ def prove(graph: Graph, limits: GraphLimits = LIMITS) -> Proof:
         GraphError: Which node is refused, where its author wrote it, why, and what to do instead.
     """
     known = _beginnings(graph)
-    unused = {name for name in known if name != PICTURES}
-    nodes: list[ProvedNode] = []
+    walked = walk(graph.nodes, known, limits)
+    _check_end(graph, walked.nodes[-1].value, walked.unused - {PICTURES})
+    weights = sum(known[_PARAMETER + name].numbers for name in graph.parameters)
+    return Proof(graph, walked.nodes, walked.multiplications, walked.activation_numbers, weights)
+
+
+def walk(nodes: Sequence[Node], known: Mapping[str, Value], limits: GraphLimits) -> Walk:
+    """Proves nodes in their order.
+
+    Guarantees:
+        If it returns, every operator is one of `OPERATORS`, its rule held for every batch size, and all costs are
+        within `limits`.
+
+    Args:
+        nodes: One at least.
+        known: What they may read besides each other.
+        limits: How much they may cost.
+
+    Raises:
+        GraphError: Which node is refused, where its author wrote it, why, and what to do instead.
+    """
+    values, unused = dict(known), set(known)
+    found: list[ProvedNode] = []
     costs = Costs(limits)
-    for number, node in enumerate(graph.nodes):
+    for number, node in enumerate(nodes):
         try:
-            proved = _proved(number, node, known, limits)
+            proved = _proved(number, node, values, limits)
         except Refusal as refusal:
             raise GraphError(f"{_place(number, node)} is refused: {refusal}.") from refusal
         unused -= set(node.inputs)
-        known[f"node:{number}"] = proved.value
+        values[f"node:{number}"] = proved.value
         unused.add(f"node:{number}")
-        nodes.append(proved)
-        inputs, operator = tuple(known[name] for name in node.inputs), OPERATORS[node.operator]
+        found.append(proved)
+        inputs, operator = tuple(values[name] for name in node.inputs), OPERATORS[node.operator]
         numbers = proved.value.numbers + operator.between(inputs, proved.attributes, proved.value)
         numbers += sum(inputs[place].numbers for place in proved.copied)
         costs.add(node.inputs, proved.value, proved.multiplications, numbers, _place(number, node))
-    _check_end(graph, nodes[-1].value, unused)
-    weights = sum(known[_PARAMETER + name].numbers for name in graph.parameters)
-    return Proof(graph, tuple(nodes), costs.multiplications, costs.numbers, weights)
+    unused.discard(f"node:{len(found) - 1}")
+    return Walk(tuple(found), frozenset(unused), costs.multiplications, costs.numbers)
 
 
 def _beginnings(graph: Graph) -> dict[str, Value]:
@@ -111,10 +149,12 @@ def _beginnings(graph: Graph) -> dict[str, Value]:
     height, width, channels = graph.image_shape
     known = {PICTURES: Value((1, channels, height, width), batch=0)}
     known |= {_PARAMETER + name: Value(shape, trained=True) for name, shape in graph.parameters.items()}
-    known |= {
-        f"constant:{name}": Value(one.shape, kind=one.kind, ends=_ends(one)) for name, one in graph.constants.items()
-    }
-    return known
+    return known | known_constants(graph.constants)
+
+
+def known_constants(constants: Mapping[str, Constant]) -> dict[str, Value]:
+    """What is known of constants, by the names that nodes read them by."""
+    return {f"constant:{name}": Value(one.shape, kind=one.kind, ends=_ends(one)) for name, one in constants.items()}
 
 
 def _proved(number: int, node: Node, known: Mapping[str, Value], limits: GraphLimits) -> ProvedNode:
@@ -155,13 +195,13 @@ def _attributes(number: int, node: Node, operator: Operator) -> Attributes:
     }
 
 
-def _check_end(graph: Graph, logits: Value, unused: set[str]) -> None:
+def _check_end(graph: Graph, logits: Value, unused: AbstractSet[str]) -> None:
     if logits.batch != 0 or logits.shape != (1, graph.num_classes):
         raise GraphError(
             f"The last node must give logits of shape (B, {graph.num_classes}), and gives {spelled(logits)}. Give the "
             "network's last layer as many outputs as there are classes, and capture it again."
         )
-    if left := sorted(unused - {f"node:{len(graph.nodes) - 1}"}):
+    if left := sorted(unused):
         raise GraphError(f"{shown(left[0], most=120)} is not used. A graph holds only what its logits are made of.")
     if not graph.parameters:
         raise GraphError("The graph has no trained parameter, so there is nothing to train.")

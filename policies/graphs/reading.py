@@ -40,23 +40,31 @@ def read_graph(text: str, limits: GraphLimits = LIMITS) -> Graph:
     Raises:
         GraphError: Too long, not canonical JSON, an unknown or missing field, a value of the wrong form.
     """
-    values = _parsed(text, limits)
-    _check_fields("graph", values, _FIELDS)
+    values = parsed(text, limits)
+    check_fields("graph", values, _FIELDS)
     if values["graph"] != GRAPH_VERSION or isinstance(values["graph"], bool):
         raise GraphError(f"Expected a graph of version {GRAPH_VERSION}, got {shown(values['graph'], most=40)}.")
     graph = Graph(
         image_shape=_image_shape(values["image_shape"]),
         num_classes=CHECKS.integer("num_classes", values["num_classes"], low=2, high=10_000),
         parameters=_parameters(values["parameters"], limits),
-        constants=_constants(values["constants"], limits),
-        nodes=_nodes(values["nodes"], limits),
+        constants=constants_of(values["constants"], limits),
+        nodes=nodes_of(values["nodes"], limits),
     )
     if graph.to_json() != text:
         raise GraphError("A graph must be canonical JSON as its to_json() writes it: keys sorted, no spaces.")
     return graph
 
 
-def _parsed(text: str, limits: GraphLimits) -> Mapping[str, Any]:
+def parsed(text: str, limits: GraphLimits) -> Mapping[str, Any]:
+    """The JSON object that a text holds, of whose values nothing is checked yet.
+
+    Guarantees:
+        A text that is larger than `limits` allow is refused before it is parsed.
+
+    Raises:
+        GraphError: Too long, no JSON object, a name that comes twice, a number that is not finite.
+    """
     if not isinstance(text, str):
         raise GraphError(f"A graph must be a text, got {type(text).__name__}.")
     if len(text) > limits.characters:
@@ -108,13 +116,18 @@ def _parameters(values: Any, limits: GraphLimits) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _constants(values: Any, limits: GraphLimits) -> dict[str, Constant]:
+def constants_of(values: Any, limits: GraphLimits) -> dict[str, Constant]:
+    """Constants from plain values.
+
+    Raises:
+        GraphError: Too many or too large, another form, another name than their digest, numbers that are not finite.
+    """
     _check_table("constants", values, limits.nodes)
     found: dict[str, Constant] = {}
     total = 0
     for name, one in values.items():
         where = f"constants {shown(name, most=16)}"
-        _check_fields(where, one, ("data", "kind", "shape"))
+        check_fields(where, one, ("data", "kind", "shape"))
         kind = CHECKS.choice(f"{where}.kind", one["kind"], KINDS)
         constant = Constant(kind, _shape(f"{where}.shape", one["shape"]), _bytes(where, one["data"]))
         total += len(constant.data)
@@ -135,13 +148,18 @@ def _constants(values: Any, limits: GraphLimits) -> dict[str, Constant]:
     return found
 
 
-def _nodes(values: Any, limits: GraphLimits) -> tuple[Node, ...]:
+def nodes_of(values: Any, limits: GraphLimits) -> tuple[Node, ...]:
+    """Nodes from plain values.
+
+    Raises:
+        GraphError: None, too many, or another form.
+    """
     if not isinstance(values, list) or not 1 <= len(values) <= limits.nodes:
         raise GraphError(f"nodes must be a list of 1 to {limits.nodes:,} nodes.")
     found = []
     for number, one in enumerate(values):
         where = f"node {number}"
-        _check_fields(where, one, ("attributes", "inputs", "operator", "source"))
+        check_fields(where, one, ("attributes", "inputs", "operator", "source"))
         operator = CHECKS.text(f"{where}.operator", one["operator"], most=64)
         inputs = one["inputs"]
         if not isinstance(inputs, list) or len(inputs) > _MOST_INPUTS:
@@ -193,7 +211,12 @@ def _check_table(field: str, values: Any, most: int) -> None:
         raise GraphError(f"{field} must be a JSON object of at most {most:,} entries, got {got}.")
 
 
-def _check_fields(where: str, values: Any, fields: tuple[str, ...]) -> None:
+def check_fields(where: str, values: Any, fields: tuple[str, ...]) -> None:
+    """Refuses what is no JSON object of exactly these fields.
+
+    Raises:
+        GraphError: Which field is missing or unknown.
+    """
     if not isinstance(values, Mapping):
         raise GraphError(f"{where} must be a JSON object, got {type(values).__name__}.")
     if wrong := sorted(set(values) ^ set(fields)):

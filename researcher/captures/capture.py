@@ -93,8 +93,8 @@ def capture(module: nn.Module, *, image_shape: tuple[int, int, int], num_classes
             large: where in its own source, and what to use instead.
     """
     model, notes = replace_layers(copy.deepcopy(module).cpu().float().train())
-    translation = Translation(trace(model, image_shape), image_shape)
-    graph = read_graph(translation.graph(num_classes).to_json())
+    translation = Translation(trace(model, image_shape))
+    graph = read_graph(translation.graph(image_shape, num_classes).to_json())
     proof = prove(graph)
     trained = {name: parameter for name, parameter in model.named_parameters() if name in graph.parameters}
     left = sorted(name for name, p in model.named_parameters() if p.requires_grad and name not in graph.parameters)

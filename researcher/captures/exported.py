@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from torch.export import Dim, ExportedProgram
 from policies.errors import GraphError
 from policies.graphs.limits import MOST_SOURCE_CHARACTERS
 from policies.untrusted_text import shown
+from researcher.captures.writer import Ref, pictures
 
 _MOST_BATCH = 4096
+_HERE = Path(__file__).parent
 _TORCH = str(Path(torch.__file__).parent)
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in [^\n]*\n\s*([^\n]*)')
 _MODULE = re.compile(r"\[['\"]?(\w+)['\"]?\]")
@@ -32,14 +34,14 @@ class Traced:
         nodes: In order.
         tensors: Node's name → parameter, buffer or constant that it stands for.
         parameters: Node's name → the parameter's name, of those that are trained.
-        pictures: Name of the node that is the pictures.
-        output: Name of the node that gives the logits.
+        inputs: Node's name → what it is, of those that differ from picture to picture.
+        output: Name of the node that gives the logits, or of a loss its number.
     """
 
     nodes: tuple[fx.Node, ...]
     tensors: Mapping[str, torch.Tensor]
     parameters: Mapping[str, str]
-    pictures: str
+    inputs: Mapping[str, Ref]
     output: str
 
 
@@ -53,21 +55,51 @@ def trace(model: nn.Module, image_shape: tuple[int, int, int]) -> Traced:
     Raises:
         GraphError: torch cannot trace it, or only for one batch size.
     """
-    height, width, channels = image_shape
-    example = torch.zeros(3, channels, height, width)
     try:
-        program = torch.export.export(
-            model, (example,), dynamic_shapes=({0: Dim("batch", min=2, max=_MOST_BATCH)},), strict=False
-        )
+        return _traced(model, (pictures(image_shape),))
+    except GraphError:
+        raise
     except Exception as error:  # whatever torch or the network raises: nothing is captured
-        told = str(error).strip().split("\n")[0]
-        place = _raised_at(error, model)
         raise GraphError(
-            f"The network cannot be traced for every batch size{f' at {place}' if place else ''} "
-            f"({type(error).__name__}: {shown(told, most=300)}). Its forward must take one batch of pictures and do "
-            "the same for each, without a choice by values or number; x.shape[0] can be traced where len(x) cannot."
+            f"The network cannot be traced for every batch size{_told(error, model)}. Its forward must take one batch "
+            "of pictures and do the same for each, without a choice by values or number; x.shape[0] can be traced "
+            "where len(x) cannot."
         ) from error
-    return _read(program)
+
+
+def trace_loss(model: nn.Module, inputs: Sequence[Ref]) -> Traced:
+    """Traces a loss for every batch size at once.
+
+    Args:
+        model: Takes the inputs in their order.
+        inputs: What a loss reads, each of shape (B, num_classes).
+
+    Raises:
+        GraphError: torch cannot trace it, or only for one batch size.
+    """
+    try:
+        return _traced(model, inputs)
+    except GraphError:
+        raise
+    except Exception as error:  # whatever torch or the function raises: nothing is captured
+        raise GraphError(
+            f"The loss cannot be traced for every batch size{_told(error, model)}. It must take "
+            f"{', '.join(one.name for one in inputs)}, each of shape (B, classes), and do the same for each picture, "
+            "without a choice by values or number; x.shape[0] can be traced where len(x) cannot."
+        ) from error
+
+
+def _traced(model: nn.Module, inputs: Sequence[Ref]) -> Traced:
+    batch = {0: Dim("batch", min=2, max=_MOST_BATCH)}
+    examples = tuple(torch.zeros(3, *one.shape[1:]) for one in inputs)
+    program = torch.export.export(model, examples, dynamic_shapes=(batch,) * len(inputs), strict=False)
+    return _read(program, inputs)
+
+
+def _told(error: Exception, model: nn.Module) -> str:
+    """Where it was raised, and what it says."""
+    place, told = _raised_at(error, model), str(error).strip().split("\n")[0]
+    return f"{f' at {place}' if place else ''} ({type(error).__name__}: {shown(told, most=300)})"
 
 
 def _raised_at(error: BaseException, model: nn.Module) -> str:
@@ -112,7 +144,8 @@ def size_of(value: Any, node: fx.Node) -> tuple[list[int], int | None]:
 
 def source_of(node: fx.Node) -> str:
     """Where a node is written: module, file and line, and the line itself, shortened."""
-    frames = [f for f in _FRAME.findall(node.meta.get("stack_trace") or "") if "/torch/" not in f[0]]
+    found = _FRAME.findall(node.meta.get("stack_trace") or "")
+    frames = [frame for frame in found if "/torch/" not in frame[0] and Path(frame[0]).parent != _HERE]
     modules = list((node.meta.get("nn_module_stack") or {}).values())
     path = _MODULE.sub(r".\1", str(modules[-1][0])).removeprefix("L.self.").removeprefix("L.self") if modules else ""
     written = ""
@@ -128,7 +161,7 @@ def place_of(node: fx.Node) -> str:
     return f"{shown(node.target, most=80)}{f' at {source}' if source else ''}"
 
 
-def _read(program: ExportedProgram) -> Traced:
+def _read(program: ExportedProgram, inputs: Sequence[Ref]) -> Traced:
     signature = program.graph_signature
     tensors: dict[str, torch.Tensor] = {}
     parameters: dict[str, str] = {}
@@ -141,7 +174,10 @@ def _read(program: ExportedProgram) -> Traced:
     for name, target in {**signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}.items():
         tensors[name] = buffers[target].detach().clone()
     outputs = [spec.arg.name for spec in signature.output_specs if spec.kind.name == "USER_OUTPUT"]
-    if len(outputs) != 1 or len(signature.user_inputs) != 1:
-        raise GraphError("The network must take one batch of pictures and return one tensor of logits, (B, K).")
+    if len(outputs) != 1 or len(signature.user_inputs) != len(inputs):
+        names = ", ".join(one.name for one in inputs)
+        raise GraphError(f"What is captured must take {names}, one batch of each, and return one tensor.")
     nodes = tuple(program.graph_module.graph.nodes)
-    return Traced(nodes, tensors, parameters, str(signature.user_inputs[0]), outputs[0])
+    return Traced(
+        nodes, tensors, parameters, dict(zip(map(str, signature.user_inputs), inputs, strict=True)), outputs[0]
+    )

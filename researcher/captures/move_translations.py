@@ -78,6 +78,15 @@ def _part(call: Call, value: Ref, axis: int, start: int, stop: int, step: int = 
     return call.add("slice", value, like=(shape, value.batch), axis=axis, start=start, stop=stop, step=step)
 
 
+def _broadcast(call: Call) -> list[Operand]:
+    """Values that have one shape already; a constant is left to what computes with it."""
+    values = call.arguments["tensors"]
+    for value, (shape, _) in zip(values, call.parts, strict=True):
+        if isinstance(value, Ref) and list(value.shape) != list(shape):
+            raise Untranslatable("it brings values to a common shape. Let them have the same shape before")
+    return list(values)
+
+
 def _select(call: Call) -> Ref:
     value = call.value("self")
     axis, index = call.axis(call.plain("dim"), value), call.plain("index")
@@ -192,6 +201,7 @@ def _shuffle(operator: str, factor: str) -> Translate:
 _SHAPES = ("_unsafe_view", "flatten", "reshape", "squeeze", "unflatten", "unsqueeze", "view", "view_as")
 MOVES: dict[str, Translate] = {
     **dict.fromkeys(_SHAPES, _reshape),
+    "broadcast_tensors": _broadcast,
     "cat": _cat,
     "chunk": _split,
     "constant_pad_nd": _pad,

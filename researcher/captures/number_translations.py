@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from researcher.captures.translated import Call, Translate, Untranslatable, shape_of
+from researcher.captures.translated import Call, Like, Translate, Untranslatable, shape_of
 from researcher.captures.writer import Operand, Ref
 
 _FAR = 1e30
@@ -166,6 +166,31 @@ def _rms_norm(call: Call) -> Ref:
     return found if call.arguments["weight"] is None else call.add("multiply", found, call.value("weight"))
 
 
+def _log_sum_exp(call: Call) -> Ref:
+    """The largest number plus the logarithm of the sum of exp(x - the largest), which no large number overflows."""
+    value = call.value("self")
+    axes = call.axes(call.plain("dim"), value)
+    kept = [1 if axis in axes else size for axis, size in enumerate(value.shape)], value.batch
+    below = call.add("subtract", value, _largest(call, value, axes, kept, keep=True), like=shape_of(value))
+    terms = call.add("exponential", below, like=shape_of(value))
+    keep = bool(call.arguments["keepdim"])
+    summed = call.add("logarithm", call.add("sum", terms, axes=axes, keep=keep))
+    return call.add("add", summed, _largest(call, value, axes, call.like, keep=keep))
+
+
+def _largest(call: Call, value: Ref, axes: list[int], like: Like, *, keep: bool) -> Ref:
+    return call.add("largest", value, like=like, axes=axes, keep=keep)
+
+
+def _log_sigmoid(call: Call) -> Ref:
+    value = call.value("self")
+    return call.affine(call.add("softplus", call.affine(value, -1, 0)), -1, 0)
+
+
+def _log1p(call: Call) -> Ref:
+    return call.add("logarithm", call.affine(call.value("self"), 1, 1))
+
+
 NUMBERS: dict[str, Translate] = {
     **{name: _plain(name) for name in ("mish", "relu", "sigmoid", "silu", "tanh", "reciprocal", "maximum", "minimum")},
     "abs": _plain("absolute"),
@@ -187,7 +212,10 @@ NUMBERS: dict[str, Translate] = {
     "leaky_relu": _leaky,
     "linalg_vector_norm": _norm("ord"),
     "log": _plain("logarithm"),
+    "log1p": _log1p,
+    "log_sigmoid": _log_sigmoid,
     "log_softmax": _along("log_softmax"),
+    "logsumexp": _log_sum_exp,
     "masked_fill": _masked_fill,
     "maximum": _both("maximum"),
     "mean": _over("mean"),

@@ -15,7 +15,7 @@ from researcher.captures.layer_translations import LAYERS
 from researcher.captures.move_translations import MOVES
 from researcher.captures.number_translations import NUMBERS
 from researcher.captures.translated import Call, Repeated, Untranslatable
-from researcher.captures.writer import Operand, Ref, Writer, pictures
+from researcher.captures.writer import Operand, Ref, Writer
 
 _TRANSLATIONS = {**NUMBERS, **LAYERS, **MOVES}
 _SAME = {
@@ -47,24 +47,34 @@ class Translation:
 
     Args:
         traced: The network.
-        image_shape: (height, width, channels).
     """
 
-    def __init__(self, traced: Traced, image_shape: tuple[int, int, int]) -> None:
+    def __init__(self, traced: Traced) -> None:
         self._traced = traced
         self._writer = Writer()
-        self._image_shape = image_shape
         self._known: dict[fx.Node, Operand] = {}
         self._groups: dict[fx.Node, set[fx.Node]] = {}
         self._order = {node: number for number, node in enumerate(traced.nodes)}
         self.notes: list[str] = []
 
-    def graph(self, num_classes: int) -> Graph:
+    def graph(self, image_shape: tuple[int, int, int], num_classes: int) -> Graph:
         """Translates everything.
+
+        Args:
+            image_shape: (height, width, channels).
+            num_classes: Logits of a picture.
 
         Raises:
             GraphError: An operator without a translation, with its place and a way out.
         """
+        output = self._walked()
+        if not isinstance(output, Ref):
+            raise GraphError("The network must return logits that are computed from the pictures.")
+        shapes = {own: self._traced.tensors[name].shape for name, own in self._traced.parameters.items()}
+        return self._writer.graph(output.name, image_shape, num_classes, shapes)
+
+    def _walked(self) -> Operand:
+        """Translates node by node; what the traced function returns."""
         output = None
         for node in self._traced.nodes:
             if node.op == "output":
@@ -74,14 +84,11 @@ class Translation:
             self._known[node] = self._begun(node) if node.op == "placeholder" else self._translated(node)
             self._groups.setdefault(node, {node})
             output = self._known[node] if node.name == self._traced.output else output
-        if not isinstance(output, Ref):
-            raise GraphError("The network must return logits that are computed from the pictures.")
-        shapes = {own: self._traced.tensors[name].shape for name, own in self._traced.parameters.items()}
-        return self._writer.graph(output.name, self._image_shape, num_classes, shapes)
+        return output
 
     def _begun(self, node: fx.Node) -> Operand:
-        if node.name == self._traced.pictures:
-            return pictures(self._image_shape)
+        if node.name in self._traced.inputs:
+            return self._traced.inputs[node.name]
         tensor = self._traced.tensors[node.name]
         if node.name in self._traced.parameters:
             return Ref(f"parameter:{self._traced.parameters[node.name]}", tensor.shape, None)

@@ -74,7 +74,25 @@ class Writer:
             num_classes: Of the logits.
             shapes: Of each trained parameter.
         """
-        needed, names = {logits}, [logits]
+        constants, nodes, needed = self.parts(logits)
+        return Graph(
+            image_shape,
+            num_classes,
+            {name: tuple(shape) for name, shape in shapes.items() if f"parameter:{name}" in needed},
+            constants,
+            nodes,
+        )
+
+    def parts(self, last: str) -> tuple[dict[str, Constant], tuple[Node, ...], set[str]]:
+        """What a value is made of; the rest is left out.
+
+        Args:
+            last: The name of its node.
+
+        Returns:
+            Constants by their digests, nodes in their order and numbered anew, and all old names that are needed.
+        """
+        needed, names = {last}, [last]
         while names:
             name = names.pop()
             if name.startswith("node:"):
@@ -84,12 +102,10 @@ class Writer:
         kept = [number for number in range(len(self._nodes)) if f"node:{number}" in needed]
         renamed = {f"node:{old}": f"node:{new}" for new, old in enumerate(kept)}
         nodes = [self._nodes[number] for number in kept]
-        return Graph(
-            image_shape,
-            num_classes,
-            {name: tuple(shape) for name, shape in shapes.items() if f"parameter:{name}" in needed},
+        return (
             {digest: one for digest, one in self._constants.items() if f"constant:{digest}" in needed},
             tuple(replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs)) for node in nodes),
+            needed,
         )
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from policies.graphs.graph import Constant
+from policies.graphs.proof import ProvedNode
+
+_DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "int64": np.dtype("<i8"), "bool": np.dtype("?")}
 Attributes = Mapping[str, Any]
 Function = Callable[[Attributes, tuple[torch.Tensor, ...]], torch.Tensor]
 
@@ -152,4 +157,25 @@ FUNCTIONS: dict[str, Function] = {
     "variance": lambda a, inputs: torch.var(inputs[0], a["axes"], correction=a["correction"], keepdim=a["keep"]),
     "where": _each(torch.where),
 }
-"""Every operator but `expand` and `reshape`, whose shapes hold the batch; see `graph_model`."""
+"""Every operator but `expand` and `reshape`, whose shapes hold the batch; see `carried_out`."""
+
+
+def carried_out(node: ProvedNode, inputs: Sequence[torch.Tensor], rows: int) -> torch.Tensor:
+    """Carries out a node; what it returns has the shape that the proof says, (..., k rows, ...) for k rows a picture.
+
+    Args:
+        node: Of a proof.
+        inputs: What it is given, of any shapes that its rule allows.
+        rows: Of the batch.
+    """
+    if node.operator in ("reshape", "expand"):
+        sizes, batch = node.attributes["shape"]
+        shape = [size * rows if axis == batch else size for axis, size in enumerate(sizes)]
+        return inputs[0].reshape(shape) if node.operator == "reshape" else inputs[0].expand(shape)
+    return FUNCTIONS[node.operator](node.attributes, tuple(inputs))
+
+
+def tensor_of(constant: Constant) -> torch.Tensor:
+    """A constant as a tensor of its kind and shape."""
+    numbers = np.frombuffer(constant.data, _DTYPES[constant.kind]).reshape(constant.shape)
+    return torch.from_numpy(np.array(numbers))

@@ -6,22 +6,19 @@ outside of a layer is copied for each of them, so no parameter's gradient is eve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import nn
 
 from datasites.training.graphs.copies import Holder, computed_from, for_each_picture
-from datasites.training.graphs.functions import FUNCTIONS
+from datasites.training.graphs.functions import carried_out, tensor_of
 from policies.errors import GraphError
-from policies.graphs.graph import PICTURES, Constant
+from policies.graphs.graph import PICTURES
 from policies.graphs.proof import Proof, ProvedNode
 from policies.graphs.values import Value
 
-_DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "int64": np.dtype("<i8"), "bool": np.dtype("?")}
 _PARAMETER, _CONSTANT = "parameter:", "constant:"
 
 
@@ -54,7 +51,7 @@ class GraphModel(nn.Module):
         self._constant_names = {f"{_CONSTANT}{digest}": f"constant_{digest}" for digest in proof.graph.constants}
         self._from_parameters = self._frontier()
         for digest, constant in proof.graph.constants.items():
-            self.register_buffer(f"constant_{digest}", _tensor(constant), persistent=False)
+            self.register_buffer(f"constant_{digest}", tensor_of(constant), persistent=False)
         for name, shape in proof.graph.parameters.items():  # last, so that none takes a name of what is above
             _hold(self, name, shape)
 
@@ -65,7 +62,7 @@ class GraphModel(nn.Module):
         for number, node in enumerate(self._nodes):
             if node.value.batch is None:
                 if not node.value.trained:
-                    found[f"node:{number}"] = _carried_out(node, [self._read(name, found) for name in node.inputs], 1)
+                    found[f"node:{number}"] = carried_out(node, [self._read(name, found) for name in node.inputs], 1)
                 continue
             inputs = [self._read(name, found) for name in node.inputs]
             for place in node.copied:
@@ -100,7 +97,7 @@ class GraphModel(nn.Module):
         def compute(*parameters: torch.Tensor) -> torch.Tensor:
             found = {**constants, **dict(zip(names, parameters, strict=True))}
             for name, node in plan.nodes:
-                found[name] = _carried_out(node, [found[one] for one in node.inputs], 1)
+                found[name] = carried_out(node, [found[one] for one in node.inputs], 1)
             return found[wanted]
 
         return computed_from(compute, *(self._held(name) for name in names))
@@ -109,10 +106,10 @@ class GraphModel(nn.Module):
         """A node; layers that take any leading axes get each picture as one row of the first."""
         batch = cast(int, node.value.batch)
         if node.operator not in ("linear", "layer_norm") or (batch == 0 and node.value.shape[0] == 1):
-            return _carried_out(node, inputs, rows)
+            return carried_out(node, inputs, rows)
         moved = inputs[0].movedim(batch, 0)
         by_picture = moved.reshape(rows, node.value.shape[batch], *moved.shape[1:])
-        return _carried_out(node, [by_picture, *inputs[1:]], rows).flatten(0, 1).movedim(0, batch)
+        return carried_out(node, [by_picture, *inputs[1:]], rows).flatten(0, 1).movedim(0, batch)
 
     def _frontier(self) -> dict[str, _FromParameters]:
         """The values that are computed from parameters and read by nodes with pictures."""
@@ -135,14 +132,6 @@ class GraphModel(nn.Module):
             names += more
         nodes = tuple((name, node) for name, node in self._by_name.items() if name in needed)
         return _FromParameters(nodes, tuple(sorted(name for name in needed if name.startswith(_PARAMETER))))
-
-
-def _carried_out(node: ProvedNode, inputs: Sequence[torch.Tensor], rows: int) -> torch.Tensor:
-    if node.operator in ("reshape", "expand"):
-        sizes, batch = node.attributes["shape"]
-        shape = [size * rows if axis == batch else size for axis, size in enumerate(sizes)]
-        return inputs[0].reshape(shape) if node.operator == "reshape" else inputs[0].expand(shape)
-    return FUNCTIONS[node.operator](node.attributes, tuple(inputs))
 
 
 def _placed(copies: torch.Tensor, value: Value) -> torch.Tensor:
@@ -168,8 +157,3 @@ def _hold(model: nn.Module, name: str, shape: tuple[int, ...]) -> None:
         raise GraphError(
             f"Parameter {name!r} has a name that the interpreter or torch keeps for itself. Rename it in the model."
         ) from error
-
-
-def _tensor(constant: Constant) -> torch.Tensor:
-    numbers = np.frombuffer(constant.data, _DTYPES[constant.kind]).reshape(constant.shape)
-    return torch.from_numpy(np.array(numbers))
