@@ -67,7 +67,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.ranking": {},
     "datasites.training.graphs": {"policies": "errors graphs"},
     "datasites.training.finding_metrics": {"datasites": "training.ranking"},
-    "datasites.training.losses": {"policies": "plans"},
+    "datasites.training.losses": {"policies": "graphs plans", "datasites": "training.graphs"},
     "datasites.training.metrics": {},
     "datasites.files": {"policies": "errors untrusted_text"},
     "datasites.picture_files": {"policies": "errors plans"},

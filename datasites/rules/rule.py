@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from policies.answers.plain_values import to_plain
 from policies.errors import ConfigError
-from policies.plans.graph.packed_graph import digest_of
+from policies.plans.graph.packed_graph import LOSS, MODEL, digest_of
 from policies.plans.kinds import Plan, parse
 from policies.plans.plan_json import canonical_json, sha256_text
 from policies.validate import Checks
@@ -183,7 +183,7 @@ def check_sums(rule: Rule, *, today: date | None = None) -> None:
 def flat(plan: Plan) -> dict[str, object]:
     """A plan's settings by their dotted names, as its text has them: what the researcher says of it, too.
 
-    Of an own model's graph it has the digest, which no other graph has.
+    Of the graphs of an own model and an own loss it has the digests, which no other graph has.
     """
     found: dict[str, object] = {}
 
@@ -195,6 +195,7 @@ def flat(plan: Plan) -> dict[str, object]:
                 found[f"{prefix}{name}"] = value
 
     add(json.loads(plan.to_json()), "")
-    if "model.graph" in found:
-        found["model.graph"] = digest_of(str(found["model.graph"]))
+    for packing in (MODEL, LOSS):
+        if packing.field in found:
+            found[packing.field] = digest_of(str(found[packing.field]), packing)
     return found

@@ -1,8 +1,9 @@
 """The meaning of a model's outputs: the loss that training lowers, and probabilities. None of it leaves by itself.
 
 The one place where the kinds of labels differ in training. Classes exclude each other: cross-entropy. Findings do not:
-binary cross-entropy of each, over those that are known. Grades are classes in an order: see `_Ordinal`. Whichever a
-plan names, a row's loss is made of its own logits and label, and rows are added up, never averaged over a batch.
+binary cross-entropy of each, over those that are known. Grades are classes in an order: see `_Ordinal`. An own loss is
+a graph that was proved. Whichever a plan names, a row's loss is made of its own logits and label, and rows are added
+up, never averaged over a batch.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from datasites.training.graphs import OwnLoss
+from policies.graphs.losses.own_loss import loss_proof_of
 from policies.plans.objective.objective_spec import ObjectiveSpec
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -45,11 +48,16 @@ def loss_of(spec: ObjectiveSpec) -> Loss:
     """Returns the loss that a plan names.
 
     Guarantees:
-        A row's gradient depends on its own logits and labels alone.
+        A row's gradient depends on its own logits and labels alone. An own loss was read and proved here and now.
 
     Args:
         spec: The plan's.
+
+    Raises:
+        GraphError: An own loss does not read, or cannot be proved.
     """
+    if spec.is_own:
+        return OwnLoss(loss_proof_of(spec))
     if spec == ObjectiveSpec():
         return summed_loss
     if spec.loss == "ordinal":

@@ -63,7 +63,7 @@ class DatasetLimits:
         adaptive_filter: Whether the total must hold by the bound that is proved for studies chosen by earlier results,
             too, which counts about a tenth more.
         model_sources: Where a model may come from: `built_in`, the platform's own models; `graph`, researchers' own
-            ones, as graphs of operators that the platform knows.
+            ones, as graphs of operators that the platform knows. Researchers' own losses need `graph` too.
     """
 
     total: PrivacyBudget = field(default_factory=lambda: PrivacyBudget(8.0, 1e-5))
@@ -171,6 +171,11 @@ class DatasetLimits:
         if own and "graph" not in self.model_sources:
             raise LimitExceeded(
                 "The hospital takes no own models on this dataset: model_sources lacks 'graph'. Name a built-in model, "
+                "or ask the hospital."
+            )
+        if isinstance(plan, TrainingPlan) and plan.objective.is_own and "graph" not in self.model_sources:
+            raise LimitExceeded(
+                "The hospital takes no own losses on this dataset: model_sources lacks 'graph'. Name a built-in loss, "
                 "or ask the hospital."
             )
         if isinstance(plan, TrainingPlan) and not own and "built_in" not in self.model_sources:

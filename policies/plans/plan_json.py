@@ -11,7 +11,7 @@ from policies.errors import PlanError
 
 PLAN_VERSION = 1
 MAX_CHARACTERS = 20_000
-"""Of a plan's text, without the graph of an own model, which has a bound of its own."""
+"""Of a plan's text, without the graphs of an own model and an own loss, which have bounds of their own."""
 _MOST_WITH_A_GRAPH = 600_000
 # Metadata of a field that came after plans were stored and approved. It is left out of a plan's text where it holds its
 # default, so that those plans still read, and their text and digest stay what was approved. Its default never changes.
@@ -46,7 +46,7 @@ def load(text: str, kinds: Mapping[str, type[_T]]) -> _T:
         raise PlanError("A plan must be a JSON object as its to_json() writes it.") from error
     if not isinstance(values, dict):
         raise PlanError(f"A plan must be a JSON object, got {type(values).__name__}.")
-    if (own := len(text) - _characters_of_a_graph(values)) > MAX_CHARACTERS:
+    if (own := len(text) - _characters_of_graphs(values)) > MAX_CHARACTERS:
         raise _too_long(own)
     kind, version = values.pop("kind", None), values.pop("version", None)
     if not isinstance(kind, str) or kind not in kinds or version != PLAN_VERSION:
@@ -115,11 +115,14 @@ def _for_people(value: Any) -> Mapping[str, object]:
     return found
 
 
-def _characters_of_a_graph(values: Mapping[str, Any]) -> int:
-    """How long an own model's graph is in a plan's values, if it is there at all."""
-    model = values.get("model")
-    graph = model.get("graph") if isinstance(model, Mapping) else None
-    return len(graph) if isinstance(graph, str) else 0
+def _characters_of_graphs(values: Mapping[str, Any]) -> int:
+    """How long the graphs of an own model and an own loss are in a plan's values, where they are there at all."""
+    found = 0
+    for part, name in (("model", "graph"), ("objective", "loss_graph")):
+        held = values.get(part)
+        graph = held.get(name) if isinstance(held, Mapping) else None
+        found += len(graph) if isinstance(graph, str) else 0
+    return found
 
 
 def _too_long(characters: int) -> PlanError:

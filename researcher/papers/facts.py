@@ -145,7 +145,7 @@ def _plan(record: StudyRecord) -> dict[str, Fact]:
         **{name: Fact(str(getattr(plan, name)), _at(first, f"plan/{name}")) for name in _OF_THE_PLAN},
         "strategy": Fact(plan.server.strategy, _at(first, "plan/server/strategy")),
         "server_settings": Fact(_told(plan.server.read), _at(first, "plan/server")),
-        "objective": Fact(_told(plain(plan.objective)), _at(first, "plan/objective")),
+        "objective": Fact(_told(plain(plan.objective, everything=True)), _at(first, "plan/objective")),
         "precision": Fact(plan.run.precision, _at(first, "plan/run/precision")),
         "engine": Fact(plan.run.engine, _at(first, "plan/run/engine")),
     }

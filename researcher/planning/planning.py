@@ -9,6 +9,7 @@ from policies.budget.accountant import calibrate_noise, epsilon_spent
 from policies.budget.limits import PrivacyBudget
 from policies.budget.steps import GaussianSteps
 from policies.errors import FederationError, PlanError
+from policies.graphs.losses.own_loss import check_loss
 from policies.graphs.own_model import check_graph
 from policies.plans.model_options import check_features, check_options
 from policies.plans.releases import GramPlan, ReleaseSpec
@@ -19,7 +20,7 @@ from researcher.hospitals.differences import differences
 from researcher.hospitals.hospital import DatasetInfo
 from researcher.planning import few_rounds, recipes
 from researcher.planning.count_settings import GramSettings
-from researcher.planning.own_model import own_model
+from researcher.planning.own_model import own_model, own_objective
 from researcher.planning.settings import StudySettings
 
 
@@ -35,7 +36,8 @@ def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> Train
             for a model that takes reports, in their form.
         PlanError: A setting is out of range, the model takes reports and the datasets have none, an own model is for
             other pictures or classes, or the engine cannot train the model with differential privacy.
-        ConfigError: The file of an own model's graph cannot be read.
+        ConfigError: The file of an own model's or loss's graph cannot be read.
+        GraphError: An own loss is for other labels than the datasets'.
         BudgetTooSmall: No noise keeps the study within the epsilon.
     """
     first = agreeing(datasets, with_text=settings.model in TEXT_MODELS)
@@ -53,12 +55,13 @@ def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> Train
         dataset=first.name,
         model=model,
         run=settings.run,
-        objective=settings.objective,
+        objective=settings.objective if settings.loss_graph is None else own_objective(settings.loss_graph),
         statement=settings.statement,
         **{"server": settings.server, **_of_plan(settings, derived=False), **_training(settings, model, datasets)},
     )
     check_features(plan)
     check_graph(plan)
+    check_loss(plan)
     if plan.privacy is not None:
         from datasites.training.engines import check_trainable  # late: torch takes seconds to import
 

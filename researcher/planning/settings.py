@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from policies.graphs.graph import Graph
+    from policies.graphs.losses.loss_graph import LossGraph
 
 RECIPES = ("none", "auto", "few_rounds")
 
@@ -58,6 +59,9 @@ class StudySettings:
     options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     model_graph: Graph | Path | str | None = setting(
         "own model in place of a built-in one: the file that capture wrote", default=None, kind=_file
+    )
+    loss_graph: LossGraph | Path | str | None = setting(
+        "own loss in place of a built-in one: the file that capture wrote", default=None, kind=_file
     )
     recipe: str = setting(
         "auto: all settings of training from sizes, epsilon, delta, rounds and model; few_rounds: likewise, for a head "
@@ -98,6 +102,8 @@ class StudySettings:
         not_given = (declared(StudySettings)["model"].default, GRAPH_MODEL)
         if self.model_graph is not None and (self.options or self.model not in not_given):
             raise ConfigError("model_graph is the model, and takes no options. Leave out model and its options.")
+        if self.loss_graph is not None and self.objective != ObjectiveSpec():
+            raise ConfigError("loss_graph is the loss. Leave out loss, label_smoothing and weights.")
         if self.recipe == "none":
             return
         for one in declared(StudySettings).values():

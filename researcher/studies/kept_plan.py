@@ -12,6 +12,8 @@ STUDY_FILE = "study.json"
 """Name of the file in a study's folder that holds its plan and its code requests."""
 GRAPH_FILE = "model.graph.json"
 """Name of the file in a study's folder that holds the graph of an own model, for people; what counts is in the plan."""
+LOSS_FILE = "loss.graph.json"
+"""Likewise of an own loss."""
 
 RECEIPTS = "receipts"
 """Folder in a study's folder that holds its receipts and their hospitals' keys."""

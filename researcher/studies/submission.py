@@ -12,9 +12,10 @@ from typing import Generic, Self, TypeVar
 from policies.answers.requests import with_reason
 from policies.errors import ConfigError, DatasiteUnreachable, RequestDenied, WanwuError
 from policies.inside_folder import inside
-from policies.plans.graph.packed_graph import unpack
+from policies.plans.graph.packed_graph import LOSS, unpack
 from policies.plans.kinds import Plan, parse
 from policies.plans.releases import StatisticsPlan
+from policies.plans.training import TrainingPlan
 from researcher import atomic_file
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.federation import Federation
@@ -22,7 +23,7 @@ from researcher.studies import decisions
 from researcher.studies.conversation import Conversation
 from researcher.studies.decisions import OnChange
 from researcher.studies.everywhere import OnMissing, at_each
-from researcher.studies.kept_plan import GRAPH_FILE, RECEIPTS, STUDY_FILE
+from researcher.studies.kept_plan import GRAPH_FILE, LOSS_FILE, RECEIPTS, STUDY_FILE
 from researcher.studies.taking_part.canary_end import CanaryEnd
 from researcher.studies.taking_part.roster import Roster
 
@@ -62,8 +63,8 @@ class Submission(Conversation, Generic[P]):
     ) -> Self:
         """Submits the plan to all hospitals of the federation, and goes on without those that refuse it.
 
-        The folder holds each request from the moment that it was made, and the graph of an own model as it was
-        captured.
+        The folder holds each request from the moment that it was made, and the graphs of an own model and an own loss
+        as they were captured.
 
         Args:
             federation: The connected hospitals.
@@ -82,6 +83,8 @@ class Submission(Conversation, Generic[P]):
         before(folder)
         if not isinstance(plan, StatisticsPlan) and plan.model.is_own:
             atomic_file.write(folder / GRAPH_FILE, unpack(plan.model.graph))
+        if isinstance(plan, TrainingPlan) and plan.objective.is_own:
+            atomic_file.write(folder / LOSS_FILE, unpack(plan.objective.loss_graph, LOSS))
         made = cls(federation, plan, {}, folder)
         made.requests = federation.submit(plan, on_request=made._take, on_refusal=made._refuse)
         made._save()

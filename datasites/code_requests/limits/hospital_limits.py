@@ -22,6 +22,7 @@ from datasites.files.state_folder import StateFolder
 from policies.budget.limit_changes import LimitChange, changed, compare
 from policies.budget.limits import DatasetLimits
 from policies.errors import ConfigError, LimitExceeded, NotAllowed, RequestError
+from policies.graphs.losses.own_loss import check_loss
 from policies.graphs.own_model import check_graph
 from policies.plans.kinds import Plan
 from policies.plans.model_options import check_options
@@ -61,7 +62,7 @@ class HospitalLimits:
         """Refuses a plan outside the limits, and one for other pictures, labels, reports or features than are there.
 
         Guarantees:
-            Of a plan with an own model it returns only if the model's graph was read and proved here and now.
+            Of a plan with an own model or an own loss it returns only if its graph was read and proved here and now.
 
         Raises:
             LimitExceeded, RequestError, PlanError: With what was expected, what came and what to change.
@@ -87,6 +88,7 @@ class HospitalLimits:
             check_there(plan, dataset.store)
         if (proof := check_graph(plan)) is not None:
             check_room(proof, self._config)
+        check_loss(plan)
 
     def _check_statement(self, plan: Plan) -> None:
         missing = (plan.statement or Statement()).missing

@@ -17,7 +17,7 @@ from datasites.training.dp_sgd.engine_contract import Inputs, for_each_row
 from datasites.training.dp_sgd.loader import Batch
 from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.pictures.reports import empty_inputs, to_inputs
-from policies.errors import NotRepeatable
+from policies.errors import NotRepeatable, PlanError
 from policies.plans.tokeniser import text_form
 from policies.plans.training import ModelSpec
 
@@ -42,11 +42,17 @@ def check_places(engine: StepEngine, batch: Batch, others: Batch) -> torch.Tenso
     Raises:
         NotRepeatable: A picture's gradient depended on the pass, or on who else was computed.
         OutOfMemory: Memory did not hold the batch.
+        PlanError: A picture's gradient is no number, so that nothing could be looked at.
     """
     count = len(batch.counted)
     first, last, turned = torch.zeros_like(batch.counted), torch.zeros_like(batch.counted), _turned(batch)
     first[0], last[count - 1] = True, True
     norms, sums = engine.norms_and_sum(replace(batch, counted=first))  # takes most memory, so it is tried first
+    if norms.isnan().any():
+        raise PlanError(
+            "The gradient of a made-up picture is no number, so whether pictures stay apart cannot be looked at. Keep "
+            "divisors, roots and logarithms of an own model or an own loss away from 0."
+        )
     again = engine.norms(_mixed(batch, others))
     if not torch.equal(norms[::2], again[::2]):
         raise _not_repeatable(f"{int((norms[::2] != again[::2]).sum())} of {count} places differ")

@@ -6,15 +6,18 @@ counted from the pictures of a batch, so what clipping bounds is each picture's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from policies import validate
 from policies.errors import PlanError
+from policies.plans.graph import packed_graph
 from policies.plans.model_spec import ModelSpec
 from policies.plans.ranges import Range
 from policies.settings import setting
 
 LOSSES = ("cross_entropy", "ordinal")
+OWN_LOSS = "graph"
+"""What the loss of a plan is called that carries an own one."""
 MOST_GRADES = 64
 """Classes that an ordinal loss takes: its work grows with their square."""
 MOST_WEIGHTS = 1_000
@@ -33,7 +36,12 @@ def numbers(text: str) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class ObjectiveSpec:
-    """What training lowers. Each setting says what it is; the default is the loss that plans have always had."""
+    """What training lowers. Each setting says what it is; the default is the loss that plans have always had.
+
+    Attributes:
+        loss_graph: The own loss's graph, packed (`policies.plans.graph.packed_graph`), where the loss is `graph`; else
+            empty. What is in it is for `policies.graphs.losses.own_loss` to read and to prove.
+    """
 
     loss: str = setting(
         "what training lowers: cross_entropy, which for findings is the binary one of each that is known; ordinal, for "
@@ -58,8 +66,10 @@ class ObjectiveSpec:
         kind=numbers,
     )
 
+    loss_graph: str = field(default="", repr=False, metadata=packed_graph.LOSS_IN_A_PLAN)
+
     def __post_init__(self) -> None:
-        validate.choice("objective.loss", self.loss, LOSSES)
+        validate.choice("objective.loss", self.loss, (*LOSSES, OWN_LOSS))
         object.__setattr__(self, "label_smoothing", _SMOOTHING.check("objective.label_smoothing", self.label_smoothing))
         for name in ("class_weights", "present_weights"):
             object.__setattr__(self, name, _weights(f"objective.{name}", getattr(self, name)))
@@ -68,6 +78,27 @@ class ObjectiveSpec:
                 f"objective.label_smoothing is {self.label_smoothing:g}, but an ordinal loss spreads no label: grades "
                 "beside the right one cost less by themselves. Set it to 0, or loss to cross_entropy."
             )
+
+        self._check_graph()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is an own loss, which the plan's graph describes."""
+        return bool(self.loss_graph)
+
+    def _check_graph(self) -> None:
+        packed_graph.check_form(self.loss_graph, packed_graph.LOSS)
+        if bool(self.loss_graph) != (self.loss == OWN_LOSS):
+            raise PlanError(
+                f"objective.loss_graph and objective.loss {OWN_LOSS!r} go together: an own loss has both, a built-in "
+                f"one neither. Got {'a' if self.loss_graph else 'no'} graph with loss {self.loss!r}."
+            )
+        if not self.loss_graph:
+            return
+        for name in ("label_smoothing", "class_weights", "present_weights"):
+            if getattr(self, name):
+                raise PlanError(f"objective.{name} is of built-in losses. Leave it out, or write it into the own loss.")
+        packed_graph.digest_of(self.loss_graph, packed_graph.LOSS)
 
     def check_model(self, model: ModelSpec) -> None:
         """Refuses a loss that is not for the model's labels.

@@ -1,4 +1,4 @@
-"""Every loss that a plan can name: by hand, row by row, through both engines, and in a round."""
+"""Every loss that a plan can name, and an own one: by hand, row by row, through both engines, and in a round."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from support.clipping_oracle import distance, norm_of, one_by_one
+from support.own_losses import focal, loss_graph, own_objective
 
 from datasites.training.engines import ENGINES
 from datasites.training.local_round import train_round
@@ -29,6 +30,7 @@ OBJECTIVES = [
     ObjectiveSpec("ordinal"),
     ObjectiveSpec("ordinal", class_weights=(1.0, 0.5, 4.0)),
     ObjectiveSpec(present_weights=(2.0, 0.5, 8.0)),
+    own_objective(loss_graph(focal)),
 ]
 
 
@@ -61,6 +63,8 @@ def oracle(objective: ObjectiveSpec):
                     if y >= 0
                 ]
                 told.append(sum(parts) / len(row))
+            elif objective.is_own:
+                told.append(-((1 - p[label]) ** 2) * p[label].log())
             elif objective.loss == "ordinal":
                 above = [p[k + 1 :].sum() for k in range(len(row) - 1)]
                 parts = [-(q if label > k else 1 - q).log() for k, q in enumerate(above)]

@@ -141,7 +141,7 @@ REFUSED: dict[str, tuple[Loss, str]] = {
     "not finite": (lambda o, y: ((o * 0 - 1).log() * y).sum(1), "not finite"),
     "trained": (Trained(), "no trained parameters"),
     "no function": (5, "must be a function"),  # type: ignore[dict-item]
-    "another result": (lambda o, y: (o, y), "return one tensor"),
+    "another result": (lambda o, y: (o, y), "return one tensor"),  # type: ignore[return-value]
     "an error of its own": (lambda o, y: o @ y, "cannot be traced"),
 }
 
@@ -154,7 +154,7 @@ def test_a_loss_that_is_none_of_each_picture_is_refused(name: str) -> None:
 
 
 def test_a_loss_that_changes_from_call_to_call_is_refused() -> None:
-    calls = []
+    calls: list[None] = []
 
     def changing(output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         calls.append(None)

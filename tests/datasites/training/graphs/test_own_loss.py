@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from support.clipping_oracle import distance, norm_of, of_findings, one_by_one
-from support.own_losses import costs, cross_entropy, findings, focal, loss_graph
+from support.own_losses import costs, cross_entropy, findings, focal, loss_graph, own_objective
 
 from datasites.training.engines import ENGINES
 from datasites.training.graphs import OwnLoss
+from datasites.training.local_fit import fit_local_part
+from datasites.training.local_round import prepare_training
 from datasites.training.losses import summed_loss
-from datasites.training.models import build_model
+from datasites.training.models import build_model, initial_weights
 from policies.errors import PlanError
 from policies.graphs.losses.loss_graph import LABEL, OUTPUT, LossGraph
 from policies.graphs.losses.loss_proof import prove_loss
-from policies.plans.training import ModelSpec
+from policies.plans.objective.objective_spec import ObjectiveSpec
+from policies.plans.training import ModelSpec, PrivacySpec, RunSpec, TrainingPlan
 
 CLASSES = torch.tensor([0, 2, 1, 1, 0, 2])
 FINDINGS = torch.tensor([[1, 0, 1], [0, 0, 0], [-1, 1, 0], [-1, -1, -1], [1, 0, 0], [1, 1, 1]], dtype=torch.int8)
@@ -181,3 +185,30 @@ def test_under_autocast_it_is_computed_in_float32() -> None:
 def test_outputs_and_labels_of_another_kind_are_refused(logits, labels, told: str) -> None:
     with pytest.raises(PlanError, match=told):
         made(loss_graph(cross_entropy))(logits, labels)
+
+
+def test_a_loss_without_a_gradient_that_is_a_number_is_refused_before_a_picture_is_read() -> None:
+    def of_negative_numbers(b):
+        below = b.add("affine", b.add("relu", OUTPUT), factor=-1.0, offset=-1.0)
+        return b.add("sum", b.add("multiply", b.add("square_root", below), LABEL), axes=[1], keep=False)
+
+    spec = ModelSpec("small_cnn", (16, 16, 1), 3, {"width": 4})
+    privacy, objective = PrivacySpec(1.0, 1.0, 1e-5), own_objective(loss_graph(of_negative_numbers))
+    plan = TrainingPlan("s", "d", spec, 1, 1, 0.5, 0.1, privacy=privacy, run=RunSpec("cpu"), objective=objective)
+    with pytest.raises(PlanError, match="gradient of a made-up picture is no number"):
+        prepare_training(plan, 0, initial_weights(spec, 0), public_size=100)
+
+
+def test_a_local_part_is_fitted_by_the_plans_own_loss() -> None:
+    spec = ModelSpec("linear", (4, 4, 1), 3)
+    weights = initial_weights(spec, 0)
+    images = np.random.default_rng(1).integers(0, 256, (9, 4, 4, 1), dtype=np.uint8)
+    labels = np.arange(9) % 3
+    own, usual = (
+        fit_local_part(spec, objective, weights, list(weights), images, labels)
+        for objective in (own_objective(loss_graph(cross_entropy)), ObjectiveSpec())
+    )
+    other = fit_local_part(spec, own_objective(loss_graph(costs)), weights, list(weights), images, labels)
+    for name in weights:
+        np.testing.assert_allclose(own[name], usual[name], atol=1e-4)
+    assert any(np.abs(other[name] - usual[name]).max() > 1e-3 for name in weights)
