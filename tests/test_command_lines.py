@@ -20,7 +20,7 @@ import policies.__main__
 import researcher.cli
 from datasites.state.version import STATE_VERSION
 from policies.terminal.commands import Command
-from policies.versions.wire import WIRES
+from policies.versions.protocol import PROTOCOLS
 
 MAINS: dict[str, Callable[[list[str]], int]] = {
     "python -m datasites": datasites.cli.main,
@@ -91,7 +91,7 @@ def test_a_help_is_whole_although_its_process_ends_at_once() -> None:
 
 
 def test_a_version_is_one_line_with_all_that_has_a_version_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    told = f"Wanwu {policies.__version__}, wire {WIRES[-1]}"
+    told = f"Wanwu {policies.__version__}, protocol {PROTOCOLS[-1]}"
     for main, line in ((researcher.cli.main, told), (datasites.cli.main, f"{told}, state {STATE_VERSION}")):
         assert main(["--version"]) == 0
         assert capsys.readouterr().out == f"{line}\n"

@@ -13,18 +13,18 @@ from starlette.concurrency import run_in_threadpool
 
 from datasites.web.request_bounds import Message, Receive, Send, refuse
 from policies.errors import VersionMismatch, WanwuError
-from policies.versions import wire
+from policies.versions import protocol
 
-_OURS = tuple((name.encode(), value.encode()) for name, value in wire.of_datasite().items())
-_ASKED = (wire.RELEASE.encode(), wire.WIRE.encode())
+_OURS = tuple((name.encode(), value.encode()) for name, value in protocol.of_datasite().items())
+_ASKED = (protocol.RELEASE.encode(), protocol.PROTOCOL.encode())
 
 
 class TellsRelease:
     """ASGI middleware around the app of the researchers' port.
 
     Guarantees:
-        No request reaches the app unless it tells, once, a release that this datasite works with, and a wire that it
-        speaks. What it tells opens nothing: every other check comes after this one, whatever it was.
+        No request reaches the app unless it tells, once, a release that this datasite works with, and a protocol that
+        it speaks. What it tells opens nothing: every other check comes after this one, whatever it was.
     """
 
     def __init__(self, app: Any, refused: Callable[[WanwuError], None]) -> None:
@@ -42,7 +42,7 @@ class TellsRelease:
             await send(message)
 
         try:
-            wire.check_researcher(_told(scope))
+            protocol.check_researcher(_told(scope))
         except VersionMismatch as error:
             await run_in_threadpool(self._refused, error)
             await refuse(answering, error)
@@ -61,8 +61,8 @@ def tell_release(app: FastAPI, refused: Callable[[WanwuError], None]) -> None:
     app.build_middleware_stack = lambda: TellsRelease(build(), refused)  # type: ignore[method-assign]
 
 
-def _told(scope: Message) -> wire.Told:
+def _told(scope: Message) -> protocol.Told:
     """What a request tells; of a header that came twice, nothing."""
     names = [name for name, _ in scope["headers"]]
     once = {name: value for name, value in scope["headers"] if name in _ASKED and names.count(name) == 1}
-    return wire.read({name.decode(): value.decode("latin-1") for name, value in once.items()})
+    return protocol.read({name.decode(): value.decode("latin-1") for name, value in once.items()})

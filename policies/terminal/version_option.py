@@ -1,4 +1,4 @@
-"""The option `--version` of a program: its release, the wire that it speaks, and what else has a version of its own."""
+"""The option `--version` of a program: its release, the protocol that it speaks, and what else has a version."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import click
 
 from policies.terminal.printing import say
-from policies.versions import releases, wire
+from policies.versions import protocol, releases
 
 
 def version_option(*more: Callable[[], str]) -> click.Option:
@@ -20,8 +20,8 @@ def version_option(*more: Callable[[], str]) -> click.Option:
     def tell(context: click.Context, option: click.Parameter, given: bool) -> None:
         if not given or context.resilient_parsing:
             return
-        spoken = " and ".join(map(str, wire.WIRES))
-        say(", ".join([f"Wanwu {releases.own()}", f"wire {spoken}", *(one() for one in more)]))
+        spoken = " and ".join(map(str, protocol.PROTOCOLS))
+        say(", ".join([f"Wanwu {releases.own()}", f"protocol {spoken}", *(one() for one in more)]))
         context.exit()
 
     told = "print the release, and the versions of what it speaks and keeps"

@@ -1,1 +1,1 @@
-"""Versions of the two sides: their packages, their releases, the wire between them. Decides who works with whom."""
+"""Versions of the two sides: their packages, their releases, the protocol between them. Decides who works with whom."""

@@ -1,4 +1,4 @@
-"""What of a plan an older hospital does not know. A plan that holds nothing newer is written as the older one reads it.
+"""Needs of a plan: what of it an older hospital does not know. A plan without any is written as the older one reads it.
 
 A field that came later is left out of a plan's text where it holds its default, so that only what differs from it needs
 a later release.

@@ -17,7 +17,7 @@ from typing import Any
 import httpcore
 
 from policies.errors import ConfigError, DatasiteNotTrusted, DatasiteUnreachable, FederationError, WanwuError
-from policies.versions import wire
+from policies.versions import protocol
 from policies.versions.releases import Release
 from researcher.hospitals.connections.answer_head import watch
 from researcher.hospitals.connections.read_ahead import ReadAheadBackend
@@ -67,7 +67,7 @@ class SecureChannel:
         self.http = httpx.Client(
             base_url=self.url,
             transport=transport_of(client_context(credentials)),
-            headers={"accept-encoding": "identity", **wire.of_researcher()},
+            headers={"accept-encoding": "identity", **protocol.of_researcher()},
             timeout=_timeout(timeout_seconds),
             trust_env=False,
             follow_redirects=False,
@@ -119,11 +119,11 @@ class SecureChannel:
 
         Raises:
             FederationError: The body is packed, which nobody asked for: a few bytes of it may be many.
-            VersionMismatch: The datasite tells a release or a wire that this side does not work with.
+            VersionMismatch: The datasite tells a release or a protocol that this side does not work with.
         """
         with self.explained(), self.http.stream(method, path, **sent) as answer:
-            if wire.RELEASE in answer.headers:
-                self.release = wire.check_datasite(wire.read(answer.headers), self.datasite)
+            if protocol.RELEASE in answer.headers:
+                self.release = protocol.check_datasite(protocol.read(answer.headers), self.datasite)
             if "content-encoding" in answer.headers:
                 raise FederationError(f"{self.url} sent a packed answer, which nobody asked for. Ask the hospital.")
             yield answer

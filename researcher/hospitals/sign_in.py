@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from policies.answers.sign_in import SignInAnswer
 from policies.errors import SignInFailed, VersionMismatch, WanwuError
-from policies.versions import wire
+from policies.versions import protocol
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.datasite_client import PREFIX, answer_of, answered_error, read_answer
 from researcher.hospitals.secure_channel import SecureChannel
@@ -26,7 +26,8 @@ def sign_in(channel: SecureChannel, credentials: Credentials) -> bytes:
     sent = {"email": credentials.email, "password": credentials.password}
     answer = channel.request("POST", f"{PREFIX}/sign-in", json=sent)
     if answer.status_code in (_OK, _NO_SUCH_ROUTE) and channel.release is None:
-        wire.check_datasite(wire.Told(None, ()), credentials.datasite)  # it tells none: it is of before the first
+        # It tells none, so it is from before the first release.
+        protocol.check_datasite(protocol.Told(None, ()), credentials.datasite)
     if answer.status_code >= 400:
         raise _refusal(credentials.datasite, answered_error(answer))
     return bytes.fromhex(read_answer(SignInAnswer, answer_of(answer), channel.url).seed)

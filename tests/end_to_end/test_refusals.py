@@ -42,7 +42,7 @@ from policies.errors import (
 )
 from policies.plans.tokeniser import TextForm
 from policies.plans.training import ModelSpec, PrivacySpec
-from policies.versions import wire
+from policies.versions import protocol
 from researcher.hospitals import code_requests
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.federation import Federation
@@ -262,7 +262,7 @@ def _console_while_polls_wait(hospital: Hospital, asked: Iterable[tuple[Any, Any
         path = f"/wanwu/v1/requests/{request.request_id}/rounds/0?seen=0&wait=20"
         credentials = Credentials.from_file(hospital.credentials(asking.email))
         for _ in range(24):
-            fields = {**sign(asking.routes._seed, "GET", path), **wire.of_researcher(), "host": "127.0.0.1"}
+            fields = {**sign(asking.routes._seed, "GET", path), **protocol.of_researcher(), "host": "127.0.0.1"}
             head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
             waiting.append(_knock(credentials))
             waiting[-1].sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())

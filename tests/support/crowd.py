@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from policies.contracts.signatures import sign
-from policies.versions import wire
+from policies.versions import protocol
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.secure_channel import client_context
 
@@ -50,7 +50,7 @@ class Member:
         )
 
     def head(self, method: str, path: str, **more: str) -> bytes:
-        fields = {**sign(self.seed, method, path), **wire.of_researcher(), "host": "127.0.0.1", **more}
+        fields = {**sign(self.seed, method, path), **protocol.of_researcher(), "host": "127.0.0.1", **more}
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode()
 

@@ -10,7 +10,7 @@ import policies
 from datasites.researchers_port.told_release import tell_release
 from datasites.web.request_bounds import DATA_ONLY, BodyLimit, enclose
 from policies.errors import VersionMismatch, WanwuError
-from policies.versions.wire import RELEASE, WIRE, of_datasite, of_researcher
+from policies.versions.protocol import PROTOCOL, RELEASE, of_datasite, of_researcher
 
 
 @pytest.fixture
@@ -42,23 +42,23 @@ def client(reached: list[str], refused: list[WanwuError]) -> TestClient:
 
 
 @pytest.mark.parametrize(("path", "status"), [("/charge", 200), ("/nothing", 404), ("/fail", 500)])
-def test_every_answer_tells_release_and_wire(client: TestClient, path: str, status: int) -> None:
+def test_every_answer_tells_release_and_protocol(client: TestClient, path: str, status: int) -> None:
     answer = client.post(path, headers=of_researcher())
     assert answer.status_code == status
-    assert {name: answer.headers[name] for name in (RELEASE, WIRE)} == of_datasite()
+    assert {name: answer.headers[name] for name in (RELEASE, PROTOCOL)} == of_datasite()
 
 
 @pytest.mark.parametrize(
     "headers",
     [
         [],
-        [(RELEASE, "0.1.0"), (WIRE, "1")],
-        [(RELEASE, "nonsense"), (WIRE, "1")],
+        [(RELEASE, "0.1.0"), (PROTOCOL, "1")],
+        [(RELEASE, "nonsense"), (PROTOCOL, "1")],
         [(RELEASE, policies.__version__)],
-        [(RELEASE, "9.0.0"), (WIRE, "77")],
-        [(RELEASE, policies.__version__), (RELEASE, policies.__version__), (WIRE, "1")],
+        [(RELEASE, "9.0.0"), (PROTOCOL, "77")],
+        [(RELEASE, policies.__version__), (RELEASE, policies.__version__), (PROTOCOL, "1")],
     ],
-    ids=["none", "0.1", "nonsense", "no wire", "another wire", "twice"],
+    ids=["none", "0.1", "nonsense", "no protocol", "another protocol", "twice"],
 )
 def test_a_side_that_is_not_worked_with_reaches_nothing_and_is_told_what_to_update(
     client: TestClient, reached: list[str], refused: list[WanwuError], headers: list[tuple[str, str]]
@@ -72,6 +72,6 @@ def test_a_side_that_is_not_worked_with_reaches_nothing_and_is_told_what_to_upda
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_newer_side_that_speaks_the_wire_is_served(client: TestClient, reached: list[str]) -> None:
-    assert client.post("/charge", headers={RELEASE: "7.1.0", WIRE: "1"}).status_code == 200
+def test_a_newer_side_that_speaks_the_protocol_is_served(client: TestClient, reached: list[str]) -> None:
+    assert client.post("/charge", headers={RELEASE: "7.1.0", PROTOCOL: "1"}).status_code == 200
     assert reached == ["charge"]

@@ -29,7 +29,7 @@ def test_what_is_no_release_is_none(text: str) -> None:
 def test_the_programs_own_minor_version_is_the_last_that_was_released() -> None:
     assert own().minor_version == MINORS[-1]
     assert list(MINORS) == sorted(set(MINORS))
-    assert str(own()) == policies.__version__
+    assert policies.__version__.startswith(str(own()))
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from policies.errors import SignInFailed, VersionMismatch
+from policies.versions.protocol import PROTOCOL, RELEASE, check_researcher, of_datasite, of_researcher, read
 from policies.versions.releases import Release, own
-from policies.versions.wire import RELEASE, WIRE, check_researcher, of_datasite, of_researcher, read
 from researcher.hospitals.hospital import Hospital
 from researcher.hospitals.secure_channel import SecureChannel
 from researcher.hospitals.sign_in import sign_in
@@ -65,7 +65,7 @@ def test_every_request_tells_this_sides_release_and_the_datasites_is_kept(monkey
         assert signed_in(channel) == bytes.fromhex("ab" * 32)
         assert channel.release == own()
         check_researcher(read(datasite.came[0].headers))
-        assert {name: datasite.came[0].headers[name] for name in (RELEASE, WIRE)} == of_researcher()
+        assert {name: datasite.came[0].headers[name] for name in (RELEASE, PROTOCOL)} == of_researcher()
 
 
 @pytest.mark.parametrize(("status", "told"), [(200, {"seed": "ab" * 32}), (404, {"code": "WW000", "error": "-"})])
@@ -80,18 +80,18 @@ def test_a_datasite_from_before_the_first_release_is_named_with_what_to_update(
     assert len(datasite.came) == 1
 
 
-def test_a_wire_that_is_not_spoken_here_is_named_whatever_the_answer_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    headers = {RELEASE: "4.0.0", WIRE: "2"}
+def test_a_protocol_that_is_not_spoken_here_is_named_whatever_the_answer_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = {RELEASE: "4.0.0", PROTOCOL: "2"}
     for status, told in ((200, {"seed": "ab" * 32}), (404, {"code": "WW000", "error": "-"})):
         with (
             channel_to(monkeypatch, status, headers, **told) as (channel, _),
-            pytest.raises(VersionMismatch, match=r"4\.0\.0 and speaks wire 2.*Install Wanwu 4\.0 here"),
+            pytest.raises(VersionMismatch, match=r"4\.0\.0 and speaks protocol 2.*Install Wanwu 4\.0 here"),
         ):
             signed_in(channel)
 
 
 def test_a_datasite_that_says_this_side_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    headers, told = {RELEASE: "0.7.0", WIRE: "1"}, {"code": VersionMismatch.code, "error": "Yours is 0.2.0."}
+    headers, told = {RELEASE: "0.7.0", PROTOCOL: "1"}, {"code": VersionMismatch.code, "error": "Yours is 0.2.0."}
     with (
         channel_to(monkeypatch, VersionMismatch.status, headers, **told) as (channel, _),
         pytest.raises(VersionMismatch, match=r"Datasite 'north': Yours is 0\.2\.0\."),

@@ -1,7 +1,7 @@
-"""What each side tells the other of itself with every request and answer, and whether the two can go on.
+"""The headers by which each side tells its release and protocol, and the check whether the two can go on.
 
-Two headers: the release, and the versions of the wire that it speaks. They are not signed. They say what to update, and
-let nothing through that would be refused without them.
+Two headers: the release, and the versions of the protocol that it speaks. They are not signed. They say what to update,
+and let nothing through that would be refused without them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import policies
 from policies.errors import VersionMismatch
 from policies.versions.releases import MINORS, Minor, Release, is_too_old, own, span, told
 
-RELEASE, WIRE = "x-wanwu-release", "x-wanwu-wire"
-WIRES = (1,)
-"""Versions of the wire that this program speaks. A researcher's side sends the last one, a datasite tells them all."""
-MOST_WIRES = 8
-_WIRES = re.compile(r"[1-9]\d{0,3}(?:,[1-9]\d{0,3})*", re.ASCII)
+RELEASE, PROTOCOL = "x-wanwu-release", "x-wanwu-protocol"
+PROTOCOLS = (1,)
+"""Versions of the protocol that this program speaks. A researcher's side sends the last, a datasite tells them all."""
+MOST_PROTOCOLS = 8
+_PROTOCOLS = re.compile(r"[1-9]\d{0,3}(?:,[1-9]\d{0,3})*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -27,21 +27,21 @@ class Told:
 
     Attributes:
         release: Its release; None where it names none.
-        wires: Versions of the wire that it speaks; empty where it names none.
+        protocols: Versions of the protocol that it speaks; empty where it names none.
     """
 
     release: Release | None
-    wires: tuple[int, ...]
+    protocols: tuple[int, ...]
 
 
 def of_researcher() -> dict[str, str]:
     """The headers of a researcher's requests."""
-    return {RELEASE: policies.__version__, WIRE: str(WIRES[-1])}
+    return {RELEASE: policies.__version__, PROTOCOL: str(PROTOCOLS[-1])}
 
 
 def of_datasite() -> dict[str, str]:
     """The headers of a datasite's answers."""
-    return {RELEASE: policies.__version__, WIRE: ",".join(map(str, WIRES))}
+    return {RELEASE: policies.__version__, PROTOCOL: ",".join(map(str, PROTOCOLS))}
 
 
 def read(headers: Mapping[str, str]) -> Told:
@@ -50,13 +50,15 @@ def read(headers: Mapping[str, str]) -> Told:
     Args:
         headers: Name → value; names in small letters, or found in whatever letters.
     """
-    wires = headers.get(WIRE, "")
-    listed = wires.split(",") if _WIRES.fullmatch(wires) else []
-    return Told(Release.parse(headers.get(RELEASE, "")), tuple(map(int, listed)) if len(listed) <= MOST_WIRES else ())
+    protocols = headers.get(PROTOCOL, "")
+    listed = protocols.split(",") if _PROTOCOLS.fullmatch(protocols) else []
+    return Told(
+        Release.parse(headers.get(RELEASE, "")), tuple(map(int, listed)) if len(listed) <= MOST_PROTOCOLS else ()
+    )
 
 
 def check_researcher(
-    it: Told, *, here: Release | None = None, minors: Sequence[Minor] = MINORS, wires: Sequence[int] = WIRES
+    it: Told, *, here: Release | None = None, minors: Sequence[Minor] = MINORS, protocols: Sequence[int] = PROTOCOLS
 ) -> None:
     """Returns if a datasite can go on with what a researcher's side told of itself.
 
@@ -64,7 +66,7 @@ def check_researcher(
         it: What it told.
         here: The datasite's own release; the program's if None.
         minors: As of `releases.worked_with`.
-        wires: Versions of the wire that the datasite speaks.
+        protocols: Versions of the protocol that the datasite speaks.
 
     Raises:
         VersionMismatch: With both releases, and what to update where.
@@ -76,10 +78,10 @@ def check_researcher(
             f"This datasite runs Wanwu {here} and works with researchers' sides of {span(minors)}; {yours}. Nothing "
             f"was asked for or charged. Install Wanwu {told(minors[-1])} on the researcher's side and run it again."
         )
-    if not set(it.wires) & set(wires):
+    if not set(it.protocols) & set(protocols):
         raise VersionMismatch(
-            f"This datasite runs Wanwu {here} and speaks {_spoken(wires)}; yours is {it.release} and speaks "
-            f"{_spoken(it.wires)}. Nothing was asked for or charged. Ask the hospital to update to Wanwu "
+            f"This datasite runs Wanwu {here} and speaks {_spoken(protocols)}; yours is {it.release} and speaks "
+            f"{_spoken(it.protocols)}. Nothing was asked for or charged. Ask the hospital to update to Wanwu "
             f"{told(it.release.minor_version)}, or use Wanwu {told(minors[-1])} on the researcher's side."
         )
 
@@ -90,7 +92,7 @@ def check_datasite(
     *,
     here: Release | None = None,
     minors: Sequence[Minor] = MINORS,
-    wires: Sequence[int] = WIRES,
+    protocols: Sequence[int] = PROTOCOLS,
 ) -> Release:
     """Returns a datasite's release if a researcher's side can go on with what it told of itself.
 
@@ -99,7 +101,7 @@ def check_datasite(
         datasite: Its name.
         here: The researcher's side's own release; the program's if None.
         minors: As of `releases.worked_with`.
-        wires: Versions of the wire that the researcher's side speaks.
+        protocols: Versions of the protocol that the researcher's side speaks.
 
     Raises:
         VersionMismatch: With both releases, and what to update where.
@@ -113,14 +115,14 @@ def check_datasite(
             f"datasites of {span(minors)}. Nothing was submitted or spent. Ask the hospital to update to Wanwu "
             f"{told(minors[-1])}{there}."
         )
-    if not set(it.wires) & set(wires):
+    if not set(it.protocols) & set(protocols):
         raise VersionMismatch(
-            f"Datasite '{datasite}' runs Wanwu {it.release} and speaks {_spoken(it.wires)}; the researcher's side here "
-            f"is {here} and speaks {_spoken(wires)}. Nothing was submitted or spent. Install Wanwu "
+            f"Datasite '{datasite}' runs Wanwu {it.release} and speaks {_spoken(it.protocols)}; the researcher's side "
+            f"here is {here} and speaks {_spoken(protocols)}. Nothing was submitted or spent. Install Wanwu "
             f"{told(it.release.minor_version)} here."
         )
     return it.release
 
 
-def _spoken(wires: Sequence[int]) -> str:
-    return f"wire {' and '.join(map(str, wires))}" if wires else "no wire that it names"
+def _spoken(protocols: Sequence[int]) -> str:
+    return f"protocol {' and '.join(map(str, protocols))}" if protocols else "no protocol that it names"
