@@ -33,6 +33,7 @@ from policies.answers.runs import ENDED, RunAnswer  # noqa: E402
 from policies.contracts.inputs import Ticket  # noqa: E402
 from policies.contracts.weights import canonical_bytes  # noqa: E402
 from policies.plans.kinds import Plan  # noqa: E402
+from policies.plans.training import TrainingPlan  # noqa: E402
 from policies.versions import releases  # noqa: E402
 from researcher.hospitals import secure_channel  # noqa: E402
 from researcher.hospitals.credentials import Credentials  # noqa: E402
@@ -164,7 +165,7 @@ def _by(datasite: Datasite, recording: Recording) -> Callable[..., None]:
 def _initial(plan: Plan) -> dict[str, Any]:
     from datasites.training.models import initial_weights
 
-    assert plan.kind == "training"
+    assert isinstance(plan, TrainingPlan)
     return dict(initial_weights(plan.model, 0))
 
 
