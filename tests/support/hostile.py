@@ -17,13 +17,13 @@ import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from datasites.runs.processes.runner import RunInputs, RunPictures
-from datasites.training.process_group.shared_memory_group import SharedMemoryGroup
+if TYPE_CHECKING:
+    from datasites.runs.processes.runner import RunInputs, RunPictures
+    from datasites.training.process_group.shared_memory_group import SharedMemoryGroup
 
 PROGRAM = f"""
 import sys
@@ -36,7 +36,8 @@ main(lambda inputs: partial(attack, inputs))
 # The same with no more imported than attacks need, which takes half of the time.
 LIGHT_PROGRAM = PROGRAM.replace(
     "main(lambda",
-    "import encodings.ascii, safetensors.numpy\nfrom datasites.training.pictures import data\n"
+    "import encodings.ascii, safetensors.numpy, torch\nfrom datasites.training.pictures import data\n"
+    "from datasites.training.process_group import shared_memory_group\n"
     "from datasites.runs.processes import runner\nrunner.import_training = lambda: None\nmain(lambda",
 )
 CANARY = "c4n4ry-of-one-patient"
@@ -62,6 +63,8 @@ def _answer(inputs: RunInputs, pictures: RunPictures) -> bytes:
 
 def _told_by_the_worker(inputs: RunInputs, pictures: RunPictures, process_group: SharedMemoryGroup) -> bytes:
     """The worker's answer, which comes as the sum over both: one number for each letter."""
+    import torch  # has been imported where runs are forked from; who only starts them does without
+
     answer = b"" if process_group.is_first else _answer(inputs, pictures)
     letters = np.frombuffer(answer.ljust(ROOM, b"\0"), dtype=np.uint8).astype(np.float32)
     (total,) = process_group.reduce([torch.from_numpy(letters)])
