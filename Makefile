@@ -173,6 +173,8 @@ lock: ## resolve pyproject.toml into requirements.txt
 	  --no-emit-index-url --no-header --no-annotate -o researcher/simulation/requirements.txt
 	$(BIN)/uv pip compile --quiet pyproject.toml --python-version 3.11 --override $(VENV)/overrides.txt --constraint requirements.txt \
 	  --no-emit-index-url --no-header --no-annotate -o $(VENV)/runtime.txt
+	for one in researcher/exports/environments/*.txt; do $(BIN)/uv pip compile --quiet --no-deps --generate-hashes \
+	  --python-version 3.11 --no-emit-index-url --no-header --no-annotate $$one -o $$one || exit 1; done
 	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m images.locks $(VENV)/runtime.txt researcher/serving/requirements.txt
 
 # Times in the wheel are those of the last commit, so that the same commit gives the same bytes.

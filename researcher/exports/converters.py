@@ -51,7 +51,7 @@ class Converter:
         return (self.environment / ".installed").is_file()
 
     def set_up(self) -> None:
-        """Makes its environment with uv, from its closure, which says every version.
+        """Makes its environment with uv, from its closure, which says every version and the digest of every file.
 
         Raises:
             ConverterMissing: uv is not here, or cannot install it.
@@ -63,7 +63,7 @@ class Converter:
         python = ["--python", str(self._python)]
         for arguments in (
             ["venv", "--clear", "--python", sys.executable, str(self.environment)],
-            ["pip", "install", "--no-deps", *python, "-r", str(PLACE / f"{self.name}.txt")],
+            ["pip", "install", "--no-deps", "--require-hashes", *python, "-r", str(PLACE / f"{self.name}.txt")],
         ):
             ran = subprocess.run([uv, *arguments], capture_output=True, text=True, check=False)
             if ran.returncode:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import zipfile
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from support.global_models import save_global_model, small_model
 
 from policies.errors import ConverterMissing, ExportRefused
 from researcher.exported.about import ExportedModel
+from researcher.exports import converters
 from researcher.exports.converted import export_converted
 from researcher.exports.converters import CONVERTERS, PLACE, Converter
 from researcher.exports.global_model import GlobalModel
@@ -57,9 +61,35 @@ def test_a_missing_converter_is_told_with_the_one_command_that_sets_it_up(
 
 
 @pytest.mark.parametrize("name", CONVERTERS)
-def test_a_closure_pins_every_package_and_names_no_host(name: str) -> None:
-    lines = [line for line in (PLACE / f"{name}.txt").read_text().splitlines() if not line.lstrip().startswith("#")]
-    assert [line for line in lines if not re.fullmatch(r"[a-z0-9._-]+==[^\s/]+( ; .+)?", line)] == []
+def test_a_closure_pins_every_package_by_the_digests_of_its_files_and_names_no_host(name: str) -> None:
+    text = (PLACE / f"{name}.txt").read_text()
+    packages = re.sub(r" \\\n +", " ", text).splitlines()
+    pin = re.compile(r"[a-z0-9._-]+==[^\s/]+( ; [^#\\]+?)?( --hash=sha256:[0-9a-f]{64})+")
+    assert packages and [line for line in packages if not pin.fullmatch(line)] == []
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_a_file_of_another_digest_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_right: bool
+) -> None:
+    wheel = _empty_wheel(tmp_path)
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest() if is_right else "0" * 64
+    (tmp_path / "litert.txt").write_text(f"nothing==1.0 --hash=sha256:{digest}\n")
+    monkeypatch.setattr(converters, "PLACE", tmp_path)
+    for name, value in {"XDG_CACHE_HOME": tmp_path / "cache", "UV_NO_INDEX": 1, "UV_FIND_LINKS": tmp_path}.items():
+        monkeypatch.setenv(name, str(value))
+    with nullcontext() if is_right else pytest.raises(ConverterMissing, match="could not set up litert"):
+        CONVERTERS["litert"].set_up()
+    assert CONVERTERS["litert"].is_set_up == is_right
+
+
+def _empty_wheel(folder: Path) -> Path:
+    wheel, about = folder / "nothing-1.0-py3-none-any.whl", "nothing-1.0.dist-info"
+    with zipfile.ZipFile(wheel, "w") as file:
+        file.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: nothing\nVersion: 1.0\n")
+        file.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(f"{about}/RECORD", f"{about}/METADATA,,\n{about}/WHEEL,,\n{about}/RECORD,,\n")
+    return wheel
 
 
 @pytest.mark.parametrize("name", ["litert", "executorch"])
