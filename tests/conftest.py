@@ -7,6 +7,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
 
     from policies.plans.features import FeatureSpec
+
+
+# How long an example takes, or is drawn for, hangs on what else the machine does.
+settings.register_profile("at any pace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("at any pace")
 
 
 @pytest.hookimpl(wrapper=True)
