@@ -149,3 +149,14 @@ def declared(value: Any) -> None:
     for field, hint in get_type_hints(type(value), include_extras=True).items():
         if get_origin(hint) is Annotated:
             get_args(hint)[1](PLANS, field, getattr(value, field))
+
+
+def written(value: float, *, whole: bool = False) -> str:
+    """A number as people write it, the same in every text: 1e-5, 0.25, 2.
+
+    Args:
+        value: It.
+        whole: Whether no digit may be lost, so that two numbers that differ are two texts; else twelve are told.
+    """
+    mantissa, _, exponent = (repr(float(value)) if whole else f"{value:.12g}").partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa.removesuffix(".0")

@@ -183,7 +183,7 @@ def _together(first: PrivacySpent | None, second: PrivacySpent | None, plan: Tra
 def _print_plan(plan: TrainingPlan, console: PlainConsole) -> None:
     epsilon = study_epsilon(plan)
     noise = f"noise multiplier {plan.privacy.noise_multiplier:.2f}" if plan.privacy else "no noise"
-    cost = "without differential privacy" if epsilon is None else f"epsilon {rounded.cost(epsilon)} at delta {DELTA:g}"
+    cost = "without differential privacy" if epsilon is None else rounded.at_delta(epsilon, DELTA)
     console.print(
         f"  {plan.model.name} on '{plan.dataset}': {plan.rounds} rounds of {plan.steps_per_round} steps, sample rate "
         f"{plan.sample_rate:g}, {noise}: {cost} for each study"

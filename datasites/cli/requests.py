@@ -174,7 +174,7 @@ def _decided(card: Mapping[str, Any], told: str) -> str:
 def _cost(card: Mapping[str, Any]) -> str:
     if card["epsilon"] is None:
         return "without differential privacy"
-    return f"epsilon {rounded.cost(card['epsilon'])} reserved at delta {card['delta']:g}"
+    return f"epsilon {rounded.cost(card['epsilon'])} reserved at delta {rounded.number(card['delta'])}"
 
 
 def add_commands(commands: HospitalCommands) -> None:

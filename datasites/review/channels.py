@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datasites.review.review import Channel, Cost
+from policies.answers import rounded
 from policies.answers.odds import percent
 from policies.answers.sentence import Sentence, said
 from policies.plans.kinds import Plan
@@ -86,7 +87,7 @@ def _release(plan: Plan, unit: str, cost: Cost) -> tuple[Sentence, Sentence, Sen
     if plan.privacy is None or cost.membership is None:
         return risk, said(UNCHECKED), said(NO_FIGURES), said(NOTHING_BOUNDS)
     check = said(CLIPPED, unit=unit) if isinstance(plan, TrainingPlan) else said(NOISED)
-    noise, delta = f"{plan.privacy.noise_multiplier:g}", f"{plan.privacy.delta:g}"
+    noise, delta = f"{plan.privacy.noise_multiplier:g}", rounded.number(plan.privacy.delta)
     evidence = said(NOISE_FIGURES_ONCE, noise=noise, unit=unit, delta=delta)
     if plan.total_steps != 1:
         evidence = said(NOISE_FIGURES, noise=noise, unit=unit, steps=plan.total_steps, delta=delta)

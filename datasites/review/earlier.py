@@ -9,6 +9,7 @@ from typing import Any
 
 from datasites.code_requests.books import Books
 from datasites.review.review import Changed, Differences
+from policies.answers import rounded
 from policies.errors import GraphError
 from policies.graphs.own_model import check_graph
 from policies.graphs.summary import Summary, summary_of
@@ -194,5 +195,5 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping) and name != "statement":
             found |= _flat(value, f"{prefix}{name}.")
         elif name != "statement":
-            found[f"{prefix}{name}"] = str(value)
+            found[f"{prefix}{name}"] = rounded.setting(value)
     return found

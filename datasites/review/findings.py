@@ -118,7 +118,7 @@ def _delta(checked: CanonicalRequest, books: Books) -> Iterator[Sentence]:
     privacy, manifest = checked.plan.privacy, checked.dataset.manifest
     largest = max(books.limits.current.total.delta, privacy.delta) if privacy else 0.0
     if largest * manifest.public_size >= 1:
-        yield said(DELTA_TOO_LARGE, delta=f"{largest:g}", size=manifest.public_size, unit=manifest.unit)
+        yield said(DELTA_TOO_LARGE, delta=rounded.number(largest), size=manifest.public_size, unit=manifest.unit)
 
 
 def _swapped(checked: CanonicalRequest, books: Books, standing: Standing) -> Iterator[tuple[str, Sentence]]:

@@ -23,6 +23,7 @@ from datasites.pages.languages.languages import CODES, read_language
 from datasites.review import card_words
 from datasites.review.record import DecisionRecord
 from datasites.review.review import MOST_LAYERS, found_by_tests
+from policies.answers import rounded
 from policies.answers.plain_values import from_plain, to_plain
 from policies.errors import ReceiptInvalid, RequestError
 from policies.graphs.overview.drawing import drawing_of
@@ -121,7 +122,7 @@ def _rendered(record: DecisionRecord, text: str, signature: str) -> str:
 
 def _flat(values: object, prefix: str = "") -> list[tuple[str, str]]:
     if not isinstance(values, dict):
-        return [(prefix, str(values))]
+        return [(prefix, rounded.setting(values))]
     return [row for name, one in values.items() for row in _flat(one, f"{prefix}.{name}".lstrip("."))]
 
 

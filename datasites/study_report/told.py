@@ -72,7 +72,7 @@ def membership(report: StudyReport) -> tuple[str, ...]:
     allowed = (
         "The study trained without differential privacy: nothing bounds what a test can find."
         if found.epsilon is None
-        else f"In what was charged (epsilon {rounded.cost(found.epsilon)} at delta {found.delta:g}) no test can have "
+        else f"In what was charged ({rounded.at_delta(found.epsilon, found.delta)}) no test can have "
         f"more than AUC {found.allowed_auc:.3f}, nor find more than {percent(found.allowed_tpr)} at "
         f"{FALSE_ALARM_RATE:.0%} false alarms."
     )

@@ -1,4 +1,5 @@
 """Epsilons as people read them, in hundredths: a cost is never told smaller than it is, and what is left never larger.
+Other numbers, such as a delta, are told as they are.
 
 One rule for both sides of the boundary, so that a hospital and a researcher read the same figure.
 """
@@ -6,6 +7,8 @@ One rule for both sides of the boundary, so that a hospital and a researcher rea
 from __future__ import annotations
 
 import math
+
+from policies.validate import written
 
 _HUNDREDTH = 100
 _DIGITS = 6  # of a hundredth: less is arithmetic, not cost
@@ -29,3 +32,18 @@ def cost(epsilon: float) -> str:
 def left(epsilon: float) -> str:
     """What is left as a text: 1.2559 is `1.25`."""
     return f"{rounded_down(epsilon):.2f}"
+
+
+def at_delta(epsilon: float, delta: float) -> str:
+    """A cost with the delta at which it is stated: `epsilon 5.45 at delta 1e-5`."""
+    return f"epsilon {cost(epsilon)} at delta {number(delta)}"
+
+
+def number(value: float) -> str:
+    """A number as people write it: 1e-5, 0.25, 2."""
+    return written(value)
+
+
+def setting(value: object) -> str:
+    """A plan's setting as people read it: a number to its last digit, anything else as it is."""
+    return written(value, whole=True) if isinstance(value, float) else str(value)

@@ -149,8 +149,8 @@ def calibrate_noise(
         spent = epsilon_spent(before, budget.delta)
         raise BudgetTooSmall(
             f"Budget too small: {steps} steps at sample rate {sample_rate:g} do not fit into epsilon "
-            f"{budget.epsilon:g} at delta {budget.delta:g}, of which {spent:.2f} is spent, with any noise "
-            f"multiplier up to {MAX_NOISE_MULTIPLIER:g}. Lower the steps or the sample rate, or ask for more."
+            f"{budget.epsilon:g} at delta {validate.written(budget.delta)}, of which {spent:.2f} is spent, with any "
+            f"noise multiplier up to {MAX_NOISE_MULTIPLIER:g}. Lower the steps or the sample rate, or ask for more."
         )
     return _least(excess, high, high_excess)
 

@@ -11,7 +11,7 @@ from policies.plans import ranges
 from policies.plans.kinds import Plan
 from policies.plans.releases import ReleaseSpec, StatisticsPlan
 from policies.plans.training import PrivacySpec, TrainingPlan
-from policies.validate import PLANS, Checks
+from policies.validate import PLANS, Checks, written
 
 _checks = Checks(ConfigError)
 
@@ -209,8 +209,8 @@ class DatasetLimits:
             )
         if privacy.delta > self.total.delta:
             raise LimitExceeded(
-                f"The hospital states epsilon at delta {self.total.delta:g}, the plan asks for {privacy.delta:g}. "
-                f"Lower privacy.delta to {self.total.delta:g}."
+                f"The hospital states epsilon at delta {written(self.total.delta)}, the plan asks for "
+                f"{written(privacy.delta)}. Lower privacy.delta to {written(self.total.delta)}."
             )
         if privacy.unit != unit:
             raise LimitExceeded(
@@ -221,6 +221,6 @@ class DatasetLimits:
         """A delta of 1/N would let a mechanism hand out one of N records whole, and still keep its promise."""
         if self.total.delta * public_size >= 1:
             raise LimitExceeded(
-                f"The hospital's delta is {self.total.delta:g}, which promises nothing to {public_size} units: it "
-                f"must be below 1/{public_size}. Ask the hospital to lower it."
+                f"The hospital's delta is {written(self.total.delta)}, which promises nothing to {public_size} units: "
+                f"it must be below 1/{public_size}. Ask the hospital to lower it."
             )

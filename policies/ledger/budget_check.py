@@ -90,7 +90,7 @@ class BudgetCheck:
         left = rounded.left(max(most - spent, 0.0))
         raise BudgetExceeded(
             f"Budget exceeded: this request needs epsilon {needed}, {left} is left for {owner} "
-            f"(delta {delta:g}). Lower the rounds or ask the hospital.".replace("e-0", "e-")
+            f"(delta {rounded.number(delta)}). Lower the rounds or ask the hospital."
         )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from policies.plans.kinds import Plan
 from policies.plans.releases import ReleaseSpec
 from policies.plans.training import PrivacySpec, TrainingPlan
+from policies.validate import written
 
 # The ordinary: both ends count as ordinary.
 ORDINARY_MAX_GRAD_NORMS = (0.01, 10.0)
@@ -125,7 +126,7 @@ def _of_noise(privacy: PrivacySpec | ReleaseSpec, public_size: int) -> list[Find
         found.append(Finding("privacy.noise_multiplier", text))
     if delta * public_size > MOST_ORDINARY_DELTA_SHARE:
         text = (
-            f"delta {delta:g} times the public size {public_size} is above {MOST_ORDINARY_DELTA_SHARE:g}: "
+            f"delta {written(delta)} times the public size {public_size} is above {MOST_ORDINARY_DELTA_SHARE:g}: "
             "the promise may fail for somebody with that probability."
         )
         found.append(Finding("privacy.delta", text))

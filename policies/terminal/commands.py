@@ -205,7 +205,7 @@ def path(text: Path | str) -> Path:
 
 def told(default: Any) -> str:
     """A default as the help tells it."""
-    return f"{default:g}" if isinstance(default, float) else str(default)
+    return f"{default:g}".replace("e-0", "e-") if isinstance(default, float) else str(default)
 
 
 def refuse_together(given: dict[str, bool], *, why: str = "") -> None:

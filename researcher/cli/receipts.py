@@ -38,8 +38,8 @@ def verify(*, file: Path, key: Path) -> None:
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be read.") from error
     cost = "without differential privacy"
-    if stated.epsilon is not None:
-        cost = f"epsilon {rounded.cost(stated.epsilon)} at delta {stated.delta:g} per {stated.unit}"
+    if stated.epsilon is not None and stated.delta is not None:
+        cost = f"{rounded.at_delta(stated.epsilon, stated.delta)} per {stated.unit}"
     say(f"Valid: {stated.datasite} states {len(stated.rounds)} round(s) of '{stated.study}', {cost}.")
     for sentence in receipt.as_odds(stated):
         say(sentence.text)

@@ -169,7 +169,7 @@ def _planned(federation: Federation, dataset: str | None, chosen: StudySettings)
     epsilon = study_epsilon(plan)
     if epsilon is None or plan.privacy is None:
         return plan, "without differential privacy"
-    return plan, f"epsilon {rounded.cost(epsilon)} at delta {plan.privacy.delta:g}"
+    return plan, rounded.at_delta(epsilon, plan.privacy.delta)
 
 
 def _submit(federation: Federation, out: Path, plan: TrainingPlan, cost: str, *, begun: Mapping[str, Any]) -> Study:

@@ -188,9 +188,7 @@ class ExportedModel:
         for cost in self.privacy:
             key = (cost.unit, cost.delta)
             worst[key] = max(cost.epsilon, worst.get(key, 0.0))
-        told = [
-            f"epsilon {rounded.cost(epsilon)} at delta {delta:g} per {unit}" for (unit, delta), epsilon in worst.items()
-        ]
+        told = [f"{rounded.at_delta(epsilon, delta)} per {unit}" for (unit, delta), epsilon in worst.items()]
         return f"All that the hospitals released for it is differentially private, at most {' and '.join(told)}."
 
     def to_properties(self) -> dict[str, str]:

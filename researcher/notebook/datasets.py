@@ -75,7 +75,8 @@ class Datasets(list[DatasetInfo]):
         budget = self.budgets.get((one.datasite, one.name))
         if budget is None:
             return element("span", "not told")
-        told = f"epsilon {rounded.left(budget.epsilon_left)} of {budget.epsilon_total:g} at delta {budget.delta:g}"
+        left, delta = rounded.left(budget.epsilon_left), rounded.number(budget.delta)
+        told = f"epsilon {left} of {budget.epsilon_total:g} at delta {delta}"
         return bar(budget.epsilon_left, budget.epsilon_total, told)
 
     def _verdict(self) -> str:

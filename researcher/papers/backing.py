@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple, NoReturn
 
+from policies.answers import rounded
 from policies.budget.accountant import epsilon_spent
 from policies.budget.steps import merged
 from policies.errors import ReceiptInvalid
@@ -98,7 +99,7 @@ def _without_dataset(plan: Mapping[str, object]) -> dict[str, object]:
 
 
 def _told(cost: Cost) -> str:
-    return f"epsilon {cost.epsilon:.4f} at delta {cost.delta:g} per {cost.unit}"
+    return f"epsilon {cost.epsilon:.4f} at delta {rounded.number(cost.delta)} per {cost.unit}"
 
 
 def _refuse(what: str) -> NoReturn:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from policies.answers import rounded
 from policies.answers.odds import STATED_RATE, percent
 from policies.budget.membership import MembershipBounds, membership_bounds
 from policies.papers.bill_of_materials import bill_digest
@@ -155,7 +156,7 @@ def _plan(record: StudyRecord) -> dict[str, Fact]:
         for name in ("noise_multiplier", "max_grad_norm", "unit"):
             known[name] = Fact(str(getattr(privacy, name)), _at(first, f"plan/privacy/{name}"))
         known[f"unit_{privacy.unit}"] = known["unit"]
-        known["delta"] = Fact(f"{privacy.delta:g}", _at(first, "plan/privacy/delta"))
+        known["delta"] = Fact(rounded.number(privacy.delta), _at(first, "plan/privacy/delta"))
     return known
 
 
@@ -174,7 +175,8 @@ def _costs(record: StudyRecord) -> dict[str, Fact]:
         every = "; ".join(_at(one, "rounds", of=_GRAM_RECEIPT) for one in record.grams_alone)
         known["alone_count"] = Fact(str(len(record.grams_alone)), every)
         known["alone_epsilon"] = Fact(_up(dearest.epsilon or 0.0), _at(dearest, "epsilon", of=_GRAM_RECEIPT))
-        known["alone_delta"] = Fact(f"{dearest.receipt.delta:g}", _at(dearest, "delta", of=_GRAM_RECEIPT))
+        delta = dearest.receipt.delta or 0.0
+        known["alone_delta"] = Fact(rounded.number(delta), _at(dearest, "delta", of=_GRAM_RECEIPT))
     return known
 
 
@@ -209,7 +211,7 @@ def _hospital(number: int, one: KeptReceipt, record: StudyRecord, words: Words, 
         known |= _odds(one, membership_bounds(one.spend))
     if (gram := one.gram) is not None and gram.receipt.epsilon is not None:
         known["gram_epsilon"] = Fact(_up(gram.receipt.epsilon), _at(gram, "epsilon", of=_GRAM_RECEIPT))
-        known["gram_delta"] = Fact(f"{gram.receipt.delta:g}", _at(gram, "delta", of=_GRAM_RECEIPT))
+        known["gram_delta"] = Fact(rounded.number(gram.receipt.delta or 0.0), _at(gram, "delta", of=_GRAM_RECEIPT))
         known["gram_receipt"] = Fact(gram.sha256, f"receipt {gram.sha256}")
     if digest := sbom_of(one):
         known["hospital_sbom"] = Fact(digest, _at(one, "versions/sbom"))
@@ -221,7 +223,7 @@ def _hospital(number: int, one: KeptReceipt, record: StudyRecord, words: Words, 
         known["epsilon_held"] = Fact(_up(extract.epsilon_held), f"{at}epsilon_held")
         if extract.without_privacy:
             known["held_open"] = Fact("without differential privacy", f"{at}without_privacy")
-        known["delta_of_dataset"] = Fact(f"{extract.delta:g}", f"{at}delta")
+        known["delta_of_dataset"] = Fact(rounded.number(extract.delta), f"{at}delta")
     return known
 
 

@@ -76,9 +76,9 @@ class KeptReceipt:
     def cost(self) -> str:
         """What the study cost there, in words."""
         stated = self.receipt
-        if self.epsilon is None:
+        if self.epsilon is None or stated.delta is None:
             return "without differential privacy"
-        told = f"epsilon {rounded.cost(self.epsilon)} at delta {stated.delta:g} per {stated.unit}"
+        told = f"{rounded.at_delta(self.epsilon, stated.delta)} per {stated.unit}"
         if self.names_gram:
             return f"{told}, its Gram matrix included"
         return f"{told}, and no receipt of a Gram matrix that left it" if _steps_by_a_gram(self) else told

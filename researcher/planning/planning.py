@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from policies.answers import rounded
 from policies.budget.accountant import calibrate_noise, epsilon_spent
 from policies.budget.limits import PrivacyBudget
 from policies.budget.steps import GaussianSteps
@@ -171,9 +172,10 @@ def check_delta(delta: float, datasets: Sequence[DatasetInfo]) -> None:
     """
     for dataset in datasets:
         if delta * dataset.public_size >= 1:
+            fits = rounded.number(float(f"{0.1 / dataset.public_size:.0e}"))
             raise PlanError(
-                f"delta {delta:g} promises nothing to the {dataset.public_size} units at {dataset.datasite}: it must "
-                f"be below 1/{dataset.public_size}. Set --delta to {0.1 / dataset.public_size:.0e}."
+                f"delta {rounded.number(delta)} promises nothing to the {dataset.public_size} units at "
+                f"{dataset.datasite}: it must be below 1/{dataset.public_size}. Set --delta to {fits}."
             )
 
 

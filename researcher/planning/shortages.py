@@ -51,7 +51,7 @@ def shortages(federation: Federation, plan: TrainingPlan) -> dict[str, str]:
                 else "It does not fit: lower epsilon, or ask the hospital."
             )
             found[name] = (
-                f"the study alone costs epsilon {rounded.cost(cost)} at delta {budget.delta:g}, and "
+                f"the study alone costs {rounded.at_delta(cost, budget.delta)}, and "
                 f"{rounded.left(budget.epsilon_left)} of {budget.epsilon_total:g} is left there. {may}"
             )
     return found

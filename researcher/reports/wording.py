@@ -251,8 +251,7 @@ def highest(privacy: Mapping[str, PrivacySpent | None]) -> PrivacySpent | None:
 
 def number(value: float) -> str:
     """As people write it: 1e-5, 0.25, 2."""
-    mantissa, _, exponent = f"{value:.12g}".partition("e")
-    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+    return rounded.number(value)
 
 
 def seconds(value: float) -> str:

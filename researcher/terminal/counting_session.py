@@ -124,7 +124,7 @@ def ask_for_gram(
     sizes = {one.datasite: one.public_size for one in federation.datasets() if one.name == info.name}
     KeptGram.of(plan, released, sizes).save(out)
     for name, epsilon in released.epsilon.items():
-        console.print(f"  {name}: its Gram matrix cost epsilon {rounded.cost(epsilon)} at delta {plan.privacy.delta:g}")
+        console.print(f"  {name}: its Gram matrix cost {rounded.at_delta(epsilon, plan.privacy.delta)}")
     console.print(f"Written to {out}/. Studies of these features take it at no further cost, with", soft_wrap=True)
     console.print(f"  --gram {shlex.quote(str(out))}", soft_wrap=True)
 

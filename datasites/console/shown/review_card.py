@@ -57,7 +57,7 @@ def flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]
         if isinstance(value, Mapping):
             rows += flat(value, f"{prefix}{name}.")
         else:
-            rows.append((f"{prefix}{name}", str(value)))
+            rows.append((f"{prefix}{name}", rounded.setting(value)))
     return rows
 
 
@@ -179,7 +179,7 @@ def _nearest(found: Nearest | None) -> str:
 def _cost(cost: Cost | None) -> list[tuple[str, str]]:
     if cost is None:
         return []
-    alone = "not private" if cost.epsilon is None else f"epsilon {rounded.cost(cost.epsilon)} at delta {cost.delta:g}"
+    alone = "not private" if cost.epsilon is None else rounded.at_delta(cost.epsilon, cost.delta)
     rows = [("this request", alone), *((_OF.get(scope.of, scope.of), _bar(scope)) for scope in cost.scopes)]
     if cost.studies_left is not None:
         least = "at least " if cost.studies_left_is_least else ""

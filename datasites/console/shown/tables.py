@@ -108,7 +108,7 @@ def budget_table(rows: object) -> Group:
             f"{row.epsilon_total:.2f}",
             rounded.cost(row.epsilon_charged),
             rounded.left(row.epsilon_left),
-            f"{row.delta:g}",
+            rounded.number(row.delta),
         )
         for study in row.studies:
             studies.add_row(

@@ -15,6 +15,7 @@ from datasites.pages.frame.views import Answer, Onward, Page, Pages
 from datasites.pages.frame.visit import Visit
 from datasites.pages.languages.languages import to_translate
 from datasites.review.card_words import LIMITS
+from policies.answers import rounded
 from policies.answers.sentence import Sentence
 from policies.budget.limit_changes import MEANS, LimitChange, by_name, changed, compare
 from policies.errors import WanwuError
@@ -145,7 +146,7 @@ def _read(visit: Visit, value: object) -> str:
         if len(value) == 2 and not any(isinstance(one, str) for one in value):
             return visit.gettext("%(least)s to %(most)s", least=_read(visit, value[0]), most=_read(visit, value[1]))
         return ", ".join(map(str, value))
-    return visit.language.number(value) if isinstance(value, int) else f"{value:g}"
+    return visit.language.number(value) if isinstance(value, int) else rounded.setting(value)
 
 
 def _may_confirm(visit: Visit, proposal: LimitProposal) -> bool:

@@ -8,6 +8,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from datasites.pages.languages.languages import Language
+from policies.answers import rounded
 from policies.untrusted_text import shown
 
 
@@ -45,6 +46,7 @@ def speak(environment: Environment, language: Language, most: int) -> None:
         cost=language.cost,
         left=language.left,
         percent=language.percent,
+        written=rounded.number,
         at_most=language.at_most,
         said=language.said,
         told=_told(language, most),

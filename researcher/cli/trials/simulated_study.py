@@ -53,7 +53,7 @@ def _say_plan(plan: TrainingPlan, hospitals: Sequence[MadeUpHospital]) -> None:
     epsilon, sizes = study_epsilon(plan), sorted(hospital.public_size for hospital in hospitals)
     cost = "without differential privacy"
     if epsilon is not None and plan.privacy is not None:
-        cost = f"at real hospitals epsilon {rounded.cost(epsilon)} at delta {plan.privacy.delta:g}"
+        cost = f"at real hospitals {rounded.at_delta(epsilon, plan.privacy.delta)}"
     say(
         f"A simulation of {wording.count(len(hospitals), 'hospital')} of {wording.sizes(sizes[0], sizes[-1], 'unit')}: "
         f"{wording.count(plan.rounds, 'round')} of {wording.count(plan.steps_per_round, 'step')}, {cost}."

@@ -41,7 +41,7 @@ def fill(page: Page, limit: str, value: str, reason: str) -> None:
 def test_the_budget_page_tells_spent_reserved_left_and_each_study(served: ConsoleOfFakes) -> None:
     page = " ".join(re.sub(r"<[^>]+>", " ", asked(served, AUDITOR_NAME, "/budget").text).split())
     for told in (
-        "Epsilon 2.95 of 8 is charged, at delta 1e-05; 5.05 is left.",
+        "Epsilon 2.95 of 8 is charged, at delta 1e-5; 5.05 is left.",
         "spent: 2.15 reserved: 0.8 left: 5.05",
         "cardiomegaly-baseline ada.lindqvist@uni-uppsala.example 1.05 3 of 4 ended",
         "pneumonia-follow-up ada.lindqvist@uni-uppsala.example 1.6 2 of 4 may run",
@@ -98,7 +98,7 @@ def test_limits_read_as_a_person_writes_them(
     names, values = (page.locator(f"tbody {of}").all_inner_texts() for of in ("th code", "td"))
     read = dict(zip(names, values, strict=True))
     assert (read["sample_rates"], read["allow_non_private"], read["epsilon"]) == ("0.0001 to 1", "no", "8")
-    assert (read["max_steps"], read["model_sources"], read["delta"]) == ("20,000", "built_in", "1e-05")
+    assert (read["max_steps"], read["model_sources"], read["delta"]) == ("20,000", "built_in", "1e-5")
 
 
 def test_an_admin_sees_what_a_change_means_before_making_it(

@@ -45,7 +45,7 @@ def with_privacy(**changes: Any) -> TrainingPlan:
         (replace(PLAN, rounds=11, steps_per_round=1), "at most 10 rounds, the plan has 11"),
         (replace(PLAN, rounds=9, steps_per_round=6), r"at most 50 steps .*\b54\b.* Lower"),
         (with_privacy(noise_multiplier=0.99), "at least 1, the plan has 0.99. Raise it"),
-        (with_privacy(delta=1.1e-5), "at delta 1e-05, the plan asks for 1.1e-05. Lower"),
+        (with_privacy(delta=1.1e-5), "at delta 1e-5, the plan asks for 1.1e-5. Lower"),
         (with_privacy(unit="picture"), "unit is a patient, the plan says picture. Set"),
         (replace(PLAN, privacy=None), "differential privacy only, the plan has none. Give"),
     ],

@@ -70,9 +70,9 @@ def test_a_file_of_another_program_is_named_as_that_and_one_of_a_later_version_t
 
 
 def test_the_promise_is_the_worst_of_the_hospitals_and_none_where_one_trained_without() -> None:
-    assert "at most epsilon 2.50 at delta 1e-05 per patient" in ABOUT.promise
+    assert "at most epsilon 2.50 at delta 1e-5 per patient" in ABOUT.promise
     both = replace(ABOUT, privacy=(*ABOUT.privacy, PrivacyCost(0.5, 1e-6, "picture")))
-    assert "epsilon 2.50 at delta 1e-05 per patient and epsilon 0.50 at delta 1e-06 per picture" in both.promise
+    assert "epsilon 2.50 at delta 1e-5 per patient and epsilon 0.50 at delta 1e-6 per picture" in both.promise
     assert "nothing is promised" in replace(ABOUT, without_privacy=1).promise
     assert "not known" in replace(ABOUT, privacy=()).promise
 

@@ -77,7 +77,7 @@ def test_datasets_show_every_card_every_budget_and_the_verdict() -> None:
     shown = asked.datasets()
     seen = words(shown._repr_html_())
     assert not list(faults(shown._repr_html_()))
-    for part in ("north: pictures", "south: pictures", "epsilon 6.00 of 8 at delta 1e-05", "300", "matters"):
+    for part in ("north: pictures", "south: pictures", "epsilon 6.00 of 8 at delta 1e-5", "300", "matters"):
         assert part in seen
     assert not shown.agree and "One study cannot use all of them: 1 difference matters." in repr(shown)
     assert federation().datasets().agree

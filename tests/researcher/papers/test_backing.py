@@ -56,7 +56,7 @@ def test_the_receipts_of_the_hospitals_that_trained_it_stand_behind_a_model(
     assert main(["receipt", "verify-model", str(study / MODEL), "--out", str(study)]) == 0
     told = " ".join(capsys.readouterr().out.split())
     receipt = read_receipts(study)[0].receipt
-    assert f"north: 2 round(s), epsilon {rounded.cost(receipt.epsilon)} at delta 1e-05 per patient" in told
+    assert f"north: 2 round(s), epsilon {rounded.cost(receipt.epsilon)} at delta 1e-5 per patient" in told
     assert "in 100 patients who did" in told and NOT_SHOWN in told
 
 
@@ -72,7 +72,7 @@ def test_a_study_without_differential_privacy_is_said_to_promise_nothing(
     ("change", "told"),
     [
         (lambda one: one["privacy"]["north"].update(epsilon=0.5), "at north the model states epsilon 0.5000"),
-        (lambda one: one["privacy"]["north"].update(delta=1e-6), "at delta 1e-06"),
+        (lambda one: one["privacy"]["north"].update(delta=1e-6), "at delta 1e-6"),
         (lambda one: one["privacy"]["south"].update(unit="picture"), "per picture"),
         (lambda one: one["privacy"].pop("south"), "the same hospitals as private: south"),
         (lambda one: one["privacy"].update(south=None), "the same hospitals as private: south"),
@@ -194,10 +194,10 @@ def test_a_model_by_a_gram_matrix_states_what_both_requests_cost_together(
     assert main(["receipt", "verify-model", str(few_rounds / MODEL), "--out", str(few_rounds)]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert (
-        f"north: 2 round(s), epsilon {rounded.cost(north.epsilon)} at delta 1e-05 per patient, its Gram matrix" in told
+        f"north: 2 round(s), epsilon {rounded.cost(north.epsilon)} at delta 1e-5 per patient, its Gram matrix" in told
     )
     assert (
-        f"west: its Gram matrix alone, epsilon {rounded.cost(west.receipt.epsilon)} at delta 1e-06 per patient" in told
+        f"west: its Gram matrix alone, epsilon {rounded.cost(west.receipt.epsilon)} at delta 1e-6 per patient" in told
     )
     for one in (north, south):
         edit(

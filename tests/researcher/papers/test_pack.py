@@ -164,7 +164,7 @@ def test_papers_of_a_study_by_a_gram_matrix_state_what_both_requests_cost(tmp_pa
     assert "reckoned from both" in facts["hospitals/1/epsilon"]["source"]
     card = " ".join((pack / "README.md").read_text().split())
     alone = facts["hospitals/1/gram_epsilon"]["value"]
-    assert f"alone it cost epsilon {alone} at delta 1e-06" in card and "1 more hospital" in card
+    assert f"alone it cost epsilon {alone} at delta 1e-6" in card and "1 more hospital" in card
     assert float(facts["epsilon_most"]["value"]) >= max(north.epsilon, west.epsilon or 0.0)
     for language in LANGUAGES:
         annex = (pack / f"impact-assessment-annex.{language}.md").read_text()
@@ -310,7 +310,7 @@ def test_what_one_patient_can_lose_is_told_in_odds_and_never_as_less_than_the_re
     stated = float(re.search(r"North Hospital: epsilon ([\d.]+) at", card)[1])  # type: ignore[index]
     assert receipt["receipt"]["epsilon"] <= stated <= receipt["receipt"]["epsilon"] + 0.001
     assert "in 100 patients who did. Guessing finds 1 in 100." in card
-    assert "hold epsilon 4.25 of at most 8, at delta 1e-05" in card
+    assert "hold epsilon 4.25 of at most 8, at delta 1e-5" in card
     assert "Hospital 2: what other studies of the same dataset cost beside is not known here." in card
 
 

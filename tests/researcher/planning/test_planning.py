@@ -56,9 +56,7 @@ def test_the_option_for_several_pictures_of_a_patient_ends_in_the_plan_that_is_s
 @pytest.mark.parametrize("further", [{"noise_multiplier": 2.0}, {"recipe": "auto"}])
 def test_a_delta_at_which_a_whole_record_may_be_given_away_is_refused(further: dict[str, Any]) -> None:
     large = [DATASETS[0], replace(DATASETS[0], datasite="south", public_size=100_000)]
-    with pytest.raises(
-        PlanError, match=r"delta 1e-05 promises nothing to the 100000 units at south: .*--delta to 1e-06"
-    ):
+    with pytest.raises(PlanError, match=r"delta 1e-5 promises nothing to the 100000 units at south: .*--delta to 1e-6"):
         make_plan(StudySettings(model="linear", **further), large)
     plan = make_plan(StudySettings(model="linear", delta=9e-6, noise_multiplier=2.0), large)
     assert plan.privacy is not None and plan.privacy.delta == 9e-6

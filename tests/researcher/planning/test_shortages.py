@@ -34,7 +34,7 @@ def test_a_hospital_with_less_left_than_the_study_costs_is_named_with_both_numbe
     assert set(draft.short) == {"north"}
     told = draft.short["north"]
     assert (
-        f"costs epsilon {rounded.cost(cost)} at delta 1e-05" in told
+        f"costs epsilon {rounded.cost(cost)} at delta 1e-5" in told
         and f"{rounded.left(cost * 0.9)} of 8 is left" in told
     )
     assert "less than their sum, so it may still fit" in told

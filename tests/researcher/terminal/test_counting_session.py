@@ -85,7 +85,7 @@ def test_a_model_of_classes_in_another_order_is_not_evaluated() -> None:
 
 @pytest.mark.parametrize("model", [None, MODEL], ids=["statistics", "evaluation"])
 def test_a_delta_that_promises_nothing_is_refused(model: Checkpoint | None) -> None:
-    with pytest.raises(PlanError, match=r"delta 1e-05 promises nothing .* 300000 .* west"):
+    with pytest.raises(PlanError, match=r"delta 1e-5 promises nothing .* 300000 .* west"):
         ask(NORTH, replace(NORTH, datasite="west", public_size=300_000), model=model)
 
 
