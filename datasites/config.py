@@ -12,6 +12,7 @@ from typing import Any, Self
 from datasites import first_settings
 from datasites.files.toml_file import read_toml, toml_value
 from datasites.notices.settings import NoticeSettings
+from datasites.pysyft_database.settings import DatabaseSettings
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.sources.dataset_settings import FLAT, DatasetSettings
 from datasites.web.console_settings import ConsoleSettings
@@ -27,7 +28,7 @@ _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z
 
 
 @dataclass(frozen=True)
-class DatasiteConfig(ConsoleSettings):
+class DatasiteConfig(ConsoleSettings, DatabaseSettings):
     """One hospital's datasite. The help of each setting stands in `docs/ref-settings.md`, made from here."""
 
     name: str = setting("Name of the datasite: lower-case letters, digits, '_', '.', '-'.")
@@ -125,6 +126,7 @@ class DatasiteConfig(ConsoleSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_database()
         _checks.name("name", self.name)
         _checks.integer("port", self.port, low=1, high=65_535)
         _checks.integer("max_update_bytes", self.max_update_bytes, low=1024, high=1 << 40)
@@ -138,14 +140,12 @@ class DatasiteConfig(ConsoleSettings):
         _checks.integer("max_pending_per_researcher", self.max_pending_per_researcher, low=1, high=100_000)
         _checks.integer("max_blobs_per_researcher", self.max_blobs_per_researcher, low=1, high=10**7)
         _checks.integer("max_log_bytes", self.max_log_bytes, low=1 << 20, high=1 << 40)
-        _checks.boolean("require_statement", self.require_statement)
-        _texts("researchers", self.researchers)
-        _texts("public_names", self.public_names)
         _checks.integer("certificate_days", self.certificate_days, low=1, high=825)
         for name, kind in (("limits", DatasetLimits), ("dataset", DatasetSettings), ("notices", NoticeSettings)):
             if not isinstance(getattr(self, name), kind):
                 raise ConfigError(f"{name} must be a table of settings, got {getattr(self, name)!r}.")
         for name in ("researchers", "public_names"):
+            _texts(name, getattr(self, name))
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for email in self.researchers:
             check_email(email)
@@ -182,7 +182,7 @@ class DatasiteConfig(ConsoleSettings):
         return PortLimits(**{limit.name: getattr(self, limit.name) for limit in fields(PortLimits)})
 
     def _check_run_limits(self) -> None:
-        for name in ("require_sandbox", "rehearse_requests", "require_rehearsal"):
+        for name in ("require_sandbox", "rehearse_requests", "require_rehearsal", "require_statement"):
             _checks.boolean(name, getattr(self, name))
         _checks.integer("memory_bytes_per_run", self.memory_bytes_per_run, low=1 << 28, high=1 << 44)
         _checks.integer("cpu_seconds_per_run", self.cpu_seconds_per_run, low=1, high=10**9)
@@ -240,8 +240,8 @@ class DatasiteConfig(ConsoleSettings):
 
 def _lines(settings: DatasiteConfig | DatasetSettings | NoticeSettings, *, without: tuple[str, ...] = ()) -> list[str]:
     """Two lines of TOML for each setting: its help, and its value."""
-    console = {f.name for f in fields(ConsoleSettings)}
-    told = [f for f in sorted(fields(settings), key=lambda one: one.name in console) if f.name not in without]
+    last = {f.name for kind in (DatabaseSettings, ConsoleSettings) for f in fields(kind)}
+    told = [f for f in sorted(fields(settings), key=lambda one: one.name in last) if f.name not in without]
     return [
         line
         for f in told

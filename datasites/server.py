@@ -45,7 +45,7 @@ class RunningDatasite:
         Raises:
             WanwuError: The state folder or the settings do not allow the datasite to serve.
         """
-        self._config, self._state = config, ServedState(state)
+        self._config, self._state = config, ServedState(state, config)
         identity = self._state.identity
         self._access = Access(state, config, owner=identity.admin_email)
         fork_server = fork_server_of(state, config, program=program)

@@ -70,6 +70,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.losses": {"policies": "graphs plans", "datasites": "training.graphs"},
     "datasites.training.metrics": {},
     "datasites.files": {"policies": "errors untrusted_text"},
+    "datasites.pysyft_database": {"policies": "errors settings", "datasites": "files"},
     "datasites.picture_files": {"policies": "errors plans"},
     "datasites.sources": {
         "policies": "answers budget errors plans settings terminal validate",
@@ -87,7 +88,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.notices.settings": {"policies": "errors settings validate"},
     "datasites.config": {
         "policies": "budget errors settings validate",
-        "datasites": "files first_settings notices.settings runs.sandbox sources web",
+        "datasites": "files first_settings notices.settings pysyft_database runs.sandbox sources web",
     },
     "datasites.training.dp_sgd": {
         "policies": "errors plans",
@@ -126,13 +127,13 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.turns": {"policies": "errors plans", "datasites": "approvals runs.gpus runs.queue"},
     "datasites.state": {
         "policies": "__init__ answers budget errors ledger plans",
-        "datasites": "approvals audit_log files runs.queue",
+        "datasites": "approvals audit_log files pysyft_database runs.queue",
     },
     "datasites.training.engines": {
         "policies": "plans",
         "datasites": "training.book_keeping training.dp_sgd training.models training.pictures",
     },
-    "datasites.pysyft": {"policies": "contracts errors", "datasites": "assets files runs.entry state"},
+    "datasites.pysyft": {"policies": "contracts errors", "datasites": "assets files pysyft_database runs.entry state"},
     "datasites.training.strategy_terms": {"policies": "plans"},
     "datasites.training.local_round": {
         "policies": "errors plans",
@@ -334,7 +335,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.installation": {"policies": "errors", "datasites": "config files state"},
     "datasites.doctor": {
         "policies": "errors versions",
-        "datasites": "assets audit_log config datasets files state training.gpu web",
+        "datasites": "assets audit_log config datasets files pysyft_database state training.gpu web",
     },
     "datasites.elsewhere": {"policies": "answers errors ledger plans validate", "datasites": "files"},
     "datasites.pages.languages": {"policies": "answers untrusted_text"},
@@ -428,6 +429,8 @@ LIBRARIES = {
         "researcher/simulation/ray_workers.py",
         "researcher/simulation/workers.py",
     ),
+    "psycopg2": ("datasites/pysyft_database/",),
+    "sqlalchemy": ("datasites/pysyft/own_database.py",),
     "ray": ("researcher/simulation/ray_cluster.py",),
     "opacus": ("datasites/training/",),
     "fastapi": ("datasites/console/", "datasites/researchers_port/", "datasites/web/", "researcher/serving/"),

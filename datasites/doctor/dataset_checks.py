@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 from datasites.assets.dataset_version import DatasetVersion, versions_of
@@ -14,6 +12,7 @@ from datasites.assets.store import open_store
 from datasites.datasets.seen_by import patients_in
 from datasites.datasets.withdrawn import shown_of, who_withdrew
 from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
+from datasites.pysyft_database.rows import live_rows
 from datasites.state.kept_books import open_ledger
 
 
@@ -91,11 +90,8 @@ def withdrawals(examined: ExaminedDatasite) -> Iterator[Finding]:
 
 def _published_schema(examined: ExaminedDatasite, name: str) -> Any:
     """The schema that PySyft's database shows for a dataset with an asset and a mock; read without PySyft."""
-    for file in examined.state.syft.rglob("*_json.db"):
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=20)) as table:
-            for (text,) in table.execute('SELECT fields FROM "Dataset" WHERE _deleted_at IS NULL'):
-                described = json.loads(text)
-                assets = described["asset_list"]
-                if described["name"] == name and assets and not any(asset["mock_is_real"] for asset in assets):
-                    return json.loads(described["description"]["text"])
+    for described in live_rows(examined.state, "Dataset"):
+        assets = described["asset_list"]
+        if described["name"] == name and assets and not any(asset["mock_is_real"] for asset in assets):
+            return json.loads(described["description"]["text"])
     return None

@@ -21,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     machine.sandbox,
     state_checks.settings,
     state_checks.rights,
+    state_checks.database,
     dataset_checks.dataset,
     dataset_checks.withdrawals,
     state_checks.ledger,

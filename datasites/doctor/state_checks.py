@@ -10,6 +10,8 @@ from pathlib import Path
 from datasites.audit_log import ledger_witness
 from datasites.audit_log.chain import verify
 from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
+from datasites.pysyft_database.place import kept_place
+from datasites.pysyft_database.rows import server_of
 from datasites.state import agreement
 from datasites.state.kept_books import open_ledger, read_audit, seal_of
 from datasites.state.restore import Since
@@ -34,6 +36,25 @@ def rights(examined: ExaminedDatasite) -> Iterator[Finding]:
         yield Finding("rights", PROBLEM, text, f"chmod -R go= {folder}")
     else:
         yield Finding("rights", OK, "files 0600, folders 0700")
+
+
+def database(examined: ExaminedDatasite) -> Iterator[Finding]:
+    """Where PySyft's rows are, and whether a database outside the state folder answers, is this one's, and is safe."""
+    name, place, wished = "PySyft's database", kept_place(examined.state), examined.config.database_address
+    advice = "docs/how-to-use-postgresql.md"
+    if place is None:
+        text = f"in the state folder; it moves to {wished} at the next start" if wished else "in the state folder"
+        yield Finding(name, WARNING if wished and examined.running else OK, text, advice if wished else "")
+        return
+    version, synced = server_of(examined.state, place)
+    if wished is None or wished != place.where:
+        text = f"the rows are at {place.where}, config.toml says {wished or 'none'}"
+        yield Finding(name, PROBLEM if wished is None else WARNING, text, f"The next start looks there; see {advice}.")
+    elif not synced:
+        text = f"PostgreSQL {version} at {place.where} does not put rows on disk (fsync is off)"
+        yield Finding(name, WARNING, text, "Switch it on: what a crash loses there, no other book brings back.")
+    else:
+        yield Finding(name, OK, f"PostgreSQL {version} at {place.where}")
 
 
 def ledger(examined: ExaminedDatasite) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from syft.client.api import SignedSyftAPICall, SyftAPI, SyftAPICall
 from syft.server.credentials import SyftVerifyKey
 from syft.server.datasite import Datasite
 from syft.service.code.user_code import SubmitUserCode
+from syft.service.queue.queue_stash import QueueStash
 from syft.service.request.request import Request
 from syft.service.response import SyftError, SyftSuccess
 from syft.service.user.user_roles import ServiceRole
@@ -24,6 +25,7 @@ from syft.types.errors import SyftException
 from syft.types.uid import UID
 
 from datasites.pysyft import deserialiser, roles, rows
+from datasites.pysyft.own_database import OwnDatabase, PlaceConfig
 from datasites.pysyft.replays import SeenCalls
 from datasites.pysyft.stub_call import run_stub
 from datasites.runs.entry import Admit, serving
@@ -102,14 +104,25 @@ class GuardedDatasite(Datasite):
         the gate is opened no call does.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, engine: Any = None, **kwargs: Any) -> None:
         deserialiser.install()
+        self._engine = engine
+        if engine is not None:
+            kwargs["db_config"] = PlaceConfig()
         self.lock = threading.RLock()
         self._seen_calls = SeenCalls()
         self._rules: Rules | None = None
         super().__init__(*args, **kwargs)
         roles.install(self)
         rows.install(self)
+
+    def init_stores(self, db_config: Any) -> Any:
+        """Opens PySyft's database: its own file, or the platform's connections to PostgreSQL."""
+        if self._engine is None:
+            return super().init_stores(db_config)
+        db = OwnDatabase(self._engine, self.id, self.verify_key)
+        self.queue_stash = QueueStash(store=db)
+        return db
 
     def open_gate(self, rules: Rules) -> None:
         """Lets researchers' calls in, under these rules."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from datasites.files.state_folder import StateFolder
 from datasites.pysyft.left_out import left_out
+from datasites.pysyft_database.place import kept_place
 from datasites.state import identity as identities
 from datasites.state.identity import Identity
 from policies.errors import ConfigError
@@ -22,13 +23,23 @@ def start_pysyft(state: StateFolder, identity: Identity, *, name: str) -> Any:
 
     Raises:
         ConfigError: PySyft's development mode is on.
+        DatabaseUnavailable: Its database is in PostgreSQL, which does not answer.
     """
     refuse_dev_mode()
+    place = kept_place(state)
     environment = identities.environment(state, identity)
     os.environ.update(environment)
     with _as_a_datasite_needs_it():
         from datasites.pysyft.guard import GuardedDatasite
-    server = GuardedDatasite(name=name, n_consumers=0, create_producer=False, dev_mode=False, log_level="ERROR")
+        from datasites.pysyft.own_database import engine_of
+    server = GuardedDatasite(
+        name=name,
+        n_consumers=0,
+        create_producer=False,
+        dev_mode=False,
+        log_level="ERROR",
+        engine=engine_of(state, place) if place else None,
+    )
     for variable in environment:
         os.environ.pop(variable)
     _make_private(state.syft)

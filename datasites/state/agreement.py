@@ -6,7 +6,7 @@ them leaves one of few states; only what no crash leaves is refused. Nothing of 
 
 from __future__ import annotations
 
-import json
+import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,8 @@ from typing import Any
 from datasites.approvals.approvals import NEVER_APPROVED
 from datasites.audit_log import ledger_witness
 from datasites.files.state_folder import StateFolder
+from datasites.pysyft_database.place import kept_place
+from datasites.pysyft_database.rows import Row, live_rows
 from datasites.state import identity as identities
 from datasites.state import last_known
 from datasites.state.kept_books import open_ledger, read_audit
@@ -26,7 +28,6 @@ from policies.plans.plan_json import sha256_text
 
 _DECISIONS = "SELECT request_id, decision, fingerprint, plan FROM decisions"
 _RUNS = "SELECT id, request_id, round, state, update_digest FROM runs"
-_REQUESTS = 'SELECT fields FROM "Request" WHERE _deleted_at IS NULL'
 _APPROVED, _DONE = "request approved", "run done"
 _DECIDED = {
     "request ended": ("ended",),
@@ -60,6 +61,7 @@ class BookContents:
         entries: The ledger's.
         known: How far the books had come when the datasite last started or stopped; None before state version 2.
         now: How far they come now.
+        requests: All that PySyft knows; None where its newest may be lost in a crash, as in its own file.
     """
 
     decisions: Mapping[str, tuple[str, str, str]]
@@ -69,6 +71,7 @@ class BookContents:
     entries: tuple[Entry, ...]
     known: LastKnown | None
     now: LastKnown
+    requests: frozenset[str] | None = None
 
     @property
     def since_restored(self) -> tuple[tuple[Mapping[str, Any], ...], int]:
@@ -108,7 +111,9 @@ def read_contents(state: StateFolder) -> BookContents:
     """
     identity = identities.load(state)
     known = last_known.read(state, identity.seal) if identity.books else None
-    applied = tuple(_applied(state))
+    requests = _requests(state)
+    applied = tuple(str(one["id"]) for one in requests if one["history"] and one["history"][-1]["applied"])
+    certain = frozenset(str(one["id"]) for one in requests) if kept_place(state) else None
     runs = tuple(QueuedRun(*row) for row in rows(state.runs, _RUNS))
     decisions = {row[0]: row[1:] for row in rows(state.approvals, _DECISIONS)}
     last = known.audit_head if known else ""
@@ -116,7 +121,7 @@ def read_contents(state: StateFolder) -> BookContents:
     entries = open_ledger(state).entries()
     ledger = (len(entries), entries[-1].hash) if entries else (0, "")
     now = last_known.now(state, ledger, (lines.head.entries, lines.head.hash))
-    return BookContents(decisions, runs, applied, lines.entries, entries, known, now)
+    return BookContents(decisions, runs, applied, lines.entries, entries, known, now, certain)
 
 
 def mismatches(books: BookContents) -> Iterator[str]:
@@ -134,6 +139,7 @@ def mismatches(books: BookContents) -> Iterator[str]:
         hashes = ({entry.hash for entry in books.entries}, {event["hash"] for event in books.events})
         yield from books.known.missing(books.now, *hashes)
     yield from _decisions_without_reservation(books, held)
+    yield from _approved_without_request(books)
     yield from _runs_without_charge(books, held)
     yield from _charges_without_run(books)
     yield from _events_without_record(books)
@@ -155,6 +161,13 @@ def _decisions_without_reservation(books: BookContents, held: Mapping[str, Reser
     for request in books.applied:
         if books.decisions.get(request, ("none",))[0] not in ("approved", "ended"):
             yield f"PySyft takes request {request} for approved, and no decision says so"
+
+
+def _approved_without_request(books: BookContents) -> Iterator[str]:
+    """What was approved since the last restore, PySyft has kept before."""
+    for event in books.since_restored[0] if books.requests is not None else ():
+        if event["event"] == _APPROVED and event["request"] not in (books.requests or ()):
+            yield f"request {event['request']} was approved, and PySyft's database does not know it: an older copy"
 
 
 def _runs_without_charge(books: BookContents, held: Mapping[str, Reservation]) -> Iterator[str]:
@@ -203,10 +216,9 @@ def _says_something(event: Mapping[str, Any]) -> bool:
     return ledger_witness.is_witness(event) or "run" in event or event["event"] in (*_DECIDED, _APPROVED, _DONE)
 
 
-def _applied(state: StateFolder) -> Iterator[str]:
-    """The requests that PySyft's database shows as approved; read without PySyft."""
-    for file in state.syft.rglob("*_json.db"):
-        for (text,) in rows(file, _REQUESTS):
-            request = json.loads(text)
-            if request["history"] and request["history"][-1]["applied"]:
-                yield str(request["id"])
+def _requests(state: StateFolder) -> list[Row]:
+    """All requests of PySyft's database, read without PySyft."""
+    try:
+        return live_rows(state, "Request")
+    except sqlite3.Error as error:
+        raise disagree(f"PySyft's database is missing or cannot be read ({error})") from error

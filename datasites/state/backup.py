@@ -22,6 +22,9 @@ from datasites.audit_log.chain import check_end, head_file, locked, verify
 from datasites.files.private_file import write_private
 from datasites.files.private_folder import sync_folder
 from datasites.files.state_folder import StateFolder
+from datasites.pysyft_database.place import FILE
+from datasites.pysyft_database.portable import copy_rows
+from datasites.pysyft_database.settling import MOVED
 from datasites.state.backup_manifest import MANIFEST, BackedUpFile, BackupManifest, digest_of
 from datasites.state.kept_books import open_audit, open_ledger, seal_of
 from datasites.state.version import UPGRADING, read_version
@@ -33,9 +36,9 @@ from policies.ledger.head_file import GENESIS, Head
 LEFT_OUT_FOLDERS = ("scratch", "logs", "blobs", "local-parts", "study-reports")
 _CONSOLE_FILES = ("identity/console.json", "identity/console.html")
 _MADE_ANEW = ("serving.lock", "audit-index.sqlite", "ingest-report.csv", "dataset.html")
-# A rule that was switched off since a backup must not come back with it.
-LEFT_OUT_FILES = (*_CONSOLE_FILES, *_MADE_ANEW, "rules.json")
-LEFT_OUT_SUFFIXES = (".lock", ".new", ".reserving", "-wal", "-shm", "-journal")
+# A rule that was switched off since a backup must not come back with it; and a backup has PySyft's rows as a file.
+LEFT_OUT_FILES = (*_CONSOLE_FILES, *_MADE_ANEW, "rules.json", FILE)
+LEFT_OUT_SUFFIXES = (MOVED, ".lock", ".new", ".reserving", "-wal", "-shm", "-journal")
 _SQLITE = b"SQLite format 3\0"
 _PARTIAL = ".partial-"
 
@@ -91,6 +94,7 @@ def back_up(state: StateFolder, backups: Path) -> MadeBackup:
     Raises:
         BackupRefused: It cannot be written, or lies within the state folder, or the books are half upgraded.
         LedgerBroken, AuditBroken: A chain does not hold, or is missing; nothing is kept.
+        DatabaseUnavailable, DatabaseRefused: PostgreSQL does not give PySyft's rows; nothing is kept.
     """
     if backups.resolve().is_relative_to(state.path.resolve()):
         raise BackupRefused("A backup within the state folder is none. Choose another folder, best on another disk.")
@@ -150,8 +154,11 @@ def _write(state: StateFolder, backups: Path) -> MadeBackup:
 def _copy_all(copying: _Copying) -> BackupManifest:
     """Copies everything in the order that keeps the copy safe; see the module."""
     state = copying.state
+    if rows := copy_rows(state, copying.target):
+        copied = BackedUpFile(digest_of(rows), rows.stat().st_size, write_ahead=True)
+        copying.files[str(rows.relative_to(copying.target))] = copied
     for source in _plain_files(state):
-        if source not in state.books:
+        if source not in state.books and str(source.relative_to(state.path)) not in copying.files:
             copying.add(source)
     for table in (state.approvals, state.runs):
         if table.exists():

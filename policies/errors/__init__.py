@@ -65,6 +65,8 @@ WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders
      │  ├─ StorageUnavailable      WW822
      │  ├─ StateVersionMismatch    WW823
      │  ├─ BackupRefused           WW824
+     │  ├─ DatabaseUnavailable     WW825
+     │  ├─ DatabaseRefused         WW826
      │  ├─ BooksDisagree           WW830
      │  ├─ NoticeNotSent           WW831
      │  ├─ ModelRefused            WW840
@@ -95,6 +97,8 @@ from policies.errors.configuration import (
     BackupRefused,
     BooksDisagree,
     ConfigError,
+    DatabaseRefused,
+    DatabaseUnavailable,
     NoticeNotSent,
     StateVersionMismatch,
     StorageUnavailable,
@@ -172,6 +176,8 @@ __all__ = [
     "ContractError",
     "ConverterMissing",
     "DataError",
+    "DatabaseRefused",
+    "DatabaseUnavailable",
     "DatasiteNotTrusted",
     "DatasiteUnreachable",
     "DiskFull",

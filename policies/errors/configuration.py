@@ -41,6 +41,18 @@ class BackupRefused(ConfigError):
     code = "WW824"
 
 
+class DatabaseUnavailable(ConfigError):
+    """PostgreSQL, which keeps PySyft's rows, does not answer or lets nobody in."""
+
+    code, status = "WW825", 503
+
+
+class DatabaseRefused(ConfigError):
+    """A database cannot be PySyft's: it is another datasite's, another copy, too old, or holds what it must not."""
+
+    code = "WW826"
+
+
 class NoticeNotSent(ConfigError):
     """A mail server or a webhook did not take a notice; nothing else is held up by that."""
 

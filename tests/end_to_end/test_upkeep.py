@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import syft as sy
+from support import rounds
 from support.hospitals import (
     RESEARCHER,
     Hospital,
@@ -22,11 +23,7 @@ from support.hospitals import (
     small_plan,
 )
 from support.ports import free_port
-from support.waiting import wait_for
 
-from policies.answers.plain_values import to_plain
-from policies.contracts.inputs import Ticket
-from policies.contracts.weights import canonical_bytes
 from policies.errors import LimitExceeded, NotAllowed, RequestDenied, WanwuError
 from researcher.hospitals.federation import Federation, check_all
 from researcher.studies.study import Study
@@ -51,19 +48,7 @@ def connected(west: Hospital) -> Any:
 
 
 def train_round(study: Study, index: int) -> dict[str, Any]:
-    """One round through to its update."""
-    from datasites.training.models import initial_weights
-
-    hospital = study.federation.hospitals["west"]
-    digest = hospital.routes.put_blob(canonical_bytes(initial_weights(study.plan.model, index)))
-    request = study.requests["west"]
-    hospital.ask(study.plan.dataset, request, Ticket(index, digest))
-
-    def ended() -> dict[str, Any] | None:
-        run: dict[str, Any] = to_plain(hospital.routes.run(request.request_id, index))
-        return None if run["state"] in ("queued", "running") else run
-
-    return wait_for(ended)
+    return rounds.train_round(study, index, "west")
 
 
 def test_the_doctor_finds_a_running_datasite_well(west: Hospital) -> None:

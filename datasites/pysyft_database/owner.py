@@ -1,0 +1,45 @@
+"""Whose a database in PostgreSQL is: one row says which datasite's, and which copy. It stays in the hospital."""
+
+from __future__ import annotations
+
+from psycopg2 import sql
+from psycopg2.extensions import connection
+
+from datasites.pysyft_database.place import Place
+from datasites.pysyft_database.tables import OWNER
+from policies.errors import DatabaseRefused
+
+_TABLE = sql.Identifier(OWNER)
+
+
+def owner_of(opened: connection) -> tuple[str, str] | None:
+    """PySyft's identifier of the datasite and the number of the copy; None in a database that nobody has taken."""
+    with opened.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s)", (f"public.{OWNER}",))
+        if cursor.fetchone() == (None,):
+            return None
+        cursor.execute(sql.SQL("SELECT server_uid, copy FROM {}").format(_TABLE))
+        rows = cursor.fetchall()
+    return (str(rows[0][0]), str(rows[0][1])) if len(rows) == 1 else ("", "")
+
+
+def take(opened: connection, server_uid: str, copy: str) -> None:
+    """Writes whose it is into a database that nobody has taken, within the caller's transaction."""
+    with opened.cursor() as cursor:
+        cursor.execute(sql.SQL("CREATE TABLE {} (server_uid TEXT NOT NULL, copy TEXT NOT NULL)").format(_TABLE))
+        cursor.execute(sql.SQL("INSERT INTO {} VALUES (%s, %s)").format(_TABLE), (server_uid, copy))
+
+
+def check_owner(opened: connection, place: Place) -> None:
+    """Refuses a database that is not the one which this state folder's rows are in.
+
+    Raises:
+        DatabaseRefused: It is empty, another datasite's, or another copy.
+    """
+    found = owner_of(opened)
+    if found is None or found[1] != place.copy:
+        what = "holds no datasite's rows" if found is None else "is another datasite's, or another copy of this one's"
+        raise DatabaseRefused(
+            f"The database {place.where.database!r} {what}. Set pysyft_database to the one that this state folder was "
+            "served with; or restore the folder from a backup and give it an empty database."
+        )
