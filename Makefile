@@ -52,13 +52,23 @@ browser:
 	    apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium && exit 0; fi; \
 	  echo "The tests of the console's pages need a Chromium: install Debian's package 'chromium', or say CHROMIUM=/path/to/one."; exit 1
 
+# PySyft's database may be in PostgreSQL: the tests start a server of their own from Debian's package, which is to start none itself.
+.PHONY: postgresql
+postgresql:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && exit 0; \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get -qq update && apt-get -qq install -y --no-install-recommends postgresql-common && \
+	    sed -i 's/^#*create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf && \
+	    apt-get -qq install -y --no-install-recommends postgresql && exit 0; fi; \
+	  echo "The tests with PostgreSQL are skipped: they need Debian's package 'postgresql'."
+
 # The chart for Kubernetes is rendered by helm and held against Kubernetes' own schemas.
 .PHONY: chart-tools
 chart-tools: out/deployment/helm
 out/deployment/helm: tests/support/chart_tools.py $(VENV)/.installed
 	$(BIN)/python tests/support/chart_tools.py
 
-test: setup simulation browser chart-tools ## the tests, without the slow and real-data ones (TEST_PROCESSES=0 ARGS="-x tests/policies")
+test: setup simulation browser postgresql chart-tools ## the tests, without the slow and real-data ones (TEST_PROCESSES=0 ARGS="-x tests/policies")
 	$(BIN)/python -m pytest $(TOGETHER) -m "not slow and not real_data" $(ARGS)
 
 # The rooms that decide, and the picture of the house; none of these tests needs a running hospital.
@@ -78,7 +88,7 @@ fast-datasites: HALF = $(filter tests/datasites/%,$(GOVERNANCE))
 $(HALVES):
 	$(BIN)/python -m coverage run -p -m pytest -m "not slow and not real_data" $(HALF) $(ARGS)
 
-test-all: setup simulation browser chart-tools ## every test, the slow and real-data ones too
+test-all: setup simulation browser postgresql chart-tools ## every test, the slow and real-data ones too
 	$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
 
 test-faults: setup ## 200 kills at random moments over studies at three hospitals; prints what was lost (FAULTS=...)

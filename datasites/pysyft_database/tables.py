@@ -117,20 +117,26 @@ def _write_table(opened: connection, table: str, rows: sqlite3.Cursor) -> int:
         columns = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
         insert = sql.SQL("INSERT INTO {} ({}) VALUES %s").format(name, columns)
         while part := rows.fetchmany(_AT_ONCE):
-            try:
-                for row in part:
-                    if not isinstance(row[0], str):  # SQLite makes numbers of what reads as one: decision 9
-                        raise ValueError(f"the identifier {row[0]!r} was kept as a number")
-                    for text in row[1:4]:
-                        check_text(text or "")
-            except ValueError as error:
-                raise DatabaseRefused(
-                    f"A row of PySyft's table {table!r} cannot be kept in PostgreSQL: {error}. Stay with the file in "
-                    "the state folder, and report it."
-                ) from error
+            for row in part:
+                _check_row(table, row)
             execute_values(cursor, insert, part)
             count += len(part)
     return count
+
+
+def _check_row(table: str, row: tuple[object, ...]) -> None:
+    """Refuses what would be another row in PostgreSQL; SQLite makes a number of an identifier that reads as one."""
+    wrong = "" if isinstance(row[0], str) else f"its identifier {row[0]!r} was kept as a number"
+    try:
+        for text in row[1:4]:
+            check_text(str(text or ""))
+    except ValueError as error:
+        wrong = str(error)
+    if wrong:
+        raise DatabaseRefused(
+            f"A row of PySyft's table {table!r} cannot be kept in PostgreSQL: {wrong}. Stay with the file in the state "
+            "folder, and report it."
+        )
 
 
 def _check_columns(table: str, found: list[str]) -> None:

@@ -104,6 +104,7 @@ def test_a_restart_finds_what_was_there_and_one_without_the_server_says_so(
     server.stop()
     before = {one: one.stat().st_mtime_ns for one in west.state.rglob("*") if one.suffix in (".sqlite", ".json")}
     assert DatabaseUnavailable.code in said_in_vain(west)
+    assert any(DatabaseUnavailable.code in one["text"] for one in problems(west))
     assert {one: one.stat().st_mtime_ns for one in before} == before
     server.start()
     west.start(forked=True)

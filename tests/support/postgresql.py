@@ -76,6 +76,27 @@ class Server:
         self.run(f"CREATE DATABASE {name} OWNER {ROLE} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
         return self.address(name)
 
+    @contextmanager
+    def secured(self, certificate: bytes, key: bytes) -> Iterator[None]:
+        """Inside, it speaks TLS with this certificate."""
+        for name, text in (("server.crt", certificate), ("server.key", key)):
+            file = self.folder / "data" / name
+            file.write_bytes(text)
+            file.chmod(0o600)
+            if as_server := _as_server():
+                os.chown(file, as_server["user"], as_server["group"])
+        self._set("SET ssl = on")
+        wait_for(lambda: self.run("SHOW ssl") == [("on",)])
+        try:
+            yield
+        finally:
+            self._set("RESET ssl")
+            wait_for(lambda: self.run("SHOW ssl") == [("off",)])
+
+    def _set(self, change: str) -> None:
+        self.run(f"ALTER SYSTEM {change}")
+        self.run("SELECT pg_reload_conf()")
+
     def address(self, name: str) -> str:
         return f"postgresql://{ROLE}@127.0.0.1:{self.port}/{name}"
 

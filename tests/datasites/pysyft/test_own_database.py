@@ -1,0 +1,74 @@
+"""PySyft's connections to PostgreSQL: no password in any text, an outage by its name, no row that ends a search."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import support.imported_pysyft  # noqa: F401
+from sqlalchemy.dialects import postgresql as types
+from support.postgresql import PASSWORD, Server, postgresql, write_password
+
+from datasites.files.state_folder import StateFolder
+from datasites.pysyft.own_database import OwnDatabase, engine_of
+from datasites.pysyft_database.place import Place
+from policies.errors import DatabaseUnavailable
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with postgresql() as started:
+        started.new_database("north")
+        yield started
+
+
+@pytest.fixture
+def engine(server: Server, tmp_path: Path) -> Iterator[Any]:
+    write_password(tmp_path)
+    made = engine_of(StateFolder(tmp_path), Place(server.address("north"), "", "0" * 32))
+    yield made
+    made.dispose()
+
+
+def test_no_text_of_a_connection_holds_the_password(engine: Any, caplog: pytest.LogCaptureFixture) -> None:
+    printed = io.StringIO()
+    with caplog.at_level(logging.DEBUG), redirect_stdout(printed):
+        database = OwnDatabase(engine, "0" * 32, None)
+        with database.sessionmaker() as session:
+            assert session.execute(sa.text("SELECT 1")).scalar() == 1
+            with pytest.raises(sa.exc.ProgrammingError) as error:
+                session.execute(sa.text("SELECT nothing"))
+    texts = [caplog.text, printed.getvalue(), str(error.value), repr(engine), str(engine.url), repr(database.config)]
+    assert [one for one in texts if PASSWORD in one] == []
+
+
+def test_an_outage_has_its_name_and_the_next_call_after_it_goes_through(engine: Any, server: Server) -> None:
+    with engine.connect() as opened:
+        assert opened.execute(sa.text("SELECT 1")).scalar() == 1
+        server.stop()
+        with pytest.raises(DatabaseUnavailable):
+            opened.execute(sa.text("SELECT 1"))
+    with pytest.raises(DatabaseUnavailable), engine.connect():
+        pass
+    server.start()
+    with engine.connect() as opened:
+        assert opened.execute(sa.text("SELECT 1")).scalar() == 1
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b", float("nan")])
+def test_a_row_that_would_end_every_search_of_its_table_is_not_kept(text: object, engine: Any) -> None:
+    table = sa.Table("searched", sa.MetaData(), sa.Column("fields", types.JSON))
+    table.create(engine, checkfirst=True)
+    with engine.begin() as opened:
+        opened.execute(table.insert().values(fields={"text": "größer"}))
+    with pytest.raises((ValueError, sa.exc.StatementError)), engine.begin() as opened:
+        opened.execute(table.insert().values(fields={"text": text}))
+    with engine.connect() as opened:
+        found = opened.execute(sa.select(table.c.fields["text"].astext)).scalars().all()
+    assert set(found) == {"größer"}
