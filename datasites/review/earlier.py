@@ -11,6 +11,7 @@ from datasites.code_requests.books import Books
 from datasites.review.review import Changed, Differences
 from policies.answers import rounded
 from policies.errors import GraphError
+from policies.graphs.losses.loss_summary import own_loss_of
 from policies.graphs.own_model import check_graph
 from policies.graphs.summary import Summary, summary_of
 from policies.ledger.reservations import Reservation, reservations
@@ -47,6 +48,9 @@ IN_PLAIN_WORDS = {
     "run.timeout_seconds": "longest time of a round, in seconds",
     "pictures_per_patient": "pictures of a patient that a step looks at",
     "objective.loss": "what training lowers",
+    "objective.loss_graph": "own loss",
+    "objective.loss_graph.operators": "operators of the own loss",
+    "objective.loss_graph.multiplications": "multiplications of the own loss for a picture",
     "objective.label_smoothing": "share of a label that is spread over all classes",
     "objective.class_weights": "what a picture of each class counts",
     "objective.present_weights": "what a present finding counts beside an absent one",
@@ -140,12 +144,15 @@ def differences(standing: Standing, plan: Plan, researcher: str) -> tuple[Differ
 
 
 def _told(plan: Plan) -> dict[str, str]:
-    """A plan's settings by their dotted names, and of an own model how often its graph has each operator."""
+    """A plan's settings by their dotted names, and of an own model or loss how often its graph has each operator."""
     told = _flat(settings(plan))
     try:
-        proof = check_graph(plan)
+        proof, made = check_graph(plan), own_loss_of(plan)
     except GraphError:  # approved by rules that have become stricter: its digest is told all the same
         return told
+    if made is not None:
+        counts = {"operators": made.operators, "multiplications": made.multiplications, **made.kinds}
+        told |= {f"objective.loss_graph.{name}": f"{count:,}" for name, count in counts.items()}
     if proof is not None:
         found = summary_of(proof)
         figures = {name: getattr(found, name) for name in ("operators", "parameters", "multiplications")}

@@ -14,6 +14,7 @@ from datasites.code_requests.card import RequestCard
 from datasites.elsewhere.kept_decisions import DecidedElsewhere
 from policies.answers.sentence import Sentence
 from policies.budget.membership import MembershipBounds
+from policies.graphs.losses.loss_summary import LossSummary
 from policies.graphs.summary import Summary
 
 MOST_LAYERS = 400
@@ -192,6 +193,7 @@ class Review(RequestCard):
         gpu_hours: How long it will take, where a rehearsal has told.
         plan_digest: Of the plan, hexadecimal; empty where it cannot be read.
         own_model: What the graph of an own model is made of; None where the model is built in, or there is none.
+        own_loss: What the graph of an own loss is made of; None where the loss is built in, or there is none.
         elsewhere: What other hospitals told of their decisions on exactly this plan; never in a record.
     """
 
@@ -211,4 +213,5 @@ class Review(RequestCard):
     gpu_hours: float | None = None
     plan_digest: str = field(default="", metadata={"added_later": True})
     own_model: Summary | None = field(default=None, metadata={"added_later": True})
+    own_loss: LossSummary | None = field(default=None, metadata={"added_later": True})
     elsewhere: tuple[DecidedElsewhere, ...] = field(default=(), metadata={"added_later": True})

@@ -19,8 +19,8 @@ from datasites.review.questions import questions_of
 from datasites.review.review import Review, ReviewFinding, StudyRow
 from policies.answers.sentence import said
 from policies.errors import WanwuError
-from policies.graphs.own_model import check_graph
-from policies.graphs.summary import summary_of
+from policies.graphs.losses.loss_summary import own_loss_of
+from policies.graphs.summary import own_model_of
 from policies.ledger.budget_check import charged
 from policies.ledger.reservations import Reservation
 from policies.plans.releases import StatisticsPlan
@@ -97,8 +97,7 @@ def _of_canonical(
     shapes, words = books.calculator.shapes(plan), _words(plan.statement)
     computed, leaves = wording.computed(plan, checked.dataset.manifest.unit), wording.leaves(plan, shapes)
     cost = cost_of(checked, books, standing)
-    proof = check_graph(plan)
-    own_model = None if proof is None else summary_of(proof)
+    own_model = own_model_of(plan)
     options = {} if isinstance(plan, StatisticsPlan) else plan.model.options
     texts = {
         "The study's name": plan.study,
@@ -115,6 +114,7 @@ def _of_canonical(
         model_from=wording.model_from(plan, standing.weights_came_before(card.id), own_model),
         model_digest="" if isinstance(plan, StatisticsPlan) else model_digest(plan.model, shapes.inputs),
         own_model=own_model,
+        own_loss=own_loss_of(plan),
         cost=cost,
         differences=differences(standing, plan, checked.researcher),
         channels=channels_of(checked, cost),

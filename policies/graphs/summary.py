@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 
 from policies.graphs.overview.blocks import Block, blocks_of, module_of
 from policies.graphs.overview.nearest import Nearest, nearest
+from policies.graphs.own_model import check_graph
 from policies.graphs.proof import Proof, ProvedNode
 from policies.graphs.values import spelled
+from policies.plans.kinds import Plan
 from policies.plans.plan_json import ADDED_LATER
 
 
@@ -67,6 +69,16 @@ def summary_of(proof: Proof) -> Summary:
         blocks=blocks_of(proof),
         nearest=nearest(proof),
     )
+
+
+def own_model_of(plan: Plan) -> Summary | None:
+    """What the own model of a plan is made of, proved here and now; None where its model is built in, or it has none.
+
+    Raises:
+        GraphError: As `check_graph`.
+    """
+    proof = check_graph(plan)
+    return None if proof is None else summary_of(proof)
 
 
 def _layer(proof: Proof, node: ProvedNode) -> Layer | None:

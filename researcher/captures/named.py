@@ -1,4 +1,4 @@
-"""A network that a command line names, made by the researcher's own function. Nothing of it goes to a hospital."""
+"""A network or a loss that a command line names, of the researcher's own code. None of that goes to a hospital."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import nn
 
 from policies.errors import GraphError
 from researcher.captures.capture import CapturedModel, capture
+from researcher.captures.loss_capture import CapturedLoss, capture_loss
 
 
 def capture_named(name: str, *, image_shape: tuple[int, int, int], num_classes: int) -> CapturedModel:
@@ -23,14 +24,36 @@ def capture_named(name: str, *, image_shape: tuple[int, int, int], num_classes: 
     Raises:
         GraphError: There is no such function, it makes no `torch.nn.Module`, or as `capture`.
     """
-    module, _, function = name.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        make: Any = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise GraphError(f"Expected MODULE:FUNCTION that can be imported here, got {name!r}: {error}.") from error
+    make = _imported(name)
     network = make() if callable(make) and not isinstance(make, nn.Module) else make
     if not isinstance(network, nn.Module):
         raise GraphError(f"{name!r} must make a torch.nn.Module, got {type(network).__name__}.")
     return capture(network, image_shape=image_shape, num_classes=num_classes)
+
+
+def capture_named_loss(name: str, *, num_classes: int, label_kind: str) -> CapturedLoss:
+    """Captures the loss that a name stands for.
+
+    Args:
+        name: `MODULE:FUNCTION` of the function itself, of a `torch.nn.Module`, or of a class that makes one without
+            arguments.
+        num_classes: Outputs of a picture.
+        label_kind: `single` or `multi`.
+
+    Raises:
+        GraphError: There is none of that name, or as `capture_loss`.
+    """
+    found = _imported(name)
+    function = found() if isinstance(found, type) and issubclass(found, nn.Module) else found
+    return capture_loss(function, num_classes=num_classes, label_kind=label_kind)
+
+
+def _imported(name: str) -> Any:
+    """What `MODULE:FUNCTION` names, imported from the current folder or from what is installed."""
+    module, _, function = name.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise GraphError(f"Expected MODULE:FUNCTION that can be imported here, got {name!r}: {error}.") from error

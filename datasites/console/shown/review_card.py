@@ -12,6 +12,7 @@ from datasites.review.review import MOST_LAYERS, Cost, Review, Scope
 from policies.answers import rounded
 from policies.answers.odds import percent, unit_of
 from policies.answers.rehearsals import duration
+from policies.graphs.losses.loss_summary import LossSummary
 from policies.graphs.overview.drawing import MOST_BOXES
 from policies.graphs.overview.nearest import Nearest
 from policies.graphs.summary import Summary
@@ -41,6 +42,8 @@ def review_card(content: object) -> Group:
             parts += [line((title, "bold")), _pairs(rows)]
     if review.own_model is not None:
         parts += [line(("The researcher's own network", "bold")), *_own_model(review.own_model)]
+    if review.own_loss is not None:
+        parts += [line(("The researcher's own loss", "bold")), _pairs(_own_loss(review.own_loss))]
     if review.channels:
         parts += [line(("What could leak", "bold")), _channels(review)]
     if review.questions:
@@ -164,6 +167,15 @@ def _own_model(own_model: Summary) -> list[object]:
     further = len(own_model.blocks) - MOST_BOXES
     not_drawn = [_pairs([("further parts", f"{further:,}, not shown")])] if further > 0 else []
     return [_pairs(figures), parts, *not_drawn, table, *more]
+
+
+def _own_loss(own_loss: LossSummary) -> list[tuple[str, str]]:
+    """What an own loss is made of: its operators by kind."""
+    kinds = ", ".join(f"{count:,} {name}" for name, count in own_loss.kinds.items())
+    return [
+        ("operators", f"{own_loss.operators:,}: {kinds}"),
+        ("multiplications", f"{own_loss.multiplications:,} for a picture"),
+    ]
 
 
 def _nearest(found: Nearest | None) -> str:

@@ -1,4 +1,4 @@
-"""The command `capture`: an own network as a graph, in a file. Its code runs at the researcher's, and nowhere else."""
+"""The command `capture`: an own network or loss as a graph, in a file. Its code runs at the researcher's alone."""
 
 from __future__ import annotations
 
@@ -13,25 +13,58 @@ from researcher.cli.commands import ResearcherCommands
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from researcher.captures.capture import CapturedModel
+    from researcher.captures.loss_capture import CapturedLoss
 
-def capture(*, network: str, image_shape: str, num_classes: int, out: Path, weights: Path | None) -> None:
-    """Captures an own network as a graph, which names operators and holds no code, and says what it costs."""
-    from researcher.captures.named import capture_named
 
-    shape = _shape(image_shape)
-    say(f"Tracing {network} ...")
-    captured = capture_named(network, image_shape=shape, num_classes=num_classes)
+def capture(
+    *,
+    network: str | None,
+    loss: str | None,
+    image_shape: str | None,
+    num_classes: int,
+    label_kind: str | None,
+    out: Path | None,
+    weights: Path | None,
+) -> None:
+    """Captures an own network or an own loss as a graph, which names operators and holds no code, and says its cost."""
+    if loss is None and (network is None or image_shape is None):
+        raise click.UsageError("Name the network and give --image_shape, or give --loss.")
+    if loss is None and label_kind is not None:
+        raise click.UsageError("--label_kind is of a loss. Leave it out, or give --loss.")
+    for name, given in (("the network", network), ("--image_shape", image_shape), ("--weights", weights)):
+        if loss is not None and given is not None:
+            raise click.UsageError(f"--loss captures a loss alone. Leave out {name}.")
+    shape = None if image_shape is None else _shape(image_shape)
+    from researcher.captures.named import capture_named, capture_named_loss
+
+    say(f"Tracing {network or loss} ...")
+    if network is not None and shape is not None:
+        _network(capture_named(network, image_shape=shape, num_classes=num_classes), out, weights)
+    elif loss is not None:
+        _loss(capture_named_loss(loss, num_classes=num_classes, label_kind=label_kind or "single"), out)
+
+
+def _network(captured: CapturedModel, out: Path | None, weights: Path | None) -> None:
     for note in captured.notes:
         say(note)
-    captured.save(out)
+    file = captured.save(out or "model.graph.json")
     numbers = sum(array.size for array in captured.weights.values())
     say(
         f"{len(captured.graph.nodes):,} operators, {numbers:,} trained numbers; for a picture "
         f"{captured.multiplications / 1e6:,.0f} million multiplications."
     )
-    say(f"Written: {out} (digest {captured.graph.digest()})")
+    say(f"Written: {file} (digest {captured.graph.digest()})")
     if weights is not None:
         say(f"Written: {weights} (SHA-256 {captured.save_weights(weights)})")
+
+
+def _loss(captured: CapturedLoss, out: Path | None) -> None:
+    for note in captured.notes:
+        say(note)
+    file = captured.save(out or "loss.graph.json")
+    say(f"{len(captured.graph.nodes):,} operators; for a picture {captured.multiplications:,} multiplications.")
+    say(f"Written: {file} (digest {captured.graph.digest()})")
 
 
 def add_commands(commands: ResearcherCommands) -> None:
@@ -39,10 +72,16 @@ def add_commands(commands: ResearcherCommands) -> None:
     commands.add(
         "capture",
         capture,
-        argument("network", "module and function that makes the network, MODULE:FUNCTION"),
-        option("--image_shape", "height, width and channels, HEIGHTxWIDTHxCHANNELS", required=True),
+        argument("network", "module and function that makes the network, MODULE:FUNCTION", required=False),
+        option("--loss", "in place of a network: module and function of a loss, MODULE:FUNCTION"),
+        option("--image_shape", "of a network: height, width and channels, HEIGHTxWIDTHxCHANNELS"),
         option("--num_classes", "logits of a picture", kind=int, required=True),
-        option("--out", "the file", kind=path, default="model.graph.json"),
+        option(
+            "--label_kind",
+            "of a loss: single, a picture has one class, which is the default; multi, each class is a finding",
+            choices=("single", "multi"),
+        ),
+        option("--out", "the file (default model.graph.json, or loss.graph.json)", kind=path),
         option("--weights", "file for the network's weights as they are, for --initial_weights of a study", kind=path),
     )
 

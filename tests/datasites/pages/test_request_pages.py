@@ -24,6 +24,7 @@ from datasites.pages.decisions.approval_card import bars_of, what_was_seen
 from datasites.rehearsal.rehearsals import Rehearsal
 from datasites.review.review import MOST_LAYERS, Changed
 from policies.answers.odds import odds
+from policies.graphs.losses.loss_summary import LossSummary
 from policies.graphs.overview.blocks import Block
 from policies.graphs.overview.drawing import MOST_BOXES
 from policies.graphs.overview.nearest import Nearest
@@ -429,3 +430,16 @@ def test_the_card_shows_what_an_own_model_is_made_of(own: ConsoleOfFakes, book: 
     chinese = asked(own, REVIEWER_NAME, f"/requests/{PENDING}", "zh").text
     assert "研究者的自有网络" in chinese and "未显示的其余层数：3" in chinese
     assert "内置模型中与它最接近的是 resnet18" in chinese and "网络结构，自上而下" in chinese
+
+
+def test_the_card_shows_what_an_own_loss_is_made_of(own: ConsoleOfFakes, book: FakeBook) -> None:
+    before = book.requests[PENDING]
+    assert "own-loss" not in asked(own, REVIEWER_NAME, f"/requests/{PENDING}").text
+    book.requests[PENDING] = replace(before, own_loss=LossSummary(1208, 14_857, {"log_softmax": 405, MARKUP: 803}))
+    shown = asked(own, REVIEWER_NAME, f"/requests/{PENDING}").text
+    assert "The researcher's own loss" in html.unescape(shown) and 'id="own-loss"' in shown
+    for figure in ("1,208", "14,857", "405", "803"):
+        assert figure in shown
+    assert MARKUP not in shown and MARKUP in html.unescape(shown)
+    assert "研究者的自有损失" in asked(own, REVIEWER_NAME, f"/requests/{PENDING}", "zh").text
+    book.requests[PENDING] = before

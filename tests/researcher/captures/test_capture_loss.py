@@ -16,6 +16,7 @@ from policies.errors import GraphError
 from policies.graphs.losses.loss_graph import read_loss
 from policies.graphs.losses.loss_proof import prove_loss
 from researcher.captures.loss_capture import CapturedLoss, capture_loss
+from researcher.cli.program import main
 
 WEIGHTS = torch.tensor([1.0, 2.0, 0.5])
 Loss = Callable[..., torch.Tensor]
@@ -177,3 +178,55 @@ def test_what_is_refused_is_told_with_its_line() -> None:
 def test_settings_that_no_dataset_has_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(GraphError, match="label_kind must be one of"):
         capture_loss(focal, **settings)
+
+
+@pytest.fixture
+def own_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a module of losses, which is the current one."""
+    (tmp_path / "own_loss.py").write_text(
+        "from torch.nn import CrossEntropyLoss\n\n\n"
+        "def squares(output, label):\n    return (output.softmax(1) - label).square().sum(1).mean()\n\n\n"
+        "def known(output, label, known):\n    return ((output - label).square() * known).mean(1)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "operators"),
+    [
+        ("squares", [], 4),
+        ("CrossEntropyLoss", [], 4),
+        ("known", ["--label_kind", "multi"], 4),
+    ],
+)
+def test_a_command_line_says_what_it_traces_and_captures_the_loss_itself(
+    own_loss: Path, capsys: pytest.CaptureFixture[str], name: str, more: list[str], operators: int
+) -> None:
+    assert main(["capture", "--loss", f"own_loss:{name}", "--num_classes", "4", *more]) == 0
+    told = capsys.readouterr().out
+    loss = read_loss((own_loss / "loss.graph.json").read_text())
+    assert told.startswith(f"Tracing own_loss:{name} ...\n") and f"{operators} operators; for a picture" in told
+    assert told.endswith(f"Written: loss.graph.json (digest {loss.digest()})\n")
+    assert loss.num_classes == 4 and loss.label_kind == ("multi" if more else "single")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["own_network:make", "--loss", "own_loss:squares"], "Leave out the network"),
+        (["--loss", "own_loss:squares", "--image_shape", "8x8x3"], "Leave out --image_shape"),
+        (["--loss", "own_loss:squares", "--weights", "w.safetensors"], "Leave out --weights"),
+        ([], "Name the network and give --image_shape, or give --loss"),
+        (["own_network:make"], "Name the network and give --image_shape, or give --loss"),
+        (["own_network:make", "--image_shape", "8x8x3", "--label_kind", "multi"], "--label_kind is of a loss"),
+        (["--loss", "own_loss:nothing"], "Expected MODULE:FUNCTION"),
+    ],
+)
+def test_a_command_line_of_neither_is_refused(
+    own_loss: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    assert main(["capture", *arguments, "--num_classes", "4"]) != 0
+    assert told in capsys.readouterr().err
+    assert not (own_loss / "loss.graph.json").exists()

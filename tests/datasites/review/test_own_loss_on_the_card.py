@@ -1,0 +1,84 @@
+"""A card says of an own loss that it is one, what it is made of, and what differs from the last one of its study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from support.hostile_texts import HOSTILE, raw_in
+from support.own_losses import cross_entropy, focal, loss_graph, own_objective
+from support.reviewed import PLAN, Reviewed, reviewed_datasite
+
+from datasites.console.shown.review_card import review_card
+from datasites.review.page import read_page, signed_page
+from datasites.review.record import record_of
+from policies.answers.plain_values import to_plain
+from policies.graphs.losses.loss_proof import prove_loss
+from policies.graphs.losses.loss_summary import summary_of_loss
+from policies.ledger.receipt import public_key
+
+FOCAL = loss_graph(focal, num_classes=2)
+OWN = replace(PLAN, study="own-loss", objective=own_objective(FOCAL))
+
+
+@pytest.fixture(scope="module")
+def datasite(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Iterator[Reviewed]:
+    with reviewed_datasite(tmp_path_factory.mktemp("reviewed"), drawn) as made:
+        made.books.limits.change({"model_sources": ["built_in", "graph"]}, by="tests", reason="own losses")
+        made.approve(made.request(OWN, name="approved before"))
+        yield made
+
+
+def test_a_loss_is_told_in_operators() -> None:
+    found = summary_of_loss(prove_loss(FOCAL))
+    assert found.operators == 8 and found.multiplications == 2 + 2 + 5 + 1
+    assert found.kinds == {"affine": 2, "exponential": 1, "log_softmax": 1, "multiply": 3, "sum": 1}
+
+
+def test_the_card_says_that_the_loss_is_the_researchers_own(datasite: Reviewed) -> None:
+    review = datasite.review(datasite.request(replace(OWN, rounds=9)))
+    assert review.own_loss == summary_of_loss(prove_loss(FOCAL))
+    console = Console(width=160)
+    with console.capture() as shown:
+        console.print(review_card(to_plain(review)))
+    assert "The researcher's own loss" in shown.get()
+    assert "8: 2 affine, 1 exponential, 1 log_softmax, 3 multiply, 1 sum" in shown.get()
+    assert FOCAL.digest() in shown.get()
+    assert OWN.objective.loss_graph[:40] not in shown.get()
+
+
+def test_the_record_tells_the_loss_reads_back_and_obeys_no_name(datasite: Reviewed) -> None:
+    seed = bytes(range(32))
+    request = datasite.request(replace(OWN, rounds=11), name="for the record")
+    datasite.approve(request)
+    made = record_of(datasite.review(request), datasite.books, datasite="north", public_key=public_key(seed))
+    page = signed_page(made, seed)
+    assert "own loss</h2>" in page and "3 multiply, 1 sum" in page
+    assert "own outputs and label alone is proved" in page
+    assert read_page(page, public_key(seed)) == made
+    own_loss = made.review.own_loss
+    assert own_loss is not None
+    for text in HOSTILE.values():
+        named = replace(own_loss, kinds={text: 1})
+        assert not raw_in(signed_page(replace(made, review=replace(made.review, own_loss=named)), seed))
+
+
+def test_the_card_of_a_built_in_loss_says_nothing_of_an_own_one(datasite: Reviewed) -> None:
+    review = datasite.review(datasite.request(PLAN))
+    assert review.own_loss is None
+    assert "own_loss" not in to_plain(review)
+
+
+def test_the_card_says_what_differs_from_the_studys_last_approved_loss(datasite: Reviewed) -> None:
+    other = loss_graph(cross_entropy, num_classes=2)
+    review = datasite.review(datasite.request(replace(OWN, objective=own_objective(other))))
+    of_study = next(one for one in review.differences if one.of == "study")
+    changed = {one.field: (one.what, one.before, one.now) for one in of_study.changed}
+    assert changed["objective.loss_graph"] == ("own loss", FOCAL.digest(), other.digest())
+    assert changed["objective.loss_graph.operators"][1:] == ("8", "4")
+    assert changed["objective.loss_graph.multiply"][1:] == ("3", "1")
+    assert "objective.loss_graph.sum" not in changed
+    assert not any(OWN.objective.loss_graph[:40] in text for row in changed.values() for text in row)
