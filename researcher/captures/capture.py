@@ -80,8 +80,9 @@ class CapturedModel:
 def capture(module: nn.Module, *, image_shape: tuple[int, int, int], num_classes: int) -> CapturedModel:
     """Captures a network as a graph, which hospitals can train without running a line of its code.
 
-    The network itself is left as it is. In a copy, BatchNorm is replaced by GroupNorm, and dropout and stochastic depth
-    are taken out; `notes` say so. Parameters that need no gradient become constants.
+    The network itself is left as it is. In a copy, BatchNorm is replaced by GroupNorm, the built-in scattering by its
+    real numbers, and dropout and stochastic depth are taken out; `notes` say so. Parameters that need no gradient
+    become constants.
 
     Args:
         module: Takes pictures, float32, (B, channels, height, width), and returns logits, (B, num_classes).
@@ -92,7 +93,7 @@ def capture(module: nn.Module, *, image_shape: tuple[int, int, int], num_classes
         GraphError: The network cannot be traced, uses an operator that has no rule, lets pictures meet, or is too
             large: where in its own source, and what to use instead.
     """
-    model, notes = replace_layers(copy.deepcopy(module).cpu().float().train())
+    model, notes = replace_layers(copy.deepcopy(module).cpu().float().train(), image_shape)
     translation = Translation(trace(model, image_shape))
     graph = read_graph(translation.graph(image_shape, num_classes).to_json())
     proof = prove(graph)

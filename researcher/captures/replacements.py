@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from datasites.training.models.layers import group_norm
+from datasites.training.models.scattering_linear import ScatteringFeatures
 
 _MOST_GROUPS = 32
 _DROPPING = (nn.modules.dropout._DropoutNd,)
@@ -35,23 +36,26 @@ class NormThenActivation(nn.Module):
         return cast(torch.Tensor, self._activation(normed))
 
 
-def replace_layers(model: nn.Module) -> tuple[nn.Module, list[str]]:
-    """Replaces BatchNorm by GroupNorm and takes dropout out, in place.
+def replace_layers(model: nn.Module, image_shape: tuple[int, int, int]) -> tuple[nn.Module, list[str]]:
+    """Replaces BatchNorm by GroupNorm and scattering by its real numbers, and takes dropout out, in place.
 
     Args:
         model: A copy of the researcher's; changed.
+        image_shape: (height, width, channels) in pixels, of what the network takes.
 
     Returns:
         The model, and what was done, for people.
     """
-    norms, drops = 0, Counter[str]()
-    model, changed = _replaced(model)
-    norms += changed == "norm"
+    norms, drops, scattering = 0, Counter[str](), 0
+    model, changed = _replaced(model, image_shape)
+    norms, scattering = norms + (changed == "norm"), scattering + (changed == "scattering")
     for name, module in list(model.named_modules()):
         for own, child in list(module.named_children()):
-            found, kind = _replaced(child)
+            found, kind = _replaced(child, image_shape)
             if kind == "norm":
                 norms += 1
+            elif kind == "scattering":
+                scattering += 1
             elif kind:
                 drops[kind] += 1
             if found is not child:
@@ -63,14 +67,18 @@ def replace_layers(model: nn.Module) -> tuple[nn.Module, list[str]]:
             f"{_MOST_GROUPS} groups, since BatchNorm mixes the pictures of a batch. Scale and shift were kept; "
             "pretrained running statistics were not: pretrained weights are then only a better start than chance."
         )
+    if scattering:
+        notes.append("The scattering transform is written in real numbers: a graph has no complex ones.")
     for kind, count in drops.items():
         layers = "layer" if count == 1 else "layers"
         notes.append(f"{count} {layers} of {kind} taken out: private training adds noise of its own.")
     return model, notes
 
 
-def _replaced(module: nn.Module) -> tuple[nn.Module, str]:
+def _replaced(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[nn.Module, str]:
     """What stands in a module's place, and which kind of replacement it is."""
+    if isinstance(module, ScatteringFeatures):
+        return module.in_real_numbers(image_shape), "scattering"
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
         return _norm(module), "norm"
     if isinstance(module, _DROPPING):

@@ -17,6 +17,7 @@ from datasites.training.book_keeping import BookKeeping
 from datasites.training.graphs import GraphModel
 from datasites.training.models import build_model
 from policies.errors import GraphError
+from policies.graphs.own_model import spec_of
 from policies.graphs.proof import prove
 from policies.graphs.reading import read_graph
 from policies.plans.model_spec import ModelSpec
@@ -155,6 +156,21 @@ def test_a_table_that_is_looked_up_once_for_each_picture_is_captured(kind: str) 
     found = BookKeeping(model, 0.05).norms_and_sum(pictures, labels, torch.ones(3, dtype=torch.bool))[1]
     assert distance(found, expected) <= 1e-5 * norm_of(expected)
     assert norm_of([dict(zip(names, expected, strict=True))[next(n for n in names if "table" in n or "pos" in n)]]) > 0
+
+
+def test_the_built_in_scattering_is_captured_in_real_numbers() -> None:
+    shape = (28, 28, 1)
+    torch.manual_seed(2)
+    network = build_model(ModelSpec("scattering_linear", shape, 4, options={"size": 24}))
+    nn.init.normal_(network.head.weight)
+    captured = capture(network, image_shape=shape, num_classes=4)
+    assert any("in real numbers" in note for note in captured.notes)
+    assert set(captured.graph.parameters) == {"head.weight", "head.bias"}
+    pictures = torch.randn(3, 1, 28, 28)
+    with torch.no_grad():
+        wanted, found = network(pictures), captured.build()(pictures)
+    assert (wanted - found).abs().max() <= 1e-3 * wanted.abs().max()
+    assert spec_of(captured.graph.to_json()).is_own  # it has room in a plan
 
 
 @pytest.mark.parametrize(
