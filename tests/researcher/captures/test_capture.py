@@ -162,7 +162,7 @@ def test_the_built_in_scattering_is_captured_in_real_numbers() -> None:
     shape = (28, 28, 1)
     torch.manual_seed(2)
     network = build_model(ModelSpec("scattering_linear", shape, 4, options={"size": 24}))
-    nn.init.normal_(network.head.weight)
+    nn.init.normal_(network.get_parameter("head.weight"))
     captured = capture(network, image_shape=shape, num_classes=4)
     assert any("in real numbers" in note for note in captured.notes)
     assert set(captured.graph.parameters) == {"head.weight", "head.bias"}
