@@ -12,6 +12,8 @@ from support.waiting import wait_for
 
 TESTS = Path(__file__).parent
 WAITING = {"wait", "join", "result", "communicate", "wait_procs"}
+# httpx gives up after five seconds where nobody says how many.
+ASKING = {"get", "post", "put", "delete", "request", "stream", "Client", "AsyncClient"}
 PACE_SECONDS = 1  # shorter ones end nothing: they are how often a loop looks
 
 
@@ -20,7 +22,7 @@ def _number(node: ast.expr) -> float:
 
 
 def _own_limits(tree: ast.AST) -> Iterator[int]:
-    """The lines where somebody waits for so many seconds at most."""
+    """The lines where somebody waits for so many seconds at most, also where a library says how many."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             given = [word.value for word in node.keywords if word.arg == "timeout"]
@@ -28,6 +30,10 @@ def _own_limits(tree: ast.AST) -> Iterator[int]:
                 given += node.args
             if any(_number(value) > PACE_SECONDS for value in given):
                 yield node.lineno
+            if isinstance(node.func, ast.Attribute) and node.func.attr in ASKING:
+                own = {word.arg for word in node.keywords} & {None, "timeout", "transport"}
+                if isinstance(node.func.value, ast.Name) and node.func.value.id == "httpx" and not own:
+                    yield node.lineno
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and _number(node.right):
             called = node.left.func if isinstance(node.left, ast.Call) else None
             if isinstance(called, ast.Attribute) and called.attr == "monotonic":
@@ -41,7 +47,8 @@ def test_no_test_has_a_time_limit_of_its_own(folder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["run(x, timeout=60)", "process.wait(5)", "thread.join(timeout=20)", "time.monotonic() + 30"]
+    "line",
+    ["run(x, timeout=60)", "process.wait(5)", "thread.join(timeout=20)", "time.monotonic() + 30", "httpx.get(url)"],
 )
 def test_a_time_limit_would_be_seen(line: str) -> None:
     assert list(_own_limits(ast.parse(line))) == [1]

@@ -194,7 +194,7 @@ def test_both_ports_send_the_headers_and_invite_no_other_origin(hospitals: dict[
     for answer in (
         north.channel.http.get("/api/v2/metadata", headers=origin),
         north.channel.http.get("/nothing", headers=origin),
-        httpx.get(console + "/admin/v1/requests", headers=origin, trust_env=False),
+        httpx.get(console + "/admin/v1/requests", headers=origin, trust_env=False, timeout=CEILING_SECONDS),
     ):
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cache-control"] == "no-store"

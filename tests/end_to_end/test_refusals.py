@@ -293,7 +293,7 @@ def test_another_host_is_refused(hospitals: dict[str, Hospital], north: Any) -> 
     other = {"host": "elsewhere.example.org"}
     for answer in (
         north.channel.http.get("/api/v2/metadata", headers=other),
-        httpx.get(f"{console}/admin/v1/requests", headers=other, trust_env=False),
+        httpx.get(f"{console}/admin/v1/requests", headers=other, trust_env=False, timeout=CEILING_SECONDS),
     ):
         assert (answer.status_code, answer.json()["code"]) == (421, "WW612")
 
@@ -386,7 +386,7 @@ def test_the_admin_api_wants_its_token(hospitals: dict[str, Hospital]) -> None:
     import json
 
     access = json.loads((hospitals["north"].state / "identity" / "console.json").read_text())
-    assert httpx.get(f"{access['url']}/admin/v1/requests", trust_env=False).status_code == 401
+    assert httpx.get(f"{access['url']}/admin/v1/requests", trust_env=False, timeout=CEILING_SECONDS).status_code == 401
 
 
 def test_nobody_else_on_the_machine_can_read_a_state_folder(hospitals: dict[str, Hospital]) -> None:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from support.console_pages import REVIEWER_NAME, Clock
 from support.openid_provider import CLIENT, SECRET, OwnProvider, provider
+from support.waiting import CEILING_SECONDS
 
 from datasites.access.signing_in.openid import BEGUN_SECONDS, OpenId, Provider, read_provider
 from datasites.config import DatasiteConfig
@@ -35,7 +36,9 @@ def openid_of(own: OwnProvider, clock: Callable[[], float] = time.monotonic) -> 
 
 def through(openid: OpenId, *, browser: str = "b") -> tuple[str, str]:
     """State and code as the provider sends them back."""
-    sent = httpx.get(openid.begin(browser, "http://127.0.0.1:1/openid/back")).headers["location"]
+    sent = httpx.get(openid.begin(browser, "http://127.0.0.1:1/openid/back"), timeout=CEILING_SECONDS).headers[
+        "location"
+    ]
     query = httpx.URL(sent).params
     return query["state"], query["code"]
 

@@ -12,6 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 from support.console_pages import ADMIN_NAME, AUDITOR_NAME, REVIEWER_NAME, ConsoleOfFakes, Noted, real_limits, serving
+from support.waiting import CEILING_SECONDS
 
 from datasites.pages.decisions.budget_days import BudgetDay
 from datasites.pages.decisions.chart import HEIGHT, LEFT, WIDTH, chart_of
@@ -21,7 +22,7 @@ from policies.budget.limits import DatasetLimits
 
 
 def asked(console: ConsoleOfFakes, name: str, path: str) -> httpx.Response:
-    return httpx.get(console.url + path, cookies=console.session_of(name), trust_env=False)
+    return httpx.get(console.url + path, cookies=console.session_of(name), trust_env=False, timeout=CEILING_SECONDS)
 
 
 def tab_of(console: ConsoleOfFakes, context: BrowserContext, name: str) -> Page:
@@ -170,6 +171,7 @@ def test_a_reviewer_changes_no_limit(
         headers={"origin": own_console.url},
         cookies={one["name"]: one["value"] for one in page.context.cookies()},
         trust_env=False,
+        timeout=CEILING_SECONDS,
     )
     assert answer.status_code == 403
     assert own_console.console.books.limits.current.max_rounds == 500

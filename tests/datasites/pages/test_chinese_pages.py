@@ -11,6 +11,7 @@ import pytest
 from support.console_pages import ConsoleOfFakes
 from support.console_reviews import WORDS
 from support.daily_fakes import MARKUP
+from support.waiting import CEILING_SECONDS
 
 from datasites.rules.rule import VARIABLE
 
@@ -51,7 +52,13 @@ class Texts(HTMLParser):
 
 def texts_of(served: ConsoleOfFakes, path: str, name: str) -> Iterator[tuple[str, bool]]:
     cookies = served.session_of(name) if name else {}
-    answer = httpx.get(served.url + path, cookies=cookies, headers={"accept-language": "zh-CN"}, trust_env=False)
+    answer = httpx.get(
+        served.url + path,
+        cookies=cookies,
+        headers={"accept-language": "zh-CN"},
+        trust_env=False,
+        timeout=CEILING_SECONDS,
+    )
     page = Texts()
     page.feed(answer.text)
     yield from page.found

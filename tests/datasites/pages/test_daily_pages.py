@@ -25,6 +25,7 @@ from support.console_pages import (
     serving,
 )
 from support.daily_fakes import ADA, EVE, MARKUP, REPORTED
+from support.waiting import CEILING_SECONDS
 
 from datasites.config import DatasiteConfig
 from datasites.doctor.finding import Finding
@@ -72,7 +73,9 @@ ROUTES = (
 @contextmanager
 def browsing(console: ConsoleOfFakes, name: str) -> Iterator[httpx.Client]:
     headers = {"origin": console.url, "sec-fetch-site": "same-origin"}
-    with httpx.Client(base_url=console.url, headers=headers, cookies=console.session_of(name)) as client:
+    with httpx.Client(
+        base_url=console.url, headers=headers, cookies=console.session_of(name), timeout=CEILING_SECONDS
+    ) as client:
         yield client
 
 
@@ -98,7 +101,7 @@ def test_each_page_is_refused_for_the_roles_that_may_not_and_each_form_from_anot
 
 
 def test_who_is_not_signed_in_is_sent_to_the_sign_in(served: ConsoleOfFakes) -> None:
-    with httpx.Client(base_url=served.url, headers={"origin": served.url}) as client:
+    with httpx.Client(base_url=served.url, headers={"origin": served.url}, timeout=CEILING_SECONDS) as client:
         for method, path, _ in ROUTES:
             answer = client.get(path) if method == "GET" else client.post(path, data={"who": ADA})
             assert answer.headers["location"].startswith("/sign-in"), path

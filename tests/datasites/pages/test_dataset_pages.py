@@ -18,7 +18,7 @@ from support import versioned
 from support.books import ledger_of
 from support.console_pages import ADMIN_NAME, AUDITOR_NAME, REVIEWER_NAME, ConsoleOfFakes, serving
 from support.versioned import people, pictures_of, take
-from support.waiting import wait_for
+from support.waiting import CEILING_SECONDS, wait_for
 
 from datasites.assets.dataset_version import versions_of
 from datasites.assets.store import open_store
@@ -49,7 +49,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleOfFakes]
 
 
 def asked(served: ConsoleOfFakes, name: str, path: str) -> httpx.Response:
-    return httpx.get(served.url + path, cookies=served.session_of(name), trust_env=False)
+    return httpx.get(served.url + path, cookies=served.session_of(name), trust_env=False, timeout=CEILING_SECONDS)
 
 
 def test_the_page_tells_the_datasets_numbers_and_escapes_its_texts(served: ConsoleOfFakes) -> None:
@@ -80,7 +80,12 @@ def test_samples_are_the_stores_and_the_mocks_pictures(served: ConsoleOfFakes) -
 def test_who_decides_nothing_sees_no_sample(served: ConsoleOfFakes, which: str) -> None:
     assert asked(served, AUDITOR_NAME, f"/datasets/pictures/samples/{which}").status_code == 403
     assert "/samples/" not in asked(served, AUDITOR_NAME, "/datasets/pictures").text
-    assert httpx.get(f"{served.url}/datasets/pictures/samples/{which}", trust_env=False).status_code != 200
+    assert (
+        httpx.get(
+            f"{served.url}/datasets/pictures/samples/{which}", trust_env=False, timeout=CEILING_SECONDS
+        ).status_code
+        != 200
+    )
 
 
 @pytest.mark.parametrize("path", ["/datasets/others", "/datasets/others/samples/own", "/datasets/pictures/samples/all"])
@@ -121,7 +126,13 @@ def test_why_nothing_would_be_published_is_said_in_chinese_and_names_what_it_is_
     found = inspect_source(DatasetSettings(data_path=str(tmp_path / "t.csv"), class_names=("red", "white"), **named))
     monkeypatch.setattr(LatestLook, "now", Look("2026-11-27T08:00:00+00:00", found=found))
     cookies = served.session_of(ADMIN_NAME)
-    page = httpx.get(f"{served.url}/source", cookies=cookies, headers={"accept-language": "zh"}, trust_env=False).text
+    page = httpx.get(
+        f"{served.url}/source",
+        cookies=cookies,
+        headers={"accept-language": "zh"},
+        trust_env=False,
+        timeout=CEILING_SECONDS,
+    ).text
     assert "无法采用该表格：同一文件有两个标签；缺少路径；文件不存在。请更正表格，或更正各列的设置。" in page
     assert "<li>文件不存在（共 9 行），位于第 6 (gone/0.png), 7 (gone/1.png), 8" in page and "gone/5.png" not in page
 

@@ -14,6 +14,7 @@ from playwright.sync_api import BrowserContext, expect
 from support.added_people import add_person
 from support.console_pages import ADMIN_NAME, AUDITOR_NAME, REVIEWER_NAME, ConsoleOfFakes, Noted, serving
 from support.hostile_texts import HOSTILE
+from support.waiting import CEILING_SECONDS
 
 from datasites.access.people import ADMIN, AUDITOR
 from datasites.access.sessions import Sessions
@@ -36,7 +37,9 @@ def token_of(text: str) -> str:
 def client(served: ConsoleOfFakes) -> Iterator[httpx.Client]:
     """A browser's requests as it would send them, of a reviewer."""
     headers = {"origin": served.url, "sec-fetch-site": "same-origin"}
-    with httpx.Client(base_url=served.url, headers=headers, cookies=served.session_of(REVIEWER_NAME)) as made:
+    with httpx.Client(
+        base_url=served.url, headers=headers, cookies=served.session_of(REVIEWER_NAME), timeout=CEILING_SECONDS
+    ) as made:
         yield made
 
 
@@ -67,9 +70,9 @@ def test_a_form_without_the_token_of_its_session_changes_nothing(
     served: ConsoleOfFakes, client: httpx.Client, wrong: str
 ) -> None:
     if wrong == "of a browser":
-        wrong = token_of(httpx.get(f"{served.url}/sign-in").text)
+        wrong = token_of(httpx.get(f"{served.url}/sign-in", timeout=CEILING_SECONDS).text)
     elif wrong == "of another session":
-        wrong = token_of(httpx.get(served.url, cookies=served.session_of(REVIEWER_NAME)).text)
+        wrong = token_of(httpx.get(served.url, cookies=served.session_of(REVIEWER_NAME), timeout=CEILING_SECONDS).text)
     answer = leave(client, wrong)
     assert (answer.status_code, "WW615" in answer.text) == (403, True)
     assert client.get("/").status_code == 200
@@ -123,7 +126,9 @@ def test_another_name_that_leads_to_loopback_gets_nothing(client: httpx.Client, 
 def test_a_session_that_was_not_used_ends_and_the_page_comes_after_the_next_sign_in(
     own_console: ConsoleOfFakes,
 ) -> None:
-    with httpx.Client(base_url=own_console.url, cookies=own_console.session_of(AUDITOR_NAME)) as client:
+    with httpx.Client(
+        base_url=own_console.url, cookies=own_console.session_of(AUDITOR_NAME), timeout=CEILING_SECONDS
+    ) as client:
         assert client.get("/account").status_code == 200
         own_console.clock.now += 901
         answer = client.get("/account")
@@ -209,9 +214,9 @@ def test_what_anybody_wrote_is_shown_and_not_obeyed(
 def test_two_datasites_on_one_machine_keep_sessions_of_their_own(served: ConsoleOfFakes, tmp_path: Any) -> None:
     with serving(tmp_path, name="south") as south:
         cookies = served.session_of(ADMIN_NAME)
-        assert httpx.get(served.url, cookies=cookies).status_code == 200
-        assert httpx.get(south.url, cookies=cookies).status_code == 303
-        left = httpx.get(f"{south.url}/sign-in").headers["set-cookie"]
+        assert httpx.get(served.url, cookies=cookies, timeout=CEILING_SECONDS).status_code == 200
+        assert httpx.get(south.url, cookies=cookies, timeout=CEILING_SECONDS).status_code == 303
+        left = httpx.get(f"{south.url}/sign-in", timeout=CEILING_SECONDS).headers["set-cookie"]
     assert left.startswith("wanwu-south-browser=")
 
 

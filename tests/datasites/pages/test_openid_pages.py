@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 from support.console_pages import OWNER, REVIEWER_NAME, ConsoleOfFakes, serving
 from support.openid_provider import CLIENT, SECRET, OwnProvider, provider
+from support.waiting import CEILING_SECONDS
 
 from datasites.access.signing_in.openid import OpenId, Provider
 
@@ -54,7 +55,7 @@ def test_who_has_no_account_of_a_person_gets_none(
 ) -> None:
     own_provider.changed["preferred_username"] = name
     before = console.staff.list()
-    with httpx.Client(base_url=console.url, follow_redirects=True) as client:
+    with httpx.Client(base_url=console.url, follow_redirects=True, timeout=CEILING_SECONDS) as client:
         client.get("/sign-in")
         back = client.get("/openid/begin")
         target = back.text.split('content="0;url=')[1].split('"')[0].replace("&amp;", "&")
@@ -64,5 +65,5 @@ def test_who_has_no_account_of_a_person_gets_none(
 
 
 def test_without_a_provider_there_is_no_such_page(served: ConsoleOfFakes) -> None:
-    assert httpx.get(f"{served.url}/openid/begin").status_code == 404
-    assert "hospital's account" not in httpx.get(f"{served.url}/sign-in").text
+    assert httpx.get(f"{served.url}/openid/begin", timeout=CEILING_SECONDS).status_code == 404
+    assert "hospital's account" not in httpx.get(f"{served.url}/sign-in", timeout=CEILING_SECONDS).text

@@ -9,6 +9,7 @@ import httpx
 from support.console_pages import REVIEWER_NAME, serving
 from support.console_reviews import FakeBook
 from support.reviewed import MODEL, ON_FEATURES, PLAN, reviewed_datasite
+from support.waiting import CEILING_SECONDS
 
 from policies.plans.kinds import Plan
 from policies.plans.releases import ReleaseSpec, StatisticsPlan
@@ -35,6 +36,7 @@ def test_requests_of_real_books_are_pages_in_both_languages(tmp_path: Path, draw
                     cookies=console.session_of(REVIEWER_NAME),
                     headers={"accept-language": language},
                     trust_env=False,
+                    timeout=CEILING_SECONDS,
                 )
                 assert answer.status_code == 200
                 assert odds in answer.text

@@ -330,6 +330,7 @@ def test_a_form_from_elsewhere_decides_nothing(own: ConsoleOfFakes, book: FakeBo
             headers=headers,
             cookies=cookies,
             trust_env=False,
+            timeout=CEILING_SECONDS,
         )
         assert answer.status_code == 403
     assert book.done == []
@@ -370,6 +371,7 @@ def test_a_record_is_in_the_language_of_whoever_asks_for_it(served: ConsoleOfFak
             cookies=served.session_of(AUDITOR_NAME),
             headers={"accept-language": accepted},
             trust_env=False,
+            timeout=CEILING_SECONDS,
         )
         assert f"<html lang={language}>" in answer.text
 

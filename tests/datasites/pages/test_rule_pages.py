@@ -15,6 +15,7 @@ from playwright.sync_api import BrowserContext
 from support.books import approve, ledger_of, make_state
 from support.console_pages import ADMIN_NAME, AUDITOR_NAME, REVIEWER_NAME, ConsoleOfFakes, serving
 from support.hospitals import write_pictures
+from support.waiting import CEILING_SECONDS
 
 from datasites.approvals.approvals import Approvals
 from datasites.rules.past_requests import DryRun, DryRunRow
@@ -79,13 +80,13 @@ class Browser:
         self.url, self.cookies = served.url, served.session_of(name)
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(self.url + path, cookies=self.cookies, trust_env=False)
+        return httpx.get(self.url + path, cookies=self.cookies, trust_env=False, timeout=CEILING_SECONDS)
 
     def send(self, path: str, **fields: str) -> httpx.Response:
         page = self.get("/rules").text
         token = page.split('name="form_token" value="')[1].split('"')[0]
         sent = {"data": {"form_token": token, **fields}, "headers": {"origin": self.url}}
-        return httpx.post(self.url + path, cookies=self.cookies, trust_env=False, **sent)
+        return httpx.post(self.url + path, cookies=self.cookies, trust_env=False, timeout=CEILING_SECONDS, **sent)
 
 
 def seen(page: str) -> str:

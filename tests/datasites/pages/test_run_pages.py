@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 from support.console_pages import ADMIN_NAME, AUDITOR_NAME, REVIEWER_NAME, ConsoleOfFakes
 from support.daily_fakes import MARKUP
+from support.waiting import CEILING_SECONDS
 
 from datasites.pages.daily import run_stream
 from datasites.pages.daily.run_lines import RunLine, line_of
@@ -27,7 +28,9 @@ ENGLISH, CHINESE = read_languages().values()
 @contextmanager
 def browsing(console: ConsoleOfFakes, name: str) -> Iterator[httpx.Client]:
     headers = {"origin": console.url, "sec-fetch-site": "same-origin"}
-    with httpx.Client(base_url=console.url, headers=headers, cookies=console.session_of(name)) as client:
+    with httpx.Client(
+        base_url=console.url, headers=headers, cookies=console.session_of(name), timeout=CEILING_SECONDS
+    ) as client:
         yield client
 
 
@@ -132,7 +135,7 @@ def test_an_open_page_does_not_keep_a_session_and_its_stream_ends_with_it(own_co
             assert next(lines) == "event: runs"
             own_console.clock.now += 301
             assert "event: ended" in list(lines)
-    assert httpx.get(f"{own_console.url}/runs/events").status_code == 303
+    assert httpx.get(f"{own_console.url}/runs/events", timeout=CEILING_SECONDS).status_code == 303
 
 
 def heard(stream: RunStream, *, session: str = "s", times: int = 1) -> list[str]:

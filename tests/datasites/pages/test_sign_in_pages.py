@@ -18,6 +18,7 @@ from support.console_pages import (
     SESSION_COOKIE,
     ConsoleOfFakes,
 )
+from support.waiting import CEILING_SECONDS
 
 from datasites.access.people import REVIEWER
 from datasites.access.throttle import FREE_TRIES
@@ -114,14 +115,16 @@ def test_a_session_that_a_browser_had_before_is_not_the_one_after_a_sign_in(
     (after,) = [one for one in context.cookies() if one["name"] == SESSION_COOKIE]
     assert after["value"] != fixed["value"] and len(after["value"]) >= 43
     assert (after["httpOnly"], after["sameSite"]) == (True, "Strict")
-    assert httpx.get(own_console.url, cookies={SESSION_COOKIE: fixed["value"]}).status_code == 303
+    assert (
+        httpx.get(own_console.url, cookies={SESSION_COOKIE: fixed["value"]}, timeout=CEILING_SECONDS).status_code == 303
+    )
 
 
 def test_a_sign_in_ends_the_session_that_the_browser_had(own_console: ConsoleOfFakes) -> None:
     before = own_console.session_of(REVIEWER_NAME)
-    with httpx.Client(base_url=own_console.url, cookies=before) as client:
+    with httpx.Client(base_url=own_console.url, cookies=before, timeout=CEILING_SECONDS) as client:
         token = client.get("/first-password").text.split('name="form_token" value="')[1][:64]
         form = {"form_token": token, "name": ADMIN_NAME, "password": PASSWORD}
         answer = client.post("/sign-in", data=form, headers={"origin": own_console.url})
     assert answer.status_code == 303
-    assert httpx.get(own_console.url, cookies=before).status_code == 303
+    assert httpx.get(own_console.url, cookies=before, timeout=CEILING_SECONDS).status_code == 303

@@ -84,7 +84,7 @@ def over(url: str, seed: bytes = SEED) -> Iterator[DatasiteClient]:
     """The researcher's routes over the platform's own channel, but without TLS."""
     channel = SecureChannel.__new__(SecureChannel)
     channel.datasite, channel.url = "datasite", url
-    channel.http = httpx.Client(base_url=url, trust_env=False)
+    channel.http = httpx.Client(base_url=url, trust_env=False, timeout=CEILING_SECONDS)
     with contextlib.closing(channel):
         yield DatasiteClient(channel, seed)
 

@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from support.console_pages import ADMIN_NAME, serving
+from support.waiting import CEILING_SECONDS
 
 from datasites.cli import main
 from datasites.config import DatasiteConfig
@@ -48,7 +49,7 @@ def test_browsers_and_commands_come_by_tls_under_the_certificates_names(
     file, key = certificate(tmp_path)
     with serving(tmp_path, tls=read_tls(file, key)) as console:
         trusting = ssl.create_default_context(cafile=str(file))
-        with httpx.Client(base_url=console.url, verify=trusting) as client:
+        with httpx.Client(base_url=console.url, verify=trusting, timeout=CEILING_SECONDS) as client:
             answer = client.get("/sign-in")
             cookie = answer.headers["set-cookie"]
             assert cookie.startswith("__Host-wanwu-north-browser=") and "; Secure" in cookie and "Path=/" in cookie

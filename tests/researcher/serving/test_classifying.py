@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from support.dicom_files import made, written
 from support.served_models import SIDE, ServedModel, as_file, colour_model, names, one_colour, served
+from support.waiting import CEILING_SECONDS
 
 from datasites.picture_files.decode import decode
 from policies.plans.picture_form import PictureForm
@@ -20,7 +22,8 @@ CERTAIN = 0.9999092
 
 
 def _post(server: ServedModel, content: bytes, **how: object) -> httpx.Response:
-    return httpx.post(f"{server.url}/v1/classify", content=content, headers={"content-type": "image/png"}, **how)  # type: ignore[arg-type]
+    asked: Any = {"content": content, "headers": {"content-type": "image/png"}, "timeout": CEILING_SECONDS, **how}
+    return httpx.post(f"{server.url}/v1/classify", **asked)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP", "WEBP"])
@@ -36,7 +39,7 @@ def test_a_picture_as_the_body_gets_its_classes_most_probable_first(server: Serv
 
 def test_several_pictures_of_a_form_are_answered_in_their_order(server: ServedModel) -> None:
     files = [("pictures", (f"{place}.png", as_file(one))) for place, one in enumerate((GREEN, RED, GREEN))]
-    found = httpx.post(f"{server.url}/v1/classify", files=files).json()["pictures"]
+    found = httpx.post(f"{server.url}/v1/classify", files=files, timeout=CEILING_SECONDS).json()["pictures"]
     assert [one["classes"][0]["name"] for one in found] == ["green", "red", "green"]
 
 
@@ -93,7 +96,7 @@ def test_a_frame_of_a_file_that_holds_several_is_chosen_by_its_number(server: Se
 
 
 def test_what_the_model_says_of_itself_is_answered(server: ServedModel) -> None:
-    facts = httpx.get(f"{server.url}/v1/model").json()
+    facts = httpx.get(f"{server.url}/v1/model", timeout=CEILING_SECONDS).json()
     assert facts["class_names"] == ["red", "green", "blue"]
     assert facts["model"] == "ab" * 32
     assert "Not a medical device" in facts["use"]

@@ -45,10 +45,10 @@ def _many(count: int) -> list[tuple[str, tuple[str, bytes]]]:
 def test_more_pictures_or_bytes_than_are_taken_are_refused(model: Path) -> None:
     with served(model, max_pictures=2, max_request_bytes=2000) as server:
         address = f"{server.url}/v1/classify"
-        assert httpx.post(address, files=_many(2)).status_code == 200
-        assert httpx.post(address, files=_many(3)).status_code == 413
-        announced = httpx.post(address, content=bytes(2001))
-        in_chunks = httpx.post(address, content=iter([bytes(1001)] * 2))
+        assert httpx.post(address, files=_many(2), timeout=CEILING_SECONDS).status_code == 200
+        assert httpx.post(address, files=_many(3), timeout=CEILING_SECONDS).status_code == 413
+        announced = httpx.post(address, content=bytes(2001), timeout=CEILING_SECONDS)
+        in_chunks = httpx.post(address, content=iter([bytes(1001)] * 2), timeout=CEILING_SECONDS)
     for refused in (announced, in_chunks):
         assert (refused.status_code, refused.json()["code"]) == (413, "WW604")
         assert "at most 2000 bytes" in refused.json()["error"]
@@ -68,17 +68,22 @@ def test_more_pictures_or_bytes_than_are_taken_are_refused(model: Path) -> None:
     ids=["empty", "no part", "cut", "empty part", "no boundary", "odd boundary", "long head"],
 )
 def test_a_request_without_a_whole_picture_is_malformed(server: ServedModel, content: bytes, kind: str) -> None:
-    answer = httpx.post(f"{server.url}/v1/classify", content=content, headers={"content-type": kind.encode("latin-1")})
+    answer = httpx.post(
+        f"{server.url}/v1/classify",
+        content=content,
+        headers={"content-type": kind.encode("latin-1")},
+        timeout=CEILING_SECONDS,
+    )
     assert (answer.status_code, answer.json()["code"]) == (400, "WW611")
     assert "curl" in answer.json()["error"]
 
 
 def test_arguments_routes_and_methods_that_are_none_are_refused_in_the_one_shape(server: ServedModel) -> None:
     answers = [
-        httpx.post(f"{server.url}/v1/classify", content=PICTURE, params={"frame": "first"}),
-        httpx.post(f"{server.url}/v1/saliency", content=PICTURE, params={"class": "violet"}),
-        httpx.get(f"{server.url}/nowhere"),
-        httpx.get(f"{server.url}/v1/classify"),
+        httpx.post(f"{server.url}/v1/classify", content=PICTURE, params={"frame": "first"}, timeout=CEILING_SECONDS),
+        httpx.post(f"{server.url}/v1/saliency", content=PICTURE, params={"class": "violet"}, timeout=CEILING_SECONDS),
+        httpx.get(f"{server.url}/nowhere", timeout=CEILING_SECONDS),
+        httpx.get(f"{server.url}/v1/classify", timeout=CEILING_SECONDS),
     ]
     assert [one.status_code for one in answers] == [400, 400, 404, 405]
     assert all(set(one.json()) == {"code", "error"} for one in answers)
@@ -89,13 +94,20 @@ def test_a_token_is_asked_for_where_anything_of_the_model_is_told(model: Path) -
     with served(model, token=TOKEN) as server:
         for path in ("/v1/model", "/metrics"):
             for given in ("", "Bearer 0123456789abcdeg", f"Basic {TOKEN.decode()}", "Bearer"):
-                answer = httpx.get(server.url + path, headers={"authorization": given} if given else {})
+                answer = httpx.get(
+                    server.url + path, headers={"authorization": given} if given else {}, timeout=CEILING_SECONDS
+                )
                 assert (answer.status_code, answer.json()["code"]) == (401, "WW903")
                 assert answer.headers["www-authenticate"] == "Bearer"
-        assert httpx.post(f"{server.url}/v1/classify", content=PICTURE).status_code == 401
+        assert httpx.post(f"{server.url}/v1/classify", content=PICTURE, timeout=CEILING_SECONDS).status_code == 401
         with_it = {"authorization": f"Bearer {TOKEN.decode()}"}
-        assert httpx.post(f"{server.url}/v1/classify", content=PICTURE, headers=with_it).status_code == 200
-        assert httpx.get(f"{server.url}/health/ready").status_code == 200
+        assert (
+            httpx.post(
+                f"{server.url}/v1/classify", content=PICTURE, headers=with_it, timeout=CEILING_SECONDS
+            ).status_code
+            == 200
+        )
+        assert httpx.get(f"{server.url}/health/ready", timeout=CEILING_SECONDS).status_code == 200
 
 
 def test_a_token_file_is_read_only_where_it_is_a_secret(tmp_path: Path) -> None:
@@ -130,7 +142,7 @@ def test_loopback_takes_neither(host: str) -> None:
 
 
 def test_a_page_from_elsewhere_cannot_ask_under_its_own_name(server: ServedModel) -> None:
-    answer = httpx.get(f"{server.url}/v1/model", headers={"host": "elsewhere.example"})
+    answer = httpx.get(f"{server.url}/v1/model", headers={"host": "elsewhere.example"}, timeout=CEILING_SECONDS)
     assert (answer.status_code, answer.json()["code"]) == (421, "WW612")
 
 
@@ -143,13 +155,13 @@ def test_what_does_not_fit_is_told_when_to_come_again_and_nothing_of_it_is_kept(
         )
         first.start()
         assert held.asked.wait(CEILING_SECONDS)
-        busy = httpx.post(address, content=PICTURE)
+        busy = httpx.post(address, content=PICTURE, timeout=CEILING_SECONDS)
         held.let.set()
         first.join()
         assert (busy.status_code, busy.json()["code"], busy.headers["retry-after"]) == (503, "WW902", "1")
         assert found[0].status_code == 200
         assert wait_for(lambda: server.classifier.room.taken == 0)
-        assert httpx.post(address, content=PICTURE).status_code == 200
+        assert httpx.post(address, content=PICTURE, timeout=CEILING_SECONDS).status_code == 200
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +206,11 @@ def test_a_head_without_an_end_is_cut_off(server: ServedModel) -> None:
 
 
 def test_every_answer_carries_the_security_headers_and_is_not_kept(server: ServedModel) -> None:
-    for answer in (httpx.get(server.url), httpx.get(f"{server.url}/nowhere"), httpx.get(f"{server.url}/health")):
+    for answer in (
+        httpx.get(server.url, timeout=CEILING_SECONDS),
+        httpx.get(f"{server.url}/nowhere", timeout=CEILING_SECONDS),
+        httpx.get(f"{server.url}/health", timeout=CEILING_SECONDS),
+    ):
         assert answer.headers["cache-control"] == "no-store"
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "unsafe" not in answer.headers["content-security-policy"]
@@ -207,7 +223,7 @@ def test_an_unforeseen_failure_is_told_and_logged_without_its_text(
     held = Held(model)
     held.probabilities = lambda pictures: [][len("PLANTED-NAME")]  # type: ignore[method-assign]
     with served(model, session=held) as server:
-        answer = httpx.post(f"{server.url}/v1/classify", content=PICTURE)
+        answer = httpx.post(f"{server.url}/v1/classify", content=PICTURE, timeout=CEILING_SECONDS)
     assert (answer.status_code, answer.json()["code"]) == (500, "WW901")
     assert "IndexError at test_port.py" in caplog.text
     assert "out of range" not in caplog.text + answer.text
@@ -215,10 +231,10 @@ def test_an_unforeseen_failure_is_told_and_logged_without_its_text(
 
 def test_counts_for_prometheus_hold_no_name_and_no_class(server: ServedModel) -> None:
     files = [("pictures", ("PLANTED-NAME.png", np.random.default_rng(0).bytes(100)))]
-    httpx.post(f"{server.url}/v1/classify", files=files)
-    httpx.post(f"{server.url}/v1/classify", content=PICTURE)
-    httpx.get(f"{server.url}/PLANTED-PATH")
-    found = httpx.get(f"{server.url}/metrics")
+    httpx.post(f"{server.url}/v1/classify", files=files, timeout=CEILING_SECONDS)
+    httpx.post(f"{server.url}/v1/classify", content=PICTURE, timeout=CEILING_SECONDS)
+    httpx.get(f"{server.url}/PLANTED-PATH", timeout=CEILING_SECONDS)
+    found = httpx.get(f"{server.url}/metrics", timeout=CEILING_SECONDS)
     assert found.headers["content-type"].startswith("text/plain")
     lines = dict(line.rsplit(" ", 1) for line in found.text.splitlines() if not line.startswith("#"))
     assert float(lines['wanwu_refused_total{reason="no_picture"}']) >= 1
@@ -229,7 +245,7 @@ def test_counts_for_prometheus_hold_no_name_and_no_class(server: ServedModel) ->
 
 
 def test_the_description_of_the_routes_has_examples_and_the_errors(server: ServedModel) -> None:
-    described = httpx.get(f"{server.url}/openapi.json").json()
+    described = httpx.get(f"{server.url}/openapi.json", timeout=CEILING_SECONDS).json()
     asked = described["paths"]["/v1/classify"]["post"]
     assert set(asked["responses"]) >= {"200", "400", "401", "413", "422", "503", "504"}
     assert {"image/png", "application/dicom", "multipart/form-data"} <= set(asked["requestBody"]["content"])

@@ -15,6 +15,7 @@ from PIL import Image
 from support.dicom_files import made, written
 from support.made_files import chunk
 from support.served_models import SIDE, ServedModel, as_file, one_colour, served
+from support.waiting import CEILING_SECONDS
 
 PICTURE = np.random.default_rng(3).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
 
@@ -59,7 +60,7 @@ REFUSED = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_cannot_be_taken_is_refused_with_what_to_do(server: ServedModel, what: str) -> None:
     content, told = REFUSED[what]
-    answer = httpx.post(f"{server.url}/v1/classify", content=content)
+    answer = httpx.post(f"{server.url}/v1/classify", content=content, timeout=CEILING_SECONDS)
     assert answer.status_code == 422
     assert answer.json()["code"] == "WW201"
     assert told in answer.json()["error"]
@@ -68,28 +69,31 @@ def test_what_cannot_be_taken_is_refused_with_what_to_do(server: ServedModel, wh
 def test_inks_with_adobes_mark_are_taken(server: ServedModel) -> None:
     file = io.BytesIO()
     Image.fromarray(PICTURE).convert("CMYK").save(file, "JPEG")
-    assert httpx.post(f"{server.url}/v1/classify", content=file.getvalue()).status_code == 200
+    assert httpx.post(f"{server.url}/v1/classify", content=file.getvalue(), timeout=CEILING_SECONDS).status_code == 200
 
 
 def test_frames_of_a_dicom_file_are_chosen_by_number_and_no_other_is_there(server: ServedModel, tmp_path: Path) -> None:
     frames = np.stack([np.full((SIDE, SIDE), level) for level in (0, 100, 255)])
     content = written(made(frames, frames=3), tmp_path / "three.dcm").read_bytes()
     address = f"{server.url}/v1/classify"
-    refused = httpx.post(address, content=content)
+    refused = httpx.post(address, content=content, timeout=CEILING_SECONDS)
     assert (refused.status_code, "?frame=N" in refused.json()["error"]) == (422, True)
-    assert httpx.post(address, content=content, params={"frame": 2}).status_code == 200
-    assert "no picture of this number" in httpx.post(address, content=content, params={"frame": 3}).json()["error"]
+    assert httpx.post(address, content=content, params={"frame": 2}, timeout=CEILING_SECONDS).status_code == 200
+    assert (
+        "no picture of this number"
+        in httpx.post(address, content=content, params={"frame": 3}, timeout=CEILING_SECONDS).json()["error"]
+    )
 
 
 def test_dicom_without_pixels_and_cut_dicom_are_refused(server: ServedModel, tmp_path: Path) -> None:
     whole = written(made(np.zeros((SIDE, SIDE))), tmp_path / "one.dcm").read_bytes()
-    answer = httpx.post(f"{server.url}/v1/classify", content=whole[:-100])
+    answer = httpx.post(f"{server.url}/v1/classify", content=whole[:-100], timeout=CEILING_SECONDS)
     assert (answer.status_code, "shorter or longer" in answer.json()["error"]) == (422, True)
 
 
 def test_of_several_pictures_the_refused_one_is_told_by_its_number(server: ServedModel) -> None:
     files = [("pictures", ("patient-name.png", content)) for content in (as_file(PICTURE), b"no picture", b"nor this")]
-    answer = httpx.post(f"{server.url}/v1/classify", files=files)
+    answer = httpx.post(f"{server.url}/v1/classify", files=files, timeout=CEILING_SECONDS)
     assert answer.status_code == 422
     assert "(Number 2 of 3.)" in answer.json()["error"]
     assert "patient" not in answer.text
@@ -97,7 +101,7 @@ def test_of_several_pictures_the_refused_one_is_told_by_its_number(server: Serve
 
 def test_pixels_are_counted_before_they_are_decoded(model: Path) -> None:
     with served(model, max_pixels=SIDE * SIDE - 1) as server:
-        answer = httpx.post(f"{server.url}/v1/classify", content=as_file(PICTURE))
+        answer = httpx.post(f"{server.url}/v1/classify", content=as_file(PICTURE), timeout=CEILING_SECONDS)
     assert (answer.status_code, "--max_pixels" in answer.json()["error"]) == (422, True)
 
 
@@ -106,7 +110,7 @@ def test_files_with_changed_bytes_are_answered_or_refused_and_never_a_failure(
 ) -> None:
     dicom = written(made(np.zeros((SIDE, SIDE))), tmp_path / "one.dcm").read_bytes()
     drawn, statuses = random.Random(5), set()
-    with httpx.Client() as client:
+    with httpx.Client(timeout=CEILING_SECONDS) as client:
         for whole in (as_file(PICTURE), as_file(PICTURE, "JPEG"), as_file(PICTURE, "TIFF"), dicom):
             for _ in range(40):
                 changed = bytearray(whole)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.served_models import SIDE, ServedModel, as_file
+from support.waiting import CEILING_SECONDS
 
 from researcher.serving.saliency import PARTS, covered
 
@@ -27,7 +28,9 @@ def test_the_part_that_makes_the_class_is_found(server: ServedModel) -> None:
     picture = np.full((SIDE, SIDE, 3), 60, dtype=np.uint8)
     side = SIDE // PARTS
     picture[2 * side : 3 * side, 5 * side : 6 * side] = (255, 0, 0)
-    answer = httpx.post(f"{server.url}/v1/saliency", content=as_file(picture), params={"class": "red"}).json()
+    answer = httpx.post(
+        f"{server.url}/v1/saliency", content=as_file(picture), params={"class": "red"}, timeout=CEILING_SECONDS
+    ).json()
     drops = np.asarray(answer["drops"])
     assert drops.shape == (PARTS, PARTS)
     assert np.unravel_index(drops.argmax(), drops.shape) == (2, 5)
@@ -38,7 +41,7 @@ def test_the_part_that_makes_the_class_is_found(server: ServedModel) -> None:
 
 def test_a_drop_is_the_difference_of_two_answers_of_the_model(server: ServedModel) -> None:
     picture = np.random.default_rng(2).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-    answer = httpx.post(f"{server.url}/v1/saliency", content=as_file(picture)).json()
+    answer = httpx.post(f"{server.url}/v1/saliency", content=as_file(picture), timeout=CEILING_SECONDS).json()
     session = server.classifier.session
     of = session.about.class_names.index(answer["name"])
     whole = session.probabilities(picture[None])[0]
