@@ -28,6 +28,7 @@ LONGEST = (
     "datasites/training",
     "datasites/pysyft",
     "researcher/simulation",
+    "researcher/exports",
 )
 
 
