@@ -102,7 +102,8 @@ class SecureChannel:
             timeout_seconds: Between two pieces of bytes; the channel's if None.
 
         Raises:
-            FederationError: The answer has more than `most` bytes, or its head more than a head may have.
+            FederationError: The answer has more than `most` bytes, or its head more than a head may have, or its body
+                comes too slowly.
             DatasiteNotTrusted: What answers there is not the hospital.
             DatasiteUnreachable: Nothing answers, or the connection is closed before the answer, which is all that
                 someone learns whose certificate is not of this hospital's authority.
@@ -168,7 +169,7 @@ def signs_of_life(system: object) -> list[tuple[int, int, int]]:
 
 
 class _WatchedTransport(httpx.HTTPTransport):
-    """Connections on which every answer's head is within its limits."""
+    """Connections on which every answer's head is within its limits, and its body comes forward."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         watch(request)
@@ -178,7 +179,8 @@ class _WatchedTransport(httpx.HTTPTransport):
 def transport_of(context: ssl.SSLContext) -> httpx.HTTPTransport:
     """Connections that are kept open, and end where nothing of the other side's system comes through any more.
 
-    An answer whose head goes over its limits (`answer_head`) raises `FederationError`.
+    An answer whose head goes over its limits (`answer_head`), or whose body comes too slowly (`answer_body`), raises
+    `FederationError`.
     """
     transport = _WatchedTransport(verify=context, trust_env=False)
     transport._pool = httpcore.ConnectionPool(  # httpx has no way to name the backend

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 
 from policies.errors import FederationError
+from researcher.hospitals.connections.answer_body import AnswerBody
 
 if TYPE_CHECKING:
     import httpx
@@ -84,13 +85,17 @@ class AnswerHead:
 
 
 def watch(request: httpx.Request) -> None:
-    """Limits the head of a request's answer; for requests over `ReadAhead` connections."""
+    """Limits the head of a request's answer, and its body's pace; for requests over `ReadAhead` connections."""
 
     def trace(event: str, _told: Mapping[str, Any]) -> None:
         if event.endswith("receive_response_headers.started"):
             _now_read.head = AnswerHead(request.url.netloc.decode())
         elif event.endswith(("receive_response_headers.complete", "receive_response_headers.failed")):
             _now_read.head = None
+        elif event.endswith("receive_response_body.started"):
+            _now_read.body = AnswerBody(request.url.netloc.decode())
+        elif event.endswith(("receive_response_body.complete", "receive_response_body.failed")):
+            _now_read.body = None
 
     request.extensions["trace"] = trace
 
@@ -99,3 +104,9 @@ def head_being_read() -> AnswerHead | None:
     """The head of which this thread reads; None where it reads a body, or for a client without `watch`."""
     head: AnswerHead | None = getattr(_now_read, "head", None)
     return head
+
+
+def body_being_read() -> AnswerBody | None:
+    """The body of which this thread reads; None for a client without `watch`."""
+    body: AnswerBody | None = getattr(_now_read, "body", None)
+    return body

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpcore
 
-from researcher.hospitals.connections.answer_head import head_being_read
+from researcher.hospitals.connections.answer_head import body_being_read, head_being_read
 
 RECORD_BYTES = 1 << 14
 """The most plain bytes of one TLS record (RFC 8446, 5.1)."""
@@ -39,11 +39,17 @@ class ReadAhead(httpcore.NetworkStream):
             httpcore.ReadTimeout: Nothing came in time.
             httpcore.ReadError: The connection broke before anything came. Where it breaks behind the first record, the
                 next read says so.
-            FederationError: What is read is an answer's head, and it goes over its limits (`answer_head`).
+            FederationError: What is read is an answer's head, and it goes over its limits (`answer_head`), or its body,
+                and it comes too slowly (`answer_body`).
         """
         head = head_being_read()
         if head is not None:  # a record at a time: how much of more is body is not known here
             return head.read(partial(self._stream.read, max_bytes), timeout)
+        come, body = partial(self._come, max_bytes), body_being_read()
+        return come(timeout) if body is None else body.read(come, timeout)
+
+    def _come(self, max_bytes: int, timeout: float | None) -> bytes:
+        """The next record, and what has come behind a full one."""
         first = self._stream.read(max_bytes, timeout)
         if len(first) < RECORD_BYTES:
             return first
