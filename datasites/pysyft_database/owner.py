@@ -1,4 +1,4 @@
-"""Whose a database in PostgreSQL is: one row says which datasite's, and which copy. It stays in the hospital."""
+"""The owner of a database in PostgreSQL: one row says which datasite's it is, and which copy. It stays in the hospital."""
 
 from __future__ import annotations
 
