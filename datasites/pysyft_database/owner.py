@@ -1,4 +1,4 @@
-"""The owner of a database in PostgreSQL: one row says which datasite's it is, and which copy. It stays in the hospital."""
+"""The owner of a database in PostgreSQL: which datasite it is, and which copy of its rows. It stays in the hospital."""
 
 from __future__ import annotations
 
