@@ -72,8 +72,8 @@ def membership(report: StudyReport) -> tuple[str, ...]:
     allowed = (
         "The study trained without differential privacy: nothing bounds what a test can find."
         if found.epsilon is None
-        else f"In what was charged ({rounded.at_delta(found.epsilon, found.delta)}) no test can have "
-        f"more than AUC {found.allowed_auc:.3f}, nor find more than {percent(found.allowed_tpr)} at "
+        else f"In what was charged (epsilon {rounded.cost(found.epsilon)} at delta {rounded.number(found.delta)}) no "
+        f"test can have more than AUC {found.allowed_auc:.3f}, nor find more than {percent(found.allowed_tpr)} at "
         f"{FALSE_ALARM_RATE:.0%} false alarms."
     )
     return (
