@@ -107,6 +107,9 @@ def test_a_restart_finds_what_was_there_and_one_without_the_server_says_so(
     assert any(DatabaseUnavailable.code in one["text"] for one in problems(west))
     assert {one: one.stat().st_mtime_ns for one in before} == before
     server.start()
+    west.configure(pysyft_database="")
+    assert any("config.toml says none" in one["text"] for one in problems(west))
+    west.configure(pysyft_database=server.address("west"))
     west.start(forked=True)
     west.wait_until_ready()
     assert round_of(west, study, 0)["state"] == "done"
