@@ -14,6 +14,7 @@ import numpy as np
 from datasites.training.randomness.randomness import SecureRandom
 from policies.plans.training import TrainingPlan
 
+_HARDLY_EVER = 60 * math.log(2)
 EMPTY = -1
 """In place of a picture's index: nobody's picture, computed and not counted."""
 
@@ -84,7 +85,35 @@ class BatchShape:
 
 
 def most_drawn(plan: TrainingPlan, public_size: int) -> int:
-    """How many units fit into a step without more batches: those expected, and the plan's margin."""
+    """How many units fit into a step without more batches: those expected, and the plan's margin.
+
+    Guarantees:
+        With an own model or an own loss, a step is that full with a chance of at most 2^-60. The look before a run may
+        miss that such a graph's gradients depend on places: a part of it may be at rest with made-up weights. While a
+        draw fits, places are drawn, and nobody's depends on who else is there.
+    """
     rate = plan.sample_rate
     room = plan.run.batch_margin * math.sqrt(public_size * rate * (1 - rate))
-    return max(1, min(public_size, math.ceil(public_size * rate + room)))
+    most = math.ceil(public_size * rate + room)
+    if plan.model.is_own or plan.objective.is_own:
+        most = max(most, _hardly_ever_drawn(public_size, rate))
+    return max(1, min(public_size, most))
+
+
+def _hardly_ever_drawn(size: int, rate: float) -> int:
+    """The least number of `size` units that are all drawn with a chance of at most 2^-60, by Chernoff's bound; `size`
+    where there is none."""
+    low, high = math.floor(size * rate), size
+    while low < high:
+        middle = (low + high) // 2
+        if middle > size * rate and size * _divergence(middle / size, rate) >= _HARDLY_EVER:
+            high = middle
+        else:
+            low = middle + 1
+    return high
+
+
+def _divergence(share: float, rate: float) -> float:
+    """The Kullback-Leibler divergence of a coin that falls so often from one with the rate, in nats."""
+    found = share * math.log(share / rate)
+    return found + (1 - share) * math.log((1 - share) / (1 - rate)) if share < 1 else found

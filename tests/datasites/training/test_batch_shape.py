@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
 import pytest
 from scipy import stats
+from support.own_losses import focal, loss_graph, own_objective
+from support.own_models import own_graph, own_spec
 
 from datasites.training.dp_sgd.batch_shape import EMPTY, BatchShape, most_drawn
 from datasites.training.randomness.randomness import SecureRandom
 from policies.plans.training import ModelSpec, RunSpec, TrainingPlan
+
+OWN_MODEL = {"model": own_spec(own_graph())}
+OWN_LOSS = {"model": ModelSpec("linear", (4, 4, 1), 3), "objective": own_objective(loss_graph(focal))}
 
 
 def plan(rate, **run):
@@ -35,6 +41,17 @@ def test_a_draw_above_the_margin_is_as_rare_as_the_documentation_says():
     }
     assert max(chances.values()) < 2e-4
     assert max(chance for (rate, size), chance in chances.items() if rate * size >= 100) < 5e-6
+
+
+@pytest.mark.parametrize("rate", [1e-6, 0.001, 0.05, 0.5, 0.9, 0.999999, 1.0])
+@pytest.mark.parametrize("size", [1, 50, 1000, 500_000])
+@pytest.mark.parametrize("changes", [OWN_LOSS, OWN_MODEL], ids=["loss", "model"])
+def test_with_an_own_graph_a_step_is_full_once_in_two_to_the_sixty(rate, size, changes):
+    own = replace(plan(rate, batch_margin=3), **changes)
+    most = most_drawn(own, size)
+    assert most_drawn(plan(rate, batch_margin=3), size) <= most <= size
+    assert most == size or stats.binom.sf(most - 1, size, rate) <= 2.0**-60
+    assert most_drawn(replace(own, run=RunSpec("cpu", batch_margin=20)), size) >= most
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
