@@ -32,6 +32,7 @@ OF_OTHERS = {
     *("--query-gpu", "--python", "--clear", "--no-deps", "--logdir", "--data-binary"),
     "--files",
     "--accent",
+    *("--require-hashes", "--no-build", "--encoding", "--template"),
     "--now",
     "--create",
 }

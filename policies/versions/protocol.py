@@ -112,13 +112,13 @@ def check_datasite(
         there = f", or use Wanwu {told(it.release.minor_version)} here" if it.release else ""
         raise VersionMismatch(
             f"Datasite '{datasite}' runs Wanwu {theirs}; the researcher's side here is {here} and works with "
-            f"datasites of {span(minors)}. Nothing was submitted or spent. Ask the hospital to update to Wanwu "
+            f"datasites of {span(minors)}. Nothing more was submitted or spent. Ask the hospital to update to Wanwu "
             f"{told(minors[-1])}{there}."
         )
     if not set(it.protocols) & set(protocols):
         raise VersionMismatch(
             f"Datasite '{datasite}' runs Wanwu {it.release} and speaks {_spoken(it.protocols)}; the researcher's side "
-            f"here is {here} and speaks {_spoken(protocols)}. Nothing was submitted or spent. Install Wanwu "
+            f"here is {here} and speaks {_spoken(protocols)}. Nothing more was submitted or spent. Install Wanwu "
             f"{told(it.release.minor_version)} here."
         )
     return it.release

@@ -17,6 +17,7 @@ from pathlib import Path
 from policies.errors import ConverterMissing, ExportRefused
 
 PLACE = Path(__file__).parent / "environments"
+WHEELS_BY_DIGEST = ("--no-deps", "--require-hashes", "--no-build")
 _TOLD = 600  # characters of a converter's last words
 
 
@@ -51,7 +52,8 @@ class Converter:
         return (self.environment / ".installed").is_file()
 
     def set_up(self) -> None:
-        """Makes its environment with uv, from its closure, which says every version and the digest of every file.
+        """Makes its environment with uv, from its closure, which says every version and the digest of every wheel. Nothing is built: what
+        builds would be named by no digest.
 
         Raises:
             ConverterMissing: uv is not here, or cannot install it.
@@ -63,7 +65,7 @@ class Converter:
         python = ["--python", str(self._python)]
         for arguments in (
             ["venv", "--clear", "--python", sys.executable, str(self.environment)],
-            ["pip", "install", "--no-deps", "--require-hashes", *python, "-r", str(PLACE / f"{self.name}.txt")],
+            ["pip", "install", *WHEELS_BY_DIGEST, *python, "-r", str(PLACE / f"{self.name}.txt")],
         ):
             ran = subprocess.run([uv, *arguments], capture_output=True, text=True, check=False)
             if ran.returncode:

@@ -24,7 +24,7 @@ from researcher.studies.conversation import Conversation
 from researcher.studies.decisions import OnChange
 from researcher.studies.everywhere import OnMissing, at_each
 from researcher.studies.kept_plan import GRAPH_FILE, LOSS_FILE, RECEIPTS, STUDY_FILE
-from researcher.studies.taking_part.canary_end import CanaryEnd
+from researcher.studies.taking_part.canary_end import CanaryEnd, canary_ends
 from researcher.studies.taking_part.roster import Roster
 
 __all__ = ["RECEIPTS", "STUDY_FILE", "Submission"]
@@ -142,9 +142,14 @@ class Submission(Conversation, Generic[P]):
             values = json.loads((folder / STUDY_FILE).read_text())
             requests = {name: CodeRequest(**request) for name, request in values["requests"].items()}
             plan, refused = parse(values["plan"]), dict(values.get("refused", {}))
-            canaries = {name: CanaryEnd.of(end) for name, end in values.get("canaries", {}).items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            canaries = canary_ends(values.get("canaries", {}))
+        except OSError as error:
             raise ConfigError(f"{folder} holds no study. Submit one first.") from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ConfigError(
+                f"{folder / STUDY_FILE} was changed or cut, so it holds no study that can go on. Take the folder's "
+                "original, or a copy of it: hospitals charge a study that is submitted again."
+            ) from error
         apart = sorted(set(requests) - set(federation.hospitals))
         if missing := [name for name in apart if name not in federation.missing]:
             raise ConfigError(f"The study runs at {', '.join(missing)} too. Connect with its credentials.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -43,4 +44,17 @@ class CanaryEnd:
 
     def told(self) -> str:
         """It in a line: `passed (2026-11-29)`, `failed (2026-11-29): WW501: ...`."""
-        return f"{'passed' if self.passed else 'failed'} ({self.at[:10]}){self.reason and f': {self.reason}'}"
+        reason = self.reason.strip(" :")
+        return f"{'passed' if self.passed else 'failed'} ({self.at[:10]}){reason and f': {reason}'}"
+
+
+def canary_ends(values: object) -> dict[str, CanaryEnd]:
+    """Datasite → how its canary ended, from a file's plain values; without those that cannot be read.
+
+    They are told, and decide nothing: a study goes on without them.
+    """
+    found = {}
+    for name, end in values.items() if isinstance(values, Mapping) else ():
+        with contextlib.suppress(KeyError, TypeError):
+            found[str(name)] = CanaryEnd.of(end)
+    return found

@@ -50,7 +50,7 @@ def test_a_datasite_of_three_minor_versions_back_is_worked_with_and_of_four_is_t
         check_datasite(Told(Release(0, 2, 4), (1,)), "north", here=NEWER, minors=LATER)
     assert refused.value.public == (
         "Datasite 'north' runs Wanwu 0.2.4; the researcher's side here is 0.6.1 and works with datasites of 0.3 to "
-        "0.6. Nothing was submitted or spent. Ask the hospital to update to Wanwu 0.6, or use Wanwu 0.2 here."
+        "0.6. Nothing more was submitted or spent. Ask the hospital to update to Wanwu 0.6, or use Wanwu 0.2 here."
     )
 
 
@@ -78,7 +78,7 @@ def test_a_protocol_that_a_side_does_not_speak_is_refused_by_it_with_both_releas
         check_datasite(Told(Release(0, 9, 0), (2, 3)), "north", here=NOW)
     assert refused.value.public == (
         "Datasite 'north' runs Wanwu 0.9.0 and speaks protocol 2 and 3; the researcher's side here is 0.2.0 and speaks "
-        "protocol 1. Nothing was submitted or spent. Install Wanwu 0.9 here."
+        "protocol 1. Nothing more was submitted or spent. Install Wanwu 0.9 here."
     )
     with pytest.raises(VersionMismatch, match="speaks no protocol that it names"):
         check_datasite(Told(NOW, ()), "north")

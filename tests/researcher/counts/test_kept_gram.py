@@ -129,6 +129,7 @@ def test_a_studys_result_tells_both(kept, tmp_path):
     epsilon = {name: one.epsilon for name, one in spent.items()}
     record = RoundRecord(1, ("north", "south"), 0.5, 0.5, ((1, 0), (0, 1)), dict.fromkeys(PHASES, 1.0), 1, 1, epsilon)
     study = SimpleNamespace(
+        canaries={},
         plan=STUDY,
         folder=tmp_path,
         requests={"north": None, "south": None},

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
+import tarfile
 import zipfile
 from contextlib import nullcontext
 from dataclasses import replace
@@ -68,19 +70,29 @@ def test_a_closure_pins_every_package_by_the_digests_of_its_files_and_names_no_h
     assert packages and [line for line in packages if not pin.fullmatch(line)] == []
 
 
-@pytest.mark.parametrize("is_right", [True, False])
-def test_a_file_of_another_digest_is_not_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_right: bool
+@pytest.mark.parametrize("given", ["wheel", "another file's digest", "source"])
+def test_only_a_wheel_of_the_closures_digest_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:
-    wheel = _empty_wheel(tmp_path)
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest() if is_right else "0" * 64
+    file = _empty_source(tmp_path) if given == "source" else _empty_wheel(tmp_path)
+    digest = "0" * 64 if "another" in given else hashlib.sha256(file.read_bytes()).hexdigest()
     (tmp_path / "litert.txt").write_text(f"nothing==1.0 --hash=sha256:{digest}\n")
     monkeypatch.setattr(converters, "PLACE", tmp_path)
     for name, value in {"XDG_CACHE_HOME": tmp_path / "cache", "UV_NO_INDEX": 1, "UV_FIND_LINKS": tmp_path}.items():
         monkeypatch.setenv(name, str(value))
-    with nullcontext() if is_right else pytest.raises(ConverterMissing, match="could not set up litert"):
+    with nullcontext() if given == "wheel" else pytest.raises(ConverterMissing, match="could not set up litert"):
         CONVERTERS["litert"].set_up()
-    assert CONVERTERS["litert"].is_set_up == is_right
+    assert CONVERTERS["litert"].is_set_up == (given == "wheel")
+
+
+def _empty_source(folder: Path) -> Path:
+    source = folder / "nothing-1.0.tar.gz"
+    with tarfile.open(source, "w:gz") as file:
+        for name, text in {"PKG-INFO": "Metadata-Version: 2.1\nName: nothing\nVersion: 1.0\n", "setup.py": ""}.items():
+            member = tarfile.TarInfo(f"nothing-1.0/{name}")
+            member.size = len(text)
+            file.addfile(member, io.BytesIO(text.encode()))
+    return source
 
 
 def _empty_wheel(folder: Path) -> Path:

@@ -15,7 +15,7 @@ from support.hospitals import CLASSES
 
 from datasites.training.models import initial_weights
 from policies.answers.hospital import BudgetAnswer
-from policies.errors import ConfigError, RequestDenied, RoundRefused
+from policies.errors import RequestDenied, RoundRefused
 from researcher.cli import main, studies
 from researcher.evaluation.hold_out import HoldOut
 from researcher.notebook.status import status_of
@@ -122,15 +122,15 @@ def test_a_canary_that_may_run_no_more_keeps_what_it_failed_with(
     assert kept(tmp_path, hospitals)["b"] == (False, WHY)
 
 
-@pytest.mark.parametrize("canaries", [7, {"a": 7}, {"a": {"passed": True}}, []], ids=str)
-def test_a_folder_whose_canaries_were_changed_is_refused(
+@pytest.mark.parametrize("canaries", [None, 7, {"a": 7}, {"a": {"passed": True}}, []], ids=str)
+def test_a_study_goes_on_without_canaries_that_cannot_be_read(
     tmp_path: Path, hospitals: list[FakeHospital], canaries: object
 ) -> None:
     study_of(tmp_path, hospitals).note_canaries({"a": CanaryEnd.now()})
     file = tmp_path / STUDY_FILE
     file.write_text(json.dumps({**json.loads(file.read_text()), "canaries": canaries}))
-    with pytest.raises(ConfigError, match="holds no study"):
-        Study.load(federation_of(*hospitals), tmp_path)
+    again = Study.load(federation_of(*hospitals), tmp_path)
+    assert again.canaries == {} and again.requests
 
 
 def test_status_tells_how_each_canary_ended_in_the_terminal_and_in_a_notebook(

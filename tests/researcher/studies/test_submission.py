@@ -197,7 +197,7 @@ def test_a_hospital_that_refuses_the_plan_is_left_out_and_the_folder_holds_the_o
 def test_a_folder_whose_requests_somebody_changed_holds_no_study(tmp_path: Path, requests: object) -> None:
     kept = json.dumps({"plan": PLAN.to_json(), "requests": requests}) if requests != "[" else "[" * 100_000
     (tmp_path / "study.json").write_text(kept)
-    with pytest.raises(ConfigError, match="holds no study"):
+    with pytest.raises(ConfigError, match="was changed or cut, so it holds no study"):
         Submission.load(taking(north=None)[0], tmp_path)
 
 
