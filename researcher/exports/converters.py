@@ -52,8 +52,9 @@ class Converter:
         return (self.environment / ".installed").is_file()
 
     def set_up(self) -> None:
-        """Makes its environment with uv, from its closure, which says every version and the digest of every wheel. Nothing is built: what
-        builds would be named by no digest.
+        """Makes its environment with uv, from its closure, which says every version and the digest of every wheel.
+
+        Nothing is built: what builds would be named by no digest.
 
         Raises:
             ConverterMissing: uv is not here, or cannot install it.
