@@ -20,7 +20,10 @@ from policies.plans.plan_json import settings
 from policies.plans.releases import GramPlan, StatisticsPlan
 from policies.plans.training import ModelSpec
 
-_LAYER, _LAYERS, _MOST_LAYERS = "model.graph.layer.", "model.graph.layers", 30
+_LAYER, _LAYERS = "model.graph.layer.", "model.graph.layers"
+_LINE, _LINES = "objective.loss_graph.line.", "objective.loss_graph.lines"
+# What there may be many of: how their names begin, what the rest is called, and how many are shown.
+_GROUPS = ((_LAYER, _LAYERS, 30), (_LINE, _LINES, 20))
 # What a setting is called to people who are no engineers; others are called by their names.
 IN_PLAIN_WORDS = {
     "study": "name of the study",
@@ -44,6 +47,8 @@ IN_PLAIN_WORDS = {
     "model.graph.multiplications": "multiplications of the own model for a picture",
     _LAYER: "layer of the own model",
     _LAYERS: "further layers of the own model that differ",
+    _LINE: "line of the own loss",
+    _LINES: "further lines of the own loss that differ",
     "model.options.weights_sha256": "public weights",
     "run.timeout_seconds": "longest time of a round, in seconds",
     "pictures_per_patient": "pictures of a patient that a step looks at",
@@ -153,6 +158,7 @@ def _told(plan: Plan) -> dict[str, str]:
     if made is not None:
         counts = {"operators": made.operators, "multiplications": made.multiplications, **made.kinds}
         told |= {f"objective.loss_graph.{name}": f"{count:,}" for name, count in counts.items()}
+        told |= {f"{_LINE}{number}": line for number, line in enumerate(made.lines, start=1)}
     if proof is not None:
         found = summary_of(proof)
         figures = {name: getattr(found, name) for name in ("operators", "parameters", "multiplications")}
@@ -179,19 +185,22 @@ def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[Changed
     if before["kind"] != now["kind"]:
         names = [name for name in now if name in before]
     differ = [name for name in names if before.get(name) != now.get(name)]
-    left_out = [name for name in differ if name.startswith(_LAYER)][_MOST_LAYERS:]
-    shown = [name for name in differ if name not in set(left_out)]
+    more = {group: [name for name in differ if name.startswith(one)][most:] for one, group, most in _GROUPS}
+    left_out = {name for names in more.values() for name in names}
+    shown = [name for name in differ if name not in left_out]
     changed = [Changed(name, _what(name), before.get(name, _ABSENT), now.get(name, _ABSENT)) for name in shown]
-    if left_out:
-        counts = [sum(name in told for name in left_out) for told in (before, now)]
-        changed.append(Changed(_LAYERS, _what(_LAYERS), *(f"{count:,}" for count in counts)))
+    for group, names in more.items():
+        if names:
+            counts = [sum(name in told for name in names) for told in (before, now)]
+            changed.append(Changed(group, _what(group), *(f"{count:,}" for count in counts)))
     return tuple(changed)
 
 
 def _what(name: str) -> str:
-    """What a setting is called to people; a layer of an own model is named by its values."""
-    if name.startswith(_LAYER):
-        return IN_PLAIN_WORDS[_LAYER]
+    """What a setting is called to people; a layer of an own model and a line of an own loss are named by their values."""
+    for one, _, _ in _GROUPS:
+        if name.startswith(one):
+            return IN_PLAIN_WORDS[one]
     return IN_PLAIN_WORDS.get(name, name.replace("_", " "))
 
 

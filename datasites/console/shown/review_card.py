@@ -170,11 +170,13 @@ def _own_model(own_model: Summary) -> list[object]:
 
 
 def _own_loss(own_loss: LossSummary) -> list[tuple[str, str]]:
-    """What an own loss is made of: its operators by kind."""
+    """What an own loss is made of: its operators by kind, and what it computes line by line."""
     kinds = ", ".join(f"{count:,} {name}" for name, count in own_loss.kinds.items())
+    further = [f"{own_loss.further:,} further lines, not shown"] if own_loss.further else []
     return [
         ("operators", f"{own_loss.operators:,}: {kinds}"),
         ("multiplications", f"{own_loss.multiplications:,} for a picture"),
+        ("computes", "\n".join((*own_loss.lines, *further))),
     ]
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from support.graphs import Builder
 from support.hostile_texts import HOSTILE, raw_in
-from support.own_losses import cross_entropy, focal, loss_graph, own_objective
+from support.own_losses import costs, cross_entropy, focal, loss_graph, own_objective
 from support.reviewed import PLAN, Reviewed, reviewed_datasite
 
 from datasites.console.shown.review_card import review_card
@@ -17,7 +18,7 @@ from datasites.review.page import read_page, signed_page
 from datasites.review.record import record_of
 from policies.answers.plain_values import to_plain
 from policies.graphs.losses.loss_proof import prove_loss
-from policies.graphs.losses.loss_summary import summary_of_loss
+from policies.graphs.losses.loss_summary import MOST_LINES, summary_of_loss
 from policies.ledger.receipt import public_key
 
 FOCAL = loss_graph(focal, num_classes=2)
@@ -38,6 +39,28 @@ def test_a_loss_is_told_in_operators() -> None:
     assert found.kinds == {"affine": 2, "exponential": 1, "log_softmax": 1, "multiply": 3, "sum": 1}
 
 
+def test_a_loss_is_told_line_by_line_with_its_constants() -> None:
+    proved = prove_loss(loss_graph(costs))
+    assert summary_of_loss(proved).lines == (
+        "c1 = float32 [3, 3]: 0, 1, 4, 1, 0, 1, 4, 1, 0",
+        "1 = matmul(label, c1)",
+        "2 = softmax(output, axis=1)",
+        "3 = multiply(1, 2)",
+        "4 = sum(3, axes=[1], keep=false)",
+    )
+    assert summary_of_loss(proved).further == 0
+
+
+def test_a_long_loss_says_how_much_of_it_is_not_shown() -> None:
+    def halved_often(b: Builder) -> None:
+        made = cross_entropy(b)
+        for _ in range(80):
+            made = b.add("affine", made, factor=0.5, offset=0.0)
+
+    found = summary_of_loss(prove_loss(loss_graph(halved_often)))
+    assert len(found.lines) == MOST_LINES and found.further == 84 - MOST_LINES
+
+
 def test_the_card_says_that_the_loss_is_the_researchers_own(datasite: Reviewed) -> None:
     review = datasite.review(datasite.request(replace(OWN, rounds=9)))
     assert review.own_loss == summary_of_loss(prove_loss(FOCAL))
@@ -47,6 +70,7 @@ def test_the_card_says_that_the_loss_is_the_researchers_own(datasite: Reviewed) 
     assert "The researcher's own loss" in shown.get()
     assert "8: 2 affine, 1 exponential, 1 log_softmax, 3 multiply, 1 sum" in shown.get()
     assert FOCAL.digest() in shown.get()
+    assert "4 = exponential(3)" in shown.get()
     assert OWN.objective.loss_graph[:40] not in shown.get()
 
 
@@ -57,12 +81,12 @@ def test_the_record_tells_the_loss_reads_back_and_obeys_no_name(datasite: Review
     made = record_of(datasite.review(request), datasite.books, datasite="north", public_key=public_key(seed))
     page = signed_page(made, seed)
     assert "own loss</h2>" in page and "3 multiply, 1 sum" in page
-    assert "own outputs and label alone is proved" in page
+    assert "own outputs and label alone is proved" in page and "4 = exponential(3)" in page
     assert read_page(page, public_key(seed)) == made
     own_loss = made.review.own_loss
     assert own_loss is not None
     for text in HOSTILE.values():
-        named = replace(own_loss, kinds={text: 1})
+        named = replace(own_loss, kinds={text: 1}, lines=(text,))
         assert not raw_in(signed_page(replace(made, review=replace(made.review, own_loss=named)), seed))
 
 
@@ -81,4 +105,9 @@ def test_the_card_says_what_differs_from_the_studys_last_approved_loss(datasite:
     assert changed["objective.loss_graph.operators"][1:] == ("8", "4")
     assert changed["objective.loss_graph.multiply"][1:] == ("3", "1")
     assert "objective.loss_graph.sum" not in changed
+    assert changed["objective.loss_graph.line.4"] == (
+        "line of the own loss",
+        "4 = exponential(3)",
+        "4 = affine(3, factor=-1.0, offset=0.0)",
+    )
     assert not any(OWN.objective.loss_graph[:40] in text for row in changed.values() for text in row)
