@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,8 @@ from policies.answers import rounded
 from policies.errors import FederationError, WanwuError
 from policies.plans.releases import EvaluationPlan, GramPlan, ReleaseSpec, StatisticsPlan
 from policies.terminal.rich_terminal import PlainConsole, line
+from researcher.counts.asked_before import AskedBefore
 from researcher.counts.kept_gram import KeptGram
-from researcher.counts.noised_findings import findings_of
-from researcher.counts.noised_metrics import auroc_of, metrics_of
 from researcher.counts.noised_statistics import statistics_of
 from researcher.counts.releases import CountRequest, Released
 from researcher.counts.saved import SavedCounts
@@ -25,22 +23,15 @@ from researcher.planning.count_settings import CountSettings, GramSettings
 from researcher.planning.planning import agreeing, check_delta, make_gram_plan
 from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.submission import RECEIPTS, STUDY_FILE
+from researcher.terminal.evaluated import evaluated
 from researcher.terminal.progress import RoundDisplay
-from researcher.terminal.tables import (
-    evaluation_table,
-    finding_evaluation_table,
-    finding_statistics_table,
-    statistics_table,
-)
+from researcher.terminal.tables import finding_statistics_table, statistics_table
 from researcher.terminal.waiting import wait_for_decisions
 
 if TYPE_CHECKING:
-    from rich.console import Group
-
     from researcher.studies.checkpoints import Checkpoint
 
 SCORE_BINS = 20
-_ALL = "all together"
 
 
 def ask_for_statistics(
@@ -65,7 +56,7 @@ def ask_for_statistics(
         label_kind=info.label_kind,
         statement=settings.statement,
     )
-    released = _collect(federation, plan, out, None, console, min_clients)
+    released = _collect(federation, plan, AskedBefore(info.class_names), out, None, console, min_clients)
     found = {name: statistics_of(arrays, noise_std=released.noise_std) for name, arrays in released.arrays.items()}
     table = finding_statistics_table if plan.label_kind == "multi" else statistics_table
     console.print(table(found, info.class_names, released.epsilon))
@@ -100,8 +91,9 @@ def ask_for_evaluation(
         score_bins=SCORE_BINS,
         statement=settings.statement,
     )
-    released = _collect(federation, plan, out, checkpoint.weights, console, min_clients)
-    console.print(_evaluated(plan, released, info.class_names))
+    asked = AskedBefore.of_model(checkpoint, plan)
+    released = _collect(federation, plan, asked, out, checkpoint.weights, console, min_clients)
+    console.print(evaluated(plan, released, info.class_names))
     console.print("Intervals hold the true value with probability 0.95; they include the hospitals' noise.")
     SavedCounts(plan, released, info.class_names, checkpoint.plan_digest, checkpoint.round).save(out)
 
@@ -120,27 +112,13 @@ def ask_for_gram(
     """
     info = _dataset(federation, settings)
     plan = make_gram_plan(settings, [one for one in federation.datasets() if one.name == info.name])
-    released = _collect(federation, plan, out, None, console, min_clients)
+    released = _collect(federation, plan, AskedBefore(), out, None, console, min_clients)
     sizes = {one.datasite: one.public_size for one in federation.datasets() if one.name == info.name}
     KeptGram.of(plan, released, sizes).save(out)
     for name, epsilon in released.epsilon.items():
         console.print(f"  {name}: its Gram matrix cost {rounded.at_delta(epsilon, plan.privacy.delta)}")
     console.print(f"Written to {out}/. Studies of these features take it at no further cost, with", soft_wrap=True)
     console.print(f"  --gram {shlex.quote(str(out))}", soft_wrap=True)
-
-
-def _evaluated(plan: EvaluationPlan, released: Released, names: Sequence[str]) -> Group:
-    """What the counts of each hospital say, and those of all together."""
-    sums = {output: released.summed(output) for output in plan.outputs}
-    arrays = {**released.arrays, _ALL: {output: total for output, (total, _) in sums.items()}}
-    noise = {**dict.fromkeys(released.arrays, released.noise_std), _ALL: sums["scores"][1]}
-    aurocs = {name: auroc_of(arrays[name]["scores"], noise_std=noise[name]) for name in arrays}
-    if plan.model.label_kind == "multi":
-        findings = {name: findings_of(arrays[name]["finding_counts"], noise_std=noise[name]) for name in arrays}
-        told = {name: (findings[name], aurocs[name]) for name in arrays}
-        return finding_evaluation_table(told, names, released.epsilon)
-    metrics = {name: metrics_of(arrays[name]["confusion"], noise_std=noise[name]) for name in arrays}
-    return evaluation_table({name: (metrics[name], aurocs[name]) for name in arrays}, names, released.epsilon)
 
 
 def _privacy(settings: CountSettings, info: DatasetInfo) -> ReleaseSpec:
@@ -151,16 +129,22 @@ def _privacy(settings: CountSettings, info: DatasetInfo) -> ReleaseSpec:
 def _collect(
     federation: Federation,
     plan: EvaluationPlan | StatisticsPlan | GramPlan,
+    asked: AskedBefore,
     folder: Path,
     weights: dict[str, np.ndarray] | None,
     console: PlainConsole,
     min_clients: int | None,
 ) -> Released:
-    """Submits the plan unless the folder holds it already, waits for the decisions, asks, and fetches the receipts."""
+    """Submits the plan unless the folder holds it already, waits for the decisions, asks, and fetches the receipts.
+
+    Raises:
+        ConfigError: The folder holds a request that was asked for something else.
+    """
     if (folder / STUDY_FILE).exists():
         request = CountRequest.load(federation, folder)
+        asked.check_again(folder, request.plan, plan)
     else:
-        request = CountRequest.submit(federation, plan, folder)
+        request = CountRequest.submit(federation, plan, folder, before=asked.save)
         for name, sent in request.requests.items():
             console.print(f"  {name}: request {sent.request_id[:8]}, waiting for the hospital's decision")
         for name, reason in request.refused.items():

@@ -41,7 +41,7 @@ class Submitted(Exception):
 
 @pytest.fixture(autouse=True)
 def nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    def submit(*arguments: Any) -> None:
+    def submit(*arguments: Any, **named: Any) -> None:
         raise Submitted
 
     monkeypatch.setattr(counting_session.CountRequest, "submit", submit)
@@ -102,7 +102,7 @@ def test_a_hospital_that_took_no_request_for_counts_is_named_before_and_after_th
             update = {name: np.full(shape, 100, np.float32) for name, shape in outputs.items()}
             return SimpleNamespace(take_update=lambda: update, epsilon=0.5)
 
-    def submit(federation: Any, plan: Any, folder: Path) -> releases.CountRequest:
+    def submit(federation: Any, plan: Any, folder: Path, **named: Any) -> releases.CountRequest:
         sent = {"north": CodeRequest(request_id="r" * 16, function="f", code_id="c")}
         return releases.CountRequest(federation, plan, sent, folder, {"west": "WW304: Too little noise."})
 

@@ -21,7 +21,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from researcher.counts.noised_metrics import NoisedAuroc, NoisedMetrics
     from researcher.counts.noised_statistics import statistics_of
     from researcher.counts.releases import Released
-    from researcher.terminal.counting_session import _evaluated
+    from researcher.terminal.evaluated import evaluated
     from researcher.terminal.tables import (
         evaluation_table,
         finding_evaluation_table,
@@ -55,7 +55,7 @@ def released() -> Released:
 
 def test_each_finding_has_a_line_at_each_hospital_and_in_the_sum_over_all(released: Released) -> None:
     plan = EvaluationPlan("s", "d", ModelSpec("linear", (4, 4, 1), 2, {}, "multi"), 1, ReleaseSpec(1.0, 1e-5), 20)
-    means, scores, counts = tables_of(_evaluated(plan, released, NAMES))
+    means, scores, counts = tables_of(evaluated(plan, released, NAMES))
     assert [row[0] for row in means] == ["datasite", "north", "south", "all"]
     assert "0.50" in means[1] and "0.75" in means[2]
     for rows in (scores, counts):
