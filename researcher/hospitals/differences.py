@@ -54,11 +54,16 @@ def differences(one: DatasetInfo, other: DatasetInfo, *, with_text: bool = False
         here, there = getattr(one, what), getattr(other, what)
         if here != there:
             yield Difference(what, here or "none", there or "none")
-    yield from _of_form(one.form, other.form)
+    yield from form_differences(one.form, other.form)
 
 
-def _of_form(one: PictureForm | None, other: PictureForm | None) -> Iterator[Difference]:
-    """Files that become arrays by different rules are different pictures, whatever the arrays' shape."""
+def form_differences(one: PictureForm | None, other: PictureForm | None) -> Iterator[Difference]:
+    """What two forms say differently: files that become arrays by other rules are other pictures, of whatever shape.
+
+    Args:
+        one: A form; None where pictures came as arrays.
+        other: Likewise.
+    """
     if one is None or other is None:
         if one is not other:
             yield Difference("form", one or "none", other or "none")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from policies.answers import rounded
-from policies.errors import FederationError, WanwuError
+from policies.errors import WanwuError
 from policies.plans.releases import EvaluationPlan, GramPlan, ReleaseSpec, StatisticsPlan
 from policies.terminal.rich_terminal import PlainConsole, line
 from researcher.counts.asked_before import AskedBefore
@@ -18,9 +18,9 @@ from researcher.counts.noised_statistics import statistics_of
 from researcher.counts.releases import CountRequest, Released
 from researcher.counts.saved import SavedCounts
 from researcher.hospitals.federation import Federation
-from researcher.hospitals.hospital import DatasetInfo
 from researcher.planning.count_settings import CountSettings, GramSettings
-from researcher.planning.planning import agreeing, check_delta, make_gram_plan
+from researcher.planning.counted_dataset import check_seen, dataset_of
+from researcher.planning.planning import make_gram_plan
 from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.submission import RECEIPTS, STUDY_FILE
 from researcher.terminal.evaluated import evaluated
@@ -46,13 +46,13 @@ def ask_for_statistics(
 
     Once `min_clients` hospitals approved the others are waited for no longer than a study's are; every one if None.
     """
-    info = _dataset(federation, settings)
+    info = dataset_of(federation, settings)
     plan = StatisticsPlan(
         study=settings.study,
         dataset=info.name,
         image_shape=info.image_shape,
         num_classes=len(info.class_names),
-        privacy=_privacy(settings, info),
+        privacy=_privacy(settings, info.unit),
         label_kind=info.label_kind,
         statement=settings.statement,
     )
@@ -76,18 +76,17 @@ def ask_for_evaluation(
 
     Waits as `ask_for_statistics` does.
     """
-    info = _dataset(federation, settings)
-    if info.class_names != checkpoint.class_names:
-        ours, theirs = ", ".join(checkpoint.class_names), ", ".join(info.class_names)
-        raise FederationError(
-            f"The model's classes are {ours}, the dataset's {theirs}. An evaluation needs the same, in the same order."
-        )
+    info = dataset_of(federation, settings)
+    check_seen(federation, info.name, checkpoint.class_names, checkpoint.form)
+    if checkpoint.form is None and info.form is not None:
+        told = "The model's file does not say how files became the pictures that it was trained on; the hospitals' are"
+        console.print(f"{told}: {info.form}.", soft_wrap=True)
     plan = EvaluationPlan(
         study=settings.study,
         dataset=info.name,
         model=checkpoint.model,
         rounds=1,
-        privacy=_privacy(settings, info),
+        privacy=_privacy(settings, info.unit),
         score_bins=SCORE_BINS,
         statement=settings.statement,
     )
@@ -110,7 +109,7 @@ def ask_for_gram(
 
     Waits as `ask_for_statistics` does.
     """
-    info = _dataset(federation, settings)
+    info = dataset_of(federation, settings)
     plan = make_gram_plan(settings, [one for one in federation.datasets() if one.name == info.name])
     released = _collect(federation, plan, AskedBefore(), out, None, console, min_clients)
     sizes = {one.datasite: one.public_size for one in federation.datasets() if one.name == info.name}
@@ -121,9 +120,9 @@ def ask_for_gram(
     console.print(f"  --gram {shlex.quote(str(out))}", soft_wrap=True)
 
 
-def _privacy(settings: CountSettings, info: DatasetInfo) -> ReleaseSpec:
+def _privacy(settings: CountSettings, unit: str) -> ReleaseSpec:
     """The noise, on the dataset's own privacy unit."""
-    return ReleaseSpec(settings.noise_multiplier, settings.delta, info.unit)
+    return ReleaseSpec(settings.noise_multiplier, settings.delta, unit)
 
 
 def _collect(
@@ -163,14 +162,3 @@ def _collect(
         told = f": its receipt was not fetched, ask again with the command receipts. {error.code}: {error.public}"
         console.print(line("  ", (name, "yellow"), told))
     return released
-
-
-def _dataset(federation: Federation, settings: CountSettings | GramSettings) -> DatasetInfo:
-    """The dataset that is asked about, which every hospital that has one of its name describes the same way."""
-    published = federation.datasets()
-    name = settings.dataset or (published[0].name if published else None)
-    found = [dataset for dataset in published if dataset.name == name]
-    if not found:
-        raise FederationError(f"No hospital publishes a dataset {name!r}.")
-    check_delta(settings.delta, found)
-    return agreeing(found)

@@ -33,6 +33,7 @@ NORTH = DatasetInfo("north", "cells", ("healthy", "nodule"), (8, 8, 1), "picture
 MODEL = Checkpoint(
     {"w": np.zeros(1, np.float32)}, ModelSpec("linear", (8, 8, 1), 2), 1, ("healthy", "nodule"), "0" * 64, {}
 )
+QUIET = PlainConsole(quiet=True)
 
 
 class Submitted(Exception):
@@ -47,9 +48,9 @@ def nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting_session.CountRequest, "submit", submit)
 
 
-def ask(*datasets: DatasetInfo, model: Checkpoint | None = None, **settings: Any) -> None:
+def ask(*datasets: DatasetInfo, model: Checkpoint | None = None, console: Any = QUIET, **settings: Any) -> None:
     federation: Any = SimpleNamespace(datasets=lambda: list(datasets), hospitals={})
-    chosen, out, console = CountSettings(**settings), Path("nowhere"), PlainConsole(quiet=True)
+    chosen, out = CountSettings(**settings), Path("nowhere")
     if model is None:
         ask_for_statistics(federation, chosen, out=out, console=console)
     else:
@@ -81,6 +82,32 @@ def test_hospitals_that_differ_are_not_asked(other: dict[str, Any], what: str, m
 def test_a_model_of_classes_in_another_order_is_not_evaluated() -> None:
     with pytest.raises(FederationError, match="model's classes are nodule, healthy"):
         ask(NORTH, model=replace(MODEL, class_names=("nodule", "healthy")))
+
+
+@pytest.mark.parametrize(
+    ("of_model", "there", "said"),
+    [
+        ({"resize": "fill"}, {}, "form.resize is fill of the model and stretch there"),
+        ({"bits": 12}, {"bits": 10}, "form.bits is 12 of the model and 10 there"),
+        ({"window": "full"}, {"square_pixels": True}, "form.window .*; form.square_pixels is False .* True there"),
+        ({}, None, "form is 8x8, .* of the model and none there"),
+    ],
+)
+def test_a_model_of_pictures_in_another_form_is_not_evaluated(
+    of_model: dict[str, Any], there: dict[str, Any] | None, said: str
+) -> None:
+    form = None if there is None else PictureForm((8, 8), 1, **there)
+    hospital = replace(NORTH, datasite="west", form=form)
+    with pytest.raises(FederationError, match=f"another form than west has: {said}"):
+        ask(hospital, model=replace(MODEL, form=PictureForm((8, 8), 1, **of_model)))
+    with pytest.raises(Submitted):
+        ask(hospital, model=replace(MODEL, form=form))
+
+
+def test_a_model_whose_form_nobody_knows_is_evaluated_and_that_is_said(capsys: Any) -> None:
+    with pytest.raises(Submitted):
+        ask(replace(NORTH, form=PictureForm((8, 8), 1)), model=MODEL, console=PlainConsole(width=80))
+    assert "does not say how files became the pictures" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("model", [None, MODEL], ids=["statistics", "evaluation"])
