@@ -54,16 +54,25 @@ class HoldOut:
             object.__setattr__(self, "reports", tuple(self.reports))
 
     def told(self) -> Iterator[str]:
-        """Lines that say how many pictures are left out, and which."""
+        """Lines that say how many pictures are left out, and which; then of which classes there is none."""
         if self.left_out:
             total = len(self.images) + len(self.left_out)
             yield f"{len(self.left_out)} of {total} pictures of the hold-out are left out:"
             yield from self.left_out
+        if self.label_kind == "single":
+            there = set(np.unique(self.labels).tolist())
+            yield from without([name for label, name in enumerate(self.class_names) if label not in there])
 
     @property
     def label_kind(self) -> str:
         """`single`, or `multi` where labels are findings."""
         return "multi" if self.labels.ndim == 2 else "single"
+
+
+def without(absent: Sequence[str]) -> Iterator[str]:
+    """A sentence on classes of which a hold-out has no picture; none where it has one of each."""
+    if absent:
+        yield f"The hold-out has no picture of {', '.join(absent)}: nothing can be said of it."
 
 
 def _checked_labels(labels: np.ndarray, pictures: int, classes: int) -> np.ndarray:

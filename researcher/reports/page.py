@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from policies.answers import rounded
 from policies.untrusted_text import shown
 from researcher import atomic_file
+from researcher.evaluation.hold_out import without
 from researcher.html import element
 from researcher.reports import counts, drawing, settings, wording
 from researcher.reports.participation import told_canaries
@@ -65,6 +66,7 @@ def write_page(path: Path | str, result: StudyResult, plots: Mapping[str, Path])
         kind="simulation report" if result.simulated else "study report",
         summary=wording.summary(result),
         headline=_headline(result),
+        absent=_absent(result),
         score=_named_score(result),
         score_in_words=wording.headline(result.final)[0],
         findings=_findings(result),
@@ -96,6 +98,12 @@ def _headline(result: StudyResult) -> list[dict[str, str]]:
         ("Time", time, f"{rounds}, {wording.size(result.bytes_per_round)} each"),
     )
     return [{"name": name, "value": value, "note": note} for name, value, note in figures]
+
+
+def _absent(result: StudyResult) -> str:
+    """Of which classes the hold-out has no picture, so that no score says anything of them; empty where of none."""
+    rows = zip(result.class_names, result.final.confusion, strict=False)  # no row where labels are findings
+    return " ".join(without([name for name, row in rows if not sum(row)]))
 
 
 def _skips(result: StudyResult) -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ from support.dicom_files import made, written
 from datasites.picture_files.decode import decode
 from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
-from researcher.evaluation.hold_out import load_hold_out
+from researcher.evaluation.hold_out import HoldOut, load_hold_out
 
 CLASSES = ("healthy", "nodule")
 FORM = PictureForm((2, 4), 1, "fit")
@@ -95,6 +95,15 @@ def test_a_hundredth_is_left_out_and_named_and_more_is_refused(tmp_path: Path) -
     (tmp_path / names[9]).write_bytes(whole[:45])
     with pytest.raises(DataError, match=r"3 of 200 pictures of the hold-out cannot be taken\. 007\.png"):
         load_hold_out(table, class_names=CLASSES, form=FORM)
+
+
+def test_what_the_hold_out_has_no_picture_of_is_told_before_anything_is_scored_on_it() -> None:
+    images, names = np.zeros((4, 8, 8, 1), np.uint8), ("a", "b", "c")
+    assert list(HoldOut(images, np.array([2, 0, 2, 0]), names).told()) == [
+        "The hold-out has no picture of b: nothing can be said of it."
+    ]
+    assert not list(HoldOut(images, np.array([2, 0, 1, 0]), names).told())
+    assert not list(HoldOut(images, np.full((4, 3), -1), names).told())  # findings: their own table has dashes
 
 
 def test_what_describes_nothing_is_refused_with_what_to_write(tmp_path: Path) -> None:

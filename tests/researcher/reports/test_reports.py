@@ -365,6 +365,13 @@ def test_the_page_tells_the_numbers(page_of):
         assert told in text
 
 
+def test_the_page_says_of_which_classes_the_hold_out_has_no_picture(page_of):
+    told = "The hold-out has no picture of white: nothing can be said of it."
+    last = record(3, test_accuracy=1.0, confusion=((8, 0), (0, 0)))
+    assert told in Tags(page_of(study(history=History([record(1), record(2), last])))).text
+    assert "has no picture of" not in Tags(page_of(study())).text
+
+
 def test_the_promise_covers_the_baselines_where_they_are_known(page_of):
     total = {"north": PrivacySpent(math.log(20), 1e-5, "picture"), "south": PrivacySpent(2.5, 1e-6, "picture")}
     promise = wording.guarantee(study(privacy_total=total))
