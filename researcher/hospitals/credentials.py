@@ -6,6 +6,7 @@ It holds a password and a private key. It stays with the researcher, and nothing
 from __future__ import annotations
 
 import glob
+import ipaddress
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -20,8 +21,11 @@ from policies.errors import CertificateRefused, ConfigError
 from policies.untrusted_text import shown
 from policies.validate import Checks
 
-_URL = re.compile(r"https://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?/?")
-_MAX_PORT = 65535
+_LABEL = "[A-Za-z0-9-]{1,63}"
+_URL = re.compile(
+    rf"https://(?:(?P<name>{_LABEL}(?:\.{_LABEL})*\.?)|\[(?P<six>[0-9A-Fa-f:.]{{2,45}})\])(?::(?P<port>[0-9]{{1,5}}))?/?"
+)
+_MAX_PORT, _LONGEST_NAME = 65535, 253
 
 
 def _not_from_a_hospital(text: str) -> ConfigError:
@@ -162,4 +166,12 @@ def once_each(credentials: Iterable[Credentials]) -> list[Credentials]:
 def _is_address(url: str) -> bool:
     """Whether it is https, one host and perhaps a port: all that a datasite writes, and nothing that goes elsewhere."""
     found = _URL.fullmatch(url)
-    return found is not None and 0 < int(found[1] or 443) <= _MAX_PORT
+    if found is None or not 0 < int(found["port"] or 443) <= _MAX_PORT:
+        return False
+    if found["name"]:
+        return len(found["name"]) <= _LONGEST_NAME
+    try:
+        ipaddress.IPv6Address(found["six"])
+    except ValueError:
+        return False
+    return True

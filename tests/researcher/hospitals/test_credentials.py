@@ -222,6 +222,13 @@ def test_credentials_that_cannot_be_used_are_refused(north: OpenPort, broken: di
             "https://\x1b[31m:1",
             "https://h\n",
             "https://中文",
+            "https://a..b:8081",
+            "https://.a",
+            "https://..",
+            f"https://{'a' * 64}.org",
+            f"https://{'.'.join(['a' * 63] * 4)}:8081",
+            "https://[:::]:1",
+            "https://[1.2.3.4]",
         ),
     ],
 )
@@ -232,10 +239,16 @@ def test_credentials_for_what_is_no_address_are_refused_and_shown(north: OpenPor
 
 
 @pytest.mark.parametrize(
-    "url", ["https://h.org", "https://h.org:8081/", "https://192.0.2.7:1", "https://[2001:DB8::7]:65535"]
+    "url",
+    [
+        *("https://h.org", "https://h.org:8081/", "https://192.0.2.7:1", "https://[2001:DB8::7]:65535"),
+        *("https://h.org.", f"https://{'a' * 63}.org:8081", f"https://{'.'.join(['a' * 62] * 4)}:8081"),
+    ],
 )
 def test_every_address_that_a_datasite_may_have_is_one(north: OpenPort, url: str) -> None:
-    assert replace(north.credentials(), url=url).url == url
+    made = replace(north.credentials(), url=url)
+    assert made.url == url
+    SecureChannel(made).close()
 
 
 def test_neither_password_nor_key_shows_when_credentials_are_printed(north: OpenPort) -> None:
