@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from datasites.files.secret_text import secret_text
 from datasites.notices.settings import NoticeSettings
 from policies.errors import NoticeNotSent
 
@@ -12,18 +13,18 @@ MOST_BYTES = 4096
 
 
 def read_secret(file: str) -> str:
-    """The secret in a file, without the space around it.
+    """The secret in a file, without the space around it and a byte order mark.
 
     Raises:
         NoticeNotSent: It cannot be read, is empty or too large, or others than its owner may read it.
     """
     path = Path(file)
     try:
-        private, content = not path.stat().st_mode & 0o077, path.read_bytes()
-        secret = content.decode().strip()
+        status = path.stat()
+        secret = secret_text(path).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise NoticeNotSent("A secret of [notices] cannot be read.", private=f"{file}: {error}") from error
-    if not private or not secret or len(content) > MOST_BYTES:
+    if status.st_mode & 0o077 or not secret or status.st_size > MOST_BYTES:
         raise NoticeNotSent(
             "A secret of [notices] must be 1 to 4096 bytes in a file with mode 0600.", private=f"{file} is not"
         )

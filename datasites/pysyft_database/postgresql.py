@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg2
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, ISOLATION_LEVEL_SERIALIZABLE, connection
 
+from datasites.files.secret_text import secret_text
 from datasites.files.state_folder import StateFolder
 from datasites.pysyft_database.address import DatabaseAddress
 from policies.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
@@ -131,11 +132,11 @@ def _password(state: StateFolder) -> str | None:
     try:
         if stat.S_IMODE(file.stat().st_mode) & 0o077:
             raise ConfigError(f"identity/{file.name} is open to other accounts of this machine: chmod 600 it.")
-        password = file.read_text(encoding="utf-8").strip("\r\n")
+        password = secret_text(file).strip("\r\n")
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise ConfigError(f"identity/{file.name} cannot be read: it holds PostgreSQL's password.") from error
-    if not password or "\0" in password or "\n" in password:
+    if not password or any(end in password for end in "\0\r\n"):
         raise ConfigError(f"identity/{file.name} must hold one line: PostgreSQL's password.")
     return password

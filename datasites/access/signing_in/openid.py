@@ -23,6 +23,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from datasites.files.secret_text import secret_text
 from policies.errors import ConfigError, SignInFailed
 
 WAIT_SECONDS = 10.0
@@ -65,7 +66,7 @@ def read_provider(issuer: str, client: str, secret_file: str, claim: str) -> Pro
     """
     _check_address(issuer)
     try:
-        secret = Path(secret_file).expanduser().read_text("utf-8-sig").strip()  # a mark may stand before it
+        secret = secret_text(Path(secret_file).expanduser()).strip()
     except (OSError, ValueError) as error:
         raise ConfigError(f"The provider's secret is to stand in {secret_file!r}, which cannot be read.") from error
     return Provider(issuer, client, secret, claim)

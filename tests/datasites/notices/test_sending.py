@@ -79,7 +79,9 @@ def test_nothing_of_a_notice_leaves_but_its_kind_and_a_requests_beginning(kind: 
     assert mail["To"] == "review@clinic.org, it@clinic.org"
 
 
-def test_a_post_is_signed_with_its_time(secret: str) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])  # some editors put a mark before the text
+def test_a_post_is_signed_with_its_time(secret: str, encoding: str) -> None:
+    Path(secret).write_text("a shared secret\r\n", encoding=encoding)
     with webhook_server() as hook:
         sender(NoticeSettings(webhook_url=hook.url, webhook_secret_file=secret), Counted()).try_all(told())
     ((headers, body),) = hook.posts
