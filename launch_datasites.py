@@ -217,7 +217,7 @@ def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
     """Checks everything that can be checked before anything starts, writes the configs and reads new pictures."""
     from datasites.files.state_folder import StateFolder
     from datasites.hospitals_file import check_distinct
-    from datasites.prepare import asked_in_vain, check_data, is_ingested, stored_pictures, write_config
+    from datasites.prepare import asked_in_vain, check_data, is_ingested, kept_settings, stored_pictures, write_config
     from datasites.web.listening import listen
 
     check_distinct(configs)
@@ -227,12 +227,12 @@ def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
         check_data(state, config)
     for config, state in zip(configs, folders, strict=True):
         ignored = asked_in_vain(state, config)
-        write_config(state, config)
+        write_config(state, kept_settings(state, config))
         if ignored:
             say(
-                f"{config.name}: the dataset '{config.dataset.name}' was ingested before and stays as it is. Not read "
-                f"again: {'; '.join(ignored)}. To publish other settings, set another name in [dataset]; to add new "
-                "pictures, run 'python -m datasites ingest'."
+                f"{config.name}: the dataset '{config.dataset.name}' was ingested before and stays as it is, as does "
+                f"[dataset] in {state.config}. Not read again: {'; '.join(ignored)}. To publish other settings, set "
+                "another name there; to add new pictures, run 'python -m datasites ingest'."
             )
         if not is_ingested(state, config):
             say(f"Reading the pictures of {config.name} ...")

@@ -120,6 +120,25 @@ def asked_in_vain(state: StateFolder, config: DatasiteConfig) -> list[str]:
     return moved + asked_otherwise(newest_version(state.store, config.dataset.name).manifest, config.dataset)
 
 
+def kept_settings(state: StateFolder, config: DatasiteConfig) -> DatasiteConfig:
+    """The config with the table [dataset] as config.toml has it, where what was asked in vain is not read again.
+
+    The next ingest of new pictures reads that table: it goes on with what the dataset was ingested with.
+
+    Args:
+        state: Its config.toml still says where the pictures were.
+        config: What is asked now.
+
+    Raises:
+        ConfigError: The config.toml cannot be read.
+        StoreBroken: The store is damaged.
+    """
+    if not state.config.exists() or not asked_in_vain(state, config):
+        return config
+    known = DatasiteConfig.from_toml(state.config).dataset
+    return replace(config, dataset=known) if known.name == config.dataset.name else config
+
+
 def stored_pictures(state: StateFolder, config: DatasiteConfig) -> StoreManifest:
     """Returns the dataset's manifest: of the store that is there, else of one that is made of the pictures now.
 

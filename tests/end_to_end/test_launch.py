@@ -24,7 +24,7 @@ from support.waiting import wait_for
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.prepare import stored_pictures, write_config
-from launch_datasites import Wanted, described, make_program
+from launch_datasites import Wanted, _check, described, make_program
 
 
 def _described(*words: str | Path) -> list[DatasiteConfig]:
@@ -78,6 +78,21 @@ def test_a_folder_of_pictures_of_several_sizes_and_hospitals_is_taken_as_it_is(t
         write_config(state, config)
         manifest = stored_pictures(state, config)
         assert manifest.image_shape == (16, 16, 1) and manifest.class_names == ("bright", "dark")
+
+
+def test_what_is_not_read_again_is_told_and_config_toml_keeps_where_the_pictures_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, labels = draw_pictures(60, seed=0)
+    np.savez(tmp_path / "pictures.npz", images=images, labels=labels, class_names=["dark", "bright"])
+    named = ("--state", tmp_path, "--name", "a", "--port", str(free_port()))
+    (state,) = _check(_described(*named, "--data_path", tmp_path / "pictures.npz"), tmp_path)
+    before = state.config.read_bytes()
+    capsys.readouterr()
+    _check(_described(*named, "--data_path", "/nonexistent", "--image_size", "8"), tmp_path)
+    told = capsys.readouterr().out
+    assert "Not read again: data_path" in told and "/nonexistent was asked" in told and "8 x 8 was asked" in told
+    assert state.config.read_bytes() == before
 
 
 def _sentence(*arguments: str | Path) -> str:
