@@ -111,6 +111,12 @@ class StudySettings:
                 raise ConfigError(f"{one.name} is derived by recipe {self.recipe}. Leave out one of the two.")
         if self.recipe == "few_rounds" and self.server != ServerSpec():
             raise ConfigError("The strategy is derived by recipe few_rounds, which is dp_fc. Leave out one of the two.")
+        if self.recipe == "few_rounds" and (self.loss_graph is not None or self.objective.is_own):
+            raise ConfigError(
+                "The steps of recipe few_rounds were fixed for cross-entropy, whose slope is bounded and fades as a "
+                "model learns: by an own loss they may swing from round to round or drown in the noise. Use recipe "
+                "auto with it, or few_rounds with a built-in loss."
+            )
 
     def chosen(self, name: str) -> Any:
         """What was given for the setting of this name, which may be None, else its default."""

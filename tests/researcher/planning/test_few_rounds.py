@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 import pytest
+from support.own_losses import cross_entropy, loss_graph, own_objective
 
 from policies.budget.accountant import GaussianSteps, epsilon_spent, plan_spend
 from policies.budget.gaussian import gaussian_mu
 from policies.budget.limits import PrivacyBudget
 from policies.errors import ConfigError, PlanError
 from policies.plans.features import FeatureSpec
+from policies.plans.objective.objective_spec import ObjectiveSpec
 from policies.plans.training import ModelSpec, ServerSpec
 from researcher.hospitals.hospital import DatasetInfo
 from researcher.planning.count_settings import GramSettings
@@ -20,6 +22,7 @@ from researcher.planning.settings import StudySettings
 
 DELTA = 1e-5
 HEAD = ModelSpec("scattering_linear", (28, 28, 3), 6)
+OWN = own_objective(loss_graph(cross_entropy))
 SIZES = [2600, 2700, 2700, 3300]
 
 
@@ -105,3 +108,20 @@ def test_a_delta_that_promises_nothing_is_refused_for_the_matrix_too():
 def test_a_setting_that_the_recipe_derives_is_refused_beside_it(given):
     with pytest.raises(ConfigError, match="derived by recipe few_rounds"):
         StudySettings(recipe="few_rounds", model="scattering_linear", **given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"loss_graph": "loss.json"}, {"objective": OWN}],
+    ids=["file", "plan"],
+)
+def test_an_own_loss_for_which_its_steps_were_not_fixed_is_refused(given):
+    with pytest.raises(ConfigError, match=r"fixed for cross-entropy.*Use recipe auto"):
+        StudySettings(recipe="few_rounds", model="scattering_linear", **given)
+    StudySettings(recipe="auto", model="scattering_linear", **given)
+
+
+def test_built_in_losses_are_taken():
+    weighted = ObjectiveSpec(class_weights=(1.0, 5.0))
+    settings = StudySettings(recipe="few_rounds", model="scattering_linear", epsilon=3.0, objective=weighted)
+    assert make_plan(settings, [dataset(2000)]).objective == weighted
