@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from datasites.sources.arrays.npz_pictures import layout_of
 from datasites.sources.class_names import in_label_order
 from datasites.sources.contents import content_of
 from datasites.sources.dataset_settings import FORM, IDENTITIES, DatasetSettings, is_named
+from datasites.sources.folders.levels import one_form
+from datasites.sources.folders.lost_classes import WithoutPicture
 from datasites.sources.folders.splits import parts_among
 from datasites.sources.folders.unnamed import refuse_unnamed
 from datasites.sources.folders.walk import Found, Walk
@@ -48,7 +50,7 @@ def list_hold_out(root: Path, class_names: Sequence[str], form: PictureForm | No
     try:
         if (described := _described(root)) is not None:
             return [list_pictures(_of_a_hold_out(described, class_names, form))]
-        found = list(_pictures(root))
+        found, others = _pictures(root)
         if not found:
             raise DataError("It must hold <class>/<picture> or <hospital>/<class>/<picture>, it holds no picture.")
         _refuse_parts(found, class_names)
@@ -56,6 +58,7 @@ def list_hold_out(root: Path, class_names: Sequence[str], form: PictureForm | No
         own = {one.folders[-1] for one in found if one.folders}
         if not class_names:
             refuse_unnamed(own)
+            _refuse_lost(others, own, 1 if several else 0)
         names = class_names or in_label_order(own)
         hospitals = sorted({one.folders[0] for one in found}) if several else [""]
         folders = [DatasetSettings(data_path=str(root / name), folder_levels=("class",)) for name in hospitals]
@@ -188,10 +191,24 @@ def _as_it_is(array: MappedArray, layout: str) -> NDArray[Any]:
     return np.moveaxis(values, 1, -1) if layout == "NCHW" else values
 
 
-def _pictures(root: Path) -> Iterator[Found]:
+def _pictures(root: Path) -> tuple[list[Found], list[tuple[Found, Reason]]]:
+    """(the pictures in a folder, the other files with why they are none)."""
+    pictures, others = list[Found](), list[tuple[Found, Reason]]()
     for found in Walk(root).files():
-        if not isinstance(content_of(root / found.inside), Reason):
-            yield found
+        content = content_of(root / found.inside)
+        if isinstance(content, Reason):
+            others.append((found, content))
+        else:
+            pictures.append(found)
+    return pictures, others
+
+
+def _refuse_lost(others: Sequence[tuple[Found, Reason]], own: Collection[str], place: int) -> None:
+    """Refuses a class of which no file is a picture: without it a model would be measured on fewer classes."""
+    without = WithoutPicture(place)
+    for one, reason in others:
+        without.add(one.inside, reason)
+    without.refuse(set(map(one_form, own)))
 
 
 def _described(root: Path) -> DatasetSettings | None:

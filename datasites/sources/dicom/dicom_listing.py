@@ -14,9 +14,10 @@ from datasites.sources.dicom.frames import DicomFrames, dicom_frames
 from datasites.sources.dicom.labels import OTHER_CLASS, Labeller, check_attribute, named_labels
 from datasites.sources.dicom.table_labels import TableLabels
 from datasites.sources.folders.levels import one_form
+from datasites.sources.folders.lost_classes import WithoutPicture
 from datasites.sources.folders.walk import Walk
 from datasites.sources.listing import LeftOut, ListedPicture, Listing
-from datasites.sources.reasons import NOT_IN_TABLE
+from datasites.sources.reasons import EMPTY_FOLDER, NOT_IN_TABLE, SYSTEM_FILE
 from policies.errors import DataError
 
 _NOT_MEANT = (OTHER_CLASS, NOT_IN_TABLE)
@@ -61,6 +62,8 @@ def list_dicom(
             private="\n".join(f"{one.place}: {one.reason.means}" for one in found.left_out[:3]),
         )
     if table is None:
+        if settings.labels_from == "folder":
+            _refuse_lost(found, settings)
         return _listing(found, *named_labels(found.pictures, settings), settings)
     listing = _listing(found, table.labeller(), table.class_names, settings)
     return replace(listing, left_out=[*listing.left_out, *table.without_picture()])
@@ -81,6 +84,28 @@ def source_of(settings: DatasetSettings) -> Path:
             f"The folder must hold a folder for the hospital {settings.site!r}, with its DICOM files in it."
         )
     return path / own[0]
+
+
+def _refuse_lost(found: DicomFrames, settings: DatasetSettings) -> None:
+    """Refuses class folders that hold files of which none is read, as those of other pictures are refused."""
+    levels = settings.folder_levels or ("class",)
+    if "class" not in levels:
+        return
+    place = levels.index("class")
+    without = WithoutPicture(place)
+    with_pictures = {name for one in found.pictures if (name := _folder(one.picture.inside, place))}
+    is_medium = not source_of(settings).is_dir()  # whose index writes names in capitals, whatever the files have
+    for one in found.left_out:
+        name = _folder(one.place, place)
+        is_known = is_medium and name.lower() in map(str.lower, with_pictures)
+        if one.reason not in (SYSTEM_FILE, EMPTY_FOLDER) and not is_known:
+            without.add(one.place, one.reason)
+    without.refuse(with_pictures, tuple(map(one_form, settings.class_names)))
+
+
+def _folder(inside: str, place: int) -> str:
+    folders = inside.split("/")[:-1]
+    return one_form(folders[place]) if len(folders) > place else ""
 
 
 def _listing(found: DicomFrames, labeller: Labeller, class_names: Sequence[str], settings: DatasetSettings) -> Listing:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datasites.picture_files.dicom.described import described
+from datasites.picture_files.dicom.reasons import NOT_DICOM
 from datasites.picture_files.picture_refused import PictureRefused, Reason
 from datasites.picture_files.reasons import NOT_A_FILE
+from datasites.sources.contents import PICTURE_SUFFIXES
 from datasites.sources.dicom.directory_file import NAME, listed_files
 from datasites.sources.dicom.found_file import find
 from datasites.sources.dicom.patients import patients
@@ -100,7 +102,7 @@ def dicom_frames(
     for inside, one, patient in zip(files, looked, whose, strict=True):
         reason = one.reason or (SEVERAL_FRAMES if one.frames > 1 and frames == "one" else None)
         if reason is not None:
-            left_out.append(LeftOut(inside, reason, lost=reason not in NO_LOSS))
+            left_out.append(LeftOut(inside, reason, lost=_is_lost(inside, reason)))
             continue
         pictures += (
             DicomPicture(
@@ -138,6 +140,20 @@ def _look(path: Path, safe: Collection[str], label_attribute: str) -> _Looked:
         return _Looked(reason=NOT_A_FILE)
     size = (of.rows, of.columns)
     return _Looked(found.identifiers, found.issuer, found.label, found.modality, of.frames, size, of.channels)
+
+
+def _is_lost(inside: str, reason: Reason) -> bool:
+    """Whether a file that is left out may be a picture that was meant to be in.
+
+    One that does not begin as DICOM does may be broken: it is, where it is called like a picture, like a file on a
+    medium (`IM0001`) or by a unique identifier (`1.2.840.1`).
+    """
+    if reason not in NO_LOSS:
+        return True
+    name = Path(inside)
+    suffix = name.suffix.lower()
+    without = not suffix and any(map(str.isdigit, name.name))
+    return reason == NOT_DICOM and (suffix in PICTURE_SUFFIXES or suffix[1:].isdigit() or without)
 
 
 def _taken(count: int, frames: str) -> Sequence[int | None]:

@@ -11,6 +11,7 @@ from datasites.sources.contents import Measured, PictureFiles, by_file, content_
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.file_picture import FilePicture
 from datasites.sources.folders.levels import Owner, one_form, owner_of
+from datasites.sources.folders.lost_classes import WithoutPicture
 from datasites.sources.folders.masks import refuse_folder_of_masks, refuse_masks
 from datasites.sources.folders.splits import refuse_splits
 from datasites.sources.folders.unnamed import refuse_unnamed
@@ -67,8 +68,8 @@ class _Reading:
         self.walk, self.files = Walk(folder), PictureFiles(folder, settings, measured)
         self.names = NamesSeen(settings.safe_kinds)
         self.with_pictures: set[str] = set()
-        self._without: dict[str, tuple[str, Reason]] = {}
         self._settings, self._levels = settings, settings.folder_levels or ("class",)
+        self._without = WithoutPicture(self._levels.index("class"))
         self._entries: list[_Entry] = []
 
     def add(self, found: Found) -> None:
@@ -78,7 +79,7 @@ class _Reading:
             return
         pictures = self.files.pictures(found.inside)
         if not pictures:
-            self._note_without(found, self.files.left_out[before].reason)
+            self._without.add(found.inside, self.files.left_out[before].reason)
             return
         owner = owner_of(found, self._levels)
         self.with_pictures.add(owner.label or "")
@@ -94,7 +95,7 @@ class _Reading:
             DataError: A class is lost as a whole, is not among those that are named, or has a name that it cannot keep.
         """
         given = tuple(map(one_form, self._settings.class_names))
-        self._refuse_lost(given)
+        self._without.refuse(self.with_pictures, given)
         if given:
             if unknown := sorted(self.with_pictures - set(given)):
                 raise DataError(
@@ -128,21 +129,6 @@ class _Reading:
                 private=f"The hospitals are {', '.join(sorted(site or '' for site in sites))}.",
             )
         return [entry for entry in self._entries if not wanted or entry[1].site == wanted]
-
-    def _note_without(self, found: Found, reason: Reason) -> None:
-        place = self._levels.index("class")
-        if len(found.folders) > place:
-            self._without.setdefault(one_form(found.folders[place]), (found.inside, reason))
-
-    def _refuse_lost(self, given: tuple[str, ...]) -> None:
-        """Refuses class folders that hold files of which none is read, so that a class would be gone unnoticed."""
-        for name, (inside, reason) in sorted(self._without.items()):
-            if name not in self.with_pictures and (not given or name in given):
-                raise DataError(
-                    "A class folder holds files, and none of them is a picture that is read. "
-                    f"{reason.advice} If it is no class, move it out of the folder.",
-                    private=f"Folder {name}, for instance {inside}: {reason.means}",
-                )
 
 
 def _hospital(root: Path, settings: DatasetSettings) -> tuple[Path, list[Path]]:

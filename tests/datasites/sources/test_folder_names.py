@@ -80,6 +80,18 @@ def test_a_hold_out_of_several_parts_is_refused_since_hospitals_may_have_trained
     assert load_hold_out(tmp_path / "outside" / parts[-1]).class_names == ("red", "white")
 
 
+@pytest.mark.parametrize("hospital", ["", "north/"])
+def test_a_hold_outs_class_of_which_no_file_is_read_is_not_dropped(paint: Paint, tmp_path: Path, hospital: str) -> None:
+    for name in ("benign", "normal"):
+        paint(f"{hospital}{name}/1.png")
+    broken = tmp_path / hospital / "malignant" / "scan"
+    broken.parent.mkdir()
+    broken.write_bytes(b"cut")
+    with pytest.raises(DataError, match="A class folder holds files, and none of them is a picture"):
+        load_hold_out(tmp_path)
+    assert load_hold_out(tmp_path, class_names=("benign", "normal")).labels.tolist() == [0, 1]
+
+
 def test_classes_of_the_model_may_be_called_like_parts(paint: Paint, tmp_path: Path) -> None:
     for name in ("train", "test"):
         paint(f"{name}/1.png")

@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
+from support import made_files
 from support.dicom_files import FORM, item, made, written
 from support.shipped_dicom import FOLDER
 
@@ -21,7 +23,9 @@ from datasites.sources.dicom.stops import SAFE_KINDS
 from datasites.sources.listing import Listing
 from datasites.sources.read_listing import list_pictures
 from policies.errors import ConfigError, DataError, IdentitySuspected
+from researcher.evaluation.hold_out import load_hold_out
 
+PNG = made_files.png(np.zeros((2, 2), dtype=np.uint8), bits=8)
 TWO = [[0, 100], [200, 255]]
 
 
@@ -82,6 +86,44 @@ def test_what_else_lies_there_is_named_with_its_reason(tmp_path: Path) -> None:
     assert {one.place for one in listing.left_out if one.lost} == {"a/cine", "a/named"}
     safe = _list(tmp_path, safe_dicom=("burned_in", "secondary_capture"))
     assert _places(safe) == ["a/named", "a/picture", "a/screen", "b/picture"]
+
+
+@pytest.mark.parametrize("content", [b"no picture at all", PNG, b""])
+def test_a_class_of_which_no_file_is_read_is_not_dropped(tmp_path: Path, content: bytes) -> None:
+    for name in ("benign", "normal"):
+        _write(tmp_path, f"{name}/1.dcm")
+        _write(tmp_path, f"{name}/2.dcm")
+    (tmp_path / "malignant").mkdir()
+    (tmp_path / "malignant" / ".DS_Store").write_bytes(b"x")
+    assert _list(tmp_path).class_names == ("benign", "normal")
+    (tmp_path / "malignant" / "1.dcm").write_bytes(content)
+    with pytest.raises(DataError, match="A class folder holds files, and none of them is a picture") as caught:
+        _list(tmp_path)
+    assert "malignant" in caught.value.private and "malignant" not in caught.value.public
+    with pytest.raises(DataError, match="A class folder holds files"):
+        _list(tmp_path, class_names=("benign", "malignant", "normal"))
+    assert len(_list(tmp_path, class_names=("benign", "normal")).pictures) == 4
+    with pytest.raises(DataError, match="A class folder holds files"):
+        load_hold_out(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "lost"),
+    [
+        ("cut.dcm", True),
+        ("other.png", True),
+        ("IM0001", True),
+        ("1.2.840.10008.1", True),
+        ("README", False),
+        ("notes.txt", False),
+    ],
+)
+def test_a_file_that_is_called_like_a_picture_and_begins_as_none_is_lost(tmp_path: Path, name: str, lost: bool) -> None:
+    for inside in ("a/1.dcm", "b/1.dcm"):
+        _write(tmp_path, inside)
+    (tmp_path / "a" / name).write_bytes(b"no DICOM file")
+    (found,) = _list(tmp_path).left_out
+    assert (found.reason.code, found.lost) == ("not_dicom", lost)
 
 
 def test_frames_are_all_taken_or_the_middle_one(tmp_path: Path) -> None:
