@@ -11,7 +11,8 @@ import numpy as np
 from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
 from policies.plans.reports_file import REPORTS_FILE
-from researcher.evaluation.hold_out_files import form_of, list_hold_out, read_arrays, read_pictures, told
+from researcher.evaluation.hold_out_arrays import read_arrays
+from researcher.evaluation.hold_out_files import form_of, list_hold_out, read_pictures, told
 
 
 @dataclass(frozen=True, eq=False)

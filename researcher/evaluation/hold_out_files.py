@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasites.picture_files.picture_refused import PictureRefused, Reason
-from datasites.sources.arrays.array_picture import ArrayPicture
-from datasites.sources.arrays.members import MappedArray, NpzFile
-from datasites.sources.arrays.npz_pictures import layout_of
 from datasites.sources.class_names import in_label_order
 from datasites.sources.contents import content_of
 from datasites.sources.dataset_settings import FORM, IDENTITIES, DatasetSettings, is_named
@@ -25,7 +22,8 @@ from datasites.sources.folders.walk import Found, Walk
 from datasites.sources.listing import LeftOut, ListedPicture, Listing
 from datasites.sources.read_listing import kind_of_source, list_pictures
 from datasites.sources.settings_file import settings_in
-from datasites.sources.tables.read_table import read_table
+from datasites.sources.tables.part_column import parts_in
+from datasites.sources.tables.read_table import Table, read_table
 from datasites.sources.tables.table_pictures import wanted_columns
 from policies.errors import ConfigError, DataError
 from policies.plans.picture_form import PictureForm
@@ -82,6 +80,21 @@ def _refuse_parts(found: Sequence[Found], class_names: Sequence[str]) -> None:
             )
 
 
+def _refuse_part_columns(table: Table, settings: DatasetSettings) -> None:
+    """Refuses rows of several parts of a data set, where the settings take neither one of them nor say that all are.
+
+    Raises:
+        DataError: With the column and its parts.
+    """
+    for head, parts in parts_in(table.columns, settings):
+        raise DataError(
+            f"Its column {head} says that it holds parts of one data set ({', '.join(parts)}), and a model is not to "
+            "be measured on what it was trained on. Give a table of the part that no hospital trained on, or a TOML "
+            "file with a table [dataset] that names the column as site_column and the part as site. If no hospital "
+            "trained on any of it, name the column in safe_columns there."
+        )
+
+
 def form_of(listings: Sequence[Listing]) -> PictureForm:
     """The form of pictures that are taken as they are.
 
@@ -133,64 +146,6 @@ def told(left_out: LeftOut) -> str:
     return f"{left_out.place} cannot be taken: {left_out.reason.means} {left_out.reason.advice}"
 
 
-@dataclass(frozen=True, eq=False)
-class HeldArrays:
-    """What an .npz holds: pictures, (N, H, W, C), labels, (N,) or (N, K), names and reports where it has them.
-
-    What is left out of it is in none of these; `rows` says where in the file's arrays each picture is.
-    """
-
-    images: NDArray[Any]
-    labels: NDArray[Any]
-    class_names: NDArray[Any] | None
-    reports: NDArray[Any] | None
-    rows: Sequence[int]
-    left_out: tuple[LeftOut, ...] = ()
-
-
-def read_arrays(file: Path, form: PictureForm | None, image_shape: tuple[int, int, int] | None = None) -> HeldArrays:
-    """The pictures of an .npz file of a hold-out, by the rules that hospitals' arrays are read by.
-
-    Of a file in parts, as MedMNIST writes them, its test part is the hold-out.
-
-    Args:
-        file: It.
-        form: By which the hospitals' pictures were read; None takes these as they are.
-        image_shape: (height, width, channels) of the hospitals' pictures: an array of it has its axes in this order.
-
-    Raises:
-        DataError: It holds no pictures and labels, or it is not certain which axis is which.
-    """
-    try:
-        archive = NpzFile(file)
-        prefix = "" if "images" in archive.keys else "test_"
-        labels = archive.array(f"{prefix}labels")
-        if labels is None or f"{prefix}images" not in archive.keys:
-            raise DataError("It must hold images and labels, or test_images and test_labels.")
-        array = archive.mapped(f"{prefix}images")
-        is_certain = array.shape[1:] == image_shape and array.dtype.endswith(("u1", "u2"))
-        layout = "NHWC" if is_certain else layout_of(f"{prefix}images", array)
-        rows = [ArrayPicture(array, f"{prefix}images", row, layout) for row in range(array.shape[0])]
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = labels[:, 0]
-        reports = archive.array("reports")
-        if form is None:
-            return HeldArrays(_as_it_is(array, layout), labels, archive.array("class_names"), reports, range(len(rows)))
-        images, read, left_out = read_pictures([ListedPicture(row, ()) for row in rows], form)
-        if left_out and len(labels) == len(rows):
-            labels, reports = labels[read], None if reports is None else reports[read]
-        return HeldArrays(images, labels, archive.array("class_names"), reports, read, tuple(left_out))
-    except DataError as error:
-        raise DataError(f"{file}: {error.public}") from error
-
-
-def _as_it_is(array: MappedArray, layout: str) -> NDArray[Any]:
-    values = np.array(array.opened())
-    if layout == "NHW":
-        return values[..., None]
-    return np.moveaxis(values, 1, -1) if layout == "NCHW" else values
-
-
 def _pictures(root: Path) -> tuple[list[Found], list[tuple[Found, Reason]]]:
     """(the pictures in a folder, the other files with why they are none)."""
     pictures, others = list[Found](), list[tuple[Found, Reason]]()
@@ -233,7 +188,9 @@ def _of_a_hold_out(settings: DatasetSettings, class_names: Sequence[str], form: 
     columns: Sequence[str] = ()
     if table:
         wanted = wanted_columns(settings)
-        columns = read_table(Path(table), wanted, settings.table_encoding, settings.table_sheet).heads
+        read = read_table(Path(table), wanted, settings.table_encoding, settings.table_sheet)
+        _refuse_part_columns(read, settings)
+        columns = read.heads
     with_reports = settings.report_column if table else (Path(settings.data_path) / REPORTS_FILE).is_file()
     return replace(
         settings,

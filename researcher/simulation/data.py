@@ -10,6 +10,7 @@ import numpy as np
 
 from policies.errors import DataError
 from researcher.evaluation.hold_out import HoldOut, load_hold_out
+from researcher.evaluation.hold_out_arrays import takes_test_part
 from researcher.judgement.test_data import PATIENT, SITE, About, columns_of
 from researcher.simulation.settings import SimulationSettings
 
@@ -82,9 +83,14 @@ def read_data(path: Path | str, settings: SimulationSettings) -> Data:
         settings: Of the simulation.
 
     Raises:
-        DataError: Not such data, or a column that is not there.
+        DataError: Not such data, parts of one data set, or a column that is not there.
     """
     path = Path(path)
+    if takes_test_part(path):
+        raise DataError(
+            f"{path} is in parts, and its test part is not to be trained on. Give a TOML file with a table [dataset] "
+            'that names it as data_path, with split = "train", and this one as --test.'
+        )
     pictures = load_hold_out(path)
     of_groups = () if settings.column in ("", SITE) else (settings.column,)
     columns = columns_of(path, pictures, About(patient_column=settings.patient_column, group_columns=of_groups))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.folders.splits import parts_among
@@ -31,14 +31,20 @@ def refuse_parts(columns: Mapping[str, Sequence[str]], settings: DatasetSettings
     Raises:
         DataError: With the column and its parts in private.
     """
+    for head, parts in parts_in(columns, settings):
+        raise DataError(
+            "The table has a column that says which part of a data set each picture is of, and has rows of several "
+            "parts. Name the column as site_column and the part to train on as site, or give a table of that part "
+            "alone, and keep the others to measure models on (--test). If all are to be trained on, name the "
+            "column in safe_columns.",
+            private=f"Column {head}: {', '.join(parts)}",
+        )
+
+
+def parts_in(columns: Mapping[str, Sequence[str]], settings: DatasetSettings) -> Iterator[tuple[str, list[str]]]:
+    """Columns whose cells are several parts of a data set and that the settings do not name, each with its parts."""
     for head, cells in columns.items():
         if not is_of_parts(head) or head in (settings.site_column, *settings.label_columns, *settings.safe_columns):
             continue
         if parts := parts_among({cell.strip() for cell in cells}):
-            raise DataError(
-                "The table has a column that says which part of a data set each picture is of, and has rows of several "
-                "parts. Name the column as site_column and the part to train on as site, or give a table of that part "
-                "alone, and keep the others to measure models on (--test). If all are to be trained on, name the "
-                "column in safe_columns.",
-                private=f"Column {head}: {', '.join(parts)}",
-            )
+            yield head, list(parts)

@@ -115,3 +115,33 @@ def test_what_describes_nothing_is_refused_with_what_to_write(tmp_path: Path) ->
     described.write_text("[dataset]\nno_such_setting = 1\n")
     with pytest.raises(DataError, match="no_such_setting"):
         load_hold_out(described, class_names=CLASSES, form=FORM)
+
+
+@pytest.mark.parametrize("head", ["split", "Set", "划分"])
+def test_a_table_with_a_column_of_parts_is_no_hold_out_until_one_of_them_is_taken(tmp_path: Path, head: str) -> None:
+    names = pictures(tmp_path, 3)
+    rows = [
+        f"{name},{label},{part}"
+        for name, label, part in zip(names, ("healthy", "nodule", "healthy"), ("train", "test", "test"), strict=True)
+    ]
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join([f"path,label,{head}", *rows]), encoding="utf-8")
+    for classes in (None, CLASSES):
+        with pytest.raises(DataError, match=rf"column {head} .*parts of one data set \(test, train\)"):
+            load_hold_out(table, class_names=classes, form=FORM)
+    described = tmp_path / "held.toml"
+    for line, count in ((f'site_column = "{head}"\nsite = "test"', 2), (f'safe_columns = ["{head}"]', 3)):
+        described.write_text(f'[dataset]\ndata_path = "labels.csv"\n{line}\n', encoding="utf-8")
+        assert len(load_hold_out(described, class_names=CLASSES, form=FORM).labels) == count
+
+
+def test_an_archive_whose_sites_are_parts_is_no_hold_out_until_one_of_them_is_taken(tmp_path: Path) -> None:
+    images, labels = np.zeros((4, 8, 8), dtype=np.uint8), np.array([0, 1, 0, 1])
+    np.savez(tmp_path / "all.npz", images=images, labels=labels, sites=np.array(["train", "train", "test", "test"]))
+    with pytest.raises(DataError, match=r"sites are parts of one data set \(test, train\)"):
+        load_hold_out(tmp_path / "all.npz", class_names=CLASSES)
+    described = tmp_path / "held.toml"
+    described.write_text('[dataset]\ndata_path = "all.npz"\nsite = "test"\n')
+    assert load_hold_out(described, class_names=CLASSES).labels.tolist() == [0, 1]
+    np.savez(tmp_path / "two.npz", images=images, labels=labels, sites=np.array(["north", "north", "south", "south"]))
+    assert load_hold_out(tmp_path / "two.npz", class_names=CLASSES).labels.tolist() == [0, 1, 0, 1]

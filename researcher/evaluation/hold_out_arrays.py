@@ -1,0 +1,103 @@
+"""An .npz file of a public hold-out, read by the rules that hospitals' arrays are read by. Never private ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasites.sources.arrays.array_picture import ArrayPicture
+from datasites.sources.arrays.members import MappedArray, NpzFile
+from datasites.sources.arrays.npz_pictures import layout_of
+from datasites.sources.dataset_settings import is_named
+from datasites.sources.folders.splits import parts_among
+from datasites.sources.listing import LeftOut, ListedPicture
+from policies.errors import DataError
+from policies.plans.picture_form import PictureForm
+from researcher.evaluation.hold_out_files import read_pictures
+
+
+@dataclass(frozen=True, eq=False)
+class HeldArrays:
+    """What an .npz holds: pictures, (N, H, W, C), labels, (N,) or (N, K), names and reports where it has them.
+
+    What is left out of it is in none of these; `rows` says where in the file's arrays each picture is.
+    """
+
+    images: NDArray[Any]
+    labels: NDArray[Any]
+    class_names: NDArray[Any] | None
+    reports: NDArray[Any] | None
+    rows: Sequence[int]
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def read_arrays(file: Path, form: PictureForm | None, image_shape: tuple[int, int, int] | None = None) -> HeldArrays:
+    """The pictures of an .npz file of a hold-out, by the rules that hospitals' arrays are read by.
+
+    Of a file in parts, as MedMNIST writes them, its test part is the hold-out.
+
+    Args:
+        file: It.
+        form: By which the hospitals' pictures were read; None takes these as they are.
+        image_shape: (height, width, channels) of the hospitals' pictures: an array of it has its axes in this order.
+
+    Raises:
+        DataError: It holds no pictures and labels, or it is not certain which axis is which.
+    """
+    try:
+        archive = NpzFile(file)
+        prefix = "" if "images" in archive.keys else "test_"
+        _refuse_part_sites(archive)
+        labels = archive.array(f"{prefix}labels")
+        if labels is None or f"{prefix}images" not in archive.keys:
+            raise DataError("It must hold images and labels, or test_images and test_labels.")
+        array = archive.mapped(f"{prefix}images")
+        is_certain = array.shape[1:] == image_shape and array.dtype.endswith(("u1", "u2"))
+        layout = "NHWC" if is_certain else layout_of(f"{prefix}images", array)
+        rows = [ArrayPicture(array, f"{prefix}images", row, layout) for row in range(array.shape[0])]
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
+        reports = archive.array("reports")
+        if form is None:
+            return HeldArrays(_as_it_is(array, layout), labels, archive.array("class_names"), reports, range(len(rows)))
+        images, read, left_out = read_pictures([ListedPicture(row, ()) for row in rows], form)
+        if left_out and len(labels) == len(rows):
+            labels, reports = labels[read], None if reports is None else reports[read]
+        return HeldArrays(images, labels, archive.array("class_names"), reports, read, tuple(left_out))
+    except DataError as error:
+        raise DataError(f"{file}: {error.public}") from error
+
+
+def _refuse_part_sites(archive: NpzFile) -> None:
+    """Refuses parts of a data set that stand where hospitals do.
+
+    Raises:
+        DataError: With the parts.
+    """
+    sites = archive.array("sites")
+    if sites is not None and (parts := parts_among(set(map(str, sites.ravel().tolist())))):
+        raise DataError(
+            f"Its sites are parts of one data set ({', '.join(parts)}), and a model is not to be measured on what it "
+            "was trained on. Write the part that no hospital trained on to a file, or give a TOML file with a table "
+            "[dataset] that names this file as data_path and the part as site."
+        )
+
+
+def _as_it_is(array: MappedArray, layout: str) -> NDArray[Any]:
+    values = np.array(array.opened())
+    if layout == "NHW":
+        return values[..., None]
+    return np.moveaxis(values, 1, -1) if layout == "NCHW" else values
+
+
+def takes_test_part(path: Path) -> bool:
+    """Whether of a source in parts `load_hold_out` takes the test part alone: `medmnist:NAME`, and files like it."""
+    if is_named(str(path)):
+        return True
+    is_file = path.suffix.lower() == ".npz" and path.is_file()
+    return is_file and "images" not in NpzFile(path).keys
