@@ -13,7 +13,7 @@ from pathlib import Path
 from datasites.sources.contents import Measured, PictureFiles
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.folders.levels import one_form
-from datasites.sources.folders.splits import refuse_splits
+from datasites.sources.folders.splits import refuse_part_hospitals
 from datasites.sources.folders.walk import Walk
 from datasites.sources.identity import NamesSeen, column_looks_like, looks_like
 from policies.errors import ConfigError, DataError
@@ -37,14 +37,14 @@ def list_sites(path: Path | str) -> list[str]:
 
     Raises:
         ConfigError: Neither a folder nor an .npz file.
-        DataError: It cannot be read, or its folders are rather parts of one data set, or classes with patients.
+        DataError: It cannot be read, or its folders are rather parts of a data set, or classes with patients.
     """
     path = Path(path)
     if path.is_file() and path.suffix.lower() == ".npz":
         from datasites.sources.arrays.npz_pictures import npz_sites
 
         found = npz_sites(path)
-        refuse_splits(found)
+        refuse_part_hospitals(found)
         return found
     if not path.is_dir():
         raise ConfigError(
@@ -56,7 +56,7 @@ def list_sites(path: Path | str) -> list[str]:
     sites = {name: folders for name, folders in inner.items() if folders}
     if not sites:
         return []
-    refuse_splits(sites)
+    refuse_part_hospitals(sites)
     _refuse_patients(sites)
     return sorted(sites)
 

@@ -14,7 +14,7 @@ from datasites.sources.arrays.array_picture import ArrayPicture
 from datasites.sources.arrays.members import MappedArray, NpzFile
 from datasites.sources.arrays.npz_pictures import layout_of
 from datasites.sources.dataset_settings import is_named
-from datasites.sources.folders.splits import parts_among
+from datasites.sources.folders.splits import part_beside, parts_among
 from datasites.sources.listing import LeftOut, ListedPicture
 from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
@@ -80,9 +80,10 @@ def _refuse_part_sites(archive: NpzFile) -> None:
         DataError: With the parts.
     """
     sites = archive.array("sites")
-    if sites is not None and (parts := parts_among(set(map(str, sites.ravel().tolist())))):
+    names = set() if sites is None else set(map(str, sites.ravel().tolist()))
+    if parts := list(parts_among(names)) or list(filter(None, [part_beside(names)])):
         raise DataError(
-            f"Its sites are parts of one data set ({', '.join(parts)}), and a model is not to be measured on what it "
+            f"Its sites name parts of one data set ({', '.join(parts)}), and a model is not to be measured on what it "
             "was trained on. Write the part that no hospital trained on to a file, or give a TOML file with a table "
             "[dataset] that names this file as data_path and the part as site."
         )

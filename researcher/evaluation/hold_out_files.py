@@ -16,7 +16,7 @@ from datasites.sources.contents import content_of
 from datasites.sources.dataset_settings import FORM, IDENTITIES, DatasetSettings, is_named
 from datasites.sources.folders.levels import one_form
 from datasites.sources.folders.lost_classes import WithoutPicture
-from datasites.sources.folders.splits import parts_among
+from datasites.sources.folders.splits import part_beside, parts_among
 from datasites.sources.folders.unnamed import refuse_unnamed
 from datasites.sources.folders.walk import Found, Walk
 from datasites.sources.listing import LeftOut, ListedPicture, Listing
@@ -51,8 +51,8 @@ def list_hold_out(root: Path, class_names: Sequence[str], form: PictureForm | No
         found, others = _pictures(root)
         if not found:
             raise DataError("It must hold <class>/<picture> or <hospital>/<class>/<picture>, it holds no picture.")
-        _refuse_parts(found, class_names)
         several = all(len(one.folders) == 2 for one in found)
+        _refuse_parts(found, class_names, several)
         own = {one.folders[-1] for one in found if one.folders}
         if not class_names:
             refuse_unnamed(own)
@@ -65,11 +65,12 @@ def list_hold_out(root: Path, class_names: Sequence[str], form: PictureForm | No
         raise DataError(f"{root}: {error.public} {error.private.partition(chr(10))[0]}".strip()) from error
 
 
-def _refuse_parts(found: Sequence[Found], class_names: Sequence[str]) -> None:
+def _refuse_parts(found: Sequence[Found], class_names: Sequence[str], several: bool) -> None:
     """Refuses parts of a data set taken together: of some of them the hospitals may have trained on.
 
     Raises:
-        DataError: Folders that lie beside each other are such parts, and no classes of the model.
+        DataError: Folders that lie beside each other are such parts, and no classes of the model; or one among
+            hospitals is.
     """
     for level in (0, 1):
         beside = {one.folders[level] for one in found if len(one.folders) > level} - set(class_names)
@@ -78,6 +79,11 @@ def _refuse_parts(found: Sequence[Found], class_names: Sequence[str]) -> None:
                 f"It holds parts of one data set ({', '.join(parts)}), and a model is not to be measured on what it "
                 "was trained on. Give the path of the part that no hospital trained on, such as the one for tests."
             )
+    if several and (part := part_beside({one.folders[0] for one in found})):
+        raise DataError(
+            f"It holds hospitals and a part of a data set ({part}), and a model is not to be measured on what it was "
+            "trained on. Give the path of what no hospital trained on, or rename the folder if it is a hospital's."
+        )
 
 
 def _refuse_part_columns(table: Table, settings: DatasetSettings) -> None:

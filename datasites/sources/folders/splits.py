@@ -6,20 +6,32 @@ Whoever takes `train` and `test` for two hospitals trains on what models are to 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 from policies.errors import DataError
 
-_OF_SETS = r"(?:data|images?|imgs?|pictures?|pics?)?(?:sets?|split)?"
+_OF_SETS = r"(?:(?:data|images?|imgs?|pictures?|pics?)?(?:sets?|split)?|s?(?:daten(?:satz)?|bilder))"
+_WORDS = (
+    "train|training|val|valid|validation|validierung|dev|test|testing|h[oe]ld[-_ ]?out|eval|evaluation|"
+    "apprentissage|entra[iî]nement|évaluation|tests|"
+    "entrenamiento|pruebas?|validaci[oó]n|evaluaci[oó]n|"
+    "treinamento|treino|testes?|valida[cç][aã]o|avalia[cç][aã]o|"
+    "addestramento|prova|validazione|valutazione"
+)
 _PART = re.compile(
-    r"(?<![^\W\d_])(train|training|val|valid|validation|validierung|dev|test|testing|hold[-_ ]?out|eval|evaluation)"
+    rf"(?<![^\W\d_])({_WORDS})"
     rf"(?={_OF_SETS}(?![^\W\d_]))"
     r"|(训练|验证|测试|訓練|驗證|測試)",
     re.IGNORECASE,
 )
 _INNER_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_SAYS_NOTHING = re.compile(rf"(?:{_OF_SETS}|folder|part)|集|数据集?|圖片|图片|圖像|图像|資料集?")
+_SAYS_NOTHING = re.compile(
+    rf"(?:{_OF_SETS}|folder|part)|集|数据集?|圖片|图片|圖像|图像|資料集?|"
+    "ensemble|jeu|données|donnees|conjunto|datos|dados|insieme|dati|imágenes|imagens|immagini|de|d|di|da"
+)
+_TO_TRAIN_ON = re.compile("train|训练|訓練|apprentissage|entraîn|entren|trein|addestr")
 
 
 def parts_among(names: Collection[str]) -> dict[str, str]:
@@ -47,7 +59,7 @@ def is_part(name: str) -> bool:
 
 def to_train_on(parts: Sequence[str]) -> str:
     """Of parts of one data set the one to train on, else the first."""
-    return next((one for one in parts if re.search("train|训练|訓練", one.lower())), parts[0])
+    return next((one for one in parts if _TO_TRAIN_ON.search(_one_form(one).lower())), parts[0])
 
 
 def refuse_splits(names: Collection[str]) -> None:
@@ -65,9 +77,33 @@ def refuse_splits(names: Collection[str]) -> None:
         )
 
 
+def refuse_part_hospitals(names: Collection[str]) -> None:
+    """Refuses parts of a data set as hospitals, also one alone beside hospitals.
+
+    Raises:
+        DataError: Two or more of the names are such parts', or one says nothing but the part that it is.
+    """
+    refuse_splits(names)
+    if part := part_beside(names):
+        raise DataError(
+            f"The name {part} is that of a part of a data set, and it would be a hospital beside others: what models "
+            "are to be measured on would be trained on. Move it elsewhere, to measure models on it (--test). If it is "
+            "a hospital's, rename it, or describe each hospital in a hospitals.toml, with its name as site.",
+        )
+
+
+def part_beside(names: Collection[str]) -> str:
+    """Of several hospitals' names one that says nothing but which part of a data set it is; empty if none does."""
+    return next((name for name in sorted(names) if is_part(name)), "") if len(names) > 1 else ""
+
+
+def _one_form(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
 def _part_and_rest(name: str) -> tuple[str, str] | None:
     """(the word in a name that says which part it is, what else the name says); None where there is no such word."""
-    spaced = _INNER_CAPITAL.sub("_", name)
+    spaced = _INNER_CAPITAL.sub("_", _one_form(name))
     if (found := _PART.search(spaced)) is None:
         return None
     rest = f"{spaced[: found.start()]}_{spaced[found.end() :]}".lower()

@@ -11,14 +11,19 @@ from policies.errors import DataError
 
 _HEAD = re.compile(
     r"(?:data|train)?[ _-]?(?:splits?|sub[ _-]?set|set|partition|usage|phase)|train[ _/-]?(?:val|test)[ _/-]?(?:test)?|"
-    r"划分|数据集|数据划分|子集",
+    r"folds?|partici[oó]n|parti[cç][aã]o|partizione|conjunto|ensemble|insieme|划分|数据集|数据划分|子集",
     re.IGNORECASE,
 )
+_YES_OR_NO = re.compile(
+    r"(?:is|in)[ _-]?(?:the[ _-]?)?(?:train(?:ing)?|test(?:ing)?|val(?:idation)?|h[oe]ld[ _-]?out)(?:[ _-]?set)?",
+    re.IGNORECASE,
+)
+_YES, _NO = {"1", "1.0", "true", "t", "yes", "y", "是"}, {"0", "0.0", "false", "f", "no", "n", "否"}
 
 
 def is_of_parts(head: str) -> bool:
     """Whether a column of this name may say the part of a data set."""
-    return _HEAD.fullmatch(head.strip()) is not None
+    return any(named.fullmatch(head.strip()) for named in (_HEAD, _YES_OR_NO))
 
 
 def refuse_parts(columns: Mapping[str, Sequence[str]], settings: DatasetSettings) -> None:
@@ -46,5 +51,14 @@ def parts_in(columns: Mapping[str, Sequence[str]], settings: DatasetSettings) ->
     for head, cells in columns.items():
         if not is_of_parts(head) or head in (settings.site_column, *settings.label_columns, *settings.safe_columns):
             continue
-        if parts := parts_among({cell.strip() for cell in cells}):
-            yield head, list(parts)
+        values = {cell.strip() for cell in cells}
+        if parts := _parts(head, values):
+            yield head, parts
+
+
+def _parts(head: str, values: set[str]) -> list[str]:
+    """Of a column's values those that are parts: by their names, or yes and no where the column's asks for a part."""
+    if _YES_OR_NO.fullmatch(head.strip()):
+        lower = {value.lower() for value in values} - {""}
+        return sorted(values - {""}) if lower & _YES and lower & _NO and lower <= _YES | _NO else []
+    return list(parts_among(values))

@@ -28,6 +28,15 @@ PARTS = [
     ("train1", "test1", "train2"),
     ("训练集", "测试集"),
     ("胸片训练", "胸片测试"),
+    ("apprentissage", "test"),
+    ("entraînement", "validation"),
+    ("entrai\u0302nement", "évaluation"),
+    ("Entrenamiento", "Prueba"),
+    ("conjunto_de_entrenamiento", "conjunto de pruebas"),
+    ("treino", "teste"),
+    ("Treinamento", "Validação"),
+    ("addestramento", "validazione"),
+    ("Trainingsdaten", "Testdaten"),
 ]
 NO_PARTS = [
     ("north", "test"),
@@ -37,7 +46,11 @@ NO_PARTS = [
     ("train1", "test2"),
     ("hospital_a", "hospital_b"),
     ("Teststadt", "Trainingen"),
+    ("prova_1", "provata"),
+    ("Entrena", "Pruebas"),
+    ("Testes_a", "Testes_b"),
 ]
+PART_ALONE = ["test", "Test Set", "holdout", "held_out", "测试集", "Testdaten", "prueba", "validation"]
 
 
 @pytest.mark.parametrize("names", PARTS)
@@ -103,6 +116,31 @@ def test_parts_are_no_hospitals_of_an_archive_either(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", images=images, labels=[0, 1, 0, 1], sites=["train", "train", "test", "test"])
     with pytest.raises(DataError, match="look like parts of one data set"):
         list_sites(tmp_path / "data.npz")
+
+
+@pytest.mark.parametrize("part", PART_ALONE)
+def test_one_part_beside_hospitals_is_none_of_them(paint: Paint, tmp_path: Path, part: str) -> None:
+    sites = ["hospital_a", "hospital_b", part]
+    for name in sites:
+        for kind in ("red", "white"):
+            paint(f"all/{name}/{kind}/1.png")
+    images = np.zeros((6, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "all.npz", images=images, labels=[0, 1] * 3, sites=np.repeat(sites, 2))
+    for source in ("all", "all.npz"):
+        with pytest.raises(DataError, match=rf"The name {part} is that of a part.*If it is a hospital's, rename it"):
+            list_sites(tmp_path / source)
+        with pytest.raises(DataError, match=rf"data set \({part}\), and a model is not to be measured"):
+            load_hold_out(tmp_path / source)
+    own = list_pictures(DatasetSettings(data_path=str(tmp_path / "all"), site=part))
+    assert len(own.pictures) == 2, "a hospital that is called so, described by itself"
+
+
+def test_hospitals_whose_names_resemble_a_parts_are_hospitals(paint: Paint, tmp_path: Path) -> None:
+    names = ["Teststadt", "Validation Clinic", "hospital_test"]
+    for name in names:
+        for kind in ("red", "white"):
+            paint(f"{name}/{kind}/1.png")
+    assert list_sites(tmp_path) == sorted(names)
 
 
 @pytest.mark.parametrize(

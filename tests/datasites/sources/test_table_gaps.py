@@ -66,6 +66,40 @@ def test_rows_to_measure_models_on_are_not_trained_on_unless_the_hospital_says_s
     assert len(listed(file, safe_columns=(head,)).pictures) == 301
 
 
+@pytest.mark.parametrize(
+    ("head", "train", "test"),
+    [
+        ("is_train", "1", "0"),
+        ("isTrain", "True", "False"),
+        ("in training set", "yes", "no"),
+        ("is_test", "0.0", "1.0"),
+        ("fold", "train", "test"),
+        ("partición", "entrenamiento", "prueba"),
+    ],
+)
+def test_a_column_of_folds_or_of_yes_and_no_tells_parts_too(table: Table, head: str, train: str, test: str) -> None:
+    file = table(f"red,{train}", f"white,{train}", f"red,{test}", heads=f"path,label,{head}")
+    with pytest.raises(DataError, match="which part of a data set each picture is of"):
+        listed(file)
+    assert len(listed(file, site_column=head, site=train).pictures) == 2
+    assert len(listed(file, safe_columns=(head,)).pictures) == 3
+
+
+@pytest.mark.parametrize(
+    ("head", "cells"),
+    [
+        ("fold", ("0", "1", "2")),
+        ("is_train", ("1", "1", "1")),
+        ("is_training", ("1", "2", "0")),
+        ("is_valid", ("1", "0", "1")),
+        ("test", ("1", "0", "1")),
+    ],
+)
+def test_numbered_folds_and_other_yes_and_no_are_no_parts(table: Table, head: str, cells: tuple[str, ...]) -> None:
+    rows = [f"{kind},{cell}" for kind, cell in zip(("red", "white", "red"), cells, strict=True)]
+    assert len(listed(table(*rows, heads=f"path,label,{head}")).pictures) == 3
+
+
 def test_a_column_of_one_part_or_of_other_words_stops_nothing(table: Table) -> None:
     assert len(listed(table("red,train", "white,train", heads="path,label,split")).pictures) == 2
     assert len(listed(table("red,A", "white,B", heads="path,label,split")).pictures) == 2

@@ -138,7 +138,7 @@ def test_a_table_with_a_column_of_parts_is_no_hold_out_until_one_of_them_is_take
 def test_an_archive_whose_sites_are_parts_is_no_hold_out_until_one_of_them_is_taken(tmp_path: Path) -> None:
     images, labels = np.zeros((4, 8, 8), dtype=np.uint8), np.array([0, 1, 0, 1])
     np.savez(tmp_path / "all.npz", images=images, labels=labels, sites=np.array(["train", "train", "test", "test"]))
-    with pytest.raises(DataError, match=r"sites are parts of one data set \(test, train\)"):
+    with pytest.raises(DataError, match=r"sites name parts of one data set \(test, train\)"):
         load_hold_out(tmp_path / "all.npz", class_names=CLASSES)
     described = tmp_path / "held.toml"
     described.write_text('[dataset]\ndata_path = "all.npz"\nsite = "test"\n')
