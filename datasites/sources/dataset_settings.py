@@ -107,7 +107,8 @@ class DatasetSettings:
         "Class names in label order; the data's own if empty. Give it where a hospital lacks a class.", default=()
     )
     split: str = setting(
-        "Which part of an .npz file that is divided into parts (train_images, val_images, test_images).",
+        "Which part of an .npz file that is divided into parts (train_images, val_images, test_images). 'all' takes "
+        "folders train and test within class folders too, which are refused else.",
         default="train",
         choices=SPLITS,
     )

@@ -15,6 +15,7 @@ from datasites.sources.dicom.labels import OTHER_CLASS, Labeller, check_attribut
 from datasites.sources.dicom.table_labels import TableLabels
 from datasites.sources.folders.levels import one_form
 from datasites.sources.folders.lost_classes import WithoutPicture
+from datasites.sources.folders.splits import refuse_split_levels
 from datasites.sources.folders.walk import Walk
 from datasites.sources.listing import LeftOut, ListedPicture, Listing
 from datasites.sources.reasons import EMPTY_FOLDER, NOT_IN_TABLE, SYSTEM_FILE
@@ -110,6 +111,7 @@ def _folder(inside: str, place: int) -> str:
 
 def _listing(found: DicomFrames, labeller: Labeller, class_names: Sequence[str], settings: DatasetSettings) -> Listing:
     pictures: list[ListedPicture] = []
+    paths: list[list[str]] = []
     left_out = list(found.left_out)
     sizes, channels = set[tuple[int, int]](), set[int]()
     for one in found.pictures:
@@ -123,8 +125,11 @@ def _listing(found: DicomFrames, labeller: Labeller, class_names: Sequence[str],
             continue
         patient = None if isinstance(whose, Reason) else whose
         pictures.append(ListedPicture(one.picture, said.labels, patient, said.report))
+        paths.append(one.picture.inside.split("/")[:-1])
         sizes.add(one.size)
         channels.add(one.channels)
+    levels = settings.folder_levels or ("class",) if settings.labels_from == "folder" else ()
+    refuse_split_levels(paths, levels, settings.split)
     size = sizes.pop() if len(sizes) == 1 else None
     names = tuple(class_names)
     most = max(channels, default=None)

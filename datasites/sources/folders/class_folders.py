@@ -13,7 +13,7 @@ from datasites.sources.file_picture import FilePicture
 from datasites.sources.folders.levels import Owner, one_form, owner_of
 from datasites.sources.folders.lost_classes import WithoutPicture
 from datasites.sources.folders.masks import refuse_folder_of_masks, refuse_masks
-from datasites.sources.folders.splits import refuse_splits
+from datasites.sources.folders.splits import refuse_split_levels, refuse_splits
 from datasites.sources.folders.unnamed import refuse_unnamed
 from datasites.sources.folders.walk import Found, Walk
 from datasites.sources.identity import NamesSeen
@@ -45,6 +45,9 @@ def list_class_folders(
     names = reading.class_names(others)
     reading.names.refuse(_SAFE)
     entries = reading.entries_of_the_site()
+    refuse_split_levels(
+        (picture.inside.split("/")[:-1] for picture, _ in entries), settings.folder_levels or ("class",), settings.split
+    )
     refuse_masks(picture.inside for picture, _ in entries)
     reports = _reports(folder, [picture.inside for picture, _ in entries]) if settings.text_length else None
     listed = [

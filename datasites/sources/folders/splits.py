@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from policies.errors import DataError
 
@@ -90,6 +90,35 @@ def refuse_part_hospitals(names: Collection[str]) -> None:
             "are to be measured on would be trained on. Move it elsewhere, to measure models on it (--test). If it is "
             "a hospital's, rename it, or describe each hospital in a hospitals.toml, with its name as site.",
         )
+
+
+def refuse_split_levels(paths: Iterable[Sequence[str]], levels: Sequence[str], split: str) -> None:
+    """Refuses parts of a data set at a level of folders that says neither a hospital nor a class.
+
+    Args:
+        paths: The folders of each picture, from the outermost.
+        levels: What they stand for; deeper ones stand for nothing.
+        split: `all` says that all parts are to be trained on.
+
+    Raises:
+        DataError: Folders of such a level are parts. What else stands in their names is private.
+    """
+    if split == "all":
+        return
+    by_place: dict[int, set[str]] = defaultdict(set)
+    for folders in set(map(tuple, paths)):
+        for place, name in enumerate(folders):
+            if place >= len(levels) or levels[place] not in ("site", "class"):
+                by_place[place].add(name)
+    for names in by_place.values():
+        if parts := parts_among(names):
+            raise DataError(
+                f"The folders {', '.join(dict.fromkeys(parts.values()))} look like parts of one data set, and all of "
+                "them would be trained on. Move the part to train on into a folder of its own, PART/CLASS/picture, and "
+                "give its path; keep the others to measure models on (--test). If all are to be trained on, set split "
+                "to 'all' in [dataset].",
+                private=f"Folders: {', '.join(parts)}",
+            )
 
 
 def part_beside(names: Collection[str]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.dicom_files import made, written
 from support.painting import Paint
 
 from datasites.sources.dataset_settings import DatasetSettings
@@ -116,6 +118,46 @@ def test_parts_are_no_hospitals_of_an_archive_either(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", images=images, labels=[0, 1, 0, 1], sites=["train", "train", "test", "test"])
     with pytest.raises(DataError, match="look like parts of one data set"):
         list_sites(tmp_path / "data.npz")
+
+
+@pytest.mark.parametrize(
+    ("levels", "inside"),
+    [
+        (("class", "other"), "{kind}/{part}/1"),
+        (("class", "patient"), "{kind}/{part}/1"),
+        (("other", "class"), "{part}/{kind}/1"),
+        (("patient", "class"), "{part}/{kind}/1"),
+        (("class", "other"), "{kind}/ward/{part}/1"),
+        (("site", "other", "class"), "north/{part}/{kind}/1"),
+    ],
+)
+@pytest.mark.parametrize("parts", [("train", "test"), ("Muster_train", "Muster_test")])
+def test_parts_at_a_level_of_no_class_are_trained_on_only_where_the_hospital_says_so(
+    paint: Paint, tmp_path: Path, levels: tuple[str, ...], inside: str, parts: tuple[str, ...]
+) -> None:
+    for part in parts:
+        for kind in ("red", "white"):
+            paint(f"pictures/{inside.format(part=part, kind=kind)}.png")
+            file = tmp_path / "dicom" / inside.format(part=part, kind=kind)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            written(made([[0, 100], [200, 255]]), file)
+    for kind in ("pictures", "dicom")[: 1 if "site" in levels else 2]:
+        settings = DatasetSettings(data_path=str(tmp_path / kind), folder_levels=levels)
+        with pytest.raises(DataError, match="test, train look like parts of one data set, and all of them") as caught:
+            list_pictures(settings)
+        assert "Muster" not in caught.value.public
+        assert len(list_pictures(replace(settings, split="all")).pictures) == 4
+
+
+def test_parts_of_a_dicom_source_whose_labels_are_an_attribute_are_refused_too(tmp_path: Path) -> None:
+    for inside, view in (("train/1", "AP"), ("train/2", "PA"), ("test/1", "AP"), ("test/2", "PA")):
+        (tmp_path / inside).parent.mkdir(exist_ok=True)
+        written(made([[0, 100], [200, 255]], ViewPosition=view), tmp_path / inside)
+    settings = DatasetSettings(data_path=str(tmp_path), labels_from="ViewPosition")
+    with pytest.raises(DataError, match="test, train look like parts of one data set, and all of them"):
+        list_pictures(settings)
+    assert len(list_pictures(replace(settings, split="all")).pictures) == 4
+    assert len(list_pictures(replace(settings, data_path=str(tmp_path / "train"))).pictures) == 2
 
 
 @pytest.mark.parametrize("part", PART_ALONE)
