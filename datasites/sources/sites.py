@@ -14,6 +14,7 @@ from datasites.sources.contents import Measured, PictureFiles
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.folders.levels import one_form
 from datasites.sources.folders.splits import refuse_part_hospitals
+from datasites.sources.folders.unnamed import refuse_unnamed_hospitals
 from datasites.sources.folders.walk import Walk
 from datasites.sources.identity import NamesSeen, column_looks_like, looks_like
 from policies.errors import ConfigError, DataError
@@ -45,6 +46,7 @@ def list_sites(path: Path | str) -> list[str]:
 
         found = npz_sites(path)
         refuse_part_hospitals(found)
+        refuse_unnamed_hospitals(found)
         return found
     if not path.is_dir():
         raise ConfigError(
@@ -57,6 +59,7 @@ def list_sites(path: Path | str) -> list[str]:
     if not sites:
         return []
     refuse_part_hospitals(sites)
+    refuse_unnamed_hospitals(sites)
     _refuse_patients(sites)
     return sorted(sites)
 

@@ -17,7 +17,7 @@ from datasites.sources.dataset_settings import FORM, IDENTITIES, DatasetSettings
 from datasites.sources.folders.levels import one_form
 from datasites.sources.folders.lost_classes import WithoutPicture
 from datasites.sources.folders.splits import part_beside, parts_among
-from datasites.sources.folders.unnamed import refuse_unnamed
+from datasites.sources.folders.unnamed import refuse_unnamed, refuse_unnamed_hospitals
 from datasites.sources.folders.walk import Found, Walk
 from datasites.sources.listing import LeftOut, ListedPicture, Listing
 from datasites.sources.read_listing import kind_of_source, list_pictures
@@ -59,6 +59,7 @@ def list_hold_out(root: Path, class_names: Sequence[str], form: PictureForm | No
             _refuse_lost(others, own, 1 if several else 0)
         names = class_names or in_label_order(own)
         hospitals = sorted({one.folders[0] for one in found}) if several else [""]
+        refuse_unnamed_hospitals(hospitals)
         folders = [DatasetSettings(data_path=str(root / name), folder_levels=("class",)) for name in hospitals]
         return [list_pictures(_of_a_hold_out(folder, names, form)) for folder in folders]
     except (DataError, ConfigError) as error:  # whose private texts are of the researcher's own files

@@ -1,4 +1,4 @@
-"""Folders that nobody has named: a system's name for a new folder or for a copy is not published as a class."""
+"""Folders that nobody has named: a system's name for a new folder or a copy is no class's and no hospital's."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def refuse_unnamed(names: Collection[str]) -> None:
     """
     for name in sorted(names):
         plain = _not_a_copy(name)
-        if {plain.lower(), _FURTHER.sub("", plain).lower()} & UNNAMED:
+        if _is_unnamed(plain):
             raise DataError(
                 f"The folder {name} holds pictures and has the name that new folders get, so it would be a class of "
                 "that name. Rename it, or move its pictures to the class that they are of."
@@ -68,6 +68,31 @@ def refuse_unnamed(names: Collection[str]) -> None:
                 "class of its own. Move its pictures to the class that they are of, or rename it.",
                 private=f"Folder {name}, beside {plain}",
             )
+
+
+def refuse_unnamed_hospitals(names: Collection[str]) -> None:
+    """Refuses a hospital that a system has named: with a copy's pictures, the same patients would be at two.
+
+    Raises:
+        DataError: One has the name that new folders get, or that a copy of another hospital's folder gets.
+    """
+    for name in sorted(names):
+        plain = _not_a_copy(name)
+        if _is_unnamed(plain):
+            raise DataError(
+                f"The folder {name} has the name that new folders get, and it would be a hospital of that name. Rename "
+                "it, or move it elsewhere."
+            )
+        if plain != name and plain.lower() in {other.lower() for other in names}:
+            raise DataError(
+                "A folder has the name that a copy of another hospital's folder gets, so that the same patients would "
+                "be at two hospitals. Move it elsewhere, or rename it if it is another hospital's.",
+                private=f"Folder {name}, beside {plain}",
+            )
+
+
+def _is_unnamed(plain: str) -> bool:
+    return bool({plain.lower(), _FURTHER.sub("", plain).lower()} & UNNAMED)
 
 
 def _not_a_copy(name: str) -> str:

@@ -177,8 +177,31 @@ def test_one_part_beside_hospitals_is_none_of_them(paint: Paint, tmp_path: Path,
     assert len(own.pictures) == 2, "a hospital that is called so, described by itself"
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Neuer Ordner", "has the name that new folders get"),
+        ("New folder (3)", "has the name that new folders get"),
+        ("hospital_b - Copy", "the same patients would be at two hospitals"),
+        ("hospital_a (2)", "the same patients would be at two hospitals"),
+    ],
+)
+def test_a_hospital_that_a_system_named_is_none(paint: Paint, tmp_path: Path, name: str, message: str) -> None:
+    sites = ["hospital_a", "hospital_b", name]
+    for site in sites:
+        for kind in ("red", "white"):
+            paint(f"all/{site}/{kind}/1.png")
+    np.savez(tmp_path / "all.npz", images=np.zeros((6, 8, 8), np.uint8), labels=[0, 1] * 3, sites=np.repeat(sites, 2))
+    for source in ("all", "all.npz"):
+        with pytest.raises(DataError, match=message):
+            list_sites(tmp_path / source)
+    for classes in (None, ("red", "white")):
+        with pytest.raises(DataError, match=message):
+            load_hold_out(tmp_path / "all", class_names=classes)
+
+
 def test_hospitals_whose_names_resemble_a_parts_are_hospitals(paint: Paint, tmp_path: Path) -> None:
-    names = ["Teststadt", "Validation Clinic", "hospital_test"]
+    names = ["Teststadt", "Validation Clinic", "hospital_test", "Klinik (1)", "Klinik (2)", "Copia Clinic"]
     for name in names:
         for kind in ("red", "white"):
             paint(f"{name}/{kind}/1.png")
