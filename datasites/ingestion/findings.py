@@ -28,6 +28,7 @@ def copies(
     digests: NDArray[np.uint8],
     accepted: Collection[str],
     known: Mapping[bytes, tuple[int, ...]],
+    unit: str,
 ) -> Iterator[ReportLine]:
     """Pictures whose pixels another one has as well: the same label is told, another one stops the ingest.
 
@@ -37,17 +38,27 @@ def copies(
         digests: uint8, (N, 32), of each one's pixels.
         accepted: Codes of what the hospital takes all the same.
         known: The labels of pictures that the dataset has already, by the digest of their pixels.
+        unit: The privacy unit: what to do about a copy depends on whom it counts for.
     """
-    first = {digest: ("a picture that the dataset has", labels) for digest, labels in known.items()}
+    first: dict[bytes, tuple[str, tuple[int, ...], str | None]] = {
+        digest: ("a picture that the dataset has", labels, None) for digest, labels in known.items()
+    }
     for index in taken.tolist():
-        own = _place(pictures[index]), pictures[index].labels
+        own = _place(pictures[index]), pictures[index].labels, pictures[index].patient
         other = first.setdefault(digests[index].tobytes(), own)
         if other is own:
             continue
         same_label = own[1] == other[1]
-        reason = reasons.SAME_PICTURE if same_label else reasons.TWO_CLASSES
+        reason = _of_one_label(own[2], other[2], unit) if same_label else reasons.TWO_CLASSES
         outcome = NOTED if same_label or reason.code in accepted else STOPS
         yield ReportLine(_place(pictures[index]), outcome, reason, f"as {other[0]}")
+
+
+def _of_one_label(patient: str | None, other: str | None, unit: str) -> Reason:
+    if unit == "picture":
+        return reasons.SAME_PICTURE
+    is_one = patient is not None and patient == other
+    return reasons.SAME_PICTURE_OF_ONE_PATIENT if is_one else reasons.SAME_PICTURE_OF_TWO_PATIENTS
 
 
 def in_hold_out(

@@ -181,7 +181,7 @@ def _report(listing: Listing, read: _Read, asked: Asked, held: Collection[bytes]
     pictures, taken = listing.pictures, np.flatnonzero(read.taken)
     left_out = listing.left_out
     lines = [ReportLine(one.place, LEFT_OUT if one.lost else NONE, one.reason) for one in left_out] + read.lines
-    lines += findings.copies(pictures, taken, read.pixels, asked.accepted, asked.known)
+    lines += findings.copies(pictures, taken, read.pixels, asked.accepted, asked.known, asked.settings.unit)
     lines += findings.in_hold_out(pictures, taken, read.pixels, held, asked.accepted)
     lines += findings.noted(pictures, np.flatnonzero(read.taken & read.empty), reasons.EMPTY)
     lines += findings.noted(pictures, np.flatnonzero(read.enlarged), reasons.ENLARGED)

@@ -20,6 +20,18 @@ SAME_PICTURE = Reason(
     "Another picture has exactly the same pixels, and the same label.",
     "Remove the copies: with unit 'picture', each counts as a person of its own.",
 )
+SAME_PICTURE_OF_ONE_PATIENT = Reason(
+    "same_picture_of_one_patient",
+    "Another picture of the same patient has exactly the same pixels, and the same label.",
+    "Remove the copy: training would count the picture twice. The bound of the patient holds either way.",
+)
+SAME_PICTURE_OF_TWO_PATIENTS = Reason(
+    "same_picture_of_two_patients",
+    "Another picture has exactly the same pixels and the same label, and it is another patient's, or of the dataset as "
+    "it was, where nobody looks up whose.",
+    "Find out whose it is: a picture is with the wrong patient, or one person has two identifiers and counts as two. "
+    "Give one person one identifier, and remove the copy.",
+)
 TWO_CLASSES = Reason(
     "same_picture_in_two_classes",
     "Another picture has exactly the same pixels, and another label.",

@@ -347,6 +347,21 @@ def test_copies_are_told_and_copies_in_two_classes_stop_unless_the_hospital_take
     ]
 
 
+def test_a_copy_is_told_by_whose_it_is_where_patients_count(tmp_path: Path, state: Path) -> None:
+    files = write_raw(tmp_path / "files", 100)
+    files[10].write_bytes(files[0].read_bytes())
+    files[12].write_bytes(files[2].read_bytes())
+    patients = [f"p{number}" for number in range(100)]
+    patients[12] = patients[2]
+    bring_in(state, raw_listing(files, patients=patients), DatasetSettings(unit="patient"))
+    assert sorted(reported(state)) == [
+        ("0010.raw", "taken", "same_picture_of_two_patients"),
+        ("0012.raw", "taken", "same_picture_of_one_patient"),
+    ]
+    told = (state / "ingest-report.csv").read_text(encoding="utf-8-sig")
+    assert "unit 'picture'" not in told and "one person has two identifiers" in told
+
+
 def test_pictures_without_anything_on_them_are_told(tmp_path: Path, state: Path) -> None:
     files = write_raw(tmp_path / "files", 100)
     files[10].write_bytes(bytes(16))
