@@ -155,7 +155,7 @@ def _from_source(root: Path, class_names: tuple[str, ...] | None, form: PictureF
     listed = [one for listing in listings for one in listing.pictures]
     sites = [listing.root.name for listing in listings for _ in listing.pictures]
     without = [one for listing in listings for one in listing.left_out]
-    images, read, left_out = read_pictures(listed, form or form_of(listings), without)
+    images, read, left_out = read_pictures(listed, form or form_of(listings, root), without)
     listed, sites = [listed[place] for place in read], [sites[place] for place in read]
     reports = [one.report for one in listed]
     if any(report is not None for report in reports) and None in reports:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datasites.picture_files.depth import white_of
+from datasites.picture_files.picture_refused import PictureRefused
 from datasites.sources.arrays.array_picture import ArrayPicture
 from datasites.sources.arrays.members import MappedArray, NpzFile
 from datasites.sources.arrays.npz_pictures import layout_of
@@ -18,7 +20,7 @@ from datasites.sources.folders.splits import part_beside, parts_among
 from datasites.sources.listing import LeftOut, ListedPicture
 from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
-from researcher.evaluation.hold_out_files import read_pictures
+from researcher.evaluation.hold_out_files import read_pictures, refuse_many_left_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +66,9 @@ def read_arrays(file: Path, form: PictureForm | None, image_shape: tuple[int, in
             labels = labels[:, 0]
         reports = archive.array("reports")
         if form is None:
-            return HeldArrays(_as_it_is(array, layout), labels, archive.array("class_names"), reports, range(len(rows)))
-        images, read, left_out = read_pictures([ListedPicture(row, ()) for row in rows], form)
+            images, read, left_out = _as_they_are(array, layout, rows)
+        else:
+            images, read, left_out = read_pictures([ListedPicture(row, ()) for row in rows], form)
         if left_out and len(labels) == len(rows):
             labels, reports = labels[read], None if reports is None else reports[read]
         return HeldArrays(images, labels, archive.array("class_names"), reports, read, tuple(left_out))
@@ -87,6 +90,26 @@ def _refuse_part_sites(archive: NpzFile) -> None:
             "was trained on. Write the part that no hospital trained on to a file, or give a TOML file with a table "
             "[dataset] that names this file as data_path and the part as site."
         )
+
+
+def _as_they_are(
+    array: MappedArray, layout: str, rows: Sequence[ArrayPicture]
+) -> tuple[NDArray[Any], list[int], list[LeftOut]]:
+    """All of an array but pictures whose white is in doubt, (N, H, W, C); their rows; and those that are left out."""
+    values = _as_it_is(array, layout)
+    read, left_out = list[int](), list[LeftOut]()
+    for row in rows:
+        try:
+            if values.dtype.itemsize > 1:
+                white_of(values[row.row], stated=None, declared=0)
+            read.append(row.row)
+        except PictureRefused as refused:
+            left_out.append(LeftOut(row.place, refused.reason))
+    try:
+        refuse_many_left_out(left_out, len(rows))
+    except DataError as error:
+        raise DataError(f"{error.public} A TOML file with a table [dataset] says bits of this data_path.") from error
+    return values[read] if left_out else values, read, left_out
 
 
 def _as_it_is(array: MappedArray, layout: str) -> NDArray[Any]:

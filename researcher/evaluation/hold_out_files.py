@@ -102,17 +102,19 @@ def _refuse_part_columns(table: Table, settings: DatasetSettings) -> None:
         )
 
 
-def form_of(listings: Sequence[Listing]) -> PictureForm:
-    """The form of pictures that are taken as they are.
+def form_of(listings: Sequence[Listing], root: Path) -> PictureForm:
+    """The form of pictures that are taken as they are, or as the TOML file `root` says.
 
     Raises:
-        DataError: They have not one size.
+        DataError: They have not one size, and no file says one.
+        PlanError: The file asks for 16 bits of pictures in colour.
     """
+    settings = settings_in(root) if root.suffix.lower() == ".toml" else DatasetSettings()
     sizes = {listing.own_size for listing in listings}
     size = sizes.pop()
-    if size is None or sizes:
+    if (size is None or sizes) and not all(settings.size):
         raise DataError("All pictures of a hold-out must have one size, these have several.")
-    return PictureForm(size, max(listing.own_channels or 1 for listing in listings))
+    return settings.form(size or settings.size, max(listing.own_channels or 1 for listing in listings))
 
 
 def read_pictures(
@@ -141,11 +143,19 @@ def read_pictures(
             read.append(place)
         except PictureRefused as refused:
             left_out.append(LeftOut(one.picture.place, refused.reason))
-    total = len(read) + len(left_out)
+    refuse_many_left_out(left_out, len(read) + len(left_out))
+    return images[: len(read)], read, left_out
+
+
+def refuse_many_left_out(left_out: Sequence[LeftOut], total: int) -> None:
+    """Refuses a hold-out of which more is left out than a hospital may leave out by default.
+
+    Raises:
+        DataError: With the names of the first.
+    """
     if len(left_out) > DatasetSettings().most_left_out * total:
         first = " ".join(map(told, left_out[:_NAMED]))
         raise DataError(f"{len(left_out)} of {total} pictures of the hold-out cannot be taken. {first}")
-    return images[: len(read)], read, left_out
 
 
 def told(left_out: LeftOut) -> str:

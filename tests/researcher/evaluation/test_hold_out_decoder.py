@@ -124,3 +124,27 @@ def test_arrays_are_read_by_the_hospitals_rules_of_layout_parts_labels_and_bits(
     np.savez(tmp_path / "deep.npz", images=np.repeat(LEVELS[None], 4, axis=0), labels=labels)
     found = load_hold_out(tmp_path / "deep.npz", class_names=CLASSES, form=PictureForm((1, 4), 1))
     assert found.images.dtype == np.uint8 and found.images[3, 0, :, 0].tolist() == [0, 32, 128, 255]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_arrays_whose_white_is_in_doubt_are_refused_without_a_form_as_files_are(tmp_path: Path, channels: int) -> None:
+    images = np.repeat(np.tile(RAMP[None, :, :, None], (4, 8, 1, 1)), channels, axis=3)
+    np.savez(tmp_path / "deep.npz", images=images, labels=np.arange(4) % 2)
+    with pytest.raises(DataError, match=r"4 of 4 pictures .*what is white is in doubt.*TOML file"):
+        load_hold_out(tmp_path / "deep.npz")
+    described = tmp_path / "deep.toml"
+    described.write_text('[dataset]\ndata_path = "deep.npz"\nbits = 12\n')
+    assert load_hold_out(described).images.max() == 255
+    bright = images * 16
+    np.savez(tmp_path / "bright.npz", images=bright, labels=np.arange(4) % 2)
+    assert (load_hold_out(tmp_path / "bright.npz").images == bright).all()
+
+
+def test_one_array_in_many_whose_white_is_in_doubt_is_left_out_with_its_label(tmp_path: Path) -> None:
+    images = np.full((200, 8, 8), 65535, dtype=np.uint16)
+    images[7] = 4095
+    np.savez(tmp_path / "deep.npz", images=images, labels=np.arange(200) % 2)
+    found = load_hold_out(tmp_path / "deep.npz")
+    assert found.images.shape == (199, 8, 8, 1) and found.images.min() == 65535
+    assert found.labels.tolist() == [number % 2 for number in range(200) if number != 7]
+    assert len(found.left_out) == 1 and "images[7]" in found.left_out[0]
