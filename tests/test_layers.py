@@ -430,7 +430,7 @@ LIBRARIES = {
         "researcher/simulation/workers.py",
     ),
     "psycopg2": ("datasites/pysyft_database/",),
-    "sqlalchemy": ("datasites/pysyft/own_database.py",),
+    "sqlalchemy": ("datasites/pysyft/own_database.py", "datasites/pysyft/unreadable_rows.py"),
     "ray": ("researcher/simulation/ray_cluster.py",),
     "opacus": ("datasites/training/",),
     "fastapi": ("datasites/console/", "datasites/researchers_port/", "datasites/web/", "researcher/serving/"),

@@ -24,7 +24,7 @@ from syft.service.user.user_roles import ServiceRole
 from syft.types.errors import SyftException
 from syft.types.uid import UID
 
-from datasites.pysyft import deserialiser, roles, rows
+from datasites.pysyft import deserialiser, roles, rows, unreadable_rows
 from datasites.pysyft.own_database import OwnDatabase, PlaceConfig
 from datasites.pysyft.replays import SeenCalls
 from datasites.pysyft.stub_call import run_stub
@@ -106,6 +106,7 @@ class GuardedDatasite(Datasite):
 
     def __init__(self, *args: Any, engine: Any = None, **kwargs: Any) -> None:
         deserialiser.install()
+        unreadable_rows.install()
         self._engine = engine
         if engine is not None:
             kwargs["db_config"] = PlaceConfig()
@@ -123,6 +124,10 @@ class GuardedDatasite(Datasite):
         db = OwnDatabase(self._engine, self.id, self.verify_key)
         self.queue_stash = QueueStash(store=db)
         return db
+
+    def get_service_method(self, path_or_func: Any) -> Callable[..., Any]:
+        """One of PySyft's methods; the platform's errors come out of it as they are."""
+        return unreadable_rows.with_its_code(super().get_service_method(path_or_func))
 
     def open_gate(self, rules: Rules) -> None:
         """Lets researchers' calls in, under these rules."""

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import event
 from sqlalchemy.engine import Engine, ExceptionContext
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import sessionmaker
 from syft.store.db.db import DBConfig, DBManager
 
 from datasites.files.state_folder import StateFolder
+from datasites.pysyft import unreadable_rows
 from datasites.pysyft_database.place import Place
 from datasites.pysyft_database.postgresql import connect, unavailable
 from datasites.pysyft_database.tables import as_json
@@ -45,14 +46,13 @@ def engine_of(state: StateFolder, place: Place) -> Engine:
     Raises (at each use):
         DatabaseUnavailable: The server does not answer.
     """
-    engine = create_engine(
+    engine = unreadable_rows.engine(
         PlaceConfig().connection_string,
         creator=lambda: connect(state, place.where, place.authority),
         pool_pre_ping=True,
         pool_size=5,
         max_overflow=20,
         json_serializer=as_json,
-        hide_parameters=True,
     )
 
     def told(context: ExceptionContext) -> None:

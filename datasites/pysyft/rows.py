@@ -32,9 +32,10 @@ class _Parsed:
         self._known: OrderedDict[str, Any] = OrderedDict()
 
     def __call__(self, row: Any) -> Any:
-        if row.fields.get("__canonical_name__") != self._kind:  # a stash reads accounts too, for their roles
+        fields = row.fields  # of a stash of code: it reads accounts too, for their roles
+        if not isinstance(fields, dict) or fields.get("__canonical_name__") != self._kind:
             return self._parse(row)
-        text = json.dumps(row.fields)
+        text = json.dumps(fields)
         if len(text) > _MOST_CHARACTERS:
             return self._parse(row)
         with self._lock:

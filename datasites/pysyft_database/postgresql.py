@@ -13,6 +13,7 @@ from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, ISOLATION_LEVEL
 from datasites.files.secret_text import secret_text
 from datasites.files.state_folder import StateFolder
 from datasites.pysyft_database.address import DatabaseAddress
+from datasites.pysyft_database.unreadable import said_of
 from policies.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
 
 OLDEST_SERVER = 13
@@ -64,11 +65,10 @@ def connect(state: StateFolder, address: DatabaseAddress, authority: str) -> con
 
 def unavailable(error: BaseException, address: DatabaseAddress) -> DatabaseUnavailable:
     """What is said of a server that does not answer: to researchers that, to the hospital also where and why."""
-    said = " ".join(str(error).split()) or type(error).__name__
     return DatabaseUnavailable(
         UNREACHABLE,
-        private=f"PostgreSQL at {address}: {said}. Is the server running there, does the role exist, and does "
-        f"identity/{PASSWORD_FILE} hold its password? See docs/how-to-use-postgresql.md.",
+        private=f"PostgreSQL at {address}: {said_of(error)}. Is the server running there, does the role exist, and "
+        f"does identity/{PASSWORD_FILE} hold its password? See docs/how-to-use-postgresql.md.",
     )
 
 
@@ -106,7 +106,7 @@ def _transaction(state: StateFolder, address: DatabaseAddress, authority: str, *
         raise DatabaseRefused(
             f"PostgreSQL refused what a datasite must do in the database {address.database!r}. Does it belong to the "
             "role that opens it?",
-            private=f"{address}: {' '.join(str(error).split())[:300]}",
+            private=f"{address}: {said_of(error)[:300]}",
         ) from error
     finally:
         opened.close()  # which undoes what was not carried out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from datasites.files.state_folder import StateFolder
 from datasites.pysyft_database.owner import check_owner
 from datasites.pysyft_database.place import Place, kept_place, sqlite_files
 from datasites.pysyft_database.postgresql import reading
+from datasites.pysyft_database.unreadable import is_of_a_row, unreadable
 
 Row = Mapping[str, Any]
 
@@ -24,19 +26,20 @@ def live_rows(state: StateFolder, table: str) -> list[Row]:
     in PostgreSQL.
 
     Raises:
-        sqlite3.Error: The file cannot be read.
+        sqlite3.Error: The file cannot be read, or does not hold the table.
+        RowUnreadable: A row cannot be read.
         DatabaseUnavailable, DatabaseRefused: PostgreSQL does not answer, or what answers is not this datasite's.
     """
     place = kept_place(state)
     if place is None:
-        return [json.loads(text) for text in _of_files(state, table)]
+        return _read(table, _of_files(state, table))
     with reading(state, place.where, place.authority) as opened:
         check_owner(opened, place)
         query = sql.SQL("SELECT fields::text FROM {} WHERE _deleted_at IS NULL").format(sql.Identifier(table))
         try:
             with opened.cursor() as cursor:
                 cursor.execute(query)
-                return [json.loads(text) for (text,) in cursor.fetchall()]
+                return _read(table, [text for (text,) in cursor.fetchall()])
         except psycopg2.errors.UndefinedTable:
             opened.rollback()
             return []
@@ -57,6 +60,19 @@ def _of_files(state: StateFolder, table: str) -> list[str]:
     found: list[str] = []
     for file in sqlite_files(state):
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=20)) as opened:
-            rows = opened.execute(f'SELECT fields FROM "{table}" WHERE _deleted_at IS NULL')  # noqa: S608 - own names
-            found += [text for (text,) in rows]
+            try:
+                rows = opened.execute(f'SELECT fields FROM "{table}" WHERE _deleted_at IS NULL')  # noqa: S608 - own names
+                found += [text for (text,) in rows]
+            except sqlite3.DatabaseError as error:
+                if not is_of_a_row(error):
+                    raise
+                raise unreadable(table) from None
     return found
+
+
+def _read(table: str, texts: list[str]) -> list[Row]:
+    with contextlib.suppress(ValueError, TypeError):
+        rows = [json.loads(text) for text in texts]
+        if all(isinstance(row, dict) for row in rows):
+            return rows
+    raise unreadable(table)

@@ -19,6 +19,7 @@ from datasites.pysyft_database.owner import check_owner, owner_of, take
 from datasites.pysyft_database.place import FILE, Place, sqlite_files, write_place, written_place
 from datasites.pysyft_database.postgresql import reading, writing
 from datasites.pysyft_database.settings import DatabaseSettings
+from datasites.pysyft_database.unreadable import said_of
 from policies.errors import ConfigError, DatabaseRefused
 
 MOVED = ".moved"
@@ -93,7 +94,7 @@ def _move(state: StateFolder, wished: Place, server_uid: str) -> None:
             except sqlite3.Error as error:
                 raise ConfigError(
                     f"{file.name} cannot be read: it holds PySyft's rows. Restore the folder from a backup.",
-                    private=str(error),
+                    private=said_of(error),
                 ) from error
         write_place(state, replace(wished, moving=True))
 

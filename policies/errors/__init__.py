@@ -67,6 +67,7 @@ WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders
      │  ├─ BackupRefused           WW824
      │  ├─ DatabaseUnavailable     WW825
      │  ├─ DatabaseRefused         WW826
+     │  ├─ RowUnreadable           WW827
      │  ├─ BooksDisagree           WW830
      │  ├─ NoticeNotSent           WW831
      │  ├─ ModelRefused            WW840
@@ -100,6 +101,7 @@ from policies.errors.configuration import (
     DatabaseRefused,
     DatabaseUnavailable,
     NoticeNotSent,
+    RowUnreadable,
     StateVersionMismatch,
     StorageUnavailable,
 )
@@ -216,6 +218,7 @@ __all__ = [
     "RequestPending",
     "RequestUnknown",
     "RoundRefused",
+    "RowUnreadable",
     "RunCancelled",
     "RunError",
     "RunFailed",

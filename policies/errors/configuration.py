@@ -53,6 +53,12 @@ class DatabaseRefused(ConfigError):
     code = "WW826"
 
 
+class RowUnreadable(ConfigError):
+    """A row that PySyft keeps cannot be read; nothing of it is told."""
+
+    code = "WW827"
+
+
 class NoticeNotSent(ConfigError):
     """A mail server or a webhook did not take a notice; nothing else is held up by that."""
 

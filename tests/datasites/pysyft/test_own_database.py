@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import traceback
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -18,7 +19,7 @@ from support.postgresql import PASSWORD, Server, postgresql, write_password
 from datasites.files.state_folder import StateFolder
 from datasites.pysyft.own_database import OwnDatabase, engine_of
 from datasites.pysyft_database.place import Place
-from policies.errors import DatabaseUnavailable
+from policies.errors import DatabaseUnavailable, RowUnreadable
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +73,13 @@ def test_a_row_that_would_end_every_search_of_its_table_is_not_kept(text: object
     with engine.connect() as opened:
         found = opened.execute(sa.select(table.c.fields["text"].astext)).scalars().all()
     assert set(found) == {"größer"}
+
+
+def test_what_postgresql_says_of_a_row_that_it_cannot_search_quotes_nothing_of_it(engine: Any) -> None:
+    table = sa.Table("kept", sa.MetaData(), sa.Column("fields", types.JSON))
+    table.create(engine, checkfirst=True)
+    with engine.begin() as opened:
+        opened.execute(sa.text("""INSERT INTO kept VALUES ('{"secret": "made-up 4711", "name": "a\\u0000"}')"""))
+    with pytest.raises(RowUnreadable, match="'kept' cannot be read") as error, engine.connect() as opened:
+        opened.execute(sa.select(table).where(table.c.fields["name"].astext == "a"))
+    assert "4711" not in "".join(traceback.format_exception(error.value))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
@@ -206,3 +208,19 @@ def test_reading_writes_nothing(north: StateFolder, postgres: Server, database: 
     with pytest.raises(psycopg2.errors.UndefinedTable):
         postgres.run("SELECT 1 FROM nothing", database)
     assert postgres.run("SELECT count(*) FROM wanwu_datasite", database) == [(1,)]
+
+
+def test_a_damaged_row_on_its_way_is_refused_and_nothing_of_it_is_told(
+    north: StateFolder, postgres: Server, database: str
+) -> None:
+    keep_rows(north, "User", {"ada": {"secret": "made-up 4711"}})
+    with closing(sqlite3.connect(sqlite_file(north))) as opened, opened:
+        opened.execute('UPDATE "User" SET fields = substr(fields, 1, length(fields) - 1)')
+    with pytest.raises(WanwuError) as error:
+        settled(north, settings(postgres, database))
+    assert "4711" not in error.value.public + error.value.private
+    with closing(sqlite3.connect(sqlite_file(north))) as opened, opened:
+        opened.execute("""UPDATE "User" SET fields = CAST(fields || x'ff' AS TEXT)""")
+    with pytest.raises(WanwuError) as error:
+        settled(north, settings(postgres, database))
+    assert "4711" not in error.value.public + error.value.private
