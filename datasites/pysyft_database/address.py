@@ -46,7 +46,7 @@ class DatabaseAddress:
         """
         try:
             parts = urlsplit(text)
-            port = parts.port or 5432
+            port = 5432 if parts.port is None else parts.port
             query = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
         except ValueError as error:
             raise ConfigError(_EXPECTED) from error
@@ -80,7 +80,7 @@ class DatabaseAddress:
 
     @property
     def _is_well_formed(self) -> bool:
-        if not _NAME.fullmatch(self.user) or not _NAME.fullmatch(self.database):
+        if not self.port or not _NAME.fullmatch(self.user) or not _NAME.fullmatch(self.database):
             return False
         return bool((_FOLDER if self.host.startswith("/") else _HOST).fullmatch(self.host)) or _is_address(self.host)
 

@@ -13,14 +13,12 @@ from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, ISOLATION_LEVEL
 from datasites.files.secret_text import secret_text
 from datasites.files.state_folder import StateFolder
 from datasites.pysyft_database.address import DatabaseAddress
+from datasites.pysyft_database.peer import UNREACHABLE, peer_of
 from datasites.pysyft_database.unreadable import said_of
 from policies.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
 
 OLDEST_SERVER = 13
 PASSWORD_FILE = "database-password"  # noqa: S105 - the name of a file
-UNREACHABLE = (
-    "The hospital's database of accounts and requests cannot be reached. Try again later; no round is charged twice."
-)
 # A call that waits for another's row gives up, rather than hold the datasite; rows are on disk before an answer leaves.
 _OPTIONS = (
     "-c timezone=UTC -c search_path=public -c lock_timeout=30000 -c statement_timeout=120000 -c synchronous_commit=on"
@@ -31,13 +29,17 @@ def connect(state: StateFolder, address: DatabaseAddress, authority: str) -> con
     """Opens a connection. The password comes from the state folder, else from where libpq looks for it (`~/.pgpass`).
 
     Guarantees:
-        Anywhere but on this machine the server is known by its certificate, for its name and by that authority.
+        Anywhere but on this machine the server is known by its certificate, for its name and by that authority. The
+        password itself leaves on no way: what listens learns nothing from SCRAM that it could sign in with, and over
+        TCP must show that it knows the password too. Of a Unix socket the kernel says whose process answers.
 
     Raises:
         DatabaseUnavailable: There is no answer, or the server refuses; its private text says why.
+        DatabaseRefused: A Unix socket is of an account that PostgreSQL is not run by.
         ConfigError: The file with the password is open to others.
     """
     local = address.is_local
+    peer = peer_of(address) if address.host.startswith("/") else None
     try:
         return psycopg2.connect(
             host=address.host,
@@ -46,6 +48,8 @@ def connect(state: StateFolder, address: DatabaseAddress, authority: str) -> con
             user=address.user,
             dbname=address.database,
             password=_password(state),
+            require_auth="scram-sha-256" if peer is None else "scram-sha-256,none",
+            requirepeer=peer,
             sslmode="prefer" if local else "verify-full",
             sslrootcert=authority or None,
             gssencmode="disable",

@@ -93,6 +93,25 @@ class Server:
             self._set("RESET ssl")
             wait_for(lambda: self.run("SHOW ssl") == [("off",)])
 
+    @contextmanager
+    def letting_in(self, method: str, kind: str = "host") -> Iterator[None]:
+        """Inside, who comes by TCP (`host`) or by the socket (`local`) signs in by this method of `pg_hba.conf`."""
+        file = self.folder / "data" / "pg_hba.conf"
+        before = file.read_text()
+        where = "" if kind == "local" else "127.0.0.1/32"
+        try:
+            self._let_in(f"local all {_ACCOUNT} trust\n{kind} all all {where} {method}\n")
+            yield
+        finally:
+            self._let_in(before)
+
+    def _let_in(self, text: str) -> None:
+        """Changes who may sign in how, and waits until the server has read it."""
+        (self.folder / "data" / "pg_hba.conf").write_text(text)
+        since = self.run("SELECT pg_conf_load_time()")
+        self.run("SELECT pg_reload_conf()")
+        wait_for(lambda: self.run("SELECT pg_conf_load_time()") != since)
+
     def _set(self, change: str) -> None:
         self.run(f"ALTER SYSTEM {change}")
         self.run("SELECT pg_reload_conf()")

@@ -34,6 +34,8 @@ def test_an_address_is_read_and_written_back(text: str, user: str, host: str, po
         "postgresql://db.hospital.org/a",
         "postgresql://wanwu@db.hospital.org",
         "postgresql://wanwu@db.hospital.org:99999/a",
+        "postgresql://wanwu@db.hospital.org:0/a",
+        "postgresql://wanwu@:0/a?host=/run/postgresql",
         "postgresql://wanwu@db.hospital.org/a?sslmode=disable",
         "postgresql://wanwu@db.hospital.org/a?host=/run/postgresql",
         "postgresql://wanwu@db.hospital.org/a?host=10.0.0.1",
