@@ -15,8 +15,9 @@ from syft.store.db.db import DBConfig, DBManager
 
 from datasites.files.state_folder import StateFolder
 from datasites.pysyft import unreadable_rows
+from datasites.pysyft_database.owner import connect_owned
 from datasites.pysyft_database.place import Place
-from datasites.pysyft_database.postgresql import connect, unavailable
+from datasites.pysyft_database.postgresql import unavailable
 from datasites.pysyft_database.tables import as_json
 
 
@@ -45,10 +46,11 @@ def engine_of(state: StateFolder, place: Place) -> Engine:
 
     Raises (at each use):
         DatabaseUnavailable: The server does not answer.
+        DatabaseRefused: Under that name there is another database now.
     """
     engine = unreadable_rows.engine(
         PlaceConfig().connection_string,
-        creator=lambda: connect(state, place.where, place.authority),
+        creator=lambda: connect_owned(state, place),
         pool_pre_ping=True,
         pool_size=5,
         max_overflow=20,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection
 
+from datasites.files.state_folder import StateFolder
 from datasites.pysyft_database.place import Place
+from datasites.pysyft_database.postgresql import connect, unavailable
 from datasites.pysyft_database.tables import OWNER
 from policies.errors import DatabaseRefused
 
@@ -40,6 +43,27 @@ def check_owner(opened: connection, place: Place) -> None:
     if found is None or found[1] != place.copy:
         what = "holds no datasite's rows" if found is None else "is another datasite's, or another copy of this one's"
         raise DatabaseRefused(
-            f"The database {place.where.database!r} {what}. Set pysyft_database to the one that this state folder was "
-            "served with; or restore the folder from a backup and give it an empty database."
+            f"The database of accounts and requests {what}. Set pysyft_database to the one that this state folder was "
+            "served with; or restore the folder from a backup and give it an empty database.",
+            private=f"It is the database at {place.where}.",
         )
+
+
+def connect_owned(state: StateFolder, place: Place) -> connection:
+    """Opens a connection to the database that a state folder's rows are in, and to no other that has its name.
+
+    Raises:
+        DatabaseRefused: It is empty, another datasite's, or another copy.
+        DatabaseUnavailable, ConfigError: As `connect`.
+    """
+    opened = connect(state, place.where, place.authority)
+    try:
+        check_owner(opened, place)
+        opened.rollback()  # the reading began a transaction
+    except psycopg2.Error as error:
+        opened.close()
+        raise unavailable(error, place.where) from error
+    except DatabaseRefused:
+        opened.close()
+        raise
+    return opened

@@ -20,7 +20,7 @@ from support.hospitals import (
 from support.postgresql import PASSWORD, Server, postgresql, write_password
 from support.rounds import train_round
 
-from policies.errors import DatabaseUnavailable, WanwuError
+from policies.errors import DatabaseRefused, DatabaseUnavailable, WanwuError
 from researcher.hospitals.federation import Federation
 from researcher.studies.study import Study
 
@@ -93,6 +93,30 @@ def test_a_server_that_goes_away_costs_nothing_and_needs_no_restart(
         assert "127.0.0.1" not in error.value.public
         assert west.ledger_entries() == before
         server.start()
+        assert train_round(asked, 0, "west")["state"] == "done"
+    assert west.ledger_entries() == before
+
+
+@pytest.mark.parametrize("whose", ["empty", "another copy"])
+def test_nothing_is_served_or_charged_from_another_database_of_that_name(
+    whose: str, west: Hospital, study: Path, server: Server
+) -> None:
+    before = west.ledger_entries()
+    with Federation.connect(west.credentials()) as connected:
+        asked = Study.load(connected, study)
+        with server.replaced("west"):
+            if whose == "another copy":
+                server.copy_of("west_before", "west")
+                server.run("UPDATE wanwu_datasite SET copy = 'f' || substr(copy, 2)", "west")
+            for call in (lambda: train_round(asked, 1, "west"), lambda: Federation.connect(west.credentials())):
+                with pytest.raises(WanwuError) as error:
+                    call()
+                assert DatabaseRefused.code in f"{error.value.code} {error.value.public}"
+            refused = west.admin("doctor", "--json", check=False).stdout
+            assert DatabaseRefused.code in refused
+            tables = server.run("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", "west")
+            assert (tables == [(0,)]) == (whose == "empty")
+        assert west.ledger_entries() == before
         assert train_round(asked, 0, "west")["state"] == "done"
     assert west.ledger_entries() == before
 

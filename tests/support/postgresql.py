@@ -77,6 +77,30 @@ class Server:
         return self.address(name)
 
     @contextmanager
+    def replaced(self, name: str) -> Iterator[None]:
+        """Inside, another database has this one's name, an empty one to begin with; each time connections are cut."""
+        self._named(name, f"{name}_before")
+        self.new_database(name)
+        try:
+            yield
+        finally:
+            self._named(name, f"{name}_other")
+            self._named(f"{name}_before", name)
+            self.run(f"DROP DATABASE {name}_other")
+
+    def _named(self, name: str, now: str) -> None:
+        self.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        wait_for(lambda: self.run(f"SELECT 1 FROM pg_stat_activity WHERE datname = '{name}'") == [])
+        self.run(f"ALTER DATABASE {name} RENAME TO {now}")
+        self.run(f"ALTER DATABASE {now} ALLOW_CONNECTIONS true")
+
+    def copy_of(self, template: str, name: str) -> None:
+        """Puts a copy of a database, to which nobody is connected, in the place of another."""
+        self.run(f"DROP DATABASE {name}")
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {ROLE}")
+
+    @contextmanager
     def secured(self, certificate: bytes, key: bytes) -> Iterator[None]:
         """Inside, it speaks TLS with this certificate."""
         for name, text in (("server.crt", certificate), ("server.key", key)):

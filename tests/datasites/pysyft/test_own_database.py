@@ -6,33 +6,38 @@ import io
 import logging
 import traceback
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 import sqlalchemy as sa
 import support.imported_pysyft  # noqa: F401
 from sqlalchemy.dialects import postgresql as types
-from support.postgresql import PASSWORD, Server, postgresql, write_password
+from support.postgresql import PASSWORD, ROLE, Server, postgresql, write_password
 
 from datasites.files.state_folder import StateFolder
 from datasites.pysyft.own_database import OwnDatabase, engine_of
+from datasites.pysyft_database.owner import take
 from datasites.pysyft_database.place import Place
-from policies.errors import DatabaseUnavailable, RowUnreadable
+from policies.errors import DatabaseRefused, DatabaseUnavailable, RowUnreadable
+
+COPY = "0" * 32
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with postgresql() as started:
-        started.new_database("north")
+        with closing(psycopg2.connect(started.new_database("north"), password=PASSWORD)) as opened, opened:
+            take(opened, "0" * 32, COPY)
         yield started
 
 
 @pytest.fixture
 def engine(server: Server, tmp_path: Path) -> Iterator[Any]:
     write_password(tmp_path)
-    made = engine_of(StateFolder(tmp_path), Place(server.address("north"), "", "0" * 32))
+    made = engine_of(StateFolder(tmp_path), Place(server.address("north"), "", COPY))
     yield made
     made.dispose()
 
@@ -83,3 +88,24 @@ def test_what_postgresql_says_of_a_row_that_it_cannot_search_quotes_nothing_of_i
     with pytest.raises(RowUnreadable, match="'kept' cannot be read") as error, engine.connect() as opened:
         opened.execute(sa.select(table).where(table.c.fields["name"].astext == "a"))
     assert "4711" not in "".join(traceback.format_exception(error.value))
+
+
+@pytest.mark.parametrize("other", ["empty", "another copy", "two owners"])
+def test_a_connection_that_is_made_anew_takes_no_other_database_of_that_name(
+    other: str, engine: Any, server: Server
+) -> None:
+    with engine.connect() as opened:
+        assert opened.execute(sa.text("SELECT 1")).scalar() == 1
+    copies = {"empty": [], "another copy": ["1" * 32], "two owners": [COPY, COPY]}[other]
+    with server.replaced("north"):
+        if copies:
+            server.run("CREATE TABLE wanwu_datasite (server_uid TEXT, copy TEXT)", "north")
+            server.run(f"GRANT ALL ON wanwu_datasite TO {ROLE}", "north")
+        for copy in copies:
+            server.run(f"INSERT INTO wanwu_datasite VALUES ('{'0' * 32}', '{copy}')", "north")
+        for _ in range(2):
+            with pytest.raises(DatabaseRefused) as error, engine.connect():
+                pass
+            assert "north" not in error.value.public
+    with engine.connect() as opened:
+        assert opened.execute(sa.text("SELECT count(*) FROM wanwu_datasite")).scalar() == 1
