@@ -32,7 +32,7 @@ def install() -> None:
     for module in (json_serde, stash):
         vars(module)["print"] = _silent
     vars(stash)["deserialize_json"] = _read_back
-    stash.ObjectStash.row_as_obj = _row_as_obj  # type: ignore[method-assign]
+    stash.ObjectStash.row_as_obj = _row_as_obj
     vars(db)["create_engine"] = engine
 
 

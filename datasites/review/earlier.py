@@ -197,7 +197,7 @@ def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[Changed
 
 
 def _what(name: str) -> str:
-    """What a setting is called to people; a layer of an own model and a line of an own loss are named by their values."""
+    """What a setting is called to people; layers of own models and lines of own losses are named by their values."""
     for one, _, _ in _GROUPS:
         if name.startswith(one):
             return IN_PLAIN_WORDS[one]

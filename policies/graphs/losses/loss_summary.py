@@ -50,16 +50,17 @@ def summary_of_loss(proof: LossProof) -> LossSummary:
 def lines_of(proof: LossProof) -> tuple[str, ...]:
     """What a proved loss computes, line by line: `c1 = ...` a constant, `3 = multiply(1, label)` a node; the last line
     is the loss. A longer constant shows its first numbers and how many it has."""
-    loss, names = proof.loss, {}
+    loss = proof.loss
+    names: dict[str, str] = {}
     for node in loss.nodes:
         for given in node.inputs:
             if given.startswith(_CONSTANT):
                 names.setdefault(given.removeprefix(_CONSTANT), f"c{len(names) + 1}")
     lines = [f"{name} = {_spelled(loss.constants[digest])}" for digest, name in names.items()]
     for number, node in enumerate(loss.nodes, start=1):
-        given = [_name(one, names) for one in node.inputs]
+        names_given = [_name(one, names) for one in node.inputs]
         settings = [f"{name}={canonical_json(value)}" for name, value in sorted(node.attributes.items())]
-        lines.append(f"{number} = {node.operator}({', '.join((*given, *settings))})")
+        lines.append(f"{number} = {node.operator}({', '.join((*names_given, *settings))})")
     return tuple(lines)
 
 
