@@ -1,4 +1,4 @@
-"""What a folder's request for counts was asked for, so that it is taken up again as that and as nothing else."""
+"""A folder's request for counts as it was asked, so that it is taken up again as that and as nothing else."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _GO_ON = "Give what it was asked with to go on with it, or ask anew into another
 
 @dataclass(frozen=True)
 class AskedBefore:
-    """What a request for counts is of, and its plan does not say.
+    """The part of a request for counts that its plan does not say: what it is of.
 
     Attributes:
         class_names: Of the classes or findings, in the order in which they are counted.
