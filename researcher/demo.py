@@ -85,7 +85,9 @@ def _study(
     console.rule("The researcher plans and submits")
     plan = make_plan(settings, datasets)
     first = datasets[0]
-    hold_out = load_hold_out(test, class_names=first.class_names, image_shape=first.image_shape, form=first.form)
+    hold_out = load_hold_out(
+        test, class_names=first.class_names, image_shape=first.image_shape, form=first.form, label_kind=first.label_kind
+    )
     _print_plan(plan, console)
     with console.status("The plan is checked on made-up pictures, and asked for at each hospital ..."):
         study = Study.submit(federation, plan, out / "studies" / "all")

@@ -97,7 +97,9 @@ def train(
                 say(f"Going on with the study in {out} as it was submitted; this changes nothing: {' '.join(flags)}")
         plan, cost = _planned(federation, dataset, chosen) if study is None else (study.plan, "")
         info = next(iter(federation.hospitals.values())).datasets[plan.dataset]
-        hold_out = load_hold_out(test, class_names=info.class_names, image_shape=info.image_shape, form=info.form)
+        hold_out = load_hold_out(
+            test, class_names=info.class_names, image_shape=info.image_shape, form=info.form, label_kind=info.label_kind
+        )
         hold_out = with_features(hold_out, plan.model, backbone_weights)
         names = study.requests if study else [*federation.hospitals, *federation.missing]
         check_min_clients(min_clients, names)

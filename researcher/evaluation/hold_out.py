@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datasites.sources.arrays.array_labels import nameless
 from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
 from policies.plans.reports_file import REPORTS_FILE
@@ -96,6 +97,7 @@ def load_hold_out(
     class_names: Sequence[str] | None = None,
     image_shape: tuple[int, int, int] | None = None,
     form: PictureForm | None = None,
+    label_kind: str | None = None,
 ) -> HoldOut:
     """Reads a hold-out in the forms that hospitals' pictures have, by the decoder that reads those.
 
@@ -106,11 +108,13 @@ def load_hold_out(
             folders; a folder of DICOM files with a folder for each class; a table with columns `path` and `label`;
             `medmnist:NAME`; or a TOML file with a table [dataset] that describes any source, as a hospital's.
         class_names: The classes or findings in the order of the model's outputs. Without them a folder's classes are
-            sorted by name, and an `.npz` without names has `0`, `1`, ... A finding that the file does not name is
-            unknown of all its pictures.
+            sorted by name, and an `.npz` without names has `class_0`, `class_1`, ... A finding that the file does not
+            name is unknown of all its pictures.
         image_shape: (height, width, channels) that a folder's pictures are brought to where no form is given; by
             default all must have one size.
         form: By which the hospitals' files became pictures, as their schema says.
+        label_kind: `single` or `multi`, as their schema says. Without it, an `.npz` whose labels have exactly one 1 in
+            each row has classes, as at a hospital; `multi` reads them as findings.
 
     Raises:
         DataError: Not one of these forms, a class that is not in class_names, or more than one in a hundred pictures
@@ -119,34 +123,30 @@ def load_hold_out(
     path = Path(path)
     names = None if class_names is None else tuple(class_names)
     if path.suffix.lower() == ".npz" and path.is_file():
-        return _from_npz(path, names, form, image_shape)
+        return _from_npz(path, names, form, image_shape, label_kind)
     if form is None and image_shape is not None:
         form = PictureForm(image_shape[:2], image_shape[2])
     return _from_source(path, names, form)
 
 
 def _from_npz(
-    path: Path, class_names: tuple[str, ...] | None, form: PictureForm | None, image_shape: tuple[int, int, int] | None
+    path: Path,
+    class_names: tuple[str, ...] | None,
+    form: PictureForm | None,
+    image_shape: tuple[int, int, int] | None,
+    label_kind: str | None,
 ) -> HoldOut:
-    held = read_arrays(path, form, image_shape)
+    held = read_arrays(path, form, image_shape, label_kind)
     images, labels, reports = held.images, held.labels, held.reports
     own = None if held.class_names is None else tuple(str(name) for name in held.class_names)
     if reports is not None and (reports.dtype.kind != "U" or reports.shape != (len(images),)):
         raise DataError(f"{path}: reports must be one text for each picture, got {reports.dtype} {reports.shape}.")
     written = None if reports is None else tuple(reports.tolist())
-    names = own or class_names or _numbered(labels)
+    names = own or class_names or tuple(nameless(labels))
     hold_out = HoldOut(
         images, labels, names, written, left_out=tuple(map(told, held.left_out)), places=tuple(map(str, held.rows))
     )
     return hold_out if own is None or class_names is None else _in_order(hold_out, class_names)
-
-
-def _numbered(labels: np.ndarray) -> tuple[str, ...]:
-    """Names of classes or findings that have none: `0`, `1` and so on."""
-    if labels.ndim == 2:
-        return tuple(str(k) for k in range(labels.shape[1]))
-    highest = int(labels.max()) if labels.size and labels.dtype.kind in "iu" else 0
-    return tuple(str(k) for k in range(highest + 1))
 
 
 def _from_source(root: Path, class_names: tuple[str, ...] | None, form: PictureForm | None) -> HoldOut:

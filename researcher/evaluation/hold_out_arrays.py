@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from datasites.picture_files.depth import white_of
 from datasites.picture_files.picture_refused import PictureRefused
+from datasites.sources.arrays.array_labels import is_one_hot, numbers_of
 from datasites.sources.arrays.array_picture import ArrayPicture
 from datasites.sources.arrays.members import MappedArray, NpzFile
 from datasites.sources.arrays.npz_pictures import layout_of
@@ -38,7 +39,12 @@ class HeldArrays:
     left_out: tuple[LeftOut, ...] = ()
 
 
-def read_arrays(file: Path, form: PictureForm | None, image_shape: tuple[int, int, int] | None = None) -> HeldArrays:
+def read_arrays(
+    file: Path,
+    form: PictureForm | None,
+    image_shape: tuple[int, int, int] | None = None,
+    label_kind: str | None = None,
+) -> HeldArrays:
     """The pictures of an .npz file of a hold-out, by the rules that hospitals' arrays are read by.
 
     Of a file in parts, as MedMNIST writes them, its test part is the hold-out.
@@ -47,6 +53,7 @@ def read_arrays(file: Path, form: PictureForm | None, image_shape: tuple[int, in
         file: It.
         form: By which the hospitals' pictures were read; None takes these as they are.
         image_shape: (height, width, channels) of the hospitals' pictures: an array of it has its axes in this order.
+        label_kind: The hospitals', `single` or `multi`; by default it is told by the labels.
 
     Raises:
         DataError: It holds no pictures and labels, or it is not certain which axis is which.
@@ -62,8 +69,7 @@ def read_arrays(file: Path, form: PictureForm | None, image_shape: tuple[int, in
         is_certain = array.shape[1:] == image_shape and array.dtype.endswith(("u1", "u2"))
         layout = "NHWC" if is_certain else layout_of(f"{prefix}images", array)
         rows = [ArrayPicture(array, f"{prefix}images", row, layout) for row in range(array.shape[0])]
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = labels[:, 0]
+        labels = _numbers(f"{prefix}labels", labels, label_kind)
         reports = archive.array("reports")
         if form is None:
             images, read, left_out = _as_they_are(array, layout, rows)
@@ -74,6 +80,13 @@ def read_arrays(file: Path, form: PictureForm | None, image_shape: tuple[int, in
         return HeldArrays(images, labels, archive.array("class_names"), reports, read, tuple(left_out))
     except DataError as error:
         raise DataError(f"{file}: {error.public}") from error
+
+
+def _numbers(key: str, labels: NDArray[Any], label_kind: str | None) -> NDArray[np.int64]:
+    """Labels by the hospitals' rules, (N,) or (N, K): one 1 in each row is a class, unless labels are findings."""
+    several = labels.ndim == 2 and labels.shape[1] > 1
+    is_single = not several or (label_kind != "multi" and is_one_hot(labels))
+    return numbers_of(key, labels, "single" if is_single else "multi")
 
 
 def _refuse_part_sites(archive: NpzFile) -> None:

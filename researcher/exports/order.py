@@ -73,7 +73,13 @@ class ExportOrder:
         if source is None:
             return None
         one = model.checkpoint
-        found = load_hold_out(source, class_names=one.class_names, image_shape=one.model.image_shape, form=one.form)
+        found = load_hold_out(
+            source,
+            class_names=one.class_names,
+            image_shape=one.model.image_shape,
+            form=one.form,
+            label_kind=one.model.label_kind,
+        )
         for told in found.told():
             self.say(told)
         return of_hold_out(one.model, found, f"public pictures of {source.name}")

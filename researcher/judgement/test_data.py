@@ -99,12 +99,13 @@ def load_test_data(
 
 def _in_form(path: Path, model: OpenedModel) -> tuple[HoldOut, str]:
     """The pictures in the model's form, and how they came into it where they were arrays of another shape."""
-    names, shape = model.about.class_names, model.spec.image_shape
-    found = load_hold_out(path, class_names=names, image_shape=shape, form=model.form)
+    names, shape, kind = model.about.class_names, model.spec.image_shape, model.about.label_kind
+    found = load_hold_out(path, class_names=names, image_shape=shape, form=model.form, label_kind=kind)
     own = found.images.shape[1:]
     if own == shape:
         return _of_kind(found, model, path), ""
-    found = load_hold_out(path, class_names=names, image_shape=shape, form=PictureForm(shape[:2], shape[2]))
+    form = PictureForm(shape[:2], shape[2])
+    found = load_hold_out(path, class_names=names, image_shape=shape, form=form, label_kind=kind)
     told = f"Pictures of {_size(own)} were brought to the model's {_size(shape)} by the hospitals' decoder."
     return _of_kind(found, model, path), told
 

@@ -58,7 +58,9 @@ def read_hold_out(where: str, federation: Federation, plan: TrainingPlan, backbo
         ConfigError: The model reads features, and the backbone's weights are missing.
     """
     info = next(iter(federation.hospitals.values())).datasets[plan.dataset]
-    read = load_hold_out(where, class_names=info.class_names, image_shape=info.image_shape, form=info.form)
+    read = load_hold_out(
+        where, class_names=info.class_names, image_shape=info.image_shape, form=info.form, label_kind=info.label_kind
+    )
     return with_features(read, plan.model, backbone or None)
 
 

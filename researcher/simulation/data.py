@@ -116,7 +116,13 @@ def with_hold_out(data: Data, test: Path | str | None, settings: SimulationSetti
     pictures, units = data.pictures, int(data.units.max()) + 1
     if test is not None:
         shape = pictures.images.shape[1:]
-        return data, load_hold_out(test, class_names=pictures.class_names, image_shape=(shape[0], shape[1], shape[2]))
+        own = load_hold_out(
+            test,
+            class_names=pictures.class_names,
+            image_shape=(shape[0], shape[1], shape[2]),
+            label_kind=pictures.label_kind,
+        )
+        return data, own
     order = np.random.default_rng([settings.seed, _HELD_BACK]).permutation(units)
     held = np.zeros(units, bool)
     held[order[: round(settings.held_back * units)]] = True

@@ -40,6 +40,24 @@ def numbers_of(key: str, labels: NDArray[Any], kind: str) -> NDArray[np.int64]:
     return labels.astype(np.int64)
 
 
+def is_one_hot(labels: NDArray[Any]) -> bool:
+    """Whether labels, (N, K), have a column for each of several classes and exactly one 1 in each row."""
+    if labels.ndim != 2 or labels.shape[1] < 2 or labels.dtype.kind not in "iufb":
+        return False
+    return bool(np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all())
+
+
+def nameless(labels: NDArray[np.int64]) -> list[str]:
+    """Names of classes or findings that have none: `class_0` and so on, or `finding_0`.
+
+    Args:
+        labels: (N,), or (N, K) of findings.
+    """
+    if labels.ndim == 2:
+        return [f"finding_{number}" for number in range(labels.shape[1])]
+    return [f"class_{number}" for number in range(int(labels.max(initial=0)) + 1)]
+
+
 def _findings(key: str, labels: NDArray[Any]) -> NDArray[np.int64]:
     if labels.ndim != 2 or labels.dtype.kind not in "iufb" or labels.size == 0:
         raise DataError(
@@ -53,7 +71,7 @@ def _findings(key: str, labels: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _one_hot(key: str, labels: NDArray[Any]) -> NDArray[np.int64]:
-    if labels.dtype.kind not in "iufb" or not np.isin(labels, (0, 1)).all() or not (labels.sum(axis=1) == 1).all():
+    if not is_one_hot(labels):
         raise DataError(
             f"'{key}' has a column for each class, and not exactly one 1 in each row. Set label_kind to 'multi' if a "
             "picture may have several findings or none."

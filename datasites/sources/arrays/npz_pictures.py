@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasites.sources.arrays.array_labels import numbers_of
+from datasites.sources.arrays.array_labels import nameless, numbers_of
 from datasites.sources.arrays.array_picture import ArrayPicture
 from datasites.sources.arrays.members import MappedArray, NpzFile
 from datasites.sources.class_names import check_class_names, refuse_alike_classes
@@ -177,12 +177,10 @@ def _class_names(
         refuse_alike_classes(set(in_file.tolist()))
     if found := given or (own_names if in_file is None else in_file.tolist()):
         return _fitting(check_class_names(found), labels)
-    if labels.ndim == 2:
-        return check_class_names([f"finding_{number}" for number in range(labels.shape[1])])
     numbers = np.unique(labels)
-    if not np.array_equal(numbers, np.arange(len(numbers))):
+    if labels.ndim == 1 and not np.array_equal(numbers, np.arange(len(numbers))):
         raise DataError("Labels must be 0, 1, 2 and so on without a gap. Renumber them, or add class_names.")
-    return check_class_names([f"class_{label}" for label in numbers])
+    return check_class_names(nameless(labels))
 
 
 def _fitting(names: tuple[str, ...], labels: NDArray[np.int64]) -> tuple[str, ...]:

@@ -61,12 +61,18 @@ def test_findings_are_brought_into_the_studys_order_and_those_not_in_the_file_ar
 
 def test_findings_without_names_are_numbered(tmp_path):
     np.savez(tmp_path / "bare.npz", images=np.zeros((2, 2, 2, 1), np.uint8), labels=np.array([[0, 1, -1], [1, 1, 1]]))
-    assert load_hold_out(tmp_path / "bare.npz").class_names == ("0", "1", "2")
+    assert load_hold_out(tmp_path / "bare.npz").class_names == ("finding_0", "finding_1", "finding_2")
 
 
 @pytest.mark.parametrize(
     "labels",
-    [np.zeros((3, 3), np.int8), np.full((3, 2), 2), np.full((3, 2), -2), np.zeros((3, 2)), np.zeros((3, 2, 1), int)],
+    [
+        np.zeros((3, 3), np.int8),
+        np.full((3, 2), 2),
+        np.full((3, 2), -2),
+        np.full((3, 2), 0.5),
+        np.zeros((3, 2, 1), int),
+    ],
 )
 def test_what_are_no_findings_of_these_names_is_refused(tmp_path, labels):
     with pytest.raises(DataError, match=r"labels"):

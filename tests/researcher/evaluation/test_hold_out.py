@@ -80,7 +80,7 @@ def test_a_file_that_is_no_picture_is_named(tmp_path):
 def test_an_npz_is_read_with_or_without_class_names(tmp_path):
     images, labels = np.zeros((3, 2, 2, 1), np.uint8), np.array([0, 2, 1])
     bare = load_hold_out(npz(tmp_path / "bare.npz", images=images, labels=labels, sites=np.array(["x"] * 3)))
-    assert (bare.class_names, bare.labels.tolist()) == (("0", "1", "2"), [0, 2, 1])
+    assert (bare.class_names, bare.labels.tolist()) == (("class_0", "class_1", "class_2"), [0, 2, 1])
     named = npz(tmp_path / "named.npz", images=images, labels=labels, class_names=np.array(["a", "b", "c"]))
     assert load_hold_out(named).class_names == ("a", "b", "c")
     turned = load_hold_out(named, class_names=["c", "b", "a"])

@@ -11,6 +11,8 @@ from support import made_files
 from support.dicom_files import made, written
 
 from datasites.picture_files.decode import decode
+from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.read_listing import list_pictures
 from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
 from researcher.evaluation.hold_out import HoldOut, load_hold_out
@@ -145,3 +147,14 @@ def test_an_archive_whose_sites_are_parts_is_no_hold_out_until_one_of_them_is_ta
     assert load_hold_out(described, class_names=CLASSES).labels.tolist() == [0, 1]
     np.savez(tmp_path / "two.npz", images=images, labels=labels, sites=np.array(["north", "north", "south", "south"]))
     assert load_hold_out(tmp_path / "two.npz", class_names=CLASSES).labels.tolist() == [0, 1, 0, 1]
+
+
+def test_labels_with_one_1_in_each_row_are_at_a_hospital_and_in_a_hold_out_the_same(tmp_path: Path) -> None:
+    file, one_hot = tmp_path / "all.npz", np.eye(3, dtype=np.int64)[[0, 2, 1, 0]]
+    np.savez(file, images=np.zeros((4, 8, 8), dtype=np.uint8), labels=one_hot)
+    for kind, given in (("single", None), ("single", "single"), ("multi", "multi")):
+        found = list_pictures(DatasetSettings(data_path=str(file), label_kind=kind))
+        held = load_hold_out(file, label_kind=given)
+        assert (held.label_kind, held.class_names) == (found.label_kind, found.class_names)
+        labels = np.array([one.labels for one in found.pictures])
+        assert held.labels.tolist() == (labels[:, 0] if kind == "single" else labels).tolist()
