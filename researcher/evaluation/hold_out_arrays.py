@@ -18,6 +18,7 @@ from datasites.sources.arrays.members import MappedArray, NpzFile
 from datasites.sources.arrays.npz_pictures import layout_of
 from datasites.sources.dataset_settings import is_named
 from datasites.sources.folders.splits import part_beside, parts_among
+from datasites.sources.folders.unnamed import refuse_unnamed_hospitals
 from datasites.sources.listing import LeftOut, ListedPicture
 from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
@@ -61,7 +62,7 @@ def read_arrays(
     try:
         archive = NpzFile(file)
         prefix = "" if "images" in archive.keys else "test_"
-        _refuse_part_sites(archive)
+        _refuse_sites(archive)
         labels = archive.array(f"{prefix}labels")
         if labels is None or f"{prefix}images" not in archive.keys:
             raise DataError("It must hold images and labels, or test_images and test_labels.")
@@ -89,11 +90,11 @@ def _numbers(key: str, labels: NDArray[Any], label_kind: str | None) -> NDArray[
     return numbers_of(key, labels, "single" if is_single else "multi")
 
 
-def _refuse_part_sites(archive: NpzFile) -> None:
-    """Refuses parts of a data set that stand where hospitals do.
+def _refuse_sites(archive: NpzFile) -> None:
+    """Refuses parts of a data set, new folders and copies that stand where hospitals do.
 
     Raises:
-        DataError: With the parts.
+        DataError: With the parts, or the name.
     """
     sites = archive.array("sites")
     names = set() if sites is None else set(map(str, sites.ravel().tolist()))
@@ -103,6 +104,7 @@ def _refuse_part_sites(archive: NpzFile) -> None:
             "was trained on. Write the part that no hospital trained on to a file, or give a TOML file with a table "
             "[dataset] that names this file as data_path and the part as site."
         )
+    refuse_unnamed_hospitals(names)
 
 
 def _as_they_are(

@@ -195,9 +195,9 @@ def test_a_hospital_that_a_system_named_is_none(paint: Paint, tmp_path: Path, na
     for source in ("all", "all.npz"):
         with pytest.raises(DataError, match=message):
             list_sites(tmp_path / source)
-    for classes in (None, ("red", "white")):
-        with pytest.raises(DataError, match=message):
-            load_hold_out(tmp_path / "all", class_names=classes)
+        for classes in (None, ("red", "white")):
+            with pytest.raises(DataError, match=message):
+                load_hold_out(tmp_path / source, class_names=classes)
 
 
 def test_hospitals_whose_names_resemble_a_parts_are_hospitals(paint: Paint, tmp_path: Path) -> None:
