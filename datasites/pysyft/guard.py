@@ -5,7 +5,6 @@ Admins do not work through this port at all: the hospital's own tools call PySyf
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,12 +23,13 @@ from syft.service.user.user_roles import ServiceRole
 from syft.types.errors import SyftException
 from syft.types.uid import UID
 
-from datasites.pysyft import deserialiser, roles, rows, unreadable_rows
+from datasites.pysyft import deserialiser, own_errors, roles, rows, unreadable_rows
 from datasites.pysyft.own_database import OwnDatabase, PlaceConfig
 from datasites.pysyft.replays import SeenCalls
 from datasites.pysyft.stub_call import run_stub
+from datasites.pysyft.turns import Turns
 from datasites.runs.entry import Admit, serving
-from policies.errors import NotAllowed, RequestError, RequestMalformed, WanwuError
+from policies.errors import DatabaseUnavailable, NotAllowed, RequestError, RequestMalformed, WanwuError
 
 _SUBMISSION = "code.request_code_execution"
 # What a researcher's client calls in the platform's own way of working, path by path.
@@ -110,7 +110,7 @@ class GuardedDatasite(Datasite):
         self._engine = engine
         if engine is not None:
             kwargs["db_config"] = PlaceConfig()
-        self.lock = threading.RLock()
+        self.lock = Turns()
         self._seen_calls = SeenCalls()
         self._rules: Rules | None = None
         super().__init__(*args, **kwargs)
@@ -127,7 +127,7 @@ class GuardedDatasite(Datasite):
 
     def get_service_method(self, path_or_func: Any) -> Callable[..., Any]:
         """One of PySyft's methods; the platform's errors come out of it as they are."""
-        return unreadable_rows.with_its_code(super().get_service_method(path_or_func))
+        return own_errors.with_its_code(super().get_service_method(path_or_func))
 
     def open_gate(self, rules: Rules) -> None:
         """Lets researchers' calls in, under these rules."""
@@ -158,11 +158,14 @@ class GuardedDatasite(Datasite):
 
     def handle_api_call_with_unsigned_result(self, api_call: Any, *args: Any, **kwargs: Any) -> Any:
         """Refuses what is not allowed, with a reason; serves the rest one call at a time."""
-        with self.lock:
-            if _by_the_hospital.get():
+        if _by_the_hospital.get():
+            with self.lock:
                 return super().handle_api_call_with_unsigned_result(api_call, *args, **kwargs)
-            with roles.looked_up_once():
+        try:
+            with self.lock, roles.looked_up_once():
                 return self._serve_if_allowed(api_call, *args, **kwargs)
+        except DatabaseUnavailable as error:
+            return own_errors.refusal(error)
 
     def _serve_if_allowed(self, api_call: Any, *args: Any, **kwargs: Any) -> Any:
         rules = self._rules
@@ -172,7 +175,7 @@ class GuardedDatasite(Datasite):
             admit = self._gate(rules, api_call)
         except WanwuError as error:
             rules.refused(error, str(getattr(api_call, "credentials", "")))
-            return SyftError(message=f"{error.code}: {error.public}")
+            return own_errors.refusal(error)
         except Exception:  # noqa: BLE001 - the gate fails closed, whatever went wrong
             return SyftError(message=f"{NotAllowed.code}: The call could not be checked and is refused.")
         if admit is not None:
@@ -193,7 +196,7 @@ class GuardedDatasite(Datasite):
                 raise NotAllowed("A round passes the asset and its ticket, nothing else.")
             answer = self._run(admit, api_call.credentials, called["uid"], called["ticket"], called["asset"])
         except WanwuError as error:
-            return SyftError(message=f"{error.code}: {error.public}")
+            return own_errors.refusal(error)
         return SyftSuccess(message="", value=answer)
 
     def serve_round(self, account: str, code_id: str, ticket: str) -> str:

@@ -5,20 +5,16 @@ PySyft prints a row that it cannot read, with an account's keys, and so do the e
 
 from __future__ import annotations
 
-import functools
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine, ExceptionContext
 from syft.serde import json_serde
 from syft.store.db import db, stash
-from syft.types.errors import SyftException
 
 from datasites.pysyft_database.unreadable import is_of_a_row, unreadable
-from policies.errors import WanwuError
 
 _TABLE = re.compile(r'\b(?:FROM|UPDATE|INTO)\s+"?(\w+)')
 
@@ -53,23 +49,6 @@ def from_json(text: str | bytes) -> Any:
         return json.loads(text)
     except ValueError:
         return Unreadable()
-
-
-def with_its_code(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of PySyft's services, out of which an error of the platform comes with its code and its public text.
-
-    PySyft would print its whole chain of causes, and answer that something unexpected happened.
-    """
-
-    @functools.wraps(method)
-    def called(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return method(*args, **kwargs)
-        except WanwuError as error:
-            said = f"{error.code}: {error.public}"
-        raise SyftException(public_message=said)
-
-    return called
 
 
 def _row_as_obj(self: Any, row: Any) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
+import psycopg2.errors
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, ISOLATION_LEVEL_SERIALIZABLE, connection
 
 from datasites.files.secret_text import secret_text
@@ -19,10 +20,9 @@ from policies.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
 
 OLDEST_SERVER = 13
 PASSWORD_FILE = "database-password"  # noqa: S105 - the name of a file
+LOCK_MILLISECONDS = 10_000
 # A call that waits for another's row gives up, rather than hold the datasite; rows are on disk before an answer leaves.
-_OPTIONS = (
-    "-c timezone=UTC -c search_path=public -c lock_timeout=30000 -c statement_timeout=120000 -c synchronous_commit=on"
-)
+_OPTIONS = "-c timezone=UTC -c search_path=public -c statement_timeout=120000 -c synchronous_commit=on"
 
 
 def connect(state: StateFolder, address: DatabaseAddress, authority: str) -> connection:
@@ -57,7 +57,7 @@ def connect(state: StateFolder, address: DatabaseAddress, authority: str) -> con
             client_encoding="UTF8",
             application_name="wanwu datasite",
             target_session_attrs="read-write",
-            options=_OPTIONS,
+            options=f"{_OPTIONS} -c lock_timeout={LOCK_MILLISECONDS}",
             keepalives_idle=30,
             keepalives_interval=10,
             keepalives_count=3,
@@ -68,7 +68,15 @@ def connect(state: StateFolder, address: DatabaseAddress, authority: str) -> con
 
 
 def unavailable(error: BaseException, address: DatabaseAddress) -> DatabaseUnavailable:
-    """What is said of a server that does not answer: to researchers that, to the hospital also where and why."""
+    """What is said of a server that does not answer, or not in time; to the hospital also where and why."""
+    if isinstance(error, psycopg2.errors.LockNotAvailable):
+        return DatabaseUnavailable(
+            "The hospital's database of accounts and requests is locked by somebody. Try again later; no round is "
+            "charged twice.",
+            private=f"PostgreSQL at {address}: {said_of(error)}. Another connection holds a lock for longer than "
+            f"{LOCK_MILLISECONDS / 1000:.0f} s: find it in pg_locks and pg_stat_activity, "
+            "and end its transaction.",
+        )
     return DatabaseUnavailable(
         UNREACHABLE,
         private=f"PostgreSQL at {address}: {said_of(error)}. Is the server running there, does the role exist, and "

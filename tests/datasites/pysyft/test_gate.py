@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import random
+import threading
 import warnings
 from inspect import Parameter
 from typing import Any
@@ -17,7 +19,7 @@ from datasites.pysyft import deserialiser
 from datasites.pysyft.guard import RESEARCHER_PATHS, by_the_hospital
 from datasites.pysyft.publish import publish
 from datasites.pysyft.server import refuse_dev_mode
-from policies.errors import ConfigError, MessageRefused, NotAllowed, RequestError, RequestMalformed
+from policies.errors import ConfigError, DatabaseUnavailable, MessageRefused, NotAllowed, RequestError, RequestMalformed
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
@@ -164,3 +166,32 @@ def test_pysyft_does_not_start_in_its_development_mode(
             refuse_dev_mode()
     else:
         refuse_dev_mode()
+
+
+def test_a_call_behind_one_that_does_not_end_waits_no_longer_than_its_bound(
+    north: Governed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with north.server.lock:
+            held.set()
+            done.wait()
+
+    monkeypatch.setattr(north.server.lock, "most_seconds", 0.01)
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        held.wait()
+        with caplog.at_level(logging.WARNING):
+            answer = north.call("user.get_current_user")
+        assert refusal(answer) == DatabaseUnavailable.code and "held up by another call" in answer.message
+        assert "waited 0 s for its turn" in caplog.text
+        with pytest.raises(DatabaseUnavailable):
+            north.server.get_api(north.key().verify_key, north.server.current_protocol)
+        with pytest.raises(DatabaseUnavailable), by_the_hospital():
+            north.answer(a_call(north).sign(north.key()))
+    finally:
+        done.set()
+        holder.join()
+    assert north.call("user.get_current_user").value.email == RESEARCHER

@@ -19,6 +19,7 @@ from support.postgresql import PASSWORD, ROLE, Server, postgresql, write_passwor
 
 from datasites.files.state_folder import StateFolder
 from datasites.pysyft.own_database import OwnDatabase, engine_of
+from datasites.pysyft_database import postgresql as postgresql_module
 from datasites.pysyft_database.owner import take
 from datasites.pysyft_database.place import Place
 from policies.errors import DatabaseRefused, DatabaseUnavailable, RowUnreadable
@@ -109,3 +110,16 @@ def test_a_connection_that_is_made_anew_takes_no_other_database_of_that_name(
             assert "north" not in error.value.public
     with engine.connect() as opened:
         assert opened.execute(sa.text("SELECT count(*) FROM wanwu_datasite")).scalar() == 1
+
+
+def test_a_lock_of_somebody_elses_is_told_as_that(engine: Any, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql_module, "LOCK_MILLISECONDS", 1)
+    server.run("CREATE TABLE IF NOT EXISTS locked (id int)", "north")
+    server.run(f"GRANT ALL ON locked TO {ROLE}", "north")
+    with closing(psycopg2.connect(server.address("north"), password=PASSWORD)) as other, other.cursor() as cursor:
+        cursor.execute("LOCK TABLE locked IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(DatabaseUnavailable, match="is locked by somebody") as error, engine.connect() as opened:
+            opened.execute(sa.text("SELECT * FROM locked"))
+    assert "end its transaction" in error.value.private and "Is the server running" not in error.value.private
+    with engine.connect() as opened:
+        assert opened.execute(sa.text("SELECT count(*) FROM locked")).scalar() == 0
