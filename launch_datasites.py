@@ -10,8 +10,9 @@
         one hospital, its own pictures
 
 Each datasite is a process of its own with a state folder of its own. Started again over existing state, it finds its
-datasets, accounts and approvals as they were. Ctrl-C, SIGTERM or the end of the terminal stops them all. One that ends
-by itself leaves the others running: what it was and how its log ends is printed, and the exit status is 1 in the end.
+settings, datasets, accounts and approvals as they were: its own config.toml counts, which no launch writes again.
+Ctrl-C, SIGTERM or the end of the terminal stops them all. One that ends by itself leaves the others running: what it
+was and how its log ends is printed, and the exit status is 1 in the end.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def launch(**given: object) -> int:
             say(f"{left} of {len(started)} datasites go on.", to_errors=True)
 
     try:
-        configs = described(wanted)
+        configs = started_as_they_are(wanted, described(wanted))
         states = _check(configs, wanted.state)
         for config, state in zip(configs, states, strict=True):
             started.append(DatasiteProcess.start(config, state))
@@ -132,9 +133,37 @@ def described(wanted: Wanted) -> list[DatasiteConfig]:
     return [_one_hospital(wanted)] if wanted.name else _several_hospitals(wanted)
 
 
+def started_as_they_are(wanted: Wanted, asked: Sequence[DatasiteConfig]) -> list[DatasiteConfig]:
+    """The hospitals that are started: those that exist as their own config.toml says, which is not written.
+
+    Raises:
+        ConfigError: One that exists has other pictures than are asked for.
+    """
+    from datasites.files.state_folder import StateFolder
+    from datasites.hospitals_file import as_it_is, settings_given
+
+    of_file = settings_given(wanted.config) if wanted.config else {}
+    options = {"port": wanted.port, "dataset.size": wanted.image_size, "researchers": wanted.researchers}
+    given = {name for name, value in options.items() if value not in (None, ())}
+    if wanted.data_path or not wanted.name:
+        given |= {"dataset.data_path"} if wanted.name else {"dataset.data_path", "dataset.site"}
+    configs = []
+    for one in asked:
+        state = StateFolder(wanted.state / one.name)
+        config, differing = as_it_is(state, one, of_file.get(one.name, given))
+        if differing:
+            say(
+                f"{one.name} is started as {state.config} says. Asked otherwise and not taken: {'; '.join(differing)}. "
+                "Change settings in that file, and limits with 'python -m datasites limits --set'."
+            )
+        configs.append(config)
+    return configs
+
+
 def _several_hospitals(wanted: Wanted) -> list[DatasiteConfig]:
     """A hospital for each that the pictures name."""
     from datasites.config import DatasiteConfig
+    from datasites.files.state_folder import StateFolder
     from datasites.files.state_folders import kept_names
     from datasites.sources.dataset_settings import DatasetSettings
     from datasites.sources.sites import datasite_names, list_sites
@@ -148,8 +177,10 @@ def _several_hospitals(wanted: Wanted) -> list[DatasiteConfig]:
             f"{data} holds {len(names)} hospital(s); without --name there must be two or more: a subfolder for each in "
             "a folder, or different 'sites' in an .npz file."
         )
-    size, channels = _form(data, wanted)
     called = kept_names(wanted.state, names, datasite_names(names))
+    is_new = any(not StateFolder(wanted.state / name).config.exists() for name in called)
+    side = wanted.image_size or 0
+    size, channels = _form(data, wanted) if is_new else ((side, side), 0)
     for name, plain in zip(names, called, strict=True):
         if name != plain:
             say(f"The hospital {name} is called {plain} here.")
@@ -214,10 +245,10 @@ def _drawn_pictures(states: Path) -> Path:
 
 
 def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
-    """Checks everything that can be checked before anything starts, writes the configs and reads new pictures."""
+    """Checks everything that can be checked before anything starts, writes new configs and reads new pictures."""
     from datasites.files.state_folder import StateFolder
     from datasites.hospitals_file import check_distinct
-    from datasites.prepare import asked_in_vain, check_data, is_ingested, kept_settings, stored_pictures, write_config
+    from datasites.prepare import asked_in_vain, check_data, is_ingested, stored_pictures, write_config
     from datasites.web.listening import listen
 
     check_distinct(configs)
@@ -227,7 +258,8 @@ def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
         check_data(state, config)
     for config, state in zip(configs, folders, strict=True):
         ignored = asked_in_vain(state, config)
-        write_config(state, kept_settings(state, config))
+        if not state.config.exists():
+            write_config(state, config)
         if ignored:
             say(
                 f"{config.name}: the dataset '{config.dataset.name}' was ingested before and stays as it is, as does "

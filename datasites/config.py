@@ -202,7 +202,7 @@ class DatasiteConfig(ConsoleSettings, DatabaseSettings):
         Raises:
             ConfigError: An unknown setting, a missing name, a value out of range, a setting that is given twice.
         """
-        values = _with_dataset(values, where)
+        values = with_dataset(values, where)
         known = [f.name for f in fields(cls)]
         if unknown := sorted(set(values) - set(known)):
             raise ConfigError(f"Unknown setting {unknown[0]!r} in {where}; known are {', '.join(known)}.")
@@ -249,7 +249,7 @@ def _lines(settings: DatasiteConfig | DatasetSettings | NoticeSettings, *, witho
     ]
 
 
-def _with_dataset(values: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+def with_dataset(values: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     """The values with all that is said of the dataset in its table, wherever it stood."""
     beside = {key: value for key, value in values.items() if key in FLAT}
     section = beside.pop("dataset") if isinstance(beside.get("dataset"), Mapping) else {}

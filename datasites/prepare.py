@@ -91,7 +91,8 @@ def check_data(state: StateFolder, config: DatasiteConfig) -> None:
             "[dataset]; 'python -m datasites inspect PATH' writes one."
         )
     if not is_named(path) and not Path(path).exists():
-        raise ConfigError(f"No pictures at {path} for datasite '{config.name}'. Give an existing path.")
+        where = f" in {state.config}" if state.config.exists() else ""
+        raise ConfigError(f"No pictures at {path} for datasite '{config.name}'. Give an existing path{where}.")
 
 
 def is_ingested(state: StateFolder, config: DatasiteConfig) -> bool:
@@ -118,25 +119,6 @@ def asked_in_vain(state: StateFolder, config: DatasiteConfig) -> list[str]:
         if getattr(known, name) != getattr(config.dataset, name)
     ]
     return moved + asked_otherwise(newest_version(state.store, config.dataset.name).manifest, config.dataset)
-
-
-def kept_settings(state: StateFolder, config: DatasiteConfig) -> DatasiteConfig:
-    """The config with the table [dataset] as config.toml has it, where what was asked in vain is not read again.
-
-    The next ingest of new pictures reads that table: it goes on with what the dataset was ingested with.
-
-    Args:
-        state: Its config.toml still says where the pictures were.
-        config: What is asked now.
-
-    Raises:
-        ConfigError: The config.toml cannot be read.
-        StoreBroken: The store is damaged.
-    """
-    if not state.config.exists() or not asked_in_vain(state, config):
-        return config
-    known = DatasiteConfig.from_toml(state.config).dataset
-    return replace(config, dataset=known) if known.name == config.dataset.name else config
 
 
 def stored_pictures(state: StateFolder, config: DatasiteConfig) -> StoreManifest:

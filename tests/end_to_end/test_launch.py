@@ -95,6 +95,18 @@ def test_what_is_not_read_again_is_told_and_config_toml_keeps_where_the_pictures
     assert state.config.read_bytes() == before
 
 
+def test_a_hospital_that_exists_is_checked_and_its_config_is_not_written(tmp_path: Path) -> None:
+    images, labels = draw_pictures(60, seed=0)
+    np.savez(tmp_path / "pictures.npz", images=images, labels=labels, class_names=["dark", "bright"])
+    named = ("--state", tmp_path, "--name", "a", "--port", free_port(), "--data_path", tmp_path / "pictures.npz")
+    (config,) = _described(*named)
+    (state,) = _check([config], tmp_path)
+    state.config.write_text("# ours\n" + state.config.read_text())
+    before = state.config.read_bytes()
+    _check([config], tmp_path)
+    assert state.config.read_bytes() == before
+
+
 def _sentence(*arguments: str | Path) -> str:
     done = command(LAUNCH, *arguments, check=False)
     assert done.returncode == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from datasites.cli.state_option import chosen_state
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.sources.dataset_settings import DatasetSettings
-from launch_datasites import Wanted, described
+from launch_datasites import Wanted, described, started_as_they_are
+from policies.budget.limits import DatasetLimits
 from policies.errors import ConfigError
 
 
@@ -56,10 +58,85 @@ def test_a_new_datasite_begins_with_the_table_that_inspect_prints_and_paths_from
     )
 
 
-def test_a_hospital_that_starts_again_keeps_its_port_unless_another_is_given(hospital: StateFolder) -> None:
+def started(*words: str) -> list[DatasiteConfig]:
+    asked = wanted(*words)
+    return started_as_they_are(asked, described(asked))
+
+
+def test_a_hospital_that_starts_again_keeps_its_port_and_another_is_told(
+    hospital: StateFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
     again = ("--state", str(hospital.path.parent), "--name", "north")
-    assert described(wanted(*again))[0].port == 9001
-    assert described(wanted(*again, "--port", "8081"))[0].port == 8081
+    assert started(*again)[0].port == 9001 and capsys.readouterr().out == ""
+    assert started(*again, "--port", "8081", "--image_size", "8", "--researcher", "r@university.org")[0].port == 9001
+    said = capsys.readouterr().out
+    assert "port (9001 is there, 8081 was asked)" in said and "dataset.size" in said and "researchers" in said
+    assert str(hospital.config) in said
+
+
+def test_limits_that_were_set_and_a_file_that_was_edited_stay_however_a_hospital_is_started_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "hospitals.toml").write_text(
+        '[hospital_a]\nport = 8081\ndata_path = "state/drawn/pictures.npz"\nsite = "hospital_a"\n'
+        "max_pending_per_researcher = 20\n[hospital_a.limits]\nmax_study_epsilon = 2.0\n"
+    )
+    states = ("--state", str(tmp_path / "state"))
+    ways = ((), ("--name", "hospital_a"), ("--config", str(tmp_path / "hospitals.toml")))
+    (first, *_) = started(*states)
+    state = StateFolder(tmp_path / "state" / "hospital_a")
+    state.path.mkdir()
+    edited = replace(
+        first, port=9001, max_pending_per_researcher=5, limits=DatasetLimits(max_study_epsilon=3.0, approvals_needed=2)
+    )
+    state.config.write_text("# read by our security office\n" + edited.to_toml())
+    before = state.config.read_bytes()
+    said = []
+    for way in ways:
+        (again, *_) = started(*states, *way)
+        assert again == edited
+        said.append(capsys.readouterr().out)
+    assert said[:2] == ["", ""]
+    assert "limits.max_study_epsilon (3.0 is there, 2.0 was asked)" in said[2]
+    assert "max_pending_per_researcher (5 is there, 20 was asked)" in said[2] and "approvals_needed" not in said[2]
+    assert state.config.read_bytes() == before
+
+
+def test_a_hospital_with_other_pictures_is_not_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "chest").mkdir()
+    state = StateFolder(tmp_path / "hospital_a")
+    state.path.mkdir()
+    dataset = DatasetSettings(name="chest", data_path=str(tmp_path / "chest"), table=str(tmp_path / "labels.csv"))
+    state.config.write_text(DatasiteConfig("hospital_a", dataset=dataset).to_toml())
+    before = state.config.read_bytes()
+    (tmp_path / "other").mkdir()
+    named = ("--name", "hospital_a")
+    for words in ((), (*named, "--data_path", str(tmp_path / "other"))):
+        with pytest.raises(
+            ConfigError, match=r"'hospital_a' in .* has other pictures .* another --state or another name"
+        ):
+            started("--state", str(tmp_path), *words)
+    assert started("--state", str(tmp_path), *named)[0].dataset == dataset
+    assert state.config.read_bytes() == before
+
+
+def test_pictures_that_moved_with_their_project_are_told_and_no_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (first, *_) = started("--state", str(tmp_path / "state"))
+    state = StateFolder(tmp_path / "state" / "hospital_a")
+    state.path.mkdir()
+    gone = replace(first, dataset=replace(first.dataset, data_path="/gone/state/drawn/pictures.npz"))
+    state.config.write_text(gone.to_toml())
+    assert started("--state", str(tmp_path / "state"))[0] == gone
+    assert "dataset.data_path (/gone/state/drawn/pictures.npz is there" in capsys.readouterr().out
+
+
+def test_books_without_a_config_are_no_new_hospital(hospital: StateFolder) -> None:
+    hospital.config.unlink()
+    hospital.ledger.touch()
+    with pytest.raises(ConfigError, match=r"holds a ledger and no config\.toml"):
+        started("--state", str(hospital.path.parent), "--name", "north", "--data_path", str(hospital.path))
 
 
 @pytest.mark.parametrize(

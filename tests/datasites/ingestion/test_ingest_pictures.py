@@ -21,7 +21,6 @@ from datasites.prepare import (
     IngestOptions,
     asked_in_vain,
     ingest_pictures,
-    kept_settings,
     stored_pictures,
     write_config,
 )
@@ -81,22 +80,6 @@ def test_what_a_launch_asks_of_a_dataset_that_is_there_is_named(datasite: tuple[
     assert [text.split(" ")[0] for text in asked_in_vain(state, other)] == ["class_names", "size"]
     elsewhere = replace(config, dataset=replace(config.dataset, data_path="elsewhere"))
     assert [text.split(" ")[0] for text in asked_in_vain(state, elsewhere)] == ["data_path"]
-
-
-def test_what_is_asked_in_vain_of_a_dataset_that_is_there_does_not_reach_its_next_ingest(
-    datasite: tuple[StateFolder, DatasiteConfig], tmp_path: Path
-) -> None:
-    state, config = datasite
-    other = replace(config, port=9000, dataset=replace(config.dataset, data_path="/nonexistent", size=(4, 4)))
-    assert kept_settings(state, other) == other  # nothing is ingested yet
-    ingest_pictures(state, config, QUIET)
-    write_config(state, kept_settings(state, other))
-    written = DatasiteConfig.from_toml(state.config)
-    assert (written.port, written.dataset) == (9000, config.dataset)
-    draw(tmp_path / "pictures", 30, 40)
-    assert main(["ingest", "--state", str(state.path), "--processes", "1", "--yes"]) == 0
-    further = replace(other, dataset=replace(other.dataset, name="others"))
-    assert kept_settings(state, further) == further  # a dataset of its own, which is to be ingested
 
 
 def test_what_is_stored_is_served_without_its_source_and_damaged_rows_are_not(
