@@ -48,9 +48,11 @@ class DatasiteProcess:
     def ended_too_early(self) -> ConfigError:
         """Why it is not ready, in the datasite's own words where it wrote any."""
         text = self.process.stderr.read().decode(errors="replace")  # type: ignore[union-attr]
-        said = [line for line in (text + _end_of(self._log)).splitlines() if line.startswith("WW")]
+        said = [line for line in text.splitlines() if line.startswith("WW")]
         reason = said[-1] if said else f"look at {self._log}"
-        return ConfigError(f"Datasite '{self.config.name}' did not start: {reason}")
+        return ConfigError(
+            f"Datasite '{self.config.name}' did not start: {reason.removeprefix(f'{ConfigError.code}: ')}"
+        )
 
     def ended_by_itself(self) -> ConfigError:
         """How it ended, with the last lines of its log in the private text."""

@@ -5,6 +5,7 @@ The log and the file that a browser is given stay in the hospital.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, TextIO
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, TextIO
 from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
+from policies.errors import WanwuError
 from policies.terminal.commands import switch
-from policies.terminal.printing import say, say_json
+from policies.terminal.printing import say, say_error, say_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -40,17 +43,19 @@ def serve(chosen: Chosen, *, stop_with_stdin: bool) -> None:
     listen(config.host, config.port).close()
     hold(state)
     stored_pictures(state, config)
-    terminal = log_to(state.logs / "datasite.log", config.max_log_bytes)
-    if stop_with_stdin:
-        threading.Thread(target=wait_for_stdin, daemon=True).start()
-    datasite = RunningDatasite(state, config)
+    log = state.logs / "datasite.log"
+    with _failures_told(log):
+        terminal = log_to(log, config.max_log_bytes)
+        if stop_with_stdin:
+            threading.Thread(target=wait_for_stdin, daemon=True).start()
+        datasite = RunningDatasite(state, config)
 
-    def ready() -> None:
-        print(f"ready {config.url}", file=terminal, flush=True)
-        tell_service_manager("READY=1")
+        def ready() -> None:
+            print(f"ready {config.url}", file=terminal, flush=True)
+            tell_service_manager("READY=1")
 
-    datasite.serve(ready=ready)
-    terminal.flush()
+        datasite.serve(ready=ready)
+        terminal.flush()
     os._exit(0)  # all is closed and on disk; taking PySyft's modules apart would take another three seconds
 
 
@@ -93,6 +98,25 @@ def wait_for_stdin() -> None:
     while os.read(0, 1):
         continue
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _failures_told(log: Path) -> Iterator[None]:
+    """Tells what ends the datasite in one line to standard error as it was before the log took it, too.
+
+    Guarantees:
+        The line holds the public text alone: what is private stays in the log, whoever reads the terminal or journal.
+    """
+    errors = os.fdopen(os.dup(2), "w", errors="backslashreplace")
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        with contextlib.suppress(OSError), contextlib.redirect_stderr(errors):
+            if isinstance(error, WanwuError):
+                say_error(error)
+            else:
+                say(f"The datasite ended by an error that was not expected. It stands in {log}.", to_errors=True)
+        raise
 
 
 def log_to(file: Path, most_bytes: int) -> TextIO:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -54,3 +55,25 @@ def test_a_datasite_that_does_not_start_or_ends_later_leaves_the_others_running(
     assert "'north' ended by itself, by SIGKILL, as the system ends" in lost[1].public
     assert lost[1].private.splitlines() == [f"north, line {number}" for number in range(2000 - LAST_LINES, 2000)]
     assert "'west' ended by itself, with status 0." in lost[2].public
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("WW801: Port 8081 is taken.", "Port 8081 is taken."),
+        ("WW825: PostgreSQL is down.", "WW825: PostgreSQL is down."),
+        ("Killed", "look at .*datasite.log"),
+    ],
+)
+def test_why_one_did_not_start_is_in_its_own_words_of_this_start_with_each_code_once(
+    tmp_path: Path, written: str, told: str
+) -> None:
+    program = f"import sys; print({written!r}, file=sys.stderr)"
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe, stderr=pipe)
+    state = StateFolder(tmp_path / "north")
+    state.logs.mkdir(parents=True)
+    (state.logs / "datasite.log").write_text("WW830: of an earlier start\n")
+    error = DatasiteProcess(DatasiteConfig(name="north"), state, process).ended_too_early()
+    process.communicate()
+    assert re.fullmatch(f"Datasite 'north' did not start: {told}", error.public)
