@@ -25,7 +25,8 @@ TRAINS = (
 )
 TRAINS_ON_ALL = (
     "Trains the model {model} on this hospital's pictures: {steps} steps in all, each on all {unit}s. Each {unit} "
-    "adds at most a fixed amount to a step, then noise is added."
+    "adds at most a fixed amount to a step, then noise is added. Nobody is drawn at random, and no draw is needed: "
+    "epsilon adds up the noise of the steps alone."
 )
 TRAINS_OPENLY = (
     "Trains the model {model} on this hospital's pictures, {steps} steps in all, without noise and without a bound on "

@@ -5,8 +5,10 @@ A finding refuses nothing: ranges and the hospital's limits do that.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from policies.plans.features import width_of
 from policies.plans.kinds import Plan
 from policies.plans.releases import ReleaseSpec
 from policies.plans.training import PrivacySpec, TrainingPlan
@@ -14,6 +16,8 @@ from policies.validate import written
 
 # The ordinary: both ends count as ordinary.
 ORDINARY_MAX_GRAD_NORMS = (0.01, 10.0)
+ORDINARY_CLIP_OF_A_HEAD = 1.0
+"""Most max_grad_norm of a linear head on features, over the root of its inputs' number; recipes take 0.3 and 0.5."""
 ORDINARY_LEARNING_RATES = (1e-4, 10.0)
 ORDINARY_SAMPLE_RATES = (0.001, 0.5)
 LEAST_ORDINARY_NOISE = 0.5
@@ -39,7 +43,7 @@ def findings(plan: Plan, *, public_size: int) -> tuple[Finding, ...]:
     if isinstance(plan, TrainingPlan):
         found += _of_training(plan)
     if isinstance(plan.privacy, PrivacySpec):
-        found += _of_clipping(plan.privacy)
+        found += _of_clipping(plan.privacy, width_of(plan.model) if isinstance(plan, TrainingPlan) else None)
     if plan.privacy is None:
         found.append(Finding("privacy", "There is no differential privacy: the updates may show single pictures."))
     else:
@@ -67,7 +71,7 @@ def _of_training(plan: TrainingPlan) -> list[Finding]:
             "sample_rate {:g} is very low: most steps will draw few units or none.",
         ),
         (
-            plan.sample_rate > most,
+            most < plan.sample_rate < 1,  # at 1 nobody is drawn, and epsilon counts on no draw: see the card's words
             "sample_rate",
             "sample_rate {:g} is high: a step draws most units, so that sampling hides little of who takes part.",
         ),
@@ -96,9 +100,18 @@ def _of_training(plan: TrainingPlan) -> list[Finding]:
     return found
 
 
-def _of_clipping(privacy: PrivacySpec) -> list[Finding]:
+def _of_clipping(privacy: PrivacySpec, width: int | None) -> list[Finding]:
+    """Of the bound on a unit's part, which grows with the length of the rows that a linear head reads.
+
+    Args:
+        privacy: Of the plan.
+        width: How many features a head reads; None where the model is no head on features.
+    """
     clip, (low, high) = privacy.max_grad_norm, ORDINARY_MAX_GRAD_NORMS
     ordinary = f"what models use ({low:g} to {high:g})"
+    if width is not None:
+        high = max(high, ORDINARY_CLIP_OF_A_HEAD * math.sqrt(width + 1))
+        ordinary = f"what linear heads on {width} features use ({low:g} to {high:.3g})"
     if clip < low:
         return [
             Finding(

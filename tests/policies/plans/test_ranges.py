@@ -136,6 +136,16 @@ def test_a_value_beyond_the_ordinary_is_one_finding_that_names_it(name: str, ord
     assert found.text.endswith(".")
 
 
+def test_the_bound_of_a_head_on_features_is_compared_with_what_such_heads_use_and_full_steps_are_ordinary() -> None:
+    head = replace(PLAN, model=ModelSpec("scattering_linear", (32, 32, 3), 2), sample_rate=1.0)
+    for clip in (7.97, 13.3, 26.5):
+        assert findings(replace(head, privacy=replace(PRIVACY, max_grad_norm=clip)), public_size=1000) == ()
+    (found,) = findings(replace(head, privacy=replace(PRIVACY, max_grad_norm=26.7)), public_size=1000)
+    assert found.text.startswith(
+        "max_grad_norm 26.7 is far above what linear heads on 705 features use (0.01 to 26.6):"
+    )
+
+
 def test_pictures_computed_one_by_one_are_a_finding() -> None:
     assert findings(replace(PLAN, run=RunSpec(physical_batch_size=2)), public_size=1000) == ()
     (found,) = findings(replace(PLAN, run=RunSpec(physical_batch_size=1)), public_size=1000)
