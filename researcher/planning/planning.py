@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from policies.answers import rounded
-from policies.budget.accountant import calibrate_noise, epsilon_spent
+from policies.budget.accountant import calibrate_noise, epsilon_spent, plan_spend
 from policies.budget.limits import PrivacyBudget
 from policies.budget.steps import GaussianSteps
 from policies.errors import FederationError, PlanError
 from policies.graphs.losses.own_loss import check_loss
 from policies.graphs.own_model import check_graph
 from policies.plans.model_options import check_features, check_options
-from policies.plans.releases import GramPlan, ReleaseSpec
+from policies.plans.releases import EvaluationPlan, GramPlan, ReleaseSpec, StatisticsPlan
 from policies.plans.tokeniser import TEXT_MODELS, check_text
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from policies.settings import declared
@@ -192,6 +192,11 @@ def study_epsilon(plan: TrainingPlan) -> float | None:
         return None
     steps = GaussianSteps(plan.privacy.noise_multiplier, plan.sample_rate, plan.total_steps)
     return epsilon_spent((steps,), plan.privacy.delta)
+
+
+def cost_of_counts(plan: EvaluationPlan | StatisticsPlan | GramPlan) -> str:
+    """Returns what counts or a Gram matrix cost at each hospital, in words: `epsilon 2.05 at delta 1e-5`."""
+    return rounded.at_delta(epsilon_spent(plan_spend(plan), plan.privacy.delta), plan.privacy.delta)
 
 
 def agreeing(datasets: Sequence[DatasetInfo], *, with_text: bool = False) -> DatasetInfo:

@@ -20,7 +20,7 @@ from researcher.counts.saved import SavedCounts
 from researcher.hospitals.federation import Federation
 from researcher.planning.count_settings import CountSettings, GramSettings
 from researcher.planning.counted_dataset import check_seen, dataset_of
-from researcher.planning.planning import make_gram_plan
+from researcher.planning.planning import cost_of_counts, make_gram_plan
 from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.submission import RECEIPTS, STUDY_FILE
 from researcher.terminal.evaluated import evaluated
@@ -144,6 +144,7 @@ def _collect(
         asked.check_again(folder, request.plan, plan)
     else:
         request = CountRequest.submit(federation, plan, folder, before=asked.save)
+        console.print(f"Submitted '{plan.study}': {cost_of_counts(plan)}.")
         for name, sent in request.requests.items():
             console.print(f"  {name}: request {sent.request_id[:8]}, waiting for the hospital's decision")
         for name, reason in request.refused.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +24,10 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from researcher.counts.saved import SavedCounts
     from researcher.hospitals.code_request import CodeRequest
     from researcher.hospitals.hospital import DatasetInfo
-    from researcher.planning.count_settings import CountSettings
+    from researcher.planning.count_settings import CountSettings, GramSettings
     from researcher.studies.checkpoints import Checkpoint
     from researcher.terminal import counting_session
-    from researcher.terminal.counting_session import ask_for_evaluation, ask_for_statistics
+    from researcher.terminal.counting_session import ask_for_evaluation, ask_for_gram, ask_for_statistics
     from researcher.terminal.waiting import wait_for_decisions
 
 NORTH = DatasetInfo("north", "cells", ("healthy", "nodule"), (8, 8, 1), "picture", 400, {})
@@ -62,6 +63,29 @@ def test_hospitals_that_agree_are_asked(model: Checkpoint | None) -> None:
     elsewhere = replace(NORTH, datasite="west", name="others", class_names=("a", "b", "c"))
     with pytest.raises(Submitted):
         ask(NORTH, replace(NORTH, datasite="south", public_size=900), elsewhere, model=model, dataset="cells")
+
+
+def test_what_counts_and_a_matrix_cost_is_told_as_they_are_submitted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def wait(*arguments: Any, **more: Any) -> None:
+        raise Submitted
+
+    told = PlainConsole(record=True, quiet=False, width=200)
+    monkeypatch.setattr(
+        counting_session.CountRequest, "submit", lambda *_: SimpleNamespace(requests={}, refused={"north": "closed"})
+    )
+    monkeypatch.setattr(counting_session, "wait_for_decisions", wait)
+    federation: Any = SimpleNamespace(datasets=lambda: [NORTH], hospitals={})
+    with pytest.raises(Submitted):
+        ask_for_gram(
+            federation,
+            GramSettings(study="smears", model="scattering_linear", epsilon=8.0),
+            out=tmp_path / "gram",
+            console=told,
+        )
+    (line, *_) = told.export_text().splitlines()
+    assert re.fullmatch(r"Submitted 'smears': epsilon [0-7]\.[0-9][0-9] at delta 1e-5\.", line)
 
 
 @pytest.mark.parametrize("model", [None, MODEL], ids=["statistics", "evaluation"])
