@@ -90,7 +90,8 @@ class BudgetCheck:
         left = rounded.left(max(most - spent, 0.0))
         raise BudgetExceeded(
             f"Budget exceeded: this request needs epsilon {needed}, {left} is left for {owner} "
-            f"(delta {rounded.number(delta)}). Lower the rounds or ask the hospital."
+            f"(delta {rounded.number(delta)}). The researcher can submit a plan of fewer rounds or a smaller epsilon; "
+            "the hospital can end a study that needs no more rounds, which frees what it did not use, or allow more."
         )
 
 

@@ -43,7 +43,8 @@ def test_the_refusal_says_what_is_needed_what_is_left_and_what_to_do(ledger: Led
         reserve(ledger, "two", 120, study="other")
     assert refused.value.public == (
         "Budget exceeded: this request needs epsilon 1.20, 0.85 is left for dataset 'chest-xray' (delta 1e-5). "
-        "Lower the rounds or ask the hospital."
+        "The researcher can submit a plan of fewer rounds or a smaller epsilon; the hospital can end a study that "
+        "needs no more rounds, which frees what it did not use, or allow more."
     )
 
 
