@@ -216,7 +216,7 @@ def _bar(scope: Scope) -> str:
     after = max(min(math.ceil(_BAR * min(scope.after / most, 1.0)), _BAR), before)
     bar = "#" * before + "=" * (after - before) + "." * (_BAR - after)
     over = " OVER" if scope.after > scope.limit else ""
-    return f"[{bar}] {scope.before:.2f} before, {scope.after:.2f} after, of {scope.limit:.2f}{over}"
+    return f"[{bar}] {rounded.cost(scope.before)} before, {rounded.cost(scope.after)} after, of {scope.limit:.2f}{over}"
 
 
 def _differences(review: Review) -> list[tuple[str, str]]:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from datasites.datasets.summary import DatasetSummary
 
+_COMPOSED = (
+    "What studies cost one dataset together is composed from their steps, which is less than the sum of their costs."
+)
 _STATES = {
     "pending": "yellow",
     "approved": "green",
@@ -120,7 +123,10 @@ def budget_table(rows: object) -> Group:
                 str(study.rounds_reserved),
                 "ended" if study.ended else "",
             )
-    return Group(datasets, studies) if studies.row_count else Group(datasets)
+    if not studies.row_count:
+        return Group(datasets)
+    composed = [line(_COMPOSED)] if studies.row_count > 1 else []
+    return Group(datasets, studies, *composed)
 
 
 def limits_table(content: object) -> Group:
