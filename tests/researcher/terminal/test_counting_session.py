@@ -73,7 +73,9 @@ def test_what_counts_and_a_matrix_cost_is_told_as_they_are_submitted(
 
     told = PlainConsole(record=True, quiet=False, width=200)
     monkeypatch.setattr(
-        counting_session.CountRequest, "submit", lambda *_: SimpleNamespace(requests={}, refused={"north": "closed"})
+        counting_session.CountRequest,
+        "submit",
+        lambda *_, before: SimpleNamespace(requests={}, refused={"north": "closed"}),
     )
     monkeypatch.setattr(counting_session, "wait_for_decisions", wait)
     federation: Any = SimpleNamespace(datasets=lambda: [NORTH], hospitals={})
