@@ -183,7 +183,7 @@ def remember_features() -> None:
     They are a fixed function of the picture, so only the time changes. Hospitals keep nothing between rounds.
     """
     places: dict[int, int] = {}
-    features = torch.empty(0, 0)
+    features = np.empty((0, 0), np.float32)  # torch would mark them by the mode that they were first computed in
     compute = ScatteringFeatures.forward
 
     def forward(self: ScatteringFeatures, images: torch.Tensor) -> torch.Tensor:
@@ -193,13 +193,13 @@ def remember_features() -> None:
         keys = [hash(one.tobytes()) for one in images.numpy()]
         new = {key: row for row, key in enumerate(keys) if key not in places}
         if new:
-            computed, kept = compute(self, images[list(new.values())]), len(places)
+            computed, kept = compute(self, images[list(new.values())]).numpy(), len(places)
             places.update(zip(new, range(kept, kept + len(new)), strict=True))
             if len(places) > len(features):
-                features, before = torch.empty(2 * len(places), computed.shape[1]), features
+                features, before = np.empty((2 * len(places), computed.shape[1]), np.float32), features
                 features[:kept] = before[:kept] if kept else 0
             features[kept : len(places)] = computed
-        return features[[places[key] for key in keys]]
+        return torch.from_numpy(features[[places[key] for key in keys]])
 
     ScatteringFeatures.forward = forward  # type: ignore[method-assign]
 
