@@ -248,7 +248,7 @@ def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
     """Checks everything that can be checked before anything starts, writes new configs and reads new pictures."""
     from datasites.files.state_folder import StateFolder
     from datasites.hospitals_file import check_distinct
-    from datasites.prepare import asked_in_vain, check_data, is_ingested, stored_pictures, write_config
+    from datasites.prepare import check_data, make_ready
     from datasites.web.listening import listen
 
     check_distinct(configs)
@@ -257,18 +257,7 @@ def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
         listen(config.host, config.port).close()
         check_data(state, config)
     for config, state in zip(configs, folders, strict=True):
-        ignored = asked_in_vain(state, config)
-        if not state.config.exists():
-            write_config(state, config)
-        if ignored:
-            say(
-                f"{config.name}: the dataset '{config.dataset.name}' was ingested before and stays as it is, as does "
-                f"[dataset] in {state.config}. Not read again: {'; '.join(ignored)}. To publish other settings, set "
-                "another name there; to add new pictures, run 'python -m datasites ingest'."
-            )
-        if not is_ingested(state, config):
-            say(f"Reading the pictures of {config.name} ...")
-        stored_pictures(state, config)  # here, where its progress is seen; the datasite finds them
+        make_ready(state, config)  # here, where its progress is seen; the datasite finds the pictures
     return folders
 
 

@@ -121,6 +121,30 @@ def asked_in_vain(state: StateFolder, config: DatasiteConfig) -> list[str]:
     return moved + asked_otherwise(newest_version(state.store, config.dataset.name).manifest, config.dataset)
 
 
+def make_ready(state: StateFolder, config: DatasiteConfig) -> None:
+    """Writes the config of a new hospital and reads its pictures, saying what of the config counts for nothing.
+
+    Args:
+        state: A config.toml that is there stays as it is.
+        config: What the hospital is started with.
+
+    Raises:
+        StoreBroken: The store is damaged.
+    """
+    ignored = asked_in_vain(state, config)
+    if not state.config.exists():
+        write_config(state, config)
+    if ignored:
+        say(
+            f"{config.name}: the dataset '{config.dataset.name}' was ingested before and stays as it is, as does "
+            f"[dataset] in {state.config}. Not read again: {'; '.join(ignored)}. To publish other settings, set "
+            "another name there; to add new pictures, run 'python -m datasites ingest'."
+        )
+    if not is_ingested(state, config):
+        say(f"Reading the pictures of {config.name} ...")
+    stored_pictures(state, config)
+
+
 def stored_pictures(state: StateFolder, config: DatasiteConfig) -> StoreManifest:
     """Returns the dataset's manifest: of the store that is there, else of one that is made of the pictures now.
 

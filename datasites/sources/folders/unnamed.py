@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from policies.errors import DataError
 
@@ -55,19 +55,17 @@ def refuse_unnamed(names: Collection[str]) -> None:
     Raises:
         DataError: A folder with pictures has the name that new folders get, or that a copy of another class gets.
     """
-    for name in sorted(names):
-        plain = _not_a_copy(name)
-        if _is_unnamed(plain):
+    for name, original in _named_by_a_system(names):
+        if original is None:
             raise DataError(
                 f"The folder {name} holds pictures and has the name that new folders get, so it would be a class of "
                 "that name. Rename it, or move its pictures to the class that they are of."
             )
-        if plain != name and plain.lower() in {other.lower() for other in names}:
-            raise DataError(
-                "A folder with pictures has the name that a copy of another class's folder gets, so it would be a "
-                "class of its own. Move its pictures to the class that they are of, or rename it.",
-                private=f"Folder {name}, beside {plain}",
-            )
+        raise DataError(
+            "A folder with pictures has the name that a copy of another class's folder gets, so it would be a "
+            "class of its own. Move its pictures to the class that they are of, or rename it.",
+            private=f"Folder {name}, beside {original}",
+        )
 
 
 def refuse_unnamed_hospitals(names: Collection[str]) -> None:
@@ -76,19 +74,28 @@ def refuse_unnamed_hospitals(names: Collection[str]) -> None:
     Raises:
         DataError: One has the name that new folders get, or that a copy of another hospital's folder gets.
     """
-    for name in sorted(names):
-        plain = _not_a_copy(name)
-        if _is_unnamed(plain):
+    for name, original in _named_by_a_system(names):
+        if original is None:
             raise DataError(
                 f"The folder {name} has the name that new folders get, and it would be a hospital of that name. Rename "
                 "it, or move it elsewhere."
             )
-        if plain != name and plain.lower() in {other.lower() for other in names}:
-            raise DataError(
-                "A folder has the name that a copy of another hospital's folder gets, so that the same patients would "
-                "be at two hospitals. Move it elsewhere, or rename it if it is another hospital's.",
-                private=f"Folder {name}, beside {plain}",
-            )
+        raise DataError(
+            "A folder has the name that a copy of another hospital's folder gets, so that the same patients would "
+            "be at two hospitals. Move it elsewhere, or rename it if it is another hospital's.",
+            private=f"Folder {name}, beside {original}",
+        )
+
+
+def _named_by_a_system(names: Collection[str]) -> Iterator[tuple[str, str | None]]:
+    """Names that a system gives, in order: (name, None) to a new folder, (name, original) to a copy of another one."""
+    lower = {name.lower() for name in names}
+    for name in sorted(names):
+        original = _not_a_copy(name)
+        if _is_unnamed(original):
+            yield name, None
+        elif original != name and original.lower() in lower:
+            yield name, original
 
 
 def _is_unnamed(plain: str) -> bool:
