@@ -48,8 +48,10 @@ def summary_of_loss(proof: LossProof) -> LossSummary:
 
 
 def lines_of(proof: LossProof) -> tuple[str, ...]:
-    """What a proved loss computes, line by line: `c1 = ...` a constant, `3 = multiply(1, label)` a node; the last line
-    is the loss. A longer constant shows its first numbers and how many it has."""
+    """What a proved loss computes: `c1 = ...` is a constant, `v3 = multiply(v1, label)` a node, the last line the loss.
+
+    A longer constant shows its first numbers, and how many it has.
+    """
     loss = proof.loss
     names: dict[str, str] = {}
     for node in loss.nodes:
@@ -60,7 +62,7 @@ def lines_of(proof: LossProof) -> tuple[str, ...]:
     for number, node in enumerate(loss.nodes, start=1):
         names_given = [_name(one, names) for one in node.inputs]
         settings = [f"{name}={canonical_json(value)}" for name, value in sorted(node.attributes.items())]
-        lines.append(f"{number} = {node.operator}({', '.join((*names_given, *settings))})")
+        lines.append(f"v{number} = {node.operator}({', '.join((*names_given, *settings))})")
     return tuple(lines)
 
 
@@ -68,7 +70,7 @@ def _name(given: str, constants: Mapping[str, str]) -> str:
     """How a line names what a node is given: nodes are counted from 1."""
     if given.startswith(_CONSTANT):
         return constants[given.removeprefix(_CONSTANT)]
-    return str(int(given.removeprefix(_NODE)) + 1) if given.startswith(_NODE) else given
+    return f"v{int(given.removeprefix(_NODE)) + 1}" if given.startswith(_NODE) else given
 
 
 def _spelled(constant: Constant) -> str:

@@ -434,7 +434,7 @@ def test_the_card_shows_what_an_own_model_is_made_of(own: ConsoleOfFakes, book: 
     assert "内置模型中与它最接近的是 resnet18" in chinese and "网络结构，自上而下" in chinese
 
 
-OWN_LOSS = LossSummary(1208, 14_857, {"log_softmax": 405, MARKUP: 803}, ("1 = log_softmax(output, axis=1)", MARKUP), 9)
+OWN_LOSS = LossSummary(1208, 14_857, {"log_softmax": 405, MARKUP: 803}, ("v1 = log_softmax(output, axis=1)", MARKUP), 9)
 
 
 def test_the_card_shows_what_an_own_loss_is_made_of(own: ConsoleOfFakes, book: FakeBook) -> None:
@@ -446,6 +446,6 @@ def test_the_card_shows_what_an_own_loss_is_made_of(own: ConsoleOfFakes, book: F
     for figure in ("1,208", "14,857", "405", "803"):
         assert figure in shown
     assert MARKUP not in shown and MARKUP in html.unescape(shown)
-    assert "1 = log_softmax(output, axis=1)" in shown and "that are not shown: 9" in shown
+    assert "v1 = log_softmax(output, axis=1)" in shown and "that are not shown: 9" in shown
     assert "研究者的自有损失" in asked(own, REVIEWER_NAME, f"/requests/{PENDING}", "zh").text
     book.requests[PENDING] = before

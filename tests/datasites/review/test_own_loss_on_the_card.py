@@ -43,10 +43,10 @@ def test_a_loss_is_told_line_by_line_with_its_constants() -> None:
     proved = prove_loss(loss_graph(costs))
     assert summary_of_loss(proved).lines == (
         "c1 = float32 [3, 3]: 0, 1, 4, 1, 0, 1, 4, 1, 0",
-        "1 = matmul(label, c1)",
-        "2 = softmax(output, axis=1)",
-        "3 = multiply(1, 2)",
-        "4 = sum(3, axes=[1], keep=false)",
+        "v1 = matmul(label, c1)",
+        "v2 = softmax(output, axis=1)",
+        "v3 = multiply(v1, v2)",
+        "v4 = sum(v3, axes=[1], keep=false)",
     )
     assert summary_of_loss(proved).further == 0
 
@@ -70,7 +70,7 @@ def test_the_card_says_that_the_loss_is_the_researchers_own(datasite: Reviewed) 
     assert "The researcher's own loss" in shown.get()
     assert "8: 2 affine, 1 exponential, 1 log_softmax, 3 multiply, 1 sum" in shown.get()
     assert FOCAL.digest() in shown.get()
-    assert "4 = exponential(3)" in shown.get()
+    assert "v4 = exponential(v3)" in shown.get()
     assert OWN.objective.loss_graph[:40] not in shown.get()
 
 
@@ -81,7 +81,7 @@ def test_the_record_tells_the_loss_reads_back_and_obeys_no_name(datasite: Review
     made = record_of(datasite.review(request), datasite.books, datasite="north", public_key=public_key(seed))
     page = signed_page(made, seed)
     assert "own loss</h2>" in page and "3 multiply, 1 sum" in page
-    assert "own outputs and label alone is proved" in page and "4 = exponential(3)" in page
+    assert "own outputs and label alone is proved" in page and "v4 = exponential(v3)" in page
     assert read_page(page, public_key(seed)) == made
     own_loss = made.review.own_loss
     assert own_loss is not None
@@ -107,7 +107,7 @@ def test_the_card_says_what_differs_from_the_studys_last_approved_loss(datasite:
     assert "objective.loss_graph.sum" not in changed
     assert changed["objective.loss_graph.line.4"] == (
         "line of the own loss",
-        "4 = exponential(3)",
-        "4 = affine(3, factor=-1.0, offset=0.0)",
+        "v4 = exponential(v3)",
+        "v4 = affine(v3, factor=-1.0, offset=0.0)",
     )
     assert not any(OWN.objective.loss_graph[:40] in text for row in changed.values() for text in row)
