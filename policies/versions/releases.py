@@ -10,7 +10,7 @@ from typing import Self
 import policies
 
 Minor = tuple[int, int]
-MINORS: tuple[Minor, ...] = ((0, 2),)
+MINORS: tuple[Minor, ...] = ((0, 2), (0, 3))
 """Every minor version that was released, in order. The last one is this program's own; a new one is added here."""
 MOST_BACK = 3
 """So many minor versions before its own a program works with."""

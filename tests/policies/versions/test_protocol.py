@@ -69,13 +69,13 @@ def test_an_older_side_leaves_it_to_a_newer_one_that_still_speaks_its_protocol()
 
 def test_a_protocol_that_a_side_does_not_speak_is_refused_by_it_with_both_releases() -> None:
     with pytest.raises(VersionMismatch) as refused:
-        check_researcher(Told(Release(0, 9, 0), (2,)), here=NOW)
+        check_researcher(Told(Release(0, 9, 0), (2,)), here=NOW, minors=((0, 2),))
     assert refused.value.public == (
         "This datasite runs Wanwu 0.2.0 and speaks protocol 1; yours is 0.9.0 and speaks protocol 2. Nothing was asked "
         "for or charged. Ask the hospital to update to Wanwu 0.9, or use Wanwu 0.2 on the researcher's side."
     )
     with pytest.raises(VersionMismatch) as refused:
-        check_datasite(Told(Release(0, 9, 0), (2, 3)), "north", here=NOW)
+        check_datasite(Told(Release(0, 9, 0), (2, 3)), "north", here=NOW, minors=((0, 2),))
     assert refused.value.public == (
         "Datasite 'north' runs Wanwu 0.9.0 and speaks protocol 2 and 3; the researcher's side here is 0.2.0 and speaks "
         "protocol 1. Nothing more was submitted or spent. Install Wanwu 0.9 here."
