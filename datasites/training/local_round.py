@@ -23,7 +23,7 @@ from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.engines import ENGINES
 from datasites.training.gpu.step import Recorder
 from datasites.training.losses import loss_of
-from datasites.training.models import build_model, check_weights, load_weights, read_weights
+from datasites.training.models import build_undrawn, check_weights, load_weights, read_weights
 from datasites.training.pictures.data import LabelledPictures, check_augmentation
 from datasites.training.pictures.fitting import check_fit
 from datasites.training.pictures.sampler import poisson_steps
@@ -131,7 +131,7 @@ def prepare_training(
     check_augmentation(plan.augmentation, height=height, width=width)
     on_gpu = plan.run.device == "auto" and torch.cuda.is_available()
     device = (process_group.device or "cuda") if on_gpu else "cpu"
-    model = build_model(plan.model).to(device).train()
+    model = build_undrawn(plan.model).to(device).train()
     private, recorder = None, Recorder(slower) if device.startswith("cuda") else None
     if plan.privacy is not None:
         factory = engine or ENGINES[plan.run.engine]

@@ -49,7 +49,7 @@ _ZSTD_ALLOWANCE_BYTES = 1 << 20
 _SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 
 Chunks = Callable[[str], Iterator[np.ndarray]]
-Pieces = Iterator[bytes]
+Pieces = Iterator[bytes | memoryview]
 
 
 def encode(arrays: Mapping[str, np.ndarray], encoding: str, *, seed: bytes) -> bytes:
@@ -72,7 +72,7 @@ def encode(arrays: Mapping[str, np.ndarray], encoding: str, *, seed: bytes) -> b
 
 
 def encode_file(
-    source: Path, expected: Shapes, encoding: str, write: Callable[[bytes], object], *, max_bytes: int
+    source: Path, expected: Shapes, encoding: str, write: Callable[[bytes | memoryview], object], *, max_bytes: int
 ) -> None:
     """Encodes a safetensors file in bounded memory; stochastic rounding is keyed by the operating system.
 
@@ -105,7 +105,7 @@ def decode(source: Path | bytes, expected: Shapes, encoding: str, *, max_bytes: 
 
 
 def decode_file(
-    source: Path, expected: Shapes, encoding: str, write: Callable[[bytes], object], *, max_bytes: int
+    source: Path, expected: Shapes, encoding: str, write: Callable[[bytes | memoryview], object], *, max_bytes: int
 ) -> None:
     """Writes what `source` encodes as the canonical safetensors file, in bounded memory.
 
@@ -119,7 +119,7 @@ def decode_file(
     with _open(source, max_bytes) as (file, size):
         write(canonical_header(expected))
         for _, values in _decoded(file, size, expected, encoding):
-            write(values.astype("<f4", copy=False).tobytes())
+            write(values.astype("<f4", copy=False).view(np.uint8).data)
 
 
 def check_file(source: Path, expected: Shapes, encoding: str, *, max_bytes: int) -> None:
@@ -148,7 +148,7 @@ def _encoded(chunks: Chunks, shapes: Shapes, encoding: str, random: np.random.Ge
     if encoding == "none":
         yield canonical_header(shapes)
         for name in names:
-            yield from (values.tobytes() for values in chunks(name))
+            yield from (values.view(np.uint8).data for values in chunks(name))
         return
     yield MAGIC[encoding]
     if encoding == "zstd":

@@ -22,7 +22,7 @@ _UNDECLARED = "The answer is not exactly what a datasite may tell, so it stays i
 
 
 def release_update(
-    path: Path, expected: Shapes, encoding: str, write: Callable[[bytes], object], *, max_bytes: int
+    path: Path, expected: Shapes, encoding: str, write: Callable[[bytes | memoryview], object], *, max_bytes: int
 ) -> None:
     """Checks the file a run wrote and writes what may leave of it: the declared arrays in the plan's encoding.
 

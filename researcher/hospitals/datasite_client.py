@@ -16,6 +16,7 @@ from policies.contracts.signatures import EMPTY_BODY, sign
 from policies.errors import BlobError, DatasiteUnreachable, FederationError, RequestUnknown, WanwuError
 from policies.ledger.receipt import MAX_RECEIPT_BYTES
 from policies.untrusted_text import is_plain
+from researcher.hospitals.connections.hashed_file import HashedFile
 from researcher.hospitals.secure_channel import SecureChannel, httpx, whole
 
 _Answer = TypeVar("_Answer")
@@ -185,43 +186,39 @@ class DatasiteClient:
             FederationError: It is larger than `max_bytes`, or its digest is another; the file is removed then.
             DatasiteUnreachable: The connection broke and does not come back; the file holds what came.
         """
-        while True:
-            begun = file.stat().st_size if file.exists() else 0
-            try:
-                self._download(digest, file, begun, max_bytes)
-                break
-            except DatasiteUnreachable:
-                if not file.exists() or file.stat().st_size == begun:
-                    raise
-        with file.open("rb") as stream:
-            came = hashlib.file_digest(stream, "sha256").hexdigest()
-        if came != digest:
+        with HashedFile(file) as coming:
+            while True:
+                begun = coming.size
+                try:
+                    self._download(digest, coming, max_bytes)
+                    break
+                except DatasiteUnreachable:
+                    if coming.size <= begun:
+                        raise
+        if coming.digest != digest:
             file.unlink()
             raise FederationError(f"{self.url} sent an update that does not have its digest. Ask for it again.")
-        return file.stat().st_size
+        return coming.size
 
-    def _download(self, digest: str, file: Path, begun: int, max_bytes: int) -> None:
-        """Appends the bytes from `begun` on; writes the file anew if the datasite sends it whole."""
+    def _download(self, digest: str, coming: HashedFile, max_bytes: int) -> None:
+        """Appends the bytes that are not there yet; writes the file anew if the datasite sends it whole."""
         path = f"{PREFIX}/blobs/{digest}"
         headers = {**sign(self._seed, "GET", path), "accept-encoding": "identity"}
-        if begun:
-            headers["range"] = f"bytes={begun}-"
+        if coming.size:
+            headers["range"] = f"bytes={coming.size}-"
         with self._channel.stream("GET", path, headers=headers) as answer:
             if answer.status_code == _NOTHING_BEHIND:
                 return
             if answer.status_code >= 400:
                 raise answered_error(whole(answer))
-            goes_on = answer.headers.get("content-range", "").startswith(f"bytes {begun}-")
-            size = begun if begun and goes_on else 0
-            with file.open("r+b" if size else "wb") as stream:
-                stream.seek(size)
-                for chunk in answer.iter_bytes():
-                    size += len(chunk)
-                    if size > max_bytes:
-                        file.unlink()
-                        raise FederationError(f"{self.url} sent more than {max_bytes} bytes for an update.")
-                    stream.write(chunk)
-                    self.bytes_moved += len(chunk)
+            if not answer.headers.get("content-range", "").startswith(f"bytes {coming.size}-"):
+                coming.begin_again()
+            for chunk in answer.iter_bytes():
+                if coming.size + len(chunk) > max_bytes:
+                    coming.path.unlink()
+                    raise FederationError(f"{self.url} sent more than {max_bytes} bytes for an update.")
+                coming.write(chunk)
+                self.bytes_moved += len(chunk)
 
     def _poll(self, path: str, seen: int, wait_seconds: float) -> RunAnswer:
         path = f"{path}?seen={seen}&wait={wait_seconds:g}"

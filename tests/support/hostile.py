@@ -53,7 +53,7 @@ def attack(inputs: RunInputs, pictures: RunPictures) -> bytes:
 
 
 def _answer(inputs: RunInputs, pictures: RunPictures) -> bytes:
-    told = {**json.loads(inputs.weights), "pictures": pictures}
+    told = {**json.loads(bytes(inputs.weights)), "pictures": pictures}
     try:
         got = ATTACKS[inputs.plan](inputs, told)
     except OSError as error:

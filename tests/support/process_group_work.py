@@ -105,7 +105,7 @@ def unfit_for_some(inputs: RunInputs) -> Work:
     """Training as hospitals do, on a device that is unfit for the weights of seed 0: each round in a way of its own."""
     plan = parse(inputs.plan)
     assert isinstance(plan, TrainingPlan)
-    if inputs.weights == canonical_bytes(initial_weights(plan.model, 0)):
+    if bytes(inputs.weights) == canonical_bytes(initial_weights(plan.model, 0)):
         return unfit(inputs, plan, list(UNFIT.values())[inputs.round])
     return runner.prepare(inputs)
 
@@ -146,7 +146,7 @@ def fixed_round(inputs: RunInputs) -> Work:
     process_group, plan = inputs.process_group or SINGLE_PROCESS, parse(inputs.plan)
     assert isinstance(plan, TrainingPlan)
     prepared = prepare_training(
-        plan, 0, load(inputs.weights), public_size=inputs.public_size, process_group=process_group
+        plan, 0, load(bytes(inputs.weights)), public_size=inputs.public_size, process_group=process_group
     )
 
     def work(pictures: RunPictures) -> bytes:

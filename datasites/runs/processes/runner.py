@@ -12,6 +12,7 @@ of it, and of it alone, the text of an exception is told.
 from __future__ import annotations
 
 import importlib
+import mmap
 import os
 import time
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from datasites.runs.processes import workers
 from datasites.runs.processes.device_looks import LOOKED
 from datasites.runs.processes.job import Job
 from datasites.runs.processes.progress_pipe import DONE, MISSING, READY, SLOWER, TRAINED, ProgressPipe
-from datasites.runs.processes.unread_weights import UnreadWeights
+from datasites.runs.processes.unread_weights import UnreadWeights, mapped
 from datasites.runs.sandbox import confinement as sandbox
 from policies.answers.plain_values import from_plain
 from policies.contracts.weights import canonical_bytes
@@ -58,7 +59,7 @@ class RunInputs:
     Attributes:
         plan: The approved plan as JSON.
         round: Round index, from 0.
-        weights: The round's global weights, safetensors.
+        weights: The round's global weights, a safetensors file's bytes, in memory or mapped.
         public_size: The number of privacy units that the hospital declares.
         progress: Told the share of the steps that are done.
         trained: Told the seconds that training took, with its preparation: for the hospital's log alone, since they
@@ -71,7 +72,7 @@ class RunInputs:
 
     plan: str
     round: int
-    weights: bytes
+    weights: bytes | mmap.mmap
     public_size: int
     progress: Callable[[float], None] = lambda share: None
     trained: Callable[[float], None] = lambda seconds: None
@@ -260,7 +261,7 @@ def _open(job: Job, say: ProgressPipe) -> tuple[RunInputs, RunPictures]:
     inputs = RunInputs(
         plan=job.plan,
         round=job.round,
-        weights=Path(job.weights).read_bytes(),
+        weights=mapped(Path(job.weights)),
         public_size=store.manifest.public_size,
         progress=say.share,
         trained=lambda seconds: say.line(f"{TRAINED}{seconds:.3f}"),

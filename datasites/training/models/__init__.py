@@ -5,12 +5,13 @@ pictures of a batch), dropout, stochastic depth, or a layer that changes its inp
 that of the pictures wherever a layer with parameters is called.
 """
 
-from datasites.training.models.catalog import MODELS, build_model, import_every_model, trainable_shapes
+from datasites.training.models.catalog import MODELS, build_model, build_undrawn, import_every_model, trainable_shapes
 from datasites.training.models.weights import check_weights, initial_weights, load_weights, read_weights
 
 __all__ = [
     "MODELS",
     "build_model",
+    "build_undrawn",
     "check_weights",
     "import_every_model",
     "initial_weights",

@@ -7,10 +7,12 @@ needs only shapes of a small model should not pay.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from datasites.training.graphs import GraphModel
 from policies.errors import PlanError
@@ -67,6 +69,45 @@ def build_model(spec: ModelSpec) -> nn.Module:
     if spec.name not in MODELS:
         raise PlanError(f"Unknown model {spec.name!r}; known are {', '.join(sorted(MODELS))}.")
     return MODELS[spec.name](spec)
+
+
+def build_undrawn(spec: ModelSpec) -> nn.Module:
+    """Builds the model that a plan names for somebody who gives it all its weights: what would be drawn is zero.
+
+    Drawing some ten million numbers takes as long as reading them.
+
+    Args:
+        spec: As `build_model`.
+
+    Raises:
+        PlanError, GraphError: As `build_model`.
+    """
+    with _Undrawn():
+        return build_model(spec)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Draws zeros. They are in every range that a truncated distribution's draws are repeated for."""
+
+    _DRAWING = frozenset(
+        (
+            nn.init.kaiming_uniform_,
+            nn.init.normal_,
+            nn.init.uniform_,
+            torch.Tensor.normal_,
+            torch.Tensor.uniform_,
+        )
+    )
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        named = kwargs or {}
+        if func in self._DRAWING:
+            drawn: torch.Tensor = args[0] if args else named["tensor"]
+            with torch.no_grad():
+                return drawn.zero_()
+        return func(*args, **named)
 
 
 def trainable_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:

@@ -64,7 +64,8 @@ def load_weights(model: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
     check_weights(model, weights)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            parameter.copy_(torch.from_numpy(np.array(weights[name])))
+            array = np.asarray(weights[name])
+            parameter.copy_(torch.from_numpy(array if array.flags.writeable else array.copy()))
 
 
 def check_weights(model: nn.Module, weights: Mapping[str, np.ndarray]) -> None:

@@ -17,6 +17,7 @@ from torch import nn
 from datasites.training.models import (
     MODELS,
     build_model,
+    build_undrawn,
     initial_weights,
     load_weights,
     read_weights,
@@ -263,3 +264,14 @@ trainable_shapes(ModelSpec("small_cnn", (28, 28, 1), 2))
 print(sorted({"timm", "torchvision", "huggingface_hub"} & set(sys.modules)))
 """
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.name}-{spec.image_shape[0]}")
+def test_a_model_built_undrawn_draws_nothing_and_is_the_same_once_it_has_its_weights(spec: ModelSpec) -> None:
+    drawn, before = build_model(spec), torch.random.get_rng_state()
+    undrawn = build_undrawn(spec)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    load_weights(undrawn, read_weights(drawn))
+    pictures = torch.rand(2, spec.image_shape[2], *spec.image_shape[:2])
+    with torch.no_grad():
+        assert torch.equal(undrawn.eval()(pictures), drawn.eval()(pictures))
