@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from datasites.training.book_keeping.book import Book, InstantiatedGradient
 from datasites.training.book_keeping.calls import check_rows, full, name_of, positions_by_picture
-from datasites.training.book_keeping.gram import gram, square_norms_of
+from datasites.training.book_keeping.gram import gram, roundings, square_norms_of
 from datasites.training.dp_sgd.weighted_sums import full_precision, only_weighted
 from policies.errors import PlanError
 
@@ -103,7 +103,7 @@ class _Rows:
     def square_norms(self) -> torch.Tensor:
         """See `PerSampleGradient`."""
         same = (self._tokens[:, :, None] == self._tokens[:, None, :]).to(self._grad_output.dtype)
-        return square_norms_of(same, gram(self._grad_output))
+        return square_norms_of(same, gram(self._grad_output), rounded=roundings(self._shape[1]))
 
     def per_picture(self) -> torch.Tensor:
         """See `PerSampleGradient`."""

@@ -7,12 +7,18 @@ Differentially Private Learners", ICLR 2022). The figures here are argued for in
 
 from __future__ import annotations
 
+import math
+
 import torch
 
-# Numbers that are added in one product: each adds one unit in the last place to the error, in whatever order.
-_TOGETHER = 128
-# Error of a squared norm over the square of its terms' lengths, in units in the last place of the products.
-_UNITS = 512
+# Products that are added in one chain, and numbers whose chains are added up before they join the rest: an addition
+# moves a sum by a unit in the last place at most, and short chains, made of short chains, have few of them.
+_CHAIN = 32
+_JOINED = 512
+# Products of inner products that are in float32 at one time, so that they stay in the processor's cache.
+_BLOCK = 1 << 17
+# Further units in the last place: the product of two inner products, and the squares of errors.
+_BESIDES = 4
 # What `CLIP_MARGIN` forgives a squared norm.
 _FORGIVEN = 2.0**-9
 # Error of an inner product by numbers that are too small for float32.
@@ -28,15 +34,33 @@ _MEMORY = 4
 
 
 def gram(vectors: torch.Tensor) -> torch.Tensor:
-    """Inner products of all pairs of positions: (B, T, d) → (B, T, T)."""
-    first, *others = vectors.split(_TOGETHER, dim=2)
+    """Inner products of all pairs of positions: (B, T, d) → (B, T, T). `roundings` tells how exact they are."""
+    first, *others = vectors.split(_JOINED, dim=2)
+    total = _joined(first)
+    for part in others:
+        total += _joined(part)
+    return total
+
+
+def _joined(vectors: torch.Tensor) -> torch.Tensor:
+    first, *others = vectors.split(_CHAIN, dim=2)
     total = torch.bmm(first, first.transpose(1, 2))
     for part in others:
         total.baddbmm_(part, part.transpose(1, 2))
     return total
 
 
-def square_norms_of(inputs: torch.Tensor, grad_output: torch.Tensor) -> torch.Tensor:
+def roundings(width: int) -> int:
+    """How far an inner product that `gram` takes of `width` numbers can be off, whatever the numbers are.
+
+    Returns:
+        Units in the last place of the product of both vectors' lengths.
+    """
+    joined = min(width, _JOINED)
+    return min(joined, _CHAIN) + math.ceil(joined / _CHAIN) + math.ceil(width / _JOINED) - 2
+
+
+def square_norms_of(inputs: torch.Tensor, grad_output: torch.Tensor, *, rounded: int) -> torch.Tensor:
     """Squared norms of the sums of outer products, from the two matrices of inner products.
 
     Guarantees:
@@ -49,20 +73,27 @@ def square_norms_of(inputs: torch.Tensor, grad_output: torch.Tensor) -> torch.Te
     Args:
         inputs: float32, (B, T, T), inner products of a picture's inputs, as `gram` gives them.
         grad_output: float32, (B, T, T), those of the gradients with respect to its outputs.
+        rounded: How far the inner products of both can be off together, in units in the last place: see `roundings`.
 
     Returns:
         float64, (B,).
     """
     positions = inputs.shape[1]
-    pairs = zip(inputs.split(_TOGETHER, dim=2), grad_output.split(_TOGETHER, dim=2), strict=True)
-    norms = torch.stack([(a * g).sum(dim=2).to(torch.float64).sum(dim=1) for a, g in pairs]).sum(dim=0)
+    norms = _sum_of_products(inputs, grad_output)
     first, second = (matrix.diagonal(dim1=1, dim2=2).to(torch.float64) for matrix in (inputs, grad_output))
     lengths = (first * second).sqrt().sum(dim=1).square()
-    hidden = lengths * (_UNITS * torch.finfo(inputs.dtype).eps / 2)
+    hidden = lengths * ((rounded + _BESIDES) * torch.finfo(inputs.dtype).eps / 2)
     lost = _LOST * positions * (positions + first.sum(dim=1) + second.sum(dim=1))
     found = torch.where(hidden > _FORGIVEN * norms, norms.clamp(min=0) + hidden, norms)
-    found = torch.where(norms.isfinite(), found, torch.inf)  # a sum that left float32 downwards tells no length either
+    found = torch.where(norms.isfinite(), found, torch.inf)  # a product that left float32 downwards tells no length
     return torch.maximum(found, lengths / MOST_CANCELLATION**2) + lost
+
+
+def _sum_of_products(inputs: torch.Tensor, grad_output: torch.Tensor) -> torch.Tensor:
+    """Over all pairs of positions, in float64: (B, T, T) twice → (B,)."""
+    rows = max(1, _BLOCK // max(1, inputs.shape[0] * inputs.shape[2]))
+    pairs = zip(inputs.split(rows, dim=1), grad_output.split(rows, dim=1), strict=True)
+    return torch.stack([(a * g).flatten(1).sum(dim=1, dtype=torch.float64) for a, g in pairs]).sum(dim=0)
 
 
 def writing_out_is_cheaper(*, product: int, numbers: int, ghost: int, kept: int) -> bool:

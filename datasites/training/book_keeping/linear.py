@@ -21,7 +21,7 @@ from datasites.training.book_keeping.calls import (
     without_autocast,
     working_dtype,
 )
-from datasites.training.book_keeping.gram import gram, square_norms_of, writing_out_is_cheaper
+from datasites.training.book_keeping.gram import gram, roundings, square_norms_of, writing_out_is_cheaper
 from datasites.training.book_keeping.product_sums import MOST_POSITIONS, sum_of_products
 from datasites.training.dp_sgd.weighted_sums import full_precision
 
@@ -139,7 +139,8 @@ class SumOfOuterProducts:
 
     def square_norms(self) -> torch.Tensor:
         """See `PerSampleGradient.square_norms`."""
-        return square_norms_of(gram(self._inputs), gram(self._grad_output))
+        rounded = roundings(self._inputs.shape[2]) + roundings(self._grad_output.shape[2])
+        return square_norms_of(gram(self._inputs), gram(self._grad_output), rounded=rounded)
 
     def per_picture(self) -> torch.Tensor:
         """See `PerSampleGradient.per_picture`."""

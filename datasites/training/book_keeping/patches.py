@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from datasites.training.book_keeping.book import Book, InstantiatedGradient, PerSampleGradient
 from datasites.training.book_keeping.calls import full
-from datasites.training.book_keeping.gram import gram, square_norms_of, writing_out_is_cheaper
+from datasites.training.book_keeping.gram import gram, roundings, square_norms_of, writing_out_is_cheaper
 from datasites.training.book_keeping.linear import SumOfOuterProducts
 from datasites.training.book_keeping.product_sums import MOST_POSITIONS, sum_of_products
 
@@ -218,7 +218,11 @@ class Patches:
     def square_norms(self) -> torch.Tensor:
         """See `PerSampleGradient.square_norms`."""
         grad_output = gram(self._by_picture(self._grad_output.flatten(2)))
-        return square_norms_of(self._gram_of_patches(), grad_output)
+        channels, taps = self._inputs.shape[1], math.prod(self._kernel)
+        patches = roundings(channels) + taps - 1 if self._slides else roundings(channels * taps)
+        return square_norms_of(
+            self._gram_of_patches(), grad_output, rounded=patches + roundings(self._grad_output.shape[1])
+        )
 
     def per_picture(self) -> torch.Tensor:
         """See `PerSampleGradient.per_picture`."""
