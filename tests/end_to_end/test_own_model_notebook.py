@@ -1,4 +1,4 @@
-"""The notebook of own models: every cell runs against two hospitals, whose people approve what it submits."""
+"""The notebook of own models and losses: every cell runs against two hospitals, whose people approve what it submits."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def _told(cell: Any) -> str:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_every_cell_runs_and_an_own_network_is_trained(open_pair: dict[str, Hospital], tmp_path: Path) -> None:
+def test_every_cell_runs_and_an_own_network_is_trained_by_an_own_loss(
+    open_pair: dict[str, Hospital], tmp_path: Path
+) -> None:
     images, labels = draw_pictures(60, seed=99)
     np.savez(tmp_path / "hold_out.npz", images=images, labels=labels, class_names=np.array(CLASSES))
     credentials = tmp_path / "credentials"
@@ -57,10 +59,14 @@ def test_every_cell_runs_and_an_own_network_is_trained(open_pair: dict[str, Hosp
         "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
     }
 
+    cards: list[str] = []
+
     def decide(cell: Any, cell_index: int) -> None:
-        if "plan.submit(" in cell["source"]:
+        failed = any(output["output_type"] == "error" for output in cell["outputs"])  # and is told with its reason
+        if "plan.submit(" in cell["source"] and not failed:
             for hospital in open_pair.values():
                 (request,) = hospital.admin_json("requests")
+                cards.append(hospital.admin("show", request["id"]).stdout)
                 hospital.admin("approve", request["id"])
 
     notebook = nbformat.read(NOTEBOOK, as_version=4)
@@ -76,6 +82,12 @@ def test_every_cell_runs_and_an_own_network_is_trained(open_pair: dict[str, Hosp
     assert "6 BatchNorm layers were replaced by GroupNorm" in captured and "1 layer of Dropout taken out" in captured
     refused = next(_told(cell) for cell in code if "class Centred" in cell["source"])
     assert "values - values.mean(dim=0)" in refused and "reduces over axis 0" in refused
+    loss = next(_told(cell) for cell in code if "loss = researcher.capture_loss" in cell["source"])
+    assert "mean" in loss and "operators" in loss
+    refused = next(_told(cell) for cell in code if "def beside_the_worst" in cell["source"])
+    assert "each / each.max()" in refused
+    assert "The rehearsal passes" in next(_told(cell) for cell in code if "plan.rehearse()" in cell["source"])
+    assert len(cards) == 2 and all("log_softmax" in card for card in cards)
     assert (tmp_path / "study" / "global_model.safetensors").is_file()
     assert json.loads((tmp_path / "own-model.graph.json").read_text())["graph"] == 1
 
