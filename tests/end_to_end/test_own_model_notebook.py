@@ -1,4 +1,4 @@
-"""The notebook of own models and losses: every cell runs against two hospitals, whose people approve what it submits."""
+"""The notebook of own models and losses: every cell runs at two hospitals, whose people approve what it submits."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _told(cell: Any) -> str:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_every_cell_runs_and_an_own_network_is_trained_by_an_own_loss(
+def test_every_cell_runs_and_an_own_network_learns_by_an_own_loss(
     open_pair: dict[str, Hospital], tmp_path: Path
 ) -> None:
     images, labels = draw_pictures(60, seed=99)
