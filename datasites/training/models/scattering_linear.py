@@ -68,7 +68,7 @@ class ScatteringFeatures(nn.Module):
         pictures = (images * PIXEL_UNIT + PIXEL_ZERO) / 255
         if pictures.shape[2:] != size:
             pictures = F.interpolate(pictures, size=size, mode="bilinear", antialias=True, align_corners=False)
-        return _standing(pictures, transform, middle, evening)
+        return _standing(pictures, transform, middle, lambda standing: standing @ evening)
 
     def in_real_numbers(self, image_shape: tuple[int, int, int]) -> nn.Module:
         """The same features for pictures of (height, width, channels), by a module whose graph other programs take."""
@@ -84,24 +84,29 @@ class _RealFeatures(nn.Module):
         self._transform = RealScattering(transform, size)
         self._resize = Resizing(image_shape[:2], (size, size))
         self.register_buffer("_middle", middle)
-        self.register_buffer("_evening", evening)
+        # One triangle of the symmetric matrix, read in both directions: a graph then carries half of its numbers.
+        self.register_buffer("_triangle", evening.triu(1))
+        self.register_buffer("_diagonal", evening.diagonal().clone())
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Returns (B, WIDTH * C), from float32, (B, C, H, W)."""
         pictures = self._resize((images * PIXEL_UNIT + PIXEL_ZERO) / 255)
-        middle, evening = self.get_buffer("_middle"), self.get_buffer("_evening")
-        return _standing(pictures, self._transform, middle, evening)
+        return _standing(pictures, self._transform, self.get_buffer("_middle"), self._evened)
+
+    def _evened(self, standing: torch.Tensor) -> torch.Tensor:
+        triangle = self.get_buffer("_triangle")
+        return standing @ triangle + F.linear(standing, triangle) + standing * self.get_buffer("_diagonal")
 
 
 def _standing(
     pictures: torch.Tensor,
     transform: Callable[[torch.Tensor], torch.Tensor],
     middle: torch.Tensor,
-    evening: torch.Tensor,
+    evened: Callable[[torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
     channels = _colours(pictures)
     found = _compressed(transform(channels.flatten(0, 1)))
-    standing = ((found - middle[0]) / middle[1]).clamp(-_FARTHEST, _FARTHEST) @ evening
+    standing = evened(((found - middle[0]) / middle[1]).clamp(-_FARTHEST, _FARTHEST))
     width = WIDTH * channels.shape[1]
     return F.layer_norm(standing.reshape(-1, width), (width,))
 

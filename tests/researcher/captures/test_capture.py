@@ -158,10 +158,11 @@ def test_a_table_that_is_looked_up_once_for_each_picture_is_captured(kind: str) 
     assert norm_of([dict(zip(names, expected, strict=True))[next(n for n in names if "table" in n or "pos" in n)]]) > 0
 
 
-def test_the_built_in_scattering_is_captured_in_real_numbers() -> None:
+@pytest.mark.parametrize("size", [24, 32, 40])
+def test_the_built_in_scattering_is_captured_in_real_numbers(size: int) -> None:
     shape = (28, 28, 1)
     torch.manual_seed(2)
-    network = build_model(ModelSpec("scattering_linear", shape, 4, options={"size": 24}))
+    network = build_model(ModelSpec("scattering_linear", shape, 4, options={"size": size}))
     nn.init.normal_(network.get_parameter("head.weight"))
     captured = capture(network, image_shape=shape, num_classes=4)
     assert any("in real numbers" in note for note in captured.notes)

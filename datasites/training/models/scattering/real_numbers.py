@@ -92,9 +92,8 @@ class _RealBands(nn.Module):
         self.register_buffer("_filters_imaginary", bands.filters.imag.flatten().contiguous())
         for name, side in (("there", incoming), ("back", self._side)):
             angles = 2 * math.pi / side * torch.outer(torch.arange(side), torch.arange(side)).double()
-            scale = 1 if name == "there" else 1 / side
-            self.register_buffer(f"_{name}_cosines", (angles.cos() * scale).float())
-            self.register_buffer(f"_{name}_sines", (angles.sin() * scale).float())
+            self.register_buffer(f"_{name}_cosines", angles.cos().float())
+            self.register_buffer(f"_{name}_sines", angles.sin().float())
 
     def forward(self, squares: torch.Tensor) -> torch.Tensor:
         """Returns (N, D, DIRECTIONS, side, side), from (N, D, incoming, incoming)."""
@@ -109,7 +108,7 @@ class _RealBands(nn.Module):
         real, imaginary = (part.reshape(shape) for part in kept)
         cosines, sines = self.get_buffer("_back_cosines"), self.get_buffer("_back_sines")
         rows = cosines @ real - sines @ imaginary, sines @ real + cosines @ imaginary
-        return _length((rows[0] @ cosines - rows[1] @ sines, rows[0] @ sines + rows[1] @ cosines))
+        return _length((rows[0] @ cosines - rows[1] @ sines, rows[0] @ sines + rows[1] @ cosines)) / self._side**2
 
 
 def _length(values: Pair) -> torch.Tensor:
