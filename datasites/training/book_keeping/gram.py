@@ -13,8 +13,8 @@ import torch
 
 # Products that are added in one chain, and numbers whose chains are added up before they join the rest: an addition
 # moves a sum by a unit in the last place at most, and short chains, made of short chains, have few of them.
-_CHAIN = 32
-_JOINED = 512
+_CHAIN = 64
+_JOINED = 1024
 # Products of inner products that are in float32 at one time, so that they stay in the processor's cache.
 _BLOCK = 1 << 17
 # Further units in the last place: the product of two inner products, and the squares of errors.
