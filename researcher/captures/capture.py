@@ -6,10 +6,12 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from datasites.training.book_keeping import BookKeeping
 from datasites.training.graphs import GraphModel
@@ -125,7 +127,9 @@ def _check(model: nn.Module, captured: CapturedModel, proof: Proof) -> None:
     BookKeeping(interpreted, 1.0).check(torch.empty(1, channels, height, width, device="meta"))
     pictures = torch.randn(2, channels, height, width, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        wanted, found = model(pictures), interpreted(pictures)
+        with _WithoutDropout():
+            wanted = model(pictures)
+        found = interpreted(pictures)
     if not wanted.isfinite().all():
         raise GraphError(
             "The network's logits of drawn pictures are not finite, so the graph cannot be held against them. Scale "
@@ -136,3 +140,15 @@ def _check(model: nn.Module, captured: CapturedModel, proof: Proof) -> None:
             "The graph computes other logits than the network. Is there something in its forward that changes from "
             "call to call, or a random number?"
         )
+
+
+class _WithoutDropout(TorchFunctionMode):
+    """Where dropout by a function, as `F.dropout` in a network's own forward, gives what it is given."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        named = kwargs or {}
+        if "dropout" in getattr(func, "__name__", ""):
+            return args[0] if args else named["input"]
+        return func(*args, **named)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import linecache
+import logging
 import re
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -55,15 +58,16 @@ def trace(model: nn.Module, image_shape: tuple[int, int, int]) -> Traced:
     Raises:
         GraphError: torch cannot trace it, or only for one batch size.
     """
+    inputs = (pictures(image_shape),)
     try:
-        return _traced(model, (pictures(image_shape),))
+        return _traced(model, inputs)
     except GraphError:
         raise
     except Exception as error:  # whatever torch or the network raises: nothing is captured
         raise GraphError(
-            f"The network cannot be traced for every batch size{_told(error, model)}. Its forward must take one batch "
-            "of pictures and do the same for each, without a choice by values or number; x.shape[0] can be traced "
-            "where len(x) cannot."
+            f"The network cannot be traced for every batch size{_told(error, model, inputs)}. Its forward must take "
+            "one batch of pictures and do the same for each, without a choice by values or number; x.shape[0] can be "
+            "traced where len(x) cannot."
         ) from error
 
 
@@ -83,7 +87,7 @@ def trace_loss(model: nn.Module, inputs: Sequence[Ref]) -> Traced:
         raise
     except Exception as error:  # whatever torch or the function raises: nothing is captured
         raise GraphError(
-            f"The loss cannot be traced for every batch size{_told(error, model)}. It must take "
+            f"The loss cannot be traced for every batch size{_told(error, model, inputs)}. It must take "
             f"{', '.join(one.name for one in inputs)}, each of shape (B, classes), and do the same for each picture, "
             "without a choice by values or number; x.shape[0] can be traced where len(x) cannot."
         ) from error
@@ -96,17 +100,23 @@ def _traced(model: nn.Module, inputs: Sequence[Ref]) -> Traced:
     return _read(program, inputs)
 
 
-def _told(error: Exception, model: nn.Module) -> str:
+def _told(error: Exception, model: nn.Module, inputs: Sequence[Ref]) -> str:
     """Where it was raised, and what it says."""
-    place, told = _raised_at(error, model), str(error).strip().split("\n")[0]
+    place = _place(traceback.walk_tb(error.__traceback__), model) or _bound_at(model, inputs)
+    told = str(error).strip().split("\n")[0]
     return f"{f' at {place}' if place else ''} ({type(error).__name__}: {shown(told, most=300)})"
 
 
-def _raised_at(error: BaseException, model: nn.Module) -> str:
-    """Which module's which line the tracer stopped at; empty where it found the fault after the last one."""
+def _place(frames: Iterable[tuple[FrameType, int]], model: nn.Module) -> str:
+    """Which module's which line of the network's own source is carried out in these frames; empty where none is.
+
+    Args:
+        frames: And their lines, from the outermost to the innermost.
+        model: Whose forward is traced.
+    """
     names = {id(module): name for name, module in model.named_modules()}
     entered, place = False, ""
-    for frame, line in traceback.walk_tb(error.__traceback__):
+    for frame, line in frames:
         module = frame.f_locals.get("self")
         entered = entered or module is model
         file = frame.f_code.co_filename
@@ -115,6 +125,33 @@ def _raised_at(error: BaseException, model: nn.Module) -> str:
             name = names.get(id(module), "")
             place = shown(", ".join(part for part in (name, written) if part), most=MOST_SOURCE_CHARACTERS)
     return place
+
+
+def _bound_at(model: nn.Module, inputs: Sequence[Ref]) -> str:
+    """Which line first asks something of the batch size that does not hold for every one.
+
+    The tracer tells that after the last line only, without a place; while it works, it logs what it assumes. So it is
+    listened to in a second turn, and nothing of that is printed.
+    """
+    places: list[str] = []
+
+    def listen(record: logging.LogRecord) -> bool:
+        told = record.getMessage()
+        if "[guard added]" in told and "[guard suppressed]" not in told:
+            places.append(_place(reversed(list(traceback.walk_stack(None))), model))
+        return False
+
+    log = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    level = log.level
+    log.addFilter(listen)
+    log.setLevel(logging.INFO)
+    try:
+        with contextlib.suppress(Exception):  # the same as before, whose reason is told already
+            _traced(model, inputs)
+    finally:
+        log.setLevel(level)
+        log.removeFilter(listen)
+    return next(filter(None, places), "")
 
 
 def size_of(value: Any, node: fx.Node) -> tuple[list[int], int | None]:

@@ -108,8 +108,10 @@ def _slice(call: Call) -> Ref:
 
 def _narrow(call: Call) -> Ref:
     value = call.value("self")
-    start = call.plain("start")
-    return _part(call, value, call.axis(call.plain("dim"), value), start, start + call.plain("length"))
+    axis, start = call.axis(call.plain("dim"), value), call.plain("start")
+    if axis == value.batch:
+        raise Untranslatable("it takes some of the pictures of a batch. Each picture must be treated alike")
+    return _part(call, value, axis, start, start + call.plain("length"))
 
 
 def _unbind(call: Call) -> list[Operand]:

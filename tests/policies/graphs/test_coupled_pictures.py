@@ -63,7 +63,14 @@ def mask_condition(b: Builder, v: dict[str, str]) -> str:
     return b.add("where", v["f"], v["f"], v["f"], source=SOURCE)
 
 
+def reshaped(value: str, *shape: Any) -> Coupling:
+    return lambda b, v: b.add("reshape", v[value], shape=list(shape))
+
+
 SECOND = permuted("m", [1, 0, 2, 3])
+# All pictures' numbers in a row, and all pictures' channels as those of one.
+ROW = reshaped("f", ["B", 8])
+FOLDED = reshaped("m", 1, ["B", 8], 8, 8)
 LAST = permuted("f", [1, 0])
 SHAPE_OF_ALL: dict[str, Any] = {"shape": [1, 8]}
 COUPLED: dict[str, tuple[Coupling, str]] = {
@@ -214,6 +221,38 @@ COUPLED: dict[str, tuple[Coupling, str]] = {
         ),
         "computed from the pictures",
     ),
+    "sums of flattened pictures so far": (after(ROW, "cumulative_sum", axis=0), "sums over axis 0"),
+    "softmax of flattened pictures": (after(ROW, "softmax", axis=0), "normalises over axis 0"),
+    "layer norm of flattened pictures": (after(ROW, "layer_norm", axes=1, eps=1e-5), "normalises over axis 0"),
+    "flattened pictures turned round": (after(ROW, "flip", axes=[0]), "flips over axis 0"),
+    "flattened pictures rolled by a picture": (after(ROW, "roll", axes=[0], shifts=[8]), "rolls over axis 0"),
+    "windows rolled by a picture": (simple("roll", "w", axes=[0], shifts=[4]), "rolls over axis 0"),
+    "windows turned round": (simple("flip", "w", axes=[0]), "flips over axis 0"),
+    "windows picked": (
+        lambda b, v: b.add("take", v["w"], b.constant("int64", (4,), [0, 1, 2, 3]), axis=0, source=SOURCE),
+        "picks by index over axis 0",
+    ),
+    "windows padded": (simple("pad", "w", before=[4, 0], after=[0, 0], number=0.0), "pads over axis 0"),
+    "channels of all pictures convolved": (
+        lambda b, v: b.convolution(FOLDED(b, v), "across", 8, 8) and _named(b),
+        "one row of the first",
+    ),
+    "channels of all pictures normalised in groups": (
+        after(FOLDED, "group_norm", groups=1, eps=1e-5),
+        "one row of the first",
+    ),
+    "channels of all pictures shuffled to places": (
+        after(FOLDED, "pixel_shuffle", factor=2),
+        "moves numbers over axis 1",
+    ),
+    "channels of all pictures in the mean": (after(FOLDED, "mean", axes=[1], keep=True), "reduces over axis 1"),
+    "channels of all pictures weighed": (after(FOLDED, "softmax", axis=1), "normalises over axis 1"),
+    "channels of all pictures as channels and pictures": (
+        lambda b, v: b.add(
+            "reshape", b.add("permute", FOLDED(b, v), axes=[1, 0, 2, 3]), shape=[8, ["B", 1], 8, 8], source=SOURCE
+        ),
+        "merges pictures with the axes before them",
+    ),
     "random numbers": (simple("dropout", "f"), "no operator of a graph"),
     "the batch size": (simple("size", "f"), "no operator of a graph"),
     "sorted pictures": (simple("sort", "f", axis=0), "no operator of a graph"),
@@ -260,4 +299,13 @@ def prove_so_far(builder: Builder) -> None:
 
 
 def test_there_are_more_than_thirty_kinds() -> None:
-    assert len(COUPLED) > 50
+    assert len(COUPLED) > 65
+
+
+def test_channels_of_all_pictures_side_by_side_stay_apart_where_each_is_taken_alone() -> None:
+    builder = Builder()
+    maps = builder.convolution(PICTURES, "stem", 3, 8)
+    larger = builder.add("resize_nearest", FOLDED(builder, {"m": maps}), size=[16, 16])
+    pooled = builder.add("mean", larger, axes=[2, 3], keep=False)
+    builder.linear(builder.add("reshape", pooled, shape=[["B", 1], 8]), "head", 8, 4)
+    assert prove(builder.graph()).graph.num_classes == 4
