@@ -25,6 +25,9 @@ _FORGIVEN = 2.0**-9
 _LOST = 2.0**-100
 # A norm counts as at least its terms' lengths over this, so that the terms of a clipped sum stay small beside it.
 MOST_CANCELLATION = 16
+# Positions whose terms, where they have nothing to do with each other, are together 14 times as long as their sum, the
+# root of their number: near where something is added to a ghost norm.
+_MOST_UNRELATED = 200
 # Multiplications that take as long as writing one number, reading it for its norm and again for the sum; measured.
 _MULTIPLICATIONS_PER_NUMBER = 40.0
 # How much slower the multiplications are when each picture has its own product, not one over the batch; measured.
@@ -96,14 +99,16 @@ def _sum_of_products(inputs: torch.Tensor, grad_output: torch.Tensor) -> torch.T
     return torch.stack([(a * g).flatten(1).sum(dim=1, dtype=torch.float64) for a, g in pairs]).sum(dim=0)
 
 
-def writing_out_is_cheaper(*, product: int, numbers: int, ghost: int, kept: int) -> bool:
-    """Whether to hold a layer's per-picture gradients rather than take their ghost norms: a choice of speed alone.
+def writing_out_is_better(*, positions: int, product: int, numbers: int, ghost: int, kept: int) -> bool:
+    """Whether to hold a layer's per-picture gradients rather than take their ghost norms, by its shapes alone.
 
     Per picture, with T positions, d inputs and p outputs at each: writing the gradient out costs T d p, the
     multiplications of the weight gradient itself, so that only handling its d p numbers comes on top; the ghost norm
-    costs about T^2 (d + p) and leaves the weight gradient still to be done.
+    costs about T^2 (d + p) and leaves the weight gradient still to be done. From some positions on, terms that have
+    nothing to do with each other are so much longer than their sum that ghost norms err upwards.
 
     Args:
+        positions: T.
         product: Multiplications of the weight gradient, for each picture.
         numbers: Size of the weight.
         ghost: Multiplications of the ghost norm, for each picture.
@@ -111,4 +116,6 @@ def writing_out_is_cheaper(*, product: int, numbers: int, ghost: int, kept: int)
     """
     if numbers > _MEMORY * kept:
         return False
+    if positions > _MOST_UNRELATED:
+        return True
     return _SLOWER_APART * product + _MULTIPLICATIONS_PER_NUMBER * numbers < product + ghost

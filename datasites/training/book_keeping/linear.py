@@ -21,7 +21,7 @@ from datasites.training.book_keeping.calls import (
     without_autocast,
     working_dtype,
 )
-from datasites.training.book_keeping.gram import gram, roundings, square_norms_of, writing_out_is_cheaper
+from datasites.training.book_keeping.gram import gram, roundings, square_norms_of, writing_out_is_better
 from datasites.training.book_keeping.product_sums import MOST_POSITIONS, sum_of_products
 from datasites.training.dp_sgd.weighted_sums import full_precision
 
@@ -115,7 +115,8 @@ def _weight_gradient(call: _Call, inputs: torch.Tensor, grad_output: torch.Tenso
     gradient = SumOfOuterProducts(inputs, grad_output)
     positions, width, height = inputs.shape[1], inputs.shape[2], grad_output.shape[2]
     few = positions <= MOST_POSITIONS and call.book.is_used_once(call.weight)
-    if not few or writing_out_is_cheaper(
+    if not few or writing_out_is_better(
+        positions=positions,
         product=positions * width * height,
         numbers=width * height,
         ghost=positions**2 * (width + height),

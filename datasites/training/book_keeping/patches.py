@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from datasites.training.book_keeping.book import Book, InstantiatedGradient, PerSampleGradient
 from datasites.training.book_keeping.calls import full
-from datasites.training.book_keeping.gram import gram, roundings, square_norms_of, writing_out_is_cheaper
+from datasites.training.book_keeping.gram import gram, roundings, square_norms_of, writing_out_is_better
 from datasites.training.book_keeping.linear import SumOfOuterProducts
 from datasites.training.book_keeping.product_sums import MOST_POSITIONS, sum_of_products
 
@@ -96,7 +96,7 @@ def _gradient(call: ConvolutionCall, inputs: torch.Tensor, grad_output: torch.Te
     once = call.book.is_used_once(call.weight)
     if gradient.is_linear and grad_output[0, 0].numel() == 1 and call.book.views == 1 and once:
         return SumOfOuterProducts(inputs.flatten(1).unsqueeze(1), grad_output.flatten(1).unsqueeze(1))
-    if not once or not gradient.has_ghost_norm or gradient.writing_out_is_cheaper():
+    if not once or not gradient.has_ghost_norm or gradient.writing_out_is_better():
         return InstantiatedGradient(gradient.per_picture())
     return gradient
 
@@ -185,7 +185,7 @@ class Patches:
         """Groups have small weights, three axes are rare: those are written out."""
         return self._call.groups == 1 and len(self._kernel) == 2 and self.positions <= MOST_POSITIONS
 
-    def writing_out_is_cheaper(self) -> bool:
+    def writing_out_is_better(self) -> bool:
         """By the shapes alone."""
         views, taps = self._call.book.views, math.prod(self._kernel)
         channels, outputs = self._inputs.shape[1], self._grad_output.shape[1]
@@ -199,7 +199,8 @@ class Patches:
             ghost = positions * patches + positions**2 * outputs + _MULTIPLICATIONS_PER_COPY * patches
         numbers = channels * taps * outputs
         kept = (self._inputs.numel() + self._grad_output.numel()) // self._call.book.pictures
-        return writing_out_is_cheaper(product=self._product(), numbers=numbers, ghost=ghost, kept=kept)
+        shapes = {"product": self._product(), "numbers": numbers, "ghost": ghost, "kept": kept}
+        return writing_out_is_better(positions=positions, **shapes)
 
     def _product(self) -> int:
         """Multiplications of the weight gradient, for each picture."""
