@@ -30,6 +30,7 @@ from datasites import first_settings as first
 from policies.errors import ConfigError, WanwuError
 from policies.terminal.commands import Command, option, option_of, path, run, switch
 from policies.terminal.printing import say, say_error, show_everything
+from policies.terminal.version_option import version_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -303,8 +304,15 @@ def make_program() -> Command:
         switch("--stop_with_stdin", "stop when standard input closes (used by the demo)"),
         later=_settings,
     )
+    program.params.append(version_option(_state))
     program.help = (__doc__ or "").replace("\n\n    python", "\n\n\b\n    python")  # lines that are not wrapped
     return program
+
+
+def _state() -> str:
+    from datasites.state.version import STATE_VERSION
+
+    return f"state {STATE_VERSION}"
 
 
 def _settings() -> list[click.Parameter]:

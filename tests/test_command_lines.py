@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import click
 import pytest
@@ -15,11 +16,12 @@ import references
 from references import PROJECT
 
 import datasites.cli
+import launch_datasites
 import policies
 import policies.__main__
 import researcher.cli
 from datasites.state.version import STATE_VERSION
-from policies.terminal.commands import Command
+from policies.terminal.commands import Command, run
 from policies.versions.protocol import PROTOCOLS
 
 MAINS: dict[str, Callable[[list[str]], int]] = {
@@ -93,7 +95,9 @@ def test_a_help_is_whole_although_its_process_ends_at_once() -> None:
 
 def test_a_version_is_one_line_with_all_that_has_a_version_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     told = f"Wanwu {policies.__version__}, protocol {PROTOCOLS[-1]}"
-    for main, line in ((researcher.cli.main, told), (datasites.cli.main, f"{told}, state {STATE_VERSION}")):
+    launcher = partial(run, launch_datasites.make_program())
+    with_state = f"{told}, state {STATE_VERSION}"
+    for main, line in ((researcher.cli.main, told), (datasites.cli.main, with_state), (launcher, with_state)):
         assert main(["--version"]) == 0
         assert capsys.readouterr().out == f"{line}\n"
 

@@ -35,12 +35,18 @@ CHECKS: tuple[Check, ...] = (
 
 
 def examine(examined: ExaminedDatasite, checks: tuple[Check, ...] = CHECKS) -> Iterator[Finding]:
-    """Carries out all checks, one after the other."""
+    """Carries out all checks, one after the other. What two of them fail with is told whole at the first."""
+    told: dict[tuple[str, str, str], str] = {}
     for check in checks:
+        name = check.__name__
         try:
             yield from check(examined)
         except WanwuError as error:
-            yield Finding(check.__name__, PROBLEM, f"{error.code}: {error.public}", error.private)
+            first = told.setdefault((error.code, error.public, error.private), name)
+            if first == name:
+                yield Finding(name, PROBLEM, f"{error.code}: {error.public}", error.private)
+            else:
+                yield Finding(name, PROBLEM, f"it could not be checked: {error.code}, as told at '{first}'")
         except Exception as error:  # noqa: BLE001 - a check that fails in any way is not passed
             text = f"it could not be checked: {type(error).__name__}: {error}"
-            yield Finding(check.__name__, PROBLEM, text, "Look at the cause, then run the doctor again.")
+            yield Finding(name, PROBLEM, text, "Look at the cause, then run the doctor again.")

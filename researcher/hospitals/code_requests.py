@@ -1,11 +1,10 @@
-"""From a plan to a PySyft code request, and from an approved request to one round of it."""
+"""From a plan to a PySyft code request, and from PySyft's refusals to the platform's errors."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
 import io
-import json
 import threading
 from collections.abc import Iterator
 
@@ -16,13 +15,11 @@ from syft.service.response import SyftSuccess
 from syft.types.errors import SyftException
 from syft.types.uid import UID
 
-from policies.answers.runs import RunAnswer
-from policies.contracts.inputs import Ticket
 from policies.errors import DatasiteUnreachable, FederationError
 from policies.plans import stub
 from policies.plans.kinds import Plan
 from researcher.hospitals.code_request import CodeRequest
-from researcher.hospitals.datasite_client import raise_answer, read_answer
+from researcher.hospitals.datasite_client import raise_answer
 from researcher.hospitals.pysyft_connection import SignedCalls
 
 # PySyft's client keeps process-wide registries, so that what uses it goes one at a time. The calls below use none.
@@ -46,7 +43,7 @@ def submit(calls: SignedCalls, asset: str, plan: Plan) -> CodeRequest:
         "plan": sy.Constant(val=plan.to_json()).to_policy_rule("plan"),
         "ticket": UserOwned(kw="ticket", type=str),
     }
-    with _refusals_raised():
+    with refusals_raised():
         code = SubmitUserCode(
             code=stub.source(name),
             func_name=name,
@@ -66,29 +63,6 @@ def submit(calls: SignedCalls, asset: str, plan: Plan) -> CodeRequest:
         raise FederationError("The datasite answered a submission with something else than a code request.") from error
 
 
-def call(calls: SignedCalls, asset: str, request: CodeRequest, ticket: Ticket) -> RunAnswer:
-    """Asks for one round; returns the run's public fields.
-
-    Args:
-        calls: By the researcher's account.
-        asset: Identifier of the dataset's PySyft asset.
-        request: Approved.
-        ticket: Of the round.
-
-    Raises:
-        WanwuError: What the datasite refused the round with.
-    """
-    with _refusals_raised():
-        result = calls.make("code.call", uid=UID(request.code_id), asset=UID(asset), ticket=ticket.to_text())
-    try:
-        answer = json.loads(result.value)
-    except (AttributeError, ValueError, TypeError, RecursionError):
-        answer = None
-    if isinstance(answer, dict) and "error" in answer:
-        raise_answer(str(answer.get("code")), str(answer["error"]))
-    return read_answer(RunAnswer, answer, "The datasite")
-
-
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """One PySyft call at a time, its printed output dropped and its refusals raised as the platform's errors.
@@ -98,7 +72,7 @@ def quietly() -> Iterator[None]:
         WanwuError: What the datasite refused the call with.
     """
     silent = io.StringIO()
-    with _one_at_a_time, contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent), _refusals_raised():
+    with _one_at_a_time, contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent), refusals_raised():
         try:
             yield
         except AttributeError as error:  # what an account may not ask for, PySyft's client has no attribute for
@@ -106,7 +80,13 @@ def quietly() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _refusals_raised() -> Iterator[None]:
+def refusals_raised() -> Iterator[None]:
+    """Raises what PySyft's calls are refused with as the platform's errors.
+
+    Raises:
+        DatasiteUnreachable: The datasite does not answer.
+        WanwuError: What the datasite refused the call with.
+    """
     try:
         yield
     except SyftException as error:

@@ -51,13 +51,11 @@ class DatasiteClient:
         return read_answer(RequestAnswer, self._json("GET", f"/requests/{request_id}"), self.url)
 
     def rehearsal(self, request_id: str) -> RehearsalAnswer | None:
-        """What a request's rehearsal on the mock came to; None where the hospital, or its version, made none."""
+        """What a request's rehearsal on the mock came to; None where the hospital made none."""
         try:
             content = self._json("GET", f"/requests/{request_id}/rehearsal")
-        except WanwuError as error:
-            if error.code in (RequestUnknown.code, WanwuError.code):  # not rehearsed; no such route
-                return None
-            raise
+        except RequestUnknown:
+            return None
         return read_answer(RehearsalAnswer, content, self.url)
 
     def receipt(self, request_id: str) -> str:
@@ -90,32 +88,22 @@ class DatasiteClient:
         """Withdraws a pending request."""
         return read_answer(RequestAnswer, self._json("POST", f"/requests/{request_id}/withdraw"), self.url)
 
-    def ask(self, request_id: str, ticket: str) -> RunAnswer | None:
-        """Asks for one round of an approved request; None where the hospital's version takes that by PySyft alone.
+    def ask(self, request_id: str, ticket: str) -> RunAnswer:
+        """Asks for one round of an approved request; returns the run's public fields.
 
         Raises:
             WanwuError: What the datasite refused the round with.
         """
         content = ticket.encode()
         digest = hashlib.sha256(content).hexdigest()
-        try:
-            answer = self._json("POST", f"/requests/{request_id}/rounds", body_sha256=digest, content=content)
-        except WanwuError as error:
-            if error.code == WanwuError.code:  # no such route
-                return None
-            raise
+        answer = self._json("POST", f"/requests/{request_id}/rounds", body_sha256=digest, content=content)
         if isinstance(answer, dict) and "error" in answer:
             raise_answer(str(answer.get("code")), str(answer["error"]))
         return self._run(answer)
 
-    def ask_for_canary(self, request_id: str) -> RunAnswer | None:
-        """Has two steps of an approved request run on the mock; None where the hospital's version knows none."""
-        try:
-            return self._run(self._json("POST", f"/requests/{request_id}/canary"))
-        except WanwuError as error:
-            if error.code == WanwuError.code:  # no such route
-                return None
-            raise
+    def ask_for_canary(self, request_id: str) -> RunAnswer:
+        """Has two steps of an approved request run on the mock; returns the run's public fields."""
+        return self._run(self._json("POST", f"/requests/{request_id}/canary"))
 
     def canary(self, request_id: str, *, seen: int = -1, wait_seconds: float = 0.0) -> RunAnswer:
         """Public fields of a request's canary, once it changed since version `seen` or the time is up."""
@@ -165,7 +153,7 @@ class DatasiteClient:
         self._broken_uploads[digest] = max(received, counted)
 
     def _received(self, digest: str, size: int) -> int:
-        """How many of an upload's bytes the datasite has; 0 where its version keeps none, or it tells of too many."""
+        """How many of an upload's bytes the datasite has; 0 where it does not say, or tells of too many."""
         try:
             content = self._json("GET", f"/blobs/{digest}/received")
         except WanwuError as error:

@@ -95,7 +95,7 @@ class Mock:
 class Hospital:
     """One connected datasite: PySyft for governance, its own routes for bytes, progress and all that is read.
 
-    PySyft is imported, and its client opened, when a request is submitted or a round asked for, and not before.
+    PySyft is imported, and its client opened, when a request is submitted or a mock asked for, and not before.
     """
 
     def __init__(self, credentials: Credentials) -> None:
@@ -125,21 +125,12 @@ class Hospital:
             for schema in info.datasets.values()
         }
 
-    def asset(self, dataset: str) -> str:
-        """The identifier of the dataset's PySyft asset.
-
-        Raises:
-            FederationError: The datasite publishes no such dataset.
-            DatasiteUnreachable: The datasite does not answer.
-        """
-        self._check_published(dataset)
-        return self._pysyft().asset(dataset)
-
     def mock(self, dataset: str) -> Mock:
         """The dataset's mock twin.
 
         Raises:
-            WanwuError: As `asset`.
+            FederationError: The datasite publishes no such dataset.
+            DatasiteUnreachable: The datasite does not answer.
         """
         self._check_published(dataset)
         twin = self._pysyft().mock(dataset)
@@ -155,22 +146,27 @@ class Hospital:
 
         Raises:
             VersionMismatch: The plan holds what the hospital's release does not know; nothing was sent.
-            WanwuError: As `asset`, and what the datasite refuses the plan with.
+            WanwuError: As `mock`, and what the datasite refuses the plan with.
         """
         self._check_published(plan.dataset)
         if self.channel.release is not None:
             check_plan(plan, self.channel.release, self.name)
-        return self._pysyft().submit(plan)
+        asset = self._assets.get(plan.dataset)
+        if asset is None:
+            raise FederationError(
+                f"Datasite '{self.name}' did not say which of PySyft's assets the dataset '{plan.dataset}' is, so "
+                "nothing was submitted there. Ask the hospital to look with its doctor."
+            )
+        return self._pysyft().submit(asset, plan)
 
     def ask(self, dataset: str, request: CodeRequest, ticket: Ticket) -> RunAnswer:
         """Asks for one round of an approved request; returns the run's public fields.
 
         Raises:
-            WanwuError: As `asset`, and what the datasite refuses the round with.
+            WanwuError: The datasite publishes no such dataset, or refuses the round.
         """
         self._check_published(dataset)
-        answer = self.routes.ask(request.request_id, ticket.to_text())
-        return self._pysyft().ask(dataset, request, ticket) if answer is None else answer
+        return self.routes.ask(request.request_id, ticket.to_text())
 
     @property
     def client(self) -> Any:
@@ -183,7 +179,7 @@ class Hospital:
             if self._opened is None:
                 with _importing_pysyft:
                     from researcher.hospitals.pysyft_account import PysyftAccount
-                self._opened = PysyftAccount(self.channel, self._seed, self._assets)
+                self._opened = PysyftAccount(self.channel, self._seed)
             return self._opened
 
     def _check_published(self, dataset: str) -> None:

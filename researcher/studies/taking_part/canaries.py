@@ -60,7 +60,7 @@ class Canaries:
         self._stopping.set()
 
     def told(self, name: str) -> Told:
-        """(state, reason) of the request at a hospital; `approved` once its canary passed, where it knows canaries.
+        """(state, reason) of the request at a hospital; `approved` once its canary passed.
 
         Raises:
             WanwuError: It cannot be reached, or refuses.
@@ -73,13 +73,13 @@ class Canaries:
             run = self._reaching(lambda: routes.ask_for_canary(request))
         except RoundRefused as error:  # it failed as often as one approval allows
             return FAILED, f"{error.code}: {shown(error.public, most=2000)}"
-        while run is not None and run.state not in ENDED:
+        while run.state not in ENDED:
             self._on_event(RoundEvent(name, 0, f"canary {run.state}", queue_position=run.queue_position))
             if self._stopping.is_set():
                 raise DatasiteUnreachable("Nobody waits for its canary any more.")
             run = self._reaching(partial(routes.canary, request, seen=run.version, wait_seconds=10.0))
-        if run is None or run.state == "done":
-            self.ended |= {} if run is None else {name: CanaryEnd.now()}
+        if run.state == "done":
+            self.ended[name] = CanaryEnd.now()
             return state, reason
         why = f"{run.code}: {shown(run.reason)}"
         self.ended[name] = CanaryEnd.now(why)

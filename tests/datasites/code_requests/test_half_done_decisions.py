@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from support.governed import Governed
 from support.hospitals import RESEARCHER
+from support.pysyft_rounds import call
 
 from policies.contracts.inputs import Ticket
 from policies.errors import RequestDenied
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
-from researcher.hospitals import code_requests
+from researcher.hospitals.code_request import CodeRequest
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
@@ -56,18 +57,18 @@ def completed(north: Governed) -> list[tuple[str, str]]:
     return [(one["request"], one["decision"]) for one in north.events("decision completed")]
 
 
-def ask(north: Governed, request: code_requests.CodeRequest) -> None:
+def ask(north: Governed, request: CodeRequest) -> None:
     with north.door(RESEARCHER):
-        code_requests.call(north.calls(RESEARCHER), north.asset, request, Ticket(0, "a" * 64))
+        call(north.calls(RESEARCHER), north.asset, request, Ticket(0, "a" * 64))
 
 
 @pytest.fixture
-def study(governed_north: Governed, request: pytest.FixtureRequest) -> code_requests.CodeRequest:
+def study(governed_north: Governed, request: pytest.FixtureRequest) -> CodeRequest:
     return governed_north.submit(replace(PLAN, study=request.node.name.replace("_", "-")[:60]))
 
 
 def test_an_approval_that_pysyft_was_not_told_of_holds_after_the_next_start(
-    governed_north: Governed, study: code_requests.CodeRequest
+    governed_north: Governed, study: CodeRequest
 ) -> None:
     north, own = governed_north, study.request_id
     with killed_at(north.server.services.request, "apply"):
@@ -83,7 +84,7 @@ def test_an_approval_that_pysyft_was_not_told_of_holds_after_the_next_start(
 
 
 def test_an_error_of_pysyfts_at_one_decision_does_not_stop_the_start(
-    governed_north: Governed, study: code_requests.CodeRequest
+    governed_north: Governed, study: CodeRequest
 ) -> None:
     north, own = governed_north, study.request_id
     with killed_at(north.server.services.request, "apply"):
@@ -102,7 +103,7 @@ def test_an_error_of_pysyfts_at_one_decision_does_not_stop_the_start(
 
 
 def test_an_approval_of_what_has_changed_since_is_told_to_nobody(
-    governed_north: Governed, study: code_requests.CodeRequest, monkeypatch: pytest.MonkeyPatch
+    governed_north: Governed, study: CodeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     north, own = governed_north, study.request_id
     with killed_at(north.server.services.request, "apply"):
@@ -129,7 +130,7 @@ def test_an_approval_of_what_has_changed_since_is_told_to_nobody(
     ids=["denied", "returned", "withdrawn"],
 )
 def test_a_refusal_that_pysyft_was_not_told_of_is_told_at_the_next_start(
-    governed_north: Governed, study: code_requests.CodeRequest, decide: Callable[[Any, str], object]
+    governed_north: Governed, study: CodeRequest, decide: Callable[[Any, str], object]
 ) -> None:
     north, own = governed_north, study.request_id
     with killed_at(north.server.services.request, "undo"):
@@ -146,7 +147,7 @@ def test_a_refusal_that_pysyft_was_not_told_of_is_told_at_the_next_start(
 
 
 def test_an_end_that_the_ledger_was_not_told_of_frees_the_rest_at_the_next_start(
-    governed_north: Governed, study: code_requests.CodeRequest
+    governed_north: Governed, study: CodeRequest
 ) -> None:
     north, own = governed_north, study.request_id
     north.book.approve(own, by="wu")
@@ -161,9 +162,7 @@ def test_an_end_that_the_ledger_was_not_told_of_frees_the_rest_at_the_next_start
     assert completed(north)[-1] == (own, "ended")
 
 
-def test_a_decision_that_was_begun_and_not_written_is_none(
-    governed_north: Governed, study: code_requests.CodeRequest
-) -> None:
+def test_a_decision_that_was_begun_and_not_written_is_none(governed_north: Governed, study: CodeRequest) -> None:
     north, own = governed_north, study.request_id
     north.books.approvals.connection.execute("INSERT INTO unfinished VALUES (?)", (own,))
     north.book.catch_up()

@@ -10,12 +10,12 @@ import pytest
 from support.governed import Governed
 from support.hospitals import RESEARCHER
 from support.own_losses import REFUSED, altered_loss, cross_entropy, loss_graph, objective_of_text, own_objective
+from support.pysyft_rounds import call
 
 from policies.contracts.inputs import Ticket
 from policies.errors import GraphError, LimitExceeded, RequestAltered
 from policies.graphs.losses.own_loss import loss_proof_of
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
-from researcher.hospitals import code_requests
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
@@ -113,7 +113,7 @@ def test_a_loss_that_was_altered_after_its_approval_does_not_run(north: Governed
         with pytest.raises(RequestAltered):
             north.book.approved_now(request.request_id)
         with pytest.raises(RequestAltered), north.door(RESEARCHER):
-            code_requests.call(north.calls(), north.asset, request, Ticket(0, "a" * 64))
+            call(north.calls(), north.asset, request, Ticket(0, "a" * 64))
     finally:
         rules["plan"] = approved
         stash.update(key, code).unwrap()

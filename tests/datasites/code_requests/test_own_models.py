@@ -11,6 +11,7 @@ import pytest
 from support.governed import Governed, Straight
 from support.hospitals import RESEARCHER
 from support.own_models import REFUSED, altered, own_graph, own_spec, spec_of_text
+from support.pysyft_rounds import call
 
 from datasites.code_requests.limits.graph_room import check_room
 from datasites.config import DatasiteConfig
@@ -21,7 +22,7 @@ from policies.graphs.own_model import proof_of
 from policies.plans.graph.packed_graph import MAX_PACKED_CHARACTERS
 from policies.plans.kinds import parse
 from policies.plans.training import PrivacySpec, TrainingPlan
-from researcher.hospitals import code_requests
+from researcher.hospitals.code_request import CodeRequest
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
@@ -117,9 +118,9 @@ def test_a_graph_that_was_altered_after_its_approval_does_not_run(north: Governe
     assert kept(north) == before
 
 
-def _ask(north: Governed, request: code_requests.CodeRequest) -> None:
+def _ask(north: Governed, request: CodeRequest) -> None:
     with north.door(RESEARCHER):
-        code_requests.call(north.calls(), north.asset, request, Ticket(0, "a" * 64))
+        call(north.calls(), north.asset, request, Ticket(0, "a" * 64))
 
 
 def test_an_own_model_needs_room_in_a_run() -> None:

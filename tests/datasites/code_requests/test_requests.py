@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.governed import SHAPES, Governed
 from support.hospitals import RESEARCHER, STRANGER
+from support.pysyft_rounds import call
 
 from datasites.code_requests.calculator import DeclaredShapes
 from datasites.code_requests.receipts import Receipts
@@ -79,7 +80,7 @@ def plan(request: pytest.FixtureRequest) -> TrainingPlan:
 def ask(north: Governed, request: code_requests.CodeRequest, email: str = RESEARCHER) -> RunAnswer:
     """Asks for the first round."""
     with north.door(email):
-        return code_requests.call(north.calls(email), north.asset, request, TICKET)
+        return call(north.calls(email), north.asset, request, TICKET)
 
 
 # --- cards -------------------------------------------------------------------------------------------------------

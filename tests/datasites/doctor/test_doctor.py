@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import namedtuple
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -35,7 +36,7 @@ from datasites.runs.sandbox.confinement import Piece
 from datasites.state.backup import back_up
 from datasites.state.lock import hold
 from datasites.state.restore import Since, restore
-from policies.errors import ConfigError
+from policies.errors import ConfigError, DatabaseUnavailable
 
 
 @pytest.fixture
@@ -137,6 +138,23 @@ def test_a_changed_ledger_is_a_problem(healthy: StateFolder) -> None:
         table.execute("UPDATE entries SET request_id='other' WHERE sequence=2")
     (found,) = examine(ExaminedDatasite(healthy), (state_checks.ledger,))
     assert found.level == PROBLEM and found.text.startswith("WW303")
+
+
+def test_what_two_checks_fail_with_is_told_once_and_neither_is_passed(healthy: StateFolder) -> None:
+    def database(examined: ExaminedDatasite) -> Iterator[Finding]:
+        raise DatabaseUnavailable("It does not answer.", private="PostgreSQL at a: refused.")
+
+    def dataset(examined: ExaminedDatasite) -> Iterator[Finding]:
+        raise DatabaseUnavailable("It does not answer.", private="PostgreSQL at a: refused.")
+
+    def ledger(examined: ExaminedDatasite) -> Iterator[Finding]:
+        raise DatabaseUnavailable("It does not answer.", private="PostgreSQL at b: refused.")
+
+    first, again, other = examine(ExaminedDatasite(healthy), (database, dataset, ledger))
+    assert (first.text, first.advice) == ("WW825: It does not answer.", "PostgreSQL at a: refused.")
+    assert (again.text, again.advice) == ("it could not be checked: WW825, as told at 'database'", "")
+    assert (other.text, other.advice) == ("WW825: It does not answer.", "PostgreSQL at b: refused.")
+    assert {one.level for one in (first, again, other)} == {PROBLEM}
 
 
 def test_an_older_ledger_than_the_audit_log_names_is_a_problem(healthy: StateFolder, tmp_path: Path) -> None:

@@ -237,19 +237,3 @@ def test_a_ticket_that_was_not_signed_is_refused(governed_north: Governed, reque
     with client(governed_north) as researcher:
         refused = researcher._channel.http.post(path, headers=headers, content=Ticket(0, "a" * 64).to_text())
     assert refused.status_code == 401 and "another body" in refused.text
-
-
-def test_a_datasite_of_an_earlier_version_is_asked_by_pysyft(
-    governed_north: Governed, request_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def without(make: Any) -> Any:
-        def made(*arguments: Any) -> Any:
-            router = make(*arguments)
-            router.routes = [one for one in router.routes if not one.path.endswith("/rounds")]
-            return router
-
-        return made
-
-    monkeypatch.setattr(routes, "make_routes", without(routes.make_routes))
-    with client(governed_north) as researcher:
-        assert researcher.ask(request_id, Ticket(0, "a" * 64).to_text()) is None

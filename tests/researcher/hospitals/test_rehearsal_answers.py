@@ -1,4 +1,4 @@
-"""What a hospital says of a rehearsal: nothing, where it made none or is of a version without, and never an order."""
+"""What a hospital says of a rehearsal: nothing, where it made none, and never an order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from policies.answers.plain_values import to_plain
 from policies.answers.rehearsals import RehearsalAnswer
-from policies.errors import FederationError, NotAllowed
+from policies.errors import FederationError, NotAllowed, RequestUnknown, WanwuError
 from researcher.hospitals.datasite_client import DatasiteClient
 
 PASSED = RehearsalAnswer("ab", "passed", "", 0.5, 300, 12.0, 1.5, "alone", "", "2026-11-27T22:00:00+00:00")
@@ -30,11 +30,12 @@ def test_an_answer_is_read_as_it_is_declared() -> None:
         answering(200, {**to_plain(PASSED), "reason": "\x1b[2J"}).rehearsal("ab")
 
 
-@pytest.mark.parametrize(("status", "code"), [(404, "WW401"), (404, "WW000")])
-def test_a_hospital_that_made_none_is_no_error(status: int, code: str) -> None:
-    assert answering(status, {"code": code, "error": "Not Found"}).rehearsal("ab") is None
+def test_a_hospital_that_made_none_is_no_error() -> None:
+    assert answering(404, {"code": RequestUnknown.code, "error": "Not Found"}).rehearsal("ab") is None
 
 
-def test_another_refusal_is_one() -> None:
-    with pytest.raises(NotAllowed):
-        answering(403, {"code": NotAllowed.code, "error": "no"}).rehearsal("ab")
+@pytest.mark.parametrize(("status", "kind"), [(403, NotAllowed), (404, WanwuError)])
+def test_another_refusal_is_one(status: int, kind: type[WanwuError]) -> None:
+    with pytest.raises(kind) as refused:
+        answering(status, {"code": kind.code, "error": "no"}).rehearsal("ab")
+    assert refused.type is kind

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
-from policies.errors import SignInFailed, VersionMismatch
+from policies.errors import FederationError, SignInFailed, VersionMismatch
 from policies.versions.protocol import PROTOCOL, RELEASE, check_researcher, of_datasite, of_researcher, read
 from policies.versions.releases import Release, own
 from researcher.hospitals.hospital import Hospital
@@ -108,15 +108,20 @@ def test_other_refusals_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_plan_that_needs_more_than_the_hospital_knows_is_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[object] = []
+    sent: list[tuple[str, object]] = []
     hospital = object.__new__(Hospital)
+    hospital._assets = {"d": "a" * 32}
     hospital.name, hospital.datasets = "north", {"d": SimpleNamespace()}  # type: ignore[dict-item]
     hospital.channel = SimpleNamespace(release=Release(0, 2, 0))  # type: ignore[assignment]
-    monkeypatch.setattr(Hospital, "_pysyft", lambda self: SimpleNamespace(submit=sent.append))
+    monkeypatch.setattr(Hospital, "_pysyft", lambda self: SimpleNamespace(submit=lambda *given: sent.append(given)))
     newer: Any = LaterPlan()
     with pytest.raises(VersionMismatch, match=r"'north' runs Wanwu 0\.2\.0, and this plan needs 0\.3: kind"):
         hospital.submit(newer)
     assert sent == []
     hospital.channel = SimpleNamespace(release=Release(0, 3, 0))  # type: ignore[assignment]
     hospital.submit(newer)
-    assert sent == [newer]
+    assert sent == [("a" * 32, newer)]
+    hospital._assets.clear()
+    with pytest.raises(FederationError, match="'north' did not say which of PySyft's assets the dataset 'd' is"):
+        hospital.submit(newer)
+    assert len(sent) == 1

@@ -75,14 +75,6 @@ def test_too_few_canaries_end_a_study_before_a_round_is_charged_anywhere(
     assert not any(one.charged for one in hospitals)
 
 
-def test_a_hospital_of_a_version_without_canaries_takes_part(
-    tmp_path: Path, hospitals: list[FakeHospital], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hospitals[0], "ask_for_canary", lambda request_id: None)
-    _, history = run(tmp_path, hospitals)
-    assert history.records[0].datasites == ("a", "b", "c")
-
-
 def test_how_each_canary_ended_is_kept_in_the_folder_also_where_no_round_was_asked_for(
     tmp_path: Path, hospitals: list[FakeHospital]
 ) -> None:

@@ -27,7 +27,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
 SPEC = ModelSpec("linear", (16, 16, 1), 2)
 PLAN = TrainingPlan("study", "d", SPEC, 3, 2, 0.2, 0.1, privacy=PrivacySpec(2.0, 1.0, 1e-5))
 LOST = RunLost("The run ended. Its round was charged when it started and is not run again: go on with the next round.")
-WITHOUT_CANARIES = SimpleNamespace(ask_for_canary=lambda request_id: None)
+PASSED = SimpleNamespace(ask_for_canary=lambda request_id: SimpleNamespace(state="done"))
 GONE = DatasiteUnreachable("It does not answer.")
 FIRST = initial_weights(SPEC, 0)
 HOLD_OUT = HoldOut(*draw_pictures(20, seed=99), CLASSES)
@@ -61,7 +61,7 @@ class Scripted(Study):
 def study(folder: Path, **outcomes: list[WanwuError | None]) -> Scripted:
     info = {"d": SimpleNamespace(public_size=100)}
     federation: Any = SimpleNamespace(
-        hospitals={name: SimpleNamespace(datasets=info, routes=WITHOUT_CANARIES) for name in outcomes}
+        hospitals={name: SimpleNamespace(datasets=info, routes=PASSED) for name in outcomes}
     )
     requests: Any = {name: SimpleNamespace(request_id=name) for name in outcomes}
     made = Scripted(federation, PLAN, requests, folder)
