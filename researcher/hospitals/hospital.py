@@ -163,7 +163,7 @@ class Hospital:
         """Asks for one round of an approved request; returns the run's public fields.
 
         Raises:
-            WanwuError: The datasite publishes no such dataset, or refuses the round.
+            WanwuError: As `mock`, and what the datasite refuses the round with.
         """
         self._check_published(dataset)
         return self.routes.ask(request.request_id, ticket.to_text())

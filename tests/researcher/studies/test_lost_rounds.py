@@ -16,6 +16,7 @@ from datasites.training.models import initial_weights
 from policies.errors import DatasiteUnreachable, NotEnoughDatasites, RunFailed, RunLost, WanwuError
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from researcher.evaluation.hold_out import HoldOut
+from researcher.hospitals.code_request import CodeRequest
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
@@ -63,7 +64,7 @@ def study(folder: Path, **outcomes: list[WanwuError | None]) -> Scripted:
     federation: Any = SimpleNamespace(
         hospitals={name: SimpleNamespace(datasets=info, routes=PASSED) for name in outcomes}
     )
-    requests: Any = {name: SimpleNamespace(request_id=name) for name in outcomes}
+    requests = {name: CodeRequest(name, "f", "c") for name in outcomes}
     made = Scripted(federation, PLAN, requests, folder)
     made.outcomes, made.asked = outcomes, []
     return made
