@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +15,7 @@ from support.chart_tools import FOLDER, HELM, KUBERNETES, PROJECT
 
 from datasites import first_settings
 from datasites.config import DatasiteConfig
+from datasites.pysyft_database.postgresql import PASSWORD_FILE
 from policies import __version__
 
 CHART = PROJECT / "datasites" / "deployment" / "chart"
@@ -23,7 +25,13 @@ GIVEN: dict[str, Any] = {
     "researchersFrom": ["192.0.2.0/24"],
     "pictures": {"claim": "pictures"},
 }
+POSTGRESQL = {
+    "address": "postgresql://wanwu@db.hospital.org:5432/hospital_d",
+    "authority": "authority.pem",
+    "password": "word",
+}
 FULL: dict[str, Any] = GIVEN | {
+    "postgresql": POSTGRESQL,
     "researchers": ["researcher@university.org"],
     "secrets": {"existing": "wanwu"},
     "image": {"digest": "sha256:" + "0" * 64, "pullSecrets": ["registry"]},
@@ -121,6 +129,49 @@ def test_the_settings_are_settings_of_a_datasite(tmp_path: Path) -> None:
     assert config.console_host == "127.0.0.1" and str(config.console_port) in str(made["StatefulSet"])
     assert config.limits.max_study_epsilon == 1.0
     assert config.require_sandbox
+    assert (config.pysyft_database, config.pysyft_database_authority) == (
+        POSTGRESQL["address"],
+        "/run/secrets/wanwu/authority.pem",
+    )
+
+
+@needs_helm
+def test_the_password_of_postgresql_is_the_datasites_alone_and_a_new_one_counts_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    (first,) = _objects(FULL, tmp_path)["StatefulSet"]["spec"]["template"]["spec"]["initContainers"]
+    secret, state = tmp_path / "word", tmp_path / "state"
+    (state / "identity").mkdir(parents=True)
+    (state / "config.toml").touch()  # it was described at an earlier start
+    told = {one["name"]: one["value"] for one in first["env"]}
+    assert told["PASSWORD"] == "/run/secrets/wanwu/word"
+    for password in ("one\n", "another\n"):
+        secret.write_text(password)
+        secret.chmod(0o440)
+        environment = {"PATH": os.defpath, "STATE": str(state), "PASSWORD": str(secret)}
+        subprocess.run(first["command"], env=environment, check=True)
+        (kept,) = (state / "identity").iterdir()
+        assert (kept.name, kept.read_text(), kept.stat().st_mode & 0o777) == (PASSWORD_FILE, password, 0o600)
+    (plain,) = _objects(GIVEN, tmp_path)["StatefulSet"]["spec"]["template"]["spec"]["initContainers"]
+    assert "password" not in str(plain).lower()
+
+
+@needs_helm
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"egress": []}, "egress"),
+        ({"secrets": {"existing": ""}}, "secrets.existing"),
+        ({"postgresql": POSTGRESQL | {"password": ""}}, "postgresql.password"),
+        ({"postgresql": POSTGRESQL | {"address": "postgresql://wanwu:word@db.hospital.org/hospital_d"}}, "address"),
+    ],
+    ids=["no way out", "no secret", "no password", "a password in the address"],
+)
+def test_a_database_that_could_not_be_reached_or_would_show_its_password_is_refused(
+    change: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    done = _rendered(FULL | change, tmp_path)
+    assert done.returncode != 0 and told in done.stderr
 
 
 @needs_helm
