@@ -68,6 +68,11 @@ chart-tools: out/deployment/helm
 out/deployment/helm: tests/support/chart_tools.py $(VENV)/.installed
 	$(BIN)/python tests/support/chart_tools.py
 
+# A service is tested on a machine of its own, booted by systemd-nspawn: a file system of Debian with systemd.
+.PHONY: systemd-root
+systemd-root: setup
+	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/support/systemd_root.py
+
 test: setup simulation browser postgresql chart-tools ## the tests, without the slow and real-data ones (TEST_PROCESSES=0 ARGS="-x tests/policies")
 	$(BIN)/python -m pytest $(TOGETHER) -m "not slow and not real_data" $(ARGS)
 
@@ -88,7 +93,7 @@ fast-datasites: HALF = $(filter tests/datasites/%,$(GOVERNANCE))
 $(HALVES):
 	$(BIN)/python -m coverage run -p -m pytest -m "not slow and not real_data" $(HALF) $(ARGS)
 
-test-all: setup simulation browser postgresql chart-tools ## every test, the slow and real-data ones too
+test-all: setup simulation browser postgresql chart-tools systemd-root ## every test, the slow and real-data ones too
 	$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
 
 test-faults: setup ## 200 kills at random moments over studies at three hospitals; prints what was lost (FAULTS=...)
