@@ -15,6 +15,8 @@ from datasites.web.listening import listen
 from policies.errors import ConfigError
 
 RENEW_DAYS = 30
+_PROGRAMS = ("datasites", "wanwu-datasite")
+"""What is served by is called so: a module in the project's folder, a command of the wheel and the images."""
 
 
 def ports(examined: ExaminedDatasite) -> Iterator[Finding]:
@@ -116,7 +118,7 @@ def _is_python(pid: int) -> bool:
 
 def _serves(pid: int) -> bool:
     arguments = _arguments(pid)
-    return "serve" in arguments and "datasites" in arguments
+    return "serve" in arguments and any(Path(one).name in _PROGRAMS for one in arguments)
 
 
 def _descends(pid: int, servers: list[int], own: dict[int, int]) -> bool:

@@ -229,7 +229,8 @@ def test_a_process_that_a_datasite_left_behind_is_found(healthy: StateFolder) ->
         left.communicate()
 
 
-def test_processes_of_a_datasite_that_is_served_by_its_name_are_no_orphans(healthy: StateFolder) -> None:
+@pytest.mark.parametrize("program", ["datasites", "/opt/wanwu/bin/wanwu-datasite"])
+def test_processes_of_a_datasite_that_is_served_by_its_name_are_no_orphans(healthy: StateFolder, program: str) -> None:
     child = f"subprocess.Popen([sys.executable, '-c', 'input()'], cwd={str(healthy.logs)!r}, stdin=subprocess.PIPE)"
     script = f"""import subprocess, sys
 from pathlib import Path
@@ -239,7 +240,7 @@ held, child = hold(StateFolder(Path({str(healthy.path)!r}))), {child}
 print("held", flush=True)
 input()
 """
-    command = [sys.executable, "-c", script, "datasites", "serve", "--name", "north"]
+    command = [sys.executable, "-c", script, program, "serve", "--name", "north"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=PROJECT, stdin=pipe, stdout=pipe, text=True) as server:
         assert server.stdout and server.stdout.readline() == "held\n"
