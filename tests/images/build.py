@@ -80,7 +80,9 @@ class Build:
         ]
         command += ["--file", "Containerfile", "--target", target, "--tag", name]
         command += [part for key, value in values.items() for part in ("--build-arg", f"{key}={value}")]
-        run([*command, *os.environ.get("IMAGE_FLAGS", "").split(), "."])
+        # docker's older builder knows no mounts, and releases before 23 take it unless they are told otherwise.
+        told = {**os.environ, "DOCKER_BUILDKIT": "1"} if self.tool == "docker" else None
+        run([*command, *os.environ.get("IMAGE_FLAGS", "").split(), "."], environment=told)
         return name
 
     def _root(self) -> None:
