@@ -22,7 +22,7 @@ from policies.versions import packages
 from researcher.simulation.made_up import MadeUpHospital, SharedPictures
 from researcher.simulation.trainer import Trained, Trainer
 from researcher.simulation.work import Work
-from researcher.simulation.workers import Begun, Retried
+from researcher.simulation.workers import Begun, Retried, Sent
 
 MOST_TRIES = 4
 _WAITING_EACH = 2  # hospitals that a worker is at, or has before it
@@ -30,9 +30,17 @@ _AHEAD_EACH = 4  # that may be done before the one whose update is next
 GIGABYTE = 10**9
 
 
-def store_bytes(pictures: SharedPictures, model_bytes: int, workers: int) -> int:
-    """Bytes that the cluster's store must hold: the data, a round's weights, and updates that wait."""
-    return pictures.nbytes + (_AHEAD_EACH * workers + 4) * model_bytes + pictures.nbytes // 8
+def store_bytes(pictures: SharedPictures, model_bytes: int, workers: int, *, alike: bool) -> int:
+    """Bytes that the cluster's store must hold: the data, what hospitals are sent, and updates that wait.
+
+    Args:
+        pictures: Of all hospitals.
+        model_bytes: Of a model's weights.
+        workers: How many.
+        alike: Whether all hospitals are sent the same; else each gets weights and as much beside them.
+    """
+    models = _AHEAD_EACH * workers + 4 + (0 if alike else 2 * _WAITING_EACH * workers)
+    return pictures.nbytes + models * model_bytes + pictures.nbytes // 8
 
 
 class Worker:
@@ -102,7 +110,7 @@ class OnRay:
         self._on_retried = on_retried
 
     def train(
-        self, weights: Mapping[str, np.ndarray], round_index: int, hospitals: Sequence[MadeUpHospital], begun: Begun
+        self, sent: Sent, round_index: int, hospitals: Sequence[MadeUpHospital], begun: Begun
     ) -> Iterator[Trained]:
         """As `Workers.train`.
 
@@ -110,7 +118,7 @@ class OnRay:
             WanwuError: What a hospital's training raised.
             RunFailed: Workers died over one hospital as often as it is tried.
         """
-        round_ = _Round(self, self._ray.put(dict(weights)), round_index, hospitals, begun)
+        round_ = _Round(self, sent, round_index, hospitals, begun)
         for number in range(len(hospitals)):
             yield round_.wait_for(number)
 
@@ -123,9 +131,10 @@ class _Round:
     """What is asked of the workers in one round."""
 
     def __init__(
-        self, workers: OnRay, weights: Any, round_index: int, hospitals: Sequence[MadeUpHospital], begun: Begun
+        self, workers: OnRay, sent: Sent, round_index: int, hospitals: Sequence[MadeUpHospital], begun: Begun
     ) -> None:
-        self._all, self._weights, self._index = workers, weights, round_index
+        self._all, self._sent, self._index = workers, sent, round_index
+        self._to_all = workers._ray.put(dict(sent.to(hospitals[0]))) if sent.alike else None
         self._hospitals, self._begun = hospitals, begun
         self._todo = list(range(len(hospitals)))  # a heap: what is tried again comes first
         self._asked: dict[Any, tuple[int, int]] = {}  # what will hold the answer → hospital, worker
@@ -151,10 +160,15 @@ class _Round:
                 within = self._todo and self._todo[0] < next_number + _AHEAD_EACH * len(workers)
                 if within and busy.count(place) == turn:
                     number = heapq.heappop(self._todo)
-                    self._begun(self._hospitals[number])
-                    answer = worker.train.remote(self._hospitals[number], self._index, self._weights)
+                    hospital = self._hospitals[number]
+                    self._begun(hospital)
+                    answer = worker.train.remote(hospital, self._index, self._weights_for(hospital))
                     self._asked[answer] = number, place
                     busy.append(place)
+
+    def _weights_for(self, hospital: MadeUpHospital) -> Any:
+        """In the cluster's store; a hospital's own leave it with the hospital's answer."""
+        return self._to_all or self._all._ray.put(dict(self._sent.to(hospital)))
 
     def _take(self, answer: Any) -> None:
         ray = self._all._ray

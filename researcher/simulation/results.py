@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from policies.plans.server.server_spec import PERSONAL
 from policies.versions import packages
 from researcher.reports import StudyResult, write_report
 from researcher.simulation.work import Work
@@ -16,7 +18,9 @@ MODEL_FILE = "global_model.safetensors"
 
 
 def write_results(out: Path, work: Work, state: ServerState, history: History) -> StudyResult:
-    """Writes report, numbers and global model. The model's own record says of no hospital that it was private.
+    """Writes report, numbers and global model, with a model for each hospital where the strategy keeps one.
+
+    A model's own record says of no hospital that it was private.
 
     Args:
         out: The simulation's folder.
@@ -47,5 +51,9 @@ def write_results(out: Path, work: Work, state: ServerState, history: History) -
     nobody: dict[str, PrivacySpent | None] = dict.fromkeys(result.datasites)
     checkpoint = Checkpoint(state.model, plan.model, state.round, hold_out.class_names, plan.digest(), nobody)
     save_model(out / MODEL_FILE, checkpoint)
+    if plan.server.strategy in PERSONAL and state.kept is not None:
+        for name in state.kept.hospitals:
+            own = replace(checkpoint, weights=state.kept.read(name) or state.model)
+            save_model(out / f"model-{name}.safetensors", own)
     write_report(out, result)
     return result

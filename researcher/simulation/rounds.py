@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from policies.contracts.encodings import decode
+from policies.plans.server.beside import word_of
 from policies.plans.training import TrainingPlan
 from researcher.evaluation.evaluation import evaluate
 from researcher.simulation.charges import Charges
 from researcher.simulation.made_up import MadeUpHospital
 from researcher.simulation.work import Work
-from researcher.simulation.workers import Workers
+from researcher.simulation.workers import Sent, Workers
 from researcher.strategies import ClientUpdate, ServerState, Strategy, Weights
 from researcher.studies.checkpoints import save_state
 from researcher.studies.history import History, RoundRecord
-from researcher.studies.rounds.outgoing import OutgoingWeights
+from researcher.studies.rounds.outgoing import OutgoingWeights, arrays_for
 
 
 @dataclass
@@ -25,10 +26,12 @@ class _Came:
     """What a round's updates came to.
 
     Attributes:
-        size_bytes: Of all of them, encoded.
+        sent_bytes: Hospital → what it was sent, encoded.
+        size_bytes: Of all updates, encoded.
         last: When the last one came.
     """
 
+    sent_bytes: dict[str, int] = field(default_factory=dict)
     size_bytes: int = 0
     last: float = field(default_factory=time.monotonic)
 
@@ -56,10 +59,8 @@ def run_rounds(
     charges = Charges(plan, state.round, tuple(hospital.name for hospital in hospitals))
     while state.round < plan.rounds:
         started, came = time.monotonic(), _Came()
-        outgoing = OutgoingWeights.encode(state.weights, plan, state.round).content
-        index = state.round
-        weights = _received(state, plan, outgoing)
-        state = strategy.apply(state, _updates(plan, weights, index, hospitals, workers, charges, came))
+        sent = _sent(strategy, plan, state, hospitals, came)
+        state = strategy.apply(state, _updates(plan, sent, state.round, hospitals, workers, charges, came))
         aggregated = time.monotonic()
         scores = evaluate(plan.model, state.model, work.hold_out)
         record = RoundRecord(
@@ -76,7 +77,7 @@ def run_rounds(
                 "aggregate": aggregated - came.last,
                 "total": time.monotonic() - started,
             },
-            bytes_up=len(outgoing) * len(hospitals),
+            bytes_up=sum(came.sent_bytes.values()),
             bytes_down=came.size_bytes,
             epsilon=charges.epsilon(),
         )
@@ -86,15 +87,28 @@ def run_rounds(
     return state, history
 
 
-def _received(state: ServerState, plan: TrainingPlan, outgoing: bytes) -> Weights:
-    """The weights as hospitals have them once they are decoded."""
-    shapes = {name: array.shape for name, array in state.weights.items()}
-    return decode(outgoing, shapes, plan.weights_encoding, max_bytes=len(outgoing))
+def _sent(
+    strategy: Strategy, plan: TrainingPlan, state: ServerState, hospitals: Sequence[MadeUpHospital], came: _Came
+) -> Sent:
+    """What hospitals are sent in a round, as they have it once it is decoded."""
+
+    def decoded(hospital: MadeUpHospital) -> Weights:
+        arrays = arrays_for(strategy, plan, state, hospital.name)
+        content = OutgoingWeights.encode(arrays, plan, state.round).content
+        came.sent_bytes[hospital.name] = len(content)
+        shapes = {name: array.shape for name, array in arrays.items()}
+        return decode(content, shapes, plan.weights_encoding, max_bytes=len(content))
+
+    if word_of(plan, state.round) is not None:
+        return Sent(decoded, alike=False)
+    weights = decoded(hospitals[0])
+    came.sent_bytes.update(dict.fromkeys([one.name for one in hospitals], came.sent_bytes[hospitals[0].name]))
+    return Sent(lambda hospital: weights, alike=True)
 
 
 def _updates(
     plan: TrainingPlan,
-    weights: Weights,
+    sent: Sent,
     round_index: int,
     hospitals: Sequence[MadeUpHospital],
     workers: Workers,
@@ -106,8 +120,14 @@ def _updates(
     def begin(hospital: MadeUpHospital) -> None:
         charges.begin(hospital.name, round_index)
 
-    parts = workers.train(weights, round_index, hospitals, begin)
+    parts = workers.train(sent, round_index, hospitals, begin)
     for hospital, part in zip(hospitals, parts, strict=True):
         came.size_bytes += part.size_bytes
         came.last = time.monotonic()
-        yield ClientUpdate(hospital.name, part.update, float(hospital.public_size), steps=plan.steps_per_round)
+        yield ClientUpdate(
+            hospital.name,
+            part.update,
+            float(hospital.public_size),
+            steps=plan.steps_per_round,
+            summed_rates=plan.summed_rates(round_index),
+        )

@@ -9,10 +9,12 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from datasites.training.models import initial_weights
 from policies.errors import ConfigError
+from policies.plans.server.server_spec import BESIDE
 from policies.plans.training import TrainingPlan
 from researcher import atomic_file
 from researcher.planning.settings import StudySettings
@@ -25,6 +27,7 @@ from researcher.simulation.rounds import run_rounds
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.work import Work, make_work
 from researcher.simulation.workers import InThisProcess, Retried, Workers
+from researcher.strategies import KeptWeights
 from researcher.studies.checkpoints import load_state
 from researcher.studies.history import History, RoundRecord
 from researcher.studies.study import check_enough, strategy_of
@@ -77,6 +80,8 @@ def simulate(
     begun = load_state(out, plan_digest=plan.digest())
     if begun is None:
         begun = strategy.init(initial_weights(plan.model, simulation.seed)), History()
+    if plan.server.strategy in BESIDE and begun[0].kept is None:
+        begun = replace(begun[0], kept=KeptWeights(out)), begun[1]
     on_plan(plan, work.hospitals)
     if begun[0].round < plan.rounds:
         with _workers(
@@ -92,7 +97,7 @@ def _workers(simulation: SimulationSettings, work: Work, model_bytes: int, on_re
         yield InThisProcess(work.plan, work.pictures, simulation.seed)
         return
     most = simulation.workers or len(os.sched_getaffinity(0))
-    needed = store_bytes(work.pictures, model_bytes, most)
+    needed = store_bytes(work.pictures, model_bytes, most, alike=work.plan.server.strategy not in BESIDE)
     memory = round(simulation.worker_memory * GIGABYTE)
     with ray_cluster(simulation.ray_address, workers=simulation.workers, store_bytes=needed) as (ray, workers):
         yield OnRay(ray, work, simulation.seed, workers=workers, memory_bytes=memory, on_retried=on_retried)

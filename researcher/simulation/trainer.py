@@ -20,6 +20,7 @@ from datasites.training.randomness.randomness import SecureRandom
 from policies.contracts.encodings import decode, encode, largest_size
 from policies.contracts.weights import Malformed
 from policies.errors import InputRefused
+from policies.plans.server.beside import apart
 from policies.plans.training import TrainingPlan
 from researcher.simulation.made_up import MadeUpHospital, SharedPictures
 
@@ -74,7 +75,8 @@ class Trainer:
         Args:
             hospital: Whose.
             round_index: From 0.
-            weights: Name → float32 array of the parameter's shape: the round's global weights.
+            weights: Name → float32 array of the parameter's shape: the round's global weights, and what the plan's
+                strategy sends this hospital beside them.
 
         Raises:
             PlanError, DataError, RoundRefused, InputRefused, NotRepeatable, OutOfMemory: As `train_round`.
@@ -106,7 +108,8 @@ class Trainer:
         if public_size not in self._shapes:
             self._shapes[public_size] = self._shape(prepared, public_size)
         shape = self._shapes[public_size]
-        return replace(prepared, round_index=round_index, global_weights=weights, private=shape)
+        own, beside = apart(self._plan, round_index, weights)
+        return replace(prepared, round_index=round_index, global_weights=own, beside=beside, private=shape)
 
     def _shape(self, prepared: PreparedTraining, public_size: int) -> Shaped | None:
         if prepared.private is None or not isinstance(prepared.private.sums, CalledSums):

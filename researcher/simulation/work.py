@@ -15,7 +15,6 @@ import numpy as np
 from policies.errors import ConfigError
 from policies.plans.public_size import rounded_up
 from policies.plans.server.local_part import LOCAL
-from policies.plans.server.server_spec import BESIDE
 from policies.plans.training import TrainingPlan
 from researcher.evaluation.feature_hold_out import with_features
 from researcher.evaluation.hold_out import HoldOut
@@ -93,11 +92,6 @@ def make_work(
 
 
 def _check_strategy(name: str) -> None:
-    if name in BESIDE:
-        raise ConfigError(
-            f"Strategy {name} sends each hospital arrays of its own, which made-up hospitals are not sent. Simulate "
-            "another strategy, such as fed_avg, or run this one in a study."
-        )
     if name in LOCAL:
         raise ConfigError(
             f"Strategy {name} keeps a part of the model at each hospital from round to round, and made-up hospitals "

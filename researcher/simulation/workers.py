@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
 import torch
 
 from policies.plans.training import TrainingPlan
 from researcher.simulation.made_up import MadeUpHospital, SharedPictures
 from researcher.simulation.trainer import Trained, Trainer
+from researcher.strategies import Weights
 
 Begun = Callable[[MadeUpHospital], None]
 Retried = Callable[[str, int], None]
 """Told a hospital's name and the round, from 0."""
 
 
+@dataclass(frozen=True)
+class Sent:
+    """What the hospitals are sent in a round, as they have it once it is decoded: name → float32 array of its shape.
+
+    Attributes:
+        to: Makes what one hospital is sent; the same each time it is asked in a round.
+        alike: Whether all are sent the same.
+    """
+
+    to: Callable[[MadeUpHospital], Weights]
+    alike: bool
+
+
 class Workers(Protocol):
     """Trains a round at every hospital."""
 
     def train(
-        self, weights: Mapping[str, np.ndarray], round_index: int, hospitals: Sequence[MadeUpHospital], begun: Begun
+        self, sent: Sent, round_index: int, hospitals: Sequence[MadeUpHospital], begun: Begun
     ) -> Iterator[Trained]:
         """Yields each hospital's part, in their order, so that sums are the same however many workers there are.
 
         Args:
-            weights: Name → float32 array of the parameter's shape, as the hospitals are sent them.
+            sent: To the hospitals.
             round_index: From 0.
             hospitals: Whom to ask.
             begun: Told a hospital when its training begins, and again where it begins again.
@@ -42,7 +56,7 @@ class InThisProcess:
         self._trainer = Trainer(plan, pictures, seed)
 
     def train(
-        self, weights: Mapping[str, np.ndarray], round_index: int, hospitals: Sequence[MadeUpHospital], begun: Begun
+        self, sent: Sent, round_index: int, hospitals: Sequence[MadeUpHospital], begun: Begun
     ) -> Iterator[Trained]:
         """As `Workers.train`."""
         for hospital in hospitals:
@@ -50,7 +64,7 @@ class InThisProcess:
             threads = torch.get_num_threads()
             torch.set_num_threads(1)  # what a gradient is to the last bit may hang on it
             try:
-                trained = self._trainer.train(hospital, round_index, weights)
+                trained = self._trainer.train(hospital, round_index, sent.to(hospital))
             finally:
                 torch.set_num_threads(threads)
             yield trained

@@ -18,7 +18,11 @@ import pytest
 from support.hospitals import ENVIRONMENT, PROJECT, draw_pictures
 from support.waiting import CEILING_SECONDS, wait_for
 
+from policies.plans.server.server_spec import ServerSpec
+from researcher.planning.settings import StudySettings
 from researcher.reports.kept_result import read_result
+from researcher.simulation.settings import SimulationSettings
+from researcher.simulation.simulate import simulate
 from researcher.studies.checkpoints import load_model
 
 pytestmark = pytest.mark.slow  # each starts a cluster, which a busy machine needs a minute for
@@ -133,6 +137,17 @@ def running(data: Path, tmp_path: Path) -> Iterator[Running]:
         if left.is_running():
             left.kill()
     shutil.rmtree(folder)
+
+
+def test_hospitals_that_are_sent_arrays_of_their_own_are_trained_to_the_same_bits_on_ray(
+    data: Path, tmp_path: Path
+) -> None:
+    study = StudySettings(num_rounds=2, local_epochs=0.5, sample_rate=0.25, epsilon=8.0, server=ServerSpec("mr_mtl"))
+    for name, in_process in (("ray", False), ("alone", True)):
+        simulate(study, SimulationSettings(hospitals=3, in_process=in_process), data, tmp_path / name)
+    for file in ("global_model", *(f"model-hospital_{number}" for number in (1, 2, 3))):
+        found, expected = ((tmp_path / name / f"{file}.safetensors").read_bytes() for name in ("ray", "alone"))
+        assert found == expected, file
 
 
 def test_a_killed_workers_hospital_is_trained_again_to_the_same_bits_and_charged_once(
