@@ -256,7 +256,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "researcher.papers": {
         "policies": "__init__ answers budget errors ledger papers plans settings validate",
-        "researcher": "exported judgement studies",
+        "researcher": "counts exported judgement studies",
     },
     "researcher.exports": {
         "policies": "__init__ errors plans",

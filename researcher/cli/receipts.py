@@ -27,7 +27,7 @@ def receipts(*, credentials: Sequence[str], out: Path) -> int:
     return missing.status
 
 
-def verify(*, file: Path, key: Path) -> None:
+def verify(*, file: Path, key: Path, gram: Path | None) -> None:
     """Checks a receipt with the datasite's published key alone."""
     from policies.answers import rounded
     from policies.ledger import receipt
@@ -43,6 +43,10 @@ def verify(*, file: Path, key: Path) -> None:
     say(f"Valid: {stated.datasite} states {len(stated.rounds)} round(s) of '{stated.study}', {cost}.")
     for sentence in receipt.as_odds(stated):
         say(sentence.text)
+    if gram is not None:
+        from researcher.papers.study_record import check_released
+
+        say(f"It charges the Gram matrix in {gram}: SHA-256 {check_released(stated, gram)}.")
 
 
 def _text(file: Path) -> str:
@@ -63,15 +67,10 @@ def verify_model(*, model: Path, out: Path) -> None:
 
     Neither PySyft nor torch nor a network is needed.
     """
-    from researcher.papers.backing import NOT_SHOWN, check_backing
-    from researcher.papers.kept_receipts import grams_alone, read_receipts
-    from researcher.papers.model_file import read_model_file
-    from researcher.papers.study_record import check_matrix
+    from researcher.papers.backing import MATRIX_SHOWN, NOT_BOUND, NOT_SHOWN
+    from researcher.papers.study_record import read_backed
 
-    found, receipts = read_model_file(model), read_receipts(out)
-    alone = grams_alone(out, receipts)
-    check_backing(found, receipts, alone)
-    check_matrix(out, receipts, alone)
+    found, receipts, alone = read_backed(out, model)
     study = receipts[0].receipt.study
     say(f"{found.name} ({found.form}, SHA-256 {found.sha256[:12]}) is of '{study}', {found.round} round(s).")
     for one in receipts:
@@ -81,6 +80,8 @@ def verify_model(*, model: Path, out: Path) -> None:
             say(f"  {sentence.text}")
     for one in alone:
         say(f"{one.hospital}: its Gram matrix alone, {one.cost}; signed with the key {one.public_key[:12]}.")
+    if any(one.gram for one in receipts):
+        say(MATRIX_SHOWN if found.gram else NOT_BOUND)
     say("The receipts stand behind this model. Compare each key with what its hospital publishes.")
     say(NOT_SHOWN)
 
@@ -90,6 +91,7 @@ def add_commands(commands: ResearcherCommands) -> None:
     commands.add("receipts", receipts, credentials_option(), study_folder())
     key = option("--key", "the datasite's public key: a file, or hexadecimal", kind=path, required=True)
     receipt = commands.within("receipt", "A privacy receipt.")
-    receipt.add("verify", verify, argument("file", "the receipt", kind=path), key)
+    matrix = option("--gram", "folder of a Gram matrix, which the receipt is to charge", kind=path)
+    receipt.add("verify", verify, argument("file", "the receipt", kind=path), key, matrix)
     of_model = argument("model", "the model: .safetensors with its .json beside it, or an exported .onnx", kind=path)
     receipt.add("verify-model", verify_model, of_model, study_folder())

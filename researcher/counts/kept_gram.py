@@ -17,7 +17,7 @@ from policies.plans.releases import GramPlan
 from policies.plans.training import TrainingPlan
 from researcher import atomic_file, weights_file
 from researcher.counts.releases import Released
-from researcher.strategies import FeatureGram
+from researcher.strategies import FeatureGram, released_digest
 from researcher.studies.history import PrivacySpent
 from researcher.studies.kept_plan import GRAM_RECEIPTS, RECEIPTS
 from researcher.weights_file import WeightsFile
@@ -47,6 +47,11 @@ class KeptGram:
     def of(cls, plan: GramPlan, released: Released, public_sizes: Mapping[str, int]) -> Self:
         """What came, of those that answered."""
         return cls(plan, released.arrays, {name: public_sizes[name] for name in released.arrays}, released.epsilon)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Datasite → SHA-256 of what it released, which its receipt of the request names."""
+        return {name: released_digest(arrays) for name, arrays in self.arrays.items()}
 
     def summed(self) -> FeatureGram:
         """The matrix of all of them together."""
@@ -110,6 +115,7 @@ class KeptGram:
             "datasites": names,
             "public_sizes": dict(self.public_sizes),
             "epsilon": dict(self.epsilon),
+            "digests": self.digests,
             "arrays": weights_file.write(folder, _ARRAYS, flat).to_dict(),
         }
         return atomic_file.write(folder / GRAM_FILE, json.dumps(about))
@@ -135,7 +141,10 @@ class KeptGram:
             sizes = {name: int(about["public_sizes"][name]) for name in arrays}
             if not all(0 < size <= _MOST_UNITS for size in sizes.values()):
                 raise ValueError("a public size is none")
-            return cls(plan, arrays, sizes, {str(name): float(of) for name, of in about["epsilon"].items()})
+            found = cls(plan, arrays, sizes, {str(name): float(of) for name, of in about["epsilon"].items()})
+            if about.get("digests", found.digests) != found.digests:  # release 0.2 noted none
+                raise ValueError("its digests are of other arrays")
+            return found
         except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError, PlanError) as error:
             raise ConfigError(f"{path} was changed or cut ({error}). Take the folder's original.") from error
 

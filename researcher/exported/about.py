@@ -121,6 +121,8 @@ class ExportedModel:
         quantisation: Of an int8 file.
         version: Of this list of fields.
         graph: Of an own model the packed graph, as the plan has it; empty for a built-in one.
+        gram: SHA-256 of each hospital's Gram matrix that the rounds stepped by, without the hospitals' names; empty
+            where they stepped by none, and in files of weights that were written before Wanwu 0.3.
     """
 
     format: Annotated[str, validate.one_of(*FORMATS)]
@@ -141,6 +143,7 @@ class ExportedModel:
     quantisation: Quantisation | None = None
     version: int = ABOUT_VERSION
     graph: str = field(default="", metadata={"added_later": True})
+    gram: Annotated[tuple[str, ...], _digests] = field(default=(), metadata={"added_later": True})
 
     def __post_init__(self) -> None:
         size = self.image_shape

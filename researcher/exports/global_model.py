@@ -77,6 +77,7 @@ class GlobalModel:
             without_privacy=len(one.privacy) - len(costs),
             written_by=f"wanwu {__version__}",
             graph=one.model.graph,
+            gram=tuple(sorted((one.gram or {}).values())),
         )
 
 

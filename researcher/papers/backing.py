@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple, NoReturn
@@ -20,6 +21,11 @@ NOT_SHOWN = (
     "No receipt names the model itself: each hospital signs the digests of the updates that left it, and their average "
     "is made by the researcher."
 )
+MATRIX_SHOWN = "The Gram matrices that the model's file says it stepped by are those that these receipts charge."
+NOT_BOUND = (
+    "The model's file does not name the Gram matrix that its rounds stepped by, as none did before Wanwu 0.3: nothing "
+    "here shows that it is the one that these receipts charge."
+)
 
 
 def check_backing(model: ModelFile, receipts: Sequence[KeptReceipt], alone: Sequence[KeptReceipt] = ()) -> None:
@@ -28,7 +34,8 @@ def check_backing(model: ModelFile, receipts: Sequence[KeptReceipt], alone: Sequ
     Guarantees:
         All receipts are of one study and of one plan but for the dataset's name; the model's plan is one of theirs; it
         has not more rounds than were charged anywhere; what it says that it cost is what they say, at each hospital,
-        that of the Gram matrix that it steps by too.
+        that of the Gram matrix that it steps by too. The matrices that the file names left those hospitals, by the
+        digests that they signed.
 
     Args:
         model: What its file says.
@@ -50,6 +57,18 @@ def check_backing(model: ModelFile, receipts: Sequence[KeptReceipt], alone: Sequ
     if model.round > charged:
         _refuse(f"the model has {model.round} rounds, and they charge none after round {charged}")
     _check_costs(model, receipts)
+    _check_gram(model, {one.hospital: one.released for one in beside})
+
+
+def _check_gram(model: ModelFile, released: Mapping[str, str]) -> None:
+    """Refuses a model whose rounds stepped by another matrix than one that the receipts charge."""
+    named = model.gram if model.receipts is None else {}
+    left_over = Counter(released.values())
+    for name, digest in model.gram.items():
+        if (name in named and released.get(name) != digest) or not left_over[digest]:
+            at = f" of {name}" if name in named else ""
+            _refuse(f"its rounds stepped by a Gram matrix{at}, SHA-256 {digest[:12]}, that they do not charge")
+        left_over[digest] -= 1
 
 
 def _check_costs(model: ModelFile, receipts: Sequence[KeptReceipt]) -> None:

@@ -57,6 +57,11 @@ class KeptReceipt:
         """Whether `gram` charges for a matrix: one from before it left charges nothing."""
         return self.gram is not None and bool(self.gram.receipt.spend)
 
+    @property
+    def released(self) -> str:
+        """The SHA-256 of what left on a request of one round, a Gram matrix's; empty where nothing was charged."""
+        return self.receipt.rounds[0].update_digest if self.receipt.rounds else ""
+
     @cached_property
     def epsilon(self) -> float | None:
         """Of `spend`, at the receipt's delta, and never less than the receipt states; None without privacy."""

@@ -42,6 +42,8 @@ class ModelFile:
         costs: What it cost where it was trained privately: by hospital where the file names them, else by number.
         without_privacy: At how many hospitals it was trained without differential privacy.
         receipts: SHA-256 of the receipts that the file names; None where it names none, as weights do.
+        gram: SHA-256 of the Gram matrices that its rounds stepped by, by hospital where the file names them, else by
+            number; empty where it names none, as files from before Wanwu 0.3.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ModelFile:
     costs: dict[str, Cost]
     without_privacy: int
     receipts: tuple[str, ...] | None
+    gram: dict[str, str]
 
 
 def read_model_file(path: Path) -> ModelFile:
@@ -87,6 +90,7 @@ def read_model_file(path: Path) -> ModelFile:
             costs=costs,
             without_privacy=len(saved.privacy) - len(costs),
             receipts=None,
+            gram=dict(saved.gram or {}),
         )
     if path.suffix == ".onnx":
         from researcher.exported.session import ModelSession
@@ -107,6 +111,7 @@ def read_model_file(path: Path) -> ModelFile:
             costs={str(at): Cost(one.epsilon, one.delta, one.unit) for at, one in enumerate(about.privacy, 1)},
             without_privacy=about.without_privacy,
             receipts=about.receipts,
+            gram={str(at): digest for at, digest in enumerate(about.gram, 1)},
         )
     raise ModelRefused(f"{path.name} is neither a global model (.safetensors) nor an exported one (.onnx).")
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from policies.errors import ConfigError, EvidenceRefused, PlanError, ReceiptInvalid, WanwuError
+from policies.ledger.receipt_contents import Receipt
 from policies.papers.bill_of_materials import DIGEST_FORM, bill_digest
 from policies.papers.ledger_extract import MAX_EXTRACT_BYTES, LedgerExtract, read_extract
+from policies.plans.releases import GramPlan
 from policies.plans.training import TrainingPlan
+from researcher.counts.kept_gram import GRAM_FILE, KeptGram
 from researcher.judgement.judgement import Judgement
 from researcher.papers.backing import check_backing
 from researcher.papers.kept_receipts import KeptReceipt, grams_alone, key_file_of, read_receipts, receipt_files
@@ -19,7 +22,6 @@ from researcher.studies.kept_plan import GRAM_RECEIPTS, RECEIPTS, STUDY_FILE
 
 EXTRACTS, EXTRACT_SUFFIX = "ledger", ".ledger.json"
 BILLS_SUFFIX = ".sbom.json"
-GRAM_FILE = "gram.json"
 MODEL_FILE = "global_model.safetensors"
 
 
@@ -53,7 +55,7 @@ def read_record(study: Path, model: Path, evaluation: Path | None) -> StudyRecor
         Every receipt and extract is, to the last byte, what its hospital signed; they are of one study and plan; the
         model's weights are those that its sidecar describes, and its plan, rounds and costs those of the receipts; an
         evaluation is of this very file; a bill of materials beside a receipt is the one that the receipt names; of each
-        hospital whose Gram matrix the study keeps there is a receipt of it.
+        hospital whose Gram matrix the study keeps there is a receipt of it, which names that very matrix by its digest.
 
     Args:
         study: The folder: `receipts`, `gram_receipts` where it steps by a Gram matrix, and `ledger` where hospitals
@@ -64,11 +66,7 @@ def read_record(study: Path, model: Path, evaluation: Path | None) -> StudyRecor
     Raises:
         EvidenceRefused, ReceiptInvalid, ConfigError: Something does not hold; the text names the file.
     """
-    receipts = read_receipts(study)
-    alone = grams_alone(study, receipts)
-    found = read_model_file(model)
-    check_backing(found, receipts, alone)
-    check_matrix(study, receipts, alone)
+    found, receipts, alone = read_backed(study, model)
     plan = _plan(study, receipts, found)
     judgement = None if evaluation is None else _judgement(evaluation, found)
     extracts = {}
@@ -83,6 +81,23 @@ def read_record(study: Path, model: Path, evaluation: Path | None) -> StudyRecor
     files += [model, *([model.with_suffix(".json")] if model.suffix == WEIGHTS else [])]
     files += [one for one in (evaluation, study / STUDY_FILE, study / GRAM_FILE) if one is not None and one.is_file()]
     return StudyRecord(plan, receipts, alone, extracts, found, judgement, tuple(files))
+
+
+def read_backed(study: Path, model: Path) -> tuple[ModelFile, tuple[KeptReceipt, ...], tuple[KeptReceipt, ...]]:
+    """A model's file, the receipts of a study that stand behind it, and those of hospitals that gave a matrix alone.
+
+    Args:
+        study: The folder.
+        model: The model's file.
+
+    Raises:
+        EvidenceRefused, ReceiptInvalid, ConfigError: They do not stand behind it, or a file cannot be read.
+    """
+    found, receipts = read_model_file(model), read_receipts(study)
+    alone = grams_alone(study, receipts)
+    check_backing(found, receipts, alone)
+    check_matrix(study, receipts, alone)
+    return found, receipts, alone
 
 
 def _plan(study: Path, receipts: tuple[KeptReceipt, ...], model: ModelFile) -> TrainingPlan:
@@ -165,7 +180,10 @@ def sbom_of(receipt: KeptReceipt) -> str | None:
 
 
 def check_matrix(study: Path, receipts: tuple[KeptReceipt, ...], alone: tuple[KeptReceipt, ...]) -> None:
-    """Refuses a Gram matrix of a hospital whose receipt of it is missing, or is from before the matrix left.
+    """Refuses a Gram matrix of a hospital whose receipt of it is missing, or is from before it left, or of another one.
+
+    The folder's matrix is known by its arrays, or by the digests that it noted where only those are there, as in a pack
+    of papers.
 
     Args:
         study: The folder that may keep a matrix.
@@ -179,16 +197,49 @@ def check_matrix(study: Path, receipts: tuple[KeptReceipt, ...], alone: tuple[Ke
     if not file.is_file():
         return
     try:
-        names = {str(name) for name in json.loads(file.read_bytes())["datasites"]}
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        about = json.loads(file.read_bytes())
+        names = {str(name) for name in about["datasites"]}
+        digests = {str(name): str(digest) for name, digest in about.get("digests", {}).items()}
+        if "arrays" in about and (study / str(about["arrays"]["file"])).is_file():
+            digests = KeptGram.load(study).digests
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ConfigError) as error:
         raise EvidenceRefused(f"{file} was changed or cut. Take the folder's original.") from error
-    signed = {one.hospital for one in receipts if one.names_gram} | {one.hospital for one in alone if one.receipt.spend}
-    if missing := sorted(names - signed):
+    charged = {one.hospital: one for one in (*(one.gram for one in receipts if one.gram), *alone) if one.receipt.spend}
+    if missing := sorted(names - charged.keys()):
         raise EvidenceRefused(
             f"{file} holds the Gram matrix of {missing[0]}, and {study / GRAM_RECEIPTS} no receipt that charges it. "
             f"Fetch it into the matrix's folder with 'python -m researcher receipts --out GRAM', and copy "
             f"GRAM/{RECEIPTS} there."
         )
+    for name in sorted(names & digests.keys()):
+        if digests[name] != charged[name].released:
+            raise EvidenceRefused(
+                f"{file} holds another Gram matrix of {name} than the one that its receipt charges: SHA-256 "
+                f"{digests[name][:12]} and {charged[name].released[:12]}. Take the receipts of the request that it "
+                "came from, from the matrix's folder."
+            )
+
+
+def check_released(receipt: Receipt, folder: Path) -> str:
+    """The SHA-256 of a folder's Gram matrix of a hospital, if a receipt of that hospital charges it.
+
+    Args:
+        receipt: That verified.
+        folder: As `gram` wrote it, or a study's that keeps the matrix.
+
+    Raises:
+        ConfigError: The folder holds no matrix of that hospital, or it was changed.
+        ReceiptInvalid: The receipt is of another matrix, or of none.
+    """
+    digest = KeptGram.load(folder).digests.get(receipt.datasite)
+    if digest is None:
+        raise ConfigError(f"{folder} holds no Gram matrix of {receipt.datasite}, which the receipt is of.")
+    if receipt.plan.get("kind") != GramPlan.kind or digest not in {one.update_digest for one in receipt.rounds}:
+        raise ReceiptInvalid(
+            f"The receipt is valid, and does not charge the Gram matrix of {receipt.datasite} in {folder}, SHA-256 "
+            f"{digest[:12]}. Take the receipt of the request that it came from."
+        )
+    return digest
 
 
 def _sha256(file: Path) -> str:

@@ -11,7 +11,7 @@ from policies import validate
 from policies.errors import PlanError
 from researcher.strategies.averager import Averager
 from researcher.strategies.dp_fc import DpFc
-from researcher.strategies.feature_gram import FeatureGram
+from researcher.strategies.feature_gram import FeatureGram, released_digest
 from researcher.strategies.fed_adagrad import FedAdagrad
 from researcher.strategies.fed_adam import FedAdam
 from researcher.strategies.fed_avg import FedAvg
@@ -54,6 +54,7 @@ __all__ = [
     "Weights",
     "build",
     "check_update",
+    "released_digest",
 ]
 
 STRATEGIES: Mapping[str, Callable[..., Strategy]] = MappingProxyType(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
+from policies.contracts.encodings import encode
 from policies.errors import DataError
 
 
@@ -59,6 +61,15 @@ class FeatureGram:
         values, directions = np.linalg.eigh(self.matrix)
         factors = self.public_size / len(self.matrix) / (np.maximum(values, 0.0) + ridge)
         return np.asarray((directions * factors) @ directions.T)
+
+
+def released_digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """The SHA-256 of what a hospital released, as its bytes left: the one that its receipt of the request names.
+
+    Args:
+        arrays: `squares`, (D,), and `products`, (D (D - 1) / 2,), float32.
+    """
+    return hashlib.sha256(encode(arrays, "none", seed=b"")).hexdigest()
 
 
 def _matrix(arrays: Mapping[str, np.ndarray]) -> np.ndarray:

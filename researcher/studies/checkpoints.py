@@ -43,6 +43,8 @@ class Checkpoint:
         privacy: Datasite → what the weights cost there; None where training was not private.
         form: How files become the pictures that it takes; None where the hospitals' pictures came as arrays.
         modality: What kind of pictures the hospitals declare theirs to be; None where that is not known.
+        gram: Datasite → SHA-256 of the Gram matrix that its rounds stepped by, as that left it; None where they stepped
+            by none, and in files that were written before Wanwu 0.3.
     """
 
     weights: Weights
@@ -53,10 +55,13 @@ class Checkpoint:
     privacy: Mapping[str, PrivacySpent | None]
     form: PictureForm | None = None
     modality: str | None = None
+    gram: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         if self.modality is not None:
             validate.choice("modality", self.modality, MODALITIES)
+        for name, digest in (self.gram or {}).items():
+            validate.digest(f"gram.{name}", digest)
 
 
 def save_model(path: Path | str, checkpoint: Checkpoint) -> Path:
@@ -77,6 +82,7 @@ def save_model(path: Path | str, checkpoint: Checkpoint) -> Path:
         "weights": written.to_dict(),
         **({} if checkpoint.form is None else {"form": checkpoint.form.to_dict()}),
         **({} if checkpoint.modality is None else {"modality": checkpoint.modality}),
+        **({} if checkpoint.gram is None else {"gram": dict(checkpoint.gram)}),
     }
     atomic_file.write(sidecar, _json(about))
     return path
@@ -103,6 +109,7 @@ def load_model(path: Path | str) -> Checkpoint:
             privacy={name: spent and PrivacySpent(**spent) for name, spent in about["privacy"].items()},
             form=PictureForm.from_dict(about.get("form")),
             modality=about.get("modality"),
+            gram=dict(about["gram"]) if "gram" in about else None,
         )
     except _MALFORMED as error:
         raise ConfigError(f"{sidecar} is not the sidecar of a global model ({error}).") from error

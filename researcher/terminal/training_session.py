@@ -178,6 +178,7 @@ def write_all(
     costs = study.privacy(history) if result.gram_noise is None else result.privacy_total
     published = [there[name].datasets[study.plan.dataset] for name in study.requests if name in there]
     kinds = {one.modality for one in published}
+    gram = _kept(study.folder, None) if study.plan.server.strategy == BY_A_GRAM else None
     checkpoint = Checkpoint(
         weights=state.model,
         model=study.plan.model,
@@ -188,6 +189,7 @@ def write_all(
         privacy={name: spent for name, spent in costs.items() if spent or name in result.took_part},
         form=published[0].form,
         modality=published[0].modality if len(kinds) == 1 else None,
+        gram=None if gram is None else gram.digests,
     )
     if keeps_part(study.plan):
         save_model(out / SHARED_FILE, replace(checkpoint, weights=shared(study.plan, state.model)))

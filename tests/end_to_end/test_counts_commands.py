@@ -92,6 +92,9 @@ def test_a_gram_matrix_is_asked_for_once_and_studies_in_few_rounds_step_by_it(
     kept = KeptGram.load(gram)
     assert sorted(kept.arrays) == ["north", "south"]
     assert sorted(one.name for one in (gram / "receipts").glob("*.json")) == [f"{name}.receipt.json" for name in pair]
+    for name, digest in kept.digests.items():  # each hospital signed the digest of what left
+        (entry,) = json.loads((gram / "receipts" / f"{name}.receipt.json").read_text())["receipt"]["rounds"]
+        assert entry["update_digest"] == digest
     with Federation.connect(credentials) as federation:
         for number, study_name in enumerate(studies):
             settings = StudySettings(

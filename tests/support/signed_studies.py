@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +17,8 @@ from policies.plans.picture_form import PictureForm
 from policies.plans.plan_json import sha256_text
 from policies.plans.releases import GramPlan, ReleaseSpec
 from policies.plans.training import ModelSpec, PrivacySpec, ServerSpec, TrainingPlan
+from researcher.counts.kept_gram import KeptGram
+from researcher.strategies import released_digest
 from researcher.studies.checkpoints import Checkpoint, save_model
 from researcher.studies.history import PrivacySpent
 
@@ -53,10 +55,17 @@ BY_A_GRAM = replace(PLAN, model=HEAD, server=ServerSpec("dp_fc", 8.0, server_rid
 GRAM = GramPlan("cells", "blood-cells", HEAD, ReleaseSpec(2.0, 1e-6, "patient"))
 
 
+def gram_arrays(name: str, plan: GramPlan = GRAM) -> dict[str, np.ndarray]:
+    """What a hospital released on the request for it."""
+    draw = np.random.default_rng(list(f"{name} {plan.privacy.noise_multiplier}".encode())).standard_normal
+    return {output: draw(shape).astype(np.float32) for output, shape in plan.outputs.items()}
+
+
 def signed_gram(name: str, plan: GramPlan = GRAM, **changes: object) -> Receipt:
     """A hospital's receipt of a Gram matrix."""
     (spend,) = plan_spend(plan)
-    entry = RoundEntry(0, spend.noise_multiplier, spend.sample_rate, spend.steps, sha256_text(f"{name} gram"))
+    left = released_digest(gram_arrays(name, plan))
+    entry = RoundEntry(0, spend.noise_multiplier, spend.sample_rate, spend.steps, left)
     values = {"request_id": f"{name}-gram", "study": plan.study, "dataset": plan.dataset, "unit": plan.privacy.unit}
     values |= {"plan": json.loads(plan.to_json()), "plan_digest": plan.digest(), "delta": plan.privacy.delta}
     values |= {"rounds": (entry,), "epsilon": epsilon_spent([spend], plan.privacy.delta)}
@@ -97,13 +106,23 @@ def write_few_rounds(folder: Path) -> Path:
         spends[name] = receipt.spend
     steps, delta = signed("north", BY_A_GRAM).spend, PRIVACY.delta
     costs = {name: (epsilon_spent((*steps, *spends[name]), delta), delta) for name in ("north", "south")}
-    _write_model(folder, BY_A_GRAM, ROUNDS, costs)
-    (folder / "gram.json").write_text(json.dumps({"datasites": sorted(spends)}))
+    kept_gram(spends).save(folder)
+    _write_model(folder, BY_A_GRAM, ROUNDS, costs, kept_gram(spends).digests)
     return folder
 
 
+def kept_gram(names: Iterable[str], plan: GramPlan = GRAM) -> KeptGram:
+    """The matrix of these hospitals, as a folder keeps it."""
+    arrays = {name: gram_arrays(name, plan) for name in names}
+    return KeptGram(plan, arrays, dict.fromkeys(arrays, 100), dict.fromkeys(arrays, 1.0))
+
+
 def _write_model(
-    folder: Path, plan: TrainingPlan, rounds: int, costs: Mapping[str, tuple[float | None, float | None]]
+    folder: Path,
+    plan: TrainingPlan,
+    rounds: int,
+    costs: Mapping[str, tuple[float | None, float | None]],
+    gram: Mapping[str, str] | None = None,
 ) -> None:
     privacy = {
         name: PrivacySpent(epsilon, delta, plan.privacy.unit) if plan.privacy and epsilon and delta else None
@@ -113,5 +132,5 @@ def _write_model(
     weights = {"weight": np.ones((2, inputs or 1), np.float32), "bias": np.zeros(2, np.float32)}
     height, width, channels = plan.model.image_shape
     form = PictureForm((height, width), channels, resize="fit")
-    checkpoint = Checkpoint(weights, plan.model, rounds, CLASSES, plan.digest(), privacy, form, "microscopy")
+    checkpoint = Checkpoint(weights, plan.model, rounds, CLASSES, plan.digest(), privacy, form, "microscopy", gram)
     save_model(folder / "global_model.safetensors", checkpoint)

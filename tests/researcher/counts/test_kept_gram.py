@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import replace
@@ -11,13 +12,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from policies.contracts.encodings import decode, encode
 from policies.errors import ConfigError
 from policies.plans.features import FeatureSpec
 from policies.plans.releases import GramPlan, ReleaseSpec
 from policies.plans.training import ModelSpec, PrivacySpec, ServerSpec, TrainingPlan
 from researcher.counts.kept_gram import GRAM_FILE, KeptGram
 from researcher.counts.releases import Released
-from researcher.strategies import ServerState
+from researcher.strategies import ServerState, released_digest
 from researcher.studies.history import PHASES, History, PrivacySpent, RoundRecord
 from researcher.terminal.training_session import chosen_strategy, keep_gram, result_of
 
@@ -52,6 +54,23 @@ def test_it_reads_back_as_it_came(kept, tmp_path):
     for name, arrays in kept.arrays.items():
         for output, array in arrays.items():
             assert np.array_equal(again.arrays[name][output], array)
+
+
+def test_its_digests_are_those_of_the_bytes_that_left_and_are_noted_with_it(kept, tmp_path):
+    shapes = dict(PLAN.outputs)
+    for name, arrays in kept.arrays.items():
+        content = encode(arrays, "none", seed=b"")
+        assert hashlib.sha256(content).hexdigest() == kept.digests[name]
+        again = decode(content, shapes, "none", max_bytes=len(content))
+        assert released_digest(again) == kept.digests[name]
+    path = kept.save(tmp_path)
+    about = json.loads(path.read_text())
+    assert about["digests"] == kept.digests
+    path.write_text(json.dumps({**about, "digests": {**kept.digests, "north": "0" * 64}}))
+    with pytest.raises(ConfigError, match="digests are of other arrays"):
+        KeptGram.load(tmp_path)
+    path.write_text(json.dumps({name: value for name, value in about.items() if name != "digests"}))
+    assert KeptGram.load(tmp_path).digests == kept.digests
 
 
 def test_a_study_steps_by_it_and_keeps_it(kept, tmp_path):

@@ -15,6 +15,7 @@ from support.signed_studies import (
     GRAM,
     PLAN,
     SEEDS,
+    kept_gram,
     signed,
     signed_gram,
     write_few_rounds,
@@ -24,11 +25,12 @@ from support.signed_studies import (
 
 from policies.answers import rounded
 from policies.budget.accountant import epsilon_spent
-from policies.errors import ConfigError, ModelRefused, ReceiptInvalid
+from policies.errors import ConfigError, EvidenceRefused, ModelRefused, ReceiptInvalid
 from researcher.cli.program import main
-from researcher.papers.backing import NOT_SHOWN, check_backing
+from researcher.papers.backing import MATRIX_SHOWN, NOT_BOUND, NOT_SHOWN, check_backing
 from researcher.papers.kept_receipts import grams_alone, read_receipts, receipt_files
 from researcher.papers.model_file import ModelFile, read_model_file
+from researcher.papers.study_record import check_matrix
 
 MODEL = "global_model.safetensors"
 SMEARS = replace(PLAN, dataset="smears")
@@ -40,7 +42,8 @@ def study(tmp_path: Path) -> Path:
 
 
 def check(study: Path) -> None:
-    check_backing(read_model_file(study / MODEL), read_receipts(study))
+    receipts = read_receipts(study)
+    check_backing(read_model_file(study / MODEL), receipts, grams_alone(study, receipts))
 
 
 def edit(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -155,7 +158,8 @@ def exported(study: Path, **changes: object) -> ModelFile:
     """As an exported file of the study's model would state it."""
     weights, receipts = read_model_file(study / MODEL), read_receipts(study)
     costs = {str(at): cost for at, cost in enumerate(weights.costs.values(), 1)}
-    found = replace(weights, form="onnx", costs=costs, receipts=tuple(one.sha256 for one in receipts))
+    gram = {str(at): digest for at, digest in enumerate(sorted(weights.gram.values()), 1)}
+    found = replace(weights, form="onnx", costs=costs, receipts=tuple(one.sha256 for one in receipts), gram=gram)
     return replace(found, **changes)  # type: ignore[arg-type]
 
 
@@ -219,6 +223,61 @@ def test_an_exported_model_by_a_gram_matrix_names_its_receipts_too(few_rounds: P
         check_backing(exported(few_rounds), receipts, alone)
 
 
+CHEAPER = replace(GRAM, privacy=replace(GRAM.privacy, noise_multiplier=40.0))
+
+
+def test_a_genuine_receipt_of_another_matrix_of_the_same_features_is_told_apart(
+    few_rounds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["receipt", "verify-model", str(few_rounds / MODEL), "--out", str(few_rounds)]
+    assert main(given) == 0
+    assert MATRIX_SHOWN in " ".join(capsys.readouterr().out.split())
+    file = write_receipt(few_rounds, signed_gram("north", CHEAPER), folder="gram_receipts")
+    (cheap, _) = receipts = read_receipts(few_rounds)
+    sidecar = (few_rounds / MODEL).with_suffix(".json")
+    edit(sidecar, lambda of: of["privacy"]["north"].update(epsilon=cheap.epsilon))
+    with pytest.raises(ReceiptInvalid, match=r"a Gram matrix of north, SHA-256 .* that they do not charge"):
+        check(few_rounds)
+    # A file that names no matrix is still held against the one that the folder keeps, by its digests or its arrays.
+    edit(sidecar, lambda of: of.pop("gram"))
+    for _ in ("arrays", "digests"):
+        with pytest.raises(EvidenceRefused, match="holds another Gram matrix of north"):
+            check_matrix(few_rounds, receipts, grams_alone(few_rounds, receipts))
+        for arrays in few_rounds.glob("gram-*.safetensors"):
+            arrays.unlink()
+    kept_gram(["south", "west"]).save(few_rounds)
+    assert main(given) == 0
+    assert NOT_BOUND in " ".join(capsys.readouterr().out.split())
+    kept_gram(["north"]).save(few_rounds)
+    verify = ["receipt", "verify", str(file), "--key", str(file.with_name("north.key")), "--gram", str(few_rounds)]
+    assert main(verify) == 1
+    assert "does not charge the Gram matrix of north" in " ".join(capsys.readouterr().err.split())
+    write_receipt(few_rounds, signed_gram("north"), folder="gram_receipts")
+    assert main(verify) == 0
+    assert f"SHA-256 {kept_gram(['north']).digests['north']}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_exported_model_names_its_matrices_without_the_hospitals(few_rounds: Path) -> None:
+    receipts = read_receipts(few_rounds)
+    alone = grams_alone(few_rounds, receipts)
+    every = tuple(sha256(one.read_bytes()).hexdigest() for one in receipt_files(few_rounds))
+    gram = exported(few_rounds).gram
+    assert len(gram) == 3
+    for changed in ({**gram, "2": gram["1"]}, {**gram, "3": "0" * 64}):
+        with pytest.raises(ReceiptInvalid, match="a Gram matrix, SHA-256"):
+            check_backing(exported(few_rounds, receipts=every, gram=changed), receipts, alone)
+
+
+def test_a_matrix_of_release_0_2_without_digests_is_held_against_its_receipts_by_its_arrays(few_rounds: Path) -> None:
+    edit(few_rounds / "gram.json", lambda of: of.pop("digests"))
+    receipts = read_receipts(few_rounds)
+    alone = grams_alone(few_rounds, receipts)
+    check_matrix(few_rounds, receipts, alone)
+    write_receipt(few_rounds, signed_gram("west", CHEAPER), folder="gram_receipts")
+    with pytest.raises(EvidenceRefused, match="holds another Gram matrix of west"):
+        check_matrix(few_rounds, receipts, grams_alone(few_rounds, receipts))
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -251,7 +310,7 @@ def test_a_receipt_from_before_the_matrix_left_does_not_stand_for_its_cost(
     assert not north.names_gram and south.names_gram and north.epsilon == north.receipt.epsilon
     edit(
         (few_rounds / MODEL).with_suffix(".json"),
-        lambda of: of["privacy"]["north"].update(epsilon=north.receipt.epsilon),
+        lambda of: (of["privacy"]["north"].update(epsilon=north.receipt.epsilon), of.pop("gram")),
     )
     given = ["receipt", "verify-model", str(few_rounds / MODEL), "--out", str(few_rounds)]
     assert main(given) == 1

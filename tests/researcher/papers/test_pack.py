@@ -177,6 +177,12 @@ def test_papers_of_a_study_by_a_gram_matrix_state_what_both_requests_cost(tmp_pa
 def test_a_kept_gram_matrix_whose_receipt_is_missing_makes_no_papers(tmp_path: Path) -> None:
     study = write_few_rounds(tmp_path / "few")
     (study / "gram_receipts" / "west.receipt.json").unlink()
+    with pytest.raises(ReceiptInvalid, match="a Gram matrix of west"):
+        write_pack(study, tmp_path / "pack", Words())
+    sidecar = study / "global_model.json"
+    values = json.loads(sidecar.read_text())
+    del values["gram"]  # as release 0.2 wrote it
+    sidecar.write_text(json.dumps(values))
     with pytest.raises(EvidenceRefused, match="holds the Gram matrix of west"):
         write_pack(study, tmp_path / "pack", Words())
     (study / "gram.json").write_text("{}")
