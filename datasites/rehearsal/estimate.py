@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from policies.plans.features import SCATTERING_MODEL
 from policies.plans.kinds import Plan
+from policies.plans.releases import EvaluationPlan, GramPlan
 from policies.plans.training import TrainingPlan
 
 STEPS = 3  # the first warms the device up and is not counted, and two measure
+MOST_PLACES = 256  # of a batch of a plan that counts
+_DRAWS = 8
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,7 @@ def estimate(plan: Plan, measured: Measured, *, public_size: int) -> Estimate:
         The result is a function of the plan, of the dataset's public size and of times on the mock, and of nothing
         else: neither the pictures nor how many there are enter.
     """
-    counts = not isinstance(plan, TrainingPlan)
-    step = measured.working_seconds if counts else _seconds_a_step(measured.steps, measured.working_seconds)
+    step = _seconds_a_step(measured.steps, measured.working_seconds)
     grown = max(1.0, public_size / measured.pictures)
     if isinstance(plan, TrainingPlan) and plan.privacy is not None:
         a_round = measured.preparing_seconds + plan.steps_per_round * step
@@ -65,7 +70,9 @@ def estimate(plan: Plan, measured: Measured, *, public_size: int) -> Estimate:
         a_round = measured.preparing_seconds + plan.steps_per_round * step
         said = f"a step on {measured.pictures} pictures of the mock is stretched to the public size of {public_size}"
     else:
-        a_round = measured.preparing_seconds + grown * step
+        after = measured.working_seconds - max(measured.steps, default=measured.working_seconds)  # the noise, once
+        step = measured.working_seconds - after
+        a_round = measured.preparing_seconds + _passes(plan, measured.pictures, public_size, grown) * step + after
         said = f"a pass over {measured.pictures} pictures of the mock is stretched to the public size of {public_size}"
     return Estimate(
         seconds_a_step=_rounded(step),
@@ -73,6 +80,28 @@ def estimate(plan: Plan, measured: Measured, *, public_size: int) -> Estimate:
         hours=_rounded(plan.rounds * a_round / 3600),
         assumptions=f"on {_where(measured.gpus)} with nothing else running, {said}; without what the network takes",
     )
+
+
+def _passes(plan: Plan, pictures: int, public_size: int, grown: float) -> float:
+    """How often what a pass over the mock computes goes into one over pictures of the public size.
+
+    A model computes batches of one size, whose places follow from the pictures' bytes: as many batches as pictures come
+    to one place. On a few pictures these are nearly empty.
+    """
+    if isinstance(plan, GramPlan) and plan.model.name != SCATTERING_MODEL:
+        return grown
+    if not isinstance(plan, GramPlan | EvaluationPlan):
+        return grown
+    places = min(plan.run.physical_batch_size, MOST_PLACES)
+    return max(1.0, expected_batches(public_size, places) / expected_batches(pictures, places))
+
+
+def expected_batches(pictures: int, places: int) -> float:
+    """Mean number of batches of so many places, where each picture comes to a place as if it were drawn."""
+    most = [
+        np.bincount(np.random.default_rng(seed).integers(0, places, max(1, pictures))).max() for seed in range(_DRAWS)
+    ]
+    return float(np.mean(most))
 
 
 def _where(gpus: int) -> str:
