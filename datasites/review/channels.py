@@ -9,6 +9,7 @@ from policies.answers import rounded
 from policies.answers.odds import percent
 from policies.answers.sentence import Sentence, said
 from policies.plans.kinds import Plan
+from policies.plans.releases import GramPlan
 from policies.plans.training import TrainingPlan
 
 CHANNELS = ("weights", "counts", "states", "durations", "log lines", "mock", "schema")
@@ -23,6 +24,7 @@ CLIPPED = (
 if TYPE_CHECKING:
     from datasites.code_requests.canonical import CanonicalRequest
 NOISED = "Noise is added to every count before it leaves; the output contract lets the declared counts out."
+NOISED_SUMS = "Noise is added to every sum before it leaves; the output contract lets the declared sums out."
 UNCHECKED = "Only that the declared, finite numbers leave: no noise, no bound on one picture."
 NOISE_FIGURES = "Noise {noise} times what one {unit} can add, {steps} times; delta {delta}."
 NOISE_FIGURES_ONCE = "Noise {noise} times what one {unit} can add, once; delta {delta}."
@@ -86,7 +88,9 @@ def _release(plan: Plan, unit: str, cost: Cost) -> tuple[Sentence, Sentence, Sen
     risk = said(MEMBERSHIP, unit=unit)
     if plan.privacy is None or cost.membership is None:
         return risk, said(UNCHECKED), said(NO_FIGURES), said(NOTHING_BOUNDS)
-    check = said(CLIPPED, unit=unit) if isinstance(plan, TrainingPlan) else said(NOISED)
+    check = said(NOISED_SUMS if isinstance(plan, GramPlan) else NOISED)
+    if isinstance(plan, TrainingPlan):
+        check = said(CLIPPED, unit=unit)
     noise, delta = f"{plan.privacy.noise_multiplier:g}", rounded.number(plan.privacy.delta)
     evidence = said(NOISE_FIGURES_ONCE, noise=noise, unit=unit, delta=delta)
     if plan.total_steps != 1:

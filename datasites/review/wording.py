@@ -36,10 +36,14 @@ EVALUATES = "Counts how often the model {model} is right on this hospital's pict
 COUNTS = (
     "Counts what this hospital's pictures are like: how many of each class, how bright, {rounds} times, with noise."
 )
-GRAM = (
+GRAM_OF_PICTURES = (
     "Sums how the {inputs} numbers that the model {model} makes of each picture go together, once, with noise: for "
-    "every two of them their product, of each {unit} the mean over its pictures. Labels are not read. Later steps of "
-    "training start from it."
+    "every two of them their product, added up over all pictures. Labels are not read."
+)
+GRAM_OF_PATIENTS = (
+    "Sums how the {inputs} numbers that the model {model} makes of each picture go together, once, with noise: for "
+    "every two of them their product, of each patient the mean over the patient's pictures, added up over all "
+    "patients. Labels are not read."
 )
 NUMBERS_LEAVE = (
     "{numbers} numbers leave in each of {rounds} rounds, {total} in all: changes of the model's weights, with noise."
@@ -62,6 +66,10 @@ GRAM_LEAVES = (
     "{numbers} numbers leave, once, with noise on every one: sums over all {unit}s. No one {unit}'s own numbers are "
     "among them."
 )
+GRAM_IS_KEPT = (
+    "The researcher keeps these numbers. Later studies of the same features, whatever they classify, may train by them "
+    "in fewer rounds, and these numbers are not charged again; each such study is a request of its own."
+)
 NO_PICTURE_LEAVES = "No picture, report, label or name leaves."
 CORRECTION_COMES_IN = (
     "From the second round on, a correction comes in with the model's weights: one number for each weight, made from "
@@ -83,6 +91,7 @@ NORMS_STAY = (
     "hospital keeps them until the study ends."
 )
 RUNS_AT_MOST = "Each round runs for at most {minutes} minutes, in one run that cannot reach a network."
+RUNS_ONCE_AT_MOST = "It runs once, for at most {minutes} minutes, and cannot reach a network."
 FROM_FEATURES = (
     "A last layer on top of the public network {backbone}, whose weights have the SHA-256 {digest}. The hospital "
     "computed what the network says of each picture; the researcher sends the last layer's first weights."
@@ -116,7 +125,8 @@ def computed(plan: Plan, unit: str) -> Sentence:
     if isinstance(plan, StatisticsPlan):
         return _counted(COUNTS, plan.rounds)
     if isinstance(plan, GramPlan):
-        return said(GRAM, inputs=plan.inputs - 1, model=plan.model.name, unit=unit)
+        of_unit = GRAM_OF_PATIENTS if plan.privacy.unit == "patient" else GRAM_OF_PICTURES
+        return said(of_unit, inputs=plan.inputs - 1, model=plan.model.name)
     if isinstance(plan, EvaluationPlan):
         return _counted(EVALUATES, plan.rounds, model=plan.model.name)
     if plan.privacy is None:
@@ -141,9 +151,10 @@ def leaves(plan: Plan, shapes: DeclaredShapes) -> tuple[Sentence, ...]:
     return (
         first,
         said(NO_PICTURE_LEAVES),
+        *((said(GRAM_IS_KEPT),) if isinstance(plan, GramPlan) else ()),
         *_stays(plan, shapes),
         *_comes_in(plan),
-        said(RUNS_AT_MOST, minutes=minutes),
+        said(RUNS_ONCE_AT_MOST if plan.rounds == 1 else RUNS_AT_MOST, minutes=minutes),
     )
 
 

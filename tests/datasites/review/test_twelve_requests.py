@@ -200,6 +200,15 @@ def test_a_gram_matrix_says_what_leaves_and_is_no_other_model_than_its_studys(da
     assert "the 512 numbers that the model features makes of each picture" in review.computed.text
     numbers = 513 * 514 // 2  # with the bias's 1
     assert review.leaves[0].text.startswith(f"{numbers:,} numbers leave, once, with noise on every one")
+    leaves = " ".join(one.text for one in review.leaves)
+    assert "The researcher keeps these numbers." in leaves and "not charged again" in leaves
+    assert "It runs once, for at most 60 minutes" in leaves and "Each round" not in leaves
+    assert "every two of them their product, added up over all pictures" in review.computed.text
+    (counts,) = (one for one in review.channels if one.channel == "counts")
+    assert counts.check.text.startswith("Noise is added to every sum")
+    by_patient = replace(gram, study="gram-wards", dataset="wards", privacy=ReleaseSpec(20.0, 1e-5, "patient"))
+    computed = datasite.review(datasite.request(by_patient)).computed
+    assert computed is not None and "of each patient the mean over the patient's pictures" in computed.text
     datasite.approve(request)
     assert datasite.topics(replace(ON_FEATURES, study="gram-first", rounds=7)) == []
 
