@@ -213,6 +213,8 @@ def _hospital(number: int, one: KeptReceipt, record: StudyRecord, words: Words, 
         known["gram_epsilon"] = Fact(_up(gram.receipt.epsilon), _at(gram, "epsilon", of=_GRAM_RECEIPT))
         known["gram_delta"] = Fact(rounded.number(gram.receipt.delta or 0.0), _at(gram, "delta", of=_GRAM_RECEIPT))
         known["gram_receipt"] = Fact(gram.sha256, f"receipt {gram.sha256}")
+        if gram.released in record.model.gram.values():
+            known["gram_digest"] = Fact(gram.released, _at(gram, "rounds/0/update_digest", of=_GRAM_RECEIPT))
     if digest := sbom_of(one):
         known["hospital_sbom"] = Fact(digest, _at(one, "versions/sbom"))
         known["same_sbom" if digest == own else "other_sbom"] = known["hospital_sbom"]

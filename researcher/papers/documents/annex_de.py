@@ -80,6 +80,14 @@ SECTIONS = (
                 "{gram_delta}.",
                 HOSPITALS,
             ),
+            Line("{hospital}: Die Datei des Modells nennt eben diese Matrix, SHA-256 {gram_digest}.", HOSPITALS),
+            Line(
+                "{hospital}: Die Datei des Modells nennt keine Gram-Matrix; dass sich die Schritte nach dieser "
+                "richteten, ist damit nicht gezeigt.",
+                HOSPITALS,
+                given="gram_epsilon",
+                unless="gram_digest",
+            ),
             Line(
                 "{alone_count} weitere(s) Krankenhaus/Krankenhäuser gab(en) eine solche Matrix frei und trainierte(n) "
                 "in keiner Runde, mit Epsilon von höchstens {alone_epsilon} bei Delta {alone_delta}."

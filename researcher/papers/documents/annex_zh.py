@@ -66,6 +66,13 @@ SECTIONS = (
                 "单独计算，它的 epsilon 为 {gram_epsilon}，delta 为 {gram_delta}。",
                 HOSPITALS,
             ),
+            Line("{hospital}：模型文件写明的正是这个矩阵，SHA-256 为 {gram_digest}。", HOSPITALS),
+            Line(
+                "{hospital}：模型文件没有写明任何 Gram 矩阵，因此无法表明各轮的步骤依据的就是这一个。",
+                HOSPITALS,
+                given="gram_epsilon",
+                unless="gram_digest",
+            ),
             Line(
                 "另有 {alone_count} 家医院发布了这样的矩阵，但未参加任何一轮训练，epsilon 至多为 {alone_epsilon}，"
                 "delta 为 {alone_delta}。"

@@ -19,6 +19,13 @@ OF_THE_GRAM = (
         "alone it cost epsilon {gram_epsilon} at delta {gram_delta}.",
         HOSPITALS,
     ),
+    Line("{hospital}: the model's file names that very matrix, SHA-256 {gram_digest}.", HOSPITALS),
+    Line(
+        "{hospital}: the model's file names no Gram matrix, so nothing shows that its rounds stepped by this one.",
+        HOSPITALS,
+        given="gram_epsilon",
+        unless="gram_digest",
+    ),
     Line(
         "{alone_count} more hospital(s) released such a matrix and trained in no round, at epsilon {alone_epsilon} at "
         "most, at delta {alone_delta}."

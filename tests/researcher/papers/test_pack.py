@@ -165,6 +165,8 @@ def test_papers_of_a_study_by_a_gram_matrix_state_what_both_requests_cost(tmp_pa
     card = " ".join((pack / "README.md").read_text().split())
     alone = facts["hospitals/1/gram_epsilon"]["value"]
     assert f"alone it cost epsilon {alone} at delta 1e-6" in card and "1 more hospital" in card
+    assert facts["hospitals/1/gram_digest"]["value"] == north.gram.released
+    assert card.count("names that very matrix, SHA-256") == 2 and "names no Gram matrix" not in card
     assert float(facts["epsilon_most"]["value"]) >= max(north.epsilon, west.epsilon or 0.0)
     for language in LANGUAGES:
         annex = (pack / f"impact-assessment-annex.{language}.md").read_text()
@@ -172,6 +174,16 @@ def test_papers_of_a_study_by_a_gram_matrix_state_what_both_requests_cost(tmp_pa
     (pack / STUDY / "gram_receipts" / "west.receipt.json").unlink()
     with pytest.raises(EvidenceRefused, match=r"west\.receipt\.json is missing"):
         check_pack(pack)
+
+
+def test_papers_of_a_model_of_release_0_2_say_that_its_matrix_is_not_shown(tmp_path: Path) -> None:
+    study = write_few_rounds(tmp_path / "few")
+    sidecar = study / "global_model.json"
+    sidecar.write_text(json.dumps({name: of for name, of in json.loads(sidecar.read_text()).items() if name != "gram"}))
+    pack = write_pack(study, tmp_path / "pack", Words())
+    check_pack(pack)
+    card = (pack / "README.md").read_text()
+    assert card.count("names no Gram matrix, so nothing shows") == 2 and "names that very matrix" not in card
 
 
 def test_a_kept_gram_matrix_whose_receipt_is_missing_makes_no_papers(tmp_path: Path) -> None:
