@@ -10,7 +10,7 @@ import heapq
 import resource
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,8 +21,10 @@ from policies.plans.training import TrainingPlan
 from policies.versions import packages
 from researcher.simulation.made_up import MadeUpHospital, SharedPictures
 from researcher.simulation.trainer import Trained, Trainer
-from researcher.simulation.work import Work
 from researcher.simulation.workers import Begun, Retried, Sent
+
+if TYPE_CHECKING:
+    from researcher.simulation.work import Work  # plans and reads data, which no worker does: its memory stays small
 
 MOST_TRIES = 4
 _WAITING_EACH = 2  # hospitals that a worker is at, or has before it
