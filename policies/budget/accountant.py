@@ -110,20 +110,26 @@ def filter_epsilon(history: Iterable[GaussianSteps], budget: PrivacyBudget) -> f
 
 
 def calibrate_noise(
-    budget: PrivacyBudget, *, sample_rate: float, steps: int, history: Sequence[GaussianSteps] = ()
+    budget: PrivacyBudget,
+    *,
+    sample_rate: float,
+    steps: int,
+    allocated_over: int = 0,
+    history: Sequence[GaussianSteps] = (),
 ) -> float:
     """Returns the smallest noise multiplier that keeps further training within `budget`.
 
     It is smallest to `RELATIVE_TOLERANCE`, rounded up to five digits, and never under `MIN_NOISE_MULTIPLIER`.
 
     Guarantees:
-        Composing `history` and `steps` Poisson-sampled Gaussian steps at the returned value spends at most
+        Composing `history` and `steps` Gaussian steps with units so drawn, at the returned value, spends at most
         `budget.epsilon` at `budget.delta`, per privacy unit.
 
     Args:
         budget: What may be spent, per privacy unit.
-        sample_rate: Poisson probability that a unit joins a step, in (0, 1].
+        sample_rate: Probability that a unit joins a step, in (0, 1].
         steps: Optimiser steps over all rounds, at least 1.
+        allocated_over: As of `GaussianSteps`.
         history: What was spent before, out of the same budget.
 
     Raises:
@@ -134,7 +140,7 @@ def calibrate_noise(
     before = merged(history)
 
     def composed(noise: float) -> tuple[GaussianSteps, ...]:
-        return (*before, GaussianSteps(noise, sample_rate, steps))
+        return (*before, GaussianSteps(noise, sample_rate, steps, allocated_over))
 
     def excess(noise: float) -> float:
         """Log of what would be spent over what may be: at most 0 where the noise is enough."""

@@ -1,7 +1,8 @@
 """Privacy loss of steps on a grid: of one step, joined from above, and composed. Sees nothing of the data.
 
 What one sampled step can tell is Google's dp-accounting's, at every epsilon of a grid and for a unit that is added as
-well as for one that is removed. Its points are joined from above (Doroshenko et al., "Connect the Dots: Tighter
+well as for one that is removed; what an epoch of which a unit joins one step can tell is computed by
+`policies.budget.allocation`. Its points are joined from above (Doroshenko et al., "Connect the Dots: Tighter
 Discrete Approximations of Privacy Loss Distributions", PoPETs 2022), so what is composed of them is never too small.
 The composition is this module's own. By Fourier transforms alone its rounding is as large as the smallest deltas (the
 library's result has been seen below the exact one from delta 1e-10 on); here the distributions can be tilted first, so
@@ -11,11 +12,13 @@ that the rounding is small beside the part that delta is read from.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from policies.budget import library_files, renyi
+from policies.budget.allocation import allocated_steps
 from policies.budget.steps import GaussianSteps
 
 # How far the grid may lift epsilon, as a share of it; chooses how fine the grid is. Any grid bounds from above.
@@ -37,7 +40,10 @@ LARGEST_POWER = 700.0
 
 @dataclass(frozen=True)
 class Steps:
-    """Equal steps' loss on the grid: `probabilities` float64 (points,), the first at `lowest` times the spacing."""
+    """Equal steps' loss on the grid: `probabilities` float64 (points,), the first at `lowest` times the spacing.
+
+    Where units are allocated, an epoch stands for a step.
+    """
 
     lowest: int
     probabilities: Any
@@ -69,7 +75,7 @@ def grid_spacing(history: Sequence[GaussianSteps], delta: float) -> float | None
     reach = max(_reach(part.noise_multiplier) for part in history)
     if not (epsilon > 0 and math.isfinite(width)) or reach > LARGEST_POWER:
         return None
-    steps = sum(part.steps for part in history)
+    steps = sum(part.draws for part in history)
     fine_enough = min(math.sqrt(8 * GRID_SHARE * epsilon / (steps * order)), COARSEST_SPACING)
     return max(fine_enough, 2 * width / MAX_POINTS, 2 * reach / MAX_STEP_POINTS)
 
@@ -83,14 +89,13 @@ def steps_on_grid(part: GaussianSteps, spacing: float, direction: Any) -> Steps 
     """One step's loss, its hockey-stick divergence exact at every point of the grid and joined from above."""
     import numpy as np
 
-    loss = losses().GaussianPrivacyLoss(part.noise_multiplier, sampling_prob=part.sample_rate, adjacency_type=direction)
-    bounds = loss.connect_dots_bounds()
-    lowest, highest = math.floor(bounds.epsilon_lower / spacing), math.ceil(bounds.epsilon_upper / spacing)
+    low, high, divergences_at = _one_draw(part, direction)
+    lowest, highest = math.floor(low / spacing), math.ceil(high / spacing)
     if highest - lowest < 1:
         lowest -= 1
     if highest - lowest > 2 * MAX_STEP_POINTS:
         return None
-    deltas = divergences(loss, part, np.arange(lowest, highest + 1) * spacing)
+    deltas = divergences_at(np.arange(lowest, highest + 1) * spacing)
     # Rounding that would make a divergence grow with epsilon is rounded up.
     deltas = np.maximum.accumulate(deltas[::-1])[::-1]
     falls = -np.diff(deltas)
@@ -101,7 +106,18 @@ def steps_on_grid(part: GaussianSteps, spacing: float, direction: Any) -> Steps 
     probabilities = np.maximum(probabilities, 0.0)
     if not abs(float(probabilities.sum()) + float(deltas[-1]) - 1) <= _LARGEST_SUM_ERROR:
         return None
-    return Steps(lowest, probabilities, float(deltas[-1]), part.steps)
+    return Steps(lowest, probabilities, float(deltas[-1]), part.draws)
+
+
+def _one_draw(part: GaussianSteps, direction: Any) -> tuple[float, float, Callable[[Any], Any]]:
+    """Between which losses one step lies, or one epoch over which units are allocated; and its divergences."""
+    noise, addition = part.noise_multiplier, direction.name == "ADD"
+    if terms := part.allocated_over:
+        low, high = allocated_steps.loss_range(noise, terms, addition=addition)
+        return low, high, partial(allocated_steps.divergences, noise, terms, addition=addition)
+    loss = losses().GaussianPrivacyLoss(noise, sampling_prob=part.sample_rate, adjacency_type=direction)
+    bounds = loss.connect_dots_bounds()
+    return bounds.epsilon_lower, bounds.epsilon_upper, partial(divergences, loss, part)
 
 
 def divergences(loss: Any, part: GaussianSteps, epsilons: Any) -> Any:

@@ -27,9 +27,10 @@ def prv_epsilon(history: Sequence[GaussianSteps], delta: float) -> float | None:
     """The PRV accountant's upper bound, or None where it cannot be computed or trusted.
 
     It works on a grid, in double precision. A grid too large for memory, or so fine that its rounding could
-    reach delta, is not tried: there its "upper" bound has been seen below the exact value.
+    reach delta, is not tried: there its "upper" bound has been seen below the exact value. Nor does it know steps over
+    which units are allocated.
     """
-    if not _grid_is_sound(history, delta):
+    if any(part.allocated_over for part in history) or not _grid_is_sound(history, delta):
         return None
     import numpy as np
     from scipy.integrate import IntegrationWarning

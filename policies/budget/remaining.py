@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from policies.budget import renyi
 from policies.budget.accountant import epsilon_spent, filter_epsilon
@@ -33,7 +34,7 @@ def studies_left(
         return 0
 
     def composed(count: int) -> tuple[GaussianSteps, ...]:
-        more = (GaussianSteps(part.noise_multiplier, part.sample_rate, part.steps * count) for part in one if count)
+        more = (replace(part, steps=part.steps * count) for part in one if count)
         return merged((*before, *more))
 
     def fits_surely(count: int) -> bool:

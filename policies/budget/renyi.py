@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from policies.budget import sampled_gaussian
+from policies.budget.allocation import allocated_steps
 from policies.budget.steps import GaussianSteps
 
 # Orders above 1; fewer fractions than Opacus has, which take most of the time and gain two thousandths.
@@ -101,7 +102,7 @@ def lower_bound(history: Sequence[GaussianSteps], delta: float) -> float:
 
     once, twice = _paired_orders()
     powers = np.array(ORDERS)[once] - 1
-    divergences = _composed(history)
+    divergences = _composed(history, exact=True)
     best = 0.0
     with np.errstate(all="ignore"):
         moment, double_moment = powers * divergences[once], 2 * powers * divergences[twice]
@@ -114,14 +115,34 @@ def lower_bound(history: Sequence[GaussianSteps], delta: float) -> float:
     return best
 
 
-def _composed(history: Sequence[GaussianSteps]) -> Any:
-    """The divergence of the whole history at each order: float64, (len(ORDERS),)."""
+def _composed(history: Sequence[GaussianSteps], *, exact: bool = False) -> Any:
+    """The divergence of the whole history at each order: float64, (len(ORDERS),).
+
+    Where units are allocated it is a bound; `exact`, it is that of a unit's removal, and NaN where that is not known.
+    """
     import numpy as np
 
     total = np.zeros(len(ORDERS))
     for part in history:
-        total = total + part.steps * _one_step(part.noise_multiplier, part.sample_rate)
+        if part.allocated_over:
+            total = total + part.draws * _one_epoch(part.noise_multiplier, part.allocated_over, exact)
+        else:
+            total = total + part.steps * _one_step(part.noise_multiplier, part.sample_rate)
     return total
+
+
+@lru_cache(maxsize=1024)
+def _one_epoch(noise_multiplier: float, allocated_over: int, exact: bool) -> Any:
+    """The divergence of one epoch over which units are allocated, at each order: float64, (len(ORDERS),)."""
+    import numpy as np
+
+    if exact:
+        divergences = allocated_steps.removal_divergences(noise_multiplier, allocated_over, ORDERS)
+    else:
+        found = allocated_steps.renyi_divergences(noise_multiplier, allocated_over, ORDERS)
+        divergences = np.maximum.accumulate(found)
+    divergences.flags.writeable = False
+    return divergences
 
 
 @lru_cache(maxsize=1024)
