@@ -50,7 +50,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "policies.inside_folder": {"policies": "errors"},
     "policies.terminal": {"policies": "errors settings untrusted_text versions"},
     "policies.validate": {"policies": "errors untrusted_text"},
-    "policies.plans": {"policies": "errors settings validate"},
+    "policies.plans": {"policies": "errors settings validate versions"},
     "policies.graphs": {"policies": "errors plans untrusted_text validate"},
     "policies.budget": {"policies": "errors plans validate"},
     "policies.answers": {"policies": "budget plans untrusted_text validate"},

@@ -54,6 +54,7 @@ class Receipts:
                 sample_rate=done.spend.sample_rate if done.spend else None,
                 steps=done.spend.steps if done.spend else None,
                 update_digest=done.update_digest,
+                allocated_over=done.spend.allocated_over if done.spend else 0,
             )
             for index, done in reservation.rounds_charged.items()
         )

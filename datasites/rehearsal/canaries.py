@@ -7,7 +7,6 @@ as a GPU that is gone, memory that does not suffice or a disk that is full, fail
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from datasites.approvals.approval import Approval
 from datasites.rehearsal.mock_round import Asked, MockRounds, Seen
@@ -55,6 +54,4 @@ class Canaries:
 
 
 def _two_steps(plan: Plan) -> Plan:
-    if not isinstance(plan, TrainingPlan):
-        return plan
-    return replace(plan, steps_per_round=min(STEPS, plan.steps_per_round))
+    return plan.shortened(STEPS) if isinstance(plan, TrainingPlan) else plan

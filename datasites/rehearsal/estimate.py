@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -47,10 +47,8 @@ class Estimate:
 
 
 def shortened(plan: Plan) -> Plan:
-    """The plan with a few steps in a round, and nothing else of it changed; of counts the plan itself."""
-    if not isinstance(plan, TrainingPlan):
-        return plan
-    return replace(plan, steps_per_round=min(STEPS, plan.steps_per_round))
+    """The plan with a few steps in a round, each with a draw of its own; of counts the plan itself."""
+    return plan.shortened(STEPS) if isinstance(plan, TrainingPlan) else plan
 
 
 def estimate(plan: Plan, measured: Measured, *, public_size: int) -> Estimate:

@@ -52,6 +52,7 @@ IN_PLAIN_WORDS = {
     "model.options.weights_sha256": "public weights",
     "run.timeout_seconds": "longest time of a round, in seconds",
     "pictures_per_patient": "pictures of a patient that a step looks at",
+    "sampling": "how it is drawn who is in a step",
     "objective.loss": "what training lowers",
     "objective.loss_graph": "own loss",
     "objective.loss_graph.operators": "operators of the own loss",

@@ -23,6 +23,11 @@ TRAINS = (
     "Trains the model {model} on this hospital's pictures: {steps} steps in all, each on a random draw of {share} of "
     "all {unit}s. Each {unit} adds at most a fixed amount to a step, then noise is added."
 )
+TRAINS_ALLOCATED = (
+    "Trains the model {model} on this hospital's pictures: {steps} steps in all, which are {passes} passes of {of} "
+    "steps. In each pass every {unit} is in exactly one step, which is drawn at random for each {unit} alone. Each "
+    "{unit} adds at most a fixed amount to a step, then noise is added."
+)
 TRAINS_ON_ALL = (
     "Trains the model {model} on this hospital's pictures: {steps} steps in all, each on all {unit}s. Each {unit} "
     "adds at most a fixed amount to a step, then noise is added. Nobody is drawn at random, and no draw is needed: "
@@ -133,6 +138,9 @@ def computed(plan: Plan, unit: str) -> Sentence:
         return said(TRAINS_OPENLY, model=plan.model.name, steps=plan.total_steps)
     if plan.sample_rate == 1:
         return said(TRAINS_ON_ALL, model=plan.model.name, steps=plan.total_steps, unit=unit)
+    if plan.allocated_over:
+        values = {"model": plan.model.name, "steps": plan.total_steps, "unit": unit}
+        return said(TRAINS_ALLOCATED, passes=plan.total_steps // plan.allocated_over, of=plan.allocated_over, **values)
     share = f"{100 * plan.sample_rate:.3g} %"
     return said(TRAINS, model=plan.model.name, steps=plan.total_steps, share=share, unit=unit)
 

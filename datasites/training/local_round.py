@@ -26,7 +26,7 @@ from datasites.training.losses import loss_of
 from datasites.training.models import build_undrawn, check_weights, load_weights, read_weights
 from datasites.training.pictures.data import LabelledPictures, check_augmentation
 from datasites.training.pictures.fitting import check_fit
-from datasites.training.pictures.sampler import poisson_steps
+from datasites.training.pictures.sampler import allocated_steps, poisson_steps
 from datasites.training.process_group.process_group import SINGLE_PROCESS, ProcessGroup
 from datasites.training.randomness.randomness import SecureRandom
 from datasites.training.strategy_terms import strategy_terms
@@ -53,8 +53,9 @@ def train_round(
     """Trains the global weights on the hospital's pictures for `plan.steps_per_round` steps.
 
     Guarantees:
-        With `plan.privacy`, the returned update is the outcome of exactly `plan.steps_per_round` Poisson-sampled
-        Gaussian steps at (noise_multiplier, sample_rate), per privacy unit of `pictures`: each drawn unit adds one
+        With `plan.privacy`, the returned update is the outcome of exactly `plan.steps_per_round` Gaussian steps at
+        (noise_multiplier, sample_rate), per privacy unit of `pictures`, whose units are drawn as `plan.sampling` says,
+        for each step or into one step of each epoch: each drawn unit adds one
         gradient, the mean over the pictures and views that the plan looks at, clipped to at most max_grad_norm, to a
         sum that is noised before anything else reads it. Scale and number of steps depend on the plan and the public
         size alone. What is computed has one shape, found on made-up pictures, so that no picture's gradient depends on
@@ -199,15 +200,7 @@ class PreparedTraining:
         random = SecureRandom() if random is None else random
         optimizer = _optimizer(plan, model, self.device)
         load = Loader(plan, pictures, random, self.device)
-        samples: Callable[[], Iterator[np.ndarray]] = partial(
-            poisson_steps,
-            pictures.units,
-            sample_rate=plan.sample_rate,
-            steps=plan.steps_per_round,
-            random=random,
-            pictures_each=plan.pictures_per_patient,
-            index=pictures.unit_index,
-        )
+        samples = _samples(plan, pictures, random)
         if self.private is None or plan.privacy is None:
             step = _plain_step(self, optimizer, load)
         else:
@@ -220,6 +213,23 @@ class PreparedTraining:
             progress(number + 1, plan.steps_per_round)
         trained = read_weights(model)
         return {name: trained[name] - np.asarray(self.global_weights[name]) for name in trained}
+
+
+def _samples(
+    plan: TrainingPlan, pictures: LabelledPictures, random: SecureRandom
+) -> Callable[[], Iterator[np.ndarray]]:
+    """What draws the pictures of each step, as the plan says."""
+    draw: Callable[..., Iterator[np.ndarray]] = partial(poisson_steps, sample_rate=plan.sample_rate)
+    if plan.allocated_over:
+        draw = partial(allocated_steps, steps_of_epoch=plan.allocated_over)
+    return partial(
+        draw,
+        pictures.units,
+        steps=plan.steps_per_round,
+        random=random,
+        pictures_each=plan.pictures_per_patient,
+        index=pictures.unit_index,
+    )
 
 
 def _optimizer(plan: TrainingPlan, model: nn.Module, device: str) -> torch.optim.SGD:

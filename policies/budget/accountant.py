@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from policies import validate
@@ -45,7 +46,7 @@ def plan_spend(plan: Plan) -> tuple[GaussianSteps, ...]:
     """What all rounds of a plan spend at one hospital; empty for a plan without differential privacy."""
     if plan.privacy is None:
         return ()
-    return (GaussianSteps(plan.privacy.noise_multiplier, plan.steps[0], plan.total_steps),)
+    return (replace(GaussianSteps(plan.privacy.noise_multiplier, *plan.steps), steps=plan.total_steps),)
 
 
 def round_spend(plan: Plan) -> GaussianSteps | None:

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from policies import validate
 from policies.errors import PlanError
-
-MOST_ALLOCATED = 100
-"""Most steps of an epoch over which units are allocated: what one tells is computed within seconds up to here."""
+from policies.plans.rounds.sampling import MOST_ALLOCATED
 
 
 @dataclass(frozen=True, order=True)

@@ -24,6 +24,7 @@ from policies.budget.steps import GaussianSteps
 from policies.errors import PlanError, ReceiptInvalid
 from policies.ledger.receipt_contents import RECEIPT_VERSION, STATES, Receipt, RoundEntry
 from policies.plans.plan_json import canonical_json, sha256_text
+from policies.plans.rounds.sampling import POISSON, RANDOM_ALLOCATION, SAMPLINGS, steps_of_epoch
 
 __all__ = [
     "MAX_RECEIPT_BYTES",
@@ -161,7 +162,7 @@ def _check_consistent(receipt: Receipt) -> None:
     try:
         declared, rounds = _declared_round(plan), validate.integer("rounds", plan["rounds"], low=1, high=10**6)
         unit = plan["privacy"]["unit"] if declared else receipt.unit
-    except (PlanError, LookupError, TypeError, AttributeError, ValueError) as error:
+    except (PlanError, LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise ReceiptInvalid(_refusal("its plan does not read as one")) from error
     if unit != receipt.unit:
         _refuse("unit is not the plan's")
@@ -191,7 +192,10 @@ def _declared_round(plan: Mapping[str, Any]) -> GaussianSteps | None:
     if privacy is None:
         return None
     # A plan that draws no sample releases sums over everybody, once a round.
-    return GaussianSteps(privacy["noise_multiplier"], plan.get("sample_rate", 1.0), plan.get("steps_per_round", 1))
+    rate, steps = plan.get("sample_rate", 1.0), plan.get("steps_per_round", 1)
+    sampling = validate.choice("sampling", plan.get("sampling", POISSON), SAMPLINGS)
+    allocated = steps_of_epoch(rate) if sampling == RANDOM_ALLOCATION else 0
+    return GaussianSteps(privacy["noise_multiplier"], rate, steps, allocated)
 
 
 def _refusal(what: str) -> str:

@@ -33,6 +33,7 @@ class RoundEntry:
         steps: How many steps.
         update_digest: SHA-256 of the update that the round gave: of the bytes that left, in the plan's encoding; of no
             bytes where it gave none.
+        allocated_over: As for the accountant: with random allocation, the steps of an epoch; else 0, and not written.
     """
 
     round: int
@@ -40,6 +41,7 @@ class RoundEntry:
     sample_rate: float | None
     steps: int | None
     update_digest: str
+    allocated_over: int = 0
 
     def __post_init__(self) -> None:
         validate.integer("rounds.round", self.round, low=0, high=10**6)
@@ -52,9 +54,18 @@ class RoundEntry:
     def spend(self) -> GaussianSteps | None:
         """What the round spent; None without differential privacy."""
         if self.noise_multiplier is None and self.sample_rate is None and self.steps is None:
+            validate.integer("rounds.allocated_over", self.allocated_over, low=0, high=0)
             return None
         # One of them may still be None here; GaussianSteps refuses that by name.
-        return GaussianSteps(self.noise_multiplier, self.sample_rate, self.steps)  # type: ignore[arg-type]
+        numbers: Any = (self.noise_multiplier, self.sample_rate, self.steps, self.allocated_over)
+        return GaussianSteps(*numbers)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values in reading order, for JSON."""
+        values = asdict(self)
+        if not self.allocated_over:
+            del values["allocated_over"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -139,7 +150,7 @@ class Receipt:
         """Plain values in reading order, for JSON."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["plan"], values["versions"] = dict(self.plan), dict(self.versions)
-        values["rounds"] = [asdict(entry) for entry in self.rounds]
+        values["rounds"] = [entry.to_dict() for entry in self.rounds]
         return {"version": values.pop("version"), **values}
 
     @classmethod

@@ -203,8 +203,14 @@ class Reservation:
 
 
 def steps_to_json(part: GaussianSteps) -> dict[str, float | int]:
-    """Plain values, for JSON; the names are those of the constructor."""
-    return {"noise_multiplier": part.noise_multiplier, "sample_rate": part.sample_rate, "steps": part.steps}
+    """Plain values, for JSON; the names are those of the constructor. What is not allocated reads as it always did."""
+    allocated = {"allocated_over": part.allocated_over} if part.allocated_over else {}
+    return {
+        "noise_multiplier": part.noise_multiplier,
+        "sample_rate": part.sample_rate,
+        "steps": part.steps,
+        **allocated,
+    }
 
 
 def steps_of(entry: Entry) -> tuple[GaussianSteps, ...]:
@@ -263,12 +269,12 @@ def _steps(values: Any) -> GaussianSteps | None:
 
 
 def _within(spent: Iterable[GaussianSteps], envelope: Iterable[GaussianSteps]) -> bool:
-    """Whether `spent` has no more steps than `envelope` for any noise and sample rate."""
-    left: Counter[tuple[float, float]] = Counter()
+    """Whether `spent` has no more steps than `envelope` for any noise, sample rate and way of drawing."""
+    left: Counter[tuple[float, float, int]] = Counter()
     for part in envelope:
-        left[part.noise_multiplier, part.sample_rate] += part.steps
+        left[part.noise_multiplier, part.sample_rate, part.allocated_over] += part.steps
     for part in spent:
-        left[part.noise_multiplier, part.sample_rate] -= part.steps
+        left[part.noise_multiplier, part.sample_rate, part.allocated_over] -= part.steps
     return all(steps >= 0 for steps in left.values())
 
 

@@ -7,7 +7,7 @@ two requests, so its digest stands for what was approved.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 from policies import validate
@@ -16,9 +16,12 @@ from policies.plans import plan_json, ranges
 from policies.plans.model_spec import ModelSpec
 from policies.plans.objective.objective_spec import ObjectiveSpec
 from policies.plans.plan_json import canonical_json, sha256_text
+from policies.plans.rounds.run_spec import DEVICES, ENGINES, PRECISIONS, RunSpec
+from policies.plans.rounds.sampling import POISSON, RANDOM_ALLOCATION, SAMPLINGS, check_sampling, steps_of_epoch
 from policies.plans.server.server_spec import ServerSpec
 from policies.plans.words.statement import Statement, check_statement
 from policies.settings import setting
+from policies.versions.needs import added_in
 
 __all__ = [
     "AUGMENTATIONS",
@@ -30,6 +33,7 @@ __all__ = [
     "MAX_ROUNDS",
     "MAX_STEPS",
     "PRECISIONS",
+    "SAMPLINGS",
     "SCHEDULES",
     "UNITS",
     "ModelSpec",
@@ -44,9 +48,6 @@ __all__ = [
 UNITS = ("picture", "patient")
 SCHEDULES = ("constant", "cosine")
 AUGMENTATIONS = ("none", "flips", "flips_and_turns")
-DEVICES = ("auto", "cpu")
-ENGINES = ("book_keeping", "opacus")
-PRECISIONS = ("float32", "bfloat16")
 # How weights and updates travel; `policies.contracts.encodings` says what each does.
 ENCODINGS = ("none", "zstd", "fp16", "int8")
 LATE_UPDATES = ("weighted", "dropped")
@@ -81,57 +82,13 @@ class PrivacySpec:
 
 
 @dataclass(frozen=True)
-class RunSpec:
-    """Performance settings: they change how fast a run is, never how private. Each setting says what it is."""
-
-    device: str = setting("auto takes a GPU where one is leased, cpu never does", default="auto", choices=DEVICES)
-    physical_batch_size: int = setting(
-        "most pictures in memory at once; a step is computed in parts of that size, or smaller where memory is short",
-        default=64,
-    )
-    timeout_seconds: int = setting(
-        "wall clock for one round, then it fails; once for its preparation, before it is charged, once from then on",
-        default=3600,
-    )
-    engine: str = setting(
-        "what computes a private step's clipped sums: opacus, its hooks, takes more time and memory; results are equal",
-        default="book_keeping",
-        choices=ENGINES,
-    )
-    precision: str = setting(
-        "of a private step's model: bfloat16 is faster on GPUs; weights, norms, sums and noise are float32 or better",
-        default="float32",
-        choices=PRECISIONS,
-    )
-    batch_margin: float = setting(
-        "by how many standard deviations more pictures than expected a private step always computes, so that its time "
-        "does not tell how many were drawn; a larger draw takes longer, which is then seen",
-        default=5.0,
-        metadata=plan_json.ADDED_LATER,
-    )
-
-    def __post_init__(self) -> None:
-        validate.choice("run.device", self.device, DEVICES)
-        validate.integer("run.physical_batch_size", self.physical_batch_size, low=1, high=65_536)
-        validate.choice("run.engine", self.engine, ENGINES)
-        validate.choice("run.precision", self.precision, PRECISIONS)
-        if self.engine == "opacus" and self.precision != "float32":
-            raise PlanError(
-                f"run.engine 'opacus' computes in float32 only, got run.precision {self.precision!r}. "
-                "Use engine 'book_keeping'."
-            )
-        margin = validate.number("run.batch_margin", self.batch_margin, low=3, high=20)
-        object.__setattr__(self, "batch_margin", margin)
-        validate.integer("run.timeout_seconds", self.timeout_seconds, low=1, high=7 * 24 * 3600)
-
-
-@dataclass(frozen=True)
 class TrainingPlan:
     """One study at one hospital: what is trained, for how long, how privately.
 
     A round is `steps_per_round` optimiser steps of SGD; each step draws every privacy unit with probability
-    `sample_rate` (Poisson sampling). `privacy=None` trains without differential privacy, which a hospital
-    refuses unless its limits allow it. Settings that have a default say themselves what they are.
+    `sample_rate` (Poisson sampling), or each unit is drawn into one step of an epoch (random allocation).
+    `privacy=None` trains without differential privacy, which a hospital refuses unless its limits allow it. Settings
+    that have a default say themselves what they are.
 
     Attributes:
         study: Name of the study, the same at every hospital.
@@ -139,7 +96,7 @@ class TrainingPlan:
         model: Which model.
         rounds: Number of rounds that one approval covers.
         steps_per_round: Optimiser steps in one round at the hospital.
-        sample_rate: Poisson probability q that a unit joins a step, at most 1.
+        sample_rate: Probability q that a unit joins a step, at most 1.
         learning_rate: Of SGD, in the first round.
         privacy: The privacy settings, or None.
         run: The performance settings.
@@ -208,6 +165,13 @@ class TrainingPlan:
     )
     server: ServerSpec = field(default=ServerSpec(), metadata=plan_json.ADDED_LATER)
     objective: ObjectiveSpec = field(default=ObjectiveSpec(), metadata=plan_json.ADDED_LATER)
+    sampling: str = setting(
+        "who joins a step: poisson draws each unit for each step; random_allocation draws, for each unit, one step of "
+        "each epoch of 1 / sample_rate steps, which takes less noise; rounds are then whole epochs",
+        default="poisson",
+        choices=SAMPLINGS,
+        metadata=added_in((0, 3)),
+    )
 
     def __post_init__(self) -> None:
         validate.name("study", self.study)
@@ -251,6 +215,7 @@ class TrainingPlan:
         )
         self.objective.check_model(self.model)
         check_statement(self.statement)
+        check_sampling(self.sampling, sample_rate=self.sample_rate, steps_per_round=self.steps_per_round)
         validate.integer("pictures_per_patient", self.pictures_per_patient, low=1, high=MAX_PICTURES_PER_PATIENT)
         if self.pictures_per_patient > 1 and (self.privacy is None or self.privacy.unit != "patient"):
             raise PlanError(
@@ -275,9 +240,18 @@ class TrainingPlan:
         return math.fsum(map(self.learning_rate_at, range(begin, begin + self.steps_per_round)))
 
     @property
-    def steps(self) -> tuple[float, int]:
-        """(Poisson sample rate, Gaussian steps) of one round, for the accountant."""
-        return self.sample_rate, self.steps_per_round
+    def allocated_over(self) -> int:
+        """With random allocation, the steps of an epoch, of which each unit joins exactly one; 0 without."""
+        return steps_of_epoch(self.sample_rate) if self.sampling == RANDOM_ALLOCATION else 0
+
+    @property
+    def steps(self) -> tuple[float, int, int]:
+        """(Sample rate, Gaussian steps, steps of an epoch over which units are allocated) of one round."""
+        return self.sample_rate, self.steps_per_round, self.allocated_over
+
+    def shortened(self, steps: int) -> Self:
+        """The plan with at most so many steps a round, each with a draw of its own: to try it on made-up pictures."""
+        return replace(self, steps_per_round=min(steps, self.steps_per_round), sampling=POISSON)
 
     def to_json(self) -> str:
         """Canonical JSON: equal plans give equal text."""

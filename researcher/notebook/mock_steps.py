@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -53,7 +53,7 @@ def take_steps(mock: Mock, plan: TrainingPlan, dataset: DatasetInfo) -> Steps:
         WanwuError: What the round would fail with at a hospital.
     """
     pictures, weights = _pictures(mock, plan, dataset), initial_weights(plan.model, 0)
-    short = replace(plan, steps_per_round=min(STEPS, plan.steps_per_round))
+    short = plan.shortened(STEPS)
     prepared = prepare_round(short, 0, weights, public_size=dataset.public_size)
     ends = [time.monotonic()]
     update = prepared(pictures, progress=lambda done, total: ends.append(time.monotonic()))

@@ -150,6 +150,8 @@ def _plan(record: StudyRecord) -> dict[str, Fact]:
         "precision": Fact(plan.run.precision, _at(first, "plan/run/precision")),
         "engine": Fact(plan.run.engine, _at(first, "plan/run/engine")),
     }
+    if plan.allocated_over:
+        known["allocated_over"] = Fact(str(plan.allocated_over), _at(first, "plan/sampling"))
     if plan.model.options:
         known["model_options"] = Fact(_told(plan.model.options), _at(first, "plan/model/options"))
     if (privacy := plan.privacy) is not None:

@@ -8,12 +8,12 @@ from typing import Any
 from policies.answers import rounded
 from policies.budget.accountant import calibrate_noise, epsilon_spent, plan_spend
 from policies.budget.limits import PrivacyBudget
-from policies.budget.steps import GaussianSteps
 from policies.errors import FederationError, PlanError
 from policies.graphs.losses.own_loss import check_loss
 from policies.graphs.own_model import check_graph
 from policies.plans.model_options import check_features, check_options
 from policies.plans.releases import EvaluationPlan, GramPlan, ReleaseSpec, StatisticsPlan
+from policies.plans.rounds.sampling import RANDOM_ALLOCATION, check_sampling, steps_of_epoch
 from policies.plans.tokeniser import TEXT_MODELS, check_text
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from policies.settings import declared
@@ -112,6 +112,7 @@ def _training(settings: StudySettings, model: ModelSpec, datasets: Sequence[Data
     if settings.recipe == "none":
         rounds = settings.chosen("num_rounds")
         steps = max(1, round(settings.chosen("local_epochs") / settings.chosen("sample_rate")))
+        check_sampling(settings.sampling, sample_rate=settings.chosen("sample_rate"), steps_per_round=steps)
         return {
             "rounds": rounds,
             "steps_per_round": steps,
@@ -138,6 +139,7 @@ def _training(settings: StudySettings, model: ModelSpec, datasets: Sequence[Data
         delta=settings.delta,
         rounds=settings.num_rounds,
         augmentation=settings.augmentation,
+        sampling=settings.sampling,
         repetitions=settings.repetitions,
     )
     found = recipe.settings(delta=settings.delta, unit=unit)
@@ -160,7 +162,13 @@ def _privacy(settings: StudySettings, unit: str, steps: int) -> PrivacySpec | No
         if settings.epsilon is None:
             return None
         budget = PrivacyBudget(settings.epsilon, settings.delta)
-        noise = calibrate_noise(budget, sample_rate=settings.chosen("sample_rate"), steps=steps * settings.repetitions)
+        rate = settings.chosen("sample_rate")
+        noise = calibrate_noise(
+            budget,
+            sample_rate=rate,
+            steps=steps * settings.repetitions,
+            allocated_over=steps_of_epoch(rate) if settings.sampling == RANDOM_ALLOCATION else 0,
+        )
     return PrivacySpec(noise, settings.chosen("max_grad_norm"), settings.delta, unit)
 
 
@@ -190,8 +198,7 @@ def study_epsilon(plan: TrainingPlan) -> float | None:
     """
     if plan.privacy is None:
         return None
-    steps = GaussianSteps(plan.privacy.noise_multiplier, plan.sample_rate, plan.total_steps)
-    return epsilon_spent((steps,), plan.privacy.delta)
+    return epsilon_spent(plan_spend(plan), plan.privacy.delta)
 
 
 def cost_of_counts(plan: EvaluationPlan | StatisticsPlan | GramPlan) -> str:

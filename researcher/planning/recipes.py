@@ -14,6 +14,7 @@ from policies import validate
 from policies.budget.accountant import calibrate_noise
 from policies.budget.limits import PrivacyBudget
 from policies.errors import PlanError
+from policies.plans.rounds.sampling import MOST_ALLOCATED, POISSON, RANDOM_ALLOCATION, steps_of_epoch
 from policies.plans.training import MAX_ROUNDS, ModelSpec, PrivacySpec
 
 HEADS = ("features", "linear", "scattering_linear")
@@ -96,6 +97,7 @@ def auto(
     delta: float,
     rounds: int | None = None,
     augmentation: str = "none",
+    sampling: str = POISSON,
     repetitions: int = 1,
 ) -> Recipe:
     """Derives a study's settings. The same arguments always give the same recipe.
@@ -111,10 +113,11 @@ def auto(
         delta: At which epsilon is stated.
         rounds: Rounds, or None for as many as suit; with fewer, each has more steps.
         augmentation: Of the plan.
+        sampling: Of the plan; random allocation takes whole epochs in each round, so the steps nearest to these.
         repetitions: How many studies of this length the epsilon has to cover.
 
     Raises:
-        PlanError: No hospital, a size or a number of rounds under 1, or an unknown model.
+        PlanError: No hospital, a size or number of rounds under 1, an unknown model, or rounds too short to allocate.
         BudgetTooSmall: No noise keeps the study within the epsilon.
     """
     if not public_sizes:
@@ -127,9 +130,12 @@ def auto(
     rounds = _ROUNDS if rounds is None else validate.integer("rounds", rounds, low=1, high=MAX_ROUNDS)
     steps_per_round = max(1, round(kind.steps / rounds))
     rate = _sample_rate(public_sizes)
+    rate, steps_per_round, allocated = _drawn(sampling, rate, steps_per_round, most_rounds=kind.steps)
     steps, noise = rounds * steps_per_round, None
     if epsilon is not None:
-        noise = calibrate_noise(PrivacyBudget(epsilon, delta), sample_rate=rate, steps=steps * repetitions)
+        noise = calibrate_noise(
+            PrivacyBudget(epsilon, delta), sample_rate=rate, steps=steps * repetitions, allocated_over=allocated
+        )
     in_step = (noise or 0) * math.sqrt(len(public_sizes) * parameters) / (rate * sum(public_sizes))
     momentum = _momentum(rounds)
     return Recipe(
@@ -159,6 +165,20 @@ def _sample_rate(sizes: Sequence[int]) -> float:
     """A fifth of the units; more where that would be few, less where it would be more than is of use."""
     enough = min(_SAMPLE_RATE, _MOST_BATCH / sum(sizes))
     return _rounded(min(1.0, max(enough, _LEAST_BATCH / min(sizes))))
+
+
+def _drawn(sampling: str, rate: float, steps_per_round: int, *, most_rounds: int) -> tuple[float, int, int]:
+    """Sample rate, steps in a round and steps of an epoch: with random allocation the nearest that are whole epochs."""
+    if sampling != RANDOM_ALLOCATION:
+        return rate, steps_per_round, 0
+    epoch = min(MOST_ALLOCATED, max(2, steps_of_epoch(rate)))
+    if steps_per_round < epoch:
+        raise PlanError(
+            f"sampling 'random_allocation' takes whole epochs of {epoch} steps in each round, and recipe auto takes "
+            f"{steps_per_round} steps in each of so many rounds. Set num_rounds to at most {most_rounds // epoch}, or "
+            "leave sampling out."
+        )
+    return 1 / epoch, epoch * round(steps_per_round / epoch), epoch
 
 
 def _momentum(rounds: int) -> float:

@@ -13,6 +13,7 @@ from policies import validate
 from policies.errors import ConfigError
 from policies.plans.model_spec import GRAPH_MODEL
 from policies.plans.objective.objective_spec import ObjectiveSpec
+from policies.plans.rounds.sampling import POISSON
 from policies.plans.training import MAX_ROUNDS, RunSpec, ServerSpec, TrainingPlan
 from policies.plans.words.statement import STATEMENT, Statement
 from policies.settings import declared, setting, setting_of
@@ -85,6 +86,7 @@ class StudySettings:
     augmentation: str = _of_plan("augmentation")
     augmentation_multiplicity: int | None = _of_plan("augmentation_multiplicity", derived=True)
     pictures_per_patient: int = _of_plan("pictures_per_patient")
+    sampling: str = _of_plan("sampling")
     server_momentum: float | None = _of_plan("server_momentum", derived=True)
     server_averaging: float | None = _of_plan("server_averaging", derived=True)
     weights_encoding: str = _of_plan("weights_encoding")
@@ -111,6 +113,11 @@ class StudySettings:
                 raise ConfigError(f"{one.name} is derived by recipe {self.recipe}. Leave out one of the two.")
         if self.recipe == "few_rounds" and self.server != ServerSpec():
             raise ConfigError("The strategy is derived by recipe few_rounds, which is dp_fc. Leave out one of the two.")
+        if self.recipe == "few_rounds" and self.sampling != POISSON:
+            raise ConfigError(
+                "Everybody takes part in each step of recipe few_rounds: no unit is drawn, and sampling has nothing to "
+                "say. Leave out one of the two."
+            )
         if self.recipe == "few_rounds" and (self.loss_graph is not None or self.objective.is_own):
             raise ConfigError(
                 "The steps of recipe few_rounds were fixed for cross-entropy, whose slope is bounded and fades as a "

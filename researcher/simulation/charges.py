@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from policies.budget.accountant import epsilon_spent
-from policies.budget.steps import GaussianSteps
+from dataclasses import replace
+
+from policies.budget.accountant import epsilon_spent, plan_spend
 from policies.plans.training import TrainingPlan
 
 
@@ -37,6 +38,6 @@ class Charges:
         if privacy is None:
             return 0.0
         if rounds not in self._known:
-            steps = GaussianSteps(privacy.noise_multiplier, self._plan.sample_rate, rounds * self._plan.steps_per_round)
-            self._known[rounds] = epsilon_spent((steps,), privacy.delta)
+            spent = plan_spend(replace(self._plan, rounds=rounds))
+            self._known[rounds] = epsilon_spent(spent, privacy.delta)
         return self._known[rounds]

@@ -29,8 +29,9 @@ from datasites.training.pictures.data import LabelledPictures
 from datasites.training.releases.private_gram import gram_privately
 from policies.budget.accountant import epsilon_spent, plan_spend
 from policies.plans.releases import GramPlan, ReleaseSpec
-from policies.plans.training import ModelSpec, RunSpec, TrainingPlan
+from policies.plans.training import SAMPLINGS, ModelSpec, RunSpec, TrainingPlan
 from researcher.planning.few_rounds import few_rounds
+from researcher.planning.recipes import auto
 from researcher.strategies import ClientUpdate, DpFc, FeatureGram, Strategy
 from researcher.studies.study import strategy_of
 
@@ -40,11 +41,23 @@ RUN = RunSpec(device="cpu", physical_batch_size=256)
 
 
 def plans_for(
-    model: ModelSpec, hospitals: Mapping[str, LabelledPictures], epsilon: float, releases: int, unit: str
+    model: ModelSpec,
+    hospitals: Mapping[str, LabelledPictures],
+    epsilon: float,
+    releases: int,
+    unit: str,
+    sampling: str | None = None,
 ) -> tuple[TrainingPlan, GramPlan | None]:
-    """A study's plan, and that of its Gram matrix where it steps by one; together they cost at most epsilon."""
+    """A study's plan, and that of its Gram matrix where it steps by one; together they cost at most epsilon.
+
+    With a sampling it is recipe auto's in so many rounds, of whole epochs.
+    """
     sizes = [own.public_size for own in hospitals.values()]
-    if releases == AUTO:
+    if sampling is not None:
+        recipe = auto(model, sizes, epsilon=epsilon, delta=DELTA, rounds=releases, sampling=sampling)
+        values = recipe.settings(delta=DELTA, unit=unit)
+        plan, gram = TrainingPlan("bench", "pictures", model, run=RUN, sampling=sampling, **values), None
+    elif releases == AUTO:
         plan, gram = plan_for(model, sizes, epsilon, unit, 1), None
     else:
         found = few_rounds(model, sizes, epsilon=epsilon, delta=DELTA, rounds=releases)
@@ -85,7 +98,9 @@ def _with_gram(plan: TrainingPlan, gram: GramPlan, hospitals: Mapping[str, Label
     )
 
 
-def row_of(dataset: str, epsilon: float, releases: int, options: argparse.Namespace) -> dict[str, Any]:
+def row_of(
+    dataset: str, epsilon: float, releases: int, options: argparse.Namespace, sampling: str | None = None
+) -> dict[str, Any]:
     """Runs every seed of one row."""
     accuracies, seconds = [], 0.0
     for seed in range(options.seeds):
@@ -93,7 +108,8 @@ def row_of(dataset: str, epsilon: float, releases: int, options: argparse.Namesp
         train, judged = held_back(train, seed) if options.validation else (train, load(dataset, "test"))
         hospitals, classes = hospitals_of(train, options.unit), int(train.labels.max()) + 1
         model = ModelSpec(MODEL, train.images.shape[1:], classes)
-        weights, took = run_study(*plans_for(model, hospitals, epsilon, releases, options.unit), hospitals, seed)
+        plan, gram = plans_for(model, hospitals, epsilon, releases, options.unit, sampling)
+        weights, took = run_study(plan, gram, hospitals, seed)
         counts = confusion_matrix(judged.labels, predict(model, weights, judged.images).argmax(axis=1), classes)
         accuracies.append(float(accuracy(counts)))
         seconds += took
@@ -105,12 +121,15 @@ def row_of(dataset: str, epsilon: float, releases: int, options: argparse.Namesp
         "accuracy_std": float(np.std(accuracies)),
         "seconds": seconds / options.seeds,
         "seeds": options.seeds,
-        "recipe": "auto" if releases == AUTO else "few_rounds",
+        "recipe": "auto" if releases == AUTO or sampling else "few_rounds",
+        "noise_multiplier": plan.privacy.noise_multiplier if plan.privacy else None,
+        "sampling": plan.sampling,
         "split": "validation" if options.validation else "test",
         "unit": options.unit,
     }
     print(
-        f"{dataset:<12} epsilon {epsilon:<4g} {releases:>3} releases by {row['recipe']:<10} accuracy "
+        f"{dataset:<12} epsilon {epsilon:<4g} {releases:>3} releases by {row['recipe']:<10} ({row['sampling']}, noise "
+        f"{row['noise_multiplier']:g}) accuracy "
         f"{row['accuracy_mean']:.3f} ± {row['accuracy_std']:.3f} ({row['seconds']:.0f} s of processor time each)",
         flush=True,
     )
@@ -128,6 +147,7 @@ def main() -> int:
     parser.add_argument("--unit", default="picture", choices=("picture", "patient"), help="whom epsilon protects")
     parser.add_argument("--validation", action="store_true", help="judge on a part of train.npz, not on test.npz")
     parser.add_argument("--anew", action="store_true", help="compute features in each step, as hospitals do")
+    parser.add_argument("--samplings", nargs="+", default=[], choices=SAMPLINGS, help="of recipe auto in whole epochs")
     options = parser.parse_args()
     if missing := [name for name in options.datasets if not (DATA / name / "train.npz").exists()]:
         print(f"No pictures: {', '.join(missing)} should be in {DATA}. Set WANWU_REAL_DATA to their folder.")
@@ -140,7 +160,8 @@ def main() -> int:
     for dataset in options.datasets:
         for epsilon in options.epsilons:
             for releases in options.releases:
-                rows.append(row_of(dataset, epsilon, releases, options))
+                for sampling in options.samplings or [None]:
+                    rows.append(row_of(dataset, epsilon, releases, options, sampling))
                 options.out.write_text(json.dumps(rows, indent=1) + "\n")
     return 0
 

@@ -34,7 +34,8 @@ def signed(name: str, plan: TrainingPlan = PLAN, rounds: int = ROUNDS, **changes
     """A hospital's receipt of so many rounds of a plan."""
     spend = round_spend(plan)
     counted = (spend.noise_multiplier, spend.sample_rate, spend.steps) if spend else (None, None, None)
-    entries = tuple(RoundEntry(at, *counted, sha256_text(f"{name} {at}")) for at in range(rounds))
+    over = spend.allocated_over if spend else 0
+    entries = tuple(RoundEntry(at, *counted, sha256_text(f"{name} {at}"), over) for at in range(rounds))
     delta = plan.privacy.delta if plan.privacy else None
     spent = [entry.spend for entry in entries if entry.spend]
     values = {

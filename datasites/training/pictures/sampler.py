@@ -1,4 +1,6 @@
-"""Poisson sampling of the units of a step. Neither the batches nor their sizes cross the hospital's boundary.
+"""Sampling of the units of a step: Poisson's, or random allocation over the steps of an epoch.
+
+Neither the batches nor their sizes cross the hospital's boundary.
 
 Sampling by privacy unit: a unit with many pictures is drawn as often as one with a single picture.
 """
@@ -43,10 +45,51 @@ def poisson_steps(
     """
     index = UnitIndex.of(units) if index is None else index
     for _ in range(steps):
-        drawn = np.flatnonzero(random.bernoulli(sample_rate, index.num_units))
-        first = index.starts[drawn]
-        counts = index.starts[drawn + 1] - first
-        yield index.by_unit[first[:, None] + _some_of(counts, pictures_each, random)]
+        yield _pictures(index, random.bernoulli(sample_rate, index.num_units), pictures_each, random)
+
+
+def allocated_steps(
+    units: np.ndarray,
+    *,
+    steps_of_epoch: int,
+    steps: int,
+    random: SecureRandom,
+    pictures_each: int = 1,
+    index: UnitIndex | None = None,
+) -> Iterator[np.ndarray]:
+    """Yields the pictures of each step, where each unit joins exactly one step of each epoch.
+
+    Guarantees:
+        Exactly `steps` batches, whatever the data. In each epoch, every unit is in exactly one batch, each equally
+        likely (to within 2^-46), drawn independently of all other units and epochs; and contributes exactly
+        `pictures_each` of its own pictures to it, as in `poisson_steps`. Batches that happen to be empty are yielded.
+
+    Args:
+        units: As `poisson_steps`, like those that are not named here.
+        steps_of_epoch: At least 1; `steps` is a multiple of it.
+        steps: Likewise.
+        random: Likewise.
+        pictures_each: Likewise.
+        index: Likewise.
+
+    Yields:
+        int64, (B, pictures_each), as `poisson_steps`.
+    """
+    if steps % steps_of_epoch:
+        raise ValueError(f"{steps} steps are no whole epochs of {steps_of_epoch}")
+    index = UnitIndex.of(units) if index is None else index
+    for _ in range(steps // steps_of_epoch):
+        allocated = random.integers(np.full(index.num_units, steps_of_epoch, dtype=np.int64))
+        for step in range(steps_of_epoch):
+            yield _pictures(index, allocated == step, pictures_each, random)
+
+
+def _pictures(index: UnitIndex, joins: np.ndarray, each: int, random: SecureRandom) -> np.ndarray:
+    """Pictures of the units that join a step, bool (U,): int64, (B, each)."""
+    drawn = np.flatnonzero(joins)
+    first = index.starts[drawn]
+    counts = index.starts[drawn + 1] - first
+    return index.by_unit[first[:, None] + _some_of(counts, each, random)]
 
 
 def _some_of(counts: np.ndarray, each: int, random: SecureRandom) -> np.ndarray:

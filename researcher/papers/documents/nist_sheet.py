@@ -87,7 +87,13 @@ SECTIONS = (
             Line(
                 "Units are drawn anew for each step, each alone with probability {sample_rate} (Poisson), from "
                 "cryptographic randomness. The sample is not told.",
+                unless="allocated_over",
                 rests_on=(rests_on.SAMPLING, rests_on.CHACHA),
+            ),
+            Line(
+                "Each unit is in exactly one of every {allocated_over} steps, drawn anew for each unit and each "
+                "{allocated_over} steps from cryptographic randomness (random allocation). The sample is not told.",
+                rests_on=(rests_on.ALLOCATION, rests_on.CHACHA),
             ),
             Line(
                 "A step that draws nobody is taken, noised and counted like any other.",

@@ -121,6 +121,16 @@ def test_however_many_pictures_of_a_patient_are_looked_at_they_move_a_step_by_th
     assert distance(train_round(patient, 0, weights, without), nobody) <= 0.2 / 3 * 1.0001
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_with_random_allocation_a_unit_moves_exactly_one_step_of_each_epoch(seed):
+    two = {"sampling": "random_allocation", "sample_rate": 0.5, "steps_per_round": 4, "learning_rate": 1e-3}
+    update = train_round(
+        plan(**two, privacy=ALMOST_NO_NOISE), 0, ZERO, two_pixels((1.5, 0.5, 1), public_size=3), random=random(seed)
+    )
+    # Two epochs: twice the bound, over the batch that is expected; the bound is kept with a small margin.
+    assert np.linalg.norm(update["head.weight"]) == pytest.approx(1e-3 * 2 * 0.1 / (0.5 * 3), rel=0.01)
+
+
 def test_steps_on_empty_batches_are_taken_noised_and_counted():
     size = 64
     model = ModelSpec("linear", (size, size, 1), 2, {"bias": False})

@@ -1,4 +1,4 @@
-"""Poisson sampling of privacy units."""
+"""Sampling of privacy units: Poisson's, and random allocation over the steps of an epoch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from datasites.training.pictures.sampler import poisson_steps
+from datasites.training.pictures.sampler import allocated_steps, poisson_steps
 from datasites.training.pictures.unit_index import UnitIndex
 from datasites.training.randomness.randomness import SecureRandom
 
@@ -98,3 +98,48 @@ def test_each_set_of_a_units_pictures_is_as_likely_as_the_others():
     pairs = np.sort(drawn[MIXED[drawn[:, 0]] == 1], axis=1)
     _, counts = np.unique(pairs, axis=0, return_counts=True)
     assert len(counts) == 10 and stats.chisquare(counts).pvalue > 1e-3
+
+
+# --- random allocation ----------------------------------------------------------------------------------------
+
+
+def allocated(units, steps_of_epoch, steps, seed=1, **form):
+    random = SecureRandom.for_tests(seed)
+    return list(allocated_steps(units, steps_of_epoch=steps_of_epoch, steps=steps, random=random, **form))
+
+
+def test_every_unit_is_in_exactly_one_step_of_each_epoch():
+    batches = allocated(MIXED, 4, 400)
+    assert len(batches) == 400
+    for first in range(0, 400, 4):
+        joined = np.concatenate([MIXED[batch[:, 0]] for batch in batches[first : first + 4]])
+        assert sorted(joined) == [0, 1, 2]
+
+
+def test_each_step_of_an_epoch_is_as_likely_for_every_unit():
+    epochs, counts = 2000, np.zeros((40, 5))
+    for number, batch in enumerate(allocated(ONE_EACH, 5, 5 * epochs)):
+        counts[batch[:, 0], number % 5] += 1
+    assert counts.sum(axis=1).tolist() == [epochs] * 40
+    assert min(stats.chisquare(row).pvalue for row in counts) > 1e-3 / 40
+
+
+def test_units_and_epochs_are_allocated_independently():
+    units = np.arange(10_000)
+    batches = [set(batch[:, 0].tolist()) for batch in allocated(units, 2, 4)]
+    assert stats.binomtest(len(batches[0] & batches[2]), 10_000, 0.25).pvalue > 1e-3
+    sizes = np.array([len(batch) for batch in allocated(ONE_EACH, 5, 5 * 2000)][::5])
+    assert abs(sizes.var() / (40 * 0.2 * 0.8) - 1) < 5 * np.sqrt(2 / 2000), "each step is as large as Poisson's"
+    neighbours = np.array([[0 in batch, 1 in batch] for batch in allocated(ONE_EACH, 2, 4000)][::2])
+    assert stats.binomtest(int((neighbours[:, 0] == neighbours[:, 1]).sum()), 2000, 0.5).pvalue > 1e-3
+
+
+def test_an_allocated_unit_has_as_many_of_its_pictures_looked_at_as_asked_for():
+    for batch in allocated(MIXED, 2, 200, pictures_each=3):
+        assert batch.shape[1] == 3
+        assert all(len(set(MIXED[row])) == 1 for row in batch)
+
+
+def test_a_part_of_an_epoch_is_refused():
+    with pytest.raises(ValueError, match="no whole epochs of 4"):
+        allocated(MIXED, 4, 6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from policies.budget.accountant import GaussianSteps, epsilon_spent
 from policies.budget.limits import DatasetLimits, PrivacyBudget
 from policies.errors import BudgetExceeded, LimitExceeded, NotReserved, PlanError, RequestAltered, RoundRefused
 from policies.ledger.ledger import Ledger
-from policies.ledger.reservations import NOTHING_LEFT
+from policies.ledger.reservations import NOTHING_LEFT, steps_to_json
 
 # --- reserving -----------------------------------------------------------------------------------------------
 
@@ -278,6 +279,24 @@ def test_rounds_together_never_exceed_the_envelope(ledger: Ledger) -> None:
         start(ledger, "one", 1, 11)
     start(ledger, "one", 1, 10)
     assert ledger.spent("one") == (steps(40),)
+
+
+def test_what_was_reserved_as_allocated_starts_as_that_alone(ledger: Ledger) -> None:
+    allocated = GaussianSteps(1.0, 0.1, 40, 10)
+    held = reserve(ledger, "one", 40, spend=(allocated,))
+    assert held.spend == (allocated,)
+    with pytest.raises(NotReserved, match="more than is left"):
+        start(ledger, "one", 0, 10)
+    ledger.start(request_id="one", round_index=0, spend=replace(allocated, steps=10), weights_digest=WEIGHTS)
+    assert ledger.spent("one") == (replace(allocated, steps=10),)
+    reserve(ledger, "two", 40, study="other")
+    assert set(ledger.history(FINGERPRINT)) == {allocated, steps(40)}
+
+
+def test_steps_that_are_not_allocated_are_written_as_they_always_were() -> None:
+    written = {"noise_multiplier": 1.0, "sample_rate": 0.1, "steps": 40}
+    assert steps_to_json(steps(40)) == written
+    assert steps_to_json(GaussianSteps(1.0, 0.1, 40, 10)) == {**written, "allocated_over": 10}
 
 
 def test_less_noise_than_reserved_does_not_start(ledger: Ledger) -> None:

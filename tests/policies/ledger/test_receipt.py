@@ -41,7 +41,7 @@ RELEASES = ReleaseSpec(20.0, 1e-5, "patient")
 def entry(index: int, plan: TrainingPlan | EvaluationPlan | StatisticsPlan = PLAN) -> RoundEntry:
     spend = round_spend(plan)
     counted = (spend.noise_multiplier, spend.sample_rate, spend.steps) if spend else (None, None, None)
-    return RoundEntry(index, *counted, sha256_text(f"update {index}"))
+    return RoundEntry(index, *counted, sha256_text(f"update {index}"), spend.allocated_over if spend else 0)
 
 
 def of_plan(plan: TrainingPlan | EvaluationPlan | StatisticsPlan = PLAN, *indices: int, **changes: object) -> Receipt:
@@ -384,6 +384,42 @@ def test_a_rounds_spend_is_what_the_accountant_counts():
     assert entry(0).spend == GaussianSteps(4.0, 0.1, 10)
     assert RECEIPT.spend == (GaussianSteps(4.0, 0.1, 20),)
     assert entry(0, OPEN_PLAN).spend is None
+
+
+ALLOCATED = replace(PLAN, sampling="random_allocation")
+
+
+def test_a_receipt_of_random_allocation_comes_back_and_states_less_epsilon() -> None:
+    receipt = of_plan(ALLOCATED, 0, 1)
+    text = sign(receipt, SEED)
+    assert verify(text, KEY) == receipt
+    assert receipt.spend == (GaussianSteps(4.0, 0.1, 20, 10),)
+    assert receipt.epsilon is not None and RECEIPT.epsilon is not None and receipt.epsilon < RECEIPT.epsilon
+    assert text.count('"allocated_over": 10') == 2
+
+
+def test_a_receipt_of_poisson_sampling_is_written_as_it_always_was() -> None:
+    assert "allocated_over" not in TEXT
+
+
+def test_a_round_counted_as_allocated_that_its_plan_draws_step_by_step_is_refused(monkeypatch) -> None:
+    rounds = tuple(replace(one, allocated_over=10) for one in RECEIPT.rounds)
+    for wrong in (replace(RECEIPT, rounds=rounds), replace(of_plan(ALLOCATED, 0, 1), rounds=RECEIPT.rounds)):
+        with pytest.raises(ReceiptInvalid, match="did not run with the noise"):
+            verify(signed_anyway(wrong, monkeypatch), KEY)
+
+
+def test_an_open_round_has_no_allocation() -> None:
+    with pytest.raises(PlanError, match="allocated_over"):
+        RoundEntry(0, None, None, None, "a" * 64, 10)
+
+
+@pytest.mark.parametrize("change", [{"sampling": "shuffled"}, {"sample_rate": 0.0}, {"steps_per_round": 7}], ids=str)
+def test_a_plan_whose_sampling_does_not_read_is_refused(change: dict[str, object], monkeypatch) -> None:
+    plan = {**json.loads(ALLOCATED.to_json()), **change}
+    wrong = replace(of_plan(ALLOCATED, 0), plan=plan, plan_digest=sha256_text(canonical_json(plan)))
+    with pytest.raises(ReceiptInvalid, match="its plan does not read"):
+        verify(signed_anyway(wrong, monkeypatch), KEY)
 
 
 def test_a_receipts_odds_are_reckoned_from_its_own_rounds() -> None:

@@ -31,6 +31,7 @@ from policies.plans.training import (
     canonical_json,
 )
 from policies.plans.words.statement import Statement
+from policies.versions.needs import needs
 
 MODEL = ModelSpec("small_cnn", (28, 28, 3), 4, {"width": 16, "groups": 4})
 PLAN = TrainingPlan(
@@ -43,6 +44,7 @@ PLAN = TrainingPlan(
     learning_rate=0.5,
     privacy=PrivacySpec(2.0, 1.0, 1e-5, "patient"),
 )
+ALLOCATED: dict[str, Any] = {"sampling": "random_allocation", "sample_rate": 0.2, "steps_per_round": 10}
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -177,8 +179,40 @@ def test_every_field_of_a_plan_is_covered_by_the_digest() -> None:
         late_updates="dropped",
         server=ServerSpec("krum"),
         objective=ObjectiveSpec("ordinal"),
+        **ALLOCATED,
     )
     assert {f.name for f in fields(TrainingPlan)} | {"kind", "version"} == set(json.loads(everything.to_json()))
+
+
+def test_random_allocation_reads_back_and_asks_for_release_0_3() -> None:
+    plan = replace(PLAN, **ALLOCATED)
+    assert TrainingPlan.from_json(plan.to_json()) == plan
+    assert (plan.allocated_over, plan.steps) == (5, (0.2, 10, 5))
+    assert [(need.field, need.minor) for need in needs(plan)] == [("sampling", (0, 3))]
+    assert (PLAN.allocated_over, list(needs(PLAN))) == (0, [])
+    assert "sampling" not in PLAN.to_json()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"sample_rate": 0.3}, "1 over a whole number of steps"),
+        ({"sample_rate": 1.0}, "from 2 to 100"),
+        ({"sample_rate": 1 / 101, "steps_per_round": 101}, "from 2 to 100"),
+        ({"steps_per_round": 7}, "multiple of 5"),
+        ({"sampling": "shuffled"}, "poisson, random_allocation"),
+    ],
+    ids=str,
+)
+def test_random_allocation_takes_whole_epochs_in_each_round(change: dict[str, Any], told: str) -> None:
+    with pytest.raises(PlanError, match=told):
+        replace(PLAN, **{**ALLOCATED, **change})
+
+
+def test_a_plan_is_shortened_to_steps_that_each_have_a_draw_of_their_own() -> None:
+    short = replace(PLAN, **ALLOCATED).shortened(3)
+    assert (short.steps_per_round, short.sampling, short.sample_rate) == (3, "poisson", 0.2)
+    assert PLAN.shortened(10**6) == PLAN
 
 
 def test_a_strategy_reads_back_and_the_one_that_plans_always_had_is_left_out() -> None:

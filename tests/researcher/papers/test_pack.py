@@ -468,3 +468,13 @@ def test_the_bill_of_materials_is_valid_cyclonedx() -> None:
     from cyclonedx.validation import json as validation
 
     assert validation.JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill_of_materials()) is None
+
+
+def test_the_sheet_says_how_units_were_drawn(pack: Path, tmp_path: Path) -> None:
+    plan = replace(PLAN, sampling="random_allocation")
+    write_pack(write_study(tmp_path / "allocated", plan), tmp_path / "other", WORDS)
+    sheet = "nist-sp-800-226.md"
+    assert "(Poisson)" in (pack / sheet).read_text()
+    other = (tmp_path / "other" / sheet).read_text()
+    assert "(Poisson)" not in other
+    assert "exactly one of every 10 steps" in other

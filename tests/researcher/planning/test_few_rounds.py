@@ -66,7 +66,7 @@ def test_every_value_of_the_recipe_stands_in_the_plan():
     expected = few_rounds(plan.model, [2000, 700], epsilon=3.0, delta=DELTA)
     for name, value in expected.settings(delta=DELTA, unit="patient").items():
         assert getattr(plan, name) == value, name
-    assert (plan.steps, plan.total_steps, plan.server.strategy) == ((1.0, 1), 20, "dp_fc")
+    assert (plan.steps, plan.total_steps, plan.server.strategy) == ((1.0, 1, 0), 20, "dp_fc")
     assert plan.privacy is not None
     assert plan.privacy.unit == "patient"
 

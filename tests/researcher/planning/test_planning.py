@@ -21,7 +21,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from researcher.cli.program import make_program
     from researcher.cli.study_options import study_settings_of
     from researcher.hospitals.hospital import DatasetInfo
-    from researcher.planning.planning import StudySettings, make_plan
+    from researcher.planning.planning import StudySettings, make_plan, study_epsilon
 
 DATASETS = [DatasetInfo("north", "cells", ("a", "b"), (8, 8, 1), "picture", 500, {})]
 
@@ -92,3 +92,21 @@ def test_the_kind_of_labels_is_taken_from_the_schema() -> None:
     study = StudySettings(model="linear", noise_multiplier=2.0)
     assert make_plan(study, [replace(DATASETS[0], label_kind="multi")]).model.label_kind == "multi"
     assert make_plan(study, DATASETS).model.label_kind == "single"
+
+
+def test_the_option_for_random_allocation_ends_in_the_plan_and_takes_less_noise() -> None:
+    given = ["submit", "--model", "linear", "--sample_rate", "0.2", "--local_epochs", "2"]
+    poisson = make_plan(study_settings_of(understood(make_program(), given)), DATASETS)
+    options = understood(make_program(), [*given, "--sampling", "random_allocation"])
+    plan = make_plan(study_settings_of(options), DATASETS)
+    assert TrainingPlan.from_json(plan.to_json()).sampling == "random_allocation"
+    assert (plan.steps_per_round, plan.allocated_over) == (10, 5) == (poisson.steps_per_round, 5)
+    assert plan.privacy is not None and poisson.privacy is not None
+    assert plan.privacy.noise_multiplier < 0.99 * poisson.privacy.noise_multiplier
+    assert 0.98 * 3.0 < (study_epsilon(plan) or 0) <= 3.0
+
+
+@pytest.mark.parametrize("further", [{"local_epochs": 0.5}, {"sample_rate": 0.15}], ids=str)
+def test_random_allocation_of_a_part_of_an_epoch_gets_no_plan(further: dict[str, Any]) -> None:
+    with pytest.raises(PlanError, match="random_allocation"):
+        make_plan(StudySettings(model="linear", sampling="random_allocation", **further), DATASETS)

@@ -162,3 +162,24 @@ def test_an_option_that_the_recipe_derives_is_refused_beside_it(value):
     assert study_settings_of(understood(make_program(), arguments)).recipe == "auto"
     with pytest.raises(ConfigError, match="learning_rate is derived by recipe auto"):
         study_settings_of(understood(make_program(), [*arguments, "--learning_rate", value]))
+
+
+def test_with_random_allocation_rounds_are_whole_epochs_at_less_noise():
+    poisson = auto(SCATTERING, SIZES, epsilon=3.0, delta=DELTA, rounds=20)
+    recipe = auto(SCATTERING, SIZES, epsilon=3.0, delta=DELTA, rounds=20, sampling="random_allocation")
+    assert (recipe.steps_per_round, recipe.sample_rate) == (5, 0.2) == (poisson.steps_per_round, poisson.sample_rate)
+    assert recipe.noise_multiplier < 0.98 * poisson.noise_multiplier
+    assert recipe.learning_rate > poisson.learning_rate
+    plan = make_plan(
+        StudySettings(model="linear", recipe="auto", num_rounds=20, epsilon=3.0, sampling="random_allocation"),
+        [dataset(2000)],
+    )
+    assert plan.allocated_over == 5
+    assert study_epsilon(plan) <= 3.0
+
+
+def test_rounds_that_are_too_short_to_allocate_are_refused():
+    with pytest.raises(PlanError, match="Set num_rounds to at most 20"):
+        auto(SCATTERING, SIZES, epsilon=3.0, delta=DELTA, sampling="random_allocation")
+    with pytest.raises(ConfigError, match="sampling has nothing to say"):
+        StudySettings(recipe="few_rounds", sampling="random_allocation")

@@ -1,0 +1,1 @@
+"""What of a plan says how a round runs at a hospital: its performance settings, and who joins a step."""
