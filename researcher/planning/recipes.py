@@ -129,8 +129,7 @@ def auto(
     shorter = math.sqrt(model.num_classes) if model.label_kind == "multi" else 1.0  # gradients, as many findings divide
     rounds = _ROUNDS if rounds is None else validate.integer("rounds", rounds, low=1, high=MAX_ROUNDS)
     steps_per_round = max(1, round(kind.steps / rounds))
-    rate = _sample_rate(public_sizes)
-    rate, steps_per_round, allocated = _drawn(sampling, rate, steps_per_round, most_rounds=kind.steps)
+    rate, steps_per_round, allocated = _drawn(sampling, _sample_rate(public_sizes), steps_per_round, kind.steps)
     steps, noise = rounds * steps_per_round, None
     if epsilon is not None:
         noise = calibrate_noise(
@@ -167,7 +166,7 @@ def _sample_rate(sizes: Sequence[int]) -> float:
     return _rounded(min(1.0, max(enough, _LEAST_BATCH / min(sizes))))
 
 
-def _drawn(sampling: str, rate: float, steps_per_round: int, *, most_rounds: int) -> tuple[float, int, int]:
+def _drawn(sampling: str, rate: float, steps_per_round: int, most_rounds: int) -> tuple[float, int, int]:
     """Sample rate, steps in a round and steps of an epoch: with random allocation the nearest that are whole epochs."""
     if sampling != RANDOM_ALLOCATION:
         return rate, steps_per_round, 0

@@ -1,1 +1,1 @@
-"""What of a plan says how a round runs at a hospital: its performance settings, and who joins a step."""
+"""Parts of a plan that say how a round runs at a hospital: performance settings, and who joins a step."""
