@@ -26,6 +26,9 @@ PREFIX = "/wanwu/v1"
 _ANSWER_SECONDS = 10.0
 # HTTP: the range begins at the end of the file, or behind it.
 _NOTHING_BEHIND = 416
+# A download that breaks off sooner is left to whoever waits for it: it is not asked for again at once.
+_PROGRESS_BYTES = 1 << 16
+_MOST_DIGITS = 15  # of a size
 
 
 class DatasiteClient:
@@ -177,36 +180,47 @@ class DatasiteClient:
         with HashedFile(file) as coming:
             while True:
                 begun = coming.size
+                broken = DatasiteUnreachable(
+                    f"{self.url} sends its update in parts that are too small. Ask for it again."
+                )
                 try:
-                    self._download(digest, coming, max_bytes)
-                    break
-                except DatasiteUnreachable:
-                    if coming.size <= begun:
-                        raise
+                    if self._download(digest, coming, max_bytes):
+                        break
+                except DatasiteUnreachable as error:
+                    broken = error
+                if coming.size < begun + _PROGRESS_BYTES:
+                    raise broken
         if coming.digest != digest:
             file.unlink()
             raise FederationError(f"{self.url} sent an update that does not have its digest. Ask for it again.")
         return coming.size
 
-    def _download(self, digest: str, coming: HashedFile, max_bytes: int) -> None:
-        """Appends the bytes that are not there yet; writes the file anew if the datasite sends it whole."""
+    def _download(self, digest: str, coming: HashedFile, max_bytes: int) -> bool:
+        """Appends the bytes that are not there yet; writes the file anew if the datasite sends it whole.
+
+        Returns:
+            Whether that was all: something on the way may hand out ranges in parts.
+        """
         path = f"{PREFIX}/blobs/{digest}"
         headers = {**sign(self._seed, "GET", path), "accept-encoding": "identity"}
         if coming.size:
             headers["range"] = f"bytes={coming.size}-"
         with self._channel.stream("GET", path, headers=headers) as answer:
             if answer.status_code == _NOTHING_BEHIND:
-                return
+                return True
             if answer.status_code >= 400:
                 raise answered_error(whole(answer))
-            if not answer.headers.get("content-range", "").startswith(f"bytes {coming.size}-"):
+            told = answer.headers.get("content-range", "")
+            if not told.startswith(f"bytes {coming.size}-"):
                 coming.begin_again()
             for chunk in answer.iter_bytes():
                 if coming.size + len(chunk) > max_bytes:
-                    coming.path.unlink()
+                    coming.path.unlink(missing_ok=True)
                     raise FederationError(f"{self.url} sent more than {max_bytes} bytes for an update.")
                 coming.write(chunk)
                 self.bytes_moved += len(chunk)
+        whole_size = told.rpartition("/")[2][:_MOST_DIGITS]
+        return not whole_size.isdecimal() or coming.size >= int(whole_size)
 
     def _poll(self, path: str, seen: int, wait_seconds: float) -> RunAnswer:
         path = f"{path}?seen={seen}&wait={wait_seconds:g}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 _CHUNK_BYTES = 1 << 20
 
@@ -14,7 +14,7 @@ class HashedFile:
     """A file that is written from its end on, with the SHA-256 of all its bytes."""
 
     def __init__(self, path: Path) -> None:
-        """Opens the file, or makes it; what it holds is read once.
+        """Opens the file, if there is one; what it holds is read once. It is made with its first byte.
 
         Args:
             path: Where it is.
@@ -24,8 +24,8 @@ class HashedFile:
         """
         self.path, self.size = path, 0
         self._running = hashlib.sha256()
-        self._stream = path.open("r+b" if path.exists() else "w+b")
-        while chunk := self._stream.read(_CHUNK_BYTES):
+        self._stream: BinaryIO | None = path.open("r+b") if path.exists() else None
+        while self._stream and (chunk := self._stream.read(_CHUNK_BYTES)):
             self._running.update(chunk)
             self.size += len(chunk)
 
@@ -33,7 +33,8 @@ class HashedFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stream.close()
+        if self._stream:
+            self._stream.close()
 
     @property
     def digest(self) -> str:
@@ -42,12 +43,14 @@ class HashedFile:
 
     def write(self, chunk: bytes) -> None:
         """Appends bytes."""
+        self._stream = self._stream or self.path.open("xb")
         self._running.update(chunk)
         self._stream.write(chunk)
         self.size += len(chunk)
 
     def begin_again(self) -> None:
         """Leaves nothing of what the file holds."""
-        self._stream.seek(0)
-        self._stream.truncate()
+        if self._stream:
+            self._stream.seek(0)
+            self._stream.truncate()
         self._running, self.size = hashlib.sha256(), 0

@@ -286,6 +286,33 @@ def test_a_line_that_stays_broken_leaves_what_came_for_the_next_try(
     assert file.read_bytes() == content
 
 
+@pytest.mark.parametrize("part", [MEGABYTE // 2, 1000])
+def test_ranges_that_come_in_parts_are_asked_for_on_and_small_ones_are_left_to_the_next_try(
+    researcher: DatasiteClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, part: int
+) -> None:
+    content = os.urandom(2 * MEGABYTE)
+    digest, file = hashlib.sha256(content).hexdigest(), tmp_path / "blob"
+    file.write_bytes(content[:100])
+    asked = []
+
+    @contextlib.contextmanager
+    def stream(method: str, path: str, *, headers: dict[str, str]) -> Iterator[httpx.Response]:
+        begin = int(headers["range"].removeprefix("bytes=").removesuffix("-"))
+        asked.append(begin)
+        end = min(begin + part, len(content))
+        told = {"content-range": f"bytes {begin}-{end - 1}/{len(content)}"}
+        yield httpx.Response(206, headers=told, content=content[begin:end])
+
+    monkeypatch.setattr(researcher._channel, "stream", stream)
+    if part < 1 << 16:
+        with pytest.raises(DatasiteUnreachable, match="parts that are too small"):
+            researcher.get_blob(digest, file, max_bytes=len(content))
+        assert asked == [100] and file.read_bytes() == content[: 100 + part]
+    else:
+        assert researcher.get_blob(digest, file, max_bytes=len(content)) == len(content)
+        assert file.read_bytes() == content and len(asked) == 4
+
+
 def test_a_download_whose_beginning_is_wrong_is_refused_and_removed(researcher: DatasiteClient, tmp_path: Path) -> None:
     digest = researcher.put_blob(b"right " * 1000)
     file = tmp_path / "blob"
