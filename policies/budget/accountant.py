@@ -40,6 +40,8 @@ MAX_NOISE_MULTIPLIER = 100_000.0
 RELATIVE_TOLERANCE = 1e-3
 # Kept free, so that the last digits of another machine's arithmetic do not refuse a calibrated plan.
 _ROUNDING_ALLOWANCE = 1e-6
+# Of numbers that leave what an accountant can compute with: then nothing bounds a history, and nobody may spend it.
+_FAILURES = (ArithmeticError, LookupError, ValueError)
 
 
 def plan_spend(plan: Plan) -> tuple[GaussianSteps, ...]:
@@ -65,7 +67,7 @@ def epsilon_spent(history: Iterable[GaussianSteps], delta: float) -> float:
         lower bound from Rényi divergences for both, and for the privacy loss distributions also the least that
         the PRV accountant leaves possible. The Rényi upper bound always counts. Where everybody takes part in every
         step, the exact epsilon of Gaussian noise counts alone (`gaussian_epsilon`). An empty history is 0, and so is
-        one that `delta` covers alone.
+        one that `delta` covers alone. Where the arithmetic fails, no bound is known: infinity.
 
     Args:
         history: Steps in any order, of any number of studies.
@@ -76,7 +78,10 @@ def epsilon_spent(history: Iterable[GaussianSteps], delta: float) -> float:
     """
     delta = validate.number("delta", delta, low=0, high=0.1, open_low=True)
     parts = merged(history)
-    return _epsilon_spent(parts, delta) if parts else 0.0
+    try:
+        return _epsilon_spent(parts, delta) if parts else 0.0
+    except _FAILURES:
+        return math.inf
 
 
 @lru_cache(maxsize=4096)
@@ -104,10 +109,15 @@ def filter_epsilon(history: Iterable[GaussianSteps], budget: PrivacyBudget) -> f
         Whoever chooses each part by everything that was released before, and stops before the result passes
         `budget.epsilon`, has got answers that together are (budget.epsilon, budget.delta)-differentially private,
         add or remove one privacy unit: a Rényi filter at one order, which depends on the budget alone (Feldman and
-        Zrnic, "Individual Privacy Accounting via a Rényi Filter", NeurIPS 2021). An empty history is 0.
+        Zrnic, "Individual Privacy Accounting via a Rényi Filter", NeurIPS 2021). An empty history is 0. Where the
+        arithmetic fails, it is infinity.
     """
     parts = merged(history)
-    return budget.epsilon * renyi.share_of_budget(parts, budget.epsilon, budget.delta) if parts else 0.0
+    try:
+        share = renyi.share_of_budget(parts, budget.epsilon, budget.delta) if parts else 0.0
+    except _FAILURES:
+        return math.inf
+    return math.inf if math.isnan(share) else budget.epsilon * share
 
 
 def calibrate_noise(

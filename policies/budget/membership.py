@@ -53,14 +53,20 @@ def membership_bounds(history: Iterable[GaussianSteps], rates: Sequence[float] =
     Guarantees:
         Whoever sees everything that the steps released and knows every other unit's data, and says of one unit whether
         it took part, has at each false alarm rate at most the power stated; and so has who says of one whether it did
-        not. Rounding errs upwards. An empty history tells nothing: its power is the false alarm rate.
+        not. Rounding errs upwards. An empty history tells nothing: its power is the false alarm rate. Where the
+        arithmetic fails, no bound is known: a power of 1.
 
     Args:
         history: Steps in any order, of any number of studies.
         rates: The false alarm rates at which powers are stated.
     """
     parts = merged(history)
-    return _bounds(parts, tuple(rates)) if parts else MembershipBounds(tuple(rates), tuple(rates), 0.0)
+    if not parts:
+        return MembershipBounds(tuple(rates), tuple(rates), 0.0)
+    try:
+        return _bounds(parts, tuple(rates))
+    except (ArithmeticError, LookupError, ValueError):
+        return MembershipBounds(tuple(rates), (1.0,) * len(rates), None)
 
 
 @lru_cache(maxsize=1024)

@@ -133,14 +133,20 @@ def _composed(history: Sequence[GaussianSteps], *, exact: bool = False) -> Any:
 
 @lru_cache(maxsize=1024)
 def _one_epoch(noise_multiplier: float, allocated_over: int, exact: bool) -> Any:
-    """The divergence of one epoch over which units are allocated, at each order: float64, (len(ORDERS),)."""
+    """The divergence of one epoch over which units are allocated, at each order: float64, (len(ORDERS),).
+
+    Where numbers fail, it is infinite; `exact`, NaN.
+    """
     import numpy as np
 
-    if exact:
-        divergences = allocated_steps.removal_divergences(noise_multiplier, allocated_over, ORDERS)
-    else:
-        found = allocated_steps.renyi_divergences(noise_multiplier, allocated_over, ORDERS)
-        divergences = np.maximum.accumulate(found)
+    try:
+        if exact:
+            divergences = allocated_steps.removal_divergences(noise_multiplier, allocated_over, ORDERS)
+        else:
+            found = allocated_steps.renyi_divergences(noise_multiplier, allocated_over, ORDERS)
+            divergences = np.maximum.accumulate(np.where(np.isnan(found), math.inf, found))
+    except (ArithmeticError, LookupError, ValueError):
+        divergences = np.full(len(ORDERS), math.nan if exact else math.inf)
     divergences.flags.writeable = False
     return divergences
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -42,6 +43,8 @@ __all__ = [
 MAX_RECEIPT_BYTES = 16 << 20
 _DOMAIN = b"wanwu-receipt-v1\n"
 _MARK_DOMAIN = b"wanwu-dataset-mark-v1"
+# The one kind of plan that draws a sample, and the fields that say how.
+_TRAINING, _DRAWS = "training", ("sample_rate", "steps_per_round", "sampling")
 _ROUNDING = 1e-6  # the last digits of another machine's arithmetic
 
 
@@ -180,6 +183,8 @@ def _check_epsilon(receipt: Receipt) -> None:
     if receipt.epsilon is None or receipt.delta is None:
         return
     computed = epsilon_spent(receipt.spend, receipt.delta)
+    if not math.isfinite(computed):
+        _refuse("what its rounds spent has no bound by this version's accountant")
     if receipt.epsilon < computed * (1 - _ROUNDING):
         _refuse(
             f"it states epsilon {receipt.epsilon:.4f}, its rounds spent {computed:.4f} by this version's accountant"
@@ -191,8 +196,11 @@ def _declared_round(plan: Mapping[str, Any]) -> GaussianSteps | None:
     privacy = plan["privacy"]
     if privacy is None:
         return None
-    # A plan that draws no sample releases sums over everybody, once a round.
-    rate, steps = plan.get("sample_rate", 1.0), plan.get("steps_per_round", 1)
+    if plan["kind"] != _TRAINING:  # it releases sums over everybody, once a round, and draws no sample
+        if drawn := [name for name in _DRAWS if name in plan]:
+            raise PlanError(f"A plan of kind {plan['kind']!r:.40} has no {', '.join(drawn)}.")
+        return GaussianSteps(privacy["noise_multiplier"], 1.0, 1)
+    rate, steps = plan["sample_rate"], plan["steps_per_round"]
     sampling = validate.choice("sampling", plan.get("sampling", POISSON), SAMPLINGS)
     allocated = steps_of_epoch(rate) if sampling == RANDOM_ALLOCATION else 0
     return GaussianSteps(privacy["noise_multiplier"], rate, steps, allocated)

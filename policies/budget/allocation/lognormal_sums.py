@@ -24,6 +24,8 @@ _SPACING = 0.03
 _REACH = 9.5
 # Chance of what is cut off at either end of a sum, and given to 0 and to infinity.
 _CUT = 1e-21
+# Most that rounding may take from a sum's probability, and from its mean as a share.
+_LOST = 1e-9
 _NODES = 6  # of a quadrature over one cell, a few hundredths of a standard deviation wide
 
 
@@ -65,6 +67,9 @@ def lognormal_sum(noise: float, terms: int, coarser: int = 1) -> LognormalSum:
         noise: Standard deviation of a step's noise, over the bound on what one unit adds.
         terms: At least 1.
         coarser: How many times as coarse as usual the grid is: quicker, and further above what it bounds.
+
+    Raises:
+        ArithmeticError: Something was lost on the way, and the result would bound nothing.
     """
     power = _one(noise, coarser * _SPACING / (noise * math.sqrt(terms)))
     total, left = None, terms
@@ -73,8 +78,19 @@ def lognormal_sum(noise: float, terms: int, coarser: int = 1) -> LognormalSum:
             total = power if total is None else _added(total, power)
         left >>= 1
         if not left:
-            return total if total is not None else power
+            return _complete(total if total is not None else power, terms)
         power = _added(power, power)
+
+
+def _complete(found: LognormalSum, terms: int) -> LognormalSum:
+    """The sum, if nothing of its probability and of its mean is missing: else no bound could be read from it."""
+    import numpy as np
+
+    mass = float(found.masses.sum()) + found.at_zero
+    mean = float(found.masses @ np.exp(found.logs)) + found.beyond
+    if not (abs(mass - 1) <= _LOST and abs(mean - terms) <= _LOST * terms):
+        raise ArithmeticError(f"A sum of {terms} lognormal numbers has mass {mass!r} and mean {mean!r}.")
+    return found
 
 
 def _one(noise: float, spacing: float) -> LognormalSum:
@@ -110,7 +126,8 @@ def _added(one: LognormalSum, other: LognormalSum) -> LognormalSum:
     import numpy as np
 
     spacing = one.spacing
-    first = math.floor(float(np.logaddexp(one.first * spacing, other.first * spacing)) / spacing)
+    # One lower than the least sum's: where that lies on a point of the grid, the pairs' own rounding may lead below it.
+    first = math.floor(float(np.logaddexp(one.first * spacing, other.first * spacing)) / spacing) - 1
     last = max(_last(one), _last(other)) + math.ceil(math.log(2) / spacing) + 1
     masses = np.zeros(last - first + 1)
     if one is other:
@@ -158,6 +175,8 @@ def _add_ordered(
         pairs = times * larger.masses[begin - larger.first : max(begin, end) - larger.first]
         pairs *= smaller.masses[begin - distance - smaller.first : max(begin, end) - distance - smaller.first]
         at = begin + cell - first
+        if at < 0:  # it would be taken for a place from the end
+            raise ArithmeticError(f"A sum lies {-at} points below the grid of its sums.")
         masses[at : at + len(pairs)] += (1 - up) * pairs
         masses[at + 1 : at + 1 + len(pairs)] += up * pairs
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from policies.budget import pld, renyi
+from policies.budget import accountant, membership, pld, renyi
 from policies.budget.accountant import GaussianSteps, calibrate_noise, epsilon_spent, filter_epsilon, merged
 from policies.budget.allocation import allocated_steps, lognormal_sums
 from policies.budget.limits import PrivacyBudget
@@ -135,6 +135,57 @@ def test_a_sum_keeps_its_mean_and_its_probability(noise: float, terms: int) -> N
     assert float(found.masses @ np.exp(found.logs)) + found.beyond == pytest.approx(terms, rel=1e-10)
     assert found.at_zero < 1e-19
     assert found.beyond < 1e-18 * terms
+
+
+def on_the_grid(coarser: int) -> list[tuple[float, int]]:
+    """Noise multipliers and steps for which ln 2 is a whole number of grid points, and their neighbours."""
+    found = []
+    for terms, points, places in itertools.product((2, 3, 4, 10), range(5, 40), (-2, -1, 0, 1, 2)):
+        noise = 0.03 * coarser * points / (math.log(2) * math.sqrt(terms))
+        for _ in range(abs(places)):
+            noise = math.nextafter(noise, math.copysign(math.inf, places))
+        found.append((noise, terms))
+    return found[:: 3 if coarser > 1 else 9]
+
+
+@pytest.mark.parametrize("coarser", [4, 1])
+def test_a_sum_of_equals_that_lies_on_a_point_of_the_grid_is_kept(coarser: int) -> None:
+    for noise, terms in on_the_grid(coarser):
+        found = lognormal_sums.lognormal_sum.__wrapped__(noise, terms, coarser)
+        assert float(found.masses.sum()) + found.at_zero == pytest.approx(1, abs=1e-10)
+        assert float(found.masses @ np.exp(found.logs)) + found.beyond == pytest.approx(terms, rel=1e-10)
+
+
+def test_an_epsilon_on_a_point_of_the_grid_is_that_of_its_neighbour() -> None:
+    on_a_point = epsilon_spent([allocated(0.734500401549688, 2, 5)], DELTA)
+    assert on_a_point == pytest.approx(epsilon_spent([allocated(0.7345005, 2, 5)], DELTA), rel=1e-5)
+    assert on_a_point == pytest.approx(13.925, abs=1e-3)
+
+
+def test_what_lost_some_of_its_mass_or_fails_bounds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def clear() -> None:
+        for cached in (lognormal_sums.lognormal_sum, renyi._one_epoch, accountant._epsilon_spent, membership._bounds):
+            cached.cache_clear()
+
+    history = [allocated(0.9, 2, 5)]
+    added = lognormal_sums._add_ordered
+
+    def losing(masses: np.ndarray, *arguments: object, **options: object) -> None:
+        added(masses, *arguments, **options)
+        masses *= 1 - 1e-6
+
+    def failing(*_: object) -> None:
+        raise ValueError("operands could not be broadcast together")
+
+    for name, wrong in (("_add_ordered", losing), ("_added", failing)):
+        clear()
+        with monkeypatch.context() as patched:
+            patched.setattr(lognormal_sums, name, wrong)
+            assert epsilon_spent(history, DELTA) == math.inf
+            assert filter_epsilon(history, PrivacyBudget(3.0, DELTA)) == math.inf
+            assert membership_bounds(history).powers == (1.0, 1.0, 1.0)
+            assert studies_left([], history, PrivacyBudget(3.0, DELTA), adaptive=False) == 0
+        clear()
 
 
 @pytest.mark.parametrize("addition", [False, True], ids=["removal", "addition"])

@@ -25,7 +25,7 @@ from policies.errors import PlanError, ReceiptInvalid
 from policies.ledger import receipt as receipts
 from policies.ledger.receipt import Receipt, RoundEntry, dataset_mark, public_key, sign, verify
 from policies.plans.plan_json import canonical_json, sha256_text
-from policies.plans.releases import EvaluationPlan, ReleaseSpec, StatisticsPlan
+from policies.plans.releases import EvaluationPlan, GramPlan, ReleaseSpec, StatisticsPlan
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -420,6 +420,45 @@ def test_a_plan_whose_sampling_does_not_read_is_refused(change: dict[str, object
     wrong = replace(of_plan(ALLOCATED, 0), plan=plan, plan_digest=sha256_text(canonical_json(plan)))
     with pytest.raises(ReceiptInvalid, match="its plan does not read"):
         verify(signed_anyway(wrong, monkeypatch), KEY)
+
+
+@pytest.mark.parametrize("kind", [EvaluationPlan.kind, StatisticsPlan.kind, GramPlan.kind, "unheard_of"])
+@pytest.mark.parametrize(
+    "drawn",
+    [{"sampling": "random_allocation"}, {"sampling": "poisson"}, {"sample_rate": 0.1}, {"steps_per_round": 10}, {}],
+    ids=str,
+)
+def test_no_plan_but_a_training_plan_is_believed_to_draw_a_sample(
+    kind: str, drawn: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draws = {name: value for name, value in json.loads(ALLOCATED.to_json()).items() if name in receipts._DRAWS}
+    others = {name: value for name, value in json.loads(ALLOCATED.to_json()).items() if name not in receipts._DRAWS}
+    plan = {**others, "kind": kind, **(drawn or draws)}
+    wrong = replace(of_plan(ALLOCATED, 0), plan=plan, plan_digest=sha256_text(canonical_json(plan)))
+    with pytest.raises(ReceiptInvalid, match="its plan does not read"):
+        verify(signed_anyway(wrong, monkeypatch), KEY)
+
+
+@pytest.mark.parametrize("missing", ["sample_rate", "steps_per_round", "kind"])
+def test_a_training_plan_that_does_not_say_what_it_draws_is_refused(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = {name: value for name, value in json.loads(PLAN.to_json()).items() if name != missing}
+    wrong = replace(RECEIPT, plan=plan, plan_digest=sha256_text(canonical_json(plan)))
+    with pytest.raises(ReceiptInvalid, match="its plan does not read"):
+        verify(signed_anyway(wrong, monkeypatch), KEY)
+
+
+def test_a_receipt_whose_rounds_have_no_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = {**json.loads(PLAN.to_json())}
+    plan["privacy"] = {**plan["privacy"], "noise_multiplier": 1e-200}
+    plan["sample_rate"] = 1.0
+    rounds = (RoundEntry(0, 1e-200, 1.0, 10, "a" * 64),)
+    text = signed_anyway(
+        replace(RECEIPT, plan=plan, plan_digest=sha256_text(canonical_json(plan)), rounds=rounds), monkeypatch
+    )
+    with pytest.raises(ReceiptInvalid, match="no bound by this version's accountant"):
+        verify(text, KEY)
 
 
 def test_a_receipts_odds_are_reckoned_from_its_own_rounds() -> None:
