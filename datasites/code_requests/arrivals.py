@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from typing import Any
 
 from datasites.code_requests.books import Books
@@ -12,6 +13,8 @@ from policies.budget.accountant import plan_spend
 from policies.errors import WanwuError
 from policies.plans.kinds import Plan
 from policies.plans.plan_json import settings
+
+log = logging.getLogger(__name__)
 
 
 def take_in(request: Any, reader: RequestReader, index: RequestIndex) -> None:
@@ -27,14 +30,23 @@ def catch_up(reader: RequestReader, index: RequestIndex) -> None:
     index.add_all([_arrival(request, reader) for request in lacking])
 
 
-def price(request: Any, reader: RequestReader, index: RequestIndex, books: Books) -> None:
-    """Computes what a request would cost at the dataset's delta, and keeps that in the index."""
+def price(request: Any, reader: RequestReader, index: RequestIndex, books: Books) -> bool:
+    """Computes what a request would cost at the dataset's delta, and keeps that in the index.
+
+    Returns:
+        False where that cannot be computed: nothing is kept then.
+    """
     try:
         spend = plan_spend(reader.read(request).plan)
-        epsilon = books.epsilon(spend) if spend else None
     except WanwuError:
-        epsilon = None
+        spend = ()
+    try:
+        epsilon = books.epsilon(spend) if spend else None
+    except WanwuError as error:
+        log.warning("request %s has no price: %s", request.id, error)
+        return False
     index.price(str(request.id), epsilon, books.limits.current.total.delta)
+    return True
 
 
 def _arrival(request: Any, reader: RequestReader) -> Arrival:

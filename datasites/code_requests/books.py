@@ -17,6 +17,7 @@ from datasites.files.state_folder import StateFolder
 from datasites.rehearsal.rehearsals import Rehearsals
 from datasites.state.kept_books import open_audit, open_ledger
 from policies.budget.steps import GaussianSteps
+from policies.errors import WanwuError
 from policies.ledger.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -39,8 +40,20 @@ class Books:
         return ledger_witness.head_of(self.ledger)
 
     def epsilon(self, history: tuple[GaussianSteps, ...]) -> float:
-        """What a history costs at the dataset's delta."""
+        """What a history costs at the dataset's delta.
+
+        Raises:
+            PlanError, RunFailed: That cannot be computed, or not now.
+        """
         return self.calculator.epsilon_spent(history, self.limits.current.total.delta)
+
+    def epsilon_charged(self, history: tuple[GaussianSteps, ...]) -> float:
+        """Likewise of what is charged, to be shown: the dataset's whole budget where it cannot be computed."""
+        try:
+            return self.epsilon(history)
+        except WanwuError:
+            log.exception("what is charged cannot be computed, and is shown as the whole budget")
+            return self.limits.current.total.epsilon
 
     def approved_version(self, request_id: str) -> int | None:
         """Which version of its dataset a request was approved on; None where nothing was reserved for it."""
@@ -49,11 +62,15 @@ class Books:
 
     def epsilon_left(self, fingerprint: str) -> float:
         """What is left of a dataset's total, as a difference of epsilons at its delta: an orientation, not a sum that
-        further studies can be added to."""
+        further studies can be added to. Nothing is left where it cannot be computed."""
         history, limits = self.ledger.history(fingerprint), self.limits.current
-        spent = self.epsilon(history)
-        if limits.adaptive_filter:
-            spent = max(spent, self.calculator.filter_epsilon(history, limits.total))
+        try:
+            spent = self.epsilon(history)
+            if limits.adaptive_filter:
+                spent = max(spent, self.calculator.filter_epsilon(history, limits.total))
+        except WanwuError:
+            log.exception("what is left of a budget cannot be computed, and counts as nothing")
+            return 0.0
         return max(limits.total.epsilon - spent, 0.0)
 
     def foresee_epsilon(self, request_id: str) -> None:

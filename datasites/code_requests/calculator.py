@@ -6,6 +6,8 @@ It is given plans and histories, never a path to a picture.
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,11 +19,13 @@ from policies.budget.limits import PrivacyBudget
 from policies.budget.membership import MembershipBounds, membership_bounds
 from policies.budget.remaining import studies_left
 from policies.budget.steps import GaussianSteps
-from policies.errors import RunFailed
+from policies.errors import PlanError, RunFailed, WanwuError
 from policies.plans.kinds import Plan
 from policies.plans.releases import EvaluationPlan, GramPlan, StatisticsPlan
 from policies.plans.server.local_part import shared
 from policies.plans.training import ModelSpec, TrainingPlan
+
+log = logging.getLogger(__name__)
 
 MAX_REMEMBERED = 1000
 Shapes = dict[str, tuple[int, ...]]
@@ -46,7 +50,13 @@ class Sums(Protocol):
 
 
 class Calculator:
-    """Computes epsilons and parameter shapes, one question after the other, in a process that the first one starts."""
+    """Computes epsilons and parameter shapes, one question after the other, in a process that the first one starts.
+
+    Guarantees:
+        What a history costs is a finite number, or there is an error of the platform: `PlanError` where the sum fails
+        or finds no bound, `RunFailed` where the process cannot be had. So no caller meets another error, and nothing
+        without a price is taken for one that has one.
+    """
 
     def __init__(self, start: Callable[[], Sums]) -> None:
         """Starts nothing yet.
@@ -83,7 +93,7 @@ class Calculator:
         asked = tuple(history)
         known = self._bounds.get(asked)
         if known is None:
-            known = membership_bounds(asked) if not asked else self._ask(membership_bounds, asked)
+            known = membership_bounds(asked) if not asked else self._priced(membership_bounds, asked)
             _remember(self._bounds, asked, known)
         return known
 
@@ -99,7 +109,7 @@ class Calculator:
         asked = (tuple(history), tuple(spend), budget)
         known = self._left.get((*asked, adaptive))
         if known is None:
-            known = int(self._ask(partial(studies_left, adaptive=adaptive), *asked))
+            known = int(self._priced(partial(studies_left, adaptive=adaptive), *asked))
             _remember(self._left, (*asked, adaptive), known)
         return known
 
@@ -131,9 +141,28 @@ class Calculator:
             return 0.0
         known = self._remembered.get((history, at))
         if known is None:
-            known = float(self._ask(function, history, at))
+            known = float(self._priced(function, history, at))
+            if not math.isfinite(known):
+                raise PlanError(
+                    "What this costs in privacy has no bound that the accountant can find, so that it cannot be "
+                    "approved. Submit a plan with more noise, or with another noise_multiplier, sample_rate or number "
+                    "of steps."
+                )
             _remember(self._remembered, (history, at), known)
         return known
+
+    def _priced(self, function: Any, *arguments: Any) -> Any:
+        """What a sum about histories gives; whatever it fails with is told as an error of the platform."""
+        try:
+            return self._ask(function, *arguments)
+        except WanwuError:
+            raise
+        except Exception as error:
+            log.exception("a cost could not be computed")
+            raise PlanError(
+                "What this costs in privacy could not be computed, so that it cannot be approved. Submit a plan with "
+                "another noise_multiplier, sample_rate or number of steps."
+            ) from error
 
     def _ask(self, function: Any, *arguments: Any) -> Any:
         with self._lock:

@@ -56,11 +56,11 @@ def _without_votes(request: Any, reader: RequestReader, books: Books) -> Request
         card = replace(card, plan=computed, statement=plan.statement, digest=canonical.digest, unusual=unusual)
         card = replace(card, dataset_version=manifest.dataset_version)
         card = replace(card, epsilon_left=books.epsilon_left(manifest.budget_key))
-        if spend := plan_spend(plan):
-            card = replace(card, epsilon=books.epsilon(spend))
         shapes = books.calculator.shapes(plan)
         digest = sealed(canonical.digest, canonical_json(asdict(shapes)))
         card = replace(card, digest=digest, numbers=sum(math.prod(shape) for shape in shapes.outputs.values()))
+        if spend := plan_spend(plan):  # after the digest, by which what has no price can still be voted on
+            card = replace(card, epsilon=books.epsilon(spend))
         books.limits.check(plan, canonical.dataset)
     except WanwuError as error:
         return replace(card, finding=f"{error.code}: {error.public}")

@@ -18,6 +18,7 @@ from datasites.code_requests.decided import NO_SHAPES, decision_on, now, refused
 from datasites.code_requests.decisions.rule_grant import RuleGrant
 from datasites.code_requests.decisions.told_decisions import ToldDecisions, votes_as_logged
 from policies.budget.accountant import plan_spend
+from policies.budget.steps import merged
 from policies.errors import NotAllowed, RequestAltered, RequestDenied, RequestError, WanwuError
 from policies.plans.plan_json import canonical_json
 
@@ -52,6 +53,7 @@ class Deciding:
             RequestDenied: It was denied or returned before; ask the researcher to submit again.
             RequestError: It is approved or has ended, or the reason is empty or too long.
             BudgetExceeded: The budget does not suffice.
+            PlanError: What it would cost cannot be computed.
             LimitExceeded: The plan is outside the dataset's limits.
             NotRehearsed: The settings ask for a rehearsal that passed, and this request has none.
             NotAllowed: This person cannot vote on it, or has voted.
@@ -155,6 +157,7 @@ class Deciding:
         """The request, what it takes in and lets out, and its card's digest; refused if it cannot be approved."""
         checked = self._read(request)
         self._books.limits.check(checked.plan, checked.dataset)
+        self._books.epsilon(merged(plan_spend(checked.plan)))
         shapes = canonical_json(asdict(self._books.calculator.shapes(checked.plan)))
         return checked, shapes, sealed(checked.digest, shapes)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datasites.approvals.approvals import Approvals
 from datasites.files.word_search import matching, searchable
 from policies.errors import RequestError, RequestUnknown
+from policies.plans.plan_json import ADDED_LATER
 
 STATES = ("pending", "approved", "denied", "returned", "ended")
 MOST_ON_A_PAGE = 500
@@ -35,6 +36,7 @@ class RequestRow:
         epsilon: What the study would cost; None without differential privacy.
         state: `pending`, `approved`, `denied`, `returned` or `ended`.
         decided_by: Who decided, or which rule; empty while it is pending.
+        unpriced: Whether what it would cost could not be computed: then it cannot be approved.
     """
 
     id: str
@@ -48,6 +50,7 @@ class RequestRow:
     epsilon: float | None = None
     state: str = "pending"
     decided_by: str = ""
+    unpriced: bool = field(default=False, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ from datasites.code_requests.open_requests import OpenRequests
 from datasites.code_requests.own_requests import MAX_PENDING, OwnRequests
 from datasites.code_requests.request_index import RequestIndex, RequestPage
 from datasites.pysyft.guard import Call
+from policies.budget.accountant import plan_spend
+from policies.budget.steps import merged
 from policies.errors import (
     PlanError,
     RequestAltered,
@@ -67,12 +69,13 @@ class RequestBook:
         """Refuses code that could not be approved, before PySyft keeps it.
 
         Raises:
-            WanwuError: Too many wait already, not the stub, no such dataset, a plan that does not read, or one
-                outside the limits.
+            WanwuError: Too many wait already, not the stub, no such dataset, a plan that does not read, one outside
+                the limits, or one whose cost cannot be computed.
         """
         self.own.check_pending(account)
         plan, dataset = self._reader.read_submission(code)
         self._books.limits.check(plan, dataset)
+        self._books.epsilon(merged(plan_spend(plan)))
         self._books.audit.write("request submitted", plan=plan.digest(), study=plan.study, dataset=plan.dataset)
 
     def arrived(self, request_id: str) -> None:
@@ -96,14 +99,19 @@ class RequestBook:
     ) -> RequestPage:
         """Some requests, the newest first, each with its cost; see `RequestIndex.page`.
 
-        A sum is made once for each request and delta, when the request is first listed.
+        A sum is made once for each request and delta, when the request is first listed. A request of which it fails is
+        listed all the same, as one that cannot be priced.
         """
         page = self.index.page(state, researcher, query, after, count)
         unpriced = self.index.without_price(page.rows, self._books.limits.current.total.delta)
-        for request_id in unpriced:
-            arrivals.price(self._reader.find(request_id), self._reader, self.index, self._books)
+        failed = {
+            request_id
+            for request_id in unpriced
+            if not arrivals.price(self._reader.find(request_id), self._reader, self.index, self._books)
+        }
         if unpriced:
             page = self.index.page(state, researcher, query, after, count)
+            page = replace(page, rows=tuple(replace(row, unpriced=row.id in failed) for row in page.rows))
         keys = {name: published.manifest.budget_key for name, published in self._datasets.items()}
         return replace(page, epsilon_left={name: self._books.epsilon_left(key) for name, key in keys.items()})
 

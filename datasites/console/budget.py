@@ -74,7 +74,7 @@ def budgets(console: Console) -> list[BudgetRow]:
     rows = []
     for name, published in console.datasets.items():
         fingerprint = published.manifest.budget_key
-        charged = console.books.epsilon(console.books.ledger.history(fingerprint))
+        charged = console.books.epsilon_charged(console.books.ledger.history(fingerprint))
         rows.append(
             BudgetRow(
                 dataset=name,

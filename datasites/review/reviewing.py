@@ -14,7 +14,7 @@ from datasites.review import wording
 from datasites.review.channels import channels_of
 from datasites.review.costs import cost_of
 from datasites.review.earlier import Standing, differences
-from datasites.review.findings import findings_of, model_digest
+from datasites.review.findings import REFUSED, findings_of, model_digest
 from datasites.review.questions import questions_of
 from datasites.review.review import Review, ReviewFinding, StudyRow
 from policies.answers.sentence import said
@@ -81,7 +81,7 @@ def reviewed(card: RequestCard, checked: CanonicalRequest | None, books: Books, 
     try:
         return _of_canonical(card, checked, books, standing, common, others)
     except WanwuError as error:
-        reason = said(UNREADABLE, reason=f"{error.code}: {error.public}")
+        reason = said(REFUSED, reason=f"{error.code}: {error.public}")
         return Review(**common, findings=(ReviewFinding("refused", reason),))
 
 
@@ -139,7 +139,7 @@ def studies_of(books: Books, held: list[Reservation]) -> tuple[StudyRow, ...]:
         StudyRow(
             researcher=researcher,
             study=study,
-            epsilon_charged=books.epsilon(charged(own)),
+            epsilon_charged=books.epsilon_charged(charged(own)),
             rounds_reserved=sum(one.rounds for one in own),
             rounds_run=sum(len(one.rounds_charged) for one in own),
             ended=all(one.released is not None for one in own),

@@ -11,11 +11,12 @@ from datasites.code_requests.books import Books
 from datasites.review.review import Review
 from datasites.review.reviewing import reviewed
 from datasites.rules.rule import Rule
-from datasites.rules.verdict import MONTH_FULL, against_plan, against_review
+from datasites.rules.verdict import MONTH_FULL, NOT_APPROVABLE, against_plan, against_review
 from policies.answers import rounded
 from policies.answers.sentence import Sentence, said
 from policies.budget.accountant import plan_spend
 from policies.budget.steps import GaussianSteps, merged
+from policies.errors import WanwuError
 from policies.ledger.rule_share import MONTH
 
 if TYPE_CHECKING:
@@ -97,7 +98,10 @@ class PastRequests:
         return against_review(rule, self.review(request_id, checked))
 
     def _over_the_month(self, rule: Rule, month: tuple[GaussianSteps, ...]) -> tuple[Sentence, ...]:
-        after = self._books.epsilon(month)
+        try:
+            after = self._books.epsilon(month)
+        except WanwuError:
+            return (said(NOT_APPROVABLE),)
         if after <= rule.max_month_epsilon:
             return ()
         return (said(MONTH_FULL, after=rounded.cost(after), limit=f"{rule.max_month_epsilon:.2f}"),)

@@ -164,7 +164,7 @@ def make_console(folder: Path, noted: Noted, *, url: str = "", **parts: Any) -> 
         approvals=SimpleNamespace(
             votes=SimpleNamespace(counts=lambda ids: dict.fromkeys(ids, 1), drop=lambda name: None)
         ),
-        epsilon=epsilon,
+        epsilon_charged=epsilon,
         epsilon_left=lambda fingerprint: 8.0 - epsilon(ledger.history(fingerprint)),
     )
     fakes: dict[str, Any] = {

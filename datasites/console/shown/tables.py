@@ -57,7 +57,7 @@ def request_table(content: object) -> Group:
             row.dataset,
             row.model or "–",
             str(row.rounds),
-            _epsilon(row.epsilon),
+            "no price" if row.unpriced else _epsilon(row.epsilon),
             str(days_since(row.arrived_at)) if row.state == "pending" else "",
         )
     counts = ", ".join(f"{count} {state}" for state, count in page.counts.items() if count)

@@ -60,4 +60,4 @@ class BudgetDays:
     def _on(self, day: str, entries: Sequence[Entry]) -> BudgetDay:
         held = tuple(reservations(entries).values())
         spent = merged(part for one in held for part in one.spent)
-        return BudgetDay(day, self._books.epsilon(spent), self._books.epsilon(charged(held)))
+        return BudgetDay(day, self._books.epsilon_charged(spent), self._books.epsilon_charged(charged(held)))

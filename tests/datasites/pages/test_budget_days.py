@@ -22,7 +22,7 @@ class Replayed:
         self.ledger = SimpleNamespace(entries=lambda: entries)
         self.limits = SimpleNamespace(current=LIMITS)
 
-    def epsilon(self, history: Any) -> float:
+    def epsilon_charged(self, history: Any) -> float:
         self.sums += 1
         return hundredth(history)
 
