@@ -51,6 +51,7 @@ RAISED_IN = (
     "datasites/approvals",
     "datasites/audit_log/export.py",
     "datasites/audit_log/index.py",
+    "datasites/code_requests/calculator.py",
     "datasites/code_requests/conversation.py",
     "datasites/code_requests/deciding.py",
     "datasites/code_requests/decisions",
