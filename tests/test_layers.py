@@ -241,7 +241,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "researcher": "evaluation exported",
     },
     "researcher.studies": {
-        "policies": "answers contracts errors inside_folder plans settings untrusted_text validate",
+        "policies": "__init__ answers contracts errors inside_folder plans settings untrusted_text validate",
         "datasites": "training.finding_metrics",
         "researcher": "atomic_file evaluation hospitals html strategies weights_file",
     },
@@ -255,7 +255,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "researcher": "atomic_file counts evaluation exported html studies",
     },
     "researcher.papers": {
-        "policies": "__init__ answers budget errors ledger papers plans settings validate",
+        "policies": "__init__ answers budget errors inside_folder ledger papers plans settings validate",
         "researcher": "counts exported judgement studies",
     },
     "researcher.exports": {

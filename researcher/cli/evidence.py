@@ -30,6 +30,7 @@ def evidence(
     **texts: str | None,
 ) -> None:
     """Writes the papers of a study's model: cards, sheets, annexes, each fact with what it rests on."""
+    from researcher.papers.backing import NOT_BOUND
     from researcher.papers.pack import check_pack, write_pack
     from researcher.papers.words import words_of
 
@@ -40,6 +41,8 @@ def evidence(
         )
         for one in record.receipts:
             say(f"  {one.hospital}: signed with the key {one.public_key}")
+        if any(one.gram for one in record.receipts) and not record.model.gram:
+            say(NOT_BOUND)
         say("Compare each key with what its hospital publishes.")
         return
     study = study or path("out/study")

@@ -123,6 +123,8 @@ class ExportedModel:
         graph: Of an own model the packed graph, as the plan has it; empty for a built-in one.
         gram: SHA-256 of each hospital's Gram matrix that the rounds stepped by, without the hospitals' names; empty
             where they stepped by none, and in files of weights that were written before Wanwu 0.3.
+        gram_unnamed: Whether the weights were written before Wanwu 0.3 and so name no Gram matrix, though receipts of
+            one lay beside them.
     """
 
     format: Annotated[str, validate.one_of(*FORMATS)]
@@ -144,6 +146,7 @@ class ExportedModel:
     version: int = ABOUT_VERSION
     graph: str = field(default="", metadata={"added_later": True})
     gram: Annotated[tuple[str, ...], _digests] = field(default=(), metadata={"added_later": True})
+    gram_unnamed: bool = field(default=False, metadata={"added_later": True})
 
     def __post_init__(self) -> None:
         size = self.image_shape

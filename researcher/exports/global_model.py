@@ -15,6 +15,7 @@ from researcher.exports.whole_model import Backbone
 from researcher.papers.kept_receipts import receipt_files
 from researcher.planning.initial_weights import Source
 from researcher.studies.checkpoints import Checkpoint, load_model
+from researcher.studies.kept_plan import GRAM_RECEIPTS
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +27,15 @@ class GlobalModel:
         sha256: Of the safetensors file.
         receipts: SHA-256 of each signed receipt in the study's folder, in the order of the files' names.
         backbone: Public weights that a features model's pictures go through; None of every other model.
+        gram_unnamed: Whether the weights are from before Wanwu 0.3, which named no Gram matrix, and receipts of one lie
+            beside them.
     """
 
     checkpoint: Checkpoint
     sha256: str
     receipts: tuple[str, ...]
     backbone: Backbone | None = None
+    gram_unnamed: bool = False
 
     @classmethod
     def load(cls, file: Path, *, backbone_weights: str | None = None) -> GlobalModel:
@@ -49,7 +53,9 @@ class GlobalModel:
         found = receipt_files(file.parent)
         receipts = tuple(hashlib.sha256(atomic_file.read(one)).hexdigest() for one in found)
         digest = hashlib.sha256(atomic_file.read(file)).hexdigest()
-        return cls(checkpoint, digest, receipts, _backbone(checkpoint, backbone_weights))
+        old = not checkpoint.written_by and checkpoint.gram is None
+        unnamed = old and any(one.parent.name == GRAM_RECEIPTS for one in found)
+        return cls(checkpoint, digest, receipts, _backbone(checkpoint, backbone_weights), unnamed)
 
     @property
     def bits(self) -> int:
@@ -78,6 +84,7 @@ class GlobalModel:
             written_by=f"wanwu {__version__}",
             graph=one.model.graph,
             gram=tuple(sorted((one.gram or {}).values())),
+            gram_unnamed=self.gram_unnamed,
         )
 
 

@@ -34,8 +34,8 @@ def check_backing(model: ModelFile, receipts: Sequence[KeptReceipt], alone: Sequ
     Guarantees:
         All receipts are of one study and of one plan but for the dataset's name; the model's plan is one of theirs; it
         has not more rounds than were charged anywhere; what it says that it cost is what they say, at each hospital,
-        that of the Gram matrix that it steps by too. The matrices that the file names left those hospitals, by the
-        digests that they signed.
+        that of the Gram matrix that it steps by too. The matrices that the file names are all that the receipts
+        charge, by the digests that the hospitals signed; only a file from before Wanwu 0.3 names none.
 
     Args:
         model: What its file says.
@@ -57,11 +57,13 @@ def check_backing(model: ModelFile, receipts: Sequence[KeptReceipt], alone: Sequ
     if model.round > charged:
         _refuse(f"the model has {model.round} rounds, and they charge none after round {charged}")
     _check_costs(model, receipts)
-    _check_gram(model, {one.hospital: one.released for one in beside})
+    _check_gram(model, {one.hospital: one.released for one in beside if one.released not in ("", _NO_UPDATE)})
 
 
 def _check_gram(model: ModelFile, released: Mapping[str, str]) -> None:
-    """Refuses a model whose rounds stepped by another matrix than one that the receipts charge."""
+    """Refuses a model whose rounds stepped by other matrices than all those that the receipts charge."""
+    if not model.gram and not model.before_digests and released:
+        _refuse("its file is of Wanwu 0.3 or later and names no Gram matrix, and they charge one")
     named = model.gram if model.receipts is None else {}
     left_over = Counter(released.values())
     for name, digest in model.gram.items():
@@ -69,6 +71,9 @@ def _check_gram(model: ModelFile, released: Mapping[str, str]) -> None:
             at = f" of {name}" if name in named else ""
             _refuse(f"its rounds stepped by a Gram matrix{at}, SHA-256 {digest[:12]}, that they do not charge")
         left_over[digest] -= 1
+    if model.gram and (charged := +left_over):
+        at = next(name for name, digest in sorted(released.items()) if digest in charged and name not in named)
+        _refuse(f"they charge a Gram matrix of {at}, SHA-256 {released[at][:12]}, that its file does not name")
 
 
 def _check_costs(model: ModelFile, receipts: Sequence[KeptReceipt]) -> None:

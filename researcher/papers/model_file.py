@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from policies.plans.picture_form import PictureForm
 from researcher.studies.checkpoints import load_model
 
 WEIGHTS = ".safetensors"
+_VERSION = re.compile(r"wanwu ([0-9]{1,4})\.([0-9]{1,4})(?![0-9])")
 
 
 @dataclass(frozen=True, order=True)
@@ -43,7 +45,8 @@ class ModelFile:
         without_privacy: At how many hospitals it was trained without differential privacy.
         receipts: SHA-256 of the receipts that the file names; None where it names none, as weights do.
         gram: SHA-256 of the Gram matrices that its rounds stepped by, by hospital where the file names them, else by
-            number; empty where it names none, as files from before Wanwu 0.3.
+            number; empty where it names none.
+        before_digests: Whether the file says that its weights were written before Wanwu 0.3, when none named a matrix.
     """
 
     name: str
@@ -61,6 +64,7 @@ class ModelFile:
     without_privacy: int
     receipts: tuple[str, ...] | None
     gram: dict[str, str]
+    before_digests: bool
 
 
 def read_model_file(path: Path) -> ModelFile:
@@ -91,6 +95,7 @@ def read_model_file(path: Path) -> ModelFile:
             without_privacy=len(saved.privacy) - len(costs),
             receipts=None,
             gram=dict(saved.gram or {}),
+            before_digests=_before_digests(saved.written_by),
         )
     if path.suffix == ".onnx":
         from researcher.exported.session import ModelSession
@@ -112,8 +117,15 @@ def read_model_file(path: Path) -> ModelFile:
             without_privacy=about.without_privacy,
             receipts=about.receipts,
             gram={str(at): digest for at, digest in enumerate(about.gram, 1)},
+            before_digests=about.gram_unnamed or _before_digests(about.written_by),
         )
     raise ModelRefused(f"{path.name} is neither a global model (.safetensors) nor an exported one (.onnx).")
+
+
+def _before_digests(written_by: str) -> bool:
+    """Whether a file was written before Wanwu 0.3: a sidecar named no program then, and an exported file always did."""
+    version = _VERSION.match(written_by)
+    return not written_by if version is None else (int(version[1]), int(version[2])) < (0, 3)
 
 
 def _content(path: Path) -> bytes:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from policies.errors import ConfigError, EvidenceRefused, PlanError, ReceiptInvalid, WanwuError
+from policies.inside_folder import inside
 from policies.ledger.receipt_contents import Receipt
 from policies.papers.bill_of_materials import DIGEST_FORM, bill_digest
 from policies.papers.ledger_extract import MAX_EXTRACT_BYTES, LedgerExtract, read_extract
@@ -96,7 +98,7 @@ def read_backed(study: Path, model: Path) -> tuple[ModelFile, tuple[KeptReceipt,
     found, receipts = read_model_file(model), read_receipts(study)
     alone = grams_alone(study, receipts)
     check_backing(found, receipts, alone)
-    check_matrix(study, receipts, alone)
+    check_matrix(study, receipts, alone, found)
     return found, receipts, alone
 
 
@@ -179,16 +181,19 @@ def sbom_of(receipt: KeptReceipt) -> str | None:
     return named if named and DIGEST_FORM.fullmatch(named) else None
 
 
-def check_matrix(study: Path, receipts: tuple[KeptReceipt, ...], alone: tuple[KeptReceipt, ...]) -> None:
+def check_matrix(
+    study: Path, receipts: tuple[KeptReceipt, ...], alone: tuple[KeptReceipt, ...], model: ModelFile
+) -> None:
     """Refuses a Gram matrix of a hospital whose receipt of it is missing, or is from before it left, or of another one.
 
     The folder's matrix is known by its arrays, or by the digests that it noted where only those are there, as in a pack
-    of papers.
+    of papers; by what the model's file names where it noted none, as release 0.2. A model of that release names none.
 
     Args:
         study: The folder that may keep a matrix.
         receipts: As `read_receipts` gives them.
         alone: As `grams_alone` gives them.
+        model: That they stand behind.
 
     Raises:
         EvidenceRefused: There is such a hospital, or the matrix's file was changed.
@@ -199,10 +204,13 @@ def check_matrix(study: Path, receipts: tuple[KeptReceipt, ...], alone: tuple[Ke
     try:
         about = json.loads(file.read_bytes())
         names = {str(name) for name in about["datasites"]}
-        digests = {str(name): str(digest) for name, digest in about.get("digests", {}).items()}
-        if "arrays" in about and (study / str(about["arrays"]["file"])).is_file():
+        if os.path.lexists(inside(study, about["arrays"]["file"])):
             digests = KeptGram.load(study).digests
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ConfigError) as error:
+        else:
+            digests = {str(name): str(digest) for name, digest in about.get("digests", {}).items()}
+        if "digests" in about and names != digests.keys():
+            raise ValueError("its digests are of other hospitals")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, ConfigError) as error:
         raise EvidenceRefused(f"{file} was changed or cut. Take the folder's original.") from error
     charged = {one.hospital: one for one in (*(one.gram for one in receipts if one.gram), *alone) if one.receipt.spend}
     if missing := sorted(names - charged.keys()):
@@ -210,6 +218,12 @@ def check_matrix(study: Path, receipts: tuple[KeptReceipt, ...], alone: tuple[Ke
             f"{file} holds the Gram matrix of {missing[0]}, and {study / GRAM_RECEIPTS} no receipt that charges it. "
             f"Fetch it into the matrix's folder with 'python -m researcher receipts --out GRAM', and copy "
             f"GRAM/{RECEIPTS} there."
+        )
+    other = sorted(at for at in names if charged[at].released not in model.gram.values())
+    if other and not digests and not model.before_digests:
+        raise EvidenceRefused(
+            f"{file} notes no digest, and {model.name} does not name the Gram matrix of {other[0]} that its receipt "
+            "charges. Take the originals of both."
         )
     for name in sorted(names & digests.keys()):
         if digests[name] != charged[name].released:

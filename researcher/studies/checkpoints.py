@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from policies import validate
+from policies import __version__, validate
 from policies.errors import ConfigError, FederationError, PlanError
 from policies.plans import plan_json
 from policies.plans.model_spec import ModelSpec
@@ -45,6 +45,7 @@ class Checkpoint:
         modality: What kind of pictures the hospitals declare theirs to be; None where that is not known.
         gram: Datasite → SHA-256 of the Gram matrix that its rounds stepped by, as that left it; None where they stepped
             by none, and in files that were written before Wanwu 0.3.
+        written_by: Name and version of the program that wrote it; empty in files from before Wanwu 0.3.
     """
 
     weights: Weights
@@ -56,6 +57,7 @@ class Checkpoint:
     form: PictureForm | None = None
     modality: str | None = None
     gram: Mapping[str, str] | None = None
+    written_by: str = f"wanwu {__version__}"
 
     def __post_init__(self) -> None:
         if self.modality is not None:
@@ -83,6 +85,7 @@ def save_model(path: Path | str, checkpoint: Checkpoint) -> Path:
         **({} if checkpoint.form is None else {"form": checkpoint.form.to_dict()}),
         **({} if checkpoint.modality is None else {"modality": checkpoint.modality}),
         **({} if checkpoint.gram is None else {"gram": dict(checkpoint.gram)}),
+        **({"written_by": checkpoint.written_by} if checkpoint.written_by else {}),
     }
     atomic_file.write(sidecar, _json(about))
     return path
@@ -110,6 +113,7 @@ def load_model(path: Path | str) -> Checkpoint:
             form=PictureForm.from_dict(about.get("form")),
             modality=about.get("modality"),
             gram=dict(about["gram"]) if "gram" in about else None,
+            written_by=str(about.get("written_by", "")),
         )
     except _MALFORMED as error:
         raise ConfigError(f"{sidecar} is not the sidecar of a global model ({error}).") from error

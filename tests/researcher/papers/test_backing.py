@@ -27,10 +27,11 @@ from policies.answers import rounded
 from policies.budget.accountant import epsilon_spent
 from policies.errors import ConfigError, EvidenceRefused, ModelRefused, ReceiptInvalid
 from researcher.cli.program import main
+from researcher.exports.global_model import GlobalModel
 from researcher.papers.backing import MATRIX_SHOWN, NOT_BOUND, NOT_SHOWN, check_backing
 from researcher.papers.kept_receipts import grams_alone, read_receipts, receipt_files
 from researcher.papers.model_file import ModelFile, read_model_file
-from researcher.papers.study_record import check_matrix
+from researcher.papers.study_record import check_matrix, read_backed
 
 MODEL = "global_model.safetensors"
 SMEARS = replace(PLAN, dataset="smears")
@@ -240,9 +241,14 @@ def test_a_genuine_receipt_of_another_matrix_of_the_same_features_is_told_apart(
         check(few_rounds)
     # A file that names no matrix is still held against the one that the folder keeps, by its digests or its arrays.
     edit(sidecar, lambda of: of.pop("gram"))
+    with pytest.raises(ReceiptInvalid, match=r"of Wanwu 0\.3 or later and names no Gram matrix"):
+        check(few_rounds)
+    edit(sidecar, lambda of: of.pop("written_by"))
+    old = read_model_file(few_rounds / MODEL)
+    check(few_rounds)
     for _ in ("arrays", "digests"):
         with pytest.raises(EvidenceRefused, match="holds another Gram matrix of north"):
-            check_matrix(few_rounds, receipts, grams_alone(few_rounds, receipts))
+            check_matrix(few_rounds, receipts, grams_alone(few_rounds, receipts), old)
         for arrays in few_rounds.glob("gram-*.safetensors"):
             arrays.unlink()
     kept_gram(["south", "west"]).save(few_rounds)
@@ -263,19 +269,107 @@ def test_an_exported_model_names_its_matrices_without_the_hospitals(few_rounds: 
     every = tuple(sha256(one.read_bytes()).hexdigest() for one in receipt_files(few_rounds))
     gram = exported(few_rounds).gram
     assert len(gram) == 3
-    for changed in ({**gram, "2": gram["1"]}, {**gram, "3": "0" * 64}):
-        with pytest.raises(ReceiptInvalid, match="a Gram matrix, SHA-256"):
+    for changed, told in (
+        ({**gram, "2": gram["1"]}, "a Gram matrix, SHA-256"),
+        ({**gram, "3": "0" * 64}, "a Gram matrix, SHA-256"),
+        ({"1": gram["1"], "2": gram["2"]}, "that its file does not name"),
+        ({}, "names no Gram matrix"),
+    ):
+        with pytest.raises(ReceiptInvalid, match=told):
             check_backing(exported(few_rounds, receipts=every, gram=changed), receipts, alone)
+    check_backing(exported(few_rounds, receipts=every, gram={}, before_digests=True), receipts, alone)
+
+
+@pytest.mark.parametrize("named", [["north", "west"], ["north", "south"], ["west"]])
+def test_a_file_that_names_the_matrices_of_some_hospitals_alone_is_refused(few_rounds: Path, named: list[str]) -> None:
+    write_receipt(few_rounds, signed_gram("south", replace(CHEAPER, dataset="smears")), folder="gram_receipts")
+    south = read_receipts(few_rounds)[1]
+    sidecar = (few_rounds / MODEL).with_suffix(".json")
+    edit(sidecar, lambda of: of["privacy"]["south"].update(epsilon=south.epsilon))
+    edit(sidecar, lambda of: of.update(gram={name: of["gram"][name] for name in named}))
+    (few_rounds / "gram.json").unlink()
+    with pytest.raises(ReceiptInvalid, match=r"Gram matrix of (north|south), SHA-256"):
+        check(few_rounds)
+
+
+def test_a_hospital_whose_matrix_never_left_need_not_be_named(few_rounds: Path) -> None:
+    gram = signed_gram("west")
+    nothing = replace(gram.rounds[0], update_digest=sha256(b"").hexdigest())
+    write_receipt(few_rounds, replace(gram, rounds=(nothing,)), folder="gram_receipts")
+    edit((few_rounds / MODEL).with_suffix(".json"), lambda of: of["gram"].pop("west"))
+    check(few_rounds)
+
+
+@pytest.mark.parametrize("written_by", ["", "wanwu 0.2.0"])
+def test_a_model_from_before_0_3_is_known_by_its_own_record(few_rounds: Path, written_by: str) -> None:
+    sidecar = (few_rounds / MODEL).with_suffix(".json")
+    assert not read_model_file(few_rounds / MODEL).before_digests
+    edit(sidecar, lambda of: of.update(written_by=written_by))
+    assert read_model_file(few_rounds / MODEL).before_digests
+    for other in ("wanwu 0.3.0", "wanwu 1.0.0", "wanwu 0.2x", "another program"):
+        edit(sidecar, lambda of, other=other: of.update(written_by=other))
+        assert read_model_file(few_rounds / MODEL).before_digests is (other == "wanwu 0.2x")
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_weights_from_before_0_3_are_exported_as_such_where_receipts_of_a_matrix_lie_beside(
+    few_rounds: Path, old: bool
+) -> None:
+    sidecar = (few_rounds / MODEL).with_suffix(".json")
+    if old:
+        edit(sidecar, lambda of: (of.pop("gram"), of.pop("written_by")))
+    about = GlobalModel.load(few_rounds / MODEL).about("onnx")
+    assert (about.gram_unnamed, len(about.gram)) == (old, 0 if old else 3)
+    assert ("wanwu.gram_unnamed" in about.to_properties()) is old
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda of: of["arrays"].update(file="a" * 5000),
+        lambda of: of["arrays"].update(file="receipts"),
+        lambda of: of["arrays"].update(file="../few/gram.json"),
+        lambda of: of["arrays"].update(file="a\0b"),
+        lambda of: of.pop("arrays"),
+        lambda of: of["digests"].pop("south"),
+        lambda of: of.update(digests={}),
+        lambda of: of.update(datasites=[]),
+    ],
+    ids=["long", "a folder", "elsewhere", "NUL", "no arrays", "one digest less", "no digest", "no hospital"],
+)
+def test_a_folders_matrix_that_names_no_file_of_arrays_or_other_hospitals_is_refused(
+    few_rounds: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    edit(few_rounds / "gram.json", change)
+    with pytest.raises(EvidenceRefused, match="was changed or cut"):
+        read_backed(few_rounds, few_rounds / MODEL)
+
+
+def test_a_folder_without_arrays_and_digests_holds_by_what_the_models_file_names(
+    few_rounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(few_rounds / "gram.json", lambda of: of.pop("digests"))
+    for arrays in few_rounds.glob("gram-*.safetensors"):
+        arrays.unlink()
+    model, receipts, alone = read_backed(few_rounds, few_rounds / MODEL)
+    with pytest.raises(EvidenceRefused, match="does not name the Gram matrix of north"):
+        check_matrix(few_rounds, receipts, alone, replace(model, gram={}))
+    edit((few_rounds / MODEL).with_suffix(".json"), lambda of: (of.pop("gram"), of.pop("written_by")))
+    assert main(["evidence", str(few_rounds), "--out", str(tmp_path / "pack")]) == 0
+    capsys.readouterr()
+    assert main(["evidence", "--check", str(tmp_path / "pack")]) == 0
+    assert NOT_BOUND in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_matrix_of_release_0_2_without_digests_is_held_against_its_receipts_by_its_arrays(few_rounds: Path) -> None:
     edit(few_rounds / "gram.json", lambda of: of.pop("digests"))
     receipts = read_receipts(few_rounds)
     alone = grams_alone(few_rounds, receipts)
-    check_matrix(few_rounds, receipts, alone)
+    model = read_model_file(few_rounds / MODEL)
+    check_matrix(few_rounds, receipts, alone, model)
     write_receipt(few_rounds, signed_gram("west", CHEAPER), folder="gram_receipts")
     with pytest.raises(EvidenceRefused, match="holds another Gram matrix of west"):
-        check_matrix(few_rounds, receipts, grams_alone(few_rounds, receipts))
+        check_matrix(few_rounds, receipts, grams_alone(few_rounds, receipts), model)
 
 
 @pytest.mark.parametrize(
@@ -310,7 +404,7 @@ def test_a_receipt_from_before_the_matrix_left_does_not_stand_for_its_cost(
     assert not north.names_gram and south.names_gram and north.epsilon == north.receipt.epsilon
     edit(
         (few_rounds / MODEL).with_suffix(".json"),
-        lambda of: (of["privacy"]["north"].update(epsilon=north.receipt.epsilon), of.pop("gram")),
+        lambda of: (of["privacy"]["north"].update(epsilon=north.receipt.epsilon), of.pop("gram"), of.pop("written_by")),
     )
     given = ["receipt", "verify-model", str(few_rounds / MODEL), "--out", str(few_rounds)]
     assert main(given) == 1

@@ -179,7 +179,9 @@ def test_papers_of_a_study_by_a_gram_matrix_state_what_both_requests_cost(tmp_pa
 def test_papers_of_a_model_of_release_0_2_say_that_its_matrix_is_not_shown(tmp_path: Path) -> None:
     study = write_few_rounds(tmp_path / "few")
     sidecar = study / "global_model.json"
-    sidecar.write_text(json.dumps({name: of for name, of in json.loads(sidecar.read_text()).items() if name != "gram"}))
+    values = json.loads(sidecar.read_text())
+    del values["gram"], values["written_by"]
+    sidecar.write_text(json.dumps(values))
     pack = write_pack(study, tmp_path / "pack", Words())
     check_pack(pack)
     card = (pack / "README.md").read_text()
@@ -193,7 +195,7 @@ def test_a_kept_gram_matrix_whose_receipt_is_missing_makes_no_papers(tmp_path: P
         write_pack(study, tmp_path / "pack", Words())
     sidecar = study / "global_model.json"
     values = json.loads(sidecar.read_text())
-    del values["gram"]  # as release 0.2 wrote it
+    del values["gram"], values["written_by"]  # as release 0.2 wrote it
     sidecar.write_text(json.dumps(values))
     with pytest.raises(EvidenceRefused, match="holds the Gram matrix of west"):
         write_pack(study, tmp_path / "pack", Words())
