@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from string import Formatter
 
+from researcher.papers import rests_on
 from researcher.papers.facts import Fact, Facts
 
 STUDY, HOSPITALS, SCORES = "study", "hospitals", "scores"
@@ -66,7 +67,10 @@ def tell(lines: Iterable[Line], facts: Facts) -> Iterator[Told]:
                 continue
             found: list[Fact] = [known[name] for name in line.names]
             text = line.text.format_map({name: known[name].value for name in line.names})
-            yield Told(text, tuple(dict.fromkeys([*(one.source for one in found), *line.rests_on])))
+            tests = line.rests_on
+            if "allocated_over" in known:
+                tests = tuple(rests_on.INSTEAD_WITH_ALLOCATION.get(one, one) for one in tests)
+            yield Told(text, tuple(dict.fromkeys([*(one.source for one in found), *tests])))
 
 
 class Footnotes:

@@ -34,6 +34,13 @@ MOCK = (
 BACKING = (
     "tests/researcher/papers/test_backing.py::test_the_receipts_of_the_hospitals_that_trained_it_stand_behind_a_model"
 )
+_ALLOCATED = f"{_POLICIES}/budget/test_random_allocation.py"
+INSTEAD_WITH_ALLOCATION = {
+    DISTRIBUTIONS: f"{_ALLOCATED}::test_composed_epochs_agree_with_trials",
+    NEIGHBOURS: f"{_ALLOCATED}::test_an_epoch_of_two_steps_is_bounded_from_above_and_closely",
+    MEMBERSHIP: f"{_ALLOCATED}::test_odds_filter_and_what_is_left_know_it",
+}
+"""Test of Poisson sampling → the one that holds the same sentence of a study with random allocation."""
 NOT_SAID = "words.json: the researcher left this empty"
 NO_EVALUATION = "evaluation.json: none was given"
 NO_EXTRACT = "no ledger extract was given"

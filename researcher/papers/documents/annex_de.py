@@ -157,7 +157,14 @@ SECTIONS = (
             Line(
                 "Rauschen vom {noise_multiplier}-fachen der Schranke {max_grad_norm} wird im Krankenhaus in jedem "
                 "Schritt hinzugefügt; Einheiten werden mit Wahrscheinlichkeit {sample_rate} gezogen.",
+                unless="allocated_over",
                 rests_on=(rests_on.SHAPE, rests_on.SAMPLING),
+            ),
+            Line(
+                "Rauschen vom {noise_multiplier}-fachen der Schranke {max_grad_norm} wird im Krankenhaus in jedem "
+                "Schritt hinzugefügt; jede Einheit nimmt an genau einem der {allocated_over} Schritte jeder Epoche "
+                "teil, der zufällig gezogen wird.",
+                rests_on=(rests_on.SHAPE, rests_on.ALLOCATION),
             ),
             Line(
                 "Das Budgetbuch des Krankenhauses verbucht eine Runde, bevor sie ein Bild liest, und nie mehr Runden, "

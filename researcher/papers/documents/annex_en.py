@@ -112,7 +112,13 @@ SECTIONS = (
             Line(
                 "Noise of {noise_multiplier} times the clipping bound {max_grad_norm} is added in the hospital, in "
                 "each step; units are drawn with probability {sample_rate}.",
+                unless="allocated_over",
                 rests_on=(rests_on.SHAPE, rests_on.SAMPLING),
+            ),
+            Line(
+                "Noise of {noise_multiplier} times the clipping bound {max_grad_norm} is added in the hospital, in "
+                "each step; each unit joins exactly one of the {allocated_over} steps of each epoch, drawn at random.",
+                rests_on=(rests_on.SHAPE, rests_on.ALLOCATION),
             ),
             Line(
                 "The hospital's ledger charges a round before it reads a picture, and never more rounds than were "

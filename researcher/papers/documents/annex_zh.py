@@ -123,7 +123,13 @@ SECTIONS = (
             Line(
                 "每一步都在医院内加入噪声，为裁剪界限 {max_grad_norm} 的 {noise_multiplier} 倍；"
                 "隐私单位以概率 {sample_rate} 抽取。",
+                unless="allocated_over",
                 rests_on=(rests_on.SHAPE, rests_on.SAMPLING),
+            ),
+            Line(
+                "每一步都在医院内加入噪声，为裁剪界限 {max_grad_norm} 的 {noise_multiplier} 倍；"
+                "每个隐私单位恰好参加每个训练周期 {allocated_over} 步中的一步，该步随机抽取。",
+                rests_on=(rests_on.SHAPE, rests_on.ALLOCATION),
             ),
             Line(
                 "医院的账本在每轮读取图像之前记账，且轮数从不超过批准的数目。",

@@ -120,7 +120,13 @@ SECTIONS = (
         (
             Line(
                 "The plan that hospitals approved (SHA-256 {plan_digest}) allows {rounds} round(s) of "
-                "{steps_per_round} step(s) at a sample rate of {sample_rate}."
+                "{steps_per_round} step(s) at a sample rate of {sample_rate}.",
+                unless="allocated_over",
+            ),
+            Line(
+                "The plan that hospitals approved (SHA-256 {plan_digest}) allows {rounds} round(s) of "
+                "{steps_per_round} step(s); each unit joins exactly one of the {allocated_over} steps of each epoch.",
+                rests_on=(rests_on.ALLOCATION,),
             ),
             Line(
                 "Optimiser: SGD, learning rate {learning_rate} ({learning_rate_schedule}), momentum {momentum}, weight "

@@ -303,6 +303,7 @@ def test_every_sentence_rests_on_something() -> None:
 
 def test_every_test_that_a_sentence_rests_on_is_there() -> None:
     named = [value for value in vars(rests_on).values() if isinstance(value, str) and "::" in value]
+    named += rests_on.INSTEAD_WITH_ALLOCATION.values()
     assert len(named) > 15
     for name in named:
         file, test = name.split("::")
@@ -480,3 +481,29 @@ def test_the_sheet_says_how_units_were_drawn(pack: Path, tmp_path: Path) -> None
     other = (tmp_path / "other" / sheet).read_text()
     assert "(Poisson)" not in other
     assert "exactly one of every 10 steps" in other
+
+
+@pytest.mark.parametrize("unit", ["patient", "picture"])
+def test_no_paper_of_an_allocated_study_speaks_of_poisson_sampling_or_rests_on_its_tests(
+    pack: Path, tmp_path: Path, unit: str
+) -> None:
+    plan = replace(PLAN, sampling="random_allocation", privacy=replace(PRIVACY, unit=unit))
+    other = write_pack(write_study(tmp_path / "allocated", plan), tmp_path / "other", WORDS)
+    of_poisson = ("oisson", "probability", "Wahrscheinlichkeit", "以概率", "sample rate")
+    of_poisson += (rests_on.SAMPLING, *rests_on.INSTEAD_WITH_ALLOCATION)
+    papers = [*other.glob("*.md"), *other.glob("*.xml"), *other.glob("*.json")]
+    papers = [one for one in papers if one.name not in {BILL, MANIFEST}]
+    assert len(papers) >= 7
+    for paper in papers:
+        assert [word for word in of_poisson if word in paper.read_text()] == [], paper.name
+    told = {
+        "README.md": "joins exactly one of the 10 steps of each epoch",
+        "impact-assessment-annex.en.md": "joins exactly one of the 10 steps of each epoch",
+        "impact-assessment-annex.de.md": "genau einem der 10 Schritte jeder Epoche",
+        "impact-assessment-annex.zh.md": "恰好参加每个训练周期 10 步中的一步",
+    }
+    for name, sentence in told.items():
+        assert sentence in (other / name).read_text()
+        assert sentence not in (pack / name).read_text()
+        assert rests_on.ALLOCATION in (other / name).read_text()
+    assert rests_on.SAMPLING in (pack / "impact-assessment-annex.de.md").read_text()
