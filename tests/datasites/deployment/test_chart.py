@@ -6,6 +6,7 @@ import importlib
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,31 @@ def test_the_settings_are_settings_of_a_datasite(tmp_path: Path) -> None:
     )
 
 
+def _environment(told: dict[str, str], state: Path, secret: Path) -> dict[str, str]:
+    """Of the first container, with the folders of this machine."""
+    programs = f"{Path(sys.executable).parent}:{os.defpath}"
+    return told | {"PATH": programs, "STATE": str(state), "PASSWORD": str(secret)}
+
+
+@needs_helm
+@pytest.mark.parametrize(
+    "kept", ["", "pysyft_database = ''", "pysyft_database = 'postgresql://wanwu@other/hospital_d'"]
+)
+def test_a_postgresql_that_the_settings_do_not_name_starts_no_pod_and_gets_no_password(
+    kept: str, tmp_path: Path
+) -> None:
+    (first,) = _objects(FULL, tmp_path)["StatefulSet"]["spec"]["template"]["spec"]["initContainers"]
+    secret, state = tmp_path / "word", tmp_path / "state"
+    state.mkdir()
+    secret.write_text("one\n")
+    (state / "config.toml").write_text(f"name = 'hospital_d'\n{kept}\n")
+    told = {one["name"]: one["value"] for one in first["env"]}
+    done = subprocess.run(first["command"], env=_environment(told, state, secret), capture_output=True, text=True)
+    assert done.returncode != 0 and [one.name for one in state.iterdir()] == ["config.toml"]
+    for part in (POSTGRESQL["address"], "config.toml", "No password was copied", "upgrade again"):
+        assert part in done.stderr
+
+
 @needs_helm
 def test_the_password_of_postgresql_is_the_datasites_alone_and_a_new_one_counts_at_the_next_start(
     tmp_path: Path,
@@ -142,14 +168,14 @@ def test_the_password_of_postgresql_is_the_datasites_alone_and_a_new_one_counts_
     (first,) = _objects(FULL, tmp_path)["StatefulSet"]["spec"]["template"]["spec"]["initContainers"]
     secret, state = tmp_path / "word", tmp_path / "state"
     (state / "identity").mkdir(parents=True)
-    (state / "config.toml").touch()  # it was described at an earlier start
+    # It was described at an earlier start.
+    (state / "config.toml").write_text(f"name = 'hospital_d'\npysyft_database = '{POSTGRESQL['address']}'\n[limits]\n")
     told = {one["name"]: one["value"] for one in first["env"]}
     assert told["PASSWORD"] == "/run/secrets/wanwu/word"
     for password in ("one\n", "another\n"):
         secret.write_text(password)
         secret.chmod(0o440)
-        environment = {"PATH": os.defpath, "STATE": str(state), "PASSWORD": str(secret)}
-        subprocess.run(first["command"], env=environment, check=True)
+        subprocess.run(first["command"], env=_environment(told, state, secret), check=True)
         (kept,) = (state / "identity").iterdir()
         assert (kept.name, kept.read_text(), kept.stat().st_mode & 0o777) == (PASSWORD_FILE, password, 0o600)
     (plain,) = _objects(GIVEN, tmp_path)["StatefulSet"]["spec"]["template"]["spec"]["initContainers"]
@@ -163,9 +189,20 @@ def test_the_password_of_postgresql_is_the_datasites_alone_and_a_new_one_counts_
         ({"egress": []}, "egress"),
         ({"secrets": {"existing": ""}}, "secrets.existing"),
         ({"postgresql": POSTGRESQL | {"password": ""}}, "postgresql.password"),
+        ({"postgresql": POSTGRESQL | {"password": ".."}}, "password"),
+        ({"postgresql": POSTGRESQL | {"authority": "..data"}}, "authority"),
+        ({"postgresql": POSTGRESQL | {"authority": "."}}, "authority"),
         ({"postgresql": POSTGRESQL | {"address": "postgresql://wanwu:word@db.hospital.org/hospital_d"}}, "address"),
     ],
-    ids=["no way out", "no secret", "no password", "a password in the address"],
+    ids=[
+        "no way out",
+        "no secret",
+        "no password",
+        "the folder above",
+        "kubelet's own name",
+        "the folder",
+        "a password in the address",
+    ],
 )
 def test_a_database_that_could_not_be_reached_or_would_show_its_password_is_refused(
     change: dict[str, Any], told: str, tmp_path: Path
