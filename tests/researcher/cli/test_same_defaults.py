@@ -52,6 +52,7 @@ OTHER: dict[str, Any] = {
     "update_encoding": "int8",
     "pictures_per_patient": 4,
     "late_updates": "dropped",
+    "sampling": "random_allocation",
 }
 OTHER_RUN = {
     "device": "cpu",
