@@ -21,7 +21,7 @@ from datasites.ingestion.row_arrays import StoreRows, units_of
 from datasites.ingestion.store_writing import publish
 from datasites.ingestion.work_folder import WorkFolder
 from datasites.sources.dataset_settings import DatasetSettings
-from datasites.sources.listing import Listing
+from datasites.sources.listing import Listing, classes_said
 from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
 
@@ -215,9 +215,8 @@ def _judge(listing: Listing, read: _Read, report: IngestReport, asked: Asked) ->
             f"{asked.settings.most_left_out:g} that may be left out (most_left_out). {where}",
             private=private,
         )
-    if listing.label_kind == "single":
-        labels = np.array([listed.labels[0] for listed in listing.pictures])
-        lost = sorted(set(labels.tolist()) - set(labels[read.taken].tolist()))
-        if lost:
-            names = ", ".join(listing.class_names[label] for label in lost)
-            raise DataError(f"No picture of a class can be taken: {names}. {where}", private=private)
+    before, kind = [listed.labels for listed in listing.pictures], listing.label_kind
+    after = (before[row] for row in np.flatnonzero(read.taken))
+    if lost := sorted(classes_said(before, kind) - classes_said(after, kind)):
+        names = ", ".join(listing.class_names[label] for label in lost)
+        raise DataError(f"No picture of a class can be taken: {names}. {where}", private=private)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasites.picture_files.picture_refused import Reason
+from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
 
 UNKNOWN = -1  # of a finding in a dataset of several labels a picture
@@ -79,11 +80,13 @@ class LeftOut:
         place: Where it is in the source.
         reason: Why it is left out.
         lost: Whether it is or may be a picture that was meant to be in. What never was one is told, and no loss.
+        labels: As a listed picture has them, where the source says them of it all the same.
     """
 
     place: str
     reason: Reason
     lost: bool = True
+    labels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -112,6 +115,35 @@ class Listing:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "patients_elsewhere", frozenset(map(one_patient, self.patients_elsewhere)))
+
+
+def classes_said(labels: Iterable[tuple[int, ...]], label_kind: str) -> set[int]:
+    """Numbers of the classes, or of the findings that somebody has, among pictures' labels."""
+    if label_kind == "single":
+        return {number for one in labels for number in one}
+    return {number for one in set(labels) for number, said in enumerate(one) if said == 1}
+
+
+def refuse_lost_classes(listing: Listing) -> Listing:
+    """Refuses a listing of which a class, or a finding, has pictures in the source and none that is taken.
+
+    Returns:
+        It, as it came.
+
+    Raises:
+        DataError: There is such a class. Its name is private.
+    """
+    kind = listing.label_kind
+    taken = classes_said((one.labels for one in listing.pictures), kind)
+    for one in listing.left_out:
+        if lost := classes_said([one.labels], kind) - taken:
+            raise DataError(
+                "The source names pictures of a class, or with a finding, and none of them can be taken: the class "
+                f"would be published without a picture. {one.reason.advice} If it is not meant to be in, take its "
+                "pictures out of the source.",
+                private=f"Class {listing.class_names[min(lost)]}, for instance {one.place}: {one.reason.means}",
+            )
+    return listing
 
 
 def one_patient(named: str) -> str:

@@ -10,7 +10,7 @@ from datasites.picture_files.picture_refused import Reason
 from datasites.sources.contents import Measured, content_of
 from datasites.sources.dataset_settings import DatasetSettings, is_named
 from datasites.sources.folders.walk import Walk
-from datasites.sources.listing import Listing
+from datasites.sources.listing import Listing, refuse_lost_classes
 from datasites.sources.tables.read_table import TABLE_SUFFIXES
 from policies.errors import ConfigError
 
@@ -33,9 +33,13 @@ def list_pictures(
 
     Raises:
         ConfigError: There is nothing at the configured path.
-        DataError: The source cannot be read as described, or it has to be described better first. The private text
-            names files, the public one none.
+        DataError: The source cannot be read as described, it has to be described better first, or a class of it has no
+            picture that is taken. The private text names files, the public one none.
     """
+    return refuse_lost_classes(_listed(settings, watch, measured))
+
+
+def _listed(settings: DatasetSettings, watch: Callable[[int], None], measured: Measured | None) -> Listing:
     kind = kind_of_source(settings)
     if kind == "npz":
         from datasites.sources.arrays.medmnist import class_names, fetched

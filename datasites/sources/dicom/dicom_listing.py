@@ -121,7 +121,7 @@ def _listing(found: DicomFrames, labeller: Labeller, class_names: Sequence[str],
             continue
         whose = said.patient or one.patient
         if isinstance(whose, Reason) and settings.unit == "patient":
-            left_out.append(LeftOut(one.picture.place, whose))
+            left_out.append(LeftOut(one.picture.place, whose, labels=said.labels))
             continue
         patient = None if isinstance(whose, Reason) else whose
         pictures.append(ListedPicture(one.picture, said.labels, patient, said.report))

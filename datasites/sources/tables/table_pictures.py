@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datasites.sources.alike import two_alike
@@ -83,8 +83,9 @@ def list_table(settings: DatasetSettings, watch: Callable[[int], None], measured
         if row.patient == "":
             problems.add(row.line, NO_PATIENT)
         names.look("paths", inside)
-        numbers = tuple(int(one) for one in found)
+        numbers, before = tuple(int(one) for one in found), len(files.left_out)
         listed += [ListedPicture(one, numbers, row.patient, row.report) for one in files.pictures(inside)]
+        files.left_out[before:] = [replace(one, labels=numbers) for one in files.left_out[before:]]
     problems.refuse()
     for name in labels.class_names if not settings.class_names and len(settings.label_columns) == 1 else ():
         names.look("class names", name)

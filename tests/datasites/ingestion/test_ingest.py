@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from datasites.ingestion.ingest import Asked, ingest
 from datasites.ingestion.reader_processes import ReaderProcesses
 from datasites.picture_files.reasons import UNKNOWN_FORMAT
 from datasites.sources.dataset_settings import DatasetSettings
-from datasites.sources.listing import LeftOut, Listing
+from datasites.sources.listing import UNKNOWN, LeftOut, Listing
 from policies.errors import DataError
 
 SOME = DatasetSettings(most_left_out=0.2)
@@ -308,6 +309,24 @@ def test_a_class_that_loses_all_its_pictures_stops(tmp_path: Path, state: Path) 
     with pytest.raises(DataError, match="No picture of a class can be taken: malignant"):
         bring_in(state, raw_listing(files, labels=labels))
     assert not (state / "store" / "pictures").exists()
+
+
+def test_a_finding_that_loses_all_who_have_it_stops(tmp_path: Path, state: Path) -> None:
+    files = write_raw(tmp_path / "files", 100)
+    files[50].write_bytes(b"damaged")
+    listing = raw_listing(files)
+    for rare, common in ((50, 51), (51, 50)):
+        pictures = [
+            replace(one, labels=(number % 2, int(number == rare), UNKNOWN if number == common else 0))
+            for number, one in enumerate(listing.pictures)
+        ]
+        findings = replace(listing, pictures=pictures, class_names=("mass", "cyst", "fluid"), label_kind="multi")
+        settings = DatasetSettings(label_kind="multi")
+        if rare == 50:
+            with pytest.raises(DataError, match="No picture of a class can be taken: cyst"):
+                bring_in(state, findings, settings)
+        else:
+            assert len(bring_in(state, findings, settings).images) == 99
 
 
 @pytest.mark.parametrize(

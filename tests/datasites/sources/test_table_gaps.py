@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from support.array_store import listed
 from support.dicom_files import made, written
 from support.painting import Paint
@@ -114,3 +115,42 @@ def test_parts_in_a_table_of_dicom_files_are_seen_too(tmp_path: Path) -> None:
     file.write_text("path,label,split\n1.dcm,red,train\n2.dcm,white,val\n", encoding="utf-8")
     with pytest.raises(DataError, match="which part of a data set each picture is of"):
         listed(folder, labels_from="table", table=str(file))
+
+
+@pytest.mark.parametrize("bad", ["x.heic", "film.tif", "note.txt"])
+@pytest.mark.parametrize("class_names", [(), ("blue", "red", "white")])
+def test_a_class_of_which_no_named_file_is_read_is_not_published_empty(
+    table: Table, tmp_path: Path, bad: str, class_names: tuple[str, ...]
+) -> None:
+    file = table(*["red,n", "white,n"] * 75, heads="path,label,ward")
+    _unread(tmp_path / bad)
+    with file.open("a", encoding="utf-8") as rows:
+        rows.write(f"\n{bad},blue,n\n")
+    for settings in ({}, {"site_column": "ward", "site": "n"}):
+        with pytest.raises(DataError, match="none of them can be taken") as refused:
+            listed(file, class_names=class_names, **settings)
+        assert f"Class blue, for instance {bad}" in refused.value.private and "blue" not in refused.value.public
+    _unread(tmp_path / "more.heic")
+    file.write_text(file.read_text(encoding="utf-8").replace(f"{bad},blue", "more.heic,red"), encoding="utf-8")
+    assert len(listed(file).pictures) == 150  # its class has others
+
+
+def test_a_finding_that_nobody_has_any_more_is_not_published(table: Table, tmp_path: Path) -> None:
+    columns = {"label_kind": "multi", "label_columns": ("mass", "cyst")}
+    file = table("1,0", "0,0", heads="path,mass,cyst")
+    assert len(listed(file, **columns).pictures) == 2  # that nobody had it is no loss
+    _unread(tmp_path / "x.heic")
+    with file.open("a", encoding="utf-8") as rows:
+        rows.write("\nx.heic,1,1\n")
+    with pytest.raises(DataError, match="with a finding, and none of them can be taken") as refused:
+        listed(file, **columns)
+    assert "Class cyst, for instance x.heic" in refused.value.private
+
+
+def _unread(file: Path) -> None:
+    """A file of which no picture is taken: of several frames, or of no format."""
+    if file.suffix != ".tif":
+        file.write_bytes(b"zz")
+        return
+    frames = [Image.new("RGB", (4, 4)) for _ in range(2)]
+    frames[0].save(file, save_all=True, append_images=frames[1:])
