@@ -93,7 +93,7 @@ def _refuse_part_columns(table: Table, settings: DatasetSettings) -> None:
     Raises:
         DataError: With the column and its parts.
     """
-    for head, parts in parts_in(table.columns, settings):
+    for head, parts in parts_in(table.values, settings):
         raise DataError(
             f"Its column {head} says that it holds parts of one data set ({', '.join(parts)}), and a model is not to "
             "be measured on what it was trained on. Give a table of the part that no hospital trained on, or a TOML "

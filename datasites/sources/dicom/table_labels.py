@@ -56,7 +56,7 @@ class TableLabels:
         table = read_table(self._file, wanted_columns(settings), settings.table_encoding, settings.table_sheet)
         check_columns(table, settings, self._file)
         refuse_identity(table, settings)
-        refuse_parts(table.columns, settings)
+        refuse_parts(table.values, settings)
         labels = RowLabels(settings, zip(*(table.columns[name] for name in settings.label_columns), strict=True))
         self.class_names = labels.class_names
         self._rows: dict[str, _Named] = {}

@@ -57,6 +57,12 @@ def is_part(name: str) -> bool:
     return told is not None and not told[1]
 
 
+def are_parts(names: Collection[str]) -> bool:
+    """Whether names say nothing but parts of one data set, one to train on and one not, such as `train` and `test`."""
+    to_train = {bool(_TO_TRAIN_ON.search(_one_form(name).lower())) for name in names}
+    return len(to_train) == 2 and all(map(is_part, names))
+
+
 def to_train_on(parts: Sequence[str]) -> str:
     """Of parts of one data set the one to train on, else the first."""
     return next((one for one in parts if _TO_TRAIN_ON.search(_one_form(one).lower())), parts[0])

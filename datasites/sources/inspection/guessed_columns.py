@@ -10,6 +10,7 @@ from pathlib import Path
 from datasites.sources.contents import PICTURE_SUFFIXES
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.identity import column_looks_like
+from datasites.sources.tables.part_column import parts_in
 from datasites.sources.tables.read_table import Table, read_table
 from policies.errors import DataError
 
@@ -35,7 +36,9 @@ def guess_columns(settings: DatasetSettings) -> DatasetSettings:
     root = Path(settings.data_path) if settings.table else file.parent
     table, encoding = _table(file)
     path = settings.path_column if settings.table_match != "path" else _path_column(root, table)
-    others = [head for head in table.heads if head != path]
+    nothing_said = replace(settings, label_columns=(), safe_columns=(), site_column="")
+    parts = {head for head, _ in parts_in(table.values, nothing_said)}
+    others = [head for head in table.heads if head != path and head not in parts]
     patient = next((head for head in others if _PATIENT.search(head) and any(table.samples[head])), "")
     others = [head for head in others if head != patient]
     site = next((head for head in others if _SITE.search(head)), "")

@@ -104,10 +104,11 @@ def inspect_source(settings: DatasetSettings, watch: Callable[[int], None] = lam
         listing, refused, _ = _listed(settings, watch)
     if listing is None:
         return _refused(settings, refused, measured, notes)
-    identity, stops = _identity(settings)
+    stop = _stop(settings)
+    identity = _details(stop) if isinstance(stop, IdentitySuspected) else []
     if not identity and not settings.class_names:
         settings = replace(settings, class_names=listing.class_names)
-    problem = stops or too_many_left_out(listing, settings)
+    problem = stop.public if stop else too_many_left_out(listing, settings)
     sizes = measured.sizes or Counter({listing.own_size: len(listing.pictures)} if listing.own_size else {})
     return Inspection(
         settings.data_path,
@@ -121,6 +122,7 @@ def inspect_source(settings: DatasetSettings, watch: Callable[[int], None] = lam
         left_out=_groups(listing.left_out),
         identity=identity,
         problem=problem,
+        problem_details=_details(stop) if stop and not identity else [],
         settings=as_toml(settings, problem),
         notes=[*notes, *few_units(listing, settings)],
     )
@@ -180,13 +182,13 @@ def _listed(
         return None, error, measured
 
 
-def _identity(settings: DatasetSettings) -> tuple[list[str], str]:
-    """(what looks like a person's name, date or number; why that would be refused)."""
+def _stop(settings: DatasetSettings) -> DataError | None:
+    """Why the source is refused by one who trusts no name of it; None where it is not."""
     try:
         list_pictures(replace(settings, size=(1, 1), channels=1))  # with a size of its own no header is read
-    except IdentitySuspected as error:
-        return error.private.split("\n"), error.public
-    return [], ""
+    except DataError as error:
+        return error
+    return None
 
 
 def _trusting(settings: DatasetSettings) -> DatasetSettings:

@@ -18,6 +18,7 @@ from policies.errors import DataError
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".xlsx", ".xlsm", ".xls")
 _SAMPLE = 200
+_FEW, _SHORT = 64, 100  # cells of a column that are different, characters of one
 _DELIMITERS = ",;\t|"
 _MOST_IN_A_CELL = 1 << 20  # characters
 MOST_UNPACKED = 1 << 29  # bytes of a workbook
@@ -31,13 +32,16 @@ class Table:
     Attributes:
         heads: The names of all columns.
         lines: Where each row stands in the file, from 1.
-        columns: The cells of the columns that were asked for, and of those that may tell parts of a data set apart.
+        columns: The cells of the columns that were asked for.
+        values: The name and the different cells, without spaces around, of each column that has few and short ones or
+            that by its name may tell parts of a data set apart.
         samples: The first cells of every column.
     """
 
     heads: tuple[str, ...]
     lines: list[int]
     columns: dict[str, list[str]]
+    values: list[tuple[str, set[str]]]
     samples: dict[str, list[str]]
 
 
@@ -83,8 +87,9 @@ def _table(rows: _Rows, wanted: Collection[str]) -> Table:
         raise DataError("The table must name its columns in its first line, which is empty. Write their names there.")
     if twice := sorted({one for one in heads if one in wanted and heads.count(one) > 1}):
         raise DataError(f"The table has two columns {twice[0]!r}. Rename one.")
-    kept = [(place, name) for place, name in enumerate(heads) if name in wanted or is_of_parts(name)]
-    table = Table(heads, [], {name: [] for _, name in kept}, {name: [] for name in heads})
+    kept = [(place, name) for place, name in enumerate(heads) if name in wanted]
+    values = _Values(heads)
+    table = Table(heads, [], {name: [] for _, name in kept}, values.found, {name: [] for name in heads})
     for line, row in rows:
         if not any(row):
             continue
@@ -98,11 +103,38 @@ def _table(rows: _Rows, wanted: Collection[str]) -> Table:
             for name, cell in zip(heads, row, strict=False):
                 table.samples[name].append(cell)
         table.lines.append(line)
+        values.add(row)
         for place, name in kept:
             table.columns[name].append(row[place])
     if not table.lines:
         raise DataError("The table must have a row for each picture, it has none below its first line.")
+    values.close()
     return table
+
+
+class _Values:
+    """The different cells of columns, while rows are read; `found` has them once it is closed."""
+
+    def __init__(self, heads: Sequence[str]) -> None:
+        self.found: list[tuple[str, set[str]]] = []
+        self._heads = heads
+        self._cells: dict[int, set[str]] = {place: set() for place in range(len(heads))}
+        self._wholly = {place for place, head in enumerate(heads) if is_of_parts(head)}
+
+    def add(self, row: Sequence[str]) -> None:
+        """Takes a row. A column that has many different cells, or a long one, is not looked at any more."""
+        many = []
+        for place, cells in self._cells.items():
+            if (cell := row[place]) not in cells:
+                cells.add(cell)
+                if (len(cells) > _FEW or len(cell) > _SHORT) and place not in self._wholly:
+                    many.append(place)
+        for place in many:
+            del self._cells[place]
+
+    def close(self) -> None:
+        """Notes what is found; spaces around a cell say nothing."""
+        self.found += [(self._heads[place], {cell.strip() for cell in cells}) for place, cells in self._cells.items()]
 
 
 def _separated(text: str, wanted: Collection[str]) -> _Rows:

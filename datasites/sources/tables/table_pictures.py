@@ -60,7 +60,7 @@ def list_table(settings: DatasetSettings, watch: Callable[[int], None], measured
     table = read_table(file, wanted_columns(settings), settings.table_encoding, settings.table_sheet)
     check_columns(table, settings, file)
     refuse_identity(table, settings)
-    refuse_parts(table.columns, settings)
+    refuse_parts(table.values, settings)
     labels = RowLabels(settings, zip(*(table.columns[name] for name in settings.label_columns), strict=True))
     problems, files, names = RowProblems(), PictureFiles(root, settings, measured), NamesSeen(settings.safe_kinds)
     listed: list[ListedPicture] = []

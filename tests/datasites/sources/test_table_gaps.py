@@ -11,7 +11,9 @@ from support.array_store import listed
 from support.dicom_files import made, written
 from support.painting import Paint
 
+from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.dicom.patients import NO_PATIENT, patients
+from datasites.sources.inspection.inspection import inspect_source
 from policies.errors import DataError
 
 Table = Callable[..., Path]
@@ -145,6 +147,66 @@ def test_a_finding_that_nobody_has_any_more_is_not_published(table: Table, tmp_p
     with pytest.raises(DataError, match="with a finding, and none of them can be taken") as refused:
         listed(file, **columns)
     assert "Class cyst, for instance x.heic" in refused.value.private
+
+
+@pytest.mark.parametrize(
+    ("head", "parts"),
+    [
+        ("grp", ("train", "test")),
+        ("cohort", ("Training set", "val")),
+        ("用途", ("训练集", "测试集")),
+        ("image_set", ("entrenamiento", "prueba")),
+        ("", ("train", "holdout")),
+    ],
+)
+def test_a_column_in_which_nothing_but_parts_stands_tells_them_whatever_its_name(
+    table: Table, head: str, parts: tuple[str, str]
+) -> None:
+    train, test = parts
+    many = [f"red,{train} ", f"white,{train}"] * 101
+    file = table(*many, "red,NaN", f"red,{test}", heads=f"path,label,{head}")
+    with pytest.raises(DataError, match="which part of a data set each picture is of") as refused:
+        listed(file)
+    assert refused.value.private == f"Column {head}: {', '.join(sorted(parts))}"
+    seen = inspect_source(DatasetSettings(data_path=str(file)))
+    assert "which part of a data set" in seen.problem and seen.problem_details == [refused.value.private]
+    assert seen.classes == {"red": 103, "white": 101}
+    assert len(listed(file, safe_columns=(head,)).pictures) == 204
+    if head:
+        assert len(listed(file, site_column=head, site=train).pictures) == 202
+
+
+@pytest.mark.parametrize("head", ["split", "Subset", "train_test", "partition"])
+@pytest.mark.parametrize("cells", [("0", "1", "0"), ("0", "1", "2"), ("1.0", "2.0", "")])
+def test_numbers_in_a_column_of_parts_are_asked_about(table: Table, head: str, cells: tuple[str, ...]) -> None:
+    rows = [f"{kind},{cell}" for kind, cell in zip(("red", "white", "red"), cells, strict=True)]
+    file = table(*rows, heads=f"path,label,{head}")
+    with pytest.raises(DataError, match="seems to say which part of a data set") as refused:
+        listed(file)
+    assert refused.value.private == f"Column {head}: {', '.join(sorted({*cells} - {''}))}"
+    assert len(listed(file, safe_columns=(head,)).pictures) == 3
+    assert len(listed(file, site_column=head, site=cells[0]).pictures) == cells.count(cells[0])
+
+
+@pytest.mark.parametrize(
+    ("head", "cells"),
+    [
+        ("grp", ("0", "1", "0")),
+        ("grp", ("train", "train", "train")),
+        ("grp", ("test", "val", "test")),
+        ("grp", ("train", "test", "phantom")),
+        ("split", ("1", "1", "1")),
+        ("set", ("4711", "4712.5", "4713")),
+    ],
+)
+def test_other_words_and_numbers_are_no_parts(table: Table, head: str, cells: tuple[str, ...]) -> None:
+    rows = [f"{kind},{cell}" for kind, cell in zip(("red", "white", "red"), cells, strict=True)]
+    assert len(listed(table(*rows, heads=f"path,label,{head}")).pictures) == 3
+
+
+def test_many_numbers_and_long_cells_are_no_parts(table: Table) -> None:
+    rows = [f"{kind},{number},{'train ' * number}" for number, kind in enumerate(("red", "white") * 40)]
+    assert len(listed(table(*rows, heads="path,label,split,grp")).pictures) == 80
 
 
 def _unread(file: Path) -> None:

@@ -119,7 +119,7 @@ def test_what_describes_nothing_is_refused_with_what_to_write(tmp_path: Path) ->
         load_hold_out(described, class_names=CLASSES, form=FORM)
 
 
-@pytest.mark.parametrize("head", ["split", "Set", "划分"])
+@pytest.mark.parametrize("head", ["split", "Set", "划分", "purpose"])
 def test_a_table_with_a_column_of_parts_is_no_hold_out_until_one_of_them_is_taken(tmp_path: Path, head: str) -> None:
     names = pictures(tmp_path, 3)
     rows = [
