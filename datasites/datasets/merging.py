@@ -14,6 +14,7 @@ from datasites.assets.fingerprint import fingerprint_of, picture_digest, rows_di
 from datasites.assets.store import IMAGES, MANIFEST, ROWS, PictureStore, StoreManifest, array_forms
 from datasites.files.private_folder import write_folder
 from datasites.ingestion.random_order import random_order
+from datasites.sources.folders.levels import one_form
 from policies.errors import DataError
 
 _OF_A_ROW = ("labels", "texts", "sources")
@@ -102,11 +103,16 @@ def _check_part(part: Part, manifest: StoreManifest) -> None:
         "has_patients",
     )
     for what in same:
-        if getattr(one, what) != getattr(manifest, what):
+        if _one_form(getattr(one, what)) != _one_form(getattr(manifest, what)):
             raise DataError(
                 f"All versions of a dataset must have the same {what.replace('_', ' ')}, these pictures have another. "
                 "Put the settings back, or give the pictures a dataset of another name, which then shares the budget."
             )
+
+
+def _one_form(value: Any) -> Any:
+    """A value of a manifest, of which names that look the same are the same."""
+    return tuple(map(one_form, value)) if isinstance(value, tuple) and value and isinstance(value[0], str) else value
 
 
 def _units(parts: Sequence[Part], manifest: StoreManifest) -> tuple[NDArray[np.int64], NDArray[np.uint8] | None]:

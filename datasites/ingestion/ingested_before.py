@@ -17,6 +17,7 @@ from datasites.ingestion import pseudonyms
 from datasites.ingestion.picture_reading import Reading, Target, Task
 from datasites.ingestion.row_arrays import labels_of, texts_of
 from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.folders.levels import one_form
 from datasites.sources.listing import ListedPicture, Listing
 from policies.errors import ConfigError, DataError
 from policies.plans.picture_form import PictureForm
@@ -109,7 +110,7 @@ def asked_otherwise(
         ("modality", manifest.modality, settings.modality),
         ("text_length", manifest.text, settings.text),
         ("public_size", manifest.public_size, settings.public_size or manifest.public_size),
-        ("class_names", manifest.class_names, classes or manifest.class_names),
+        ("class_names", _one_form(manifest.class_names), _one_form(classes or manifest.class_names)),
         ("size", (height, width), size if all(size) else (height, width)),
         ("channels", channels, (settings.channels if form is None else form.channels) or channels),
     ]
@@ -120,6 +121,11 @@ def asked_otherwise(
     return [
         f"{name} ({_told(had)} is there, {_told(wanted)} was asked)" for name, had, wanted in pairs if had != wanted
     ]
+
+
+def _one_form(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of which two that look the same are the same."""
+    return tuple(map(one_form, names))
 
 
 def check_same(

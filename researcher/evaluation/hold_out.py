@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from datasites.sources.arrays.array_labels import nameless
+from datasites.sources.folders.levels import one_form
 from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
 from policies.plans.reports_file import REPORTS_FILE
@@ -138,7 +139,7 @@ def _from_npz(
 ) -> HoldOut:
     held = read_arrays(path, form, image_shape, label_kind)
     images, labels, reports = held.images, held.labels, held.reports
-    own = None if held.class_names is None else tuple(str(name) for name in held.class_names)
+    own = None if held.class_names is None else tuple(one_form(str(name)) for name in held.class_names)
     if reports is not None and (reports.dtype.kind != "U" or reports.shape != (len(images),)):
         raise DataError(f"{path}: reports must be one text for each picture, got {reports.dtype} {reports.shape}.")
     written = None if reports is None else tuple(reports.tolist())
@@ -183,8 +184,8 @@ def _from_source(root: Path, class_names: tuple[str, ...] | None, form: PictureF
 
 def _in_order(hold_out: HoldOut, class_names: tuple[str, ...]) -> HoldOut:
     """The hold-out with its classes or findings in the model's order; a finding that it does not name is unknown."""
-    if hold_out.class_names == class_names:
-        return hold_out
+    if tuple(map(one_form, hold_out.class_names)) == tuple(map(one_form, class_names)):
+        return replace(hold_out, class_names=class_names)
     positions = _positions(hold_out.class_names, class_names)
     if hold_out.label_kind == "single":
         return replace(hold_out, labels=positions[hold_out.labels], class_names=class_names)
@@ -195,7 +196,8 @@ def _in_order(hold_out: HoldOut, class_names: tuple[str, ...]) -> HoldOut:
 
 def _positions(own: tuple[str, ...], expected: tuple[str, ...]) -> np.ndarray:
     """Where each of `own` class names is in `expected`."""
-    if unknown := sorted(set(own) - set(expected)):
+    places = {one_form(name): place for place, name in enumerate(expected)}
+    if unknown := sorted(name for name in set(own) if one_form(name) not in places):
         named = ", ".join(map(repr, unknown))
         raise DataError(f"The hold-out has a class {named}; the model's are {', '.join(expected)}.")
-    return np.array([expected.index(name) for name in own], dtype=np.int64)
+    return np.array([places[one_form(name)] for name in own], dtype=np.int64)

@@ -15,6 +15,7 @@ from datasites.sources.arrays.array_picture import ArrayPicture
 from datasites.sources.arrays.members import MappedArray, NpzFile
 from datasites.sources.class_names import check_class_names, refuse_alike_classes
 from datasites.sources.dataset_settings import DatasetSettings
+from datasites.sources.folders.levels import one_form
 from datasites.sources.identity import NamesSeen
 from datasites.sources.listing import LeftOut, ListedPicture, Listing
 from datasites.sources.reasons import OTHER_SPLIT
@@ -56,7 +57,7 @@ def list_npz(
     count = sum(len(part.labels) for part in parts)
     patients, sites = (_column(archive, key, count) for key in ("groups", "sites"))
     reports = _reports(archive, count) if settings.text_length else None
-    chosen = _chosen(sites, settings.site, count)
+    chosen = _chosen(sites, one_form(settings.site), count)
     listed, row = [], 0
     for part in parts:
         for index, label in enumerate(part.labels.tolist()):
@@ -165,17 +166,18 @@ def _class_names(
     in_file = archive.array("class_names")
     if in_file is not None and (in_file.dtype.kind != "U" or in_file.ndim != 1):
         raise DataError("'class_names' must be text of shape (K,), one name for each label.")
-    given = settings.class_names
-    if in_file is not None and given and in_file.tolist() != list(given):
+    given = tuple(map(one_form, settings.class_names))
+    own = [] if in_file is None else list(map(one_form, in_file.tolist()))
+    if in_file is not None and given and own != list(given):
         raise DataError("The file's class_names must be those of the configuration, in the same order.")
     labels = np.concatenate([part.labels for part in parts])
     if in_file is not None and not given:
         seen = NamesSeen(settings.safe_kinds)
-        for name in in_file.tolist():
+        for name in own:
             seen.look("class names", name)
         seen.refuse("If they are none, set safe_kinds in [dataset].")
-        refuse_alike_classes(set(in_file.tolist()))
-    if found := given or (own_names if in_file is None else in_file.tolist()):
+        refuse_alike_classes(set(own))
+    if found := given or (own_names if in_file is None else own):
         return _fitting(check_class_names(found), labels)
     numbers = np.unique(labels)
     if labels.ndim == 1 and not np.array_equal(numbers, np.arange(len(numbers))):
@@ -198,7 +200,7 @@ def _column(archive: NpzFile, key: str, count: int) -> list[str] | None:
         return None
     if column.dtype.kind not in "Uiu" or column.shape != (count,):
         raise DataError(f"'{key}' must be one text or whole number for each picture.")
-    found: list[str] = column.astype(np.str_).tolist()
+    found = list(map(one_form, column.astype(np.str_).tolist()))
     if key == "groups" and not all(found):
         raise DataError("Each picture must name its patient, or none may. Fill the missing patient identifiers.")
     return found

@@ -8,6 +8,7 @@ import struct
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from datasites.prepare import (
     stored_pictures,
     write_config,
 )
+from datasites.sources.arrays import npz_pictures
 from datasites.sources.dataset_settings import DatasetSettings
 from policies.errors import ConfigError, DataError, StoreBroken
 
@@ -80,6 +82,35 @@ def test_what_a_launch_asks_of_a_dataset_that_is_there_is_named(datasite: tuple[
     assert [text.split(" ")[0] for text in asked_in_vain(state, other)] == ["class_names", "size"]
     elsewhere = replace(config, dataset=replace(config.dataset, data_path="elsewhere"))
     assert [text.split(" ")[0] for text in asked_in_vain(state, elsewhere)] == ["data_path"]
+
+
+def test_a_store_whose_class_names_have_letters_in_the_other_form_is_the_same_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As releases to 0.2 stored those of an archive."""
+    images = np.random.default_rng(0).integers(0, 256, (90, 8, 8, 3), dtype=np.uint8)
+    names = tuple(normalize("NFD", one) for one in ("gesünder", "weiß"))
+    file, state = tmp_path / "all.npz", StateFolder(tmp_path / "a")
+
+    def write(count: int) -> None:
+        np.savez(file, images=images[:count], labels=np.arange(count) % 2, class_names=np.array(names))
+
+    write(60)
+    config = DatasiteConfig(name="a", dataset=DatasetSettings(data_path=str(file)))
+    write_config(state, config)
+    ingest = ["ingest", "--state", str(state.path), "--processes", "1", "--yes"]
+    with monkeypatch.context() as before:
+        before.setattr(npz_pictures, "one_form", str)
+        assert main(ingest) == 0
+    assert main(ingest) == 0
+    declared = replace(
+        config, dataset=replace(config.dataset, class_names=tuple(normalize("NFC", one) for one in names))
+    )
+    assert asked_in_vain(state, declared) == []
+    write(90)
+    assert main(ingest) == 0
+    grown = stored_pictures(state, config)
+    assert grown.num_pictures == 90 and grown.class_names == names  # what studies know it by
 
 
 def test_what_is_stored_is_served_without_its_source_and_damaged_rows_are_not(

@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 from random import Random
 from typing import Any
+from unicodedata import normalize
 
 import httpx
 import numpy as np
@@ -19,6 +20,7 @@ from support.mutated_files import mutated
 
 from datasites.picture_files.picture_refused import PictureRefused
 from datasites.sources.arrays import medmnist
+from datasites.sources.arrays.npz_pictures import npz_sites
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.listing import UNKNOWN, Listing
 from datasites.sources.read_listing import list_pictures
@@ -125,6 +127,18 @@ def test_several_findings_of_a_picture_are_kept(tmp_path: Path) -> None:
         listing(write(tmp_path, labels=np.array([[0, 0]] * 6)))
     with pytest.raises(DataError, match="a column for each of 3"):
         listing(write(tmp_path, labels=several), label_kind="multi", class_names=["a", "b", "c"])
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_with_marks_are_in_the_one_form_that_other_sources_have(tmp_path: Path, form: Any) -> None:
+    names, sites = ("gesünder", "rot", "weiß"), [*["Köln"] * 3, *["Süd"] * 3]
+    written = {"class_names": np.array([normalize(form, one) for one in names])}
+    file = write(tmp_path, **written, sites=np.array([normalize(form, one) for one in sites]))
+    assert npz_sites(file) == ["Köln", "Süd"]
+    for given in ("NFC", "NFD"):
+        found = listing(file, site=normalize(given, "Köln"), class_names=[normalize(given, one) for one in names])
+        assert found.class_names == names and len(found.pictures) == 3
+    assert listing(file, site="Süd").class_names == names
 
 
 def test_class_names_come_from_the_file_or_the_settings(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -158,3 +159,18 @@ def test_labels_with_one_1_in_each_row_are_at_a_hospital_and_in_a_hold_out_the_s
         assert (held.label_kind, held.class_names) == (found.label_kind, found.class_names)
         labels = np.array([one.labels for one in found.pictures])
         assert held.labels.tolist() == (labels[:, 0] if kind == "single" else labels).tolist()
+
+
+@pytest.mark.parametrize("models", ["NFC", "NFD"])
+@pytest.mark.parametrize("own", ["NFC", "NFD"])
+def test_classes_that_look_the_same_are_the_models_whichever_form_their_letters_have(
+    tmp_path: Path, models: str, own: str
+) -> None:
+    names = [normalize(own, one) for one in ("weiß", "gesünder")]
+    file = tmp_path / "all.npz"
+    np.savez(file, images=np.zeros((2, 8, 8), dtype=np.uint8), labels=np.array([0, 1]), class_names=np.array(names))
+    assert load_hold_out(file).class_names == ("weiß", "gesünder")
+    for asked in (("gesünder", "weiß"), ("weiß", "gesünder")):
+        classes = tuple(normalize(models, one) for one in asked)
+        held = load_hold_out(file, class_names=classes)
+        assert held.class_names == classes and held.labels.tolist() == [asked.index("weiß"), asked.index("gesünder")]
