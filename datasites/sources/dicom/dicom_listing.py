@@ -66,7 +66,8 @@ def list_dicom(
         if settings.labels_from == "folder":
             _refuse_lost(found, settings)
         return _listing(found, *named_labels(found.pictures, settings), settings)
-    listing = _listing(found, table.labeller(), table.class_names, settings)
+    left_out = [replace(one, labels=table.labels_of_file(one.place)) for one in found.left_out]
+    listing = _listing(replace(found, left_out=left_out), table.labeller(), table.class_names, settings)
     return replace(listing, left_out=[*listing.left_out, *table.without_picture()])
 
 

@@ -90,6 +90,11 @@ class TableLabels:
 
         return labeller
 
+    def labels_of_file(self, place: str) -> tuple[int, ...]:
+        """What the table says of a file of which nothing is taken; empty where it names pictures not by their paths."""
+        row = self._rows.get(self._key(place)) if self._match == "path" else None
+        return () if row is None else row.said.labels
+
     def without_picture(self) -> list[LeftOut]:
         """The rows that have named no picture yet."""
         missing = (row for key, row in self._rows.items() if key not in self._named_pictures)

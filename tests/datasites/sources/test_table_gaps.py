@@ -137,6 +137,23 @@ def test_a_class_of_which_no_named_file_is_read_is_not_published_empty(
     assert len(listed(file).pictures) == 150  # its class has others
 
 
+def test_a_class_whose_dicom_files_are_all_left_out_stops_too(tmp_path: Path) -> None:
+    folder = tmp_path / "dicom"
+    folder.mkdir()
+    for name in ("1.dcm", "2.dcm", "4.dcm"):
+        written(made([[0, 100], [200, 255]]), folder / name)
+    (folder / "3.dcm").write_bytes(b"zz")
+    file = tmp_path / "labels.csv"
+    rows = "path,label\n1.dcm,red\n2.dcm,white\n3.dcm,blue\n"
+    columns = {"kind": "dicom", "labels_from": "table", "table": str(file), "unit": "picture", "table_match": "path"}
+    file.write_text(rows, encoding="utf-8")
+    with pytest.raises(DataError, match="none of them can be taken") as refused:
+        listed(folder, **columns)
+    assert "Class blue, for instance 3.dcm" in refused.value.private
+    file.write_text(f"{rows}4.dcm,blue\n", encoding="utf-8")
+    assert len(listed(folder, **columns).pictures) == 3
+
+
 def test_a_finding_that_nobody_has_any_more_is_not_published(table: Table, tmp_path: Path) -> None:
     columns = {"label_kind": "multi", "label_columns": ("mass", "cyst")}
     file = table("1,0", "0,0", heads="path,mass,cyst")
