@@ -6,7 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -26,6 +26,11 @@ _HOSPITAL = re.compile(
     r"医院|醫院|病院|병원|больниц",
     re.IGNORECASE,
 )
+_IF_PATIENTS = (
+    "If these are one hospital's, describe it in a hospitals.toml, with folder_levels = "
+    '["class", "patient"] or ["patient", "class"] in [NAME.dataset].'
+)
+_IF_HOSPITALS = "If they are hospitals, describe each in hospitals.toml."
 _OTHER_LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "o", "æ": "ae", "å": "a", "ł": "l"})
 
 
@@ -60,7 +65,7 @@ def list_sites(path: Path | str) -> list[str]:
         return []
     refuse_part_hospitals(sites)
     refuse_unnamed_hospitals(sites)
-    _refuse_patients(sites)
+    refuse_patients(sites, _IF_PATIENTS, _IF_HOSPITALS)
     return sorted(sites)
 
 
@@ -91,18 +96,19 @@ def _with_files(walk: Walk, name: str) -> list[str]:
     return [one for one in walk.subfolders(name) if any(True for _ in walk.files(f"{name}/{one}"))]
 
 
-def _refuse_patients(sites: dict[str, list[str]]) -> None:
+def refuse_patients(sites: Mapping[str, Collection[str]], if_patients: str, if_hospitals: str) -> None:
     """Refuses classes with a folder for each patient and patients with one for each class, which look like hospitals.
+
+    Args:
+        sites: The inner folders of each outer one.
+        if_patients: What to do where they are classes and patients.
+        if_hospitals: What to do where they are hospitals and classes all the same.
 
     Raises:
         IdentitySuspected: The inner folders' names look like persons', or at least half of the outer ones' do, not
             counting those with a hospital's word such as `St.` or `Klinik`.
         DataError: No two of the outer folders have an inner one of the same name.
     """
-    advice = (
-        "If these are one hospital's, describe it in a hospitals.toml, with folder_levels = "
-        '["class", "patient"] or ["patient", "class"] in [NAME.dataset].'
-    )
     seen = NamesSeen()
     persons = [name for name in sites if not _HOSPITAL.search(name)]
     for kind in column_looks_like("", [name if name in persons else "hospital" for name in sites]):
@@ -111,13 +117,13 @@ def _refuse_patients(sites: dict[str, list[str]]) -> None:
                 seen.suspect("folders that would be hospitals", kind, name)
     for name in {one for folders in sites.values() for one in folders}:
         seen.look("folders that would be classes", name)
-    seen.refuse(advice)
+    seen.refuse(if_patients)
     sets = [set(map(one_form, folders)) for folders in sites.values()]
     if len(sets) > 1 and not any(first & second for first, second in combinations(sets, 2)):
         raise DataError(
             f"The outer folders would be hospitals and the inner ones classes, but no two hospitals have a class in "
-            f"common. {advice} If they are hospitals, describe each in hospitals.toml.",
-            private="; ".join(f"{name}: {', '.join(folders[:3])}" for name, folders in list(sites.items())[:3]),
+            f"common. {if_patients} {if_hospitals}",
+            private="; ".join(f"{name}: {', '.join(sorted(folders)[:3])}" for name, folders in list(sites.items())[:3]),
         )
 
 

@@ -15,6 +15,7 @@ from policies.plans.picture_form import PictureForm
 from policies.plans.reports_file import REPORTS_FILE
 from researcher.evaluation.hold_out_arrays import read_arrays
 from researcher.evaluation.hold_out_files import form_of, list_hold_out, read_pictures, told
+from researcher.evaluation.hold_out_names import refuse_own_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,11 +144,25 @@ def _from_npz(
     if reports is not None and (reports.dtype.kind != "U" or reports.shape != (len(images),)):
         raise DataError(f"{path}: reports must be one text for each picture, got {reports.dtype} {reports.shape}.")
     written = None if reports is None else tuple(reports.tolist())
+    if own and class_names is None:
+        _refuse_own(path, own)
     names = own or class_names or tuple(nameless(labels))
     hold_out = HoldOut(
         images, labels, names, written, left_out=tuple(map(told, held.left_out)), places=tuple(map(str, held.rows))
     )
     return hold_out if own is None or class_names is None else _in_order(hold_out, class_names)
+
+
+def _refuse_own(path: Path, names: tuple[str, ...]) -> None:
+    """Refuses names of a file's own that a hospital's ingest would refuse.
+
+    Raises:
+        DataError: With the file.
+    """
+    try:
+        refuse_own_names(names)
+    except DataError as error:
+        raise type(error)(f"{path}: {error.public} {error.private.partition(chr(10))[0]}".strip()) from error
 
 
 def _from_source(root: Path, class_names: tuple[str, ...] | None, form: PictureForm | None) -> HoldOut:

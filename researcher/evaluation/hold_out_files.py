@@ -25,9 +25,10 @@ from datasites.sources.settings_file import settings_in
 from datasites.sources.tables.part_column import parts_in
 from datasites.sources.tables.read_table import Table, read_table
 from datasites.sources.tables.table_pictures import wanted_columns
-from policies.errors import ConfigError, DataError
+from policies.errors import ConfigError, DataError, IdentitySuspected
 from policies.plans.picture_form import PictureForm
 from policies.plans.reports_file import REPORTS_FILE
+from researcher.evaluation.hold_out_names import refuse_own_names, refuse_patients_as_classes
 
 _NAMED = 5
 
@@ -43,11 +44,15 @@ def list_hold_out(root: Path, class_names: Sequence[str], form: PictureForm | No
         form: By which they will be read; None takes their own size and channels, or what the table [dataset] says.
 
     Raises:
+        IdentitySuspected: Classes that nobody named bear names that look like persons'.
         DataError: A source of another kind, or one that a hospital's listing would refuse.
     """
     try:
         if (described := _described(root)) is not None:
-            return [list_pictures(_of_a_hold_out(described, class_names, form))]
+            listing = list_pictures(_of_a_hold_out(described, class_names, form))
+            if not (class_names or described.class_names or is_named(described.data_path)):
+                refuse_own_names(listing.class_names, described.safe_kinds)
+            return [listing]
         found, others = _pictures(root)
         if not found:
             raise DataError("It must hold <class>/<picture> or <hospital>/<class>/<picture>, it holds no picture.")
@@ -57,13 +62,17 @@ def list_hold_out(root: Path, class_names: Sequence[str], form: PictureForm | No
         if not class_names:
             refuse_unnamed(own)
             _refuse_lost(others, own, 1 if several else 0)
+            if several:
+                refuse_patients_as_classes(found)
+            refuse_own_names(own)
         names = class_names or in_label_order(own)
         hospitals = sorted({one.folders[0] for one in found}) if several else [""]
         refuse_unnamed_hospitals(hospitals)
         folders = [DatasetSettings(data_path=str(root / name), folder_levels=("class",)) for name in hospitals]
         return [list_pictures(_of_a_hold_out(folder, names, form)) for folder in folders]
     except (DataError, ConfigError) as error:  # whose private texts are of the researcher's own files
-        raise DataError(f"{root}: {error.public} {error.private.partition(chr(10))[0]}".strip()) from error
+        kind = IdentitySuspected if isinstance(error, IdentitySuspected) else DataError
+        raise kind(f"{root}: {error.public} {error.private.partition(chr(10))[0]}".strip()) from error
 
 
 def _refuse_parts(found: Sequence[Found], class_names: Sequence[str], several: bool) -> None:

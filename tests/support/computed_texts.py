@@ -32,7 +32,7 @@ COMPUTED_IN: dict[str, tuple[str, ...]] = {
     "datasites/sources/identity.py": ("yield", "join"),
     "datasites/sources/reasons.py": (),
     "datasites/sources/tables/problems.py": (),
-    **{f"datasites/sources/{name}.py": ("look", "suspect", "refuse") for name in _LOOKS_AT_NAMES},
+    **{f"datasites/sources/{name}.py": ("look", "suspect", "refuse", "refuse_patients") for name in _LOOKS_AT_NAMES},
     **{f"datasites/sources/inspection/{name}.py": () for name in ("foreseen", "guessed_columns", "guessed_dicom")},
     **{f"datasites/sources/inspection/{name}.py": () for name in ("guessed_levels", "guessed_settings", "inspection")},
     "datasites/rehearsal/estimate.py": (),

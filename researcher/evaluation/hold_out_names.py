@@ -1,0 +1,55 @@
+"""Names that a public hold-out's own files give its classes: they stand in results and reports, which are passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from datasites.sources.class_names import refuse_alike_classes
+from datasites.sources.folders.levels import one_form
+from datasites.sources.folders.walk import Found
+from datasites.sources.identity import NamesSeen
+from datasites.sources.sites import refuse_patients
+
+_IF_NONE = (
+    "If they are none, give a TOML file with a table [dataset] that names this as data_path and lists the classes in "
+    "class_names."
+)
+_IF_PATIENTS = (
+    "If these are classes and patients, give a TOML file with a table [dataset] that names this folder as data_path, "
+    'with folder_levels = ["class", "patient"] or ["patient", "class"].'
+)
+_IF_HOSPITALS = "If they are hospitals, give a table with columns path, label and site."
+
+
+def refuse_own_names(names: Collection[str], safe_kinds: Collection[str] = ()) -> None:
+    """Refuses class names that nobody declared, as a hospital's ingest does.
+
+    Args:
+        names: Those that the files give.
+        safe_kinds: What they may look like although it is none.
+
+    Raises:
+        IdentitySuspected: One looks like a person's.
+        DataError: Two are one, written in two ways.
+    """
+    seen = NamesSeen(safe_kinds)
+    for name in sorted(names):
+        seen.look("class names", name)
+    seen.refuse(_IF_NONE)
+    refuse_alike_classes(set(map(one_form, names)))
+
+
+def refuse_patients_as_classes(found: Iterable[Found]) -> None:
+    """Refuses folders of classes and patients that would be read as hospitals and classes.
+
+    Args:
+        found: Pictures, each in two folders.
+
+    Raises:
+        IdentitySuspected: Folders look like persons.
+        DataError: No two of the outer folders have an inner one of the same name.
+    """
+    inner: dict[str, set[str]] = {}
+    for one in found:
+        inner.setdefault(one.folders[0], set()).add(one.folders[1])
+    refuse_patients(inner, _IF_PATIENTS, _IF_HOSPITALS)
