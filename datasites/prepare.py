@@ -13,6 +13,7 @@ from datasites.assets.dataset_version import newest_version, versions_of
 from datasites.assets.store import StoreManifest, open_store
 from datasites.config import DatasiteConfig
 from datasites.datasets.adding import Ingest
+from datasites.datasets.listed_hold_out import listed_hold_out
 from datasites.datasets.removal import finish_withdrawals
 from datasites.files.private_file import write_private
 from datasites.files.state_folder import StateFolder
@@ -23,7 +24,6 @@ from datasites.ingestion.reader_processes import ReaderProcesses
 from datasites.sources.dataset_settings import FLAT, is_named
 from datasites.sources.public_names import public_names
 from datasites.sources.read_listing import list_pictures
-from datasites.sources.settings_file import settings_in
 from datasites.state import identity as identities
 from datasites.state.pseudonym_secret import pseudonym_secret
 from policies.errors import ConfigError
@@ -178,7 +178,8 @@ def ingest_pictures(state: StateFolder, config: DatasiteConfig, options: IngestO
     check_data(state, config)
     dataset = config.dataset
     with Watched("Looking at files") as watch:
-        listing, hold_out = list_pictures(dataset, lambda done: watch(done, done)), None
+        listing = list_pictures(dataset, lambda done: watch(done, done))
+    hold_out = listed_hold_out(Path(options.hold_out), dataset) if options.hold_out else None
     if not is_ingested(state, config):
         for line in public_names(listing, dataset):
             options.tell(line)
@@ -187,10 +188,6 @@ def ingest_pictures(state: StateFolder, config: DatasiteConfig, options: IngestO
                 "Nothing was read and nothing is published: nobody has said that these names may be public. Where they "
                 "may, give --yes, or set class_names in [dataset]. Else rename the classes."
             )
-    if options.hold_out:
-        held = Path(options.hold_out)
-        plain = replace(dataset, data_path=options.hold_out, site="", table="", kind="auto")
-        hold_out = list_pictures(settings_in(held) if held.suffix.lower() == ".toml" else plain)
     with Watched("Reading pictures") as watch:
         asked = Asked(
             dataset,

@@ -232,6 +232,31 @@ def test_yes_answers_the_question_about_names_and_what_contradicts_needs_an_opti
     assert open_store(state.store / "pictures").manifest.num_pictures == 61
 
 
+def test_a_fault_of_the_hold_out_is_said_to_be_the_hold_outs_before_any_name_is_told(
+    datasite: tuple[StateFolder, DatasiteConfig], tmp_path: Path
+) -> None:
+    state, config = datasite
+    told = list[str]()
+    nested, arrays, described = tmp_path / "held", tmp_path / "held.npz", tmp_path / "held.toml"
+    for kind in ("benign", "malignant"):
+        shutil.copytree(tmp_path / "pictures" / kind, nested / kind / "p1")
+    np.savez(arrays, images=np.zeros((4, 8, 8, 3), np.uint8), labels=np.zeros(4, int))
+    described.write_text('[dataset]\ndata_path = "held"\n')
+    for held, said, advised in (
+        (nested, "set folder_levels", "a TOML file's that describes the hold-out: give it as --hold_out"),
+        (arrays, "Pictures must have 2 to", "a TOML file's that describes the hold-out"),
+        (described, "set folder_levels", "a table .dataset. is that file's own"),
+        (tmp_path / "gone", "nothing is there", "Mend it in the hold-out"),
+    ):
+        options = replace(QUIET, hold_out=str(held), tell=told.append)
+        with pytest.raises((ConfigError, DataError), match=f"The hold-out .*not the dataset.*{said}.*{advised}"):
+            ingest_pictures(state, config, options)
+    assert told == [] and not (state.store / "pictures").exists()
+    described.write_text('[dataset]\ndata_path = "held"\nfolder_levels = ["class", "patient"]\n')
+    with pytest.raises(DataError, match="in_hold_out"):
+        ingest_pictures(state, config, replace(QUIET, hold_out=str(described)))
+
+
 def test_a_script_publishes_no_name_that_nobody_has_agreed_to(
     datasite: tuple[StateFolder, DatasiteConfig], capsys: pytest.CaptureFixture[str]
 ) -> None:
