@@ -67,6 +67,7 @@ def evaluate(
     backbone_weights: str | None = None,
     json: Path | None = None,
     html: Path | None = None,
+    accept: tuple[str, ...] = (),
     **more: Any,
 ) -> None:
     """Evaluates a model on public test data, or with --at_hospitals a global model on the hospitals' own pictures."""
@@ -77,6 +78,7 @@ def evaluate(
         raise click.UsageError(f"Two models are given, {model_file} and {model_path}. Give one, and another --against.")
     of_judgement = {name: more.pop(name, None) for name in _OF_JUDGEMENT}
     of_hold_out = {"test": test, "backbone_weights": backbone_weights, "json": json, "html": html, **of_judgement}
+    of_hold_out["accept"] = accept
     of_hospitals = {"credentials": credentials, "out": out, **more}
     unused = [
         name for name, value in (of_hold_out if at_hospitals else of_hospitals).items() if value not in (None, ())
@@ -84,7 +86,8 @@ def evaluate(
     if unused:
         raise click.UsageError(f"--{unused[0]} goes {'without' if at_hospitals else 'with'} --at_hospitals.")
     if not at_hospitals:
-        _evaluate_here(model, test, of_judgement, json=json, html=html, backbone_weights=backbone_weights)
+        weights = backbone_weights
+        _evaluate_here(model, test, of_judgement, json=json, html=html, backbone_weights=weights, accept=accept)
         return
     from researcher.studies.checkpoints import load_model
 
@@ -117,6 +120,7 @@ def _evaluate_here(
     json: Path | None,
     html: Path | None,
     backbone_weights: str | None,
+    accept: tuple[str, ...],
 ) -> None:
     """Short scores; or, where one is to be written, a judgement."""
     from researcher.terminal.judging_session import judge_and_write, say_scores
@@ -127,9 +131,10 @@ def _evaluate_here(
     if json is None and html is None:
         if given:
             raise click.UsageError(f"--{next(iter(given))} goes with --json or --html, which say what it finds.")
-        say_scores(model, test, backbone_weights)
+        say_scores(model, test, backbone_weights, accept)
     else:
-        judge_and_write(model, test, json=json, html=html, backbone_weights=backbone_weights, **given)
+        given |= {"backbone_weights": backbone_weights, "accept": accept}
+        judge_and_write(model, test, json=json, html=html, **given)
 
 
 def _settings(given: Mapping[str, Any], *, of_gram: bool = False) -> Any:
@@ -179,6 +184,7 @@ def _judging_options() -> list[click.Parameter]:
         option("--group_column", "scores by its values, such as sex; may be given again", repeated=True),
         option("--draws", "of the intervals' bootstrap, from 20 on (default 1000)", kind=int),
         option("--seed", "of these draws (default 0)", kind=int),
+        option("--accept", "judge all the same", choices=["same_picture_in_two_classes"], repeated=True),
     ]
 
 

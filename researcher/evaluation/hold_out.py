@@ -13,6 +13,7 @@ from datasites.sources.folders.levels import one_form
 from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
 from policies.plans.reports_file import REPORTS_FILE
+from researcher.evaluation.copies import Copies, copies_in
 from researcher.evaluation.hold_out_arrays import read_arrays
 from researcher.evaluation.hold_out_files import form_of, list_hold_out, read_pictures, told
 from researcher.evaluation.hold_out_names import refuse_own_names
@@ -58,7 +59,7 @@ class HoldOut:
             object.__setattr__(self, "reports", tuple(self.reports))
 
     def told(self) -> Iterator[str]:
-        """Lines that say how many pictures are left out, and which; then of which classes there is none."""
+        """Lines that say how many pictures are left out, and which; of which classes there is none; and of copies."""
         if self.left_out:
             total = len(self.images) + len(self.left_out)
             yield f"{len(self.left_out)} of {total} pictures of the hold-out are left out:"
@@ -66,6 +67,11 @@ class HoldOut:
         if self.label_kind == "single":
             there = set(np.unique(self.labels).tolist())
             yield from without([name for label, name in enumerate(self.class_names) if label not in there])
+        yield from (f"Of the hold-out: {said}" for said in self.copies().told())
+
+    def copies(self) -> Copies:
+        """How many of the pictures it holds more than once."""
+        return copies_in(self.images, self.labels, self.places)
 
     @property
     def label_kind(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from researcher.evaluation.copies import Copies
 from researcher.judgement.judgement import FEW, Judgement
 
 _MOST_NAMED = 12
@@ -43,6 +44,7 @@ def cautions_of(judgement: Judgement, *, same: Sequence[str] = ()) -> Iterator[s
         )
     if data.left_out:
         yield f"{len(data.left_out)} pictures could not be read and are not judged: {_named(data.left_out)}"
+    yield from (f"Of the test data: {said}" for said in Copies(data.copies, data.in_two_classes).told())
     if data.converted:
         yield data.converted
     yield from _of_groups(judgement, people)

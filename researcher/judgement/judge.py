@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from datasites.training.ranking import known
 from policies.errors import DataError
 from researcher.counts.intervals import Interval
+from researcher.evaluation.copies import digests, refuse_two_classes
 from researcher.evaluation.hold_out import HoldOut
 from researcher.judgement.bootstrap import Bootstrap
 from researcher.judgement.cautions import cautions_of
@@ -40,6 +40,7 @@ def judge(
     backbone_weights: str | None = None,
     bootstrap: Bootstrap | None = None,
     speed: bool = True,
+    accept: Collection[str] = (),
 ) -> Judgement:
     """Judges a model: scores with intervals, calibration, groups, a comparison, speed and size.
 
@@ -52,14 +53,16 @@ def judge(
         backbone_weights: Public weights that a safetensors model of features needs.
         bootstrap: How intervals are drawn; a thousand times if None.
         speed: Whether latency and memory are measured, in a process of its own.
+        accept: What is judged all the same: `same_picture_in_two_classes`.
 
     Raises:
         ConfigError: A model's file is not there or not as it was written.
-        DataError: The data are not the model's, or hold pictures that the temperature would be chosen on.
+        DataError: The data are not the model's, or hold one picture in two classes, or one of `calibrate_on`.
     """
     about, bootstrap = about or About(), bootstrap or Bootstrap()
     model = open_model(model_path)
     data = load_test_data(test_data, model, about, backbone_weights=backbone_weights)
+    judged = _judged_data(data, str(test_data), accept)
     found, units = model.probabilities(data.hold_out), data.units
     measures = measures_of(data.hold_out.labels, found)
     scores = bootstrap.intervals(measures, units)
@@ -73,7 +76,7 @@ def judge(
         comparison = compare(theirs, found, beside, data, bootstrap)
     judgement = Judgement(
         model=model.about,
-        data=_about_data(data),
+        data=judged,
         draws=bootstrap.draws,
         seed=bootstrap.seed,
         scores={name: score for (name, place), score in scores.items() if place is None},
@@ -89,7 +92,10 @@ def judge(
     return replace(judgement, cautions=tuple(cautions_of(judgement, same=_same_for_all(measures, model))))
 
 
-def _about_data(data: TestData) -> JudgedData:
+def _judged_data(data: TestData, source: str, accept: Collection[str]) -> JudgedData:
+    """What is said of the test data, unless they hold one picture in two classes and nobody accepts that."""
+    copies = data.hold_out.copies()
+    refuse_two_classes(copies, source, accept)
     return JudgedData(
         source=data.source,
         pictures=len(data.hold_out.images),
@@ -97,6 +103,8 @@ def _about_data(data: TestData) -> JudgedData:
         units=int(data.units.max()) + 1,
         left_out=data.hold_out.left_out,
         converted=data.converted,
+        copies=copies.same,
+        in_two_classes=copies.two_classes,
     )
 
 
@@ -156,8 +164,8 @@ def _temperature(
 ) -> Temperature:
     """The temperature of other pictures, and the calibration of the test data with it."""
     chosen = load_test_data(path, model, backbone_weights=backbone_weights)
-    tested = _digests(data.hold_out)
-    if both := sum(one in tested for one in _digests(chosen.hold_out)):
+    tested = set(digests(data.hold_out.images))
+    if both := sum(one in tested for one in set(digests(chosen.hold_out.images))):
         raise DataError(
             f"{both} of the {len(chosen.hold_out.images)} pictures in {path} are test pictures too: a temperature that "
             "is chosen on them would look better than it is. Choose it on other pictures."
@@ -174,10 +182,6 @@ def _temperature(
         scores={name: scores[name, None] for name in _CALIBRATION},
         bins=measures.reliability.bins(),
     )
-
-
-def _digests(hold_out: HoldOut) -> set[bytes]:
-    return {hashlib.sha256(picture.tobytes()).digest() for picture in hold_out.images}
 
 
 def _first(hold_out: HoldOut) -> HoldOut:

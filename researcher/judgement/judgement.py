@@ -58,6 +58,8 @@ class JudgedData:
         units: How many of these.
         left_out: Pictures that could not be read, by name and reason.
         converted: How pictures of another form became the model's; empty where they had it.
+        copies: Pictures with exactly the pixels and the label of another one.
+        in_two_classes: Pictures with exactly the pixels of another one and another label.
     """
 
     source: str
@@ -66,6 +68,8 @@ class JudgedData:
     units: int
     left_out: tuple[str, ...]
     converted: str
+    copies: int = 0
+    in_two_classes: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from policies.terminal.printing import say, say_json
+from researcher.evaluation.copies import refuse_two_classes
 from researcher.evaluation.evaluation import scores_of
 from researcher.judgement.bootstrap import Bootstrap
 from researcher.judgement.judge import judge
@@ -15,7 +16,7 @@ from researcher.judgement.pages.sentences import plainly
 from researcher.judgement.test_data import About, load_test_data
 
 
-def say_scores(model_path: Path, test_data: Path, backbone_weights: str | None) -> None:
+def say_scores(model_path: Path, test_data: Path, backbone_weights: str | None, accept: Collection[str] = ()) -> None:
     """Prints a model's scores, without their intervals, as JSON.
 
     Raises:
@@ -23,6 +24,7 @@ def say_scores(model_path: Path, test_data: Path, backbone_weights: str | None) 
     """
     model = open_model(model_path)
     hold_out = load_test_data(test_data, model, backbone_weights=backbone_weights).hold_out
+    refuse_two_classes(hold_out.copies(), str(test_data), accept)
     for told in hold_out.told():
         say(told, to_errors=True)
     scores, names = scores_of(hold_out.labels, model.probabilities(hold_out)), model.about.class_names
@@ -51,6 +53,7 @@ def judge_and_write(
     group_column: Sequence[str] = (),
     draws: int = Bootstrap.draws,
     seed: int = Bootstrap.seed,
+    accept: Collection[str] = (),
 ) -> None:
     """Judges a model, says it in sentences, and writes it as JSON and as a page.
 
@@ -65,6 +68,7 @@ def judge_and_write(
         against=against,
         backbone_weights=backbone_weights,
         bootstrap=Bootstrap(draws, seed),
+        accept=accept,
     )
     for sentence in plainly(judgement):
         say(sentence)

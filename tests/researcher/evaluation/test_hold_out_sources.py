@@ -101,7 +101,7 @@ def test_a_hundredth_is_left_out_and_named_and_more_is_refused(tmp_path: Path) -
 
 
 def test_what_the_hold_out_has_no_picture_of_is_told_before_anything_is_scored_on_it() -> None:
-    images, names = np.zeros((4, 8, 8, 1), np.uint8), ("a", "b", "c")
+    images, names = np.arange(256, dtype=np.uint8).reshape(4, 8, 8, 1), ("a", "b", "c")
     assert list(HoldOut(images, np.array([2, 0, 2, 0]), names).told()) == [
         "The hold-out has no picture of b: nothing can be said of it."
     ]

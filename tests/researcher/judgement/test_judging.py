@@ -132,7 +132,7 @@ def test_findings_are_judged_over_what_is_known_of_each(tmp_path: Path) -> None:
     names = ("pale", "bright", "other")
     np.savez(tmp_path / "test.npz", images=images, labels=findings, class_names=np.array(names))
     model = onnx_model(tmp_path, label_kind="multi", class_names=names)
-    found = judged(model, tmp_path / "test.npz")
+    found = judged(model, tmp_path / "test.npz", accept=["same_picture_in_two_classes"])
     assert [(one.name, one.known) for one in found.classes] == [("pale", 55), ("bright", 60), ("other", 0)]
     assert found.confusion == () and found.absent == ("other",)
     assert found.classes[2].scores["auroc"] is None and found.scores["macro_auroc"] is not None
@@ -229,3 +229,33 @@ def test_what_is_no_judgement_is_not_read_as_one() -> None:
     for text in ("{", "[]", '{"version": 2}', '{"version": 1}'):
         with pytest.raises(ConfigError, match="judgement"):
             Judgement.from_json(text)
+
+
+def test_one_picture_in_two_classes_is_judged_only_where_it_is_accepted_and_copies_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = safetensors_model(tmp_path)
+    images = np.arange(12, dtype=np.uint8)[:, None, None, None] * np.ones((1, SIDE, SIDE, 1), np.uint8)
+    labels, told = np.arange(12) % 2, tmp_path / "told.json"
+    images[8] = images[6]
+    np.savez(tmp_path / "copies.npz", images=images, labels=labels, class_names=np.array(CLASSES))
+    found = judged(model, tmp_path / "copies.npz")
+    assert (found.data.copies, found.data.in_two_classes) == (1, 0)
+    assert "1 picture has exactly the pixels and the label of another one" in " ".join(found.cautions)
+    images[9] = images[2]
+    np.savez(tmp_path / "two.npz", images=images, labels=labels, class_names=np.array(CLASSES))
+    with pytest.raises(
+        DataError, match="1 picture has exactly the pixels of another one and another label, such as 2 "
+    ):
+        judged(model, tmp_path / "two.npz")
+    given = ["evaluate", "--model_path", str(model), "--test_data", str(tmp_path / "two.npz")]
+    assert main(given) == 1 and "--accept same_picture_in_two_classes" in capsys.readouterr().err
+    given += ["--accept", "same_picture_in_two_classes"]
+    assert main(given) == 0 and "another label, so no model can be right on both" in capsys.readouterr().err
+    assert main([*given, "--draws", "20", "--json", str(told), "--html", str(tmp_path / "told.html")]) == 0
+    read = Judgement.from_json(told.read_bytes())
+    assert (read.data.copies, read.data.in_two_classes) == (1, 1)
+    assert "another label, so no model can be right on both" in (tmp_path / "told.html").read_text()
+    older = json.loads(told.read_text())
+    del older["data"]["copies"], older["data"]["in_two_classes"]
+    assert Judgement.from_json(json.dumps(older)).data.copies == 0
