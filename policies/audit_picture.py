@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from policies.answers import rounded
 from policies.errors import ConfigError
 
 DPI = 200
@@ -144,14 +145,14 @@ def _histogram(axes: Axes, scores: np.ndarray, edges: np.ndarray, spread: float,
 def _findings(figure: Figure, result: Measured) -> None:
     """The checks of the histograms beside them, and a count of all others; coloured where one does not hold."""
     by_name = {check.name: check for check in result.checks}
-    claimed = f"claimed: {result.claimed_epsilon:.2f}"
+    claimed = f"claimed: {rounded.cost(result.claimed_epsilon)}"
     guessing, distance, noise = (by_name.pop(name) for name in DRAWN)
     z = f"{result.noise_z:+.1f}".replace("-", "\N{MINUS SIGN}")
     wrong = [check.name for check in by_name.values() if not check.holds]
     counted = f"{len(by_name) - len(wrong)} of {len(by_name)}"
     rows = (
-        ("Epsilon is at least (one run)", f"{result.one_run_lower_bound:.2f}", claimed, guessing.holds),
-        ("Epsilon is at least (Gaussian)", f"{result.gaussian_lower_bound:.2f}", claimed, distance.holds),
+        ("Epsilon is at least (one run)", rounded.left(result.one_run_lower_bound), claimed, guessing.holds),
+        ("Epsilon is at least (Gaussian)", rounded.left(result.gaussian_lower_bound), claimed, distance.holds),
         ("Noise is off by", z, f"standard errors; allowed: {noise.allowed:.1f}", noise.holds),
         ("Further checks that hold", counted, f"not: {wrong[0]}" if wrong else "draws, gradients, noise", not wrong),
     )

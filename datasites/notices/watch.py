@@ -59,7 +59,7 @@ class Watch:
         total, share = self.books.limits.current.total.epsilon, self.config.notices.low_budget_share
         left = {name: self.books.epsilon_left(one.manifest.budget_key) for name, one in self.datasets.items()}
         return {
-            name: f"Of dataset '{name}' epsilon {rounded.left(epsilon)} of {total:.2f} is left."
+            name: f"Of dataset '{name}' epsilon {rounded.left(epsilon)} of {rounded.left(total)} is left."
             for name, epsilon in left.items()
             if epsilon < share * total
         }

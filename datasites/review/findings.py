@@ -104,14 +104,14 @@ def _over_budget(
         return
     for scope in cost.scopes:
         if scope.after > scope.limit:
-            yield said(OVER_BUDGET[scope.of], after=rounded.cost(scope.after), limit=f"{scope.limit:.2f}")
+            yield said(OVER_BUDGET[scope.of], after=rounded.cost(scope.after), limit=rounded.left(scope.limit))
     limits = books.limits.current
     if limits.adaptive_filter:
         held = (one for one in standing.held.values() if one.fingerprint == checked.dataset.manifest.budget_key)
         history = merged((*charged(held), *plan_spend(checked.plan)))
         after = books.calculator.filter_epsilon(history, limits.total)
         if after > limits.total.epsilon:
-            yield said(OVER_BY_THE_FILTER, after=rounded.cost(after), limit=f"{limits.total.epsilon:.2f}")
+            yield said(OVER_BY_THE_FILTER, after=rounded.cost(after), limit=rounded.left(limits.total.epsilon))
 
 
 def _delta(checked: CanonicalRequest, books: Books) -> Iterator[Sentence]:

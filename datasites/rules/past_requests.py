@@ -104,7 +104,7 @@ class PastRequests:
             return (said(NOT_APPROVABLE),)
         if after <= rule.max_month_epsilon:
             return ()
-        return (said(MONTH_FULL, after=rounded.cost(after), limit=f"{rule.max_month_epsilon:.2f}"),)
+        return (said(MONTH_FULL, after=rounded.cost(after), limit=rounded.left(rule.max_month_epsilon)),)
 
 
 def _moment(text: str) -> datetime:

@@ -122,7 +122,7 @@ def against_review(rule: Rule, review: Review) -> tuple[Sentence, ...]:
     of_study = [one for one in review.cost.scopes if one.of == "study"] if review.cost else []
     if any(not one.after <= rule.max_study_epsilon for one in of_study):
         after = rounded.cost(of_study[0].after)
-        found.append(said(STUDY_FULL, after=after, limit=f"{rule.max_study_epsilon:.2f}"))
+        found.append(said(STUDY_FULL, after=after, limit=rounded.left(rule.max_study_epsilon)))
     return tuple(found)
 
 

@@ -163,7 +163,7 @@ def calibrate_noise(
     high = _enough_by_renyi(cheap_excess)
     high_excess = excess(high)
     if high_excess > 0:
-        spent = epsilon_spent(before, budget.delta)
+        spent = math.ceil(100 * epsilon_spent(before, budget.delta)) / 100  # a cost, never told smaller than it is
         raise BudgetTooSmall(
             f"Budget too small: {steps} steps at sample rate {sample_rate:g} do not fit into epsilon "
             f"{budget.epsilon:g} at delta {validate.written(budget.delta)}, of which {spent:.2f} is spent, with any "

@@ -37,14 +37,16 @@ class PlainTable:
         row_count: How many rows it has.
     """
 
-    def __init__(self, *columns: str, spare: Sequence[str] = ()) -> None:
+    def __init__(self, *columns: str, spare: Sequence[str] = (), elsewhere: str = "") -> None:
         """A table without rows.
 
         Args:
             columns: Their headings.
-            spare: Headings of columns that are left out where there is no room for the others' words, the first first.
+            spare: Headings of columns that are left out where there is no room for the others' words, the first first;
+                below the table it is said which.
+            elsewhere: The option that tells all columns, if there is one.
         """
-        self._headings, self._spare = columns, spare
+        self._headings, self._spare, self._elsewhere = columns, spare, elsewhere
         self._rows: list[tuple[Any, ...]] = []
 
     def add_row(self, *cells: Any) -> None:
@@ -56,22 +58,29 @@ class PlainTable:
         """How many rows it has."""
         return len(self._rows)
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
-        """The table as it fits into the terminal."""
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
+        """The table as it fits into the terminal: whole, else with less between its columns, else with fewer."""
         columns = [
             _Column(heading, _cell(heading), [row[index] if index < len(row) else "" for row in self._rows])
             for index, heading in enumerate(self._headings)
         ]
+        least = [column.least for column in columns]
+        tight = bool(self._spare) and _breadth(least, tight=False) > options.max_width
+        left_out = []
         for spare in self._spare:
-            if _breadth(column.least for column in columns) <= options.max_width:
+            if _breadth((column.least for column in columns), tight=tight) <= options.max_width:
                 break
+            left_out += [column.heading for column in columns if column.heading == spare]
             columns = [column for column in columns if column.heading != spare]
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for column, width in zip(columns, _widths(columns, options.max_width), strict=True):
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=not tight, padding=(0, 1, 0, 0 if tight else 1))
+        for column, width in zip(columns, _widths(columns, options.max_width, tight=tight), strict=True):
             table.add_column(column.head, overflow="fold", width=width)
         for index in range(len(self._rows)):
             table.add_row(*(column.cells[index] for column in columns))
         yield table
+        if left_out:
+            told = f"{self._elsewhere} tells them, and so does" if self._elsewhere else "They stand in"
+            yield line(f"No room for the columns {', '.join(left_out)}. {told} a wider terminal.")
 
 
 class PlainPairs(Table):
@@ -118,27 +127,31 @@ class _Column:
         self.whole = longest if longest <= MOST_IN_A_SHORT_CELL else 0
 
 
-def _widths(columns: Sequence[_Column], room: int) -> list[int | None]:
+def _widths(columns: Sequence[_Column], room: int, *, tight: bool) -> list[int | None]:
     """Each column's width; None where rich may choose: all cells fit into the room, or not even short words do."""
-    if _breadth(column.most for column in columns) <= room:
+    if _breadth((column.most for column in columns), tight=tight) <= room:
         return [None] * len(columns)
     for most in range(MOST_IN_A_WORD, LEAST_IN_A_WORD - 1, -1):
         widths = [min(column.word, most) for column in columns]
-        if _breadth(widths) <= room:
+        if _breadth(widths, tight=tight) <= room:
             break
     else:
         return [None] * len(columns)
     for index, column in enumerate(columns):  # what is short stays in one line, such as a number and its unit
-        widths[index] += min(max(column.whole - widths[index], 0), room - _breadth(widths))
-    for _ in range(room - _breadth(widths)):  # to the column that is furthest from what it could use
+        widths[index] += min(max(column.whole - widths[index], 0), room - _breadth(widths, tight=tight))
+    for _ in range(room - _breadth(widths, tight=tight)):  # to the column that is furthest from what it could use
         lacks = [column.most - width for column, width in zip(columns, widths, strict=True)]
         widths[lacks.index(max(lacks))] += 1
     return list(widths)
 
 
-def _breadth(widths: Iterable[int]) -> int:
-    """How wide rich makes a table of such columns: a space on either side of each, between two, and at both ends."""
+def _breadth(widths: Iterable[int], *, tight: bool) -> int:
+    """How wide rich makes a table of such columns: a space on either side of each, between two, and at both ends;
+    where it is tight two spaces between two.
+    """
     widths = list(widths)
+    if tight:
+        return sum(widths) + 2 * (len(widths) - 1)
     return sum(widths) + 3 * len(widths) + 1
 
 

@@ -35,6 +35,7 @@ def catalog_table(
     shown = PlainTable(
         *("datasite", "dataset", "pictures", "labels", "unit", "public size", "epsilon left", "least noise"),
         spare=("least noise", "public size"),
+        elsewhere="--json",
     )
     told = []
     for dataset, budget in offered:
@@ -67,6 +68,7 @@ def check_table(checks: Sequence[HospitalCheck]) -> Group:
     shown = PlainTable(
         *("hospital", "state", "round trip", "MB/s up / down", "clock", "certificate", "dataset", "epsilon left"),
         spare=("clock", "round trip", "MB/s up / down"),
+        elsewhere="--json",
     )
     for check in checks:
         for dataset in check.datasets or (None,):

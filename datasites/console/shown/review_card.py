@@ -216,7 +216,8 @@ def _bar(scope: Scope) -> str:
     after = max(min(math.ceil(_BAR * min(scope.after / most, 1.0)), _BAR), before)
     bar = "#" * before + "=" * (after - before) + "." * (_BAR - after)
     over = " OVER" if scope.after > scope.limit else ""
-    return f"[{bar}] {rounded.cost(scope.before)} before, {rounded.cost(scope.after)} after, of {scope.limit:.2f}{over}"
+    before_and_after = f"{rounded.cost(scope.before)} before, {rounded.cost(scope.after)} after"
+    return f"[{bar}] {before_and_after}, of {rounded.left(scope.limit)}{over}"
 
 
 def _differences(review: Review) -> list[tuple[str, str]]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _COMPOSED = (
     "What studies cost one dataset together is composed from their steps, which is less than the sum of their costs."
 )
+_IN_JSON = "--json"  # the option of every command here that tells all columns
 _STATES = {
     "pending": "yellow",
     "approved": "green",
@@ -45,7 +46,8 @@ def request_table(content: object) -> Group:
     page = read_row(RequestPage, content)
     table = PlainTable(
         *("request", "state", "researcher", "study", "kind", "dataset", "model", "rounds", "epsilon", "days"),
-        spare=("model", "kind", "rounds", "dataset"),
+        spare=("model", "rounds", "dataset"),
+        elsewhere=_IN_JSON,
     )
     for row in reversed(page.rows):
         table.add_row(
@@ -104,11 +106,21 @@ def dataset_tables(dataset: DatasetSummary) -> Group:
 def budget_table(rows: object) -> Group:
     """For each dataset one line, and one for each study that is charged to it."""
     datasets = PlainTable("dataset", "epsilon in all", "charged", "left", "delta")
-    studies = PlainTable("dataset", "researcher", "study", "charged", "rounds run", "reserved", "", spare=("reserved",))
+    studies = PlainTable(
+        "dataset",
+        "researcher",
+        "study",
+        "charged",
+        "rounds run",
+        "reserved",
+        "",
+        spare=("reserved",),
+        elsewhere=_IN_JSON,
+    )
     for row in read_rows(BudgetRow, rows):
         datasets.add_row(
             row.dataset,
-            f"{row.epsilon_total:.2f}",
+            rounded.left(row.epsilon_total),
             rounded.cost(row.epsilon_charged),
             rounded.left(row.epsilon_left),
             rounded.number(row.delta),
@@ -160,7 +172,16 @@ def run_table(content: object) -> Group:
     """One line a run, the one asked for last at the end."""
     page = read_row(RunPage, content)
     table = PlainTable(
-        "run", "request", "round", "state", "attempt", "progress", "seconds", "reason", spare=("attempt", "seconds")
+        "run",
+        "request",
+        "round",
+        "state",
+        "attempt",
+        "progress",
+        "seconds",
+        "reason",
+        spare=("attempt", "seconds"),
+        elsewhere=_IN_JSON,
     )
     for row in reversed(page.rows):
         seconds = f"{row.ended - row.started:.1f}" if row.ended and row.started else ""
@@ -179,7 +200,9 @@ def run_table(content: object) -> Group:
 
 def researcher_table(rows: object) -> PlainTable:
     """One line a researcher: the newest certificate."""
-    table = PlainTable("researcher", "certificate", "issued", "expires", "days left", spare=("issued",))
+    table = PlainTable(
+        "researcher", "certificate", "issued", "expires", "days left", spare=("issued",), elsewhere=_IN_JSON
+    )
     for row in read_rows(ResearcherRow, rows):
         days = str(row.days_left) if row.state == "valid" else ""
         table.add_row(row.email, _state(row.state), row.issued[:10], row.expires[:10], days)
@@ -188,7 +211,7 @@ def researcher_table(rows: object) -> PlainTable:
 
 def staff_table(rows: object) -> PlainTable:
     """One line a person."""
-    table = PlainTable("name", "role", "added", "by", "password", "second factor", spare=("added",))
+    table = PlainTable("name", "role", "added", "by", "password", "second factor", spare=("added",), elsewhere=_IN_JSON)
     for row in read_rows(StaffRow, rows):
         set_up = ["set" if one else "" for one in (row.password, row.second_factor)]
         role = f"{row.role} (proposed: {row.proposed_role})" if row.proposed_role else row.role
@@ -220,4 +243,4 @@ def _state(state: str) -> Text:
 
 
 def _epsilon(value: float | None) -> str:
-    return "not private" if value is None else f"{value:.2f}"
+    return "not private" if value is None else rounded.cost(value)

@@ -180,7 +180,7 @@ def _voted(visit: Visit, card: RequestCard) -> Answer:
 
 def _ended(console: Console, visit: Visit, request: str, reason: str) -> Answer:
     told = end_request(console, request, by=visit.who.name, reason=reason)
-    freed = visit.language.number(told.epsilon_freed)
+    freed = visit.language.left(told.epsilon_freed)
     said = visit.gettext(
         "The study has ended: %(run)s of %(rounds)s rounds had run. About epsilon %(freed)s is free again.",
         run=told.rounds_run,

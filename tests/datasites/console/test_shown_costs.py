@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 from datasites.console.shown.review_card import _bar
-from datasites.console.shown.tables import budget_table
+from datasites.console.shown.tables import budget_table, request_table, run_table
 from datasites.review.review import Scope
 from policies.terminal.rich_terminal import PlainConsole
 
 
 def test_a_cost_is_rounded_up_beside_its_bar_as_everywhere_else() -> None:
     assert _bar(Scope("dataset", 0.0, 3.1218, 8.0)).endswith(" 0.00 before, 3.13 after, of 8.00")
+
+
+def test_a_request_shows_its_cost_rounded_up_and_what_kind_it_is_at_eighty_columns() -> None:
+    row = {"researcher": "researcher@university.org", "study": "smears", "dataset": "cells"}
+    row["arrived_at"] = "2026-11-29T08:00:00+00:00"
+    row |= {"state": "pending", "decided_by": "", "model": "scattering_linear"}
+    rows = [
+        {**row, "id": "5f3c9a1e", "kind": "gram", "rounds": 1, "epsilon": 3.1218},
+        {**row, "id": "0c11d2e3", "kind": "training", "rounds": 20, "epsilon": 7.0},
+    ]
+    console = PlainConsole(record=True, width=80)
+    console.print(request_table({"rows": rows, "counts": {"pending": 2}, "epsilon_left": {"cells": 8.0}, "next": None}))
+    told = console.export_text()
+    assert "3.13" in told and "gram" in told and "training" in told and "researcher@university.org" in told
+    assert "No room for the columns model, rounds, dataset. --json tells them" in " ".join(told.split())
+
+
+def test_runs_show_their_attempt_at_eighty_columns() -> None:
+    row = {"id": "782f460bb8f3165b", "request_id": "5f3c9a1e", "round": 1, "state": "done", "attempt": 2}
+    row |= {"progress": 1.0, "started": 10.0, "ended": 12.5, "reason": ""}
+    row |= {"account": "", "weights": "", "code": "", "update_digest": "", "created": 9.0}
+    row |= {"version": 1, "queue_position": 0}
+    console = PlainConsole(record=True, width=80)
+    console.print(run_table({"rows": [row], "next": None}))
+    told = console.export_text()
+    assert "attempt" in told and "782f460bb8f3165b" in told and "2.5" in told and "No room" not in told
 
 
 def test_a_budget_of_several_studies_says_that_their_costs_compose() -> None:

@@ -31,7 +31,25 @@ def test_no_identifier_and_no_word_is_broken(width: int) -> None:
 
 
 def test_a_spare_column_is_left_out_only_where_the_others_have_no_room() -> None:
-    assert "mobilenet_v3_small" in printed(100, spare=("model",)) and "model" not in printed(70, spare=("model",))
+    whole, narrow = printed(100, spare=("model",)), printed(70, spare=("model",))
+    assert "mobilenet_v3_small" in whole and "No room" not in whole
+    table, _, told = narrow.partition("No room for the columns ")
+    assert "mobilenet_v3_small" not in narrow and "model" not in table
+    assert told.split() == ["model.", "They", "stand", "in", "a", "wider", "terminal."]
+
+
+def test_a_column_is_kept_where_it_fits_with_less_between_the_columns() -> None:
+    least = sum(len(max(word.split(), key=len)) for word in ("mobilenet_v3_small", *IDENTIFIERS, "hospital"))
+    found = printed(least + 2 * 4, spare=("model",))
+    assert [word for word in (*IDENTIFIERS, "mobilenet_v3_small", *PROSE.split()) if word not in found] == []
+    assert "No room" not in found and "No room" in printed(least + 2 * 4 - 1, spare=("model",))
+
+
+def test_the_option_that_tells_all_columns_is_named_where_there_is_one() -> None:
+    table, stream = PlainTable("hospital", "round trip", spare=("round trip",), elsewhere="--json"), io.StringIO()
+    table.add_row("hospital_a", "223 ms")
+    PlainConsole(file=stream, width=12).print(table)
+    assert "--json tells them, and so does a wider terminal." in " ".join(stream.getvalue().split())
 
 
 def test_where_not_all_words_fit_the_longest_are_folded() -> None:
