@@ -123,7 +123,7 @@ class RunningDatasite:
             ConfigError: A port is taken.
         """
         config, books = self._config, self._books
-        researchers = listen(config.host, config.port)
+        researchers = listen(config.host, config.port, chosen_by="port in the datasite's config.toml")
         console = self._console.listen()
         self._access.open_console(self._console.access(console))
         self._preparing.join()

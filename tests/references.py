@@ -104,7 +104,11 @@ def commands(call: str, program: click.Command) -> Iterator[tuple[str, str, list
 
 def _described(call: str, program: click.Command) -> tuple[str, str, list[Row]]:
     context = click.Context(program)
-    params = [param for param in program.get_params(context) if "--help" not in param.opts]
+    params = [
+        param
+        for param in program.get_params(context)
+        if "--help" not in param.opts and not getattr(param, "hidden", False)
+    ]
     return call, " ".join((program.help or "").split()), [_argument(param, context) for param in params]
 
 

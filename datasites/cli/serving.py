@@ -40,7 +40,7 @@ def serve(chosen: Chosen, *, stop_with_stdin: bool) -> None:
     config = DatasiteConfig.from_toml(state.config)
     refuse_dev_mode()
     check_version(state.path)
-    listen(config.host, config.port).close()
+    listen(config.host, config.port, chosen_by=f"port in {state.config}").close()
     hold(state)
     stored_pictures(state, config)
     log = state.logs / "datasite.log"

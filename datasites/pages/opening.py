@@ -54,7 +54,11 @@ class ConsolePort:
         Raises:
             ConfigError: The port is taken, or may not be opened.
         """
-        return listen(self.config.console_host, self.config.console_port)
+        return listen(
+            self.config.console_host,
+            self.config.console_port,
+            chosen_by="console_port in the datasite's config.toml",
+        )
 
     def serving_on(self, listening: socket) -> Listening:
         """What serves on that socket, with it."""

@@ -7,8 +7,13 @@ import socket
 from policies.errors import ConfigError
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, chosen_by: str = "") -> socket.socket:
     """An open socket.
+
+    Args:
+        host: Address to listen at.
+        port: Which port; 0 for any that is free.
+        chosen_by: What chooses the port, in words for who reads that it is taken; empty where nobody does.
 
     Raises:
         ConfigError: The port is taken, or may not be opened.
@@ -24,6 +29,6 @@ def listen(host: str, port: int) -> socket.socket:
         sock.close()
         raise ConfigError(
             f"Port {port} on {host} cannot be opened: {error.strerror}. Stop what listens there, "
-            "or choose another port."
+            f"or choose another port{chosen_by and ': '}{chosen_by}."
         ) from error
     return sock

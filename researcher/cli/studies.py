@@ -203,7 +203,7 @@ def add_commands(commands: ResearcherCommands) -> None:
     access, folder = credentials_option(), study_folder()
     test = "public hold-out: a folder, an .npz file, a table, or a .toml that describes it"
     source = "public weights to start from: a file, timm:NAME, torchvision:NAME, or one of these names with =FILE"
-    commands.add("submit", submit, access, folder, later=_settings_options)
+    commands.add("submit", submit, access, folder, _no_gram(), later=_settings_options)
     commands.add("status", status, access, folder)
     commands.add(
         "train",
@@ -220,6 +220,18 @@ def add_commands(commands: ResearcherCommands) -> None:
         later=partial(_settings_options, waiting=True),
     )
     commands.add("end", end, access, folder)
+
+
+def _no_gram() -> click.Option:
+    """Refuses `--gram` at `submit` with where it belongs; no help lists it."""
+
+    def refuse(_: click.Context, __: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            raise click.UsageError(
+                "A matrix is not submitted with the study. Give --gram to train, with the same --out."
+            )
+
+    return click.Option(["--gram"], hidden=True, expose_value=False, callback=refuse)
 
 
 def _settings_options(*, waiting: bool = False) -> list[click.Parameter]:

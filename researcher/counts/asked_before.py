@@ -16,7 +16,11 @@ from researcher.studies.rounds.outgoing import OutgoingWeights
 
 ASKED_FILE = "asked.json"
 _MOST_SHOWN = 60
-_GO_ON = "Give what it was asked with to go on with it, or ask anew into another folder with --out."
+_GO_ON = (
+    "Give what it was asked with to go on with it, or ask anew into another folder with --out. The one in this folder "
+    "stays with the hospitals, which may still approve it and charge it: if it is not wanted, withdraw it first with "
+    "the command withdraw and this folder as --out."
+)
 
 
 @dataclass(frozen=True)

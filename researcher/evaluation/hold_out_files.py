@@ -72,7 +72,8 @@ def list_hold_out(root: Path, class_names: Sequence[str], form: PictureForm | No
         return [list_pictures(_of_a_hold_out(folder, names, form)) for folder in folders]
     except (DataError, ConfigError) as error:  # whose private texts are of the researcher's own files
         kind = IdentitySuspected if isinstance(error, IdentitySuspected) else DataError
-        raise kind(f"{root}: {error.public} {error.private.partition(chr(10))[0]}".strip()) from error
+        where = "" if str(root) in error.public else f"{root}: "
+        raise kind(f"{where}{error.public} {error.private.partition(chr(10))[0]}".strip()) from error
 
 
 def _refuse_parts(found: Sequence[Found], class_names: Sequence[str], several: bool) -> None:

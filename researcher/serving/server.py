@@ -61,7 +61,7 @@ def serve(
     classifier = Classifier(session, settings, look)
     classifier.warm()
     server = make_server(make_app(classifier, token=token), settings)
-    sock = listen(settings.host, settings.port)
+    sock = listen(settings.host, settings.port, chosen_by="--port")
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"{'https' if settings.certificate else 'http'}://{host}:{sock.getsockname()[1]}"
     asyncio.run(_until_told(server, sock, lambda: ready(address)))

@@ -111,7 +111,8 @@ def ask_for_gram(
     """
     info = dataset_of(federation, settings)
     plan = make_gram_plan(settings, [one for one in federation.datasets() if one.name == info.name])
-    released = _collect(federation, plan, AskedBefore(), out, None, console, min_clients)
+    together = f"{cost_of_counts(plan)}, of the {rounded.number(settings.epsilon)} for matrix and study together"
+    released = _collect(federation, plan, AskedBefore(), out, None, console, min_clients, cost=together)
     sizes = {one.datasite: one.public_size for one in federation.datasets() if one.name == info.name}
     KeptGram.of(plan, released, sizes).save(out)
     for name, epsilon in released.epsilon.items():
@@ -133,6 +134,8 @@ def _collect(
     weights: dict[str, np.ndarray] | None,
     console: PlainConsole,
     min_clients: int | None,
+    *,
+    cost: str = "",
 ) -> Released:
     """Submits the plan unless the folder holds it already, waits for the decisions, asks, and fetches the receipts.
 
@@ -144,7 +147,7 @@ def _collect(
         asked.check_again(folder, request.plan, plan)
     else:
         request = CountRequest.submit(federation, plan, folder, before=asked.save)
-        console.print(f"Submitted '{plan.study}': {cost_of_counts(plan)}.")
+        console.print(f"Submitted '{plan.study}': {cost or cost_of_counts(plan)}.", soft_wrap=True)
         for name, sent in request.requests.items():
             console.print(f"  {name}: request {sent.request_id[:8]}, waiting for the hospital's decision")
         for name, reason in request.refused.items():

@@ -31,9 +31,9 @@ def test_what_is_captured_there_is_captured(
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     assert main(shlex.split(command)) == 0, capsys.readouterr().err
     if "--loss" in command:
-        assert read_loss((tmp_path / "loss.graph.json").read_text()).num_classes == 9
+        assert read_loss((tmp_path / "loss.graph.json").read_text()).num_classes == 3
     else:
-        assert read_graph((tmp_path / "model.graph.json").read_text()).num_classes == 9
+        assert read_graph((tmp_path / "model.graph.json").read_text()).num_classes == 3
         assert (tmp_path / "model.safetensors").is_file()
     for name, _ in FILES:
         sys.modules.pop(name, None)

@@ -52,11 +52,16 @@ def _network(captured: CapturedModel, out: Path | None, weights: Path | None) ->
     numbers = sum(array.size for array in captured.weights.values())
     say(
         f"{len(captured.graph.nodes):,} operators, {numbers:,} trained numbers; for a picture "
-        f"{captured.multiplications / 1e6:,.0f} million multiplications."
+        f"{multiplications(captured.multiplications)} multiplications."
     )
     say(f"Written: {file} (digest {captured.graph.digest()})")
     if weights is not None:
         say(f"Written: {weights} (SHA-256 {captured.save_weights(weights)})")
+
+
+def multiplications(number: int) -> str:
+    """How many there are as people read it: in millions from ten of them on, to the last one below."""
+    return f"{number / 1e6:,.0f} million" if number >= 10**7 else f"{number:,}"
 
 
 def _loss(captured: CapturedLoss, out: Path | None) -> None:

@@ -31,6 +31,12 @@ def pictures(folder: Path, count: int) -> list[str]:
     return [f"{number:03}.png" for number in range(count)]
 
 
+def test_a_path_where_nothing_is_is_named_once(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nothing is there") as refused:
+        load_hold_out(tmp_path / "hold_out.npz")
+    assert str(refused.value).count("hold_out.npz") == 1
+
+
 @pytest.mark.parametrize("between", [",", ";", "\t"])
 def test_a_table_is_read_by_the_hospitals_decoder_and_the_studys_form(tmp_path: Path, between: str) -> None:
     names = pictures(tmp_path / "pictures", 3)

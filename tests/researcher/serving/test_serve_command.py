@@ -106,4 +106,4 @@ def test_a_port_that_is_taken_is_told(model: Path, capsys: pytest.CaptureFixture
         taken.listen()
         port = str(taken.getsockname()[1])
         assert main(["serve", "--model_path", str(model), "--port", port]) == 1
-    assert "choose another port" in capsys.readouterr().err
+    assert "choose another port: --port." in capsys.readouterr().err

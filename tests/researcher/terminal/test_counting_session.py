@@ -87,7 +87,9 @@ def test_what_counts_and_a_matrix_cost_is_told_as_they_are_submitted(
             console=told,
         )
     (line, *_) = told.export_text().splitlines()
-    assert re.fullmatch(r"Submitted 'smears': epsilon [0-7]\.[0-9][0-9] at delta 1e-5\.", line)
+    assert re.fullmatch(
+        r"Submitted 'smears': epsilon [0-7]\.[0-9][0-9] at delta 1e-5, of the 8 for matrix and study together\.", line
+    )
 
 
 @pytest.mark.parametrize("model", [None, MODEL], ids=["statistics", "evaluation"])
