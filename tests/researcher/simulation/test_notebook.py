@@ -75,7 +75,8 @@ def test_the_notebook_of_hospitals_that_differ_tells_what_each_gains(tmp_path: P
     }
     code = _executed(SKEWED, environment)
     ran, judged, gained, means = (_told(cell) for cell in code[2:])
-    assert ran.count("epsilon None: None") == 10 and len(re.findall(r"epsilon 8\.0: [67]\.\d", ran)) == 10
+    assert ran.count(", without privacy\n") == 10
+    assert len(re.findall(r", with epsilon [678]\.\d\d\n", ran)) == 10
     assert judged.count("hospital_") == 10 and "mr_mtl" in judged
     assert "alone" not in gained and gained.count("hospital_") == 10
     assert means.count("at home") == 4 and "epsilon 8" in means
