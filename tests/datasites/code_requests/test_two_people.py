@@ -65,6 +65,7 @@ class Book:
             ledger=SimpleNamespace(reserve=self._reserve, release=self._release, held=self._held),
             calculator=SimpleNamespace(shapes=lambda plan: DeclaredShapes({}, {})),
             audit=SimpleNamespace(write=self._write),
+            epsilon=lambda history: 0.0,
             witness=dict,
             rehearsals=SimpleNamespace(check=lambda request_id: None),
             approved_version=lambda request_id: None,
@@ -72,7 +73,7 @@ class Book:
         done = SimpleNamespace(apply=lambda *_: None, undo=lambda *_: None)
         server = SimpleNamespace(lock=threading.RLock(), services=SimpleNamespace(request=done))
         monkeypatch.setattr(told_decisions, "admin_context", lambda server: None)
-        monkeypatch.setattr(deciding, "plan_spend", lambda plan: None)
+        monkeypatch.setattr(deciding, "plan_spend", lambda plan: ())
         monkeypatch.setattr(requests, "make_card", lambda request, reader, books, viewer: self.state())
         self.reader = Reader()
         monkeypatch.setattr(requests, "RequestReader", lambda server, datasets: self.reader)
