@@ -27,7 +27,7 @@ def ports(examined: ExaminedDatasite) -> Iterator[Finding]:
         yield _answers("console's port", examined.config.console_host, examined.console_port)
         return
     try:
-        listen(host, port, chosen_by="port in config.toml").close()
+        listen(host, port, chosen_by="port").close()
     except ConfigError:
         yield Finding("researchers' port", PROBLEM, f"{port} is taken by another program", "Stop it, or take another.")
     else:

@@ -116,7 +116,7 @@ def test_code_that_is_not_the_stub_is_refused_at_submission(north: Any, north_on
         return plan
 
     policy = MixedInputPolicy(
-        asset=UID(north.asset(plan.dataset)), plan=sy.Constant(val=plan.to_json()), ticket=str, client=north.client
+        asset=UID(north._assets[plan.dataset]), plan=sy.Constant(val=plan.to_json()), ticket=str, client=north.client
     )
     code = sy.syft_function(input_policy=policy)(wanwu_own)
     with pytest.raises(sy.SyftException, match=RequestNotCanonical.code):
@@ -156,7 +156,7 @@ def test_a_plan_with_other_values_cannot_be_passed_to_an_approved_request(
 
 def _code_call(north: Any, study: Study, ticket: str, *, blocking: bool = True, **more: str) -> Any:
     """What a round's PySyft call is answered with, where it is not quite the platform's own."""
-    arguments = {"uid": UID(study.requests["north"].code_id), "asset": UID(north.asset("pictures"))}
+    arguments = {"uid": UID(study.requests["north"].code_id), "asset": UID(north._assets["pictures"])}
     call = SyftAPICall(
         server_uid=north.client.id,
         path="code.call",

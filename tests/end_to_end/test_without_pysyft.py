@@ -64,4 +64,3 @@ def test_pysyft_is_opened_when_it_is_first_needed_and_once_for_all_threads(hospi
         north = federation.hospitals["north"]
         assert north._opened is None
         assert len({id(client) for client in pool.map(lambda _: north.client, range(8))}) == 1
-        assert north.asset("pictures") is north.asset("pictures")

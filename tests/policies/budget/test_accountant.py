@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import policies
+from policies.answers import rounded
 from policies.budget import accountant, opacus_files, pld, privacy_loss, prv, renyi
 from policies.budget.accountant import (
     MIN_NOISE_MULTIPLIER,
@@ -380,7 +381,7 @@ def test_a_budget_that_no_noise_fits_is_too_small() -> None:
 def test_a_budget_spent_before_is_too_small() -> None:
     history = [GaussianSteps(1.0, 0.5, 20)]
     spent = epsilon_spent(history, DELTA)
-    with pytest.raises(BudgetTooSmall, match=f"of which {spent:.2f} is spent"):
+    with pytest.raises(BudgetTooSmall, match=f"of which {rounded.cost(spent)} is spent"):
         calibrate_noise(PrivacyBudget(spent - 0.1, DELTA), sample_rate=0.2, steps=200, history=history)
 
 
