@@ -44,10 +44,7 @@ def north(governed_north: Governed) -> Iterator[Governed]:
     limits.change({"model_sources": ["built_in", "graph"]}, by="tests", reason="researchers bring their own losses")
     yield governed_north
     limits.change({"model_sources": list(before)}, by="tests")
-    for row in governed_north.book.index.page(state="pending").rows:
-        governed_north.book.deny(row.id, reason="the test is over", by="tests")
-    for row in governed_north.book.index.page(state="approved").rows:
-        governed_north.book.end(row.id, reason="the test is over", by="tests")
+    governed_north.close_requests()
 
 
 def kept(north: Governed) -> tuple[int, int, int]:

@@ -60,10 +60,7 @@ TICKET = Ticket(0, "a" * 64)
 def north(governed_north: Governed) -> Iterator[Governed]:
     """What a test leaves waiting or approved is closed, so that no other one pays for it."""
     yield governed_north
-    for row in governed_north.book.index.page(state="pending").rows:
-        governed_north.book.deny(row.id, reason="the test is over", by="tests")
-    for row in governed_north.book.index.page(state="approved").rows:
-        governed_north.book.end(row.id, reason="the test is over", by="tests")
+    governed_north.close_requests()
 
 
 def plan_of(request: pytest.FixtureRequest, **changes: Any) -> TrainingPlan:
