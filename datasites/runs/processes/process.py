@@ -278,4 +278,6 @@ def _clean_environment(threads: int) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": str(threads),
         # Several hospitals, or other programs, share the machine: a thread that waits sleeps instead of spinning.
         "OMP_WAIT_POLICY": "PASSIVE",
+        # Arrays that a run makes anew lie in huge pages, where the kernel gives them to who asks: 512 faults less each.
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     }

@@ -1,9 +1,11 @@
-"""How many threads runs have, and how they wait: several hospitals share a machine with each other and with others."""
+"""How many threads runs have, how they wait, and in what pages their arrays lie."""
 
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from datasites.config import DatasiteConfig
 from datasites.runs.processes import process
 
+_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 PROJECT = Path(__file__).resolve().parents[3]
 # What make would first set up anew in a checkout whose files are younger than what was set up of them.
 WITHOUT = [f"--old-file={one}" for one in ("setup", ".venv/.installed", ".venv/.simulation", "out/deployment/helm")]
@@ -30,6 +33,32 @@ def test_the_process_that_runs_are_forked_from_has_their_threads_and_lets_them_s
     assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         assert environment[name] == str(threads)
+
+
+def test_what_a_run_makes_anew_lies_in_huge_pages() -> None:
+    """In processes of their own: faults of making 64 MB of numbers and of bytes, as runs do and as others do."""
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("the C library is not glibc")
+    if "[madvise]" not in (_HUGE_PAGES.read_text() if _HUGE_PAGES.exists() else ""):
+        pytest.skip("this kernel gives huge pages to everybody or to nobody")
+    program = """
+import resource
+from datasites.training.dp_sgd.memory import keep_freed_memory
+import torch
+keep_freed_memory()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+numbers = torch.ones(1 << 24)
+content = b"".join([numbers.numpy().data, b"end"])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    as_runs = process._clean_environment(1)
+    faults = {
+        tunables: int(
+            subprocess.check_output([sys.executable, "-c", program], env=as_runs | {"GLIBC_TUNABLES": tunables})
+        )
+        for tunables in ("", as_runs["GLIBC_TUNABLES"])
+    }
+    assert faults[as_runs["GLIBC_TUNABLES"]] * 10 < faults[""]
 
 
 @pytest.mark.parametrize(("target", "threads"), [("demo", "1"), ("test", "1"), ("bench-rounds", "2")])
