@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from policies.plans.model_spec import ModelSpec
 from policies.plans.tokeniser import text_form
@@ -18,6 +20,8 @@ from researcher.exports.whole_model import WholeModel
 # Later ones write GroupNormalization, which onnxruntime takes apart at each start: 1.4 times slower on a CPU.
 OPSET = 20
 _PRODUCER = "wanwu"
+# As a module's author writes it, and as it stands in a traced program.
+_POOLS = (nn.functional.adaptive_avg_pool2d, torch.ops.aten.adaptive_avg_pool2d.default)
 
 
 def example(spec: ModelSpec, bits: int, count: int = 2) -> tuple[torch.Tensor, ...]:
@@ -37,16 +41,17 @@ def to_graph(model: WholeModel, spec: ModelSpec, bits: int) -> onnx.ModelProto:
         bits: Likewise.
     """
     inputs = example(spec, bits)
-    program = torch.onnx.export(
-        model,
-        inputs,
-        dynamo=True,
-        opset_version=OPSET,
-        dynamic_shapes=tuple({0: torch.export.Dim.DYNAMIC} for _ in inputs),
-        input_names=[PICTURES, TOKENS][: len(inputs)],
-        output_names=[PROBABILITIES],
-        verbose=False,
-    )
+    with _MeansOfMaps():
+        program = torch.onnx.export(
+            model,
+            inputs,
+            dynamo=True,
+            opset_version=OPSET,
+            dynamic_shapes=tuple({0: torch.export.Dim.DYNAMIC} for _ in inputs),
+            input_names=[PICTURES, TOKENS][: len(inputs)],
+            output_names=[PROBABILITIES],
+            verbose=False,
+        )
     if program is None:
         raise TypeError("torch.onnx gave no program")
     proto: onnx.ModelProto = program.model_proto
@@ -55,6 +60,20 @@ def to_graph(model: WholeModel, spec: ModelSpec, bits: int) -> onnx.ModelProto:
     _strip(proto)
     onnx.checker.check_model(proto)
     return proto
+
+
+class _MeansOfMaps(TorchFunctionMode):
+    """Pools a map to one number by its mean, which is what torch computes there.
+
+    Left to itself the exporter writes eight nodes for it, of which seven look up where each picture's numbers lie.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in _POOLS and not kwargs and args[1] in (1, (1, 1), [1, 1]):
+            return args[0].mean((-2, -1), keepdim=True)
+        return func(*args, **(kwargs or {}))
 
 
 def _name_anew(graph: onnx.GraphProto) -> None:
@@ -88,9 +107,12 @@ def _of_module(name: str) -> str:
 def _state_shapes(graph: onnx.GraphProto) -> None:
     """Writes down the shapes that the exporter has the graph compute at every call: only the first axis is open."""
     known = {one.name: _shape(one) for one in (*graph.value_info, *graph.output)}
+    asked = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Shape"}
     for node in graph.node:
-        shape = known.get(node.output[0])
-        if node.op_type == "Reshape" and shape and all(isinstance(side, int) for side in shape[1:]):
+        if node.op_type != "Reshape":
+            continue
+        shape = known.get(asked.get(node.input[1], node.output[0]))
+        if shape and all(isinstance(side, int) for side in shape[1:]):
             name = f"{node.name}_shape"
             sides = np.array([-1, *shape[1:]] if isinstance(shape[0], str) else shape, dtype=np.int64)
             graph.initializer.append(numpy_helper.from_array(sides, name))

@@ -67,9 +67,7 @@ class Layers:
         for part in range(_PARTS):
             here = rest[part * len(rest) // _PARTS : (part + 1) * len(rest) // _PARTS]
             groups[f"quarter {part + 1}"] = set(here)
-        worth = tuple(
-            node.name for node in nodes if node.name not in squeeze and _products(weights[node.input[1]]) >= _WORTH
-        )
+        worth = tuple(node.name for node in nodes if node.name not in squeeze and _products(node, weights) >= _WORTH)
         return cls(names, worth, {name: frozenset(found) for name, found in groups.items() if found})
 
 
@@ -77,9 +75,10 @@ def _groups(node: onnx.NodeProto) -> int:
     return next((one.i for one in node.attribute if one.name == "group"), 1)
 
 
-def _products(shape: tuple[int, ...]) -> float:
+def _products(node: onnx.NodeProto, weights: Mapping[str, tuple[int, ...]]) -> float:
     """Products of a layer for each number that goes in or out."""
-    return float(np.prod(shape)) / (shape[0] + shape[1])
+    shape = weights[node.input[1]]
+    return float(np.prod(shape)) / (shape[0] + shape[1] * _groups(node))
 
 
 def quantise(model: onnx.ModelProto, pictures: Pictures, layers: Sequence[str]) -> onnx.ModelProto:

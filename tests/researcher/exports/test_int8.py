@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -43,6 +44,26 @@ def test_quantised_layers_multiply_whole_numbers_and_the_others_keep_their_produ
     of_first = next(node for node in made.graph.node if node.name == layers.all[0]).input[1]
     assert weights[of_first] == TensorProto.FLOAT
     assert sum(kind == TensorProto.INT8 for kind in weights.values()) >= 3
+
+
+def test_a_layer_is_worth_it_by_its_products_and_neither_a_depthwise_one_nor_one_of_a_single_pixel_is() -> None:
+    def layer(name: str, outputs: int, inputs: int, side: int, groups: int, reads: str) -> list[Any]:
+        weights = numpy_helper.from_array(np.zeros((outputs, inputs // groups, side, side), np.float32), f"{name}_w")
+        return [helper.make_node("Conv", [reads, weights.name], [name], name, group=groups), weights]
+
+    parts = [
+        layer("wide", 64, 64, 1, 1, "x"),  # 32 products for each number in or out
+        layer("narrow", 40, 40, 1, 1, "wide"),  # 20
+        layer("depthwise", 40, 40, 5, 40, "narrow"),  # 12.5, where its weights' shape seems to say 24.4
+        [helper.make_node("ReduceMean", ["depthwise"], ["pooled"])],
+        layer("squeeze", 640, 40, 1, 1, "pooled"),
+    ]
+    graph = helper.make_graph([part[0] for part in parts], "g", [], [], [part[1] for part in parts if len(part) > 1])
+    layers = Layers.of(graph)
+    assert layers.all == ("wide", "narrow", "depthwise", "squeeze")
+    assert layers.worth == ("wide",)
+    assert layers.groups["depthwise"] == {"depthwise"}
+    assert layers.groups["squeeze-and-excite"] == {"squeeze"}
 
 
 def test_an_export_in_8_bits_says_what_it_cost_and_on_what_it_was_calibrated(
