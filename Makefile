@@ -205,11 +205,11 @@ dist: setup ## the wheel, the packages that it runs with, each by its digest, an
 
 # All that a build copies is laid out in out/image first: see tests/images/build.py.
 VARIANT ?= cpu
-image: setup ## images of datasite, researcher and serving, by buildah, podman or docker (VARIANT=cuda BASE=debian:12-slim TARGETS="serving")
-	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m images.build --variant $(VARIANT) $(if $(BASE),--base $(BASE)) $(if $(TARGETS),--targets $(TARGETS))
+image: setup ## images of datasite, researcher and serving, by buildah, podman or docker (VARIANT=cuda BASE=debian:12-slim TARGETS="serving" SOURCE=https://...)
+	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m images.build --variant $(VARIANT) $(if $(BASE),--base $(BASE)) $(if $(TARGETS),--targets $(TARGETS)) $(if $(SOURCE),--source $(SOURCE))
 
-image-test: setup ## after make image: three datasites and a researcher as containers, a study of two rounds, sizes and start times
-	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m images.trial
+image-test: setup ## after make image: three datasites and a researcher as containers, a study of two rounds, sizes, start times and a scan (ARGS="--tool docker")
+	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m images.trial $(ARGS)
 
 clean: ## remove what the demo and the tests wrote
 	rm -rf out state .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -47,14 +47,17 @@ def bill_of_materials() -> str:
     return json.dumps(bill, indent=1) + "\n"
 
 
-def bill_of_image(status: str) -> str:
+def bill_of_image(status: str, release: str) -> str:
     """The CycloneDX JSON of an image: this environment, and the packages of Debian that its root is made of.
 
     Args:
         status: What /var/lib/dpkg/status of the image says.
+        release: What its /etc/os-release says.
     """
     bill = json.loads(bill_of_materials())
-    debian = [_debian_component(stanza) for stanza in status.split("\n\n") if _INSTALLED in stanza]
+    told = dict(re.findall(r'^(ID|VERSION_ID)="?([^"\n]+)"?$', release, re.MULTILINE))
+    of = f"{told['ID']}-{told['VERSION_ID']}"
+    debian = [_debian_component(stanza, of) for stanza in status.split("\n\n") if _INSTALLED in stanza]
     bill["components"] += debian
     bill["dependencies"][0]["dependsOn"] += [one["bom-ref"] for one in debian]
     return json.dumps(bill, indent=1) + "\n"
@@ -71,8 +74,11 @@ def _component(name: str, version: str) -> dict[str, str]:
     return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
 
 
-def _debian_component(stanza: str) -> dict[str, str]:
-    told = dict(re.findall(r"^(Package|Version|Architecture): (\S+)$", stanza, re.MULTILINE))
+def _debian_component(stanza: str, release: str) -> dict[str, str]:
+    # Debian tells of faults by the source that a package is built of, in its release.
+    told = dict(re.findall(r"^(Package|Source|Version|Architecture): (\S+)", stanza, re.MULTILINE))
     name, version = told["Package"], told["Version"]
-    purl = f"pkg:deb/debian/{name}@{quote(version, safe='')}?arch={told['Architecture']}"
+    source = told.get("Source", name)
+    purl = f"pkg:deb/debian/{name}@{quote(version, safe='')}?arch={told['Architecture']}&distro={release}"
+    purl += f"&upstream={quote(source, safe='')}" if source != name else ""
     return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}

@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,11 +33,24 @@ TARGETS = ("datasite", "researcher", "serving")
 TOOLS = ("buildah", "podman", "docker")
 # Python, what packages in C++ need, certificates of authorities and the clocks of the world. Triton, which makes the
 # kernels for a GPU when a run first needs them, compiles a few lines of C for it.
-DEBIAN = {"cpu": ("python3.11", "libstdc++6", "ca-certificates", "tzdata")}
+# The package that says that /bin lies in /usr: the other that may say so moves it there, and brings all of Perl.
+DEBIAN = {"cpu": ("usr-is-merged", "python3.11", "libstdc++6", "ca-certificates", "tzdata")}
 DEBIAN["cuda"] = (*DEBIAN["cpu"], "gcc", "libc6-dev", "python3.11-dev")
 # Pages and translations for people at a terminal, of whom there are none in an image. Licences stay.
 _LEFT_OUT = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/doc/*")
 _KEPT = ("/usr/share/doc/*/copyright",)
+# What the building machine would tell of itself, and what installing leaves behind. Python's own files are compiled as
+# the packages are, so that no time of a file counts.
+_TIDIED = (
+    'cd "$1" && rm -rf etc/hostname etc/resolv.conf var/cache/debconf var/cache/ldconfig',
+    'find "$1"/var/log -type f -delete',
+    'chroot "$1" python3.11 -m compileall -q -f --invalidation-mode unchecked-hash /usr/lib/python3.11',
+)
+_MERGED = "/usr/share/mmdebstrap/hooks/merged-usr"
+# The root is made again after a day, since Debian mends its packages. No file of it is younger than Debian 12, so that
+# the same packages give the same bytes, and a root that did not change builds nothing anew.
+_KEPT_SECONDS = 24 * 3600
+_RELEASED = "1686355200"
 
 
 class CannotBuild(Exception):
@@ -51,12 +65,14 @@ class Build:
         tool: Program that builds.
         variant: `cpu` or `cuda`.
         base: Image that the root is taken from; empty where mmdebstrap makes it.
+        source: Address of the sources, for a label; empty for none.
         suite: Debian's release; Wanwu wants its Python 3.11.
     """
 
     tool: str
     variant: str
     base: str
+    source: str = ""
     suite: str = "bookworm"
 
     def lay_out(self) -> None:
@@ -80,6 +96,8 @@ class Build:
         ]
         command += ["--file", "Containerfile", "--target", target, "--tag", name]
         command += [part for key, value in values.items() for part in ("--build-arg", f"{key}={value}")]
+        if self.source:
+            command += ["--label", f"org.opencontainers.image.source={self.source}"]
         # docker's older builder knows no mounts, and releases before 23 take it unless they are told otherwise.
         told = {**os.environ, "DOCKER_BUILDKIT": "1"} if self.tool == "docker" else None
         run([*command, *os.environ.get("IMAGE_FLAGS", "").split(), "."], environment=told)
@@ -87,8 +105,9 @@ class Build:
 
     def _root(self) -> None:
         root, wanted = OUT / "root.tar", OUT / "root.json"
-        asked = json.dumps([self.base, self.suite, *DEBIAN[self.variant]])
-        if root.exists() and wanted.exists() and wanted.read_text() == asked:
+        asked = json.dumps([self.base, self.suite, *DEBIAN[self.variant], *_LEFT_OUT, *_KEPT, *_TIDIED])
+        young = root.exists() and time.time() - root.stat().st_mtime < _KEPT_SECONDS
+        if young and wanted.exists() and wanted.read_text() == asked:
             return
         if self.base:
             tarfile.open(root, "w").close()  # the stage that unpacks it is not used
@@ -100,14 +119,10 @@ class Build:
         else:
             filters = [f"--dpkgopt=path-exclude={one}" for one in _LEFT_OUT]
             filters += [f"--dpkgopt=path-include={one}" for one in _KEPT]
-            command = [
-                "mmdebstrap",
-                "--quiet",
-                "--variant=essential",
-                f"--include={','.join(DEBIAN[self.variant])}",
-                *filters,
-            ]
-            run([*command, *os.environ.get("MMDEBSTRAP_FLAGS", "").split(), self.suite, str(root)])
+            command = ["mmdebstrap", "--quiet", "--variant=essential", f"--include={','.join(DEBIAN[self.variant])}"]
+            command += [f"--hook-dir={_MERGED}", *(f"--customize-hook={one}" for one in _TIDIED), *filters]
+            command += [*os.environ.get("MMDEBSTRAP_FLAGS", "").split(), self.suite, str(root)]
+            run(command, environment={**os.environ, "SOURCE_DATE_EPOCH": _RELEASED})
         wanted.write_text(asked)
 
     def _packages(self) -> None:
@@ -127,8 +142,8 @@ class Build:
         for old in (OUT / "wheels").glob("wanwu-*.whl"):
             old.unlink()
         uv = Path(sys.executable).with_name("uv")
-        time = {**os.environ, "SOURCE_DATE_EPOCH": _commit("%ct") or "315532800"}
-        run([str(uv), "build", "--quiet", "--wheel", "--out-dir", str(OUT / "wheels"), "."], environment=time)
+        dated = {**os.environ, "SOURCE_DATE_EPOCH": _commit("%ct") or "315532800"}
+        run([str(uv), "build", "--quiet", "--wheel", "--out-dir", str(OUT / "wheels"), "."], environment=dated)
         for left in (PROJECT / "build", *PROJECT.glob("*.egg-info")):
             shutil.rmtree(left, ignore_errors=True)
 
@@ -177,9 +192,10 @@ def main() -> None:
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS))
     parser.add_argument("--variant", choices=sorted(DEBIAN), default="cpu", help="of the datasite's image")
     parser.add_argument("--base", default="", help="image to take the root from, in place of mmdebstrap's")
+    parser.add_argument("--source", default="", help="address of the sources, for the images' labels")
     options = parser.parse_args()
     try:
-        build = Build(tool(), options.variant, options.base)
+        build = Build(tool(), options.variant, options.base, options.source)
         build.lay_out()
         made = [build.make(target) for target in options.targets]
     except CannotBuild as error:

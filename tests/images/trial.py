@@ -10,8 +10,10 @@ approve with their own commands. It prints how large each image is and how long 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,8 +29,10 @@ from safetensors.numpy import load_file
 
 from datasites.assets.drawn.demo import write_demo
 from images.build import PROJECT, size_bytes
+from images.scan import scan
 from policies import __version__
 
+TOOLS = ("podman", "docker")
 HOSPITALS = ("hospital_a", "hospital_b", "hospital_c")
 RESEARCHER = "researcher@university.org"
 ROUNDS, ACCOUNT, CONSOLE = 2, 10001, 8090
@@ -37,6 +41,7 @@ ASK = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{CONSOLE}/health
 _PAUSE = 0.5
 # Of the images for machines without a GPU, unpacked.
 _MOST_MB = {"datasite": 2500, "researcher": 2500, "serving": 400}
+BILL = re.compile(r'"sbom": ?"(sha256:[0-9a-f]{64})"')
 _MODEL = "/study/out/global_model.safetensors"
 
 
@@ -114,7 +119,8 @@ class Containers:
         """Ends and removes all that the trial made."""
         names = self.call("ps", "--all", "--format", "{{.Names}}", check=False).split()
         for name in (one for one in names if one.startswith(f"{self.mark}-")):
-            self.call("rm", "--force", "--time", "20", name, check=False)
+            self.call("stop", "--time", "20", name, check=False)
+            self.call("rm", "--force", name, check=False)
         for hospital in HOSPITALS:
             self.call("volume", "rm", "--force", f"{self.mark}-{hospital}", check=False)
         self.call("network", "rm", self.mark, check=False)
@@ -122,7 +128,9 @@ class Containers:
 
 def main() -> None:
     """Runs the trial, prints what it found and writes out/bench/image.json."""
-    tool = next((one for one in ("podman", "docker") if shutil.which(one)), None)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tool", choices=TOOLS, help="what runs the containers; the first that is here if not given")
+    tool = parser.parse_args().tool or next((one for one in TOOLS if shutil.which(one)), None)
     if tool is None:
         sys.exit("Containers are run by podman or docker, and neither is here. Install Debian's package 'podman'.")
     with tempfile.TemporaryDirectory(prefix="wanwu-images-") as place:
@@ -171,6 +179,13 @@ def trial(containers: Containers) -> dict[str, Any]:
     }.items():
         print(containers.run("researcher", *command, name="verifier", mounts=[f"{study}:/study"]))
         holds[step] = True  # else it has ended the trial
+    (named,) = {tuple(BILL.findall(one.read_text())) for one in (study / "out" / "receipts").glob("*.receipt.json")}
+    flags = os.environ.get("CONTAINER_FLAGS", "").split()
+    for target in _MOST_MB:
+        found, bill = scan(target, containers.call, flags=flags, mark=containers.mark)
+        holds |= found
+        if target == "datasite":
+            holds["every receipt names the bill of materials of the image"] = named == (bill,)
     sizes = {}
     for target, most in _MOST_MB.items():
         sizes[target] = round(size_bytes(f"localhost/wanwu-{target}:{__version__}", containers.tool) / 1e6, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from datasites.config import DatasiteConfig
 from datasites.pysyft_database.postgresql import PASSWORD_FILE
 from policies import __version__
 
+PAGE = PROJECT / "docs" / "how-to-run-in-kubernetes.md"
 CHART = PROJECT / "datasites" / "deployment" / "chart"
 GIVEN: dict[str, Any] = {
     "name": "hospital_d",
@@ -221,6 +223,35 @@ def test_values_that_would_open_or_double_a_datasite_are_refused(change: dict[st
     done = _rendered(GIVEN | change, tmp_path)
     assert done.returncode != 0
     assert next(iter(change)) in done.stderr
+
+
+def _written(beginning: str) -> dict[str, Any]:
+    """The page's block of YAML that begins so."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (found,) = [one for one in blocks if one.startswith(beginning)]
+    return dict(yaml.safe_load(found))
+
+
+@needs_helm
+def test_the_page_s_upgrade_is_a_job_of_kubernetes_on_the_chart_s_own_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, values = _written("apiVersion: batch/v1"), _written("name: hospital_d")
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    served = _objects(values, tmp_path)["StatefulSet"]
+    (claim,) = (one["metadata"]["name"] for one in served["spec"]["volumeClaimTemplates"])
+    claims = {one["name"]: one.get("persistentVolumeClaim", {}).get("claimName") for one in pod["volumes"]}
+    assert claims["state"] == f"{claim}-{served['metadata']['name']}-0"
+    of_chart = served["spec"]["template"]["spec"]
+    assert container["image"] == of_chart["containers"][0]["image"]
+    assert {"runAsNonRoot", "runAsUser", "runAsGroup", "fsGroup"} <= pod["securityContext"].keys()
+    assert pod["securityContext"].items() >= {"runAsUser": 10001, "fsGroup": 10001}.items()
+    assert container["args"][-2:] == of_chart["containers"][0]["args"][-2:]
+    if FOLDER.exists():
+        monkeypatch.syspath_prepend(str(FOLDER))
+        for version in KUBERNETES:
+            importlib.import_module("kubernetes_validate").validate(job, version, strict=True)
 
 
 def test_the_chart_is_of_this_version() -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from images import build
 from images.build import DEBIAN, LOCKS
 from images.locks import is_for_gpus
 from support.chart_tools import PROJECT
@@ -60,3 +66,70 @@ def test_packages_are_installed_from_what_was_laid_out_and_by_digest() -> None:
     installs = [line for line in CONTAINERFILE.splitlines() if "pip install" in line and "-r /tmp/lock.txt" in line]
     assert len(installs) == CONTAINERFILE.count("PIP_NO_INDEX=1") == 2
     assert CONTAINERFILE.count("PIP_REQUIRE_HASHES=1") == 2
+
+
+def test_what_only_compilers_read_is_left_out_where_there_is_no_compiler() -> None:
+    packages = CONTAINERFILE.split(" AS datasite-packages\n")[1].split("\nFROM ")[0]
+    without_gpu = packages.split('if [ "${VARIANT}" = cpu ]; then')[1].split("; fi \\")[0]
+    (form,) = re.findall(r"-regex '(.*)' -delete", without_gpu)
+    pattern = re.compile(form.replace(r"\(", "(").replace(r"\)", ")").replace(r"\|", "|"))
+    gone = ["a/b.h", "a/b.c", "a/b.pyx", "a/b.cpp", "a/libx.a"]
+    kept = ["a/b.py", "a/b.so", "a/b.so.1", "a/b.pyc", "a/LICENSE", "a/b.cfg", "a/b.schema", "a/b.csh", "a/ch"]
+    assert all(pattern.fullmatch(one) for one in gone) and not any(pattern.fullmatch(one) for one in kept)
+    assert packages.count("-regex") == 1
+
+
+def test_both_bills_are_written_into_each_image() -> None:
+    for program in ("datasite", "serving"):
+        stage = CONTAINERFILE.split(f" AS {program}-program\n")[1].split("\nFROM ")[0]
+        assert "> /opt/wanwu/sbom.cdx.json" in stage and "> /opt/wanwu/python.cdx.json" in stage
+
+
+def _build(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[build.Build, list[list[str]]]:
+    """A build whose commands are noted; that of the root writes an empty one."""
+    calls: list[list[str]] = []
+
+    def ran(command: list[str], *, environment: dict[str, str] | None = None) -> None:
+        calls.append(command)
+        if command[0] == "mmdebstrap":
+            assert environment is not None and environment["SOURCE_DATE_EPOCH"].isdigit()
+            Path(command[-1]).write_bytes(b"")
+
+    monkeypatch.setattr(build, "OUT", folder)
+    monkeypatch.setattr(build, "run", ran)
+    monkeypatch.setattr(build.shutil, "which", lambda name: name)
+    return build.Build("buildah", "cpu", ""), calls
+
+
+def test_the_root_is_made_again_after_a_day_since_debian_mends_its_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making, calls = _build(tmp_path, monkeypatch)
+    making._root()
+    making._root()
+    assert len(calls) == 1 and "--include=usr-is-merged," in " ".join(calls[0])
+    yesterday = time.time() - 25 * 3600
+    os.utime(tmp_path / "root.tar", (yesterday, yesterday))
+    making._root()
+    assert len(calls) == 2
+
+
+def test_nothing_of_the_building_machine_is_left_in_the_root(tmp_path: Path) -> None:
+    named = ["etc/hostname", "etc/resolv.conf", "var/cache/debconf/templates.dat", "var/log/apt/term.log"]
+    for name in [*named, "etc/passwd", "var/lib/dpkg/status"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    for step in build._TIDIED[:2]:
+        subprocess.run(["sh", "-ec", step, "sh", str(tmp_path)], check=True)
+    left = {str(one.relative_to(tmp_path)) for one in tmp_path.rglob("*") if one.is_file()}
+    assert left == {"etc/passwd", "var/lib/dpkg/status"}
+
+
+def test_an_image_names_the_address_of_its_sources_where_one_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making, calls = _build(tmp_path, monkeypatch)
+    making.make("root")
+    replace(making, source="https://sources.hospital.org/wanwu").make("root")
+    labels = [[one for one in call if one.startswith("org.opencontainers.image.source=")] for call in calls]
+    assert labels == [[], ["org.opencontainers.image.source=https://sources.hospital.org/wanwu"]]
