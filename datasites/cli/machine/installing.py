@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from datasites.installation.installing import Installation
     from datasites.installation.steps import Step
 
+ACCOUNT = "wanwu"
+"""That a datasite runs as where no other is named."""
+
 
 def install(chosen: Chosen, *, account: str, root: Path | None, no_start: bool, dry_run: bool, yes: bool) -> int | None:
     """Makes the datasite a service of systemd, which starts it with the machine. Says what it will do, and asks."""
@@ -27,7 +30,8 @@ def install(chosen: Chosen, *, account: str, root: Path | None, no_start: bool, 
     _tell("Files to be written:", made.files)
     _tell("Then:", map(_told, made.steps(start=not no_start)))
     if made.pictures_hidden:
-        say(f"The service does not see what is below {made.pictures_hidden}, and so not the pictures. Read them first:")
+        say(f"The service does not see what is below {made.pictures_hidden}, and so not the pictures.")
+        say("Unless they were read, read them first:")
         say(f"  python -m datasites ingest --state {made.service.state}")
     if dry_run:
         for line in made.lines():
@@ -38,7 +42,9 @@ def install(chosen: Chosen, *, account: str, root: Path | None, no_start: bool, 
         return 1
     made.install(start=not no_start)
     say(f"Written below {root}; nothing was started." if root else f"{made.service.unit} is installed.")
-    say(f"To undo it: python -m datasites uninstall --state {made.service.state}")
+    given = f" --account {account}" if account != ACCOUNT else ""
+    given += f" --root {root}" if root else ""
+    say(f"To undo it: python -m datasites uninstall --state {made.service.state}{given}")
     return None
 
 
@@ -96,7 +102,7 @@ def _agreed(question: str, yes: bool) -> bool:
 def add_commands(commands: HospitalCommands) -> None:
     """Adds these commands to the program."""
     shared = (
-        option("--account", "account that the datasite runs as", default="wanwu"),
+        option("--account", "account that the datasite runs as", default=ACCOUNT),
         option("--root", "write for the file system below this folder, and start nothing", kind=path, value="FOLDER"),
         switch("--dry_run", "only say what would be done; of 'install' with every file's lines"),
         switch("--yes", "do it without asking"),

@@ -199,7 +199,9 @@ def test_what_was_installed_below_a_root_is_taken_away_again(
     given = ["--state", str(state), "--root", str(root), "--yes"]
     assert main(["uninstall", *given]) == 1
     assert "is not installed" in capsys.readouterr().err
-    assert main(["install", *given]) == 0
+    assert main(["install", *given, "--account", "north"]) == 0
+    undo = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("To undo it: "))
+    assert undo.endswith(f" uninstall --state {state} --account north --root {root}")
     unit = root / "etc/systemd/system/wanwu-north.service"
     assert is_unchanged(unit.read_text())
     unit.write_text(unit.read_text() + "Environment=OMP_NUM_THREADS=2\n")
