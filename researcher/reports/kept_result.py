@@ -42,6 +42,8 @@ def read_result(path: Path | str) -> StudyResult:
             versions=values["versions"],
             finished=str(values["finished"]),
             simulated=str(values.get("simulated", "")),
+            own_models={name: _evaluation(scores) for name, scores in values.get("own_models", {}).items()},
+            at_home={name: float(share) for name, share in values.get("at_home", {}).items()},
             gram_noise=float(values["gram_noise"]) if "gram_noise" in values else None,
             canaries={name: CanaryEnd.of(end) for name, end in values.get("canaries", {}).items()},
         )

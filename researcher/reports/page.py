@@ -13,7 +13,7 @@ from policies.untrusted_text import shown
 from researcher import atomic_file
 from researcher.evaluation.hold_out import without
 from researcher.html import element
-from researcher.reports import counts, drawing, settings, wording
+from researcher.reports import counts, drawing, own_models, settings, wording
 from researcher.reports.participation import told_canaries
 from researcher.reports.plots import MANY_CLASSES
 from researcher.reports.result import StudyResult
@@ -168,6 +168,7 @@ def _hospitals(result: StudyResult) -> dict[str, object]:
                 "total": _spent(result.privacy_total.get(name))["epsilon"],
                 "score": wording.headline(alone)[1] if alone else "–",
                 "macro_f1": f"{alone.macro_f1:.3f}" if alone else "–",
+                **own_models.row(result, name),
             }
         )
     total = {
@@ -177,6 +178,7 @@ def _hospitals(result: StudyResult) -> dict[str, object]:
         "total": _spent(wording.highest(result.privacy_total))["epsilon"],
         "score": wording.headline(result.final)[1],
         "macro_f1": f"{result.final.macro_f1:.3f}",
+        **own_models.total(result),
     }
     return {
         "hospitals": rows,
@@ -184,9 +186,11 @@ def _hospitals(result: StudyResult) -> dict[str, object]:
         "has_total": bool(result.privacy_total),
         "total_is": "with baseline" if result.gram_noise is None else "with the Gram matrix",
         "has_local": bool(result.local_only),
+        "has_own": bool(result.own_models),
+        "has_home": bool(result.at_home),
         "taking_part": wording.taking_part(result),
         "canaries": told_canaries(result.canaries),
-        "hospitals_note": wording.hospitals_note(result),
+        "hospitals_note": " ".join(filter(None, [wording.hospitals_note(result), own_models.note(result)])),
     }
 
 

@@ -38,6 +38,10 @@ class StudyResult:
         counts: What hospitals released on requests for counts that belong to the study: statistics of the dataset, or
             evaluations of its global model.
         simulated: How its hospitals were made up; empty where they are real.
+        own_models: Made-up hospital → how the model does that it ends with, on the hold-out; empty where hospitals end
+            with none of their own, or are real: nobody has what stays there.
+        at_home: Made-up hospital → accuracy of the model that it would use, its own or the global one, on hold-out
+            pictures weighted to its own mix of classes; may name fewer hospitals.
         canaries: Datasite → how its canary ended last, of those that ran one.
         gram_noise: Noise multiplier of the Gram matrix that it steps by, a request of its own; None where it has none.
     """
@@ -54,6 +58,8 @@ class StudyResult:
     finished: str = ""
     counts: tuple[SavedCounts, ...] = ()
     simulated: str = ""
+    own_models: Mapping[str, Evaluation] = field(default_factory=dict)
+    at_home: Mapping[str, float] = field(default_factory=dict)
     gram_noise: float | None = None
     canaries: Mapping[str, CanaryEnd] = field(default_factory=dict)
 
@@ -65,7 +71,7 @@ class StudyResult:
             raise FederationError(
                 f"Expected privacy for {', '.join(sorted(known))}, got {', '.join(sorted(self.privacy))}."
             )
-        for name in ("local_only", "privacy_total", "canaries"):
+        for name in ("local_only", "privacy_total", "canaries", "own_models", "at_home"):
             if unknown := sorted(set(getattr(self, name)) - known):
                 raise FederationError(f"{name} names {unknown[0]!r}, which is no datasite of the study.")
         for one in self.counts:
@@ -151,12 +157,14 @@ class StudyResult:
             "privacy_total": _spent(self.privacy_total),
             "public_sizes": dict(self.public_sizes),
             "history": json.loads(self.history.to_json()),
-            "local_only": {name: _evaluation(scores) for name, scores in self.local_only.items()},
+            "local_only": _evaluations(self.local_only),
             "finished": self.finished,
             "versions": {host: dict(versions) for host, versions in self.versions.items()},
             "plan": json.loads(self.plan.to_json()),
             **({"canaries": {name: asdict(end) for name, end in self.canaries.items()}} if self.canaries else {}),
             **({"simulated": self.simulated} if self.simulated else {}),
+            **({"own_models": _evaluations(self.own_models)} if self.own_models else {}),
+            **({"at_home": dict(self.at_home)} if self.at_home else {}),
             **({"gram_noise": self.gram_noise} if self.gram_noise is not None else {}),
             **({"counts": [one.to_dict() for one in self.counts]} if self.counts else {}),
             **(self._of_findings() if self.final.findings else {}),
@@ -183,6 +191,10 @@ def write_result(path: Path | str, result: StudyResult) -> Path:
 
 def _spent(privacy: Mapping[str, PrivacySpent | None]) -> dict[str, object]:
     return {name: None if spent is None else asdict(spent) for name, spent in privacy.items()}
+
+
+def _evaluations(scores: Mapping[str, Evaluation]) -> dict[str, object]:
+    return {name: _evaluation(one) for name, one in scores.items()}
 
 
 def _evaluation(scores: Evaluation) -> dict[str, object]:

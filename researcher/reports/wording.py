@@ -47,10 +47,13 @@ def _what_stayed(result: StudyResult) -> str:
     """What of the model each hospital kept, and what the scores are therefore of; empty where nothing was."""
     if not keeps_part(result.plan):
         return ""
+    theirs = "no hospital's own part is in them"
+    if result.own_models:
+        theirs = "the table of hospitals tells of each one's own model"
     what = "The last layer" if result.plan.server.strategy == "fed_per" else "The norms' scales and shifts"
     return (
         f" {what} stayed there too, each hospital's its own. The scores are of what they share, with such a part "
-        "fitted on one half of the hold-out and scored on the other; no hospital's own part is in them."
+        f"fitted on one half of the hold-out and scored on the other; {theirs}."
     )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from datasites.training.pictures.data import LabelledPictures
 from policies.plans.public_size import rounded_up
 from researcher.simulation.split import Share
+
+if TYPE_CHECKING:
+    from datasites.training.pictures.data import LabelledPictures
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ class SharedPictures:
 
     def of(self, hospital: MadeUpHospital) -> LabelledPictures:
         """One hospital's pictures as a run takes them, (n, H, W, C), not copied."""
+        from datasites.training.pictures.data import (
+            LabelledPictures,  # late: torch takes memory, and only workers train
+        )
+
         rows = slice(hospital.first, hospital.end)
         features = None if self.features is None else self.features[rows]
         return LabelledPictures(

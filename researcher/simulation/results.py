@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from policies.plans.server.server_spec import PERSONAL
+from policies.plans.server.local_part import keeps_part, shared
+from policies.plans.training import TrainingPlan
 from policies.versions import packages
+from researcher.evaluation.evaluation import Evaluation
 from researcher.reports import StudyResult, write_report
+from researcher.simulation.own_models import at_home, own_models
 from researcher.simulation.work import Work
 from researcher.strategies import ServerState
-from researcher.studies.checkpoints import Checkpoint, save_model
+from researcher.studies.checkpoints import SHARED_FILE, Checkpoint, save_model
 from researcher.studies.history import History, PrivacySpent
 
-MODEL_FILE = "global_model.safetensors"
+MODEL_FILE, RESULT_FILE = "global_model.safetensors", "result.json"
 
 
-def write_results(out: Path, work: Work, state: ServerState, history: History) -> StudyResult:
+def model_file(plan: TrainingPlan) -> str:
+    """The name of the file of what all hospitals have in common at the end."""
+    return SHARED_FILE if keeps_part(plan) else MODEL_FILE
+
+
+def write_results(
+    out: Path, work: Work, state: ServerState, history: History, own: Mapping[str, Evaluation]
+) -> StudyResult:
     """Writes report, numbers and global model, with a model for each hospital where the strategy keeps one.
 
-    A model's own record says of no hospital that it was private.
+    Where hospitals keep a part of the model, what they share takes the global model's place, as it does in a study. A
+    model's own record says of no hospital that it was private.
 
     Args:
         out: The simulation's folder.
         work: What was done.
         state: After the last round.
         history: Of all rounds.
+        own: Hospital → how its own model does; empty where there are none.
 
     Raises:
         ConfigError: The folder cannot be written.
     """
     plan, hold_out, hospitals = work.plan, work.hold_out, work.hospitals
-    epsilons, privacy = history.records[-1].epsilon, plan.privacy
+    last, privacy = history.records[-1], plan.privacy
+    epsilons, confusion = last.epsilon, last.confusion
     spent = {
         hospital.name: None if privacy is None else PrivacySpent(epsilons[hospital.name], privacy.delta, privacy.unit)
         for hospital in hospitals
@@ -47,13 +61,13 @@ def write_results(out: Path, work: Work, state: ServerState, history: History) -
         versions={"researcher": dict(packages.installed())},
         finished=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
         simulated=work.told,
+        own_models=own,
+        at_home=at_home(work, {one.name: own[one.name].confusion if own else confusion for one in hospitals}),
     )
     nobody: dict[str, PrivacySpent | None] = dict.fromkeys(result.datasites)
     checkpoint = Checkpoint(state.model, plan.model, state.round, hold_out.class_names, plan.digest(), nobody)
-    save_model(out / MODEL_FILE, checkpoint)
-    if plan.server.strategy in PERSONAL and state.kept is not None:
-        for name in state.kept.hospitals:
-            own = replace(checkpoint, weights=state.kept.read(name) or state.model)
-            save_model(out / f"model-{name}.safetensors", own)
+    save_model(out / model_file(plan), replace(checkpoint, weights=shared(plan, state.model)))
+    for name, weights in own_models(plan, state).items():
+        save_model(out / f"model-{name}.safetensors", replace(checkpoint, weights=weights()))
     write_report(out, result)
     return result

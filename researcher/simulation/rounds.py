@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from policies.contracts.encodings import decode
 from policies.plans.server.beside import word_of
+from policies.plans.server.local_part import keeps_part
 from policies.plans.training import TrainingPlan
-from researcher.evaluation.evaluation import evaluate
 from researcher.simulation.charges import Charges
 from researcher.simulation.made_up import MadeUpHospital
 from researcher.simulation.work import Work
 from researcher.simulation.workers import Sent, Workers
-from researcher.strategies import ClientUpdate, ServerState, Strategy, Weights
+from researcher.strategies import ClientUpdate, KeptWeights, ServerState, Strategy, Weights
+from researcher.strategies.per_hospital.kept_weights import needed
 from researcher.studies.checkpoints import save_state
 from researcher.studies.history import History, RoundRecord
 from researcher.studies.rounds.outgoing import OutgoingWeights, arrays_for
@@ -28,11 +29,13 @@ class _Came:
     Attributes:
         sent_bytes: Hospital → what it was sent, encoded.
         size_bytes: Of all updates, encoded.
+        kept: The part of the model that each hospital keeps, as it became; None where the strategy keeps none there.
         last: When the last one came.
     """
 
     sent_bytes: dict[str, int] = field(default_factory=dict)
     size_bytes: int = 0
+    kept: KeptWeights | None = None
     last: float = field(default_factory=time.monotonic)
 
 
@@ -58,11 +61,13 @@ def run_rounds(
     (state, history), plan, hospitals = begun, work.plan, work.hospitals
     charges = Charges(plan, state.round, tuple(hospital.name for hospital in hospitals))
     while state.round < plan.rounds:
-        started, came = time.monotonic(), _Came()
+        started, came = time.monotonic(), _Came(kept=state.kept if keeps_part(plan) else None)
         sent = _sent(strategy, plan, state, hospitals, came)
         state = strategy.apply(state, _updates(plan, sent, state.round, hospitals, workers, charges, came))
+        if came.kept is not None:
+            state = replace(state, kept=came.kept)
         aggregated = time.monotonic()
-        scores = evaluate(plan.model, state.model, work.hold_out)
+        scores = workers.score_round(state.model)
         record = RoundRecord(
             round=state.round,
             datasites=tuple(hospital.name for hospital in hospitals),
@@ -103,6 +108,9 @@ def _sent(
         return Sent(decoded, alike=False)
     weights = decoded(hospitals[0])
     came.sent_bytes.update(dict.fromkeys([one.name for one in hospitals], came.sent_bytes[hospitals[0].name]))
+    if keeps_part(plan):
+        kept = needed(state.kept)  # of the round before, also for a hospital that is asked again
+        return Sent(lambda hospital: {**weights, **(kept.read(hospital.name) or {})}, alike=False)
     return Sent(lambda hospital: weights, alike=True)
 
 
@@ -115,7 +123,7 @@ def _updates(
     charges: Charges,
     came: _Came,
 ) -> Iterator[ClientUpdate]:
-    """Each hospital's update; none is kept here."""
+    """Each hospital's update, of which none is kept here; what stays at a hospital is, in a file of its own."""
 
     def begin(hospital: MadeUpHospital) -> None:
         charges.begin(hospital.name, round_index)
@@ -124,6 +132,8 @@ def _updates(
     for hospital, part in zip(hospitals, parts, strict=True):
         came.size_bytes += part.size_bytes
         came.last = time.monotonic()
+        if came.kept is not None:
+            came.kept = came.kept.with_one(hospital.name, part.stays, public_size=float(hospital.public_size))
         yield ClientUpdate(
             hospital.name,
             part.update,

@@ -5,28 +5,27 @@ It goes on from its folder as a study does, with the same settings and data; wit
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from datasites.training.models import initial_weights
 from policies.errors import ConfigError
 from policies.plans.server.server_spec import BESIDE
 from policies.plans.training import TrainingPlan
 from researcher import atomic_file
+from researcher.evaluation.evaluation import Evaluation
 from researcher.planning.settings import StudySettings
 from researcher.reports import StudyResult
+from researcher.reports.kept_result import read_result
+from researcher.simulation.at_work.started import workers_for
 from researcher.simulation.made_up import MadeUpHospital
-from researcher.simulation.ray_cluster import ray_cluster
-from researcher.simulation.ray_workers import GIGABYTE, OnRay, store_bytes
-from researcher.simulation.results import write_results
+from researcher.simulation.own_models import has_own, score_own
+from researcher.simulation.results import RESULT_FILE, write_results
 from researcher.simulation.rounds import run_rounds
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.work import Work, make_work
-from researcher.simulation.workers import InThisProcess, Retried, Workers
+from researcher.simulation.workers import Retried
 from researcher.strategies import KeptWeights
 from researcher.studies.checkpoints import load_state
 from researcher.studies.history import History, RoundRecord
@@ -79,28 +78,18 @@ def simulate(
     _keep(out, work)
     begun = load_state(out, plan_digest=plan.digest())
     if begun is None:
-        begun = strategy.init(initial_weights(plan.model, simulation.seed)), History()
-    if plan.server.strategy in BESIDE and begun[0].kept is None:
+        begun = strategy.init(work.first_weights), History()
+    if (has_own(plan) or plan.server.strategy in BESIDE) and begun[0].kept is None:
         begun = replace(begun[0], kept=KeptWeights(out)), begun[1]
     on_plan(plan, work.hospitals)
-    if begun[0].round < plan.rounds:
-        with _workers(
-            simulation, work, sum(array.nbytes for array in begun[0].weights.values()), on_retried
-        ) as workers:
+    own: Mapping[str, Evaluation] = {}
+    if begun[0].round < plan.rounds or (has_own(plan) and not (out / RESULT_FILE).exists()):
+        with workers_for(simulation, work, on_retried) as workers:
             begun = run_rounds(work, workers, strategy=strategy, begun=begun, folder=out, on_round=on_round)
-    return write_results(out, work, *begun)
-
-
-@contextlib.contextmanager
-def _workers(simulation: SimulationSettings, work: Work, model_bytes: int, on_retried: Retried) -> Iterator[Workers]:
-    if simulation.in_process:
-        yield InThisProcess(work.plan, work.pictures, simulation.seed)
-        return
-    most = simulation.workers or len(os.sched_getaffinity(0))
-    needed = store_bytes(work.pictures, model_bytes, most, alike=work.plan.server.strategy not in BESIDE)
-    memory = round(simulation.worker_memory * GIGABYTE)
-    with ray_cluster(simulation.ray_address, workers=simulation.workers, store_bytes=needed) as (ray, workers):
-        yield OnRay(ray, work, simulation.seed, workers=workers, memory_bytes=memory, on_retried=on_retried)
+            own = score_own(workers, plan, begun[0])
+    elif has_own(plan):
+        own = read_result(out / RESULT_FILE).own_models
+    return write_results(out, work, *begun, own)
 
 
 def _keep(out: Path, work: Work) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,23 +21,10 @@ from policies.contracts.encodings import decode, encode, largest_size
 from policies.contracts.weights import Malformed
 from policies.errors import InputRefused
 from policies.plans.server.beside import apart
+from policies.plans.server.local_part import local, shared
 from policies.plans.training import TrainingPlan
 from researcher.simulation.made_up import MadeUpHospital, SharedPictures
-
-
-@dataclass(frozen=True)
-class Trained:
-    """One hospital's part in a round.
-
-    Attributes:
-        update: Name → float32 array of the parameter's shape, as it is after the plan's encoding.
-        size_bytes: Of the encoded update.
-        seconds: That the training took.
-    """
-
-    update: dict[str, np.ndarray]
-    size_bytes: int
-    seconds: float
+from researcher.simulation.workers import Trained
 
 
 def randomness(seed: int, hospital: str, round_index: int) -> SecureRandom:
@@ -75,8 +62,8 @@ class Trainer:
         Args:
             hospital: Whose.
             round_index: From 0.
-            weights: Name → float32 array of the parameter's shape: the round's global weights, and what the plan's
-                strategy sends this hospital beside them.
+            weights: Name → float32 array of the parameter's shape: the round's global weights, with the hospital's own
+                part in them where it keeps one, and what the plan's strategy sends this hospital beside them.
 
         Raises:
             PlanError, DataError, RoundRefused, InputRefused, NotRepeatable, OutOfMemory: As `train_round`.
@@ -84,20 +71,21 @@ class Trainer:
         begun = time.monotonic()
         prepared = self._prepare(hospital.public_size, round_index, weights)
         random = randomness(self._seed, hospital.name, round_index)
-        update = prepared.train(self._pictures.of(hospital), random=random)
+        whole = prepared.train(self._pictures.of(hospital), random=random)
         took = time.monotonic() - begun
+        update, stays = shared(self._plan, whole), became(weights, local(self._plan, whole))
         shapes = {name: array.shape for name, array in update.items()}
         encoding = self._plan.update_encoding
         most = largest_size(shapes, encoding)
         if encoding == "none":
-            return Trained(update, most, took)
+            return Trained(update, most, took, stays)
         try:
             content = encode(update, encoding, seed=_digest(self._seed, hospital.name, round_index))
         except Malformed as error:
             raise InputRefused(
                 f"The update of {hospital.name} cannot be sent: {error}. Lower --learning_rate."
             ) from error
-        return Trained(decode(content, shapes, encoding, max_bytes=most), len(content), took)
+        return Trained(decode(content, shapes, encoding, max_bytes=most), len(content), took, stays)
 
     def _prepare(self, public_size: int, round_index: int, weights: Mapping[str, np.ndarray]) -> PreparedTraining:
         """The round, prepared; a new size takes a look of its own, as it decides the shape of batches."""
@@ -116,6 +104,28 @@ class Trainer:
             return None
         engine = prepared.private.sums.engine
         return find_shape(self._plan, prepared.model, engine, public_size=public_size, process_group=SINGLE_PROCESS)
+
+
+def became(begins: Mapping[str, np.ndarray], changes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The parameters that stay, as a hospital keeps them after a round: begun with, plus their change.
+
+    Args:
+        begins: Name → float32 array of each parameter's shape, of the whole model.
+        changes: Likewise, of the parameters that stay.
+
+    Returns:
+        Name → float32 array of each parameter that stays.
+
+    Raises:
+        InputRefused: One left float32.
+    """
+    with np.errstate(over="ignore"):
+        found = {name: begins[name] + change for name, change in changes.items()}
+    if not all(np.isfinite(array).all() for array in found.values()):
+        raise InputRefused(
+            "The part of the model that stays at a hospital is no number any more. Lower --learning_rate."
+        )
+    return found
 
 
 def _digest(seed: int, hospital: str, round_index: int) -> bytes:

@@ -14,16 +14,19 @@ import numpy as np
 
 from policies.errors import ConfigError
 from policies.plans.public_size import rounded_up
-from policies.plans.server.local_part import LOCAL
+from policies.plans.server.local_part import keeps_part
 from policies.plans.training import TrainingPlan
 from researcher.evaluation.feature_hold_out import with_features
 from researcher.evaluation.hold_out import HoldOut
+from researcher.evaluation.shared_part import halves
 from researcher.hospitals.hospital import DatasetInfo
 from researcher.planning.planning import StudySettings, make_plan
+from researcher.simulation.apart import apart
 from researcher.simulation.data import Data, read_data, with_hold_out
 from researcher.simulation.made_up import MadeUpHospital, SharedPictures, in_order
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.split import Share, shared_out
+from researcher.strategies import Weights
 
 DATASET = "simulated"
 _RUNNING = ("ray_address", "workers", "worker_memory", "in_process")
@@ -36,6 +39,7 @@ class Work:
 
     Attributes:
         plan: As it would be submitted to such hospitals.
+        first_weights: That the first round begins with, name → float32 array of the parameter's shape.
         pictures: Of all hospitals.
         hospitals: In order.
         hold_out: What is scored on.
@@ -44,6 +48,7 @@ class Work:
     """
 
     plan: TrainingPlan
+    first_weights: Weights
     pictures: SharedPictures
     hospitals: tuple[MadeUpHospital, ...]
     hold_out: HoldOut
@@ -75,10 +80,12 @@ def make_work(
     """
     data, hold_out = with_hold_out(read_data(path, simulation), test, simulation)
     shares = _shares(data, simulation)
-    plan = _plan(study, simulation, data, shares)
+    plan, first = apart(_planned, study, _published(simulation, data, shares), simulation.seed)
     _check_strategy(plan.server.strategy)
     held = with_features(data.pictures, plan.model, backbone_weights)
     hold_out = with_features(hold_out, plan.model, backbone_weights)
+    if keeps_part(plan):
+        halves(hold_out)  # refuses one that is too small, before anything is trained
     pictures, hospitals = in_order(shares, held.images, held.labels, data.units, held.features)
     about = {name: value for name, value in asdict(simulation).items() if name not in _RUNNING}
     record: dict[str, object] = {
@@ -88,15 +95,10 @@ def make_work(
         "hospitals": {share.name: share.value for share in shares} if simulation.column else {},
     }
     told = _told(simulation, len(hospitals), Path(path).name)
-    return Work(plan, pictures, hospitals, hold_out, told, record)
+    return Work(plan, first, pictures, hospitals, hold_out, told, record)
 
 
 def _check_strategy(name: str) -> None:
-    if name in LOCAL:
-        raise ConfigError(
-            f"Strategy {name} keeps a part of the model at each hospital from round to round, and made-up hospitals "
-            "keep nothing. Simulate another strategy, such as fed_avg, or run this one in a study."
-        )
     if name == "dp_fc":
         raise ConfigError(
             "Strategy dp_fc steps by the Gram matrix that hospitals release, and made-up hospitals release none. "
@@ -109,10 +111,10 @@ def _shares(data: Data, simulation: SimulationSettings) -> tuple[Share, ...]:
     return shared_out(simulation, classes, data.values_of_units)
 
 
-def _plan(study: StudySettings, simulation: SimulationSettings, data: Data, shares: Sequence[Share]) -> TrainingPlan:
-    """The plan that would be submitted to hospitals which publish such datasets."""
+def _published(simulation: SimulationSettings, data: Data, shares: Sequence[Share]) -> list[DatasetInfo]:
+    """The datasets that such hospitals would publish."""
     height, width, channels = data.pictures.images.shape[1:]
-    published = [
+    return [
         DatasetInfo(
             datasite=share.name,
             name=DATASET,
@@ -125,7 +127,14 @@ def _plan(study: StudySettings, simulation: SimulationSettings, data: Data, shar
         )
         for share in shares
     ]
-    return make_plan(study, published)
+
+
+def _planned(study: StudySettings, published: Sequence[DatasetInfo], seed: int) -> tuple[TrainingPlan, Weights]:
+    """The plan that would be submitted to hospitals which publish such datasets, and the first weights."""
+    from datasites.training.models import initial_weights  # late: it is what imports torch
+
+    plan = make_plan(study, published)
+    return plan, initial_weights(plan.model, seed)
 
 
 def _digest(*arrays: np.ndarray) -> str:

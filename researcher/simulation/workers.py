@@ -1,21 +1,43 @@
-"""Workers of a simulation: who trains made-up hospitals, and hands their updates on in the hospitals' order."""
+"""Workers of a simulation: who trains made-up hospitals, and hands their updates on in the hospitals' order.
+
+The process that asks them neither trains nor scores, and imports no torch: it would take as much memory as a worker.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
-import torch
+import numpy as np
 
-from policies.plans.training import TrainingPlan
-from researcher.simulation.made_up import MadeUpHospital, SharedPictures
-from researcher.simulation.trainer import Trained, Trainer
-from researcher.strategies import Weights
+from researcher.simulation.made_up import MadeUpHospital
+
+if TYPE_CHECKING:  # a trainer needs no reader of pictures' files
+    from researcher.evaluation.evaluation import Evaluation
+    from researcher.strategies import Weights
 
 Begun = Callable[[MadeUpHospital], None]
 Retried = Callable[[str, int], None]
 """Told a hospital's name and the round, from 0."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One hospital's part in a round.
+
+    Attributes:
+        update: Name → float32 array of the parameter's shape, as it is after the plan's encoding.
+        size_bytes: Of the encoded update.
+        seconds: That the training took.
+        stays: Name → float32 array of each parameter that the plan's strategy keeps at the hospital, as it became;
+            empty for most strategies.
+    """
+
+    update: dict[str, np.ndarray]
+    size_bytes: int
+    seconds: float
+    stays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,24 +69,14 @@ class Workers(Protocol):
         """
         ...
 
+    def score_round(self, weights: Weights) -> Evaluation:
+        """Scores a round's global model on the hold-out, as `evaluate_round` does."""
+        ...
 
-class InThisProcess:
-    """Trains in the process that calls it, one hospital after the other, in one thread as other workers do."""
+    def score_models(self, models: Sequence[Callable[[], Weights]]) -> Iterator[Evaluation]:
+        """Yields the scores of whole models on the hold-out, in their order.
 
-    def __init__(self, plan: TrainingPlan, pictures: SharedPictures, seed: int) -> None:
-        """Sets nothing up yet; see `Trainer`."""
-        self._trainer = Trainer(plan, pictures, seed)
-
-    def train(
-        self, sent: Sent, round_index: int, hospitals: Sequence[MadeUpHospital], begun: Begun
-    ) -> Iterator[Trained]:
-        """As `Workers.train`."""
-        for hospital in hospitals:
-            begun(hospital)
-            threads = torch.get_num_threads()
-            torch.set_num_threads(1)  # what a gradient is to the last bit may hang on it
-            try:
-                trained = self._trainer.train(hospital, round_index, sent.to(hospital))
-            finally:
-                torch.set_num_threads(threads)
-            yield trained
+        Args:
+            models: Each makes one when its turn comes, so that few are in memory.
+        """
+        ...

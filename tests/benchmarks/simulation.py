@@ -3,7 +3,8 @@
 The drawn set is shared out evenly, and a study is run three times: by `python -m researcher simulate` on Ray, by bare
 calls of the datasites' trainer one after the other in one process, and by Flower's own simulation with the same model,
 data, draws and local steps. Time is told of the whole command, from its start to its end. Processor time and memory
-are those of all of its processes, sampled; memory that processes share is counted once (PSS).
+are those of all of its processes, sampled once a second. `peak_gb` is memory that is in use: what processes share is
+counted once (PSS), also with processes that are not the command's. `peak_rss_gb` counts it in each of them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ import psutil
 PROJECT = Path(__file__).resolve().parents[2]
 SECONDS_APART = 1.0
 SEED = 0
+WORKERS = ("ray::Worker", "ray::ClientAppActor")  # ours and Flower's
 # Flower's averaging is plain FedAvg, so neither side keeps momentum or an average of rounds.
 STUDY = ["--model", "small_cnn", "--local_epochs", "2", "--sample_rate", "0.2", "--learning_rate", "0.3"]
 KINDS = {"dp": ["--epsilon", "8"], "plain": ["--no-dp"]}
@@ -35,7 +38,8 @@ class Watched:
     """A command and what all of its processes take, looked at once a second."""
 
     def __init__(self, command: Sequence[str], log: Path, **environment: str) -> None:
-        self.cpu_seconds, self.peak_bytes = 0.0, 0
+        self.cpu_seconds, self.peak_bytes, self.peak_rss_bytes = 0.0, 0, 0
+        self.parts: dict[str, float] = {}
         self._spent: dict[tuple[int, float], float] = {}
         begun = time.monotonic()
         with log.open("w") as stream:
@@ -55,7 +59,8 @@ class Watched:
 
     def _look(self, ended: threading.Event) -> None:
         while not ended.wait(SECONDS_APART):
-            total = 0
+            found: Counter[str] = Counter()
+            resident = 0
             try:
                 root = psutil.Process(self._process.pid)
                 family = [root, *root.children(recursive=True)]
@@ -65,21 +70,34 @@ class Watched:
                 try:
                     times = one.cpu_times()
                     self._spent[one.pid, one.create_time()] = times.user + times.system
-                    total += one.memory_full_info().pss
+                    memory = one.memory_full_info()
+                    found[self._part(one)] += memory.pss
+                    resident += memory.rss
                 except psutil.Error:
                     continue
-            self.peak_bytes = max(self.peak_bytes, total)
+            self.peak_rss_bytes = max(self.peak_rss_bytes, resident)
+            if found.total() > self.peak_bytes:
+                self.peak_bytes = found.total()
+                self.parts = {part: round(size / 1e9, 3) for part, size in sorted(found.items())}
 
-    def row(self) -> dict[str, float]:
+    def _part(self, one: psutil.Process) -> str:
+        """Which part of the command a process is."""
+        if one.pid == self._process.pid:
+            return "command"
+        return "workers" if " ".join(one.cmdline()).startswith(WORKERS) else "rest"
+
+    def row(self) -> dict[str, Any]:
         """What was measured."""
         return {
             "wall_seconds": round(self.wall_seconds, 2),
             "cpu_seconds": round(self.cpu_seconds, 2),
             "peak_gb": round(self.peak_bytes / 1e9, 3),
+            "peak_parts_gb": self.parts,
+            "peak_rss_gb": round(self.peak_rss_bytes / 1e9, 3),
         }
 
 
-def simulated(options: argparse.Namespace, kind: str, folder: Path) -> dict[str, float]:
+def simulated(options: argparse.Namespace, kind: str, folder: Path) -> dict[str, Any]:
     """Ours."""
     shutil.rmtree(folder / f"{kind}-ray", ignore_errors=True)
     command = [sys.executable, "-m", "researcher", "simulate", *_arguments(options, kind)]
@@ -98,8 +116,9 @@ def bare(options: argparse.Namespace, kind: str, folder: Path) -> dict[str, floa
 
 def flower(options: argparse.Namespace, kind: str, folder: Path, client: str) -> dict[str, Any]:
     """Flower's, and how far its last weights are from ours."""
+    script = PROJECT / "tests" / "benchmarks" / "flower_simulation.py"
     environment = {
-        "PYTHONPATH": str(PROJECT),
+        "PYTHONPATH": os.pathsep.join([str(PROJECT), str(script.parent)]),
         "WANWU_FLOWER_WORK": str(folder / kind),
         "WANWU_FLOWER_CLIENT": client,
         "WANWU_FLOWER_CORES": str(options.cores),
@@ -107,9 +126,13 @@ def flower(options: argparse.Namespace, kind: str, folder: Path, client: str) ->
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on the loopback interface alone, as ours
+        # As patient with a busy machine as ours.
+        "RAY_NUM_REDIS_GET_RETRIES": "120",
+        "RAY_gcs_server_port_wait_time_s": "120",
+        "RAY_agent_register_timeout_ms": "600000",
+        "RAY_worker_register_timeout_seconds": "600",
         "OMP_NUM_THREADS": "1",
     }
-    script = PROJECT / "tests" / "benchmarks" / "flower_simulation.py"
     log = folder / f"{kind}-flower-{client}.log"
     watched = Watched([str(options.flower), str(script)], log, **environment)
     from researcher.studies.checkpoints import load_model

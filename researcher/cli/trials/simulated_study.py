@@ -12,9 +12,9 @@ from policies.settings import declared
 from policies.terminal.printing import say
 from researcher.cli.study_options import study_settings_of
 from researcher.planning.planning import study_epsilon
-from researcher.reports import wording
+from researcher.reports import own_models, wording
 from researcher.simulation.made_up import MadeUpHospital
-from researcher.simulation.results import MODEL_FILE
+from researcher.simulation.results import model_file
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.simulate import simulate
 from researcher.studies.history import RoundRecord
@@ -35,7 +35,7 @@ def run(
     """
     own = {name: given.pop(name) for name in declared(SimulationSettings)}
     chosen = {name: value for name, value in own.items() if value is not None}
-    simulate(
+    result = simulate(
         study_settings_of(given),
         SimulationSettings(**chosen, in_process=in_process),
         data,
@@ -46,7 +46,9 @@ def run(
         on_round=_say_round,
         on_retried=lambda hospital, at: say(f"round {at + 1}: a worker died; {hospital} is trained again"),
     )
-    say(f"Written to {out}/: report.html, result.json, {MODEL_FILE}")
+    for told in own_models.spread(result):
+        say(told)
+    say(f"Written to {out}/: report.html, result.json, {model_file(result.plan)}")
 
 
 def _say_plan(plan: TrainingPlan, hospitals: Sequence[MadeUpHospital]) -> None:

@@ -70,6 +70,13 @@ class Running:
         except AssertionError as error:
             raise AssertionError(f"no worker was seen at work: {self.output.read_text()}") from error
 
+    def end(self) -> str:
+        """Waits until it is done; returns what it said."""
+        self.process.wait(timeout=CEILING_SECONDS)
+        said = self.output.read_text()
+        assert self.process.returncode == 0, said
+        return said
+
     def listens(self) -> set[str]:
         """Addresses at which its processes listen now."""
         found = {
@@ -79,6 +86,15 @@ class Running:
             if connection.status == psutil.CONN_LISTEN
         }
         return found
+
+    def holds_torch(self) -> bool:
+        """Whether the command itself has torch in memory, as its workers have."""
+        return "libtorch" in Path(f"/proc/{self.process.pid}/maps").read_text()
+
+    def has_no_idle_part(self) -> bool:
+        """Whether nothing of Ray runs that a cluster on one machine has no use for."""
+        idle = ("autoscaler/_private/monitor", "log_monitor", "dashboard/dashboard.py")
+        return not any(part in _title(one) for one in self.look() for part in idle)
 
     def left(self) -> list[str]:
         """What still runs of it."""
@@ -117,12 +133,13 @@ def in_one_process(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture
-def running(data: Path, tmp_path: Path) -> Iterator[Running]:
+def running(data: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Running]:
+    """A simulation that begins; its parameter, where there is one, is more options."""
     folder = Path(tempfile.mkdtemp(prefix="w", dir="/tmp"))  # the names of Ray's sockets have to be short
     output = tmp_path / "said.txt"
     with output.open("w") as stream:
         process = subprocess.Popen(
-            [*COMMAND, "--data", data, "--out", tmp_path / "out", "--workers", "2"],
+            [*COMMAND, *getattr(request, "param", ()), "--data", data, "--out", tmp_path / "out", "--workers", "2"],
             cwd=PROJECT,
             env={**ENVIRONMENT, "TMPDIR": str(folder)},
             stdout=stream,
@@ -139,13 +156,18 @@ def running(data: Path, tmp_path: Path) -> Iterator[Running]:
     shutil.rmtree(folder)
 
 
-def test_hospitals_that_are_sent_arrays_of_their_own_are_trained_to_the_same_bits_on_ray(
-    data: Path, tmp_path: Path
+@pytest.mark.parametrize(("strategy", "common"), [("mr_mtl", "global_model"), ("fed_bn", "shared_part")])
+def test_hospitals_that_have_arrays_of_their_own_are_trained_and_scored_to_the_same_bits_on_ray(
+    data: Path, tmp_path: Path, strategy: str, common: str
 ) -> None:
-    study = StudySettings(num_rounds=2, local_epochs=0.5, sample_rate=0.25, epsilon=8.0, server=ServerSpec("mr_mtl"))
-    for name, in_process in (("ray", False), ("alone", True)):
+    study = StudySettings(num_rounds=2, local_epochs=0.5, sample_rate=0.25, epsilon=8.0, server=ServerSpec(strategy))
+    results = [
         simulate(study, SimulationSettings(hospitals=3, in_process=in_process), data, tmp_path / name)
-    for file in ("global_model", *(f"model-hospital_{number}" for number in (1, 2, 3))):
+        for name, in_process in (("ray", False), ("alone", True))
+    ]
+    assert results[0].own_models == results[1].own_models and len(results[0].own_models) == 3
+    assert results[0].at_home == results[1].at_home
+    for file in (common, *(f"model-hospital_{number}" for number in (1, 2, 3))):
         found, expected = ((tmp_path / name / f"{file}.safetensors").read_bytes() for name in ("ray", "alone"))
         assert found == expected, file
 
@@ -155,10 +177,9 @@ def test_a_killed_workers_hospital_is_trained_again_to_the_same_bits_and_charged
 ) -> None:
     workers = running.wait_for_work()
     assert running.listens() and running.listens() <= LOOPBACK
+    assert not running.holds_torch() and running.has_no_idle_part()
     (running.at_work() or workers)[0].kill()
-    running.process.wait(timeout=CEILING_SECONDS)
-    said = running.output.read_text()
-    assert running.process.returncode == 0, said
+    said = running.end()
     assert re.search(r"round \d: a worker died; hospital_\d is trained again", said)
     found, expected = (load_model(folder / "global_model.safetensors") for folder in (tmp_path / "out", in_one_process))
     assert all(np.array_equal(found.weights[name], expected.weights[name]) for name in expected.weights)
@@ -168,6 +189,23 @@ def test_a_killed_workers_hospital_is_trained_again_to_the_same_bits_and_charged
     assert [record.bytes_down for record in results[0].rounds] == [record.bytes_down for record in results[1].rounds]
     wait_for(lambda: not running.left())
     assert list(running.folder.glob("wanwu-*")) == []
+
+
+@pytest.mark.parametrize("running", [("--strategy", "fed_per")], indirect=True)
+def test_a_killed_workers_hospital_begins_again_with_the_part_that_it_had_before_the_round(
+    running: Running, data: Path, tmp_path: Path
+) -> None:
+    part = "hospital-*.safetensors"
+    wait_for(lambda: len(list((tmp_path / "out").glob(part))) >= 5, alive=lambda: running.process.poll() is None)
+    wait_for(lambda: (tmp_path / "out" / "state.json").exists(), alive=lambda: running.process.poll() is None)
+    running.wait_for_work()[0].kill()  # in the second round
+    said = running.end()
+    assert re.search(r"round 2: a worker died; hospital_\d is trained again", said) and "own models: accuracy" in said
+    command = [*COMMAND, "--strategy", "fed_per", "--data", data, "--out", tmp_path / "alone", "--in_process"]
+    subprocess.run(command, cwd=PROJECT, env=ENVIRONMENT, check=True, timeout=CEILING_SECONDS, capture_output=True)
+    for file in ("shared_part", *(f"model-hospital_{number}" for number in range(1, 6))):
+        found, expected = ((tmp_path / of / f"{file}.safetensors").read_bytes() for of in ("out", "alone"))
+        assert found == expected, file
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])

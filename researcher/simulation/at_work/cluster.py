@@ -20,7 +20,7 @@ from typing import Any
 from policies.errors import ConfigError
 
 LOOPBACK = "127.0.0.1"
-_PROJECT = Path(__file__).resolve().parents[2]
+_PROJECT = Path(__file__).resolve().parents[3]
 _LONGEST_FOLDER = 24  # Ray's sockets lie in it, and the name of a socket has at most 107 characters
 _LEAST_STORE_BYTES = 100_000_000
 # Ray reads some when it is imported, others when it starts. With clusters off, its address is the loopback one.
@@ -84,6 +84,7 @@ def ray_cluster(address: str, *, workers: int | None, store_bytes: int) -> Itera
             else:
                 _start(ray, workers or len(os.sched_getaffinity(0)), store_bytes, stack)
                 _check_loopback(ray, was_imported=was_imported)
+                _end_idle_parts(ray)
             cores = int(ray.cluster_resources().get("CPU", 0))
             if cores < 1:
                 raise ConfigError("The Ray cluster has no core to offer. Give one that has.")
@@ -135,6 +136,16 @@ def _check_loopback(ray: Any, *, was_imported: bool) -> None:
     if found != LOOPBACK:
         why = " as it was imported before; restart this process and begin with the simulation" if was_imported else ""
         raise ConfigError(f"Ray would listen at {found}, not on the loopback interface alone{why}. It was ended.")
+
+
+def _end_idle_parts(ray: Any) -> None:
+    """Ends what a cluster on one machine starts and a simulation has no use for: a fifth of a gigabyte.
+
+    They scale clusters up, pass on what workers print, and serve a dashboard that is switched off.
+    """
+    node = ray._private.worker._global_node
+    for end in (node.kill_monitor, node.kill_log_monitor, node.kill_dashboard):
+        end(check_alive=False)
 
 
 @functools.cache

@@ -1,0 +1,184 @@
+"""Workers of a simulation on Ray, one on a core: each holds a model and reads the data in the cluster's store.
+
+A worker that dies is replaced, and what it was at is done again: trained with the same draws and noise, or scored.
+Answers are asked for in order, never far ahead of the one that is next, so that what waits is bounded whatever their
+number.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from policies.errors import RunFailed, WanwuError
+from policies.versions import packages
+from researcher.evaluation.evaluation import Evaluation
+from researcher.simulation.at_work.worker import Worker
+from researcher.simulation.made_up import MadeUpHospital
+from researcher.simulation.work import Work
+from researcher.simulation.workers import Begun, Retried, Sent, Trained
+from researcher.strategies import Weights
+
+MOST_TRIES = 4
+_WAITING_EACH = 2  # hospitals that a worker is at, or has before it
+_AHEAD_EACH = 4  # that may be done before the one whose update is next
+GIGABYTE = 10**9
+
+
+def store_bytes(work: Work, model_bytes: int, workers: int, *, alike: bool) -> int:
+    """Bytes that the cluster's store must hold: the data, what hospitals are sent, and updates that wait.
+
+    Args:
+        work: Of the simulation.
+        model_bytes: Of a model's weights.
+        workers: How many.
+        alike: Whether all hospitals are sent the same; else each gets weights and as much beside them.
+    """
+    models = _AHEAD_EACH * workers + 4 + (0 if alike else 2 * _WAITING_EACH * workers)
+    held = (work.hold_out.images, work.hold_out.labels, work.hold_out.features)
+    data = work.pictures.nbytes + sum(array.nbytes for array in held if array is not None)
+    return data + models * model_bytes + data // 8
+
+
+class OnRay:
+    """Trains on the workers of a cluster."""
+
+    def __init__(
+        self, ray: Any, work: Work, seed: int, *, workers: int, memory_bytes: int, on_retried: Retried
+    ) -> None:
+        """Puts the data into the store once, and starts the workers.
+
+        Args:
+            ray: The library, connected.
+            work: Of the simulation.
+            seed: Of the simulation.
+            workers: How many.
+            memory_bytes: That each may take beside what it starts with.
+            on_retried: Told what is trained again.
+        """
+        self.ray = ray
+        data = ray.put(work.pictures), ray.put(work.hold_out)
+        self._given = (work.plan.to_json(), *data, seed, memory_bytes, dict(packages.installed()))
+        self._kind = ray.remote(Worker).options(num_cpus=1, max_restarts=0, max_task_retries=0)
+        self.places = [self._kind.remote(*self._given) for _ in range(workers)]
+        self._on_retried = on_retried
+
+    def train(
+        self, sent: Sent, round_index: int, hospitals: Sequence[MadeUpHospital], begun: Begun
+    ) -> Iterator[Trained]:
+        """As `Workers.train`.
+
+        Raises:
+            WanwuError: What a hospital's training raised.
+            RunFailed: Workers died over one hospital as often as it is tried.
+        """
+        to_all = self.ray.put(dict(sent.to(hospitals[0]))) if sent.alike else None
+
+        def ask(worker: Any, number: int) -> Any:
+            hospital = hospitals[number]
+            begun(hospital)
+            # in the cluster's store; a hospital's own leave it with the hospital's answer
+            weights = to_all or self.ray.put(dict(sent.to(hospital)))
+            return worker.train.remote(hospital, round_index, weights)
+
+        def retried(number: int) -> None:
+            self._on_retried(hospitals[number].name, round_index)
+
+        yield from _Answers(self, [_Asked(ask, one.name, retried) for one in hospitals])
+
+    def score_round(self, weights: Weights) -> Evaluation:
+        """As `Workers.score_round`; raises as `train`."""
+
+        def ask(worker: Any, number: int) -> Any:
+            return worker.score_round.remote(dict(weights))
+
+        (scores,) = _Answers(self, [_Asked(ask, "the global model's scores")])
+        return cast(Evaluation, scores)
+
+    def score_models(self, models: Sequence[Callable[[], Weights]]) -> Iterator[Evaluation]:
+        """As `Workers.score_models`; raises as `train`."""
+
+        def ask(worker: Any, number: int) -> Any:
+            return worker.score_model.remote(dict(models[number]()))
+
+        yield from _Answers(self, [_Asked(ask, "a hospital's own model") for _ in models])
+
+    def replace(self, place: int) -> None:
+        """Starts a worker in the place of one that died."""
+        self.places[place] = self._kind.remote(*self._given)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Something to ask of any worker.
+
+    Attributes:
+        ask: Given a worker and the number of this in its list, asks; returns what will hold the answer.
+        name: Told where workers die over it.
+        retried: Told its number where it is asked again.
+    """
+
+    ask: Callable[[Any, int], Any]
+    name: str
+    retried: Callable[[int], None] = lambda number: None
+
+
+class _Answers:
+    """Answers to what is asked of the workers, in order."""
+
+    def __init__(self, workers: OnRay, asked: Sequence[_Asked]) -> None:
+        self._all, self._of = workers, asked
+        self._todo = list(range(len(asked)))  # a heap: what is tried again comes first
+        self._asked: dict[Any, tuple[int, int]] = {}  # what will hold the answer → number, worker
+        self._done: dict[int, Any] = {}
+        self._tries = [0] * len(asked)
+
+    def __iter__(self) -> Iterator[Any]:
+        for number in range(len(self._of)):
+            while number not in self._done:
+                self._ask(number)
+                ready, _ = self._all.ray.wait(list(self._asked), num_returns=1)
+                for answer in ready:
+                    if answer in self._asked:
+                        self._take(answer)
+            yield self._done.pop(number)
+
+    def _ask(self, next_number: int) -> None:
+        workers = self._all.places
+        busy = [place for _, place in self._asked.values()]
+        for turn in range(_WAITING_EACH):
+            for place, worker in enumerate(workers):
+                within = self._todo and self._todo[0] < next_number + _AHEAD_EACH * len(workers)
+                if within and busy.count(place) == turn:
+                    number = heapq.heappop(self._todo)
+                    self._asked[self._of[number].ask(worker, number)] = number, place
+                    busy.append(place)
+
+    def _take(self, answer: Any) -> None:
+        ray = self._all.ray
+        number, place = self._asked.pop(answer)
+        try:
+            found = ray.get(answer)
+        except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, ray.exceptions.OutOfMemoryError) as error:
+            self._died(number, place, error)
+            return
+        if isinstance(found, WanwuError):
+            raise found
+        self._done[number] = found
+
+    def _died(self, number: int, place: int, error: Exception) -> None:
+        """Has everything that the worker was asked for done again by another in its place."""
+        lost = [number, *(self._asked.pop(one)[0] for one, (_, at) in list(self._asked.items()) if at == place)]
+        self._all.replace(place)
+        for one in lost:
+            heapq.heappush(self._todo, one)
+            self._of[one].retried(one)
+        self._tries[number] += 1
+        if self._tries[number] >= MOST_TRIES:
+            told = str(error).strip().partition("\n")[0]
+            raise RunFailed(
+                f"Workers died {MOST_TRIES} times over {self._of[number].name} ({told}). Where memory is short, "
+                "ask for fewer --workers or a smaller --physical_batch_size; rounds that are done are kept."
+            )

@@ -1,0 +1,64 @@
+"""What needs torch before the rounds is done in a process that ends, and what it raises comes back as it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from support.hospitals import ENVIRONMENT, PROJECT, draw_pictures
+
+PLANNED = """
+import sys
+from researcher.planning.settings import StudySettings
+from researcher.simulation.settings import SimulationSettings
+from researcher.simulation.work import make_work
+study = StudySettings(num_rounds=1, local_epochs=0.5, sample_rate=0.25, epsilon=8.0, model="small_cnn")
+work = make_work(study, SimulationSettings(hospitals=2), sys.argv[1])
+print(*[name for name in ("torch", "opacus", "torchvision") if name in sys.modules])
+print(work.plan.digest())
+import numpy as np
+from datasites.training.models import initial_weights
+own = initial_weights(work.plan.model, 0)
+print(list(own) == list(work.first_weights) and all(np.array_equal(own[one], work.first_weights[one]) for one in own))
+"""
+RAISED = """
+import sys
+
+from researcher.simulation.apart import apart
+from {module} import {name}
+try:
+    apart({name})
+except Exception as error:
+    print(type(error).__name__, error, "torch" in sys.modules)
+"""
+
+
+def _ran(program: str, *arguments: object, path: Path = PROJECT) -> list[str]:
+    environment = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join([str(PROJECT), str(path)])}
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, cwd=PROJECT)
+    return done.stdout.splitlines()
+
+
+def test_a_simulation_is_planned_without_torch_in_the_process_that_goes_on(tmp_path: Path) -> None:
+    images, labels = draw_pictures(40, seed=1)
+    np.savez(tmp_path / "pictures.npz", images=images, labels=labels)
+    imported, digest, alike = _ran(PLANNED, tmp_path / "pictures.npz")
+    assert imported == "" and digest and alike == "True"
+
+
+def test_an_error_comes_back_as_it_was_raised(tmp_path: Path) -> None:
+    (tmp_path / "refusing.py").write_text(
+        "from policies.errors import PlanError\ndef refuse():\n    raise PlanError('Lower the rounds.')\n"
+    )
+    assert _ran(RAISED.format(module="refusing", name="refuse"), path=tmp_path) == ["PlanError Lower the rounds. False"]
+
+
+def test_a_process_that_is_ended_from_outside_is_told(tmp_path: Path) -> None:
+    (tmp_path / "ended.py").write_text(f"import os\ndef end():\n    os.kill(os.getpid(), {int(signal.SIGKILL)})\n")
+    (said,) = _ran(RAISED.format(module="ended", name="end"), path=tmp_path)
+    assert said.startswith("RunFailed The process that makes a simulation's plan was ended from outside")
