@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from mutants import clipping, noise, sampling, scale
+from mutants import allocation, clipping, noise, sampling, scale
 
-MUTANTS = [*sampling.MUTANTS, *clipping.MUTANTS, *noise.MUTANTS, *scale.MUTANTS]
+MUTANTS = [*sampling.MUTANTS, *allocation.MUTANTS, *clipping.MUTANTS, *noise.MUTANTS, *scale.MUTANTS]

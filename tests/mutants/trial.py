@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import pytest
 
 from datasites.training.privacy_audit import run_audit
+from datasites.training.privacy_audit.allocation import allocation_checks
 from datasites.training.privacy_audit.canaries import canary_checks, canary_round
 from datasites.training.privacy_audit.checks import Check
 from datasites.training.privacy_audit.draws import draw_checks
@@ -26,6 +27,7 @@ def canaries(subject: Subject) -> list[Check]:
 
 PARTS: dict[str, Callable[[Subject], Iterable[Check]]] = {
     "draws": draw_checks,
+    "allocation": allocation_checks,
     "gradients": gradient_checks,
     "noise": noise_checks,
     "canaries": canaries,

@@ -1,7 +1,8 @@
-"""The audit of a trainer: four parts, each of which finds faults that the others cannot see.
+"""The audit of a trainer: five parts, each of which finds faults that the others cannot see.
 
-Canaries hide in the noise as far as epsilon says; draws are the plan's; gradients are clipped as they are defined to
-be; noise is fresh in every number. None of it is a proof: what an audit shows is that a promise is broken.
+Canaries hide in the noise as far as epsilon says; draws are the plan's, by Poisson sampling and by allocation;
+gradients are clipped as they are defined to be; noise is fresh in every number. None of it is a proof: what an audit
+shows is that a promise is broken.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from datasites.training.privacy_audit.allocation import allocation_checks
 from datasites.training.privacy_audit.canaries import Scores, canary_checks, canary_round
 from datasites.training.privacy_audit.checks import Check
 from datasites.training.privacy_audit.draws import draw_checks
@@ -21,7 +23,7 @@ from datasites.training.process_group.process_group import SINGLE_PROCESS, Proce
 from policies import validate
 from policies.plans.training import UNITS
 
-PARTS = (draw_checks, gradient_checks, noise_checks)  # beside the canaries
+PARTS = (draw_checks, gradient_checks, noise_checks, allocation_checks)  # beside the canaries
 
 
 @dataclass(frozen=True)

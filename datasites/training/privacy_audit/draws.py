@@ -17,6 +17,7 @@ from datasites.training.pictures.data import LabelledPictures
 from datasites.training.privacy_audit.canaries import bright_pixels, pixel_scores
 from datasites.training.privacy_audit.checks import FALSE_ALARM, Check, at_most, count_z, spread_z, worst
 from datasites.training.privacy_audit.subject import Subject
+from policies.plans.rounds.sampling import POISSON
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 _SIDE = 32
@@ -53,18 +54,23 @@ class Draws:
         return out
 
 
+def many_units() -> np.ndarray:
+    """Whose each picture is, int64, (pictures,): of units with one, two and three pictures in turn."""
+    return np.repeat(np.arange(_UNITS), 1 + np.arange(_UNITS) % 3)
+
+
 def draw_checks(subject: Subject) -> list[Check]:
     """Yields checks of the draws of rounds with many units, and of one with a single unit that is rarely drawn."""
-    units = np.repeat(np.arange(_UNITS), 1 + np.arange(_UNITS) % 3)
-    found = _draws(subject, units, sample_rate=_SAMPLE_RATE, rounds=_ROUNDS)
-    alone = _draws(subject, np.zeros(1, dtype=np.int64), sample_rate=_RARE, rounds=1)
+    units = many_units()
+    found = draws_of(subject, units, sample_rate=_SAMPLE_RATE, rounds=_ROUNDS)
+    alone = draws_of(subject, np.zeros(1, dtype=np.int64), sample_rate=_RARE, rounds=1)
     unreadable = found.unreadable + alone.unreadable
     return [
         at_most("draws that are not one clipped gradient", [unreadable], 0.0),
         at_most("draws of a unit in one step", [float(found.of_units.max())], 1.0),
         at_most("draws of a rare unit", [float(alone.times.sum())], _most(_STEPS, _RARE)),
         *_sampling(np.minimum(found.of_units, 1)),
-        worst("choice among a unit's pictures", _choices(found)),
+        worst("choice among a unit's pictures", choices(found)),
     ]
 
 
@@ -92,7 +98,7 @@ def _sampling(drawn: np.ndarray) -> list[Check]:
     ]
 
 
-def _choices(found: Draws) -> list[float]:
+def choices(found: Draws) -> list[float]:
     """How often each picture of units with two or three was taken, against its share."""
     counts = found.times.sum(axis=0)
     pictures_of = np.bincount(found.units)[found.units]
@@ -105,15 +111,33 @@ def _choices(found: Draws) -> list[float]:
     return out
 
 
-def _draws(subject: Subject, units: np.ndarray, *, sample_rate: float, rounds: int) -> Draws:
-    """Takes rounds without noise and reads what each step drew."""
+def draws_of(
+    subject: Subject,
+    units: np.ndarray,
+    *,
+    sample_rate: float,
+    rounds: int,
+    steps: int = _STEPS,
+    sampling: str = POISSON,
+) -> Draws:
+    """Takes rounds without noise and reads what each step drew.
+
+    Args:
+        subject: The trainer.
+        units: int64, (pictures,), whose each picture is, numbered from 0.
+        sample_rate: Of the plan.
+        rounds: How many.
+        steps: Of each round.
+        sampling: Of the plan.
+    """
     plan = TrainingPlan(
         study="audit",
         dataset="draws",
         model=ModelSpec("linear", (_SIDE, _SIDE, 1), 2, {"bias": False}),
         rounds=rounds,
-        steps_per_round=_STEPS,
+        steps_per_round=steps,
         sample_rate=sample_rate,
+        sampling=sampling,
         learning_rate=_LEARNING_RATE,
         momentum=_MOMENTUM,
         privacy=PrivacySpec(1.0, _MAX_GRAD_NORM, 1e-5, "patient"),
@@ -131,13 +155,13 @@ def _draws(subject: Subject, units: np.ndarray, *, sample_rate: float, rounds: i
     for number in range(rounds):
         update = subject.take(plan, number, weights, pictures, silent=True)
         scores = pixel_scores(update, step)
-        digits, wrong = _read(scores[: len(units)])
+        digits, wrong = _read(scores[: len(units)], steps)
         times.append(digits)
-        unreadable += wrong + int(np.abs(scores[len(units) :]).max() > _TOLERANCE * _MOMENTUM**_STEPS)
+        unreadable += wrong + int(np.abs(scores[len(units) :]).max() > _TOLERANCE * _MOMENTUM**steps)
     return Draws(np.concatenate(times), unreadable, units)
 
 
-def _read(scores: np.ndarray) -> tuple[np.ndarray, int]:
+def _read(scores: np.ndarray, steps: int = _STEPS) -> tuple[np.ndarray, int]:
     """Reads scores as numbers of draws: int64 (steps, pictures), and how many cannot be read.
 
     A gradient of step t, counted back from the last, is in the sum 1 + 1/4 + ... + 4^-t times, which is
@@ -145,11 +169,11 @@ def _read(scores: np.ndarray) -> tuple[np.ndarray, int]:
     """
     base = round(1 / _MOMENTUM)
     values = np.nan_to_num(scores, nan=-1.0, posinf=-1.0, neginf=-1.0) * (1 - _MOMENTUM)
-    unit = _MOMENTUM**_STEPS
+    unit = _MOMENTUM**steps
     totals = np.ceil(values - unit / 2)
     fractions = (totals - values) / unit
     numbers = np.rint(fractions).astype(np.int64)
-    digits = np.stack([numbers // base**step % base for step in range(_STEPS)])
+    digits = np.stack([numbers // base**step % base for step in range(steps)])
     wrong = (np.abs(fractions - numbers) > _TOLERANCE) | (digits.sum(axis=0) != totals)
     return digits, int(wrong.sum())
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mutants import allocation
 from mutants.catalogue import MUTANTS
 from mutants.trial import PARTS, found_by
 
@@ -34,6 +35,9 @@ SOME = (
     "noise from torch's generator",
     "noise 5 % short",
     "scaled by the true number of units",
+    "allocation: 2 % of units join two steps of an epoch",
+    "allocation: the next epoch's is the last one's, a step later",
+    "allocation: the step follows from where a unit lies",
 )
 
 
@@ -75,9 +79,20 @@ def test_a_mutant_of_each_kind_is_found(name):
         assert found_by(BY_NAME[name], engine, "cpu")
 
 
+@pytest.mark.parametrize("mutant", allocation.MUTANTS, ids=lambda mutant: mutant.name)
+def test_each_mutant_of_allocation_is_found_where_allocation_is_looked_at(mutant, monkeypatch):
+    mutant.build_in(monkeypatch)
+    assert failed(Subject(device="cpu"), "allocation")
+
+
+def test_what_breaks_allocation_leaves_poisson_sampling_as_it_was(monkeypatch):
+    BY_NAME["allocation: Poisson sampling in its place"].build_in(monkeypatch)
+    assert not failed(Subject(device="cpu"), "draws")
+
+
 def test_there_are_mutants_of_every_part_with_names_of_their_own():
     assert len(BY_NAME) == len(MUTANTS) >= 40
-    assert {mutant.part for mutant in MUTANTS} == {"draws", "gradients", "noise"}
+    assert {mutant.part for mutant in MUTANTS} == {"draws", "allocation", "gradients", "noise"}
     assert {engine for mutant in MUTANTS for engine in mutant.engines} == set(ENGINES)
 
 
@@ -124,7 +139,7 @@ def test_no_parameter_can_be_left_out_of_a_norm_unseen():
 
 
 def test_a_seed_repeats_an_audit():
-    for part in ("canaries", "draws"):
+    for part in ("canaries", "draws", "allocation"):
         assert list(PARTS[part](Subject(seed=7))) == list(PARTS[part](Subject(seed=7)))
 
 
