@@ -147,11 +147,36 @@ def _norm(name: str) -> Translate:
 
 
 def _variance(call: Call) -> Ref:
+    return _spread(call, call.like)
+
+
+def _deviation(call: Call) -> Ref:
+    return call.add("square_root", _spread(call, call.like))
+
+
+def _spread(call: Call, like: Like) -> Ref:
     value = call.value("self")
     correction = call.arguments.get("correction", 1 if call.arguments.get("unbiased", True) else 0)
     axes = call.axes(call.plain("dim") if "dim" in call.arguments else None, value)
     correction, keep = 1 if correction is None else int(correction), bool(call.arguments.get("keepdim", False))
-    return call.add("variance", value, axes=axes, keep=keep, correction=correction)
+    return call.add("variance", value, like=like, axes=axes, keep=keep, correction=correction)
+
+
+def _with_mean(call: Call) -> tuple[Ref, Ref]:
+    """The variance, and the mean over the same axes."""
+    like, value = call.parts[0], call.value("self")
+    axes = call.axes(call.plain("dim") if "dim" in call.arguments else None, value)
+    mean = call.add("mean", value, like=like, axes=axes, keep=bool(call.arguments.get("keepdim", False)))
+    return _spread(call, like), mean
+
+
+def _variance_and_mean(call: Call) -> list[Operand]:
+    return list(_with_mean(call))
+
+
+def _deviation_and_mean(call: Call) -> list[Operand]:
+    variance, mean = _with_mean(call)
+    return [call.add("square_root", variance, like=shape_of(variance)), mean]
 
 
 def _rms_norm(call: Call) -> Ref:
@@ -232,9 +257,12 @@ NUMBERS: dict[str, Translate] = {
     "softplus": _softplus,
     "sqrt": _plain("square_root"),
     "square": _square,
+    "std": _deviation,
+    "std_mean": _deviation_and_mean,
     "sub": _sum(-1),
     "sum": _over("sum"),
     "var": _variance,
+    "var_mean": _variance_and_mean,
     "where": _where,
 }
 """Translations by the names of torch's operators."""

@@ -10,6 +10,7 @@ from torch import fx
 
 from policies.errors import GraphError
 from policies.graphs.graph import Graph
+from researcher.captures.copy_translations import COPIES
 from researcher.captures.exported import Traced, place_of, size_of, source_of
 from researcher.captures.layer_translations import LAYERS
 from researcher.captures.move_translations import MOVES
@@ -17,7 +18,7 @@ from researcher.captures.number_translations import NUMBERS
 from researcher.captures.translated import Call, Repeated, Untranslatable
 from researcher.captures.writer import Operand, Ref, Writer
 
-_TRANSLATIONS = {**NUMBERS, **LAYERS, **MOVES}
+_TRANSLATIONS = {**NUMBERS, **LAYERS, **MOVES, **COPIES}
 _SAME = {
     "alias", "clone", "contiguous", "dropout", "dropout_", "feature_dropout", "lift_fresh_copy", "type_as", "to",
     "_to_copy", "detach", "detach_", "alpha_dropout",

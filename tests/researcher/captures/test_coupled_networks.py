@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
+from support.clipping_oracle import distance, norm_of, one_by_one
 from torch import nn
 
+from datasites.training.book_keeping import BookKeeping
 from policies.errors import GraphError
 from researcher.captures.capture import capture
 
@@ -108,6 +110,18 @@ LINES: dict[str, Line] = {
     "a transform along pictures": lambda p, x: torch.fft.fft(x, dim=0).real,
     "repeated, then taken in pairs": lambda p, x: x[None].expand(2, -1, -1).reshape(-1, 2, 192).mean(1),
     "windows of several pictures": lambda p, x: p.permute(2, 0, 1, 3).reshape(-1, 8, 24).mean(1).repeat(1, 8),
+    "repeated along pictures": lambda p, x: x.repeat(2, 1).reshape(-1, 2, 192).mean(1),
+    "tiled along pictures": lambda p, x: torch.tile(x, (3, 1)).reshape(-1, 3, 192).amax(1),
+    "repeated one by one, by as many": lambda p, x: x.t().repeat_interleave(2, 0).reshape(-1, 192)[::2] + x,
+    "turned, pictures among pixels": lambda p, x: torch.rot90(p, -1, [0, 3]).reshape(-1, 192),
+    "spread over pictures": lambda p, x: x / (x.std(0, correction=0, keepdim=True) + 1),
+    "spread and mean over pictures": lambda p, x: torch.std_mean(x, 0, correction=0, keepdim=True)[1] + x,
+    "windows over pictures": lambda p, x: (
+        F.unfold(p.transpose(0, 2), 3, padding=1).sum((0, 1)).reshape(-1, 8).repeat(1, 24)
+    ),
+    "windows with pictures as channels": lambda p, x: (
+        F.unfold(p.reshape(1, -1, 8, 8), 8).reshape(-1, 2, 192)[:, [1, 0]].reshape(-1, 192)
+    ),
     "the batch size by len": lambda p, x: x.sum(0) / len(x) + x,
 }
 
@@ -141,6 +155,29 @@ APART: dict[str, Line] = {
         :, :, :8, :8
     ].reshape(-1, 192),
     "repeated beside itself": lambda p, x: x[:, None].expand(-1, 3, -1).mean(1),
+    "repeated in a picture": lambda p, x: p.repeat(1, 2, 3, 1)[:, 1:4, 8:16].flatten(1),
+    "repeated with axes before": lambda p, x: x[:, :64].repeat(2, 1, 3)[1] + x.flatten(1).repeat(1, 1, 1)[0],
+    "tiled in a picture": lambda p, x: torch.tile(p, (1, 1, 2))[..., 3:11].flatten(1),
+    "each number repeated": lambda p, x: p.repeat_interleave(3, 2)[:, :, 5:13].flatten(1),
+    "turned once": lambda p, x: torch.rot90(p, 1, [2, 3]).flatten(1),
+    "turned twice": lambda p, x: torch.rot90(p, 2, [1, 3]).flatten(1),
+    "turned back": lambda p, x: torch.rot90(p, -1, [3, 2]).flatten(1),
+    "turned four times": lambda p, x: torch.rot90(p, 4, [2, 3]).flatten(1),
+    "divided by its deviation": lambda p, x: x / (x.std(1, keepdim=True) + 1),
+    "deviations of rows": lambda p, x: (p - p.mean(3, True)).div(p.std((2, 3), correction=0, keepdim=True)).flatten(1),
+    "standardised by both": lambda p, x: (x - torch.std_mean(x, 1, keepdim=True)[1]).div(
+        torch.var_mean(x, 1, keepdim=True)[0] + 1
+    ),
+    "windows": lambda p, x: F.unfold(p, 3, padding=1).reshape(-1, 3, 9, 64).amax(2).flatten(1),
+    "windows far apart": lambda p, x: F.unfold(p, (2, 3), dilation=(2, 1), padding=(1, 0), stride=(2, 1))[
+        :, :8, :24
+    ].flatten(1),
+    "patches": lambda p, x: F.unfold(p, 4, stride=4).transpose(1, 2).flatten(1),
+    "pixels as windows": lambda p, x: F.unfold(p, 1).flatten(1),
+    "rolled in a picture": lambda p, x: p.roll((2, -3), (2, 3)).flatten(1),
+    "sums so far in a picture": lambda p, x: p.cumsum(3).flatten(1),
+    "the logarithm of a sum of exponentials": lambda p, x: (p - p.logsumexp((1, 2), keepdim=True)).flatten(1),
+    "pixels shuffled": lambda p, x: F.pixel_shuffle(p.repeat(1, 4, 1, 1), 2)[:, :, 4:12, 4:12].flatten(1),
     "dropout by a function": lambda p, x: F.dropout(x, 0.5),
     "dropout of channels by a function": lambda p, x: F.dropout2d(p, 0.5).flatten(1),
 }
@@ -149,9 +186,34 @@ APART: dict[str, Line] = {
 @pytest.mark.parametrize("name", APART)
 def test_a_line_that_takes_each_picture_alone_is_captured_as_what_it_computes_for_one(name: str) -> None:
     torch.manual_seed(3)
-    captured = capture(Network(APART[name]), image_shape=SHAPE, num_classes=4)
+    original = Network(APART[name])
+    captured = capture(original, image_shape=SHAPE, num_classes=4)
     assert any("Dropout was taken out" in note and HERE in note for note in captured.notes) == ("dropout" in name)
     network, pictures = captured.build().double(), torch.randn(4, 3, 8, 8).double()
     with torch.no_grad():
         alone = torch.cat([network(picture[None]) for picture in pictures])
         assert (network(pictures) - alone).abs().max() <= 1e-12
+        itself = torch.cat([original.eval().double()(picture[None]) for picture in pictures])
+        assert "dropout" in name or (itself - alone).abs().max() <= 1e-6
+
+
+class Token(nn.Module):
+    """A parameter that is repeated for each picture, as class tokens are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.randn(1, 2, 6))
+        self.head = nn.Linear(192 + 48, 4)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        tokens = self.token.repeat(pictures.shape[0], 2, 2)
+        return self.head(torch.cat([tokens.flatten(1).tanh(), pictures.flatten(1)], dim=1))
+
+
+def test_a_parameter_that_is_repeated_for_each_picture_has_each_pictures_gradient() -> None:
+    torch.manual_seed(2)
+    model = capture(Token(), image_shape=SHAPE, num_classes=4).build()
+    pictures, labels = torch.randn(5, 3, 8, 8), torch.tensor([0, 1, 2, 3, 0])
+    expected = one_by_one(model.double(), pictures.double(), labels, 0.05)
+    found = BookKeeping(model.float(), 0.05).norms_and_sum(pictures, labels, torch.ones(5, dtype=torch.bool))[1]
+    assert distance(found, expected) <= 1e-5 * norm_of(expected)
