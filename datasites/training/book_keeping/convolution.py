@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from datasites.training.book_keeping import made_twice
 from datasites.training.book_keeping.book import Book, InstantiatedGradient, PerSampleGradient
 from datasites.training.book_keeping.calls import (
     check_rows,
+    full,
     full_dtype,
     on_gpu,
     summed_over_views,
@@ -81,11 +84,79 @@ def _padded(
 
 def _weight_gradient(call: ConvolutionCall, inputs: torch.Tensor, grad_output: torch.Tensor) -> PerSampleGradient:
     if not with_kernels(call.book, inputs):
-        make = made_twice.of_convolution if on_gpu(inputs) else weight_gradient
+        make = made_twice.of_convolution if on_gpu(inputs) else _of_used_taps
         return make(call, inputs, grad_output)
     from datasites.training.book_keeping.gpu_gradients import of_convolution
 
     return of_convolution(call, inputs, grad_output)
+
+
+def _of_used_taps(call: ConvolutionCall, inputs: torch.Tensor, grad_output: torch.Tensor) -> PerSampleGradient:
+    taps = _used_taps(call, inputs, grad_output)
+    if taps is None:
+        return weight_gradient(call, full(inputs), full(grad_output))
+    shape = (*call.shape[:2], *(len(axis) for axis in taps))
+    padding = tuple(p - axis[0] * step for p, axis, step in zip(call.padding, taps, call.dilation, strict=True))
+    small = _SmallerKernel(**{**vars(call), "padding": padding}, kept=shape)
+    return _Padded(weight_gradient(small, full(inputs), full(grad_output)), call.shape, taps)
+
+
+@dataclass(frozen=True)
+class _SmallerKernel(ConvolutionCall):
+    """The call as if the kernel had only the taps that ever meet a pixel."""
+
+    kept: tuple[int, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of what is kept of the weight."""
+        return self.kept
+
+
+def _used_taps(call: ConvolutionCall, inputs: torch.Tensor, grad_output: torch.Tensor) -> list[range] | None:
+    """On each axis the taps that meet a pixel at some position; None where all do, as on any but the smallest pictures.
+
+    A kernel of 5 on a picture of 2 has two taps that only ever see padding: their gradient is zero.
+    """
+    used = []
+    settings = (call.shape[2:], call.stride, call.padding, call.dilation, inputs.shape[2:], grad_output.shape[2:])
+    for kernel, stride, padding, step, size, positions in zip(*settings, strict=True):
+        first = max(0, math.ceil((padding - (positions - 1) * stride) / step))
+        last = min(kernel - 1, (size - 1 + padding) // step)
+        before = padding - first * step
+        if first > last or before < 0 or (size + 2 * before - step * (last - first) - 1) // stride + 1 != positions:
+            return None
+        used.append(range(first, last + 1))
+    return None if tuple(map(len, used)) == call.shape[2:] else used
+
+
+class _Padded:
+    """Gradients of part of a kernel as those of the whole.
+
+    Args:
+        gradient: Of the part.
+        shape: Of the whole weight.
+        taps: Which part, on each axis.
+    """
+
+    def __init__(self, gradient: PerSampleGradient, shape: tuple[int, ...], taps: list[range]) -> None:
+        self._gradient = gradient
+        pairs = [(axis[0], size - axis[-1] - 1) for axis, size in zip(taps, shape[2:], strict=True)]
+        self._sides = [side for pair in reversed(pairs) for side in pair]
+        self._part = (*shape[:2], *(len(axis) for axis in taps))
+
+    def square_norms(self) -> torch.Tensor:
+        """See `PerSampleGradient.square_norms`."""
+        return self._gradient.square_norms()
+
+    def per_picture(self) -> torch.Tensor:
+        """See `PerSampleGradient.per_picture`."""
+        found = self._gradient.per_picture()
+        return F.pad(found.view(len(found), *self._part), self._sides)
+
+    def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
+        """See `PerSampleGradient.weighted_sum`."""
+        return F.pad(self._gradient.weighted_sum(factors).view(self._part), self._sides)
 
 
 class _Convolution(torch.autograd.Function):

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from datasites.training.book_keeping.book import Book, InstantiatedGradient, PerSampleGradient
-from datasites.training.book_keeping.calls import full
 from datasites.training.book_keeping.gram import gram, roundings, square_norms_of, writing_out_is_better
 from datasites.training.book_keeping.linear import SumOfOuterProducts
 from datasites.training.book_keeping.product_sums import MOST_POSITIONS, sum_of_products
@@ -20,6 +19,13 @@ _backward = torch.ops.aten.convolution_backward
 _LARGE_ALONE = 25_000_000
 _LARGE_ALONE_WITH_FEW_CHANNELS = 4_000_000
 _FEW_CHANNELS = 16
+# The widest depthwise kernel of which oneDNN has weight gradients, on a picture that is no smaller; of others they take
+# five to thirty times as long as a slide of the outputs' gradient over the inputs.
+_TAPS_WITH_A_KERNEL = 3
+# From so many multiplications on, where channels lie side by side, a call for each picture is quicker than copying all.
+_LARGE_ALONE_BY_CHANNEL = 300_000
+# Up to so many positions, a slide over channels that lie side by side is quicker than a copy of them.
+_FEW_POSITIONS = 16
 # Multiplications in a matrix product that take as long as an addition of inner products that lie apart, and as copying
 # a number of a patch; measured.
 _MULTIPLICATIONS_PER_ADDITION = 60
@@ -79,19 +85,9 @@ def weight_gradient(call: ConvolutionCall, inputs: torch.Tensor, grad_output: to
 
     Args:
         call: The layer's call.
-        inputs: (V * B, C, ...).
-        grad_output: (V * B, O, ...), gradients with respect to the outputs.
+        inputs: float32, (V * B, C, ...).
+        grad_output: float32, (V * B, O, ...), gradients with respect to the outputs.
     """
-    taps = _used_taps(call, inputs, grad_output)
-    if taps is None:
-        return _gradient(call, full(inputs), full(grad_output))
-    shape = (*call.shape[:2], *(len(axis) for axis in taps))
-    padding = tuple(p - axis[0] * step for p, axis, step in zip(call.padding, taps, call.dilation, strict=True))
-    small = _SmallerKernel(**{**vars(call), "padding": padding}, kept=shape)
-    return _Padded(_gradient(small, full(inputs), full(grad_output)), call.shape, taps)
-
-
-def _gradient(call: ConvolutionCall, inputs: torch.Tensor, grad_output: torch.Tensor) -> PerSampleGradient:
     gradient = Patches(call, inputs, grad_output)
     once = call.book.is_used_once(call.weight)
     if gradient.is_linear and grad_output[0, 0].numel() == 1 and call.book.views == 1 and once:
@@ -99,64 +95,6 @@ def _gradient(call: ConvolutionCall, inputs: torch.Tensor, grad_output: torch.Te
     if not once or not gradient.has_ghost_norm or gradient.writing_out_is_better():
         return InstantiatedGradient(gradient.per_picture())
     return gradient
-
-
-@dataclass(frozen=True)
-class _SmallerKernel(ConvolutionCall):
-    """The call as if the kernel had only the taps that ever meet a pixel."""
-
-    kept: tuple[int, ...] = ()
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of what is kept of the weight."""
-        return self.kept
-
-
-def _used_taps(call: ConvolutionCall, inputs: torch.Tensor, grad_output: torch.Tensor) -> list[range] | None:
-    """On each axis the taps that meet a pixel at some position; None where all do, as on any but the smallest pictures.
-
-    A kernel of 5 on a picture of 2 has two taps that only ever see padding: their gradient is zero.
-    """
-    used = []
-    settings = (call.shape[2:], call.stride, call.padding, call.dilation, inputs.shape[2:], grad_output.shape[2:])
-    for kernel, stride, padding, step, size, positions in zip(*settings, strict=True):
-        first = max(0, math.ceil((padding - (positions - 1) * stride) / step))
-        last = min(kernel - 1, (size - 1 + padding) // step)
-        before = padding - first * step
-        if first > last or before < 0 or (size + 2 * before - step * (last - first) - 1) // stride + 1 != positions:
-            return None
-        used.append(range(first, last + 1))
-    return None if tuple(map(len, used)) == call.shape[2:] else used
-
-
-class _Padded:
-    """Gradients of part of a kernel as those of the whole.
-
-    Args:
-        gradient: Of the part.
-        shape: Of the whole weight.
-        taps: Which part, on each axis.
-    """
-
-    def __init__(self, gradient: PerSampleGradient, shape: tuple[int, ...], taps: list[range]) -> None:
-        self._gradient = gradient
-        pairs = [(axis[0], size - axis[-1] - 1) for axis, size in zip(taps, shape[2:], strict=True)]
-        self._sides = [side for pair in reversed(pairs) for side in pair]
-        self._part = (*shape[:2], *(len(axis) for axis in taps))
-
-    def square_norms(self) -> torch.Tensor:
-        """See `PerSampleGradient.square_norms`."""
-        return self._gradient.square_norms()
-
-    def per_picture(self) -> torch.Tensor:
-        """See `PerSampleGradient.per_picture`."""
-        found = self._gradient.per_picture()
-        return F.pad(found.view(len(found), *self._part), self._sides)
-
-    def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
-        """See `PerSampleGradient.weighted_sum`."""
-        return F.pad(self._gradient.weighted_sum(factors).view(self._part), self._sides)
 
 
 class Patches:
@@ -207,8 +145,12 @@ class Patches:
         return self.positions * math.prod(self._call.shape)
 
     def _is_large_alone(self) -> bool:
+        if self._call.groups > 1 and not (self._is_depthwise() and self._has_own_kernel()):
+            return False
+        if _is_by_channel(self._inputs):
+            return self._product() >= _LARGE_ALONE_BY_CHANNEL
         few = self._inputs.shape[1] < _FEW_CHANNELS
-        return self._product() >= (_LARGE_ALONE_WITH_FEW_CHANNELS if few else _LARGE_ALONE)
+        return self._call.groups == 1 and self._product() >= (_LARGE_ALONE_WITH_FEW_CHANNELS if few else _LARGE_ALONE)
 
     @property
     def is_linear(self) -> bool:
@@ -234,11 +176,10 @@ class Patches:
                 self._by_picture(self._grad_output.flatten(2)),
             )
             return torch.bmm(grad_output.transpose(1, 2), inputs).view(book.pictures, *shape)
-        if book.views == 1 and self._call.groups == 1 and self._is_large_alone():
-            found = self._inputs.new_empty(book.pictures, *shape)
-            for one, inputs, grad_output in zip(found, self._inputs.split(1), self._grad_output.split(1), strict=True):
-                one.copy_(self._call.backward(grad_output, inputs, found[0], groups=1, of_weight=True))
-            return found
+        if book.views == 1 and self._is_large_alone():
+            return self._one_after_the_other()
+        if self._is_depthwise() and not self._has_own_kernel():
+            return self._slid().view(book.views, book.pictures, *shape).sum(dim=0)
         # As one convolution with a group for each picture, whose batch are the views.
         inputs = self._inputs.reshape(book.views, -1, *self._inputs.shape[2:])
         grad_output = self._grad_output.reshape(book.views, -1, *self._grad_output.shape[2:])
@@ -246,6 +187,41 @@ class Patches:
         groups = book.pictures * self._call.groups
         found = self._call.backward(grad_output, inputs, apart, groups=groups, of_weight=True)
         return found.view(book.pictures, *shape)
+
+    def _one_after_the_other(self) -> torch.Tensor:
+        """Each picture's gradient from a call of its own, (B, *shape)."""
+        found = self._inputs.new_empty(self._call.book.pictures, *self._call.shape)
+        groups = self._call.groups
+        for one, inputs, grad_output in zip(found, self._inputs.split(1), self._grad_output.split(1), strict=True):
+            one.copy_(self._call.backward(grad_output, inputs, found[0], groups=groups, of_weight=True))
+        return found
+
+    def _is_depthwise(self) -> bool:
+        """Whether each channel has a kernel of its own, of a picture's height and width."""
+        channels = self._inputs.shape[1]
+        return channels == self._call.groups == self._call.shape[0] and len(self._kernel) == 2
+
+    def _has_own_kernel(self) -> bool:
+        """Whether the processor's library has a function for the weight gradient of such a depthwise convolution."""
+        fits = zip(self._kernel, self._inputs.shape[2:], strict=True)
+        return all(taps <= min(_TAPS_WITH_A_KERNEL, size) for taps, size in fits)
+
+    def _slid(self) -> torch.Tensor:
+        """Each row's gradient of a depthwise weight: its outputs' gradient, as a kernel that slides over its inputs.
+
+        Returns:
+            float32, (V * B * C, 1, *kernel).
+        """
+        call, inputs = self._call, self._inputs
+        channels, few = len(inputs) * inputs.shape[1], self._grad_output[0, 0].numel() <= _FEW_POSITIONS
+        if few and _is_by_channel(inputs):
+            beside = inputs.permute(2, 3, 0, 1).reshape(1, *inputs.shape[2:], channels).permute(0, 3, 1, 2)
+        else:
+            beside = inputs.reshape(1, channels, *inputs.shape[2:])
+        sliding = self._grad_output.reshape(channels, 1, *self._grad_output.shape[2:])
+        settings = (call.dilation, call.padding, call.stride, False, [0, 0], channels)
+        found = torch.convolution(beside, sliding, None, *settings)
+        return found[0, :, : self._kernel[0], : self._kernel[1]].reshape(channels, 1, *self._kernel)
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
         """See `PerSampleGradient.weighted_sum`."""
@@ -287,3 +263,8 @@ class Patches:
                 y, x = slice(i * down, i * down + rows), slice(j * right, j * right + columns)
                 total += pixels[:, :, y, x, :, y, x]
         return total.view(len(pixels), views * rows * columns, -1)
+
+
+def _is_by_channel(rows: torch.Tensor) -> bool:
+    """Whether the channels of a pixel lie side by side."""
+    return rows.dim() == 4 and rows.is_contiguous(memory_format=torch.channels_last) and not rows.is_contiguous()

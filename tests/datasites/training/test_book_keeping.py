@@ -242,6 +242,64 @@ def test_convolutions_that_are_large_for_each_picture_are_taken_one_by_one(name,
     assert distance(BookKeeping(model, 0.1).clipped_sum(images, LABELS), expected) < 1e-6 * norm_of(expected)
 
 
+class OwnChannels(nn.Module):
+    """A kernel for each channel, and a norm of as many groups."""
+
+    def __init__(self, channels, **settings):
+        super().__init__()
+        self.own = nn.Conv2d(channels, channels, groups=channels, **settings)
+        self.norm = nn.GroupNorm(2, channels)
+        self.head = nn.Linear(channels, CLASSES)
+
+    def forward(self, images):
+        return self.head(torch.tanh(self.norm(self.own(images))).square().mean((2, 3)))
+
+
+DEPTHWISE = {
+    "a library's kernel": (16, (9, 9), {"kernel_size": 3, "padding": 1}),
+    "a library's kernel, large": (16, (48, 48), {"kernel_size": 3, "padding": 1}),
+    "one tap": (16, (5, 5), {"kernel_size": 1}),
+    "wide": (16, (9, 9), {"kernel_size": 5, "padding": 2}),
+    "wide, strided, uneven": (16, (11, 8), {"kernel_size": 5, "padding": 2, "stride": 2}),
+    "wide, far apart": (16, (13, 9), {"kernel_size": 5, "padding": 2, "dilation": 2}),
+    "wide, both": (6, (15, 14), {"kernel_size": (5, 4), "padding": (3, 1), "dilation": (2, 3), "stride": (3, 2)}),
+    "wider than its picture": (16, (2, 2), {"kernel_size": 5, "padding": 2}),
+    "as large as its picture": (16, (3, 3), {"kernel_size": 3}),
+    "larger than its picture": (16, (2, 2), {"kernel_size": 3, "padding": 1}),
+    "an odd number of channels": (6, (9, 9), {"kernel_size": 7, "padding": 3}),
+    "a step beyond the kernel": (16, (14, 14), {"kernel_size": 4, "stride": 5}),
+}
+
+
+@pytest.mark.parametrize("views", [1, 3])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize("name", DEPTHWISE)
+def test_kernels_of_own_channels_give_the_sum_of_each_gradient_clipped_alone(name, order, views):
+    channels, size, settings = DEPTHWISE[name]
+    torch.manual_seed(4)
+    model = OwnChannels(channels, **settings)
+    images = torch.randn(views * PICTURES, channels, *size)
+    double = OwnChannels(channels, **settings).double()
+    double.load_state_dict(model.state_dict())
+    expected = one_by_one(double, images.double(), LABELS, 0.05, views=views)
+    model, images = model.to(memory_format=order), images.to(memory_format=order)
+    counted = torch.ones(PICTURES, dtype=torch.bool)
+    found = BookKeeping(model, 0.05).norms_and_sum(images, LABELS, counted)[1]
+    assert distance(found, expected) <= 1e-5 * norm_of(expected)
+    alone = [BookKeeping(model, 0.05).norms_and_sum(images, LABELS, one)[1] for one in torch.eye(PICTURES) > 0]
+    assert max(norm_of(one) for one in alone) <= 0.05
+
+
+@pytest.mark.parametrize("channels", [4, 16, 96])
+def test_norms_beside_each_other_in_memory_have_each_pictures_gradient(channels):
+    torch.manual_seed(channels)
+    model = nn.Sequential(nn.GroupNorm(4, channels), nn.Tanh(), nn.Flatten(), nn.Linear(channels * 49, CLASSES))
+    images = torch.randn(PICTURES, channels, 7, 7) + torch.arange(channels)[:, None, None]
+    together = BookKeeping(model, 1e6).clipped_sum(images.to(memory_format=torch.channels_last), LABELS)
+    expected = one_by_one(model.double(), images.double(), LABELS, 1e6)
+    assert distance(together, expected) <= 1e-5 * norm_of(expected)
+
+
 @pytest.mark.filterwarnings(UNEVEN)
 @pytest.mark.parametrize("bound", [0.1, 1e6])
 def test_every_kind_of_layer_gives_the_sum_of_each_gradient_clipped_alone(setting, bound):
