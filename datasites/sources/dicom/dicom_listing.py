@@ -11,7 +11,7 @@ from datasites.picture_files.picture_refused import PictureRefused, Reason
 from datasites.sources.contents import Measured
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.dicom.frames import DicomFrames, dicom_frames
-from datasites.sources.dicom.labels import OTHER_CLASS, Labeller, check_attribute, named_labels
+from datasites.sources.dicom.labels import OTHER_CLASS, Labeller, by_attribute, check_attribute, named_labels
 from datasites.sources.dicom.table_labels import TableLabels
 from datasites.sources.folders.levels import one_form
 from datasites.sources.folders.lost_classes import WithoutPicture
@@ -62,13 +62,13 @@ def list_dicom(
             "No DICOM picture can be taken. Check the path, frames and safe_dicom in [dataset].",
             private="\n".join(f"{one.place}: {one.reason.means}" for one in found.left_out[:3]),
         )
+    if attribute:
+        return _listing(found, *by_attribute(found, settings), settings)
     if table is None:
-        if settings.labels_from == "folder":
-            _refuse_lost(found, settings)
-        return _listing(found, *named_labels(found.pictures, settings), settings)
-    left_out = [replace(one, labels=table.labels_of_file(one.place)) for one in found.left_out]
-    listing = _listing(replace(found, left_out=left_out), table.labeller(), table.class_names, settings)
-    return replace(listing, left_out=[*listing.left_out, *table.without_picture()])
+        _refuse_lost(found, settings)
+        return _listing(found, *named_labels(found.pictures, settings), found.left_out, settings)
+    listing = _listing(found, table.labeller(), table.class_names, table.left_out(found.not_taken), settings)
+    return replace(listing, left_out=[*listing.left_out, *table.without_picture(found.not_taken)])
 
 
 def source_of(settings: DatasetSettings) -> Path:
@@ -110,10 +110,15 @@ def _folder(inside: str, place: int) -> str:
     return one_form(folders[place]) if len(folders) > place else ""
 
 
-def _listing(found: DicomFrames, labeller: Labeller, class_names: Sequence[str], settings: DatasetSettings) -> Listing:
+def _listing(
+    found: DicomFrames,
+    labeller: Labeller,
+    class_names: Sequence[str],
+    left_out: list[LeftOut],
+    settings: DatasetSettings,
+) -> Listing:
     pictures: list[ListedPicture] = []
     paths: list[list[str]] = []
-    left_out = list(found.left_out)
     sizes, channels = set[tuple[int, int]](), set[int]()
     for one in found.pictures:
         said = labeller(one)

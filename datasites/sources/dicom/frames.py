@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from datasites.picture_files.dicom.described import described
@@ -45,12 +45,32 @@ class DicomPicture:
 
 
 @dataclass(frozen=True, repr=False)
+class NotTaken:
+    """A file that is left out, and what its header says of it all the same.
+
+    Attributes:
+        left_out: Where it is, and why.
+        identifiers: As a picture's; empty where its header cannot be read.
+        label: As a picture's; likewise.
+    """
+
+    left_out: LeftOut
+    identifiers: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
+
+
+@dataclass(frozen=True, repr=False)
 class DicomFrames:
     """What a source of DICOM files holds: its pictures in the order of their places, and what is none of them."""
 
     root: Path
     pictures: Sequence[DicomPicture]
-    left_out: Sequence[LeftOut]
+    not_taken: Sequence[NotTaken]
+
+    @property
+    def left_out(self) -> list[LeftOut]:
+        """What is none of them, without what headers say."""
+        return [one.left_out for one in self.not_taken]
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,17 +112,20 @@ def dicom_frames(
         DataError: A folder cannot be read, or a link leads out of it.
         OSError: The DICOMDIR cannot be read.
     """
-    root, files, left_out = _files(source)
+    root, files, others = _files(source)
+    not_taken = [NotTaken(one) for one in others]
     looked: list[_Looked] = []
     for inside in files:
         looked.append(_look(root / inside, safe, label_attribute))
         watch(len(looked))
-    whose = patients([(one.identifiers.get("PatientID", ""), one.issuer) for one in looked])
+    may_be_taken = [one if one.reason is None else _Looked() for one in looked]
+    whose = patients([(one.identifiers.get("PatientID", ""), one.issuer) for one in may_be_taken])
     pictures: list[DicomPicture] = []
     for inside, one, patient in zip(files, looked, whose, strict=True):
         reason = one.reason or (SEVERAL_FRAMES if one.frames > 1 and frames == "one" else None)
         if reason is not None:
-            left_out.append(LeftOut(inside, reason, lost=_is_lost(inside, reason)))
+            left_out = LeftOut(inside, reason, lost=_is_lost(inside, reason))
+            not_taken.append(NotTaken(left_out, one.identifiers, one.label))
             continue
         pictures += (
             DicomPicture(
@@ -116,7 +139,7 @@ def dicom_frames(
             )
             for number in _taken(one.frames, frames)
         )
-    return DicomFrames(root, pictures, sorted(left_out, key=lambda one: one.place))
+    return DicomFrames(root, pictures, sorted(not_taken, key=lambda one: one.left_out.place))
 
 
 def _files(source: Path) -> tuple[Path, list[str], list[LeftOut]]:
@@ -131,15 +154,18 @@ def _files(source: Path) -> tuple[Path, list[str], list[LeftOut]]:
 def _look(path: Path, safe: Collection[str], label_attribute: str) -> _Looked:
     try:
         found, header = find(path, label_attribute)
-        if reason := stop(found, safe):
-            return _Looked(reason=reason)
-        of = described(header)
     except PictureRefused as refusal:
         return _Looked(reason=refusal.reason)
     except OSError:
         return _Looked(reason=NOT_A_FILE)
-    size = (of.rows, of.columns)
-    return _Looked(found.identifiers, found.issuer, found.label, found.modality, of.frames, size, of.channels)
+    said = _Looked(found.identifiers, found.issuer, found.label, found.modality)
+    if reason := stop(found, safe):
+        return replace(said, reason=reason)
+    try:
+        of = described(header)
+    except PictureRefused as refusal:
+        return replace(said, reason=refusal.reason)
+    return replace(said, frames=of.frames, size=(of.rows, of.columns), channels=of.channels)
 
 
 def _is_lost(inside: str, reason: Reason) -> bool:

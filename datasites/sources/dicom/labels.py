@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from datasites.picture_files.picture_refused import Reason
 from datasites.sources.class_names import check_class_names, in_label_order, refuse_alike_classes
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.dicom.found_file import CODED_LABELS, WRITTEN_LABELS
-from datasites.sources.dicom.frames import DicomPicture
+from datasites.sources.dicom.frames import DicomFrames, DicomPicture, NotTaken
 from datasites.sources.folders.levels import one_form, owner_of
 from datasites.sources.folders.splits import refuse_splits
 from datasites.sources.folders.unnamed import refuse_unnamed
 from datasites.sources.folders.walk import Found
 from datasites.sources.identity import NamesSeen
+from datasites.sources.listing import LeftOut
 from policies.errors import ConfigError, IdentitySuspected
 
 NO_LABEL = Reason(
@@ -64,8 +65,10 @@ def check_attribute(attribute: str, class_names: Sequence[str]) -> None:
         )
 
 
-def named_labels(pictures: Sequence[DicomPicture], settings: DatasetSettings) -> tuple[Labeller, tuple[str, ...]]:
-    """Labels by an attribute or by folders, and the class names.
+def named_labels(
+    pictures: Sequence[DicomPicture], settings: DatasetSettings, lost: Collection[str] = ()
+) -> tuple[Labeller, tuple[str, ...]]:
+    """Labels by an attribute or by folders, and the class names, where none is declared with those of `lost`.
 
     Raises:
         ConfigError: Findings are asked for, which only a table has.
@@ -82,7 +85,7 @@ def named_labels(pictures: Sequence[DicomPicture], settings: DatasetSettings) ->
         refuse_splits(set(by_picture))
         _refuse_persons(pictures, by_picture, settings)
         refuse_alike_classes(set(by_picture))
-    names = check_class_names(given or in_label_order(set(by_picture) - {""}))
+    names = check_class_names(given or in_label_order({*by_picture, *lost} - {""}))
     return _labeller(name_of, {name: number for number, name in enumerate(names)}), names
 
 
@@ -96,8 +99,27 @@ def _labeller(name_of: _NameOf, numbers: Mapping[str, int]) -> Labeller:
     return labeller
 
 
-def _in_attribute(one: DicomPicture) -> str:
+def _in_attribute(one: DicomPicture | NotTaken) -> str:
     return one_form(one.label)
+
+
+def by_attribute(found: DicomFrames, settings: DatasetSettings) -> tuple[Labeller, tuple[str, ...], list[LeftOut]]:
+    """Labels by an attribute, the class names, and what is left out, with the class that its header says.
+
+    Guarantees:
+        A class whose files are all left out, and whose headers can be read, is among the names. Where no class is
+        declared, files that were hardly meant to be in, such as reports, make none.
+
+    Raises:
+        ConfigError, DataError, IdentitySuspected: As `named_labels`.
+    """
+    lost = {_in_attribute(one) for one in found.not_taken if one.left_out.lost}
+    labeller, names = named_labels(found.pictures, settings, lost)
+    left_out = [
+        replace(one.left_out, labels=(names.index(name),)) if (name := _in_attribute(one)) in names else one.left_out
+        for one in found.not_taken
+    ]
+    return labeller, names, left_out
 
 
 def _in_folders(settings: DatasetSettings) -> _NameOf:
