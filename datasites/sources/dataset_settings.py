@@ -108,7 +108,7 @@ class DatasetSettings:
     )
     split: str = setting(
         "Which part of an .npz file that is divided into parts (train_images, val_images, test_images). 'all' takes "
-        "folders train and test within class folders too, which are refused else.",
+        "folders train and test within class folders, and in a table's paths, too; they are refused else.",
         default="train",
         choices=SPLITS,
     )

@@ -70,6 +70,11 @@ _HEADS = {
     ),
 }
 SAID = {"name": "names", "date": "dates", "record_number": "record numbers"}
+_NUMBERED_PATIENT = re.compile(
+    r"(?:p|pt|pat|patients?|patienten?|paciente?|paziente|subj?|subjects?|case|cas|caso|fall|person|proband|"
+    r"患者|病人|病例|受试者|환자|пациент|больной|hasta)[-_ #.]*\d+",
+    re.IGNORECASE,
+)
 _SHOWN = 3
 _LEAST_SHARE = 0.5  # of a column's values
 
@@ -103,6 +108,13 @@ class NamesSeen:
         for kind in looks_like(name):
             if kind not in self._safe:
                 self.suspect(where, kind, name)
+
+    def look_at_classes(self, names: Collection[str]) -> None:
+        """Looks at the names that classes would have; a word for a patient and a number in each is one's record."""
+        for name in sorted(names):
+            self.look("class names", name)
+        if len(names) > 1 and all(map(_NUMBERED_PATIENT.fullmatch, names)) and "record_number" not in self._safe:
+            self.suspect("class names", "record_number", min(names))
 
     def suspect(self, where: str, kind: str, example: str) -> None:
         """Notes something that looks like a `kind` of what would name a person."""

@@ -110,14 +110,36 @@ def refuse_patients(sites: Mapping[str, Collection[str]], if_patients: str, if_h
         DataError: No two of the outer folders have an inner one of the same name.
     """
     seen = NamesSeen()
-    persons = [name for name in sites if not _HOSPITAL.search(name)]
-    for kind in column_looks_like("", [name if name in persons else "hospital" for name in sites]):
-        for name in persons:
-            if kind in looks_like(name):
-                seen.suspect("folders that would be hospitals", kind, name)
+    look_at_hospitals(seen, "folders that would be hospitals", sites)
     for name in {one for folders in sites.values() for one in folders}:
         seen.look("folders that would be classes", name)
     seen.refuse(if_patients)
+    refuse_no_common_class(sites, if_patients, if_hospitals)
+
+
+def look_at_hospitals(seen: NamesSeen, where: str, names: Collection[str], head: str = "") -> None:
+    """Notes names of hospitals of which at least half look like a person's, not counting those with a hospital's word.
+
+    Args:
+        seen: What has been noted.
+        where: What they are the names of, in the plural.
+        names: Of the hospitals.
+        head: Of the column in which they stand; one of persons is noted with all its names.
+    """
+    persons = [name for name in names if not _HOSPITAL.search(name)]
+    said_by_head = column_looks_like(head, ())
+    for kind in column_looks_like(head, [name if name in persons else "hospital" for name in names]):
+        for name in persons:
+            if kind in said_by_head or kind in looks_like(name):
+                seen.suspect(where, kind, name)
+
+
+def refuse_no_common_class(sites: Mapping[str, Collection[str]], if_patients: str, if_hospitals: str) -> None:
+    """Refuses folders in folders of which no two outer ones have an inner one of the same name; see `refuse_patients`.
+
+    Raises:
+        DataError: They are such.
+    """
     sets = [set(map(one_form, folders)) for folders in sites.values()]
     if len(sets) > 1 and not any(first & second for first, second in combinations(sets, 2)):
         raise DataError(

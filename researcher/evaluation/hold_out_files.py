@@ -90,11 +90,12 @@ def _refuse_parts(found: Sequence[Found], class_names: Sequence[str], several: b
                 f"It holds parts of one data set ({', '.join(parts)}), and a model is not to be measured on what it "
                 "was trained on. Give the path of the part that no hospital trained on, such as the one for tests."
             )
-    if several and (part := part_beside({one.folders[0] for one in found})):
-        raise DataError(
-            f"It holds hospitals and a part of a data set ({part}), and a model is not to be measured on what it was "
-            "trained on. Give the path of what no hospital trained on, or rename the folder if it is a hospital's."
-        )
+        if part := part_beside(beside):
+            what, own = ("hospitals", "a hospital's") if several and level == 0 else ("classes", "a class's")
+            raise DataError(
+                f"It holds {what} and a part of a data set ({part}), and a model is not to be measured on what it was "
+                f"trained on. Give the path of what no hospital trained on, or rename the folder if it is {own}."
+            )
 
 
 def _refuse_part_columns(table: Table, settings: DatasetSettings) -> None:

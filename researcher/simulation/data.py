@@ -11,6 +11,7 @@ import numpy as np
 from policies.errors import DataError
 from researcher.evaluation.hold_out import HoldOut, load_hold_out
 from researcher.evaluation.hold_out_arrays import takes_test_part
+from researcher.evaluation.hold_out_names import refuse_hospitals_of_a_column
 from researcher.judgement.test_data import PATIENT, SITE, About, columns_of
 from researcher.simulation.settings import SimulationSettings
 
@@ -99,6 +100,8 @@ def read_data(path: Path | str, settings: SimulationSettings) -> Data:
     if settings.column and settings.column not in columns:
         raise DataError(f"{path} names no {settings.column!r} of its pictures. Name another column.")
     values = columns[settings.column] if settings.column else None
+    if values is not None:
+        refuse_hospitals_of_a_column(set(values), settings.column)
     return Data(pictures, _units(path, pictures, columns.get(PATIENT) or pictures.patients, settings.unit), values)
 
 

@@ -19,6 +19,7 @@ from policies.answers.rehearsals import STATES
 from policies.settings import declared
 
 _LOOKS_AT_NAMES = ("sites", "tables/table_pictures", "folders/class_folders", "arrays/npz_pictures", "dicom/labels")
+_LOOKS = ("look", "suspect", "refuse", "refuse_patients", "look_at_hospitals", "refuse_no_common_class")
 _DOCTOR = [f"datasites/doctor/{one.name}" for one in (PROJECT / "datasites" / "doctor").glob("*_checks.py")]
 COMPUTED_IN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((*_DOCTOR, "datasites/doctor/machine.py", "datasites/doctor/network.py"), ()),
@@ -29,10 +30,10 @@ COMPUTED_IN: dict[str, tuple[str, ...]] = {
     "datasites/picture_files/dicom/reasons.py": (),
     "datasites/picture_files/reasons.py": (),
     "datasites/sources/dicom/stops.py": (),
-    "datasites/sources/identity.py": ("yield", "join"),
+    "datasites/sources/identity.py": ("yield", "join", "look", "suspect"),
     "datasites/sources/reasons.py": (),
     "datasites/sources/tables/problems.py": (),
-    **{f"datasites/sources/{name}.py": ("look", "suspect", "refuse", "refuse_patients") for name in _LOOKS_AT_NAMES},
+    **{f"datasites/sources/{name}.py": _LOOKS for name in _LOOKS_AT_NAMES},
     **{f"datasites/sources/inspection/{name}.py": () for name in ("foreseen", "guessed_columns", "guessed_dicom")},
     **{f"datasites/sources/inspection/{name}.py": () for name in ("guessed_levels", "guessed_settings", "inspection")},
     "datasites/rehearsal/estimate.py": (),

@@ -11,7 +11,7 @@ from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.dicom.found_file import CODED_LABELS, WRITTEN_LABELS
 from datasites.sources.dicom.frames import DicomFrames, DicomPicture, NotTaken
 from datasites.sources.folders.levels import one_form, owner_of
-from datasites.sources.folders.splits import refuse_splits
+from datasites.sources.folders.splits import refuse_part_classes
 from datasites.sources.folders.unnamed import refuse_unnamed
 from datasites.sources.folders.walk import Found
 from datasites.sources.identity import NamesSeen
@@ -82,7 +82,7 @@ def named_labels(
     given = tuple(map(one_form, settings.class_names))
     if not given:
         refuse_unnamed(set(by_picture))
-        refuse_splits(set(by_picture))
+        refuse_part_classes(set(by_picture))
         _refuse_persons(pictures, by_picture, settings)
         refuse_alike_classes(set(by_picture))
     names = check_class_names(given or in_label_order({*by_picture, *lost} - {""}))
@@ -137,8 +137,7 @@ def _in_folders(settings: DatasetSettings) -> _NameOf:
 def _refuse_persons(pictures: Sequence[DicomPicture], names: Sequence[str], settings: DatasetSettings) -> None:
     """Refuses class names that nobody declared and that look like patients, by their letters or by whom they hold."""
     seen = NamesSeen(settings.safe_kinds)
-    for name in sorted(set(names)):
-        seen.look("class names", name)
+    seen.look_at_classes(set(names))
     seen.refuse(_ADVICE)
     pairs = {(name, one.patient) for name, one in zip(names, pictures, strict=True) if isinstance(one.patient, str)}
     classes, patients = {name for name, _ in pairs}, {patient for _, patient in pairs}

@@ -13,15 +13,21 @@ from datasites.sources.file_picture import FilePicture
 from datasites.sources.folders.levels import Owner, one_form, owner_of
 from datasites.sources.folders.lost_classes import WithoutPicture
 from datasites.sources.folders.masks import refuse_folder_of_masks, refuse_masks
-from datasites.sources.folders.splits import refuse_split_levels, refuse_splits
+from datasites.sources.folders.splits import refuse_part_classes, refuse_split_levels, refuse_splits
 from datasites.sources.folders.unnamed import refuse_unnamed
 from datasites.sources.folders.walk import Found, Walk
 from datasites.sources.identity import NamesSeen
 from datasites.sources.listing import ListedPicture, Listing
+from datasites.sources.sites import refuse_no_common_class
 from policies.errors import DataError
 from policies.plans.reports_file import REPORTS_FILE, read_reports
 
 _SAFE = "If they are none, set safe_kinds in [dataset]."
+_IF_OWN_CLASSES = (
+    "If the outer ones are classes, leave site out, and say what the inner ones are in folder_levels, such as "
+    '["class", "patient"].'
+)
+_IF_HOSPITALS = "If they are hospitals, declare class_names in [dataset]."
 _Entry = tuple[FilePicture, Owner]
 
 
@@ -84,6 +90,13 @@ class _Reading:
         if not pictures:
             self._without.add(found.inside, self.files.left_out[before].reason)
             return
+        if self._settings.site and "site" not in self._levels and not found.folders:
+            raise DataError(
+                "The folder that site names holds pictures beside or in place of class folders: it looks like a "
+                "class's. Leave site out where the classes are one hospital's own, or move its pictures into the "
+                "folders of their classes.",
+                private=f"For instance: {found.inside}",
+            )
         owner = owner_of(found, self._levels)
         self.with_pictures.add(owner.label or "")
         self.names.look("file names", found.name)
@@ -106,12 +119,16 @@ class _Reading:
                     private=f"Folder: {unknown[0]}",
                 )
             return check_class_names(given)
-        found = self.with_pictures.union(*map(_classes_of, others))
+        by_hospital = {other.name: set(_classes_of(other)) for other in others}
+        found = self.with_pictures.union(*by_hospital.values())
+        if others:
+            by_hospital = {name: classes for name, classes in by_hospital.items() if classes}
+            together = {self._settings.site: self.with_pictures, **by_hospital}
+            refuse_no_common_class(together, _IF_OWN_CLASSES, _IF_HOSPITALS)
         refuse_unnamed(found)
-        refuse_splits(found)
+        refuse_part_classes(found)
         refuse_folder_of_masks(found)
-        for name in sorted(found):
-            self.names.look("class names", name)
+        self.names.look_at_classes(found)
         self.names.refuse(_SAFE)
         refuse_alike_classes(found)
         return check_class_names(in_label_order(found))

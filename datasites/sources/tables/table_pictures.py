@@ -12,6 +12,7 @@ from datasites.sources.alike import two_alike
 from datasites.sources.contents import PICTURE_SUFFIXES, Measured, PictureFiles, by_file
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.folders.levels import one_form
+from datasites.sources.folders.splits import refuse_split_levels
 from datasites.sources.identity import NamesSeen, column_looks_like
 from datasites.sources.listing import LeftOut, ListedPicture, Listing
 from datasites.sources.not_filled_in import is_nobody
@@ -87,8 +88,9 @@ def list_table(settings: DatasetSettings, watch: Callable[[int], None], measured
         listed += [ListedPicture(one, numbers, row.patient, row.report) for one in files.pictures(inside)]
         files.left_out[before:] = [replace(one, labels=numbers) for one in files.left_out[before:]]
     problems.refuse()
-    for name in labels.class_names if not settings.class_names and len(settings.label_columns) == 1 else ():
-        names.look("class names", name)
+    refuse_split_levels((one.split("/")[:-1] for one in seen), (), settings.split, of_table=True)
+    if not settings.class_names and len(settings.label_columns) == 1:
+        names.look_at_classes(labels.class_names)
     names.refuse(_ADVICE)
     if not listed:
         raise DataError("The table names no picture that can be taken. Check site and the table's paths.")

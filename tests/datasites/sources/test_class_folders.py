@@ -228,7 +228,9 @@ def test_patients_in_class_folders_are_not_published_unless_nobody_but_the_setti
     assert Counter(one.patient for one in found.pictures) == {"p1": 4, "p2": 4}
     other = listing(tmp_path, folder_levels=["class", "other"])
     assert other.class_names == ("benign", "malignant") and {one.patient for one in other.pictures} == {None}
-    turned = listing(tmp_path, folder_levels=["patient", "class"])
+    with pytest.raises(IdentitySuspected, match="class names that look like record numbers"):
+        listing(tmp_path, folder_levels=["patient", "class"])
+    turned = listing(tmp_path, folder_levels=["patient", "class"], safe_kinds=["record_number"])
     assert turned.class_names == ("p1", "p2") and {one.patient for one in turned.pictures} == {"benign", "malignant"}
 
 

@@ -11,7 +11,7 @@ from support.dicom_files import made, written
 from support.painting import Paint
 
 from datasites.sources.dataset_settings import DatasetSettings
-from datasites.sources.folders.splits import is_part, parts_among, refuse_splits, to_train_on
+from datasites.sources.folders.splits import are_parts, is_part, parts_among, refuse_splits, to_train_on
 from datasites.sources.folders.unnamed import refuse_unnamed
 from datasites.sources.read_listing import list_pictures
 from datasites.sources.sites import list_sites
@@ -39,6 +39,30 @@ PARTS = [
     ("Treinamento", "Validação"),
     ("addestramento", "validazione"),
     ("Trainingsdaten", "Testdaten"),
+    ("обучение", "тест"),
+    ("Обучающая выборка", "Тестовая выборка"),
+    ("для обучения", "для проверки"),
+    ("тренировочные данные", "валидационные данные"),
+    ("学習", "検証", "テスト"),
+    ("学習用データ", "テスト用データ"),
+    ("訓練セット", "評価セット"),
+    ("トレーニング", "バリデーション"),
+    ("학습", "검증", "시험"),
+    ("훈련_데이터셋", "테스트_데이터셋"),
+    ("학습용", "테스트용"),
+    ("eğitim", "doğrulama", "test"),
+    ("EĞİTİM VERİSİ", "TEST VERİSİ"),
+    ("egitim_seti", "dogrulama_seti"),
+    ("données d'entraînement", "données de test"),
+    ("base_apprentissage", "base_test"),
+    ("aprendizaje", "validacion", "prueba"),
+    ("conjunto de treino", "conjunto de teste"),
+    ("addestramento", "verifica"),
+    ("训练用", "测试用"),
+    ("tr", "te"),
+    ("tr", "val"),
+    ("TR", "VAL", "TS"),
+    ("imagesTr", "imagesTs"),
 ]
 NO_PARTS = [
     ("north", "test"),
@@ -51,16 +75,21 @@ NO_PARTS = [
     ("prova_1", "provata"),
     ("Entrena", "Pruebas"),
     ("Testes_a", "Testes_b"),
+    ("TR", "TS", "MR", "MS"),
+    ("TE", "PA", "AP"),
+    ("臨床試験", "検診"),
+    ("обучение врачей", "тест крови"),
 ]
 PART_ALONE = ["test", "Test Set", "holdout", "held_out", "测试集", "Testdaten", "prueba", "validation"]
 
 
 @pytest.mark.parametrize("names", PARTS)
 def test_names_that_differ_in_the_part_alone_are_parts(names: tuple[str, ...]) -> None:
-    found = parts_among({*names, "benign"})
+    beside = {*names, *([] if names == ("imagesTr", "imagesTs") else ["benign"])}
+    found = parts_among(beside)
     assert len(found) > 1 and set(found) <= set(names)
     with pytest.raises(DataError, match="look like parts of one data set"):
-        refuse_splits({*names, "benign"})
+        refuse_splits(beside)
 
 
 @pytest.mark.parametrize("names", NO_PARTS)
@@ -78,6 +107,102 @@ def test_what_else_stands_in_the_names_of_parts_is_private() -> None:
 def test_the_part_to_train_on_is_known_and_a_name_of_nothing_else_is_a_part() -> None:
     assert to_train_on(("test", "Training")) == "Training" and to_train_on(("测试集", "训练集")) == "训练集"
     assert is_part("Test Set") and is_part("训练集") and not is_part("seg_train") and not is_part("benign")
+    for train, test in (
+        ("обучающая", "тестовая"),
+        ("学習用", "評価用"),
+        ("훈련", "검증"),
+        ("EĞİTİM", "TEST"),
+        ("tr", "te"),
+    ):
+        assert to_train_on((test, train)) == train and are_parts((test, train))
+    assert is_part("val") and not is_part("TR") and not are_parts(("TR", "TS")), (
+        "which findings and hospitals are called"
+    )
+
+
+@pytest.mark.parametrize("part", ["test", "Тест", "テスト", "검증", "val", "doğrulama", "train"])
+def test_one_part_beside_classes_is_no_class(paint: Paint, tmp_path: Path, part: str) -> None:
+    for kind, view in (("red", "AP"), ("white", "PA"), (part, "LL")):
+        paint(f"all/{kind}/1.png")
+        (tmp_path / "dicom" / kind).mkdir(parents=True)
+        written(made([[0, 100], [200, 255]], ViewPosition=view), tmp_path / "dicom" / kind / "1")
+    for source in ("all", "dicom"):
+        settings = DatasetSettings(data_path=str(tmp_path / source))
+        with pytest.raises(DataError, match=rf"The name {part} is that of a part.*If it is a class, declare"):
+            list_pictures(settings)
+        assert len(list_pictures(replace(settings, class_names=("red", part, "white"))).pictures) == 3
+    with pytest.raises(DataError, match=rf"It holds classes and a part of a data set \({part}\)"):
+        load_hold_out(tmp_path / "all")
+    assert len(load_hold_out(tmp_path / "all", class_names=("red", part, "white")).images) == 3
+
+
+def test_valid_and_invalid_are_classes(paint: Paint, tmp_path: Path) -> None:
+    for kind in ("valid", "invalid"):
+        paint(f"all/{kind}/1.png")
+    assert list_pictures(DatasetSettings(data_path=str(tmp_path / "all"))).class_names == ("invalid", "valid")
+
+
+@pytest.mark.parametrize("part", ["test", "validation", "тест"])
+def test_one_part_beside_other_folders_of_a_class_is_not_trained_on(paint: Paint, tmp_path: Path, part: str) -> None:
+    for kind in ("red", "white"):
+        paint(f"all/{kind}/ward 1/1.png")
+        paint(f"all/{kind}/{part}/2.png")
+    settings = DatasetSettings(data_path=str(tmp_path / "all"), folder_levels=("class", "other"))
+    for levels in (("class", "other"), ("class", "patient")):
+        with pytest.raises(DataError, match=rf"The folders {part} look like parts of one data set"):
+            list_pictures(replace(settings, folder_levels=levels))
+    assert len(list_pictures(replace(settings, split="all")).pictures) == 4
+    for kind in ("red", "white"):
+        (tmp_path / "all" / kind / part).rename(tmp_path / "all" / kind / "train")
+    assert len(list_pictures(settings).pictures) == 4, "what is to be trained on is, with the others"
+    paint(f"all/red/ward 1/{part}/3.png")  # beside pictures that lie in no folder more
+    with pytest.raises(DataError, match=rf"The folders {part} look like parts"):
+        list_pictures(settings)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"), [("train", "test"), ("x/train", "x/val"), ("обучение", "тест"), ("tr", "te")]
+)
+def test_a_table_whose_paths_lie_in_parts_is_asked_about(paint: Paint, tmp_path: Path, train: str, test: str) -> None:
+    rows = ["path,label,ward"]
+    for part in (train, test):
+        for kind in ("red", "white"):
+            paint(f"{part}/{kind}.png")
+            rows.append(f"{part}/{kind}.png,{kind},{part[0]}")
+    file = tmp_path / "labels.csv"
+    file.write_text("\n".join(rows), encoding="utf-8")
+    settings = DatasetSettings(data_path=str(file))
+    with pytest.raises(DataError, match=r"look like parts of one data set, and all of them.*a table of one part alone"):
+        list_pictures(settings)
+    with pytest.raises(DataError, match="a table of one part alone: one to train on, and another to measure"):
+        load_hold_out(file)
+    assert len(list_pictures(replace(settings, split="all")).pictures) == 4
+    file.write_text("\n".join(rows[:3]), encoding="utf-8")
+    assert len(list_pictures(settings).pictures) == len(load_hold_out(file).images) == 2
+    file.write_text("\n".join([*rows[:3], f"{test}/red.png,red,"]), encoding="utf-8")
+    with pytest.raises(DataError, match="look like parts"):
+        list_pictures(settings)
+
+
+def test_a_class_folder_is_no_hospitals(paint: Paint, tmp_path: Path) -> None:
+    for kind in ("benign", "malignant"):
+        paint(f"plain/{kind}/1.png")
+        for number in (1, 2):
+            paint(f"same/{kind}/P{number}/1.png")
+            paint(f"apart/{kind}/{kind[0]}{number}/1.png")
+    with pytest.raises(DataError, match=r"it looks like a class's. Leave site out"):
+        list_pictures(DatasetSettings(data_path=str(tmp_path / "plain"), site="benign"))
+    with pytest.raises(IdentitySuspected, match="class names that look like record numbers") as refused:
+        list_pictures(DatasetSettings(data_path=str(tmp_path / "same"), site="benign"))
+    assert "P1" not in refused.value.public
+    with pytest.raises(DataError, match=r"no two hospitals have a class in common. If the outer ones are classes"):
+        list_pictures(DatasetSettings(data_path=str(tmp_path / "apart"), site="benign"))
+    paint("mixed/north/red/1.png")
+    paint("mixed/north/2.png")
+    for levels in ((), ("site", "class")):
+        settings = DatasetSettings(data_path=str(tmp_path / "mixed"), site="north", folder_levels=levels)
+        with pytest.raises(DataError, match="one lies higher" if levels else "it looks like a class's"):
+            list_pictures(settings)
 
 
 @pytest.mark.parametrize("parts", [("train", "val", "test"), ("seg_train", "seg_test")])

@@ -98,3 +98,30 @@ def test_one_class_written_in_two_ways_is_refused_in_folders_and_arrays(tmp_path
     np.savez(array, images=images, labels=[0, 1] * 2, class_names=np.array(PERSONS))
     with pytest.raises(IdentitySuspected, match=r"arrays\.npz: .*class names that look like names"):
         read_data(array, settings)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("who", PERSONS, "values of column 'who', which would be hospitals, that look like names"),
+        ("patient name", ("A", "B"), "that look like names"),
+        ("ward", ("St. Anna Krankenhaus", "Klinik Robert Koch"), ""),
+        ("ward", ("north", "south"), ""),
+        ("ward", ("north", "North"), "differ only in capitals"),
+        ("part", ("train", "test"), "names parts of one data set"),
+        ("part", ("学習", "検証"), "names parts of one data set"),
+        ("ward", ("north", "test"), r"names parts of one data set \(test\)"),
+    ],
+)
+def test_a_columns_values_are_hospitals_and_neither_persons_nor_parts(
+    tmp_path: Path, column: str, values: tuple[str, str], message: str
+) -> None:
+    file = tmp_path / "data.npz"
+    images = np.arange(8, dtype=np.uint8).repeat(12).reshape(8, 3, 4)
+    np.savez(file, images=images, labels=[0, 1] * 4, **{column: np.repeat(values, 4)})
+    settings = SimulationSettings(split="column", column=column)
+    if message:
+        with pytest.raises(DataError, match=message):
+            read_data(file, settings)
+    else:
+        assert set(read_data(file, settings).values or ()) == set(values)

@@ -1,0 +1,51 @@
+"""Words that people name parts of a data set by, and what else stands in such names and says nothing."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+OF_SETS = (
+    r"(?:(?:data|images?|imgs?|pictures?|pics?)?(?:sets?|split)?|s?(?:daten(?:satz)?|bilder)|"
+    r"\s?(?:veri(?:si|leri|ler)?|seti|k[uü]mesi))"
+)
+_SPACED = (
+    "train|training|val|valid|validation|validierung|dev|test|testing|h[oe]ld[-_ ]?out|eval|evaluation|"
+    "apprentissage|entra[iî]nement|évaluation|tests|"
+    "entrenamiento|entreno|aprendizaje|pruebas?|validaci[oó]n|evaluaci[oó]n|"
+    "treinamento|treino|aprendizagem|aprendizado|testes?|valida[cç][aã]o|avalia[cç][aã]o|"
+    "addestramento|allenamento|apprendimento|prova|verifica|validazione|convalida|valutazione|"
+    "e[gğ]itim|do[gğ]rulama|s[ıi]nama|de[gğ]erlendirme|"
+    "обучени[ея]|обучающ(?:ая|ее|ие|ий)|тренировк[аи]|тренировочн(?:ая|ое|ые|ый)|трейн|"
+    "тест|теста|тесты|тестов(?:ая|ое|ые|ый)|тестировани[ея]|валидаци[ия]|валидационн(?:ая|ое|ые|ый)|"
+    "проверк[аи]|проверочн(?:ая|ое|ые|ый)"
+)
+_UNSPACED = (  # in writings that put no space between words
+    "训练|验证|测试|评估|訓練|驗證|測試|評估|"
+    "学習|トレーニング|検証|バリデーション|テスト|評価|"
+    "학습|훈련|트레이닝|검증|테스트|시험|평가"
+)
+WORD = re.compile(
+    rf"(?<![^\W\d_])({_SPACED})(?={OF_SETS}(?![^\W\d_]))|({_UNSPACED})",
+    re.IGNORECASE,
+)
+SHORT_WORD = re.compile(r"(?<![^\W\d_])(tr|te|ts|va)(?![^\W\d_])", re.IGNORECASE)
+"""Short forms, which say little by themselves: hospitals and findings are called so too."""
+MAY_BE_FINDINGS = frozenset({"tr", "ts"})  # of the tricuspid valve
+TO_TRAIN_ON = re.compile(
+    "tr$|train|训练|訓練|app?ren|entra[iî]n|entren|trein|addestr|allen|e[gğ]itim|обуч|трен|трейн|"
+    "学習|トレーニング|학습|훈련|트레이닝",
+    re.IGNORECASE,
+)
+"""Within a word of a part: whether it is the one to train on."""
+SAYS_NOTHING = re.compile(
+    rf"(?:{OF_SETS}|folder|part)|[用용]?(?:数据|圖片|图片|圖像|图像|影像|資料|數據|データ|画像|데이터|이미지|영상)?(?:集|セット|세트|셋)?|"
+    "ensemble|jeu|base|données|donnees|conjunto|datos|dados|insieme|dati|im[áa]genes|imagens|immagini|"
+    "des?|du|del|delle|di|da|d|l|per|para|pour|veri(?:si|leri|ler)?|seti|k[uü]me(?:si)?|g[oö]r[uü]nt[uü]ler[iı]?|"
+    "выборка|набор|множество|данные|данных|изображения|снимки|для"
+)
+
+
+def one_form(name: str) -> str:
+    """A name as all systems write it, and capitals of all languages alike: a dotted one of Turkish is one letter."""
+    return unicodedata.normalize("NFC", name).replace("İ", "I")
