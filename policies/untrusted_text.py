@@ -7,6 +7,7 @@ escapes; letters of every script stay as they are.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 MOST_CHARACTERS = 500
 MOST_IN_A_CELL = 30_000
@@ -44,6 +45,17 @@ def shown(value: object, *, most: int = MOST_CHARACTERS) -> str:
 def is_plain(text: str) -> bool:
     """Whether `shown` leaves the text as it is, however long."""
     return _escaped(text) == text
+
+
+def in_one_form(names: Iterable[str]) -> tuple[str, ...]:
+    """Names with letters and marks in the one form of Unicode (NFC) that says whether two that look alike are the same.
+
+    Some systems write a letter with a mark as one character and others as two. Where two of the names would become one,
+    all stay as they are.
+    """
+    written = tuple(names)
+    found = tuple(unicodedata.normalize("NFC", name) for name in written)
+    return found if len(set(found)) == len(set(written)) else written
 
 
 def csv_cell(value: object) -> str:

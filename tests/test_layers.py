@@ -218,7 +218,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "researcher.strategies": {"policies": "contracts errors validate", "researcher": "weights_file"},
     "researcher.hospitals": {"policies": "answers contracts errors ledger plans untrusted_text validate versions"},
     "researcher.planning": {
-        "policies": "answers budget errors graphs plans settings validate",
+        "policies": "answers budget errors graphs plans settings untrusted_text validate",
         "datasites": "training.engines training.models",
         "researcher": "atomic_file hospitals",
     },
@@ -246,7 +246,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "researcher": "atomic_file evaluation hospitals html strategies weights_file",
     },
     "researcher.counts": {
-        "policies": "budget errors plans",
+        "policies": "budget errors plans untrusted_text",
         "researcher": "atomic_file strategies studies weights_file",
     },
     "researcher.judgement": {
@@ -255,7 +255,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "researcher": "atomic_file counts evaluation exported html studies",
     },
     "researcher.papers": {
-        "policies": "__init__ answers budget errors inside_folder ledger papers plans settings validate",
+        "policies": "__init__ answers budget errors inside_folder ledger papers plans settings untrusted_text validate",
         "researcher": "counts exported judgement studies",
     },
     "researcher.exports": {

@@ -20,6 +20,7 @@ from datasites.sources.listing import ListedPicture, Listing
 from datasites.sources.read_listing import list_pictures
 from datasites.sources.tables.read_table import TABLE_SUFFIXES, read_table
 from policies.errors import ConfigError, DataError
+from policies.untrusted_text import in_one_form
 
 MAX_PICTURES = 10_000
 
@@ -105,13 +106,13 @@ def _labels(
         DataError: The hold-out has other classes, or another kind of labels.
     """
     manifest = store.manifest
-    unknown = set(listing.class_names) - set(manifest.class_names)
-    if unknown or listing.label_kind != manifest.label_kind:
+    known, own = in_one_form(manifest.class_names), in_one_form(listing.class_names)
+    if set(own) - set(known) or listing.label_kind != manifest.label_kind:
         raise DataError(
             "The hold-out's classes must be among the dataset's, and its labels of the same kind.",
             private=f"It has {', '.join(listing.class_names)}.",
         )
-    order = [manifest.class_names.index(name) for name in listing.class_names]
+    order = [known.index(name) for name in own]
     if manifest.label_kind == "single":
         return np.array([order[one.labels[0]] for one in listed], dtype=np.int64)
     labels = np.full((len(listed), len(manifest.class_names)), -1, dtype=np.int8)

@@ -10,6 +10,7 @@ from typing import Self
 
 from policies.errors import ConfigError
 from policies.plans.kinds import Plan
+from policies.untrusted_text import in_one_form
 from researcher import atomic_file
 from researcher.studies.checkpoints import Checkpoint
 from researcher.studies.rounds.outgoing import OutgoingWeights
@@ -104,7 +105,7 @@ class AskedBefore:
                 f"plan begins with {before.of_study[:12]}; this one is after {self.of_round} round(s) of that with "
                 f"{self.of_study[:12]}. Give another folder with --out."
             )
-        if before.class_names != self.class_names:
+        if in_one_form(before.class_names) != in_one_form(self.class_names):
             then, now = ", ".join(before.class_names), ", ".join(self.class_names)
             raise ConfigError(
                 f"{folder} holds a request for counts of the classes {then}, in this order; they are {now} now. What "

@@ -14,7 +14,7 @@ from policies.answers.hospital import DatasetSchema, HospitalAnswer
 from policies.errors import DatasiteNotTrusted, FederationError
 from policies.plans.picture_form import PictureForm
 from policies.plans.tokeniser import TextForm
-from policies.untrusted_text import shown
+from policies.untrusted_text import in_one_form, shown
 from policies.versions.needs import check_plan
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.datasite_client import DatasiteClient
@@ -39,7 +39,7 @@ class DatasetInfo:
     Attributes:
         datasite: Who publishes it.
         name: Its name there.
-        class_names: In label order.
+        class_names: In label order, in one form of letters with marks, whichever the hospital's store has.
         image_shape: (height, width, channels).
         unit: The privacy unit, `picture` or `patient`.
         public_size: The declared size.
@@ -70,7 +70,7 @@ class DatasetInfo:
         return cls(
             datasite=datasite,
             name=schema.name,
-            class_names=schema.class_names,
+            class_names=in_one_form(schema.class_names),
             image_shape=schema.image_shape,
             unit=schema.unit,
             public_size=schema.public_size,

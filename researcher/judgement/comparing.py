@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from policies.errors import DataError
+from policies.untrusted_text import in_one_form
 from researcher.counts.intervals import Interval
 from researcher.judgement.bootstrap import Bootstrap, middle
 from researcher.judgement.judgement import ComparedClass, Comparison
@@ -27,7 +28,7 @@ def probabilities_of_other(
     Raises:
         DataError: It tells other classes, or cannot take all of the pictures.
     """
-    names, own = data.hold_out.class_names, other.about.class_names
+    names, own = in_one_form(data.hold_out.class_names), in_one_form(other.about.class_names)
     if set(names) != set(own):
         raise DataError(
             f"Two models are compared on the same classes. The judged one's are {', '.join(names)}; those of "

@@ -15,6 +15,7 @@ from policies.papers.bill_of_materials import DIGEST_FORM, bill_digest
 from policies.papers.ledger_extract import MAX_EXTRACT_BYTES, LedgerExtract, read_extract
 from policies.plans.releases import GramPlan
 from policies.plans.training import TrainingPlan
+from policies.untrusted_text import in_one_form
 from researcher.counts.kept_gram import GRAM_FILE, KeptGram
 from researcher.judgement.judgement import Judgement
 from researcher.papers.backing import check_backing
@@ -137,7 +138,8 @@ def _judgement(file: Path, model: ModelFile) -> Judgement:
         ) from error
     except WanwuError as error:
         raise EvidenceRefused(f"{file.name} was changed or is no evaluation: {error.public}") from error
-    if judgement.model.sha256 != model.sha256 or judgement.model.class_names != model.class_names:
+    names = in_one_form(judgement.model.class_names)
+    if judgement.model.sha256 != model.sha256 or names != in_one_form(model.class_names):
         raise EvidenceRefused(f"{file.name} judges another file than {model.name}. Evaluate this one.")
     return judgement
 

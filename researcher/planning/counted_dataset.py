@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from policies.errors import FederationError
 from policies.plans.picture_form import PictureForm
+from policies.untrusted_text import in_one_form
 from researcher.hospitals.differences import form_differences
 from researcher.hospitals.federation import Federation
 from researcher.hospitals.hospital import DatasetInfo
@@ -40,7 +41,7 @@ def check_seen(federation: Federation, name: str, class_names: tuple[str, ...], 
         FederationError: One differs: the hospital is named, and what differs.
     """
     for dataset in (one for one in federation.datasets() if one.name == name):
-        if dataset.class_names != class_names:
+        if in_one_form(dataset.class_names) != in_one_form(class_names):
             ours, theirs = ", ".join(class_names), ", ".join(dataset.class_names)
             raise FederationError(
                 f"The model's classes are {ours}, the dataset's {theirs} at {dataset.datasite}. An evaluation needs "

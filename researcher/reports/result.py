@@ -10,6 +10,7 @@ from pathlib import Path
 
 from policies.errors import FederationError
 from policies.plans.training import TrainingPlan
+from policies.untrusted_text import in_one_form
 from researcher import atomic_file
 from researcher.counts.saved import SavedCounts
 from researcher.evaluation.evaluation import Evaluation
@@ -83,7 +84,8 @@ class StudyResult:
 
     def _check_belongs(self, counts: SavedCounts) -> None:
         """Refuses counts of another dataset, of other classes, or of another study's model."""
-        if (counts.plan.dataset, counts.class_names) != (self.plan.dataset, self.class_names):
+        is_same = in_one_form(counts.class_names) == in_one_form(self.class_names)
+        if not is_same or counts.plan.dataset != self.plan.dataset:
             raise FederationError(
                 f"The counts are of the dataset {counts.plan.dataset!r} with {', '.join(counts.class_names)}; the "
                 f"study's is {self.plan.dataset!r} with {', '.join(self.class_names)}."

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from policies.answers import rounded
 from policies.errors import ConfigError
+from policies.untrusted_text import in_one_form
 from researcher import atomic_file
 from researcher.evaluation.evaluation import Evaluation
 from researcher.html.curves import ROUND, curves
@@ -64,7 +65,7 @@ def page_of(studies: Studies) -> Html:
 def cautions(studies: Studies) -> Iterator[str]:
     """Why scores or epsilons of these studies cannot simply be held beside each other."""
     results = list(studies.values())
-    if len({result.class_names for result in results}) > 1:
+    if len({in_one_form(result.class_names) for result in results}) > 1:
         yield "They do not tell the same classes: their scores say nothing of each other."
     elif len({_hold_out(result) for result in results}) > 1:
         yield (

@@ -16,7 +16,7 @@ from policies.errors import ConfigError, PlanError, RunFailed, WanwuError
 from policies.inside_folder import inside
 from policies.terminal.printing import say, say_error, say_json, show_everything
 from policies.terminal.rich_terminal import PlainConsole, PlainTable, line
-from policies.untrusted_text import csv_cell, is_plain, shown
+from policies.untrusted_text import csv_cell, in_one_form, is_plain, shown
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
@@ -134,3 +134,9 @@ def test_a_name_for_people_is_one_that_can_be_shown(text: str) -> None:
         assert is_plain(validate.label("a class name", text))
     except PlanError as error:
         assert not raw_in(error.public, lines=False) and len(error.public) < 400
+
+
+def test_names_that_look_alike_are_in_one_form_unless_two_would_become_one() -> None:
+    assert in_one_form(["cafe\u0301", "\u304b\u3099", "b"]) == ("caf\u00e9", "\u304c", "b")
+    two = ("cafe\u0301", "caf\u00e9", "o\u0302")
+    assert in_one_form(two) == two

@@ -113,6 +113,17 @@ def test_it_scores_the_local_and_the_global_model_and_small_cells_say_nothing(
     assert open_ledger(released).head() == before, "it costs no budget"
 
 
+def test_a_class_in_another_form_of_unicode_is_the_stores(released: StateFolder, table: Path) -> None:
+    manifest = next(released.path.glob("store/*/manifest.json"))
+    told = json.loads(manifest.read_text())
+    named = {"da\u0308rk": "d\u00e4rk", "bright": "bright"}
+    told["class_names"] = list(named)
+    manifest.write_text(json.dumps(told))
+    table.write_text(table.read_text().replace("dark", "d\u00e4rk"))
+    counts = {row.name: row.count for row in make_report(released, "one", table, ()).rows if row.kind == "class"}
+    assert counts == {name: table.read_text().count(f",{there},") for name, there in named.items()}
+
+
 def test_pictures_are_called_pictures_where_nobody_says_whose_they_are(released: StateFolder, table: Path) -> None:
     report = make_report(released, "one", table, ())
     kept = in_words(report)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from references import understood
 from torch import nn
 
 from datasites.training.models import MODELS
+from policies.answers.hospital import DatasetSchema
 from policies.errors import FederationError, PlanError
 from policies.plans.picture_form import PictureForm
 from policies.plans.plan_json import settings
@@ -20,8 +22,13 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     warnings.simplefilter("ignore")
     from researcher.cli.program import make_program
     from researcher.cli.study_options import study_settings_of
+    from researcher.hospitals.comparison import compare
     from researcher.hospitals.hospital import DatasetInfo
+    from researcher.planning.counted_dataset import check_seen
     from researcher.planning.planning import StudySettings, make_plan, study_epsilon
+
+if TYPE_CHECKING:
+    from researcher.hospitals.federation import Federation
 
 DATASETS = [DatasetInfo("north", "cells", ("a", "b"), (8, 8, 1), "picture", 500, {})]
 
@@ -86,6 +93,23 @@ def test_hospitals_that_show_a_model_other_things_get_no_plan_and_the_difference
     assert make_plan(study, [north, replace(north, datasite="south", modality="ct")]).dataset == "cells"
     with pytest.raises(FederationError, match=f"differ in {told}"):
         make_plan(study, [north, replace(north, datasite="south", **changes)])
+
+
+def test_a_class_in_another_form_of_unicode_is_the_same_class() -> None:
+    composed, taken_apart = ("café", "b"), ("cafe\u0301", "b")
+    schemas = [DatasetSchema("cells", names, (8, 8, 1), "picture", 500, 1) for names in (composed, taken_apart)]
+    published = [DatasetInfo.of(name, one, {}) for name, one in zip(("north", "south"), schemas, strict=True)]
+    assert compare(published) == () and {one.class_names for one in published} == {composed}
+    assert make_plan(StudySettings(model="linear", noise_multiplier=2.0), published).model.num_classes == 2
+    federation = cast("Federation", SimpleNamespace(datasets=lambda: published))
+    for of_the_model in (composed, taken_apart):
+        check_seen(federation, "cells", of_the_model, None)
+    with pytest.raises(FederationError, match="The model's classes are cafe, b, the dataset's café, b at north"):
+        check_seen(federation, "cells", ("cafe", "b"), None)
+    both = DatasetInfo.of("east", replace(schemas[0], class_names=("café", "cafe\u0301")), {})
+    assert both.class_names == ("café", "cafe\u0301"), "two that would become one stay as the hospital has them"
+    with pytest.raises(FederationError, match=r"differ in class_names.*Ask"):
+        make_plan(StudySettings(model="linear", noise_multiplier=2.0), [published[0], both])
 
 
 def test_the_kind_of_labels_is_taken_from_the_schema() -> None:

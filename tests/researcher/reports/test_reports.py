@@ -557,6 +557,12 @@ def test_counts_that_do_not_belong_to_the_study_are_refused(other):
         study(counts=(evaluated(150, **other),))
 
 
+def test_counts_of_a_class_in_another_form_of_unicode_belong_to_the_study():
+    ours, theirs = ("ro\u0302t", "white"), ("r\u00f4t", "white")
+    told = study(counts=(evaluated(150, class_names=theirs),), class_names=ours)
+    assert told.class_names == ours and told.counts[0].class_names == theirs
+
+
 def test_a_report_is_written_again_with_counts_that_came_later(tmp_path, capsys):
     write_report(tmp_path, study(finished="4 May 2027"))
     evaluated(150).save(tmp_path / "evaluation")
