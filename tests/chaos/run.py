@@ -34,7 +34,7 @@ class Size:
 
     hospitals: int = 8
     rounds: int = 20
-    steps: int = 30
+    steps: int = 75  # so that a round takes longer than a process that starts
 
     @property
     def min_clients(self) -> int:

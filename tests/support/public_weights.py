@@ -16,7 +16,8 @@ def resnet18_state() -> dict[str, torch.Tensor]:
     """Its state dict, with the layer of a thousand classes that publishers' files have."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        return dict(timm.create_model("resnet18").state_dict())
+        # Not timm's first weights, whose blocks end in a norm of scale 0: a network of no depth, which converters fold.
+        return dict(timm.create_model("resnet18", zero_init_last=False).state_dict())
 
 
 def write_backbone(folder: Path) -> tuple[Path, FeatureSpec]:
