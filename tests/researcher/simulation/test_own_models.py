@@ -135,7 +135,7 @@ def test_a_round_that_ends_early_leaves_each_hospitals_part_as_it_was(
 ) -> None:
     study, whole = _study("fed_per"), tmp_path / "whole"
     simulate(study, HERE, data, whole)
-    true_updates, begun = rounds._updates, []
+    true_updates, begun = rounds._updates, list[int]()
 
     def cut(*given: object) -> Iterator[ClientUpdate]:
         begun.append(len(begun))
