@@ -24,6 +24,8 @@ _FEW_CHANNELS = 16
 _TAPS_WITH_A_KERNEL = 3
 # From so many multiplications on, where channels lie side by side, a call for each picture is quicker than copying all.
 _LARGE_ALONE_BY_CHANNEL = 300_000
+# Above so many positions of a view, the one chain in which a slide adds them up could round by a hundred-thousandth.
+_MOST_SLID = 1 << 15
 # Up to so many positions, a slide over channels that lie side by side is quicker than a copy of them.
 _FEW_POSITIONS = 16
 # Multiplications in a matrix product that take as long as an addition of inner products that lie apart, and as copying
@@ -178,7 +180,7 @@ class Patches:
             return torch.bmm(grad_output.transpose(1, 2), inputs).view(book.pictures, *shape)
         if book.views == 1 and self._is_large_alone():
             return self._one_after_the_other()
-        if self._is_depthwise() and not self._has_own_kernel():
+        if self._is_depthwise() and not self._has_own_kernel() and self.positions <= _MOST_SLID * book.views:
             return self._slid().view(book.views, book.pictures, *shape).sum(dim=0)
         # As one convolution with a group for each picture, whose batch are the views.
         inputs = self._inputs.reshape(book.views, -1, *self._inputs.shape[2:])
