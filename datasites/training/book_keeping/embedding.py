@@ -102,15 +102,8 @@ class _Rows:
 
     def square_norms(self) -> torch.Tensor:
         """See `PerSampleGradient`."""
-        if self._grad_output.is_cuda:  # which would add in an order of chance
-            same = (self._tokens[:, :, None] == self._tokens[:, None, :]).to(self._grad_output.dtype)
-            return square_norms_of(same, gram(self._grad_output), rounded=roundings(self._shape[1]))
-        pictures, positions, width = self._grad_output.shape
-        offsets = torch.arange(pictures)[:, None] * positions
-        rows = self._grad_output.new_zeros(pictures * positions, width, dtype=torch.float64)
-        numbers = self._grad_output.flatten(0, 1).to(torch.float64)
-        rows.index_add_(0, (_numbered(self._tokens) + offsets).flatten(), numbers)
-        return rows.square_().view(pictures, -1).sum(dim=1)
+        same = (self._tokens[:, :, None] == self._tokens[:, None, :]).to(self._grad_output.dtype)
+        return square_norms_of(same, gram(self._grad_output), rounded=roundings(self._shape[1]))
 
     def per_picture(self) -> torch.Tensor:
         """See `PerSampleGradient`."""
@@ -127,10 +120,3 @@ class _Rows:
         if weighted.is_cuda:  # which would add in an order of chance
             return total.index_put_((tokens,), numbers, accumulate=True)
         return total.index_add_(0, tokens, numbers)
-
-
-def _numbered(tokens: torch.Tensor) -> torch.Tensor:
-    """Each picture's different tokens, numbered from 0: int64, (B, T) → (B, T), equal where tokens are."""
-    ordered, order = tokens.sort(dim=1)
-    others = ordered.diff(dim=1, prepend=ordered[:, :1]) != 0
-    return torch.empty_like(order).scatter_(1, order, others.cumsum(dim=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from support.clipping_oracle import distance, each_alone, norm_of, one_by_one
+from support.clipping_oracle import distance, norm_of, one_by_one
 from torch import nn
 
 from datasites.training.book_keeping import BookKeeping, patches
@@ -455,29 +455,6 @@ def test_embeddings_whose_rows_depend_on_other_pictures_are_refused(settings):
     model = headed(nn.Embedding(7, 6, **settings), features=24)
     with pytest.raises(PlanError, match=r"'0\.weight'.*defaults"):
         BookKeeping(model, 1.0).clipped_sum(tokens(), LABELS)
-
-
-class ManyWords(nn.Module):
-    """A vocabulary of which each picture has many tokens, most of them several times."""
-
-    def __init__(self):
-        super().__init__()
-        self.embedding = nn.Embedding(40, 3, padding_idx=0)
-        self.mixing = nn.Linear(3, 3).requires_grad_(False)
-        self.head = nn.Linear(3 * 700, CLASSES).requires_grad_(False)
-
-    def forward(self, words):
-        return self.head(torch.tanh(self.mixing(self.embedding(words))).flatten(1))
-
-
-def test_the_norm_of_many_tokens_is_neither_too_small_nor_too_large():
-    torch.manual_seed(8)
-    model, words = ManyWords(), torch.randint(0, 40, (PICTURES, 700))
-    words[0] = 0  # nothing but padding
-    words[1] = 7
-    norms = BookKeeping(model, 1.0).norms(words, LABELS)
-    expected = torch.tensor([norm_of(one) for one in each_alone(model.double(), words, LABELS)], dtype=torch.float64)
-    assert norms[0] == 0 and (norms - expected).abs().max() <= 1e-6 * expected.max()
 
 
 def test_a_refused_model_has_seen_no_picture():
