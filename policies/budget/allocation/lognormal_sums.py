@@ -128,7 +128,7 @@ def _added(one: LognormalSum, other: LognormalSum) -> LognormalSum:
     spacing = one.spacing
     # One lower than the least sum's: where that lies on a point of the grid, the pairs' own rounding may lead below it.
     first = math.floor(float(np.logaddexp(one.first * spacing, other.first * spacing)) / spacing) - 1
-    last = max(_last(one), _last(other)) + math.ceil(math.log(2) / spacing) + 1
+    last = math.ceil(float(np.logaddexp(_last(one) * spacing, _last(other) * spacing)) / spacing) + 1
     masses = np.zeros(last - first + 1)
     if one is other:
         _add_ordered(masses, first, one, one, times=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -268,3 +269,16 @@ def test_steps_without_allocation_are_as_they_were() -> None:
     assert GaussianSteps(1.0, 0.1, 5) == GaussianSteps(1.0, 0.1, 5, 0)
     assert GaussianSteps(1.0, 0.1, 5).draws == 5
     assert allocated(1.0, 5, 3).draws == 3
+
+
+@pytest.mark.parametrize(("noise", "terms"), [(0.5, 97), (1e5, 100), (1e6, 99)])
+def test_what_anybody_may_submit_takes_no_more_memory_than_a_usual_plan(noise: float, terms: int) -> None:
+    """A sum of two of unequal size was laid out to the logarithm of 2 beyond, in points that noise makes ever finer."""
+    lognormal_sums.lognormal_sum.cache_clear()
+    tracemalloc.start()
+    try:
+        found = lognormal_sums.lognormal_sum(noise, terms)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+    assert len(found.masses) < 5000
