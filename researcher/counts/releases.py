@@ -39,6 +39,20 @@ class Released:
     epsilon: Mapping[str, float]
     skipped: Mapping[str, str]
 
+    def with_earlier(self, arrays: Mapping[str, Arrays], epsilon: Mapping[str, float]) -> Released:
+        """What came now, and of hospitals that did not answer now what they released on the same request before.
+
+        Args:
+            arrays: As the attribute, of before.
+            epsilon: Likewise.
+        """
+        return Released(
+            {**arrays, **self.arrays},
+            self.noise_std,
+            {**epsilon, **self.epsilon},
+            {name: reason for name, reason in self.skipped.items() if name not in arrays},
+        )
+
     def summed(self, name: str) -> tuple[np.ndarray, float]:
         """Returns an array summed over the hospitals, and the standard deviation of the noise on that sum.
 

@@ -13,7 +13,7 @@ from policies.errors import WanwuError
 from policies.plans.releases import EvaluationPlan, GramPlan, ReleaseSpec, StatisticsPlan
 from policies.terminal.rich_terminal import PlainConsole, line
 from researcher.counts.asked_before import AskedBefore
-from researcher.counts.kept_gram import KeptGram
+from researcher.counts.kept_gram import GRAM_FILE, KeptGram
 from researcher.counts.noised_statistics import statistics_of
 from researcher.counts.releases import CountRequest, Released
 from researcher.counts.saved import SavedCounts
@@ -57,6 +57,7 @@ def ask_for_statistics(
         statement=settings.statement,
     )
     released = _collect(federation, plan, AskedBefore(info.class_names), out, None, console, min_clients)
+    released = _with_earlier(released, _counts_in(out, plan), console)
     found = {name: statistics_of(arrays, noise_std=released.noise_std) for name, arrays in released.arrays.items()}
     table = finding_statistics_table if plan.label_kind == "multi" else statistics_table
     console.print(table(found, info.class_names, released.epsilon))
@@ -92,6 +93,7 @@ def ask_for_evaluation(
     )
     asked = AskedBefore.of_model(checkpoint, plan)
     released = _collect(federation, plan, asked, out, checkpoint.weights, console, min_clients)
+    released = _with_earlier(released, _counts_in(out, plan), console)
     console.print(evaluated(plan, released, info.class_names))
     console.print("Intervals hold the true value with probability 0.95; they include the hospitals' noise.")
     SavedCounts(plan, released, info.class_names, checkpoint.plan_digest, checkpoint.round).save(out)
@@ -113,12 +115,34 @@ def ask_for_gram(
     plan = make_gram_plan(settings, [one for one in federation.datasets() if one.name == info.name])
     together = f"{cost_of_counts(plan)}, of the {rounded.number(settings.epsilon)} for matrix and study together"
     released = _collect(federation, plan, AskedBefore(), out, None, console, min_clients, cost=together)
+    kept = KeptGram.load(out) if (out / GRAM_FILE).exists() else None
+    released = _with_earlier(released, kept, console)
     sizes = {one.datasite: one.public_size for one in federation.datasets() if one.name == info.name}
+    sizes = {**(kept.public_sizes if kept else {}), **sizes}
     KeptGram.of(plan, released, sizes).save(out)
     for name, epsilon in released.epsilon.items():
         console.print(f"  {name}: its Gram matrix cost {rounded.at_delta(epsilon, plan.privacy.delta)}")
     console.print(f"Written to {out}/. Studies of these features take it at no further cost, with", soft_wrap=True)
     console.print(f"  --gram {shlex.quote(str(out))}", soft_wrap=True)
+
+
+def _counts_in(folder: Path, plan: EvaluationPlan | StatisticsPlan) -> Released | None:
+    """What the folder has of this request from before.
+
+    Raises:
+        ConfigError: Its file is damaged: what hospitals were charged for is not written over.
+    """
+    file = folder / f"{plan.kind}.json"
+    return SavedCounts.load(file).released if file.exists() else None
+
+
+def _with_earlier(released: Released, before: Released | KeptGram | None, console: PlainConsole) -> Released:
+    """What came, with what hospitals that do not answer now gave before: they were charged for it."""
+    if before is None:
+        return released
+    for name in before.arrays.keys() - released.arrays.keys():
+        console.print(line("  ", name, ": what it released before is kept; it did not answer now."))
+    return released.with_earlier({name: dict(of) for name, of in before.arrays.items()}, before.epsilon)
 
 
 def _privacy(settings: CountSettings, unit: str) -> ReleaseSpec:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from policies.answers.requests import RequestAnswer
-from policies.errors import ConfigError
+from policies.errors import ConfigError, DatasiteUnreachable, NotEnoughDatasites
 from policies.plans.releases import GramPlan
 from policies.plans.training import ModelSpec
 from policies.terminal.rich_terminal import PlainConsole
@@ -163,3 +163,64 @@ def test_a_folder_that_does_not_say_what_it_counts_is_refused(hospitals: Any, tm
         (tmp_path / ASKED_FILE).write_text(text)
     with pytest.raises(ConfigError, match="--out"):
         statistics(hospitals, tmp_path)
+
+
+class AskedOfTwo(Asked):
+    """A round of which one hospital stays silent the second time."""
+
+    silent: tuple[str, ...] = ()
+
+    def __init__(self, **named: Any) -> None:
+        self._name = named["hospital"].name
+
+    def run(self, content: object, outputs: dict[str, tuple[int, ...]]) -> Any:
+        if self._name in self.silent:
+            raise DatasiteUnreachable(f"Datasite '{self._name}' cannot be reached.")
+        return super().run(content, outputs)
+
+
+@pytest.mark.parametrize("ask", [statistics, evaluation, gram])
+def test_what_a_hospital_released_before_is_kept_where_it_does_not_answer_again(
+    hospitals: Any, tmp_path: Path, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(releases, "RemoteRound", AskedOfTwo)
+    hospitals.hospitals["south"] = SimpleNamespace(**{**vars(hospitals.hospitals["north"]), "name": "south"})
+    north = CodeRequest(request_id="r" * 16, function="f", code_id="c")
+    both = {"north": north, "south": replace(north, request_id="s" * 16)}
+
+    def submit(plan: Any, on_request: Any, on_refusal: Any) -> dict[str, CodeRequest]:
+        hospitals.submitted.append(plan)
+        for name, sent in both.items():
+            on_request(name, sent)
+        return both
+
+    hospitals.submit = submit
+    hospitals.datasets = lambda: [NORTH, replace(NORTH, datasite="south")]
+
+    def kept(one: Any) -> tuple[set[str], set[str]]:
+        of = one if isinstance(one, KeptGram) else one.released
+        return set(of.arrays), set(of.epsilon)
+
+    two = {"north", "south"}
+    monkeypatch.setattr(AskedOfTwo, "silent", ("south",))
+    assert kept(ask(hospitals, tmp_path)) == ({"north"}, {"north"})
+    monkeypatch.setattr(AskedOfTwo, "silent", ())
+    assert kept(ask(hospitals, tmp_path)) == (two, two)
+    monkeypatch.setattr(AskedOfTwo, "silent", ("south",))
+    again = ask(hospitals, tmp_path)
+    assert kept(again) == (two, two) and len(hospitals.submitted) == 1
+    assert isinstance(again, KeptGram) or not again.released.skipped
+    monkeypatch.setattr(AskedOfTwo, "silent", ("north", "south"))
+    with pytest.raises(NotEnoughDatasites):
+        ask(hospitals, tmp_path)
+    if isinstance(again, KeptGram):
+        assert kept(KeptGram.load(tmp_path)) == (two, two)
+    else:
+        file = tmp_path / f"{again.plan.kind}.json"
+        assert kept(SavedCounts.load(file)) == (two, two)
+        file.write_text(file.read_text()[:-9])
+        monkeypatch.setattr(AskedOfTwo, "silent", ())
+        before = contents(tmp_path)
+        with pytest.raises(ConfigError, match="holds no counts as"):
+            ask(hospitals, tmp_path)
+        assert contents(tmp_path) == before
