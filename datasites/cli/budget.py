@@ -24,12 +24,12 @@ def limits(chosen: Chosen, *, changes: Sequence[str], reason: str) -> None:
     if reason and not new:
         raise ConfigError("A reason goes with a change: --set NAME=VALUE --reason TEXT.")
     call = ("POST", "/limits", {"changes": new, "reason": reason}) if new else ("GET", "/limits")
-    _show(chosen, console.call(chosen, *call))
+    _show(chosen, console.call(chosen, *call), changed=bool(new))
 
 
 def confirm(chosen: Chosen, *, proposal: str) -> None:
     """Confirms a proposal to allow more; with the last person that it takes, it is in force."""
-    _show(chosen, console.call(chosen, "POST", f"/limits/proposals/{proposal}/confirm"))
+    _show(chosen, console.call(chosen, "POST", f"/limits/proposals/{proposal}/confirm"), changed=True)
 
 
 def withdraw(chosen: Chosen, *, proposal: str) -> None:
@@ -38,10 +38,10 @@ def withdraw(chosen: Chosen, *, proposal: str) -> None:
     tell(chosen, answer, f"Proposal {proposal} is put away; the limits are as they were.")
 
 
-def _show(chosen: Chosen, answer: Any) -> None:
-    from datasites.console.shown.tables import limits_table
+def _show(chosen: Chosen, answer: Any, *, changed: bool) -> None:
+    from datasites.console.shown.tables import limits_change, limits_table
 
-    console.show(chosen, answer, limits_table)
+    console.show(chosen, answer, limits_change if changed else limits_table)
 
 
 def _assignment(text: str) -> tuple[str, Any]:

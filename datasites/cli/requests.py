@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from datasites.cli import console
@@ -15,6 +16,21 @@ from policies.terminal.commands import argument, option, path, switch
 _STATES = ("pending", "approved", "denied", "returned", "withdrawn", "ended")
 _LANGUAGES = ("en", "zh")  # of the console
 _RUN_STATES = ("queued", "running", "done", "failed", "cancelled")
+_SECTIONS = (
+    "against",
+    "request",
+    "statement",
+    "researcher",
+    "computed",
+    "cost",
+    "differences",
+    "elsewhere",
+    "network",
+    "loss",
+    "channels",
+    "questions",
+    "plan",
+)  # of a review; see `review_card.SECTIONS`, whose room takes long to open
 _DONE = {"approved": "Approved", "denied": "Denied", "returned": "Returned"}
 
 if TYPE_CHECKING:
@@ -40,11 +56,17 @@ def requests(
     console.show(chosen, page, request_table, rows=True)
 
 
-def show(chosen: Chosen, *, request: str) -> None:
-    """Shows the review of one request: all that a decision rests on."""
-    from datasites.console.shown.review_card import review_card
+def show(chosen: Chosen, *, request: str, every: bool, section: str | None) -> None:
+    """Shows the review of one request: who asks, what for, at what cost, and how to decide; sections tell the rest."""
+    from datasites.console.shown.brief_card import brief_card, section_of_card
 
-    console.show(chosen, console.call(chosen, "GET", f"/requests/{request}"), review_card)
+    if every and section:
+        raise ConfigError("--section is one part of what --all shows. Give one of them.")
+    answer = console.call(chosen, "GET", f"/requests/{request}")
+    if every or section:
+        return console.show(chosen, answer, partial(section_of_card, section=section))
+    which = f"--name {chosen.name}" if chosen.name else f"--state {chosen.state}"
+    return console.show(chosen, answer, partial(brief_card, datasite=which))
 
 
 def record(
@@ -194,7 +216,13 @@ def add_commands(commands: HospitalCommands) -> None:
     )
     request = argument("request", "identifier, or its beginning", kind=identifier("request"))
     reason = option("--reason", "the researcher will read it", required=True)
-    commands.add("show", show, request)
+    commands.add(
+        "show",
+        show,
+        request,
+        switch("--all", "all sections, one after the other", name="every"),
+        option("--section", "one of them alone", choices=_SECTIONS),
+    )
     commands.add(
         "record",
         record,

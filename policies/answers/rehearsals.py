@@ -61,12 +61,21 @@ class RehearsalAnswer:
     traceback: Annotated[str, _lines]
     at: Annotated[str, _text]
 
-    def told(self) -> str:
-        """It in one line, for people."""
-        if self.state == "passed":
+    def told(self, *, with_assumptions: bool = True) -> str:
+        """It in one line, for people.
+
+        Args:
+            with_assumptions: Whether what its times rest on is said with them; several are told it once.
+        """
+        if self.state == "passed" and with_assumptions:
             return (
                 f"passed, about {self.estimated_seconds_a_round:g} s a round and {duration(self.estimated_hours)} "
                 f"in all ({self.seconds_a_step:g} s a step, {self.peak_memory_mb} MB; {self.assumptions})"
+            )
+        if self.state == "passed":
+            return (
+                f"passed, about {self.estimated_seconds_a_round:g} s a round and {duration(self.estimated_hours)} "
+                f"in all ({self.seconds_a_step:g} s a step, {self.peak_memory_mb} MB)"
             )
         return f"{self.state}: {self.reason}" if self.reason else self.state
 

@@ -51,10 +51,7 @@ def status(*, credentials: Sequence[str], out: Path) -> None:
         for name, count in study.questions().items():
             if count:
                 say(f"{name}: {count} question{'s wait' if count > 1 else ' waits'} for your answer")
-        for name, rehearsal in study.rehearsals().items():
-            say(f"rehearsed at {name}: {rehearsal.told()}")
-            for line in rehearsal.traceback.splitlines():
-                say(f"    {line}")
+        _tell_rehearsals(study)
     if saved := load_state(out, plan_digest=study.plan.digest()):
         given_up = sum(not record.datasites for record in saved[1].records)
         without = f", {given_up} of them given up: the model stayed as it was" if given_up else ""
@@ -62,6 +59,20 @@ def status(*, credentials: Sequence[str], out: Path) -> None:
         for record in saved[1].records:
             for name, reason in record.skipped.items():
                 say(f"round {record.round} without {name}: {reason}")
+
+
+def _tell_rehearsals(study: Study) -> None:
+    """A line for each, with its traceback; what their times rest on is said once for all that say the same."""
+    of_all: dict[str, list[str]] = {}
+    for name, one in study.rehearsals().items():
+        say(f"rehearsed at {name}: {one.told(with_assumptions=False)}")
+        for line in one.traceback.splitlines():
+            say(f"    {line}")
+        if one.state == "passed" and one.assumptions:
+            of_all.setdefault(one.assumptions, []).append(name)
+    for assumptions, names in of_all.items():
+        which = "These" if len(of_all) == 1 else f"Those at {', '.join(names)}"
+        say(f"{which} are estimates {assumptions}.")
 
 
 def train(

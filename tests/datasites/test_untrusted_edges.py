@@ -8,6 +8,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from datasites.cli import main, requests
 from datasites.cli.commands import Chosen
 from datasites.config import DatasiteConfig, check_email
 from datasites.console.shown import tables
+from datasites.console.shown.brief_card import brief_card
 from datasites.console.shown.review_card import review_card
 from datasites.files.log_lines import LineFormatter
 from datasites.sources.class_names import check_class_names
@@ -132,6 +134,7 @@ EVENTS = {
 }
 SHOWN = {
     "card": (review_card, CARD),
+    "brief card": (partial(brief_card, datasite="--name north"), CARD),
     "requests": (tables.request_table, REQUESTS),
     "audit": (tables.audit_table, EVENTS),
     "budget": (tables.budget_table, BUDGET),
@@ -139,6 +142,7 @@ SHOWN = {
     "researchers": (tables.researcher_table, RESEARCHERS),
     "staff": (tables.staff_table, STAFF),
     "limits": (tables.limits_table, LIMITS),
+    "limits change": (tables.limits_change, LIMITS),
 }
 
 

@@ -71,7 +71,7 @@ def test_what_stays_goes_on_from_round_to_round_and_no_byte_of_it_reaches_the_re
     stays = {name: array.shape for name, array in local(plan, first).items()}
     leaves = {name: array.shape for name, array in shared(plan, first).items()}
     for name, request in study.requests.items():
-        shown = " ".join(hospitals[name].admin("show", request.request_id).stdout.split())
+        shown = " ".join(hospitals[name].admin("show", request.request_id, "--all").stdout.split())
         assert SAYS[strategy] in shown and "leave neither in an update nor otherwise" in shown
         hospitals[name].admin("approve", request.request_id)
     parts: dict[str, list[Weights]] = {name: [] for name in study.requests}

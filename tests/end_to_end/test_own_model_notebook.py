@@ -66,7 +66,7 @@ def test_every_cell_runs_and_an_own_network_learns_by_an_own_loss(
         if "plan.submit(" in cell["source"] and not failed:
             for hospital in open_pair.values():
                 (request,) = hospital.admin_json("requests")
-                cards.append(hospital.admin("show", request["id"]).stdout)
+                cards.append(hospital.admin("show", request["id"], "--all").stdout)
                 hospital.admin("approve", request["id"])
 
     notebook = nbformat.read(NOTEBOOK, as_version=4)

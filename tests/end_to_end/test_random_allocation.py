@@ -23,7 +23,7 @@ def test_it_is_approved_run_charged_and_receipted_as_what_it_is(
     assert plan.privacy is not None
     study = Study.submit(federation, plan, tmp_path / "study")
     for name, request in study.requests.items():
-        assert "is in exactly one step" in hospitals[name].admin("show", request.request_id).stdout
+        assert "is in exactly one step" in hospitals[name].admin("show", request.request_id, "--all").stdout
         hospitals[name].admin("approve", request.request_id)
     study.run(hold_out=hold_out, initial_weights=initial_weights(plan.model, 0))
     study.end()

@@ -41,7 +41,7 @@ def test_a_request_is_rehearsed_on_arrival_and_again_when_a_person_asks(
     access = [part for one in hospitals.values() for part in ("--credentials", one.credentials())]
     told = command("-m", "researcher", "status", *access, "--out", tmp_path).stdout
     assert "rehearsed at north: passed, about" in told and "rehearsed at south: passed, about" in told
-    card = north.admin("show", study.requests["north"].request_id).stdout
+    card = north.admin("show", study.requests["north"].request_id, "--all").stdout
     assert "rehearsal" in card and "s a round" in card
 
     assert north.ledger_entries() == entries

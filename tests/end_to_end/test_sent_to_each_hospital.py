@@ -71,7 +71,7 @@ def test_a_hospitals_own_model_is_what_its_released_updates_made_of_the_first_we
     plan = small_plan(federation, study="mr-mtl", rounds=ROUNDS, server=server, **alone)
     study, first = Study.submit(federation, plan, tmp_path / "study"), initial_weights(plan.model, 0)
     for name, request in study.requests.items():
-        shown = hospitals[name].admin("show", request.request_id).stdout
+        shown = hospitals[name].admin("show", request.request_id, "--all").stdout
         assert "Each hospital has a model of its own." in shown and "by 0.5 of the way" in " ".join(shown.split())
         hospitals[name].admin("approve", request.request_id)
     study.run(hold_out=hold_out, initial_weights=first, rounds=1)

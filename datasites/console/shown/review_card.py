@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from rich.console import Group
 
@@ -19,38 +21,57 @@ from policies.graphs.summary import Summary
 from policies.plans.words.statement import HEADING
 from policies.terminal.rich_terminal import PlainPairs, PlainTable, line
 
+SECTIONS = {
+    "against": "What speaks against it",
+    "request": "Request",
+    "statement": HEADING,
+    "researcher": "Who asks",
+    "computed": "What is computed, and what leaves",
+    "cost": "What it costs",
+    "differences": "What differs from what was approved before",
+    "elsewhere": "What other hospitals decided on this plan",
+    "network": "The researcher's own network",
+    "loss": "The researcher's own loss",
+    "channels": "What could leak",
+    "questions": "The five questions",
+    "plan": "The plan in full",
+}
+"""Names of the card's sections, and their headings."""
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 _BAR = 20
-_OF = {"dataset": "dataset", "researcher": "this researcher", "study": "this study"}
+OF = {"dataset": "dataset", "researcher": "this researcher", "study": "this study"}
 _DIFFERS = {"researcher": "researcher's last", "study": "study's last"}
 
 
 def review_card(content: object) -> Group:
     """All that a reviewer needs to decide on one request."""
-    review = read_row(Review, content)
-    parts: list[object] = []
-    for title, rows in (
-        ("What speaks against it", _findings(review)),
-        ("Request", _request(review)),
-        (HEADING, list(review.words.items()) or [("statement", "nothing was said")]),
-        ("Who asks", _who(review)),
-        ("What is computed, and what leaves", _computed(review)),
-        ("What it costs", _cost(review.cost)),
-        ("What differs from what was approved before", _differences(review)),
-        ("What other hospitals decided on this plan", _elsewhere(review)),
-    ):
-        if rows:
-            parts += [line((title, "bold")), _pairs(rows)]
+    return Group(*(part for parts in sections(read_row(Review, content)).values() for part in parts))
+
+
+def sections(review: Review) -> dict[str, list[Any]]:
+    """The card's sections that say something, by the names that `--section` knows, in order; see `SECTIONS`."""
+    rows = {
+        "against": findings(review),
+        "request": _request(review),
+        "statement": list(review.words.items()) or [("statement", "nothing was said")],
+        "researcher": _who(review),
+        "computed": _computed(review),
+        "cost": cost_rows(review.cost),
+        "differences": _differences(review),
+        "elsewhere": elsewhere(review),
+    }
+    parts: dict[str, list[Any]] = {name: [pairs(found)] for name, found in rows.items() if found}
     if review.own_model is not None:
-        parts += [line(("The researcher's own network", "bold")), *_own_model(review.own_model)]
+        parts["network"] = _own_model(review.own_model)
     if review.own_loss is not None:
-        parts += [line(("The researcher's own loss", "bold")), _pairs(_own_loss(review.own_loss))]
+        parts["loss"] = [pairs(_own_loss(review.own_loss))]
     if review.channels:
-        parts += [line(("What could leak", "bold")), _channels(review)]
+        parts["channels"] = [_channels(review)]
     if review.questions:
-        questions = [(one.question, " ".join(answer.text for answer in one.answers)) for one in review.questions]
-        parts += [line(("The five questions", "bold")), _pairs(questions)]
-    parts += [line(("The plan in full", "bold")), _pairs(flat(review.plan))]
-    return Group(*parts)  # type: ignore[arg-type]
+        answered = ((one.question, " ".join(answer.text for answer in one.answers)) for one in review.questions)
+        parts["questions"] = [pairs(answered)]
+    parts["plan"] = [pairs(flat(review.plan))]
+    return {name: [line((SECTIONS[name], "bold")), *found] for name, found in parts.items()}
 
 
 def flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
@@ -64,14 +85,16 @@ def flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]
     return rows
 
 
-def _pairs(rows: Iterable[tuple[str, str]]) -> PlainPairs:
+def pairs(rows: Iterable[tuple[str, str]]) -> PlainPairs:
+    """Names and texts, in which digests are as short as git's."""
     table = PlainPairs()
     for name, value in rows:
-        table.add_row(name, value)
+        table.add_row(name, _DIGEST.sub(r"\1…", value))
     return table
 
 
-def _findings(review: Review) -> list[tuple[str, str]]:
+def findings(review: Review) -> list[tuple[str, str]]:
+    """What speaks against a request, by topic; one row that says that nothing does."""
     found = [(one.topic, one.reason.text) for one in review.findings]
     return [*found, *(("unusual", one.text) for one in review.unusual)] or [("findings", "none")]
 
@@ -107,7 +130,8 @@ def _rehearsal(review: Review) -> list[tuple[str, str]]:
     return [("rehearsal", told), *(("", text) for text in found.traceback.splitlines())]
 
 
-def _elsewhere(review: Review) -> list[tuple[str, str]]:
+def elsewhere(review: Review) -> list[tuple[str, str]]:
+    """What other hospitals have told of their decisions on this plan."""
     return [
         (
             "decided elsewhere",
@@ -145,7 +169,7 @@ def _computed(review: Review) -> list[tuple[str, str]]:
     return rows
 
 
-def _own_model(own_model: Summary) -> list[object]:
+def _own_model(own_model: Summary) -> list[Any]:
     """What an own model is made of: its operators by kind, and its layers in order."""
     kinds = ", ".join(f"{count:,} {name}" for name, count in own_model.kinds.items())
     figures = [
@@ -163,10 +187,10 @@ def _own_model(own_model: Summary) -> list[object]:
     for one in own_model.layers[:MOST_LAYERS]:
         table.add_row(one.name, one.operator, one.makes, f"{one.parameters:,}", f"{one.multiplications:,}")
     left_out = len(own_model.layers) - MOST_LAYERS
-    more = [_pairs([("further layers", f"{left_out:,}, not shown")])] if left_out > 0 else []
+    more = [pairs([("further layers", f"{left_out:,}, not shown")])] if left_out > 0 else []
     further = len(own_model.blocks) - MOST_BOXES
-    not_drawn = [_pairs([("further parts", f"{further:,}, not shown")])] if further > 0 else []
-    return [_pairs(figures), parts, *not_drawn, table, *more]
+    not_drawn = [pairs([("further parts", f"{further:,}, not shown")])] if further > 0 else []
+    return [pairs(figures), parts, *not_drawn, table, *more]
 
 
 def _own_loss(own_loss: LossSummary) -> list[tuple[str, str]]:
@@ -190,11 +214,12 @@ def _nearest(found: Nearest | None) -> str:
     )
 
 
-def _cost(cost: Cost | None) -> list[tuple[str, str]]:
+def cost_rows(cost: Cost | None) -> list[tuple[str, str]]:
+    """What a request costs, with what is left, and what that means for one person."""
     if cost is None:
         return []
     alone = "not private" if cost.epsilon is None else rounded.at_delta(cost.epsilon, cost.delta)
-    rows = [("this request", alone), *((_OF.get(scope.of, scope.of), _bar(scope)) for scope in cost.scopes)]
+    rows = [("this request", alone), *((OF.get(scope.of, scope.of), bar(scope)) for scope in cost.scopes)]
     if cost.studies_left is not None:
         least = "at least " if cost.studies_left_is_least else ""
         rows.append(("such studies left", f"{least}{cost.studies_left} after this one"))
@@ -209,7 +234,7 @@ def _cost(cost: Cost | None) -> list[tuple[str, str]]:
     return rows
 
 
-def _bar(scope: Scope) -> str:
+def bar(scope: Scope) -> str:
     """Before, this one and what is left of a limit: `####====....`, rounded up, with the figures beside it."""
     most = max(scope.limit, 1e-9)
     before = min(math.ceil(_BAR * min(scope.before / most, 1.0)), _BAR)
@@ -234,5 +259,5 @@ def _channels(review: Review) -> PlainPairs:
     for one in review.channels:
         pairs.add_row(one.channel, one.risk.text)
         for name, text in (("check", one.check), ("evidence", one.evidence), ("what bounds it", one.bound)):
-            pairs.add_row(f"  {name}", text.text)
+            pairs.add_row(f"  {name}", _DIGEST.sub(r"\1…", text.text))
     return pairs

@@ -142,12 +142,22 @@ def budget_table(rows: object) -> Group:
 
 
 def limits_table(content: object) -> Group:
-    """One line a limit; before that what a change does, and after it what is proposed."""
+    """One line a limit, and after that what is proposed."""
     answer = read_row(LimitsAnswer, content)
     table = PlainTable("limit", "value")
     for name, value in answer.limits.items():
         table.add_row(name, value)
-    told: list[Any] = [] if not answer.changes else [_changes(answer.changes)]
+    told: list[Any] = []
+    for one in answer.proposals:
+        behind = ", ".join((one.by, *one.confirmed))
+        told += [line(f"Proposal {one.id} of {behind}, until {one.expires}: {one.reason}"), *_changes(one.changes)]
+    return Group(*told, table)
+
+
+def limits_change(content: object) -> Group:
+    """What a call has changed or proposed of the limits, one below the other; `limits` alone tells them all."""
+    answer = read_row(LimitsAnswer, content)
+    told = _changes(answer.changes) or [line("Nothing changes: the limits are so already.")]
     if answer.proposal:
         told.append(
             line(
@@ -155,17 +165,14 @@ def limits_table(content: object) -> Group:
                 f"stand behind it. Another of them confirms it: limits confirm {answer.proposal}."
             )
         )
-    for one in answer.proposals:
-        behind = ", ".join((one.by, *one.confirmed))
-        told += [line(f"Proposal {one.id} of {behind}, until {one.expires}: {one.reason}"), _changes(one.changes)]
-    return Group(*told, table) if told else Group(table)
+    return Group(*told)
 
 
-def _changes(changes: tuple[LimitChange, ...]) -> PlainTable:
-    table = PlainTable("limit", "before", "after", "", "what that means")
-    for one in changes:
-        table.add_row(one.name, one.before, one.after, "allows more" if one.allows_more else "", one.means)
-    return table
+def _changes(changes: tuple[LimitChange, ...]) -> list[Any]:
+    return [
+        line(f"{one.name}: {one.before} → {one.after}{', which allows more' if one.allows_more else ''}. {one.means}")
+        for one in changes
+    ]
 
 
 def run_table(content: object) -> Group:

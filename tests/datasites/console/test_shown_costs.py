@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datasites.console.shown.review_card import _bar
-from datasites.console.shown.tables import budget_table, request_table, run_table
+from datasites.console.shown.review_card import bar
+from datasites.console.shown.tables import budget_table, limits_change, request_table, run_table
 from datasites.review.review import Scope
 from policies.terminal.rich_terminal import PlainConsole
 
 
 def test_a_cost_is_rounded_up_beside_its_bar_as_everywhere_else() -> None:
-    assert _bar(Scope("dataset", 0.0, 3.1218, 8.0)).endswith(" 0.00 before, 3.13 after, of 8.00")
+    assert bar(Scope("dataset", 0.0, 3.1218, 8.0)).endswith(" 0.00 before, 3.13 after, of 8.00")
 
 
 def test_a_request_shows_its_cost_rounded_up_and_what_kind_it_is_at_eighty_columns() -> None:
@@ -46,3 +46,17 @@ def test_a_budget_of_several_studies_says_that_their_costs_compose() -> None:
         console = PlainConsole(record=True, width=200)
         console.print(budget_table([{**row, "studies": studies}]))
         assert ("less than the sum of their costs" in console.export_text()) is told
+
+
+def test_a_change_of_limits_tells_what_changed_and_nothing_else() -> None:
+    change = {"name": "max_rounds", "before": "500", "after": "400", "allows_more": False, "means": "Fewer rounds."}
+    answer = {"limits": {"epsilon": "8.0"}, "changes": [change], "proposal": "", "people_needed": 1, "proposals": []}
+    for changes, told in (([change], "max_rounds: 500 → 400. Fewer rounds."), ([], "Nothing changes")):
+        console = PlainConsole(record=True, width=80)
+        console.print(limits_change({**answer, "changes": changes}))
+        shown = console.export_text()
+        assert shown.startswith(told) and "epsilon" not in shown
+    console = PlainConsole(record=True, width=200)
+    console.print(limits_change({**answer, "changes": [{**change, "allows_more": True}], "proposal": "ab"}))
+    proposed = console.export_text()
+    assert "which allows more" in proposed and "limits confirm ab" in proposed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +15,18 @@ from rich.console import Console
 from support.hostile_texts import HOSTILE, raw_in
 from support.reviewed import BOB, MODEL, ON_FEATURES, PLAN, PRIVACY, Reviewed, reviewed_datasite
 
+from datasites.cli.requests import _SECTIONS
 from datasites.console.answers import read_row
-from datasites.console.shown.review_card import review_card
+from datasites.console.shown.brief_card import brief_card, section_of_card
+from datasites.console.shown.review_card import SECTIONS, review_card
 from datasites.review.review import Review
 from policies.answers.plain_values import to_plain
+from policies.errors import ConfigError
 from policies.plans.kinds import Plan
 from policies.plans.releases import EvaluationPlan, GramPlan, ReleaseSpec, StatisticsPlan
 from policies.plans.training import ModelSpec
 from policies.plans.words.statement import Statement
+from policies.terminal.rich_terminal import PlainConsole
 
 RELEASES = ReleaseSpec(20.0, 1e-5, "picture")
 BY_PATIENT = replace(PRIVACY, unit="patient")
@@ -171,8 +176,21 @@ def test_every_sentence_of_a_review_reads_and_comes_back_from_json(datasite: Rev
     Console(file=stream, width=400).print(review_card(plain))
     told = stream.getvalue()
     assert "{" not in told.split("The plan in full")[0]
-    assert review.digest in told
-    assert all(one.reason.text in " ".join(told.split()) for one in review.findings)
+    assert f"{review.digest[:12]}…" in told and review.digest not in told, "which JSON has in full"
+    reasons = [re.sub(r"([0-9a-f]{12})[0-9a-f]{52}", r"\1…", one.reason.text) for one in review.findings]
+    brief = PlainConsole(record=True, width=80)
+    brief.print(brief_card(plain, datasite="--name hospital_a"))
+    begins = brief.export_text()
+    assert all(one in " ".join(begins.split()) for one in reasons)
+    assert review.findings or len(begins.splitlines()) <= 23, "it is seen at once, with the prompt below it"
+    assert f"python -m datasites approve {review.id[:8]} --name hospital_a" in begins and "at delta" in begins
+    with pytest.raises(ConfigError, match=r"has no section elsewhere. It has against, request"):
+        section_of_card(plain, section="elsewhere")
+    assert set(_SECTIONS) == set(SECTIONS), "the names that the option takes"
+    one_alone = PlainConsole(record=True, width=80)
+    one_alone.print(section_of_card(plain, section="plan"))
+    assert one_alone.export_text().startswith("The plan in full")
+    assert all(one in " ".join(told.split()) for one in reasons)
     assert told.index("What speaks against it") < told.index("What it costs") < told.index("The plan in full")
 
 
