@@ -36,7 +36,8 @@ for folder, folders, files in os.walk("/"):
             found["open to everybody"].append(path)
         if 10001 in (status.st_uid, status.st_gid):
             found["the account's"].append(path)
-        if re.match("/(var/(cache|log|lib/apt/lists)|root/.cache|tmp)/", path) and stat.S_ISREG(status.st_mode):
+        kept = stat.S_ISREG(status.st_mode) and status.st_size
+        if kept and re.match("/(var/(cache|log|lib/apt/lists)|root/.cache|tmp)/", path):
             found["left"].append(path)
 wanted = ("gcc", "cc", "c++", "clang", "ld", "as", "make", "protoc", "pip", "pip3", "uv")
 found["tools"] = [one for one in wanted if shutil.which(one)] + ["pip"] * bool(importlib.util.find_spec("pip"))
