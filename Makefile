@@ -148,8 +148,8 @@ bench-simulation: setup simulation ## 200 made-up hospitals beside bare calls of
 	$(BIN)/uv pip install --quiet --python $(FLOWER)/bin/python -r tests/benchmarks/flower.txt
 	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/benchmarks/simulation.py $(ARGS)
 
-bench-few-rounds: setup ## accuracy of studies in 1, 9 and 20 rounds beside today's 100, into out/bench (ARGS="--seeds 1 --epsilons 8")
-	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/few_rounds.py $(ARGS)
+bench-few-rounds: setup ## accuracy of studies in 1, 9 and 20 rounds beside today's 100, or with --sockets their wall clock at four datasites, into out/bench (ARGS="--seeds 1 --epsilons 8")
+	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/benchmarks/few_rounds.py $(ARGS)
 
 bench-commands: setup ## processor seconds and wall of every everyday command, and of each help, into out/bench (ARGS="--beside ../earlier --turns 1")
 	$(BIN)/python tests/benchmarks/commands.py $(ARGS)

@@ -1,4 +1,4 @@
-"""Features of a store's pictures, computed once by a frozen public backbone and kept beside them.
+"""Features of a store's pictures, computed once by a frozen public backbone or by scattering, and kept beside them.
 
 They are as private as the pictures: nothing of them crosses the boundary but what training with noise releases. The
 hospital's own people compute them; a run reads them and can write nothing.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from datasites.assets.manifest import StoreManifest
 from datasites.assets.store import open_array, open_store
 from datasites.files.private_folder import only_writer, write_folder
-from policies.errors import DataError, LimitExceeded, PlanError, StoreBroken
-from policies.plans.features import FeatureSpec
+from policies.errors import ConfigError, DataError, LimitExceeded, PlanError, StoreBroken
+from policies.plans.features import KeptSpec, ScatteringSpec, kept_spec
 from policies.plans.kinds import Plan
-from policies.plans.model_options import check_features
+from policies.plans.model_options import check_features, scattering_of
 from policies.plans.plan_json import canonical_json
+from policies.plans.releases import StatisticsPlan
 
 FOLDER = "features"
 ARRAY, RECORD = "features.npy", "features.json"
@@ -41,42 +42,55 @@ class _Record:
     sha256: str
 
 
-def compute_features(store_folder: Path, spec: FeatureSpec, weights: Path) -> Path:
+def compute_features(store_folder: Path, spec: KeptSpec, weights: Path | None = None) -> Path:
     """Computes a store's features, or finds them there; returns their folder.
 
     Guarantees:
         They appear whole or not at all, in files that only the datasite's account can read. Each picture's features
-        follow from its own bytes and the public weights alone: see
-        `datasites.training.models.public.backbone.features_of`.
+        follow from its own bytes and public numbers alone: see
+        `datasites.training.models.public.backbone.features_of` and
+        `datasites.training.models.scattering_linear.features_of`.
 
     Args:
         store_folder: The store's folder.
         spec: Which features.
-        weights: File with the backbone's public weights, of the SHA-256 that `spec` names.
+        weights: File with the backbone's public weights, of the SHA-256 that `spec` names; None for scattering.
 
     Raises:
-        ConfigError: The file cannot be read or has another digest.
-        InputRefused: The weights are not the backbone's.
+        ConfigError: The file is missing, cannot be read or has another digest.
+        InputRefused: The weights are not the backbone's, or the pictures have other channels.
+        PlanError: The transform does not take pictures of this size.
         StoreBroken: The store, or features that are there, are damaged.
         DataError: The features cannot be written.
     """
-    from datasites.training.models.public.backbone import features_of, load_backbone
-    from datasites.training.models.public.public_weights import read_public_weights
-
     store = open_store(store_folder)
     folder = _folder(store_folder, spec)
     if folder.exists():
         open_features(store_folder, spec, store.manifest)
         return folder
-    network = load_backbone(spec, read_public_weights(weights, sha256=spec.weights_sha256))
     found = np.empty((len(store.images), spec.width), dtype=np.float32)
-    for rows, values in features_of(network, spec, store.images):
+    for rows, values in _computed(spec, weights, store.images):
         found[rows] = values
     _write(folder, spec, store.manifest, found)
     return folder
 
 
-def draw_features(store_folder: Path, spec: FeatureSpec, *, seed: int = 0) -> Path:
+def _computed(
+    spec: KeptSpec, weights: Path | None, images: NDArray[np.uint8]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    if isinstance(spec, ScatteringSpec):
+        from datasites.training.models import scattering_linear
+
+        return scattering_linear.features_of(spec, images)
+    from datasites.training.models.public import backbone, public_weights
+
+    if weights is None:
+        raise ConfigError(f"Features of {spec.backbone!r} need its public weights: --weights and --weights_sha256.")
+    network = backbone.load_backbone(spec, public_weights.read_public_weights(weights, sha256=spec.weights_sha256))
+    return backbone.features_of(network, spec, images)
+
+
+def draw_features(store_folder: Path, spec: KeptSpec, *, seed: int = 0) -> Path:
     """Draws features at random for a store of pictures that show nobody; returns their folder."""
     manifest = open_store(store_folder).manifest
     drawn = np.random.default_rng(seed).standard_normal((manifest.num_pictures, spec.width), dtype=np.float32)
@@ -85,7 +99,7 @@ def draw_features(store_folder: Path, spec: FeatureSpec, *, seed: int = 0) -> Pa
     return folder
 
 
-def _write(folder: Path, spec: FeatureSpec, manifest: StoreManifest, found: NDArray[np.float32]) -> None:
+def _write(folder: Path, spec: KeptSpec, manifest: StoreManifest, found: NDArray[np.float32]) -> None:
     record = _Record(asdict(spec), manifest.fingerprint, manifest.rows_digest, _digest(found))
     files: dict[str, Callable[[BinaryIO], object]] = {
         ARRAY: partial(np.lib.format.write_array, array=found, allow_pickle=False),
@@ -102,7 +116,7 @@ def _write(folder: Path, spec: FeatureSpec, manifest: StoreManifest, found: NDAr
         ) from error
 
 
-def open_features(store_folder: Path, spec: FeatureSpec, manifest: StoreManifest) -> NDArray[np.float32]:
+def open_features(store_folder: Path, spec: KeptSpec, manifest: StoreManifest) -> NDArray[np.float32]:
     """Opens a store's features, float32, (N, width), memory-mapped, read-only, after reading all of them once.
 
     Raises:
@@ -122,7 +136,7 @@ def open_features(store_folder: Path, spec: FeatureSpec, manifest: StoreManifest
     return array
 
 
-def kept_features(store_folder: Path) -> tuple[FeatureSpec, ...]:
+def kept_features(store_folder: Path) -> tuple[KeptSpec, ...]:
     """Which features stand beside a store, by what their records say; `open_features` tells whether they are sound.
 
     Raises:
@@ -130,8 +144,8 @@ def kept_features(store_folder: Path) -> tuple[FeatureSpec, ...]:
     """
     records = sorted((store_folder / FOLDER).glob(f"[!.]*/{RECORD}"))
     try:
-        return tuple(FeatureSpec(**json.loads(path.read_text(encoding="ascii"))["features"]) for path in records)
-    except (OSError, ValueError, KeyError, TypeError, PlanError) as error:
+        return tuple(kept_spec(json.loads(path.read_text(encoding="ascii"))["features"]) for path in records)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, PlanError) as error:
         raise StoreBroken(_BROKEN, private=f"{store_folder / FOLDER}: {error}") from error
 
 
@@ -143,17 +157,37 @@ def check_there(plan: Plan, store_folder: Path) -> None:
         LimitExceeded: They are not there; which ones are is public, being the hospital's choice and no picture's.
     """
     spec = check_features(plan)
-    if spec is None or (_folder(store_folder, spec) / RECORD).is_file():
+    if spec is None or _stand(store_folder, spec):
         return
     there = sorted(path.parent.name for path in (store_folder / FOLDER).glob(f"[!.]*/{RECORD}"))
     raise LimitExceeded(
-        f"The hospital has no features {spec.key} of this dataset: {spec.backbone} with weights "
-        f"{spec.weights_sha256[:16]}..., {spec.input_size} pixels, {spec.normalisation}. It has "
+        f"The hospital has no features {spec.key} of this dataset: {spec.told}. It has "
         f"{', '.join(there) or 'none'}. Ask the hospital to compute them with 'python -m datasites features'."
     )
 
 
-def _folder(store_folder: Path, spec: FeatureSpec) -> Path:
+def reading_kept(plan: Plan, store_folder: Path) -> Plan:
+    """The plan as a run takes it: on the scattering features that stand beside the store, where its model reads such.
+
+    Guarantees:
+        Shapes and names of all that comes in and leaves, privacy and every other setting are the plan's. Only what
+        stands there decides, which is the hospital's choice and no picture's.
+
+    Args:
+        plan: As it was approved.
+        store_folder: Of the dataset's version that it runs on.
+    """
+    spec = scattering_of(plan)
+    if spec is None or isinstance(plan, StatisticsPlan) or not _stand(store_folder, spec):
+        return plan
+    return replace(plan, model=spec.head(plan.model))
+
+
+def _stand(store_folder: Path, spec: KeptSpec) -> bool:
+    return (_folder(store_folder, spec) / RECORD).is_file()
+
+
+def _folder(store_folder: Path, spec: KeptSpec) -> Path:
     return store_folder / FOLDER / spec.key
 
 

@@ -128,26 +128,48 @@ def _agreed(yes: bool, named: bool) -> bool:
 
 
 def features(
-    chosen: Chosen, *, backbone: str, weights: Path, weights_sha256: str, input_size: int, normalisation: str
+    chosen: Chosen,
+    *,
+    backbone: str,
+    weights: Path | None,
+    weights_sha256: str | None,
+    input_size: int | None,
+    normalisation: str | None,
 ) -> None:
-    """Computes features of the dataset's pictures with a frozen public network, once, for studies that train a head."""
+    """Computes features of the dataset's pictures once, by a public network or by scattering, for studies of a head."""
     from datasites.assets.dataset_version import newest_version
     from datasites.assets.features import compute_features
     from datasites.config import DatasiteConfig
     from datasites.state.kept_books import open_audit
     from datasites.state.version import check_version
-    from policies.plans.features import FeatureSpec
+    from policies.plans import features as known
 
     os.umask(0o077)
     state = chosen_state(chosen)
     check_version(state.path)
-    spec = FeatureSpec(backbone, weights_sha256, input_size, normalisation)
-    name = DatasiteConfig.from_toml(state.config).dataset.name
-    folder = compute_features(newest_version(state.store, name).folder, spec, weights)
-    open_audit(state).write("features computed", features=spec.key, weights=spec.weights_sha256)
-    told = " ".join(f"--model_option {name}={value}" for name, value in spec.options.items())
-    answer = {"folder": str(folder), "options": dict(spec.options)}
-    tell(chosen, answer, f"{folder} holds them. Researchers name them with: --model features {told}")
+    version = newest_version(state.store, DatasiteConfig.from_toml(state.config).dataset.name)
+    if backbone == known.SCATTERING_BACKBONE:
+        if any(one is not None for one in (weights, weights_sha256, normalisation)):
+            raise ConfigError(
+                "Scattering has no weights and one normalisation. Leave out --weights, --weights_sha256 and "
+                "--normalisation."
+            )
+        size = known.SCATTERING_SIZE if input_size is None else input_size
+        kept = known.ScatteringSpec(size, version.manifest.image_shape[2])
+        folder = compute_features(version.folder, kept)
+        open_audit(state).write("features computed", features=kept.key, weights="")
+        options = {} if size == known.SCATTERING_SIZE else {"size": size}
+        model, told = known.SCATTERING_MODEL, "Runs without augmentation read them where researchers give"
+    else:
+        if weights is None or weights_sha256 is None:
+            raise ConfigError(f"Features of {backbone!r} need its public weights: give --weights and --weights_sha256.")
+        size = 224 if input_size is None else input_size
+        spec = known.FeatureSpec(backbone, weights_sha256, size, normalisation or "imagenet")
+        folder = compute_features(version.folder, spec, weights)
+        open_audit(state).write("features computed", features=spec.key, weights=spec.weights_sha256)
+        options, model, told = dict(spec.options), known.FEATURES_MODEL, "Researchers name them with"
+    words = " ".join([f"--model {model}", *(f"--model_option {name}={value}" for name, value in options.items())])
+    tell(chosen, {"folder": str(folder), "model": model, "options": options}, f"{folder} holds them. {told}: {words}")
 
 
 def add_commands(commands: HospitalCommands) -> None:
@@ -191,13 +213,14 @@ def _settings() -> list[click.Parameter]:
 
 
 def _features() -> list[click.Parameter]:
-    from policies.plans.features import BACKBONES, NORMALISATIONS
+    from policies.plans.features import BACKBONES, NORMALISATIONS, SCATTERING_BACKBONE
 
-    made_with = "of pictures, as the weights were made with"
+    networks = "the network, as timm names it; or scattering, which needs no weights"
+    made_with = "of pictures, as the weights were made with; imagenet if not given"
     return [
-        option("--backbone", "the network, as timm names it", choices=sorted(BACKBONES), required=True),
-        option("--weights", "its public weights", kind=path, value="FILE", required=True),
-        option("--weights_sha256", "of that file, as its publisher states", value="HEX", required=True),
-        option("--input_size", "side that pictures are resized to", kind=int, default=224),
-        option("--normalisation", made_with, choices=sorted(NORMALISATIONS), default="imagenet"),
+        option("--backbone", networks, choices=sorted((*BACKBONES, SCATTERING_BACKBONE)), required=True),
+        option("--weights", "its public weights", kind=path, value="FILE"),
+        option("--weights_sha256", "of that file, as its publisher states", value="HEX"),
+        option("--input_size", "side that pictures are resized to; 224, of scattering 32, if not given", kind=int),
+        option("--normalisation", made_with, choices=sorted(NORMALISATIONS)),
     ]

@@ -49,7 +49,7 @@ class Canaries:
         approval = self._approved_now(run.request_id)
         if (approval.request_id, approval.account) != (run.request_id, run.account):
             raise RequestAltered("What would run is not what the hospital approved. Submit the plan again.")
-        asked = Asked(_two_steps(approval.plan), approval.published.manifest.public, approval.inputs, approval.outputs)
+        asked = Asked.of(_two_steps(approval.plan), approval.published, approval.inputs, approval.outputs)
         self._rounds.run(asked, gpus, Seen(), given_up=given_up, name=run.id)
 
 

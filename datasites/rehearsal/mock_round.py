@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import numpy as np
 
-from datasites.assets.features import draw_features, kept_features
+from datasites.assets.features import draw_features, kept_features, reading_kept
 from datasites.assets.mock_store import mock_bytes, write_mock_store
+from datasites.assets.published import PublishedDataset
 from datasites.assets.store import PictureStore, open_store
 from datasites.rehearsal.estimate import Measured, shortened
 from datasites.runs.enclosure import Enclosure
@@ -45,7 +46,7 @@ class Asked:
     """What is rehearsed: nothing of the private dataset but its public schema.
 
     Attributes:
-        plan: As it was submitted.
+        plan: As a run takes it.
         schema: Of the dataset that it names.
         inputs: Names and shapes of the arrays that a round takes in.
         outputs: Of those that it lets out.
@@ -55,6 +56,11 @@ class Asked:
     schema: DatasetSchema
     inputs: Shapes
     outputs: Shapes
+
+    @classmethod
+    def of(cls, plan: Plan, dataset: PublishedDataset, inputs: Shapes, outputs: Shapes) -> Self:
+        """A plan as a run on this dataset would take it: on kept scattering features where these are there."""
+        return cls(reading_kept(plan, dataset.store), dataset.manifest.public, inputs, outputs)
 
 
 @dataclass

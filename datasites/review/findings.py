@@ -181,7 +181,7 @@ def _weights(checked: CanonicalRequest, standing: Standing) -> Iterator[Sentence
     spec = None if isinstance(plan, StatisticsPlan) else FeatureSpec.of(plan.model)
     if spec is None:
         return
-    known = {one.weights_sha256 for one in kept_features(checked.dataset.store)}
+    known = {one.weights_sha256 for one in kept_features(checked.dataset.store) if isinstance(one, FeatureSpec)}
     for request_id in standing.held:
         earlier = standing.approved(request_id)
         before = FeatureSpec.of(earlier.model) if earlier and earlier.model else None

@@ -149,7 +149,7 @@ class Runs:
         """What a request asks for, without anything of the pictures that it would run on."""
         request = self._open_request(request_id)
         shapes = self._books.calculator.shapes(request.plan)
-        return Asked(request.plan, request.dataset.manifest.public, shapes.inputs, shapes.outputs)
+        return Asked.of(request.plan, request.dataset, shapes.inputs, shapes.outputs)
 
     def start(self) -> None:
         """Begins to run what is queued, to remove what has expired, and to rehearse what waits for that."""

@@ -1,13 +1,15 @@
-"""Features of a frozen public backbone: what a plan says of them, and all that crosses the boundary about them.
+"""Features of pictures, which a hospital computes once and keeps: what a plan says of them, and no more crosses.
 
-A hospital computes them once with a public network whose weights are named by their digest, and keeps them beside its
-pictures. They are as private as the pictures; a plan trains a head on them and names what they must be.
+They come of a frozen public network whose weights are named by their digest, or of the scattering transform, which has
+none. Kept, they are as private as the pictures. A plan of model `features` trains a head on them and names what they
+must be; one of `scattering_linear` names a transform, and a hospital reads what it keeps of that or computes it anew.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Self
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 from policies import validate
 from policies.errors import PlanError
@@ -28,6 +30,11 @@ BACKBONES = {
 SCATTERING_MODEL = "scattering_linear"
 SCATTERING_WIDTH = 235
 """How many scattering features each channel of a picture becomes."""
+SCATTERING_SIZE = 32
+"""Side in pixels to which pictures are scaled before the transform, where a plan names no other."""
+SCATTERING_BACKBONE = "scattering"
+SCATTERING_VERSION = 1
+"""Of the transform with its reference pictures: one more whenever features come to mean anything else."""
 # How bytes became numbers where weights were made: mean and standard deviation of (byte / 255), by channel.
 NORMALISATIONS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -66,6 +73,11 @@ class FeatureSpec:
         """
         if model.name != FEATURES_MODEL:
             return None
+        if model.options.get("backbone") == SCATTERING_BACKBONE:
+            raise PlanError(
+                "Scattering features are asked for by model 'scattering_linear': a hospital that keeps them reads them "
+                "there, any other computes them. Name that model."
+            )
         known = ("backbone", "input_size", "normalisation", "weights_sha256")
         if unknown := sorted(set(model.options) - set(known)):
             raise PlanError(f"Model {model.name!r} has no option {unknown[0]!r}; it takes {', '.join(known)}.")
@@ -92,6 +104,79 @@ class FeatureSpec:
         """The options of a model that reads them."""
         return asdict(self)
 
+    @property
+    def told(self) -> str:
+        """All of it in words."""
+        digest = f"{self.weights_sha256[:16]}..."
+        return f"{self.backbone} with weights {digest}, {self.input_size} pixels, {self.normalisation}"
+
+
+@dataclass(frozen=True)
+class ScatteringSpec:
+    """Which scattering features a hospital keeps. No plan names one: a hospital reads what it keeps, or computes it.
+
+    Attributes:
+        input_size: Side in pixels to which pictures are scaled before the transform.
+        channels: Of the pictures.
+        version: Of the transform. It stands for its numbers, which are public code and drawn pictures: these differ in
+            their last bits from processor to processor, so a digest of them would name a machine.
+        backbone: Always `SCATTERING_BACKBONE`, in the place of a network's name.
+    """
+
+    input_size: int
+    channels: int
+    version: int = SCATTERING_VERSION
+    backbone: str = SCATTERING_BACKBONE
+
+    def __post_init__(self) -> None:
+        validate.integer("input_size", self.input_size, low=24, high=128)
+        validate.integer("channels", self.channels, low=1, high=4)
+        validate.integer("version", self.version, low=1, high=1000)
+        validate.choice("backbone", self.backbone, (SCATTERING_BACKBONE,))
+
+    @property
+    def width(self) -> int:
+        """How many numbers there are for each picture."""
+        return SCATTERING_WIDTH * self.channels
+
+    @property
+    def key(self) -> str:
+        """Names these features; another value of any attribute gives another."""
+        return f"{self.backbone}-{sha256_text(canonical_json(asdict(self)))[:16]}"
+
+    @property
+    def told(self) -> str:
+        """All of it in words."""
+        return f"scattering of {self.input_size} pixels and {self.channels} channels, version {self.version}"
+
+    def head(self, model: ModelSpec) -> ModelSpec:
+        """The head of a `scattering_linear` alone, with the same parameters: what a run trains on kept features."""
+        return replace(model, name=FEATURES_MODEL, options=asdict(self))
+
+
+KeptSpec = FeatureSpec | ScatteringSpec
+
+
+def kept_spec(values: Mapping[str, Any]) -> KeptSpec:
+    """Which features these attributes name, as `dataclasses.asdict` wrote them.
+
+    Raises:
+        PlanError: A value out of range.
+        TypeError: An attribute is missing, or there is none of that name.
+    """
+    return (ScatteringSpec if values.get("backbone") == SCATTERING_BACKBONE else FeatureSpec)(**values)
+
+
+def features_read(model: ModelSpec) -> KeptSpec | None:
+    """Which kept features a model's run reads instead of pictures; None where it reads the pictures themselves.
+
+    Raises:
+        PlanError: An option of the features that cannot be.
+    """
+    if model.name == FEATURES_MODEL and model.options.get("backbone") == SCATTERING_BACKBONE:
+        return kept_spec(model.options)
+    return FeatureSpec.of(model)
+
 
 def width_of(model: ModelSpec) -> int | None:
     """How many features the linear head of a model reads; None of a model that is no head on features.
@@ -101,5 +186,5 @@ def width_of(model: ModelSpec) -> int | None:
     """
     if model.name == SCATTERING_MODEL:
         return SCATTERING_WIDTH * model.image_shape[2]
-    reads = FeatureSpec.of(model)
+    reads = features_read(model)
     return None if reads is None else reads.width

@@ -13,7 +13,15 @@ from typing import Any
 
 from policies import validate
 from policies.errors import PlanError
-from policies.plans.features import FEATURES_MODEL, FeatureSpec
+from policies.plans.features import (
+    FEATURES_MODEL,
+    SCATTERING_MODEL,
+    SCATTERING_SIZE,
+    FeatureSpec,
+    KeptSpec,
+    ScatteringSpec,
+    features_read,
+)
 from policies.plans.kinds import Plan
 from policies.plans.model_spec import GRAPH_MODEL, ModelSpec
 from policies.plans.releases import StatisticsPlan
@@ -86,7 +94,7 @@ PICTURE_MODELS: Mapping[str, Mapping[str, Option]] = {
     "mobilenet_v3_small": _MOBILENET,
     "resnet18": _RESNET,
     "resnet50": _RESNET,
-    "scattering_linear": {"size": Whole(32, 24, 128, step=8)},
+    "scattering_linear": {"size": Whole(SCATTERING_SIZE, 24, 128, step=8)},
     "small_cnn": {"activation": Choice("tanh", ("tanh", "relu")), "width": Whole(16, 4, 256, step=4)},
     "vit_small": {
         "patch_size": Whole(0, 0, 32),
@@ -121,7 +129,7 @@ def check_options(model: ModelSpec) -> None:
         options_of(model)
 
 
-def check_features(plan: Plan) -> FeatureSpec | None:
+def check_features(plan: Plan) -> KeptSpec | None:
     """What the plan's model reads instead of pictures, if it reads features.
 
     Raises:
@@ -129,13 +137,25 @@ def check_features(plan: Plan) -> FeatureSpec | None:
     """
     if isinstance(plan, StatisticsPlan):
         return None
-    spec = FeatureSpec.of(plan.model)
+    spec = features_read(plan.model)
     if spec is not None and isinstance(plan, TrainingPlan) and plan.augmentation != "none":
         raise PlanError(
             f"Features are computed once, from pictures as they are: augmentation must be 'none', got "
             f"{plan.augmentation!r}."
         )
     return spec
+
+
+def scattering_of(plan: Plan) -> ScatteringSpec | None:
+    """Which scattering features a hospital may keep for a plan; None where the plan's model reads no such features.
+
+    None too where pictures are changed at random: what is kept is of pictures as they are.
+    """
+    if isinstance(plan, StatisticsPlan) or plan.model.name != SCATTERING_MODEL:
+        return None
+    if isinstance(plan, TrainingPlan) and plan.augmentation != "none":
+        return None
+    return ScatteringSpec(options_of(plan.model)["size"], plan.model.image_shape[2])
 
 
 def options_of(model: ModelSpec) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from accuracy import DATA, DELTA, REAL, held_back, hospitals_of, load, plan_for, remember_features
+from few_rounds_sockets import KINDS, measure
 from numpy.typing import NDArray
 
 from datasites.training.evaluation import predict
@@ -147,11 +148,19 @@ def main() -> int:
     parser.add_argument("--unit", default="picture", choices=("picture", "patient"), help="whom epsilon protects")
     parser.add_argument("--validation", action="store_true", help="judge on a part of train.npz, not on test.npz")
     parser.add_argument("--anew", action="store_true", help="compute features in each step, as hospitals do")
+    parser.add_argument("--sockets", action="store_true", help="wall clock of studies at four datasites, instead")
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS, help="of studies with --sockets")
+    parser.add_argument("--most_rounds", type=int, help="break a study of recipe auto off after these, with --sockets")
     parser.add_argument("--samplings", nargs="+", default=[], choices=SAMPLINGS, help="of recipe auto in whole epochs")
     options = parser.parse_args()
     if missing := [name for name in options.datasets if not (DATA / name / "train.npz").exists()]:
         print(f"No pictures: {', '.join(missing)} should be in {DATA}. Set WANWU_REAL_DATA to their folder.")
         return 2
+    if options.sockets:
+        measure(
+            DATA / "rbc_chula", options.out.with_name("few_rounds_sockets.json"), options.kinds, options.most_rounds
+        )
+        return 0
     torch.set_num_threads(1)
     if not options.anew:
         remember_features()

@@ -103,3 +103,50 @@ def test_features_that_are_gone_stop_a_run_and_cost_nothing(
             )
         assert north.ledger_entries() == spent
         array.write_bytes(kept)
+
+
+def test_a_hospital_that_keeps_scattering_features_trains_beside_one_that_does_not(
+    pair: dict[str, Hospital], tmp_path: Path
+) -> None:
+    from datasites.training.models import initial_weights
+    from policies.plans.releases import GramPlan
+    from researcher.counts.releases import CountRequest
+    from researcher.hospitals.federation import Federation
+    from researcher.planning.planning import StudySettings, make_plan
+    from researcher.studies.retry_policy import RetryPolicy
+    from researcher.studies.study import Study
+
+    north = pair["north"]
+    refused = north.admin("features", "--backbone", "scattering", "--normalisation", "half", check=False)
+    assert "Leave out --weights" in refused.stdout + refused.stderr
+    told = north.admin("features", "--backbone", "scattering").stdout
+    assert "--model scattering_linear" in told
+    computed = north.events("features computed")[-1]
+    assert computed["features"].startswith("scattering-")
+    findings = json.loads(north.admin("doctor", "--json", check=False).stdout)
+    told = [one["text"] for one in findings if one["check"] == "features" and one["level"] == "ok"]
+    assert any(computed["features"] in one for one in told)
+    with Federation.connect([hospital.credentials() for hospital in pair.values()]) as federation:
+        settings = StudySettings(study="kept", model="scattering_linear", num_rounds=2, noise_multiplier=12.0)
+        plan = make_plan(settings, federation.datasets())
+        study = Study.submit(federation, plan, tmp_path / "study")
+        gram = GramPlan("kept", plan.dataset, plan.model, ReleaseSpec(40.0, 1e-5))
+        request = CountRequest.submit(federation, gram, tmp_path / "gram")
+        for one in (study, request):
+            for name, sent in one.requests.items():
+                pair[name].admin("approve", sent.request_id)
+        arrays = request.collect({}).arrays
+        assert {name: array.shape for name, array in arrays["north"].items()} == gram.outputs
+        assert sorted(arrays) == ["north", "south"]
+
+        spent, array = north.ledger_entries(), next((north.state / "store").rglob("scattering-*/features.npy"))
+        kept = array.read_bytes()
+        array.write_bytes(kept[:-4] + b"\0\0\0\1")
+        weights = initial_weights(plan.model, 0)
+        with pytest.raises(WanwuError, match="got 1 update"):
+            study.run(initial_weights=weights, min_clients=2, retry_policy=RetryPolicy(attempts=1))
+        assert north.ledger_entries() == spent  # it reads them, and what was changed costs nothing
+        array.write_bytes(kept)
+        state, history = study.run(initial_weights=weights, min_clients=2)
+        assert [len(record.datasites) for record in history.records] == [2, 2]
+        assert set(state.weights) == {"head.weight", "head.bias"}

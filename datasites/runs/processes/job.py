@@ -17,13 +17,13 @@ class Job:
     """What a runner is told: paths and the plan, all of it already checked.
 
     Attributes:
-        plan: The approved plan as JSON.
+        plan: The approved plan as JSON; on scattering features that the hospital keeps, with their head as its model.
         round: Round index, from 0.
         store: Folder of the picture store.
         weights: File with the round's global weights, safetensors.
         result: File to make and write the client update to, safetensors.
         confinement: How the run is closed in.
-        features: What the run reads beside the pictures: attributes of a `policies.plans.features.FeatureSpec`, or
+        features: What the run reads beside the pictures: attributes of a `policies.plans.features.KeptSpec`, or
             None.
         processes: How many take the run's steps together, one for each GPU that it was leased. Said here, since a
             runner reads no plan before it is closed in.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from datasites.approvals.approval import Approval
+from datasites.assets.features import reading_kept
 from datasites.runs.blobs import Blob, BlobStore
 from datasites.runs.charges import RoundCharges
 from datasites.runs.enclosure import Enclosure
@@ -91,11 +92,12 @@ class Rounds:
         scratch.mkdir(mode=0o700)
         part = self._part(run, approved, room)
         came = self._weights(run, approved, scratch)
+        store = approved.published.store.resolve()
         job = Job.of_round(
-            approved.plan,
+            reading_kept(approved.plan, store),
             gpus=len(gpus),
             round=run.round,
-            store=str(approved.published.store.resolve()),
+            store=str(store),
             weights=str((part.join(came, scratch / "joined.safetensors") if part else came).resolve()),
             result=str((scratch / "update.safetensors").resolve()),
             confinement=self._enclosure.confine(gpus),

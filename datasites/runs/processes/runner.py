@@ -29,10 +29,9 @@ from datasites.runs.processes.job import Job
 from datasites.runs.processes.progress_pipe import DONE, MISSING, READY, SLOWER, TRAINED, ProgressPipe
 from datasites.runs.processes.unread_weights import UnreadWeights, mapped
 from datasites.runs.sandbox import confinement as sandbox
-from policies.answers.plain_values import from_plain
 from policies.contracts.weights import canonical_bytes
 from policies.errors import SandboxMissing, StoreBroken
-from policies.plans.features import FeatureSpec
+from policies.plans.features import kept_spec
 from policies.plans.kinds import parse
 
 if TYPE_CHECKING:
@@ -269,9 +268,7 @@ def _open(job: Job, say: ProgressPipe) -> tuple[RunInputs, RunPictures]:
         look=job.look,
         looked=lambda found: say.line(LOOKED + found),
     )
-    features = (
-        None if wanted is None else open_features(folder, from_plain(FeatureSpec, wanted, ValueError), store.manifest)
-    )
+    features = None if wanted is None else open_features(folder, kept_spec(wanted), store.manifest)
     return inputs, RunPictures(store, features)
 
 

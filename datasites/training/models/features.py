@@ -1,4 +1,4 @@
-"""A linear head on features of a frozen public backbone: the head alone is trained, and travels.
+"""A linear head on features that a hospital keeps: the head alone is trained, and travels.
 
 Public code; the features that it reads are as private as pictures.
 """
@@ -10,7 +10,7 @@ from collections import OrderedDict
 from torch import nn
 
 from policies.errors import PlanError
-from policies.plans.features import FeatureSpec
+from policies.plans.features import features_read
 from policies.plans.training import ModelSpec
 
 
@@ -19,7 +19,7 @@ def features(spec: ModelSpec) -> nn.Module:
 
     It takes features as pictures of one pixel: float32, (B, width, 1, 1).
     """
-    reads = FeatureSpec.of(spec)
+    reads = features_read(spec)
     if reads is None:
         raise PlanError(f"Model {spec.name!r} reads pictures, not features.")
     head = nn.Linear(reads.width, spec.num_classes)

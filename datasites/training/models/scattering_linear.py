@@ -6,9 +6,10 @@ Public code; the features that it reads are as private as pictures.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
@@ -18,7 +19,10 @@ from datasites.training.models.public.reference_pictures import reference_pictur
 from datasites.training.models.resizing import Resizing
 from datasites.training.models.scattering.real_numbers import RealScattering
 from datasites.training.models.scattering.transform import WIDTH, Scattering
-from datasites.training.pictures.data import PIXEL_UNIT, PIXEL_ZERO
+from datasites.training.pictures.data import PIXEL_UNIT, PIXEL_ZERO, to_tensor
+from datasites.training.pictures.placed_batches import placed_batches
+from policies.errors import InputRefused
+from policies.plans.features import SCATTERING_MODEL, ScatteringSpec
 from policies.plans.model_options import options_of
 from policies.plans.training import ModelSpec
 
@@ -27,6 +31,7 @@ _FAINT = 1e-4  # features under this are taken as they are, larger ones by their
 _FARTHEST = 4.0  # standard deviations of the reference pictures; what lies beyond is cut
 _RIDGE = 1.0  # added to the variances before they are evened out
 _AT_ONCE = 16  # pictures transformed together; more leave the processor's cache
+_SLOTS = 32  # places of a batch of pictures whose features are kept
 
 
 def scattering_linear(spec: ModelSpec) -> nn.Module:
@@ -39,6 +44,34 @@ def scattering_linear(spec: ModelSpec) -> nn.Module:
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     return nn.Sequential(OrderedDict(features=ScatteringFeatures(size), head=head))
+
+
+def features_of(spec: ScatteringSpec, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields indices of pictures with what the head of `scattering_linear` reads of them, float32, (B, width).
+
+    Guarantees:
+        A picture's features follow from its own bytes and public numbers alone, to the last bit: batches have one size,
+        and a picture's place in its batch follows from its bytes.
+
+    Args:
+        spec: Which features.
+        images: uint8 or uint16, (N, H, W, C); may be a memory map.
+
+    Raises:
+        PlanError: The transform does not take pictures of this size.
+        InputRefused: They have another number of channels.
+    """
+    if images.shape[3] != spec.channels:
+        raise InputRefused(f"Features of {spec.channels} channels were asked for, pictures have {images.shape[3]}.")
+    height, width, channels = (int(one) for one in images.shape[1:])
+    model = ModelSpec(SCATTERING_MODEL, (height, width, channels), 2, {"size": spec.input_size})
+    transform = scattering_linear(model).get_submodule("features")
+    for rows, places in placed_batches(images, np.arange(len(images)), _SLOTS):
+        batch = np.zeros((_SLOTS, *images.shape[1:]), dtype=images.dtype)
+        batch[places] = images[rows]
+        with torch.inference_mode():
+            found = transform(to_tensor(batch)).numpy()[places]
+        yield rows, found
 
 
 class ScatteringFeatures(nn.Module):

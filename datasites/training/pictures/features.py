@@ -1,4 +1,4 @@
-"""The inputs of a model: a dataset's pictures, or their features by a frozen public backbone. Neither leaves."""
+"""The inputs of a model: a dataset's pictures, or their features that the hospital keeps. Neither leaves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from datasites.training.pictures.data import LabelledPictures
 from policies.errors import PlanError
-from policies.plans.features import FeatureSpec
+from policies.plans.features import features_read
 from policies.plans.training import ModelSpec
 
 
@@ -16,7 +16,7 @@ def pictures_for(model: ModelSpec, pictures: LabelledPictures) -> np.ndarray:
     Raises:
         PlanError: The model reads features, and these are not here or have another width.
     """
-    wanted = FeatureSpec.of(model)
+    wanted = features_read(model)
     if wanted is None:
         return pictures.images
     if pictures.features is None or pictures.features.shape[1] != wanted.width:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from datasites.training.pictures.data import LabelledPictures
-from policies.plans.features import FeatureSpec
+from policies.plans.features import features_read
 from policies.plans.tokeniser import check_text, text_form
 from policies.plans.training import ModelSpec
 
@@ -59,7 +59,7 @@ def empty_inputs(model: ModelSpec, pictures: int = 1) -> ModelInputs:
     Raises:
         PlanError: It takes reports, and its options do not say their form.
     """
-    features = FeatureSpec.of(model)
+    features = features_read(model)
     height, width, channels = model.image_shape if features is None else (1, 1, features.width)
     images = torch.empty(pictures, channels, height, width, device="meta")
     form = text_form(model)
