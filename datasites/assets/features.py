@@ -76,7 +76,7 @@ def compute_features(store_folder: Path, spec: KeptSpec, weights: Path | None = 
 
 
 def _computed(
-    spec: KeptSpec, weights: Path | None, images: NDArray[np.uint8]
+    spec: KeptSpec, weights: Path | None, images: np.ndarray
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     if isinstance(spec, ScatteringSpec):
         from datasites.training.models import scattering_linear

@@ -158,7 +158,7 @@ def features(
         kept = known.ScatteringSpec(size, version.manifest.image_shape[2])
         folder = compute_features(version.folder, kept)
         open_audit(state).write("features computed", features=kept.key, weights="")
-        options = {} if size == known.SCATTERING_SIZE else {"size": size}
+        options: dict[str, str | int | float | bool] = {} if size == known.SCATTERING_SIZE else {"size": size}
         model, told = known.SCATTERING_MODEL, "Runs without augmentation read them where researchers give"
     else:
         if weights is None or weights_sha256 is None:

@@ -106,16 +106,18 @@ def test_features_that_are_gone_stop_a_run_and_cost_nothing(
 
 
 def test_a_hospital_that_keeps_scattering_features_trains_beside_one_that_does_not(
-    pair: dict[str, Hospital], tmp_path: Path
+    pair: dict[str, Hospital], hold_out: object, tmp_path: Path
 ) -> None:
     from datasites.training.models import initial_weights
     from policies.plans.releases import GramPlan
     from researcher.counts.releases import CountRequest
+    from researcher.evaluation.hold_out import HoldOut
     from researcher.hospitals.federation import Federation
     from researcher.planning.planning import StudySettings, make_plan
     from researcher.studies.retry_policy import RetryPolicy
     from researcher.studies.study import Study
 
+    assert isinstance(hold_out, HoldOut)
     north = pair["north"]
     refused = north.admin("features", "--backbone", "scattering", "--normalisation", "half", check=False)
     assert "Leave out --weights" in refused.stdout + refused.stderr
@@ -144,9 +146,9 @@ def test_a_hospital_that_keeps_scattering_features_trains_beside_one_that_does_n
         array.write_bytes(kept[:-4] + b"\0\0\0\1")
         weights = initial_weights(plan.model, 0)
         with pytest.raises(WanwuError, match="got 1 update"):
-            study.run(initial_weights=weights, min_clients=2, retry_policy=RetryPolicy(attempts=1))
+            study.run(hold_out=hold_out, initial_weights=weights, min_clients=2, retry_policy=RetryPolicy(attempts=1))
         assert north.ledger_entries() == spent  # it reads them, and what was changed costs nothing
         array.write_bytes(kept)
-        state, history = study.run(initial_weights=weights, min_clients=2)
+        state, history = study.run(hold_out=hold_out, initial_weights=weights, min_clients=2)
         assert [len(record.datasites) for record in history.records] == [2, 2]
         assert set(state.weights) == {"head.weight", "head.bias"}
