@@ -52,12 +52,15 @@ def measure(data: Path, out: Path, kinds: Sequence[str], most_rounds: int | None
     with np.load(data / "train.npz", allow_pickle=False) as arrays:
         sites = sorted({str(site) for site in arrays["sites"]})
     rows: list[dict[str, Any]] = []
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a study is broken off by it, also where this runs unseen
     with tempfile.TemporaryDirectory() as folder:
         hospitals = [make_hospital(Path(folder), site, data / "train.npz", rehearses=True) for site in sites]
         for hospital in hospitals:
             _give_room(hospital)
         with running(*hospitals, forked=False) as serving:
             rows.append(_kept(hospitals))
+            # What each hospital's processes do once, no study pays for.
+            Timed(serving, Path(folder), data, len(kinds), KINDS[2], most_rounds=1).row()
             for number, kind in enumerate(kinds):
                 print(json.dumps(rows[-1]), flush=True)
                 with _features(hospitals, kept="kept" in kind):

@@ -119,6 +119,7 @@ def test_the_version_stands_for_these_numbers() -> None:
 @pytest.mark.parametrize("plan", [TRAINING, PRIVATE, GRAM, EVALUATION])
 def test_a_run_reads_them_and_nothing_else_of_its_plan_changes(store: Path, kept: Path, plan: TrainingPlan) -> None:
     read = reading_kept(plan, store)
+    assert not isinstance(read, StatisticsPlan)
     assert check_features(read) == SPEC and read.model.name == "features"
     assert replace(read, model=plan.model) == plan
     assert trainable_shapes(read.model) == trainable_shapes(plan.model)
@@ -183,6 +184,7 @@ def test_a_gram_matrix_of_kept_features_is_that_of_computed_ones(store: Path, ke
 
 def test_no_plan_names_them(store: Path, kept: Path) -> None:
     read = reading_kept(TRAINING, store)
+    assert isinstance(read, TrainingPlan)
     with pytest.raises(PlanError, match="model 'scattering_linear'"):
         check_options(read.model)
     with pytest.raises(PlanError, match="model 'scattering_linear'"):
