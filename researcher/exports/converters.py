@@ -90,8 +90,15 @@ class Converter:
         ran = subprocess.run(program, capture_output=True, text=True, check=False, env=clean)
         result = folder / self.result
         if ran.returncode or not result.exists():
-            raise ExportRefused(f"The converter to {self.name} cannot take this model: {_last_line(ran.stderr)}")
+            raise ExportRefused(f"The converter to {self.name} cannot take this model: {_why(ran)}")
         return result
+
+
+def _why(ran: subprocess.CompletedProcess[str]) -> str:
+    """What became of a process that failed: a signal that ended it says more than the last that it wrote before."""
+    if ran.returncode < 0:
+        return f"its process was ended by signal {-ran.returncode}, after {_last_line(ran.stderr)!r}."
+    return _last_line(ran.stderr)
 
 
 def _last_line(text: str) -> str:

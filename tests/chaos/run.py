@@ -34,7 +34,9 @@ class Size:
 
     hospitals: int = 8
     rounds: int = 20
-    steps: int = 75  # so that a round takes longer than a process that starts
+    steps: int = (
+        130  # rounds of ten seconds: lines and processes that start take what they take, however short rounds are
+    )
 
     @property
     def min_clients(self) -> int:

@@ -22,6 +22,9 @@ def convert(folder: Path) -> None:
     program = torch.export.load(folder / "program.pt2").run_decompositions({})
     with np.load(folder / "inputs.npz", allow_pickle=False) as given:
         shapes = {name: (1, *given[name].shape[1:]) for name in given.files}
+    # A convolution and the norm behind it stay two: as one they have other weights, which nothing here could compare.
+    passes = coremltools.PassPipeline.DEFAULT
+    passes.remove_passes({"common::fuse_conv_batchnorm"})
     made = coremltools.convert(
         program,
         inputs=[coremltools.TensorType(name=name, shape=shape, dtype=np.int32) for name, shape in shapes.items()],
@@ -29,6 +32,7 @@ def convert(folder: Path) -> None:
         convert_to="mlprogram",
         compute_precision=coremltools.precision.FLOAT32,
         minimum_deployment_target=coremltools.target.iOS16,
+        pass_pipeline=passes,
     )
     made.user_defined_metadata.update(json.loads((folder / "about.json").read_text()))
     made.save(str(folder / "model.mlpackage"))
@@ -48,8 +52,8 @@ def _constants(made: Any) -> list[Any]:
 def _farthest(program: Any, held: list[Any]) -> float:
     """How far the farthest of the program's layers' weights is from the nearest constant of its size."""
     worst = 0.0
-    for value in program.state_dict.values():
-        array = value.detach().numpy()
+    for name in program.graph_signature.parameters:  # what is no weight, as a picture's usual mean, may be folded
+        array = program.state_dict[name].detach().numpy()
         if array.ndim < 2:  # norms are taken apart, and their constants folded
             continue
         same = [one for one in held if one.size == array.size]

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 from support.global_models import save_global_model, small_model
+from support.public_weights import write_backbone
 
 from policies.errors import ConverterMissing, ExportRefused
+from policies.plans.model_spec import ModelSpec
 from researcher.exported.about import ExportedModel
 from researcher.exports import converters
 from researcher.exports.converted import export_converted
@@ -118,14 +120,30 @@ np.savez(folder / "outputs.npz", probabilities=np.full((len(given), 4), 0.25, dt
     assert not (tmp_path / "out").exists()
 
 
+def test_a_converter_whose_process_is_ended_is_told_by_the_signal(model: GlobalModel, tmp_path: Path) -> None:
+    ends = "import os\nos.write(2, b'a warning\\n')\nos.abort()\n"
+    _set_up(CONVERTERS["executorch"], COPIES + ends)
+    with pytest.raises(ExportRefused, match=r"was ended by signal 6, after 'a warning'\.$"):
+        export_converted(model, tmp_path / "out", "executorch")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("trained", ["small_cnn", "scattering_linear", "features"])
 @pytest.mark.parametrize("name", CONVERTERS)
-def test_a_converter_that_is_set_up_gives_a_file_that_says_what_the_model_says(tmp_path: Path, name: str) -> None:
+def test_a_converter_that_is_set_up_gives_a_file_that_says_what_the_model_says(
+    tmp_path: Path, name: str, trained: str
+) -> None:
     if not CONVERTERS[name].is_set_up:
         pytest.skip(f"not set up: python -m researcher export --format {name} --set_up")
-    told = export_converted(
-        GlobalModel.load(save_global_model(tmp_path, small_model("small_cnn"))), tmp_path / "o", name
-    )
+    weights, reads = write_backbone(tmp_path) if trained == "features" else (None, None)
+    spec = small_model(trained) if reads is None else ModelSpec("features", (32, 32, 3), 4, reads.options)
+    model = GlobalModel.load(save_global_model(tmp_path, spec), backbone_weights=weights and str(weights))
+    if (name, trained) == ("executorch", "scattering_linear"):
+        with pytest.raises(ExportRefused, match="was ended by signal"):
+            export_converted(model, tmp_path / "o", name)
+        return
+    told = export_converted(model, tmp_path / "o", name)
     likeness = told.about.likeness
     assert (tmp_path / "o").stat().st_size == told.size > 1000
     assert likeness is None if name == "coreml" else likeness and likeness.max_abs_difference < 1e-4

@@ -112,4 +112,4 @@ class _RealBands(nn.Module):
 
 
 def _length(values: Pair) -> torch.Tensor:
-    return (values[0].square() + values[1].square()).sqrt()
+    return (values[0] * values[0] + values[1] * values[1]).sqrt()  # LiteRT takes no power of six axes
