@@ -1,9 +1,11 @@
-"""Common given names and Chinese surnames, by which a file's or folder's name is taken for a person's. Public words.
+"""Common given names, Chinese and Korean surnames, by which a file's or folder's name is taken for a person's. All public.
 
 Names that are ordinary words of medicine or of file names as well, such as iris, ray or max, are left out.
 """
 
 from __future__ import annotations
+
+import re
 
 _NAMES = """
     aaron abdul abdullah adam adrian agnes ahmad ahmed aisha albert alejandro aleksandr alessandro alex alexander
@@ -38,3 +40,5 @@ SURNAMES_IN_CHINESE = tuple(
     "钟汪田任姜范方石姚谭廖邹熊金陆郝孔白崔康毛邱秦江史顾侯邵孟龙万段雷钱汤尹黎易常武乔贺赖龚文張劉陳楊趙黃吳孫馬羅鄭謝"
     "韓馮許鄧蕭呂蘇盧蔣賈葉閻譚鄒陸錢湯龍萬"
 )
+NAME_IN_KOREAN = re.compile(r"(?:김|이(?!미|형|상|전|중)|박(?!동|리|테)|최(?!종|소|대|적|근|초|신))[가-힣]{2}")
+"""The commonest surnames with a given name of two syllables, but for usual words that begin alike."""

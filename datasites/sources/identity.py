@@ -8,11 +8,12 @@ no proof that it was. What they find is private, and named to the hospital alone
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from datasites.sources.given_names import GIVEN_NAMES, SURNAMES_IN_CHINESE
+from datasites.sources.given_names import GIVEN_NAMES, NAME_IN_KOREAN, SURNAMES_IN_CHINESE
 from policies.errors import IdentitySuspected
 
 _DAY = r"(?:0[1-9]|[12]\d|3[01])"
@@ -47,7 +48,7 @@ _WRITTEN_NAME = re.compile(
     r"[^\W\d_]{2,}\^[^\W\d_]{2,}"  # as DICOM writes it
     r"|^[A-ZÄÖÜ][^\W\d_]+, ?[A-ZÄÖÜ][^\W\d_]+(?=$|[^ \w]|_)"
 )
-_NAME_AND_BIRTH = re.compile(rf"(?<![^\W\d_])[A-ZÄÖÜ][a-zäöüßé]+[-_ ,]+[A-ZÄÖÜ][a-zäöüßé]+[-_ ,.*]+{_YEAR}(?!\d)")
+_NAME_AND_BIRTH = re.compile(rf"(?<![^\W\d_])([^\W\d_]{{2,}})[-_ ,]+([^\W\d_]{{2,}})[-_ ,.*]+{_YEAR}(?!\d)")
 _WORDS = re.compile(r"[^\W\d_]+")
 _HAN = re.compile(r"[\u4e00-\u9fff]{2,4}")
 _HEADS = {
@@ -75,6 +76,9 @@ _NUMBERED_PATIENT = re.compile(
     r"患者|病人|病例|受试者|환자|пациент|больной|hasta)[-_ #.]*\d+",
     re.IGNORECASE,
 )
+_NUMBER_ALONE = re.compile(r"\d{6,}")
+_NAME_ALONE_IN_CHINESE = re.compile(r"[\u4e00-\u9fff]{2,3}")
+_EAST_ASIAN = "\u2e80"  # from here on are writings that put no space between words
 _SHOWN = 3
 _LEAST_SHARE = 0.5  # of a column's values
 
@@ -109,12 +113,19 @@ class NamesSeen:
             if kind not in self._safe:
                 self.suspect(where, kind, name)
 
-    def look_at_classes(self, names: Collection[str]) -> None:
-        """Looks at the names that classes would have; a word for a patient and a number in each is one's record."""
+    def look_at_classes(self, names: Collection[str], where: str = "class names") -> None:
+        """Looks at the names that classes would have, each alone and all together.
+
+        Args:
+            names: Of the classes. If each is a word for a patient and a number, or a long number, they are records'; if
+                there are three or more and each may be a Chinese name, they are persons'.
+            where: What they are the names of, in the plural.
+        """
         for name in sorted(names):
-            self.look("class names", name)
-        if len(names) > 1 and all(map(_NUMBERED_PATIENT.fullmatch, names)) and "record_number" not in self._safe:
-            self.suspect("class names", "record_number", min(names))
+            self.look(where, name)
+        for kind, least, may_be in (("record_number", 2, _is_a_record), ("name", 3, _may_be_a_chinese_name)):
+            if kind not in self._safe and len(names) >= least and all(map(may_be, names)):
+                self.suspect(where, kind, min(names))
 
     def suspect(self, where: str, kind: str, example: str) -> None:
         """Notes something that looks like a `kind` of what would name a person."""
@@ -167,11 +178,35 @@ def column_looks_like(head: str, values: Iterable[str]) -> tuple[str, ...]:
 
 
 def _is_a_name(text: str) -> bool:
-    if _WRITTEN_NAME.search(text) or _NAME_AND_BIRTH.search(text):
+    text = unicodedata.normalize("NFC", text)
+    if _WRITTEN_NAME.search(text) or any(map(_are_names, _NAME_AND_BIRTH.findall(_without_marks(text)))):
         return True
     words = [word.casefold() for word in _WORDS.findall(text)]
-    if any(word in GIVEN_NAMES for word in words) and len([word for word in words if len(word) > 1]) > 1:
+    are_given = any(word in GIVEN_NAMES or _without_marks(word) in GIVEN_NAMES for word in words)
+    if are_given and len([word for word in words if len(word) > 1]) > 1:
         return True
-    if not words or not _HAN.fullmatch(words[0]):
+    if not words or not any(one.isdigit() for one in text):
         return False
-    return words[0].startswith(SURNAMES_IN_CHINESE) and any(one.isdigit() for one in text)
+    is_chinese = _HAN.fullmatch(words[0]) and words[0].startswith(SURNAMES_IN_CHINESE)
+    return bool(is_chinese or NAME_IN_KOREAN.fullmatch(words[0]))
+
+
+def _are_names(words: Iterable[str]) -> bool:
+    """Whether each begins with a capital and has no other, or is of a writing with words and without capitals."""
+    return all(word.istitle() or (word.lower() == word.upper() and max(word) < _EAST_ASIAN) for word in words)
+
+
+def _is_a_record(name: str) -> bool:
+    return bool(_NUMBERED_PATIENT.fullmatch(name) or _NUMBER_ALONE.fullmatch(name))
+
+
+def _may_be_a_chinese_name(name: str) -> bool:
+    return bool(_NAME_ALONE_IN_CHINESE.fullmatch(name)) and name.startswith(SURNAMES_IN_CHINESE)
+
+
+def _without_marks(text: str) -> str:
+    """Letters without the marks above or below them, and without signs of vowels, which are no letters to a pattern."""
+    if text.isascii():
+        return text
+    apart = unicodedata.normalize("NFD", text)
+    return unicodedata.normalize("NFC", "".join(one for one in apart if not unicodedata.category(one).startswith("M")))

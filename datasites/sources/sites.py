@@ -111,8 +111,8 @@ def refuse_patients(sites: Mapping[str, Collection[str]], if_patients: str, if_h
     """
     seen = NamesSeen()
     look_at_hospitals(seen, "folders that would be hospitals", sites)
-    for name in {one for folders in sites.values() for one in folders}:
-        seen.look("folders that would be classes", name)
+    inner = {one for folders in sites.values() for one in folders}
+    seen.look_at_classes(inner, "folders that would be classes")
     seen.refuse(if_patients)
     refuse_no_common_class(sites, if_patients, if_hospitals)
 
