@@ -1,6 +1,7 @@
-"""Common given names, Chinese and Korean surnames, by which a file's or folder's name is taken for a person's. All public.
+"""Common given names, Chinese and Korean surnames, by which a file's or folder's name is taken for a person's.
 
-Names that are ordinary words of medicine or of file names as well, such as iris, ray or max, are left out.
+All are public. Names that are ordinary words of medicine or of file names as well, such as iris, ray or max, are left
+out.
 """
 
 from __future__ import annotations

@@ -18,7 +18,11 @@ _SPACED = (
     "e[gğ]itim|do[gğ]rulama|s[ıi]nama|de[gğ]erlendirme|"
     "обучени[ея]|обучающ(?:ая|ее|ие|ий)|тренировк[аи]|тренировочн(?:ая|ое|ые|ый)|трейн|"
     "тест|теста|тесты|тестов(?:ая|ое|ые|ый)|тестировани[ея]|валидаци[ия]|валидационн(?:ая|ое|ые|ый)|"
-    "проверк[аи]|проверочн(?:ая|ое|ые|ый)"
+    "проверк[аи]|проверочн(?:ая|ое|ые|ый)|"
+    "навчання|навчальн(?:а|е|і|ий)|тестування|валідаці[яї]|перевірк[аи]|"
+    "trening|treningow[aey]|testow[aey]|walidacj[ai]|walidacyjn[aey]|tr[eé]novac[ií]|testovac[ií]|valida[cč]n[ií]|"
+    "tr[äæ]ning|validering|validatie|huấn[-_ ]luyện|kiểm[-_ ](?:tra|thử)|pelatihan|pengujian|data[-_ ](?:latih|uji)|"
+    "(?:ال)?(?:تدريب|اختبار|تحقق|تقييم)|آموزش|آزمون|آزمایش|اعتبارسنجی"
 )
 _UNSPACED = (  # in writings that put no space between words
     "训练|验证|测试|评估|訓練|驗證|測試|評估|"
@@ -33,7 +37,7 @@ SHORT_WORD = re.compile(r"(?<![^\W\d_])(tr|te|ts|va)(?![^\W\d_])", re.IGNORECASE
 """Short forms, which say little by themselves: hospitals and findings are called so too."""
 MAY_BE_FINDINGS = frozenset({"tr", "ts"})  # of the tricuspid valve
 TO_TRAIN_ON = re.compile(
-    "tr$|train|训练|訓練|app?ren|entra[iî]n|entren|trein|addestr|allen|e[gğ]itim|обуч|трен|трейн|"
+    "tr$|train|tr[eéäæ]n|навча|huấn|pelatihan|data.latih|(?:ال)?تدريب|آموزش|训练|訓練|app?ren|entra[iî]n|entren|trein|addestr|allen|e[gğ]itim|обуч|трен|трейн|"
     "学習|トレーニング|학습|훈련|트레이닝",
     re.IGNORECASE,
 )
@@ -42,8 +46,13 @@ SAYS_NOTHING = re.compile(
     rf"(?:{OF_SETS}|folder|part)|[用용]?(?:数据|圖片|图片|圖像|图像|影像|資料|數據|データ|画像|데이터|이미지|영상)?(?:集|セット|세트|셋)?|"
     "ensemble|jeu|base|données|donnees|conjunto|datos|dados|insieme|dati|im[áa]genes|imagens|immagini|"
     "des?|du|del|delle|di|da|d|l|per|para|pour|veri(?:si|leri|ler)?|seti|k[uü]me(?:si)?|g[oö]r[uü]nt[uü]ler[iı]?|"
-    "выборка|набор|множество|данные|данных|изображения|снимки|для"
+    "выборка|набор|множество|данные|данных|изображения|снимки|для|вибірка|дані|"
+    "zbi[oó]r|dane|dữ|liệu|tập|بيانات|مجموعة|صور|داده|داده‌های|تصاویر"
 )
+
+
+FOLD = re.compile(r"(?:k|cv)?[-_ ]?folds?[-_ ]?\d+|第?[\d一二三四五六七八九十]+折|折\d+", re.IGNORECASE)
+"""A part of a data set that is to be measured on in one training and trained on in the others."""
 
 
 def one_form(name: str) -> str:

@@ -9,7 +9,15 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
-from datasites.sources.folders.part_words import MAY_BE_FINDINGS, SAYS_NOTHING, SHORT_WORD, TO_TRAIN_ON, WORD, one_form
+from datasites.sources.folders.part_words import (
+    FOLD,
+    MAY_BE_FINDINGS,
+    SAYS_NOTHING,
+    SHORT_WORD,
+    TO_TRAIN_ON,
+    WORD,
+    one_form,
+)
 from policies.errors import DataError
 
 _INNER_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -86,6 +94,12 @@ def refuse_part_hospitals(names: Collection[str]) -> None:
         DataError: Two or more of the names are such parts', or one says nothing but the part that it is.
     """
     refuse_splits(names)
+    if folds := folds_among(names):
+        raise DataError(
+            f"The folders {', '.join(folds)} look like parts of one data set for cross-validation, not like hospitals. "
+            "Give one folder of classes, and keep a part to measure models on elsewhere (--test). If each is to be a "
+            "made-up hospital, describe them in a hospitals.toml, each with its own name."
+        )
     if part := part_beside(names):
         raise DataError(
             f"The name {part} is that of a part of a data set, and it would be a hospital beside others: what models "
@@ -101,6 +115,12 @@ def refuse_part_classes(names: Collection[str]) -> None:
         DataError: Two or more of the names are such parts', or one says nothing but the part that it is.
     """
     refuse_splits(names)
+    if folds := folds_among(names):
+        raise DataError(
+            f"The folders {', '.join(folds)} look like parts of one data set for cross-validation, not like classes. "
+            'Say what the levels of folders are in folder_levels, such as ["class", "other"]. If they are classes, '
+            "declare class_names in [dataset]."
+        )
     if part := part_beside(names):
         raise DataError(
             f"The name {part} is that of a part of a data set, and it would be a class beside others. Move it "
@@ -147,6 +167,12 @@ def refuse_split_levels(
                 "split to 'all' in [dataset].",
                 private=f"Folders: {', '.join(parts)}",
             )
+
+
+def folds_among(names: Collection[str]) -> list[str]:
+    """Of several names those that say nothing but which part for cross-validation a folder is, such as `fold_1`."""
+    found = sorted(filter(FOLD.fullmatch, names))
+    return found if len(found) > 1 else []
 
 
 def part_beside(names: Collection[str]) -> str:

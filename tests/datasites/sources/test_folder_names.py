@@ -11,7 +11,15 @@ from support.dicom_files import made, written
 from support.painting import Paint
 
 from datasites.sources.dataset_settings import DatasetSettings
-from datasites.sources.folders.splits import are_parts, is_part, parts_among, refuse_splits, to_train_on
+from datasites.sources.folders.splits import (
+    are_parts,
+    is_part,
+    parts_among,
+    refuse_part_classes,
+    refuse_part_hospitals,
+    refuse_splits,
+    to_train_on,
+)
 from datasites.sources.folders.unnamed import refuse_unnamed
 from datasites.sources.read_listing import list_pictures
 from datasites.sources.sites import list_sites
@@ -59,6 +67,16 @@ PARTS = [
     ("conjunto de treino", "conjunto de teste"),
     ("addestramento", "verifica"),
     ("训练用", "测试用"),
+    ("تدريب", "اختبار"),
+    ("بيانات التدريب", "بيانات الاختبار"),
+    ("آموزش", "آزمون"),
+    ("zbiór_treningowy", "zbiór_testowy"),
+    ("trénovací", "testovací"),
+    ("träning", "validering"),
+    ("træning", "test"),
+    ("huấn luyện", "kiểm tra"),
+    ("data_latih", "data_uji"),
+    ("навчання", "перевірка"),
     ("tr", "te"),
     ("tr", "val"),
     ("TR", "VAL", "TS"),
@@ -112,6 +130,9 @@ def test_the_part_to_train_on_is_known_and_a_name_of_nothing_else_is_a_part() ->
         ("学習用", "評価用"),
         ("훈련", "검증"),
         ("EĞİTİM", "TEST"),
+        ("التدريب", "الاختبار"),
+        ("trening", "walidacja"),
+        ("huấn_luyện", "kiểm_tra"),
         ("tr", "te"),
     ):
         assert to_train_on((test, train)) == train and are_parts((test, train))
@@ -134,6 +155,34 @@ def test_one_part_beside_classes_is_no_class(paint: Paint, tmp_path: Path, part:
     with pytest.raises(DataError, match=rf"It holds classes and a part of a data set \({part}\)"):
         load_hold_out(tmp_path / "all")
     assert len(load_hold_out(tmp_path / "all", class_names=("red", part, "white")).images) == 3
+
+
+@pytest.mark.parametrize(
+    "folds", [("fold1", "fold2", "fold3"), ("Fold_0", "fold_1"), ("第1折", "第2折"), ("cv-fold 1", "cvfold2")]
+)
+def test_parts_for_cross_validation_are_neither_hospitals_nor_classes(
+    paint: Paint, tmp_path: Path, folds: tuple[str, ...]
+) -> None:
+    for fold in folds:
+        paint(f"flat/{fold}/1.png")
+        for kind in ("red", "white"):
+            paint(f"outside/{fold}/{kind}/1.png")
+            paint(f"inside/{kind}/{fold}/1.png")
+    with pytest.raises(DataError, match=rf"{folds[0]}.*for cross-validation, not like hospitals"):
+        list_sites(tmp_path / "outside")
+    for source, site in (("flat", ""), ("inside", "red")):
+        settings = DatasetSettings(data_path=str(tmp_path / source), site=site)
+        with pytest.raises(DataError, match=rf"{folds[0]}.*for cross-validation, not like classes"):
+            list_pictures(settings)
+    whole = DatasetSettings(data_path=str(tmp_path / "inside"), folder_levels=("class", "other"))
+    assert len(list_pictures(whole).pictures) == 2 * len(folds)
+    declared = DatasetSettings(data_path=str(tmp_path / "flat"), class_names=folds)
+    assert len(list_pictures(declared).pictures) == len(folds)
+
+
+def test_names_that_only_resemble_such_parts_are_classes() -> None:
+    refuse_part_classes(("fold", "unfolded", "folding 1", "10-fold increase"))
+    refuse_part_hospitals(("fold1", "north", "south"))
 
 
 def test_valid_and_invalid_are_classes(paint: Paint, tmp_path: Path) -> None:
