@@ -113,7 +113,7 @@ class NamesSeen:
             if kind not in self._safe:
                 self.suspect(where, kind, name)
 
-    def look_at_classes(self, names: Collection[str], where: str = "class names") -> None:
+    def look_at_classes(self, names: Collection[str], where: str) -> None:
         """Looks at the names that classes would have, each alone and all together.
 
         Args:

@@ -19,7 +19,15 @@ from policies.answers.rehearsals import STATES
 from policies.settings import declared
 
 _LOOKS_AT_NAMES = ("sites", "tables/table_pictures", "folders/class_folders", "arrays/npz_pictures", "dicom/labels")
-_LOOKS = ("look", "suspect", "refuse", "refuse_patients", "look_at_hospitals", "refuse_no_common_class")
+_LOOKS = (
+    "look",
+    "look_at_classes",
+    "suspect",
+    "refuse",
+    "refuse_patients",
+    "look_at_hospitals",
+    "refuse_no_common_class",
+)
 _DOCTOR = [f"datasites/doctor/{one.name}" for one in (PROJECT / "datasites" / "doctor").glob("*_checks.py")]
 COMPUTED_IN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((*_DOCTOR, "datasites/doctor/machine.py", "datasites/doctor/network.py"), ()),

@@ -173,7 +173,7 @@ def _class_names(
     labels = np.concatenate([part.labels for part in parts])
     if in_file is not None and not given:
         seen = NamesSeen(settings.safe_kinds)
-        seen.look_at_classes(own)
+        seen.look_at_classes(own, "class names")
         seen.refuse("If they are none, set safe_kinds in [dataset].")
         refuse_alike_classes(set(own))
     if found := given or (own_names if in_file is None else own):

@@ -137,7 +137,7 @@ def _in_folders(settings: DatasetSettings) -> _NameOf:
 def _refuse_persons(pictures: Sequence[DicomPicture], names: Sequence[str], settings: DatasetSettings) -> None:
     """Refuses class names that nobody declared and that look like patients, by their letters or by whom they hold."""
     seen = NamesSeen(settings.safe_kinds)
-    seen.look_at_classes(set(names))
+    seen.look_at_classes(set(names), "class names")
     seen.refuse(_ADVICE)
     pairs = {(name, one.patient) for name, one in zip(names, pictures, strict=True) if isinstance(one.patient, str)}
     classes, patients = {name for name, _ in pairs}, {patient for _, patient in pairs}

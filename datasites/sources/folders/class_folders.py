@@ -128,7 +128,7 @@ class _Reading:
         refuse_unnamed(found)
         refuse_part_classes(found)
         refuse_folder_of_masks(found)
-        self.names.look_at_classes(found)
+        self.names.look_at_classes(found, "class names")
         self.names.refuse(_SAFE)
         refuse_alike_classes(found)
         return check_class_names(in_label_order(found))

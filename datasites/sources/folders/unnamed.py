@@ -36,15 +36,34 @@ UNNAMED = frozenset(
         "新增資料夾",
         "未命名檔案夾",
         "新しいフォルダー",
+        "新規フォルダ",
+        "無題フォルダ",
+        "folder baru",
+        "thư mục mới",
+        "مجلد جديد",
+        "תיקיה חדשה",
+        "nová složka",
+        "új mappa",
+        "нова папка",
+        "νέος φάκελος",
+        "โฟลเดอร์ใหม่",
         "名称未設定フォルダ",
         "새 폴더",
         "무제 폴더",
     }
 )
 """Names that systems give to folders which nobody has named yet."""
+_PREVIEWS = re.compile(
+    r"(?:thumb(?:nail)?s?|previews?|vignettes?|vorschau(?:bilder)?|miniatur(?:en|es|as|e)?|miniaturas?|"
+    r"缩略图|縮圖|サムネイル|썸네일|эскизы|миниатюры)",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"[ _]?\(\d+\)$")
 _COPY = r"(?:copy|kopie|copie|copia|cópia|kopia|kopi|копия|副本|复制|複製|コピー)"
 _COPY_AFTER = re.compile(rf"(?: ?- ?| |_|(?<=\w)(?=副本)){_COPY}(?: \d+)?$", re.IGNORECASE)
+_KEPT = re.compile(
+    r"[-_. ](?:bak|backup|sicherung|sauvegarde|备份|備份|バックアップ|백업)(?:[-_ ]?\d+)?$|~$", re.IGNORECASE
+)
 _COPY_BEFORE = re.compile(rf"^{_COPY}(?: \(\d+\))? (?:(?:of|von|van|de|di) )?", re.IGNORECASE)
 _FURTHER = re.compile(r" ?\d+$")
 
@@ -53,8 +72,15 @@ def refuse_unnamed(names: Collection[str]) -> None:
     """Refuses a class that a system has named.
 
     Raises:
-        DataError: A folder with pictures has the name that new folders get, or that a copy of another class gets.
+        DataError: A folder with pictures has the name that new folders get, or that a copy of another class gets, or
+            that of small copies of all pictures.
     """
+    if previews := sorted(filter(_PREVIEWS.fullmatch, names)):
+        raise DataError(
+            f"The folder {previews[0]} holds pictures and has the name of a folder of small copies, so each picture "
+            "would be in a class of that name as well. Move it elsewhere; if it is a class, declare class_names in "
+            "[dataset]."
+        )
     for name, original in _named_by_a_system(names):
         if original is None:
             raise DataError(
@@ -106,5 +132,5 @@ def _not_a_copy(name: str) -> str:
     """A name without what systems add to that of a copy."""
     before = ""
     while name and name != before:
-        before, name = name, _COPY_BEFORE.sub("", _COPY_AFTER.sub("", _NUMBER.sub("", name)))
+        before, name = name, _COPY_BEFORE.sub("", _COPY_AFTER.sub("", _KEPT.sub("", _NUMBER.sub("", name))))
     return name or before

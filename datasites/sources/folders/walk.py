@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ SYSTEM_FOLDERS = frozenset(
         "~snapshot",
     }
 )
+_RECOVERED = re.compile(r"found\.\d{3}")  # pieces of files that Windows saves when it mends a disk
 SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 MOST_LEVELS = 64  # of folders within folders
 
@@ -138,4 +140,6 @@ class Walk:
 
 def _is_of_a_system(entry: os.DirEntry[str]) -> bool:
     name = entry.name.lower()
-    return name.startswith(".") or name in (SYSTEM_FOLDERS if entry.is_dir() else SYSTEM_FILES)
+    if entry.is_dir():
+        return name.startswith(".") or name in SYSTEM_FOLDERS or bool(_RECOVERED.fullmatch(name))
+    return name.startswith(".") or name in SYSTEM_FILES

@@ -90,7 +90,7 @@ def list_table(settings: DatasetSettings, watch: Callable[[int], None], measured
     problems.refuse()
     refuse_split_levels((one.split("/")[:-1] for one in seen), (), settings.split, of_table=True)
     if not settings.class_names and len(settings.label_columns) == 1:
-        names.look_at_classes(labels.class_names)
+        names.look_at_classes(labels.class_names, "class names")
     names.refuse(_ADVICE)
     if not listed:
         raise DataError("The table names no picture that can be taken. Check site and the table's paths.")

@@ -384,7 +384,16 @@ def test_hospitals_whose_names_resemble_a_parts_are_hospitals(paint: Paint, tmp_
 
 @pytest.mark.parametrize(
     "name",
-    ["Neuer Ordner (2)", "New folder (3)", "untitled folder 2", "新建文件夹 (2)", "새 폴더", "Neuer Ordner - Kopie"],
+    [
+        "Neuer Ordner (2)",
+        "New folder (3)",
+        "untitled folder 2",
+        "新建文件夹 (2)",
+        "새 폴더",
+        "مجلد جديد",
+        "Folder baru 2",
+        "Neuer Ordner - Kopie",
+    ],
 )
 def test_a_further_folder_that_nobody_named_is_no_class(name: str) -> None:
     with pytest.raises(DataError, match="name that new folders get"):
@@ -401,6 +410,11 @@ def test_a_further_folder_that_nobody_named_is_no_class(name: str) -> None:
         "Kopie von benign",
         "Copy (2) of benign",
         "benign副本",
+        "benign.bak",
+        "Benign_backup",
+        "benign - Copy.bak",
+        "benign_备份 (2)",
+        "benign~",
     ],
 )
 def test_a_copy_of_a_classs_folder_is_no_class_and_its_name_is_private(name: str) -> None:
@@ -411,6 +425,25 @@ def test_a_copy_of_a_classs_folder_is_no_class_and_its_name_is_private(name: str
 
 def test_names_that_only_resemble_a_copys_are_classes() -> None:
     refuse_unnamed({"grade (1)", "grade (2)", "hard copy", "photocopy", "copy number gain", "benign"})
+    refuse_unnamed({"benign", "malignant.bak", "thumb fracture", "backup"})
+
+
+@pytest.mark.parametrize("name", ["thumbnails", "Thumbs", "Vorschaubilder", "缩略图", "サムネイル", "previews"])
+def test_a_folder_of_small_copies_is_no_class(paint: Paint, tmp_path: Path, name: str) -> None:
+    for kind in ("red", "white", name):
+        paint(f"{kind}/1.png")
+    with pytest.raises(DataError, match=f"The folder {name} holds pictures and has the name of a folder of small cop"):
+        list_pictures(DatasetSettings(data_path=str(tmp_path)))
+    declared = list_pictures(DatasetSettings(data_path=str(tmp_path), class_names=("red", "white", name)))
+    assert declared.class_names == ("red", "white", name)
+
+
+def test_what_windows_saves_of_a_broken_disk_is_no_class(paint: Paint, tmp_path: Path) -> None:
+    for inside in ("red/1.png", "white/1.png", "FOUND.000/FILE0000.png", "white/found.012/2.png"):
+        paint(inside)
+    found = list_pictures(DatasetSettings(data_path=str(tmp_path)))
+    assert found.class_names == ("red", "white") and len(found.pictures) == 2
+    assert [one.place for one in found.left_out] == ["FOUND.000", "white/found.012"]
 
 
 @pytest.mark.parametrize("name", ["Neuer Ordner (2)", "red (2)"])
