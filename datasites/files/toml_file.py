@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 from policies.errors import ConfigError
+
+_LINE = re.compile(r"\(at line (\d+),")
+_QUOTES = "“”„‟‘’‚‛«»‹›"
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -16,16 +21,39 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: It is missing, unreadable, or not TOML.
     """
     try:
-        content = path.read_bytes()
-        return tomllib.loads(content.decode("utf-8-sig"))  # Windows' editors begin a file with a byte order mark
+        text = path.read_bytes().decode("utf-8-sig")  # Windows' editors begin a file with a byte order mark
     except FileNotFoundError as error:
         raise ConfigError(f"No file {path}. Give the path of a TOML file.") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8. In the editor, save it anew as UTF-8.") from error
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
+        found = _LINE.search(str(error))
+        line = text.split("\n")[int(found[1]) - 1] if found else ""
+        if odd := next(filter(_looks_like_another, line), ""):
+            raise ConfigError(
+                f"{path} is not valid TOML: {error}. In that line stands U+{ord(odd):04X}, {_named(odd)}, which looks "
+                "like another character or like none. Type the line anew with plain quotes, signs and spaces."
+            ) from error
+        if '"' in line and "\\" in line:
+            raise ConfigError(
+                f"{path} is not valid TOML: {error}. A backslash between double quotes begins a code: write paths with "
+                "/, or put them between single quotes."
+            ) from error
         raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+
+
+def _looks_like_another(one: str) -> bool:
+    """Whether a character is taken for a plain one, or not seen: a quotation mark, a wide sign, a space, a mark."""
+    is_wide = one != unicodedata.normalize("NFKC", one) and unicodedata.normalize("NFKC", one) in "=[]#.,{}-_'\""
+    return not one.isascii() and (one in _QUOTES or is_wide or unicodedata.category(one) in ("Cf", "Zs", "Zl", "Zp"))
+
+
+def _named(one: str) -> str:
+    return unicodedata.name(one, "a character without a name")
 
 
 def toml_value(value: Any) -> str:

@@ -71,10 +71,11 @@ class ClassMeasures:
         weights = _once(weights, self.labels)
         matrix = metrics.confusion_matrix(self.labels, self.predicted, self.classes, weights)
         pictures, told = matrix.sum(axis=2), matrix.sum(axis=1)
+        occurs = pictures + told > 0
         shares = {
             "precision": metrics.precision_per_class(matrix),
             "recall": metrics.recall_per_class(matrix),
-            "f1": metrics.f1_per_class(matrix),
+            "f1": np.where(occurs, metrics.f1_per_class(matrix), math.nan),
         }
         accuracy = metrics.accuracy(matrix)
         lacking = matrix.sum(axis=(1, 2))[:, None] - pictures
@@ -84,7 +85,7 @@ class ClassMeasures:
             ("balanced_accuracy", None): metrics.balanced_accuracy(matrix),
             ("cohen_kappa", None): metrics.cohen_kappa(matrix),
             **{(f"micro_{name}", None): accuracy for name in shares},
-            **dict(_means(shares, occurs=pictures + told > 0, pictures=pictures)),
+            **dict(_means(shares, occurs=occurs, pictures=pictures)),
             ("ece", None): self.reliability.ece(weights),
             ("adaptive_ece", None): self.reliability.adaptive_ece(weights),
             ("brier", None): mean(self._brier, weights),

@@ -51,6 +51,32 @@ def test_a_file_in_another_encoding_is_refused_with_what_to_do(tmp_path: Path) -
         read_hospitals(tmp_path / "hospitals.toml")
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("\ufeff\ufeff[hospital_a]\nport = 8081\n", r"line 1, .*U\+FEFF, ZERO WIDTH NO-BREAK SPACE"),
+        ("[hospital_a]\nport = 8081\n\ufeff[hospital_b]\nport = 8082\n", r"line 3, .*U\+FEFF"),
+        ("\u200b[hospital_a]\nport = 8081\n", r"line 1, .*U\+200B"),
+        ("[hospital_a]\nport\u00a0= 8081\n", r"line 2, .*U\+00A0, NO-BREAK SPACE"),
+        ("[hospital_a]\nport ＝ 8081\n", r"line 2, .*U\+FF1D, FULLWIDTH EQUALS SIGN"),
+        ("[hospital_a]\nport = 8081\ndata_path = “a”\n", r"line 3, .*U\+201C, LEFT DOUBLE QUOTATION MARK"),
+        ("[hospital_a]\ndata_path = „Köln“\n", r"line 2, .*U\+201E"),
+        ('[hospital_a]\nport = 8081\ndata_path = "C:\\Users\\a"\n', "backslash between double quotes begins a code"),
+    ],
+)
+def test_what_nobody_sees_in_a_file_that_is_not_read_is_named(text: str, named: str, tmp_path: Path) -> None:
+    (tmp_path / "hospitals.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=named):
+        read_hospitals(tmp_path / "hospitals.toml")
+
+
+@pytest.mark.parametrize("line", ["port 8081", 'data_path = "Köln', "port = 8081 8082"])
+def test_other_faults_are_told_by_their_line_alone(line: str, tmp_path: Path) -> None:
+    (tmp_path / "hospitals.toml").write_text(f'[hospital_a]\nsite = "a\u00a0b"\n{line}\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"is not valid TOML: .*\(at line 3, column \d+\)\.$"):
+        read_hospitals(tmp_path / "hospitals.toml")
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_list_stands_in_one_line(count: int) -> None:
     assert toml_value([0.5] * count) == f"[{', '.join(['0.5'] * count)}]"

@@ -49,7 +49,10 @@ def test_an_absent_class_is_in_no_mean_of_areas() -> None:
     labels, probabilities = _classes(0)
     wider = np.hstack([probabilities * 0.5, np.zeros((len(labels), 1))])  # halved, so that ties stay ties
     with_absent, without = measures_of(labels, wider).scores(), measures_of(labels, probabilities).scores()
-    assert np.isnan(with_absent["auroc", 4][0]) and np.isnan(with_absent["average_precision", 4][0])
+    for name in ("auroc", "average_precision", "recall", "precision", "f1"):
+        assert np.isnan(with_absent[name, 4][0]), f"nothing can be said of {name}"
+    told = measures_of(labels, np.hstack([probabilities * 0.5, np.ones((len(labels), 1))])).scores()
+    assert told["f1", 4][0] == 0 and np.isnan(told["recall", 4][0]), "told, and never right"
     for name in ("macro_auroc", "macro_average_precision", "balanced_accuracy", "macro_f1"):
         assert with_absent[name, None] == pytest.approx(without[name, None], abs=1e-9), name
 
