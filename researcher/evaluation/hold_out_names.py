@@ -36,7 +36,7 @@ def refuse_own_names(names: Collection[str], safe_kinds: Collection[str] = ()) -
         DataError: Two are one, written in two ways.
     """
     seen = NamesSeen(safe_kinds)
-    seen.look_at_classes(set(names))
+    seen.look_at_classes(set(names), "class names")
     seen.refuse(_IF_NONE)
     refuse_alike_classes(set(map(one_form, names)))
 
