@@ -63,6 +63,11 @@ def list_sites(path: Path | str) -> list[str]:
     sites = {name: folders for name, folders in inner.items() if folders}
     if not sites:
         return []
+    if repeated := [name for name, times in Counter(map(one_form, sites)).items() if times > 1]:
+        raise DataError(
+            f"Two folders are called {repeated[0]}: one writes its letters with marks as one character each, the other "
+            "as two. Each would be a hospital of that name. Rename one, or move its pictures into the other."
+        )
     refuse_part_hospitals(sites)
     refuse_unnamed_hospitals(sites)
     refuse_patients(sites, _IF_PATIENTS, _IF_HOSPITALS)

@@ -91,6 +91,13 @@ def test_hospitals_get_names_of_their_own_that_stay(hospitals_named: tuple[str, 
     assert datasite_names(hospitals_named[::-1]) == found[::-1]
 
 
+def test_two_folders_of_one_name_in_two_forms_are_not_two_hospitals(paint: Paint, tmp_path: Path) -> None:
+    for hospital in ("Südbaden", "Su\u0308dbaden", "north"):
+        paint(f"{hospital}/red/1.png")
+    with pytest.raises(DataError, match="Two folders are called Südbaden: one writes its letters with marks"):
+        list_sites(tmp_path)
+
+
 def test_plain_names_stay_and_umlauts_are_written_out() -> None:
     assert datasite_names(["north", "Hospital A", "Uniklinik Würzburg"]) == [
         "north",
