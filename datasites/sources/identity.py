@@ -54,19 +54,25 @@ _HAN = re.compile(r"[\u4e00-\u9fff]{2,4}")
 _HEADS = {
     "name": re.compile(
         r"^(?:patient(?:en)?s?[ _]?names?|(?:full|first|last|given|family|sur|middle|maiden|nach|vor)[ _]?names?|"
-        r"names?|姓名|患者姓名|病人姓名|名字|nom|pr[eé]nom|nombre|apellidos?)$",
+        r"names?|姓名|患者姓名|病人姓名|名字|nom|pr[eé]nom|nombre|apellidos?|nome(?:[ _]del[ _]paziente)?|cognome|"
+        r"sobrenome|naam|voornaam|achternaam|imi[eę]|nazwisko|(?:hasta[ _])?(?:ad[ıi]|soyad[ıi]?)|"
+        r"фио|фамилия|имя|отчество|прізвище|ім['’]?я|氏名|名前|患者名|이름|성명|환자명|الاسم|اسم المريض)$",
         re.IGNORECASE,
     ),
     "date": re.compile(
         r"^(?:date[ _]?of[ _]?birth|(?:patients?[ _]?)?birth[ _]?(?:date|day)|dob|geburts(?:datum|tag)|"
-        r"geb(?:[ _]?datum)?|date[ _]de[ _]naissance|出生日期|出生年月|生日)$",
+        r"geb(?:[ _]?datum)?|date[ _]de[ _]naissance|出生日期|出生年月|生日|fecha[ _]de[ _]nacimiento|"
+        r"data[ _]d[ei][ _](?:nascita|nascimento)|geboortedatum|data[ _]urodzenia|do[gğ]um[ _]tarihi|"
+        r"дата[ _](?:рождения|народження)|生年月日|생년월일|تاريخ الميلاد)$",
         re.IGNORECASE,
     ),
     "record_number": re.compile(
         r"^(?:mrn|pid|patient(?:en)?[ _]?(?:id|nr|no|number|nummer)|medical[ _]?record(?:[ _]?(?:no|number))?|"
         r"accession(?:[ _]?(?:no|number))?|fall[ _]?(?:nr|nummer)|(?:case|record)[ _]?(?:id|no|number)|ssn|"
         r"social[ _]?security(?:[ _]?number)?|insurance[ _]?(?:no|number)|versicherten[ _]?nummer|address|adresse|"
-        r"phone|telefon|email|e-mail|住院号|病历号|门诊号|身份证号?|电话|地址)$",
+        r"phone|telefon|email|e-mail|住院号|病历号|门诊号|身份证号?|电话|地址|codice[ _]fiscale|cpf|bsn|pesel|"
+        r"t\.?c\.?[ _]kimlik[ _]no|снилс|номер[ _](?:карты|истории болезни|полиса)|телефон|адрес|カルテ番号|患者番号|"
+        r"電話|住所|주민등록번호|등록번호|환자번호|전화번호|주소|رقم الملف|رقم الهوية)$",
         re.IGNORECASE,
     ),
 }

@@ -8,7 +8,7 @@ import pytest
 from support.painting import Paint
 
 from datasites.sources.dataset_settings import DatasetSettings
-from datasites.sources.identity import looks_like
+from datasites.sources.identity import column_looks_like, looks_like
 from datasites.sources.read_listing import list_pictures
 from datasites.sources.sites import list_sites
 from policies.errors import IdentitySuspected
@@ -51,6 +51,24 @@ def test_a_persons_name_is_one_in_any_writing(name: str) -> None:
 @pytest.mark.parametrize("name", NO_PERSONS)
 def test_words_before_a_year_are_no_persons_name(name: str) -> None:
     assert "name" not in looks_like(name)
+
+
+@pytest.mark.parametrize(
+    ("heads", "kind"),
+    [
+        (
+            ("ФИО", "Фамилия", "氏名", "이름", "Imię", "NAZWISKO", "cognome", "hasta_adı", "voornaam", "اسم المريض"),
+            "name",
+        ),
+        (("дата рождения", "生年月日", "생년월일", "data_di_nascita", "Data de nascimento", "doğum tarihi"), "date"),
+        (("СНИЛС", "номер карты", "カルテ番号", "주민등록번호", "PESEL", "Codice fiscale", "BSN"), "record_number"),
+    ],
+)
+def test_a_column_is_told_by_its_head_in_many_languages(heads: tuple[str, ...], kind: str) -> None:
+    for head in heads:
+        assert column_looks_like(head, ["1", "2"]) == (kind,), head
+    for head in ("ward", "номер", "диагноз", "診断", "진단", "diagnosi", "Ada", "adipose", "AD", "dni", "tanı"):
+        assert column_looks_like(head, ["1", "2"]) == ()
 
 
 @pytest.mark.parametrize(
