@@ -238,6 +238,26 @@ def test_decisions_are_numbered_without_a_gap() -> None:
         assert page.read_text().startswith(f"# {int(page.name[:4])}. ")
 
 
+def test_architecture_lists_every_decision_by_its_number_and_title() -> None:
+    listed = re.findall(
+        r"^(\d+)\. \[(.+)\]\(decisions/(.+\.md)\)", (DOCS / "explanation-architecture.md").read_text(), re.M
+    )
+    pages = sorted((DOCS / "decisions").glob("*.md"))
+    assert [f"# {number}. {title}" for number, title, _ in listed] == [
+        page.read_text().partition("\n")[0] for page in pages
+    ]
+    assert [name for _, _, name in listed] == [page.name for page in pages]
+
+
+def test_the_changelog_says_each_thing_once_and_names_pages_that_exist() -> None:
+    text = (PROJECT / "CHANGELOG.md").read_text()
+    unreleased = text.partition("## [Unreleased]")[2].partition("\n## [")[0]
+    for name in re.findall(r"docs/[\w/-]+\.(?:md|ipynb)", unreleased):
+        assert (PROJECT / name).exists(), f"CHANGELOG.md names {name}"
+    openings = [line[:60] for line in unreleased.splitlines() if line.startswith("- ")]
+    assert sorted(line for line in set(openings) if openings.count(line) > 1) == []
+
+
 def test_no_text_names_a_place_on_somebodys_machine() -> None:
     for file in [*_files(".py", ".md", ".toml", ".txt", ".ipynb", ".sql", ".jinja", ".css"), PROJECT / "Makefile"]:
         if found := MACHINE_PATH.search(file.read_text()):
