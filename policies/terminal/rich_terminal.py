@@ -64,8 +64,8 @@ class PlainTable:
             _Column(heading, _cell(heading), [row[index] if index < len(row) else "" for row in self._rows])
             for index, heading in enumerate(self._headings)
         ]
-        least = [column.least for column in columns]
-        tight = bool(self._spare) and _breadth(least, tight=False) > options.max_width
+        unbroken = [max(column.least, column.whole) for column in columns]
+        tight = _breadth(unbroken, tight=False) > options.max_width
         left_out = []
         for spare in self._spare:
             if _breadth((column.least for column in columns), tight=tight) <= options.max_width:
@@ -79,8 +79,10 @@ class PlainTable:
             table.add_row(*(column.cells[index] for column in columns))
         yield table
         if left_out:
-            told = f"{self._elsewhere} tells them, and so does" if self._elsewhere else "They stand in"
-            yield line(f"No room for the columns {', '.join(left_out)}. {told} a wider terminal.")
+            one = len(left_out) == 1
+            told = f"{self._elsewhere} tells {'it' if one else 'them'}, and so does" if self._elsewhere else ""
+            told = told or ("It stands in" if one else "They stand in")
+            yield line(f"No room for the column{'' if one else 's'} {', '.join(left_out)}. {told} a wider terminal.")
 
 
 class PlainPairs(Table):

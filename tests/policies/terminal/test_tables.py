@@ -33,9 +33,14 @@ def test_no_identifier_and_no_word_is_broken(width: int) -> None:
 def test_a_spare_column_is_left_out_only_where_the_others_have_no_room() -> None:
     whole, narrow = printed(100, spare=("model",)), printed(70, spare=("model",))
     assert "mobilenet_v3_small" in whole and "No room" not in whole
-    table, _, told = narrow.partition("No room for the columns ")
+    table, _, told = narrow.partition("No room for the column ")
     assert "mobilenet_v3_small" not in narrow and "model" not in table
-    assert told.split() == ["model.", "They", "stand", "in", "a", "wider", "terminal."]
+    assert told.split() == ["model.", "It", "stands", "in", "a", "wider", "terminal."]
+
+
+def test_two_columns_that_are_left_out_are_told_as_two() -> None:
+    told = " ".join(printed(50, spare=("model", "state")).split())
+    assert "No room for the columns model, state. They stand in a wider terminal." in told
 
 
 def test_a_column_is_kept_where_it_fits_with_less_between_the_columns() -> None:
@@ -49,7 +54,7 @@ def test_the_option_that_tells_all_columns_is_named_where_there_is_one() -> None
     table, stream = PlainTable("hospital", "round trip", spare=("round trip",), elsewhere="--json"), io.StringIO()
     table.add_row("hospital_a", "223 ms")
     PlainConsole(file=stream, width=12).print(table)
-    assert "--json tells them, and so does a wider terminal." in " ".join(stream.getvalue().split())
+    assert "--json tells it, and so does a wider terminal." in " ".join(stream.getvalue().split())
 
 
 def test_where_not_all_words_fit_the_longest_are_folded() -> None:
@@ -67,3 +72,11 @@ def test_a_number_stays_beside_its_unit_where_others_can_be_broken() -> None:
 @pytest.mark.parametrize("width", [1, 10, 30])
 def test_even_a_very_narrow_terminal_gets_its_table(width: int) -> None:
     assert printed(width, spare=("model", "nothing by that name"))
+
+
+def test_columns_stand_closer_before_a_number_is_parted_from_its_unit() -> None:
+    table, stream = PlainTable("hospital", "round trip", "certificate", "reason"), io.StringIO()
+    table.add_row("hospital_a", "104 ms", "89 days", "noise")
+    PlainConsole(file=stream, width=45).print(table)
+    row = next(one for one in stream.getvalue().splitlines() if "hospital_a" in one)
+    assert "104 ms" in row and "89 days" in row and "noise" in row
