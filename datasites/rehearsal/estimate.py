@@ -76,7 +76,8 @@ def estimate(plan: Plan, measured: Measured, *, public_size: int) -> Estimate:
         seconds_a_step=_rounded(step),
         seconds_a_round=_rounded(a_round),
         hours=_rounded(plan.rounds * a_round / 3600),
-        assumptions=f"on {_where(measured.gpus)} with nothing else running, {said}; without what the network takes",
+        assumptions=f"on {_where(measured.gpus)} with nothing else running, where {said}; "
+        "without what the network takes",
     )
 
 

@@ -77,7 +77,7 @@ def test_nothing_is_estimated_to_take_less_than_it_took_on_the_mock() -> None:
 )
 def test_a_time_says_what_it_was_measured_on(gpus: int, where: str) -> None:
     found = estimate(PRIVATE, replace(SEEN, gpus=gpus), public_size=100)
-    assert found.assumptions.startswith(f"on {where} with nothing else running, ")
+    assert found.assumptions.startswith(f"on {where} with nothing else running, where a step computes ")
 
 
 @pytest.mark.parametrize(("steps", "seconds"), [((), 7.5), ((4.0,), 4.0)])
