@@ -255,7 +255,7 @@ def _check(configs: list[DatasiteConfig], states: Path) -> list[StateFolder]:
     check_distinct(configs)
     folders = [StateFolder(states / config.name) for config in configs]
     for config, state in zip(configs, folders, strict=True):
-        where = f"port in {state.config}" if state.config.exists() else "port of its table in a file for --config"
+        where = f"port in {state.config}" if state.config.exists() else "--port, or port of its table in --config"
         listen(config.host, config.port, chosen_by=where).close()
         check_data(state, config)
     for config, state in zip(configs, folders, strict=True):

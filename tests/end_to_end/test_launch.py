@@ -25,6 +25,7 @@ from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.prepare import stored_pictures, write_config
 from launch_datasites import Wanted, _check, described, make_program
+from policies.errors import ConfigError
 
 
 def _described(*words: str | Path) -> list[DatasiteConfig]:
@@ -146,3 +147,10 @@ def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
 def test_a_broken_config_is_one_sentence(tmp_path: Path, toml: str, said: str) -> None:
     (tmp_path / "hospitals.toml").write_text(toml)
     assert said in _sentence("--state", tmp_path, "--config", tmp_path / "hospitals.toml")
+
+
+def test_a_taken_port_is_told_with_the_option_that_chooses_others(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config = DatasiteConfig(name="north", port=taken.getsockname()[1])
+        with pytest.raises(ConfigError, match="choose another port: --port, or port of its table in --config"):
+            _check([config], tmp_path)
