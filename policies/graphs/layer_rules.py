@@ -6,7 +6,7 @@ import math
 
 from policies.graphs.attributes import EPS, Attribute, Flag, Number, Whole, pair
 from policies.graphs.limits import MOST_AXES
-from policies.graphs.operator import Attributes, Operator, scores_of_keys
+from policies.graphs.operator import Attributes, Operator, leads_written_out, scores_of_keys
 from policies.graphs.values import (
     Refusal,
     Value,
@@ -260,7 +260,7 @@ LAYER_RULES: dict[str, Operator] = {
         {"axes": Whole(1, MOST_AXES), "eps": EPS},
         shared=(1, 2),
     ),
-    "matmul": Operator("a product of matrices", _LEAD, _matmul, (2, 2), {}, _products),
+    "matmul": Operator("a product of matrices", _LEAD, _matmul, (2, 2), {}, _products, between=leads_written_out),
     "attention": Operator(
         "softmax(scale q k) v, with a mask added where there is one",
         _LEAD,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,9 +25,26 @@ def nothing_more(inputs: tuple[Value, ...], attributes: Attributes, made: Value)
     return 0
 
 
+def leads_written_out(inputs: tuple[Value, ...], attributes: Attributes, made: Value) -> int:
+    """Numbers of matrices that a product repeats along the axes before their own two, to those of its result.
+
+    A matrix that is the same along all of these axes is read again and again; any other is written as often as it is
+    used, and so is a parameter's, of which each picture has a copy.
+    """
+    lead = math.prod(made.shape[:-2])
+    written = 0
+    for one in inputs:
+        own = math.prod(one.shape[:-2])
+        alike = one.batch is None and own == 1 and not (one.trained and made.batch is not None)
+        if own != lead and not alike:
+            written += lead * math.prod(one.shape[-2:])
+    return written
+
+
 def scores_of_keys(inputs: tuple[Value, ...], attributes: Attributes, made: Value) -> int:
-    """A number for each query and key, of an attention."""
-    return made.numbers // made.shape[-1] * inputs[1].shape[-2]
+    """A number for each query and key, of an attention, and what it repeats of its queries, keys and values."""
+    scores = made.numbers // made.shape[-1] * inputs[1].shape[-2]
+    return scores + leads_written_out(inputs[:3], attributes, made)
 
 
 @dataclass(frozen=True)

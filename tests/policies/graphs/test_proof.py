@@ -187,6 +187,43 @@ def test_the_scores_of_an_attention_are_counted() -> None:
         prove(builder.graph(), replace(LIMITS, activation_numbers=10_000_000))
 
 
+def matrices_by_matrices(operator: str) -> Builder:
+    """Each of 20 rows of a picture with each of 30, 50 numbers long: both are written out for each pair of them."""
+    b = Builder((8, 8, 1))
+    flat = b.add("reshape", PICTURES, shape=[["B", 1], 64])
+    rows = b.add("reshape", b.linear(flat, "rows", 64, 20), shape=[["B", 1], 20, 1, 1, 1])
+    columns = b.add("reshape", b.linear(flat, "columns", 64, 30), shape=[["B", 1], 1, 30, 1, 1])
+    if operator == "matmul":
+        rows = b.add("expand", rows, shape=[["B", 1], 20, 1, 1, 50])
+        columns = b.add("expand", columns, shape=[["B", 1], 1, 30, 50, 1])
+        pairs = b.add("matmul", rows, columns)
+    else:
+        rows = b.add("expand", rows, shape=[["B", 1], 20, 1, 1, 50])
+        columns = b.add("expand", columns, shape=[["B", 1], 1, 30, 1, 50])
+        pairs = b.add("attention", rows, columns, columns, scale=1.0, causal=False)
+        pairs = b.add("slice", pairs, axis=4, start=0, stop=1, step=1)
+    b.head(b.add("reshape", pairs, shape=[["B", 1], 1, 20, 30]), 1)
+    return b
+
+
+def test_matrices_that_a_product_repeats_are_counted() -> None:
+    # What nodes make: rows, columns, both expanded, the pairs and their shape; and each side of a pair written out.
+    made = 64 + 2 * (20 + 30) + 50 * (20 + 30) + 2 * 600 + 1 + 4
+    assert prove(matrices_by_matrices("matmul").graph()).activation_numbers == made + 2 * 600 * 50
+    made += 600 * 50 + 600
+    assert prove(matrices_by_matrices("attention").graph()).activation_numbers == made + 3 * 600 * 50
+    with pytest.raises(GraphError, match=r"\(matmul\) the graph makes 63,\d\d\d numbers"):
+        prove(matrices_by_matrices("matmul").graph(), replace(LIMITS, activation_numbers=50_000))
+
+
+def test_a_constant_matrix_for_all_pictures_is_not_counted_again() -> None:
+    b = Builder((8, 8, 1))
+    maps = b.convolution(PICTURES, "stem", 1, 3)
+    turned = b.add("matmul", b.constant("float32", (5, 8), [0.5] * 40), maps)
+    b.head(b.add("matmul", turned, b.constant("float32", (1, 1, 8, 5), [0.5] * 40)), 3)
+    assert prove(b.graph()).activation_numbers == 3 * 64 + 3 * 40 + 3 * 25 + 3 + 4
+
+
 def chain(length: int) -> Graph:
     """Values that are computed from a parameter, each from the one before, and each of which pictures meet."""
     builder = Builder()
