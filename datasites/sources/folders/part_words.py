@@ -53,8 +53,13 @@ SAYS_NOTHING = re.compile(
 
 FOLD = re.compile(r"(?:k|cv)?[-_ ]?folds?[-_ ]?\d+|第?[\d一二三四五六七八九十]+折|折\d+", re.IGNORECASE)
 """A part of a data set that is to be measured on in one training and trained on in the others."""
+_PLACE_IN_A_LIST = re.compile(r"^\d{1,2}(?:[-_.)]\s*|\s+)(?=\D)")
 
 
 def one_form(name: str) -> str:
-    """A name as all systems write it, and capitals of all languages alike: a dotted one of Turkish is one letter."""
-    return unicodedata.normalize("NFC", name).replace("İ", "I")
+    """A name as all systems write it, without a number that only puts it in order, as `01_train` has.
+
+    Wide letters and narrow katakana of Chinese and Japanese keyboards are those that they stand for. Capitals of all
+    languages are alike: a dotted one of Turkish is one letter.
+    """
+    return _PLACE_IN_A_LIST.sub("", unicodedata.normalize("NFKC", name).replace("İ", "I"))

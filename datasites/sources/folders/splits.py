@@ -26,8 +26,9 @@ _INNER_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 def parts_among(names: Collection[str]) -> dict[str, str]:
     """Names that differ in nothing but the part that they are of one data set, each with the word that says which.
 
-    `train` and `test` are such names, `training_set` and `test_set`, `seg_train` and `seg_test`, `tr` and `te`;
-    `site_1_train` and `site_2_train` are not, and neither are `TR` and `TS` beside other names.
+    `train` and `test` are such names, `training_set` and `test_set`, `seg_train` and `seg_test`, `01_train` and
+    `02_test`, `tr` and `te`; `site_1_train` and `site_2_train` are not, and neither are `TR` and `TS` beside other
+    names.
 
     Args:
         names: Of folders that lie beside each other.

@@ -81,6 +81,11 @@ PARTS = [
     ("tr", "val"),
     ("TR", "VAL", "TS"),
     ("imagesTr", "imagesTs"),
+    ("01_train", "02_val", "03_test"),
+    ("1. Train", "2. Test"),
+    ("1) 训练集", "2) 测试集"),
+    ("\uff54\uff52\uff41\uff49\uff4e", "\uff54\uff45\uff53\uff54"),  # train and test as wide as Chinese letters
+    ("\uff84\uff9a\uff70\uff86\uff9d\uff78\uff9e", "\uff83\uff7d\uff84"),  # narrow katakana
 ]
 NO_PARTS = [
     ("north", "test"),
@@ -95,10 +100,13 @@ NO_PARTS = [
     ("Testes_a", "Testes_b"),
     ("TR", "TS", "MR", "MS"),
     ("TE", "PA", "AP"),
+    ("1_train", "2_train"),
+    ("12train", "34test"),
+    ("01_benign", "02_malignant"),
     ("臨床試験", "検診"),
     ("обучение врачей", "тест крови"),
 ]
-PART_ALONE = ["test", "Test Set", "holdout", "held_out", "测试集", "Testdaten", "prueba", "validation"]
+PART_ALONE = ["test", "02_test", "Test Set", "holdout", "held_out", "测试集", "Testdaten", "prueba", "validation"]
 
 
 @pytest.mark.parametrize("names", PARTS)
