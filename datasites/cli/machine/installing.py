@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -42,9 +43,9 @@ def install(chosen: Chosen, *, account: str, root: Path | None, no_start: bool, 
         return 1
     made.install(start=not no_start)
     say(f"Written below {root}; nothing was started." if root else f"{made.service.unit} is installed.")
-    given = f" --account {account}" if account != ACCOUNT else ""
-    given += f" --root {root}" if root else ""
-    say(f"To undo it: python -m datasites uninstall --state {made.service.state}{given}")
+    given = ["--state", str(made.service.state), *(["--account", account] if account != ACCOUNT else [])]
+    given += ["--root", str(root.absolute())] if root else []
+    say(f"To undo it: python -m datasites uninstall {shlex.join(given)}")
     return None
 
 

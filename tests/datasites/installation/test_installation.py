@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -190,6 +191,18 @@ def test_a_dry_run_shows_every_line_and_writes_nothing(
     printed = capsys.readouterr().out
     assert f"ExecStart={sys.executable} -m datasites serve --state {state}" in printed
     assert not root.exists()
+
+
+def test_what_undoes_an_installation_can_be_pasted_from_any_folder(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["install", "--state", str(state), "--root", "an image", "--yes"]) == 0
+    undo = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("To undo it: "))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main([*shlex.split(undo.partition(" -m datasites ")[2]), "--yes"]) == 0
+    assert not [path for path in (tmp_path / "an image").rglob("*") if path.is_file()]
 
 
 def test_what_was_installed_below_a_root_is_taken_away_again(
