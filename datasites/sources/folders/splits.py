@@ -21,6 +21,7 @@ from datasites.sources.folders.part_words import (
 from policies.errors import DataError
 
 _INNER_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_SIGN = re.compile(r"^\(?[-+\u2212\u2013]|[-+\u2212\u2013]\)?$")  # of what a test found, beside its word
 
 
 def parts_among(names: Collection[str]) -> dict[str, str]:
@@ -191,4 +192,5 @@ def _part_and_rest(name: str) -> tuple[str, str] | None:
         return None
     rest = f"{spaced[: found.start()]}_{spaced[found.end() :]}".lower()
     words = [word for word in re.split(r"[\W_]+", rest) if word and not SAYS_NOTHING.fullmatch(word)]
+    words += _SIGN.findall(spaced.strip())
     return spaced[found.start() : found.end()], "_".join(words)

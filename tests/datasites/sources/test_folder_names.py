@@ -101,6 +101,9 @@ NO_PARTS = [
     ("TR", "TS", "MR", "MS"),
     ("TE", "PA", "AP"),
     ("1_train", "2_train"),
+    ("test+", "test-"),
+    ("Test (+)", "Test (\u2212)"),
+    ("+ test", "- test"),
     ("12train", "34test"),
     ("01_benign", "02_malignant"),
     ("臨床試験", "検診"),
@@ -239,6 +242,25 @@ def test_a_table_whose_paths_lie_in_parts_is_asked_about(paint: Paint, tmp_path:
     file.write_text("\n".join([*rows[:3], f"{test}/red.png,red,"]), encoding="utf-8")
     with pytest.raises(DataError, match="look like parts"):
         list_pictures(settings)
+
+
+@pytest.mark.parametrize(
+    "names", [("pT1", "pT2"), ("pT1", "pT2", "pT3a"), ("ypT0", "pT1"), ("test+", "test-"), ("Test (+)", "Test (\u2212)")]
+)
+def test_stages_and_results_of_a_test_are_classes(paint: Paint, tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        paint(f"{name}/1.png")
+    assert set(list_pictures(DatasetSettings(data_path=str(tmp_path))).class_names) == set(names)
+
+
+@pytest.mark.parametrize("names", [("PT1", "PT2"), ("pt1", "pt2"), ("pT01", "pT02"), ("pT5", "pT6"), ("pT1", "p2")])
+def test_numbered_patients_in_letters_of_stages_are_no_classes(
+    paint: Paint, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        paint(f"{name}/1.png")
+    with pytest.raises(IdentitySuspected, match="record numbers"):
+        list_pictures(DatasetSettings(data_path=str(tmp_path)))
 
 
 def test_a_class_folder_is_no_hospitals(paint: Paint, tmp_path: Path) -> None:
