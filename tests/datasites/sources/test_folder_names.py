@@ -245,7 +245,8 @@ def test_a_table_whose_paths_lie_in_parts_is_asked_about(paint: Paint, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "names", [("pT1", "pT2"), ("pT1", "pT2", "pT3a"), ("ypT0", "pT1"), ("test+", "test-"), ("Test (+)", "Test (\u2212)")]
+    "names",
+    [("pT1", "pT2"), ("pT1", "pT2", "pT3a"), ("ypT0", "pT1"), ("test+", "test-"), ("Test (+)", "Test (\u2212)")],
 )
 def test_stages_and_results_of_a_test_are_classes(paint: Paint, tmp_path: Path, names: tuple[str, ...]) -> None:
     for name in names:
