@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -102,6 +103,16 @@ def kept_in_a_round(shift):
     return places
 
 
+def every_third_follows(units, epoch_steps, random, epoch, *, kept):
+    """The sum of those of the two epochs before in every third, which is independent of each of both."""
+    if len(kept) == 2 and len(kept[0]) == units:
+        of = (kept[0] + kept[1]) % epoch_steps
+        kept.clear()
+        return of
+    kept.append(drawn(units, epoch_steps, random, epoch))
+    return kept[-1]
+
+
 def same_in_each_round(units, *, random, **form):
     return allocated_steps(units, random=SecureRandom.for_tests(0), **form)
 
@@ -139,6 +150,7 @@ MUTANTS = [
         "second half one step after the first": placed_by(second_half_after_the_first),
         "one allocation for all epochs of a round": placed_by(kept_in_a_round(0)),
         "the next epoch's is the last one's, a step later": placed_by(kept_in_a_round(1)),
+        "every third epoch's follows from those of the two before": placed_by(partial(every_third_follows, kept=[])),
         "the same allocation in each round": sampled_by(same_in_each_round),
         "Poisson sampling in its place": sampled_by(poisson),
         "over the whole round in place of an epoch": sampled_by(over_the_whole_round),

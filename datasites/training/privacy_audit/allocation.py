@@ -7,7 +7,7 @@ joined: evenly spread, and independent of other epochs, other units and what the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
@@ -33,6 +33,7 @@ def allocation_checks(subject: Subject) -> list[Check]:
         at_most("units in no step of an epoch, or in several", [float((places == _NO_PLACE).sum())], 0.0),
         *_spread(places),
         worst("places of a unit in pairs of epochs", _between_epochs(places)),
+        worst("places of a unit in three epochs after each other", _after_two(places)),
         worst("places of pairs of units", _between_units(places)),
         worst("choice among an allocated unit's pictures", choices(found)),
     ]
@@ -58,6 +59,16 @@ def _between_epochs(places: np.ndarray) -> Iterator[float]:
     """How often a unit's place in one epoch is so many steps after that in another, against chance."""
     for one, other in combinations(places, 2):
         yield from _apart(one, other)
+
+
+def _after_two(places: np.ndarray) -> Iterator[float]:
+    """How often a unit's place follows from those in the two epochs before together, each counted up or down.
+
+    Places may be independent in every pair of epochs and yet be known from two, as those of a weak generator are.
+    """
+    for one, other, last in zip(places, places[1:], places[2:], strict=False):
+        for up, over in product((1, -1), repeat=2):
+            yield from _apart(up * one + over * other, last)
 
 
 def _between_units(places: np.ndarray) -> Iterator[float]:
