@@ -125,8 +125,8 @@ class NamesSeen:
 
         Args:
             names: Of the classes. If each is a word for a patient and a number, or a long number, they are records'; if
-                there are three or more and each may be a Chinese name, they are persons'. Stages of tumours are neither,
-                such as pT1 beside pT2.
+                there are three or more and each may be a Chinese name, they are persons'. Stages of tumours, such as
+                pT1 beside pT2, are neither.
             where: What they are the names of, in the plural.
         """
         for name in sorted(names):

@@ -40,7 +40,11 @@ def _standardise(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tenso
 def _conv2d(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
     image, weight, *biases = inputs
     bias = biases[0] if biases else None
-    return F.conv2d(image, weight, bias, a["stride"], a["padding"], a["dilation"], a["groups"])
+    reach = [step * (size - 1) for step, size in zip(a["dilation"], weight.shape[2:], strict=True)]
+    high, wide = padding = a["padding"]
+    if high > reach[0] or wide > reach[1]:  # windows of padding alone are asked of no library, which may not bear them
+        image, padding = F.pad(image, (wide, wide, high, high)), (0, 0)
+    return F.conv2d(image, weight, bias, a["stride"], padding, a["dilation"], a["groups"])
 
 
 def _group_norm(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:

@@ -10,7 +10,7 @@ from support.graph_oracle import RandomGraph, one_at_a_time, pictures_of, weight
 from support.graphs import Builder, small_graph, windows
 
 from datasites.training.book_keeping import BookKeeping
-from datasites.training.graphs import GraphModel
+from datasites.training.graphs import GraphModel, functions
 from datasites.training.graphs.functions import FUNCTIONS
 from policies.errors import GraphError
 from policies.graphs.graph import PICTURES, Graph
@@ -178,3 +178,23 @@ def test_an_index_of_a_single_number_is_taken_where_tensors_have_no_numbers() ->
 def test_nothing_of_a_graph_but_its_parameters_is_in_a_state() -> None:
     graph = windows()
     assert set(GraphModel(prove(graph)).state_dict()) == set(graph.parameters)
+
+
+def test_windows_of_padding_alone_are_padded_before_the_library_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, ...]] = []
+    convolution = functions.F.conv2d
+
+    def noted(
+        image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *settings: tuple[int, ...]
+    ) -> torch.Tensor:
+        asked.append(tuple(settings[1]))
+        return convolution(image, weight, bias, *settings)
+
+    monkeypatch.setattr(functions.F, "conv2d", noted)
+    image, weight, bias = torch.randn(3, 6, 8, 8), torch.randn(2, 6, 1, 1), torch.randn(2)
+    form = {"stride": (1, 1), "padding": (2, 2), "dilation": (1, 1), "groups": 1}
+    found = FUNCTIONS["conv2d"](form, (image, weight, bias))
+    wanted = convolution(functions.F.pad(image, (2, 2, 2, 2)), weight, bias)
+    torch.testing.assert_close(found, wanted)
+    FUNCTIONS["conv2d"]({**form, "padding": (0, 0)}, (image, weight, bias))
+    assert asked == [(0, 0), (0, 0)]
