@@ -78,7 +78,7 @@ def _debian_component(stanza: str, release: str) -> dict[str, str]:
     # Debian tells of faults by the source that a package is built of, in its release.
     told = dict(re.findall(r"^(Package|Source|Version|Architecture): (\S+)", stanza, re.MULTILINE))
     name, version = told["Package"], told["Version"]
-    source = told.get("Source", name)
+    source = told.get("Source") or name
     purl = f"pkg:deb/debian/{name}@{quote(version, safe='')}?arch={told['Architecture']}&distro={release}"
     purl += f"&upstream={quote(source, safe='')}" if source != name else ""
     return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
