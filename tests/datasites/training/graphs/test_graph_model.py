@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -184,11 +186,10 @@ def test_windows_of_padding_alone_are_padded_before_the_library_is_asked(monkeyp
     asked: list[tuple[int, ...]] = []
     convolution = functions.F.conv2d
 
-    def noted(
-        image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *settings: tuple[int, ...]
-    ) -> torch.Tensor:
-        asked.append(tuple(settings[1]))
-        return convolution(image, weight, bias, *settings)
+    def noted(*given: Any) -> torch.Tensor:
+        asked.append(given[4])
+        found: torch.Tensor = convolution(*given)
+        return found
 
     monkeypatch.setattr(functions.F, "conv2d", noted)
     image, weight, bias = torch.randn(3, 6, 8, 8), torch.randn(2, 6, 1, 1), torch.randn(2)
